@@ -1,0 +1,255 @@
+"""What `import probewatch` offers: read captures and specs, get a `Timeline`.
+
+    import probewatch
+
+    timeline = probewatch.analyze("flapping.pcap", spec="pod.yaml")
+    for probe in timeline.probes:
+        for decision in probe.decisions:
+            print(probe.type, decision.kind, decision.attempt)
+
+Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json` prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .capture import Reader
+    from .model.book import AddressBook
+    from .model.timeline import Timeline
+    from .observer import Change
+
+PathText = str | PathLike[str]
+
+SECRETS_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of key log that are read; more is an error."""
+
+_BATCH: Final = 2048
+"""Frames between two looks at what became known."""
+
+_RFC3339: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))")
+
+
+class InputError(ValueError):
+    """What was asked for cannot be: a time that is none, a key log that cannot be read. `str()` is one sentence."""
+
+
+class Analysis:
+    """One pass over captures, in steps, for callers that want to stop in between; `analyze` is the short way."""
+
+    def __init__(
+        self,
+        paths: PathText | Sequence[PathText],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        cluster: PathText | Sequence[PathText] = (),
+        node_ip: str | Sequence[str] = (),
+        keylog: PathText | None = None,
+        filter: str | None = None,  # noqa: A002  the option's name
+        progress: Callable[[int, int | None], object] | None = None,
+        on_change: Callable[[Change], object] | None = None,
+    ) -> None:
+        """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
+
+        Raises:
+            CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
+        """
+        from .capture import merged, open_all
+        from .observer import Observer, Settings
+
+        book = _book(_listed(spec), _listed(cluster), [node_ip] if isinstance(node_ip, str) else list(node_ip))
+        secrets = _key_log(keylog)
+        self._matches = _filter(filter)
+        self._on_change = on_change
+        with ExitStack() as stack:
+            self._total: int | None = 0
+            self._readers: list[Reader] = open_all(
+                [fspath(path) for path in _listed(paths)],
+                progress=None if progress is None else lambda position: _ignore(progress(position, self._total)))
+            for reader in self._readers:
+                stack.callback(reader.close)
+            sizes = [reader.size for reader in self._readers]
+            self._total = None if None in sizes else sum(size or 0 for size in sizes)
+            self._frames = merged(self._readers)
+            # the first frame makes the readers read what stands before it: TLS secrets that a pcapng carries
+            self._first = next(self._frames, None)
+            carried = [part for reader in self._readers for part in reader.secrets]
+            self._observer = Observer(Settings(book=book, keylog=b"\n".join([secrets, *carried]) if carried else secrets))
+            self._stack = stack.pop_all()
+
+    @property
+    def base_ns(self) -> int | None:
+        """Time of the first frame; None where there is none."""
+        return self._first.ns if self._first is not None else None
+
+    def run(self) -> None:
+        """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
+        if self._first is None:
+            return
+        feed, matches = self._observer.feed, self._matches
+        if matches is None or matches(self._first):
+            feed(self._first)
+        batch = 0
+        for frame in self._frames:
+            if matches is not None and not matches(frame):
+                continue
+            feed(frame)
+            batch += 1
+            if batch >= _BATCH:
+                batch = 0
+                self._tell()
+
+    def timeline(self) -> Timeline:
+        """End the analysis and return what was found; inputs are closed."""
+        timeline = self._observer.finish([reader.info() for reader in self._readers])
+        self._tell()
+        self.close()
+        return timeline
+
+    def close(self) -> None:
+        """Close all inputs."""
+        self._stack.close()
+
+    def _tell(self) -> None:
+        for change in self._observer.take():
+            if self._on_change is not None:
+                self._on_change(change)
+
+
+def analyze(
+    paths: PathText | Sequence[PathText],
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,  # noqa: A002  the option's name
+    since: str | int | None = None,
+    until: str | int | None = None,
+    probe: str | Sequence[str] = (),
+    progress: Callable[[int, int | None], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
+) -> Timeline:
+    """Return the timeline of saved captures.
+
+    Args:
+        paths: one or several captures (pcap, pcapng, plain or compressed), read as one timeline; `-` is standard input.
+        spec: Pods or workloads as YAML or JSON, as `kubectl get -o yaml` prints them.
+        cluster: dumps as `oc get nodes,pods,hostsubnets -A -o json` prints them.
+        node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
+        keylog: file in the NSS key log format, to read TLS with.
+        filter: only frames that match this expression (pcap-filter(7)) are looked at.
+        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after the first frame.
+            Everything is analysed all the same, so that states are known.
+        until: show only what began then or earlier.
+        probe: show only these probes: an id, a type, a pod's name, `type/pod` (see `probewatch.report.select.matches`).
+        progress: called with (bytes read, bytes in all or None) now and then.
+        on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and `probe` say.
+
+    Raises:
+        CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see `CaptureInfo.complete`.
+        SpecError: a manifest, dump or node address cannot be used.
+        InputError: `since`, `until` or `keylog` cannot be used.
+    """
+    from .report.select import select
+
+    for text in (since, until):
+        moment(text, 0)
+    analysis = Analysis(paths, spec=spec, cluster=cluster, node_ip=node_ip, keylog=keylog, filter=filter, progress=progress,
+                        on_change=on_change)
+    try:
+        analysis.run()
+        timeline = analysis.timeline()
+    finally:
+        analysis.close()
+    return select(timeline, since_ns=moment(since, analysis.base_ns or 0), until_ns=moment(until, analysis.base_ns or 0),
+                  probes=[probe] if isinstance(probe, str) else probe)
+
+
+def document(timeline: Timeline) -> dict[str, Any]:
+    """Return the JSON document `probewatch.timeline/1` as plain dicts and lists."""
+    from .report.document import document as make
+
+    return make(timeline)
+
+
+def moment(text: str | int | None, base_ns: int) -> int | None:
+    """Return nanoseconds since 1970 for an RFC 3339 time or `+SECONDS` after `base_ns`.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text is None or isinstance(text, int):
+        return text
+    stripped = text.strip()
+    if re.fullmatch(r"\+\d{1,10}(\.\d{1,9})?", stripped):
+        whole, _, part = stripped[1:].partition(".")
+        return base_ns + int(whole) * 1_000_000_000 + int(part.ljust(9, "0") or 0)
+    found = _RFC3339.fullmatch(stripped)
+    if found is not None:
+        try:
+            return _nanoseconds(found)
+        except ValueError:
+            pass
+    shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
+    raise InputError(f"'{shown}' is no time: give it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame")
+
+
+def _nanoseconds(found: re.Match[str]) -> int:
+    from datetime import datetime, timedelta, timezone
+
+    year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
+    offset = timedelta(hours=int(found[10]), minutes=int(found[11])) if found[9] else timedelta()
+    zone = timezone(-offset if found[9] == "-" else offset)
+    whole = int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp())
+    return whole * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
+
+
+def _ignore(_: object) -> None:
+    """Take any result of a callback for none."""
+
+
+def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
+    return [paths] if isinstance(paths, str | PathLike) else list(paths)
+
+
+def _book(specs: Iterable[PathText], clusters: Iterable[PathText], node_ips: Iterable[str]) -> AddressBook:
+    specs, clusters, node_ips = list(specs), list(clusters), list(node_ips)
+    if not (specs or clusters or node_ips):
+        from .model.book import AddressBook
+
+        return AddressBook()
+    from .cluster import build_book, parse_node_ip, read_cluster, read_specs
+
+    return build_book(
+        [pod for path in specs for pod in read_specs(fspath(path))],
+        [read_cluster(fspath(path)) for path in clusters],
+        [parse_node_ip(text) for text in node_ips])
+
+
+def _key_log(path: PathText | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(SECRETS_LIMIT + 1)
+    except OSError as error:
+        raise InputError(f"key log {fspath(path)}: {(error.strerror or str(error)).lower()}") from error
+    if len(data) > SECRETS_LIMIT:
+        raise InputError(f"key log {fspath(path)}: longer than {SECRETS_LIMIT >> 20} MiB")
+    return data
+
+
+def _filter(expression: str | None) -> Callable[[Any], bool] | None:
+    if not expression:
+        return None
+    from .capture.filters import Filter
+
+    return Filter(expression).matches

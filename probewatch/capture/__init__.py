@@ -1,0 +1,22 @@
+"""Captures in: from a path to frames.
+
+    errors.py       CaptureError: one sentence, where nothing at all could be read
+    source.py       a path, FIFO or standard input as a stream of bytes; the window readers look through
+    compression.py  gzip, bzip2, xz, zstd, unwrapped in bounded pieces
+    formats.py      which format it is; what to say of those that are not read
+    pcap.py         pcap, its nanosecond and modified relatives
+    pcapng.py       pcapng: sections, interfaces, times, drops, comments, secrets
+    linktypes.py    names of link types, FCS lengths
+    tally.py        what is learnt on the way: CaptureInfo
+    reader.py       Reader: one input;  open_all: several
+    merge.py        merged: several inputs as one timeline
+
+Whatever bytes come, the end is a frame, a note in `Reader.info()`, or a CaptureError; nothing is held without a limit.
+"""
+
+from probewatch.capture.errors import CaptureError
+from probewatch.capture.linktypes import link_type_name
+from probewatch.capture.merge import merged
+from probewatch.capture.reader import Reader, open_all
+
+__all__ = ["CaptureError", "Reader", "link_type_name", "merged", "open_all"]

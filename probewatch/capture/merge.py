@@ -1,0 +1,91 @@
+"""Several inputs as one timeline.
+
+Theory of operation: captures hold frames out of time order: several queues of one network card, a clock that is put
+right, files joined in the wrong order. A *file* is therefore put in order within a window: blocks of W frames are
+read, each is sorted together with the W frames held back before it, and all but the latest W go out; so a frame that
+stands at most W places too late comes out in its place. Sorting is stable, and nearly free where nothing is to sort.
+A frame that is earlier than what has already gone out cannot be put right: what stood before it goes out first, time
+goes back there, and a note says so.
+
+A *stream* (standard input, FIFO) is never held back: its frames go on in the order they come.
+Several inputs are merged by (time, input, number).
+
+Limitations: what fits into one window is sorted by time even if a clock step is the truth; the bytes alone cannot tell
+that from files joined in the wrong order.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Final
+
+from probewatch.capture.reader import Reader
+from probewatch.capture.tally import seconds
+from probewatch.model.frame import Frame
+
+WINDOW_FRAMES: Final = 4096
+"""Places a frame may stand too late in its file."""
+WINDOW_BYTES: Final = 4 << 20
+"""Captured bytes after which a block ends early, so that jumbo frames do not fill the memory."""
+FULL_WINDOWS: Final = 4
+"""Inputs that have such windows; of more inputs each has its share of these."""
+MIN_WINDOW: Final = 64
+"""Frames in the window of each of very many inputs."""
+PART: Final = 32
+"""Frames taken between two looks at their size."""
+
+_time = itemgetter(0)
+_data = itemgetter(5)
+
+
+def merged(readers: Sequence[Reader]) -> Iterator[Frame]:
+    """Yield the frames of all inputs on one timeline, in time order as far as the window reaches.
+
+    One input that is a stream is passed on as it comes.
+    """
+    share = max(1, -(-len(readers) // FULL_WINDOWS))
+    frames, size = max(WINDOW_FRAMES // share, MIN_WINDOW), WINDOW_BYTES // share
+    timelines = [iter(reader) if reader.live else in_order(reader, frames, size) for reader in readers]
+    return timelines[0] if len(timelines) == 1 else heapq.merge(*timelines)
+
+
+def in_order(reader: Reader, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Frame]:
+    """Yield the frames of one file in time order, those at most `frames` places late in their place.
+
+    Of frames larger than `size` bytes together fewer are held back.
+    """
+    source = iter(reader)
+    held: list[Frame] = []
+    sent = -1
+    while block := _block(source, frames, size):
+        if min(map(_time, block)) < sent:
+            back = next(i for i, frame in enumerate(block) if frame.ns < sent)
+            reader.note(
+                f"at frame {block[back].number} time goes back by {seconds(sent - block[back].ns)} s or more, further "
+                f"than can be put in order: the frames before it stay before it"
+            )
+            yield from sorted(held + block[:back], key=_time)
+            held, block, sent = [], block[back:], -1
+        keep = len(block)
+        held += block
+        held.sort(key=_time)
+        ready, held = held[:-keep], held[-keep:]
+        if ready:
+            sent = ready[-1].ns
+            yield from ready
+    yield from held
+
+
+def _block(source: Iterator[Frame], frames: int, size: int) -> list[Frame]:
+    """Take at most `frames` frames, and no more once they have `size` bytes."""
+    block: list[Frame] = []
+    while len(block) < frames and size > 0:
+        part = list(islice(source, PART))
+        if not part:
+            break
+        block += part
+        size -= sum(map(len, map(_data, part)))
+    return block

@@ -1,0 +1,377 @@
+"""The pcapng file format (draft-ietf-opsawg-pcapng).
+
+Theory of operation: a file is a chain of blocks, each `type, total length, body, total length again`. A Section Header
+Block sets the byte order of what follows and forgets the interfaces of the section before it; an Interface Description
+Block adds one with its own link type, time resolution and offset; Enhanced, Simple and the obsolete Packet Block carry
+frames. Interface Statistics tell losses, Decryption Secrets carry key logs; everything else is stepped over.
+
+Frames are counted as Wireshark counts them: it also gives numbers to journal entries and system call events, so those
+take a number here and are not handed out.
+
+Limitations: a Simple Packet Block has no time, so its frame takes that of the frame before it, and a note says so.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from math import gcd
+from typing import Final, NamedTuple
+
+from probewatch.capture.errors import CaptureError, DamageError, printable
+from probewatch.capture.linktypes import fcs_octets
+from probewatch.capture.source import Window
+from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
+from probewatch.model.frame import Frame, Interface
+
+SECTION_HEADER: Final = 0x0A0D0D0A
+INTERFACE_DESCRIPTION: Final = 1
+PACKET: Final = 2
+SIMPLE_PACKET: Final = 3
+INTERFACE_STATISTICS: Final = 5
+ENHANCED_PACKET: Final = 6
+DECRYPTION_SECRETS: Final = 10
+NUMBERED: Final = frozenset({0x009, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
+"""systemd journal entries and sysdig events: Wireshark numbers them like frames."""
+
+MAGIC: Final = struct.pack(">I", SECTION_HEADER)
+"""First four bytes of a file, the same in both byte orders."""
+BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+"""Byte-order magic of a section -> struct's letter."""
+
+MAX_BLOCK: Final = 16 << 20
+"""Bytes of one block, libpcap's limit; more is corruption."""
+MAX_INTERFACES: Final = 65536
+"""Interfaces of one input."""
+TLS_KEY_LOG: Final = 0x544C534B
+"""Secrets type of an NSS key log."""
+UNKNOWN_DROPS: Final = 0xFFFF
+"""drops_count of a Packet Block that does not say."""
+
+PACKET_HEAD: Final = 28
+"""Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
+carries a frame of any use."""
+
+END_OF_OPTIONS: Final = 0
+COMMENT: Final = 1
+IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_FCSLEN, IF_TSOFFSET = 2, 3, 9, 13, 14
+EPB_FLAGS, EPB_DROPCOUNT = 2, 4
+ISB_IFDROP, ISB_OSDROP = 5, 7
+
+
+_Unpack = Callable[[bytes, int], tuple[int, ...]]
+
+
+class _Interface(NamedTuple):
+    """What a packet block needs of its interface."""
+
+    multiplier: int
+    """ns = ticks * multiplier // divisor + offset_ns."""
+    divisor: int
+    offset_ns: int
+    link_type: int
+    interface: int
+    """Its index in the input, across sections."""
+    fcs: int
+    snaplen: int
+
+
+class PcapngReader:
+    """Frames of a pcapng input."""
+
+    def __init__(self, window: Window, tally: Tally, file: int) -> None:
+        """Read the first section header.
+
+        Raises:
+            CaptureError: it is not whole or not one.
+        """
+        self._window, self._tally, self._file = window, tally, file
+        self._order = "<"
+        self._section: list[_Interface] = []
+        tally.format = "pcapng"
+        head = window.more(0, 12)
+        try:
+            length = self._first_header(head)
+        except DamageError as damage:
+            raise CaptureError(tally.path, f"is cut or corrupt in its first block: {damage}") from None
+        window.pos = length
+
+    # --- the chain of blocks ---
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames; at a cut or corrupt place stop and tell the tally."""
+        try:
+            yield from self._chain()
+        except DamageError as damage:
+            self._tally.broken(f"{damage}; {read_so_far(self._tally.frames)}")
+
+    def _chain(self) -> Iterator[Frame]:
+        window, tally, file = self._window, self._tally, self._file
+        data, pos = window.data, window.pos
+        end = len(data)
+        unpack_block, unpack_length = self._unpackers()
+        new = tuple.__new__  # Frame(...) costs twice as much
+        section = self._section
+        number = tally.frames
+        latest = tally.latest
+        while True:
+            if end - pos < PACKET_HEAD:
+                data, pos = window.more(pos, PACKET_HEAD), 0
+                end = len(data)
+                if end < PACKET_HEAD:
+                    if end < 12:
+                        self._ended(end, 12)
+                        return
+                    kind, length, *_ = unpack_block(data + bytes(PACKET_HEAD), pos)
+                else:
+                    kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
+            else:
+                kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
+            if kind == SECTION_HEADER:
+                length = self._begin_section(data, pos)
+                unpack_block, unpack_length = self._unpackers()
+                section = self._section
+            elif length < 12 or length & 3 or length > MAX_BLOCK:
+                raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")
+            stop = pos + length
+            if stop > end:
+                data, pos, stop = window.more(pos, length), 0, length
+                end = len(data)
+                if stop > end:
+                    self._ended(end, length)
+                    return
+            if unpack_length(data, stop - 4)[0] != length:
+                raise DamageError(
+                    f"the block at byte {window.base + pos} is corrupt: it ends with another length than it begins with"
+                )
+            if kind == ENHANCED_PACKET:
+                start = pos + PACKET_HEAD
+                room = length - PACKET_HEAD - 4
+            elif kind == PACKET:
+                start = pos + PACKET_HEAD
+                room = length - PACKET_HEAD - 4
+                if room >= 0:
+                    number_of = self._obsolete(data, pos)
+            elif kind == SIMPLE_PACKET:
+                start = pos + 12
+                room = length - 16
+                if room >= 0:
+                    number_of, captured, original = self._simple(data, pos)
+            else:
+                if kind in NUMBERED:
+                    number += 1
+                    tally.frames = number
+                    tally.note_once("it holds journal entries or system call events besides frames: they are left out")
+                else:
+                    self._other(kind, data, pos, stop)
+                pos = stop
+                continue
+            if room < 0 or number_of >= len(section) or captured > room or captured > MAX_FRAME:
+                raise DamageError(
+                    f"the packet block at byte {window.base + pos} is corrupt: "
+                    + _nonsense(length, room, number_of, len(section), captured)
+                )
+            multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
+            number += 1
+            if kind == SIMPLE_PACKET:
+                ns = 0 if tally.first_ns is None else latest
+            elif divisor == 1:
+                ns = (high << 32 | low) * multiplier + offset_ns
+            else:
+                ns = (high << 32 | low) * multiplier // divisor + offset_ns
+            if latest <= ns <= MAX_NS:
+                tally.latest = latest = ns
+            else:
+                ns = tally.odd_time(ns, number)
+                latest = tally.latest
+            tally.frames = number
+            if room - captured >= 8 and kind != SIMPLE_PACKET:
+                fcs = self._packet_options(data, start + (captured + 3 & ~3), stop - 4, number, interface, fcs, kind)
+            pos = stop
+            stop = start + captured
+            if fcs:
+                original = max(original - fcs, 0)
+                stop = min(stop, start + original)
+            yield new(Frame, (ns, file, number, interface, link_type, data[start:stop], original))
+
+    def _unpackers(self) -> tuple[_Unpack, _Unpack]:
+        """Return decoders of the words that begin a packet block, and of the length that ends every block."""
+        return struct.Struct(self._order + "7I").unpack_from, struct.Struct(self._order + "I").unpack_from
+
+    def _obsolete(self, data: bytes, pos: int) -> int:
+        """Return the interface of a Packet Block, whose first word is two numbers: interface and losses."""
+        number_of: int
+        lost: int
+        number_of, lost = struct.unpack_from(self._order + "HH", data, pos + 8)
+        if number_of < len(self._section) and lost != UNKNOWN_DROPS:
+            self._lost(self._section[number_of].interface, lost)
+        return number_of
+
+    def _simple(self, data: bytes, pos: int) -> tuple[int, int, int]:
+        """Return interface, captured and original length of a Simple Packet Block, which says only the last."""
+        self._tally.note_once("Simple Packet Blocks carry no time: such a frame takes the latest time before it")
+        original: int = struct.unpack_from(self._order + "I", data, pos + 8)[0]
+        snaplen = self._section[0].snaplen if self._section else 0
+        return 0, min(original, snaplen) if snaplen else original, original
+
+    def _lost(self, interface: int, frames: int) -> None:
+        if frames:
+            self._tally.lost[interface] = self._tally.lost.get(interface, 0) + frames
+
+    def _ended(self, have: int, need: int) -> None:
+        """Tell why the input ended where a block begins or within it."""
+        window = self._window
+        if window.trouble:
+            raise DamageError(window.trouble)
+        if have:
+            raise DamageError(
+                f"it is cut in the block at byte {window.base}: {need} bytes are announced, {have} are there"
+            )
+
+    # --- section header ---
+
+    def _first_header(self, head: bytes) -> int:
+        """Read the section header that begins the input; return its length."""
+        window = self._window
+        if len(head) < 12:
+            raise DamageError(window.trouble or f"only {len(head)} bytes are there")
+        length = self._begin_section(head, 0)
+        head = window.more(0, length)
+        if len(head) < length:
+            raise DamageError(window.trouble or f"{length} bytes are announced, {len(head)} are there")
+        self._section_header(head, 0, length)
+        return length
+
+    def _begin_section(self, data: bytes, pos: int) -> int:
+        """Take the byte order from the section header at `pos` (12 bytes of it are there); return its length."""
+        where = self._window.base + pos
+        order = BYTE_ORDERS.get(data[pos + 8 : pos + 12])
+        if order is None:
+            raise DamageError(f"the section header at byte {where} has no byte-order magic")
+        length: int = struct.unpack_from(order + "I", data, pos + 4)[0]
+        if length < 28 or length & 3 or length > MAX_BLOCK:
+            raise DamageError(f"the section header at byte {where} claims {_length(length)}")
+        self._order = order
+        self._section = []
+        return length
+
+    def _section_header(self, data: bytes, pos: int, stop: int) -> None:
+        """Read the rest of a section header: version, section length (not needed), options."""
+        if data[pos + 4 : pos + 8] != data[stop - 4 : stop]:
+            raise DamageError("the section header ends with another length than it begins with")
+        major, minor = struct.unpack_from(self._order + "HH", data, pos + 12)
+        if major != 1:
+            raise DamageError(f"the section header says pcapng version {major}.{minor}, and only 1.x is known")
+        for code, value in self._options(data, pos + 24, stop - 4):
+            if code == COMMENT:
+                self._tally.note(f"comment of the file: {_text(value)}")
+
+    # --- the other blocks ---
+
+    def _other(self, kind: int, data: bytes, pos: int, stop: int) -> None:
+        if kind == INTERFACE_DESCRIPTION:
+            self._interface(data, pos, stop)
+        elif kind == SECTION_HEADER:
+            self._section_header(data, pos, stop)
+        elif kind == INTERFACE_STATISTICS:
+            self._statistics(data, pos, stop)
+        elif kind == DECRYPTION_SECRETS and stop - pos >= 20:
+            secrets, length = struct.unpack_from(self._order + "II", data, pos + 8)
+            if secrets == TLS_KEY_LOG:
+                self._tally.secret(data[pos + 16 : min(pos + 16 + length, stop - 4)])
+
+    def _interface(self, data: bytes, pos: int, stop: int) -> None:
+        tally = self._tally
+        if stop - pos < 20:
+            raise DamageError(f"the interface description at byte {self._window.base + pos} is too short")
+        index = len(tally.interfaces)
+        if index >= MAX_INTERFACES:
+            raise DamageError(f"it describes more than {MAX_INTERFACES} interfaces")
+        link_type, _, snaplen = struct.unpack_from(self._order + "HHI", data, pos + 8)
+        name = description = ""
+        per_second, offset_ns, fcs = 1_000_000, 0, 0
+        comments = []
+        for code, value in self._options(data, pos + 16, stop - 4):
+            if code == IF_NAME:
+                name = _text(value)
+            elif code == IF_DESCRIPTION:
+                description = _text(value)
+            elif code == IF_TSRESOL and value:
+                per_second = (1 << (value[0] & 0x7F)) if value[0] & 0x80 else 10 ** value[0]
+            elif code == IF_TSOFFSET and len(value) == 8:
+                offset_ns = struct.unpack(self._order + "q", value)[0] * 1_000_000_000
+            elif code == IF_FCSLEN and value:
+                fcs = fcs_octets(value[0])
+            elif code == COMMENT:
+                comments.append(_text(value))
+        name = name or description
+        for comment in comments:
+            tally.note(f"comment of interface {index}{f' ({name})' if name else ''}: {comment}")
+        common = gcd(1_000_000_000, per_second)
+        self._section.append(
+            _Interface(1_000_000_000 // common, per_second // common, offset_ns, link_type, index, fcs, snaplen)
+        )
+        tally.interfaces.append(Interface(index, name, link_type, snaplen))
+
+    def _statistics(self, data: bytes, pos: int, stop: int) -> None:
+        """Read losses; the counters run from the start of the capture, so the last block of an interface counts."""
+        if stop - pos < 24:
+            return
+        (number,) = struct.unpack_from(self._order + "I", data, pos + 8)
+        if number >= len(self._section):
+            return
+        drops = [
+            struct.unpack(self._order + "Q", value)[0]
+            for code, value in self._options(data, pos + 20, stop - 4)
+            if code in (ISB_IFDROP, ISB_OSDROP) and len(value) == 8
+        ]
+        if drops:
+            self._tally.lost[self._section[number].interface] = sum(drops)
+
+    def _packet_options(
+        self, data: bytes, pos: int, stop: int, number: int, interface: int, fcs: int, kind: int
+    ) -> int:
+        """Read a frame's comments and losses; return the octets of FCS it has."""
+        for code, value in self._options(data, pos, stop):
+            if code == COMMENT:
+                self._tally.comment(number, _text(value))
+            elif code == EPB_FLAGS and len(value) == 4:
+                fcs = (struct.unpack(self._order + "I", value)[0] >> 5 & 0xF) or fcs
+            elif code == EPB_DROPCOUNT and len(value) == 8 and kind == ENHANCED_PACKET:
+                self._lost(interface, struct.unpack(self._order + "Q", value)[0])
+        return fcs
+
+    def _options(self, data: bytes, pos: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Options between `pos` and `stop`. A broken list ends early: the block around it is still whole."""
+        unpack = struct.Struct(self._order + "HH").unpack_from
+        while stop - pos >= 4:
+            code, length = unpack(data, pos)
+            if code == END_OF_OPTIONS:
+                return
+            pos += 4
+            if pos + length > stop:
+                self._tally.note_once("some block has broken options: they are left out")
+                return
+            yield code, data[pos : pos + length]
+            pos += length + 3 & ~3
+
+
+def _text(value: bytes) -> str:
+    return printable(value.rstrip(b"\0").decode("utf-8", "replace"))
+
+
+def _nonsense(length: int, room: int, interface: int, interfaces: int, captured: int) -> str:
+    """Say what is wrong with a packet block."""
+    if room < 0:
+        return f"{length} bytes are too few for one"
+    if interface >= interfaces:
+        return f"it names interface {interface}, which is not described"
+    if captured > room:
+        return f"it claims {captured} bytes of data, more than the {room} it has room for"
+    return f"it claims {captured} bytes of data, more than the {MAX_FRAME} a frame can have"
+
+
+def _length(length: int) -> str:
+    if length > MAX_BLOCK:
+        return f"{length} bytes, more than the {MAX_BLOCK} a block can have"
+    return f"{length} bytes, " + ("which is no multiple of 4" if length & 3 else "too few for its kind")

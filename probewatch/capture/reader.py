@@ -1,0 +1,153 @@
+"""One input: opened, recognised, read frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from probewatch.capture.errors import CaptureError
+from probewatch.capture.formats import open_format
+from probewatch.capture.source import Source, Window
+from probewatch.capture.tally import Tally
+from probewatch.model.frame import CaptureInfo, Frame
+
+
+class Reader:
+    """Frames of one input, in the order they stand in it.
+
+    Where the input is cut or corrupt, iteration ends after the last whole frame; `info()` says so and why.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        file: int,
+        *,
+        stdin: BinaryIO | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Open `path` (`-` is standard input) as input number `file` and read its header.
+
+        Args:
+            path: a file, FIFO or device, pcap or pcapng, plain or compressed with gzip, bzip2, xz or zstd.
+            file: `Frame.file` of all its frames.
+            stdin: what to read for `-`; sys.stdin if None.
+            progress: called with `position` whenever bytes were read.
+
+        Raises:
+            CaptureError: nothing at all can be read of it.
+        """
+        self.path = path
+        self.file = file
+        self._source = Source(path, stdin=stdin, progress=progress)
+        self._tally = Tally(path)
+        try:
+            head = self._source.head()
+            self._window = Window(self._source)
+            self._format = open_format(self._window, self._tally, file, head)
+        except BaseException:
+            self._source.close()
+            raise
+        if self._source.compression:
+            self._tally.format += f"+{self._source.compression}"
+        self._frames: Iterator[Frame] = iter(self._format)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Go on where reading stands: an input can be read once."""
+        return self._frames
+
+    def info(self) -> CaptureInfo:
+        """Return what is known of the input now; it is complete after the last frame."""
+        return self._tally.info()
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a stream (standard input, FIFO, device), whose frames must be handed on as they come."""
+        return self._source.live
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file as it lies on disk, compressed if it is; None for a stream."""
+        return self._source.size
+
+    @property
+    def position(self) -> int:
+        """Bytes of it read so far, counted as `size` is."""
+        return self._source.position
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """TLS key logs (NSS format) that the input carries, those read so far."""
+        return self._tally.secrets
+
+    @property
+    def comments(self) -> list[tuple[int, str]]:
+        """Comments of frames read so far: (frame number, text)."""
+        return self._tally.comments
+
+    def note(self, sentence: str) -> None:
+        """Add a note to `info()`."""
+        self._tally.note_once(sentence)
+
+    def close(self) -> None:
+        """Close the input; iteration ends."""
+        close = getattr(self._frames, "close", None)
+        if close is not None:
+            close()
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_all(
+    paths: Sequence[str],
+    *,
+    stdin: BinaryIO | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Reader]:
+    """Open several inputs; `Frame.file` is the place in `paths`.
+
+    Args:
+        paths: as for `Reader`; `-` at most once.
+        stdin: what to read for `-`; sys.stdin if None.
+        progress: called with the bytes read of all inputs together.
+
+    Raises:
+        CaptureError: one of them cannot be read at all; none stays open.
+    """
+    if list(paths).count("-") > 1:
+        raise CaptureError("-", "is named more than once: it can be read only once")
+    readers: list[Reader] = []
+    total = _Total(progress) if progress is not None else None
+    try:
+        for file, path in enumerate(paths):
+            readers.append(Reader(path, file, stdin=stdin, progress=total.of(file) if total is not None else None))
+    except BaseException:
+        for reader in readers:
+            reader.close()
+        raise
+    return readers
+
+
+class _Total:
+    """Adds up the progress of several inputs."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self._report = report
+        self._each: dict[int, int] = {}
+        self._sum = 0
+
+    def of(self, file: int) -> Callable[[int], None]:
+        def progress(position: int) -> None:
+            self._sum += position - self._each.get(file, 0)
+            self._each[file] = position
+            self._report(self._sum)
+
+        return progress

@@ -1,0 +1,223 @@
+"""Inputs as forward-only byte streams: files, FIFOs, standard input, compressed or not.
+
+A `Source` opens a path (`-` is standard input), recognises compression by its first bytes and unwraps one layer of it.
+A `Window` is what the format readers look through: a buffer that slides forward over a source. Nothing ever seeks, and
+a read returns as soon as there is anything, so that a live stream is not delayed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+from collections.abc import Callable
+from typing import BinaryIO, Final, cast
+
+from probewatch.capture import compression
+from probewatch.capture.errors import CaptureError, DamageError
+
+CHUNK: Final = 256 * 1024
+"""Bytes asked of an input at once."""
+HEAD: Final = 4096
+"""Bytes looked at to recognise a format; fewer where a stream has not sent more yet."""
+MAGIC: Final = 4
+"""Bytes without which no format can be recognised."""
+
+
+class Source:
+    """One input as a stream of bytes, decompressed.
+
+    Attributes:
+        path: as the user gave it.
+        compression: `gzip`, `bzip2`, `xz`, `zstd`, or empty.
+        size: bytes of the file as it lies on disk; None for streams.
+        position: bytes taken of it so far.
+        live: a stream whose end is not known beforehand (FIFO, standard input, device).
+    """
+
+    def __init__(
+        self, path: str, *, stdin: BinaryIO | None = None, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Open it.
+
+        A FIFO without a writer blocks, as it does for every program.
+
+        Raises:
+            CaptureError: it cannot be opened, or is not a file.
+        """
+        self.path = path
+        self.compression = ""
+        self.size: int | None = None
+        self.position = 0
+        self.live = True
+        self._progress = progress
+        self._own = path != "-"
+        self._file = self._open_path() if self._own else self._open_stdin(stdin)
+        self._read_some = _reader(self._file)
+        self._held = b""
+        self._unwrapped: compression.Unwrapped | None = None
+
+    def _open_path(self) -> BinaryIO:
+        try:
+            file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123 - closed by close(); pathlib folds "./-"
+        except IsADirectoryError:
+            raise CaptureError(self.path, "is a directory: name the capture files in it") from None
+        except FileNotFoundError:
+            raise CaptureError(self.path, "does not exist") from None
+        except PermissionError:
+            raise CaptureError(self.path, "may not be read by this user: change its permissions or use sudo") from None
+        except OSError as error:
+            raise CaptureError(self.path, f"cannot be opened: {error.strerror or error}") from None
+        except ValueError as error:  # a NUL byte in the path, a surrogate that no file system takes
+            raise CaptureError(self.path, f"is not a path: {error}") from None
+        mode = os.fstat(file.fileno())
+        if stat.S_ISREG(mode.st_mode):
+            self.size = mode.st_size
+            self.live = False
+        return cast("BinaryIO", file)
+
+    def _open_stdin(self, stdin: BinaryIO | None) -> BinaryIO:
+        file = stdin if stdin is not None else getattr(sys.stdin, "buffer", None)
+        if file is None or file.closed:
+            raise CaptureError("-", "is closed: pipe a capture into it, such as `tcpdump -U -w - | ...`")
+        try:
+            terminal = file.isatty()
+        except OSError:
+            terminal = False
+        if terminal:
+            raise CaptureError("-", "is a terminal: pipe a capture into it, such as `tcpdump -U -w - | ...`")
+        return cast("BinaryIO", file)
+
+    def _raw(self) -> bytes:
+        """Take the next bytes of the input as they are; `b""` at its end."""
+        try:
+            data = self._read_some(CHUNK)
+        except (OSError, ValueError) as error:  # ValueError: closed under our hands
+            text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise DamageError(f"reading failed: {text}") from None
+        self.position += len(data)
+        if self._progress is not None:
+            self._progress(self.position)
+        return data
+
+    def head(self) -> bytes:
+        """Look at the first bytes, unwrapping compression; what `read` returns still begins with them.
+
+        Called once, before `read`.
+
+        Raises:
+            CaptureError: nothing can be read, or it is compressed in a way that is not read.
+        """
+        try:
+            head = self._gather(self._raw)
+        except DamageError as damage:
+            raise CaptureError(self.path, f"cannot be read: {damage}") from None
+        if not head:
+            raise CaptureError(self.path, "is empty" if self._own else "ended before anything came")
+        name = compression.recognise(head)
+        if name is None:
+            self._held = head
+            return head
+        self.compression = name
+        self._unwrapped = compression.Unwrapped(name, head, self._raw)
+        try:
+            inner = self._gather(self._unwrapped.read)
+        except DamageError as damage:
+            raise CaptureError(self.path, f"cannot be decompressed: {damage}") from None
+        if not inner:
+            raise CaptureError(self.path, f"holds nothing but an empty {name} stream")
+        again = compression.recognise(inner)
+        if again is not None:
+            raise CaptureError(
+                self.path, f"is compressed twice ({again} in {name}): undo one with {compression.TOOLS[name]}"
+            )
+        self._held = inner
+        return inner
+
+    @staticmethod
+    def _gather(read: Callable[[], bytes]) -> bytes:
+        """Read until there is enough to recognise a format by, and no longer: a live stream must not be waited for."""
+        head = read()
+        while head and len(head) < MAGIC:
+            try:
+                more = read()
+            except DamageError:
+                break
+            if not more:
+                break
+            head += more
+        return head
+
+    def read(self) -> bytes:
+        """Return the next decompressed bytes, `b""` at the end.
+
+        Raises:
+            DamageError: the input broke off.
+        """
+        if self._held:
+            data, self._held = self._held, b""
+            return data
+        return self._raw() if self._unwrapped is None else self._unwrapped.read()
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self._own:
+            self._file.close()
+
+
+def _reader(file: BinaryIO) -> Callable[[int], bytes]:
+    """Return a function that reads what is there, waits only where nothing is, and gives `b""` at the end."""
+    read1 = getattr(file, "read1", None) or file.read
+
+    def read(size: int) -> bytes:
+        while True:
+            try:
+                data: bytes | None = read1(size)
+            except BlockingIOError:
+                data = None
+            if data is not None:
+                return data
+            select.select([file], [], [])  # somebody made the pipe non-blocking
+
+    return read
+
+
+class Window:
+    """A buffer that slides over a source.
+
+    A format reader looks at `data` from `pos` on; when it needs more than there is, it calls `more`, which moves both.
+    """
+
+    __slots__ = ("base", "data", "pos", "source", "trouble")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.data = b""
+        self.pos = 0
+        self.base = 0
+        """Offset of `data[0]` in the decompressed input."""
+        self.trouble = ""
+        """Why the source broke off before its end; empty if it did not."""
+
+    def more(self, pos: int, need: int) -> bytes:
+        """Drop what is before `pos`, read until `need` bytes are there or the input ends; return the new buffer.
+
+        `pos` is 0 afterwards. A short buffer means the end; `trouble` says whether it was a good one.
+        """
+        pieces = [self.data[pos:]]
+        have = len(pieces[0])
+        self.base += pos
+        while have < need:
+            try:
+                piece = self.source.read()
+            except DamageError as damage:
+                self.trouble = self.trouble or str(damage)
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+            have += len(piece)
+        self.data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.pos = 0
+        return self.data

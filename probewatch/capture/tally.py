@@ -1,0 +1,157 @@
+"""What is learnt about an input while its frames go by: counts, times, drops, notes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from probewatch.capture.errors import printable
+from probewatch.capture.linktypes import link_type_name
+from probewatch.model.frame import CaptureInfo, Interface
+
+MAX_NS: Final = 2**63 - 1
+"""Latest capture time, in the year 2262; only hostile or broken files say more. Taken instead of it, with a note."""
+MAX_FRAME: Final = 256 * 1024
+"""Captured bytes of one frame; libpcap's MAXIMUM_SNAPLEN. A record that claims more is corrupt."""
+MAX_NOTES: Final = 64
+"""Notes kept of one input; how many more there were is said."""
+MAX_SECRETS: Final = 8 << 20
+"""Bytes of TLS key logs kept of one input."""
+MAX_COMMENTS: Final = 1024
+"""Comments of frames kept of one input."""
+
+BEFORE_FIRST: Final = MAX_NS + 1
+"""`latest` of an input that has not given a frame: greater than any time, so that the first one goes to `odd_time`."""
+
+
+class Tally:
+    """Mutable account of one input. Format readers write it, `info` reads it at any moment."""
+
+    __slots__ = (
+        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
+        "complete", "first_ns", "format", "frames", "interfaces", "latest", "lost", "notes", "path", "secrets",
+    )  # fmt: skip
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.format = ""
+        self.frames = 0
+        """Number of the last frame."""
+        self.first_ns: int | None = None
+        self.latest = BEFORE_FIRST
+        self.complete = True
+        self.interfaces: list[Interface] = []
+        self.lost: dict[int, int] = {}
+        """Frames lost by interface, as its statistics say."""
+        self.notes: list[str] = []
+        self.secrets: list[bytes] = []
+        self.comments: list[tuple[int, str]] = []
+        self._secret_bytes = 0
+        self._more_notes = 0
+        self._once: set[str] = set()
+        self._late = 0
+        self._late_first = 0
+        self._late_most = 0
+        self._clamped = 0
+
+    def odd_time(self, ns: int, number: int) -> int:
+        """Take note of a time that is not at or after all before it; return it, moved into the range of times."""
+        if not 0 <= ns <= MAX_NS:
+            self._clamped += 1
+            ns = 0 if ns < 0 else MAX_NS
+        if self.first_ns is None:
+            self.first_ns = self.latest = ns
+        elif ns < self.latest:
+            self._late += 1
+            self._late_first = self._late_first or number
+            self._late_most = max(self._late_most, self.latest - ns)
+            self.first_ns = min(self.first_ns, ns)
+        else:
+            self.latest = ns
+        return ns
+
+    def note(self, sentence: str) -> None:
+        """Keep one sentence."""
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(sentence)
+        else:
+            self._more_notes += 1
+
+    def note_once(self, sentence: str) -> None:
+        """Keep a sentence that many places may have reason to say."""
+        if sentence not in self._once and len(self._once) < MAX_NOTES:
+            self._once.add(sentence)
+            self.note(sentence)
+
+    def broken(self, sentence: str) -> None:
+        """Say why the input ends before its end."""
+        self.complete = False
+        self.notes.insert(0, sentence)
+
+    def comment(self, number: int, text: str) -> None:
+        """Keep a frame's comment."""
+        if len(self.comments) < MAX_COMMENTS:
+            self.comments.append((number, printable(text)))
+        else:
+            self.note_once(f"more than {MAX_COMMENTS} frames carry comments: the others are not kept")
+
+    def secret(self, data: bytes) -> None:
+        """Keep a TLS key log."""
+        self._secret_bytes += len(data)
+        if self._secret_bytes <= MAX_SECRETS:
+            self.secrets.append(data)
+        else:
+            self.note_once(f"it carries more than {MAX_SECRETS >> 20} MiB of TLS key logs: the rest is not kept")
+
+    def info(self) -> CaptureInfo:
+        """Return what is known now."""
+        interfaces = tuple(
+            i if i.index not in self.lost else Interface(i.index, i.name, i.link_type, i.snaplen, self.lost[i.index])
+            for i in self.interfaces
+        )
+        return CaptureInfo(
+            path=self.path,
+            format=self.format,
+            interfaces=interfaces,
+            link_types=tuple(dict.fromkeys(link_type_name(i.link_type) for i in interfaces)),
+            frames=self.frames,
+            first_ns=self.first_ns,
+            last_ns=None if self.first_ns is None else self.latest,
+            complete=self.complete,
+            notes=tuple(self._all_notes(interfaces)),
+        )
+
+    def _all_notes(self, interfaces: tuple[Interface, ...]) -> list[str]:
+        notes = list(self.notes)
+        if self._late:
+            notes.append(
+                f"{_count(self._late, 'frame is', 'frames are')} out of time order, the first of them frame "
+                f"{self._late_first}, by up to {seconds(self._late_most)} s"
+            )
+        if self._clamped:
+            notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
+        lossy = [i for i in interfaces if i.drops]
+        for i in lossy[:MAX_NOTES]:
+            where = f"interface {i.index}" + (f" ({i.name})" if i.name else "")
+            notes.append(f"the capturing program lost {_count(i.drops or 0, 'frame', 'frames')} on {where}")
+        if self.comments:
+            notes.append(f"{_count(len({n for n, _ in self.comments}), 'frame carries', 'frames carry')} comments")
+        if self._more_notes:
+            notes.append(f"and {self._more_notes} more notes")
+        return notes
+
+
+def seconds(ns: int) -> str:
+    """Nanoseconds as seconds with as many places as it takes, exactly."""
+    whole, rest = divmod(ns, 1_000_000_000)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+def read_so_far(number: int) -> str:
+    """End of the sentence that says why reading ended."""
+    if number == 0:
+        return "no frame could be read"
+    return "the frame before it was read" if number == 1 else f"the {number} frames before it were read"

@@ -1,0 +1,105 @@
+"""`probewatch analyze`: the timeline of saved captures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ..api import Analysis, InputError, moment
+from .options import Command, input_options, interpret_options, output_options, select_options
+from .output import colour_wanted, complain, prepare_stdout
+from .progress import Bar
+from .run import DONE, INCOMPLETE, INTERRUPTED
+
+if TYPE_CHECKING:
+    from ..model.timeline import Timeline
+    from ..report.ndjson import Writer
+
+
+@click.command(cls=Command)
+@input_options
+@select_options
+@interpret_options
+@output_options
+def analyze(files: Sequence[str], expression: str | None, keylog: str | None, probes: Sequence[str], since: str | None, until: str | None,
+            specs: Sequence[str], clusters: Sequence[str], node_ips: Sequence[str], output: str, colour: str, quiet: bool) -> int:
+    """Show who probed what in saved captures, what happened in every attempt and why, and what was decided.
+
+    Exit status: 0 done, whatever the probes did; 2 usage or unreadable input; 3 an input was cut or corrupt (what was whole
+    is shown); 130 interrupted (what was read is shown).
+    """
+    for text in (since, until):
+        moment(text, 0)  # before any work
+    prepare_stdout()
+    selected = bool(probes or since or until)
+    writer = _live_writer() if output == "ndjson" and not selected else None
+    interrupted = False
+    with Bar(wanted=not quiet) as bar:
+        analysis = Analysis(
+            files, spec=specs, cluster=clusters, node_ip=node_ips, keylog=keylog, filter=expression, progress=bar,
+            on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value))
+        try:
+            analysis.run()
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            bar.close()
+        timeline = analysis.timeline()
+    if interrupted and not quiet:
+        complain("interrupted: what was read until then is shown")
+    if writer is not None:
+        writer.end(timeline)
+    else:
+        _print(_selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
+    if output in ("json", "ndjson") and not quiet:
+        _notes(timeline)
+    if interrupted:
+        return INTERRUPTED
+    return DONE if all(info.complete for info in timeline.captures) else INCOMPLETE
+
+
+def _live_writer() -> Writer:
+    from ..report.ndjson import Writer
+
+    return Writer(sys.stdout.write)
+
+
+def _selected(timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]) -> Timeline:
+    from ..report.select import matches, select
+
+    for wanted in probes:
+        if not any(matches(probe, wanted) for probe in timeline.probes):
+            from ..report import words
+
+            there = [f"{p.id} ({words.kind(p)} {words.owner(p.target)})" for p in timeline.probes]
+            have = f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}" if there else "there are none in this input"
+            raise InputError(f"no probe matches --probe {wanted}: {have}")
+    return select(timeline, since_ns=moment(since, base_ns), until_ns=moment(until, base_ns), probes=probes)
+
+
+def _print(timeline: Timeline, output: str, colour: str) -> None:
+    out = sys.stdout.write
+    if output == "json":
+        from ..report import document
+
+        document.write(timeline, out)
+    elif output == "ndjson":
+        from ..report import ndjson
+
+        ndjson.lines(timeline, out)
+    else:
+        from ..report import text
+        from ..report.paper import glyphs_for
+
+        text.write(timeline, out, wide=output == "wide", colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
+
+
+def _notes(timeline: Timeline) -> None:
+    """Say on standard error why the evidence is incomplete, where the data on standard output is for a program."""
+    for info in timeline.captures:
+        if not info.complete:
+            for note in info.notes:
+                complain(f"{info.path}: {note}")

@@ -1,0 +1,65 @@
+"""The commands by name; each module is imported when its command is called or asked for help."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from .. import __version__
+
+COMMANDS: Final = {
+    "analyze": "Show who probed what in saved captures, what happened, and what was decided.",
+}
+"""Command -> what it does, as `probewatch --help` prints it. The module and its command have the same name."""
+
+
+class ReaderGone(Exception):  # noqa: N818  not an error: who read our output has seen enough
+    """Standard output was closed by its reader (click would make exit status 1 of a BrokenPipeError)."""
+
+
+class Interrupted(Exception):  # noqa: N818  not an error: the user's wish
+    """Ctrl-C (click would write an empty line)."""
+
+
+class Commands(click.Group):
+    """A group that knows its commands' names without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"{__package__}.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list from the table."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what click would treat in its own way gets out under another name."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+def cli() -> None:
+    """See Kubernetes health probes as they really are, from packets: who probed what, what happened, what the kubelet decided.
+
+    \b
+    probewatch analyze capture.pcap --spec pod.yaml
+    """

@@ -1,0 +1,59 @@
+"""Run a command line: whatever goes wrong ends in one sentence on standard error and an exit status, never in a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from ..api import InputError
+from .group import Interrupted, ReaderGone, cli
+from .output import abandon_stdout, complain
+
+DONE: Final = 0
+BAD_INPUT: Final = 2
+INCOMPLETE: Final = 3
+INTERRUPTED: Final = 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return the exit status: 0 done, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
+    try:
+        status = cli.main(args=list(arguments), prog_name="probewatch", standalone_mode=False)
+        sys.stdout.flush()
+    except (BrokenPipeError, ReaderGone):  # `| head` has seen enough
+        abandon_stdout()
+        return DONE
+    except (Interrupted, KeyboardInterrupt, click.Abort):
+        complain("interrupted")
+        return INTERRUPTED
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "probewatch"
+        complain(f"{_sentence(error.format_message())} (see {command} --help)")
+        return BAD_INPUT
+    except click.ClickException as error:
+        complain(error.format_message())
+        return BAD_INPUT
+    except InputError as error:
+        complain(str(error))
+        return BAD_INPUT
+    except Exception as error:
+        if not _is_ours(error):
+            raise
+        complain(str(error))
+        return BAD_INPUT
+    return status if isinstance(status, int) else DONE
+
+
+def _sentence(message: str) -> str:
+    return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _is_ours(error: Exception) -> bool:
+    """Say whether it is a plain error of an input; importing those packages only to name their errors would cost start-up time."""
+    if isinstance(error, OSError):
+        return True
+    loaded = [(sys.modules.get("probewatch.capture"), "CaptureError"), (sys.modules.get("probewatch.cluster"), "SpecError")]
+    return any(module is not None and isinstance(error, getattr(module, name)) for module, name in loaded)

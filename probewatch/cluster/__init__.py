@@ -1,0 +1,31 @@
+"""Manifests, cluster dumps and node addresses, turned into `model.spec` and `model.book`: the one place that knows the Kubernetes API.
+
+    --spec FILE    -> manifests  a Pod or a workload's template -> PodSpec        (wrong in any field: SpecError)
+    --cluster FILE -> dump       Nodes, HostSubnets, Pods -> NodeAddress, PodSpec (a wrong object: a note)
+    --node-ip      -> addresses  [NAME=]ADDR -> NodeAddress
+    all of these   -> book       -> AddressBook
+
+Below them, from the file up:
+    source      bytes to text: gzip, UTF-16, limits        yamltext    YAML events to values, bounded
+    jsonstream  JSON of any length through a window        documents   which of the two; Lists taken apart
+    schema      the fields of the API that are read        probe       one probe: checks, defaults, port names
+    nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
+    errors      SpecError, FieldError, and their sentences
+"""
+
+from .addresses import parse_node_ip
+from .book import build_book
+from .dump import ClusterDump, read_cluster
+from .errors import SpecError
+from .manifests import SpecFile, load_specs, read_specs
+
+__all__ = [
+    "ClusterDump",
+    "SpecError",
+    "SpecFile",
+    "build_book",
+    "load_specs",
+    "parse_node_ip",
+    "read_cluster",
+    "read_specs",
+]

@@ -1,0 +1,298 @@
+"""Pods and Pod templates out of manifests: what `--spec` reads, and each Pod of `--cluster`.
+
+A Pod comes with whatever its status tells (addresses, node, container starts); a workload (Deployment, CronJob ...) gives its
+template, named after the workload, without an address. Fields that probewatch does not need are passed over unread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
+
+from .addresses import address_of, time_ns
+from .document import Document
+from .documents import read_documents
+from .errors import FieldError, SpecError, join, plain, shown, typed
+from .probe import PROBE_FIELDS, read_probe
+from .schema import Container, ContainerState, ContainerStatus, ObjectMeta, Pod, PodSpecForm, PodStatus
+
+TEMPLATES: Final = {
+    "Deployment": ("spec", "template"),
+    "DeploymentConfig": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "PodTemplate": ("template",),
+}
+"""Where each workload keeps its Pod template."""
+
+KINDS_NAMED: Final = 8
+"""Kinds listed in one sentence about what was passed over."""
+
+_FINISHED: Final = ("Succeeded", "Failed")
+_RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
+_WANTED: Final = "--spec needs a Pod or a workload that makes Pods"
+
+OnProblem = Callable[[FieldError], None]
+"""What to do with a probe that cannot be used: raise, or note it and go on without the probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """What a `--spec` file holds."""
+
+    source: str
+    specs: tuple[PodSpec, ...]
+    notes: tuple[str, ...] = ()
+    """One sentence about what was passed over, if anything was."""
+
+
+def read_specs(path: str) -> list[PodSpec]:
+    """Return the Pods and Pod templates of a manifest, YAML or JSON, in order; SpecError where there is none or one is wrong."""
+    return list(load_specs(path).specs)
+
+
+def load_specs(path: str) -> SpecFile:
+    """Return the Pods and Pod templates of a manifest together with notes on what was passed over; errors as `read_specs`."""
+    specs: list[PodSpec] = []
+    others: list[tuple[Document, str]] = []
+    for document in read_documents(path, dump=False):
+        kind = kind_of(document, path)
+        if kind == "Pod" or kind in TEMPLATES:
+            specs.append(_strictly(document, kind, path))
+        else:
+            others.append((document, kind))
+    if not specs:
+        raise SpecError(f"{path}: {_nothing(others)}; {_WANTED}")
+    note = passed_over(path, Counter(kind for _, kind in others))
+    return SpecFile(PurePath(path).name, tuple(specs), (note,) if note else ())
+
+
+def kind_of(document: Document, path: str) -> str:
+    """Return an object's kind, by the List that holds it where it has none; SpecError where it is no Kubernetes object."""
+    value = document.value
+    if not isinstance(value, dict):
+        raise SpecError(f"{path}: {document.label}: expected a Kubernetes object (a mapping with `kind`), got {shown(value)}")
+    kind = value.get("kind")
+    if kind is None and document.list_kind.endswith("List"):
+        kind = document.list_kind.removesuffix("List") or None
+    if kind is None:
+        raise SpecError(f"{path}: {document.label}: `kind` is missing; {_WANTED}")
+    if not isinstance(kind, str):
+        raise SpecError(f"{path}: {document.label}: kind: expected text, got {shown(kind)}")
+    return kind
+
+
+def described(document: Document, kind: str) -> str:
+    """Return how messages name an object: `document 1 (Pod shop/web)`."""
+    metadata = document.value.get("metadata") if isinstance(document.value, dict) else None
+    names = []
+    if isinstance(metadata, dict):
+        names = [metadata.get("namespace"), metadata.get("name") or metadata.get("generateName")]
+    name = "/".join(plain(part) for part in names if isinstance(part, str) and part)
+    return f"{document.label} ({plain(kind)}{' ' + name if name else ''})"
+
+
+def passed_over(path: str, kinds: Counter[str]) -> str | None:
+    """Return the sentence about objects that hold nothing for probewatch, or None where there were none."""
+    if not kinds:
+        return None
+    listed = [f"{count} {plain(kind)}" for kind, count in kinds.most_common(KINDS_NAMED)]
+    if len(kinds) > KINDS_NAMED:
+        listed.append(f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(KINDS_NAMED))} of other kinds")
+    return f"{PurePath(path).name}: passed over {', '.join(listed)}"
+
+
+def read_pod(document: Document, kind: str, source: str, declared_by: str, on_problem: OnProblem) -> PodSpec:
+    """Return the Pod, or the workload's Pod template, in `document`; FieldError where it is not what the API server accepts.
+
+    A probe that is wrong goes to `on_problem`; where that returns, the probe is left out.
+    """
+    raw, prefix = document.value, ""
+    metadata = typed(raw.get("metadata") or {}, ObjectMeta, "metadata")
+    for step in TEMPLATES.get(kind, ()):
+        prefix = join(prefix, step)
+        raw = raw.get(step)
+        if not isinstance(raw, dict):
+            raise FieldError(prefix, "is missing" if raw is None else f"expected a mapping, got {shown(raw)}")
+    pod = typed(raw, Pod, prefix)
+    template = pod.metadata or ObjectMeta()
+    form = pod.spec or PodSpecForm()
+    status = (pod.status if kind == "Pod" else None) or PodStatus()
+    at = join(prefix, "spec")
+    if not form.containers:
+        raise FieldError(join(at, "containers"), "is missing; a Pod has at least one container")
+    starts = _starts(status)
+    containers = [
+        _container(each, join(at, f"containers[{index}]"), starts, on_problem, init=False)
+        for index, each in enumerate(form.containers)
+    ]
+    containers += [
+        _container(each, join(at, f"initContainers[{index}]"), starts, on_problem, init=True)
+        for index, each in enumerate(form.init_containers or ())
+    ]
+    grace = form.termination_grace_period_seconds
+    if kind == "Pod":
+        template = metadata
+    return PodSpec(
+        source=source,
+        kind=kind,
+        name=metadata.name or metadata.generate_name or "",
+        namespace=metadata.namespace or "default",
+        addresses=_addresses(status),
+        node=form.node_name or None,
+        host_ip=_address(status.host_ip, "status.hostIP"),
+        host_network=bool(form.host_network),
+        restart_policy=_restart_policy(form.restart_policy, at),
+        # The API server turns a negative grace period into 1 when it deletes the Pod.
+        grace_s=30 if grace is None else grace if grace >= 0 else 1,
+        containers=tuple(each for each in containers if each is not None),
+        started_ns=_time(status.start_time, "status.startTime"),
+        deleted_ns=_time(metadata.deletion_timestamp, "metadata.deletionTimestamp") if kind == "Pod" else None,
+        ended_ns=_ended(status, starts),
+        labels=tuple((key, value or "") for key, value in (template.labels or {}).items()),
+        declared_by=declared_by,
+    )
+
+
+def source_of(path: str, document: Document) -> str:
+    """Return where a spec was read, for messages: `pod.yaml`, `pod.yaml document 2`, `cluster.json item 12`."""
+    name = PurePath(path).name
+    return name if document.document == 1 and document.item is None else f"{name} {document.label}"
+
+
+def _strictly(document: Document, kind: str, path: str) -> PodSpec:
+    def refuse(problem: FieldError) -> None:
+        raise problem
+
+    try:
+        return read_pod(document, kind, source_of(path, document), "--spec", refuse)
+    except FieldError as error:
+        raise SpecError(f"{path}: {described(document, kind)}: {error}") from None
+
+
+def _nothing(others: Iterable[tuple[Document, str]]) -> str:
+    """Say what a file without any Pod holds instead."""
+    listed = [f"{document.label} is a {plain(kind)}" for document, kind in others]
+    if not listed:
+        return "the file holds no object"
+    more = len(listed) - KINDS_NAMED
+    return ", ".join(listed[:KINDS_NAMED]) + (f" and {more} more are no Pods either" if more > 0 else "")
+
+
+_Starts = dict[str, tuple[tuple[ContainerStart, ...], int | None]]
+
+
+def _container(form: Container, at: str, starts: _Starts, on_problem: OnProblem, *, init: bool) -> ContainerSpec | None:
+    """Return a container with its probes; None for an init container that ends before the others start."""
+    sidecar = init and form.restart_policy == "Always"
+    ports = tuple((port.name or "", port.container_port) for port in form.ports or ())
+    for index, (_, number) in enumerate(ports):
+        if not 1 <= number <= 65535:
+            field = join(at, f"ports[{index}].containerPort")
+            raise FieldError(field, f"expected a number from 1 to 65535, got {shown(number)}")
+    written = {
+        "startupProbe": form.startup_probe,
+        "readinessProbe": form.readiness_probe,
+        "livenessProbe": form.liveness_probe,
+    }
+    probes: list[ProbeSpec] = []
+    for name, kind in PROBE_FIELDS.items():
+        raw = written[name]
+        if raw is None:
+            continue
+        field = join(at, name)
+        if init and not sidecar:
+            on_problem(FieldError(field, "is not allowed in an init container without restartPolicy: Always"))
+            continue
+        try:
+            probes.append(read_probe(raw, kind, ports, field))
+        except FieldError as error:
+            on_problem(error)
+    if init and not sidecar:
+        return None
+    seen, restarts = starts.get(form.name, ((), None))
+    return ContainerSpec(
+        name=form.name, ports=ports, probes=tuple(probes), sidecar=sidecar, starts=seen, restart_count=restarts
+    )
+
+
+def _restart_policy(policy: str | None, at: str) -> str:
+    if policy and policy not in _RESTART_POLICIES:
+        raise FieldError(join(at, "restartPolicy"), f"expected one of {', '.join(_RESTART_POLICIES)}, got {shown(policy)}")
+    return policy or "Always"
+
+
+def _addresses(status: PodStatus) -> tuple[str, ...]:
+    """Return the Pod's addresses, the primary (podIP) first, each once."""
+    found = [_address(status.pod_ip, "status.podIP")]
+    found += [_address(each.ip, f"status.podIPs[{index}].ip") for index, each in enumerate(status.pod_ips or ())]
+    return tuple(dict.fromkeys(address for address in found if address))
+
+
+def _address(text: str | None, field: str) -> str | None:
+    if not text:
+        return None
+    address = address_of(text)
+    if address is None:
+        raise FieldError(field, f"expected an IPv4 or IPv6 address, got {shown(text)}")
+    return address
+
+
+def _time(text: str | None, field: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return time_ns(text)
+    except ValueError as error:
+        raise FieldError(field, str(error)) from None
+
+
+def _starts(status: PodStatus) -> _Starts:
+    """Return by container the instances that its status declares, oldest first, and its restart count."""
+    found: _Starts = {}
+    lists: tuple[tuple[str, list[ContainerStatus] | None], ...] = (
+        ("status.containerStatuses", status.container_statuses),
+        ("status.initContainerStatuses", status.init_container_statuses),
+    )
+    for field, statuses in lists:
+        for index, each in enumerate(statuses or ()):
+            at = f"{field}[{index}]"
+            instances = {
+                start.started_ns: start
+                for name, state in (("lastState", each.last_state), ("state", each.state))
+                for start in _instances(state, f"{at}.{name}")
+            }
+            found[each.name] = (tuple(instances[ns] for ns in sorted(instances)), each.restart_count)
+    return found
+
+
+def _instances(state: ContainerState | None, at: str) -> Iterable[ContainerStart]:
+    if state is None:
+        return
+    if state.running is not None:
+        started = _time(state.running.started_at, f"{at}.running.startedAt")
+        if started is not None:
+            yield ContainerStart(started_ns=started)
+    if state.terminated is not None:
+        started = _time(state.terminated.started_at, f"{at}.terminated.startedAt")
+        finished = _time(state.terminated.finished_at, f"{at}.terminated.finishedAt")
+        if started is not None:
+            yield ContainerStart(started_ns=started, finished_ns=finished)
+
+
+def _ended(status: PodStatus, starts: _Starts) -> int | None:
+    """Return when a finished Pod gave up its address: the end of its last container."""
+    if status.phase not in _FINISHED:
+        return None
+    ends = [start.finished_ns for instances, _ in starts.values() for start in instances if start.finished_ns is not None]
+    return max(ends, default=None)
+

@@ -1,0 +1,133 @@
+"""Text out of files, piece by piece: plain or gzip, UTF-8 or (as PowerShell's `>` writes) UTF-16, with a limit on every size.
+
+`TextSource.read` returns decoded text and never more than was asked for, so that a dump of any length passes through a small window.
+Directories, binary files, captures given by mistake, truncated gzip and undecodable bytes end in `SpecError`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, cast
+
+from .errors import SpecError
+
+MAX_SPEC_BYTES: Final = 64 << 20
+"""Text (after gzip) of a manifest, and of anything in YAML."""
+MAX_DUMP_BYTES: Final = 4 << 30
+"""JSON text (after gzip) of a cluster dump; only a window of it is ever in memory."""
+
+_CHUNK: Final = 1 << 18
+_CAPTURES: Final = (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class TextSource:
+    """Read one file as text; a context manager."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        self.path = path
+        self.limit = limit
+        self.ended = False
+        self._taken = 0
+        self._checked = 0
+        """Bytes before the current chunk, for offsets in messages."""
+        try:
+            self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115 -- closed by __exit__
+        except (OSError, ValueError) as error:
+            raise SpecError(f"{path}: cannot be opened: {_reason(error)}") from None
+        try:
+            self._stream, self._decoder = self._begin()
+        except BaseException:
+            self._raw.close()
+            raise
+
+    def __enter__(self) -> TextSource:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._stream.close()
+        self._raw.close()
+
+    def read(self) -> str:
+        """Return the next piece of text; empty only at the end."""
+        while not self.ended:
+            chunk = self._take(_CHUNK)
+            text = self._decode(chunk)
+            if text:
+                return text
+        return ""
+
+    def rest(self) -> str:
+        """Return all that is left; SpecError where it is more than the limit for text held in memory."""
+        self.limit = min(self.limit, MAX_SPEC_BYTES)
+        pieces = []
+        while piece := self.read():
+            pieces.append(piece)
+        return "".join(pieces)
+
+    def _begin(self) -> tuple[IO[bytes], codecs.IncrementalDecoder]:
+        """Look at the first bytes and return what to read from, and the decoder of its encoding."""
+        stream = self._raw
+        head = self._peek(stream)
+        if head[:2] == b"\x1f\x8b":
+            stream = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw, mode="rb"))
+            head = self._peek(stream)
+        if head[:4] in _CAPTURES:
+            raise SpecError(f"{self.path}: this is a packet capture, not a manifest; give it as FILE")
+        encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+        return stream, codecs.getincrementaldecoder(encoding)()
+
+    def _peek(self, stream: IO[bytes]) -> bytes:
+        try:
+            peek = getattr(stream, "peek", None)
+            return bytes(peek(4))[:4] if peek else b""
+        except (OSError, EOFError, zlib.error) as error:
+            raise SpecError(f"{self.path}: cannot be read: {_reason(error)}") from None
+
+    def _take(self, size: int) -> bytes:
+        try:
+            chunk = self._stream.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise SpecError(f"{self.path}: cannot be read beyond byte {self._taken}: {_reason(error)}") from None
+        self._checked = self._taken
+        self._taken += len(chunk)
+        if self._taken > self.limit:
+            raise SpecError(
+                f"{self.path}: more than {self.limit >> 20} MB of text; "
+                "give only what is needed, and a large cluster as JSON (`kubectl get nodes,pods -A -o json`)"
+            )
+        return chunk
+
+    def _decode(self, chunk: bytes) -> str:
+        self.ended = not chunk
+        try:
+            text = self._decoder.decode(chunk, final=self.ended)
+        except UnicodeError as error:
+            start = getattr(error, "start", 0)
+            raise SpecError(
+                f"{self.path}: not text: byte {self._checked + start} is not {self._decoder_name()}; a manifest is YAML or JSON"
+            ) from None
+        if "\x00" in text:
+            raise SpecError(f"{self.path}: not text: it holds zero bytes; a manifest is YAML or JSON")
+        return text
+
+    def _decoder_name(self) -> str:
+        return "UTF-16" if "utf_16" in type(self._decoder).__module__ else "UTF-8"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "it is a directory; give a file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower() if error.strerror[1:2].islower() else error.strerror
+    if isinstance(error, EOFError):
+        return "the gzip data ends too early"
+    return str(error) or type(error).__name__

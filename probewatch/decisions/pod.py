@@ -1,0 +1,193 @@
+"""All workers of one pod together: gating, holds, new containers, and what each worker does next.
+
+Theory of operation. The kubelet runs one worker for each (container, probe type), each with its own ticker (worker.go run). They touch
+each other in three places only: a startup probe gates the other two (doProbe: `started`), a liveness or startup failure kills
+the container, and whatever makes a pod sync while a container is not Ready pokes its readiness worker (UpdatePodStatus). A `Pod` value
+holds the workers and their tickers, is never changed, and answers two questions: what comes next (`predict`), and what does this attempt
+change (`apply`). So several readings of the same attempts can be carried side by side at little cost.
+
+Where a capture begins (DESIGN section 6). `begin(fresh=True)` starts from the kubelet's initial values; `begin(fresh=False)` knows nothing,
+and the first streak that reaches its threshold tells the state. Which of the two fits is decided by what follows.
+
+Limitations: back-off is not predicted (a silent worker whose container was told to die is simply expected to be silent); initialDelaySeconds
+only lengthens silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from probewatch.model.prediction import Manual, Prediction, Reading, Silence
+from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
+
+from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
+
+LINGER_NS = 1_100_000_000
+"""SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
+
+SUSPICIOUS = frozenset({Cause.REFUSED, Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.NEIGHBOUR_UNRESOLVED, Cause.RESET_BEFORE_ANSWER,
+                        Cause.CLOSED_BEFORE_ANSWER, Cause.GRPC_CONNECT})
+"""Ends of an attempt that a container which is gone would also cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A probe to be watched: its spec and the container it belongs to."""
+
+    spec: ProbeSpec
+    container: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """Timing of one worker."""
+
+    tick_ns: int | None = None
+    last_start_ns: int | None = None
+    busy_until_ns: int | None = None
+    lingers: bool = False
+    redials: bool = False
+    poked_ns: int | None = None
+    suspicious: bool = False
+    just_ready: bool = False
+    """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of the pod."""
+
+    started: bool | None
+    """`started` of its status: True without a startup probe; None where the capture does not tell."""
+    begun: bool
+    """The capture shows its beginning."""
+    dying: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an attempt changed."""
+
+    pod: Pod
+    counted: Counted
+    renewed: bool = False
+    """It showed that there is a new container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """The joint state of a pod's workers."""
+
+    plan: tuple[Planned, ...] = field(compare=False)
+    """The same for a pod's whole life, so it takes no part in comparing states."""
+    workers: tuple[Worker, ...]
+    tickers: tuple[Ticker, ...]
+    containers: tuple[Container, ...]
+    resets: bool = True
+    """A manual run restarts the period (Ticker.Reset, 1.32 and newer)."""
+    keeps_ready: bool = True
+    """Ready survives a kubelet restart (1.35 and newer)."""
+
+    def predict(self) -> list[Prediction]:
+        """Say for each worker what it does next."""
+        return [self._predict(index) for index in range(len(self.plan))]
+
+    def _predict(self, index: int) -> Prediction:
+        planned, worker, ticker = self.plan[index], self.workers[index], self.tickers[index]
+        container = self.containers[planned.container]
+        kind = worker.type
+        if kind is ProbeType.READINESS:
+            manual = {Result.SUCCESS: Manual.READY, Result.NONE: Manual.UNSEEN}.get(worker.cached, Manual.POSSIBLE)
+        elif kind is ProbeType.UNKNOWN:
+            manual = Manual.UNSEEN
+        else:
+            manual = Manual.NEVER
+        silence = Silence.NONE
+        if worker.on_hold:
+            silence = Silence.ON_HOLD
+        elif container.started is False and kind in (ProbeType.READINESS, ProbeType.LIVENESS):
+            silence = Silence.GATED
+        elif container.started is None and kind is ProbeType.STARTUP:
+            # In mid-life a startup probe has most likely done its work; were it still running, the others would be silent.
+            silence = Silence.NONE
+        return Prediction(worker=index, spec=planned.spec, tick_ns=ticker.tick_ns, period_ns=planned.spec.period_s * 1_000_000_000,
+                          last_start_ns=ticker.last_start_ns, busy_until_ns=ticker.busy_until_ns, lingers=ticker.lingers, redials=ticker.redials,
+                          manual=manual, poked_ns=ticker.poked_ns, silence=silence, dying=container.dying, suspicious=ticker.suspicious,
+                          just_ready=ticker.just_ready, begun=container.begun)
+
+    def apply(self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool) -> Applied:
+        """Take one attempt, read in one way."""
+        index = reading.worker
+        workers, tickers, containers = list(self.workers), list(self.tickers), list(self.containers)
+        planned = self.plan[index]
+        kind = planned.spec.type
+        renewed = False
+        if reading.reset == "kubelet":
+            workers = [new_kubelet(worker, keeps_ready=self.keeps_ready) for worker in workers]
+            tickers = [Ticker() for _ in tickers]
+        elif reading.reset == "container":
+            renewed = True
+            containers[planned.container] = Container(started=not self._has_startup(planned.container), begun=True)
+            for other, plan in enumerate(self.plan):
+                if plan.container == planned.container:
+                    workers[other] = new_container(workers[other])
+        container = containers[planned.container]
+        if kind is ProbeType.STARTUP and container.started is None:
+            container = containers[planned.container] = replace(container, started=False)
+        elif kind in (ProbeType.READINESS, ProbeType.LIVENESS) and not container.started:
+            container = containers[planned.container] = replace(container, started=True)
+        result = count(workers[index], outcome, planned.spec)
+        workers[index] = result.worker
+        old = tickers[index]
+        tickers[index] = Ticker(tick_ns=self._next_anchor(old, reading, start_ns, planned.spec), last_start_ns=start_ns, busy_until_ns=end_ns,
+                                lingers=by_deadline, redials=cause is Cause.GRPC_CONNECT, suspicious=cause in SUSPICIOUS,
+                                just_ready=result.decision is DecisionKind.READY or result.settled is Result.SUCCESS)
+        if result.decision is DecisionKind.RESTART:
+            containers[planned.container] = replace(container, dying=True)
+        elif result.decision is DecisionKind.NOT_READY:
+            tickers[index] = replace(tickers[index], poked_ns=end_ns)
+        elif kind is ProbeType.STARTUP and result.worker.on_hold:
+            containers[planned.container] = replace(container, started=True)
+            for other, plan in enumerate(self.plan):
+                if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
+                    tickers[other] = replace(tickers[other], poked_ns=end_ns)
+        after = replace(self, workers=tuple(workers), tickers=tuple(tickers), containers=tuple(containers))
+        return Applied(after, result, renewed)
+
+    def redial(self, reading: Reading, before: Worker, end_ns: int, outcome: Outcome, cause: Cause) -> Applied:
+        """Take one more connection of the attempt in flight: it is counted anew, from the memory before it, with the last dial's outcome."""
+        result = count(before, outcome, self.plan[reading.worker].spec)
+        workers, tickers = list(self.workers), list(self.tickers)
+        workers[reading.worker] = result.worker
+        tickers[reading.worker] = replace(tickers[reading.worker], busy_until_ns=end_ns, redials=cause is Cause.GRPC_CONNECT)
+        return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
+
+    def _has_startup(self, container: int) -> bool:
+        return any(p.container == container and p.spec.type is ProbeType.STARTUP for p in self.plan)
+
+    def _next_anchor(self, old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec) -> int | None:
+        """Return a moment on the worker's grid after this attempt."""
+        period = spec.period_s * 1_000_000_000
+        if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
+            # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
+            steps = round((start_ns - old.tick_ns) / period)
+            if reading.trigger is Trigger.STORED_TICK:
+                steps = (start_ns - old.tick_ns) // period
+                return old.tick_ns + steps * period
+            expected = old.tick_ns + steps * period
+            late = start_ns - expected
+            return start_ns if late <= 0 else expected + min(late, 200_000)
+        if reading.trigger is Trigger.MANUAL and not self.resets and old.tick_ns is not None:
+            return old.tick_ns
+        return start_ns
+
+
+def begin(plan: Sequence[Planned], *, fresh_start: bool, resets: bool = True, keeps_ready: bool = True) -> Pod:
+    """Start watching a pod, its containers seen from their beginning or in mid-life."""
+    count_containers = max((p.container for p in plan), default=-1) + 1
+    gated = [any(p.container == c and p.spec.type is ProbeType.STARTUP for p in plan) for c in range(count_containers)]
+    containers = tuple(Container(started=(not gated[c]) if fresh_start or not gated[c] else None, begun=fresh_start) for c in range(count_containers))
+    workers = tuple(fresh(p.spec.type) if fresh_start else Worker(p.spec.type) for p in plan)
+    return Pod(tuple(plan), workers, tuple(Ticker() for _ in plan), containers, resets, keeps_ready)

@@ -1,0 +1,58 @@
+"""The address book: who an address is, and from where we know.
+
+Filled by `cluster` (manifests, cluster dumps, the node itself) and read by `probes`; pure data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .spec import PodSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAddress:
+    """One address of a node, with the reason why it is one."""
+
+    address: str
+    node: str
+    """Node name; empty where only the address is known (`--node-ip ADDR`)."""
+    node_address: str | None = None
+    """The node's own (InternalIP) address, where known."""
+    source: str
+    """`--node-ip`, `HostSubnet in --cluster`, `podCIDR gateway in --cluster`, `Node address in --cluster`, `CNI annotation in --cluster` ..."""
+    rank: int = 9
+    """DESIGN section 5 order: 0 own interface, 1 --node-ip, 2 cluster, 3 tunnel outer source, 4 inference."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBook:
+    """Nodes and Pods by address."""
+
+    nodes: dict[str, tuple[NodeAddress, ...]] = field(default_factory=dict)
+    """By address, best source first."""
+    pods: dict[str, tuple[PodSpec, ...]] = field(default_factory=dict)
+    """By address; several where an address was reused, --spec before --cluster, else newest first."""
+    unplaced: tuple[PodSpec, ...] = ()
+    """Pods whose manifest tells no address: tied to a target by port, handler, scheme and path."""
+    notes: tuple[str, ...] = ()
+    """One plain sentence each, for the user (what in the input was passed over and why)."""
+
+    def node(self, address: str) -> NodeAddress | None:
+        """Return the best-known node behind an address, or None."""
+        known = self.nodes.get(address)
+        return known[0] if known else None
+
+    def pod(self, address: str, ns: int) -> PodSpec | None:
+        """Return the Pod that had this address at that time, or None.
+
+        An address means a Pod only between that Pod's start and end: addresses are reused. A manifest without times always fits.
+        """
+        for pod in self.pods.get(address, ()):
+            if pod.started_ns is not None and ns < pod.started_ns - 1_000_000_000:
+                continue
+            # Kubernetes cuts its times to whole seconds: an end may have been up to one second later.
+            if any(end is not None and ns > end + 1_000_000_000 for end in (pod.deleted_ns, pod.ended_ns)):
+                continue
+            return pod
+        return None

@@ -1,0 +1,129 @@
+"""What every cause means and what to do about it: one label, one sentence, one piece of advice (DESIGN section 7).
+
+Pure data. The text report prints it under a probe that has trouble, and the documentation is written from it, so that both say the same.
+Labels are what a table cell can hold; sentences say what the wire shows; advice says where to look next.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from .timeline import Cause
+
+
+class Entry(NamedTuple):
+    """One cause, for people."""
+
+    label: str
+    """A few words for a table cell: `refused`."""
+    meaning: str
+    """What happened, as far as packets can show it. One sentence."""
+    advice: str
+    """What to check or do. One sentence; empty where nothing is wrong."""
+
+
+CATALOGUE: Final[dict[Cause, Entry]] = {
+    Cause.OK: Entry("ok", "The probe got the answer it wanted.", ""),
+    Cause.OK_REDIRECT: Entry(
+        "ok, redirected away",
+        "The answer was a redirect that the kubelet does not follow (another host): it counts as success, with a ProbeWarning event.",
+        "Probe a path that answers by itself: a redirect says nothing about the health of what stands behind it."),
+    Cause.STATUS: Entry(
+        "bad status",
+        "The application answered in time, with a status outside 200-399.",
+        "Ask the application: its own log at these times says why it calls itself unhealthy."),
+    Cause.SLOW_ANSWER: Entry(
+        "no answer in time",
+        "The connection stood and the request was acknowledged, but no answer came before the deadline.",
+        "Look at the application's load, locks and CPU limit (throttling) at these times; a longer timeoutSeconds only hides it."),
+    Cause.CLIENT_LATE: Entry(
+        "answered, noticed late",
+        "The answer was on the wire before the deadline, but the checker noticed it too late.",
+        "Look at the node, not the pod: the kubelet was starved of CPU or blocked."),
+    Cause.BODY_BROKEN: Entry(
+        "body broken off",
+        "The answer's header came, but its body stopped short, so the kubelet repeats the probe at once and then throws the result away.",
+        "Let the health endpoint send a whole, short body: as it is, the kubelet learns nothing and keeps its last state."),
+    Cause.REFUSED: Entry(
+        "refused",
+        "Nothing listens on this port: the pod's kernel refused the connection.",
+        "Check that the process runs, and that it listens on this port and on the pod's address rather than only on 127.0.0.1."),
+    Cause.NO_SYN_ANSWER: Entry(
+        "no answer to SYN",
+        "The connection request was never answered: it was dropped on the way, or the listener's queue was full.",
+        "Check network policies and firewalls between node and pod, and whether the application still accepts connections "
+        "(ss -lnt shows a full queue)."),
+    Cause.UNREACHABLE: Entry(
+        "unreachable",
+        "Something on the way answered the connection request with an ICMP error.",
+        "The ICMP sender is the one to ask: a network policy, a firewall rule (REJECT) or a missing route there."),
+    Cause.NEIGHBOUR_UNRESOLVED: Entry(
+        "neighbour unresolved",
+        "The node asked for the pod's link-layer address (ARP or ND) and nobody answered, so no connection could even begin.",
+        "Check that the pod's sandbox and its interface still exist and that nothing filters ARP or ND between them."),
+    Cause.RESET_BEFORE_ANSWER: Entry(
+        "reset",
+        "The connection was accepted and then reset before a whole answer came.",
+        "Look for a crash, a full accept queue, or a proxy inside the pod that drops connections while its application is away."),
+    Cause.CLOSED_BEFORE_ANSWER: Entry(
+        "closed without answer",
+        "The server closed the connection without answering.",
+        "Check that this port speaks the protocol that is probed, and whether the application was shutting down."),
+    Cause.MALFORMED_ANSWER: Entry(
+        "malformed answer",
+        "What came back is not an answer that Go's HTTP client accepts.",
+        "Check that this port speaks HTTP/1.1; another protocol needs tcpSocket, grpc or exec."),
+    Cause.REDIRECT_LIMIT: Entry(
+        "too many redirects",
+        "The answers redirect for ever: the kubelet stops after 10.",
+        "Probe a path that answers by itself."),
+    Cause.PLAIN_HTTP_ON_TLS: Entry(
+        "plain HTTP on a TLS port",
+        "The probe speaks plain HTTP to a port that wants TLS.",
+        "Set scheme: HTTPS on the probe."),
+    Cause.TLS_ON_PLAIN_HTTP: Entry(
+        "TLS on a plain HTTP port",
+        "The probe opens TLS to a port that answers in clear.",
+        "Remove scheme: HTTPS from the probe, or point it at the TLS port."),
+    Cause.TLS_ALERT: Entry(
+        "TLS alert",
+        "The server refused the TLS handshake with an alert.",
+        "The kubelet offers TLS 1.2 and newer, no client certificate and no server name: check that the server asks for none of them."),
+    Cause.TLS_FAILED: Entry(
+        "TLS handshake failed",
+        "The TLS handshake was not completed.",
+        "Check the server's TLS settings and log; if it was merely slow, its CPU limit."),
+    Cause.GRPC_NOT_SERVING: Entry(
+        "NOT_SERVING",
+        "The gRPC health service answered, with a state other than SERVING.",
+        "Ask the application why it set this service's health state."),
+    Cause.GRPC_STATUS: Entry(
+        "gRPC error",
+        "The health call ended with a gRPC error status.",
+        "Check that the server registers grpc.health.v1.Health and knows the service name that the probe asks for."),
+    Cause.GRPC_CONNECT: Entry(
+        "no gRPC connection",
+        "No HTTP/2 connection came to be before the deadline; the kubelet redials until then and reports a timeout even where it was refused.",
+        "Check that a gRPC server without TLS listens on this port."),
+    Cause.EXEC_EXIT: Entry(
+        "exit status",
+        "The command ended with an exit status other than 0.",
+        "Run the command inside the container by hand."),
+    Cause.EXEC_TIMEOUT: Entry(
+        "command timed out",
+        "The command did not end before the deadline.",
+        "Look at the container's CPU limit: the command runs inside it."),
+    Cause.EXEC_NOT_FOUND: Entry(
+        "command not found",
+        "The command could not be started, which the kubelet treats as an error and not as a failure.",
+        "Check that the image holds the command at this path."),
+    Cause.ENCRYPTED: Entry(
+        "encrypted",
+        "The answer is encrypted: packets show that one came in time, not which.",
+        "Give --keylog with the TLS secrets of one side to read it."),
+    Cause.CUT: Entry(
+        "cut off",
+        "The capture does not show how it ended.",
+        "Capture whole frames (snapshot length 0) and for some seconds longer."),
+}
+"""Every value of `Cause` has its entry (tested)."""

@@ -1,0 +1,166 @@
+"""One TCP connection as the frames show it: what `wire` hands to `probes`. Frozen snapshots, revised while frames still come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .frame import Mark
+
+
+class Arrival(NamedTuple):
+    """The contiguous stream reached this length at this moment."""
+
+    length: int
+    """Bytes of the stream, from its beginning, that had been seen without a gap."""
+    mark: Mark
+
+
+class Sighting(NamedTuple):
+    """One vantage point at which frames of a connection were seen."""
+
+    file: int
+    interface: int
+    ifindex: int
+    """-1 where the link type does not tell."""
+    packets: int
+    first: int
+    """Number of the first frame seen there."""
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """One direction of a connection."""
+
+    packets: int = 0
+    retransmits: int = 0
+    """Segments (SYN, FIN and data) sent again, as far as the capture shows."""
+    data: bytes = b""
+    """The stream from its first byte, without gaps, up to a limit (`wire.tcp.Limits`)."""
+    length: int = 0
+    """Highest stream offset seen, whether kept or not."""
+    arrivals: tuple[Arrival, ...] = ()
+    """Growth of the contiguous stream within `data`, oldest first."""
+    gap: int | None = None
+    """Offset of the first byte that the capture lost for good (or a snapshot length cut); None where `data` is whole up to its limit."""
+    syns: tuple[Mark, ...] = ()
+    """SYN (client) or SYN-ACK (server) frames, each retransmission too, bounded."""
+    first_ack: Mark | None = None
+    """Its first acknowledgement after the handshake's SYNs. For the client: when the connection was established."""
+    fin: Mark | None = None
+    """Its first FIN."""
+    fin_acked: Mark | None = None
+    rst: Mark | None = None
+    """Its first RST."""
+    rst_acks: bool = False
+    """Whether that RST carried ACK."""
+    last: Mark | None = None
+    """Its last frame."""
+    ttl: int = -1
+    mss: int = 0
+    mac: bytes = b""
+    """Link-layer source address of its first frame, where the link tells one."""
+    packet_type: int = -1
+    """Cooked packet type of its first frame (4 outgoing, 0 to us), -1 unless cooked."""
+
+    @property
+    def first_data(self) -> Mark | None:
+        """When its first payload byte was seen."""
+        return self.arrivals[0].mark if self.arrivals else None
+
+    def reached(self, length: int) -> Mark | None:
+        """Return when the contiguous stream had grown to `length` bytes; None where it never did."""
+        for arrival in self.arrivals:
+            if arrival.length >= length:
+                return arrival.mark
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IcmpNote:
+    """An ICMP or ICMPv6 error that answered a segment of the client."""
+
+    mark: Mark
+    reporter: str
+    version: int
+    type: int
+    code: int
+
+    def explain(self) -> str:
+        """Name it as RFC 792 / RFC 4443 / RFC 1812 do, in lower case."""
+        names = _ICMP4 if self.version == 4 else _ICMP6
+        return names.get((self.type, self.code), f"icmp type {self.type} code {self.code}")
+
+
+_ICMP4 = {
+    (3, 0): "network unreachable", (3, 1): "host unreachable", (3, 2): "protocol unreachable", (3, 3): "port unreachable",
+    (3, 4): "fragmentation needed", (3, 9): "network administratively prohibited", (3, 10): "host administratively prohibited",
+    (3, 13): "administratively prohibited", (11, 0): "TTL exceeded",
+}
+_ICMP6 = {
+    (1, 0): "no route to destination", (1, 1): "administratively prohibited", (1, 2): "beyond scope of source address",
+    (1, 3): "address unreachable", (1, 4): "port unreachable", (1, 5): "source address failed policy", (1, 6): "reject route",
+    (2, 0): "packet too big", (3, 0): "hop limit exceeded",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One TCP connection. `client` is the originator, the one that sent the SYN (or is taken for it; see `flipped`)."""
+
+    id: int
+    """Number in the order of first frames, from 0: tshark's tcp.stream where nothing is de-duplicated."""
+    rev: int = 1
+    final: bool = False
+    """No later revision will come."""
+    client: str
+    client_port: int
+    server: str
+    server_port: int
+    start: Mark
+    """First frame."""
+    end: Mark
+    """Last frame so far."""
+    state: str
+    """Zeek's conn_state: S0 S1 S2 S3 SF REJ RSTO RSTR RSTOS0 RSTRH SH SHR OTH."""
+    history: str
+    """Zeek's history letters, upper case for the originator."""
+    orig: Half
+    """The client's direction, in Zeek's word."""
+    resp: Half
+    """The server's direction."""
+    bare_ack: bool = False
+    """The client completed the handshake with an ACK without data, FIN or RST (HAProxy's checks do not)."""
+    midstream: bool = False
+    """The capture shows no SYN or SYN-ACK of it: it began before."""
+    flipped: bool = False
+    """Direction decided by a heuristic (well-known or repeated server port), not by a SYN: Zeek's `^`."""
+    icmp: IcmpNote | None = None
+    """First ICMP error that quoted a segment of the client."""
+    neighbour: Mark | None = None
+    """First ARP or ND request that waited for the server's address just before the SYN; the attempt began there."""
+    frames: tuple[tuple[int, int, int], ...] = ()
+    """(file, first frame, last frame) for each file it was seen in, in the order seen."""
+    sightings: tuple[Sighting, ...] = ()
+    """More than one where several vantage points saw it."""
+    tunnel: str = ""
+    outer_source: str = ""
+    """Outer source address where a tunnel carried the client's first frame: the node that sent it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unresolved:
+    """An address resolution that nobody answered: the connection that wanted it never came to be."""
+
+    client: str
+    """Who asked."""
+    server: str
+    """The address asked for."""
+    start: Mark
+    """First request."""
+    end: Mark
+    """Last request of this round."""
+    requests: tuple[Mark, ...]
+    resolved: Mark | None = None
+    """The answer that came after all (the round ends there); None where none came."""

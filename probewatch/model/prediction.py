@@ -1,0 +1,80 @@
+"""What a worker is expected to do next: the data that closes the loop between `decisions` and `probes` (DESIGN section 3).
+
+`decisions` makes Predictions, `observer` carries them, `probes` reads them to say whose attempt the next one is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .spec import ProbeSpec
+from .timeline import Schedule, Trigger
+
+
+class Silence(StrEnum):
+    """Why a worker is expected to send nothing (worker.go doProbe, its guards in order)."""
+
+    NONE = ""
+    ON_HOLD = "on hold until there is a new container"
+    GATED = "waiting for the startup probe"
+
+
+class Manual(StrEnum):
+    """Whether a run outside the grid may come (prober_manager.go UpdatePodStatus pokes the readiness worker)."""
+
+    NEVER = "never"
+    """Liveness and startup workers are never poked."""
+    READY = "ready"
+    """Readiness, while Ready: nothing pokes it, short of a new container or a new kubelet."""
+    POSSIBLE = "possible"
+    """Readiness, while not Ready: every pod sync pokes it."""
+    UNSEEN = "unseen"
+    """Readiness of unknown state (a capture begun in mid-life)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The next move of one worker."""
+
+    worker: int
+    spec: ProbeSpec
+    tick_ns: int | None = None
+    """A moment on its grid (the last tick it ran at); None while the grid is not known."""
+    period_ns: int
+    last_start_ns: int | None = None
+    busy_until_ns: int | None = None
+    """When its last attempt had its verdict; a close that lingers may hold it up to a second more."""
+    lingers: bool = False
+    """That attempt ended by the deadline: closing may have taken up to a second (SO_LINGER)."""
+    redials: bool = False
+    """That attempt may still dial again until its deadline (gRPC's blocking dial)."""
+    manual: Manual = Manual.NEVER
+    poked_ns: int | None = None
+    """A moment at which a poke is certain (Ready lost, startup succeeded); None where none is."""
+    silence: Silence = Silence.NONE
+    dying: bool = False
+    """Its container was told to die: a new one is to come."""
+    suspicious: bool = False
+    """Its last attempt was refused, reset or unanswered: its container may have gone."""
+    just_ready: bool = False
+    """Its last attempt made the container Ready: one poke may still be waiting."""
+    begun: bool = False
+    """The capture shows the container's beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read an attempt: whose it is, why it came when it came, and how far-fetched that is."""
+
+    worker: int
+    cost: float
+    """0 is just as predicted; each unit is about a factor e less likely."""
+    trigger: Trigger
+    schedule: Schedule
+    reset: str = ""
+    """What must have happened before it: `` nothing, `container` a new container, `kubelet` a new kubelet."""
+    missed: int = 0
+    """Ticks of the grid that passed without an attempt."""
+    redial: bool = False
+    """It belongs to the worker's attempt in flight."""

@@ -1,0 +1,110 @@
+"""Pod specs as probewatch needs them: only what a probe can depend on, already defaulted and resolved.
+
+Defaults are the API server's (pkg/apis/core/v1/defaults.go SetDefaults_Probe): timeout 1, period 10, success 1, failure 3.
+`declared` keeps the probe as it was written, with Kubernetes' own field names, for output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class ProbeType(StrEnum):
+    """Which of a container's probes."""
+
+    READINESS = "readiness"
+    LIVENESS = "liveness"
+    STARTUP = "startup"
+    UNKNOWN = "unknown"
+
+
+class Handler(StrEnum):
+    """How a probe asks: the names in the Pod spec."""
+
+    HTTP_GET = "httpGet"
+    TCP_SOCKET = "tcpSocket"
+    GRPC = "grpc"
+    EXEC = "exec"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSpec:
+    """One declared probe."""
+
+    type: ProbeType
+    handler: Handler
+    port: int | None = None
+    """Resolved number; None for exec, and for a port name the container does not define."""
+    port_name: str | None = None
+    scheme: str = "HTTP"
+    """`HTTP` or `HTTPS`."""
+    host: str | None = None
+    """httpGet.host / tcpSocket.host: the kubelet dials this instead of the pod's address."""
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    service: str = ""
+    """grpc.service."""
+    command: tuple[str, ...] = ()
+    initial_delay_s: int = 0
+    period_s: int = 10
+    timeout_s: int = 1
+    success_threshold: int = 1
+    failure_threshold: int = 3
+    grace_s: int | None = None
+    """terminationGracePeriodSeconds of the probe."""
+    declared: dict[str, Any] = field(default_factory=dict, compare=False)
+    """The probe as written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerStart:
+    """A container instance whose start (and perhaps end) somebody declared: `containerStatuses[].state/lastState`."""
+
+    started_ns: int
+    finished_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """One container (or restartable init container) and its probes."""
+
+    name: str
+    ports: tuple[tuple[str, int], ...] = ()
+    """(name, containerPort); the name may be empty."""
+    probes: tuple[ProbeSpec, ...] = ()
+    sidecar: bool = False
+    starts: tuple[ContainerStart, ...] = ()
+    restart_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSpec:
+    """A Pod, or the Pod template of a workload, with whatever its status tells."""
+
+    source: str
+    """Where it was read: file name and document, for messages (`pod.yaml`, `cluster.json item 12`)."""
+    kind: str = "Pod"
+    name: str = ""
+    """Pod name; for a workload's template the workload's name."""
+    namespace: str = "default"
+    addresses: tuple[str, ...] = ()
+    """status.podIPs, the primary first; empty where the manifest has no status."""
+    node: str | None = None
+    """spec.nodeName: the node whose kubelet should probe it."""
+    host_ip: str | None = None
+    """status.hostIP."""
+    host_network: bool = False
+    restart_policy: str = "Always"
+    grace_s: int = 30
+    containers: tuple[ContainerSpec, ...] = ()
+    started_ns: int | None = None
+    """status.startTime."""
+    deleted_ns: int | None = None
+    """metadata.deletionTimestamp."""
+    ended_ns: int | None = None
+    """When the last container of a finished Pod (phase Succeeded or Failed) ended: its address may be another's from then on."""
+    labels: tuple[tuple[str, str], ...] = ()
+    declared_by: str = "--spec"
+    """`--spec` or `--cluster`: the former wins where both speak of one Pod."""

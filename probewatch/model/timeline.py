@@ -1,0 +1,336 @@
+"""The nouns of the output: attempts, probes, decisions, events and the timeline that holds them (DESIGN sections 2 and 6).
+
+Times are integer nanoseconds since 1970 UTC, or None where unknown; `report` turns them into text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .connection import Connection, Unresolved
+from .frame import CaptureInfo, Mark
+from .spec import Handler, ProbeSpec, ProbeType
+
+
+class Outcome(StrEnum):
+    """Of an attempt, as the kubelet would count it."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    DISCARDED = "discarded"
+    """The prober returned an error: the kubelet throws the result away (prober.go runProbeWithRetries)."""
+    INCONCLUSIVE = "inconclusive"
+    """The evidence is missing."""
+
+
+class Cause(StrEnum):
+    """Why an attempt ended so: the closed catalogue of DESIGN section 7."""
+
+    OK = "ok"
+    OK_REDIRECT = "ok-redirect"
+    STATUS = "status"
+    SLOW_ANSWER = "slow-answer"
+    CLIENT_LATE = "client-late"
+    BODY_BROKEN = "body-broken"
+    REFUSED = "refused"
+    NO_SYN_ANSWER = "no-syn-answer"
+    UNREACHABLE = "unreachable"
+    NEIGHBOUR_UNRESOLVED = "neighbour-unresolved"
+    RESET_BEFORE_ANSWER = "reset-before-answer"
+    CLOSED_BEFORE_ANSWER = "closed-before-answer"
+    MALFORMED_ANSWER = "malformed-answer"
+    REDIRECT_LIMIT = "redirect-limit"
+    PLAIN_HTTP_ON_TLS = "plain-http-on-tls"
+    TLS_ON_PLAIN_HTTP = "tls-on-plain-http"
+    TLS_ALERT = "tls-alert"
+    TLS_FAILED = "tls-failed"
+    GRPC_NOT_SERVING = "grpc-not-serving"
+    GRPC_STATUS = "grpc-status"
+    GRPC_CONNECT = "grpc-connect"
+    EXEC_EXIT = "exec-exit"
+    EXEC_TIMEOUT = "exec-timeout"
+    EXEC_NOT_FOUND = "exec-not-found"
+    ENCRYPTED = "encrypted"
+    CUT = "cut"
+
+
+class Role(StrEnum):
+    """Of a connection within its attempt."""
+
+    FIRST = "first"
+    RETRY = "retry"
+    REDIRECT = "redirect"
+    REDIAL = "redial"
+
+
+class Trigger(StrEnum):
+    """What made the kubelet's worker run (worker.go run): its ticker, a manual trigger, its start, a tick stored while it was busy."""
+
+    TICK = "tick"
+    MANUAL = "manual"
+    START = "start"
+    STORED_TICK = "stored-tick"
+    UNKNOWN = "unknown"
+
+
+class Schedule(StrEnum):
+    """How an attempt's start compares with its probe's grid."""
+
+    ON_TIME = "on-time"
+    LATE = "late"
+    EXTRA = "extra"
+
+
+class DecisionKind(StrEnum):
+    """A threshold reached."""
+
+    READY = "ready"
+    NOT_READY = "not_ready"
+    STARTED = "started"
+    RESTART = "restart"
+    UP = "up"
+    DOWN = "down"
+
+
+class EventKind(StrEnum):
+    """What else happened, that explains probes."""
+
+    CONTAINER_STARTED = "container_started"
+    CONTAINER_EXITED = "container_exited"
+    KUBELET_STOPPED = "kubelet_stopped"
+    KUBELET_RESTARTED = "kubelet_restarted"
+    POD_TERMINATING = "pod_terminating"
+    CAPTURE_GAP = "capture_gap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One connection of an attempt."""
+
+    role: Role
+    connection: Connection
+    status: int | None = None
+    connect_ns: int | None = None
+    """SYN to the answer that established the connection."""
+    tls_ns: int | None = None
+    """ClientHello to the client's Finished."""
+    first_byte_ns: int | None = None
+    """Request sent (or, on a connection without one, established) to first byte of the answer."""
+    total_ns: int = 0
+    """First frame to last frame of the connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution of a probe by a checker."""
+
+    n: int
+    """Number within its probe, from 1."""
+    rev: int = 1
+    start: Mark
+    """First frame it caused (SYN, or ARP/ND request before it)."""
+    end_ns: int
+    """When the checker had its verdict."""
+    end_mark: Mark | None = None
+    """The frame that gave the verdict; None where silence gave it (`end_source` deadline)."""
+    outcome: Outcome
+    cause: Cause
+    status: int | None = None
+    """HTTP status (or grpc-status) where one was seen."""
+    detail: str = ""
+    """One short phrase: `200 OK`, `connection refused`, `answer after 2.41 s`."""
+    trigger: Trigger = Trigger.UNKNOWN
+    schedule: Schedule = Schedule.ON_TIME
+    streak: int = 0
+    """Results of this kind in a row, this one included, as the kubelet counts (resultRun); 0 where not counted."""
+    threshold: int = 0
+    """The threshold that this streak works towards."""
+    implied: bool = False
+    """No frame of its own: a tick that fell while the neighbour was being resolved in vain (DESIGN section 6)."""
+    late_answer_ns: int | None = None
+    """From start to the first byte of an answer that came after the verdict."""
+    legs: tuple[Leg, ...] = ()
+    unresolved: Unresolved | None = None
+    """The ARP/ND round of an attempt without a SYN."""
+
+    @property
+    def end_source(self) -> str:
+        """Return `frame` or `deadline`."""
+        return "frame" if self.end_mark is not None else "deadline"
+
+    @property
+    def latency_ns(self) -> int:
+        """Return the time from start to verdict."""
+        return self.end_ns - self.start.ns
+
+    @property
+    def file(self) -> int:
+        """Return the index of the input that shows its first frame."""
+        return self.start.file
+
+    def frames(self) -> tuple[int, int]:
+        """Return (first, last) frame number in its first file."""
+        numbers = [self.start.number]
+        for leg in self.legs:
+            for file, first, last in leg.connection.frames:
+                if file == self.start.file:
+                    numbers += [first, last]
+        if self.unresolved is not None:
+            numbers += [m.number for m in self.unresolved.requests if m.file == self.start.file]
+        return min(numbers), max(numbers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A threshold reached, and what the checker made of it."""
+
+    ns: int
+    """End of the deciding attempt."""
+    kind: DecisionKind
+    before: str
+    """State before: `Ready`, `NotReady`, `Started`, `NotStarted`, `Live`, `UP`, `DOWN`."""
+    after: str
+    """State after: `Ready`, `NotReady`, `Started`, `Restart`, `UP`, `DOWN`."""
+    attempt: int
+    """Number of the deciding attempt."""
+    mark: Mark | None
+    """Last frame at or before the decision, None where there is none."""
+    streak: int
+    threshold: int
+    threshold_source: str
+    """`declared`, `inferred` or `default`."""
+    confirmed: bool | None = None
+    confirmed_by: str = ""
+    since_ns: int | None = None
+    """How long the state before had lasted; None where its beginning is not in the capture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Attempts that the cadence led to expect and that did not come."""
+
+    start_ns: int
+    end_ns: int
+    expected: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checker:
+    """Who probes."""
+
+    kind: str
+    """One of DESIGN section 6, `checker.kind`."""
+    could_be: tuple[str, ...] = ()
+    version: str = ""
+    """From its User-Agent: `1.36`."""
+    address: str
+    node: str | None = None
+    node_address: str | None = None
+    node_source: str | None = None
+    confidence: float = 0.0
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is probed."""
+
+    address: str
+    port: int | None
+    namespace: str | None = None
+    pod: str | None = None
+    container: str | None = None
+    named_by: str | None = None
+    """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """How client traffic followed the decisions (filled by the issue on effects; None until known)."""
+
+    first_client_after_ready_ns: int | None = None
+    last_new_client_after_not_ready_ns: int | None = None
+    clients_while_not_ready: int | None = None
+    clients_refused_while_ready: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One configured check as seen on the wire, with its attempts."""
+
+    id: str
+    rev: int = 1
+    checker: Checker
+    target: Target
+    type: ProbeType
+    type_source: str
+    """`declared`, or `inferred: REASON`, or `unknown: REASON`."""
+    handler: Handler
+    scheme: str | None = None
+    host: str | None = None
+    """Host header or httpGet.host where it is not the target itself."""
+    path: str | None = None
+    service: str | None = None
+    spec: ProbeSpec | None = None
+    """Declared spec; None where none fits."""
+    spec_source: str | None = None
+    """The manifest it came from."""
+    inferred: dict[str, Any] = field(default_factory=dict)
+    """Kubernetes' own field names -> value (kubelet), or interval_s, ... (other checkers)."""
+    thresholds: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """`timeoutSeconds`, `periodSeconds`, `successThreshold`, `failureThreshold` -> (value used, `declared|inferred|default`)."""
+    initial_state: str = "unknown"
+    """State at the first evidence: `unknown`, or `NotReady` ... where the beginning or the first streak tells."""
+    initial_evidence: str = ""
+    final_state: str = "unknown"
+    attempts: tuple[Attempt, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    effects: Effects | None = None
+    notes: tuple[str, ...] = ()
+    """One plain sentence each: another node probes than the Pod says, the capture began in mid-life, ..."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTraffic:
+    """Connections that are no probe: who, to what, how many."""
+
+    address: str
+    target_address: str
+    target_port: int
+    connections: int
+    what: str
+    """`client traffic`, `Prometheus scrapes`, `keep-alive client`, ..."""
+    name: str | None = None
+    """Pod (`namespace/name`) or node behind the address, where known."""
+    first_ns: int | None = None
+    last_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEvent:
+    """What else happened, that explains probes."""
+
+    ns: int
+    kind: EventKind
+    address: str
+    """Target address (or node address for kubelet events)."""
+    container: str | None = None
+    source: str = "inferred"
+    """`declared`, `inferred` or `process-event`."""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Everything that was found."""
+
+    captures: tuple[CaptureInfo, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    others: tuple[OtherTraffic, ...] = ()
+    events: tuple[TimelineEvent, ...] = ()
+    notes: tuple[str, ...] = ()
+    """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""

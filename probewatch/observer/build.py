@@ -1,0 +1,148 @@
+"""Steps of a lane into the values people see: attempts, decisions with what confirms them, gaps, events, probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from probewatch.decisions.worker import STATES, Result
+from probewatch.model.connection import Connection
+from probewatch.model.exchange import Exchange
+from probewatch.model.frame import Mark
+from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Gap, Leg, Role, TimelineEvent, Trigger
+from probewatch.probes.judge import SECOND, Verdict
+from probewatch.probes.runs import Run
+
+from .lane import Step
+
+POKED_NS: Final = 15_000_000
+
+Latest = Callable[[Connection], Connection]
+"""Returns the newest revision of a connection."""
+
+
+def leg(role: Role, exchange: Exchange, latest: Latest) -> Leg:
+    """Measure one connection's phases."""
+    c = latest(exchange.connection)
+    answered = c.resp.syns[0] if c.resp.syns else None
+    asked = c.orig.first_data
+    http = exchange.http[0] if exchange.http else None
+    tls = exchange.tls
+    first = c.resp.first_data
+    status = http.status if http is not None else exchange.grpc.grpc_status if exchange.grpc is not None else tls.plain_status if tls is not None else None
+    return Leg(role=role, connection=c, status=status,
+               connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream else None,
+               tls_ns=tls.established.ns - tls.client_hello.ns if tls is not None and tls.established is not None and tls.client_hello is not None else None,
+               first_byte_ns=max(0, first.ns - asked.ns) if first is not None and asked is not None else None, total_ns=c.end.ns - c.start.ns)
+
+
+def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) -> Attempt:
+    """Make the attempt of a step and the dials that joined it."""
+    run, reading = step.run, step.reading
+    verdict, counted = step.verdict, step.counted
+    assert reading is not None
+    assert verdict is not None
+    assert counted is not None
+    legs = [leg(role, exchange, latest) for role, exchange in run.legs()]
+    for redial in redials:
+        legs += [leg(Role.REDIAL, exchange, latest) for _, exchange in redial.run.legs()]
+        if redial.verdict is not None and redial.counted is not None:
+            verdict, counted = redial.verdict, redial.counted
+    return Attempt(n=number, start=run.start, end_ns=verdict.end_ns, end_mark=verdict.end_mark, outcome=verdict.outcome, cause=verdict.cause,
+                   status=verdict.status, detail=verdict.detail, trigger=reading.trigger, schedule=reading.schedule, streak=counted.streak,
+                   threshold=counted.threshold, implied=run.implied, late_answer_ns=late_answer(run, verdict, latest), legs=tuple(legs),
+                   unresolved=run.unresolved)
+
+
+def late_answer(run: Run, verdict: Verdict, latest: Latest) -> int | None:
+    """Return the true latency of an answer that came after the verdict, from the newest revision of its connection."""
+    if verdict.late_answer_ns is not None or not run.tries or verdict.by_deadline is False:
+        return verdict.late_answer_ns
+    connection = latest(run.tries[-1][-1].connection)
+    first = connection.resp.first_data
+    return first.ns - run.start.ns if first is not None and first.ns > verdict.end_ns else None
+
+
+def decision(step: Step, made: Attempt, spec: ProbeSpec, source: str, since_ns: int | None) -> Decision | None:
+    """Make the decision of a step, unconfirmed."""
+    counted, reading = step.counted, step.reading
+    if counted is None or counted.decision is None or reading is None:
+        return None
+    kind = counted.decision
+    after = {DecisionKind.READY: "Ready", DecisionKind.NOT_READY: "NotReady", DecisionKind.STARTED: "Started", DecisionKind.RESTART: "Restart"}[kind]
+    before = {DecisionKind.READY: "NotReady", DecisionKind.NOT_READY: "Ready", DecisionKind.STARTED: "NotStarted",
+              DecisionKind.RESTART: "Live" if spec.type is ProbeType.LIVENESS else "NotStarted"}[kind]
+    mark = made.end_mark
+    if mark is None:
+        marks = [made.start] + [Mark(one.connection.end.ns, one.connection.end.file, one.connection.end.number) for one in made.legs]
+        earlier = [m for m in marks if m.ns <= made.end_ns]
+        mark = max(earlier) if earlier else None
+    return Decision(ns=made.end_ns, kind=kind, before=before, after=after, attempt=made.n, mark=mark, streak=counted.streak, threshold=counted.threshold,
+                    threshold_source=source, since_ns=made.end_ns - since_ns if since_ns is not None else None)
+
+
+def confirm(found: Decision, spec: ProbeSpec, following: Attempt | None, readiness: Attempt | None, seen_until_ns: int, *, pokes: bool) -> Decision:
+    """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
+
+    `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness probe.
+    """
+    if found.kind is DecisionKind.NOT_READY and pokes:
+        if following is None:
+            return found
+        after = following.start.ns - found.ns
+        if following.trigger is Trigger.MANUAL and after <= POKED_NS:
+            first, last = following.frames()
+            text = f"one extra readiness probe {max(after, 0) / 1e6:.1f} ms later, frames {first}-{last}"
+            return replace(found, confirmed=True, confirmed_by=text)
+        if following.trigger is Trigger.TICK and not following.implied and following.unresolved is None and after > POKED_NS:
+            return replace(found, confirmed=False, confirmed_by="no extra readiness probe followed")
+        return found
+    if found.kind is DecisionKind.STARTED and readiness is not None:
+        after = readiness.start.ns - found.ns
+        if 0 <= after <= POKED_NS:
+            first, last = readiness.frames()
+            return replace(found, confirmed=True, confirmed_by=f"first readiness probe {after / 1e6:.1f} ms later, frames {first}-{last}")
+    if found.kind is DecisionKind.RESTART:
+        period = spec.period_s * SECOND
+        if following is None and seen_until_ns - found.ns > 2 * period:
+            text = f"silent from then on, {(seen_until_ns - found.ns) / SECOND:.1f} s to the end of the capture"
+            return replace(found, confirmed=True, confirmed_by=text)
+        if following is not None and following.start.ns - found.ns > 1.5 * period:
+            text = f"silent for {(following.start.ns - found.ns) / SECOND:.1f} s, until there was a new container"
+            return replace(found, confirmed=True, confirmed_by=text)
+    return found
+
+
+def gap(before: Attempt, made: Attempt, step: Step, reason: str) -> Gap | None:
+    """Make the gap that a step's reading tells of."""
+    reading = step.reading
+    if reading is None or not reading.missed:
+        return None
+    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=reading.missed, reason=reason)
+
+
+def events(steps: Sequence[Step], address: str, names: Callable[[int], str | None], node: str) -> list[TimelineEvent]:
+    """Tell what must have happened between attempts: new containers, a new kubelet."""
+    out = []
+    for step in steps:
+        reading = step.reading
+        if reading is None:
+            continue
+        planned = step.before.plan[reading.worker]
+        if step.renewed:
+            dying = step.before.containers[planned.container].dying
+            why = "a probe outside the grid while Ready" if reading.trigger is Trigger.MANUAL else "the probe on hold runs again"
+            if dying:
+                why += ", after a Restart"
+            out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.CONTAINER_STARTED, address=address, container=names(planned.container), evidence=why))
+        elif reading.reset == "kubelet":
+            out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.KUBELET_RESTARTED, address=node,
+                                     evidence=f"silence, then {address} was probed at a new phase"))
+    return out
+
+
+def state_name(kind: ProbeType, cached: Result) -> str:
+    """Name a cached value for people, `unknown` where there is none."""
+    return STATES.get((kind, cached), "unknown")

@@ -1,0 +1,315 @@
+"""Frames in, a Timeline out: carries what `wire` finds to the targets, decides who is a kubelet, and numbers the probes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from probewatch.model.book import AddressBook
+from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.frame import CaptureInfo, Frame
+from probewatch.model.spec import Handler, PodSpec
+from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.forms import Ask
+from probewatch.probes.runs import Run, fits
+from probewatch.probes.sources import Source, Standing, standing
+from probewatch.wire.exchange import read_exchange
+from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
+from probewatch.wire.peel import Peeler
+from probewatch.wire.tcp import Tracker
+
+from .assemble import Assembler
+from .others import Traffic, periodic
+from .target import Context, Target, plausible
+
+TURN_NS: Final = 100_000_000
+"""Packet time between two looks at what has become complete."""
+KEPT_REVISIONS: Final = 200_000
+"""Connections whose later revisions are remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the observer is told beside the frames."""
+
+    book: AddressBook = field(default_factory=AddressBook)
+    keylog: bytes = b""
+    """NSS key log text."""
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something became known, or better known."""
+
+    kind: str
+    """`probe`, `attempt`, `decision`, `gap`, `event` or `other`."""
+    id: str
+    rev: int
+    probe: str | None
+    value: Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
+
+
+class Observer:
+    """Turns frames into probes."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.book = self.settings.book
+        self._peeler = Peeler()
+        self._tracker = Tracker()
+        self._targets: dict[str, Target] = {}
+        self._sources: dict[str, Source] = {}
+        self._standing: dict[str, Standing] = {}
+        self._revisions: dict[int, Connection] = {}
+        self._appeared: dict[str, int] = {}
+        self._recent: dict[str, deque[int]] = {}
+        self._undecoded: dict[str, int] = {}
+        self._changes: list[Change] = []
+        self._traffic = Traffic()
+        self._turn_ns = 0
+        self._now_ns = 0
+        self._first_ns: int | None = None
+        self._keys = self._read_keys()
+
+    def _read_keys(self) -> object | None:
+        if not self.settings.keylog:
+            return None
+        from probewatch.wire.decrypt import Keylog  # noqa: PLC0415  (needs an extra, and only here)
+
+        return Keylog.parse(self.settings.keylog)
+
+    # Frames.
+
+    def feed(self, frame: Frame) -> None:
+        """Take the next frame, in time order."""
+        packet = self._peeler.peel(frame)
+        if isinstance(packet, Segment):
+            self._tracker.segment(packet)
+        elif isinstance(packet, Neighbour):
+            self._neighbour(packet)
+        elif isinstance(packet, IcmpError):
+            self._tracker.icmp(packet)
+        elif isinstance(packet, Undecoded):
+            what = f"{packet.layer}: {packet.reason}"
+            if what in self._undecoded or len(self._undecoded) < 32:
+                self._undecoded[what] = self._undecoded.get(what, 0) + 1
+        ns = frame.ns
+        if self._first_ns is None or ns < self._first_ns:
+            self._first_ns = ns
+        self._now_ns = max(self._now_ns, ns)
+        if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS:
+            self.advance(ns)
+
+    def _neighbour(self, message: Neighbour) -> None:
+        self._tracker.neighbour(message)
+        announced = message.target if not message.request or message.asker in ("", "0.0.0.0", "::") else message.asker  # noqa: S104
+        if announced and announced not in self._appeared and len(self._appeared) < 65_536:
+            self._appeared[announced] = message.mark.ns
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass: hand on what silence completes."""
+        self._turn_ns = now_ns + TURN_NS
+        self._tracker.advance(now_ns)
+        self._collect(self._tracker.take())
+        for target in list(self._targets.values()):
+            for run in target.release(now_ns, self._tracker.unripe_since(target.address)):
+                self._run(target, run)
+
+    def take(self) -> list[Change]:
+        """Return what became known since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
+        for item in items:
+            if isinstance(item, Connection) and item.rev > 1:
+                if len(self._revisions) < KEPT_REVISIONS:
+                    self._revisions[item.id] = item
+                target = self._targets.get(item.server)
+                if target is not None:
+                    target.revise(item, self._read)
+                continue
+            target = self._targets.get(item.server)
+            if target is None:
+                target = self._targets[item.server] = Target(item.server, self.book)
+                target.first_seen_ns = self._appeared.get(item.server)
+            target.take(item if isinstance(item, Unresolved) else self._read(item))
+
+    def _read(self, connection: Connection):  # type: ignore[no-untyped-def]
+        return read_exchange(connection, self._keys) if self._keys is not None else read_exchange(connection)  # type: ignore[arg-type]
+
+    # Runs.
+
+    def _run(self, target: Target, run: Run) -> None:
+        source = self._sources.get(run.client)
+        if source is None:
+            source = self._sources[run.client] = Source(run.client)
+        source.note(run)
+        known = self._standing.get(run.client, Standing.OPEN)
+        if known is Standing.OPEN:
+            known = self._weigh(source, last_word=False)
+        if known is Standing.KUBELET:
+            self._attempt(target, run)
+        elif known is Standing.NOT_KUBELET:
+            self._stranger(target, run)
+        else:
+            target.hold(run)
+
+    def _weigh(self, source: Source, *, last_word: bool) -> Standing:
+        known = standing(source, self.book, last_word=last_word)
+        if known is Standing.OPEN:
+            return known
+        self._standing[source.address] = known
+        for target in self._targets.values():
+            for run in target.held(source.address):
+                if known is Standing.KUBELET:
+                    self._attempt(target, run)
+                else:
+                    self._stranger(target, run)
+        return known
+
+    def _attempt(self, target: Target, run: Run) -> None:
+        quiet = self._quiet(run)
+        target.attempt(run, quiet, self._context(run.client))
+
+    def _quiet(self, run: Run) -> int | None:
+        """Return how long a checker had been silent towards everybody before this run."""
+        recent = self._recent.setdefault(run.client, deque(maxlen=64))
+        earlier = [ns for ns in recent if ns < run.start.ns]
+        recent.append(run.start.ns)
+        return run.start.ns - max(earlier) if earlier else None
+
+    def _stranger(self, target: Target, run: Run) -> None:
+        target.strangers.append(run)
+
+    def _context(self, client: str) -> Context:
+        version = self._sources[client].version if client in self._sources else ""
+        major, _, minor = version.partition(".")
+        number = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+        return Context(version=number, first_frame_ns=self._first_ns or 0)
+
+    # The end.
+
+    def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
+        """Close everything and return the timeline."""
+        self._collect(self._tracker.finish())
+        for target in self._targets.values():
+            for run in target.drain():
+                self._run(target, run)
+        self._last_word()
+        assembler = Assembler(self.book, self._latest, self._now_ns)
+        probes: list[Probe] = []
+        for target in self._targets.values():
+            probes += self._kubelet_probes(target, assembler)
+            probes += self._unknown_probes(target, assembler)
+        probes.sort(key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type))
+        numbered = [replace(probe, id=f"p{number}") for number, probe in enumerate(probes, 1)]
+        events = sorted(merge_events(assembler.events), key=lambda event: event.ns)
+        timeline = Timeline(captures=tuple(captures), probes=tuple(numbered), others=tuple(self._traffic.result(self.book)), events=tuple(events),
+                            notes=tuple(self._notes(numbered)))
+        self._changes += changes_of(timeline)
+        return timeline
+
+    def _latest(self, connection: Connection) -> Connection:
+        return self._revisions.get(connection.id, connection)
+
+    def _last_word(self) -> None:
+        """Decide about the sources that are still open: a declared probe that matches proves one, else a claim nothing contradicts."""
+        for address, source in list(self._sources.items()):
+            if self._standing.get(address, Standing.OPEN) is Standing.OPEN:
+                self._match_declared(address, source)
+        for address, source in list(self._sources.items()):
+            if self._standing.get(address, Standing.OPEN) is Standing.OPEN:
+                self._weigh(source, last_word=True)
+
+    def _match_declared(self, address: str, source: Source) -> None:
+        for target in self._targets.values():
+            runs = [run for run in target.undecided().get(address, []) if run.form.kubelet]
+            if not runs:
+                continue
+            pod = self.book.pod(target.address, runs[0].start.ns)
+            for declared in [pod] if pod is not None else self.book.unplaced:
+                specs = [spec for container in declared.containers for spec in container.probes]
+                fitting = [run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)]
+                asked = [run for run in fitting if run.form.ask is not Ask.NOTHING]
+                if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
+                    source.declared += len(fitting)
+
+    def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
+        out: list[Probe] = []
+        for placed, steps in target.finish(Context(first_frame_ns=self._first_ns or 0)):
+            clients = [step.run.client for step in steps]
+            if clients:
+                source = self._sources[max(set(clients), key=clients.count)]
+                out += assembler.kubelet(target.address, placed, steps, source, proven=True)
+        return out
+
+    def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
+        """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
+        series, rest = periodic(target.strangers)
+        for run in rest:
+            self._traffic.note(run)
+        out: list[Probe] = []
+        by_client: dict[str, list[Run]] = {}
+        for one in series:
+            if all(run.form.kubelet for run in one.runs) and self._standing.get(one.client) is not Standing.KUBELET and not self._is_pod(one.client):
+                by_client.setdefault(one.client, []).extend(one.runs)
+            else:
+                out.append(assembler.unknown(one, self._sources[one.client]))
+        for client, runs in by_client.items():
+            lone = Target(target.address, AddressBook())
+            lone.first_seen_ns = target.first_seen_ns
+            for run in sorted(runs, key=lambda run: run.start.ns):
+                lone.attempt(run, None, self._context(client))
+            for placed, steps in lone.finish(Context(first_frame_ns=self._first_ns or 0)):
+                if steps:
+                    out += assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
+        return out
+
+    def _is_pod(self, address: str) -> bool:
+        return any(not pod.host_network for pod in self.book.pods.get(address, ()))
+
+    def _notes(self, probes: Sequence[Probe]) -> list[str]:
+        out = list(self.book.notes)
+        for what, count in self._undecoded.items():
+            out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
+        pods: list[PodSpec] = list({id(pod): pod for many in self.book.pods.values() for pod in many if pod.declared_by == "--spec"}.values())
+        pods += self.book.unplaced
+        used = {probe.spec_source for probe in probes}
+        for pod in pods:
+            for container in pod.containers:
+                for spec in container.probes:
+                    if spec.handler is Handler.EXEC:
+                        out.append(f"{spec.type} of {pod.name}/{container.name} is an exec probe: it runs inside the container and sends no packet")
+            if pod.source not in used and any(spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes):
+                out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
+        return out
+
+
+def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
+    """Keep one event where several probes tell of the same (a new container seen by two of them)."""
+    out: list[TimelineEvent] = []
+    for event in sorted(events, key=lambda event: event.ns):
+        near = 5 * SECOND if event.kind == "kubelet_restarted" else SECOND
+        if any(old.kind == event.kind and old.address == event.address and old.container == event.container and event.ns - old.ns <= near for old in out):
+            continue
+        out.append(event)
+    return out
+
+
+def changes_of(timeline: Timeline) -> list[Change]:
+    """Return a timeline as the changes that make it."""
+    out: list[Change] = []
+    for probe in timeline.probes:
+        out.append(Change("probe", probe.id, probe.rev, probe.id, probe))
+        out += [Change("attempt", f"{probe.id}.a{made.n}", made.rev, probe.id, made) for made in probe.attempts]
+        out += [Change("decision", f"{probe.id}.d{number}", 1, probe.id, found) for number, found in enumerate(probe.decisions, 1)]
+        out += [Change("gap", f"{probe.id}.g{number}", 1, probe.id, found) for number, found in enumerate(probe.gaps, 1)]
+    out += [Change("event", f"e{number}", 1, None, event) for number, event in enumerate(timeline.events, 1)]
+    out += [Change("other", f"o{number}", 1, None, other) for number, other in enumerate(timeline.others, 1)]
+    return out

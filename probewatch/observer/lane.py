@@ -1,0 +1,184 @@
+"""One pod's timeline as it grows: runs in, assigned attempts and decisions out.
+
+Theory of operation. Which worker sent an attempt is not written on it: a refused SYN carries no path, and identical probes look alike for
+ever. So the lane carries several histories side by side. Each holds a `Pod` (what all its workers remember and what they will do next), the
+steps that led there, and a cost: how far-fetched its readings were so far (`probes.assign`). Every run is read in all ways the
+predictions allow; histories that arrive at the same state are one; the cheapest are kept. As soon as all histories agree on the past it is
+settled, and told. With one probe, or probes with different paths, there is never more than one history worth keeping.
+
+Two histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6). What follows
+decides between them, and the signs of a beginning that are not attempts come in as `begin_cost`.
+
+Limitations: a history that was dropped does not come back; KEPT bounds the work for each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from probewatch.decisions.pod import Planned, Pod, begin
+from probewatch.decisions.worker import Counted
+from probewatch.model.prediction import Reading
+from probewatch.model.timeline import Trigger
+from probewatch.probes.assign import readings
+from probewatch.probes.judge import SECOND, Verdict
+from probewatch.probes.runs import Run, verdict_of
+
+KEPT: Final = 24
+"""Histories carried on after each run."""
+STRANGER: Final = 9.0
+"""Cost of reading a run as nobody's attempt (a client's connection from the node's address)."""
+WORSE: Final = 14.0
+"""A history that costs this much more than the cheapest is given up."""
+MID_LIFE: Final = 1.0
+"""Cost of the history in which the capture begins in mid-life, against none for the beginning: signs shift it (`begin_cost`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run, read in one way."""
+
+    run: Run
+    reading: Reading | None
+    """None: nobody's attempt."""
+    verdict: Verdict | None
+    counted: Counted | None
+    renewed: bool
+    before: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    pod: Pod
+    cost: float
+    fresh: bool
+    past: _Link | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    step: Step
+    past: _Link | None
+    length: int
+
+
+class Lane:
+    """The workers of one pod as one checker's attempts show them."""
+
+    def __init__(self, plan: Sequence[Planned], *, begin_cost: float = MID_LIFE, resets: bool = True, keeps_ready: bool = True) -> None:
+        self.plan = tuple(plan)
+        self._settled = 0
+        self.steps: list[Step] = []
+        """Settled steps, oldest first, in the order they were settled."""
+        self.fresh: bool | None = None
+        """Whether the containers' beginning is in the capture; None until settled."""
+        common = {"resets": resets, "keeps_ready": keeps_ready}
+        self._histories = [_History(begin(plan, fresh_start=True, **common), max(0.0, begin_cost), fresh=True, past=None),
+                           _History(begin(plan, fresh_start=False, **common), max(0.0, -begin_cost), fresh=False, past=None)]
+
+    def feed(self, run: Run, *, quiet_ns: int | None = None, seen_until_ns: int | None = None) -> None:
+        """Take the next run, in the order of starts."""
+        grown: dict[tuple[Pod, bool], _History] = {}
+        verdicts: dict[int, Verdict] = {}
+        for history in self._histories:
+            for reading in readings(run, history.pod.predict(), quiet_ns=quiet_ns):
+                if reading.worker not in verdicts:
+                    verdicts[reading.worker] = verdict_of(run, self.plan[reading.worker].spec, seen_until_ns)
+                _keep(grown, _grow(history, run, reading, verdicts[reading.worker]))
+            link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
+            _keep(grown, _History(history.pod, history.cost + STRANGER, history.fresh, link))
+        ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]
+        floor = ranked[0].cost
+        self._histories = [_History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE]
+        self._settle()
+
+    def finish(self) -> list[Step]:
+        """Choose the cheapest history, and return all its steps."""
+        best = min(self._histories, key=lambda history: history.cost)
+        self._tell(best, best.past.length if best.past else 0)
+        self.fresh = best.fresh
+        return self.steps
+
+    def pod(self) -> Pod:
+        """Return the state that the cheapest history has reached."""
+        return min(self._histories, key=lambda history: history.cost).pod
+
+    @property
+    def cost(self) -> float:
+        """Spread between the cheapest history and the next: how sure the last readings are."""
+        costs = sorted(history.cost for history in self._histories)
+        return costs[1] - costs[0] if len(costs) > 1 else WORSE
+
+    def _settle(self) -> None:
+        """Tell the steps that all histories share."""
+        pasts = [history.past for history in self._histories]
+        first = pasts[0]
+        if first is None or first.length == self._settled:
+            return
+        if len(self._histories) > 1:
+            links = list(pasts)
+            while any(link is not links[0] for link in links):
+                links = [link.past if link is not None else None for link in links]
+            agreed = links[0].length if links[0] is not None else 0
+        else:
+            agreed = first.length
+        if agreed > self._settled:
+            self._tell(self._histories[0], agreed)
+            if len(self._histories) == 1 or len({history.fresh for history in self._histories}) == 1:
+                self.fresh = self._histories[0].fresh
+
+    def _tell(self, history: _History, until: int) -> None:
+        told: list[Step] = []
+        link = history.past
+        while link is not None and link.length > self._settled:
+            if link.length <= until:
+                told.append(link.step)
+            link = link.past
+        self.steps += reversed(told)
+        self._settled = max(self._settled, until)
+
+
+def _keep(grown: dict[tuple[Pod, bool], _History], history: _History) -> None:
+    """Keep the cheaper of two histories that reached the same state."""
+    key = (history.pod, history.fresh)
+    known = grown.get(key)
+    if known is None or history.cost < known.cost:
+        grown[key] = history
+
+
+def _link(history: _History, step: Step) -> _Link:
+    return _Link(step, history.past, (history.past.length if history.past else 0) + 1)
+
+
+def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _History:
+    if reading.redial:
+        return _redial(history, run, reading)
+    end = verdict.end_ns
+    applied = history.pod.apply(reading, run.start.ns, end, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline)
+    step = Step(run, reading, verdict, applied.counted, applied.renewed, history.pod)
+    return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
+
+
+def _redial(history: _History, run: Run, reading: Reading) -> _History:
+    """Join a dial to the attempt in flight, whose deadline and count it shares."""
+    link = history.past
+    while link is not None and (link.step.reading is None or link.step.reading.worker != reading.worker or link.step.reading.redial):
+        link = link.past
+    spec = history.pod.plan[reading.worker].spec
+    if link is None:  # The attempt in flight was settled long ago: nothing a redial could belong to.
+        return _History(history.pod, history.cost + STRANGER, history.fresh, _link(history, Step(run, None, None, None, False, history.pod)))
+    first = link.step
+    verdict = verdict_of(run, spec, None)
+    left = first.run.start.ns + spec.timeout_s * SECOND
+    if verdict.by_deadline or verdict.end_ns > left:
+        verdict = replace(verdict, end_ns=left, end_mark=None)
+    applied = history.pod.redial(reading, first.before.workers[reading.worker], verdict.end_ns, verdict.outcome, verdict.cause)
+    step = Step(run, reading, verdict, applied.counted, renewed=False, before=history.pod)
+    return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
+
+
+def is_manual(step: Step) -> bool:
+    """Tell whether a step was read as a manual run."""
+    return step.reading is not None and step.reading.trigger is Trigger.MANUAL

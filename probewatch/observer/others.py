@@ -1,0 +1,133 @@
+"""Everything that reaches a target and is no proven probe: periodic checks of unknown make, and plain traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from probewatch.model.book import AddressBook
+from probewatch.model.spec import Handler
+from probewatch.model.timeline import OtherTraffic
+from probewatch.probes.cadence import steady
+from probewatch.probes.forms import Ask
+from probewatch.probes.runs import Run
+
+ENOUGH: Final = 4
+"""Connections of one form before they can be called a check."""
+SPREAD: Final = 0.12
+"""Median deviation from the median step, relative to it, up to which a series counts as periodic."""
+KEPT: Final = 4_096
+"""Pairs of source and target kept for `others`; what goes beyond is counted in the last one's sum."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Connections of one source to one port, counted."""
+
+    connections: int = 0
+    requests: int = 0
+    most_requests: int = 0
+    agent: str = ""
+    kube_hook: bool = False
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+class Traffic:
+    """Counts what is no probe."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, int], Tally] = {}
+
+    def note(self, run: Run) -> None:
+        """Count a run's connections."""
+        for _, exchange in run.legs():
+            connection = exchange.connection
+            key = (connection.client, connection.server, connection.server_port)
+            tally = self._tallies.get(key)
+            if tally is None:
+                if len(self._tallies) >= KEPT:
+                    continue
+                tally = self._tallies[key] = Tally(first_ns=connection.start.ns)
+            tally.connections += 1
+            tally.requests += exchange.requests
+            tally.most_requests = max(tally.most_requests, exchange.requests)
+            tally.first_ns = min(tally.first_ns, connection.start.ns)
+            tally.last_ns = max(tally.last_ns, connection.end.ns)
+            if exchange.http and not tally.agent:
+                tally.agent = exchange.http[0].header("User-Agent") or ""
+
+    def result(self, book: AddressBook) -> list[OtherTraffic]:
+        """Return the sums, busiest first."""
+        out = []
+        for (client, server, port), tally in self._tallies.items():
+            out.append(OtherTraffic(address=client, target_address=server, target_port=port, connections=tally.connections, what=describe(tally),
+                                    name=name_of(client, book, tally.first_ns), first_ns=tally.first_ns, last_ns=tally.last_ns))
+        return sorted(out, key=lambda other: (-other.connections, other.address, other.target_address, other.target_port))
+
+
+def describe(tally: Tally) -> str:
+    """Say in two or three words what this traffic is."""
+    agent = tally.agent
+    product = agent.split("/", 1)[0].split(" ", 1)[0][:40]
+    if agent.startswith("Prometheus/"):
+        return "Prometheus scrapes"
+    if agent.startswith("kube-lifecycle/"):
+        return "lifecycle hook of the kubelet"
+    if agent.startswith("kube-probe/"):
+        return "kube-probe User-Agent, but not from a kubelet"
+    kind = "keep-alive client" if tally.most_requests > 1 else "client traffic"
+    return f"{kind} ({product})" if product else kind
+
+
+def name_of(address: str, book: AddressBook, ns: int) -> str | None:
+    """Return `namespace/pod` or the node behind an address, where known."""
+    pod = book.pod(address, ns)
+    if pod is not None and not pod.host_network and pod.name:
+        return f"{pod.namespace}/{pod.name}"
+    node = book.node(address)
+    return node.node or None if node is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Runs of one source at one target that ask the same."""
+
+    client: str
+    server: str
+    port: int
+    handler: Handler
+    path: str | None
+    tls: bool
+    runs: tuple[Run, ...]
+
+
+def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
+    """Split strangers into check-like series (fresh connections, one short question each, regular) and the rest."""
+    groups: dict[tuple[str, str, int, Ask, str | None, str], list[Run]] = {}
+    for run in runs:
+        form = run.form
+        ask = Ask.CONNECT if form.ask is Ask.NOTHING else form.ask
+        groups.setdefault((run.client, run.server, form.port, ask, form.path, form.user_agent), []).append(run)
+    found: list[Series] = []
+    rest: list[Run] = []
+    for (client, server, port, ask, path, agent), members in groups.items():
+        if check_like(members, ask, agent):
+            handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(ask, Handler.TCP_SOCKET)
+            found.append(Series(client, server, port, handler, path, ask is Ask.TLS, tuple(members)))
+        else:
+            rest += members
+    return found, rest
+
+
+def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:
+    """Tell whether these look like one periodic check."""
+    if ask is Ask.OTHER or len(runs) < ENOUGH or agent.startswith(("Prometheus/", "kube-lifecycle/")):
+        return False
+    if any(run.form.requests > 1 or not run.tries or run.tries[0][0].connection.midstream for run in runs):
+        return False
+    if ask is Ask.HTTP and runs[0].form.method not in ("GET", "HEAD", "OPTIONS"):
+        return False
+    regular = steady([run.start.ns for run in runs])
+    return regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD

@@ -1,0 +1,313 @@
+"""One probed address: sorts what reaches it into kubelet attempts and the rest, and runs its lanes.
+
+A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and which probes to expect
+(a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from the start nothing waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final
+
+from probewatch.decisions.pod import Planned
+from probewatch.model.book import AddressBook
+from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.exchange import Exchange
+from probewatch.model.frame import Mark
+from probewatch.model.prediction import Manual
+from probewatch.model.spec import Handler, PodSpec, ProbeSpec
+from probewatch.probes.cadence import SECOND, on_grid
+from probewatch.probes.forms import Ask, Form
+from probewatch.probes.inference import Guess, guess
+from probewatch.probes.runs import Joiner, Run, attempt_start, fits
+
+from .lane import MID_LIFE, Lane, Step
+
+WAITING: Final = 2_000
+"""Runs of one source kept until it is known who it is or what to expect; beyond that the guess is made with what there is."""
+GUESS_AFTER: Final = 200
+"""Runs after which an undeclared target's probes are guessed."""
+RESOLUTION_NS: Final = 1_070_000_000
+"""The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
+DEFAULT_TIMEOUT_S: Final = 30
+"""How long an unfinished connection is waited for where no spec says how patient its checker is."""
+
+
+@dataclass(slots=True)
+class Placed:
+    """A lane with what it was planned from."""
+
+    lane: Lane
+    pod: PodSpec | None
+    guesses: tuple[Guess, ...] = ()
+    named_by: str | None = None
+    runs: list[Run] = field(default_factory=list)
+    told: int = 0
+    """Steps of the lane already turned into values."""
+
+
+class Target:
+    """Everything that reaches one address."""
+
+    def __init__(self, address: str, book: AddressBook) -> None:
+        self.address = address
+        self.book = book
+        self.placed: list[Placed] = []
+        self.strangers: list[Run] = []
+        """Runs of others, and of a kubelet's address that fit no probe."""
+        self.first_seen_ns: int | None = None
+        """When the target itself first appeared (announced its address, or sent anything)."""
+        self._heap: list[tuple[int, int, Exchange | Unresolved]] = []
+        self._serial = 0
+        self._joiners: dict[str, Joiner] = {}
+        self._undecided: dict[str, list[Run]] = {}
+        self._waiting: list[Run] = []
+        self._patience_ns: int | None = None
+
+    # In: connections in any order.
+
+    def take(self, item: Exchange | Unresolved) -> None:
+        """Queue a connection."""
+        start = item.start if isinstance(item, Unresolved) else attempt_start(item)
+        self._serial += 1
+        heappush(self._heap, (start.ns, self._serial, item))
+
+    def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
+        """Replace a queued connection by its newer snapshot."""
+        for index, (start, serial, item) in enumerate(self._heap):
+            if isinstance(item, Exchange) and item.connection.id == connection.id:
+                self._heap[index] = (start, serial, read(connection))
+                return
+
+    def patience_ns(self, ns: int) -> int:
+        """Return how long an unfinished connection may still matter: the longest declared timeout, with room for lingering."""
+        if self._patience_ns is None:
+            pod = self.book.pod(self.address, ns)
+            timeouts = [p.timeout_s for c in pod.containers for p in c.probes] if pod else []
+            self._patience_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 2) * SECOND
+        return self._patience_ns
+
+    def release(self, now_ns: int, unripe_ns: int | None) -> list[Run]:
+        """Return the runs that are complete and in order: nothing that began earlier is still open."""
+        out: list[Run] = []
+        while self._heap:
+            start, _, item = self._heap[0]
+            patience = self.patience_ns(start)
+            if now_ns - start < patience and ((unripe_ns is not None and unripe_ns < start) or not _over(item)):
+                break
+            heappop(self._heap)
+            out += self._join(item)
+        return out
+
+    def drain(self) -> list[Run]:
+        """Return everything left, in order."""
+        out: list[Run] = []
+        while self._heap:
+            out += self._join(heappop(self._heap)[2])
+        for joiner in self._joiners.values():
+            out += joiner.finish()
+        return sorted(out, key=lambda run: run.start.ns)
+
+    def _join(self, item: Exchange | Unresolved) -> list[Run]:
+        client = item.client if isinstance(item, Unresolved) else item.connection.client
+        joiner = self._joiners.get(client)
+        if joiner is None:
+            joiner = self._joiners[client] = Joiner()
+        return joiner.feed(item)
+
+    # Who: runs of a source that is not decided wait here.
+
+    def hold(self, run: Run) -> None:
+        """Keep a run of a source that may yet turn out to be a kubelet."""
+        held = self._undecided.setdefault(run.client, [])
+        if len(held) < WAITING:
+            held.append(run)
+
+    def held(self, client: str) -> list[Run]:
+        """Take back the runs kept for a source."""
+        return self._undecided.pop(client, [])
+
+    def undecided(self) -> dict[str, list[Run]]:
+        """Return the runs kept, by source."""
+        return self._undecided
+
+    # What: attempts of a kubelet.
+
+    def attempt(self, run: Run, quiet_ns: int | None, context: Context) -> None:
+        """Take a kubelet's run, in the order of starts."""
+        if not run.form.kubelet:
+            self.strangers.append(run)
+            return
+        if not self.placed:
+            self._waiting.append(run)
+            pod = self.book.pod(self.address, run.start.ns)
+            if pod is not None and any(c.probes for c in pod.containers):
+                self._plan_declared(pod, "status.podIP" if pod.declared_by == "--spec" else pod.declared_by, context)
+            elif len(self._waiting) >= GUESS_AFTER:
+                self.plan_rest(context)
+            return
+        self._feed(self._lane_for(run), run, quiet_ns, context)
+
+    def plan_rest(self, context: Context) -> None:
+        """Plan for the runs that wait, from a manifest that tells no address, or from the runs themselves."""
+        if not self._waiting:
+            return
+        tied = tie(self._waiting, self.book.unplaced)
+        if tied is not None:
+            pod, by = tied
+            self._plan_declared(pod, by, context)
+            return
+        guesses = tuple(guess(self._waiting))
+        if not guesses:
+            self.strangers += self._waiting
+            self._waiting = []
+            return
+        plan = [Planned(g.spec, 0) for g in guesses]
+        self._place(plan, None, guesses, None, context)
+
+    def _plan_declared(self, pod: PodSpec, named_by: str, context: Context) -> None:
+        plan = [Planned(spec, index) for index, container in enumerate(pod.containers) for spec in container.probes
+                if spec.handler is not Handler.EXEC and spec.host in (None, "", self.address)]
+        self._place(plan, pod, (), named_by, context)
+
+    def _place(self, plan: list[Planned], pod: PodSpec | None, guesses: tuple[Guess, ...], named_by: str | None, context: Context) -> None:
+        runs, self._waiting = self._waiting, []
+        version = context.version
+        cost = beginning(runs, pod, self.first_seen_ns, context)
+        lane = Lane(plan, begin_cost=cost, resets=version is None or version >= (1, 31), keeps_ready=version is None or version >= (1, 35))
+        self.placed.append(Placed(lane, pod, guesses, named_by))
+        for run in runs:
+            self._feed(self.placed[-1], run, context.quiet_before(run), context)
+
+    def _lane_for(self, run: Run) -> Placed:
+        for placed in self.placed:
+            if any(fits(run, planned.spec) is not None for planned in placed.lane.plan):
+                return placed
+        return self.placed[-1]
+
+    def _feed(self, placed: Placed, run: Run, quiet_ns: int | None, context: Context) -> None:
+        placed.lane.feed(run, quiet_ns=quiet_ns, seen_until_ns=context.seen_until_ns)
+        if run.unresolved is not None:
+            for implied in implied_runs(run, placed.lane):
+                placed.lane.feed(implied, quiet_ns=0, seen_until_ns=context.seen_until_ns)
+
+    def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
+        """Close all lanes; runs that no probe of a lane explains get a lane of their own when they look like a probe."""
+        self.plan_rest(context)
+        out = []
+        for placed in list(self.placed):
+            steps = placed.lane.finish()
+            out.append((placed, [step for step in steps if step.reading is not None]))
+            self.strangers += [step.run for step in steps if step.reading is None]
+        return out
+
+
+@dataclass(slots=True)
+class Context:
+    """What a target must know of the world around it."""
+
+    version: tuple[int, int] | None = None
+    """The kubelet's version."""
+    seen_until_ns: int | None = None
+    first_frame_ns: int = 0
+    quiet_before: Callable[[Run], int | None] = lambda run: None  # noqa: ARG005
+    """How long the same checker had been silent towards everybody before a run."""
+
+
+def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context) -> float:
+    """Weigh the signs that are no attempts for (negative) and against (positive) the containers beginning in this capture."""
+    cost = MID_LIFE
+    first = next((run for run in runs if run.tries), None)
+    if first is None:
+        return cost
+    connection = first.tries[0][0].connection
+    if connection.neighbour is not None:
+        cost -= 2.5
+    if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
+        cost -= 3.0
+    if first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
+        cost -= 2.5
+    starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
+    if starts:
+        near = min(starts, key=lambda ns: abs(ns - first.start.ns))
+        cost += -6.0 if near >= context.first_frame_ns - SECOND else 6.0 if all(ns < context.first_frame_ns - 60 * SECOND for ns in starts) else 0.0
+    periods = [spec.period_s for container in (pod.containers if pod else ()) for spec in container.probes] or [10]
+    if first.start.ns - context.first_frame_ns > (max(periods) + 1) * SECOND:
+        cost -= 3.0
+    return cost
+
+
+def implied_runs(run: Run, lane: Lane) -> list[Run]:
+    """Make the attempts that sent nothing because an address resolution was already failing (DESIGN section 6, implied attempts).
+
+    Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves the grid.
+    """
+    unresolved = run.unresolved
+    assert unresolved is not None
+    if unresolved.resolved is not None:
+        return []
+    until = unresolved.end.ns + RESOLUTION_NS
+    out = []
+    for prediction in lane.pod().predict():
+        if prediction.tick_ns is None or prediction.last_start_ns is None or prediction.silence:
+            continue
+        if prediction.manual is Manual.UNSEEN and lane.pod().workers[prediction.worker].result_run == 0:
+            continue
+        if prediction.poked_ns is not None:
+            continue
+        tick = prediction.tick_ns
+        while tick <= max(run.start.ns + 50_000_000, prediction.last_start_ns + 50_000_000):
+            tick += prediction.period_ns
+        while tick < until:
+            before = [mark for mark in unresolved.requests if mark.ns <= tick]
+            mark = Mark(tick, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=tick)
+            out.append(Run(client=run.client, server=run.server, form=Form(Ask.NOTHING, 0, kubelet=True), start=mark, unresolved=unresolved, implied=True))
+            tick += prediction.period_ns
+            if _would_decide(lane, prediction.worker, len(out)):
+                break
+    return sorted(out, key=lambda implied: implied.start.ns)
+
+
+def _would_decide(lane: Lane, worker: int, more: int) -> bool:
+    """Tell whether so many failures more reach a readiness threshold: the poke that follows breaks the grid."""
+    pod = lane.pod()
+    spec = pod.plan[worker].spec
+    state = pod.workers[worker]
+    run = state.result_run if state.last_result == "Failure" else 0
+    return run < spec.failure_threshold <= run + more
+
+
+def tie(runs: Sequence[Run], unplaced: Sequence[PodSpec]) -> tuple[PodSpec, str] | None:
+    """Find the one manifest without an address whose probes are what these runs ask for; None where none, or two, fit."""
+    best: list[tuple[float, PodSpec]] = []
+    for pod in unplaced:
+        specs = [spec for container in pod.containers for spec in container.probes]
+        fitting = [run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)]
+        if fitting and plausible(fitting, specs):
+            best.append((len(fitting) / len(runs), pod))
+    if not best:
+        return None
+    best.sort(key=lambda entry: -entry[0])
+    if len(best) > 1 and best[1][0] > best[0][0] - 0.1:
+        return None
+    telling = any(run.form.path for run in runs)
+    return best[0][1], "port, handler and path" if telling else "port and handler"
+
+
+def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
+    """Tell whether the starts keep the period of one of these probes, where there are enough to say."""
+    starts = [run.start.ns for run in runs]
+    if len(starts) < 4:
+        return True
+    return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs)
+
+
+def _over(item: Exchange | Unresolved) -> bool:
+    """Tell whether nothing can change the verdict on a connection any more."""
+    if isinstance(item, Unresolved):
+        return True
+    connection = item.connection
+    orig, resp = connection.orig, connection.resp
+    return connection.final or any(mark is not None for mark in (orig.fin, orig.rst, resp.rst)) or connection.icmp is not None

@@ -1,0 +1,186 @@
+"""Whose attempt is this? Reads one run in every way the workers' predictions allow, and says how far-fetched each way is.
+
+Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes when a worker's tick
+was due is almost surely that worker's. Off the grid only a readiness worker may run, and only while its container is not Ready; anything else off
+the grid means that something happened before it: a new container, or a new kubelet. A worker runs one attempt at a time, keeps one tick while it is busy, and is
+silent on hold and behind a startup probe. Each departure has a cost (below); `observer` carries the cheapest histories on.
+
+Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths still do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from probewatch.model.prediction import Manual, Prediction, Reading, Silence
+from probewatch.model.spec import ProbeType
+from probewatch.model.timeline import Schedule, Trigger
+
+from .runs import Run, fits
+
+MS: Final = 1_000_000
+EARLY_NS: Final = 6 * MS
+"""An attempt may look early by this: the tick before, which set the grid, was itself late."""
+LATE_NS: Final = 100 * MS
+"""Latest start after a tick (47 ms was the worst of 9 900 on a loaded two-core node)."""
+ON_TIME_NS: Final = 20 * MS
+"""Within this of its tick an attempt is on time, else late."""
+POKED_NS: Final = 15 * MS
+"""A certain poke is followed by its attempt within this (4.2 ms was the worst)."""
+STORED_NS: Final = 8 * MS
+"""A stored tick runs this soon after the attempt that delayed it."""
+LINGER_NS: Final = 1_150 * MS
+REDIALS_NS: Final = ((700 * MS, 1_300 * MS), (1_200 * MS, 3_500 * MS))
+"""grpc-go's back-off before the second and the third dial: base 1 s, times 1.6, jitter 20 %."""
+
+# Costs: about the negative logarithm of how often it happens.
+FIRST: Final = 1.0
+"""First attempt of a worker: nothing is known of its grid."""
+MISSED: Final = 0.7
+"""A tick that left no attempt, each; up to MISSED_MOST."""
+MISSED_MOST: Final = 4.0
+POKE: Final = 1.5
+"""A manual run with no visible reason, while not Ready."""
+POKE_EXPECTED: Final = 0.0
+POKE_DOUBLE: Final = 0.3
+"""Two readiness probes on each other's heels at the beginning."""
+POKE_UNSEEN: Final = 2.5
+"""A manual run in a state that the capture has not shown yet."""
+POKE_ABSENT: Final = 1.5
+"""A certain poke that did not come."""
+NEW_CONTAINER: Final = 5.0
+"""Off the grid while Ready: there must be a new container."""
+NEW_CONTAINER_SUSPICIOUS: Final = 2.0
+NEW_CONTAINER_DYING: Final = 0.5
+NEW_KUBELET: Final = 5.0
+"""A new grid for everybody."""
+NEW_KUBELET_QUIET: Final = 1.5
+"""... after the whole node was silent."""
+OFF_GRID: Final = 9.0
+"""Liveness or startup off their grid for no reason."""
+AGAINST_SILENCE: Final = 6.0
+STORED: Final = 0.3
+
+
+def readings(run: Run, predictions: Sequence[Prediction], *, quiet_ns: int | None = None) -> list[Reading]:
+    """Return the ways to read a run. `quiet_ns` is how long this checker had been silent towards everybody before it, where known."""
+    out: list[Reading] = []
+    for prediction in predictions:
+        fit = fits(run, prediction.spec)
+        if fit is not None:
+            out += [_add(reading, fit) for reading in _readings(run.start.ns, prediction, quiet_ns)]
+    return out
+
+
+def _add(reading: Reading, cost: float) -> Reading:
+    return reading if not cost else Reading(reading.worker, reading.cost + cost, reading.trigger, reading.schedule, reading.reset, reading.missed,
+                                            reading.redial)
+
+
+def _readings(start: int, p: Prediction, quiet_ns: int | None) -> list[Reading]:
+    kind = p.spec.type
+    if p.last_start_ns is None:
+        return _first(start, p)
+    if p.redials and p.busy_until_ns is not None and start < p.busy_until_ns - MS:
+        since = start - p.last_start_ns
+        if any(low <= since <= high for low, high in REDIALS_NS):
+            return [Reading(p.worker, 0.5, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
+        return [Reading(p.worker, 4.0, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
+    if p.busy_until_ns is not None and start < p.busy_until_ns - MS:
+        return []  # One attempt of a worker at a time.
+    out: list[Reading] = []
+    renewal = _renewal(p)
+    if p.silence is Silence.ON_HOLD:
+        # Only a new container wakes it; its ticker went on ticking meanwhile.
+        tick = _tick(start, p)
+        on_grid = tick is not None and tick.cost < 1.5 + MISSED_MOST
+        cost = NEW_CONTAINER_DYING if on_grid else OFF_GRID if kind is not ProbeType.READINESS else NEW_CONTAINER_DYING
+        trigger = Trigger.TICK if on_grid else Trigger.UNKNOWN
+        out.append(Reading(p.worker, cost, trigger, Schedule.ON_TIME, "container"))
+        if not on_grid:
+            out.append(_kubelet(start, p, quiet_ns))
+        return out
+    gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
+    tick = _tick(start, p)
+    if tick is not None:
+        out.append(_add(tick, gated))
+    if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
+        out.append(_add(_poke(start, p), gated))
+    if tick is None or tick.cost > 1.0:
+        if p.manual is Manual.READY and p.just_ready and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
+            out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
+        elif p.manual is Manual.READY:
+            out.append(Reading(p.worker, renewal + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
+        if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
+            out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
+        out.append(_kubelet(start, p, quiet_ns))
+    elif kind is ProbeType.STARTUP and p.dying:
+        out.append(Reading(p.worker, renewal, Trigger.TICK, Schedule.ON_TIME, "container"))
+    return out
+
+
+def _first(start: int, p: Prediction) -> list[Reading]:
+    cost = FIRST
+    trigger = Trigger.START
+    if p.poked_ns is not None and 0 <= start - p.poked_ns <= POKED_NS:
+        cost, trigger = POKE_EXPECTED, Trigger.MANUAL
+    if p.silence is Silence.GATED:
+        cost += AGAINST_SILENCE
+    if p.spec.type is ProbeType.STARTUP and not p.begun:
+        cost += 3.0  # In mid-life a startup probe has mostly done its work.
+    return [Reading(p.worker, cost, trigger, Schedule.ON_TIME)]
+
+
+def _tick(start: int, p: Prediction) -> Reading | None:
+    """Read it as a tick (or as the one tick kept while busy)."""
+    assert p.last_start_ns is not None
+    if p.tick_ns is None:
+        return None
+    steps = round((start - p.tick_ns) / p.period_ns)
+    late = start - (p.tick_ns + steps * p.period_ns)
+    absent = POKE_ABSENT if p.poked_ns is not None and start - p.poked_ns > POKED_NS else 0.0
+    if steps >= 1 and -EARLY_NS <= late <= min(LATE_NS, p.period_ns // 3):
+        missed = steps - 1
+        busy = p.busy_until_ns
+        if busy is not None and missed:
+            missed = max(0, steps - 1 - max(0, (busy - p.tick_ns) // p.period_ns))
+        gone = 0.0 if p.dying or p.suspicious else MISSED
+        cost = min(missed * gone, MISSED_MOST) + min(abs(late) / (30 * MS), 2.0) + absent
+        schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
+        return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
+    busy = p.busy_until_ns
+    if busy is not None and busy - p.tick_ns >= p.period_ns - EARLY_NS and busy - MS <= start <= busy + (LINGER_NS if p.lingers else STORED_NS):
+        # The last attempt outlasted a tick: the next starts as soon as it is over.
+        return Reading(p.worker, STORED + (1.0 if start > busy + 60 * MS else 0.0) + absent, Trigger.STORED_TICK, Schedule.LATE)
+    lingering = p.lingers and busy is not None and start - busy <= LINGER_NS and (start - p.tick_ns) // p.period_ns > (p.last_start_ns - p.tick_ns) // p.period_ns
+    if lingering:
+        return Reading(p.worker, STORED + 1.0 + absent, Trigger.STORED_TICK, Schedule.LATE)
+    return None
+
+
+def _poke(start: int, p: Prediction) -> Reading:
+    assert p.last_start_ns is not None
+    if p.poked_ns is not None and 0 <= start - p.poked_ns <= POKED_NS:
+        cost = POKE_EXPECTED
+    elif p.manual is Manual.UNSEEN:
+        cost = POKE_UNSEEN
+    elif p.begun and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
+        cost = POKE_DOUBLE
+    else:
+        cost = POKE
+    return Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA)
+
+
+def _renewal(p: Prediction) -> float:
+    if p.dying:
+        return NEW_CONTAINER_DYING
+    return NEW_CONTAINER_SUSPICIOUS if p.suspicious else NEW_CONTAINER
+
+
+def _kubelet(start: int, p: Prediction, quiet_ns: int | None) -> Reading:
+    """Read it as the first attempt after a kubelet restart: new phases for all, after silence everywhere."""
+    assert p.last_start_ns is not None
+    silent = start - p.last_start_ns if quiet_ns is None else quiet_ns
+    cost = NEW_KUBELET + 6.0 if silent < min(p.period_ns, 3_000 * MS) else NEW_KUBELET_QUIET if silent > 1.5 * p.period_ns else NEW_KUBELET
+    return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")

@@ -1,0 +1,127 @@
+"""Regularity: the period of a series of starts, and the chains of equal steps in it.
+
+A kubelet's ticker counts from start to start in whole seconds and is exact to milliseconds; a manual trigger or a restart moves it to
+another phase. So a probe's starts are a row of chains, each with steps of exactly one period, one after another in time. Two chains at the same time
+are two probes. Other checkers pause between checks, so their steps vary with the length of the checks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+SECOND: Final = 1_000_000_000
+GRID_NS: Final = 25_000_000
+"""Two starts of one ticker differ from whole periods by no more than this (99 % by less than 5 ms)."""
+LONGEST_PERIOD_S: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Starts that follow each other by one period (or by several, where some are missing)."""
+
+    period_s: int
+    members: tuple[int, ...]
+    """Indices into the series."""
+
+
+def whole_seconds(distance_ns: int, within_ns: int = GRID_NS) -> int | None:
+    """Return a distance in whole seconds, None where it is not one."""
+    seconds = round(distance_ns / SECOND)
+    return seconds if seconds >= 1 and abs(distance_ns - seconds * SECOND) <= within_ns else None
+
+
+def on_grid(starts: Sequence[int], ends: Sequence[int], reach: int = 4) -> float:
+    """Return the share of starts that stand whole seconds from a near neighbour, or begin right where the attempt before ended."""
+    if len(starts) < 2:
+        return 0.0
+    good = 0
+    for index, start in enumerate(starts):
+        near = [*starts[max(0, index - reach):index], *starts[index + 1:index + 1 + reach]]
+        stored = index > 0 and 0 <= start - ends[index - 1] <= 8_000_000 and start - starts[index - 1] >= SECOND
+        good += stored or any(whole_seconds(abs(start - other)) is not None for other in near)
+    return good / len(starts)
+
+
+def period_of(starts: Sequence[int]) -> int | None:
+    """Return the most plausible period in whole seconds of an ordered series that may hold several interleaved chains, or None."""
+    votes: dict[int, int] = {}
+    for index, start in enumerate(starts):
+        seen = set()
+        for other in starts[index + 1:index + 9]:
+            seconds = whole_seconds(other - start)
+            if seconds is not None and seconds <= LONGEST_PERIOD_S and seconds not in seen:
+                seen.add(seconds)
+                votes[seconds] = votes.get(seconds, 0) + 1
+    if not votes:
+        return None
+    best = max(votes.values())
+    # Every multiple of the period is voted for as well: the smallest that does nearly as well is the period.
+    return min(seconds for seconds, count in votes.items() if count >= 0.6 * best)
+
+
+def chains(starts: Sequence[int], period_s: int, most_missed: int = 3) -> list[Chain]:
+    """Cut an ordered series into chains of one period; lone starts are chains of one."""
+    period = period_s * SECOND
+    open_chains: list[list[int]] = []
+    done: list[list[int]] = []
+    for index, start in enumerate(starts):
+        best: list[int] | None = None
+        best_off = GRID_NS + 1
+        still = []
+        for chain in open_chains:
+            distance = start - starts[chain[-1]]
+            if distance > (most_missed + 1) * period + GRID_NS:
+                done.append(chain)
+                continue
+            still.append(chain)
+            steps = round(distance / period)
+            off = abs(distance - steps * period)
+            if steps >= 1 and off < best_off:
+                best, best_off = chain, off
+        open_chains = still
+        if best is None:
+            open_chains.append([index])
+        else:
+            best.append(index)
+    done += open_chains
+    return [Chain(period_s, tuple(chain)) for chain in sorted(done, key=lambda chain: chain[0])]
+
+
+def side_by_side(found: Sequence[Chain], starts: Sequence[int]) -> int:
+    """Return how many chains of at least three starts run at the same time."""
+    period = found[0].period_s * SECOND if found else 0
+    edges: list[tuple[int, int]] = []
+    for chain in found:
+        if len(chain.members) >= 3:
+            edges.append((starts[chain.members[0]] + period // 2, 1))
+            edges.append((starts[chain.members[-1]] - period // 2, -1))
+    most = now = 0
+    for _, step in sorted(edges):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def steady(starts: Sequence[int]) -> tuple[float, float] | None:
+    """Return (median step in s, spread relative to it) of an ordered series; None below four starts."""
+    if len(starts) < 4:
+        return None
+    steps = sorted((b - a) / SECOND for a, b in zip(starts, starts[1:], strict=False))
+    middle = median(steps)
+    if middle <= 0:
+        return None
+    spread = median(abs(step - middle) for step in steps) / middle
+    return middle, spread
+
+
+def nearest(starts: Sequence[int], when: int) -> int | None:
+    """Return the index of the start nearest to a moment in an ordered series, or None if it is empty."""
+    if not starts:
+        return None
+    at = bisect_left(starts, when)
+    near = [index for index in (at - 1, at) if 0 <= index < len(starts)]
+    return min(near, key=lambda index: abs(starts[index] - when))

@@ -1,0 +1,98 @@
+"""The form of one check: what a connection asked, and whether a kubelet asks like that.
+
+The kubelet's request is fixed by Go's transport and pkg/probe/http/request.go: `Host`, then `User-Agent` (unless the Pod spec removes it), then
+all other headers sorted by name, `Connection: close` last; GET, HTTP/1.1, one request for each connection. A tcpSocket probe says nothing and sends FIN
+after a bare ACK; HAProxy's checks send no third handshake ACK and end with RST. So form alone excludes much, and proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from probewatch.model.exchange import Exchange, HttpExchange
+
+KUBE_PROBE: Final = re.compile(r"^kube-probe/(\d+\.\d+)\+?$")
+"""User-Agent of httpGet probes (1.8 and newer); the slash form `kube-probe/1/36` is Knative's and no kubelet's."""
+KUBE_PROBE_GRPC: Final = re.compile(r"^kube-probe/(\d+\.\d+)\+? grpc-go/")
+
+
+class Ask(StrEnum):
+    """What the client did with its connection."""
+
+    HTTP = "http"
+    TLS = "tls"
+    GRPC = "grpc"
+    """HTTP/2 in clear with prior knowledge."""
+    CONNECT = "connect"
+    """Connected, said nothing, closed."""
+    NOTHING = "nothing"
+    """Never connected, so nothing could be asked."""
+    OTHER = "other"
+    """Other bytes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What one connection asked of whom."""
+
+    ask: Ask
+    port: int
+    method: str = ""
+    path: str | None = None
+    service: str | None = None
+    user_agent: str = ""
+    host: str = ""
+    kubelet: bool = False
+    """A kubelet may ask like this."""
+    version: str = ""
+    """Kubelet version its User-Agent claims, only together with the kubelet's header order."""
+    requests: int = 0
+
+
+def form_of(exchange: Exchange) -> Form:
+    """Describe a connection."""
+    connection = exchange.connection
+    port = connection.server_port
+    orig, resp = connection.orig, connection.resp
+    if exchange.grpc is not None and exchange.grpc.preface is not None:
+        grpc = exchange.grpc
+        agent = KUBE_PROBE_GRPC.match(grpc.user_agent)
+        # Before the server's settings grpc-go sends no request, so an unanswered preface names nobody.
+        silent = not grpc.user_agent
+        return Form(Ask.GRPC, port, "POST", grpc.path or None, grpc.service, grpc.user_agent, kubelet=agent is not None or silent,
+                    version=agent[1] if agent else "", requests=exchange.requests)
+    if exchange.http:
+        http = exchange.http[0]
+        fits = kubelet_headers(http) and exchange.requests <= 1
+        claimed = KUBE_PROBE.match(http.header("User-Agent") or "")
+        ask = Ask.TLS if exchange.tls is not None and exchange.decrypted else Ask.HTTP
+        return Form(ask, port, http.method, http.target, None, http.header("User-Agent") or "", http.header("Host") or "", kubelet=fits,
+                    version=claimed[1] if claimed and fits else "", requests=exchange.requests)
+    if exchange.tls is not None:
+        alpn = exchange.tls.alpn
+        return Form(Ask.TLS, port, host=exchange.tls.sni, kubelet=(not alpn or alpn == ("h2", "http/1.1")) and connection.bare_ack, requests=0)
+    if orig.length or exchange.opening:
+        return Form(Ask.OTHER, port)
+    if resp.syns and (orig.first_ack is not None or orig.rst is not None):
+        banner = resp.length > 0
+        closes_like_go = connection.bare_ack and (orig.fin is not None or orig.rst is None or banner or resp.rst is not None)
+        return Form(Ask.CONNECT, port, kubelet=closes_like_go)
+    return Form(Ask.NOTHING, port, kubelet=not connection.midstream)
+
+
+def kubelet_headers(http: HttpExchange) -> bool:
+    """Tell whether the request line and header order are the kubelet's (newProbeRequest, net/http Request.write)."""
+    if http.method != "GET" or http.version not in ("HTTP/1.1", "HTTP/2"):
+        return False
+    if http.version == "HTTP/2":
+        return True
+    names = [name for name, _ in http.headers]
+    if not names or names[0] != "Host" or names[-1] != "Connection" or http.headers[-1][1].lower() != "close":
+        return False
+    middle = names[1:-1]
+    if middle and middle[0] == "User-Agent":
+        middle = middle[1:]
+    return middle == sorted(middle)

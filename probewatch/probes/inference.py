@@ -1,0 +1,264 @@
+"""Guess the probes of a target from its attempts alone, where no Pod spec tells them.
+
+Packets show handler, port, path and cadence plainly. They show the type only through behaviour: a readiness worker is poked outside its grid while its container is not
+Ready, a liveness worker falls silent at its failure threshold until there is a new container, a startup worker stops for good when the others begin. Where none of this
+happened in the capture the type stays unknown: nothing is guessed silently, each guess carries its reason (KUBELET.md 11.2).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Final
+
+from probewatch.model.exchange import Exchange
+from probewatch.model.spec import Handler, ProbeSpec, ProbeType
+from probewatch.model.timeline import Outcome
+
+from .cadence import SECOND, Chain, chains, period_of, side_by_side
+from .forms import Ask
+from .runs import Run, verdict_of
+
+POKE_NS: Final = 15_000_000
+"""A poked readiness probe follows what poked it within this."""
+MOST_PROBES: Final = 3
+"""Probes that may share one signature: readiness, liveness and startup."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """One probe as the packets suggest it."""
+
+    spec: ProbeSpec
+    reason: str
+    """Why this type (or why none)."""
+    inferred: dict[str, int] = field(default_factory=dict)
+    """Which of the spec's numbers the packets showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    handler: Handler
+    port: int
+    scheme: str
+    path: str | None
+    service: str | None
+
+
+@dataclass(slots=True)
+class _Group:
+    key: _Key
+    runs: list[Run]
+    period_s: int | None = None
+    timeout_s: int | None = None
+    found: list[Chain] = field(default_factory=list)
+    workers: int = 1
+
+    @property
+    def starts(self) -> list[int]:
+        return [run.start.ns for run in self.runs]
+
+
+def guess(runs: Sequence[Run]) -> list[Guess]:
+    """Guess the probes behind a kubelet's runs at one target, given in the order of their starts."""
+    groups = _groups(runs)
+    for group in groups:
+        group.period_s = period_of(group.starts)
+        group.timeout_s = observed_timeout(group.runs, group.key.handler)
+        if group.period_s is not None:
+            group.found = chains(group.starts, group.period_s)
+            group.workers = min(MOST_PROBES, max(1, side_by_side(group.found, group.starts)))
+    out: list[Guess] = []
+    for group in groups:
+        out += _typed(group, groups)
+    return out
+
+
+def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
+    """Return timeoutSeconds as the checker's own giving up shows it; None where it never gave up and never waited a second."""
+    gave_up: Counter[int] = Counter()
+    waited = 0.0
+    for run in runs:
+        for _, exchange in run.legs():
+            seconds, bound = _patience(exchange, handler)
+            if seconds is not None:
+                gave_up[seconds] += 1
+            waited = max(waited, bound)
+    if gave_up:
+        return max(gave_up.most_common(1)[0][0], 1)
+    return ceil(waited) if waited > 1.0 else None
+
+
+def _patience(exchange: Exchange, handler: Handler) -> tuple[int | None, float]:
+    """Return (the timeout this connection shows, how long it waited for an answer that it took), either unknown."""
+    connection = exchange.connection
+    closes = [m for m in (connection.orig.fin, connection.orig.rst) if m is not None]
+    closed = min(closes) if closes else None
+    first = connection.resp.first_data
+    start = connection.start.ns
+    if closed is not None and connection.orig.length and (first is None or first.ns > closed.ns):
+        waited = (closed.ns - start) / SECOND
+        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and connection.resp.fin is None:
+            return round(waited), 0.0
+        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and connection.resp.fin is not None and connection.resp.fin.ns > closed.ns:
+            return round(waited), 0.0
+    if first is not None and (closed is None or first.ns <= closed.ns):
+        return None, (first.ns - start) / SECOND
+    if handler is Handler.TCP_SOCKET and not connection.resp.syns and len(connection.orig.syns) > 1:
+        return ceil((connection.orig.syns[-1].ns - start) / SECOND), 0.0  # The dial was given up before its next SYN was due.
+    return None, 0.0
+
+
+def observed_period(starts: Sequence[int]) -> int | None:
+    """Return periodSeconds as one probe's own starts show it, None where they do not."""
+    return period_of(starts) if len(starts) >= 3 else None
+
+
+def _groups(runs: Sequence[Run]) -> list[_Group]:
+    """Sort runs by what they asked; those that never got to ask go with whoever shares their port."""
+    groups: dict[_Key, _Group] = {}
+    asked = {run.form.port for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC)}
+    mute: dict[int, list[Run]] = {}
+    for run in runs:
+        key = _key(run, asked)
+        if key is None:
+            if run.unresolved is None and not run.implied and run.form.ask in (Ask.NOTHING, Ask.CONNECT):
+                mute.setdefault(run.form.port, []).append(run)
+            continue
+        groups.setdefault(key, _Group(key, [])).runs.append(run)
+    for port, silent in mute.items():
+        same = [group for group in groups.values() if group.key.port == port]
+        if not same:
+            # Nothing ever answered here, so what it wanted to ask cannot be seen: a bare connection attempt is all there is.
+            key = _Key(Handler.TCP_SOCKET, port, "HTTP", None, None)
+            groups[key] = _Group(key, list(silent))
+        elif len(same) == 1:
+            same[0].runs = sorted([*same[0].runs, *silent], key=lambda run: run.start.ns)
+    return sorted(groups.values(), key=lambda group: group.runs[0].start.ns)
+
+
+def _key(run: Run, asked: set[int]) -> _Key | None:
+    form = run.form
+    if not form.kubelet:
+        return None
+    if form.ask is Ask.HTTP:
+        return _Key(Handler.HTTP_GET, form.port, "HTTP", form.path, None)
+    if form.ask is Ask.TLS:
+        return _Key(Handler.HTTP_GET, form.port, "HTTPS", form.path, None)
+    if form.ask is Ask.GRPC:
+        return _Key(Handler.GRPC, form.port, "HTTP", None, form.service)
+    if form.ask is Ask.CONNECT and (form.port not in asked or len(run.tries[0][0].connection.orig.syns) == 1):
+        return _Key(Handler.TCP_SOCKET, form.port, "HTTP", None, None)
+    return None
+
+
+def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSpec:
+    key = group.key
+    return ProbeSpec(type=kind, handler=key.handler, port=key.port, scheme=key.scheme, path=key.path or "/", service=key.service or "",
+                     period_s=group.period_s or 10, timeout_s=group.timeout_s or 1, failure_threshold=thresholds.get("failureThreshold", 3),
+                     success_threshold=thresholds.get("successThreshold", 1))
+
+
+def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
+    """Name the types of the one or more probes that share a signature."""
+    seen = {name: value for name, value in (("periodSeconds", group.period_s), ("timeoutSeconds", group.timeout_s)) if value is not None}
+    poked = _pokes(group)
+    held = _held(group)
+    if group.workers >= 2:
+        readiness = _spec(group, ProbeType.READINESS, poked)
+        liveness = _spec(group, ProbeType.LIVENESS, held)
+        together = f"{group.workers} interleaved series with the same request"
+        if poked:
+            return [Guess(spec=readiness, reason=f"{together}; this one also ran outside its grid", inferred={**seen, **_known(poked)}),
+                    Guess(spec=liveness, reason=f"{together}; this one never left its grid", inferred={**seen, **_known(held)})]
+        unknown = replace(readiness, type=ProbeType.UNKNOWN)
+        return [Guess(spec=unknown, reason=f"{together}, nothing tells them apart", inferred=seen)] * 2
+    if poked:
+        why = f"ran outside its grid ({poked['times']} times), as only a readiness probe does"
+        return [Guess(spec=_spec(group, ProbeType.READINESS, poked), reason=why, inferred={**seen, **_known(poked)})]
+    if _stops_for_others(group, groups):
+        why = "stopped for good when other probes began"
+        return [Guess(spec=_spec(group, ProbeType.STARTUP, {}), reason=why, inferred=seen)]
+    if held:
+        why = f"silent after {held['failureThreshold']} failures, until a new container"
+        return [Guess(spec=_spec(group, ProbeType.LIVENESS, held), reason=why, inferred={**seen, **_known(held)})]
+    return [Guess(spec=_spec(group, ProbeType.UNKNOWN, {}), reason="nothing in this capture tells its type", inferred=seen)]
+
+
+def _known(signs: dict[str, int]) -> dict[str, int]:
+    return {name: value for name, value in signs.items() if name != "times"}
+
+
+def _outcomes(group: _Group) -> list[Outcome]:
+    spec = _spec(group, ProbeType.UNKNOWN, {})
+    return [verdict_of(run, spec, None).outcome for run in group.runs]
+
+
+def _pokes(group: _Group) -> dict[str, int]:
+    """Find runs outside the grid; and the streak after which one came at once, which is the failure threshold."""
+    if group.period_s is None:
+        return _lone_pokes(group)
+    period = group.period_s * SECOND
+    starts = group.starts
+    outcomes = _outcomes(group)
+    times = 0
+    after: Counter[int] = Counter()
+    streak = 0
+    chain_of = {member: number for number, chain in enumerate(group.found) for member in chain.members}
+    for index in range(len(starts)):
+        if index:
+            gap = starts[index] - starts[index - 1]
+            ended = max(group.runs[index - 1].last_ns(), verdict_of(group.runs[index - 1], _spec(group, ProbeType.UNKNOWN, {}), None).end_ns)
+            stored = ended - starts[index - 1] >= period - 6_000_000
+            close = gap < period - 30_000_000 and chain_of[index] != chain_of[index - 1]
+            if close and not stored and group.workers == 1:
+                times += 1
+                if streak and starts[index] - ended <= POKE_NS:
+                    after[streak] += 1
+            elif close and group.workers > 1 and starts[index] - ended <= POKE_NS:
+                times += 1
+        streak = streak + 1 if outcomes[index] is Outcome.FAILURE else streak if outcomes[index] is Outcome.DISCARDED else 0
+    if not times:
+        return {}
+    found = {"times": times}
+    if after:
+        found["failureThreshold"] = after.most_common(1)[0][0]
+    return found
+
+
+def _lone_pokes(group: _Group) -> dict[str, int]:
+    starts = group.starts
+    times = sum(b - a < SECOND - 30_000_000 for a, b in zip(starts, starts[1:], strict=False))
+    return {"times": times} if times else {}
+
+
+def _held(group: _Group) -> dict[str, int]:
+    """Find a failing streak followed by silence; its length is the failure threshold."""
+    if group.period_s is None:
+        return {}
+    period = group.period_s * SECOND
+    starts = group.starts
+    outcomes = _outcomes(group)
+    lengths: Counter[int] = Counter()
+    streak = 0
+    for index, outcome in enumerate(outcomes):
+        streak = streak + 1 if outcome is Outcome.FAILURE else streak if outcome is Outcome.DISCARDED else 0
+        silent = index + 1 < len(starts) and starts[index + 1] - starts[index] > 1.5 * period
+        if streak and silent:
+            lengths[streak] += 1
+            streak = 0
+    return {"failureThreshold": lengths.most_common(1)[0][0]} if lengths else {}
+
+
+def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
+    """Tell whether it ended with a success just before all others of this target began."""
+    others = [other for other in groups if other is not group]
+    if not others or group.period_s is None and len(group.runs) > 2:
+        return False
+    last = group.runs[-1]
+    if verdict_of(last, _spec(group, ProbeType.UNKNOWN, {}), None).outcome is not Outcome.SUCCESS:
+        return False
+    begun = min(other.starts[0] for other in others)
+    return last.start.ns <= begun <= last.last_ns() + POKE_NS + (group.period_s or 1) * SECOND and max(other.starts[-1] for other in others) > last.start.ns

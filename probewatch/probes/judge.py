@@ -1,0 +1,318 @@
+"""What came of one connection: outcome and cause as the kubelet would count them.
+
+The kubelet sees less than the wire: it knows that a call returned, with what, and that a timer fired. So each verdict asks two things of
+the packets: what came first (an answer, a refusal, a close, or the checker's own giving up), and whether it came before the deadline
+(`start + timeoutSeconds`: http.Client.Timeout and net.Dialer.Timeout start just before the SYN). An answer after the checker hung up
+changes nothing and is kept as the true latency.
+
+Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and the measurements in KUBELET.md and WIRE.md of the project's reference.
+`plain-http-on-tls` is plain HTTP spoken to a TLS port, `tls-on-plain-http` the reverse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from probewatch.model.connection import Connection
+from probewatch.model.exchange import Exchange, GrpcFacts, HttpExchange, TlsFacts
+from probewatch.model.frame import Mark
+from probewatch.model.spec import Handler
+from probewatch.model.timeline import Cause, Outcome
+
+SECOND = 1_000_000_000
+STARVED_NS = 50_000_000
+"""A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""Statuses that Go's client follows (net/http redirectBehavior)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How one connection (or a whole attempt) ended."""
+
+    outcome: Outcome
+    cause: Cause
+    end_ns: int
+    end_mark: Mark | None = None
+    """The frame that gave the verdict; None where silence gave it."""
+    status: int | None = None
+    detail: str = ""
+    late_answer_ns: int | None = None
+
+    @property
+    def by_deadline(self) -> bool:
+        """Whether silence gave it."""
+        return self.end_mark is None
+
+
+def judge(exchange: Exchange, handler: Handler, timeout_ns: int, *, scheme: str = "HTTP", seen_until_ns: int | None = None,
+          start_ns: int | None = None) -> Verdict:
+    """Judge one connection as a probe of this handler with this timeout.
+
+    `seen_until_ns` is where the capture ends: silence beyond it proves nothing. `start_ns` is where the attempt began, if not
+    with this connection (a redirect shares its deadline).
+    """
+    connection = exchange.connection
+    begun = connection.start.ns if start_ns is None else start_ns
+    case = _Case(exchange, begun, begun + timeout_ns, seen_until_ns)
+    verdict = case.connect()
+    if verdict is None:
+        if handler is Handler.TCP_SOCKET:
+            verdict = case.tcp()
+        elif handler is Handler.GRPC:
+            verdict = case.grpc()
+        elif scheme == "HTTPS" or (exchange.tls is not None and not exchange.http):
+            verdict = case.https()
+        else:
+            verdict = case.http()
+    if handler is Handler.GRPC and verdict.outcome is Outcome.FAILURE and verdict.cause in _CONNECT_CAUSES:
+        # The blocking dial tries again until its deadline whatever happened (grpc.go: WithBlock), so nothing but the deadline ends it.
+        verdict = case.silence(Outcome.FAILURE, Cause.GRPC_CONNECT, f"could not connect: {verdict.detail}")
+    return verdict
+
+
+_CONNECT_CAUSES = frozenset({Cause.REFUSED, Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.RESET_BEFORE_ANSWER, Cause.CLOSED_BEFORE_ANSWER,
+                             Cause.GRPC_CONNECT})
+
+
+def is_broken_body(exchange: Exchange) -> bool:
+    """Tell whether the answer's header came whole and its body never did: the prober's error case, retried at once."""
+    http = exchange.http[0] if exchange.http else None
+    if http is None or http.status is None or http.header_end is None or http.lost:
+        return False
+    if http.body_end is not None or http.read_enough is not None:
+        return False
+    connection = exchange.connection
+    return any(mark is not None for mark in (connection.resp.rst, connection.resp.fin, connection.orig.fin, connection.orig.rst))
+
+
+def redirect_target(exchange: Exchange) -> str | None:
+    """Return the Location of an answer that Go's client would look at for a redirect, or None."""
+    http = exchange.http[0] if exchange.http else None
+    if http is None or http.status not in REDIRECTS:
+        return None
+    return http.answer_header("Location") or None
+
+
+class _Case:
+    """One connection before the judge."""
+
+    def __init__(self, exchange: Exchange, start_ns: int, deadline_ns: int, seen_until_ns: int | None) -> None:
+        self.exchange = exchange
+        self.connection: Connection = exchange.connection
+        self.start_ns = start_ns
+        self.deadline_ns = deadline_ns
+        self.seen_until_ns = seen_until_ns
+        orig = self.connection.orig
+        closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
+        self.gave_up = min(closes) if closes else None
+        """The checker's own close."""
+
+    # Verdicts.
+
+    def frame(self, outcome: Outcome, cause: Cause, mark: Mark, detail: str = "", status: int | None = None) -> Verdict:
+        return Verdict(outcome=outcome, cause=cause, end_ns=mark.ns, end_mark=mark, status=status, detail=detail)
+
+    def silence(self, outcome: Outcome, cause: Cause, detail: str = "", status: int | None = None) -> Verdict:
+        """End by the deadline, unless the capture ends before it and nothing shows that the checker gave up."""
+        late = self.connection.resp.first_data
+        late_ns = late.ns - self.start_ns if late is not None and late.ns > self.deadline_ns else None
+        if late is not None and late_ns is None and self.gave_up is not None and late.ns > self.gave_up.ns:
+            late_ns = late.ns - self.start_ns
+        if self.gave_up is None and self.seen_until_ns is not None and self.seen_until_ns < self.deadline_ns:
+            return self.cut("the capture ends before the deadline")
+        return Verdict(outcome=outcome, cause=cause, end_ns=self.deadline_ns, status=status, detail=detail, late_answer_ns=late_ns)
+
+    def cut(self, detail: str) -> Verdict:
+        return Verdict(outcome=Outcome.INCONCLUSIVE, cause=Cause.CUT, end_ns=self.connection.end.ns, end_mark=self.connection.end, detail=detail)
+
+    def in_time(self, mark: Mark | None) -> bool:
+        """Tell whether this came before the deadline and before the checker hung up."""
+        if mark is None or mark.ns > self.deadline_ns:
+            return False
+        return self.gave_up is None or mark[:1] <= self.gave_up[:1]
+
+    # Phases.
+
+    def connect(self) -> Verdict | None:
+        """Judge the handshake; None where it was completed in time."""
+        c = self.connection
+        orig, resp = c.orig, c.resp
+        if c.midstream:
+            return self.cut("the capture begins in the middle of this connection")
+        if not resp.syns:
+            if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
+                detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
+                return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
+            if resp.rst is not None and self.in_time(resp.rst):
+                return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
+            if resp.packets == 0 and (orig.first_ack is not None or orig.length):
+                return self.cut("only the checker's direction was captured")
+            if resp.packets and resp.rst is None:
+                return self.cut("the answer to the SYN is missing from the capture")
+            tries = len(orig.syns)
+            return self.silence(Outcome.FAILURE, Cause.NO_SYN_ANSWER, "no answer to the SYN" + (f", sent {tries} times" if tries > 1 else ""))
+        accepted = orig.first_ack
+        if accepted is None:
+            if orig.packets == 0 or not orig.syns:
+                return self.cut("only the target's direction was captured")
+            if orig.rst is not None and orig.rst.ns <= self.deadline_ns:
+                return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
+            times = len(resp.syns)
+            return self.silence(Outcome.FAILURE, Cause.NO_SYN_ANSWER,
+                                f"SYN-ACK seen {times} time{'s' if times > 1 else ''} here, never acknowledged")
+        if resp.syns[0].ns > self.deadline_ns:
+            wait = (resp.syns[0].ns - self.start_ns) / SECOND
+            return self.silence(Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, the probe was over")
+        return None
+
+    def tcp(self) -> Verdict:
+        resp = self.connection.resp
+        accepted = self.connection.orig.first_ack or self.connection.orig.rst
+        answers = [mark for mark in resp.syns if accepted is None or mark.ns <= accepted.ns]
+        return self.frame(Outcome.SUCCESS, Cause.OK, answers[-1] if answers else resp.syns[0], "connected")
+
+    def http(self) -> Verdict:
+        http = self.exchange.http[0] if self.exchange.http else None
+        if http is None or http.status is None:
+            return self.unanswered(http)
+        return self.answered(http)
+
+    def unanswered(self, http: HttpExchange | None) -> Verdict:
+        """No whole answer header: who ended it?"""
+        c = self.connection
+        resp = c.resp
+        if http is not None and self.exchange.tls is not None and self.exchange.tls.alerts:
+            alert = self.exchange.tls.alerts[0]
+            return self.frame(Outcome.FAILURE, Cause.PLAIN_HTTP_ON_TLS, alert.mark, f"a TLS server answered: alert {alert.name}")
+        if http is not None and http.malformed and http.first_byte is not None and self.in_time(http.first_byte):
+            return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
+        if resp.rst is not None and self.in_time(resp.rst):
+            return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
+        if http is not None and http.lost:
+            return self.cut("the capture lost the answer")
+        if resp.fin is not None and self.in_time(resp.fin):
+            what = "EOF in the answer's header" if resp.arrivals else "EOF"
+            return self.frame(Outcome.FAILURE, Cause.CLOSED_BEFORE_ANSWER, resp.fin, what)
+        if resp.packets and resp.gap == 0:
+            return self.cut("the capture lost the answer")
+        detail = "no answer" if not self.exchange.connection.orig.length else "request acknowledged, no answer"
+        if self.exchange.connection.orig.length == 0 and self.gave_up is not None and self.gave_up.ns < self.deadline_ns:
+            # Closed by the checker before it asked anything, well before its time: no httpGet probe does this of itself.
+            return self.frame(Outcome.FAILURE, Cause.CLIENT_LATE, self.gave_up, "closed without a request")
+        verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
+        if verdict.late_answer_ns is not None:
+            verdict = replace(verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s",
+                              status=http.status if http is not None else None)
+        return verdict
+
+    def answered(self, http: HttpExchange) -> Verdict:
+        """Judge a whole answer header: in time, and with its body?"""
+        assert http.status is not None
+        head = http.header_end or http.first_byte or self.connection.end
+        if not self.in_time(head):
+            verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "no answer in time")
+            if verdict.late_answer_ns is not None:
+                verdict = replace(verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s", status=http.status)
+            return verdict
+        text = f"{http.status} {http.reason}".strip()
+        done = http.body_end or http.read_enough
+        if http.body_end is not None and http.read_enough is not None:
+            done = min(http.body_end, http.read_enough)
+        if done is None or not self.in_time(done):
+            broken = self.broken(http, text)
+            if broken is not None:
+                return broken
+            done = head
+        if self.gave_up is not None and self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS:
+            return Verdict(outcome=Outcome.FAILURE, cause=Cause.CLIENT_LATE, end_ns=self.gave_up.ns, end_mark=self.gave_up, status=http.status,
+                           detail=f"{text} came after {(done.ns - self.start_ns) / SECOND:.3f} s, noticed too late")
+        if 300 <= http.status < 400:
+            return self.frame(Outcome.SUCCESS, Cause.OK_REDIRECT, done, text, http.status)
+        if 200 <= http.status < 300:
+            return self.frame(Outcome.SUCCESS, Cause.OK, done, text, http.status)
+        return self.frame(Outcome.FAILURE, Cause.STATUS, done, text, http.status)
+
+    def broken(self, http: HttpExchange, text: str) -> Verdict | None:
+        """Judge a body that did not come whole; None where the capture, not the wire, lost it."""
+        if http.lost:
+            return None
+        resp = self.connection.resp
+        ends = [mark for mark in (resp.rst, resp.fin) if mark is not None and self.in_time(mark)]
+        if ends:
+            mark = min(ends)
+            what = "reset" if mark == resp.rst else "cut short"
+            return self.frame(Outcome.DISCARDED, Cause.BODY_BROKEN, mark, f"{text}, body {what} after {http.body_bytes} bytes", http.status)
+        if self.gave_up is not None or self.seen_until_ns is None or self.seen_until_ns >= self.deadline_ns:
+            return self.silence(Outcome.DISCARDED, Cause.BODY_BROKEN, f"{text}, body stalled after {http.body_bytes} bytes", http.status)
+        return self.cut("the capture ends inside the answer's body")
+
+    def https(self) -> Verdict:
+        tls = self.exchange.tls
+        if self.exchange.http and self.exchange.decrypted:
+            return self.http()
+        if tls is None:
+            if self.exchange.http:
+                return self.http()
+            return self.unanswered(None)
+        resp = self.connection.resp
+        if tls.plain_answer is not None and self.in_time(tls.plain_answer):
+            if tls.plain_status is not None:
+                return self.frame(Outcome.FAILURE, Cause.TLS_ON_PLAIN_HTTP, tls.plain_answer,
+                                  f"the server answered the ClientHello in plain HTTP: {tls.plain_status}", tls.plain_status)
+            return self.frame(Outcome.FAILURE, Cause.TLS_FAILED, tls.plain_answer, "the first record does not look like a TLS handshake")
+        verdict = self.handshake(tls)
+        if verdict is not None:
+            return verdict
+        for mark, what in ((resp.rst, "reset"), (resp.fin, "closed")):
+            if mark is not None and tls.server_hello is None and self.in_time(mark):
+                return self.frame(Outcome.FAILURE, Cause.TLS_FAILED, mark, f"{what} by the server during the TLS handshake")
+        if tls.server_hello is None:
+            if resp.gap == 0:
+                return self.cut("the capture lost the answer")
+            return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "ClientHello unanswered")
+        end = self.gave_up or resp.fin or self.connection.end
+        return self.frame(Outcome.INCONCLUSIVE, Cause.ENCRYPTED, end, f"{tls.version or 'TLS'}, the answer is encrypted")
+
+    def handshake(self, tls: TlsFacts) -> Verdict | None:
+        """Judge alerts that ended the handshake."""
+        for alert in tls.alerts:
+            if alert.level == 2 and alert.description != 0 and self.in_time(alert.mark):
+                by = "the checker" if alert.by_client else "the server"
+                return self.frame(Outcome.FAILURE, Cause.TLS_ALERT, alert.mark, f"TLS alert {alert.name} from {by}")
+        return None
+
+    def grpc(self) -> Verdict:
+        facts = self.exchange.grpc
+        resp = self.connection.resp
+        if facts is None or facts.preface is None:
+            if self.connection.orig.length == 0 or not resp.packets:
+                return self.unanswered(None)
+            return self.cut("the request is missing from the capture")
+        if facts.plain_answer:
+            return self.silence(Outcome.FAILURE, Cause.GRPC_CONNECT, "the server does not speak HTTP/2")
+        if facts.answer_end is not None and self.in_time(facts.answer_end):
+            return self.rpc(facts, facts.answer_end)
+        if facts.server_settings is None:
+            for mark, what in ((resp.rst, "reset"), (resp.fin, "closed")):
+                if mark is not None and self.in_time(mark):
+                    return self.silence(Outcome.FAILURE, Cause.GRPC_CONNECT, f"{what} by the server before HTTP/2 settings")
+        elif resp.gap is not None and resp.gap < resp.length:
+            return self.cut("the capture lost the answer")
+        for mark, cause, what in ((resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"), (resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF")):
+            if mark is not None and facts.request_end is not None and self.in_time(mark):
+                return self.frame(Outcome.FAILURE, cause, mark, what)
+        return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "health check not answered")
+
+    def rpc(self, facts: GrpcFacts, mark: Mark) -> Verdict:
+        names = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+        if facts.grpc_status not in (0, None):
+            message = f": {facts.grpc_message}" if facts.grpc_message else ""
+            return self.frame(Outcome.FAILURE, Cause.GRPC_STATUS, mark, f"grpc-status {facts.grpc_status}{message}", facts.grpc_status)
+        if facts.serving is None:
+            if facts.http_status and facts.http_status != "200":
+                return self.frame(Outcome.FAILURE, Cause.GRPC_STATUS, mark, f"HTTP status {facts.http_status}")
+            return self.frame(Outcome.FAILURE, Cause.GRPC_STATUS, mark, "no health answer")
+        if facts.serving == 1:
+            return self.frame(Outcome.SUCCESS, Cause.OK, mark, "SERVING", 0)
+        return self.frame(Outcome.FAILURE, Cause.GRPC_NOT_SERVING, mark, names.get(facts.serving, str(facts.serving)), 0)

@@ -1,0 +1,246 @@
+"""Connections that belong together: retries of an errored prober and redirects, joined to one run before it is known whose it is.
+
+Theory of operation. A run is one or more tries; a try is one connection and the redirects it followed. The kubelet tries again, at once
+and up to three times, only when the answer's body breaks (prober.go runProbeWithRetries, maxProbeRetries); Go's client follows a redirect at once, on a
+new connection, when it stays on the same host (http.go RedirectChecker). Both follow-ups leave within milliseconds of what caused them, so
+a run is handed on as soon as nothing can join it any more. Redials of a gRPC probe come a second or more later and look like any first dial:
+they are told by the worker that is still busy, not here.
+
+Connections must come in the order of their starts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from probewatch.model.connection import Unresolved
+from probewatch.model.exchange import Exchange
+from probewatch.model.frame import Mark
+from probewatch.model.spec import Handler, ProbeSpec
+from probewatch.model.timeline import Cause, Outcome, Role
+
+from .forms import Ask, Form, form_of
+from .judge import SECOND, Verdict, is_broken_body, judge, redirect_target
+
+MAX_TRIES = 3
+"""prober.go maxProbeRetries."""
+MAX_HOPS = 10
+"""http.go RedirectChecker: `stopped after 10 redirects`."""
+FOLLOW_NS = 60_000_000
+"""A follow-up leaves within a millisecond; the rest is room for a starved node."""
+MAX_OPEN = 4_096
+"""Runs waiting for a follow-up, for each lane; the oldest is handed on beyond that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of some probe, not yet assigned."""
+
+    client: str
+    server: str
+    form: Form
+    """Of the first connection."""
+    start: Mark
+    tries: tuple[tuple[Exchange, ...], ...] = ()
+    unresolved: Unresolved | None = None
+    implied: bool = False
+
+    def legs(self) -> list[tuple[Role, Exchange]]:
+        """Return its connections in order, each with its role."""
+        out = []
+        for number, hops in enumerate(self.tries):
+            for hop, exchange in enumerate(hops):
+                role = Role.REDIRECT if hop else Role.RETRY if number else Role.FIRST
+                out.append((role, exchange))
+        return out
+
+    def last_ns(self) -> int:
+        """Return the time of its last own frame that matters for a follow-up."""
+        if not self.tries:
+            return self.start.ns
+        connection = self.tries[-1][-1].connection
+        marks = [m for m in (connection.orig.fin, connection.orig.fin_acked, connection.orig.rst, connection.resp.rst) if m is not None]
+        return max((m.ns for m in marks), default=connection.end.ns)
+
+
+def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
+    """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts)."""
+    timeout = spec.timeout_s * SECOND
+    if not run.tries:
+        return Verdict(outcome=Outcome.FAILURE, cause=Cause.NEIGHBOUR_UNRESOLVED, end_ns=run.start.ns + timeout,
+                       detail=f"no answer to the address resolution of {run.server}")
+    verdict: Verdict | None = None
+    for hops in run.tries:
+        first, last = hops[0], hops[-1]
+        verdict = judge(last, spec.handler, timeout, scheme=_scheme(last, spec), seen_until_ns=seen_until_ns, start_ns=first.connection.start.ns)
+        if verdict.cause is Cause.OK_REDIRECT and (target := redirect_target(last)) is not None and same_host(target, run.server):
+            if len(hops) >= MAX_HOPS:
+                verdict = replace(verdict, outcome=Outcome.FAILURE, cause=Cause.REDIRECT_LIMIT, detail=f"stopped after {MAX_HOPS} redirects")
+            else:
+                verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, cause=Cause.CUT, detail=f"{verdict.detail}, the next hop is not in the capture")
+        elif len(hops) > 1:
+            verdict = replace(verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}")
+    assert verdict is not None
+    return verdict
+
+
+def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:
+    if exchange.tls is not None:
+        return "HTTPS"
+    return "HTTP" if exchange.http else spec.scheme
+
+
+def same_host(location: str, server: str) -> bool:
+    """Tell whether a Location stays on the probe's host (RedirectChecker compares URL host names: the pod's address)."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        return False
+    return host is None or host == server
+
+
+class Joiner:
+    """Joins the connections of one client to one target address."""
+
+    def __init__(self) -> None:
+        self._open: deque[Run] = deque()
+
+    def feed(self, item: Exchange | Unresolved) -> list[Run]:
+        """Take the next connection (or unanswered address resolution); return the runs that are complete by now."""
+        start = item.start if isinstance(item, Unresolved) else attempt_start(item)
+        done = self.advance(start.ns)
+        if isinstance(item, Unresolved):
+            self._open.append(Run(client=item.client, server=item.server, form=Form(Ask.NOTHING, 0, kubelet=True), start=start, unresolved=item))
+        elif not self._join(item):
+            connection = item.connection
+            self._open.append(Run(client=connection.client, server=connection.server, form=form_of(item), start=start, tries=((item,),)))
+        while len(self._open) > MAX_OPEN:
+            done.append(self._open.popleft())
+        return done
+
+    def advance(self, now_ns: int) -> list[Run]:
+        """Hand on, in the order of their starts, the runs that nothing can join after this moment."""
+        done = []
+        while self._open and (not _may_go_on(self._open[0]) or self._open[0].last_ns() + FOLLOW_NS < now_ns):
+            done.append(self._open.popleft())
+        return done
+
+    def finish(self) -> list[Run]:
+        """Hand on what is left."""
+        done = list(self._open)
+        self._open.clear()
+        return done
+
+    def _join(self, exchange: Exchange) -> bool:
+        connection = exchange.connection
+        for index in range(len(self._open) - 1, -1, -1):
+            run = self._open[index]
+            if run.unresolved is not None or run.client != connection.client:
+                continue
+            gap = connection.start.ns - run.last_ns()
+            # A hop may leave before the connection that caused it has seen its last FIN.
+            if _redirects_to(run, exchange) and connection.start.ns - run.start.ns >= 0 and gap < FOLLOW_NS:
+                tries = (*run.tries[:-1], (*run.tries[-1], exchange))
+            elif _retries(run, exchange) and gap < FOLLOW_NS:
+                tries = (*run.tries, (exchange,))
+            else:
+                continue
+            self._open[index] = replace(run, tries=tries)
+            return True
+        return False
+
+
+def attempt_start(exchange: Exchange) -> Mark:
+    """Return the first frame an attempt caused: the address resolution it waited for, else its SYN."""
+    connection = exchange.connection
+    return connection.neighbour or connection.start
+
+
+def _may_go_on(run: Run) -> bool:
+    """Tell whether a retry or a redirect could still follow."""
+    if not run.tries:
+        return False
+    last = run.tries[-1][-1]
+    target = redirect_target(last)
+    if target is not None and len(run.tries[-1]) < MAX_HOPS:
+        return same_host(target, run.server)
+    return is_broken_body(last) and len(run.tries) < MAX_TRIES
+
+
+def _redirects_to(run: Run, exchange: Exchange) -> bool:
+    last = run.tries[-1][-1]
+    target = redirect_target(last)
+    if target is None or len(run.tries[-1]) >= MAX_HOPS or not same_host(target, run.server):
+        return False
+    try:
+        parts = urlsplit(target)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0) if parts.netloc else last.connection.server_port
+    except ValueError:
+        return False
+    if exchange.connection.server_port != port:
+        return False
+    if exchange.http:
+        referer = exchange.http[0].header("Referer")
+        answered = last.http[0].header_end
+        return referer is not None or (answered is not None and exchange.connection.start.ns >= answered.ns and parts.scheme != "")
+    return True
+
+
+def _retries(run: Run, exchange: Exchange) -> bool:
+    last = run.tries[-1][-1]
+    if len(run.tries) >= MAX_TRIES or not is_broken_body(last):
+        return False
+    form = form_of(exchange)
+    ends = [mark for mark in (last.connection.orig.fin, last.connection.orig.rst, last.connection.resp.rst) if mark is not None]
+    if not ends or exchange.connection.start.ns < min(ends).ns:
+        return False
+    return form.port == run.form.port and form.ask in (run.form.ask, Ask.NOTHING) and form.path in (run.form.path, None)
+
+
+def fits(run: Run, spec: ProbeSpec) -> float | None:
+    """Say how well a run's form agrees with a probe: None not at all, 0 wholly, more where something could not be seen."""
+    form = run.form
+    if spec.handler is Handler.EXEC or spec.port is None:
+        return None
+    if run.unresolved is not None:
+        return 0.0  # Nothing of the request can be seen, not even the port.
+    if form.port != spec.port or not form.kubelet:
+        return None
+    if spec.handler is Handler.HTTP_GET:
+        return _fits_http(run, form, spec)
+    if spec.handler is Handler.TCP_SOCKET:
+        if form.ask is Ask.CONNECT:
+            return 0.0
+        return 0.2 if form.ask is Ask.NOTHING else None
+    if form.ask is Ask.GRPC:
+        return None if form.service is not None and form.service != spec.service else 0.0
+    if form.ask is Ask.CONNECT:
+        return 3.0
+    return 0.2 if form.ask is Ask.NOTHING else None
+
+
+def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
+    if form.ask is Ask.NOTHING:
+        return 0.2
+    if form.ask is Ask.CONNECT:
+        # A dead dial that came through after all closes without a request (Go 1.23+); else a client that was starved or cut off at once.
+        connection = run.tries[0][0].connection
+        if len(connection.orig.syns) > 1 or run.start.ns + spec.timeout_s * SECOND <= connection.end.ns:
+            return 0.1
+        return 2.5 if connection.resp.rst is not None or connection.resp.fin is not None else 5.0
+    if form.ask is not (Ask.TLS if spec.scheme == "HTTPS" else Ask.HTTP):
+        return None
+    if form.path is None:
+        return 0.1
+    if form.path != spec.path:
+        return None
+    wanted = {name.lower(): value for name, value in spec.headers}
+    if "user-agent" in wanted and wanted["user-agent"] != form.user_agent:
+        return None
+    if "user-agent" not in wanted and form.user_agent and not form.version:
+        return None
+    if "host" in wanted and form.host and wanted["host"] != form.host:
+        return None
+    return 0.0

@@ -1,0 +1,155 @@
+"""Who checks: is a source address a kubelet's, and how do we know?
+
+DESIGN section 6: a kubelet is said only on a decisive sign. A User-Agent alone proves nothing (curl can send it), form and cadence alone prove
+nothing either (many Go programs look alike); together, from one address, they do. An address that is known to be a node's, or a Pod's, decides at once.
+How a node shows itself (KUBELET.md 7.3) differs by network, so no address is ever taken for a node's because it ends in `.1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from probewatch.model.book import AddressBook
+
+from .cadence import on_grid
+from .forms import Ask
+from .runs import Run
+
+ON_GRID_SHARE: Final = 0.5
+"""Share of a kubelet's starts that stand whole seconds from a neighbour; a shell loop's pause plus its own run time does not."""
+ENOUGH: Final = 4
+"""Attempts of one series before its cadence can speak against a claim."""
+KEPT_STARTS: Final = 64
+"""Starts kept for each series of one source."""
+KEPT_SERIES: Final = 512
+
+
+class Standing(StrEnum):
+    """What is known of a source."""
+
+    KUBELET = "kubelet"
+    NOT_KUBELET = "not kubelet"
+    OPEN = "open"
+
+
+@dataclass(slots=True)
+class _Series:
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    claims: int = 0
+
+
+@dataclass(slots=True)
+class Source:
+    """What one client address did, to everybody."""
+
+    address: str
+    series: dict[tuple[str, int, str | None], _Series] = field(default_factory=dict)
+    """By (target address, port, path)."""
+    versions: dict[str, int] = field(default_factory=dict)
+    ttl: int = -1
+    packet_type: int = -1
+    outer_source: str = ""
+    targets: set[str] = field(default_factory=set)
+    claims: int = 0
+    declared: int = 0
+    """Attempts at targets whose declared probes they match in form and cadence."""
+
+    def note(self, run: Run) -> None:
+        """Take a run into account."""
+        if not run.tries:
+            return
+        connection = run.tries[0][0].connection
+        if self.ttl < 0:
+            self.ttl = connection.orig.ttl
+        if self.packet_type < 0:
+            self.packet_type = connection.orig.packet_type
+        self.outer_source = self.outer_source or connection.outer_source
+        if len(self.targets) < KEPT_SERIES:
+            self.targets.add(run.server)
+        form = run.form
+        if form.version:
+            self.claims += 1
+            self.versions[form.version] = self.versions.get(form.version, 0) + 1
+        if not form.kubelet or (form.ask is Ask.HTTP and not form.version):
+            return
+        key = (run.server, form.port, form.path)
+        series = self.series.get(key)
+        if series is None:
+            if len(self.series) >= KEPT_SERIES:
+                return
+            series = self.series[key] = _Series()
+        series.claims += bool(form.version)
+        if len(series.starts) < KEPT_STARTS:
+            series.starts.append(connection.start.ns)
+            series.ends.append(run.last_ns())
+
+    @property
+    def version(self) -> str:
+        """The kubelet version its User-Agents claim most often, or empty."""
+        return max(self.versions, key=lambda version: self.versions[version]) if self.versions else ""
+
+    def claim_holds(self) -> bool | None:
+        """Tell whether the cadence bears out the User-Agent's claim; None while too little was seen to say."""
+        if not self.claims:
+            return False
+        claimed = [s for s in self.series.values() if s.claims]
+        long = [s for s in claimed if len(s.starts) >= ENOUGH]
+        if not long:
+            return None
+        shares = [on_grid(s.starts, s.ends) for s in long]
+        return max(shares) >= ON_GRID_SHARE
+
+
+def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
+    """Say what a source is. With `last_word` nothing more will come, and a claim that nothing contradicts is believed."""
+    if book.node(source.address) is not None:
+        return Standing.KUBELET
+    if any(not pod.host_network for pod in book.pods.get(source.address, ())):
+        return Standing.NOT_KUBELET
+    if source.claims:
+        holds = source.claim_holds()
+        if holds:
+            return Standing.KUBELET
+        if holds is None:
+            return Standing.KUBELET if last_word else Standing.OPEN
+        return Standing.NOT_KUBELET
+    if source.declared:
+        return Standing.KUBELET
+    return Standing.NOT_KUBELET if last_word else Standing.OPEN
+
+
+def evidence(source: Source, book: AddressBook, runs: Sequence[Run]) -> tuple[tuple[str, ...], float]:
+    """Return the reasons why this source is (or may be) a kubelet, strongest first, and how sure they make it."""
+    said: list[str] = []
+    sure = 0.0
+    node = book.node(source.address)
+    if node is not None:
+        said.append(f"address of {'node ' + node.node if node.node else 'a node'} ({node.source})")
+        sure = max(sure, 0.97)
+    if source.claims and source.version:
+        said.append(f"User-Agent kube-probe/{source.version} with the kubelet's header order")
+        sure = max(sure, 0.95)
+    if source.declared:
+        said.append("form and cadence of the declared probe")
+        sure = max(sure, 0.9)
+    shares = [on_grid(s.starts, s.ends) for s in source.series.values() if len(s.starts) >= ENOUGH]
+    if shares and max(shares) >= ON_GRID_SHARE:
+        said.append("starts on a whole-second grid")
+        sure += 0.02 if sure else 0.5
+    connections = [leg.connection for run in runs for _, leg in run.legs()]
+    if connections and all(c.bare_ack or not c.resp.syns for c in connections):
+        said.append("a fresh connection for each check")
+    if source.packet_type == 4:
+        said.append("sent by this node (cooked direction outgoing)")
+        sure += 0.02 if sure else 0.0
+    elif source.ttl in (64, 255):
+        said.append(f"TTL {source.ttl}: not routed")
+    if source.outer_source:
+        said.append(f"tunnelled from {source.outer_source}")
+    if len(source.targets) > 2:
+        said.append(f"checks {len(source.targets)} addresses")
+    return tuple(said), round(min(sure, 0.99), 2)

@@ -1,0 +1,236 @@
+"""A timeline as the JSON document `probewatch.timeline/1` (DESIGN section 6): plain dicts, and a writer that streams them.
+
+Each noun has one function, which `json` and `ndjson` share, so that both print the same object under the same keys. Lists have one canonical
+order (probes by number, attempts by `n`, the rest by time), so that a reader of NDJSON arrives at the very document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from ..model.frame import CaptureInfo
+from ..model.timeline import Attempt, Decision, Effects, Gap, Leg, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
+from .escape import valid_value
+from .numbers import percentile, rfc3339, seconds
+
+SCHEMA: Final = "probewatch.timeline/1"
+
+Json = dict[str, Any]
+
+
+def capture_object(info: CaptureInfo) -> Json:
+    """Return what is to say of one input."""
+    return {
+        "path": info.path, "format": info.format, "link_types": list(info.link_types),
+        "interfaces": [{"index": i.index, "name": i.name, "link_type": i.link_type, "snaplen": i.snaplen, "drops": i.drops}
+                       for i in info.interfaces],
+        "frames": info.frames, "first": rfc3339(info.first_ns), "last": rfc3339(info.last_ns), "complete": info.complete,
+        "notes": list(info.notes),
+    }
+
+
+def probe_object(probe: Probe) -> Json:
+    """Return a probe without what it owns (attempts, gaps, decisions) and without its summary."""
+    checker, target, spec = probe.checker, probe.target, probe.spec
+    return {
+        "id": probe.id,
+        "checker": {
+            "kind": checker.kind, "could_be": list(checker.could_be), "version": checker.version or None, "address": checker.address,
+            "node": checker.node, "node_address": checker.node_address, "node_source": checker.node_source,
+            "confidence": checker.confidence, "evidence": list(checker.evidence)},
+        "target": {"address": target.address, "port": target.port, "namespace": target.namespace, "pod": target.pod,
+                   "container": target.container, "named_by": target.named_by},
+        "type": probe.type.value, "type_source": probe.type_source,
+        "handler": probe.handler.value, "scheme": probe.scheme, "host": probe.host, "path": probe.path, "service": probe.service,
+        "declared": dict(spec.declared) if spec is not None else None, "declared_in": probe.spec_source,
+        "inferred": dict(probe.inferred),
+        "thresholds": {name: {"value": value, "source": source} for name, (value, source) in probe.thresholds.items()},
+        "initial_state": probe.initial_state, "initial_evidence": probe.initial_evidence or None, "final_state": probe.final_state,
+        "effects": None if probe.effects is None else effects_object(probe.effects),
+        "notes": list(probe.notes),
+    }
+
+
+def attempt_object(attempt: Attempt) -> Json:
+    """Return one attempt with its connections."""
+    made: Json = {
+        "n": attempt.n, "start": rfc3339(attempt.start.ns), "end": rfc3339(attempt.end_ns), "end_source": attempt.end_source,
+        "outcome": attempt.outcome.value, "cause": attempt.cause.value, "status": attempt.status, "detail": attempt.detail,
+        "trigger": attempt.trigger.value, "schedule": attempt.schedule.value, "streak": attempt.streak, "threshold": attempt.threshold,
+        "capture": attempt.file, "frames": list(attempt.frames()), "late_answer_s": seconds(attempt.late_answer_ns),
+        "connections": [_connection_object(leg) for leg in attempt.legs],
+    }
+    if attempt.implied:
+        made["implied"] = True
+    return made
+
+
+def _connection_object(leg: Leg) -> Json:
+    connection = leg.connection
+    file, first, last = connection.frames[0] if connection.frames else (connection.start.file, connection.start.number, connection.end.number)
+    return {
+        "capture": file, "role": leg.role.value, "client_port": connection.client_port, "state": connection.state,
+        "history": connection.history, "frames": [first, last], "status": leg.status,
+        "connect_s": seconds(leg.connect_ns), "tls_s": seconds(leg.tls_ns), "first_byte_s": seconds(leg.first_byte_ns),
+        "total_s": seconds(leg.total_ns), "retransmits": connection.orig.retransmits + connection.resp.retransmits,
+        "icmp": connection.icmp.explain() if connection.icmp is not None else None,
+        "sightings": [{"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
+                      for s in connection.sightings],
+    }
+
+
+def gap_object(gap: Gap) -> Json:
+    """Return a stretch of expected attempts that did not come."""
+    return {"from": rfc3339(gap.start_ns), "to": rfc3339(gap.end_ns), "expected": gap.expected, "reason": gap.reason}
+
+
+def decision_object(decision: Decision) -> Json:
+    """Return one decision."""
+    mark = decision.mark
+    return {
+        "time": rfc3339(decision.ns), "kind": decision.kind.value, "from": decision.before, "to": decision.after,
+        "attempt": decision.attempt, "frame": None if mark is None else mark.number, "capture": None if mark is None else mark.file,
+        "streak": decision.streak, "threshold": decision.threshold, "threshold_source": decision.threshold_source,
+        "confirmed": decision.confirmed, "confirmed_by": decision.confirmed_by or None, "since_s": seconds(decision.since_ns),
+    }
+
+
+def effects_object(effects: Effects) -> Json:
+    """Return how client traffic followed the decisions."""
+    return {
+        "first_client_after_ready_s": seconds(effects.first_client_after_ready_ns),
+        "last_new_client_after_not_ready_s": seconds(effects.last_new_client_after_not_ready_ns),
+        "clients_while_not_ready": effects.clients_while_not_ready, "clients_refused_while_ready": effects.clients_refused_while_ready,
+    }
+
+
+def summary_object(probe: Probe) -> Json:
+    """Return counts, and latency percentiles over the attempts whose success or failure a frame shows (nearest rank, exact)."""
+    counts = dict.fromkeys(Outcome, 0)
+    for attempt in probe.attempts:
+        counts[attempt.outcome] += 1
+    known = latencies(probe.attempts)
+    latency: Json = {"p50": None, "p99": None, "max": None}
+    if known:
+        latency = {"p50": seconds(percentile(known, 50)), "p99": seconds(percentile(known, 99)), "max": seconds(known[-1])}
+    return {
+        "attempts": len(probe.attempts), **{outcome.value: number for outcome, number in counts.items()},
+        "missed": sum(gap.expected for gap in probe.gaps), "latency_s": latency,
+    }
+
+
+def latencies(attempts: Iterable[Attempt]) -> list[int]:
+    """Return the sorted nanoseconds from start to verdict of the attempts whose success or failure a frame shows.
+
+    Verdicts by silence are left out: they last as long as the timeout, whatever the pod does.
+    """
+    counted = (Outcome.SUCCESS, Outcome.FAILURE)
+    return sorted(a.latency_ns for a in attempts if a.outcome in counted and a.end_mark is not None)
+
+
+def other_object(other: OtherTraffic) -> Json:
+    """Return connections that are no probe."""
+    return {
+        "address": other.address, "name": other.name, "target": {"address": other.target_address, "port": other.target_port},
+        "connections": other.connections, "what": other.what, "first": rfc3339(other.first_ns), "last": rfc3339(other.last_ns),
+    }
+
+
+def event_object(event: TimelineEvent) -> Json:
+    """Return what else happened."""
+    return {"time": rfc3339(event.ns), "kind": event.kind.value, "target": {"address": event.address, "container": event.container},
+            "source": event.source, "evidence": event.evidence}
+
+
+def full_probe(probe: Probe) -> Json:
+    """Return a probe with everything it owns."""
+    made = probe_object(probe)
+    made["attempts"] = sorted(map(attempt_object, probe.attempts), key=attempt_order)
+    made["gaps"] = sorted(map(gap_object, probe.gaps), key=canonical)
+    made["decisions"] = sorted(map(decision_object, probe.decisions), key=decision_order)
+    made["summary"] = summary_object(probe)
+    return made
+
+
+def document(timeline: Timeline) -> Json:
+    """Return the whole document. For large timelines `write` needs less memory."""
+    made = _frame(timeline)
+    made["probes"] = sorted(map(full_probe, timeline.probes), key=probe_order)
+    result: Json = valid_value(made)
+    return result
+
+
+def write(timeline: Timeline, out: Callable[[str], object]) -> None:
+    """Write the document as ASCII JSON text, one attempt a line; only one probe's objects are held at a time."""
+    frame = valid_value(_frame(timeline))
+    out("{")
+    for number, (key, value) in enumerate(frame.items()):
+        out(("," if number else "") + f"\n  {_dumps(key)}: ")
+        if key == "probes":
+            _write_list(sorted(timeline.probes, key=lambda p: probe_order({"id": p.id})), out, 2, _write_probe)
+        elif isinstance(value, list):
+            _write_list(value, out, 2, lambda item, put: put(_dumps(item)))
+        else:
+            out(_dumps(value))
+    out("\n}\n")
+
+
+def _write_probe(probe: Probe, out: Callable[[str], object]) -> None:
+    out("{")
+    for number, (key, value) in enumerate(valid_value(full_probe(probe)).items()):
+        out(("," if number else "") + f"\n      {_dumps(key)}: ")
+        if key in ("attempts", "gaps", "decisions"):
+            _write_list(value, out, 6, lambda item, put: put(_dumps(item)))
+        else:
+            out(_dumps(value))
+    out("\n    }")
+
+
+def _write_list(items: Iterable[Any], out: Callable[[str], object], indent: int, write_one: Callable[[Any, Callable[[str], object]], object]) -> None:
+    out("[")
+    any_yet = False
+    for item in items:
+        out(("," if any_yet else "") + "\n" + " " * (indent + 2))
+        write_one(item, out)
+        any_yet = True
+    out("\n" + " " * indent + "]" if any_yet else "]")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+
+
+def _frame(timeline: Timeline) -> Json:
+    return {
+        "schema": SCHEMA,
+        "captures": [capture_object(info) for info in timeline.captures],
+        "probes": [],
+        "others": sorted(map(other_object, timeline.others), key=canonical),
+        "events": sorted(map(event_object, timeline.events), key=canonical),
+        "findings": [],
+        "notes": list(timeline.notes),
+    }
+
+
+def probe_order(probe: Json) -> tuple[Any, ...]:
+    """Sort probes by the numbers in their ids: p2 before p10."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", probe["id"]))
+
+
+def attempt_order(attempt: Json) -> int:
+    """Sort attempts by number."""
+    number: int = attempt["n"]
+    return number
+
+
+def decision_order(decision: Json) -> tuple[Any, ...]:
+    """Sort decisions by time, then by deciding attempt."""
+    return decision["time"] or "", decision["attempt"], decision["kind"]
+
+
+def canonical(item: Json) -> tuple[Any, ...]:
+    """Sort gaps, events and other traffic: by time where it has one, then by its text."""
+    return item.get("time") or item.get("from") or "", json.dumps(item, sort_keys=True)

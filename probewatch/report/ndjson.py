@@ -1,0 +1,184 @@
+"""The timeline as it becomes known: one JSON object a line, a later `rev` of the same event and id replaces an earlier one (DESIGN section 6).
+
+Every line has `event`, `id`, `rev` and `probe` (null where it belongs to none), then the object of the json document under the same keys:
+
+=========  ===============================================  ===========================
+event      object                                           in the document
+=========  ===============================================  ===========================
+schema     `schema`; the first line                         `schema`
+probe      a probe without what it owns and its summary     `probes[]`
+attempt    one attempt                                      `probes[].attempts[]`
+decision   one decision                                     `probes[].decisions[]`
+gap        expected attempts that did not come              `probes[].gaps[]`
+summary    a probe's counts; at the end of input            `probes[].summary`
+event      something that explains probes                   `events[]`
+other      connections that are no probe                    `others[]`
+capture    one input; at the end of input                   `captures[]`
+note       `text`: one sentence; at the end of input        `notes[]`
+=========  ===============================================  ===========================
+
+A line with `"gone": true` withdraws its id: what was thought to be there was something else. At the end of input the last revisions are the
+json document: `fold` puts it together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from ..model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
+from . import document as doc
+from .document import Json
+from .escape import valid_value
+
+_HEAD: Final = ("event", "id", "rev", "probe")
+
+
+def record(event: str, ident: str, rev: int, probe: str | None, value: object) -> Json:
+    """Return one line as an object. `value` is a noun of the model; None withdraws the id."""
+    head: Json = {"event": event, "id": ident, "rev": rev, "probe": probe}
+    if value is None:
+        return head | {"gone": True}
+    return head | _object(value)
+
+
+def _object(value: object) -> Json:
+    match value:
+        case Attempt():
+            return doc.attempt_object(value)
+        case Probe():
+            return doc.probe_object(value)
+        case Decision():
+            return doc.decision_object(value)
+        case Gap():
+            return doc.gap_object(value)
+        case OtherTraffic():
+            return doc.other_object(value)
+        case TimelineEvent():
+            return doc.event_object(value)
+        case _:
+            raise TypeError(f"no line for {type(value).__name__}")
+
+
+class Writer:
+    """Writes lines while the input is read, and what is only known at its end.
+
+    Holds the last line of each probe, event and other (there are few) to say at the end what has changed since; attempts, decisions and gaps
+    are trusted to come with each revision and are not held.
+    """
+
+    def __init__(self, out: Callable[[str], object]) -> None:
+        self._out = out
+        self._last: dict[tuple[str, str], Json] = {}
+        self._put({"event": "schema", "id": "schema", "rev": 1, "probe": None, "schema": doc.SCHEMA})
+
+    def change(self, event: str, ident: str, rev: int, probe: str | None, value: object) -> None:
+        """Write what became known, or better known."""
+        line = record(event, ident, rev, probe, value)
+        if event in ("probe", "event", "other"):
+            self._last[event, ident] = line
+        self._put(line)
+
+    def end(self, timeline: Timeline) -> None:
+        """Write what only the end of input tells: summaries, inputs, notes; and what of probes, events and others is not yet said."""
+        for probe in timeline.probes:
+            self._catch_up("probe", probe.id, probe.id, doc.probe_object(probe))
+        self._catch_up_all("event", "e", map(doc.event_object, timeline.events))
+        self._catch_up_all("other", "o", map(doc.other_object, timeline.others))
+        self._withdraw({("probe", probe.id) for probe in timeline.probes})
+        for probe in timeline.probes:
+            self._put({"event": "summary", "id": probe.id, "rev": 1, "probe": probe.id} | doc.summary_object(probe))
+        for number, info in enumerate(timeline.captures):
+            self._put({"event": "capture", "id": f"c{number}", "rev": 1, "probe": None} | doc.capture_object(info))
+        for number, note in enumerate(timeline.notes, 1):
+            self._put({"event": "note", "id": f"n{number}", "rev": 1, "probe": None, "text": note})
+
+    def _catch_up(self, event: str, ident: str, probe: str | None, wanted: Json) -> None:
+        said = self._last.get((event, ident))
+        if said is not None and _body(said) == _body(wanted | {"event": event}):
+            return
+        line = {"event": event, "id": ident, "rev": said["rev"] + 1 if said else 1, "probe": probe} | wanted
+        self._last[event, ident] = line
+        self._put(line)
+
+    def _catch_up_all(self, event: str, letter: str, wanted: Iterable[Json]) -> None:
+        """Say those not said yet (events and others carry no id in a timeline, so they are known by what they say)."""
+        stale = {json.dumps(_body(line), sort_keys=True): key for key, line in self._last.items() if key[0] == event and "gone" not in line}
+        number = 0
+        for item in wanted:
+            if stale.pop(json.dumps(_body(item | {"event": event}), sort_keys=True), None) is not None:
+                continue
+            number += 1
+            while (event, f"{letter}{number}") in self._last:
+                number += 1
+            self._catch_up(event, f"{letter}{number}", None, item)
+        for key in stale.values():
+            self._gone(key)
+
+    def _withdraw(self, probes: set[tuple[str, str]]) -> None:
+        for key in [key for key, line in self._last.items() if key[0] == "probe" and key not in probes and "gone" not in line]:
+            self._gone(key)
+
+    def _gone(self, key: tuple[str, str]) -> None:
+        line = self._last[key]
+        self._last[key] = record(line["event"], line["id"], line["rev"] + 1, line["probe"], None)
+        self._put(self._last[key])
+
+    def _put(self, line: Json) -> None:
+        self._out(json.dumps(valid_value(line), ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def lines(timeline: Timeline, out: Callable[[str], object]) -> None:
+    """Write a finished timeline as lines, each once."""
+    writer = Writer(out)
+    for probe in sorted(timeline.probes, key=lambda p: doc.probe_order({"id": p.id})):
+        writer.change("probe", probe.id, 1, probe.id, probe)
+        owned = [(a.start.ns, "attempt", f"{probe.id}.a{a.n}", a) for a in probe.attempts]
+        owned += [(d.ns, "decision", f"{probe.id}.d{n}", d) for n, d in enumerate(probe.decisions, 1)]  # type: ignore[misc]
+        owned += [(g.start_ns, "gap", f"{probe.id}.g{n}", g) for n, g in enumerate(probe.gaps, 1)]  # type: ignore[misc]
+        for _, event, ident, value in sorted(owned, key=lambda item: item[0]):
+            writer.change(event, ident, 1, probe.id, value)
+    writer.end(timeline)
+
+
+def fold(records: Iterable[Json]) -> Json:
+    """Return the json document that the last revisions of these lines make. Pure; the order of lines does not matter, only `rev`."""
+    last: dict[tuple[str, str], Json] = {}
+    for line in records:
+        key = line["event"], line["id"]
+        if key not in last or line["rev"] >= last[key]["rev"]:
+            last[key] = line
+    kinds: dict[str, list[Json]] = {}
+    for line in last.values():
+        if "gone" not in line:
+            kinds.setdefault(line["event"], []).append(line)
+    probes: dict[str, Json] = {}
+    for line in sorted(kinds.get("probe", ()), key=doc.probe_order):
+        probes[line["id"]] = _body(line) | {"attempts": [], "gaps": [], "decisions": [], "summary": None}
+    for event, field in (("attempt", "attempts"), ("gap", "gaps"), ("decision", "decisions")):
+        for line in kinds.get(event, ()):
+            if line["probe"] in probes:
+                probes[line["probe"]][field].append(_body(line))
+    for line in kinds.get("summary", ()):
+        if line["probe"] in probes:
+            probes[line["probe"]]["summary"] = _body(line)
+    for probe in probes.values():
+        probe["attempts"].sort(key=doc.attempt_order)
+        probe["gaps"].sort(key=doc.canonical)
+        probe["decisions"].sort(key=doc.decision_order)
+    return {
+        "schema": kinds["schema"][0]["schema"],
+        "captures": [_body(line) for line in sorted(kinds.get("capture", ()), key=doc.probe_order)],
+        "probes": list(probes.values()),
+        "others": sorted(map(_body, kinds.get("other", ())), key=doc.canonical),
+        "events": sorted(map(_body, kinds.get("event", ())), key=doc.canonical),
+        "findings": [],
+        "notes": [line["text"] for line in sorted(kinds.get("note", ()), key=doc.probe_order)],
+    }
+
+
+def _body(line: Json) -> dict[str, Any]:
+    """Return a line without its head (a probe's id is part of its object)."""
+    kept = {key: value for key, value in line.items() if key not in _HEAD}
+    return {"id": line["id"]} | kept if line["event"] == "probe" else kept

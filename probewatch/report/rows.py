@@ -1,0 +1,227 @@
+"""Which of a probe's attempts, decisions, gaps and events a table shows, as rows: a steady run is one row and a count.
+
+A row stands for every change of result and every decision. Attempts like the one before them are left out; where many are, a row says how many.
+`wide` leaves out none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ..model.timeline import (Attempt, Cause, Decision, DecisionKind, EventKind, Gap, Leg, Outcome, Probe, Role, Schedule, TimelineEvent, Trigger)
+from . import words
+from .escape import safe
+from .numbers import count, duration, span
+
+FOLD: Final = 10
+"""A run shorter than this is left out without a word: the numbers show it."""
+
+MOST: Final = 60
+"""Rows of one probe in the table; of more, the first and the last are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a probe's story, in cells."""
+
+    ns: int
+    order: int = 0
+    """Among rows of the same moment."""
+    number: str = ""
+    result: str = ""
+    latency: str = ""
+    streak: str = ""
+    decision: str = ""
+    words: str = ""
+    frames: str = ""
+    style: str = ""
+    """Of the result."""
+    mood: str = ""
+    """Of the decision."""
+    quiet: bool = False
+    """Only a count of what is left out."""
+    aside: bool = False
+    """No attempt: an event or a gap, told across all columns."""
+
+
+def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: bool) -> list[Row]:
+    """Return the rows in the order of time. `several`: more than one capture, so that frames are told with their file."""
+    attempts = sorted(probe.attempts, key=lambda a: a.n)
+    decided: dict[int, list[Decision]] = {}
+    for decision in probe.decisions:
+        decided.setdefault(decision.attempt, []).append(decision)
+    made: list[Row] = []
+    hidden: list[Attempt] = []
+    before: Attempt | None = None
+    for position, attempt in enumerate(attempts):
+        fresh = before is None or _like(before) != _like(attempt)
+        if wide or fresh or attempt.n in decided or (position == len(attempts) - 1 and 0 < len(hidden) < 2):
+            made += _fold(hidden, last=False)
+            hidden = []
+            made += _attempt_rows(probe, attempt, decided.pop(attempt.n, ()), before, fresh=fresh, wide=wide, several=several)
+        else:
+            hidden.append(attempt)
+        before = attempt
+    made += _fold(hidden, last=True)
+    for lost in decided.values():  # their attempts are not among those selected
+        made += [_decision_row(decision, wide=wide, several=several) for decision in lost]
+    made += [_gap_row(gap) for gap in probe.gaps]
+    made += [_event_row(event) for event in events]
+    made.sort(key=lambda row: (row.ns, row.order))
+    return made
+
+
+def trimmed(made: list[Row]) -> tuple[list[Row], int, list[Row]]:
+    """Return (first rows, how many are left out, last rows), for a table that should stay readable."""
+    if len(made) <= MOST:
+        return made, 0, []
+    head, tail = MOST * 2 // 3, MOST // 3
+    return made[:head], len(made) - head - tail, made[-tail:]
+
+
+def _like(attempt: Attempt) -> tuple[object, ...]:
+    return attempt.outcome, attempt.cause, attempt.status, attempt.implied
+
+
+def _fold(hidden: list[Attempt], *, last: bool) -> list[Row]:
+    if not hidden or (len(hidden) < FOLD and not last):
+        return []
+    slowest = max(a.latency_ns for a in hidden)
+    text = f"{len(hidden)} more like this"
+    if hidden[0].outcome is Outcome.SUCCESS:
+        text += f", at most {duration(slowest)}"
+    if last:
+        text += f", the last is #{hidden[-1].n}"
+    return [Row(ns=hidden[0].start.ns, words=text, quiet=True)]
+
+
+def _attempt_rows(probe: Probe, attempt: Attempt, decisions: Iterable[Decision], before: Attempt | None, *, fresh: bool, wide: bool,
+                  several: bool) -> list[Row]:
+    decisions = list(decisions)
+    first = decisions[0] if decisions else None
+    row = Row(
+        ns=attempt.start.ns, number=f"#{attempt.n}", result=words.result(attempt, probe.handler),
+        latency="" if attempt.implied else duration(attempt.latency_ns), streak=_streak(attempt),
+        decision=_state(first) if first else "", words=_remark(probe, attempt, before, first, fresh=fresh, wide=wide),
+        frames="" if attempt.implied else _frames(attempt.file, *attempt.frames(), several=several),
+        style={Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(attempt.outcome, "yellow"), mood=_mood(first))
+    made = [row]
+    made += [Row(ns=attempt.start.ns, order=1, decision=_state(d), words=_because(d, wide=wide), mood=_mood(d)) for d in decisions[1:]]
+    if wide:
+        made += [_leg_row(attempt, leg, several=several) for leg in attempt.legs]
+    return made
+
+
+def _streak(attempt: Attempt) -> str:
+    if not attempt.streak:
+        return ""
+    return f"{attempt.streak}/{attempt.threshold}" if attempt.threshold and attempt.streak <= attempt.threshold else f"{attempt.streak}"
+
+
+def _state(decision: Decision) -> str:
+    return safe(decision.after)
+
+
+def _mood(decision: Decision | None) -> str:
+    if decision is None:
+        return ""
+    return "alarm" if decision.kind in (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART) else "bold"
+
+
+def _because(decision: Decision, *, wide: bool) -> str:
+    """Return how long the state before had lasted (in the table only that of being out of service), and what confirms the decision."""
+    parts: list[str] = []
+    if decision.since_ns is not None and (wide or decision.kind in (DecisionKind.READY, DecisionKind.UP)):
+        parts.append(f"after {span(decision.since_ns)} {safe(decision.before)}")
+    if decision.confirmed is not None:
+        word = "confirmed" if decision.confirmed else "contradicted"
+        proof = safe(decision.confirmed_by)
+        if not wide:  # which frames prove it is for those who want everything
+            proof = proof.split(", frame", 1)[0].replace("one extra readiness probe", "extra probe")
+        parts.append(f"{word}: {proof}" if proof else word)
+    elif wide:
+        parts.append("unconfirmed: nothing to see on the wire")
+    if wide:
+        parts.append(f"threshold {decision.threshold} {safe(decision.threshold_source)}")
+    return "; ".join(parts)
+
+
+def _remark(probe: Probe, attempt: Attempt, before: Attempt | None, decision: Decision | None, *, fresh: bool, wide: bool) -> str:
+    parts: list[str] = []
+    if decision is not None:
+        parts.append(_because(decision, wide=wide))
+    if attempt.late_answer_ns is not None:
+        parts.append(f"answered after {duration(attempt.late_answer_ns)}")
+    elif attempt.detail and attempt.outcome is not Outcome.SUCCESS and (wide or (fresh and decision is None)):
+        parts.append(_detail(probe, attempt))
+    elif attempt.cause is Cause.OK_REDIRECT and (wide or fresh):
+        parts.append("redirected to another host: counts as success")
+    elif fresh and before is not None and decision is None and attempt.outcome is Outcome.SUCCESS and before.outcome is Outcome.FAILURE:
+        parts.append("works again")
+    if attempt.outcome is Outcome.DISCARDED:
+        tries = sum(leg.role in (Role.FIRST, Role.RETRY) for leg in attempt.legs)
+        parts.append(f"thrown away by the kubelet after {count(tries, 'try', 'tries')}" if tries > 1 else "thrown away by the kubelet")
+    if attempt.implied:
+        parts.append("no frame of its own: the neighbour was still being asked for")
+    if wide and attempt.trigger in (Trigger.MANUAL, Trigger.START, Trigger.STORED_TICK):
+        parts.append({Trigger.MANUAL: "manual trigger", Trigger.START: "worker start", Trigger.STORED_TICK: "stored tick"}[attempt.trigger])
+    if wide and attempt.schedule is not Schedule.ON_TIME:
+        parts.append({Schedule.LATE: "late", Schedule.EXTRA: "off the grid"}[attempt.schedule])
+    return "; ".join(part for part in parts if part)
+
+
+def _detail(probe: Probe, attempt: Attempt) -> str:
+    """Return the attempt's detail, unless the result says the same already."""
+    text, said = safe(attempt.detail), words.result(attempt, probe.handler)
+    return "" if text == said else text
+
+
+def _leg_row(attempt: Attempt, leg: Leg, *, several: bool) -> Row:
+    """One connection, for `wide`."""
+    connection = leg.connection
+    file, first, last = connection.frames[0] if connection.frames else (connection.start.file, connection.start.number, connection.end.number)
+    parts = [f"{leg.role.value}: port {connection.client_port}, {safe(connection.state)} {safe(connection.history)}"]
+    for name, ns in (("connect", leg.connect_ns), ("TLS", leg.tls_ns), ("first byte", leg.first_byte_ns), ("in all", leg.total_ns)):
+        if ns is not None:
+            parts.append(f"{name} {duration(ns)}")
+    again = connection.orig.retransmits + connection.resp.retransmits
+    if again:
+        parts.append(count(again, "retransmission"))
+    if connection.icmp is not None:
+        parts.append(f"ICMP from {safe(connection.icmp.reporter)}: {connection.icmp.explain()}")
+    if len(connection.sightings) > 1:
+        parts.append(f"seen at {len(connection.sightings)} places")
+    return Row(ns=attempt.start.ns, order=2, words=", ".join(parts), frames=_frames(file, first, last, several=several), quiet=True)
+
+
+def _decision_row(decision: Decision, *, wide: bool, several: bool) -> Row:
+    mark = decision.mark
+    frames = _frames(mark.file, mark.number, mark.number, several=several) if mark is not None else ""
+    return Row(ns=decision.ns, order=1, number=f"#{decision.attempt}", streak=f"{decision.streak}/{decision.threshold}",
+               decision=_state(decision), words=_because(decision, wide=wide), frames=frames, mood=_mood(decision))
+
+
+def _gap_row(gap: Gap) -> Row:
+    return Row(ns=gap.start_ns, order=3, aside=True, style="yellow",
+               words=f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}")
+
+
+def _event_row(event: TimelineEvent) -> Row:
+    return Row(ns=event.ns, order=-1, aside=True, style="cyan", words=event_words(event))
+
+
+def event_words(event: TimelineEvent) -> str:
+    """Return `container started (inferred: refused, then answered)`."""
+    name = event.kind.value.replace("_", " ")
+    of = f" {safe(event.container)}" if event.container else ""
+    if event.kind in (EventKind.CONTAINER_STARTED, EventKind.CONTAINER_EXITED) and of:
+        name = name.replace("container", "container" + of)
+    source = f"{safe(event.source)}: {safe(event.evidence)}" if event.evidence else safe(event.source)
+    return f"{name} ({source})"
+
+
+def _frames(file: int, first: int, last: int, *, several: bool) -> str:
+    where = f"[{file + 1}] " if several else ""
+    return f"{where}frame {first}" if first == last else f"{where}frames {first}-{last}"

@@ -1,0 +1,74 @@
+"""What of a timeline is shown: a stretch of time, some probes. The analysis itself always takes in everything, so that a probe's state at the
+beginning of the stretch is known from what came before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..model.timeline import OtherTraffic, Probe, Timeline
+from .numbers import relative
+
+
+def select(timeline: Timeline, *, since_ns: int | None = None, until_ns: int | None = None, probes: Sequence[str] = ()) -> Timeline:
+    """Return the timeline with only the attempts, decisions, gaps, events and other traffic that fall into [since, until] (by their beginning;
+    gaps and other traffic where they touch it), and only the probes that one of the selectors names.
+
+    A probe of which nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as they are.
+    """
+    chosen = timeline
+    if probes:
+        kept = tuple(p for p in timeline.probes if any(matches(p, selector) for selector in probes))
+        chosen = replace(chosen, probes=kept)
+    if since_ns is None and until_ns is None:
+        return chosen
+    low = since_ns if since_ns is not None else -(1 << 62)
+    high = until_ns if until_ns is not None else 1 << 62
+    cut = [_cut(probe, low, high) for probe in chosen.probes]
+    return replace(
+        chosen,
+        probes=tuple(p for p in cut if p.attempts or p.decisions or p.gaps),
+        others=tuple(o for o in chosen.others if _touches(o, low, high)),
+        events=tuple(e for e in chosen.events if low <= e.ns <= high),
+        notes=(*chosen.notes, _note(chosen, since_ns, until_ns)))
+
+
+def matches(probe: Probe, selector: str) -> bool:
+    """Say whether `p3`, a type, a pod's name, `namespace/pod`, `type/pod` or a target's address means this probe."""
+    target = probe.target
+    names = {probe.id, probe.type.value, target.address}
+    if target.port is not None:
+        names.add(f"[{target.address}]:{target.port}" if ":" in target.address else f"{target.address}:{target.port}")
+    if target.pod is not None:
+        names |= {target.pod, f"{probe.type.value}/{target.pod}", f"{target.namespace}/{target.pod}",
+                  f"{probe.type.value}/{target.namespace}/{target.pod}", f"{target.pod}/{target.container}",
+                  f"{target.namespace}/{target.pod}/{target.container}"}
+    return selector in names
+
+
+def _cut(probe: Probe, low: int, high: int) -> Probe:
+    before = [d for d in probe.decisions if d.ns < low]
+    after = [d for d in probe.decisions if low <= d.ns <= high]
+    state, evidence = probe.initial_state, probe.initial_evidence
+    if before:
+        last = max(before, key=lambda d: d.ns)
+        state, evidence = last.after, f"decided at #{last.attempt}, before what is shown"
+    later = [d for d in probe.decisions if d.ns > high]
+    final = probe.final_state if not later else after[-1].after if after else state
+    return replace(
+        probe, initial_state=state, initial_evidence=evidence, final_state=final,
+        attempts=tuple(a for a in probe.attempts if low <= a.start.ns <= high),
+        decisions=tuple(after),
+        gaps=tuple(g for g in probe.gaps if g.start_ns <= high and g.end_ns >= low))
+
+
+def _touches(other: OtherTraffic, low: int, high: int) -> bool:
+    return (other.first_ns is None or other.first_ns <= high) and (other.last_ns is None or other.last_ns >= low)
+
+
+def _note(timeline: Timeline, since_ns: int | None, until_ns: int | None) -> str:
+    base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=since_ns or until_ns or 0)
+    begin = relative(since_ns, base) if since_ns is not None else "the beginning"
+    end = relative(until_ns, base) if until_ns is not None else "the end"
+    return f"Shown is only what began from {begin} to {end}; counts of other traffic are of the whole input."

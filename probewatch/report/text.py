@@ -1,0 +1,330 @@
+"""The timeline for people: `table`, 100 columns wide, and `wide`, which shows every attempt and connection on lines of any length.
+
+The order is verdict, who, what was asked, what happened, proof, what to do. A line a thought; times of day once, then relative to the first
+frame; the worst first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ..model.frame import CaptureInfo
+from ..model.timeline import EventKind, Outcome, Probe, Timeline, TimelineEvent
+from . import words
+from .document import latencies
+from .escape import pad, safe, width
+from .numbers import SECOND, clock, count, duration, percentile, relative, share, span
+from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
+from .rows import Row, event_words, rows, trimmed
+from .sparkline import sparkline
+from .verdict import Level, Verdict, explain, judge
+
+_INDENT: Final = 10
+"""Column at which the words behind `by`, `asked`, `result` begin."""
+
+_OTHERS: Final = 12
+"""Other clients listed in the table."""
+
+_CAUSES: Final = 2
+"""Causes explained for one probe in the table."""
+
+_STYLE: Final = {Level.FINE: "green", Level.UNCLEAR: "yellow", Level.WARNING: "yellow", Level.TROUBLE: "alarm"}
+
+_KUBELET_EVENTS: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED)
+
+Judged = tuple[Probe, Verdict]
+
+
+def write(timeline: Timeline, out: Callable[[str], object], *, wide: bool = False, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+    """Write the table, or with `wide` everything."""
+    paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
+    base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=None)
+    if base is None:
+        base = min((a.start.ns for p in timeline.probes for a in p.attempts), default=0)
+    _captures(paper, timeline.captures, base, wide=wide)
+    judged = _ordered(timeline)
+    if not judged:
+        _nothing(paper, timeline)
+    if len(judged) > 1:
+        _overview(paper, judged)
+    told: set[int] = set()
+    for probe, verdict in judged:
+        paper.line()
+        _probe(paper, timeline, probe, verdict, base, told, wide=wide)
+    _events(paper, [e for e in timeline.events if id(e) not in told], base)
+    _others(paper, timeline, wide=wide)
+    if timeline.notes:
+        paper.line()
+        for note in timeline.notes:
+            paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
+
+
+def _captures(paper: Paper, captures: Sequence[CaptureInfo], base: int, *, wide: bool) -> None:
+    names = [(f"[{n}] " if len(captures) > 1 else "") + safe(info.path) for n, info in enumerate(captures, 1)]
+    longest = min(max(map(width, names), default=0), 40)
+    for name, info in zip(names, captures, strict=True):
+        text = count(info.frames, "frame")
+        if info.first_ns is not None and info.last_ns is not None:
+            begin = "" if info.first_ns == base and name is not names[0] else f" from {clock(info.first_ns)}"
+            text += f", {span(info.last_ns - info.first_ns)}{begin}"
+        state = Span("complete") if info.complete else Span("INCOMPLETE", "alarm")
+        tail = f"  ({safe(info.format)}, {', '.join(map(safe, info.link_types))})" if wide else ""
+        lead = [Span(pad(name, longest), "bold")]
+        if paper.columns is not None and width(name) > longest:  # a long name has the line for itself
+            paper.line(*lead)
+            lead = [Span("  ")]
+        paper.line(*lead, Span(f"   {text}, "), state, Span(tail, "dim"))
+        for note in info.notes:
+            paper.filled(safe(note), first=[Span("    ")], indent=4, style="" if not info.complete else "dim")
+
+
+def _ordered(timeline: Timeline) -> list[Judged]:
+    """Return probes with their verdicts, those of one container together, the worst container first."""
+    judged = [(probe, judge(probe, timeline)) for probe in timeline.probes]
+    worst: dict[tuple[object, ...], Level] = {}
+    for probe, verdict in judged:
+        group = _group(probe)
+        worst[group] = max(worst.get(group, Level.FINE), verdict.level)
+    groups = list(worst)
+    groups.sort(key=lambda group: -worst[group])  # stable: as the timeline has them
+    place = {group: number for number, group in enumerate(groups)}
+    return sorted(judged, key=lambda item: place[_group(item[0])])
+
+
+def _group(probe: Probe) -> tuple[object, ...]:
+    target = probe.target
+    return target.address, target.namespace, target.pod, target.container
+
+
+def _overview(paper: Paper, judged: Sequence[Judged]) -> None:
+    """One line a probe: what a reader with one glance should know."""
+    levels = [verdict.level for _, verdict in judged]
+    names = {Level.TROUBLE: "in trouble", Level.WARNING: "with a warning", Level.UNCLEAR: "unclear", Level.FINE: "fine"}
+    said = ", ".join(f"{levels.count(level)} {name}" for level, name in names.items() if level in levels)
+    paper.line()
+    paper.line(Span(f"{count(len(judged), 'probe')}: {said}", "bold"))
+    kinds = max(width(words.kind(probe)) for probe, _ in judged)
+    owners = min(max(width(words.owner(probe.target)) for probe, _ in judged), 34 if paper.columns else 200)
+    for probe, verdict in judged:
+        glyph = {Level.TROUBLE: paper.glyphs.failure, Level.FINE: paper.glyphs.good}.get(verdict.level, "!")
+        paper.line(Span(f"  {glyph} ", _STYLE[verdict.level]), pad(words.kind(probe), kinds), "  ",
+                   pad(words.owner(probe.target), owners), "  ", verdict.sentence)
+
+
+def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, base: int, told: set[int], *, wide: bool) -> None:
+    owner = f"  {words.owner(probe.target)}" if probe.target.pod is not None else ""
+    title, request = words.kind(probe) + owner, words.request(probe)
+    if paper.columns is None or width(title) + 2 + width(request) <= paper.columns:
+        paper.line(Span(title, "bold"), f"  {request}")
+    else:
+        paper.line(Span(title, "bold"))
+        paper.filled(request, first=[Span("  ")], indent=2)
+    paper.filled(verdict.sentence, first=[Span("  ")], indent=2, style=_STYLE[verdict.level])
+    _field(paper, "by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip())
+    asked, seen = words.asked(probe), words.seen(probe)
+    if asked and seen and (wide or width(asked) + width(seen) + 16 <= COLUMNS - _INDENT):
+        _field(paper, "asked", f"{asked}        seen  {seen}")
+    else:
+        if asked or probe.checker.kind == "kubelet":
+            _field(paper, "asked", asked or "not known: no --spec fits")
+        if seen:
+            _field(paper, "seen", seen)
+    _result(paper, probe)
+    _story(paper, timeline, probe, base, told, wide=wide)
+    _clients(paper, probe)
+    for cause in verdict.causes[:None if wide else _CAUSES]:
+        meaning, advice = explain(probe, cause)
+        _field(paper, "cause", f"{cause.value}: {meaning[:1].lower()}{meaning[1:]}", "red" if verdict.level is Level.TROUBLE else "yellow")
+        if advice:
+            _field(paper, "try", advice, "green")
+    for note in probe.notes:
+        _field(paper, "note", safe(note), "yellow")
+
+
+def _field(paper: Paper, name: str, text: str, style: str = "cyan") -> None:
+    paper.filled(text, first=[Span(f"  {name:<{_INDENT - 2}}", style)], indent=_INDENT)
+
+
+def _result(paper: Paper, probe: Probe) -> None:
+    """Counts by result, latency, and the line of marks."""
+    attempts = probe.attempts
+    parts: list[str] = []
+    for outcome, word in ((Outcome.SUCCESS, "ok"), (Outcome.FAILURE, "failed"), (Outcome.DISCARDED, "discarded"),
+                          (Outcome.INCONCLUSIVE, "inconclusive")):
+        tally = words.tally(attempts, outcome, probe.handler)
+        if not tally:
+            continue
+        number = sum(n for _, n in tally)
+        if outcome is Outcome.SUCCESS and len(tally) == 1:
+            parts.append(f"{number} {word}")
+        elif len(tally) == 1:
+            parts.append(f"{number} {word} ({tally[0][0]})")
+        else:
+            parts.append(f"{number} {word} ({', '.join(f'{n} {name}' for name, n in tally)})")
+    missed = sum(gap.expected for gap in probe.gaps)
+    if missed:
+        parts.append(f"{missed} missing")
+    text = f"{count(len(attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"
+    timeout = words.timeout_ns(probe)
+    known = latencies(attempts)
+    if known:
+        text += f"; latency p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
+        if timeout:
+            text += f" ({share(known[-1], timeout)} of the timeout)"
+    _field(paper, "result", text)
+    if not attempts:
+        return
+    scale = timeout or SECOND  # the kubelet's default
+    room = COLUMNS - _INDENT
+    marks, each = sparkline(sorted(attempts, key=lambda a: a.n), scale, room, paper.glyphs)
+    paper.line(" " * _INDENT, *marks)
+    if each > 1:
+        paper.line(" " * _INDENT, Span(f"each mark is {each} attempts, the worst of them", "dim"))
+
+
+def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[int], *, wide: bool) -> None:
+    events = [e for e in timeline.events if _concerns(e, probe)]
+    told.update(map(id, events))
+    made = rows(probe, events, wide=wide, several=len(timeline.captures) > 1)
+    if not made:
+        return
+    head, left_out, tail = (made, 0, []) if wide else trimmed(made)
+    shown = head + tail
+    if probe.initial_state not in ("unknown", ""):
+        text = f"{safe(probe.initial_state)} at the beginning"
+        _field(paper, "state", text + (f": {safe(probe.initial_evidence)}" if probe.initial_evidence else ""))
+    cells = _Cells(shown, base)
+    for row in head:
+        cells.write(paper, row, base)
+    if left_out:
+        paper.line(Span(f"    {paper.glyphs.ellipsis} {count(left_out, 'line')} left out here; -o wide shows every attempt", "dim"))
+        for row in tail:
+            cells.write(paper, row, base)
+
+
+def _concerns(event: TimelineEvent, probe: Probe) -> bool:
+    if event.kind in _KUBELET_EVENTS:
+        return event.address in (probe.checker.address, probe.checker.node_address)
+    if event.address != probe.target.address:
+        return False
+    return event.container is None or probe.target.container is None or event.container == probe.target.container
+
+
+class _Cells:
+    """Column widths of one probe's rows, and how a row is written into them."""
+
+    def __init__(self, shown: Sequence[Row], base: int) -> None:
+        self._time = max(8, *(len(relative(r.ns, base)) for r in shown))
+        self._number = max(len(r.number) for r in shown)
+        self._result = max(width(r.result) for r in shown)
+        self._latency = max(len(r.latency) for r in shown)
+        self._streak = max(len(r.streak) for r in shown)
+        self._decision = max((width(r.decision) for r in shown), default=0)
+        self._frames = max(len(r.frames) for r in shown)
+        cells = (self._number, self._result, self._latency, self._streak, self._decision)
+        self._left = 2 + self._time + sum(2 + size for size in cells if size) + 2
+
+    def write(self, paper: Paper, row: Row, base: int) -> None:
+        if row.quiet and not row.frames:
+            indent = 2 + self._time + 2
+            paper.line(" " * indent, Span(f"{paper.glyphs.ellipsis} {row.words}", "dim"))
+            return
+        if row.aside:
+            begin = f"  {relative(row.ns, base):>{self._time}}  "
+            paper.filled(row.words, first=[Span(begin)], indent=len(begin), style=row.style)
+            return
+        lead = [Span(f"  {relative(row.ns, base):>{self._time}}" if not row.quiet else " " * (2 + self._time), "")]
+        for text, size, style in ((row.number, self._number, ""), (row.result, self._result, row.style)):
+            if size:
+                lead += [Span("  "), Span(pad(text, size), style)]
+        for text, size in ((row.latency, self._latency), (row.streak, self._streak)):
+            if size:
+                lead += [Span("  "), Span(f"{text:>{size}}")]
+        if self._decision:
+            lead += [Span("  "), Span(pad(row.decision, self._decision), row.mood)]
+        lead.append(Span("  "))
+        self._finish(paper, row, lead)
+
+    def _finish(self, paper: Paper, row: Row, lead: list[Span]) -> None:
+        """Write words and frames; words that do not fit go on beneath themselves."""
+        if paper.columns is None:
+            gap = "  " if row.words else ""
+            paper.line(*lead, row.words + gap, Span(row.frames, "dim"))
+            return
+        right = self._frames + 2 if self._frames else 0
+        room = paper.columns - self._left - right
+        fits = width(row.words) <= room
+        rest = Span(f"  {pad(row.frames, self._frames)}", "dim") if row.frames else Span("")
+        paper.line(*lead, pad(row.words if fits else "", max(0, room)), rest)
+        if not fits:  # they have the next lines for themselves
+            indent = 2 + self._time + 2 + (self._number + 2 if self._number else 0)
+            paper.filled(row.words, first=[Span(" " * indent)], indent=indent)
+
+
+def _clients(paper: Paper, probe: Probe) -> None:
+    """How clients followed the decisions."""
+    effects = probe.effects
+    if effects is None:
+        return
+    parts: list[str] = []
+    if effects.first_client_after_ready_ns is not None:
+        parts.append(f"first new connection {duration(effects.first_client_after_ready_ns)} after Ready")
+    if effects.last_new_client_after_not_ready_ns is not None:
+        parts.append(f"last new connection {duration(effects.last_new_client_after_not_ready_ns)} after NotReady")
+    if effects.clients_while_not_ready:
+        parts.append(f"{count(effects.clients_while_not_ready, 'new connection')} while NotReady")
+    if effects.clients_refused_while_ready:
+        parts.append(f"{effects.clients_refused_while_ready} refused while Ready")
+    if parts:
+        _field(paper, "clients", ", ".join(parts))
+
+
+def _events(paper: Paper, events: Sequence[TimelineEvent], base: int) -> None:
+    if not events:
+        return
+    paper.line()
+    paper.line(Span("other events", "bold"))
+    for event in sorted(events, key=lambda e: e.ns):
+        lead = f"  {relative(event.ns, base):>8}  "
+        paper.filled(f"{safe(event.address)}: {event_words(event)}", first=[Span(lead)], indent=len(lead))
+
+
+def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:
+    others = sorted(timeline.others, key=lambda o: -o.connections)
+    if not others:
+        return
+    paper.line()
+    paper.line(Span("not probes", "bold"))
+    shown = others if wide else others[:_OTHERS]
+    size = max(len(str(o.connections)) for o in shown)
+    for other in shown:
+        name = f" ({safe(other.name)})" if other.name else ""
+        paper.filled(f"{safe(other.address)}{name} to {words.endpoint(other.target_address, other.target_port)}: {safe(other.what)}",
+                     first=[Span(f"  {other.connections:>{size}} x  ")], indent=size + 6)
+    if len(shown) < len(others):
+        rest = sum(o.connections for o in others[_OTHERS:])
+        paper.line(Span(f"  {paper.glyphs.ellipsis} and {len(others) - _OTHERS} more clients with {count(rest, 'connection')}", "dim"))
+
+
+def _nothing(paper: Paper, timeline: Timeline) -> None:
+    """Say what was seen instead, and what to try."""
+    frames = sum(info.frames for info in timeline.captures)
+    connections = sum(other.connections for other in timeline.others)
+    paper.line()
+    paper.line(Span("no probes found", "bold"))
+    if not frames:
+        seen = "no frames at all"
+    elif not connections:
+        seen = f"{count(frames, 'frame')}, but no TCP connection to judge"
+    else:
+        seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(len({o.address for o in timeline.others}), 'client')}"
+    _field(paper, "seen", seen)
+    hints = ["Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."]
+    if frames:
+        hints += [
+            "Without --spec a check must repeat to be seen as one: capture for three periods, or give --spec POD.yaml.",
+            "Exec probes send no packets; probes of a hostNetwork pod stay on the node's lo.",
+        ]
+    for number, hint in enumerate(hints):
+        _field(paper, "" if number else "try", hint)

@@ -1,0 +1,201 @@
+"""What to think of a probe, in one sentence: the first thing a reader sees.
+
+The verdict weighs what was decided before what merely failed: a probe that failed before its container was up is fine, one that took a Ready
+pod out of service is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ..model.catalogue import CATALOGUE
+from ..model.spec import ProbeType
+from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
+from . import words
+from .escape import safe
+from .numbers import SECOND, count, duration, share, span
+
+
+class Level(IntEnum):
+    """How much a probe wants to be looked at."""
+
+    FINE = 0
+    UNCLEAR = 1
+    WARNING = 2
+    TROUBLE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to think of one probe."""
+
+    level: Level
+    sentence: str
+    down_ns: int = 0
+    """Time out of service after it had been in service (or of unknown beginning), as far as the capture shows it."""
+    seen_ns: int = 0
+    """From its first attempt to its last verdict."""
+    causes: tuple[Cause, ...] = ()
+    """What went wrong, the most frequent first; empty where nothing needs an explanation."""
+
+
+_DOWN = (DecisionKind.NOT_READY, DecisionKind.DOWN)
+_UP = (DecisionKind.READY, DecisionKind.UP)
+_UP_STATES = ("Ready", "UP")
+_DOWN_STATES = ("NotReady", "DOWN")
+
+
+def judge(probe: Probe, timeline: Timeline) -> Verdict:
+    """Return the verdict on one probe."""
+    attempts = probe.attempts
+    if not attempts:
+        return Verdict(level=Level.UNCLEAR, sentence="no attempt in this capture")
+    failed = [a for a in attempts if a.outcome is Outcome.FAILURE]
+    discarded = [a for a in attempts if a.outcome is Outcome.DISCARDED]
+    unclear = [a for a in attempts if a.outcome is Outcome.INCONCLUSIVE]
+    down_ns, seen_ns = downtime(probe)
+    kinds = Counter(d.kind for d in probe.decisions)
+    level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
+    if discarded:
+        level = max(level, Level.WARNING)
+        thrown = f"{count(len(discarded), 'result')} thrown away by the kubelet: {_why(probe, discarded)}"
+        sentence = f"all {thrown}" if len(discarded) == len(attempts) else f"{sentence}; {thrown}"
+    if len(unclear) * 2 > len(attempts):
+        level = max(level, Level.UNCLEAR)
+        sentence = f"cannot tell: {len(unclear)} of {count(len(attempts), 'attempt')} unclear: {_why(probe, unclear)}"
+    told: list[Attempt] = []
+    if level >= Level.WARNING:
+        told = failed + discarded
+    elif level is Level.UNCLEAR:
+        told = unclear
+    causes = tuple(cause for cause, _ in Counter(a.cause for a in told).most_common())
+    return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+
+
+def _decided(probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: list[Attempt], down_ns: int,
+             seen_ns: int) -> tuple[Level, str]:
+    restarts = kinds[DecisionKind.RESTART]
+    if restarts:
+        return Level.TROUBLE, f"Restart {_times(restarts)}: {_why(probe, failed)}"
+    downs = kinds[DecisionKind.NOT_READY] + kinds[DecisionKind.DOWN]
+    if downs:
+        return _went_down(probe, timeline, downs, failed, down_ns, seen_ns)
+    state = probe.final_state
+    if probe.type is ProbeType.STARTUP:
+        return _startup(probe, kinds, failed)
+    if state in _DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
+        never = "never" if probe.initial_state in (*_DOWN_STATES, "unknown") else "not"
+        word = "Ready" if state == "NotReady" else "UP"
+        whole = "all" if len(failed) == len(probe.attempts) else f"{len(failed)} of"
+        return Level.TROUBLE, f"{never} {word}: {whole} {count(len(probe.attempts), 'attempt')} failed: {_why(probe, failed)}"
+    return _held(probe, failed)
+
+
+def _went_down(probe: Probe, timeline: Timeline, downs: int, failed: list[Attempt], down_ns: int, seen_ns: int) -> tuple[Level, str]:
+    word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
+    first = min(d.ns for d in probe.decisions if d.kind in _DOWN)
+    end = " and so at the end" if probe.final_state in _DOWN_STATES else ""
+    sentence = f"{word} {_times(downs)}{end}: {_why(probe, failed)}; out of service {span(down_ns)} of {span(seen_ns)} " \
+               f"({share(down_ns, seen_ns)})"
+    terminating = [e for e in timeline.events if e.kind is EventKind.POD_TERMINATING and e.address == probe.target.address and e.ns <= first]
+    if terminating:
+        return Level.FINE, f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(probe, failed)}"
+    return Level.TROUBLE, sentence
+
+
+def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: list[Attempt]) -> tuple[Level, str]:
+    started = [d for d in probe.decisions if d.kind is DecisionKind.STARTED]
+    if started:
+        last = started[-1]
+        before = sum(a.end_ns <= last.ns for a in failed)
+        times = "" if kinds[DecisionKind.STARTED] == 1 else f" {_times(kinds[DecisionKind.STARTED])}, the last"
+        text = f"Started{times} {span(last.ns - probe.attempts[0].start.ns)} after the first attempt"
+        return Level.FINE, text + (f"; {before} failed while it started: {_why(probe, failed)}" if before else "")
+    if failed:
+        return Level.WARNING, f"not Started in this capture: {len(failed)} of {count(len(probe.attempts), 'attempt')} failed: {_why(probe, failed)}"
+    return Level.FINE, f"all {count(len(probe.attempts), 'attempt')} succeeded"
+
+
+def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
+    """No state was lost: say since when it holds, and what nevertheless failed."""
+    ups = [d for d in probe.decisions if d.kind in _UP]
+    total = count(len(probe.attempts), "attempt")
+    if ups:
+        first = probe.attempts[0].start.ns
+        late = [a for a in failed if a.start.ns > ups[0].ns]
+        text = f"{ups[0].after} {_after(ups[0].ns - first)}"
+        if late:
+            return Level.WARNING, f"{text} and stayed so; {count(len(late), 'attempt')} of {len(probe.attempts)} failed later, " \
+                                  f"too few in a row to matter: {_why(probe, late)}"
+        early = f"; {count(len(failed), 'attempt')} failed before: {_why(probe, failed)}" if failed else ""
+        return Level.FINE, f"{text} and stayed so{early}"
+    state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
+    if not failed:
+        good = sum(a.outcome is Outcome.SUCCESS for a in probe.attempts)
+        whole = f"all {total} succeeded" if good == len(probe.attempts) else f"{good} of {total} succeeded"
+        return Level.FINE, f"{state} throughout: {whole}" if state else whole
+    text, why = f"{len(failed)} of {total} failed", _why(probe, failed)
+    if len(failed) == len(probe.attempts):
+        return Level.TROUBLE, f"all {total} failed: {why}"
+    return Level.WARNING, f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}"
+
+
+def _after(ns: int) -> str:
+    return "at the first attempt" if ns < SECOND // 2 else f"{span(ns)} after the first attempt"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _why(probe: Probe, attempts: list[Attempt]) -> str:
+    """Return the results in words: `503`, `28 no answer in time, 4 refused`."""
+    counts = Counter(words.result(a, probe.handler) for a in attempts)
+    if len(counts) == 1:
+        attempt = attempts[0]
+        word = words.result(attempt, probe.handler)
+        return f"the application answers {word}" if attempt.cause is Cause.STATUS else word
+    top = [f"{number} {word}" for word, number in counts.most_common(3)]
+    return ", ".join(top) + (", ..." if len(counts) > 3 else "")
+
+
+def downtime(probe: Probe) -> tuple[int, int]:
+    """Return (nanoseconds out of service, nanoseconds seen).
+
+    Time before a container that begins in the capture is Ready for the first time is its start and is not counted.
+    """
+    if not probe.attempts:
+        return 0, 0
+    first = min(a.start.ns for a in probe.attempts)
+    last = max([a.end_ns for a in probe.attempts] + [d.ns for d in probe.decisions])
+    total = 0
+    since: int | None = None
+    for decision in sorted(probe.decisions, key=lambda d: d.ns):
+        if decision.kind in _DOWN:
+            since = decision.ns
+        elif decision.kind in _UP:
+            if since is not None:
+                total += decision.ns - since
+            elif decision.since_ns and any(d.kind in _UP and d.ns < decision.ns for d in probe.decisions):
+                total += decision.since_ns  # a crash took it down without a decision of this probe
+            since = None
+    if since is not None:
+        total += last - since
+    return total, last - first
+
+
+def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
+    """Return (what it means, what to try) for a cause of this probe, with its own numbers where they say more than the catalogue."""
+    entry = CATALOGUE[cause]
+    if cause is Cause.SLOW_ANSWER:
+        late = sorted(a.late_answer_ns for a in probe.attempts if a.cause is cause and a.late_answer_ns is not None)
+        if late:
+            first, last = duration(late[0]), duration(late[-1])
+            came = last if first == last else f"{first} to {last}"
+            enough = late[-1] // SECOND + 1
+            name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
+            return (f"The answers did come, {came} after the attempt began, but the checker had hung up.",
+                    f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).")
+    return entry.meaning, entry.advice

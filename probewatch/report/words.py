@@ -1,0 +1,162 @@
+"""The nouns in words: who probes, what was asked, what an attempt brought. Everything returned here is safe for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..model.catalogue import CATALOGUE
+from ..model.spec import Handler, ProbeSpec, ProbeType
+from ..model.timeline import Attempt, Cause, Checker, Outcome, Probe, Target
+from .escape import safe
+from .numbers import SECOND, count, plain
+
+FIELDS: Final = {"periodSeconds": "every", "timeoutSeconds": "timeout", "successThreshold": "successes", "failureThreshold": "failures"}
+
+_LEARNT: Final = ("declared", "inferred")
+
+
+def endpoint(address: str, port: int | None) -> str:
+    """Return `10.0.0.1:80`, `[fd00::1]:80`."""
+    if port is None:
+        return safe(address)
+    return f"[{safe(address)}]:{port}" if ":" in address else f"{safe(address)}:{port}"
+
+
+def owner(target: Target) -> str:
+    """Return `namespace/pod/container`, as far as it is known; the endpoint where nothing is."""
+    if target.pod is None:
+        return endpoint(target.address, target.port)
+    return "/".join(safe(part) for part in (target.namespace, target.pod, target.container) if part)
+
+
+def request(probe: Probe) -> str:
+    """Return what is sent where: `GET http://10.128.0.10:8080/ready`, `TCP 10.128.0.10:5432`."""
+    where = endpoint(probe.target.address, probe.target.port)
+    match probe.handler:
+        case Handler.HTTP_GET:
+            scheme = (probe.scheme or "http").lower()
+            verb = "GET " if probe.checker.kind in ("kubelet", "unknown") else ""
+            # the path of a TLS connection nobody could read is unknown, and not "/"
+            text = f"{verb}{safe(scheme)}://{where}{safe(probe.path) if probe.path is not None else ' (path encrypted)' if scheme == 'https' else ''}"
+            return text + (f" (Host: {safe(probe.host)})" if probe.host else "")
+        case Handler.TCP_SOCKET:
+            return f"TCP {where}"
+        case Handler.GRPC:
+            return f"gRPC {where}" + (f" service {safe(probe.service)}" if probe.service else "")
+        case _:
+            command = " ".join(probe.spec.command) if probe.spec is not None else ""
+            return f"exec {safe(command)}".rstrip()
+
+
+def kind(probe: Probe) -> str:
+    """Return the first word of a probe's title: its type, or whose check it is."""
+    if probe.type is not ProbeType.UNKNOWN:
+        return probe.type.value
+    if probe.checker.kind == "kubelet":
+        return "probe"
+    return "check" if probe.checker.kind == "unknown" else f"{safe(probe.checker.kind)} check"
+
+
+def who(checker: Checker) -> str:
+    """Return `kubelet 1.36 at 10.128.0.1, node node-a`."""
+    text = safe(checker.kind) + (f" {safe(checker.version)}" if checker.version else "") + f" at {safe(checker.address)}"
+    if checker.kind == "unknown":
+        text = f"an unknown checker at {safe(checker.address)}"
+        if checker.could_be:
+            text += ", could be " + " or ".join(map(safe, checker.could_be))
+    if checker.node:
+        text += f", node {safe(checker.node)}"
+    elif checker.node_source:
+        text += ", a node"
+    return text
+
+
+def proof(checker: Checker) -> str:
+    """Return the evidence of who it is, in brackets; empty where there is none."""
+    parts = [safe(part) for part in checker.evidence]
+    if checker.node_source:
+        parts.append("node by " + safe(checker.node_source))
+    if 0 < checker.confidence < 0.9:
+        parts.append(f"confidence {100 * checker.confidence:.0f} %")
+    return f"({', '.join(parts)})" if parts else ""
+
+
+def asked(probe: Probe) -> str:
+    """Return the declared numbers with their source, defaults named as such; empty where nothing is declared."""
+    spec = probe.spec
+    if spec is None:
+        return ""
+    text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {count(spec.success_threshold, 'success', 'successes')}, " \
+           f"{count(spec.failure_threshold, 'failure')}"
+    if spec.initial_delay_s:
+        text += f", first after {spec.initial_delay_s} s"
+    source = [safe(probe.spec_source)] if probe.spec_source else []
+    if probe.target.named_by and probe.target.named_by != "status.podIP":
+        source.append(f"tied by {safe(probe.target.named_by)}")
+    missing = _defaults(spec)
+    if missing:
+        source.append("default: " + ", ".join(missing))
+    return text + (f" ({'; '.join(source)})" if source else "")
+
+
+def _defaults(spec: ProbeSpec) -> list[str]:
+    return [word.replace("every", "period") for name, word in FIELDS.items() if spec.declared and name not in spec.declared]
+
+
+def seen(probe: Probe) -> str:
+    """Return the inferred numbers; those that had to be assumed are said to be so. Empty where there is nothing."""
+    found = probe.inferred
+    parts: list[str] = []
+    period = found.get("periodSeconds", found.get("interval_s"))
+    if period is not None:
+        parts.append(f"every {_number(period)} s" + (" from end to start" if found.get("interval_basis") == "end" else ""))
+    timeout = found.get("timeoutSeconds", found.get("timeout_s"))
+    if timeout is not None:
+        parts.append(f"timeout {_number(timeout)} s")
+    for name, word in (("successThreshold", "success"), ("failureThreshold", "failure"), ("rise", "rise"), ("fall", "fall"),
+                       ("initialDelaySeconds", "initial delay")):
+        value = found.get(name)
+        if value is not None:
+            parts.append(f"{word} {_number(value)}")
+    if probe.spec is None:
+        assumed = [f"{FIELDS.get(name, safe(name))} {value}" for name, (value, source) in probe.thresholds.items()
+                   if source not in _LEARNT and name not in found]
+        if assumed:
+            parts.append("assumed (default): " + ", ".join(assumed))
+    return ", ".join(parts)
+
+
+def _number(value: object) -> str:
+    return safe(plain(value))
+
+
+def timeout_ns(probe: Probe) -> int:
+    """Return the probe's timeout, 0 where it is not known."""
+    if "timeoutSeconds" in probe.thresholds:
+        return probe.thresholds["timeoutSeconds"][0] * SECOND
+    if probe.spec is not None:
+        return probe.spec.timeout_s * SECOND
+    value = probe.inferred.get("timeoutSeconds", probe.inferred.get("timeout_s"))
+    return int(value * SECOND) if isinstance(value, int | float) else 0
+
+
+def result(attempt: Attempt, handler: Handler) -> str:
+    """Return what an attempt brought, in a word or three: `200`, `refused`, `no answer in time`."""
+    if attempt.cause is Cause.OK or attempt.cause is Cause.OK_REDIRECT:
+        if handler is Handler.HTTP_GET:
+            return str(attempt.status) if attempt.status is not None else "ok"
+        return {Handler.TCP_SOCKET: "open", Handler.GRPC: "SERVING"}.get(handler, "ok")
+    if attempt.cause is Cause.STATUS and attempt.status is not None:
+        return str(attempt.status)
+    return CATALOGUE[attempt.cause].label
+
+
+def tally(attempts: Iterable[Attempt], outcome: Outcome, handler: Handler) -> list[tuple[str, int]]:
+    """Return how often each result led to this outcome, the most frequent first."""
+    counts: dict[str, int] = {}
+    for attempt in attempts:
+        if attempt.outcome is outcome:
+            word = result(attempt, handler)
+            counts[word] = counts.get(word, 0) + 1
+    return sorted(counts.items(), key=lambda item: -item[1])

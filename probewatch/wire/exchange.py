@@ -1,0 +1,124 @@
+"""From a connection snapshot to what was said on it.
+
+The client's first bytes decide, and nothing else: a TLS record, the HTTP/2 preface, an HTTP/1 request line, or none
+of them (`opening`). A PROXY header (haproxy's proxy-protocol.txt, versions 1 and 2) is passed over, and stays visible
+as `opening`.
+
+A connection caught in mid-stream is read only where its bytes begin at a border that shows itself: an HTTP/1 request
+line. Its answers are read only where the server's first bytes are an answer that came after that request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from probewatch.model.connection import Connection, Half
+from probewatch.model.exchange import Exchange
+from probewatch.wire.http1 import TLS_ANSWER, begins_request, read_http1, read_lone_answer
+from probewatch.wire.tls import KEPT_ALERTS, begins_tls, read_alert_answer, read_tls
+
+if TYPE_CHECKING:
+    from probewatch.wire.decrypt import Keylog
+
+OPENING: Final = 64
+"""Bytes kept of an opening or a banner."""
+_PROXY2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
+
+
+def read_exchange(connection: Connection, keys: Keylog | None = None) -> Exchange:
+    """Read what was said on a connection, as far as the snapshot goes. Takes any bytes; never raises.
+
+    With `keys`, TLS is decrypted where they fit (`Exchange.decrypted` says so); keys that do not fit change nothing.
+    """
+    orig, resp = connection.orig, connection.resp
+    exchange = Exchange(connection=connection, banner=_banner(orig, resp))
+    start = proxy_header(orig.data)
+    opening = orig.data[start : start + len(_PREFACE_HEAD)]
+    if connection.midstream:
+        return _read_midstream(exchange)
+    if start:
+        exchange = replace(exchange, opening=orig.data[:OPENING])
+    if begins_tls(opening):
+        exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
+        return exchange if keys is None else _decrypt(exchange, keys, start)
+    if opening == _PREFACE_HEAD:
+        return read_clear(exchange, orig, resp, start)
+    if begins_request(orig.data[start:]):
+        return read_clear(exchange, orig, resp, start)
+    if not orig.data and orig.packets == 0 and resp.data.startswith(b"HTTP/"):
+        return replace(exchange, http=(read_lone_answer(resp),))  # only the server's half was captured
+    return exchange if start else replace(exchange, opening=orig.data[:OPENING])
+
+
+_PREFACE_HEAD: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def read_clear(exchange: Exchange, orig: Half, resp: Half, start: int = 0) -> Exchange:
+    """Fill in what two halves say in clear (or as plaintext) from `start` on: HTTP/2 or HTTP/1."""
+    if orig.data.startswith(_PREFACE_HEAD, start):
+        from probewatch.wire.grpc import read_grpc
+        from probewatch.wire.http2 import exchanges, read_http2
+
+        talk = read_http2(orig, resp, start=start)
+        tls = exchange.tls or read_alert_answer(resp)
+        return replace(exchange, http=exchanges(talk), requests=talk.requests, grpc=read_grpc(talk), tls=tls)
+    http, count = read_http1(orig, resp, start=start)
+    tls = exchange.tls
+    if tls is None and http and http[0].malformed == TLS_ANSWER:
+        tls = read_alert_answer(resp)
+    return replace(exchange, http=http, requests=count, tls=tls)
+
+
+def _read_midstream(exchange: Exchange) -> Exchange:
+    """Read a connection whose beginning was not seen, where its bytes leave no doubt."""
+    orig, resp = exchange.connection.orig, exchange.connection.resp
+    if not begins_request(orig.data) or b"\n" not in orig.data:
+        return exchange
+    asked, told = orig.first_data, resp.first_data
+    in_step = told is None or (asked is not None and asked <= told and resp.data.startswith(b"HTTP/"))
+    http, count = read_http1(orig, resp, answered=in_step)
+    return replace(exchange, http=http, requests=count)
+
+
+def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
+    from probewatch.wire.decrypt import decrypt
+
+    inside = decrypt(exchange.connection.orig, exchange.connection.resp, keys, start=start)
+    if inside is None:
+        return exchange
+    if inside.alerts and exchange.tls is not None:
+        exchange = replace(exchange, tls=replace(exchange.tls, alerts=(exchange.tls.alerts + inside.alerts)[:KEPT_ALERTS]))
+    data = inside.orig.data
+    if data.startswith(_PREFACE_HEAD) or begins_request(data):
+        exchange = read_clear(exchange, inside.orig, inside.resp)
+    return replace(exchange, decrypted=True)
+
+
+def _banner(orig: Half, resp: Half) -> bytes:
+    """Return what the server said before the client said anything."""
+    told = resp.first_data
+    if told is None or (orig.length > 0 and orig.first_data is None):
+        return b""
+    asked = orig.first_data
+    if asked is None:
+        return resp.data[:OPENING]
+    if told >= asked:
+        return b""
+    before = 0
+    for arrival in resp.arrivals:
+        if arrival.mark >= asked:
+            break
+        before = arrival.length
+    return resp.data[: min(before, OPENING)]
+
+
+def proxy_header(data: bytes) -> int:
+    """Return the length of a whole PROXY header at the beginning of a stream, 0 where there is none."""
+    if data.startswith(b"PROXY "):
+        end = data.find(b"\r\n", 0, 108)
+        return end + 2 if end >= 0 else 0
+    if data.startswith(_PROXY2) and len(data) >= 16 and data[12] >> 4 == 2:
+        end = 16 + int.from_bytes(data[14:16])
+        return end if end <= len(data) else 0
+    return 0

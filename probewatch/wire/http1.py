@@ -1,0 +1,544 @@
+"""HTTP/1 over two stream halves, answers taken as Go's net/http client takes them, which the kubelet uses.
+
+Theory of operation. Requests are read one after another from the client's half, leniently: judging them is the server's
+business. Each gets the next answer of the server's half, read by Go's rules, line by line:
+
+- net/http `ReadResponse`: status line `PROTO SP *SP CODE [SP REASON]`, CODE three characters that `strconv.Atoi` takes.
+- net/textproto `ReadMIMEHeader`: LF or CRLF ends a line, obs-fold joins lines, a line without a colon is malformed.
+- net/http transfer.go: which framing the body has. 1xx answers before the final one are interim, but 101 is final.
+- net/http/internal chunked.go: the chunked coding, with its refusal of a bare LF after a chunk size (Go 1.23.8,
+  1.24.2).
+
+The reader works on `Half` values, so whatever can make a Half can feed it: TCP payload, or TLS plaintext with the
+marks of its records. Three ways to run out of bytes are kept apart: not yet sent (nothing is said), ended by FIN or
+RST (Go's error is said), and lost by the capture (`lost` is said, and nothing is called malformed for what is
+missing).
+
+What is missing in the capture but was on the wire: a whole status line counts although the rest of the header was
+cut; and a body of known length that ends at or below `Half.length` did end: `body_end` is then the server's FIN, else
+its last frame, the latest moment it can have been. Where the capture lost those bytes (not where they are only beyond
+what a Half keeps) `lost` is set too.
+
+Limitations. Go's limit of 10 MiB for a header lies above what a Half keeps. Go before 1.24 allows no more than 5
+interim answers, later ones limit their bytes: they are not counted against here. Bodies are not decoded
+(Content-Encoding).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from probewatch.model.connection import Half
+from probewatch.model.exchange import HttpExchange
+from probewatch.model.frame import Mark
+
+KEPT_EXCHANGES: Final = 4
+"""Exchanges kept of one connection; later requests are only counted."""
+KEPT_FIELDS: Final = 256
+"""Header fields kept of one message; later ones still take part in the framing."""
+KEPT_INTERIM: Final = 16
+"""Interim statuses kept."""
+QUOTED: Final = 80
+"""Bytes of a malformed line that are quoted."""
+BODY_ENOUGH: Final = 10 * 1024
+"""maxRespBodyLength of the kubelet's pkg/probe/http/http.go."""
+CHUNK_LINE: Final = 4096
+"""maxLineLength of net/http/internal/chunked.go."""
+CHUNK_EXCESS: Final = 16 * 1024
+"""Bytes of chunk headers and extensions beyond the ordinary that chunked.go allows."""
+
+TLS_ANSWER: Final = "answered with a TLS record"
+"""`malformed` of a server that speaks TLS to an HTTP client."""
+
+_REQUEST: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) +(\S+) +(HTTP/\d\.\d)[ \t]*\r?$")
+_BEGUN: Final = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PROPFIND) [^\x00-\x1f\x7f]*\r?$")
+_ATOI: Final = re.compile(rb"[+-]?[0-9]+")
+_CUT_STATUS: Final = re.compile(rb"(HTTP/[0-9]\.[0-9]) +([0-9]{3}) ")
+_VERSION: Final = re.compile(rb"HTTP/([0-9])\.([0-9])")
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z -]+")
+_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HEX: Final = re.compile(rb"[0-9a-fA-F]+")
+_DIGITS: Final = re.compile(rb"[0-9]+")
+
+_Fields = tuple[tuple[str, str], ...]
+
+
+class _Header(NamedTuple):
+    """The fields from one offset on, as far as they go."""
+
+    fields: _Fields
+    end: int | None
+    """Offset after the empty line; None where it was not reached."""
+    fault: str
+    fault_end: int
+
+
+class _Framing(NamedTuple):
+    """How a body ends."""
+
+    kind: str
+    """`none`, `length`, `chunked`, `close`."""
+    length: int
+    fault: str
+
+
+class _Chunks(NamedTuple):
+    """A walk over a chunked body."""
+
+    end: int | None
+    """Offset after the trailer's empty line; None where it was not reached."""
+    enough: int | None
+    """Offset at which the first `BODY_ENOUGH` decoded bytes were complete."""
+    fault: str
+    fault_end: int
+
+
+class Answer(NamedTuple):
+    """One answer as Go's client takes it; the fields mean what those of `HttpExchange` mean."""
+
+    status: int | None = None
+    reason: str = ""
+    version: str = ""
+    fields: _Fields = ()
+    interim: tuple[int, ...] = ()
+    first_byte: Mark | None = None
+    header_end: Mark | None = None
+    body_end: Mark | None = None
+    body_bytes: int = 0
+    read_enough: Mark | None = None
+    malformed: str = ""
+    body_error: str = ""
+    fault: Mark | None = None
+    lost: bool = False
+    next: int | None = None
+    """Offset of the answer after it; None where that cannot be known."""
+
+
+class _Request(NamedTuple):
+    method: str
+    target: str
+    version: str
+    fields: _Fields
+    start: int
+    header_end: int | None
+    next: int | None
+    """Offset of the request after it; None where that cannot be known."""
+
+
+def is_cut(half: Half) -> bool:
+    """Say whether the wire carried bytes of this half that its data does not show."""
+    return half.gap is not None or half.length > len(half.data)
+
+
+def begins_request(data: bytes) -> bool:
+    """Say whether a client's first bytes are an HTTP/1 request line, or the beginning of one with a common method."""
+    end = data.find(b"\n", 0, 8192)
+    if end >= 0:
+        return _REQUEST.match(data[:end]) is not None
+    return _BEGUN.match(data[:8192]) is not None
+
+
+def read_http1(
+    orig: Half, resp: Half, *, start: int = 0, answered: bool = True
+) -> tuple[tuple[HttpExchange, ...], int]:
+    """Read the requests of one half and the answers of the other.
+
+    `start` is the offset of the first request (behind a PROXY header, say). `answered` False reads no answers, because
+    it is not known where they begin (connections caught in mid-stream). Returns the first `KEPT_EXCHANGES` exchanges
+    and the number of requests in all, as far as the kept data shows them. Never raises.
+    """
+    kept: list[HttpExchange] = []
+    count = 0
+    at: int | None = start
+    answer_at: int | None = 0 if answered else None
+    lost = not answered
+    while at is not None:
+        request = _read_request(orig, at)
+        if request is None:
+            break
+        count += 1
+        at = request.next
+        if len(kept) >= KEPT_EXCHANGES:
+            continue
+        answer = Answer(lost=lost) if answer_at is None else read_answer(resp, answer_at, request.method)
+        answer_at, lost = answer.next, answer.lost
+        kept.append(_join(orig, request, answer))
+        if answer.status == 101 or (request.method == "CONNECT" and answer.status in range(200, 300)):
+            break  # another protocol from here on
+    return tuple(kept), count
+
+
+def read_lone_answer(resp: Half) -> HttpExchange:
+    """Read an answer whose request the capture does not show: method and target stay empty, `lost` is set."""
+    return _join(Half(), None, read_answer(resp, 0, "GET")._replace(lost=True))
+
+
+def _join(orig: Half, request: _Request | None, answer: Answer) -> HttpExchange:
+    whole = None if request is None else request.header_end
+    return HttpExchange(
+        method=request.method if request else "",
+        target=request.target if request else "",
+        version=request.version if request else "",
+        headers=request.fields if request else (),
+        request_start=None if request is None else orig.reached(request.start + 1),
+        request_end=None if whole is None else orig.reached(whole),
+        request_bytes=0 if whole is None or request is None else whole - request.start,
+        status=answer.status,
+        reason=answer.reason,
+        answer_version=answer.version,
+        answer_headers=answer.fields,
+        interim=answer.interim,
+        first_byte=answer.first_byte,
+        header_end=answer.header_end,
+        body_end=answer.body_end,
+        body_bytes=answer.body_bytes,
+        read_enough=answer.read_enough,
+        malformed=answer.malformed,
+        body_error=answer.body_error,
+        fault=answer.fault,
+        lost=answer.lost or (request is not None and whole is None and is_cut(orig)),
+    )
+
+
+# Requests
+
+
+def _read_request(half: Half, start: int) -> _Request | None:
+    """Read the request at `start`; None where none begins there."""
+    data = half.data
+    # RFC 9112 section 2.2: empty lines before a request line are ignored.
+    while data.startswith((b"\r\n", b"\n"), start):
+        start += 1 if data[start] == 10 else 2
+    end = data.find(b"\n", start)
+    if end < 0:
+        part = data[start:]
+        if not _BEGUN.match(part):
+            return None
+        method, _, target = part.partition(b" ")
+        return _Request(_text(method), _text(target.split(b" ")[0].rstrip(b"\r")), "", (), start, None, None)
+    line = _REQUEST.match(data[start:end])
+    if line is None:
+        return None
+    method, target, version = line.groups()
+    header = _read_fields(data, end + 1, ended=False, strict=False)
+    fields = header.fields[:KEPT_FIELDS]
+    request = _Request(_text(method), _text(target), _text(version), fields, start, header.end, None)
+    if header.end is None:
+        return request
+    return request._replace(next=_request_end(data, header.end, header.fields))
+
+
+def _request_end(data: bytes, at: int, fields: _Fields) -> int | None:
+    for name, value in fields:
+        if name.lower() == "transfer-encoding" and value.lower().endswith("chunked"):
+            return _walk_chunks(data, at).end
+    for name, value in fields:
+        if name.lower() == "content-length":
+            digits = value.encode("latin-1")
+            return at + int(digits) if _DIGITS.fullmatch(digits) and len(digits) < 19 else None
+    return at
+
+
+# Answers
+
+
+def read_answer(half: Half, start: int, method: str) -> Answer:
+    """Read the answer at `start` to a request with this method, as `persistConn.readResponse` would. Never raises."""
+    data = half.data
+    cut = is_cut(half)
+    if start >= len(data):
+        return Answer(lost=cut)
+    first_byte = half.reached(start + 1)
+    if is_tls_record(data, start):
+        return Answer(first_byte=first_byte, malformed=TLS_ANSWER, fault=half.reached(start + 3))
+    ended = half.fin is not None and not cut
+    interim: list[int] = []
+    at = start
+    while True:
+        line, after = _line(data, at, ended=ended)
+        if line is None:
+            answer = Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
+            stump = _CUT_STATUS.match(data, at) if cut else None
+            if stump is None or 100 <= int(stump[2]) <= 199:
+                return answer
+            return answer._replace(status=int(stump[2]), version=_text(stump[1]))
+        version, status, reason, fault = _read_status(line)
+        if fault:
+            return Answer(interim=tuple(interim), first_byte=first_byte, malformed=fault, fault=_seen(half, after))
+        header = _read_fields(data, after, ended=ended, strict=True)
+        if header.fault:
+            seen = _seen(half, header.fault_end)
+            return Answer(interim=tuple(interim), first_byte=first_byte, malformed=header.fault, fault=seen)
+        passing = 100 <= status <= 199 and status != 101
+        if passing and len(interim) < KEPT_INTERIM:
+            interim.append(status)
+        if header.end is None:
+            if passing or not cut:
+                return Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
+            return Answer(
+                status=status, reason=reason, version=version, fields=header.fields[:KEPT_FIELDS],
+                interim=tuple(interim), first_byte=first_byte, lost=True,
+            )
+        if not passing:
+            break
+        at = header.end
+    framing = _frame(version, status, method, header.fields)
+    head = Answer(
+        status=status, reason=reason, version=version, fields=header.fields[:KEPT_FIELDS], interim=tuple(interim),
+        first_byte=first_byte, header_end=half.reached(header.end),
+    )
+    if framing.fault:
+        return Answer(interim=tuple(interim), first_byte=first_byte, malformed=framing.fault, fault=head.header_end)
+    return _read_body(half, head, header.end, framing)
+
+
+def _seen(half: Half, end: int) -> Mark | None:
+    """Say when a line was there: with its line end, else with the FIN that ended it."""
+    return half.reached(end) if half.data[end - 1] == 10 else half.fin
+
+
+def is_tls_record(data: bytes, start: int = 0) -> bool:
+    """Say whether a TLS alert or handshake record begins there."""
+    return len(data) >= start + 3 and data[start] in (21, 22) and data[start + 1] == 3 and data[start + 2] <= 4
+
+
+def _line(data: bytes, at: int, *, ended: bool) -> tuple[bytes | None, int]:
+    """Read a line as bufio.Reader.ReadLine does: LF or CRLF taken off; what FIN leaves unfinished is a line too."""
+    end = data.find(b"\n", at)
+    if end >= 0:
+        return data[at : end - 1 if end > at and data[end - 1] == 13 else end], end + 1
+    if ended and at < len(data):
+        return data[at:], len(data)
+    return None, at
+
+
+def read_status_line(line: bytes) -> int | None:
+    """Return the status of a line that Go takes for a status line, else None."""
+    _version, status, _reason, fault = _read_status(line)
+    return None if fault else status
+
+
+def _read_status(line: bytes) -> tuple[str, int, str, str]:
+    """Split a status line: version, status, reason, fault."""
+    proto, blank, rest = line.partition(b" ")
+    if not blank:
+        return "", 0, "", f"malformed HTTP response {quote(line)}"
+    code, _, reason = rest.lstrip(b" ").partition(b" ")
+    if len(code) != 3 or not _ATOI.fullmatch(code) or int(code) < 0:
+        return "", 0, "", f"malformed HTTP status code {quote(code)}"
+    if not _VERSION.fullmatch(proto):
+        return "", 0, "", f"malformed HTTP version {quote(proto)}"
+    return _text(proto), int(code), _text(reason), ""
+
+
+def _read_fields(data: bytes, at: int, *, ended: bool, strict: bool) -> _Header:
+    """Read header fields as textproto's ReadMIMEHeader; not `strict`, lines that are no fields are passed over."""
+    fields: list[tuple[str, str]] = []
+    if strict and data[at : at + 1] in (b" ", b"\t"):
+        line, after = _line(data, at, ended=ended)
+        if line is None:
+            return _Header((), None, "", at)
+        return _Header((), None, f"malformed MIME header initial line: {_short(line)}", after)
+    while True:
+        line, at = _line(data, at, ended=ended)
+        if line is None:
+            return _Header(tuple(fields), None, "", at)
+        if not line:
+            return _Header(tuple(fields), at, "", at)
+        if strict and b":" not in line:
+            return _Header(tuple(fields), None, f"malformed MIME header: missing colon: {quote(line)}", at)
+        parts = [line.strip(b" \t")]
+        while data[at : at + 1] in (b" ", b"\t"):
+            more, after = _line(data, at, ended=ended)
+            if more is None:
+                return _Header(tuple(fields), None, "", at)
+            parts.append(more.strip(b" \t"))
+            at = after
+        if at >= len(data) and not ended:
+            # The next byte may yet continue this line: only an empty line ends a header.
+            return _Header(tuple(fields), None, "", at)
+        field = parts[0] if len(parts) == 1 else b" ".join(parts)
+        name, colon, value = field.partition(b":")
+        if strict and (not _NAME.fullmatch(name) or _BAD_VALUE.search(value)):
+            return _Header(tuple(fields), None, f"malformed MIME header line: {_short(field)}", at)
+        if colon:
+            fields.append((_text(name), _text(value.lstrip(b" \t"))))
+
+
+def _frame(version: str, status: int, method: str, fields: _Fields) -> _Framing:
+    """Decide how the body ends: transfer.go's parseTransferEncoding, fixLength, fixTrailer and readTransfer."""
+    codings, lengths, trailers = [], [], []
+    for name, value in fields:
+        key = name.lower()
+        if key == "content-length":
+            lengths.append(value.strip(" \t\r\n"))
+        elif key == "transfer-encoding":
+            codings.append(value)
+        elif key == "trailer":
+            trailers.append(value)
+    chunked = False
+    if codings and version >= "HTTP/1.1":
+        if len(codings) > 1:
+            return _Framing("none", 0, f"too many transfer encodings: {codings[:4]}"[:160])
+        if codings[0].lower() != "chunked":
+            return _Framing("none", 0, f"unsupported transfer encoding: {quote(codings[0].encode('latin-1'))}")
+        chunked = True
+    length = -1
+    if lengths:
+        if any(each != lengths[0] for each in lengths):
+            return _Framing("none", 0, "message cannot contain multiple Content-Length headers")
+        digits = lengths[0].encode("latin-1")
+        if not digits:
+            return _Framing("none", 0, 'invalid empty Content-Length ""')
+        short = digits.lstrip(b"0") or b"0"
+        if not _DIGITS.fullmatch(digits) or len(short) > 19 or int(short) >= 1 << 63:
+            return _Framing("none", 0, f"bad Content-Length {quote(digits)}")
+        length = int(short)
+    if chunked:
+        for key in ",".join(trailers).split(","):
+            if key.strip().lower() in ("transfer-encoding", "trailer", "content-length"):
+                return _Framing("none", 0, f"bad trailer key {quote(key.strip().encode('latin-1'))}")
+    if method == "HEAD" or 100 <= status <= 199 or status in (204, 304):
+        return _Framing("none", 0, "")
+    if chunked:
+        return _Framing("chunked", 0, "")
+    if length >= 0:
+        return _Framing("length" if length else "none", length, "")
+    return _Framing("close", 0, "")
+
+
+def _read_body(half: Half, head: Answer, at: int, framing: _Framing) -> Answer:
+    """Find the body's end, and when the kubelet would have read enough of it."""
+    if framing.kind == "none":
+        return head._replace(body_end=head.header_end, next=at)
+    if framing.kind == "length":
+        return _read_sized(half, head, at, framing.length)
+    if framing.kind == "chunked":
+        return _read_chunked(half, head, at)
+    body = half.length - at
+    lost = half.gap is not None
+    answer = head._replace(body_bytes=max(body, 0), read_enough=_when(half, at + BODY_ENOUGH), lost=lost)
+    if half.fin is not None:
+        return answer._replace(body_end=half.fin)
+    return _broken(half, answer) if half.rst is not None else answer
+
+
+def _read_sized(half: Half, head: Answer, at: int, length: int) -> Answer:
+    end = at + length
+    reached = max(half.length, len(half.data))
+    answer = head._replace(body_bytes=max(0, min(reached - at, length)))
+    if length >= BODY_ENOUGH:
+        answer = answer._replace(read_enough=_when(half, at + BODY_ENOUGH))
+    if end <= reached:
+        return answer._replace(body_end=_when(half, end), lost=half.gap is not None and end > len(half.data), next=end)
+    if half.gap is not None:
+        answer = answer._replace(lost=True)
+    # The length on the wire is known even where bytes were lost: a FIN or RST below the announced end breaks the body.
+    return _broken(half, answer)
+
+
+def _read_chunked(half: Half, head: Answer, at: int) -> Answer:
+    chunks = _walk_chunks(half.data, at)
+    answer = head
+    if chunks.enough is not None:
+        answer = answer._replace(read_enough=half.reached(chunks.enough))
+    if chunks.fault:
+        wire = max(0, half.length - at)
+        return answer._replace(body_bytes=wire, body_error=chunks.fault, fault=half.reached(chunks.fault_end))
+    if chunks.end is not None:
+        return answer._replace(body_bytes=chunks.end - at, body_end=half.reached(chunks.end), next=chunks.end)
+    answer = answer._replace(body_bytes=max(0, half.length - at))
+    return answer._replace(lost=True) if is_cut(half) else _broken(half, answer)
+
+
+def _broken(half: Half, answer: Answer) -> Answer:
+    """Say how an unfinished body was ended, where it was."""
+    if half.fin is not None and (half.rst is None or half.fin <= half.rst):
+        return answer._replace(body_error="unexpected EOF", fault=half.fin)
+    if half.rst is not None:
+        return answer._replace(body_error="connection reset by peer", fault=half.rst)
+    return answer
+
+
+def _when(half: Half, length: int) -> Mark | None:
+    """Say when the stream reached a length; beyond the data kept, the latest moment it can have been."""
+    seen = half.reached(length) if length <= len(half.data) else None
+    if seen is None and length <= half.length:
+        return half.fin or half.last
+    return seen
+
+
+def _walk_chunks(data: bytes, at: int) -> _Chunks:
+    """Walk a chunked body as net/http/internal/chunked.go and transfer.go's readTrailer do."""
+    decoded = 0
+    excess = 0
+    enough: int | None = None
+    while True:
+        end = data.find(b"\n", at, at + CHUNK_LINE)
+        if end < 0:
+            fault = "header line too long" if len(data) - at >= CHUNK_LINE else ""
+            return _Chunks(None, enough, fault, min(len(data), at + CHUNK_LINE))
+        line, after = data[at : end + 1], end + 1
+        size, fault = _chunk_size(line)
+        if fault:
+            return _Chunks(None, enough, fault, after)
+        excess = max(0, excess + len(line) + 2 - 16 - 2 * size)
+        if excess > CHUNK_EXCESS:
+            return _Chunks(None, enough, "chunked encoding contains too much non-data", after)
+        if size == 0:
+            break
+        if enough is None and decoded + size >= BODY_ENOUGH and after + BODY_ENOUGH - decoded <= len(data):
+            enough = after + BODY_ENOUGH - decoded
+        decoded += size
+        at = after + size + 2
+        closing = data[after + size : at]
+        if closing != b"\r\n"[: len(closing)]:
+            return _Chunks(None, enough, "malformed chunked encoding", after + size + len(closing))
+        if len(closing) < 2:
+            return _Chunks(None, enough, "", len(data))
+    if data.startswith(b"\r\n", after):
+        return _Chunks(after + 2, enough, "", after + 2)
+    if data.find(b"\r\n\r\n", after, after + CHUNK_LINE) < 0:
+        fault = "http: suspiciously long trailer after chunked body" if len(data) - after >= CHUNK_LINE else ""
+        return _Chunks(None, enough, fault, min(len(data), after + CHUNK_LINE))
+    trailer = _read_fields(data, after, ended=False, strict=True)
+    return _Chunks(trailer.end, enough, trailer.fault, trailer.fault_end)
+
+
+def _chunk_size(line: bytes) -> tuple[int, str]:
+    """Read a chunk-size line with its line end: the size and Go's error."""
+    cr = line.find(b"\r")
+    if cr < 0:
+        return 0, "chunked line ends with bare LF"
+    if cr != len(line) - 2:
+        return 0, "invalid CR in chunked line"
+    digits = line.rstrip(b" \t\r\n").split(b";", 1)[0].rstrip(b" \t")
+    if not digits:
+        return 0, "empty hex number for chunk length"
+    if not _HEX.fullmatch(digits):
+        return 0, "invalid byte in chunk length"
+    if len(digits) > 16:
+        return 0, "http chunk length too large"
+    return int(digits, 16), ""
+
+
+# Text
+
+
+def _text(data: bytes) -> str:
+    return data.decode("latin-1")
+
+
+def _short(data: bytes) -> str:
+    return quote(data)[1:-1]
+
+
+def quote(data: bytes) -> str:
+    """Quote bytes as Go's %q does in spirit: printable ASCII as it is, the rest in hex; cut after `QUOTED` bytes."""
+    shown = "".join(_SHOWN[byte] for byte in data[:QUOTED])
+    return f'"{shown}"' if len(data) <= QUOTED else f'"{shown}..."'
+
+
+_NAMED: Final = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
+_SHOWN: Final = tuple(_NAMED.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in range(256))

@@ -1,0 +1,222 @@
+"""The mutable state of one TCP connection while frames of it come, and the frozen `Connection` made of it."""
+
+from __future__ import annotations
+
+from probewatch.model.connection import Connection, Half, IcmpNote, Sighting
+from probewatch.model.frame import Mark
+from probewatch.wire.packets import Lane
+from probewatch.wire.sightings import Point, Recent, Vantage
+from probewatch.wire.states import Endpoint, History, conn_state
+from probewatch.wire.stream import REACH, Stream
+
+SIGHTINGS: int = 16
+"""Vantage points listed for one connection; frames at further ones count as duplicates only."""
+
+_INACTIVE = Endpoint.INACTIVE
+_PARTIAL = Endpoint.PARTIAL
+_ESTABLISHED = Endpoint.ESTABLISHED
+_CLOSED = Endpoint.CLOSED
+
+
+class Sight:
+    """What one vantage point showed of a connection."""
+
+    __slots__ = ("first", "last", "packets", "vantage")
+
+    def __init__(self, vantage: Vantage, number: int) -> None:
+        self.vantage = vantage
+        self.packets = 0
+        self.first = number
+        self.last = number
+
+
+class Side:
+    """One endpoint: its states, its sequence space, its stream."""
+
+    __slots__ = (
+        "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac", "mss", "nxt", "nxt_ns",
+        "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_acks", "seen_ack", "seen_data", "sight", "state", "stream",
+        "syns", "ttl",
+    )  # fmt: skip
+
+    life: Life
+    peer: Side
+
+    def __init__(self, orig: bool, limit: int, arrivals: int) -> None:
+        self.orig = orig
+        self.state = _INACTIVE
+        self.clean = False
+        """It was established: Zeek reports content gaps only between endpoints that were."""
+        self.isn = -1
+        """Sequence number of its SYN; -1 where none was seen."""
+        self.nxt = 0
+        """Highest sequence number it used, plus one (Zeek's last_seq, tshark's nextseq)."""
+        self.nxt_ns = 0
+        self.acked = -1
+        """Highest acknowledgment of its bytes by the peer; -1 before the first."""
+        self.dup_acks = 0
+        self.reported = 0
+        """Offset up to which lost bytes are in the history."""
+        self.stream = Stream(limit, arrivals)
+        self.packets = 0
+        self.retransmits = 0
+        self.seen_data = False
+        self.seen_ack = False
+        self.syns: list[Mark] = []
+        self.first_ack: Mark | None = None
+        self.fin: Mark | None = None
+        self.fin_end = 0
+        self.fin_acked: Mark | None = None
+        self.rst: Mark | None = None
+        self.rst_acks = False
+        self.last: Mark | None = None
+        self.ttl = -1
+        self.mss = 0
+        self.mac = b""
+        self.packet_type = -1
+        # Where its last frame was captured, so that the next one there needs no look-up.
+        self.lane: Lane | None = None
+        self.at: Point = (-1, 0, 0, 0, "")
+        self.sight: Sight | None = None
+
+    def letter(self, upper: str) -> str:
+        """Return a history letter in the case of this side."""
+        return upper if self.orig else upper.lower()
+
+    def known_end(self) -> int:
+        """Return the offset up to which the stream is known to reach: by what was seen, by its FIN, by what the peer acknowledged."""
+        stream = self.stream
+        end = stream.top
+        if stream.base < 0:
+            return 0
+        acked = stream.offset(self.acked) if self.acked >= 0 else 0
+        if self.fin is not None:
+            fin = stream.offset(self.fin_end) - 1
+            end = max(end, fin)
+            acked = min(acked, fin)
+        elif acked == stream.next + 1 and not stream.spans:
+            acked = stream.next  # one more than the data: the acknowledgment of a FIN that was not captured
+        return max(end, acked) if acked - stream.next <= REACH else end
+
+    def half(self) -> Half:
+        """Return the frozen value."""
+        stream = self.stream
+        return Half(
+            packets=self.packets,
+            retransmits=self.retransmits,
+            data=bytes(stream.data),
+            length=stream.top,
+            arrivals=tuple(stream.arrivals),
+            gap=stream.gap(self.known_end()),
+            syns=tuple(self.syns),
+            first_ack=self.first_ack,
+            fin=self.fin,
+            fin_acked=self.fin_acked,
+            rst=self.rst,
+            rst_acks=self.rst_acks,
+            last=self.last,
+            ttl=self.ttl,
+            mss=self.mss,
+            mac=self.mac,
+            packet_type=self.packet_type,
+        )
+
+
+class Life:
+    """One connection in the tracker's table."""
+
+    __slots__ = (
+        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "flipped", "gone", "history", "icmp", "id", "midstream",
+        "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port", "sights", "start", "told",
+        "touched", "tunnel",
+    )  # fmt: skip
+
+    def __init__(self, number: int, orig: Side, resp: Side, start: Mark, clock: int) -> None:
+        self.id = number
+        self.orig = orig
+        self.resp = resp
+        orig.life = resp.life = self
+        orig.peer, resp.peer = resp, orig
+        self.client = self.server = ""
+        self.client_port = self.server_port = 0
+        self.start = self.end = start
+        self.born = self.touched = clock
+        self.history = History()
+        self.recent = Recent()
+        self.sights: dict[Vantage, Sight] = {}
+        self.answered = False
+        """A SYN-ACK was seen."""
+        self.midstream = False
+        self.flipped = False
+        self.bare_ack = False
+        self.icmp: IcmpNote | None = None
+        self.neighbour: Mark | None = None
+        self.tunnel = ""
+        self.outer_source = ""
+        self.rev = 0
+        self.told = False
+        """Handed out, and nothing came since."""
+        self.over: int | None = None
+        """Clock when it ended."""
+        self.due = -1
+        """Clock of its timer."""
+        self.gone = False
+        self.payload = 0
+        """Bytes of payload it holds."""
+
+    @property
+    def attempted_ns(self) -> int:
+        """Return when it began, counting the address resolution it waited for."""
+        return self.neighbour.ns if self.neighbour is not None else self.start.ns
+
+    @property
+    def closed(self) -> bool:
+        """Whether both sides sent a FIN and neither was reset."""
+        return self.orig.state is _CLOSED and self.resp.state is _CLOSED
+
+    def flip(self) -> None:
+        """Swap client and server: the capture's first frames had misled."""
+        self.orig, self.resp = self.resp, self.orig
+        self.orig.orig, self.resp.orig = True, False
+        self.client, self.server = self.server, self.client
+        self.client_port, self.server_port = self.server_port, self.client_port
+        self.history.flip()
+        self.flipped = True
+
+    def snapshot(self, final: bool) -> Connection:
+        """Return the next revision."""
+        self.rev += 1
+        orig, resp = self.orig.half(), self.resp.half()
+        letters = self.history.letters
+        sightings = tuple(
+            Sighting(file=s.vantage[0], interface=s.vantage[1], ifindex=s.vantage[2], packets=s.packets, first=s.first, last=s.last)
+            for s in self.sights.values()
+        )
+        frames: dict[int, tuple[int, int]] = {}
+        for s in sightings:
+            first, last = frames.get(s.file, (s.first, s.last))
+            frames[s.file] = (min(first, s.first), max(last, s.last))
+        return Connection(
+            id=self.id,
+            rev=self.rev,
+            final=final,
+            client=self.client,
+            client_port=self.client_port,
+            server=self.server,
+            server_port=self.server_port,
+            start=self.start,
+            end=self.end,
+            state=conn_state(self.orig.state, self.resp.state, (orig.length, resp.length), letters),
+            history=letters,
+            orig=orig,
+            resp=resp,
+            bare_ack=self.bare_ack,
+            midstream=self.midstream,
+            flipped=self.flipped,
+            icmp=self.icmp,
+            neighbour=self.neighbour,
+            frames=tuple((file, first, last) for file, (first, last) in frames.items()),
+            sightings=sightings,
+            tunnel=self.tunnel,
+            outer_source=self.outer_source,
+        )

@@ -1,0 +1,112 @@
+"""The same frame seen twice: at another vantage point, recorded double, or sent again?
+
+Theory of operation
+-------------------
+Three things look alike: one frame that passes two captured interfaces, one record that was written twice, and a segment that was sent
+again. They are told apart by the point (file, interface, interface index, cooked packet type, tunnel) and by the time between them:
+
+| addresses, ports, seq, ack, flags, length, IP id, TSval | point | apart | verdict |
+| --- | --- | --- | --- |
+| the same | another | up to `WINDOW` | `DUPLICATE`: another sighting of one frame |
+| the same, IP id not 0 | the same | up to `RECORD` | `DUPLICATE`: one frame recorded twice; Linux gives a retransmission a new IP id |
+| the same, IP id 0 or none | the same | up to `ECHO` | `DUPLICATE`: no TCP sends anything again so soon |
+| anything else | | | `NEW` |
+
+The second and third rule also serve captures merged from several points into one file that does not tell them apart. IP id 0 is what Linux
+writes into SYN-ACK and RST with DF; IPv6 has none. The price of the third rule: two RSTs (or, on IPv6, two duplicate ACKs) that were truly
+sent within `ECHO` count as one packet. Data and control segments are never affected: the shortest timer that sends them again is a thousand
+times longer.
+
+`-i any` with cooked v1 headers (LINUX_SLL) names no interface: its points are "outgoing" and "not outgoing", and the same interface is the
+one where directions and packet types agree (see `vantage`).
+
+A capture point's TTL plays no part: it is lower behind a router. NAT is not undone: two 5-tuples are two connections.
+
+Limitations
+-----------
+Clocks of files from different machines must agree within `WINDOW`. A middlebox that duplicates a packet within `RECORD` is not seen as such.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from probewatch.wire.packets import Lane
+
+WINDOW: Final = 50_000_000
+"""Nanoseconds between two sightings of one frame."""
+RECORD: Final = 1_000_000
+ECHO: Final = 100_000
+GENERATION: Final = 64
+"""Frames remembered a connection: between one and two generations of so many."""
+
+OUTGOING: Final = 4
+
+Point = tuple[int, int, int, int, str]
+"""(file, interface, ifindex, cooked packet type, tunnel)."""
+Vantage = tuple[int, int, int, bool]
+"""(file, interface, ifindex, which side of a cooked v1 capture)."""
+Signature = tuple[int, int, int, int, int, int, bool]
+"""(seq, ack, flags, length, IP id, TSval, from the originator)."""
+
+
+class Verdict(Enum):
+    """What a frame is beside those before it."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+
+
+def point(file: int, lane: Lane) -> Point:
+    """Return where a frame was captured, as fine as its headers tell."""
+    return (file, lane.interface, lane.ifindex, lane.packet_type, lane.tunnel)
+
+
+def vantage(file: int, lane: Lane, from_originator: bool) -> Vantage:
+    """Return which interface captured a frame.
+
+    Cooked v1 does not name it, but on one interface the two directions have opposite packet types.
+    """
+    side = lane.packet_type >= 0 and lane.ifindex < 0 and (lane.packet_type == OUTGOING) is from_originator
+    return (file, lane.interface, lane.ifindex, side)
+
+
+class Recent:
+    """The frames of one connection that were seen last."""
+
+    __slots__ = ("_new", "_old")
+
+    def __init__(self) -> None:
+        self._new: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
+        self._old: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
+
+    def judge(self, signature: Signature, ns: int, at: Point) -> Verdict:
+        """Say whether a frame is a copy of one seen before, and remember it."""
+        new = self._new
+        before = new.get(signature)
+        if before is None:
+            if len(new) >= GENERATION:
+                self._old = new
+                new = self._new = {}
+                before = self._old.get(signature)
+            elif self._old:
+                before = self._old.get(signature)
+            if before is None:
+                new[signature] = (ns, (at,))
+                return Verdict.NEW
+        seen, points = before
+        apart = ns - seen if ns >= seen else seen - ns
+        if at not in points:
+            if apart <= WINDOW:
+                new[signature] = (seen, (*points[-7:], at))
+                return Verdict.DUPLICATE
+        elif apart <= (RECORD if signature[4] > 0 else ECHO):
+            return Verdict.DUPLICATE
+        new[signature] = (ns, (at,))
+        return Verdict.NEW
+
+    def clear(self) -> None:
+        """Forget them: the connection is over."""
+        self._new = {}
+        self._old = {}

@@ -1,0 +1,123 @@
+"""What every test may ask for: captures, the programs beside Python, and privileges.
+
+Tests that take `kubelet_scenario`, `checker_scenario` or `capture_file` run once for each such thing in the trees of
+captures: the project's own `captures/`, or whatever `--captures=DIR` (repeatable) names instead. A tree is walked,
+never listed, so a capture that is added is tested. Write the option with `=`, or behind `tests`: a lone
+`--captures DIR` makes pytest look for its settings in DIR, as it does with any option that a conftest adds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+OWN = Path(__file__).resolve().parent.parent / "captures"
+"""The project's own tree."""
+
+FORMATS = (".pcap", ".pcapng")
+COMPRESSIONS = ("", ".gz", ".bz2", ".xz", ".zst", ".lz4")
+ENDINGS = tuple(form + compression for form in FORMATS for compression in COMPRESSIONS)
+
+# No deadline: nothing here asserts timing.
+# In CI the examples are the same in every run, so that a failure there can be had at home.
+settings.register_profile("house", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("house")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--captures`."""
+    parser.addoption(
+        "--captures",
+        action="append",
+        metavar="DIR",
+        help="run the tests of captures on this tree, not the project's captures/ (repeatable; write --captures=DIR)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for captures one run for each."""
+    wanted = [name for name in FINDERS if name in metafunc.fixturenames]
+    if not wanted:
+        return
+    trees = _trees(metafunc.config)
+    for name in wanted:
+        found = [(tree, path) for tree in trees for path in FINDERS[name](tree)]
+        ids = [_readable(tree, path, several=len(trees) > 1) for tree, path in found]
+        metafunc.parametrize(name, [path for _, path in found], ids=ids)
+
+
+@cache
+def kubelet_scenarios(tree: Path) -> list[Path]:
+    """Return the directories, at depth 1 or under `kubelet/`, with a kubelet's record and the capture beside it."""
+    records = sorted([*tree.glob("*/truth.jsonl"), *tree.glob("kubelet/*/truth.jsonl")])
+    mains = ("capture.pcap", "tun0.pcap")
+    return [record.parent for record in records if any((record.parent / name).is_file() for name in mains)]
+
+
+@cache
+def checker_scenarios(tree: Path) -> list[Path]:
+    """Return the directories, at any depth, whose truth.json knows `checkers`."""
+    return sorted(path.parent for path in tree.rglob("truth.json") if _knows_checkers(path))
+
+
+@cache
+def capture_files(tree: Path) -> list[Path]:
+    """Return every capture in the tree, whole or damaged, compressed or not; a FIFO or a dangling link is none."""
+    return sorted(path for path in tree.rglob("*") if path.name.endswith(ENDINGS) and path.is_file())
+
+
+FINDERS = {
+    "kubelet_scenario": kubelet_scenarios,
+    "checker_scenario": checker_scenarios,
+    "capture_file": capture_files,
+}
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """Return the project's own tree, for tests that mean one certain capture."""
+    return OWN
+
+
+@pytest.fixture(scope="session")
+def tshark() -> str:
+    """Return the path of tshark, the reference for what is in a frame."""
+    found = shutil.which("tshark")
+    if found is None:
+        pytest.skip("tshark is not installed: it is the reference that this test compares with")
+    return found
+
+
+@pytest.fixture(scope="session")
+def needs_root() -> None:
+    """Skip a test that opens sockets or namespaces which only root may open."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may open packet sockets and network namespaces")
+
+
+def _trees(config: pytest.Config) -> list[Path]:
+    """Return the trees to run on; a misspelt one is an error, not an empty run."""
+    named: list[str] | None = config.getoption("--captures")
+    if not named:
+        return [OWN]
+    trees = [config.invocation_params.dir / name for name in named]
+    for tree in trees:
+        if not tree.is_dir():
+            raise pytest.UsageError(f"--captures: {tree} is not a directory")
+    return trees
+
+
+def _knows_checkers(truth: Path) -> bool:
+    content = json.loads(truth.read_text(encoding="utf-8"))
+    return isinstance(content, dict) and bool(content.get("checkers"))
+
+
+def _readable(tree: Path, path: Path, *, several: bool) -> str:
+    relative = path.relative_to(tree).as_posix()
+    return f"{tree.name}/{relative}" if several else relative
