@@ -29,8 +29,8 @@ MAX_DICTIONARY: Final = 80 << 20
 """Memory the xz decoder may take: enough for `xz -9` (65 MiB), not for hostile sizes."""
 MAX_WINDOW: Final = 64 << 20
 """Window a zstd frame may ask for: enough for every level without --ultra or --long."""
-ZSTD_INPUT: Final = 512
-"""Compressed bytes given to zstd at once. Four of them may stand for a block of 128 KiB: at most 16 MiB come out."""
+ZSTD_INPUT: Final = 128
+"""Compressed bytes given to zstd at once. Four of them may stand for a block of 128 KiB: at most 4 MiB come out."""
 
 SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x1f\x8b\x08", "gzip"),

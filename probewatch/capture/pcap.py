@@ -53,6 +53,8 @@ VERSIONS: Final = frozenset({b"\x02\x00\x04\x00", b"\x00\x02\x00\x04"})
 
 TRIED_RECORDS: Final = 8
 """Records that a layout must explain, as far as they are in sight, before another is tried."""
+LONGEST_CAPTURE: Final = 366 * 86400
+"""Seconds between the first records of a relative; more, and the layout is taken for wrong."""
 
 
 class PcapReader:
@@ -87,11 +89,10 @@ class PcapReader:
     def _layout(self, head: bytes) -> tuple[str, int]:
         """Choose among the layouts of this magic number by the records in sight."""
         first, *others = VARIANTS[self._magic]
-        if _explained(head, self._order, first[1])[0]:
+        if _readable(head, self._order, first[1]):
             return first
         for variant in others:
-            sound, records = _explained(head, self._order, variant[1])
-            if sound and records >= 2:
+            if _convincing(head, self._order, variant[1]):
                 return variant
         return first
 
@@ -176,17 +177,31 @@ class PcapReader:
         )
 
 
-def _explained(head: bytes, order: str, header: int) -> tuple[bool, int]:
-    """Tell whether the records in sight make sense with record headers of that size, and how many there are."""
-    pos, records = FILE_HEADER, 0
-    previous = None
-    while records < TRIED_RECORDS and pos + header <= len(head):
-        seconds, fraction, captured, original = struct.unpack_from(order + "IIII", head, pos)
-        if captured > MAX_FRAME or original > 64 * MAX_FRAME or fraction >= 1_000_000_000:
-            return False, records
-        if previous is not None and abs(seconds - previous) > 10 * 365 * 86400:
-            return False, records
-        previous = seconds
-        pos += header + captured
-        records += 1
-    return True, records
+def _records(head: bytes, order: str, header: int) -> Iterator[tuple[int, ...]]:
+    """Yield the first record headers in sight, if each has `header` bytes, up to one that no reader can pass."""
+    pos = FILE_HEADER
+    for _ in range(TRIED_RECORDS):
+        if pos + header > len(head):
+            return
+        words = struct.unpack_from(order + "IIII", head, pos)
+        yield words
+        if words[2] > MAX_FRAME:
+            return
+        pos += header + words[2]
+
+
+def _readable(head: bytes, order: str, header: int) -> bool:
+    """Tell whether nothing in sight speaks against record headers of that size."""
+    return all(
+        captured <= MAX_FRAME and fraction < 1_000_000_000 for _, fraction, captured, _ in _records(head, order, header)
+    )
+
+
+def _convincing(head: bytes, order: str, header: int) -> bool:
+    """Tell whether everything in sight speaks for record headers of that size."""
+    records = list(_records(head, order, header))
+    return (
+        len(records) >= 2
+        and all(f < 1_000_000 and captured <= min(original, MAX_FRAME) for _, f, captured, original in records)
+        and max(r[0] for r in records) - min(r[0] for r in records) < LONGEST_CAPTURE
+    )

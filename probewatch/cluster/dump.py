@@ -87,10 +87,11 @@ class _Reader:
     def finish(self) -> ClusterDump:
         """Return the whole; SpecError where nothing in it was a node or a Pod."""
         if not self._useful:
-            held = f"{self._objects} objects" if self._objects else "no object"
+            if not self._objects:
+                raise SpecError(f"{self._path}: holds no object; {_WANTED}")
             why = self._notes[0] if self._notes else passed_over(self._path, self._others)
             detail = f" ({why.removeprefix(self._name + ': ')})" if why else ""
-            raise SpecError(f"{self._path}: holds {held}, none of them a usable Node, HostSubnet or Pod{detail}; {_WANTED}")
+            raise SpecError(f"{self._path}: holds no usable Node, HostSubnet or Pod{detail}; {_WANTED}")
         notes = list(self._notes)
         if self._unnoted:
             notes.append(f"{self._name}: {self._unnoted} more objects or probes could not be used")

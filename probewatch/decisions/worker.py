@@ -119,9 +119,13 @@ def new_container(worker: Worker) -> Worker:
 
 
 def new_kubelet(worker: Worker, *, keeps_ready: bool) -> Worker:
-    """Start anew as a restarted kubelet does: no streak; the value is kept from 1.35 on (setReadyStateOnKubeletRestart)."""
+    """Start anew as a restarted kubelet does: no streak.
+
+    Up to 1.34 its results manager sets readiness to Failure at once; from 1.35 on it holds nothing for a container that ran before, and
+    the Pod's status keeps what it was (setReadyStateOnKubeletRestart).
+    """
     if worker.type is ProbeType.READINESS:
-        return Worker(worker.type, cached=worker.cached if keeps_ready else Result.FAILURE)
+        return Worker(worker.type, cached=Result.NONE if keeps_ready else Result.FAILURE)
     return Worker(worker.type, cached=INITIAL[worker.type])
 
 

@@ -40,6 +40,8 @@ FIRST: Final = 1.0
 MISSED: Final = 0.7
 """A tick that left no attempt, each; up to MISSED_MOST."""
 MISSED_MOST: Final = 4.0
+LATENESS_MOST: Final = 4.0
+"""A start that is late by 5 ms costs a half, one by 40 ms and more costs this."""
 POKE: Final = 1.5
 """A manual run with no visible reason, while not Ready."""
 POKE_EXPECTED: Final = 0.0
@@ -94,13 +96,10 @@ def _readings(start: int, p: Prediction, quiet_ns: int | None) -> list[Reading]:
     if p.silence is Silence.ON_HOLD:
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)
-        on_grid = tick is not None and tick.cost < 1.5 + MISSED_MOST
-        cost = NEW_CONTAINER_DYING if on_grid else OFF_GRID if kind is not ProbeType.READINESS else NEW_CONTAINER_DYING
-        trigger = Trigger.TICK if on_grid else Trigger.UNKNOWN
-        out.append(Reading(p.worker, cost, trigger, Schedule.ON_TIME, "container"))
-        if not on_grid:
-            out.append(_kubelet(start, p, quiet_ns))
-        return out
+        if tick is not None:
+            off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
+            return [Reading(p.worker, NEW_CONTAINER_DYING + off, Trigger.TICK, Schedule.ON_TIME, "container")]
+        return [Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"), _kubelet(start, p, quiet_ns)]
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     tick = _tick(start, p)
     if tick is not None:
@@ -146,7 +145,7 @@ def _tick(start: int, p: Prediction) -> Reading | None:
         if busy is not None and missed:
             missed = max(0, steps - 1 - max(0, (busy - p.tick_ns) // p.period_ns))
         gone = 0.0 if p.dying or p.suspicious else MISSED
-        cost = min(missed * gone, MISSED_MOST) + min(abs(late) / (30 * MS), 2.0) + absent
+        cost = min(missed * gone, MISSED_MOST) + lateness(late) + absent
         schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
         return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
     busy = p.busy_until_ns
@@ -157,6 +156,13 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     if lingering:
         return Reading(p.worker, STORED + 1.0 + absent, Trigger.STORED_TICK, Schedule.LATE)
     return None
+
+
+def lateness(off_ns: int, period_ns: int = 0) -> float:
+    """Return the cost of a distance from the grid (of a whole number of periods, where one is given)."""
+    if period_ns:
+        off_ns = (off_ns + EARLY_NS) % period_ns - EARLY_NS
+    return min(abs(off_ns) / (10 * MS), LATENESS_MOST)
 
 
 def _poke(start: int, p: Prediction) -> Reading:

@@ -193,7 +193,8 @@ def _retries(run: Run, exchange: Exchange) -> bool:
     if len(run.tries) >= MAX_TRIES or not is_broken_body(last):
         return False
     form = form_of(exchange)
-    ends = [mark for mark in (last.connection.orig.fin, last.connection.orig.rst, last.connection.resp.rst) if mark is not None]
+    orig, resp = last.connection.orig, last.connection.resp
+    ends = [mark for mark in (orig.fin, orig.rst, resp.rst, resp.fin) if mark is not None]
     if not ends or exchange.connection.start.ns < min(ends).ns:
         return False
     return form.port == run.form.port and form.ask in (run.form.ask, Ask.NOTHING) and form.path in (run.form.path, None)

@@ -82,7 +82,7 @@ def trimmed(made: list[Row]) -> tuple[list[Row], int, list[Row]]:
 
 
 def _like(attempt: Attempt) -> tuple[object, ...]:
-    return attempt.outcome, attempt.cause, attempt.status, attempt.implied
+    return attempt.outcome, attempt.cause, attempt.status
 
 
 def _fold(hidden: list[Attempt], *, last: bool) -> list[Row]:

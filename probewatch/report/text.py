@@ -26,6 +26,9 @@ _INDENT: Final = 10
 _OTHERS: Final = 12
 """Other clients listed in the table."""
 
+_MANY: Final = 6
+"""Above so many probes those that are fine are told in short."""
+
 _CAUSES: Final = 2
 """Causes explained for one probe in the table."""
 
@@ -51,7 +54,11 @@ def write(timeline: Timeline, out: Callable[[str], object], *, wide: bool = Fals
     told: set[int] = set()
     for probe, verdict in judged:
         paper.line()
-        _probe(paper, timeline, probe, verdict, base, told, wide=wide)
+        brief = not wide and len(judged) > _MANY and verdict.level is Level.FINE
+        _probe(paper, timeline, probe, verdict, base, told, wide=wide, brief=brief)
+    if not wide and len(judged) > _MANY and any(verdict.level is Level.FINE for _, verdict in judged):
+        paper.line()
+        paper.line(Span("What is fine is told in short; --probe or -o wide shows every attempt.", "dim"))
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
     if timeline.notes:
@@ -112,7 +119,9 @@ def _overview(paper: Paper, judged: Sequence[Judged]) -> None:
                    pad(words.owner(probe.target), owners), "  ", verdict.sentence)
 
 
-def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, base: int, told: set[int], *, wide: bool) -> None:
+def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, base: int, told: set[int], *, wide: bool,
+           brief: bool) -> None:
+    """One probe; `brief` leaves out what only matters if something is wrong."""
     owner = f"  {words.owner(probe.target)}" if probe.target.pod is not None else ""
     title, request = words.kind(probe) + owner, words.request(probe)
     if paper.columns is None or width(title) + 2 + width(request) <= paper.columns:
@@ -121,17 +130,21 @@ def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, bas
         paper.line(Span(title, "bold"))
         paper.filled(request, first=[Span("  ")], indent=2)
     paper.filled(verdict.sentence, first=[Span("  ")], indent=2, style=_STYLE[verdict.level])
-    _field(paper, "by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip())
+    by = words.who(probe.checker)
+    _field(paper, "by", f"{by} {words.proof(probe.checker, None if wide else COLUMNS - _INDENT - width(by) - 1)}".rstrip())
     asked, seen = words.asked(probe), words.seen(probe)
     if asked and seen and (wide or width(asked) + width(seen) + 16 <= COLUMNS - _INDENT):
         _field(paper, "asked", f"{asked}        seen  {seen}")
     else:
         if asked or probe.checker.kind == "kubelet":
             _field(paper, "asked", asked or "not known: no --spec fits")
-        if seen:
+        if seen and not brief:
             _field(paper, "seen", seen)
-    _result(paper, probe)
-    _story(paper, timeline, probe, base, told, wide=wide)
+    _result(paper, probe, brief=brief)
+    if brief:
+        told.update(id(e) for e in timeline.events if _concerns(e, probe))
+    else:
+        _story(paper, timeline, probe, base, told, wide=wide)
     _clients(paper, probe)
     for cause in verdict.causes[:None if wide else _CAUSES]:
         meaning, advice = explain(probe, cause)
@@ -146,7 +159,7 @@ def _field(paper: Paper, name: str, text: str, style: str = "cyan") -> None:
     paper.filled(text, first=[Span(f"  {name:<{_INDENT - 2}}", style)], indent=_INDENT)
 
 
-def _result(paper: Paper, probe: Probe) -> None:
+def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
     """Counts by result, latency, and the line of marks."""
     attempts = probe.attempts
     parts: list[str] = []
@@ -161,19 +174,24 @@ def _result(paper: Paper, probe: Probe) -> None:
         elif len(tally) == 1:
             parts.append(f"{number} {word} ({tally[0][0]})")
         else:
-            parts.append(f"{number} {word} ({', '.join(f'{n} {name}' for name, n in tally)})")
+            parts.append(f"{number} {word} ({', '.join(words.counted(n, name) for name, n in tally)})")
     missed = sum(gap.expected for gap in probe.gaps)
     if missed:
         parts.append(f"{missed} missing")
     text = f"{count(len(attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"
+    latency = ""
     timeout = words.timeout_ns(probe)
     known = latencies(attempts)
     if known:
-        text += f"; latency p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
+        latency = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
         if timeout:
-            text += f" ({share(known[-1], timeout)} of the timeout)"
+            latency += f" ({share(known[-1], timeout)} of the timeout)"
+    if latency and width(text) + width(latency) + 10 <= COLUMNS - _INDENT:
+        text, latency = f"{text}; latency {latency}", ""
     _field(paper, "result", text)
-    if not attempts:
+    if latency:
+        _field(paper, "latency", latency)
+    if not attempts or brief:
         return
     scale = timeout or SECOND  # the kubelet's default
     room = COLUMNS - _INDENT
@@ -191,7 +209,7 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
         return
     head, left_out, tail = (made, 0, []) if wide else trimmed(made)
     shown = head + tail
-    if probe.initial_state not in ("unknown", ""):
+    if probe.initial_state not in ("unknown", "", "Live") or (wide and probe.initial_state == "Live"):
         text = f"{safe(probe.initial_state)} at the beginning"
         _field(paper, "state", text + (f": {safe(probe.initial_evidence)}" if probe.initial_evidence else ""))
     cells = _Cells(shown, base)

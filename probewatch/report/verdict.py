@@ -125,12 +125,13 @@ def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
     if ups:
         first = probe.attempts[0].start.ns
         late = [a for a in failed if a.start.ns > ups[0].ns]
-        text = f"{ups[0].after} {_after(ups[0].ns - first)}"
+        text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
+        text += " and stayed so" if len(ups) == 1 else f", and again after {count(len(ups) - 1, 'new start')}"
         if late:
-            return Level.WARNING, f"{text} and stayed so; {count(len(late), 'attempt')} of {len(probe.attempts)} failed later, " \
+            return Level.WARNING, f"{text}; {count(len(late), 'attempt')} of {len(probe.attempts)} failed later, " \
                                   f"too few in a row to matter: {_why(probe, late)}"
         early = f"; {count(len(failed), 'attempt')} failed before: {_why(probe, failed)}" if failed else ""
-        return Level.FINE, f"{text} and stayed so{early}"
+        return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if not failed:
         good = sum(a.outcome is Outcome.SUCCESS for a in probe.attempts)
@@ -157,14 +158,14 @@ def _why(probe: Probe, attempts: list[Attempt]) -> str:
         attempt = attempts[0]
         word = words.result(attempt, probe.handler)
         return f"the application answers {word}" if attempt.cause is Cause.STATUS else word
-    top = [f"{number} {word}" for word, number in counts.most_common(3)]
+    top = [words.counted(number, word) for word, number in counts.most_common(3)]
     return ", ".join(top) + (", ..." if len(counts) > 3 else "")
 
 
 def downtime(probe: Probe) -> tuple[int, int]:
     """Return (nanoseconds out of service, nanoseconds seen).
 
-    Time before a container that begins in the capture is Ready for the first time is its start and is not counted.
+    Time before a new container is Ready for the first time is its start and is not counted.
     """
     if not probe.attempts:
         return 0, 0
@@ -178,8 +179,6 @@ def downtime(probe: Probe) -> tuple[int, int]:
         elif decision.kind in _UP:
             if since is not None:
                 total += decision.ns - since
-            elif decision.since_ns and any(d.kind in _UP and d.ns < decision.ns for d in probe.decisions):
-                total += decision.since_ns  # a crash took it down without a decision of this probe
             since = None
     if since is not None:
         total += last - since
@@ -190,12 +189,40 @@ def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
     """Return (what it means, what to try) for a cause of this probe, with its own numbers where they say more than the catalogue."""
     entry = CATALOGUE[cause]
     if cause is Cause.SLOW_ANSWER:
-        late = sorted(a.late_answer_ns for a in probe.attempts if a.cause is cause and a.late_answer_ns is not None)
-        if late:
-            first, last = duration(late[0]), duration(late[-1])
-            came = last if first == last else f"{first} to {last}"
-            enough = late[-1] // SECOND + 1
-            name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
-            return (f"The answers did come, {came} after the attempt began, but the checker had hung up.",
-                    f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).")
+        return _slow(probe) or (entry.meaning, entry.advice)
+    if cause is Cause.STATUS:
+        return _status(probe) or (entry.meaning, entry.advice)
     return entry.meaning, entry.advice
+
+
+def _slow(probe: Probe) -> tuple[str, str] | None:
+    late = sorted(a.late_answer_ns for a in probe.attempts if a.cause is Cause.SLOW_ANSWER and a.late_answer_ns is not None)
+    if not late:
+        return None
+    first, last = duration(late[0]), duration(late[-1])
+    came = last if first == last else f"{first} to {last}"
+    enough = late[-1] // SECOND + 1
+    name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
+    return (f"The answers did come, {came} after the attempt began, but the checker had hung up.",
+            f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).")
+
+
+def _status(probe: Probe) -> tuple[str, str] | None:
+    said = [a for a in probe.attempts if a.cause is Cause.STATUS and a.status is not None]
+    if not said:
+        return None
+    status = Counter(a.status for a in said).most_common(1)[0][0] or 0
+    slowest = max(a.latency_ns for a in said)
+    advice = _STATUS_ADVICE.get(status, CATALOGUE[Cause.STATUS].advice)
+    return f"The application answered within {duration(slowest)}, but with {status}: it is there, and says no.", advice
+
+
+_STATUS_ADVICE = {
+    400: "Some servers answer 400 to plain HTTP on a TLS port (then set scheme: HTTPS), others to a Host header they do not know.",
+    401: "The path wants credentials, which the kubelet does not send: probe one that does not, or set httpHeaders.",
+    403: "The path is forbidden to the kubelet: probe one that is open to it, or set httpHeaders.",
+    404: "The application does not know this path: check the probe's path and port.",
+    405: "The path does not allow GET: probe one that does.",
+    429: "The application limits requests: leave its health endpoint out of the limit.",
+}
+"""What to do about a status that says more than that the application feels unhealthy."""

@@ -8,7 +8,7 @@ from typing import Final
 from ..model.catalogue import CATALOGUE
 from ..model.spec import Handler, ProbeSpec, ProbeType
 from ..model.timeline import Attempt, Cause, Checker, Outcome, Probe, Target
-from .escape import safe
+from .escape import safe, width
 from .numbers import SECOND, count, plain
 
 FIELDS: Final = {"periodSeconds": "every", "timeoutSeconds": "timeout", "successThreshold": "successes", "failureThreshold": "failures"}
@@ -72,14 +72,18 @@ def who(checker: Checker) -> str:
     return text
 
 
-def proof(checker: Checker) -> str:
-    """Return the evidence of who it is, in brackets; empty where there is none."""
+def proof(checker: Checker, room: int | None = None) -> str:
+    """Return the evidence of who it is, in brackets: as much as fits into `room` columns, the best first; empty where there is none."""
     parts = [safe(part) for part in checker.evidence]
+    if 0 < checker.confidence < 0.9:
+        parts.insert(0, f"confidence {100 * checker.confidence:.0f} %")
     if checker.node_source:
         parts.append("node by " + safe(checker.node_source))
-    if 0 < checker.confidence < 0.9:
-        parts.append(f"confidence {100 * checker.confidence:.0f} %")
-    return f"({', '.join(parts)})" if parts else ""
+    text = ", ".join(parts)
+    while room is not None and len(parts) > 1 and width(text) + 2 > room:
+        parts.pop()
+        text = ", ".join(parts)
+    return f"({text})" if parts else ""
 
 
 def asked(probe: Probe) -> str:
@@ -160,3 +164,8 @@ def tally(attempts: Iterable[Attempt], outcome: Outcome, handler: Handler) -> li
             word = result(attempt, handler)
             counts[word] = counts.get(word, 0) + 1
     return sorted(counts.items(), key=lambda item: -item[1])
+
+
+def counted(number: int, result_word: str) -> str:
+    """Return `4 refused`, `4 x 503`."""
+    return f"{number} x {result_word}" if result_word.isdigit() else f"{number} {result_word}"

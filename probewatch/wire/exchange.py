@@ -4,8 +4,9 @@ The client's first bytes decide, and nothing else: a TLS record, the HTTP/2 pref
 of them (`opening`). A PROXY header (haproxy's proxy-protocol.txt, versions 1 and 2) is passed over, and stays visible
 as `opening`.
 
-A connection caught in mid-stream is read only where its bytes begin at a border that shows itself: an HTTP/1 request
-line. Its answers are read only where the server's first bytes are an answer that came after that request.
+A connection caught in mid-stream is read only where its bytes begin at a border that shows itself: a ClientHello or an
+HTTP/2 preface, which open a connection and nothing else, or an HTTP/1 request line. Answers to the latter are read only
+where the server's first bytes are an answer that came after that request.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 OPENING: Final = 64
 """Bytes kept of an opening or a banner."""
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""As in `http2`, which is imported only where it is needed."""
 _PROXY2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
@@ -32,31 +35,29 @@ def read_exchange(connection: Connection, keys: Keylog | None = None) -> Exchang
     With `keys`, TLS is decrypted where they fit (`Exchange.decrypted` says so); keys that do not fit change nothing.
     """
     orig, resp = connection.orig, connection.resp
-    exchange = Exchange(connection=connection, banner=_banner(orig, resp))
+    exchange = Exchange(connection=connection)
     start = proxy_header(orig.data)
-    opening = orig.data[start : start + len(_PREFACE_HEAD)]
-    if connection.midstream:
+    if connection.midstream and not (orig.data.startswith(_PREFACE) or _is_client_hello(orig.data)):
         return _read_midstream(exchange)
-    if start:
-        exchange = replace(exchange, opening=orig.data[:OPENING])
-    if begins_tls(opening):
+    exchange = replace(exchange, banner=_banner(orig, resp), opening=orig.data[:OPENING] if start else b"")
+    if begins_tls(orig.data[start : start + 2]):
         exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
         return exchange if keys is None else _decrypt(exchange, keys, start)
-    if opening == _PREFACE_HEAD:
-        return read_clear(exchange, orig, resp, start)
-    if begins_request(orig.data[start:]):
+    if orig.data.startswith(_PREFACE, start) or begins_request(orig.data[start:]):
         return read_clear(exchange, orig, resp, start)
     if not orig.data and orig.packets == 0 and resp.data.startswith(b"HTTP/"):
         return replace(exchange, http=(read_lone_answer(resp),))  # only the server's half was captured
-    return exchange if start else replace(exchange, opening=orig.data[:OPENING])
+    return replace(exchange, opening=orig.data[:OPENING])
 
 
-_PREFACE_HEAD: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+def _is_client_hello(data: bytes) -> bool:
+    """Say whether the bytes begin with a ClientHello's record, which stands in clear only where a connection begins."""
+    return begins_tls(data) and data[5:6] == b"\x01"
 
 
 def read_clear(exchange: Exchange, orig: Half, resp: Half, start: int = 0) -> Exchange:
     """Fill in what two halves say in clear (or as plaintext) from `start` on: HTTP/2 or HTTP/1."""
-    if orig.data.startswith(_PREFACE_HEAD, start):
+    if orig.data.startswith(_PREFACE, start):
         from probewatch.wire.grpc import read_grpc
         from probewatch.wire.http2 import exchanges, read_http2
 
@@ -90,7 +91,7 @@ def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
     if inside.alerts and exchange.tls is not None:
         exchange = replace(exchange, tls=replace(exchange.tls, alerts=(exchange.tls.alerts + inside.alerts)[:KEPT_ALERTS]))
     data = inside.orig.data
-    if data.startswith(_PREFACE_HEAD) or begins_request(data):
+    if data.startswith(_PREFACE) or begins_request(data):
         exchange = read_clear(exchange, inside.orig, inside.resp)
     return replace(exchange, decrypted=True)
 

@@ -51,7 +51,7 @@ CHUNK_EXCESS: Final = 16 * 1024
 TLS_ANSWER: Final = "answered with a TLS record"
 """`malformed` of a server that speaks TLS to an HTTP client."""
 
-_REQUEST: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) +(\S+) +(HTTP/\d\.\d)[ \t]*\r?$")
+_REQUEST: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) +(\S+) +(HTTP/[01]\.\d)[ \t]*\r?$")
 _BEGUN: Final = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PROPFIND) [^\x00-\x1f\x7f]*\r?$")
 _ATOI: Final = re.compile(rb"[+-]?[0-9]+")
 _CUT_STATUS: Final = re.compile(rb"(HTTP/[0-9]\.[0-9]) +([0-9]{3}) ")
@@ -432,10 +432,8 @@ def _read_sized(half: Half, head: Answer, at: int, length: int) -> Answer:
         answer = answer._replace(read_enough=_when(half, at + BODY_ENOUGH))
     if end <= reached:
         return answer._replace(body_end=_when(half, end), lost=half.gap is not None and end > len(half.data), next=end)
-    if half.gap is not None:
-        answer = answer._replace(lost=True)
-    # The length on the wire is known even where bytes were lost: a FIN or RST below the announced end breaks the body.
-    return _broken(half, answer)
+    # Below a gap the stream may have gone on further than any byte that was seen.
+    return answer._replace(lost=True) if half.gap is not None else _broken(half, answer)
 
 
 def _read_chunked(half: Half, head: Answer, at: int) -> Answer:

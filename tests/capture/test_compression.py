@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probewatch.capture import CaptureError, Reader
-from probewatch.capture.compression import SMALL_PIECE
 
 PACK = {
     "gzip": gzip.compress,
@@ -45,7 +44,7 @@ def test_whole(read, noise, name):
 
 
 @NAMES
-def test_several_members(make, read, noise, name):
+def test_several_members(read, noise, name):
     """Several compressed members one after another are one input, wherever they were split, with padding behind."""
     raw, pack = noise[1], PACK[name]
     parts = [raw[:2], raw[2:3], raw[3:20_000], b"", raw[20_000:]]
@@ -55,7 +54,7 @@ def test_several_members(make, read, noise, name):
 
 
 def test_zstd_skippable_and_unknown_size(read, noise):
-    """zstd's skippable frames are stepped over, also at the start; a frame without its content size is read."""
+    """Skippable frames of zstd are stepped over, also at the start; a frame without its content size is read."""
     skippable = b"\x50\x2a\x4d\x18\x05\0\0\0hello"
     streamed = io.BytesIO()
     with zstandard.ZstdCompressor().stream_writer(streamed, closefd=False) as writer:
@@ -69,12 +68,12 @@ def test_zstd_skippable_and_unknown_size(read, noise):
 def test_cut(read, noise, name):
     """A compressed capture that is cut gives what can be had before the cut, in order, and says that it was cut."""
     packed = PACK[name](noise[1])
-    counts = []
+    counts, refusals = [], []
     for share in (0.3, 0.6, 0.95):
         try:
             frames, info = read(packed[: int(len(packed) * share)])
         except CaptureError as error:
-            assert "cannot be decompressed" in str(error)  # one bzip2 block holds it all
+            refusals.append(str(error))  # one bzip2 or zstd block holds it all
             counts.append(0)
             continue
         assert [f.data for f in frames] == noise[0][: len(frames)]
@@ -82,6 +81,7 @@ def test_cut(read, noise, name):
         assert f"the {name} data ends in the middle" in info.notes[0]
         counts.append(len(frames))
     assert counts == sorted(counts)
+    assert all("cannot be decompressed" in refusal for refusal in refusals)
     if name == "gzip":
         assert counts[2] > 280
 
@@ -144,47 +144,42 @@ def test_no_capture_inside(refused, name):
 @NAMES
 def test_corrupt_from_the_start(refused, noise, name):
     """Where nothing at all can be decompressed the input is refused."""
-    assert refused(PACK[name](noise[1])[:12] + b"\xff" * 400).startswith("cannot be decompressed: the ")
+    assert refused(PACK[name](noise[1])[: 6 if name == "xz" else 4] + b"\xff" * 400).startswith("cannot be decompressed: the ")
 
 
 @NAMES
 def test_bomb_stays_flat(make, tmp_path, name):
-    """A small input that expands to 64 MiB of zero bytes is read in bounded memory."""
+    """A small input that expands to 32 MiB is read in bounded memory."""
     path = tmp_path / "bomb"
-    size = 64 << 20
-    path.write_bytes(PACK[name](make.pcap_header() + bytes(size)))
-    assert path.stat().st_size < 100_000
+    path.write_bytes(PACK[name](make.pcap([(1, 0, bytes(65536))] * 512)))
+    assert path.stat().st_size < 50_000
     with Reader(str(path), 0) as reader:
         tracemalloc.start()
-        frames = reader._source.read()
-        total = len(frames)
-        while piece := reader._source.read():
-            total += len(piece)
+        total = sum(len(f.data) for f in reader)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert total >= size - (1 << 20)
-    assert peak < 40 << 20
+    assert total == 32 << 20
+    assert peak < 16 << 20
 
 
-def test_too_much_memory_is_refused(make, tmp_path, refused):
+def test_too_much_memory_is_refused(make, refused):
     """A window or dictionary larger than the limit is refused, with the way out."""
     raw = make.pcap_header() + bytes(1000)
     params = zstandard.ZstdCompressionParameters.from_level(3, window_log=27)
     packer = zstandard.ZstdCompressor(compression_params=params).compressobj()
     assert "unzstd --long=31" in refused(packer.compress(raw) + packer.flush())
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 512 << 20}]
     packed = bytearray(lzma.compress(raw, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 4096}]))
-    assert filters[0]["dict_size"] > len(packed)
     packed[16] = 0x25  # dictionary size code of 2 GiB in the block header ...
     packed[20:24] = zlib.crc32(bytes(packed[12:20])).to_bytes(4, "little")  # ... whose checksum is put right
     assert "decompress it first with unxz" in refused(bytes(packed))
 
 
-def test_compressed_stream_is_not_delayed(make, no_hang):
+@pytest.mark.usefixtures("no_hang")
+def test_compressed_stream_is_not_delayed(make):
     """A gzip stream that its writer flushes gives its frames at once."""
     read_end, write_end = os.pipe()
     deflate = zlib.compressobj(wbits=31)
-    with open(read_end, "rb", buffering=0) as stdin:
+    with os.fdopen(read_end, "rb", buffering=0) as stdin:
         for n, data in enumerate([make.pcap_header(), make.record(1, 0, b"abc"), make.record(2, 0, b"def")]):
             os.write(write_end, deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH))
             if n == 0:
@@ -211,4 +206,3 @@ def test_any_damage_ends_well(make, read, name, data):
         return
     assert info.frames == len(frames)
     assert info.complete or info.notes
-    assert SMALL_PIECE > 0

@@ -32,6 +32,7 @@ def timeline(make, tmp_path_factory):
 
 
 def at(*seconds: int) -> list[tuple[int, int, bytes]]:
+    """Make one frame for each second named."""
     return [(s, 0, b"%d" % n) for n, s in enumerate(seconds)]
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probewatch.capture import CaptureError, Reader
-from probewatch.capture.tally import MAX_FRAME, MAX_NS, MAX_NOTES
+from probewatch.capture.tally import MAX_FRAME, MAX_NOTES, MAX_NS
 
 
 def test_sections_interfaces_and_link_types(make, read):
@@ -155,9 +155,9 @@ def test_unknown_blocks_are_stepped_over(make, read):
 
 
 BROKEN = {
-    "length 0": (lambda m: struct.pack("<II", 6, 0) + bytes(40), "too few"),
-    "length odd": (lambda m: struct.pack("<II", 6, 33) + bytes(40), "no multiple of 4"),
-    "length huge": (lambda m: struct.pack("<II", 6, 0xFFFFFFF0) + bytes(40), "more than the 16777216"),
+    "length 0": (lambda _: struct.pack("<II", 6, 0) + bytes(40), "too few"),
+    "length odd": (lambda _: struct.pack("<II", 6, 33) + bytes(40), "no multiple of 4"),
+    "length huge": (lambda _: struct.pack("<II", 6, 0xFFFFFFF0) + bytes(40), "more than the 16777216"),
     "trailer": (lambda m: m.packet(9, b"abcd")[:-4] + b"\x20\0\0\0", "another length"),
     "interface": (lambda m: m.packet(9, b"abcd", 77), "interface 77"),
     "captured": (lambda m: m.packet(9, b"abcd").replace(b"\4\0\0\0\4\0\0\0", b"\5\0\0\0\4\0\0\0"), "claims 5 bytes"),
@@ -170,7 +170,7 @@ BROKEN = {
     "section trailer": (lambda m: m.section()[:-4] + bytes(4), "another length"),
     "interface short": (lambda m: m.block("<", 1, b"1234"), "too short"),
     "cut": (lambda m: m.packet(9, b"abcd")[:-1], "cut in the block"),
-    "cut early": (lambda m: b"\x06\0\0\0\x20", "cut in the block"),
+    "cut early": (lambda _: b"\x06\0\0\0\x20", "cut in the block"),
     "cut in the head": (lambda m: m.packet(9, b"abcd")[:20], "cut in the block"),
 }
 

@@ -14,7 +14,8 @@ from probewatch.capture.source import CHUNK, Source, Window
 pytestmark = pytest.mark.usefixtures("no_hang")
 
 
-def opened(path, **kwargs):
+def opened(path, **kwargs) -> str:
+    """Open what cannot be read; return the sentence."""
     with pytest.raises(CaptureError) as caught:
         Reader(str(path), 0, **kwargs)
     assert "\n" not in str(caught.value)
@@ -73,7 +74,7 @@ def test_standard_input_without_a_capture(monkeypatch):
 def test_terminal_is_not_waited_for():
     """Where standard input is a terminal nobody will type a capture: that is said at once."""
     leader, follower = os.openpty()
-    with open(follower, "rb", buffering=0) as stdin:
+    with os.fdopen(follower, "rb", buffering=0) as stdin:
         assert opened("-", stdin=stdin).startswith("standard input is a terminal")
     os.close(leader)
 
@@ -96,7 +97,7 @@ def test_stream_is_not_delayed(make, form):
     frame = make.record(1, 0, b"abcdef") if form == "pcap" else make.packet(1_000_000, b"abcdef")
     for timeline in (iter, lambda reader: merged([reader])):
         read_end, write_end = os.pipe()
-        with open(read_end, "rb", buffering=0) as stdin:
+        with os.fdopen(read_end, "rb", buffering=0) as stdin:
             os.write(write_end, head)
             frames = timeline(Reader("-", 0, stdin=stdin))
             for n in range(1, 4):
@@ -113,7 +114,7 @@ def test_non_blocking_pipe_is_waited_for(make):
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     whole = make.pcap([(1, 0, b"abc"), (2, 0, b"def")])
-    with open(read_end, "rb", buffering=0) as stdin:
+    with os.fdopen(read_end, "rb", buffering=0) as stdin:
         os.write(write_end, whole[:30])
         writer = threading.Timer(0.05, lambda: (os.write(write_end, whole[30:]), os.close(write_end)))
         writer.start()
@@ -128,8 +129,7 @@ def test_fifo_whose_writer_goes_away(make, tmp_path):
     whole = make.pcap([(1, 0, b"abc"), (2, 0, b"def")])
 
     def write() -> None:
-        with open(path, "wb") as file:
-            file.write(whole[:-2])
+        path.write_bytes(whole[:-2])
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -148,10 +148,8 @@ class Failing(io.RawIOBase):
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, _: int = -1) -> bytes:
+        """Give it all, then fail."""
         if not self._data:
             raise OSError(5, "Input/output error")
         data, self._data = self._data, b""
@@ -179,6 +177,8 @@ def test_progress(make, tmp_path):
     assert seen == sorted(seen)
     assert seen[-1] == sum(sizes)
     assert [r.size for r in readers] == sizes
+    for reader in readers:
+        reader.close()
     assert len(set(seen)) > 4
 
 
@@ -186,7 +186,8 @@ def test_open_all_closes_what_it_opened(make, tmp_path, monkeypatch):
     """Where one of several cannot be read none stays open; standard input can be named once."""
     (tmp_path / "a").write_bytes(make.pcap([]))
     closed = []
-    monkeypatch.setattr(Reader, "close", lambda self: closed.append(self.path))
+    close = Reader.close
+    monkeypatch.setattr(Reader, "close", lambda self: (closed.append(self.path), close(self)))
     with pytest.raises(CaptureError, match="no does not exist"):
         open_all([str(tmp_path / "a"), str(tmp_path / "no")])
     assert closed == [str(tmp_path / "a")]
@@ -208,7 +209,8 @@ def test_window_holds_no_more_than_it_needs(tmp_path):
     """However long the input, the window keeps one chunk and what is needed."""
     path = tmp_path / "big"
     path.write_bytes(bytes(range(256)) * 20_000)
-    window = Window(Source(str(path)))
+    source = Source(str(path))
+    window = Window(source)
     most = 0
     pos, seen = 0, 0
     while data := window.more(pos, 100):
@@ -216,5 +218,6 @@ def test_window_holds_no_more_than_it_needs(tmp_path):
         assert data[0] == window.base % 256
         pos = min(len(data), 1000)
         seen += pos
+    source.close()
     assert seen == 5_120_000
     assert most <= CHUNK + 1000

@@ -198,7 +198,12 @@ def test_no_file(tmp_path: Path) -> None:
 TEXTS: st.SearchStrategy[Any] = st.one_of(
     st.binary(max_size=120),
     st.text('{}[]",:0123.eE-+ntfalsrue\\u \nkinditemsPod', max_size=80).map(str.encode),
-    st.builds(lambda a, b, c: (json.dumps(DUMP)[:a] + c + json.dumps(DUMP)[b:]).encode(), st.integers(0, 130), st.integers(0, 130), st.text(max_size=4)),
+    st.builds(
+        lambda a, b, c: (json.dumps(DUMP)[:a] + c + json.dumps(DUMP)[b:]).encode(),
+        st.integers(0, 130),
+        st.integers(0, 130),
+        st.text(max_size=4),
+    ),
 )
 
 
@@ -206,13 +211,14 @@ TEXTS: st.SearchStrategy[Any] = st.one_of(
 @settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes(path: Path, data: bytes, window: int, packed: bool) -> None:
     """Any bytes end in objects or SpecError, and where JSON's own decoder reads them, in the same objects."""
+    message = ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "_CHUNK", window)
         try:
             found = [document.value for document in read(path, gzip.compress(data) if packed else data)]
         except SpecError as error:
-            found = None
-            assert str(error).replace(str(path), "").isprintable()
+            found, message = None, str(error).replace(str(path), "")
+    assert message.isprintable()
     try:
         whole = json.loads(data.decode())
     except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import hashlib
 import hmac
 import ssl
@@ -92,21 +93,19 @@ def converse(certificate: Path, folder: Path, version: ssl.TLSVersion, ciphers: 
         client_side.set_ciphers(ciphers)
     keys = folder / "keys.log"
     client_side.keylog_filename = str(keys)
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_side.wrap_bio(down, up)
-    server = server_side.wrap_bio(up, down, server_side=True)
+    from_client, to_server, from_server, to_client = (ssl.MemoryBIO() for _ in range(4))
+    client = client_side.wrap_bio(to_client, from_client)
+    server = server_side.wrap_bio(to_server, from_server, server_side=True)
     flights: list[tuple[bool, bytes]] = []
 
     def pump(act: Any) -> None:
-        try:
+        with contextlib.suppress(ssl.SSLWantReadError):
             act()
-        except ssl.SSLWantReadError:
-            pass
-        for by_client, bio in ((True, up), (False, down)):
-            data = bio.read()
+        for by_client, sent, received in ((True, from_client, to_server), (False, from_server, to_client)):
+            data = sent.read()
             if data:
                 flights.append((by_client, data))
-                bio.write(data)
+                received.write(data)
 
     for _ in range(3):
         pump(client.do_handshake)
@@ -117,19 +116,7 @@ def converse(certificate: Path, folder: Path, version: ssl.TLSVersion, ciphers: 
     pump(lambda: server.write(ANSWER[20:]))
     pump(lambda: client.read(4096))
     pump(server.unwrap)
-    return Talk([(by_client, data) for by_client, data in _once(flights)], keys.read_bytes())
-
-
-def _once(flights: list[tuple[bool, bytes]]) -> list[tuple[bool, bytes]]:
-    """Drop what `pump` saw again because nobody had read it yet."""
-    kept: list[tuple[bool, bytes]] = []
-    pending = {True: b"", False: b""}
-    for by_client, data in flights:
-        new = data[len(pending[by_client]) :] if data.startswith(pending[by_client]) else data
-        if new:
-            kept.append((by_client, new))
-        pending = {**pending, by_client: data, not by_client: b""}
-    return kept
+    return Talk(flights, keys.read_bytes())
 
 
 SUITES = [
@@ -316,7 +303,8 @@ def test_http2_inside() -> None:
 def test_keylog_forms() -> None:
     """Comments, unknown labels, CRLF and other case are taken; what is no key log line is counted."""
     random, secret = b"Ab" * 32, b"cD" * 48
-    text = b"# comment\r\n\r\nCLIENT_RANDOM %s %s\r\nEXPORTER_SECRET %s %s\nRSA 0123456789abcdef %s\n" % (random, secret, random, secret, secret)
+    text = b"# comment\r\n\r\nCLIENT_RANDOM %s %s\r\nEXPORTER_SECRET %s %s\n" % (random, secret, random, secret)
+    text += b"RSA 0123456789abcdef %s\n" % secret
     keys = Keylog.parse(text)
     assert keys.notes == ()
     assert keys.secret(b"CLIENT_RANDOM", bytes.fromhex("ab" * 32)) == bytes.fromhex("cd" * 48)
@@ -380,7 +368,8 @@ def test_takes_any_bytes(junk: bytes, data: st.DataObject) -> None:
 def test_pieces_do_not_matter(cuts: list[int]) -> None:
     """However the ciphertext is cut into segments, the same is read, and its moments are in order."""
     flights, up, down, keys = handmade()
-    whole = Talk([*flights, (True, up.seal(PROBE)), (False, down.seal(ANSWER[:30]) + down.seal(ANSWER[30:]))], keys).connection()
+    flights += [(True, up.seal(PROBE)), (False, down.seal(ANSWER[:30]) + down.seal(ANSWER[30:]))]
+    whole = Talk(flights, keys).connection()
     data = whole.resp.data
     ends = sorted({cut for cut in cuts if cut < len(data)} | {len(data)})
     resp = replace(whole.resp, arrivals=tuple(Arrival(end, mark(9 + at)) for at, end in enumerate(ends)))

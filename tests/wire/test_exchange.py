@@ -139,9 +139,15 @@ def test_midstream() -> None:
     assert [(each.status, each.lost) for each in late.http] == [(None, True)], "that answer is to an earlier request"
     rest = read_exchange(connection(half(PROBE), half(b"rest of a body", first=5), midstream=True))
     assert [(each.status, each.malformed) for each in rest.http] == [(None, "")]
-    for data in (b"st of a body", HELLO, PREFACE, b"GET /re"):
+    for data in (b"st of a body", HELLO[:5], HELLO[:5] + b"\x14", PREFACE[:18], b"GET /re"):
         got = read_exchange(connection(half(data), half(OK, first=5), midstream=True))
         assert (got.http, got.tls, got.grpc, got.opening) == ((), None, None, b"")
+
+
+def test_midstream_that_is_none() -> None:
+    """A ClientHello or a connection preface only ever opens a connection: only its SYN was not captured."""
+    assert read_exchange(connection(half(HELLO), Half(), midstream=True)).tls is not None
+    assert read_exchange(connection(half(PREFACE), Half(), midstream=True)).grpc is not None
 
 
 def test_only_the_answer_was_captured() -> None:
@@ -152,7 +158,8 @@ def test_only_the_answer_was_captured() -> None:
     assert read_exchange(connection(Half(packets=3), half(OK))).http == (), "the client was captured, and asked nothing"
 
 
-SOME = st.sampled_from([PROBE, OK, HELLO, PREFACE, *PROXIES, b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/1.1 100 C\r\n\r\n"]) | st.binary(max_size=20)
+ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
+SOME = st.sampled_from([PROBE, OK, HELLO, PREFACE, *PROXIES, ALERT, b"HTTP/1.1 100 C\r\n\r\n"]) | st.binary(max_size=20)
 
 
 @settings(max_examples=300, deadline=None)

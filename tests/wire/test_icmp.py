@@ -136,8 +136,9 @@ def test_other_icmp(packet: Packet) -> None:
 )
 def test_cut_quotes(packet: Packet, size: int) -> None:
     """A frame cut before the quoted ports is undecoded, with numbers that fit; cut later, it is an error."""
-    for snap in range(size, len(bytes(packet))):
-        result = peeled(packet, snap)
+    whole = bytes(packet)
+    for snap in range(size, len(whole)):
+        result = peeled(whole, snap)
         if snap >= 2 * size + 8 + 4:
             assert isinstance(result, IcmpError)
         else:

@@ -76,7 +76,7 @@ def test_cut_messages() -> None:
     cut = peeled(arp(1, "10.0.0.1", "10.0.0.2"), snap=40)
     assert isinstance(cut, Undecoded)
     assert (cut.layer, cut.offset, cut.needed, cut.got) == ("arp", 14, 28, 26)
-    message = Ether(src=A) / IPv6(src="fd00::1", dst="fd00::2", hlim=255) / ICMPv6ND_NS(tgt="fd00::2")
+    message = Ether(src=A, dst=B) / IPv6(src="fd00::1", dst="fd00::2", hlim=255) / ICMPv6ND_NS(tgt="fd00::2")
     cut = peeled(message, snap=70)
     assert isinstance(cut, Undecoded)
     assert (cut.layer, cut.offset, cut.needed, cut.got) == ("nd", 54, 24, 16)
@@ -84,8 +84,8 @@ def test_cut_messages() -> None:
 
 def test_neighbour_discovery() -> None:
     """Solicitation and advertisement say the same things as who-has and is-at."""
-    ns = Ether(src=A) / IPv6(src="fd00::1", dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt="fd00::2")
-    na = Ether(src=B) / IPv6(src="fd00::2", dst="fd00::1", hlim=255) / ICMPv6ND_NA(tgt="fd00::2")
+    ns = Ether(src=A, dst=B) / IPv6(src="fd00::1", dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt="fd00::2")
+    na = Ether(src=B, dst=A) / IPv6(src="fd00::2", dst="fd00::1", hlim=255) / ICMPv6ND_NA(tgt="fd00::2")
     assert told(peeled(ns / ICMPv6NDOptSrcLLAddr(lladdr=B))) == (True, "fd00::1", "fd00::2", RAW_B)
     assert told(peeled(na / ICMPv6NDOptDstLLAddr(lladdr=A))) == (False, "fd00::1", "fd00::2", RAW_A)
     assert told(peeled(ns)) == (True, "fd00::1", "fd00::2", RAW_A)
@@ -94,14 +94,14 @@ def test_neighbour_discovery() -> None:
 
 def test_duplicate_address_probe() -> None:
     """A duplicate address probe asks with the unspecified address."""
-    probe = Ether(src=A) / IPv6(src="::", dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt="fd00::2")
+    probe = Ether(src=A, dst=B) / IPv6(src="::", dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt="fd00::2")
     assert told(peeled(probe)) == (True, "::", "fd00::2", RAW_A)
 
 
 def test_discovery_that_was_routed_is_ignored() -> None:
     """A message that came through a router cannot speak for a neighbour; other discovery is plain ICMP."""
-    routed = Ether(src=A) / IPv6(src="fd00::1", dst="fd00::2", hlim=254) / ICMPv6ND_NS(tgt="fd00::2")
-    for packet in (routed, Ether(src=A) / IPv6(src="fe80::1", dst="ff02::1", hlim=255) / ICMPv6ND_RA()):
+    routed = Ether(src=A, dst=B) / IPv6(src="fd00::1", dst="fd00::2", hlim=254) / ICMPv6ND_NS(tgt="fd00::2")
+    for packet in (routed, Ether(src=A, dst=B) / IPv6(src="fe80::1", dst="ff02::1", hlim=255) / ICMPv6ND_RA()):
         other = peeled(packet)
         assert isinstance(other, Other)
         assert other.what == "icmp"

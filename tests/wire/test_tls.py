@@ -260,11 +260,11 @@ def test_no_record() -> None:
 def certificate(names: list[str], expires: datetime) -> bytes:
     """Make a self-signed certificate."""
     pytest.importorskip("cryptography", reason="certificates are made with cryptography, which is not installed")
+    import ipaddress
+
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-
-    import ipaddress
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "o"), x509.NameAttribute(x509.NameOID.COMMON_NAME, "cn.example")])
@@ -299,7 +299,9 @@ def test_real_hello_of_openssl() -> None:
     assert (facts.sni, facts.alpn, facts.offered_version) == ("shop.example", ("http/1.1",), "TLS 1.3")
 
 
-MESSAGES = st.sampled_from([client_hello(), server_hello(), server_hello(0x0303), server_hello(retry=True), handshake(11, bytes(9)), b"\1\xff\xff\xff"])
+MESSAGES = st.sampled_from([
+    client_hello(), server_hello(), server_hello(0x0303), server_hello(retry=True), handshake(11, bytes(9)), b"\1\xff\xff\xff",
+])
 RECORDS = st.builds(record, st.sampled_from([20, 21, 22, 22, 22, 23, 24]), MESSAGES | st.binary(max_size=40))
 
 
