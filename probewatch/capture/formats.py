@@ -85,7 +85,7 @@ def refusal(head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    """Is it text in UTF-8 or a Latin encoding? A character cut at the end does not count."""
+    """Tell whether it is text in UTF-8; a character cut off at the end does not count."""
     if any(b < 32 and b not in b"\t\n\r\f\x1b" for b in head):
         return False
     text = head.decode("utf-8", "ignore")

@@ -44,7 +44,8 @@ _data = itemgetter(5)
 def merged(readers: Sequence[Reader]) -> Iterator[Frame]:
     """Yield the frames of all inputs on one timeline, in time order as far as the window reaches.
 
-    One input that is a stream is passed on as it comes.
+    One input that is a stream is passed on as it comes. Among several, a frame goes out when every stream has shown
+    a later one, so a silent stream holds up the others.
     """
     share = max(1, -(-len(readers) // FULL_WINDOWS))
     frames, size = max(WINDOW_FRAMES // share, MIN_WINDOW), WINDOW_BYTES // share

@@ -19,7 +19,7 @@ from math import gcd
 from typing import Final, NamedTuple
 
 from probewatch.capture.errors import CaptureError, DamageError, printable
-from probewatch.capture.linktypes import fcs_octets
+from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
 from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
 from probewatch.model.frame import Frame, Interface
@@ -336,7 +336,8 @@ class PcapngReader:
             if code == COMMENT:
                 self._tally.comment(number, _text(value))
             elif code == EPB_FLAGS and len(value) == 4:
-                fcs = (struct.unpack(self._order + "I", value)[0] >> 5 & 0xF) or fcs
+                own = struct.unpack(self._order + "I", value)[0] >> 5 & 0xF
+                fcs = own if 0 < own <= MAX_FCS else fcs
             elif code == EPB_DROPCOUNT and len(value) == 8 and kind == ENHANCED_PACKET:
                 self._lost(interface, struct.unpack(self._order + "Q", value)[0])
         return fcs

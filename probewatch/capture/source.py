@@ -19,10 +19,8 @@ from probewatch.capture.errors import CaptureError, DamageError
 
 CHUNK: Final = 256 * 1024
 """Bytes asked of an input at once."""
-HEAD: Final = 4096
-"""Bytes looked at to recognise a format; fewer where a stream has not sent more yet."""
-MAGIC: Final = 4
-"""Bytes without which no format can be recognised."""
+MAGIC: Final = 8
+"""Bytes awaited before a format is recognised: longer than every signature that matters, shorter than any header."""
 
 
 class Source:

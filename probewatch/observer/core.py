@@ -229,14 +229,15 @@ class Observer:
 
     def _match_declared(self, address: str, source: Source) -> None:
         for target in self._targets.values():
-            runs = [run for run in target.undecided().get(address, []) if run.form.kubelet]
-            if not runs:
+            runs = target.undecided().get(address, [])
+            # One pod has one kubelet: where it is proven, whoever else connects is somebody else.
+            if not runs or target.has_kubelet or not all(run.form.kubelet for run in runs):
                 continue
             pod = self.book.pod(target.address, runs[0].start.ns)
             for declared in [pod] if pod is not None else self.book.unplaced:
                 specs = [spec for container in declared.containers for spec in container.probes]
                 fitting = [run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)]
-                asked = [run for run in fitting if run.form.ask is not Ask.NOTHING]
+                asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
                 if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
                     source.declared += len(fitting)
 

@@ -135,6 +135,11 @@ class Target:
 
     # What: attempts of a kubelet.
 
+    @property
+    def has_kubelet(self) -> bool:
+        """Whether a proven kubelet probes it."""
+        return bool(self.placed or self._waiting)
+
     def attempt(self, run: Run, quiet_ns: int | None, context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
         if not run.form.kubelet:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from probewatch.model.connection import Connection, Half
 from probewatch.model.exchange import Exchange
-from probewatch.wire.http1 import TLS_ANSWER, begins_request, read_http1, read_lone_answer
+from probewatch.wire.http1 import TLS_ANSWER, begins_request, is_cut, read_http1, read_lone_answer
 from probewatch.wire.tls import KEPT_ALERTS, begins_tls, read_alert_answer, read_tls
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def read_exchange(connection: Connection, keys: Keylog | None = None) -> Exchang
         return exchange if keys is None else _decrypt(exchange, keys, start)
     if orig.data.startswith(_PREFACE, start) or begins_request(orig.data[start:]):
         return read_clear(exchange, orig, resp, start)
-    if not orig.data and orig.packets == 0 and resp.data.startswith(b"HTTP/"):
-        return replace(exchange, http=(read_lone_answer(resp),))  # only the server's half was captured
+    if not orig.data and (orig.packets == 0 or is_cut(orig)) and resp.data.startswith(b"HTTP/"):
+        return replace(exchange, http=(read_lone_answer(resp),))  # the request was not captured
     return replace(exchange, opening=orig.data[:OPENING])
 
 
@@ -99,9 +99,9 @@ def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
 def _banner(orig: Half, resp: Half) -> bytes:
     """Return what the server said before the client said anything."""
     told = resp.first_data
-    if told is None or (orig.length > 0 and orig.first_data is None):
-        return b""
     asked = orig.first_data
+    if told is None or (asked is None and (orig.packets == 0 or is_cut(orig))):
+        return b""
     if asked is None:
         return resp.data[:OPENING]
     if told >= asked:

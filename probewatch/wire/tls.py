@@ -42,6 +42,8 @@ MAX_RECORD: Final = (1 << 14) + 2048
 """Largest record body a sender may make (RFC 5246 section 6.2.3; RFC 8446 allows 256 bytes more than 2^14)."""
 MAX_HANDSHAKE: Final = 1 << 16
 """Handshake bytes joined of each direction."""
+MAX_MESSAGES: Final = 64
+"""Clear handshake messages read of each direction; a handshake has less than ten."""
 KEPT_NAMES: Final = 64
 """ALPN names kept."""
 
@@ -165,7 +167,7 @@ def _read_side(half: Half, start: int, *, by_client: bool, version: int) -> _Sid
         elif record.type == HANDSHAKE:
             base = len(joined)
             joined += record.body[: MAX_HANDSHAKE - base]
-            while len(joined) - done >= 4:
+            while len(joined) - done >= 4 and len(side.messages) < MAX_MESSAGES:
                 end = done + 4 + int.from_bytes(joined[done + 1 : done + 4])
                 if end > len(joined):
                     break

@@ -61,7 +61,8 @@ def write(path: Path, *items: Any, name: str = "cluster.json") -> str:
 def test_golden_cluster(tmp_path: Path) -> None:
     """A cluster like those of OpenShift: every address with its node, its reasons, the surest first, and every Pod by address."""
     proxy = pod("proxy-1", "192.168.10.11", spec={"hostNetwork": True})
-    path = write(tmp_path, NODE, HOST_SUBNET, pod("api", "10.128.0.12"), pod("six", "FD01::5"), proxy, pod("waiting", None), {"kind": "Service"})
+    pods = [pod("api", "10.128.0.12"), pod("six", "FD01::5"), proxy, pod("waiting", None)]
+    path = write(tmp_path, NODE, HOST_SUBNET, *pods, {"kind": "Service"})
 
     book = build_book([], [read_cluster(path)], [])
 

@@ -71,7 +71,7 @@ def test_banner() -> None:
     assert read_exchange(connection(Half(packets=3), half(banner))).banner == banner
     got = read_exchange(connection(half(b"EHLO x\r\n", first=5), half(banner, b"250 ok\r\n", first=4)))
     assert (got.banner, got.opening) == (banner, b"EHLO x\r\n")
-    assert len(read_exchange(connection(Half(), half(b"x" * 99))).banner) == OPENING
+    assert len(read_exchange(connection(Half(packets=3), half(b"x" * 99))).banner) == OPENING
     assert read_exchange(connection(half(b"EHLO x\r\n"), half(banner, first=5))).banner == b""
     unseen = replace(half(), length=10, gap=0)
     assert read_exchange(connection(unseen, half(banner))).banner == b"", "the client's bytes may have been first"
@@ -151,10 +151,11 @@ def test_midstream_that_is_none() -> None:
 
 
 def test_only_the_answer_was_captured() -> None:
-    """An answer without its request is told, and said to be lost, where the client's half was not captured at all."""
-    got = read_exchange(connection(Half(), half(OK)))
-    assert [(each.method, each.status, each.lost) for each in got.http] == [("", 200, True)]
-    assert got.requests == 0
+    """An answer without its request is told, and said to be lost, where the request was not captured."""
+    for orig in (Half(), Half(packets=3, gap=0), Half(packets=3, length=108, gap=0)):
+        got = read_exchange(connection(orig, half(OK)))
+        assert [(each.method, each.status, each.lost) for each in got.http] == [("", 200, True)]
+        assert (got.requests, got.banner) == (0, b"")
     assert read_exchange(connection(Half(packets=3), half(OK))).http == (), "the client was captured, and asked nothing"
 
 

@@ -15,6 +15,8 @@ from probewatch.model.connection import Arrival, Half
 from probewatch.model.frame import Mark
 from probewatch.wire.tls import (
     KEPT_RECORDS,
+    MAX_MESSAGES,
+    _read_side,
     begins_tls,
     parse_client_hello,
     parse_server_hello,
@@ -247,6 +249,14 @@ def test_records_are_bounded() -> None:
     facts = read_tls(many, half(record(22, server_hello()), *[record(23, b"y" * 50)] * 200, first=2, step=2))
     assert len(facts.records) == KEPT_RECORDS
     assert [each.mark.number for each in facts.records] == list(range(3, 3 + KEPT_RECORDS))
+
+
+def test_messages_are_bounded() -> None:
+    """A flood of handshake messages is not followed for long, and hides nothing that came before it."""
+    flood = record(22, client_hello()) + record(22, handshake(0, b"") * 4000) * 4
+    asked = half(*(flood[at : at + 20] for at in range(0, len(flood), 20)))
+    assert len(_read_side(asked, 0, by_client=True, version=0).messages) == MAX_MESSAGES
+    assert read_tls(asked, Half()).client_hello is not None
 
 
 def test_no_record() -> None:
