@@ -7,7 +7,8 @@
         for decision in probe.decisions:
             print(probe.type, decision.kind, decision.attempt)
 
-Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json` prints.
+Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json`
+prints.
 """
 
 from __future__ import annotations
@@ -146,17 +147,19 @@ def analyze(
         node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
         keylog: file in the NSS key log format, to read TLS with.
         filter: only frames that match this expression (pcap-filter(7)) are looked at.
-        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after the first frame.
+        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after
+        the first frame.
             Everything is analysed all the same, so that states are known.
         until: show only what began then or earlier.
         probe: show only these probes: an id, a type, a pod's name, `type/pod` (see `probewatch.report.select.matches`).
         progress: called with (bytes read, bytes in all or None) now and then.
-        on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and `probe` say.
+        on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and
+        `probe` say.
 
     Raises:
-        CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see `CaptureInfo.complete`.
-        SpecError: a manifest, dump or node address cannot be used.
-        InputError: `since`, `until` or `keylog` cannot be used.
+        CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
+        `CaptureInfo.complete`. SpecError: a manifest, dump or node address cannot be used. InputError: `since`,
+        `until` or `keylog` cannot be used.
     """
     from .report.select import select
 

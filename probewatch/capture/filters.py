@@ -1,7 +1,8 @@
 """Filters in pcap syntax (pcap-filter(7)), compiled and run by libpcap, on frames of any of our inputs.
 
-One expression is compiled once for each link type it meets. As everywhere in pcap syntax it sees the outermost headers only: behind a VLAN tag
-or a tunnel an address is matched only where the expression says so (`vlan and host ...`), and `tcp[13]` is IPv4.
+One expression is compiled once for each link type it meets. As everywhere in pcap syntax it sees the outermost
+headers only: behind a VLAN tag or a tunnel an address is matched only where the expression says so (`vlan and host
+...`), and `tcp[13]` is IPv4.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ Block sets the byte order of what follows and forgets the interfaces of the sect
 Block adds one with its own link type, time resolution and offset; Enhanced, Simple and the obsolete Packet Block carry
 frames. Interface Statistics tell losses, Decryption Secrets carry key logs; everything else is stepped over.
 
-Frames are counted as Wireshark counts them: it also gives numbers to journal entries and system call events, so those
-take a number here and are not handed out.
+Frames are numbered as Wireshark numbers them: it also gives numbers to journal entries, custom blocks and system call
+events, so those take a number here and are not handed out.
 
-Limitations: a Simple Packet Block has no time, so its frame takes that of the frame before it, and a note says so.
+Limitations: a Simple Packet Block has no time, so its frame takes the latest time before it, and a note says so.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SIMPLE_PACKET: Final = 3
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 DECRYPTION_SECRETS: Final = 10
-NUMBERED: Final = frozenset({0x009, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
-"""systemd journal entries and sysdig events: Wireshark numbers them like frames."""
+NUMBERED: Final = frozenset({0x009, 0xBAD, 0x40000BAD, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
+"""systemd journal entries, custom blocks and sysdig events: Wireshark numbers them like frames."""
 
 MAGIC: Final = struct.pack(">I", SECTION_HEADER)
 """First four bytes of a file, the same in both byte orders."""
@@ -103,7 +103,7 @@ class PcapngReader:
         try:
             yield from self._chain()
         except DamageError as damage:
-            self._tally.broken(f"{damage}; {read_so_far(self._tally.frames)}")
+            self._tally.broken(f"{damage}; {read_so_far(self._tally.frames - self._tally.left_out)}")
 
     def _chain(self) -> Iterator[Frame]:
         window, tally, file = self._window, self._tally, self._file
@@ -161,7 +161,8 @@ class PcapngReader:
                 if kind in NUMBERED:
                     number += 1
                     tally.frames = number
-                    tally.note_once("it holds journal entries or system call events besides frames: they are left out")
+                    tally.left_out += 1
+                    tally.note_once("it holds journal entries, custom blocks or system call events: they have frame numbers but are left out")
                 else:
                     self._other(kind, data, pos, stop)
                 pos = stop

@@ -28,7 +28,7 @@ class Tally:
 
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
-        "complete", "first_ns", "format", "frames", "interfaces", "latest", "lost", "notes", "path", "secrets",
+        "complete", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "path", "secrets",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -36,6 +36,8 @@ class Tally:
         self.format = ""
         self.frames = 0
         """Number of the last frame."""
+        self.left_out = 0
+        """Numbers that went to something else than frames."""
         self.first_ns: int | None = None
         self.latest = BEFORE_FIRST
         self.complete = True
@@ -113,7 +115,7 @@ class Tally:
             format=self.format,
             interfaces=interfaces,
             link_types=tuple(dict.fromkeys(link_type_name(i.link_type) for i in interfaces)),
-            frames=self.frames,
+            frames=self.frames - self.left_out,
             first_ns=self.first_ns,
             last_ns=None if self.first_ns is None else self.latest,
             complete=self.complete,

@@ -1,12 +1,12 @@
 """The command line: parse options, call `api`, print; no logic.
 
-    __init__.py   main(): the entry point, which answers --version before anything is imported
-    run.py        runs a command, turns what can go wrong into one sentence and an exit status
-    group.py      the list of commands, each imported when it is called
-    options.py    options that several commands share, and help in sections
-    output.py     standard output: encoding, colour, a reader that goes away
-    progress.py   a bar on standard error, if the work takes long
-    analyze.py    probewatch analyze
+__init__.py   main(): the entry point, which answers --version before anything is imported
+run.py        runs a command, turns what can go wrong into one sentence and an exit status
+group.py      the list of commands, each imported when it is called
+options.py    options that several commands share, and help in sections
+output.py     standard output: encoding, colour, a reader that goes away
+progress.py   a bar on standard error, if the work takes long
+analyze.py    probewatch analyze
 """
 
 from __future__ import annotations

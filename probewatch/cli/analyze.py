@@ -28,8 +28,8 @@ def analyze(files: Sequence[str], expression: str | None, keylog: str | None, pr
             specs: Sequence[str], clusters: Sequence[str], node_ips: Sequence[str], output: str, colour: str, quiet: bool) -> int:
     """Show who probed what in saved captures, what happened in every attempt and why, and what was decided.
 
-    Exit status: 0 done, whatever the probes did; 2 usage or unreadable input; 3 an input was cut or corrupt (what was whole
-    is shown); 130 interrupted (what was read is shown).
+    Exit status: 0 done, whatever the probes did; 2 usage or unreadable input; 3 an input was cut or corrupt (what was
+    whole is shown); 130 interrupted (what was read is shown).
     """
     for text in (since, until):
         moment(text, 0)  # before any work

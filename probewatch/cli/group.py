@@ -58,7 +58,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def cli() -> None:
-    """See Kubernetes health probes as they really are, from packets: who probed what, what happened, what the kubelet decided.
+    r"""See Kubernetes health probes as they really are: who probed what, what happened, what the kubelet decided.
 
     \b
     probewatch analyze capture.pcap --spec pod.yaml

@@ -60,10 +60,12 @@ def _apply(decorators: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
 
 input_options = _apply([
     click.argument("files", nargs=-1, required=True, metavar="FILE...", cls=Argument, section="Input",
-                   help="Captures: pcap or pcapng, plain or compressed (gzip, bzip2, xz, zstd), read as one timeline; - is standard input."),
+                   help="Captures: pcap or pcapng, plain or compressed (gzip, bzip2, xz, zstd), read as one timeline; "
+                        "- is standard input."),
     click.option("-f", "--filter", "expression", metavar="FILTER", cls=Option, section="Input",
                  help="Look only at frames that match, in pcap syntax: -f 'host 10.128.0.10'."),
-    click.option("--keylog", metavar="FILE", cls=Option, section="Input", help="TLS secrets (NSS key log, SSLKEYLOGFILE), to read HTTPS probes."),
+    click.option("--keylog", metavar="FILE", cls=Option, section="Input",
+                 help="TLS secrets (NSS key log, SSLKEYLOGFILE), to read HTTPS probes."),
 ])
 """Where frames come from."""
 

@@ -10,7 +10,7 @@ Below them, from the file up:
     jsonstream  JSON of any length through a window        documents   which of the two; Lists taken apart
     schema      the fields of the API that are read        probe       one probe: checks, defaults, port names
     nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
-    errors      SpecError, FieldError, and their sentences
+    document    one object with its place in the file      errors      SpecError, FieldError, and their sentences
 """
 
 from .addresses import parse_node_ip

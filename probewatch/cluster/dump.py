@@ -17,7 +17,7 @@ from probewatch.model.spec import PodSpec
 from .document import Document
 from .documents import read_documents
 from .errors import FieldError, SpecError, shown, typed
-from .manifests import described, passed_over, read_pod, source_of
+from .manifests import count_kind, described, passed_over, read_pod, source_of
 from .nodes import host_subnet_addresses, node_addresses
 from .schema import HostSubnet, Node
 
@@ -78,7 +78,7 @@ class _Reader:
             elif kind == "Pod":
                 self._pods.append(self._pod(document))
             else:
-                self._others[kind] += 1
+                count_kind(self._others, kind)
                 return
             self._useful += 1
         except FieldError as error:

@@ -174,7 +174,7 @@ class JsonStream:
         if self._at:
             self._drop(self._at)
         if len(self._buffer) > MAX_ITEM_CHARS:
-            self._malformed(f"one value is longer than {MAX_ITEM_CHARS >> 20} MB")
+            self._malformed(f"one value is longer than {MAX_ITEM_CHARS >> 20} MB", quoting=False)
         pieces, missing = [self._buffer], len(self._buffer)
         while piece:
             pieces.append(piece)
@@ -183,7 +183,7 @@ class JsonStream:
         self._buffer = "".join(pieces)
         return True
 
-    def _malformed(self, reason: str) -> NoReturn:
+    def _malformed(self, reason: str, *, quoting: bool = True) -> NoReturn:
         before = self._buffer[: self._at]
         newlines = before.count("\n")
         line = self._line + newlines
@@ -191,6 +191,8 @@ class JsonStream:
         got = self._look()
         seen = f", got {shown(got)}" if got else ", got the end of the file"
         where = f"{self._source.path}: line {line} column {column}"
+        if not quoting:
+            seen = ""
         if reason[1:3].islower():
             reason = reason[0].lower() + reason[1:]
         raise SpecError(f"{where}: not JSON: {reason}{seen}")

@@ -7,7 +7,7 @@ template, named after the workload, without an address. Fields that probewatch d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
@@ -34,8 +34,12 @@ TEMPLATES: Final = {
 }
 """Where each workload keeps its Pod template."""
 
+MAX_KINDS: Final = 1000
+"""Kinds counted apart from one another."""
 KINDS_NAMED: Final = 8
 """Kinds listed in one sentence about what was passed over."""
+
+OTHER_KINDS: Final = "of other kinds"
 
 _FINISHED: Final = ("Succeeded", "Failed")
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
@@ -63,16 +67,19 @@ def read_specs(path: str) -> list[PodSpec]:
 def load_specs(path: str) -> SpecFile:
     """Return the Pods and Pod templates of a manifest together with notes on what was passed over; errors as `read_specs`."""
     specs: list[PodSpec] = []
-    others: list[tuple[Document, str]] = []
+    others: Counter[str] = Counter()
+    first: list[str] = []
     for document in read_documents(path, dump=False):
         kind = kind_of(document, path)
         if kind == "Pod" or kind in TEMPLATES:
             specs.append(_strictly(document, kind, path))
         else:
-            others.append((document, kind))
+            count_kind(others, kind)
+            if len(first) < KINDS_NAMED:
+                first.append(f"{document.label} is a {plain(kind)}")
     if not specs:
-        raise SpecError(f"{path}: {_nothing(others)}; {_WANTED}")
-    note = passed_over(path, Counter(kind for _, kind in others))
+        raise SpecError(f"{path}: {_nothing(first, others.total())}; {_WANTED}")
+    note = passed_over(path, others)
     return SpecFile(PurePath(path).name, tuple(specs), (note,) if note else ())
 
 
@@ -101,13 +108,19 @@ def described(document: Document, kind: str) -> str:
     return f"{document.label} ({plain(kind)}{' ' + name if name else ''})"
 
 
+def count_kind(kinds: Counter[str], kind: str) -> None:
+    """Count an object that is passed over; beyond `MAX_KINDS` different kinds, only as one of the others."""
+    kinds[kind if kind in kinds or len(kinds) < MAX_KINDS else OTHER_KINDS] += 1
+
+
 def passed_over(path: str, kinds: Counter[str]) -> str | None:
     """Return the sentence about objects that hold nothing for probewatch, or None where there were none."""
     if not kinds:
         return None
-    listed = [f"{count} {plain(kind)}" for kind, count in kinds.most_common(KINDS_NAMED)]
-    if len(kinds) > KINDS_NAMED:
-        listed.append(f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(KINDS_NAMED))} of other kinds")
+    named = [(kind, count) for kind, count in kinds.most_common(KINDS_NAMED + 1) if kind != OTHER_KINDS][:KINDS_NAMED]
+    listed = [f"{count} {plain(kind)}" for kind, count in named]
+    if more := kinds.total() - sum(count for _, count in named):
+        listed.append(f"{more} {OTHER_KINDS}")
     return f"{PurePath(path).name}: passed over {', '.join(listed)}"
 
 
@@ -179,13 +192,11 @@ def _strictly(document: Document, kind: str, path: str) -> PodSpec:
         raise SpecError(f"{path}: {described(document, kind)}: {error}") from None
 
 
-def _nothing(others: Iterable[tuple[Document, str]]) -> str:
+def _nothing(first: Sequence[str], count: int) -> str:
     """Say what a file without any Pod holds instead."""
-    listed = [f"{document.label} is a {plain(kind)}" for document, kind in others]
-    if not listed:
+    if not first:
         return "the file holds no object"
-    more = len(listed) - KINDS_NAMED
-    return ", ".join(listed[:KINDS_NAMED]) + (f" and {more} more are no Pods either" if more > 0 else "")
+    return ", ".join(first) + (f", and {count - len(first)} more are no Pods either" if count > len(first) else "")
 
 
 _Starts = dict[str, tuple[tuple[ContainerStart, ...], int | None]]

@@ -20,6 +20,8 @@ from .golang import canonical_header, request_target
 from .schema import HTTPGetAction, Probe
 
 MAX_INT32: Final = (1 << 31) - 1
+MAX_PATH: Final = 1 << 16
+"""Characters of httpGet.path; servers take 8 KB or so."""
 MAX_PROBE_DEPTH: Final = 20
 """Levels of nesting in a probe; v1.Probe has four."""
 
@@ -93,6 +95,8 @@ def _http(action: HTTPGetAction, ports: Ports, at: str) -> dict[str, Any]:
             name = join(at, f"httpHeaders[{index}].name")
             raise FieldError(name, f"expected a header name of letters, digits and '-', got {shown(header.name)}")
         headers.append((canonical_header(header.name), header.value or ""))
+    if len(action.path or "") > MAX_PATH:
+        raise FieldError(join(at, "path"), f"expected at most {MAX_PATH} characters, got {len(action.path or '')}")
     port, port_name = _port(action.port, ports, join(at, "port"))
     return {
         "port": port,

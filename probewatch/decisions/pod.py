@@ -107,7 +107,7 @@ class Pod:
         silence = Silence.NONE
         if worker.on_hold:
             silence = Silence.ON_HOLD
-        elif container.started is False and kind in (ProbeType.READINESS, ProbeType.LIVENESS):
+        elif container.started is False and kind is not ProbeType.STARTUP:
             silence = Silence.GATED
         elif container.started is None and kind is ProbeType.STARTUP:
             # In mid-life a startup probe has most likely done its work; were it still running, the others would be silent.
@@ -136,7 +136,7 @@ class Pod:
         container = containers[planned.container]
         if kind is ProbeType.STARTUP and container.started is None:
             container = containers[planned.container] = replace(container, started=False)
-        elif kind in (ProbeType.READINESS, ProbeType.LIVENESS) and not container.started:
+        elif kind is not ProbeType.STARTUP and not container.started:
             container = containers[planned.container] = replace(container, started=True)
         result = count(workers[index], outcome, planned.spec)
         workers[index] = result.worker

@@ -1,7 +1,8 @@
 """What every cause means and what to do about it: one label, one sentence, one piece of advice (DESIGN section 7).
 
-Pure data. The text report prints it under a probe that has trouble, and the documentation is written from it, so that both say the same.
-Labels are what a table cell can hold; sentences say what the wire shows; advice says where to look next.
+Pure data. The text report prints it under a probe that has trouble, and the documentation is written from it, so that
+both say the same. Labels are what a table cell can hold; sentences say what the wire shows; advice says where to look
+next.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
         "Check that the server registers grpc.health.v1.Health and knows the service name that the probe asks for."),
     Cause.GRPC_CONNECT: Entry(
         "no gRPC connection",
-        "No HTTP/2 connection came to be before the deadline; the kubelet redials until then and reports a timeout even where it was refused.",
+        "No HTTP/2 connection came to be before the deadline; the kubelet redials until then, and reports a timeout even "
+        "where it was refused.",
         "Check that a gRPC server without TLS listens on this port."),
     Cause.EXEC_EXIT: Entry(
         "exit status",

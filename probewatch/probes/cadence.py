@@ -91,19 +91,11 @@ def chains(starts: Sequence[int], period_s: int, most_missed: int = 3) -> list[C
     return [Chain(period_s, tuple(chain)) for chain in sorted(done, key=lambda chain: chain[0])]
 
 
-def side_by_side(found: Sequence[Chain], starts: Sequence[int]) -> int:
-    """Return how many chains of at least three starts run at the same time."""
-    period = found[0].period_s * SECOND if found else 0
-    edges: list[tuple[int, int]] = []
-    for chain in found:
-        if len(chain.members) >= 3:
-            edges.append((starts[chain.members[0]] + period // 2, 1))
-            edges.append((starts[chain.members[-1]] - period // 2, -1))
-    most = now = 0
-    for _, step in sorted(edges):
-        now += step
-        most = max(most, now)
-    return most
+def side_by_side(starts: Sequence[int], period_s: int) -> int:
+    """Return how many probes of this period share an ordered series: how many starts fall into one period, usually."""
+    span = period_s * SECOND - 2 * GRID_NS
+    counts = [bisect_left(starts, start + span) - index for index, start in enumerate(starts)]
+    return int(median(counts)) if counts else 0
 
 
 def steady(starts: Sequence[int]) -> tuple[float, float] | None:

@@ -17,7 +17,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
-from .cadence import SECOND, Chain, chains, period_of, side_by_side
+from .cadence import SECOND, Chain, chains, period_of, side_by_side, whole_seconds
 from .forms import Ask
 from .runs import Run, verdict_of
 
@@ -51,6 +51,8 @@ class _Key:
 class _Group:
     key: _Key
     runs: list[Run]
+    mute: list[Run] = field(default_factory=list)
+    """Runs to its port that never got to ask: perhaps its own."""
     period_s: int | None = None
     timeout_s: int | None = None
     found: list[Chain] = field(default_factory=list)
@@ -69,10 +71,30 @@ def guess(runs: Sequence[Run]) -> list[Guess]:
         group.timeout_s = observed_timeout(group.runs, group.key.handler)
         if group.period_s is not None:
             group.found = chains(group.starts, group.period_s)
-            group.workers = min(MOST_PROBES, max(1, side_by_side(group.found, group.starts)))
+            group.workers = min(MOST_PROBES, max(1, side_by_side(group.starts, group.period_s)))
     out: list[Guess] = []
+    owner: list[_Group] = []
     for group in groups:
-        out += _typed(group, groups)
+        found = _typed(group, groups)
+        out += found
+        owner += [group] * len(found)
+    return _by_exclusion(out, owner)
+
+
+def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]:
+    """Type what is left by what is known: one port is one container, and a container has one probe of each type."""
+    out = list(guesses)
+    for index, one in enumerate(guesses):
+        if one.spec.type is not ProbeType.UNKNOWN:
+            continue
+        siblings = [other for place, other in enumerate(guesses) if place != index and other.spec.port == one.spec.port]
+        types = {other.spec.type for other in siblings}
+        if len(siblings) != len(types) or ProbeType.UNKNOWN in types or ProbeType.READINESS not in types:
+            continue
+        least = _at_least(owners[index])
+        spec = replace(one.spec, type=ProbeType.LIVENESS, failure_threshold=least.get("failureThreshold", one.spec.failure_threshold))
+        why = "its container's readiness probe is another, and it did not stop as a startup probe does"
+        out[index] = replace(one, spec=spec, reason=why, inferred={**one.inferred, **least})
     return out
 
 
@@ -86,9 +108,24 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
             if seconds is not None:
                 gave_up[seconds] += 1
             waited = max(waited, bound)
+    if not gave_up:
+        gave_up = _poked_after(runs)
     if gave_up:
         return max(gave_up.most_common(1)[0][0], 1)
     return ceil(waited) if waited > 1.0 else None
+
+
+def _poked_after(runs: Sequence[Run]) -> Counter[int]:
+    """Count whole seconds from an unanswered attempt to one that follows off the grid: losing Ready pokes the prober as the deadline passes."""
+    votes: Counter[int] = Counter()
+    period = period_of([run.start.ns for run in runs])
+    for run, following in zip(runs, runs[1:], strict=False):
+        gap = following.start.ns - run.start.ns
+        seconds = whole_seconds(gap, 60_000_000)
+        unanswered = bool(run.tries) and not run.tries[-1][-1].connection.resp.syns and run.tries[-1][-1].connection.resp.rst is None
+        if unanswered and seconds is not None and period is not None and seconds < period:
+            votes[seconds] += 1
+    return votes
 
 
 def _patience(exchange: Exchange, handler: Handler) -> tuple[int | None, float]:
@@ -136,6 +173,9 @@ def _groups(runs: Sequence[Run]) -> list[_Group]:
             groups[key] = _Group(key, list(silent))
         elif len(same) == 1:
             same[0].runs = sorted([*same[0].runs, *silent], key=lambda run: run.start.ns)
+        else:
+            for group in same:
+                group.mute = silent
     return sorted(groups.values(), key=lambda group: group.runs[0].start.ns)
 
 
@@ -156,7 +196,10 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
 
 def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSpec:
     key = group.key
-    return ProbeSpec(type=kind, handler=key.handler, port=key.port, scheme=key.scheme, path=key.path or "/", service=key.service or "",
+    asked = next((run.form for run in group.runs if run.form.path is not None), None)
+    own_agent = asked is not None and asked.user_agent and not asked.version
+    headers = (("User-Agent", asked.user_agent),) if asked is not None and own_agent else ()
+    return ProbeSpec(type=kind, headers=headers, handler=key.handler, port=key.port, scheme=key.scheme, path=key.path or "/", service=key.service or "",
                      period_s=group.period_s or 10, timeout_s=group.timeout_s or 1, failure_threshold=thresholds.get("failureThreshold", 3),
                      success_threshold=thresholds.get("successThreshold", 1))
 
@@ -179,8 +222,16 @@ def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
         why = f"ran outside its grid ({poked['times']} times), as only a readiness probe does"
         return [Guess(spec=_spec(group, ProbeType.READINESS, poked), reason=why, inferred={**seen, **_known(poked)})]
     if _stops_for_others(group, groups):
+        # Nothing else of the container ran before it succeeded, so what could not ask before was this probe too.
+        earlier = [run for run in group.mute if run.start.ns < group.runs[-1].start.ns]
+        group.runs = sorted([*group.runs, *earlier], key=lambda run: run.start.ns)
         why = "stopped for good when other probes began"
-        return [Guess(spec=_spec(group, ProbeType.STARTUP, {}), reason=why, inferred=seen)]
+        least = _at_least(group)
+        return [Guess(spec=_spec(group, ProbeType.STARTUP, least), reason=why, inferred={**seen, **least})]
+    startup = next((other for other in groups if other is not group and _stops_for_others(other, groups)), None)
+    if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2_000_000 <= POKE_NS:
+        why = "began in the same moment as the startup probe succeeded"
+        return [Guess(spec=_spec(group, ProbeType.READINESS, {}), reason=why, inferred=seen)]
     if held:
         why = f"silent after {held['failureThreshold']} failures, until a new container"
         return [Guess(spec=_spec(group, ProbeType.LIVENESS, held), reason=why, inferred={**seen, **_known(held)})]
@@ -197,29 +248,37 @@ def _outcomes(group: _Group) -> list[Outcome]:
 
 
 def _pokes(group: _Group) -> dict[str, int]:
-    """Find runs outside the grid; and the streak after which one came at once, which is the failure threshold."""
+    """Find runs outside the grid; and the streak after which the first one came at once, which is the failure threshold.
+
+    Only streaks that follow a success count for the threshold: before the first success any pod sync pokes a readiness probe.
+    """
     if group.period_s is None:
         return _lone_pokes(group)
     period = group.period_s * SECOND
     starts = group.starts
-    outcomes = _outcomes(group)
+    spec = _spec(group, ProbeType.UNKNOWN, {})
+    verdicts = [verdict_of(run, spec, None) for run in group.runs]
     times = 0
     after: Counter[int] = Counter()
     streak = 0
+    armed = False
     chain_of = {member: number for number, chain in enumerate(group.found) for member in chain.members}
     for index in range(len(starts)):
         if index:
             gap = starts[index] - starts[index - 1]
-            ended = max(group.runs[index - 1].last_ns(), verdict_of(group.runs[index - 1], _spec(group, ProbeType.UNKNOWN, {}), None).end_ns)
+            ended = max(group.runs[index - 1].last_ns(), verdicts[index - 1].end_ns)
             stored = ended - starts[index - 1] >= period - 6_000_000
+            at_once = starts[index] - ended <= POKE_NS
             close = gap < period - 30_000_000 and chain_of[index] != chain_of[index - 1]
-            if close and not stored and group.workers == 1:
+            if close and not stored and (group.workers == 1 or at_once):
                 times += 1
-                if streak and starts[index] - ended <= POKE_NS:
+                if streak and armed and at_once:
                     after[streak] += 1
-            elif close and group.workers > 1 and starts[index] - ended <= POKE_NS:
-                times += 1
-        streak = streak + 1 if outcomes[index] is Outcome.FAILURE else streak if outcomes[index] is Outcome.DISCARDED else 0
+                    armed = False
+        if verdicts[index].outcome is Outcome.SUCCESS:
+            streak, armed = 0, True
+        elif verdicts[index].outcome is Outcome.FAILURE:
+            streak += 1
     if not times:
         return {}
     found = {"times": times}
@@ -236,20 +295,29 @@ def _lone_pokes(group: _Group) -> dict[str, int]:
 
 def _held(group: _Group) -> dict[str, int]:
     """Find a failing streak followed by silence; its length is the failure threshold."""
-    if group.period_s is None:
-        return {}
-    period = group.period_s * SECOND
-    starts = group.starts
-    outcomes = _outcomes(group)
+    lengths, _ = _streaks(group)
+    return {"failureThreshold": lengths.most_common(1)[0][0]} if lengths else {}
+
+
+def _streaks(group: _Group) -> tuple[Counter[int], int]:
+    """Return the failing streaks that ended in silence, by length, and the longest one that did not."""
     lengths: Counter[int] = Counter()
-    streak = 0
-    for index, outcome in enumerate(outcomes):
+    longest = streak = 0
+    period = (group.period_s or 0) * SECOND
+    starts = group.starts
+    for index, outcome in enumerate(_outcomes(group)):
         streak = streak + 1 if outcome is Outcome.FAILURE else streak if outcome is Outcome.DISCARDED else 0
-        silent = index + 1 < len(starts) and starts[index + 1] - starts[index] > 1.5 * period
-        if streak and silent:
+        if streak and period and index + 1 < len(starts) and starts[index + 1] - starts[index] > 1.5 * period:
             lengths[streak] += 1
             streak = 0
-    return {"failureThreshold": lengths.most_common(1)[0][0]} if lengths else {}
+        longest = max(longest, streak)
+    return lengths, longest
+
+
+def _at_least(group: _Group) -> dict[str, int]:
+    """Return a failure threshold above what was failed without any consequence, where that exceeds the default."""
+    _, longest = _streaks(group)
+    return {"failureThreshold": longest + 1} if longest >= 3 else {}
 
 
 def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:

@@ -1,7 +1,8 @@
-"""A timeline as the JSON document `probewatch.timeline/1` (DESIGN section 6): plain dicts, and a writer that streams them.
+"""A timeline as the JSON document `probewatch.timeline/1`: plain dicts, and a writer that streams them.
 
-Each noun has one function, which `json` and `ndjson` share, so that both print the same object under the same keys. Lists have one canonical
-order (probes by number, attempts by `n`, the rest by time), so that a reader of NDJSON arrives at the very document.
+Each noun has one function, which `json` and `ndjson` share, so that both print the same object under the same keys.
+Lists have one canonical order (probes by number, attempts by `n`, the rest by time), so that a reader of NDJSON
+arrives at the very document.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def attempt_object(attempt: Attempt) -> Json:
 
 def _connection_object(leg: Leg) -> Json:
     connection = leg.connection
-    file, first, last = connection.frames[0] if connection.frames else (connection.start.file, connection.start.number, connection.end.number)
+    begin, end = connection.start, connection.end
+    file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
     return {
         "capture": file, "role": leg.role.value, "client_port": connection.client_port, "state": connection.state,
         "history": connection.history, "frames": [first, last], "status": leg.status,
@@ -108,7 +110,7 @@ def effects_object(effects: Effects) -> Json:
 
 
 def summary_object(probe: Probe) -> Json:
-    """Return counts, and latency percentiles over the attempts whose success or failure a frame shows (nearest rank, exact)."""
+    """Return counts, and exact latency percentiles over the attempts whose success or failure a frame shows."""
     counts = dict.fromkeys(Outcome, 0)
     for attempt in probe.attempts:
         counts[attempt.outcome] += 1
@@ -189,7 +191,8 @@ def _write_probe(probe: Probe, out: Callable[[str], object]) -> None:
     out("\n    }")
 
 
-def _write_list(items: Iterable[Any], out: Callable[[str], object], indent: int, write_one: Callable[[Any, Callable[[str], object]], object]) -> None:
+def _write_list(items: Iterable[Any], out: Callable[[str], object], indent: int,
+                write_one: Callable[[Any, Callable[[str], object]], object]) -> None:
     out("[")
     any_yet = False
     for item in items:

@@ -1,8 +1,9 @@
 """What comes from the wire or a file is hostile: make it harmless for a terminal, and valid for JSON.
 
-Paths, headers, reasons, pod and file names may hold anything. On a terminal an escape sequence could repaint the screen or set its title, a
-right-to-left override could turn a line round, a newline could forge one. So text output prints every character that Unicode does not call
-printable, every combining mark and every backslash as a Python escape: nothing is lost and nothing is ambiguous.
+Paths, headers, reasons, pod and file names may hold anything. On a terminal an escape sequence could repaint the
+screen or set its title, a right-to-left override could turn a line round, a newline could forge one. So text output
+prints every character that Unicode does not call printable, every combining mark and every backslash as a Python
+escape: nothing is lost and nothing is ambiguous.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ _COMBINING = frozenset({"Mn", "Me"})
 def safe(text: str) -> str:
     r"""Return `text` on one line without anything a terminal might obey: `\x1b`, `\n`, `\u202e`, `\\`.
 
-    C0 and C1 controls, format characters (bidirectional controls, zero-width joiners, byte order marks), lone surrogates (a file name's
-    undecodable byte 0xff is shown as `\xff`), unassigned and private characters, unusual spaces and combining marks are all written out.
+    C0 and C1 controls, format characters (bidirectional controls, zero-width joiners, byte order marks), lone
+    surrogates (a file name's undecodable byte 0xff is shown as `\xff`), unassigned and private characters, unusual
+    spaces and combining marks are all written out.
     """
     if text.isascii() and text.isprintable() and "\\" not in text:
         return text
@@ -41,7 +43,7 @@ def _safe_character(character: str) -> str:
 
 
 def valid(text: str) -> str:
-    r"""Return `text` without lone surrogates, for JSON: many readers reject them. An undecodable byte 0xff becomes the four characters `\xff`."""
+    r"""Return `text` without lone surrogates, for JSON: many readers reject them. An undecodable byte 0xff becomes `\xff`."""
     if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
         return text
     return "".join(_safe_character(c) if "\ud800" <= c <= "\udfff" else c for c in text)

@@ -1,6 +1,7 @@
-"""The timeline as it becomes known: one JSON object a line, a later `rev` of the same event and id replaces an earlier one (DESIGN section 6).
+"""The timeline as it becomes known: one JSON object a line; a later `rev` of the same event and id replaces an earlier one.
 
-Every line has `event`, `id`, `rev` and `probe` (null where it belongs to none), then the object of the json document under the same keys:
+Every line has `event`, `id`, `rev` and `probe` (null where it belongs to none), then the object of the json document
+under the same keys:
 
 =========  ===============================================  ===========================
 event      object                                           in the document
@@ -17,8 +18,8 @@ capture    one input; at the end of input                   `captures[]`
 note       `text`: one sentence; at the end of input        `notes[]`
 =========  ===============================================  ===========================
 
-A line with `"gone": true` withdraws its id: what was thought to be there was something else. At the end of input the last revisions are the
-json document: `fold` puts it together.
+A line with `"gone": true` withdraws its id: what was thought to be there was something else. At the end of input the
+last revisions are the json document: `fold` puts it together.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _object(value: object) -> Json:
 class Writer:
     """Writes lines while the input is read, and what is only known at its end.
 
-    Holds the last line of each probe, event and other (there are few) to say at the end what has changed since; attempts, decisions and gaps
-    are trusted to come with each revision and are not held.
+    Holds the last line of each probe, event and other (there are few) to say at the end what has changed since;
+    attempts, decisions and gaps are trusted to come with each revision and are not held.
     """
 
     def __init__(self, out: Callable[[str], object]) -> None:
@@ -81,7 +82,7 @@ class Writer:
         self._put(line)
 
     def end(self, timeline: Timeline) -> None:
-        """Write what only the end of input tells: summaries, inputs, notes; and what of probes, events and others is not yet said."""
+        """Write what only the end of input tells: summaries, inputs, notes; and what is not yet said of the rest."""
         for probe in timeline.probes:
             self._catch_up("probe", probe.id, probe.id, doc.probe_object(probe))
         self._catch_up_all("event", "e", map(doc.event_object, timeline.events))
@@ -143,7 +144,7 @@ def lines(timeline: Timeline, out: Callable[[str], object]) -> None:
 
 
 def fold(records: Iterable[Json]) -> Json:
-    """Return the json document that the last revisions of these lines make. Pure; the order of lines does not matter, only `rev`."""
+    """Return the json document that the last revisions of these lines make. Not their order matters, only `rev`."""
     last: dict[tuple[str, str], Json] = {}
     for line in records:
         key = line["event"], line["id"]

@@ -91,6 +91,6 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
-    """Return the nearest-rank percentile of a sorted, non-empty sequence: the smallest value that at least `percent` of all do not exceed."""
+    """Return the nearest-rank percentile of a sorted, non-empty sequence: the smallest value that `percent` of all do not exceed."""
     rank = (percent * len(ordered) + 99) // 100
     return ordered[max(1, rank) - 1]

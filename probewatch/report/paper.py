@@ -1,7 +1,7 @@
 """Lines for a terminal or a file: styled pieces, columns, colour or none, Unicode marks or ASCII.
 
-Text given to `Paper` must be `escape.safe` already where it came from outside; `Paper` writes out whatever is still not printable, so that a
-forgotten call cannot harm a terminal.
+Text given to `Paper` must be `escape.safe` already where it came from outside; `Paper` writes out whatever is still
+not printable, so that a forgotten call cannot harm a terminal.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def glyphs_for(encoding: str | None) -> Glyphs:
 class Paper:
     """Writes lines of at most `columns` columns (None: as long as they are)."""
 
-    def __init__(self, out: Callable[[str], object], columns: int | None = COLUMNS, *, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(self, out: Callable[[str], object], columns: int | None = COLUMNS, *, colour: bool = False,
+                 glyphs: Glyphs = UNICODE) -> None:
         self._out = out
         self._colour = colour
         self.columns = columns

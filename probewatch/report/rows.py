@@ -1,7 +1,7 @@
 """Which of a probe's attempts, decisions, gaps and events a table shows, as rows: a steady run is one row and a count.
 
-A row stands for every change of result and every decision. Attempts like the one before them are left out; where many are, a row says how many.
-`wide` leaves out none.
+A row stands for every change of result and every decision. Attempts like the one before them are left out; where many
+are, a row says how many. `wide` leaves out none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..model.timeline import (Attempt, Cause, Decision, DecisionKind, EventKind, Gap, Leg, Outcome, Probe, Role, Schedule, TimelineEvent, Trigger)
+from ..model.timeline import (
+    Attempt,
+    Cause,
+    Decision,
+    DecisionKind,
+    EventKind,
+    Gap,
+    Leg,
+    Outcome,
+    Probe,
+    Role,
+    Schedule,
+    TimelineEvent,
+    Trigger,
+)
 from . import words
 from .escape import safe
 from .numbers import count, duration, span
@@ -109,7 +123,7 @@ def _attempt_rows(probe: Probe, attempt: Attempt, decisions: Iterable[Decision],
         style={Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(attempt.outcome, "yellow"), mood=_mood(first))
     made = [row]
     made += [Row(ns=attempt.start.ns, order=1, decision=_state(d), words=_because(d, wide=wide), mood=_mood(d)) for d in decisions[1:]]
-    if wide:
+    if wide and len(attempt.legs) > 1:
         made += [_leg_row(attempt, leg, several=several) for leg in attempt.legs]
     return made
 
@@ -169,6 +183,8 @@ def _remark(probe: Probe, attempt: Attempt, before: Attempt | None, decision: De
         parts.append({Trigger.MANUAL: "manual trigger", Trigger.START: "worker start", Trigger.STORED_TICK: "stored tick"}[attempt.trigger])
     if wide and attempt.schedule is not Schedule.ON_TIME:
         parts.append({Schedule.LATE: "late", Schedule.EXTRA: "off the grid"}[attempt.schedule])
+    if wide and len(attempt.legs) == 1:
+        parts.append(_leg(attempt.legs[0]))
     return "; ".join(part for part in parts if part)
 
 
@@ -179,10 +195,17 @@ def _detail(probe: Probe, attempt: Attempt) -> str:
 
 
 def _leg_row(attempt: Attempt, leg: Leg, *, several: bool) -> Row:
-    """One connection, for `wide`."""
+    """One connection of several, for `wide`."""
     connection = leg.connection
-    file, first, last = connection.frames[0] if connection.frames else (connection.start.file, connection.start.number, connection.end.number)
-    parts = [f"{leg.role.value}: port {connection.client_port}, {safe(connection.state)} {safe(connection.history)}"]
+    begin, end = connection.start, connection.end
+    file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
+    return Row(ns=attempt.start.ns, order=2, words=f"{leg.role.value}: {_leg(leg)}", frames=_frames(file, first, last, several=several),
+               quiet=True)
+
+
+def _leg(leg: Leg) -> str:
+    connection = leg.connection
+    parts = [f"port {connection.client_port}, {safe(connection.state)} {safe(connection.history)}"]
     for name, ns in (("connect", leg.connect_ns), ("TLS", leg.tls_ns), ("first byte", leg.first_byte_ns), ("in all", leg.total_ns)):
         if ns is not None:
             parts.append(f"{name} {duration(ns)}")
@@ -193,7 +216,7 @@ def _leg_row(attempt: Attempt, leg: Leg, *, several: bool) -> Row:
         parts.append(f"ICMP from {safe(connection.icmp.reporter)}: {connection.icmp.explain()}")
     if len(connection.sightings) > 1:
         parts.append(f"seen at {len(connection.sightings)} places")
-    return Row(ns=attempt.start.ns, order=2, words=", ".join(parts), frames=_frames(file, first, last, several=several), quiet=True)
+    return ", ".join(parts)
 
 
 def _decision_row(decision: Decision, *, wide: bool, several: bool) -> Row:

@@ -1,5 +1,6 @@
-"""What of a timeline is shown: a stretch of time, some probes. The analysis itself always takes in everything, so that a probe's state at the
-beginning of the stretch is known from what came before it.
+"""What of a timeline is shown: a stretch of time, some probes.
+
+The analysis itself always takes in everything, so that a probe's state at the beginning of the stretch is known from what came before it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from .numbers import relative
 
 
 def select(timeline: Timeline, *, since_ns: int | None = None, until_ns: int | None = None, probes: Sequence[str] = ()) -> Timeline:
-    """Return the timeline with only the attempts, decisions, gaps, events and other traffic that fall into [since, until] (by their beginning;
-    gaps and other traffic where they touch it), and only the probes that one of the selectors names.
+    """Return the part of a timeline that begins in [since, until] and belongs to the probes that the selectors name.
 
-    A probe of which nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as they are.
+    Attempts, decisions and events count by their beginning; gaps and other traffic where they touch the stretch. A probe of which
+    nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as they are.
     """
     chosen = timeline
     if probes:

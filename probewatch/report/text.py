@@ -1,7 +1,7 @@
 """The timeline for people: `table`, 100 columns wide, and `wide`, which shows every attempt and connection on lines of any length.
 
-The order is verdict, who, what was asked, what happened, proof, what to do. A line a thought; times of day once, then relative to the first
-frame; the worst first.
+The order is verdict, who, what was asked, what happened, proof, what to do. A line a thought; times of day once, then
+relative to the first frame; the worst first.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _field(paper: Paper, name: str, text: str, style: str = "cyan") -> None:
 
 
 def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
-    """Counts by result, latency, and the line of marks."""
+    """Write counts by result, latency, and the line of marks."""
     attempts = probe.attempts
     parts: list[str] = []
     for outcome, word in ((Outcome.SUCCESS, "ok"), (Outcome.FAILURE, "failed"), (Outcome.DISCARDED, "discarded"),
@@ -336,7 +336,8 @@ def _nothing(paper: Paper, timeline: Timeline) -> None:
     elif not connections:
         seen = f"{count(frames, 'frame')}, but no TCP connection to judge"
     else:
-        seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(len({o.address for o in timeline.others}), 'client')}"
+        clients = len({other.address for other in timeline.others})
+        seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(clients, 'client')}"
     _field(paper, "seen", seen)
     hints = ["Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."]
     if frames:

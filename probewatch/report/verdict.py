@@ -1,7 +1,7 @@
 """What to think of a probe, in one sentence: the first thing a reader sees.
 
-The verdict weighs what was decided before what merely failed: a probe that failed before its container was up is fine, one that took a Ready
-pod out of service is not.
+The verdict weighs what was decided before what merely failed: a probe that failed before its container was up is
+fine, one that took a Ready pod out of service is not.
 """
 
 from __future__ import annotations
@@ -97,16 +97,17 @@ def _went_down(probe: Probe, timeline: Timeline, downs: int, failed: list[Attemp
     word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
     first = min(d.ns for d in probe.decisions if d.kind in _DOWN)
     end = " and so at the end" if probe.final_state in _DOWN_STATES else ""
-    sentence = f"{word} {_times(downs)}{end}: {_why(probe, failed)}; out of service {span(down_ns)} of {span(seen_ns)} " \
-               f"({share(down_ns, seen_ns)})"
-    terminating = [e for e in timeline.events if e.kind is EventKind.POD_TERMINATING and e.address == probe.target.address and e.ns <= first]
-    if terminating:
+    away = f"out of service {span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
+    sentence = f"{word} {_times(downs)}{end}: {_why(probe, failed)}; {away}"
+    here = [e for e in timeline.events if e.address == probe.target.address]
+    if any(e.kind is EventKind.POD_TERMINATING and e.ns <= first for e in here):
         return Level.FINE, f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(probe, failed)}"
     return Level.TROUBLE, sentence
 
 
 def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: list[Attempt]) -> tuple[Level, str]:
     started = [d for d in probe.decisions if d.kind is DecisionKind.STARTED]
+    total = count(len(probe.attempts), "attempt")
     if started:
         last = started[-1]
         before = sum(a.end_ns <= last.ns for a in failed)
@@ -114,8 +115,8 @@ def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: list[Attempt]) 
         text = f"Started{times} {span(last.ns - probe.attempts[0].start.ns)} after the first attempt"
         return Level.FINE, text + (f"; {before} failed while it started: {_why(probe, failed)}" if before else "")
     if failed:
-        return Level.WARNING, f"not Started in this capture: {len(failed)} of {count(len(probe.attempts), 'attempt')} failed: {_why(probe, failed)}"
-    return Level.FINE, f"all {count(len(probe.attempts), 'attempt')} succeeded"
+        return Level.WARNING, f"not Started in this capture: {len(failed)} of {total} failed: {_why(probe, failed)}"
+    return Level.FINE, f"all {total} succeeded"
 
 
 def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
@@ -128,8 +129,8 @@ def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
         text += " and stayed so" if len(ups) == 1 else f", and again after {count(len(ups) - 1, 'new start')}"
         if late:
-            return Level.WARNING, f"{text}; {count(len(late), 'attempt')} of {len(probe.attempts)} failed later, " \
-                                  f"too few in a row to matter: {_why(probe, late)}"
+            few = f"{count(len(late), 'attempt')} of {len(probe.attempts)} failed later, too few in a row to matter"
+            return Level.WARNING, f"{text}; {few}: {_why(probe, late)}"
         early = f"; {count(len(failed), 'attempt')} failed before: {_why(probe, failed)}" if failed else ""
         return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""

@@ -38,7 +38,8 @@ def request(probe: Probe) -> str:
             scheme = (probe.scheme or "http").lower()
             verb = "GET " if probe.checker.kind in ("kubelet", "unknown") else ""
             # the path of a TLS connection nobody could read is unknown, and not "/"
-            text = f"{verb}{safe(scheme)}://{where}{safe(probe.path) if probe.path is not None else ' (path encrypted)' if scheme == 'https' else ''}"
+            unknown = " (path encrypted)" if scheme == "https" else ""
+            text = f"{verb}{safe(scheme)}://{where}{safe(probe.path) if probe.path is not None else unknown}"
             return text + (f" (Host: {safe(probe.host)})" if probe.host else "")
         case Handler.TCP_SOCKET:
             return f"TCP {where}"
@@ -91,8 +92,8 @@ def asked(probe: Probe) -> str:
     spec = probe.spec
     if spec is None:
         return ""
-    text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {count(spec.success_threshold, 'success', 'successes')}, " \
-           f"{count(spec.failure_threshold, 'failure')}"
+    streaks = f"{count(spec.success_threshold, 'success', 'successes')}, {count(spec.failure_threshold, 'failure')}"
+    text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {streaks}"
     if spec.initial_delay_s:
         text += f", first after {spec.initial_delay_s} s"
     source = [safe(probe.spec_source)] if probe.spec_source else []

@@ -172,6 +172,8 @@ class Tracker:
         if ns + self._skew > clock:
             clock = self._clock = ns + self._skew
             self._behind = 0
+            if self._heap and self._heap[0][0] <= clock:
+                self._expire()
         elif ns + self._skew < clock - STEP:
             self._stepped(ns)
         side = self._sides.get((source, source_port, destination, destination_port))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probewatch.cluster import ClusterDump, SpecError, build_book, parse_node_ip, read_cluster, read_specs
+from probewatch.cluster import ClusterDump, SpecError, build_book, manifests, parse_node_ip, read_cluster, read_specs
 from probewatch.cluster import dump as dump_module
 from probewatch.model.book import NodeAddress
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec
@@ -135,6 +135,15 @@ def test_notes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(found.notes) == 4
     assert found.notes[2] == "cluster.json: 8 more objects or probes could not be used"
     assert found.notes[3] == "cluster.json: passed over " + ", ".join(f"1 K{n}" for n in range(8)) + ", 22 of other kinds"
+
+
+def test_kinds_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many kinds a file holds, few are kept; the count stays right."""
+    monkeypatch.setattr(manifests, "MAX_KINDS", 3)
+
+    found = read_cluster(write(tmp_path, NODE, *({"kind": f"K{n}"} for n in range(30))))
+
+    assert found.notes == ("cluster.json: passed over 1 K0, 1 K1, 1 K2, 27 of other kinds",)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ HTTP = {"httpGet": {"port": 80}}
             {"httpGet": {"port": 1, "httpHeaders": [{"name": "A"}, {"name": "a b"}]}},
             "at.httpGet.httpHeaders[1].name: expected a header name of letters, digits and '-', got \"a b\"",
         ),
+        ({"httpGet": {"port": 1, "path": "/" * 70_000}}, "at.httpGet.path: expected at most 65536 characters, got 70000"),
         ({"tcpSocket": {"host": "a"}}, "at.tcpSocket.port: is missing"),
         ({"grpc": {"port": "grpc"}}, 'at.grpc.port: expected a whole number, got "grpc"'),
         ({"grpc": {"port": 65536}}, "at.grpc.port: expected a number from 1 to 65535, got 65536"),

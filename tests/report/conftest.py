@@ -11,8 +11,24 @@ from probewatch.model.connection import Connection, Half, IcmpNote, Sighting, Un
 from probewatch.model.frame import CaptureInfo, Interface, Mark
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
-    Attempt, Cause, Checker, Decision, DecisionKind, Effects, EventKind, Gap, Leg, OtherTraffic, Outcome, Probe, Role, Schedule,
-    Target, Timeline, TimelineEvent, Trigger,
+    Attempt,
+    Cause,
+    Checker,
+    Decision,
+    DecisionKind,
+    Effects,
+    EventKind,
+    Gap,
+    Leg,
+    OtherTraffic,
+    Outcome,
+    Probe,
+    Role,
+    Schedule,
+    Target,
+    Timeline,
+    TimelineEvent,
+    Trigger,
 )
 
 BASE = 1_795_378_200_703_335_000
@@ -53,7 +69,7 @@ def attempt(n: int, at: int, number: int, cause: Cause = Cause.OK, *, took: int 
     if outcome is None:
         outcome = Outcome.SUCCESS if cause in (Cause.OK, Cause.OK_REDIRECT) else Outcome.FAILURE
     made = connection(at, number, client, server, port, length=took)
-    leg = Leg(role=Role.FIRST, connection=made, status=status, connect_ns=40_000, first_byte_ns=None if deadline else took - 100_000,
+    leg = Leg(role=Role.FIRST, connection=made, status=status, connect_ns=40_000, first_byte_ns=None if deadline or status is None else took - 100_000,
               total_ns=took)
     return Attempt(
         n=n, start=Mark(at, 0, number), end_ns=at + took, end_mark=None if deadline else Mark(at + took, 0, number + 7),
@@ -174,7 +190,8 @@ def assorted() -> Timeline:
                                      detail="", streak=0, threshold=0) for i in range(3))),
         Probe(id="p4", checker=kubelet, target=Target(address="10.128.0.13", port=9000), type=ProbeType.STARTUP, type_source="unknown",
               handler=Handler.GRPC, service="live", initial_state="NotStarted", final_state="Started",
-              attempts=(attempt(1, BASE, 200, Cause.GRPC_CONNECT, status=None, detail="refused", streak=1, threshold=30, deadline=True, took=S),
+              attempts=(attempt(1, BASE, 200, Cause.GRPC_CONNECT, status=None, detail="refused", streak=1, threshold=30,
+                                deadline=True, took=S),
                         attempt(2, BASE + 2 * S, 210, Cause.GRPC_NOT_SERVING, status=0, detail="NOT_SERVING", streak=2, threshold=30),
                         attempt(3, BASE + 4 * S, 220, status=0, detail="SERVING", schedule=Schedule.EXTRA)),
               decisions=(Decision(ns=BASE + 4 * S + MS, kind=DecisionKind.STARTED, before="NotStarted", after="Started", attempt=3,

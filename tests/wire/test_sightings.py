@@ -171,7 +171,7 @@ def test_records_written_twice(between: str) -> None:
 @BOTH
 def test_sent_again_is_no_copy(between: str) -> None:
     """On one lane the same segment 200 ms later is a retransmission, whatever its IP id."""
-    (c,) = track(conversation(between, "> S\n< SA\n> A\n> PA 'x' id=9 ts=3\n+200ms > PA 'x' seq=1 id=9 ts=3\n< A"))
+    (c,) = track(conversation(between, "> S\n< SA\n> A\n> PA 'xy' id=9 ts=3\n+200ms > PA 'xy' seq=1 id=9 ts=3\n< A"))
 
     assert (c.orig.packets, c.orig.retransmits, c.history) == (4, 1, "ShADTa")
 

@@ -1,0 +1,7 @@
+"""`python -m probewatch.cli`, where the command itself is not installed."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

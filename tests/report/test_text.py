@@ -1,0 +1,236 @@
+"""The table and the wide report: what a person reads, and what must never reach a terminal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probewatch.model.timeline import Cause, Outcome, ProbeType
+from probewatch.report import text
+from probewatch.report.escape import pad, safe, shorten, valid, width
+from probewatch.report.paper import ASCII, UNICODE, Paper, Span, glyphs_for, wrap
+from probewatch.report.sparkline import sparkline
+from probewatch.report.words import endpoint
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def table(timeline, **options) -> str:
+    """Return the report as one text."""
+    parts: list[str] = []
+    text.write(timeline, parts.append, **options)
+    return "".join(parts)
+
+
+def test_table_is_at_most_100_columns(timeline) -> None:
+    """No line of the table is wider than 100 columns, whatever the names, in Unicode and in ASCII."""
+    for glyphs in (UNICODE, ASCII):
+        for line in table(timeline, glyphs=glyphs).splitlines():
+            assert width(line) <= 100, line
+
+
+def test_no_spaces_at_line_ends(timeline) -> None:
+    """Lines end with their last word."""
+    assert not [line for line in table(timeline).splitlines() if line != line.rstrip()]
+
+
+def test_hostile_text_is_written_out(made, evil) -> None:
+    """Nothing from outside reaches the output raw: no control, no bidirectional override, no lone surrogate, no forged line."""
+    for options in ({}, {"wide": True}, {"wide": True, "colour": True}):
+        said = table(made["hostile"](), **options)
+        said.encode("utf-8")
+        plain = SGR.sub("", said) if options.get("colour") else said
+        assert [c for c in plain if not c.isprintable() and c != "\n"] == []
+        assert "\\x1b]0;owned\\x07" in plain
+        assert "owned\n" not in plain
+    assert not evil.isprintable()
+
+
+def test_colour_only_on_demand(timeline) -> None:
+    """Without `colour` there is no escape sequence; with it there are, and nothing else changes."""
+    plain, coloured = table(timeline), table(timeline, colour=True)
+    assert "\x1b" not in plain
+    assert SGR.sub("", coloured) == plain
+
+
+def test_ascii_fallback(made) -> None:
+    """With ASCII marks a report of ASCII names is pure ASCII: an 8-bit terminal shows no garbage."""
+    for name in ("flapping", "restarting", "assorted", "nothing"):
+        assert table(made[name](), glyphs=ASCII).isascii()
+        assert table(made[name](), glyphs=ASCII, wide=True).isascii()
+
+
+@pytest.mark.parametrize(("encoding", "marks"), [
+    ("utf-8", UNICODE), ("UTF-8", UNICODE), ("ascii", ASCII), ("latin-1", ASCII), (None, ASCII), ("no such thing", ASCII)])
+def test_marks_follow_the_encoding(encoding, marks) -> None:
+    """Unicode marks are used only where the output can hold them."""
+    assert glyphs_for(encoding) is marks
+
+
+def test_verdict_comes_first(made) -> None:
+    """The second line of a probe says what to think of it: state lost, why, how long."""
+    lines = table(made["flapping"]()).splitlines()
+    assert lines[2].startswith("readiness  lab/http-flap-s1/app  GET http://10.128.0.10:8080/flap?block=5")
+    assert lines[3] == "  NotReady 6 times: the application answers 503; out of service 18.0 s of 66.0 s (27 %)"
+
+
+def test_every_decision_has_its_row(timeline, name) -> None:
+    """A row stands for every decision, with its streak."""
+    if name == "hostile":
+        return
+    said = table(timeline)
+    for probe in timeline.probes:
+        for decision in probe.decisions:
+            assert re.search(rf"#{decision.attempt} .*{decision.streak}/{decision.threshold}  +{decision.after}\b", said)
+
+
+def test_steady_runs_are_folded(made) -> None:
+    """Forty attempts alike are one row and a count in the table; wide shows each."""
+    steady = replace(made["restarting"](), probes=made["restarting"]().probes[:1])
+    assert "39 more like this" in table(steady)
+    assert "#20" not in table(steady)
+    assert sum(bool(re.search(r"#\d+ +open", line)) for line in table(steady, wide=True).splitlines()) == 40
+
+
+def test_many_changes_leave_the_table_readable(made) -> None:
+    """A probe that changes a thousand times fills no screens: the middle is left out, and said to be."""
+    timeline = made["flapping"]()
+    probe = timeline.probes[0]
+    bad = next(a for a in probe.attempts if a.outcome is Outcome.FAILURE)
+    many = tuple(replace(bad if n % 2 else probe.attempts[0], n=n + 1) for n in range(1000))
+    said = table(replace(timeline, probes=(replace(probe, attempts=many, decisions=()),)))
+    assert len(said.splitlines()) < 120
+    assert "940 lines left out here; -o wide" in said
+
+
+def test_long_sparkline_is_grouped(attempts) -> None:
+    """More attempts than columns share marks, and a failure among successes is never hidden."""
+    wanted = attempts([(Cause.REFUSED if n == 500 else Cause.OK, 1_000_000) for n in range(1000)])
+    spans, each = sparkline(wanted, 10**9, 90, UNICODE)
+    marks = "".join(span.text for span in spans)
+    assert each == 12
+    assert len(marks) <= 90
+    assert marks.count("✗") == 1
+
+
+def test_sparkline_heights_are_eighths_of_the_timeout(attempts) -> None:
+    """The taller a mark, the nearer the answer was to the deadline."""
+    wanted = attempts([(Cause.OK, eighth * 125_000_000 + 1) for eighth in range(8)])
+    spans, _ = sparkline(wanted, 10**9, 90, UNICODE)
+    assert "".join(span.text for span in spans) == "▁▂▃▄▅▆▇█"
+
+
+def test_cause_and_advice_where_something_is_wrong(made) -> None:
+    """A probe in trouble says what happened and what to try, with its own numbers; a fine one says neither."""
+    said = table(made["restarting"]())
+    live = said[said.index("liveness  shop/cart-7d9f/app  GET"):]
+    assert "cause   slow-answer: the answers did come, 2.410 s to 2.430 s after the attempt began" in live
+    assert "try     timeoutSeconds: 3 would have waited for them" in live
+    ready = said[said.index("readiness  shop/cart-7d9f/app  TCP"):said.index("liveness  shop/cart-7d9f/app  GET")]
+    assert "cause" not in ready
+    assert "try" not in ready
+
+
+def test_incomplete_input_is_said(made) -> None:
+    """A capture that was cut is called INCOMPLETE, and where it was cut."""
+    said = table(made["restarting"]())
+    assert re.search(r"cart\.pcapng .*INCOMPLETE\n    The file is cut in the middle of frame 612", said)
+
+
+def test_frames_name_their_file_where_there_are_several(made) -> None:
+    """With more than one capture every proof says in which it is found."""
+    said = table(made["restarting"]())
+    assert "[1] frames 420-429" in said
+    assert "[2] node-b.pcapng.zst" in said
+    assert "[1]" not in table(made["flapping"]())
+
+
+def test_default_is_named(made) -> None:
+    """Numbers that the Pod spec leaves out are shown with where they come from."""
+    assert "every 1 s, timeout 1 s, 1 success, 3 failures (flapping.yaml; default: timeout)" in table(made["flapping"]())
+
+
+def test_no_probes_helps(made) -> None:
+    """A capture without probes says what was seen instead and what to try."""
+    said = table(made["nothing"]())
+    assert "no probes found" in said
+    assert "425 connections of 2 clients" in said
+    assert "--spec" in said
+    assert "412 x  10.128.0.20 (lab/client) to 10.128.0.10:8080: client traffic" in said
+
+
+def test_trouble_stands_first(made) -> None:
+    """The overview and the details begin with what needs a look; probes of one container stay together."""
+    said = table(made["assorted"]()).splitlines()
+    assert said[2].startswith("6 probes: 1 in trouble")
+    assert "haproxy check" in said[3]
+
+
+def test_many_fine_probes_are_told_in_short(made) -> None:
+    """Beyond six probes those that are fine have no rows, and the reader is told how to see them."""
+    probe = made["restarting"]().probes[0]
+    timeline = replace(made["nothing"](), probes=tuple(
+        replace(probe, id=f"p{n}", target=replace(probe.target, pod=f"pod-{n}")) for n in range(1, 9)))
+    assert "more like this" not in table(timeline)
+    assert "--probe or -o wide shows every attempt" in table(timeline)
+    assert "more like this" in table(replace(timeline, probes=timeline.probes[:3]))
+
+
+@pytest.mark.parametrize(("kind", "begin"), [(ProbeType.READINESS, "readiness"), (ProbeType.UNKNOWN, "probe")])
+def test_unknown_type_is_not_guessed(made, kind, begin) -> None:
+    """A kubelet's probe of unknown type is a `probe`, nothing more."""
+    timeline = made["flapping"]()
+    said = table(replace(timeline, probes=(replace(timeline.probes[0], type=kind),)))
+    assert said.splitlines()[2].startswith(f"{begin}  lab/")
+
+
+def test_endpoints_of_both_families() -> None:
+    """IPv6 addresses stand in brackets before a port."""
+    assert endpoint("10.0.0.1", 80) == "10.0.0.1:80"
+    assert endpoint("fd00::1", 80) == "[fd00::1]:80"
+    assert endpoint("fd00::1", None) == "fd00::1"
+
+
+@given(st.text())
+def test_safe_is_printable_and_loses_nothing(raw: str) -> None:
+    """Any text becomes printable and different texts stay different: the escapes can be read back."""
+    shown = safe(raw)
+    assert shown.isprintable()
+    assert shown.encode("ascii", "backslashreplace").decode("unicode_escape", "surrogatepass") == raw
+
+
+@given(st.text(st.characters(codec=None, categories=["Cs", "Cc", "Lu", "Cf"])))
+def test_safe_and_valid_take_lone_surrogates(raw: str) -> None:
+    """Undecodable bytes of file names are shown as bytes, and JSON text can always be encoded."""
+    assert safe(raw).isprintable()
+    valid(raw).encode("utf-8")
+    assert safe("a\udcffb") == valid("a\udcffb") == "a\\xffb"
+
+
+@given(st.text(), st.integers(1, 40))
+def test_shorten_keeps_its_width(raw: str, columns: int) -> None:
+    """Shortened text fits, wide characters count two, and what fits is not touched."""
+    shown = safe(raw)
+    short = shorten(shown, columns)
+    assert width(short) <= columns
+    assert short == shown or short.endswith("…")
+    assert width(pad(short, columns)) == columns
+
+
+@given(st.text(st.sampled_from("ab 漢-"), max_size=200), st.integers(10, 60))
+def test_wrap_loses_nothing(raw: str, columns: int) -> None:
+    """A wrapped paragraph has the same letters in the same order, in lines that fit."""
+    rows = wrap(raw, columns)
+    assert "".join(rows).replace(" ", "") == raw.replace(" ", "")
+    assert all(width(row) <= columns for row in rows)
+
+
+def test_paper_is_the_last_guard() -> None:
+    """Even text that nobody made safe is written out by `Paper`."""
+    parts: list[str] = []
+    Paper(parts.append, colour=True).line(Span("a\x1b[2Jb", "red"), "\nc")
+    assert parts == ["\x1b[31ma\\x1b[2Jb\x1b[0m\\nc\n"]
