@@ -7,8 +7,7 @@
         for decision in probe.decisions:
             print(probe.type, decision.kind, decision.attempt)
 
-Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json`
-prints.
+Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json` prints.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _RFC3339: Final = re.compile(
 
 
 class InputError(ValueError):
-    """What was asked for cannot be: a time that is none, a key log that cannot be read. `str()` is one sentence."""
+    """What was asked for cannot be: a time or a node address that is none, a key log that cannot be read. `str()` is one sentence."""
 
 
 class Analysis:
@@ -147,19 +146,19 @@ def analyze(
         node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
         keylog: file in the NSS key log format, to read TLS with.
         filter: only frames that match this expression (pcap-filter(7)) are looked at.
-        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after
-        the first frame.
-            Everything is analysed all the same, so that states are known.
+        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after the
+            first frame. Everything is analysed all the same, so that states are known.
         until: show only what began then or earlier.
         probe: show only these probes: an id, a type, a pod's name, `type/pod` (see `probewatch.report.select.matches`).
         progress: called with (bytes read, bytes in all or None) now and then.
         on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and
-        `probe` say.
+            `probe` say.
 
     Raises:
         CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
-        `CaptureInfo.complete`. SpecError: a manifest, dump or node address cannot be used. InputError: `since`,
-        `until` or `keylog` cannot be used.
+            `CaptureInfo.complete`.
+        SpecError: a manifest or a dump cannot be used.
+        InputError: `since`, `until`, `node_ip` or `keylog` cannot be used.
     """
     from .report.select import select
 
@@ -231,10 +230,14 @@ def _book(specs: Iterable[PathText], clusters: Iterable[PathText], node_ips: Ite
         return AddressBook()
     from .cluster import build_book, parse_node_ip, read_cluster, read_specs
 
+    try:
+        nodes = [parse_node_ip(text) for text in node_ips]
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return build_book(
         [pod for path in specs for pod in read_specs(fspath(path))],
         [read_cluster(fspath(path)) for path in clusters],
-        [parse_node_ip(text) for text in node_ips])
+        nodes)
 
 
 def _key_log(path: PathText | None) -> bytes:

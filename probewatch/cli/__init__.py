@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"probewatch {__version__}\n")
         return 0
-    from .run import run
+    try:
+        from .run import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # Ctrl-C while modules are still being imported
+        return 130

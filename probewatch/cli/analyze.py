@@ -74,7 +74,7 @@ def _selected(timeline: Timeline, base_ns: int, since: str | None, until: str | 
         if not any(matches(probe, wanted) for probe in timeline.probes):
             from ..report import words
 
-            there = [f"{p.id} ({words.kind(p)} {words.owner(p.target)})" for p in timeline.probes]
+            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
             have = f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}" if there else "there are none in this input"
             raise InputError(f"no probe matches --probe {wanted}: {have}")
     return select(timeline, since_ns=moment(since, base_ns), until_ns=moment(until, base_ns), probes=probes)

@@ -55,11 +55,8 @@ class Commands(click.Group):
             raise Interrupted from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, epilog="For example: probewatch analyze capture.pcap --spec pod.yaml",
+              no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""See Kubernetes health probes as they really are: who probed what, what happened, what the kubelet decided.
-
-    \b
-    probewatch analyze capture.pcap --spec pod.yaml
-    """
+    """See Kubernetes health probes as they really are: who probed what, what happened, what the kubelet decided."""

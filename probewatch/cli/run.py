@@ -20,6 +20,9 @@ INTERRUPTED: Final = 130
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 done, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
+    if not arguments:
+        sys.stderr.write(click.Context(cli, info_name="probewatch").get_help() + "\n")
+        return BAD_INPUT
     try:
         status = cli.main(args=list(arguments), prog_name="probewatch", standalone_mode=False)
         sys.stdout.flush()

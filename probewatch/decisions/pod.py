@@ -27,6 +27,11 @@ from .worker import Counted, Result, Worker, count, fresh, new_container, new_ku
 LINGER_NS = 1_100_000_000
 """SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
 
+YOUNG = 3
+"""A worker that ran this often since its container began is no beginner any more."""
+MOST_UNSEEN = 4
+"""Failures before the capture that are considered."""
+
 SUSPICIOUS = frozenset({Cause.REFUSED, Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.NEIGHBOUR_UNRESOLVED, Cause.RESET_BEFORE_ANSWER,
                         Cause.CLOSED_BEFORE_ANSWER, Cause.GRPC_CONNECT})
 """Ends of an attempt that a container which is gone would also cause."""
@@ -51,6 +56,8 @@ class Ticker:
     redials: bool = False
     poked_ns: int | None = None
     suspicious: bool = False
+    runs: int = 0
+    """Attempts since its container began, counted up to YOUNG."""
     just_ready: bool = False
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
 
@@ -115,7 +122,7 @@ class Pod:
         return Prediction(worker=index, spec=planned.spec, tick_ns=ticker.tick_ns, period_ns=planned.spec.period_s * 1_000_000_000,
                           last_start_ns=ticker.last_start_ns, busy_until_ns=ticker.busy_until_ns, lingers=ticker.lingers, redials=ticker.redials,
                           manual=manual, poked_ns=ticker.poked_ns, silence=silence, dying=container.dying, suspicious=ticker.suspicious,
-                          just_ready=ticker.just_ready, begun=container.begun)
+                          just_ready=ticker.just_ready, begun=container.begun, runs=ticker.runs)
 
     def apply(self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool) -> Applied:
         """Take one attempt, read in one way."""
@@ -133,6 +140,7 @@ class Pod:
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container:
                     workers[other] = new_container(workers[other])
+                    tickers[other] = replace(tickers[other], runs=0)
         container = containers[planned.container]
         if kind is ProbeType.STARTUP and container.started is None:
             container = containers[planned.container] = replace(container, started=False)
@@ -143,7 +151,7 @@ class Pod:
         old = tickers[index]
         tickers[index] = Ticker(tick_ns=self._next_anchor(old, reading, start_ns, planned.spec), last_start_ns=start_ns, busy_until_ns=end_ns,
                                 lingers=by_deadline, redials=cause is Cause.GRPC_CONNECT, suspicious=cause in SUSPICIOUS,
-                                just_ready=result.decision is DecisionKind.READY or result.settled is Result.SUCCESS)
+                                runs=min(old.runs + 1, YOUNG), just_ready=result.decision is DecisionKind.READY or result.settled is Result.SUCCESS)
         if result.decision is DecisionKind.RESTART:
             containers[planned.container] = replace(container, dying=True)
         elif result.decision is DecisionKind.NOT_READY:
@@ -155,6 +163,23 @@ class Pod:
                     tickers[other] = replace(tickers[other], poked_ns=end_ns)
         after = replace(self, workers=tuple(workers), tickers=tuple(tickers), containers=tuple(containers))
         return Applied(after, result, renewed)
+
+    def guesses(self, index: int) -> list[Pod]:
+        """Return what may have gone before a worker's first attempt of a capture begun in mid-life: it was fine, and perhaps had begun to fail.
+
+        Failures before the capture are not in it, but their consequences are: the decision comes earlier than a full streak.
+        """
+        worker, spec = self.workers[index], self.plan[index].spec
+        if worker.cached is not Result.NONE or self.tickers[index].last_start_ns is not None:
+            return []
+        if worker.type not in (ProbeType.READINESS, ProbeType.LIVENESS):
+            return []
+        out = []
+        for run in range(min(spec.failure_threshold, MOST_UNSEEN + 1)):
+            workers = list(self.workers)
+            workers[index] = replace(worker, cached=Result.SUCCESS, last_result=Result.FAILURE, result_run=run)
+            out.append(replace(self, workers=tuple(workers)))
+        return out
 
     def redial(self, reading: Reading, before: Worker, end_ns: int, outcome: Outcome, cause: Cause) -> Applied:
         """Take one more connection of the attempt in flight: it is counted anew, from the memory before it, with the last dial's outcome."""

@@ -27,6 +27,8 @@ from .target import Context, Target, plausible
 
 TURN_NS: Final = 100_000_000
 """Packet time between two looks at what has become complete."""
+KEPT_ADDRESSES: Final = 65_536
+"""Addresses whose first announcement is remembered."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 
@@ -107,9 +109,10 @@ class Observer:
 
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
-        announced = message.target if not message.request or message.asker in ("", "0.0.0.0", "::") else message.asker  # noqa: S104
-        if announced and announced not in self._appeared and len(self._appeared) < 65_536:
-            self._appeared[announced] = message.mark.ns
+        # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine resolution does not.
+        announces = message.request and message.asker in ("", "0.0.0.0", "::", message.target)  # noqa: S104
+        if announces and message.target not in self._appeared and len(self._appeared) < KEPT_ADDRESSES:
+            self._appeared[message.target] = message.mark.ns
 
     def advance(self, now_ns: int) -> None:
         """Let time pass: hand on what silence completes."""

@@ -21,7 +21,7 @@ from typing import Final
 from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
-from probewatch.model.timeline import Trigger
+from probewatch.model.timeline import Outcome, Trigger
 from probewatch.probes.assign import readings
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run, verdict_of
@@ -34,6 +34,9 @@ WORSE: Final = 14.0
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
 """Cost of the history in which the capture begins in mid-life, against none for the beginning: signs shift it (`begin_cost`)."""
+
+FAILED_BEFORE: Final = 1.0
+"""Cost of the history in which a probe had begun to fail before the capture began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,12 @@ class Lane:
             for reading in readings(run, history.pod.predict(), quiet_ns=quiet_ns):
                 if reading.worker not in verdicts:
                     verdicts[reading.worker] = verdict_of(run, self.plan[reading.worker].spec, seen_until_ns)
-                _keep(grown, _grow(history, run, reading, verdicts[reading.worker]))
+                verdict = verdicts[reading.worker]
+                _keep(grown, _grow(history, run, reading, verdict))
+                if not history.fresh and verdict.outcome is Outcome.FAILURE and not reading.reset and not reading.redial:
+                    for pod in history.pod.guesses(reading.worker):
+                        guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
+                        _keep(grown, _grow(guessed, run, reading, verdict))
             link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
             _keep(grown, _History(history.pod, history.cost + STRANGER, history.fresh, link))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]

@@ -224,8 +224,8 @@ class Context:
 def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context) -> float:
     """Weigh the signs that are no attempts for (negative) and against (positive) the containers beginning in this capture."""
     cost = MID_LIFE
-    first = next((run for run in runs if run.tries), None)
-    if first is None:
+    first = runs[0] if runs else None
+    if first is None or not first.tries:
         return cost
     connection = first.tries[0][0].connection
     if connection.neighbour is not None:
@@ -258,8 +258,8 @@ def implied_runs(run: Run, lane: Lane) -> list[Run]:
     for prediction in lane.pod().predict():
         if prediction.tick_ns is None or prediction.last_start_ns is None or prediction.silence:
             continue
-        if prediction.manual is Manual.UNSEEN and lane.pod().workers[prediction.worker].result_run == 0:
-            continue
+        if prediction.manual is Manual.UNSEEN:
+            continue  # Perhaps this attempt took Ready away, and a poke that cannot be seen moved the grid.
         if prediction.poked_ns is not None:
             continue
         tick = prediction.tick_ns

@@ -128,7 +128,10 @@ def _first(start: int, p: Prediction) -> list[Reading]:
         cost += AGAINST_SILENCE
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
-    return [Reading(p.worker, cost, trigger, Schedule.ON_TIME)]
+    first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
+    if p.dying:
+        return [first, Reading(p.worker, cost, Trigger.UNKNOWN, Schedule.ON_TIME, "container")]
+    return [first]
 
 
 def _tick(start: int, p: Prediction) -> Reading | None:
@@ -144,7 +147,8 @@ def _tick(start: int, p: Prediction) -> Reading | None:
         busy = p.busy_until_ns
         if busy is not None and missed:
             missed = max(0, steps - 1 - max(0, (busy - p.tick_ns) // p.period_ns))
-        gone = 0.0 if p.dying or p.suspicious else MISSED
+        # A container that dies, went away or just began (initialDelaySeconds) explains its silence.
+        gone = 0.0 if p.dying or p.suspicious or (p.begun and p.runs == 0) else MISSED
         cost = min(missed * gone, MISSED_MOST) + lateness(late) + absent
         schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
         return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
@@ -171,7 +175,7 @@ def _poke(start: int, p: Prediction) -> Reading:
         cost = POKE_EXPECTED
     elif p.manual is Manual.UNSEEN:
         cost = POKE_UNSEEN
-    elif p.begun and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
+    elif p.begun and p.runs <= 1 and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
         cost = POKE_DOUBLE
     else:
         cost = POKE

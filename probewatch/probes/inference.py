@@ -122,7 +122,8 @@ def _poked_after(runs: Sequence[Run]) -> Counter[int]:
     for run, following in zip(runs, runs[1:], strict=False):
         gap = following.start.ns - run.start.ns
         seconds = whole_seconds(gap, 60_000_000)
-        unanswered = bool(run.tries) and not run.tries[-1][-1].connection.resp.syns and run.tries[-1][-1].connection.resp.rst is None
+        answer = run.tries[-1][-1].connection.resp if run.tries else None
+        unanswered = answer is not None and answer.rst is None and all(mark.ns >= following.start.ns for mark in answer.syns)
         if unanswered and seconds is not None and period is not None and seconds < period:
             votes[seconds] += 1
     return votes

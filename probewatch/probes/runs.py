@@ -74,7 +74,7 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
     verdict: Verdict | None = None
     for hops in run.tries:
         first, last = hops[0], hops[-1]
-        verdict = judge(last, spec.handler, timeout, scheme=_scheme(last, spec), seen_until_ns=seen_until_ns, start_ns=first.connection.start.ns)
+        verdict = judge(last, spec.handler, timeout, scheme=_scheme(last, spec), seen_until_ns=seen_until_ns, start_ns=attempt_start(first).ns)
         if verdict.cause is Cause.OK_REDIRECT and (target := redirect_target(last)) is not None and same_host(target, run.server):
             if len(hops) >= MAX_HOPS:
                 verdict = replace(verdict, outcome=Outcome.FAILURE, cause=Cause.REDIRECT_LIMIT, detail=f"stopped after {MAX_HOPS} redirects")

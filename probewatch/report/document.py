@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from ..model.frame import CaptureInfo
@@ -166,7 +167,7 @@ def document(timeline: Timeline) -> Json:
 
 
 def write(timeline: Timeline, out: Callable[[str], object]) -> None:
-    """Write the document as ASCII JSON text, one attempt a line; only one probe's objects are held at a time."""
+    """Write the document as ASCII JSON text, one attempt a line; only one attempt's objects are held at a time."""
     frame = valid_value(_frame(timeline))
     out("{")
     for number, (key, value) in enumerate(frame.items()):
@@ -181,13 +182,19 @@ def write(timeline: Timeline, out: Callable[[str], object]) -> None:
 
 
 def _write_probe(probe: Probe, out: Callable[[str], object]) -> None:
+    def one(item: Json, put: Callable[[str], object]) -> None:
+        put(_dumps(valid_value(item)))
+
+    made = full_probe(replace(probe, attempts=())) | {"summary": summary_object(probe)}
     out("{")
-    for number, (key, value) in enumerate(valid_value(full_probe(probe)).items()):
+    for number, (key, value) in enumerate(made.items()):
         out(("," if number else "") + f"\n      {_dumps(key)}: ")
-        if key in ("attempts", "gaps", "decisions"):
-            _write_list(value, out, 6, lambda item, put: put(_dumps(item)))
+        if key == "attempts":
+            _write_list(map(attempt_object, sorted(probe.attempts, key=lambda a: a.n)), out, 6, one)
+        elif key in ("gaps", "decisions"):
+            _write_list(value, out, 6, one)
         else:
-            out(_dumps(value))
+            one(value, out)
     out("\n    }")
 
 

@@ -13,7 +13,7 @@ from ..model.frame import CaptureInfo
 from ..model.timeline import EventKind, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .document import latencies
-from .escape import pad, safe, width
+from .escape import pad, safe, shorten, width
 from .numbers import SECOND, clock, count, duration, percentile, relative, share, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rows import Row, event_words, rows, trimmed
@@ -112,11 +112,11 @@ def _overview(paper: Paper, judged: Sequence[Judged]) -> None:
     paper.line()
     paper.line(Span(f"{count(len(judged), 'probe')}: {said}", "bold"))
     kinds = max(width(words.kind(probe)) for probe, _ in judged)
-    owners = min(max(width(words.owner(probe.target)) for probe, _ in judged), 34 if paper.columns else 200)
+    labels = min(max(width(words.label(probe)) for probe, _ in judged), 44 if paper.columns else 200)
     for probe, verdict in judged:
         glyph = {Level.TROUBLE: paper.glyphs.failure, Level.FINE: paper.glyphs.good}.get(verdict.level, "!")
         paper.line(Span(f"  {glyph} ", _STYLE[verdict.level]), pad(words.kind(probe), kinds), "  ",
-                   pad(words.owner(probe.target), owners), "  ", verdict.sentence)
+                   pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels), "  ", verdict.sentence)
 
 
 def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, base: int, told: set[int], *, wide: bool,
@@ -223,7 +223,7 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
 
 def _concerns(event: TimelineEvent, probe: Probe) -> bool:
     if event.kind in _KUBELET_EVENTS:
-        return event.address in (probe.checker.address, probe.checker.node_address)
+        return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
     if event.address != probe.target.address:
         return False
     return event.container is None or probe.target.container is None or event.container == probe.target.container

@@ -47,6 +47,10 @@ _UP_STATES = ("Ready", "UP")
 _DOWN_STATES = ("NotReady", "DOWN")
 
 
+_PATIENT = 10
+"""Seconds of timeout beyond which a longer one is no advice."""
+
+
 def judge(probe: Probe, timeline: Timeline) -> Verdict:
     """Return the verdict on one probe."""
     attempts = probe.attempts
@@ -202,9 +206,12 @@ def _slow(probe: Probe) -> tuple[str, str] | None:
         return None
     first, last = duration(late[0]), duration(late[-1])
     came = last if first == last else f"{first} to {last}"
+    meaning = f"The answers did come, {came} after the attempt began, but the checker had hung up."
     enough = late[-1] // SECOND + 1
+    if enough > _PATIENT:
+        return meaning, CATALOGUE[Cause.SLOW_ANSWER].advice
     name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
-    return (f"The answers did come, {came} after the attempt began, but the checker had hung up.",
+    return (meaning,
             f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).")
 
 

@@ -13,6 +13,9 @@ from .numbers import SECOND, count, plain
 
 FIELDS: Final = {"periodSeconds": "every", "timeoutSeconds": "timeout", "successThreshold": "successes", "failureThreshold": "failures"}
 
+_GUESSES: Final = 3
+"""Kinds named of those a checker could be."""
+
 _LEARNT: Final = ("declared", "inferred")
 
 
@@ -28,6 +31,17 @@ def owner(target: Target) -> str:
     if target.pod is None:
         return endpoint(target.address, target.port)
     return "/".join(safe(part) for part in (target.namespace, target.pod, target.container) if part)
+
+
+def label(probe: Probe) -> str:
+    """Return a short name that tells probes of one target apart: `shop/web/app`, `10.0.0.1:80/ready`, `shop/web:80 from 10.0.0.9`."""
+    target = probe.target
+    text = owner(target)
+    if target.pod is None and probe.path is not None:
+        text += safe(probe.path)
+    elif target.pod is not None and target.container is None and target.port is not None:
+        text += f":{target.port}"
+    return text if probe.checker.kind == "kubelet" else f"{text} from {safe(probe.checker.address)}"
 
 
 def request(probe: Probe) -> str:
@@ -65,7 +79,9 @@ def who(checker: Checker) -> str:
     if checker.kind == "unknown":
         text = f"an unknown checker at {safe(checker.address)}"
         if checker.could_be:
-            text += ", could be " + " or ".join(map(safe, checker.could_be))
+            named = [safe(name) for name in checker.could_be[:_GUESSES]]
+            rest = len(checker.could_be) - len(named)
+            text += ", could be " + (f"{', '.join(named)} or {count(rest, 'other')}" if rest else " or ".join(named))
     if checker.node:
         text += f", node {safe(checker.node)}"
     elif checker.node_source:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from probewatch.model.connection import Connection, Half, IcmpNote, Sighting
 from probewatch.model.frame import Mark
 from probewatch.wire.packets import Lane
@@ -9,7 +11,7 @@ from probewatch.wire.sightings import Point, Recent, Vantage
 from probewatch.wire.states import Endpoint, History, conn_state
 from probewatch.wire.stream import REACH, Stream
 
-SIGHTINGS: int = 16
+SIGHTINGS: Final = 16
 """Vantage points listed for one connection; frames at further ones count as duplicates only."""
 
 _INACTIVE = Endpoint.INACTIVE
@@ -34,9 +36,9 @@ class Side:
     """One endpoint: its states, its sequence space, its stream."""
 
     __slots__ = (
-        "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac", "mss", "nxt", "nxt_ns",
-        "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_acks", "seen_ack", "seen_data", "sight", "state", "stream",
-        "syns", "ttl",
+        "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac",
+        "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_acks",
+        "seen_ack", "seen_data", "sight", "state", "stream", "syns", "ttl",
     )  # fmt: skip
 
     life: Life
@@ -84,7 +86,7 @@ class Side:
         return upper if self.orig else upper.lower()
 
     def known_end(self) -> int:
-        """Return the offset up to which the stream is known to reach: by what was seen, by its FIN, by what the peer acknowledged."""
+        """Return the offset that the stream is known to reach: by what was seen, by its FIN, by acknowledgments."""
         stream = self.stream
         end = stream.top
         if stream.base < 0:
@@ -126,9 +128,9 @@ class Life:
     """One connection in the tracker's table."""
 
     __slots__ = (
-        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "flipped", "gone", "history", "icmp", "id", "midstream",
-        "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port", "sights", "start", "told",
-        "touched", "tunnel",
+        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "flipped", "gone", "history", "icmp", "id",
+        "midstream", "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port",
+        "sights", "start", "told", "touched", "tunnel",
     )  # fmt: skip
 
     def __init__(self, number: int, orig: Side, resp: Side, start: Mark, clock: int) -> None:
@@ -165,11 +167,6 @@ class Life:
         """Bytes of payload it holds."""
 
     @property
-    def attempted_ns(self) -> int:
-        """Return when it began, counting the address resolution it waited for."""
-        return self.neighbour.ns if self.neighbour is not None else self.start.ns
-
-    @property
     def closed(self) -> bool:
         """Whether both sides sent a FIN and neither was reset."""
         return self.orig.state is _CLOSED and self.resp.state is _CLOSED
@@ -189,7 +186,7 @@ class Life:
         orig, resp = self.orig.half(), self.resp.half()
         letters = self.history.letters
         sightings = tuple(
-            Sighting(file=s.vantage[0], interface=s.vantage[1], ifindex=s.vantage[2], packets=s.packets, first=s.first, last=s.last)
+            Sighting(*s.vantage[:3], packets=s.packets, first=s.first, last=s.last)
             for s in self.sights.values()
         )
         frames: dict[int, tuple[int, int]] = {}

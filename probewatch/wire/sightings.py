@@ -1,35 +1,36 @@
-"""The same frame seen twice: at another vantage point, recorded double, or sent again?
+"""Tell apart copies of one frame, records written twice, and segments sent again.
 
 Theory of operation
 -------------------
-Three things look alike: one frame that passes two captured interfaces, one record that was written twice, and a segment that was sent
-again. They are told apart by the point (file, interface, interface index, cooked packet type, tunnel) and by the time between them:
+One frame that passes two captured interfaces, one record that was written twice, and a segment that was sent again look
+alike. They are told apart by the point (file, interface, interface index, cooked packet type, tunnel) and by the time
+between them:
 
-| addresses, ports, seq, ack, flags, length, IP id, TSval | point | apart | verdict |
+| ports, seq, ack, flags, length, IP id, TSval | point | apart | verdict |
 | --- | --- | --- | --- |
-| the same | another | up to `WINDOW` | `DUPLICATE`: another sighting of one frame |
-| the same, IP id not 0 | the same | up to `RECORD` | `DUPLICATE`: one frame recorded twice; Linux gives a retransmission a new IP id |
-| the same, IP id 0 or none | the same | up to `ECHO` | `DUPLICATE`: no TCP sends anything again so soon |
-| anything else | | | `NEW` |
+| the same | another | up to `WINDOW` | a copy: another sighting of one frame |
+| the same, IP id not 0 | the same | up to `RECORD` | a copy: recorded twice; Linux gives a retransmission a new IP id |
+| the same, IP id 0 or none | the same | up to `ECHO` | a copy: no TCP sends anything again so soon |
+| anything else | | | a frame of its own |
 
-The second and third rule also serve captures merged from several points into one file that does not tell them apart. IP id 0 is what Linux
-writes into SYN-ACK and RST with DF; IPv6 has none. The price of the third rule: two RSTs (or, on IPv6, two duplicate ACKs) that were truly
-sent within `ECHO` count as one packet. Data and control segments are never affected: the shortest timer that sends them again is a thousand
-times longer.
+The second and third rule also serve captures merged from several points into one file that does not tell them apart.
+IP id 0 is what Linux writes into SYN-ACK and RST with DF; IPv6 has none. The price of the third rule: two RSTs (or, over
+IPv6, two duplicate ACKs) truly sent within `ECHO` count as one packet. SYN, FIN and data are safe: the shortest timer
+that sends them again is a thousand times longer.
 
-`-i any` with cooked v1 headers (LINUX_SLL) names no interface: its points are "outgoing" and "not outgoing", and the same interface is the
-one where directions and packet types agree (see `vantage`).
+`-i any` with cooked v1 headers (LINUX_SLL) names no interface: its points are "outgoing" and "not outgoing", and the same
+interface is the one where directions and packet types agree (see `vantage`).
 
-A capture point's TTL plays no part: it is lower behind a router. NAT is not undone: two 5-tuples are two connections.
+TTL plays no part: it is lower behind a router. NAT is not undone: two 5-tuples are two connections.
 
 Limitations
 -----------
-Clocks of files from different machines must agree within `WINDOW`. A middlebox that duplicates a packet within `RECORD` is not seen as such.
+Clocks of files from different machines must agree within `WINDOW`. A packet that the network itself doubled within
+`RECORD` counts as recorded twice.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Final
 
 from probewatch.wire.packets import Lane
@@ -49,13 +50,6 @@ Vantage = tuple[int, int, int, bool]
 """(file, interface, ifindex, which side of a cooked v1 capture)."""
 Signature = tuple[int, int, int, int, int, int, bool]
 """(seq, ack, flags, length, IP id, TSval, from the originator)."""
-
-
-class Verdict(Enum):
-    """What a frame is beside those before it."""
-
-    NEW = "new"
-    DUPLICATE = "duplicate"
 
 
 def point(file: int, lane: Lane) -> Point:
@@ -81,7 +75,7 @@ class Recent:
         self._new: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
         self._old: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
 
-    def judge(self, signature: Signature, ns: int, at: Point) -> Verdict:
+    def is_copy(self, signature: Signature, ns: int, at: Point) -> bool:
         """Say whether a frame is a copy of one seen before, and remember it."""
         new = self._new
         before = new.get(signature)
@@ -94,17 +88,17 @@ class Recent:
                 before = self._old.get(signature)
             if before is None:
                 new[signature] = (ns, (at,))
-                return Verdict.NEW
+                return False
         seen, points = before
         apart = ns - seen if ns >= seen else seen - ns
         if at not in points:
             if apart <= WINDOW:
                 new[signature] = (seen, (*points[-7:], at))
-                return Verdict.DUPLICATE
+                return True
         elif apart <= (RECORD if signature[4] > 0 else ECHO):
-            return Verdict.DUPLICATE
+            return True
         new[signature] = (ns, (at,))
-        return Verdict.NEW
+        return False
 
     def clear(self) -> None:
         """Forget them: the connection is over."""

@@ -1,25 +1,26 @@
-"""What a TCP endpoint's segments say about its connection: the tables behind Zeek's `conn_state` and `history`.
+"""Know what a TCP endpoint's segments say about its connection: the tables behind Zeek's `conn_state` and `history`.
 
 Theory of operation
 -------------------
 Each endpoint of a connection has one `Endpoint` state, moved by the `Event`s of its own segments only. Two things look at
-the peer: what a first segment means (is it the answer to a SYN, or did the capture begin in the middle?), and whether a RST
-still matters once both sides had sent a FIN. So the machine is two tables: `MOVES` (state x event -> state) and `EXCEPTIONS`
-(state x event x peer's state -> both states), which wins where it has an entry. `step` is both in one lookup.
+the peer: what a first segment means (is it the answer to a SYN, or did the capture begin in the middle?), and whether a
+RST still matters once both sides had sent a FIN. So the machine is two tables: `MOVES` (state x event -> state) and
+`EXCEPTIONS` (state x event x peer's state -> both states), which wins where it has an entry. `step` is both in one look-up.
 
 A segment with several of SYN, FIN, RST is several events in that order; RST swallows FIN.
 
 The states, the thirteen words of `conn_state` and the letters of `history` are Zeek's (base/protocols/conn/main.zeek;
-TCPSessionAdapter::UpdateStateMachine, update_history, update_last_seq; TCP_Endpoint), so that a reader can lay the two side by side.
+TCPSessionAdapter::UpdateStateMachine, update_history, update_last_seq; TCP_Endpoint), so that a reader can lay the two
+side by side.
 
 Differences from Zeek, each on purpose
 --------------------------------------
-- A RST that only refuses a challenge ACK (RFC 9293 section 3.10.7.3: SYN-SENT, unacceptable ACK, `<SEQ=SEG.ACK><CTL=RST>`) is
-  `Event.CHALLENGE_RST` and moves nothing: the same SYN is sent again milliseconds later and answered. Zeek says RSTO there.
-- A SYN that the capture shows after its SYN-ACK establishes the client at once. Zeek does so only where the ports did not
-  make it flip the direction before.
+- A RST that only refuses a challenge ACK (RFC 9293 section 3.10.7.3: SYN-SENT, unacceptable ACK, `<SEQ=SEG.ACK><CTL=RST>`)
+  is `Event.CHALLENGE_RST` and moves nothing: the same SYN is sent again milliseconds later and answered. Zeek says RSTO.
+- SYN and SYN-ACK that the capture shows late establish both sides all the same. Zeek does so in part of the cases.
 - Crossing SYNs (simultaneous open) are one connection. Zeek takes the second SYN for the reuse of the ports.
 - A SYN-ACK always makes its sender the server (Zeek's `^`); Zeek does so only for ports that it knows.
+- Data in a SYN is no retransmission; Zeek writes T.
 - `history` has at most `HISTORY_LIMIT` letters; Zeek's is unbounded.
 
 Limitations
@@ -110,6 +111,16 @@ EXCEPTIONS: Final[dict[tuple[Endpoint, Event, Endpoint], tuple[Endpoint, Endpoin
     (_E.INACTIVE, _V.SERVER_EMPTY, _E.ESTABLISHED): (_E.ESTABLISHED, _E.ESTABLISHED),
     # A challenge ACK (RFC 9293 section 3.10.7.4) answers a SYN on ports that the server still holds for an older connection.
     (_E.INACTIVE, _V.SERVER_EMPTY, _E.SYN_SENT): (_E.INACTIVE, _E.SYN_SENT),
+    # SYN or SYN-ACK after what followed it: captured in the wrong order.
+    (_E.PARTIAL, _V.CLIENT_SYN, _E.ESTABLISHED): (_E.ESTABLISHED, _E.ESTABLISHED),
+    (_E.PARTIAL, _V.CLIENT_SYN, _E.PARTIAL): (_E.ESTABLISHED, _E.PARTIAL),
+    (_E.PARTIAL, _V.CLIENT_SYN, _E.CLOSED): (_E.ESTABLISHED, _E.CLOSED),
+    (_E.PARTIAL, _V.SERVER_SYN_ACK, _E.INACTIVE): (_E.ESTABLISHED, _E.INACTIVE),
+    (_E.PARTIAL, _V.SERVER_SYN_ACK, _E.SYN_SENT): (_E.ESTABLISHED, _E.ESTABLISHED),
+    (_E.PARTIAL, _V.SERVER_SYN_ACK, _E.PARTIAL): (_E.ESTABLISHED, _E.ESTABLISHED),
+    (_E.PARTIAL, _V.SERVER_SYN_ACK, _E.ESTABLISHED): (_E.ESTABLISHED, _E.ESTABLISHED),
+    (_E.PARTIAL, _V.SERVER_SYN_ACK, _E.CLOSED): (_E.ESTABLISHED, _E.CLOSED),
+    (_E.INACTIVE, _V.SERVER_SYN_ACK, _E.PARTIAL): (_E.ESTABLISHED, _E.ESTABLISHED),
     # A SYN after all, and nothing of the other side yet.
     (_E.PARTIAL, _V.CLIENT_SYN, _E.INACTIVE): (_E.SYN_SENT, _E.INACTIVE),
     (_E.PARTIAL, _V.SERVER_SYN, _E.INACTIVE): (_E.SYN_SENT, _E.INACTIVE),
@@ -177,7 +188,8 @@ LETTERS: Final[dict[str, str]] = {
     "Q": "several flags: SYN with FIN or RST",
     "^": "the direction was decided by a heuristic, not by a SYN",
 }
-"""Upper case for the originator. A, D, I, Q once a side; S, H, F, R again where the sequence number differs; T, W, G at the 1st, 10th, 100th ..."""
+"""Upper case for the originator. A, D, I, Q stand once a side; S, H, F, R again where the sequence number differs; T, W, G
+at the 1st, 10th, 100th ... time."""
 
 
 class History:

@@ -69,7 +69,8 @@ def attempt(n: int, at: int, number: int, cause: Cause = Cause.OK, *, took: int 
     if outcome is None:
         outcome = Outcome.SUCCESS if cause in (Cause.OK, Cause.OK_REDIRECT) else Outcome.FAILURE
     made = connection(at, number, client, server, port, length=took)
-    leg = Leg(role=Role.FIRST, connection=made, status=status, connect_ns=40_000, first_byte_ns=None if deadline or status is None else took - 100_000,
+    leg = Leg(role=Role.FIRST, connection=made, status=status, connect_ns=40_000,
+              first_byte_ns=None if deadline or status is None else took - 100_000,
               total_ns=took)
     return Attempt(
         n=n, start=Mark(at, 0, number), end_ns=at + took, end_mark=None if deadline else Mark(at + took, 0, number + 7),

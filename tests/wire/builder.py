@@ -1,4 +1,4 @@
-"""Conversations written by hand: a script, one segment a line, becomes `Segment`s.
+"""Write conversations by hand: a script, one segment a line, becomes `Segment`s.
 
     conversation("10.0.0.1:40000 > 10.0.0.2:80", '''
         > S
@@ -8,10 +8,10 @@
         < A
     ''')
 
-A line is `[+pause] direction flags [name=value ...] ['payload']`. Pauses are ns, us, ms or s and default to 100us. Flags are letters of SAFRPU. Sequence
-and acknowledgment numbers count on by themselves; `seq=` and `ack=` set them for one line, relative to the initial ones (the SYN is 0).
-Other names: `len` (on the wire, where the payload was cut or does not matter), `win`, `id` (IP id), `ts` (TSval), `mss`, `ttl`, `on` (a lane's name).
-`isn=` gives a side a new initial number from this line on.
+A line is `[+pause] direction flags [name=value ...] ['payload']`. Pauses are ns, us, ms or s and default to 100us. Flags are
+letters of SAFRPU. Sequence and acknowledgment numbers count on by themselves; `seq=` and `ack=` set them for one line,
+relative to the initial ones (the SYN is 0). Other names: `len` (on the wire, where the payload was cut or does not matter),
+`win`, `id` (IP id), `ts` (TSval), `mss`, `ttl`, `on` (a lane's name). `isn=` gives a side a new initial number from here on.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ FLAGS = {"S": SYN, "A": ACK, "F": FIN, "R": RST, "P": PSH, "U": URG}
 V4 = "10.0.0.1:40000 > 10.0.0.2:80"
 V6 = "[fd00::1]:40000 > [fd00::2]:80"
 ISNS = (1000, 5000)
+LIMITS = Limits()
 
 Packet = Segment | IcmpError | Neighbour
 
@@ -144,7 +145,7 @@ def feed(tracker: Tracker, packets: Iterable[Packet]) -> None:
             tracker.neighbour(packet)
 
 
-def track(packets: Iterable[Packet], limits: Limits = Limits()) -> list[Connection]:
+def track(packets: Iterable[Packet], limits: Limits = LIMITS) -> list[Connection]:
     """Return the last revision of each connection that packets make, in the order of first frames."""
     tracker = Tracker(limits)
     last: dict[int, Connection] = {}
@@ -159,7 +160,7 @@ def track(packets: Iterable[Packet], limits: Limits = Limits()) -> list[Connecti
     return [last[number] for number in sorted(last)]
 
 
-def revisions(packets: Sequence[Packet], *, until: int = 0, limits: Limits = Limits()) -> list[Connection | Unresolved]:
+def revisions(packets: Sequence[Packet], *, until: int = 0, limits: Limits = LIMITS) -> list[Connection | Unresolved]:
     """Return all that a tracker hands out while packets come and time goes on to `until` (ns after the last), without an end."""
     tracker = Tracker(limits)
     out: list[Connection | Unresolved] = []
@@ -175,6 +176,8 @@ def revisions(packets: Sequence[Packet], *, until: int = 0, limits: Limits = Lim
     return out
 
 
-def arp(asker: str, target: str, at: int, *, reply: bool = False, number: int = 1, to: bytes = b"\xff" * 6, on: Lane | None = None) -> Neighbour:
+def arp(
+    asker: str, target: str, at: int, *, reply: bool = False, number: int = 1, to: bytes = b"\xff" * 6, on: Lane | None = None
+) -> Neighbour:
     """Build a who-has (broadcast) or its answer, `at` ns after the epoch of the tests."""
     return Neighbour(Mark(EPOCH + at, 0, number), on or lane(to=to), not reply, asker, target, b"\x02\0\0\0\0\1")

@@ -93,6 +93,32 @@ def test_quote_behind_extension_headers(headers: Packet) -> None:
     assert about(peeled(IPv6(src="fd00::9", dst="fd00::1") / ICMPv6DestUnreach() / quote)) == ABOUT
 
 
+@pytest.mark.parametrize(
+    ("quote", "needed"),
+    [
+        (bytes(IP(proto=4)), 40),
+        (bytes(IP(proto=41)) + b"\x60" + bytes(20), 60),
+        (bytes(IPv6(nh=0)) + bytes(4), 48),
+        (bytes(IPv6(nh=6)) + bytes(3), 44),
+    ],
+)
+def test_quotes_that_end_too_early(quote: bytes, needed: int) -> None:
+    """A quote without ports is plain ICMP if that is all there was, and undecoded if the capture cut it."""
+    raw = bytes(IP() / ICMP(type=3, code=1) / Raw(quote))
+    assert isinstance(peeled(raw), Other)
+    cut = Peeler().peel(Frame(0, 0, 1, 0, 101, raw, len(raw) + 20))
+    assert isinstance(cut, Undecoded)
+    assert (cut.layer, cut.offset, cut.needed, cut.got) == ("icmp-quote", 28, needed, len(quote))
+
+
+def test_endless_quotes() -> None:
+    """Endless tunnels and endless extension headers in a quote end as plain ICMP."""
+    for quote in (bytes(IP(proto=4)) * 9, bytes(IPv6(nh=60)) + (b"\x3c" + bytes(7)) * 40, bytes(IPv6(nh=51)) + bytes(20)):
+        assert isinstance(peeled(IP() / ICMP(type=3, code=1) / Raw(quote)), Other)
+    ah = bytes(IPv6(src="fd00::1", dst="fd00::2", nh=51)) + b"\x06\x04" + bytes(22) + bytes(TCP6[TCP])
+    assert about(peeled(IPv6() / ICMPv6DestUnreach() / Raw(ah))) == ABOUT
+
+
 def test_shortest_quotes() -> None:
     """Eight bytes of TCP tell the sequence number, four only the ports, fewer are no TCP quote."""
     for kept, expected in ((8, ABOUT), (7, (40000, 8080, -1)), (4, (40000, 8080, -1))):

@@ -59,6 +59,13 @@ def test_ipv4_options() -> None:
         assert segment_of(peeled(packet)).checksum_ok
 
 
+def test_cut_ipv4_options() -> None:
+    """A frame cut inside the IPv4 options is undecoded with the header's own length."""
+    raw = bytes(IP(src="10.0.0.1", dst="10.0.0.2", options=[IPOption_RR(length=7, routers=["10.9.9.9"])]) / DATA)
+    packet = peeled(raw, snap=25)
+    assert packet == Undecoded((0, 0, 1), "ipv4", 0, 28, 25, "frame cut by the snapshot length")  # type: ignore[arg-type]
+
+
 def test_total_length_zero() -> None:
     """A total or payload length of 0, as segmentation offload leaves it, is read from the frame."""
     for packet, at in ((V4 / DATA, 2), (V6 / DATA, 4)):

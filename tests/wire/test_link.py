@@ -7,7 +7,7 @@ import struct
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Dot3, Ether, LLC, SNAP
+from scapy.layers.l2 import LLC, SNAP, Dot3, Ether
 from scapy.packet import Packet, Raw
 
 from probewatch.model.frame import Frame

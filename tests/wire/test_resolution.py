@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builder import EPOCH, MS, S, US, Packet, arp, conversation, lane, revisions, track
+from builder import EPOCH, MS, US, Packet, S, arp, conversation, lane, revisions, track
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,7 +137,11 @@ def test_an_announcement_answers_everybody(node: str, pod: str) -> None:
 @PAIRS
 def test_flooded_copies_are_one_request(node: str, pod: str) -> None:
     """The copies of a multicast request on all ports of a bridge count once."""
-    copies = [n._replace(lane=lane(0, index, 4), mark=n.mark._replace(ns=n.mark.ns + index)) for n in asks(node, pod, 0, 1, 2) for index in range(5)]  # type: ignore[union-attr]
+    copies: list[Packet] = [
+        n._replace(lane=lane(0, index, 4), mark=n.mark._replace(ns=n.mark.ns + index))
+        for n in asks(node, pod, 0, 1, 2)
+        for index in range(5)
+    ]
     (value,) = rounds(revisions(copies, until=2 * S))
 
     assert len(value.requests) == 3

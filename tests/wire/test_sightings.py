@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probewatch.wire.packets import Segment
-from probewatch.wire.sightings import ECHO, GENERATION, RECORD, WINDOW, Recent, Verdict, point, vantage
+from probewatch.wire.sightings import ECHO, GENERATION, RECORD, WINDOW, Recent, point, vantage
 
 HERE, THERE = (0, 0, 1, -1, ""), (0, 0, 2, -1, "")
 SIGNATURE = (1, 2, 16, 0, 77, 5, True)
@@ -41,27 +41,27 @@ def copied(segments: list[Segment], after: int, **changes: object) -> list[Packe
 
 
 @pytest.mark.parametrize(
-    ("signature", "at", "after", "verdict"),
+    ("signature", "at", "after", "copy"),
     [
-        (SIGNATURE, THERE, 0, Verdict.DUPLICATE),
-        (SIGNATURE, THERE, WINDOW, Verdict.DUPLICATE),
-        (SIGNATURE, THERE, -WINDOW, Verdict.DUPLICATE),
-        (SIGNATURE, THERE, WINDOW + 1, Verdict.NEW),
-        (SIGNATURE, HERE, RECORD, Verdict.DUPLICATE),
-        (SIGNATURE, HERE, RECORD + 1, Verdict.NEW),
-        (NO_ID, HERE, ECHO, Verdict.DUPLICATE),
-        (NO_ID, HERE, ECHO + 1, Verdict.NEW),
-        (V6_ID, HERE, ECHO, Verdict.DUPLICATE),
-        (V6_ID, HERE, 200 * MS, Verdict.NEW),
-        (V6_ID, THERE, 40 * MS, Verdict.DUPLICATE),
+        (SIGNATURE, THERE, 0, True),
+        (SIGNATURE, THERE, WINDOW, True),
+        (SIGNATURE, THERE, -WINDOW, True),
+        (SIGNATURE, THERE, WINDOW + 1, False),
+        (SIGNATURE, HERE, RECORD, True),
+        (SIGNATURE, HERE, RECORD + 1, False),
+        (NO_ID, HERE, ECHO, True),
+        (NO_ID, HERE, ECHO + 1, False),
+        (V6_ID, HERE, ECHO, True),
+        (V6_ID, HERE, 200 * MS, False),
+        (V6_ID, THERE, 40 * MS, True),
     ],
 )
-def test_the_table(signature: tuple[int, ...], at: tuple[int, ...], after: int, verdict: Verdict) -> None:
-    """The verdicts are those of the table in the module."""
+def test_the_table(signature: tuple[int, ...], at: tuple[int, ...], after: int, copy: bool) -> None:
+    """The copies are those of the table in the module."""
     recent = Recent()
 
-    assert recent.judge(signature, EPOCH, HERE) is Verdict.NEW
-    assert recent.judge(signature, EPOCH + after, at) is verdict
+    assert recent.is_copy(signature, EPOCH, HERE) is False
+    assert recent.is_copy(signature, EPOCH + after, at) is copy
 
 
 @pytest.mark.parametrize("field", range(7))
@@ -70,27 +70,27 @@ def test_every_field_counts(field: int) -> None:
     recent = Recent()
     other = list(SIGNATURE)
     other[field] = not other[field] if field == 6 else other[field] + 1
-    recent.judge(SIGNATURE, EPOCH, HERE)
+    recent.is_copy(SIGNATURE, EPOCH, HERE)
 
-    assert recent.judge(tuple(other), EPOCH, THERE) is Verdict.NEW
+    assert recent.is_copy(tuple(other), EPOCH, THERE) is False
 
 
 def test_a_retransmission_seen_at_two_points_is_one() -> None:
     """Sent twice and seen at two points each: two frames, two copies."""
     recent = Recent()
-    verdicts = [recent.judge(V6_ID, ns, at) for ns in (EPOCH, EPOCH + 300 * MS) for at in (HERE, THERE)]
+    copies = [recent.is_copy(V6_ID, ns, at) for ns in (EPOCH, EPOCH + 300 * MS) for at in (HERE, THERE)]
 
-    assert verdicts == [Verdict.NEW, Verdict.DUPLICATE, Verdict.NEW, Verdict.DUPLICATE]
+    assert copies == [False, True, False, True]
 
 
 def test_memory_is_bounded_and_recent() -> None:
     """However many frames go by, the last ones are known and two generations are kept."""
     recent = Recent()
     for seq in range(10_000):
-        recent.judge((seq, *SIGNATURE[1:]), EPOCH + seq, HERE)
+        recent.is_copy((seq, *SIGNATURE[1:]), EPOCH + seq, HERE)
 
     assert len(recent._new) + len(recent._old) <= 2 * GENERATION
-    assert recent.judge((9_999 - GENERATION + 1, *SIGNATURE[1:]), EPOCH + 10_000, THERE) is Verdict.DUPLICATE
+    assert recent.is_copy((9_999 - GENERATION + 1, *SIGNATURE[1:]), EPOCH + 10_000, THERE) is True
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60 * MS), st.integers(0, 1)), max_size=60))
@@ -98,13 +98,15 @@ def test_points_of_one_frame_are_bounded(frames: list[tuple[int, int, int]]) -> 
     """Any sequence of copies is judged, and remembers few points a frame."""
     recent = Recent()
     for seq, ns, where in frames:
-        recent.judge((seq, *SIGNATURE[1:]), EPOCH + ns, (0, 0, where, -1, ""))
+        recent.is_copy((seq, *SIGNATURE[1:]), EPOCH + ns, (0, 0, where, -1, ""))
 
     assert all(len(points) <= 8 for _, points in recent._new.values())
 
 
 @BOTH
-@pytest.mark.parametrize("other", [{"lane": lane(1)}, {"lane": lane(0, 7, 0)}, {"file": 1}, {"lane": lane(tunnel="vxlan 1", outer="192.0.2.1")}])
+@pytest.mark.parametrize(
+    "other", [{"lane": lane(1)}, {"lane": lane(0, 7, 0)}, {"file": 1}, {"lane": lane(tunnel="vxlan 1", outer="192.0.2.1")}]
+)
 def test_two_vantage_points_are_one_connection(between: str, other: dict[str, object]) -> None:
     """A second interface, file or tunnel layer adds a sighting and changes nothing else."""
     plain = conversation(between, PROBE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -227,12 +229,13 @@ def test_distance_wraps() -> None:
 
 @st.composite
 def captures(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[int, int, int]]]:
-    """A stream, where it starts, and what a capture saw of it: (from, to, captured), shuffled, doubled, cut, lost."""
+    """Draw a stream, where it starts, and what a capture saw of it: (from, to, captured), shuffled, doubled, cut, lost."""
     size = draw(st.integers(1, 600))
     data = draw(st.binary(min_size=size, max_size=size))
     edges = sorted({0, size, *draw(st.lists(st.integers(0, size), max_size=12))})
-    pieces = list(zip(edges, edges[1:], strict=False))
-    pieces += draw(st.lists(st.tuples(st.integers(0, size - 1), st.integers(1, 80)).map(lambda p: (p[0], min(size, p[0] + p[1]))), max_size=6))
+    pieces = list(itertools.pairwise(edges))
+    some = st.tuples(st.integers(0, size - 1), st.integers(1, 80)).map(lambda p: (p[0], min(size, p[0] + p[1])))
+    pieces += draw(st.lists(some, max_size=6))
     pieces = draw(st.permutations(pieces))
     kept = [piece for piece in pieces if draw(st.integers(0, 9))]
     cut = [(a, b, b - a if draw(st.integers(0, 14)) else draw(st.integers(0, b - a))) for a, b in kept]
@@ -242,7 +245,7 @@ def captures(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[int, int, int]]]:
 @given(captures(), st.integers(1, 700))
 @settings(max_examples=300)
 def test_never_a_wrong_byte(capture: tuple[bytes, int, list[tuple[int, int, int]]], limit: int) -> None:
-    """Whatever order, doubling, cutting and loss: `data` is a prefix of what was sent, the longest that the limit allows unless `gap` says why not."""
+    """Whatever order, doubling, cutting and loss: `data` is a prefix of what was sent; where it is not the longest, `gap` says so."""
     data, base, seen = capture
     s = Stream(limit, 256)
     s.begin(base)
@@ -291,5 +294,5 @@ def test_arbitrary_segments_stay_in_bounds(segments: list[tuple[int, int, int]])
         assert len(s.spans) <= SPANS
         assert len(s.arrivals) <= 20
         assert all(a < b and len(piece) <= b - a for a, b, piece in s.spans)
-        assert all(left[1] <= right[0] for left, right in zip(s.spans, s.spans[1:], strict=False))
+        assert all(left[1] <= right[0] for left, right in itertools.pairwise(s.spans))
         assert not s.spans or s.spans[0][0] > s.next

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from builder import EPOCH, MS, S, US, V4, V6, WIRE, Packet, conversation, feed, revisions, track
+from builder import EPOCH, MS, US, V4, V6, WIRE, Packet, S, conversation, feed, revisions, track
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,7 +203,8 @@ def test_challenged_and_refused(between: str) -> None:
 def test_late_frames_join(between: str) -> None:
     """Answers and RSTs long after the client's FIN or RST belong to its connection."""
     for end in ("> FA", "> RA"):
-        c = one(between, f"> S\n< SA\n> A\n> PA 'GET'\n< A\n+1s {end}\n+25s < PA 'HTTP/1.1 200 OK'\n> R seq=5\n+30s < FA\n> R seq=5")
+        late = "+25s < PA 'HTTP/1.1 200 OK'\n> R seq=5\n+30s < FA\n> R seq=5"
+        c = one(between, HELLO + f"> PA 'GET'\n< A\n+1s {end}\n{late}")
 
         assert c.resp.data == b"HTTP/1.1 200 OK"
         assert c.rev > 1
@@ -237,7 +239,8 @@ def test_dead_dials_interleave(between: str) -> None:
     packets: list[Packet] = []
     for dial in range(3):
         port = 40000 + 2 * dial
-        script = "> S\n+1s > S seq=0\n+1s > S seq=0\n+5s > S seq=0\n+11s > S seq=0\n+19500ms > S seq=0\n+35700ms > S seq=0\n< SA\n> A\n> FA\n< FA\n> A"
+        again = "".join(f"+{pause}ms > S seq=0\n" for pause in (1000, 1000, 5000, 11_000, 19_500, 35_700))
+        script = "> S\n" + again + "< SA\n> A\n> FA\n< FA\n> A"
         packets += conversation(between.replace("40000", str(port)), script, start=EPOCH + dial * 2 * S, isns=(1000 * dial, 9))
     packets.sort(key=lambda p: p.mark.ns)
 
@@ -307,9 +310,9 @@ def test_idle_connections_leave(between: str) -> None:
     tracker.advance(EPOCH + 301 * S)
     tracker.take()
 
-    assert not tracker._lives
+    assert not tracker._table.lives
     assert not tracker._sides
-    assert tracker._payload == 0
+    assert tracker._table.payload == 0
 
 
 @BOTH
@@ -540,7 +543,7 @@ def error(between: str, number: int = 9, *, backwards: bool = False) -> IcmpErro
     if backwards:
         s = s._replace(source=s.destination, destination=s.source, source_port=s.destination_port, destination_port=s.source_port)
     return IcmpError(
-        Mark(EPOCH + MS, 0, number), WIRE, "192.0.2.1", 6 if ":" in s.source else 4, 1 if ":" in s.source else 3, 1, s.source, s.destination,
+        Mark(EPOCH + MS, 0, number), WIRE, "192.0.2.1", *((6, 1) if ":" in s.source else (4, 3)), 1, s.source, s.destination,
         s.source_port, s.destination_port, s.seq, 0,
     )  # fmt: skip
 
@@ -573,7 +576,8 @@ def flood(count: int) -> list[Segment]:
     """Return SYNs of as many clients."""
     syn = conversation(V4, "> S")[0]
     return [
-        syn._replace(source=f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}", seq=i, mark=Mark(EPOCH + 100 * MS + i * 1000, 0, i + 10)) for i in range(count)
+        syn._replace(source=f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}", seq=i, mark=Mark(EPOCH + 100 * MS + i * 1000, 0, i + 10))
+        for i in range(count)
     ]
 
 
@@ -586,26 +590,27 @@ def test_a_syn_flood_is_bounded_and_spares_the_living() -> None:
     out = []
     for s in flood(5000):
         tracker.segment(s)
-        assert len(tracker._lives) <= 100
+        assert len(tracker._table.lives) <= 100
         out += tracker.take()
 
     assert tracker.stats.evicted == 4901
     assert len(out) == 4901
     assert all(isinstance(c, Connection) and c.state == "S0" and c.final for c in out)
-    assert len(tracker._stubs) <= 50
+    assert len(tracker._table.stubs) <= 50
     assert len(tracker._sides) <= 200
-    assert any(life.client == "10.9.9.9" for life in tracker._lives.values())
+    assert any(life.client == "10.9.9.9" for life in tracker._table.lives.values())
 
 
 def test_payload_is_bounded_together() -> None:
     """Connections that all hold data stay below the common bound."""
     tracker = Tracker(Limits(payload=100_000))
     for i in range(200):
-        feed(tracker, conversation(f"10.0.{i}.1:40000 > 10.0.0.2:80", HELLO + "> PA len=5000\n> PA len=5000 seq=7001", start=EPOCH + i * MS))
+        script = HELLO + "> PA len=5000\n> PA len=5000 seq=7001"
+        feed(tracker, conversation(f"10.0.{i}.1:40000 > 10.0.0.2:80", script, start=EPOCH + i * MS))
 
-        assert tracker._payload <= 100_000
-    held = sum(side.stream.held for life in tracker._lives.values() for side in (life.orig, life.resp))
-    assert held == tracker._payload
+        assert tracker._table.payload <= 100_000
+    held = sum(side.stream.held for life in tracker._table.lives.values() for side in (life.orig, life.resp))
+    assert held == tracker._table.payload
     assert tracker.stats.evicted
 
 
@@ -630,21 +635,22 @@ def test_heap_is_bounded_by_what_happens() -> None:
         if not i % 10:
             tracker.take()
 
-    assert len(tracker._heap) <= 2
+    assert len(tracker._table._heap) <= 2
 
 
 @st.composite
 def arbitrary(draw: st.DrawFn) -> Segment:
-    """Any segment between a few endpoints."""
+    """Draw any segment between a few endpoints."""
     length = draw(st.sampled_from([0, 0, 1, 2, 100, 1448, 65535]))
     captured = min(length, draw(st.sampled_from([0, 1, 100, 65535])))
     a, b = draw(st.sampled_from([("a", "b"), ("b", "a"), ("a", "a")]))
     ports = draw(st.sampled_from([(1, 2), (2, 1), (1, 1)]))
+    flags = st.one_of(st.integers(0, 63), st.sampled_from([SYN, SYN | ACK, ACK, FIN | ACK, RST, RST | ACK]))
     numbers = st.one_of(st.sampled_from([0, 1, 2, 100, 101, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1))
     return Segment(
         Mark(draw(st.integers(0, 400)) * S // 10, draw(st.integers(0, 1)), draw(st.integers(1, 99))), WIRE, a, b, *ports,
-        draw(numbers), draw(numbers), draw(st.one_of(st.integers(0, 63), st.sampled_from([SYN, SYN | ACK, ACK, FIN | ACK, RST, RST | ACK]))),
-        draw(st.sampled_from([0, 1, 65535])), bytes(captured), length, 64, draw(st.sampled_from([-1, 0, 1, 2])), draw(st.integers(-1, 2)), -1, 0, None,
+        draw(numbers), draw(numbers), draw(flags), draw(st.sampled_from([0, 1, 65535])), bytes(captured), length, 64,
+        draw(st.sampled_from([-1, 0, 1, 2])), draw(st.integers(-1, 2)), -1, 0, None,
     )  # fmt: skip
 
 
@@ -663,9 +669,9 @@ def test_arbitrary_segments(segments: list[Segment], most: int) -> None:
             assert c.rev == revs[c.id] + 1
             revs[c.id] += 1
             last[c.id] = c
-        assert len(tracker._lives) <= most
-        assert len(tracker._stubs) <= 2
-        assert tracker._payload == sum(life.payload for life in tracker._lives.values())
+        assert len(tracker._table.lives) <= most
+        assert len(tracker._table.stubs) <= 2
+        assert tracker._table.payload == sum(life.payload for life in tracker._table.lives.values())
     for c in tracker.finish():
         assert isinstance(c, Connection)
         last[c.id] = c
@@ -679,8 +685,8 @@ def test_arbitrary_segments(segments: list[Segment], most: int) -> None:
         assert len(c.orig.syns) <= 2
         assert c.orig.gap is None or c.orig.gap == len(c.orig.data)
     assert not tracker._sides
-    assert tracker._payload == 0
-    assert not tracker._waiting
+    assert tracker._table.payload == 0
+    assert not tracker._table._waiting
 
 
 @given(st.data())
@@ -693,7 +699,8 @@ def test_any_order_gives_true_bytes(data: st.DataObject) -> None:
     model = conversation(V4, HELLO + "> PA 'x'", isns=(isn, 7))[-1]
     cuts = sorted({0, len(text), *data.draw(st.lists(st.integers(0, len(text)), max_size=8))})
     pieces = [
-        model._replace(seq=(isn + 1 + a) & 0xFFFFFFFF, payload=text[a:b], length=b - a, ip_id=i + 10) for i, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))
+        model._replace(seq=(isn + 1 + a) & 0xFFFFFFFF, payload=text[a:b], length=b - a, ip_id=i + 10)
+        for i, (a, b) in enumerate(itertools.pairwise(cuts))
     ]
     lose = data.draw(st.booleans())
     pieces += data.draw(st.lists(st.sampled_from(pieces), max_size=4))
@@ -714,7 +721,8 @@ def test_any_order_gives_true_bytes(data: st.DataObject) -> None:
 def tshark_streams(path: Path) -> tuple[int, int]:
     """Return how many TCP streams tshark sees in a capture, and how many retransmissions."""
     fields = ["-e", "tcp.stream", "-e", "tcp.analysis.retransmission"]
-    run = subprocess.run(["tshark", "-n", "-r", str(path), "-Y", "tcp", "-T", "fields", *fields], capture_output=True, text=True, check=False)
+    command = ["tshark", "-n", "-r", str(path), "-Y", "tcp", "-T", "fields", *fields]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode and not run.stdout:
         pytest.skip("tshark does not read this form of compression")
     rows = [line.split("\t") for line in run.stdout.splitlines()]

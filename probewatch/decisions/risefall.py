@@ -1,0 +1,163 @@
+"""Rise and fall: how checkers that are not the kubelet turn results into UP and DOWN.
+
+Theory of operation. Four rules cover them (CHECKERS.md of the project's reference, section 0.5 and the programs' own logs):
+
+* `counter`: HAProxy's health h in 0..rise+fall-1, UP while h >= rise. A pass adds one and jumps to the top once UP; a failure takes one while
+  h > rise, else h is 0 and the server DOWN (`set_server_check_status`). A start or reload begins UP with h = rise: the first failure is DOWN.
+* `streak`: so many results of one kind in a row (Apache hcpasses/hcfails, Consul, the clouds; Monit and blackbox with 1 and 1).
+* `window`: healthy while at least `threshold` of the last `window` checks passed (Varnish).
+* `retry`: the first failure is repeated so many times before it counts, one success brings back (keepalived); a streak of 1 and retry + 1.
+
+Where a capture begins in mid-life nobody knows the state. So a `Health` holds every state that is still possible; a check moves them all. While both
+UP and DOWN are possible nothing is decided; when only one is left it is `settled` (it tells the state and decides nothing), and from
+then on each change is a decision. A check of unknown outcome moves every state both ways.
+
+Limitations: HAProxy 3.5 begins UP with h = 0, so a pass and then a failure make it DOWN where 2.x stays UP; `agent-check`, `maint` and `drain` change the state
+without a check. Thresholds are hardly ever on the wire: see RULES for whose default is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from probewatch.model.timeline import DecisionKind
+
+MOST: Final = 64
+"""Largest threshold or window kept: beyond that the number of possible states would be a burden and no program asks for it."""
+
+
+class Rule(StrEnum):
+    """How results are counted."""
+
+    COUNTER = "counter"
+    STREAK = "streak"
+    WINDOW = "window"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a checker is taken to need. For a window, `rise` is the threshold and `window` its length."""
+
+    rule: Rule
+    rise: int
+    fall: int
+    window: int = 0
+    source: str = "default"
+    """`default` or `inferred`."""
+    note: str = ""
+    """What to tell people where the numbers are a guess."""
+
+    def bounded(self) -> Thresholds:
+        """Return them within MOST."""
+        return replace(self, rise=min(max(self.rise, 1), MOST), fall=min(max(self.fall, 1), MOST), window=min(self.window, MOST))
+
+
+RULES: Final[dict[str, Thresholds]] = {
+    "haproxy": Thresholds(Rule.COUNTER, 2, 3),
+    "keepalived": Thresholds(Rule.STREAK, 1, 2),
+    "varnish": Thresholds(Rule.WINDOW, 3, 6, 8, note=".window 8 and .threshold 3 are Varnish's defaults: nothing on the wire shows them"),
+    "apache": Thresholds(Rule.STREAK, 2, 3, note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them (Apache's own defaults are 1 and 1)"),
+    "monit": Thresholds(Rule.STREAK, 1, 1),
+    "blackbox_exporter": Thresholds(Rule.STREAK, 1, 1),
+    "envoy": Thresholds(Rule.STREAK, 1, 2, note="healthy_threshold and unhealthy_threshold have no default and are assumed"),
+    "consul": Thresholds(Rule.STREAK, 1, 1),
+    "nomad": Thresholds(Rule.STREAK, 1, 1),
+    "traefik": Thresholds(Rule.STREAK, 1, 1),
+    "nginx": Thresholds(Rule.STREAK, 1, 1),
+    "aws_elb": Thresholds(Rule.STREAK, 5, 2),
+    "google": Thresholds(Rule.STREAK, 2, 2),
+    "azure": Thresholds(Rule.STREAK, 1, 2),
+}
+"""Each program's documented defaults, but for Apache (see its note). A kind without a row takes no decisions here."""
+
+Counter = int
+Streak = tuple[bool, int]
+"""(UP, results against it in a row)."""
+Window = tuple[bool | None, ...]
+"""Results, oldest first; None: not known."""
+State = int | Streak | Window
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Everything a server's state may be."""
+
+    thresholds: Thresholds
+    states: frozenset[State]
+    results: tuple[bool | None, ...] = ()
+    """The last results of equal kind, for `streak`."""
+
+    @property
+    def up(self) -> bool | None:
+        """UP, DOWN, or None while both are possible."""
+        seen = {up for state in self.states for up in _up(state, self.thresholds)}
+        return seen.pop() if len(seen) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one check did."""
+
+    health: Health
+    streak: int
+    threshold: int
+    decision: DecisionKind | None = None
+    settled: bool | None = None
+    """UP or DOWN became known without a decision."""
+
+
+def begin(thresholds: Thresholds, *, fresh: bool) -> Health:
+    """Start counting: from the program's own start (`fresh`), or in mid-life, where every state is possible."""
+    thresholds = thresholds.bounded()
+    states: frozenset[State]
+    if thresholds.rule is Rule.COUNTER:
+        states = frozenset({thresholds.rise}) if fresh else frozenset(range(thresholds.rise + thresholds.fall))
+    elif thresholds.rule is Rule.STREAK:
+        ups = [(True, n) for n in range(thresholds.fall)]
+        downs = [(False, n) for n in range(thresholds.rise)]
+        states = frozenset({(True, 0)}) if fresh else frozenset([*ups, *downs])
+    else:
+        states = frozenset({(None,) * thresholds.window})
+    return Health(thresholds, states)
+
+
+def count(health: Health, passed: bool | None) -> Judged:
+    """Feed one check; None: its outcome is not known."""
+    t = health.thresholds
+    outcomes = (True, False) if passed is None else (passed,)
+    states = frozenset(_step(state, outcome if passed is not None or t.rule is not Rule.WINDOW else None, t) for state in health.states for outcome in outcomes)
+    run = () if passed is None else (*health.results, passed)[-MOST:] if health.results and health.results[-1] is passed else (passed,)
+    after = Health(t, states, run)
+    was, now = health.up, after.up
+    needed = t.rise if passed else t.fall
+    if now is None or now is was:
+        return Judged(after, len(run), needed)
+    if was is None:
+        return Judged(after, len(run), needed, settled=now)
+    return Judged(after, len(run), needed, decision=DecisionKind.UP if now else DecisionKind.DOWN)
+
+
+def _up(state: State, t: Thresholds) -> tuple[bool, ...]:
+    if isinstance(state, int):
+        return (state >= t.rise,)
+    if t.rule is Rule.STREAK:
+        return (bool(state[0]),)
+    good = sum(result is True for result in state)
+    unknown = sum(result is None for result in state)
+    return (True,) if good >= t.rise else (False,) if good + unknown < t.rise else (True, False)
+
+
+def _step(state: State, passed: bool | None, t: Thresholds) -> State:
+    if isinstance(state, int):
+        if passed:
+            return state + 1 if state + 1 < t.rise else t.rise + t.fall - 1
+        return state - 1 if state > t.rise else 0
+    if t.rule is Rule.WINDOW:
+        return (*state[1:], passed)
+    up, against = bool(state[0]), int(state[1] or 0)
+    if passed is up:
+        return (up, 0)
+    needed = t.fall if up else t.rise
+    return (not up, 0) if against + 1 >= needed else (up, against + 1)

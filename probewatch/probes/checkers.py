@@ -1,0 +1,443 @@
+"""Which checks belong together: one series for each checker that asks at one port, also where several interleave and some show nothing.
+
+Theory of operation. All runs of one source to one target port are read together. A run that shows what it asks has a `Shape`; one that was refused
+or never answered shows nothing and may be anybody's. First each shape's own runs tell how many checkers share it and how they pace
+(`paces`): two routers that check the same server are two series of one period, a loop of nc and keepalived are two of different periods.
+Then one walk through all runs (`assign`) gives each to the series that expected one at that moment. The walk carries several histories
+side by side, because a refused check can fit two series and only what follows tells; a history costs more the less its gaps are explained. A checker may
+know other pauses than its usual one (HAProxy's fastinter and downinter, keepalived's delay_before_retry, a timeout added to the pause): a
+history that meets such a gap once pays for it, and from then on expects it.
+
+Limitations: two checkers that ask the same, with random pauses (spread-checks) and from one address, are read as one. A series
+needs ENOUGH checks that show what they ask.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final, NamedTuple
+
+from .cadence import SECOND
+from .signatures import Basis, Shape
+
+MS: Final = 1_000_000
+ENOUGH: Final = 4
+"""Checks of one shape before they can be called a series."""
+SHORTEST_NS: Final = 90 * MS
+"""No checker pauses less between two checks."""
+LONGEST_NS: Final = 3_600 * SECOND
+REACH: Final = 10
+"""Followers looked at for each check when its pace is sought: more interleaved series than this are not told apart."""
+WIDTHS: Final = (12 * MS, 60 * MS, 240 * MS)
+"""How far the pauses of one series may differ, tried from narrow to wide."""
+FLOOR_NS: Final = 4 * MS
+"""Smallest spread a pace is credited with (a busy node starts checks this late)."""
+BEAM: Final = 32
+"""Histories carried on."""
+MOST_TRACKS: Final = 12
+"""Series told apart at one port; the rarest shapes beyond that are left alone."""
+MOST_RUNS: Final = 20_000
+"""Runs of one source at one port that are walked through; more than that is no health checking."""
+LEARNT: Final = 4
+"""Pauses beside the usual one that a series may have."""
+
+# Costs, about the negative logarithm of how often it happens.
+CAP: Final = 12.0
+NOBODY: Final = 5.0
+"""A check that shows nothing belongs to no series."""
+NEW_PAUSE: Final = 4.0
+KNOWN_PAUSE: Final = 0.4
+MISSING: Final = 2.5
+"""A check that should have come is not in the capture, each."""
+UNSEEN: Final = 3.0
+"""A series begins with a check that shows nothing."""
+
+
+class Check(NamedTuple):
+    """One run as the walk needs it."""
+
+    start: int
+    end: int | None
+    """When the checker was through with it, as frames show; None where silence ended it."""
+    shape: Shape | None
+    failed: bool
+    """It was refused or unanswered, or broke off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a series moves on."""
+
+    shape: Shape
+    basis: Basis
+    interval_ns: int
+    spread_ns: int
+
+
+@dataclass(slots=True)
+class Track:
+    """One checker's series at one port."""
+
+    pace: Pace
+    members: list[int] = field(default_factory=list)
+    """Indices of its checks, in order."""
+
+
+def tracks(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Track]:
+    """Return the series among the checks of one source at one port, given in the order of their starts; `clocks` are the shapes known to tick."""
+    if len(checks) > MOST_RUNS:
+        return []
+    found = paces(checks, clocks)
+    return assign(checks, found) if found else []
+
+
+# How many series a shape has, and how they pace.
+
+
+def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
+    """Find the paces of all shapes, the commonest shapes first."""
+    by_shape: dict[Shape, list[Check]] = {}
+    for check in checks:
+        if check.shape is not None:
+            by_shape.setdefault(check.shape, []).append(check)
+    out: list[Pace] = []
+    for shape, members in sorted(by_shape.items(), key=lambda item: -len(item[1])):
+        if len(members) >= ENOUGH and len(out) < MOST_TRACKS:
+            out += _paces_of(shape, members, Basis.CLOCK if shape in clocks else Basis.PAUSE)
+    return out[:MOST_TRACKS]
+
+
+def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace]:
+    """Take one pace after another out of a shape's checks, as long as what is left runs beside what was taken."""
+    left = list(members)
+    out: list[Pace] = []
+    spans: list[tuple[int, int]] = []
+    while len(left) >= ENOUGH and len(out) < MOST_TRACKS:
+        if out and not _beside(left, spans):
+            break
+        best = _best_gap(left, basis)
+        if best is None:
+            break
+        gap, width = best
+        linked = _chains(left, basis, gap, width)
+        long = [chain for chain in linked if len(chain) >= 3]
+        steps = [_gap(left[a], left[b], basis) for chain in long for a, b in zip(chain, chain[1:], strict=False)]
+        if len(steps) < ENOUGH - 1:
+            break
+        middle = int(median(steps))
+        spread = max(FLOOR_NS, int(1.5 * median(abs(step - middle) for step in steps)))
+        side_by_side = _depth([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
+        out += [Pace(shape, basis, middle, spread)] * side_by_side
+        spans += [(left[chain[0]].start, left[chain[-1]].start) for chain in long]
+        taken = {index for chain in long for index in chain}
+        left = [check for index, check in enumerate(left) if index not in taken]
+    if not out and (lone := _irregular(members, basis)) is not None:
+        out.append(Pace(shape, basis, *lone))
+    return out
+
+
+def _gap(before: Check, after: Check, basis: Basis) -> int:
+    return after.start - (before.end if basis is Basis.PAUSE and before.end is not None else before.start)
+
+
+def _best_gap(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
+    """Return (gap, width) that most pairs of near checks agree on, beyond chance; the narrowest width that will do."""
+    gaps = sorted(gap for index, check in enumerate(members) for other in members[index + 1:index + 1 + REACH]
+                  if SHORTEST_NS <= (gap := _gap(check, other, basis)) <= LONGEST_NS)
+    if not gaps:
+        return None
+    span = max(gaps[-1] - gaps[0], SECOND)
+    best: tuple[float, int, int] | None = None
+    for width in WIDTHS:
+        noise = len(gaps) * width / span
+        low = 0
+        for high, gap in enumerate(gaps):
+            while gap - gaps[low] > width:
+                low += 1
+            votes = high - low + 1
+            score = (votes - noise) / (noise + 1) ** 0.5
+            if votes >= ENOUGH - 1 and votes >= 3 * noise and (best is None or score > best[0] * 1.15):
+                best = (score, gaps[(low + high) // 2], width)
+        if best is not None and best[0] >= 0.4 * (len(members) - 1):
+            break
+    return (best[1], best[2]) if best is not None else None
+
+
+def _chains(members: Sequence[Check], basis: Basis, gap: int, width: int) -> list[list[int]]:
+    """Link each check to the nearest one that stands the gap before it."""
+    chains: list[list[int]] = []
+    for index, check in enumerate(members):
+        best: list[int] | None = None
+        off = width + 1
+        for chain in chains[-REACH:]:
+            distance = abs(_gap(members[chain[-1]], check, basis) - gap)
+            if distance < off:
+                best, off = chain, distance
+        if best is None:
+            chains.append([index])
+        else:
+            best.append(index)
+            chains.remove(best)
+            chains.append(best)
+    return sorted(chains)
+
+
+def _depth(spans: Sequence[tuple[int, int]]) -> int:
+    """Return how many spans lie over one another at most."""
+    edges = sorted([(start + 1, 1) for start, _ in spans] + [(end - 1, -1) for _, end in spans])
+    most = now = 0
+    for _, step in edges:
+        now += step
+        most = max(most, now)
+    return max(most, 1)
+
+
+def _beside(left: Sequence[Check], spans: Sequence[tuple[int, int]]) -> bool:
+    """Tell whether what is left mostly runs at the same time as what was taken: else it is the same checker at another pace."""
+    inside = sum(any(start < check.start < end for start, end in spans) for check in left)
+    return inside >= 0.5 * len(left)
+
+
+def _irregular(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
+    """Return (mean pause, spread) of a series with random pauses (spread-checks: up to 50 %); None where it is no series at all."""
+    steps = sorted(_gap(a, b, basis) for a, b in zip(members, members[1:], strict=False))
+    if len(steps) < ENOUGH or steps[0] < SHORTEST_NS:
+        return None
+    middle = int(median(steps))
+    near = [step for step in steps if 0.45 * middle <= step <= 1.6 * middle]
+    if len(near) < 0.7 * len(steps):
+        return None
+    mean = (sum(near) / len(near) + (near[0] + near[-1]) / 2) / 2
+    return int(mean), max(FLOOR_NS, int(0.3 * middle))
+
+
+# Whose is each check?
+
+
+class _State(NamedTuple):
+    """What one history knows of one series."""
+
+    last: int = -1
+    """Index of its last check."""
+    learnt: tuple[int, ...] = ()
+    """Other pauses it was seen to make."""
+    silent: tuple[int, ...] = ()
+    """Steps from start to start after a check that silence ended."""
+
+
+class _Link(NamedTuple):
+    track: int
+    check: int
+    past: _Link | None
+
+
+class _History(NamedTuple):
+    cost: float
+    states: tuple[_State, ...]
+    past: _Link | None
+
+
+def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
+    """Give each check to the series that expected it; checks that none expected are left out."""
+    by_shape: dict[Shape, list[int]] = {}
+    for number, pace in enumerate(found):
+        by_shape.setdefault(pace.shape, []).append(number)
+    everybody = list(range(len(found)))
+    histories = [_History(0.0, (_State(),) * len(found), None)]
+    for index, check in enumerate(checks):
+        if check.shape is not None and check.shape not in by_shape:
+            continue
+        mine = by_shape[check.shape] if check.shape is not None else everybody
+        grown: dict[tuple[_State, ...], _History] = {}
+        for history in histories:
+            if check.shape is None:
+                _keep(grown, _History(history.cost + NOBODY, history.states, history.past))
+            for number in mine:
+                for cost, state in _ways(checks, index, history.states[number], found[number]):
+                    states = (*history.states[:number], state, *history.states[number + 1:])
+                    _keep(grown, _History(history.cost + cost, states, _Link(number, index, history.past)))
+        ranked = sorted(grown.values(), key=lambda history: history.cost)[:BEAM]
+        floor = ranked[0].cost
+        histories = [history._replace(cost=history.cost - floor) for history in ranked]
+    out = [Track(pace) for pace in found]
+    link = histories[0].past
+    while link is not None:
+        out[link.track].members.append(link.check)
+        link = link.past
+    for track in out:
+        track.members.reverse()
+    return [track for track in out if sum(checks[index].shape is not None for index in track.members) >= ENOUGH]
+
+
+def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
+    known = grown.get(history.states)
+    if known is None or history.cost < known.cost:
+        grown[history.states] = history
+
+
+def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> list[tuple[float, _State]]:
+    """Return (cost, state afterwards) of reading a check as a series' next."""
+    check = checks[index]
+    if state.last < 0:
+        return [(UNSEEN if check.shape is None else 0.0, state._replace(last=index))]
+    before = checks[state.last]
+    step = check.start - before.start
+    after = state._replace(last=index)
+    if pace.basis is Basis.CLOCK:
+        times = max(1, round(step / pace.interval_ns))
+        return [(_off(step - times * pace.interval_ns, pace) + MISSING * (times - 1), after)]
+    if before.end is None:
+        return _after_silence(step, state, after, pace)
+    gap = check.start - before.end
+    usual = _off(gap - pace.interval_ns, pace)
+    out = [(usual, after)]
+    known = min((_off(gap - pause, pace) for pause in state.learnt), default=CAP)
+    if known + KNOWN_PAUSE < usual:
+        out.append((known + KNOWN_PAUSE, after))
+    times = round(gap / pace.interval_ns)
+    if times > 1:
+        # Each missing check adds its own duration, so the window grows.
+        late = max(0.0, abs(gap - times * pace.interval_ns) - times * 10 * MS)
+        out.append((_off(late, pace) + MISSING * (times - 1), after))
+    if gap >= SHORTEST_NS and usual > NEW_PAUSE and known > NEW_PAUSE:
+        extra = 0.0 if before.failed else 1.5
+        out.append((NEW_PAUSE + extra, after._replace(learnt=(*state.learnt, gap)[-LEARNT:])))
+    cheapest = min(cost for cost, _ in out)
+    return [way for way in out if way[0] <= cheapest + NEW_PAUSE]
+
+
+def _after_silence(step: int, state: _State, after: _State, pace: Pace) -> list[tuple[float, _State]]:
+    """The check before was ended by silence: its timeout comes on top of the pause."""
+    known = min((_off(step - other, pace) for other in state.silent), default=CAP)
+    out = [(known + KNOWN_PAUSE, after)] if known < CAP else []
+    if step > pace.interval_ns + 40 * MS and known > 2.0:
+        out.append((3.0 if not state.silent else NEW_PAUSE, after._replace(silent=(*state.silent, step)[-LEARNT:])))
+    else:
+        # An ICMP error or a quick failure may have ended it at once.
+        out.append((_off(step - pace.interval_ns, pace) + 1.0, after))
+    return out
+
+
+def _off(distance: float, pace: Pace) -> float:
+    """Return what it costs that a check came so far from where it was due."""
+    return min(distance * distance / (2.0 * pace.spread_ns * pace.spread_ns), CAP)
+
+
+# What a series shows of itself.
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Numbers that a series shows."""
+
+    interval_ns: int | None
+    timeout_ns: int | None
+    short_ns: int | None = None
+    """A pause shorter than the usual one, after failures."""
+    long_ns: int | None = None
+    retries: int | None = None
+    """How many short pauses follow a first failure."""
+    ticks: bool = False
+    """Its starts stand on a grid, whatever the checks took: a ticker."""
+
+
+def learn(checks: Sequence[Check], track: Track, failed: Sequence[bool], gave_up: Sequence[int | None]) -> Learnt:
+    """Measure a series: `failed` and `gave_up` (how long it waited before it hung up unanswered) are given for each of its members."""
+    members = [checks[index] for index in track.members]
+    pace = track.pace
+    timeouts = [ns for ns in gave_up if ns is not None]
+    timeout = int(median(timeouts)) if timeouts else None
+    near = max(3 * pace.spread_ns, 15 * MS)
+    healthy: list[int] = []
+    silent: list[int] = []
+    others: Counter[int] = Counter()
+    after_failure: list[tuple[int, int | None]] = []
+    for number, (before, check) in enumerate(zip(members, members[1:], strict=False)):
+        gap = _gap(before, check, pace.basis)
+        if before.end is None and pace.basis is Basis.PAUSE:
+            silent.append(check.start - before.start)
+            gap = gap - timeout if timeout is not None else gap - SECOND if gap > SECOND + SHORTEST_NS else gap
+        if not failed[number]:
+            healthy.append(gap)
+        else:
+            others[round(gap / (20 * MS))] += 1
+        after_failure.append((number, gap if before.end is not None or timeout is not None else None))
+    interval = _interval(healthy or [pace.interval_ns], pace)
+    if timeout is None and silent and interval is not None:
+        extra = int(median(silent)) - interval
+        timeout = extra if extra > 50 * MS else None
+    short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near) if interval else None
+    long = _often(others, lambda ns: ns > interval + near) if interval else None
+    retries = _retries(after_failure, failed, short, near) if short is not None else None
+    return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
+
+
+def _interval(healthy: Sequence[int], pace: Pace) -> int:
+    near = [gap for gap in healthy if abs(gap - pace.interval_ns) <= max(4 * pace.spread_ns, 30 * MS)]
+    if not near:
+        return pace.interval_ns
+    return pace.interval_ns if pace.spread_ns > 100 * MS else int(median(near))
+
+
+def _often(counted: Counter[int], fits) -> int | None:  # type: ignore[no-untyped-def]
+    """Return the gap seen most often (at least twice, neighbouring bins together) that fits."""
+    best: tuple[int, int] | None = None
+    for step, times in counted.items():
+        times += counted.get(step + 1, 0)
+        if fits(step * 20 * MS) and times >= 2 and (best is None or times > best[0]):
+            best = (times, step * 20 * MS)
+    return best[1] if best is not None else None
+
+
+def _retries(gaps: Sequence[tuple[int, int | None]], failed: Sequence[bool], short: int, near: int) -> int | None:
+    """Count the short pauses that follow a first failure."""
+    counts: Counter[int] = Counter()
+    run = 0
+    began = False
+    for number, gap in gaps:
+        first = failed[number] and (number == 0 or not failed[number - 1])
+        if first:
+            began, run = number > 0, 0
+        if not began or gap is None:
+            began = False
+            continue
+        if failed[number] and abs(gap - short) <= max(near, 40 * MS):
+            run += 1
+            continue
+        if run and failed[number]:
+            counts[run] += 1
+        began = False
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def ticks(starts: Sequence[int]) -> bool:
+    """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
+    steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    if len(steps) < 8:
+        return False
+    period = round(median(steps) / (10 * MS)) * 10 * MS
+    if period < SHORTEST_NS:
+        return False
+    offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
+    # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
+    low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
+    return high - low <= 25 * MS
+
+
+def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns: int = 60 * MS) -> bool:
+    """Tell whether a series begins right after the checks of another one (start, end), as the services of one Monit cycle do, or right before."""
+    if len(starts) < ENOUGH or not others:
+        return False
+    from bisect import bisect_right  # noqa: PLC0415
+
+    begins = sorted(others)
+    good = 0
+    for start in starts:
+        at = bisect_right(begins, (start, LONGEST_NS * 10**9))
+        after = at > 0 and start - max(begins[at - 1]) <= within_ns
+        before = at < len(begins) and begins[at][0] - start <= within_ns
+        good += after or before
+    return good >= 0.8 * len(starts)

@@ -1,0 +1,283 @@
+"""Who asks like that? One table of the checkers that are not the kubelet: how each asks, closes and spells its headers, and how we know.
+
+Theory of operation. Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no bare third ACK, a close by RST) are
+its `Manner`. A row of `SIGNATURES` names a checker where everything it states holds; the first row that fits wins, so decisive rows stand before
+weak ones. A row also says how that checker paces itself (`pause`: from the end of a check to the start of the next; `clock`: from start to
+start), and which answers it takes for good, because that belongs to the program and not to the packets.
+
+What separates them (measured, CHECKERS.md of the project's reference; rows without a capture say so): HAProxy's checks send no third
+handshake ACK on its own and spell header names in lower case; keepalived, monit, blackbox and the clouds say who they are; Varnish sends `Host` and
+`Connection` and nothing else, Apache nothing but `Host`.
+
+Limitations: a plain connect that ends with FIN is the same from everybody (keepalived, monit, Apache, blackbox, nc): no row names it, and
+`probes.checkers` looks at the pace and at what else its source sends. User-Agents can be forged; a row that rests on one alone says so by its confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final, NamedTuple
+
+from probewatch.model.connection import Connection
+from probewatch.model.exchange import Exchange
+
+from .forms import Ask, form_of
+
+IDLE_NS: Final = 400_000_000
+"""A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
+OPENING: Final = 12
+"""Bytes of an opening that tell one protocol check from another."""
+
+
+class Basis(StrEnum):
+    """From where a checker counts its interval."""
+
+    PAUSE = "end"
+    """From the end of a check: the period grows by the check's duration."""
+    CLOCK = "start"
+    """From start to start, whatever came of the check."""
+
+
+class What(StrEnum):
+    """What a connection did, coarser than `Ask` where that hides nothing and finer where a close tells checkers apart."""
+
+    HTTP = "http"
+    TLS = "tls"
+    GRPC = "grpc"
+    BYTES = "bytes"
+    RESET = "connect, then reset"
+    CLOSE = "connect, then close"
+
+
+class Shape(NamedTuple):
+    """What the connections of one series have in common. Equal shapes may still be several checkers."""
+
+    what: What
+    method: str = ""
+    target: str = ""
+    version: str = ""
+    names: tuple[str, ...] = ()
+    """Header names in order, spelled as sent."""
+    agent: str = ""
+    host: str = ""
+    opening: bytes = b""
+    acked: bool = True
+    """Of BYTES only: whether the third handshake ACK came by itself."""
+
+
+class Manner(NamedTuple):
+    """What a whole series shows beside its shape."""
+
+    connected: int
+    unacked: float
+    """Share of the connected ones without a bare third ACK (HAProxy 100 % on clean paths, everybody else 0 %)."""
+    client: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One row."""
+
+    kind: str
+    """`checker.kind` of the output."""
+    agent: str = ""
+    """Its User-Agent begins so."""
+    what: tuple[What, ...] = (What.HTTP,)
+    names: tuple[str, ...] | None = None
+    """Its header names, exactly; None: does not matter."""
+    lower: bool | None = None
+    """All header names in lower case."""
+    version: str = ""
+    methods: tuple[str, ...] = ()
+    target: str = ""
+    """Its request target begins so."""
+    opening: bytes = b""
+    """Its first bytes begin so."""
+    unacked: bool | None = None
+    """The third handshake ACK comes with data or RST only."""
+    networks: tuple[str, ...] = ()
+    """Its source is in one of these."""
+    basis: Basis = Basis.PAUSE
+    passes: tuple[tuple[int, int], ...] = ((200, 399),)
+    """Status codes it takes for success where nothing else was configured: ranges, inclusive."""
+    confidence: float = 0.9
+    says: str
+    """The evidence, for people."""
+    source: str
+    """How we know."""
+    capture: str = ""
+    """The capture that proves it; empty: not proven by one."""
+
+
+OK200: Final = ((200, 200),)
+OK2XX: Final = ((200, 299),)
+GOOGLE: Final = ("35.191.0.0/16", "130.211.0.0/22", "2600:2d00:1:b029::/64", "2600:2d00:1:1::/64")
+AZURE: Final = ("168.63.129.16/32",)
+ANY: Final = tuple(What)
+
+SIGNATURES: Final[tuple[Signature, ...]] = (
+    Signature(kind="envoy", agent="Envoy/HC", passes=OK200, says="User-Agent Envoy/HC", source="envoy health_checker_impl.cc onInterval"),
+    Signature(kind="keepalived", agent="KeepAliveClient", passes=OK2XX, confidence=0.95, says="User-Agent KeepAliveClient",
+              source="keepalived check_http.c", capture="keepalived"),
+    Signature(kind="monit", agent="Monit/", confidence=0.95, says="User-Agent Monit", source="Monit 5.33.0 on the wire", capture="monit"),
+    Signature(kind="blackbox_exporter", agent="Blackbox Exporter/", basis=Basis.CLOCK, passes=OK2XX, confidence=0.95,
+              says="User-Agent Blackbox Exporter", source="blackbox_exporter 0.23.0 on the wire", capture="blackbox-prometheus"),
+    Signature(kind="consul", agent="Consul Health Check", passes=OK2XX, says="User-Agent Consul Health Check", source="consul agent/checks/check.go"),
+    Signature(kind="nomad", agent="Nomad/", passes=OK2XX, says="User-Agent Nomad", source="nomad client/serviceregistration/checks/client.go"),
+    Signature(kind="aws_elb", agent="ELB-HealthChecker/", basis=Basis.CLOCK, passes=OK200, says="User-Agent ELB-HealthChecker",
+              source="AWS documentation, target group health checks"),
+    Signature(kind="google", agent="GoogleHC/", basis=Basis.CLOCK, passes=OK200, says="User-Agent GoogleHC", source="Google Cloud health check documentation"),
+    Signature(kind="google", what=ANY, networks=GOOGLE, basis=Basis.CLOCK, passes=OK200, says="source in Google's health check ranges",
+              source="Google Cloud firewall documentation"),
+    Signature(kind="azure", agent="Load Balancer Agent", basis=Basis.CLOCK, passes=OK200, confidence=0.7, says="User-Agent Load Balancer Agent",
+              source="unconfirmed; Azure documents the source address, not the User-Agent"),
+    Signature(kind="azure", what=ANY, networks=AZURE, basis=Basis.CLOCK, passes=OK200, says="source 168.63.129.16, Azure's health probe address",
+              source="Azure Load Balancer documentation"),
+    Signature(kind="knative", agent="kube-probe/", names=None, basis=Basis.CLOCK, confidence=0.8, says="User-Agent kube-probe in slash form",
+              source="knative serving pkg/queue/health/probe.go"),
+    Signature(kind="knative", agent="Knative-", basis=Basis.CLOCK, says="User-Agent of a Knative prober", source="knative.dev/networking header.go"),
+    Signature(kind="istio", target="/app-health/", agent="kube-probe/", basis=Basis.CLOCK, confidence=0.8,
+              networks=("127.0.0.6/32", "::6/128"), says="source 127.0.0.6: Istio's agent repeats the kubelet's probe inside the pod",
+              source="istio pilot-agent status/server.go UpstreamLocalAddressIPv4"),
+    Signature(kind="istio", what=ANY, networks=("127.0.0.6/32", "::6/128"), basis=Basis.CLOCK, confidence=0.8,
+              says="source 127.0.0.6: Istio's agent repeats the kubelet's probe inside the pod",
+              source="istio pilot-agent status/server.go UpstreamLocalAddressIPv4"),
+    Signature(kind="nginx", agent="nginx", confidence=0.6, says="User-Agent nginx", source="nginx documentation, ngx_http_upstream_hc_module"),
+    Signature(kind="haproxy", lower=True, unacked=True, confidence=0.97, says="lower-case header names; no third handshake ACK of its own",
+              source="HAProxy 2.6, 2.8, 3.5-dev on the wire", capture="hap-get11"),
+    Signature(kind="haproxy", names=(), version="HTTP/1.0", unacked=True, confidence=0.97,
+              says="a request line and no header; no third handshake ACK of its own", source="HAProxy 2.6, 2.8 on the wire", capture="hap-httpchk-default"),
+    Signature(kind="haproxy", what=(What.RESET,), unacked=True, confidence=0.97, says="SYN, SYN-ACK, RST: a connect check without the third handshake ACK",
+              source="HAProxy 2.6, 2.8 on the wire", capture="hap-l4"),
+    Signature(kind="haproxy", what=(What.TLS,), unacked=True, confidence=0.93, says="ClientHello in the third handshake packet",
+              source="HAProxy 2.6 on the wire", capture="hap-ssl"),
+    Signature(kind="haproxy", what=(What.BYTES,), unacked=True, confidence=0.93, says="request in the third handshake packet",
+              source="HAProxy 2.6 on the wire: redis-check, pgsql-check, tcp-check, send-proxy", capture="tcp-services"),
+    Signature(kind="haproxy", what=(What.GRPC, What.HTTP), unacked=True, confidence=0.9, says="request in the third handshake packet",
+              source="HAProxy 2.6 on the wire: proto h2, http-check send", capture="hap-get11"),
+    Signature(kind="haproxy", what=(What.BYTES,), opening=b"HELO ", confidence=0.6, says="HELO and QUIT: option smtpchk",
+              source="HAProxy 2.6 on the wire", capture="tcp-services"),
+    Signature(kind="monit", what=(What.BYTES,), opening=b"EHLO localho", confidence=0.7, says="EHLO localhost and QUIT: Monit's protocol smtp",
+              source="Monit 5.33.0 on the wire", capture="tcp-services"),
+    Signature(kind="monit", what=(What.BYTES,), opening=b"*1\r\n$4\r\nPING", unacked=False, confidence=0.7,
+              says="PING and QUIT: Monit's protocol redis", source="Monit 5.33.0 on the wire", capture="tcp-services"),
+    Signature(kind="monit", what=(What.BYTES,), opening=b"\x00\x00\x00!\x00\x03\x00\x00user", confidence=0.7,
+              says="startup as user root: Monit's protocol pgsql", source="Monit 5.33.0 on the wire", capture="tcp-services"),
+    Signature(kind="monit", what=(What.BYTES,), opening=b"\x80\x0a\0\0\0\0\0\0\0\0\0\0", confidence=0.7, says="binary NOOP: Monit's protocol memcache",
+              source="Monit 5.33.0 on the wire", capture="tcp-services"),
+    Signature(kind="varnish", names=("Host", "Connection"), version="HTTP/1.1", passes=OK200, confidence=0.85,
+              says="Host and Connection: close and no other header", source="Varnish 7.1 on the wire, cache_backend_probe.c", capture="varnish"),
+    Signature(kind="apache", names=("Host",), methods=("GET", "HEAD", "OPTIONS"), confidence=0.85, says="Host and no other header",
+              source="Apache 2.4.71 mod_proxy_hcheck on the wire", capture="apache-hcheck"),
+    Signature(kind="traefik", agent="Go-http-client/", names=("Host", "User-Agent", "Accept-Encoding"), confidence=0.3,
+              says="Go's plain client, regular", source="traefik pkg/healthcheck/healthcheck.go"),
+)
+"""First fit wins."""
+
+BY_PACE: Final[dict[str, tuple[Basis, str]]] = {
+    "keepalived": (Basis.PAUSE, "keepalived"),
+    "monit": (Basis.PAUSE, "monit"),
+    "apache": (Basis.PAUSE, "apache-hcheck"),
+    "blackbox_exporter": (Basis.CLOCK, "blackbox-prometheus"),
+}
+"""Checkers whose plain connect check (bare ACK, then FIN) only pace and source can name, with the capture that shows it."""
+
+MESH_PORTS: Final[dict[int, tuple[str, str]]] = {
+    15020: ("istio", "kubelet probes rewritten to Istio's agent (/app-health/...)"),
+    15021: ("istio", "readiness of Istio's proxy (/healthz/ready)"),
+    4191: ("linkerd", "readiness and liveness of Linkerd's proxy (/ready, /live)"),
+}
+"""Ports on which a kubelet's probe is answered by a mesh's proxy and not by the application (KUBELET.md section 8; unproven by capture)."""
+
+NOT_CHECKS: Final = ("Prometheus/", "kube-lifecycle/", "curl/", "Wget/", "python-requests/", "Python-urllib/")
+"""User-Agents of programs that may ask periodically and are no checkers with a signature: scrapes, hooks, people's loops."""
+
+_NETWORKS: Final[dict[str, IPv4Network | IPv6Network]] = {text: ip_network(text) for row in SIGNATURES for text in row.networks}
+
+
+def late_reset(connection: Connection) -> bool:
+    """Tell whether the only answer to a SYN-ACK was the kernel's RST without ACK: the checker had closed its socket before it came."""
+    orig = connection.orig
+    return bool(connection.resp.syns) and orig.rst is not None and not orig.rst_acks and not connection.bare_ack and orig.length == 0 and orig.fin is None
+
+
+def shape_of(exchange: Exchange) -> Shape | None:
+    """Return what this connection shows of its checker; None where it shows nothing (refused, unanswered, closed before it could ask)."""
+    connection = exchange.connection
+    orig = connection.orig
+    if connection.midstream or late_reset(connection):
+        return None
+    form = form_of(exchange)
+    if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):
+        http = exchange.http[0]
+        return Shape(What.HTTP if form.ask is Ask.HTTP else What.TLS, http.method, http.target, http.version, tuple(name for name, _ in http.headers),
+                     form.user_agent, form.host)
+    if form.ask is Ask.TLS:
+        alpn = exchange.tls.alpn if exchange.tls is not None else ()
+        return Shape(What.TLS, names=alpn, host=form.host, acked=connection.bare_ack)
+    if form.ask is Ask.GRPC:
+        return Shape(What.GRPC, target=form.path or "", agent=form.user_agent, opening=(form.service or "").encode())
+    if form.ask is Ask.OTHER:
+        return Shape(What.BYTES, opening=exchange.opening[:OPENING], acked=connection.bare_ack)
+    if form.ask is not Ask.CONNECT:
+        return None
+    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
+    if not closes or min(closes).ns - connection.start.ns >= IDLE_NS:
+        return None
+    if orig.fin is None and (not connection.resp.length or not connection.bare_ack):
+        return Shape(What.RESET)
+    return Shape(What.CLOSE)
+
+
+def manner_of(exchanges: Sequence[Exchange]) -> Manner:
+    """Sum up a series of one shape."""
+    connected = [e.connection for e in exchanges if e.connection.resp.syns and not late_reset(e.connection)]
+    unacked = sum(not c.bare_ack for c in connected)
+    return Manner(len(connected), unacked / len(connected) if connected else 0.0, exchanges[0].connection.client if exchanges else "")
+
+
+def named_by(shape: Shape, manner: Manner) -> Signature | None:
+    """Return the row that names this series, or None."""
+    return next((row for row in SIGNATURES if _fits(row, shape, manner)), None)
+
+
+def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
+    if shape.what not in row.what or not shape.agent.startswith(row.agent) or not shape.target.startswith(row.target):
+        return False
+    if row.kind == "knative" and row.agent == "kube-probe/" and not _slash_form(shape.agent):
+        return False
+    if row.names is not None and row.names != shape.names:
+        return False
+    if row.lower is not None and (not shape.names or row.lower != all(name == name.lower() for name in shape.names)):
+        return False
+    if row.version and row.version != shape.version:
+        return False
+    if row.methods and shape.method not in row.methods:
+        return False
+    if not shape.opening.startswith(row.opening):
+        return False
+    if row.unacked is not None and row.unacked != (manner.unacked > 0.5):
+        return False
+    return not row.networks or _inside(manner.client, row.networks)
+
+
+def _slash_form(agent: str) -> bool:
+    parts = agent.split("/")
+    return len(parts) == 3 and all(part.rstrip("+").isdigit() for part in parts[1:])
+
+
+def _inside(address: str, networks: Sequence[str]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in _NETWORKS[text] for text in networks)
+
+
+def passes(row: Signature | None, status: int) -> bool:
+    """Tell whether a checker takes this status for success, as it does where nothing else was configured."""
+    ranges = row.passes if row is not None else ((200, 399),)
+    return any(low <= status <= high for low, high in ranges)

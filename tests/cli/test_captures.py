@@ -1,0 +1,73 @@
+"""Every capture of the tree through the whole command line, and the tables of the project's own ones as they are committed.
+
+`UPDATE_GOLDENS=1 pytest tests/cli/test_captures.py` writes the tables anew; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from probewatch.cli import main
+from probewatch.report import ndjson
+from probewatch.report.escape import width
+
+GOLDEN = Path(__file__).parent / "golden"
+OWN = Path(__file__).parents[2] / "captures"
+SCENARIOS = sorted(path.parent.name for path in OWN.glob("*/capture.pcap"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    """Return a validator of the packaged schema."""
+    return jsonschema.Draft202012Validator(json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8")))
+
+
+def arguments_for(capture: Path) -> list[str]:
+    """Return the capture with the specs and keys that lie beside it."""
+    named = [str(capture)]
+    for spec in sorted(capture.parent.glob("pod*.yaml")):
+        named += ["--spec", str(spec)]
+    keys = capture.parent / "keys.log"
+    return [*named, "--keylog", str(keys)] if keys.is_file() else named
+
+
+def test_every_capture_ends_in_a_result_or_a_sentence(capture_file, capsys, validator) -> None:
+    """Whole or damaged: json fits the schema, ndjson folds to it, the table fits 100 columns; or one sentence and status 2."""
+    arguments = ["analyze", *arguments_for(capture_file)]
+    status = main([*arguments, "-o", "json"])
+    said = capsys.readouterr()
+    if status == 2:
+        assert said.out == ""
+        assert said.err.startswith("probewatch: ")
+        assert said.err.count("\n") == 1
+        return
+    document = json.loads(said.out)
+    assert status == (0 if all(info["complete"] for info in document["captures"]) else 3)
+    assert list(validator.iter_errors(document)) == []
+    assert main([*arguments, "-o", "ndjson"]) == status
+    assert ndjson.fold(map(json.loads, capsys.readouterr().out.splitlines())) == document
+    assert main(arguments) == status
+    for line in capsys.readouterr().out.splitlines():
+        assert width(line) <= 100
+        assert line.isprintable()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_table_is_the_committed_one(scenario, capsys, monkeypatch) -> None:
+    """What a person sees of this capture changes only on purpose."""
+    monkeypatch.chdir(OWN / scenario)
+    arguments = arguments_for(Path("capture.pcap"))
+    assert main(["analyze", *arguments]) == 0
+    said = capsys.readouterr().out
+    path = GOLDEN / f"{scenario}.txt"
+    if os.environ.get("UPDATE_GOLDENS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(said, "utf-8")
+    assert said == path.read_text("utf-8")

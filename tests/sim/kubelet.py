@@ -1,0 +1,573 @@
+"""A kubelet as pkg/kubelet/prober has it, in simulated time: the source of truth that probewatch is held against.
+
+What is modelled, after the reference documents and never after probewatch: one worker for each probe with its ticker (one tick stored, Reset on a manual
+run from 1.32 on), initial values, thresholds, on hold, gating, initialDelaySeconds from a startedAt cut to seconds; pod syncs from runtime
+events (one relist a second), results, resyncs; UpdatePodStatus, which pokes the readiness worker of a started container that is not
+ready; kills with grace, restarts with back-off; kubelet restarts with jitter; deletion.
+
+Not modelled: exec, lifecycle hooks but a preStop pause, several pods, hostNetwork, TLS that works.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from clock import MS, S, US, Process, Signal, Sim, Task, Wait
+from prober import PROBERS, Node, ProbeSpec, Verdict
+from server import Instance, Listener, Server, Way
+from wire import EPOCH, Flow, Net
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """One container: its probes, its program, and when it dies by itself (seconds of age, one for each instance)."""
+
+    probes: tuple[ProbeSpec, ...]
+    listeners: tuple[Listener, ...]
+    name: str = "app"
+    crashes: tuple[float, ...] = ()
+    stops_after: float = 0.0
+    """Seconds from SIGTERM to its end."""
+    slow_start: float = 0.4
+    """Seconds from the order to run to running."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that a run depends on. Times are seconds."""
+
+    name: str
+    seed: int
+    containers: tuple[ContainerSpec, ...]
+    version: str = "1.36"
+    duration: float = 60.0
+    ways: tuple[Way, ...] = ()
+    v6: bool = False
+    new_kernel: bool = True
+    added: float = 2.2
+    full: bool = False
+    """A complete kubelet (status lags, relist on demand), not the bare prober manager with a modelled runtime."""
+    sync_every: float = 0.0
+    """Extra pod syncs, as from changes of labels."""
+    kubelet_down: tuple[tuple[float, float], ...] = ()
+    deleted: float | None = None
+    pre_stop: float = 0.0
+    cut_before: float | None = None
+    cut_after: float | None = None
+    pod_ip_known: bool = True
+    restart_policy: str = "Always"
+
+
+@dataclass
+class Execution:
+    """One run of a prober, and what it did."""
+
+    number: int
+    worker: str
+    container: str
+    start: int
+    trigger: str
+    flows: list[Flow] = field(default_factory=list)
+    result: str | None = None
+    end: int = 0
+    output: str = ""
+
+
+@dataclass
+class Change:
+    """A changed cached result."""
+
+    at: int
+    type: str
+    container: str
+    previous: str
+    new: str
+    made: bool
+    streak: int = 0
+
+
+@dataclass
+class Status:
+    """What the status manager holds of a container."""
+
+    id: str = ""
+    running: bool = False
+    started_at: int = 0
+    started: bool = False
+    ready: bool = False
+
+
+@dataclass
+class Container:
+    """A container of the pod in the runtime."""
+
+    spec: ContainerSpec
+    instance: Instance | None = None
+    count: int = 0
+    exited_at: int | None = None
+    """When the last exited instance that a status shows ended."""
+    backoff: float = 0.0
+    relisted: str = ""
+    """What the last relist saw."""
+
+
+class Worker:
+    """worker.go."""
+
+    def __init__(self, kubelet: Kubelet, container: Container, spec: ProbeSpec) -> None:
+        self.kubelet, self.container, self.spec = kubelet, container, spec
+        self.poke = False
+        self.poked = Signal()
+        self.stopped = Signal(latched=True)
+        self.tick = False
+        self.ticked = Signal()
+        self.epoch = 0
+        self.id = ""
+        self.on_hold = False
+        self.last = "Success"
+        self.run_length = 0
+        self.task: Task | None = None
+
+    @property
+    def initial(self) -> str:
+        """Return newWorker's initialValue."""
+        return {"readiness": "Failure", "liveness": "Success", "startup": "Unknown"}[self.spec.type]
+
+    def trigger(self) -> None:
+        """manualTriggerCh holds one."""
+        self.poke = True
+        self.poked.fire()
+
+    def _start_ticker(self) -> None:
+        self.epoch += 1
+        self.tick = False
+        epoch, sim, base, period = self.epoch, self.kubelet.sim, self.kubelet.sim.now, self.spec.period * S
+
+        def beat(number: int) -> None:
+            if epoch != self.epoch or self.stopped.fired:
+                return
+            self.tick = True
+            self.ticked.fire()
+            sim.at(base + (number + 1) * period, lambda: beat(number + 1))
+
+        sim.at(base + period, lambda: beat(1))
+
+    def run(self) -> Process:
+        """worker.go:run."""
+        kubelet, sim = self.kubelet, self.kubelet.sim
+        if self.spec.period * S > sim.now - kubelet.born:
+            fired = yield Wait(self.stopped, until=sim.now + int(sim.random.random() * self.spec.period * S))
+            if fired is not None:
+                return
+        self._start_ticker()
+        trigger = "first"
+        while True:
+            more = yield from self.probe(trigger)
+            if not more:
+                return
+            while not (self.tick or self.poke or self.stopped.fired):
+                yield Wait(self.ticked, self.poked, self.stopped)
+            if self.stopped.fired:
+                return
+            if self.tick and (not self.poke or sim.random.random() < 0.5):
+                self.tick = False
+                trigger = "tick"
+            else:
+                self.poke = False
+                trigger = "manual"
+                if kubelet.resets:
+                    self._start_ticker()
+            yield sim.about(60 * US, 0.8, 4 * MS) if sim.random.random() > 0.01 else sim.random.randrange(20 * MS)
+
+    def probe(self, trigger: str) -> Process:
+        """worker.go:doProbe; return whether to go on."""
+        kubelet, spec = self.kubelet, self.spec
+        status = kubelet.status.get(self.container.spec.name)
+        if status is None or not status.id:
+            return True
+        if status.id != self.id:
+            kubelet.results.pop((self.id, spec.type), None)
+            self.id = status.id
+            if not (kubelet.keeps_ready and status.started_at < kubelet.born - 10 * S):
+                kubelet.set_result(self, self.initial, made=False)
+            self.on_hold = False
+        if self.on_hold:
+            return True
+        if not status.running:
+            kubelet.set_result(self, "Failure", made=False)
+            return kubelet.scenario.restart_policy != "Never"
+        if (EPOCH + kubelet.sim.now - (EPOCH + status.started_at) // S * S) // S < spec.delay:
+            return True
+        if status.started == (spec.type == "startup"):
+            if status.started:
+                return True
+            return True
+        verdict = Verdict("error")
+        for _ in range(3):
+            verdict = yield from kubelet.execute(self, trigger)
+            if verdict.result != "error":
+                break
+        if verdict.result == "error":
+            return True
+        result = "Failure" if verdict.result == "failure" else "Success"
+        if result == self.last:
+            self.run_length += 1
+        else:
+            self.last, self.run_length = result, 1
+        if self.run_length < (spec.failure if result == "Failure" else spec.success):
+            return True
+        kubelet.set_result(self, result, made=True)
+        if (spec.type == "liveness" and result == "Failure") or (spec.type == "startup" and (result == "Failure" or kubelet.minor >= 31)):
+            self.on_hold = True
+            self.run_length = 0
+        return True
+
+
+class Kubelet:
+    """One node with one pod. `run` plays a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.sim = sim = Sim(scenario.seed)
+        self.net = Net(sim, v6=scenario.v6, new_kernel=scenario.new_kernel)
+        self.server = Server(sim, self.net, scenario.ways)
+        self.minor = int(scenario.version.split(".")[1])
+        self.resets = self.minor >= 32
+        self.keeps_ready = self.minor >= 35
+        self.node = Node(sim, self.net, self.server, scenario.version, self._dialed, zombies=self.minor >= 32)
+        self.born = -1000 * S
+        self.up = True
+        self.containers = [Container(spec) for spec in scenario.containers]
+        self.status: dict[str, Status] = {}
+        self.results: dict[tuple[str, str], str] = {}
+        self.workers: list[Worker] = []
+        self.executions: list[Execution] = []
+        self.changes: list[Change] = []
+        self.starts: list[tuple[int, str]] = []
+        self.truth: list[dict[str, Any]] = []
+        self._number = 0
+        self._running: dict[int, Execution] = {}
+        self._work = Signal()
+        self._due: set[str] = set()
+        self._relist_phase = sim.random.randrange(S)
+        self.terminating = False
+        self.removed = False
+        self._loops: list[Task] = []
+        self._generation = 1
+
+    # Truth.
+
+    def log(self, ev: str, **more: Any) -> None:
+        """Write one line of truth."""
+        self.truth.append({"ev": ev, "t": round((EPOCH + self.sim.now) / S, 6), "ns": "lab", "pod": self.scenario.name, **more})
+
+    def _dialed(self, number: int, flow: Flow, started: int) -> None:
+        how = flow.dialed.value
+        host = (lambda a: f"[{a}]" if self.net.v6 else a)
+        line: dict[str, Any] = {"id": number, "remote": f"{host(self.net.pod)}:{flow.ports[1]}"}
+        if how == "ok":
+            line["local"] = f"{host(self.net.node)}:{flow.ports[0]}"
+        else:
+            line["err"] = f"dial tcp: connect: {how}"
+        self.log("conn", **line)
+        self.truth[-1]["t"] = round((EPOCH + started) / S, 6)
+
+    def set_result(self, worker: Worker, new: str, *, made: bool) -> None:
+        """results_manager.Set: only a change is told."""
+        key = (worker.id, worker.spec.type)
+        previous = self.results.get(key, "none")
+        if previous == new:
+            return
+        self.results[key] = new
+        name = worker.container.spec.name
+        self.log("result", type=worker.spec.type.capitalize(), container=name, container_id=worker.id, prev=previous, new=new, transition=True)
+        self.changes.append(Change(self.sim.now, worker.spec.type, name, previous, new, made, worker.run_length))
+        if worker.spec.type != "liveness" or new == "Failure":
+            self.ask_sync("result")
+
+    def execute(self, worker: Worker, trigger: str) -> Process:
+        """Run the prober once."""
+        self._number += 1
+        run = Execution(self._number, worker.spec.type, worker.container.spec.name, self.sim.now, trigger)
+        self.executions.append(run)
+        self._running[run.number] = run
+        common = {"id": run.number, "type": worker.spec.type.capitalize(), "handler": worker.spec.handler, "container": run.container, "container_id": worker.id}
+        self.log("probe_start", pod_ip=self.net.pod, trigger=trigger, **common)
+        before = len(self.node.flows)
+        del before
+        verdict: Verdict = yield from PROBERS[worker.spec.handler](self.node, worker.spec, run.number)
+        run.result, run.end, run.output = verdict.result, self.sim.now, verdict.output
+        if verdict.result == "error":
+            self.log("probe_end", result="failure", err=verdict.output, **common)
+        else:
+            self.log("probe_end", result=verdict.result, output=verdict.output, **common)
+        return verdict
+
+    # The sync loop.
+
+    def ask_sync(self, why: str) -> None:
+        """Queue a pod sync; one at a time, and one waits."""
+        self._due.add(why)
+        self._work.fire()
+
+    def _sync_loop(self) -> Process:
+        sim = self.sim
+        while True:
+            while not self._due:
+                yield Wait(self._work)
+            self._due.clear()
+            yield sim.about(60 * US, 0.7, 2 * MS) if not self.scenario.full else sim.about(500 * US, 0.6, 3 * MS)
+            self._status()
+            if self.removed or self.terminating:
+                continue
+            acted = yield from self._act()
+            if acted and self.scenario.full:
+                sim.at(sim.now + sim.about(130 * MS, 0.5, S), self._relist)
+
+    def _status(self) -> None:
+        """Generate the pod status from what the last relist saw, and poke (UpdatePodStatus)."""
+        for container in self.containers:
+            name = container.spec.name
+            old = self.status.get(name, Status())
+            instance = container.instance
+            new = Status()
+            if container.relisted:
+                new.id = container.relisted
+                same = instance is not None and instance.id == container.relisted
+                new.running = bool(same and instance is not None and instance.alive) or (not same and old.running and old.id == container.relisted)
+                if same and instance is not None:
+                    new.started_at = instance.born
+                else:
+                    new.started_at = old.started_at
+            has_startup = any(p.type == "startup" for p in container.spec.probes)
+            has_readiness = any(p.type == "readiness" for p in container.spec.probes)
+            startup = self.results.get((new.id, "startup"))
+            new.started = new.running and (not has_startup or startup == "Success" or (startup is None and self.keeps_ready and old.started and old.id == new.id))
+            ready = self.results.get((new.id, "readiness"))
+            new.ready = new.running and new.started and (not has_readiness or ready == "Success")
+            if new.running and new.started and not new.ready:
+                for worker in self.workers:
+                    if worker.container is container and worker.spec.type == "readiness":
+                        worker.trigger()
+            self.status[name] = new
+
+    def _act(self) -> Process:
+        """computePodActions: kill what failed, start what is not running."""
+        sim = self.sim
+        acted = False
+        for container in self.containers:
+            instance = container.instance
+            if instance is not None and instance.alive and container.relisted == instance.id:
+                failed = [kind for kind in ("liveness", "startup") if self.results.get((instance.id, kind)) == "Failure"]
+                if not failed:
+                    continue
+                acted = True
+                older = container.exited_at
+                self.log("kill_container", container=container.spec.name, why=failed[0])
+                yield from self._kill(container)
+                if self.scenario.restart_policy == "Always":
+                    yield from self._start(container, older)
+            elif instance is None or (not instance.alive and container.relisted == instance.id):
+                if instance is None or self.scenario.restart_policy == "Always":
+                    acted |= yield from self._start(container, container.exited_at)
+        return acted
+
+    def _kill(self, container: Container) -> Process:
+        sim = self.sim
+        instance = container.instance
+        assert instance is not None
+        yield sim.about(3 * MS, 0.5) if not self.scenario.full else sim.about(60 * MS, 0.4)
+        stop = container.spec.stops_after
+        if stop:
+            yield int(stop * S)
+        if instance.alive:
+            self._die(container, instance)
+
+    def _die(self, container: Container, instance: Instance) -> None:
+        self.server.die(instance)
+        container.exited_at = self.sim.now
+        self.log("container_died", container=container.spec.name, container_id=instance.id)
+        if not self.scenario.full:
+            pass
+
+    def _start(self, container: Container, exited_at: int | None) -> Process:
+        """doBackOff, then start."""
+        sim = self.sim
+        name = container.spec.name
+        if exited_at is not None:
+            if sim.now - exited_at < int(container.backoff * S):
+                self.log("backoff", container=name, seconds=container.backoff)
+                left = exited_at + int(container.backoff * S) - sim.now
+                newest = (container.exited_at or exited_at) + int(container.backoff * S) - sim.now
+                del left
+                sim.at(sim.now + int(max(newest, S) * sim.random.uniform(1.0, 1.3)), lambda: self.up and self.ask_sync("back-off"))
+                return False
+            container.backoff = min(container.backoff * 2, 300.0) if container.backoff else 10.0
+        yield sim.about(2 * MS, 0.5) if not self.scenario.full and container.count else int(container.spec.slow_start * S) if not container.count else sim.about(90 * MS, 0.3)
+        container.count += 1
+        instance = Instance(name, f"containerd://{name}-{container.count}", sim.now, container.spec.listeners)
+        container.instance = instance
+        self.server.instances = [one for one in self.server.instances if one.alive] + [instance]
+        self.starts.append((sim.now, name))
+        self.log("container_started", container=name, container_id=instance.id, restart_count=container.count - 1)
+        if container.count <= len(container.spec.crashes):
+            life = int(container.spec.crashes[container.count - 1] * S)
+            sim.at(sim.now + life, lambda: self._crash(container, instance))
+        return True
+
+    def _crash(self, container: Container, instance: Instance) -> None:
+        if instance.alive:
+            self._die(container, instance)
+
+    def _relist(self) -> None:
+        """PLEG: look at the runtime, and sync where something changed."""
+        if not self.up:
+            return
+        changed = False
+        for container in self.containers:
+            instance = container.instance
+            if instance is None:
+                continue
+            seen = f"{instance.id}{'' if instance.alive else '!'}"
+            if getattr(container, "seen", "") != seen:
+                container.seen = seen  # type: ignore[attr-defined]
+                container.relisted = instance.id
+                changed = True
+        if changed:
+            self.ask_sync("pleg")
+
+    def _relists(self) -> Process:
+        yield self._relist_phase
+        while True:
+            self._relist()
+            yield S
+
+    def _resyncs(self) -> Process:
+        while True:
+            yield int(self.sim.random.uniform(60, 90) * S)
+            self.ask_sync("resync")
+
+    def _pokes(self) -> Process:
+        while True:
+            yield int(self.scenario.sync_every * S)
+            self.ask_sync("update")
+
+    # Life.
+
+    def _begin(self) -> None:
+        """Start the loops of a kubelet that knows the pod."""
+        if self.removed:
+            return
+        loops = [self._sync_loop(), self._relists(), self._resyncs()]
+        if self.scenario.sync_every:
+            loops.append(self._pokes())
+        self._loops = [self.sim.spawn(loop) for loop in loops]
+        order = {"startup": 0, "readiness": 1, "liveness": 2}
+        for container in self.containers:
+            for spec in sorted(container.spec.probes, key=lambda spec: order[spec.type]):
+                worker = Worker(self, container, spec)
+                self.workers.append(worker)
+                worker.task = self.sim.spawn(worker.run())
+        self.ask_sync("add")
+
+    def _stop(self) -> None:
+        """Kill the kubelet process."""
+        self.up = False
+        self.log("kubelet_stopped")
+        for loop in self._loops:
+            loop.kill()
+        for worker in self.workers:
+            worker.stopped.fire()
+            if worker.task is not None:
+                worker.task.kill()
+        for _, flow in self.node.flows:
+            if flow.established:
+                flow.close(0)
+            flow.abandoned = True
+        self.workers, self.results = [], {}
+        self._due.clear()
+
+    def _start_kubelet(self) -> None:
+        self.up = True
+        self.born = self.sim.now
+        self._generation += 1
+        self.log("kubelet_started", generation=self._generation)
+        if not self.keeps_ready:
+            pass
+        self.sim.at(self.sim.now + self.sim.about(300 * MS, 0.3), self._begin)
+
+    def _delete(self) -> Process:
+        """SyncTerminatingPod, then removal."""
+        sim = self.sim
+        self.terminating = True
+        self.log("pod_delete")
+        for worker in self.workers:
+            if worker.spec.type != "readiness":
+                worker.stopped.fire()
+        self.ask_sync("delete")
+        if self.scenario.pre_stop:
+            yield int(self.scenario.pre_stop * S)
+        for container in self.containers:
+            instance = container.instance
+            if instance is not None and instance.alive:
+                self.log("kill_container", container=container.spec.name, why="pod deleted")
+                yield from self._kill(container)
+        yield sim.about(3 * MS)
+        self.removed = True
+        for worker in self.workers:
+            worker.stopped.fire()
+        self.log("pod_removed")
+
+    def run(self) -> Kubelet:
+        """Play the scenario."""
+        scenario, sim = self.scenario, self.sim
+        self.truth.append({"ev": "kubelet_started", "generation": 1, "t": round(EPOCH / S, 6)})
+        sim.at(int(scenario.added * S), lambda: (self.log("pod_added"), self.net.noise(), self._begin()))
+        for down, up in scenario.kubelet_down:
+            sim.at(int(down * S), self._stop)
+            sim.at(int(up * S), self._start_kubelet)
+        if scenario.deleted is not None:
+            sim.at(int(scenario.deleted * S), lambda: sim.spawn(self._delete()))
+        sim.run(int(scenario.duration * S))
+        for number, flow in self.node.flows:
+            self._running[number].flows.append(flow)
+        return self
+
+    # Output.
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the Pod."""
+        names = {"readiness": "readinessProbe", "liveness": "livenessProbe", "startup": "startupProbe"}
+        containers = []
+        for container in self.scenario.containers:
+            one: dict[str, Any] = {"name": container.name, "image": "registry.lab/app:1"}
+            for spec in container.probes:
+                one[names[spec.type]] = spec.manifest()
+            containers.append(one)
+        pod: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.scenario.name, "namespace": "lab"}, "spec": {"containers": containers}}
+        if self.scenario.pod_ip_known:
+            pod["status"] = {"phase": "Running", "podIP": self.net.pod, "podIPs": [{"ip": self.net.pod}]}
+        return pod
+
+    def write(self, where: Path) -> None:
+        """Write capture.pcap, pod.yaml and truth.jsonl."""
+        where.mkdir(parents=True, exist_ok=True)
+        cut = self.scenario.cut_before
+        end = self.scenario.cut_after
+        (where / "capture.pcap").write_bytes(self.net.tape.pcap(0 if cut is None else int(cut * S), None if end is None else int(end * S)))
+        (where / "pod.yaml").write_text(yaml.safe_dump(self.manifest(), sort_keys=False), encoding="utf-8")
+        with (where / "truth.jsonl").open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(line) + "\n" for line in self.truth)
+
+
+def play(scenario: Scenario) -> Kubelet:
+    """Run a scenario."""
+    return Kubelet(scenario).run()
+
+
+__all__: Sequence[str] = ["Change", "ContainerSpec", "Execution", "Kubelet", "Scenario", "play"]
