@@ -48,6 +48,8 @@ class Thresholds:
     """`default` or `inferred`."""
     note: str = ""
     """What to tell people where the numbers are a guess."""
+    announces: bool = False
+    """Its first result is news to it, and a decision where the capture shows its beginning."""
 
     def bounded(self) -> Thresholds:
         """Return them within MOST."""
@@ -59,7 +61,7 @@ RULES: Final[dict[str, Thresholds]] = {
     "keepalived": Thresholds(Rule.STREAK, 1, 2),
     "varnish": Thresholds(Rule.WINDOW, 3, 6, 8, note=".window 8 and .threshold 3 are Varnish's defaults: nothing on the wire shows them"),
     "apache": Thresholds(Rule.STREAK, 2, 3, note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them (Apache's own defaults are 1 and 1)"),
-    "monit": Thresholds(Rule.STREAK, 1, 1),
+    "monit": Thresholds(Rule.STREAK, 1, 1, announces=True),
     "blackbox_exporter": Thresholds(Rule.STREAK, 1, 1),
     "envoy": Thresholds(Rule.STREAK, 1, 2, note="healthy_threshold and unhealthy_threshold have no default and are assumed"),
     "consul": Thresholds(Rule.STREAK, 1, 1),
@@ -117,7 +119,7 @@ def begin(thresholds: Thresholds, *, fresh: bool) -> Health:
     elif thresholds.rule is Rule.STREAK:
         ups = [(True, n) for n in range(thresholds.fall)]
         downs = [(False, n) for n in range(thresholds.rise)]
-        states = frozenset({(True, 0)}) if fresh else frozenset([*ups, *downs])
+        states = frozenset({(True, 0)}) if fresh and not thresholds.announces else frozenset([*ups, *downs])
     else:
         states = frozenset({(None,) * thresholds.window})
     return Health(thresholds, states)

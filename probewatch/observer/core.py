@@ -22,6 +22,7 @@ from probewatch.wire.peel import Peeler
 from probewatch.wire.tcp import Tracker
 
 from .assemble import Assembler
+from .checks import CheckBuilder, survey
 from .others import Traffic, periodic
 from .target import Context, Target, plausible
 
@@ -29,6 +30,8 @@ TURN_NS: Final = 100_000_000
 """Packet time between two looks at what has become complete."""
 KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
+RECENT: Final = 32
+"""Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 
@@ -110,7 +113,7 @@ class Observer:
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
         # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine resolution does not.
-        announces = message.request and message.asker in ("", "0.0.0.0", "::", message.target)  # noqa: S104
+        announces = message.asker in ("", "0.0.0.0", "::", message.target)  # noqa: S104
         if announces and message.target not in self._appeared and len(self._appeared) < KEPT_ADDRESSES:
             self._appeared[message.target] = message.mark.ns
 
@@ -177,15 +180,14 @@ class Observer:
         return known
 
     def _attempt(self, target: Target, run: Run) -> None:
-        quiet = self._quiet(run)
-        target.attempt(run, quiet, self._context(run.client))
+        target.attempt(run, self._elsewhere(run), self._context(run.client))
 
-    def _quiet(self, run: Run) -> int | None:
-        """Return how long a checker had been silent towards everybody before this run."""
-        recent = self._recent.setdefault(run.client, deque(maxlen=64))
-        earlier = [ns for ns in recent if ns < run.start.ns]
+    def _elsewhere(self, run: Run) -> tuple[int, ...]:
+        """Return the starts of a checker's latest attempts at anybody, before this one."""
+        recent = self._recent.setdefault(run.client, deque(maxlen=RECENT))
+        before = tuple(recent)
         recent.append(run.start.ns)
-        return run.start.ns - max(earlier) if earlier else None
+        return before
 
     def _stranger(self, target: Target, run: Run) -> None:
         target.strangers.append(run)
@@ -209,6 +211,8 @@ class Observer:
         probes: list[Probe] = []
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler)
+        probes += self._check_probes()
+        for target in self._targets.values():
             probes += self._unknown_probes(target, assembler)
         probes.sort(key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type))
         numbered = [replace(probe, id=f"p{number}") for number, probe in enumerate(probes, 1)]
@@ -253,6 +257,17 @@ class Observer:
                 out += assembler.kubelet(target.address, placed, steps, source, proven=True)
         return out
 
+    def _check_probes(self) -> list[Probe]:
+        """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
+        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
+        named, left = survey([run for target in self._targets.values() for run in target.strangers], skip=kubelets)
+        for target in self._targets.values():
+            target.strangers = []
+        for run in left:
+            self._targets[run.server].strangers.append(run)
+        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
+        return [builder.probe(one) for one in named]
+
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
         series, rest = periodic(target.strangers)
@@ -269,7 +284,7 @@ class Observer:
             lone = Target(target.address, AddressBook())
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
-                lone.attempt(run, None, self._context(client))
+                lone.attempt(run, (), self._context(client))
             for placed, steps in lone.finish(Context(first_frame_ns=self._first_ns or 0)):
                 if steps:
                     out += assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)

@@ -21,8 +21,10 @@ from typing import Final
 from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
+from probewatch.model.spec import Handler
 from probewatch.model.timeline import Outcome, Trigger
 from probewatch.probes.assign import readings
+from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run, verdict_of
 
@@ -30,6 +32,8 @@ KEPT: Final = 24
 """Histories carried on after each run."""
 STRANGER: Final = 9.0
 """Cost of reading a run as nobody's attempt (a client's connection from the node's address)."""
+STRAY: Final = 2.0
+"""The same for a connection that asked nothing where nothing but questions is expected: a dead dial from before the capture, mostly."""
 WORSE: Final = 14.0
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
@@ -81,12 +85,12 @@ class Lane:
         self._histories = [_History(begin(plan, fresh_start=True, **common), max(0.0, begin_cost), fresh=True, past=None),
                            _History(begin(plan, fresh_start=False, **common), max(0.0, -begin_cost), fresh=False, past=None)]
 
-    def feed(self, run: Run, *, quiet_ns: int | None = None, seen_until_ns: int | None = None) -> None:
-        """Take the next run, in the order of starts."""
+    def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
+        """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
         grown: dict[tuple[Pod, bool], _History] = {}
         verdicts: dict[int, Verdict] = {}
         for history in self._histories:
-            for reading in readings(run, history.pod.predict(), quiet_ns=quiet_ns):
+            for reading in readings(run, history.pod.predict(), elsewhere=elsewhere):
                 if reading.worker not in verdicts:
                     verdicts[reading.worker] = verdict_of(run, self.plan[reading.worker].spec, seen_until_ns)
                 verdict = verdicts[reading.worker]
@@ -96,11 +100,17 @@ class Lane:
                         guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
                         _keep(grown, _grow(guessed, run, reading, verdict))
             link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
-            _keep(grown, _History(history.pod, history.cost + STRANGER, history.fresh, link))
+            _keep(grown, _History(history.pod, history.cost + self._stranger(run), history.fresh, link))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]
         floor = ranked[0].cost
         self._histories = [_History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE]
         self._settle()
+
+    def _stranger(self, run: Run) -> float:
+        """Return the cost of reading a run as nobody's attempt."""
+        form = run.form
+        mute = form.ask is Ask.CONNECT and not any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan)
+        return STRAY if mute else STRANGER
 
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""

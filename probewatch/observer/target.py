@@ -43,9 +43,6 @@ class Placed:
     pod: PodSpec | None
     guesses: tuple[Guess, ...] = ()
     named_by: str | None = None
-    runs: list[Run] = field(default_factory=list)
-    told: int = 0
-    """Steps of the lane already turned into values."""
 
 
 class Target:
@@ -63,7 +60,7 @@ class Target:
         self._serial = 0
         self._joiners: dict[str, Joiner] = {}
         self._undecided: dict[str, list[Run]] = {}
-        self._waiting: list[Run] = []
+        self._waiting: list[tuple[Run, Sequence[int]]] = []
         self._patience_ns: int | None = None
 
     # In: connections in any order.
@@ -140,33 +137,34 @@ class Target:
         """Whether a proven kubelet probes it."""
         return bool(self.placed or self._waiting)
 
-    def attempt(self, run: Run, quiet_ns: int | None, context: Context) -> None:
+    def attempt(self, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
         if not run.form.kubelet:
             self.strangers.append(run)
             return
         if not self.placed:
-            self._waiting.append(run)
+            self._waiting.append((run, elsewhere))
             pod = self.book.pod(self.address, run.start.ns)
             if pod is not None and any(c.probes for c in pod.containers):
                 self._plan_declared(pod, "status.podIP" if pod.declared_by == "--spec" else pod.declared_by, context)
             elif len(self._waiting) >= GUESS_AFTER:
                 self.plan_rest(context)
             return
-        self._feed(self._lane_for(run), run, quiet_ns, context)
+        self._feed(self._lane_for(run), run, elsewhere)
 
     def plan_rest(self, context: Context) -> None:
         """Plan for the runs that wait, from a manifest that tells no address, or from the runs themselves."""
         if not self._waiting:
             return
-        tied = tie(self._waiting, self.book.unplaced)
+        runs = [run for run, _ in self._waiting]
+        tied = tie(runs, self.book.unplaced)
         if tied is not None:
             pod, by = tied
             self._plan_declared(pod, by, context)
             return
-        guesses = tuple(guess(self._waiting))
+        guesses = tuple(guess(runs))
         if not guesses:
-            self.strangers += self._waiting
+            self.strangers += runs
             self._waiting = []
             return
         plan = [Planned(g.spec, 0) for g in guesses]
@@ -178,13 +176,14 @@ class Target:
         self._place(plan, pod, (), named_by, context)
 
     def _place(self, plan: list[Planned], pod: PodSpec | None, guesses: tuple[Guess, ...], named_by: str | None, context: Context) -> None:
-        runs, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, []
+        runs = [run for run, _ in waiting]
         version = context.version
         cost = beginning(runs, pod, self.first_seen_ns, context)
         lane = Lane(plan, begin_cost=cost, resets=version is None or version >= (1, 31), keeps_ready=version is None or version >= (1, 35))
         self.placed.append(Placed(lane, pod, guesses, named_by))
-        for run in runs:
-            self._feed(self.placed[-1], run, context.quiet_before(run), context)
+        for run, elsewhere in waiting:
+            self._feed(self.placed[-1], run, elsewhere)
 
     def _lane_for(self, run: Run) -> Placed:
         for placed in self.placed:
@@ -192,11 +191,11 @@ class Target:
                 return placed
         return self.placed[-1]
 
-    def _feed(self, placed: Placed, run: Run, quiet_ns: int | None, context: Context) -> None:
-        placed.lane.feed(run, quiet_ns=quiet_ns, seen_until_ns=context.seen_until_ns)
+    def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int]) -> None:
+        placed.lane.feed(run, elsewhere=elsewhere)
         if run.unresolved is not None:
             for implied in implied_runs(run, placed.lane):
-                placed.lane.feed(implied, quiet_ns=0, seen_until_ns=context.seen_until_ns)
+                placed.lane.feed(implied, elsewhere=elsewhere)
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Close all lanes; runs that no probe of a lane explains get a lane of their own when they look like a probe."""
@@ -215,10 +214,7 @@ class Context:
 
     version: tuple[int, int] | None = None
     """The kubelet's version."""
-    seen_until_ns: int | None = None
     first_frame_ns: int = 0
-    quiet_before: Callable[[Run], int | None] = lambda run: None  # noqa: ARG005
-    """How long the same checker had been silent towards everybody before a run."""
 
 
 def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context) -> float:

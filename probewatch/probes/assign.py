@@ -20,8 +20,9 @@ from probewatch.model.timeline import Schedule, Trigger
 from .runs import Run, fits
 
 MS: Final = 1_000_000
-EARLY_NS: Final = 6 * MS
-"""An attempt may look early by this: the tick before, which set the grid, was itself late."""
+EARLY_NS: Final = 50 * MS
+"""An attempt may look early by this: the one that set the grid was itself late."""
+STORED_EARLY_NS: Final = 6 * MS
 LATE_NS: Final = 100 * MS
 """Latest start after a tick (47 ms was the worst of 9 900 on a loaded two-core node)."""
 ON_TIME_NS: Final = 20 * MS
@@ -58,20 +59,26 @@ NEW_CONTAINER_DYING: Final = 0.5
 NEW_KUBELET: Final = 5.0
 """A new grid for everybody."""
 NEW_KUBELET_QUIET: Final = 1.5
-"""... after the whole node was silent."""
+"""... after it was silent towards everybody for longer than a period."""
+NEW_KUBELET_BUSY: Final = 11.0
+"""... although it never paused."""
+BUSY_NODE: Final = 16
+"""With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
+SHORTEST_OUTAGE_NS: Final = 2_500 * MS
+"""A kubelet does not restart faster than this."""
 OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
 
 
-def readings(run: Run, predictions: Sequence[Prediction], *, quiet_ns: int | None = None) -> list[Reading]:
-    """Return the ways to read a run. `quiet_ns` is how long this checker had been silent towards everybody before it, where known."""
+def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence[int] = ()) -> list[Reading]:
+    """Return the ways to read a run. `elsewhere` are the starts of the same checker's latest attempts at anybody, in order."""
     out: list[Reading] = []
     for prediction in predictions:
         fit = fits(run, prediction.spec)
         if fit is not None:
-            out += [_add(reading, fit) for reading in _readings(run.start.ns, prediction, quiet_ns)]
+            out += [_add(reading, fit) for reading in _readings(run.start.ns, prediction, elsewhere)]
     return out
 
 
@@ -80,7 +87,7 @@ def _add(reading: Reading, cost: float) -> Reading:
                                             reading.redial)
 
 
-def _readings(start: int, p: Prediction, quiet_ns: int | None) -> list[Reading]:
+def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
     kind = p.spec.type
     if p.last_start_ns is None:
         return _first(start, p)
@@ -99,7 +106,7 @@ def _readings(start: int, p: Prediction, quiet_ns: int | None) -> list[Reading]:
         if tick is not None:
             off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
             return [Reading(p.worker, NEW_CONTAINER_DYING + off, Trigger.TICK, Schedule.ON_TIME, "container")]
-        return [Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"), _kubelet(start, p, quiet_ns)]
+        return [Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"), _kubelet(start, p, elsewhere)]
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     tick = _tick(start, p)
     if tick is not None:
@@ -113,7 +120,7 @@ def _readings(start: int, p: Prediction, quiet_ns: int | None) -> list[Reading]:
             out.append(Reading(p.worker, renewal + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
-        out.append(_kubelet(start, p, quiet_ns))
+        out.append(_kubelet(start, p, elsewhere))
     elif kind is ProbeType.STARTUP and p.dying:
         out.append(Reading(p.worker, renewal, Trigger.TICK, Schedule.ON_TIME, "container"))
     return out
@@ -153,7 +160,7 @@ def _tick(start: int, p: Prediction) -> Reading | None:
         schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
         return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
     busy = p.busy_until_ns
-    if busy is not None and busy - p.tick_ns >= p.period_ns - EARLY_NS and busy - MS <= start <= busy + (LINGER_NS if p.lingers else STORED_NS):
+    if busy is not None and busy - p.tick_ns >= p.period_ns - STORED_EARLY_NS and busy - MS <= start <= busy + (LINGER_NS if p.lingers else STORED_NS):
         # The last attempt outlasted a tick: the next starts as soon as it is over.
         return Reading(p.worker, STORED + (1.0 if start > busy + 60 * MS else 0.0) + absent, Trigger.STORED_TICK, Schedule.LATE)
     lingering = p.lingers and busy is not None and start - busy <= LINGER_NS and (start - p.tick_ns) // p.period_ns > (p.last_start_ns - p.tick_ns) // p.period_ns
@@ -188,9 +195,15 @@ def _renewal(p: Prediction) -> float:
     return NEW_CONTAINER_SUSPICIOUS if p.suspicious else NEW_CONTAINER
 
 
-def _kubelet(start: int, p: Prediction, quiet_ns: int | None) -> Reading:
-    """Read it as the first attempt after a kubelet restart: new phases for all, after silence everywhere."""
+def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
+    """Read it as an attempt of a restarted kubelet: new phases for all, after silence towards everybody."""
     assert p.last_start_ns is not None
-    silent = start - p.last_start_ns if quiet_ns is None else quiet_ns
-    cost = NEW_KUBELET + 6.0 if silent < min(p.period_ns, 3_000 * MS) else NEW_KUBELET_QUIET if silent > 1.5 * p.period_ns else NEW_KUBELET
+    seen = sorted(ns for ns in elsewhere if p.last_start_ns < ns < start)
+    # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
+    since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [p.last_start_ns]), *seen, start]
+    silent = max(b - a for a, b in zip(since, since[1:], strict=False))
+    if silent > max(1.5 * p.period_ns, SHORTEST_OUTAGE_NS):
+        cost = NEW_KUBELET_QUIET
+    else:
+        cost = NEW_KUBELET if silent > SHORTEST_OUTAGE_NS else NEW_KUBELET_BUSY
     return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")

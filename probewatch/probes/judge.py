@@ -46,15 +46,15 @@ class Verdict:
 
 
 def judge(exchange: Exchange, handler: Handler, timeout_ns: int, *, scheme: str = "HTTP", seen_until_ns: int | None = None,
-          start_ns: int | None = None) -> Verdict:
+          start_ns: int | None = None, whole_body: bool = True) -> Verdict:
     """Judge one connection as a probe of this handler with this timeout.
 
     `seen_until_ns` is where the capture ends: silence beyond it proves nothing. `start_ns` is where the attempt began, if not
-    with this connection (a redirect shares its deadline).
+    with this connection (a redirect shares its deadline). `whole_body` False is for checkers that are content with the answer's header.
     """
     connection = exchange.connection
     begun = connection.start.ns if start_ns is None else start_ns
-    case = _Case(exchange, begun, begun + timeout_ns, seen_until_ns)
+    case = _Case(exchange, begun, begun + timeout_ns, seen_until_ns, whole_body=whole_body)
     verdict = case.connect()
     if verdict is None:
         if handler is Handler.TCP_SOCKET:
@@ -97,12 +97,13 @@ def redirect_target(exchange: Exchange) -> str | None:
 class _Case:
     """One connection before the judge."""
 
-    def __init__(self, exchange: Exchange, start_ns: int, deadline_ns: int, seen_until_ns: int | None) -> None:
+    def __init__(self, exchange: Exchange, start_ns: int, deadline_ns: int, seen_until_ns: int | None, *, whole_body: bool = True) -> None:
         self.exchange = exchange
         self.connection: Connection = exchange.connection
         self.start_ns = start_ns
         self.deadline_ns = deadline_ns
         self.seen_until_ns = seen_until_ns
+        self.whole_body = whole_body
         orig = self.connection.orig
         closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
         self.gave_up = min(closes) if closes else None
@@ -220,7 +221,7 @@ class _Case:
         if http.body_end is not None and http.read_enough is not None:
             done = min(http.body_end, http.read_enough)
         if done is None or not self.in_time(done):
-            broken = self.broken(http, text)
+            broken = self.broken(http, text) if self.whole_body else None
             if broken is not None:
                 return broken
             done = head

@@ -129,13 +129,14 @@ def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
     total = count(len(probe.attempts), "attempt")
     if ups:
         first = probe.attempts[0].start.ns
-        late = [a for a in failed if a.start.ns > ups[0].ns]
+        starting = _while_starting(probe)
+        late = [a for a in failed if a.n not in starting]
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
         text += " and stayed so" if len(ups) == 1 else f", and again after {count(len(ups) - 1, 'new start')}"
         if late:
             few = f"{count(len(late), 'attempt')} of {len(probe.attempts)} failed later, too few in a row to matter"
             return Level.WARNING, f"{text}; {few}: {_why(probe, late)}"
-        early = f"; {count(len(failed), 'attempt')} failed before: {_why(probe, failed)}" if failed else ""
+        early = f"; {count(len(failed), 'attempt')} failed while it started: {_why(probe, failed)}" if failed else ""
         return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if not failed:
@@ -146,6 +147,21 @@ def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
     if len(failed) == len(probe.attempts):
         return Level.TROUBLE, f"all {total} failed: {why}"
     return Level.WARNING, f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}"
+
+
+def _while_starting(probe: Probe) -> set[int]:
+    """Return the numbers of the attempts that failed in a row right before a Ready: a container comes up like that."""
+    starting: set[int] = set()
+    run: list[int] = []
+    deciding = {d.attempt for d in probe.decisions if d.kind in _UP}
+    for attempt in sorted(probe.attempts, key=lambda a: a.n):
+        if attempt.n in deciding:
+            starting.update(run)
+        if attempt.outcome is Outcome.SUCCESS:
+            run = []
+        else:
+            run.append(attempt.n)
+    return starting
 
 
 def _after(ns: int) -> str:

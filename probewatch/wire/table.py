@@ -23,10 +23,14 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from typing import Final
 
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.frame import Mark
 from probewatch.wire.lives import Life, Side
+
+SLACK: Final = 1024
+"""Timers that may outnumber twice the connections before those of connections gone are swept out."""
 
 Key = tuple[str, int, str, int]
 """Source, source port, destination, destination port."""
@@ -38,10 +42,11 @@ class Limits:
 
     connections: int = 8192
     """In the table. Above it one leaves: first what was handed out (oldest first), then unanswered SYNs, then the oldest."""
-    payload: int = 32 << 20
+    payload: int = 16 << 20
     """Bytes of payload held by all together. Above it connections leave in the same order."""
     client_bytes: int = 16 << 10
-    """Kept of a client's stream (and as many waiting behind a hole); more is counted, not kept."""
+    """Kept of a client's stream (and as many waiting behind a hole); more is counted, not kept. A side whose direction turns
+    out to be the other one keeps the limit it began with."""
     server_bytes: int = 32 << 10
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
@@ -197,9 +202,9 @@ class Table:
 
     def expire(self) -> None:
         """Do what is due."""
-        heap, clock = self._heap, self.clock
-        while heap and heap[0][0] <= clock:
-            due, _, life = heapq.heappop(heap)
+        clock = self.clock
+        while self._heap and self._heap[0][0] <= clock:
+            due, _, life = heapq.heappop(self._heap)
             if not life.gone and due == life.due:
                 life.due = -1
                 self._ripen(life)
@@ -257,6 +262,10 @@ class Table:
         self.sides.pop((key[2], key[3], key[0], key[1]), None)
         # Two sides and their life hold each other; without this only the garbage collector would free them.
         del life.orig.peer, life.resp.peer
+        if len(self._heap) > 2 * len(self.lives) + SLACK:
+            # Timers of connections gone, kept until they ring, would hold their memory.
+            self._heap = [entry for entry in self._heap if not entry[2].gone]
+            heapq.heapify(self._heap)
         if life.over is not None or not life.resp.packets:
             stubs = self.stubs
             stubs.pop(key, None)

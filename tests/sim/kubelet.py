@@ -112,8 +112,15 @@ class Container:
     exited_at: int | None = None
     """When the last exited instance that a status shows ended."""
     backoff: float = 0.0
-    relisted: str = ""
-    """What the last relist saw."""
+    seen: tuple[str, bool, int] | None = None
+    """What the last relist saw: id, running, started at."""
+
+    def look(self) -> bool:
+        """Relist it; return whether something changed."""
+        now = None if self.instance is None else (self.instance.id, self.instance.alive, self.instance.born)
+        changed = now != self.seen
+        self.seen = now
+        return changed
 
 
 class Worker:
@@ -204,8 +211,6 @@ class Worker:
         if (EPOCH + kubelet.sim.now - (EPOCH + status.started_at) // S * S) // S < spec.delay:
             return True
         if status.started == (spec.type == "startup"):
-            if status.started:
-                return True
             return True
         verdict = Verdict("error")
         for _ in range(3):
@@ -298,8 +303,6 @@ class Kubelet:
         self._running[run.number] = run
         common = {"id": run.number, "type": worker.spec.type.capitalize(), "handler": worker.spec.handler, "container": run.container, "container_id": worker.id}
         self.log("probe_start", pod_ip=self.net.pod, trigger=trigger, **common)
-        before = len(self.node.flows)
-        del before
         verdict: Verdict = yield from PROBERS[worker.spec.handler](self.node, worker.spec, run.number)
         run.result, run.end, run.output = verdict.result, self.sim.now, verdict.output
         if verdict.result == "error":
@@ -334,16 +337,9 @@ class Kubelet:
         for container in self.containers:
             name = container.spec.name
             old = self.status.get(name, Status())
-            instance = container.instance
             new = Status()
-            if container.relisted:
-                new.id = container.relisted
-                same = instance is not None and instance.id == container.relisted
-                new.running = bool(same and instance is not None and instance.alive) or (not same and old.running and old.id == container.relisted)
-                if same and instance is not None:
-                    new.started_at = instance.born
-                else:
-                    new.started_at = old.started_at
+            if container.seen is not None:
+                new.id, new.running, new.started_at = container.seen
             has_startup = any(p.type == "startup" for p in container.spec.probes)
             has_readiness = any(p.type == "readiness" for p in container.spec.probes)
             startup = self.results.get((new.id, "startup"))
@@ -362,7 +358,8 @@ class Kubelet:
         acted = False
         for container in self.containers:
             instance = container.instance
-            if instance is not None and instance.alive and container.relisted == instance.id:
+            seen = container.seen
+            if instance is not None and instance.alive and seen is not None and seen[0] == instance.id:
                 failed = [kind for kind in ("liveness", "startup") if self.results.get((instance.id, kind)) == "Failure"]
                 if not failed:
                     continue
@@ -370,9 +367,13 @@ class Kubelet:
                 older = container.exited_at
                 self.log("kill_container", container=container.spec.name, why=failed[0])
                 yield from self._kill(container)
+                if not self.scenario.full:
+                    # The modelled runtime tells the status manager at once; containerd is asked at the next relist.
+                    container.look()
+                    self._status()
                 if self.scenario.restart_policy == "Always":
                     yield from self._start(container, older)
-            elif instance is None or (not instance.alive and container.relisted == instance.id):
+            elif instance is None or (not instance.alive and seen is not None and seen[:2] == (instance.id, False)):
                 if instance is None or self.scenario.restart_policy == "Always":
                     acted |= yield from self._start(container, container.exited_at)
         return acted
@@ -392,8 +393,6 @@ class Kubelet:
         self.server.die(instance)
         container.exited_at = self.sim.now
         self.log("container_died", container=container.spec.name, container_id=instance.id)
-        if not self.scenario.full:
-            pass
 
     def _start(self, container: Container, exited_at: int | None) -> Process:
         """doBackOff, then start."""
@@ -402,9 +401,7 @@ class Kubelet:
         if exited_at is not None:
             if sim.now - exited_at < int(container.backoff * S):
                 self.log("backoff", container=name, seconds=container.backoff)
-                left = exited_at + int(container.backoff * S) - sim.now
                 newest = (container.exited_at or exited_at) + int(container.backoff * S) - sim.now
-                del left
                 sim.at(sim.now + int(max(newest, S) * sim.random.uniform(1.0, 1.3)), lambda: self.up and self.ask_sync("back-off"))
                 return False
             container.backoff = min(container.backoff * 2, 300.0) if container.backoff else 10.0
@@ -428,16 +425,8 @@ class Kubelet:
         """PLEG: look at the runtime, and sync where something changed."""
         if not self.up:
             return
-        changed = False
-        for container in self.containers:
-            instance = container.instance
-            if instance is None:
-                continue
-            seen = f"{instance.id}{'' if instance.alive else '!'}"
-            if getattr(container, "seen", "") != seen:
-                container.seen = seen  # type: ignore[attr-defined]
-                container.relisted = instance.id
-                changed = True
+        # A list, not a generator: every container is looked at.
+        changed = any([container.look() for container in self.containers])
         if changed:
             self.ask_sync("pleg")
 
@@ -497,8 +486,6 @@ class Kubelet:
         self.born = self.sim.now
         self._generation += 1
         self.log("kubelet_started", generation=self._generation)
-        if not self.keeps_ready:
-            pass
         self.sim.at(self.sim.now + self.sim.about(300 * MS, 0.3), self._begin)
 
     def _delete(self) -> Process:

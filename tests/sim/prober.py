@@ -95,7 +95,8 @@ def tcp(node: Node, spec: ProbeSpec, number: int) -> Process:
         return Verdict("failure", f"dial tcp: {how or 'i/o timeout'}")
     yield sim.about(250 * US, 0.6, 10 * MS)
     flow.close(0)
-    yield Wait(flow.fin_acked, until=sim.now + S)
+    if not flow.dead:
+        yield Wait(flow.fin_acked, until=sim.now + S)
     return Verdict("success")
 
 
@@ -295,6 +296,8 @@ def _call(node: Node, spec: ProbeSpec, flow: Flow, deadline: int) -> Process:
             yield Wait(flow.fin_acked, until=sim.now + S)
             good = b"\0\0\0\0\2\x08\1" in got
             return Verdict("success" if good else "failure", "" if good else "service unhealthy")
+        if flow.inbox[0]:
+            continue
         fired = yield Wait(flow.news[0], until=deadline)
         if fired is None:
             yield sim.about(150 * US, 0.4)

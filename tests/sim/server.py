@@ -168,7 +168,8 @@ class Server:
                 else:
                     flow.close(1)
                 return
-            yield Wait(flow.news[1])
+            if not flow.inbox[1]:
+                yield Wait(flow.news[1])
         if request.startswith((b"\x16\x03", b"PRI ")):
             yield sim.about(250 * US, 0.4)
             text = b"Client sent an HTTP request to an HTTPS server.\n"[:0] + b"400 Bad Request"
@@ -310,7 +311,8 @@ class Server:
                     flow.data(1, h2(1, 4, 1, encoder.encode(head, huffman=False)) + h2(0, 0, 1, body)
                               + h2(1, 5, 1, encoder.encode([("grpc-status", "0"), ("grpc-message", "")], huffman=False)))
                 continue
-            yield Wait(flow.news[1])
+            if not flow.inbox[1]:
+                yield Wait(flow.news[1])
 
 
 def h2(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
