@@ -171,6 +171,9 @@ def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: l
     exchanges = [group.exchanges[index] for index in track.members]
     failed = [group.checks[index].failed for index in track.members]
     learnt = learn(group.checks, track, failed, [_gave_up(exchange) for exchange in exchanges])
+    if kind == "monit" and learnt.interval_ns is not None and learnt.interval_ns >= SECOND:
+        # `set daemon` takes whole seconds, and what its cycle does beside this check comes on top.
+        learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
     return Named(kind, row, track, exchanges, learnt, why, sure)
 
 
@@ -215,9 +218,7 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
     kind, (why, sure) = fitting.popitem()
     if learnt.ticks:
         track.pace = replace(track.pace, basis=Basis.CLOCK)
-        made = _named("", None, group, track, [], 0.0)
-    made.kind, made.why, made.confidence = kind, [why], sure
-    return [made]
+    return [_named(kind, None, group, track, [why], sure)]
 
 
 def _left(runs: Sequence[Run], claimed: set[int]) -> list[Run]:
@@ -494,9 +495,11 @@ def _thresholds(named: Named, results: Sequence[bool | None]) -> Thresholds | No
         return None
     learnt = named.learnt
     if named.kind == "keepalived":
+        # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c http_connect_thread).
+        http = named.shape.what is not What.CLOSE
         if learnt.retries is not None:
-            return replace(base, fall=learnt.retries + 1, source="inferred")
-        return replace(base, fall=4 if named.shape.what is What.HTTP else 2)
+            return replace(base, rise=2 if http else 1, fall=learnt.retries + 1, source="inferred")
+        return replace(base, rise=2 if http else 1, fall=4 if http else 2)
     if named.kind == "haproxy" and learnt.long_ns is not None and learnt.interval_ns is not None:
         fall = _until_long(named, results, learnt)
         if fall is not None:
@@ -508,17 +511,17 @@ def _until_long(named: Named, results: Sequence[bool | None], learnt: Learnt) ->
     """Count the failures until HAProxy's longer pause for DOWN servers (downinter) begins."""
     counts: Counter[int] = Counter()
     run = 0
+    counting = False
     assert learnt.long_ns is not None
-    assert learnt.interval_ns is not None
     for number, result in enumerate(results[:-1]):
         if result is not False:
-            run = 0
+            run, counting = 0, result is True
             continue
-        run += 1 if run or (number and results[number - 1]) else 0
+        run += 1
         end = _through(named.exchanges[number].connection)
-        if run and end is not None and abs(named.exchanges[number + 1].connection.start.ns - end - learnt.long_ns) <= 60 * MS:
+        if counting and end is not None and abs(named.exchanges[number + 1].connection.start.ns - end - learnt.long_ns) <= 60 * MS:
             counts[run] += 1
-            run = -len(results)
+            counting = False
     return counts.most_common(1)[0][0] if counts else None
 
 

@@ -229,7 +229,7 @@ def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None,
     if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
         cost -= 3.0
     if first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
-        cost -= 2.5
+        cost -= 1.2
     starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
     if starts:
         near = min(starts, key=lambda ns: abs(ns - first.start.ns))

@@ -202,7 +202,7 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
     since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [p.last_start_ns]), *seen, start]
     silent = max(b - a for a, b in zip(since, since[1:], strict=False))
-    if silent > max(1.5 * p.period_ns, SHORTEST_OUTAGE_NS):
+    if silent > max(1.5 * p.period_ns, SHORTEST_OUTAGE_NS) and not p.suspicious:
         cost = NEW_KUBELET_QUIET
     else:
         cost = NEW_KUBELET if silent > SHORTEST_OUTAGE_NS else NEW_KUBELET_BUSY

@@ -350,7 +350,7 @@ def learn(checks: Sequence[Check], track: Track, failed: Sequence[bool], gave_up
     pace = track.pace
     timeouts = [ns for ns in gave_up if ns is not None]
     timeout = int(median(timeouts)) if timeouts else None
-    near = max(3 * pace.spread_ns, 15 * MS)
+    near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
     healthy: list[int] = []
     silent: list[int] = []
     others: Counter[int] = Counter()

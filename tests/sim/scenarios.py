@@ -91,3 +91,94 @@ def by_hand() -> list[Scenario]:
         chance = random.Random(scenario.seed * 7919)
         cuts.append(replace(scenario, name=f"{scenario.name}-mid", cut_before=round(chance.uniform(8, scenario.duration * 0.6), 3)))
     return out + cuts
+
+
+HTTP_KINDS = ("status", "status", "status", "stall", "delay", "reset-head", "reset-body", "close-body", "reset-now", "close-now", "close-head", "big", "chunked",
+              "dribble", "continue", "http10", "redirect-same", "redirect-other", "redirect-loop", "garbage", "stall-body")
+
+
+def by_seed(seed: int) -> Scenario:
+    """Draw a scenario."""
+    chance = random.Random(seed)
+    version = chance.choice(("1.36", "1.36", "1.36", "1.35", "1.32", "1.32", "1.34", "1.30", "1.29"))
+    duration = float(chance.randint(40, 110))
+    containers = []
+    for number in range(1 if chance.random() < 0.85 else 2):
+        containers.append(_container(chance, duration, 8080 + 1010 * number, "app" if number == 0 else "side"))
+    ways = []
+    for _ in range(chance.choice((0, 0, 0, 0, 1, 1, 2))):
+        since = round(chance.uniform(8, duration), 2)
+        ways.append(Way(since, round(since + chance.choice((0.5, 2.0, 6.0, 15.0, 30.0)) * chance.uniform(0.7, 1.3), 2), chance.choice(("drop", "drop", "icmp", "arp", "deaf"))))
+    ways.sort(key=lambda way: way.since)
+    if len(ways) == 2 and ways[1].since < ways[0].until + 3:
+        ways.pop()
+    more: dict[str, object] = {}
+    if chance.random() < 0.1:
+        down = round(chance.uniform(15, duration * 0.6), 2)
+        more["kubelet_down"] = ((down, round(down + chance.choice((1.5, 8.0, 20.0)), 2)),)
+    elif chance.random() < 0.1:
+        more["deleted"], more["pre_stop"] = round(chance.uniform(15, duration * 0.8), 2), chance.choice((0.0, 3.0, 9.0))
+    if chance.random() < 0.1:
+        more["sync_every"] = round(chance.uniform(1.5, 7), 2)
+    identical = any(len({(p.handler, p.port, p.path) for p in c.probes if p.handler != "grpc"}) < sum(p.handler != "grpc" for p in c.probes) for c in containers)
+    if chance.random() < 0.2 and not identical:
+        more["cut_before"] = round(chance.uniform(6, duration * 0.6), 3)
+    if chance.random() < 0.2:
+        more["cut_after"] = round(chance.uniform(duration * 0.7, duration), 3)
+    return Scenario(f"seed-{seed}", seed, tuple(containers), version=version, duration=duration, ways=tuple(ways), v6=chance.random() < 0.3,
+                    new_kernel=chance.random() < 0.7, added=round(chance.uniform(1, 3), 3), full=chance.random() < 0.5, **more)  # type: ignore[arg-type]
+
+
+def _container(chance: random.Random, duration: float, port: int, name: str) -> ContainerSpec:
+    types = [kind for kind, share in (("startup", 0.25), ("readiness", 0.85), ("liveness", 0.6)) if chance.random() < share] or ["readiness"]
+    same = chance.random() < 0.12
+    path = "/healthz" if same else ""
+    period = chance.choice((1, 2, 2, 3, 5, 10))
+    probes = []
+    for kind in types:
+        handler = chance.choice(("httpGet",) * 6 + ("tcpSocket",) * 2 + ("grpc",)) if not same else "httpGet"
+        slow = chance.random() < 0.35
+        probes.append(ProbeSpec(kind, handler, port + 1000 if handler == "grpc" else port, path or {"startup": "/up", "readiness": "/ready", "liveness": "/livez"}[kind],
+                                period=period if same else chance.choice((1, 2, 2, 3, 5, 10)), timeout=chance.choice((2, 3, 5)) if slow else 1,
+                                success=chance.choice((1, 1, 2, 3)) if kind == "readiness" else 1,
+                                failure=chance.choice((10, 30)) if kind == "startup" else chance.choice((1, 2, 3, 3, 3, 5)),
+                                delay=chance.choice((0, 0, 0, 2, 5, 12)), service=kind if handler == "grpc" and chance.random() < 0.5 else ""))
+    paths = [p.path for p in probes if p.handler == "httpGet"] or ["*"]
+    by_age = chance.random() < 0.3
+    phases = [Phase(0, OK)]
+    at = chance.uniform(6, 20)
+    while at < duration and chance.random() < 0.8:
+        phases.append(Phase(round(at, 2), _answer(chance), chance.choice(("*", chance.choice(paths)))))
+        at += chance.choice((0.6, 3.0, 8.0, 20.0)) * chance.uniform(0.6, 1.4)
+        if chance.random() < 0.75:
+            phases.append(Phase(round(at, 2), OK))
+            at += chance.choice((1.0, 5.0, 20.0)) * chance.uniform(0.6, 1.4)
+    shuts = []
+    if chance.random() < 0.2:
+        since = chance.uniform(5, duration)
+        shuts.append((round(since, 2), round(since + chance.choice((1, 5, 15)), 2)))
+    listeners = [Listener(port, tuple(phases), opens=chance.choice((0.0, 0.0, 0.0, 0.8, 4.5)), shuts=tuple(shuts), by_age=by_age, flavour=chance.choice(("go", "python", "nginx")))]
+    if any(p.handler == "grpc" for p in probes):
+        edges = [Phase(0, OK)]
+        at = chance.uniform(8, 25)
+        while at < duration and chance.random() < 0.7:
+            edges.append(Phase(round(at, 2), chance.choice((Answer("not-serving"), Answer("unknown-service"), Answer(delay_s=2.4), Answer("stall")))))
+            at += chance.uniform(1, 15)
+            edges.append(Phase(round(at, 2), OK))
+            at += chance.uniform(3, 20)
+        listeners.append(Listener(port + 1000, tuple(edges), shuts=tuple(shuts), flavour="grpc"))
+    crashes: tuple[float, ...] = ()
+    if chance.random() < 0.15:
+        crashes = tuple(round(chance.uniform(2, 30), 2) for _ in range(chance.randint(1, 3)))
+    return ContainerSpec(tuple(probes), tuple(listeners), name=name, crashes=crashes, stops_after=chance.choice((0.0, 0.0, 0.0, 2.0, 5.0)), slow_start=chance.choice((0.4, 1.5)))
+
+
+def _answer(chance: random.Random) -> Answer:
+    kind = chance.choice(HTTP_KINDS)
+    if kind == "status":
+        return Answer(status=chance.choice((503, 500, 404, 204, 503)))
+    if kind == "delay":
+        return Answer(delay_s=round(chance.choice((0.4, 1.5, 2.5, 6.0)) * chance.uniform(0.9, 1.3), 2))
+    if kind in ("big", "chunked", "http10"):
+        return Answer(kind, chance.choice((200, 503)))
+    return Answer(kind)
