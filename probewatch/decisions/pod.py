@@ -96,6 +96,8 @@ class Pod:
     """A manual run restarts the period (Ticker.Reset, 1.32 and newer)."""
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
+    new_kubelet: bool = False
+    """The capture shows this kubelet's start: its results manager began empty."""
 
     def predict(self) -> list[Prediction]:
         """Say for each worker what it does next."""
@@ -122,7 +124,22 @@ class Pod:
         return Prediction(worker=index, spec=planned.spec, tick_ns=ticker.tick_ns, period_ns=planned.spec.period_s * 1_000_000_000,
                           last_start_ns=ticker.last_start_ns, busy_until_ns=ticker.busy_until_ns, lingers=ticker.lingers, redials=ticker.redials,
                           manual=manual, poked_ns=ticker.poked_ns, silence=silence, dying=container.dying, suspicious=ticker.suspicious,
-                          just_ready=ticker.just_ready, begun=container.begun, runs=ticker.runs)
+                          just_ready=ticker.just_ready, begun=container.begun, runs=ticker.runs,
+                          out_of_turn=self._out_of_turn(index))
+
+    def _out_of_turn(self, index: int) -> bool:
+        """Tell whether an attempt of this liveness worker now would be the first of a new container.
+
+        What lets the liveness worker run lets the readiness worker run too, and pokes it at once: so readiness comes first, unless it is delayed longer.
+        """
+        planned = self.plan[index]
+        if planned.spec.type is not ProbeType.LIVENESS or not (self.containers[planned.container].begun or self.workers[index].on_hold):
+            return False
+        for other, plan in enumerate(self.plan):
+            if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
+                unheard = self.tickers[other].runs == 0 or self.workers[index].on_hold
+                return unheard and plan.spec.initial_delay_s <= planned.spec.initial_delay_s
+        return False
 
     def apply(self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool) -> Applied:
         """Take one attempt, read in one way."""
@@ -151,7 +168,8 @@ class Pod:
         old = tickers[index]
         tickers[index] = Ticker(tick_ns=self._next_anchor(old, reading, start_ns, planned.spec), last_start_ns=start_ns, busy_until_ns=end_ns,
                                 lingers=by_deadline, redials=cause is Cause.GRPC_CONNECT, suspicious=cause in SUSPICIOUS,
-                                runs=min(old.runs + 1, YOUNG), just_ready=result.decision is DecisionKind.READY or result.settled is Result.SUCCESS)
+                                runs=min(old.runs + 1, YOUNG), just_ready=result.decision is DecisionKind.READY
+                                or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")))
         if result.decision is DecisionKind.RESTART:
             containers[planned.container] = replace(container, dying=True)
         elif result.decision is DecisionKind.NOT_READY:
@@ -161,10 +179,11 @@ class Pod:
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
                     tickers[other] = replace(tickers[other], poked_ns=end_ns)
-        after = replace(self, workers=tuple(workers), tickers=tuple(tickers), containers=tuple(containers))
+        after = replace(self, workers=tuple(workers), tickers=tuple(tickers), containers=tuple(containers),
+                        new_kubelet=self.new_kubelet or reading.reset == "kubelet")
         return Applied(after, result, renewed)
 
-    def guesses(self, index: int) -> list[Pod]:
+    def guesses(self, index: int, outcome: Outcome) -> list[Pod]:
         """Return what may have gone before a worker's first attempt of a capture begun in mid-life: it was fine, and perhaps had begun to fail.
 
         Failures before the capture are not in it, but their consequences are: the decision comes earlier than a full streak.
@@ -174,12 +193,13 @@ class Pod:
             return []
         if worker.type not in (ProbeType.READINESS, ProbeType.LIVENESS):
             return []
-        out = []
-        for run in range(min(spec.failure_threshold, MOST_UNSEEN + 1)):
-            workers = list(self.workers)
-            workers[index] = replace(worker, cached=Result.SUCCESS, last_result=Result.FAILURE, result_run=run)
-            out.append(replace(self, workers=tuple(workers)))
-        return out
+        fine = replace(worker, cached=Result.SUCCESS)
+        before: list[Worker] = []
+        if outcome is Outcome.FAILURE:
+            before = [replace(fine, last_result=Result.FAILURE, result_run=run) for run in range(min(spec.failure_threshold, MOST_UNSEEN + 1))]
+        elif outcome is Outcome.SUCCESS and spec.success_threshold > 1:
+            before = [replace(fine, result_run=spec.success_threshold)]
+        return [replace(self, workers=(*self.workers[:index], one, *self.workers[index + 1:])) for one in before]
 
     def redial(self, reading: Reading, before: Worker, end_ns: int, outcome: Outcome, cause: Cause) -> Applied:
         """Take one more connection of the attempt in flight: it is counted anew, from the memory before it, with the last dial's outcome."""
@@ -209,10 +229,10 @@ class Pod:
         return start_ns
 
 
-def begin(plan: Sequence[Planned], *, fresh_start: bool, resets: bool = True, keeps_ready: bool = True) -> Pod:
+def begin(plan: Sequence[Planned], *, fresh_start: bool, resets: bool = True, keeps_ready: bool = True, new_kubelet: bool = False) -> Pod:
     """Start watching a pod, its containers seen from their beginning or in mid-life."""
     count_containers = max((p.container for p in plan), default=-1) + 1
     gated = [any(p.container == c and p.spec.type is ProbeType.STARTUP for p in plan) for c in range(count_containers)]
     containers = tuple(Container(started=(not gated[c]) if fresh_start or not gated[c] else None, begun=fresh_start) for c in range(count_containers))
     workers = tuple(fresh(p.spec.type) if fresh_start else Worker(p.spec.type) for p in plan)
-    return Pod(tuple(plan), workers, tuple(Ticker() for _ in plan), containers, resets, keeps_ready)
+    return Pod(tuple(plan), workers, tuple(Ticker() for _ in plan), containers, resets, keeps_ready, new_kubelet)

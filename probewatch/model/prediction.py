@@ -61,6 +61,8 @@ class Prediction:
     """Its last attempt made the container Ready: one poke may still be waiting."""
     begun: bool = False
     """The capture shows the container's beginning."""
+    out_of_turn: bool = False
+    """It would be the first attempt at a new container, and readiness should have come before it."""
     runs: int = 0
     """How often it ran since its container began (counted up to 3)."""
 

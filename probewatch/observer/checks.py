@@ -26,11 +26,11 @@ from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Attempt, Cause, Checker, Decision, DecisionKind, Outcome, Probe, Role, Schedule, Target, Trigger
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MOST_RUNS, MS, Check, Learnt, Track, in_step, learn, tracks
+from probewatch.probes.checkers import ENOUGH, MOST_RUNS, MS, Check, Learnt, Track, in_step, learn, tracks, whole_seconds
 from probewatch.probes.forms import form_of
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.runs import Run
-from probewatch.probes.signatures import BY_PACE, Basis, Shape, Signature, What, late_reset, manner_of, named_by, passes, shape_of
+from probewatch.probes.signatures import BY_PACE, NOT_CHECKS, Basis, Shape, Signature, What, late_reset, manner_of, named_by, passes, shape_of
 
 from .build import Latest, leg
 
@@ -44,6 +44,20 @@ USUAL: Final = 0.6
 """Share of the answers that must have a record of some length for this length to be usual."""
 SMALL_RECORD: Final = 40
 """TLS records up to this length carry alerts and tickets' ends and say nothing."""
+
+
+SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
+"""Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+COULD_BE: Final[dict[What, tuple[str, ...]]] = {
+    What.CLOSE: ("kubelet", "keepalived", "monit", "apache", "blackbox_exporter", "consul", "nomad", "aws_elb", "google", "azure"),
+    What.RESET: ("haproxy", "aws_elb"),
+    What.HTTP: ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
+    What.TLS: ("kubelet", "haproxy", "envoy"),
+    What.GRPC: ("kubelet", "consul", "envoy"),
+    What.BYTES: (),
+}
+"""Which checkers may ask like that, where nothing names one."""
 
 
 @dataclass(slots=True)
@@ -93,7 +107,10 @@ Key = tuple[str, str, int]
 
 
 def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> tuple[list[Named], list[Run]]:
-    """Return the series that something names, and the runs that belong to none of them. Sources in `skip` are kubelets."""
+    """Return the series that are checks, and the runs that belong to none of them. Sources in `skip` are kubelets.
+
+    A series that nothing names is returned as `unknown`, unless a kubelet may stand behind it: its runs are left for a closer look.
+    """
     runs = list(strangers)
     groups = _groups(runs)
     for group in groups.values():
@@ -105,13 +122,30 @@ def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> t
                 named.append(_named(row.kind, row, group, track, [row.says], row.confidence))
     proven = list(named)
     for (client, _, _), group in groups.items():
-        if client not in skip:
-            for track in group.found:
-                if track.pace.shape.what is What.CLOSE and track.pace.shape not in group.rows:
-                    named += _by_pace(group, track, [one for one in proven if one.client == client])
+        mine = [one for one in proven if one.client == client]
+        for track in group.found:
+            named += _free_text(group, track, mine)
+            if client not in skip and track.pace.shape.what is What.CLOSE and track.pace.shape not in group.rows:
+                named += _by_pace(group, track, mine)
     _translations(named)
+    taken = {id(one.track) for one in named}
+    for (client, _, _), group in groups.items():
+        rest = [track for track in group.found if id(track) not in taken and check_like(track.pace.shape)]
+        if client not in skip and (len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)):
+            named += [_named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0) for track in rest]
     claimed = {exchange.connection.id for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
+
+
+def check_like(shape: Shape) -> bool:
+    """Tell whether what is asked may be a check at all."""
+    return not shape.agent.startswith(SCRAPES) and shape.what is not What.BYTES and (shape.what is not What.HTTP or shape.method in METHODS)
+
+
+def _maybe_kubelet(group: _Group, track: Track) -> bool:
+    """Tell whether a series asks and paces as a kubelet does, for all that is known."""
+    exchanges = [group.exchanges[index] for index in track.members]
+    return all(form_of(exchange).kubelet for exchange in exchanges) and whole_seconds([exchange.connection.start.ns for exchange in exchanges])
 
 
 def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
@@ -137,13 +171,13 @@ def _read(group: _Group) -> None:
     for shape, members in by_shape.items():
         if len(members) >= ENOUGH and (row := named_by(shape, manner_of(members))) is not None:
             group.rows[shape] = row
-    if group.rows or Shape(What.CLOSE) in by_shape:
-        group.found = tracks(group.checks, frozenset(shape for shape, row in group.rows.items() if row.basis is Basis.CLOCK))
+    group.found = tracks(group.checks, frozenset(shape for shape, row in group.rows.items() if row.basis is Basis.CLOCK))
 
 
 def _check(exchange: Exchange) -> Check:
     c = exchange.connection
-    return Check(c.start.ns, _through(c), shape_of(exchange), _failed(exchange))
+    patience = c.orig.syns[-1].ns - c.orig.syns[0].ns if c.orig.syns else 0
+    return Check(c.start.ns, _through(c), shape_of(exchange), _failed(exchange), patience, _gave_up(exchange))
 
 
 def _through(c: Connection) -> int | None:
@@ -169,8 +203,7 @@ def _failed(exchange: Exchange) -> bool:
 
 def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: list[str], sure: float) -> Named:
     exchanges = [group.exchanges[index] for index in track.members]
-    failed = [group.checks[index].failed for index in track.members]
-    learnt = learn(group.checks, track, failed, [_gave_up(exchange) for exchange in exchanges])
+    learnt = learn(group.checks, track)
     if kind == "monit" and learnt.interval_ns is not None and learnt.interval_ns >= SECOND:
         # `set daemon` takes whole seconds, and what its cycle does beside this check comes on top.
         learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
@@ -219,6 +252,17 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
     if learnt.ticks:
         track.pace = replace(track.pace, basis=Basis.CLOCK)
     return [_named(kind, None, group, track, [why], sure)]
+
+
+def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
+    """Name a series whose request no row knows after the Varnish that its source runs: Varnish sends `.request` as it was written."""
+    shape = track.pace.shape
+    if shape.what is not What.HTTP or shape in group.rows or shape.agent.startswith(NOT_CHECKS) or track.pace.spread_ns > TIGHT_NS:
+        return []
+    row = next((one.row for one in proven if one.kind == "varnish"), None)
+    if row is None or track.pace.basis is not Basis.PAUSE:
+        return []
+    return [_named("varnish", row, group, track, ["request of its own, at the exact pause of a Varnish probe, from a source that runs Varnish"], 0.6)]
 
 
 def _left(runs: Sequence[Run], claimed: set[int]) -> list[Run]:
@@ -313,7 +357,7 @@ class CheckBuilder:
             id="", checker=self._checker(named),
             target=Target(address=named.server, port=named.port, namespace=pod.namespace if pod else None, pod=pod.name or None if pod else None,
                           named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None),
-            type=ProbeType.UNKNOWN, type_source=f"unknown: a check by {named.kind}, not a kubelet's probe", handler=handler,
+            type=ProbeType.UNKNOWN, type_source="unknown: not a kubelet's probe, as far as the packets show" if named.kind == "unknown" else f"unknown: a check by {named.kind}", handler=handler,
             scheme=("HTTPS" if tls else "HTTP") if handler is Handler.HTTP_GET else None, host=host or None,
             path=shape.target or None if handler is Handler.HTTP_GET else None, service=shape.opening.decode("ascii", "replace") if shape.what is What.GRPC else None,
             inferred=_inferred(named, thresholds), thresholds=_shown(thresholds), initial_state=states[0], initial_evidence=states[1], final_state=states[2],
@@ -332,7 +376,10 @@ class CheckBuilder:
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
-        return Checker(kind=named.kind, version=version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else "", address=named.client,
+        could_be = COULD_BE[named.shape.what] if named.kind == "unknown" else ()
+        if not whole_seconds([exchange.connection.start.ns for exchange in named.exchanges]):
+            could_be = tuple(kind for kind in could_be if kind != "kubelet")
+        return Checker(kind=named.kind, could_be=could_be, version=version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else "", address=named.client,
                        node=node.node or None if node else None, node_address=node.node_address if node else None,
                        node_source=node.source if node else None, confidence=named.confidence, evidence=tuple(said))
 
@@ -357,6 +404,9 @@ class CheckBuilder:
                 return replace(verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake", end_ns=verdict.end_ns)
             if _gave_up(exchange) is not None and c.orig.rst is not None:
                 return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, detail="no answer inside TLS")
+        if verdict.cause is Cause.CUT and (waited := _gave_up(exchange)) is not None and abs(waited - (named.learnt.timeout_ns or 0)) <= 30 * MS:
+            # Whatever the capture lost: the checker itself gave up, at its timeout.
+            return Verdict(outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, end_ns=c.start.ns + waited, detail="the checker gave up at its timeout")
         return _by_status(verdict, named.row)
 
     def _count(self, named: Named, verdicts: Sequence[Verdict], results: Sequence[bool | None],

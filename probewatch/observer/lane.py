@@ -6,8 +6,8 @@ steps that led there, and a cost: how far-fetched its readings were so far (`pro
 predictions allow; histories that arrive at the same state are one; the cheapest are kept. As soon as all histories agree on the past it is
 settled, and told. With one probe, or probes with different paths, there is never more than one history worth keeping.
 
-Two histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6). What follows
-decides between them, and the signs of a beginning that are not attempts come in as `begin_cost`.
+Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6), or the containers are
+old and their kubelet is new. What follows decides between them, and the signs of a beginning that are not attempts come in as `begin_cost`.
 
 Limitations: a history that was dropped does not come back; KEPT bounds the work for each run.
 """
@@ -22,7 +22,7 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import Outcome, Trigger
+from probewatch.model.timeline import Trigger
 from probewatch.probes.assign import readings
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
@@ -39,8 +39,10 @@ WORSE: Final = 14.0
 MID_LIFE: Final = 1.0
 """Cost of the history in which the capture begins in mid-life, against none for the beginning: signs shift it (`begin_cost`)."""
 
+NEW_KUBELET: Final = 2.0
+"""Cost of the history in which a kubelet, not a container, begins, above that of a beginning container."""
 FAILED_BEFORE: Final = 1.0
-"""Cost of the history in which a probe had begun to fail before the capture began."""
+"""Cost of a history in which a probe's state before the capture is assumed, to be borne out by what follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,12 @@ class Lane:
         """Settled steps, oldest first, in the order they were settled."""
         self.fresh: bool | None = None
         """Whether the containers' beginning is in the capture; None until settled."""
-        common = {"resets": resets, "keeps_ready": keeps_ready}
-        self._histories = [_History(begin(plan, fresh_start=True, **common), max(0.0, begin_cost), fresh=True, past=None),
-                           _History(begin(plan, fresh_start=False, **common), max(0.0, -begin_cost), fresh=False, past=None)]
+        def start(cost: float, *, fresh: bool, new_kubelet: bool = False) -> _History:
+            pod = begin(plan, fresh_start=fresh, resets=resets, keeps_ready=keeps_ready, new_kubelet=new_kubelet)
+            return _History(pod, cost, fresh=fresh, past=None)
+
+        self._histories = [start(max(0.0, begin_cost), fresh=True), start(max(0.0, -begin_cost), fresh=False),
+                           start(max(0.0, begin_cost) + NEW_KUBELET, fresh=False, new_kubelet=True)]
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
@@ -95,8 +100,8 @@ class Lane:
                     verdicts[reading.worker] = verdict_of(run, self.plan[reading.worker].spec, seen_until_ns)
                 verdict = verdicts[reading.worker]
                 _keep(grown, _grow(history, run, reading, verdict))
-                if not history.fresh and verdict.outcome is Outcome.FAILURE and not reading.reset and not reading.redial:
-                    for pod in history.pod.guesses(reading.worker):
+                if not history.fresh and not reading.reset and not reading.redial:
+                    for pod in history.pod.guesses(reading.worker, verdict.outcome):
                         guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
                         _keep(grown, _grow(guessed, run, reading, verdict))
             link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))

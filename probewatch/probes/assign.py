@@ -70,6 +70,8 @@ OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
+OUT_OF_TURN: Final = 2.5
+"""Liveness before readiness at a new container."""
 
 
 def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence[int] = ()) -> list[Reading]:
@@ -90,7 +92,7 @@ def _add(reading: Reading, cost: float) -> Reading:
 def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
     kind = p.spec.type
     if p.last_start_ns is None:
-        return _first(start, p)
+        return [_add(reading, OUT_OF_TURN if p.out_of_turn else 0.0) for reading in _first(start, p)]
     if p.redials and p.busy_until_ns is not None and start < p.busy_until_ns - MS:
         since = start - p.last_start_ns
         if any(low <= since <= high for low, high in REDIALS_NS):
@@ -105,6 +107,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         tick = _tick(start, p)
         if tick is not None:
             off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
+            off += OUT_OF_TURN if p.out_of_turn else 0.0
             return [Reading(p.worker, NEW_CONTAINER_DYING + off, Trigger.TICK, Schedule.ON_TIME, "container")]
         return [Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"), _kubelet(start, p, elsewhere)]
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0

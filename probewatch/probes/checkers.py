@@ -14,9 +14,11 @@ needs ENOUGH checks that show what they ask.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log1p
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -35,6 +37,8 @@ WIDTHS: Final = (12 * MS, 60 * MS, 240 * MS)
 """How far the pauses of one series may differ, tried from narrow to wide."""
 FLOOR_NS: Final = 4 * MS
 """Smallest spread a pace is credited with (a busy node starts checks this late)."""
+EXACT_NS: Final = 8 * MS
+"""Spread up to which a pause is a daemon's timer and not a shell's sleep."""
 BEAM: Final = 32
 """Histories carried on."""
 MOST_TRACKS: Final = 12
@@ -46,12 +50,18 @@ LEARNT: Final = 4
 
 # Costs, about the negative logarithm of how often it happens.
 CAP: Final = 12.0
-NOBODY: Final = 5.0
-"""A check that shows nothing belongs to no series."""
+NOBODY: Final = 12.0
+"""A check that shows nothing belongs to no series, where nothing but series was seen at this port."""
+NOBODY_BUSY: Final = 1.5
+"""The same, where its source also sends traffic there."""
+BUSY: Final = 0.1
+"""Share of connections outside the series from which a port counts as busy."""
 NEW_PAUSE: Final = 4.0
 KNOWN_PAUSE: Final = 0.4
 MISSING: Final = 2.5
 """A check that should have come is not in the capture, each."""
+NEW_TIMEOUT: Final = 3.0
+"""The first step after a check that silence ended: how long it waited is not known yet."""
 UNSEEN: Final = 3.0
 """A series begins with a check that shows nothing."""
 
@@ -65,6 +75,10 @@ class Check(NamedTuple):
     shape: Shape | None
     failed: bool
     """It was refused or unanswered, or broke off."""
+    patience: int = 0
+    """How long it was still asking: from the first SYN to the last."""
+    waited: int | None = None
+    """How long it waited on an open connection before it hung up unanswered; None where it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,8 @@ class Pace:
     basis: Basis
     interval_ns: int
     spread_ns: int
+    timeout_ns: int | None = None
+    """Where checks of this shape that hung up unanswered show it."""
 
 
 @dataclass(slots=True)
@@ -113,6 +129,10 @@ def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
 def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace]:
     """Take one pace after another out of a shape's checks, as long as what is left runs beside what was taken."""
     left = list(members)
+    if basis is Basis.PAUSE and _holds_on(members):
+        basis = Basis.CLOCK
+    waits = [check.waited for check in members if check.waited is not None]
+    timeout = int(median(waits)) if waits else None
     out: list[Pace] = []
     spans: list[tuple[int, int]] = []
     while len(left) >= ENOUGH and len(out) < MOST_TRACKS:
@@ -130,13 +150,19 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
         middle = int(median(steps))
         spread = max(FLOOR_NS, int(1.5 * median(abs(step - middle) for step in steps)))
         side_by_side = _depth([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
-        out += [Pace(shape, basis, middle, spread)] * side_by_side
+        out += [Pace(shape, basis, middle, spread, timeout)] * side_by_side
         spans += [(left[chain[0]].start, left[chain[-1]].start) for chain in long]
         taken = {index for chain in long for index in chain}
         left = [check for index, check in enumerate(left) if index not in taken]
     if not out and (lone := _irregular(members, basis)) is not None:
-        out.append(Pace(shape, basis, *lone))
+        out.append(Pace(shape, basis, *lone, timeout))
     return out
+
+
+def _holds_on(members: Sequence[Check]) -> bool:
+    """Tell whether a client closes each connection only when it makes the next: then the close tells nothing of the check's end."""
+    pairs = [(b.start - a.start, b.start - a.end) for a, b in zip(members, members[1:], strict=False) if a.end is not None]
+    return len(pairs) >= ENOUGH and median(gap for _, gap in pairs) < SHORTEST_NS <= median(step for step, _ in pairs) // 2
 
 
 def _gap(before: Check, after: Check, basis: Basis) -> int:
@@ -161,9 +187,23 @@ def _best_gap(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
             score = (votes - noise) / (noise + 1) ** 0.5
             if votes >= ENOUGH - 1 and votes >= 3 * noise and (best is None or score > best[0] * 1.15):
                 best = (score, gaps[(low + high) // 2], width)
+        if best is not None:
+            best = _smallest(gaps, best)
         if best is not None and best[0] >= 0.4 * (len(members) - 1):
             break
     return (best[1], best[2]) if best is not None else None
+
+
+def _smallest(gaps: Sequence[int], best: tuple[float, int, int]) -> tuple[float, int, int]:
+    """Return a whole fraction of a gap that is voted for nearly as well: every multiple of a pace is voted for, too."""
+    score, gap, width = best
+    votes = bisect_right(gaps, gap + width) - bisect_left(gaps, gap - width)
+    for times in (3, 2):
+        low, high = gap // times - max(width, gap // 50), gap // times + width
+        part = gaps[bisect_left(gaps, low):bisect_right(gaps, high)]
+        if len(part) >= 0.5 * votes:
+            return score, int(median(part)), width
+    return best
 
 
 def _chains(members: Sequence[Check], basis: Basis, gap: int, width: int) -> list[list[int]]:
@@ -246,6 +286,8 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
     for number, pace in enumerate(found):
         by_shape.setdefault(pace.shape, []).append(number)
     everybody = list(range(len(found)))
+    strange = sum(check.shape is not None and check.shape not in by_shape for check in checks)
+    nobody = NOBODY_BUSY if strange >= BUSY * len(checks) else NOBODY
     histories = [_History(0.0, (_State(),) * len(found), None)]
     for index, check in enumerate(checks):
         if check.shape is not None and check.shape not in by_shape:
@@ -254,7 +296,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
         grown: dict[tuple[_State, ...], _History] = {}
         for history in histories:
             if check.shape is None:
-                _keep(grown, _History(history.cost + NOBODY, history.states, history.past))
+                _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
                 for cost, state in _ways(checks, index, history.states[number], found[number]):
                     states = (*history.states[:number], state, *history.states[number + 1:])
@@ -302,8 +344,10 @@ def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> lis
         # Each missing check adds its own duration, so the window grows.
         late = max(0.0, abs(gap - times * pace.interval_ns) - times * 10 * MS)
         out.append((_off(late, pace) + MISSING * (times - 1), after))
-    if gap >= SHORTEST_NS and usual > NEW_PAUSE and known > NEW_PAUSE:
+    other = abs(gap - pace.interval_ns) > max(pace.interval_ns // 10, 3 * pace.spread_ns)
+    if other and gap >= SHORTEST_NS and usual > NEW_PAUSE and known > NEW_PAUSE:
         extra = 0.0 if before.failed else 1.5
+        extra += 0.5 * max(0, times - 2)
         out.append((NEW_PAUSE + extra, after._replace(learnt=(*state.learnt, gap)[-LEARNT:])))
     cheapest = min(cost for cost, _ in out)
     return [way for way in out if way[0] <= cheapest + NEW_PAUSE]
@@ -311,10 +355,13 @@ def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> lis
 
 def _after_silence(step: int, state: _State, after: _State, pace: Pace) -> list[tuple[float, _State]]:
     """The check before was ended by silence: its timeout comes on top of the pause."""
-    known = min((_off(step - other, pace) for other in state.silent), default=CAP)
+    steps = state.silent if pace.timeout_ns is None else (*state.silent, pace.timeout_ns + pace.interval_ns)
+    # From start to start the SYN's own lateness counts too, so early is no odder than late.
+    spread = 2.0 * pace.spread_ns
+    known = min((min((step - other) ** 2 / (2.0 * spread * spread), CAP) for other in steps), default=CAP)
     out = [(known + KNOWN_PAUSE, after)] if known < CAP else []
     if step > pace.interval_ns + 40 * MS and known > 2.0:
-        out.append((3.0 if not state.silent else NEW_PAUSE, after._replace(silent=(*state.silent, step)[-LEARNT:])))
+        out.append((NEW_TIMEOUT if not steps else NEW_PAUSE, after._replace(silent=(*state.silent, step)[-LEARNT:])))
     else:
         # An ICMP error or a quick failure may have ended it at once.
         out.append((_off(step - pace.interval_ns, pace) + 1.0, after))
@@ -322,7 +369,13 @@ def _after_silence(step: int, state: _State, after: _State, pace: Pace) -> list[
 
 
 def _off(distance: float, pace: Pace) -> float:
-    """Return what it costs that a check came so far from where it was due."""
+    """Return what it costs that a check came so far from where it was due: a timer may be late, but it is not early."""
+    if pace.basis is Basis.PAUSE and pace.spread_ns <= EXACT_NS:
+        if distance >= 0:
+            # Heavy-tailed: one late start is likelier than two that are half as late.
+            return min(log1p((max(0.0, distance - 3 * MS) / pace.spread_ns) ** 2), CAP)
+        distance, spread = max(0.0, -distance - MS), 1.5 * MS
+        return min(distance * distance / (2.0 * spread * spread), CAP)
     return min(distance * distance / (2.0 * pace.spread_ns * pace.spread_ns), CAP)
 
 
@@ -344,11 +397,12 @@ class Learnt:
     """Its starts stand on a grid, whatever the checks took: a ticker."""
 
 
-def learn(checks: Sequence[Check], track: Track, failed: Sequence[bool], gave_up: Sequence[int | None]) -> Learnt:
-    """Measure a series: `failed` and `gave_up` (how long it waited before it hung up unanswered) are given for each of its members."""
+def learn(checks: Sequence[Check], track: Track) -> Learnt:
+    """Measure a series."""
     members = [checks[index] for index in track.members]
+    failed = [check.failed for check in members]
     pace = track.pace
-    timeouts = [ns for ns in gave_up if ns is not None]
+    timeouts = [check.waited for check in members if check.waited is not None]
     timeout = int(median(timeouts)) if timeouts else None
     near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
     healthy: list[int] = []
@@ -359,18 +413,18 @@ def learn(checks: Sequence[Check], track: Track, failed: Sequence[bool], gave_up
         gap = _gap(before, check, pace.basis)
         if before.end is None and pace.basis is Basis.PAUSE:
             silent.append(check.start - before.start)
-            gap = gap - timeout if timeout is not None else gap - SECOND if gap > SECOND + SHORTEST_NS else gap
+            gap -= timeout or 0
         if not failed[number]:
             healthy.append(gap)
-        else:
+        elif before.end is not None or timeout is not None:
             others[round(gap / (20 * MS))] += 1
         after_failure.append((number, gap if before.end is not None or timeout is not None else None))
     interval = _interval(healthy or [pace.interval_ns], pace)
-    if timeout is None and silent and interval is not None:
-        extra = int(median(silent)) - interval
-        timeout = extra if extra > 50 * MS else None
     short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near) if interval else None
     long = _often(others, lambda ns: ns > interval + near) if interval else None
+    if timeout is None and silent:
+        patience = max((check.patience for check in members if check.end is None), default=0)
+        timeout = _timeout(silent, [pause for pause in (interval, short, long) if pause is not None], patience)
     retries = _retries(after_failure, failed, short, near) if short is not None else None
     return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
 
@@ -380,6 +434,20 @@ def _interval(healthy: Sequence[int], pace: Pace) -> int:
     if not near:
         return pace.interval_ns
     return pace.interval_ns if pace.spread_ns > 100 * MS else int(median(near))
+
+
+def _timeout(silent: Sequence[int], pauses: Sequence[int], patience: int) -> int | None:
+    """Return the timeout that, with one of the known pauses on top, explains most steps after an unanswered check."""
+    best: tuple[int, int] | None = None
+    for step in silent[:200]:
+        for pause in pauses:
+            timeout = step - pause
+            if timeout < max(50 * MS, patience):
+                continue
+            explained = sum(any(abs(other - timeout - another) <= 30 * MS for another in pauses) for other in silent)
+            if best is None or explained > best[0]:
+                best = (explained, timeout)
+    return best[1] if best is not None and best[0] >= max(2, len(silent) // 3) else None
 
 
 def _often(counted: Counter[int], fits) -> int | None:  # type: ignore[no-untyped-def]
@@ -427,12 +495,18 @@ def ticks(starts: Sequence[int]) -> bool:
     return high - low <= 25 * MS
 
 
+def whole_seconds(starts: Sequence[int]) -> bool:
+    """Tell whether most steps are whole seconds to within a kubelet's accuracy, on average neither longer nor shorter."""
+    steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    off = [step - round(step / SECOND) * SECOND for step in steps if step >= SECOND // 2]
+    near = [distance for distance in off if abs(distance) <= 25 * MS]
+    return bool(steps) and len(near) >= 0.5 * len(steps) and abs(median(near)) <= 2 * MS
+
+
 def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns: int = 60 * MS) -> bool:
     """Tell whether a series begins right after the checks of another one (start, end), as the services of one Monit cycle do, or right before."""
     if len(starts) < ENOUGH or not others:
         return False
-    from bisect import bisect_right  # noqa: PLC0415
-
     begins = sorted(others)
     good = 0
     for start in starts:

@@ -81,7 +81,7 @@ class Task:
         for signal in asked.signals:
             if signal.latched and signal.fired:
                 self.turn += 1
-                self.sim.at(self.sim.now, lambda: self.step(signal))
+                self.sim.at(self.sim.now, lambda signal=signal: self.step(signal))
                 return
         for signal in asked.signals:
             signal.waiting.append((self, turn))

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """Hold probewatch's timeline of a simulated capture against what the simulated kubelet did.
 
 The rules: every execution that left a SYN is one attempt with the kubelet's outcome, type and connections; no other attempt is told (but of ticks
@@ -13,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import probewatch
 from clock import MS, S
 from kubelet import Execution, Kubelet
 from wire import EPOCH
+
+import probewatch
 
 KINDS = {("readiness", "Success"): "ready", ("readiness", "Failure"): "not_ready", ("liveness", "Failure"): "restart", ("startup", "Success"): "started",
          ("startup", "Failure"): "restart"}

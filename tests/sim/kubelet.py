@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """A kubelet as pkg/kubelet/prober has it, in simulated time: the source of truth that probewatch is held against.
 
 What is modelled, after the reference documents and never after probewatch: one worker for each probe with its ticker (one tick stored, Reset on a manual
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from clock import MS, S, US, Process, Signal, Sim, Task, Wait
+from clock import MS, US, Process, S, Signal, Sim, Task, Wait
 from prober import PROBERS, Node, ProbeSpec, Verdict
 from server import Instance, Listener, Server, Way
 from wire import EPOCH, Flow, Net
@@ -146,7 +147,7 @@ class Worker:
         return {"readiness": "Failure", "liveness": "Success", "startup": "Unknown"}[self.spec.type]
 
     def trigger(self) -> None:
-        """manualTriggerCh holds one."""
+        """ManualTriggerCh holds one."""
         self.poke = True
         self.poked.fire()
 
@@ -273,10 +274,10 @@ class Kubelet:
 
     def _dialed(self, number: int, flow: Flow, started: int) -> None:
         how = flow.dialed.value
-        host = (lambda a: f"[{a}]" if self.net.v6 else a)
-        line: dict[str, Any] = {"id": number, "remote": f"{host(self.net.pod)}:{flow.ports[1]}"}
+        left, right = "[]" if self.net.v6 else ("", "")
+        line: dict[str, Any] = {"id": number, "remote": f"{left}{self.net.pod}{right}:{flow.ports[1]}"}
         if how == "ok":
-            line["local"] = f"{host(self.net.node)}:{flow.ports[0]}"
+            line["local"] = f"{left}{self.net.node}{right}:{flow.ports[0]}"
         else:
             line["err"] = f"dial tcp: connect: {how}"
         self.log("conn", **line)
@@ -354,7 +355,6 @@ class Kubelet:
 
     def _act(self) -> Process:
         """computePodActions: kill what failed, start what is not running."""
-        sim = self.sim
         acted = False
         for container in self.containers:
             instance = container.instance
@@ -373,9 +373,9 @@ class Kubelet:
                     self._status()
                 if self.scenario.restart_policy == "Always":
                     yield from self._start(container, older)
-            elif instance is None or (not instance.alive and seen is not None and seen[:2] == (instance.id, False)):
-                if instance is None or self.scenario.restart_policy == "Always":
-                    acted |= yield from self._start(container, container.exited_at)
+            elif instance is None or (not instance.alive and seen is not None and seen[:2] == (instance.id, False)
+                                      and self.scenario.restart_policy == "Always"):
+                acted |= yield from self._start(container, container.exited_at)
         return acted
 
     def _kill(self, container: Container) -> Process:
@@ -425,16 +425,16 @@ class Kubelet:
         """PLEG: look at the runtime, and sync where something changed."""
         if not self.up:
             return
-        # A list, not a generator: every container is looked at.
-        changed = any([container.look() for container in self.containers])
-        if changed:
+        changes = [container.look() for container in self.containers]
+        if any(changes):
             self.ask_sync("pleg")
 
     def _relists(self) -> Process:
         yield self._relist_phase
         while True:
             self._relist()
-            yield S
+            # A relist takes its time, so a real kubelet's drift; the modelled runtime's do not.
+            yield S + (self.sim.about(3 * MS, 0.5) if self.scenario.full else 0)
 
     def _resyncs(self) -> Process:
         while True:
@@ -548,6 +548,8 @@ class Kubelet:
         end = self.scenario.cut_after
         (where / "capture.pcap").write_bytes(self.net.tape.pcap(0 if cut is None else int(cut * S), None if end is None else int(end * S)))
         (where / "pod.yaml").write_text(yaml.safe_dump(self.manifest(), sort_keys=False), encoding="utf-8")
+        if any(way.kind == "arp" for way in self.scenario.ways):
+            (where / "unseen").touch()
         with (where / "truth.jsonl").open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(line) + "\n" for line in self.truth)
 

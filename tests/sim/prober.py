@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """The client's side of one probe: pkg/probe/{http,tcp,grpc} with Go's net stack, as measured.
 
 Each runs as a process and returns a `Verdict`: success, failure, or error (which the worker throws away after three tries).
@@ -9,7 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clock import MS, S, US, Process, Sim, Wait
+from clock import MS, US, Process, S, Sim, Wait
 from hpack import Encoder
 from server import DATA_MARK, Server, h2
 from wire import Flow, Net, dial

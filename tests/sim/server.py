@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """What a pod does over time: its way, its ports, its answers.
 
 A `Plan` is written in absolute seconds of the scenario for what the network does, and in seconds of a container's life for what the program does.
@@ -9,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from clock import MS, S, US, Process, Sim, Task, Wait
+from clock import MS, US, Process, S, Sim, Task, Wait
 from hpack import Encoder
 from wire import Flow, Net
 
@@ -172,7 +173,7 @@ class Server:
                 yield Wait(flow.news[1])
         if request.startswith((b"\x16\x03", b"PRI ")):
             yield sim.about(250 * US, 0.4)
-            text = b"Client sent an HTTP request to an HTTPS server.\n"[:0] + b"400 Bad Request"
+            text = b"400 Bad Request"
             flow.data(1, b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" + text)
             yield sim.about(60 * US, 0.5)
             flow.inbox[1].clear()
@@ -218,7 +219,7 @@ class Server:
             host = f"[{self.net.pod}]" if self.net.v6 else self.net.pod
             where = {"redirect-same": "/ok", "redirect-loop": "/again", "redirect-other": "http://example.com/ok",
                      "redirect-port": f"http://{host}:{answer.port}/ok"}[kind]
-            if kind in ("redirect-same",) and path == "/ok":
+            if kind == "redirect-same" and path == "/ok":
                 flow.data(1, b"HTTP/1.1 %d OK\r\n" % answer.status + fields + b"Content-Length: 3\r\n\r\nok\n")
             else:
                 flow.data(1, b"HTTP/1.1 302 Found\r\nLocation: " + where.encode() + b"\r\n" + fields + b"Content-Length: 0\r\n\r\n")
@@ -264,7 +265,7 @@ class Server:
         """Speak HTTP/2 as a gRPC server does (the frames of the measured server)."""
         sim = self.sim
         early = sim.random.random() < 0.5
-        settings = h2(4, 0, 0, bytes.fromhex("000200000000000400400000000500400000000600400000fe0300000001"))[:0] + h2(4, 0, 0, struct.pack("!HIHI", 4, 4194304, 5, 4194304))
+        settings = h2(4, 0, 0, struct.pack("!HIHI", 4, 4194304, 5, 4194304))
         if early:
             yield sim.about(500 * US, 0.5)
             flow.data(1, settings + h2(8, 0, 0, struct.pack("!I", 4128769)))

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """Packets of probes as they look at the host side of a pod's veth, and the kernels' part in making them.
 
 Measured delays and forms: handshakes within 10-40 us, data acknowledged at once, a FIN that nobody reads after 40 ms (delayed ACK), SYNs retransmitted
@@ -11,7 +12,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass, field
 
-from clock import MS, S, US, Process, Signal, Sim, Task
+from clock import MS, US, Process, S, Signal, Sim, Task
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 EPOCH = 1_795_378_200 * S
