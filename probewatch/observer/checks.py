@@ -26,7 +26,7 @@ from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Attempt, Cause, Checker, Decision, DecisionKind, Outcome, Probe, Role, Schedule, Target, Trigger
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MOST_RUNS, MS, Check, Learnt, Track, in_step, learn, tracks, whole_seconds
+from probewatch.probes.checkers import ENOUGH, EXACT_NS, MOST_RUNS, MS, Check, Learnt, Track, in_step, learn, tracks, whole_seconds
 from probewatch.probes.forms import form_of
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.runs import Run
@@ -244,7 +244,7 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
         if other.kind == "keepalived" and not exact:
             continue
         fitting[other.kind] = (f"connect check at the pace of a {other.kind} that the same source runs", 0.75)
-    if not fitting and exact and not learnt.ticks and learnt.retries:
+    if not fitting and track.pace.spread_ns <= EXACT_NS and not learnt.ticks and learnt.retries:
         fitting["keepalived"] = (f"connect check, repeated after {(learnt.short_ns or 0) / SECOND:.1f} s when it first fails", 0.7)
     if len(fitting) != 1:
         return []

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import log1p
 from statistics import median
 from typing import Final, NamedTuple
@@ -41,10 +42,15 @@ EXACT_NS: Final = 8 * MS
 """Spread up to which a pause is a daemon's timer and not a shell's sleep."""
 BEAM: Final = 32
 """Histories carried on."""
+NARROW: Final = 8
+"""The same where there are more than LONG checks, to keep the walk short."""
+LONG: Final = 20_000
 MOST_TRACKS: Final = 12
 """Series told apart at one port; the rarest shapes beyond that are left alone."""
-MOST_RUNS: Final = 20_000
-"""Runs of one source at one port that are walked through; more than that is no health checking."""
+MOST_RUNS: Final = 200_000
+"""Runs of one source at one port that are walked through (two days of a check a second); what is beyond counts as traffic."""
+BUSIEST: Final = 10
+"""Checks a second of one shape from one source at one port: more than that is no health checking."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
 
@@ -121,7 +127,8 @@ def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
             by_shape.setdefault(check.shape, []).append(check)
     out: list[Pace] = []
     for shape, members in sorted(by_shape.items(), key=lambda item: -len(item[1])):
-        if len(members) >= ENOUGH and len(out) < MOST_TRACKS:
+        calm = len(members) * SECOND <= BUSIEST * (members[-1].start - members[0].start)
+        if len(members) >= ENOUGH and calm and len(out) < MOST_TRACKS:
             out += _paces_of(shape, members, Basis.CLOCK if shape in clocks else Basis.PAUSE)
     return out[:MOST_TRACKS]
 
@@ -134,9 +141,9 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
     waits = [check.waited for check in members if check.waited is not None]
     timeout = int(median(waits)) if waits else None
     out: list[Pace] = []
-    spans: list[tuple[int, int]] = []
+    spans: list[list[tuple[int, int]]] = []
     while len(left) >= ENOUGH and len(out) < MOST_TRACKS:
-        if out and not _beside(left, spans):
+        if not all(_beside(left, taken) for taken in spans):
             break
         best = _best_gap(left, basis)
         if best is None:
@@ -144,14 +151,14 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
         gap, width = best
         linked = _chains(left, basis, gap, width)
         long = [chain for chain in linked if len(chain) >= 3]
-        steps = [_gap(left[a], left[b], basis) for chain in long for a, b in zip(chain, chain[1:], strict=False)]
+        steps = [_gap(left[a], left[b], basis) for chain in long for a, b in pairwise(chain)]
         if len(steps) < ENOUGH - 1:
             break
         middle = int(median(steps))
         spread = max(FLOOR_NS, int(1.5 * median(abs(step - middle) for step in steps)))
         side_by_side = _depth([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         out += [Pace(shape, basis, middle, spread, timeout)] * side_by_side
-        spans += [(left[chain[0]].start, left[chain[-1]].start) for chain in long]
+        spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         taken = {index for chain in long for index in chain}
         left = [check for index, check in enumerate(left) if index not in taken]
     if not out and (lone := _irregular(members, basis)) is not None:
@@ -161,7 +168,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
 
 def _holds_on(members: Sequence[Check]) -> bool:
     """Tell whether a client closes each connection only when it makes the next: then the close tells nothing of the check's end."""
-    pairs = [(b.start - a.start, b.start - a.end) for a, b in zip(members, members[1:], strict=False) if a.end is not None]
+    pairs = [(b.start - a.start, b.start - a.end) for a, b in pairwise(members) if a.end is not None]
     return len(pairs) >= ENOUGH and median(gap for _, gap in pairs) < SHORTEST_NS <= median(step for step, _ in pairs) // 2
 
 
@@ -236,14 +243,14 @@ def _depth(spans: Sequence[tuple[int, int]]) -> int:
 
 
 def _beside(left: Sequence[Check], spans: Sequence[tuple[int, int]]) -> bool:
-    """Tell whether what is left mostly runs at the same time as what was taken: else it is the same checker at another pace."""
+    """Tell whether what is left mostly runs at the same time as what was taken: else it is that same checker at another pace."""
     inside = sum(any(start < check.start < end for start, end in spans) for check in left)
     return inside >= 0.5 * len(left)
 
 
 def _irregular(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
     """Return (mean pause, spread) of a series with random pauses (spread-checks: up to 50 %); None where it is no series at all."""
-    steps = sorted(_gap(a, b, basis) for a, b in zip(members, members[1:], strict=False))
+    steps = sorted(_gap(a, b, basis) for a, b in pairwise(members))
     if len(steps) < ENOUGH or steps[0] < SHORTEST_NS:
         return None
     middle = int(median(steps))
@@ -288,6 +295,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
     everybody = list(range(len(found)))
     strange = sum(check.shape is not None and check.shape not in by_shape for check in checks)
     nobody = NOBODY_BUSY if strange >= BUSY * len(checks) else NOBODY
+    kept = BEAM if len(checks) <= LONG else NARROW
     histories = [_History(0.0, (_State(),) * len(found), None)]
     for index, check in enumerate(checks):
         if check.shape is not None and check.shape not in by_shape:
@@ -301,7 +309,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
                 for cost, state in _ways(checks, index, history.states[number], found[number]):
                     states = (*history.states[:number], state, *history.states[number + 1:])
                     _keep(grown, _History(history.cost + cost, states, _Link(number, index, history.past)))
-        ranked = sorted(grown.values(), key=lambda history: history.cost)[:BEAM]
+        ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
         floor = ranked[0].cost
         histories = [history._replace(cost=history.cost - floor) for history in ranked]
     out = [Track(pace) for pace in found]
@@ -354,7 +362,7 @@ def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> lis
 
 
 def _after_silence(step: int, state: _State, after: _State, pace: Pace) -> list[tuple[float, _State]]:
-    """The check before was ended by silence: its timeout comes on top of the pause."""
+    """Return the ways after a check that silence ended: its timeout comes on top of the pause."""
     steps = state.silent if pace.timeout_ns is None else (*state.silent, pace.timeout_ns + pace.interval_ns)
     # From start to start the SYN's own lateness counts too, so early is no odder than late.
     spread = 2.0 * pace.spread_ns
@@ -408,8 +416,7 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     healthy: list[int] = []
     silent: list[int] = []
     others: Counter[int] = Counter()
-    after_failure: list[tuple[int, int | None]] = []
-    for number, (before, check) in enumerate(zip(members, members[1:], strict=False)):
+    for number, (before, check) in enumerate(pairwise(members)):
         gap = _gap(before, check, pace.basis)
         if before.end is None and pace.basis is Basis.PAUSE:
             silent.append(check.start - before.start)
@@ -418,14 +425,16 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
             healthy.append(gap)
         elif before.end is not None or timeout is not None:
             others[round(gap / (20 * MS))] += 1
-        after_failure.append((number, gap if before.end is not None or timeout is not None else None))
     interval = _interval(healthy or [pace.interval_ns], pace)
-    short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near) if interval else None
-    long = _often(others, lambda ns: ns > interval + near) if interval else None
+    short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near)
+    long = _often(others, lambda ns: ns > interval + near)
     if timeout is None and silent:
         patience = max((check.patience for check in members if check.end is None), default=0)
         timeout = _timeout(silent, [pause for pause in (interval, short, long) if pause is not None], patience)
-    retries = _retries(after_failure, failed, short, near) if short is not None else None
+    gaps: list[int | None] = [
+        check.start - before.end if before.end is not None else check.start - before.start - timeout if timeout is not None else None
+        for before, check in pairwise(members)]
+    retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
     return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
 
 
@@ -450,7 +459,7 @@ def _timeout(silent: Sequence[int], pauses: Sequence[int], patience: int) -> int
     return best[1] if best is not None and best[0] >= max(2, len(silent) // 3) else None
 
 
-def _often(counted: Counter[int], fits) -> int | None:  # type: ignore[no-untyped-def]
+def _often(counted: Counter[int], fits: Callable[[int], bool]) -> int | None:
     """Return the gap seen most often (at least twice, neighbouring bins together) that fits."""
     best: tuple[int, int] | None = None
     for step, times in counted.items():
@@ -460,30 +469,28 @@ def _often(counted: Counter[int], fits) -> int | None:  # type: ignore[no-untype
     return best[1] if best is not None else None
 
 
-def _retries(gaps: Sequence[tuple[int, int | None]], failed: Sequence[bool], short: int, near: int) -> int | None:
+def _retries(gaps: Sequence[int | None], failed: Sequence[bool], short: int, near: int) -> int | None:
     """Count the short pauses that follow a first failure."""
     counts: Counter[int] = Counter()
     run = 0
-    began = False
-    for number, gap in gaps:
-        first = failed[number] and (number == 0 or not failed[number - 1])
-        if first:
-            began, run = number > 0, 0
-        if not began or gap is None:
-            began = False
+    counting = False
+    for number, gap in enumerate(gaps):
+        if failed[number] and number and not failed[number - 1]:
+            run, counting = 0, True
+        if not counting:
             continue
-        if failed[number] and abs(gap - short) <= max(near, 40 * MS):
+        if failed[number] and gap is not None and abs(gap - short) <= max(near, 40 * MS):
             run += 1
             continue
         if run and failed[number]:
             counts[run] += 1
-        began = False
+        counting = False
     return counts.most_common(1)[0][0] if counts else None
 
 
 def ticks(starts: Sequence[int]) -> bool:
     """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
-    steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(starts)]
     if len(steps) < 8:
         return False
     period = round(median(steps) / (10 * MS)) * 10 * MS
@@ -497,7 +504,7 @@ def ticks(starts: Sequence[int]) -> bool:
 
 def whole_seconds(starts: Sequence[int]) -> bool:
     """Tell whether most steps are whole seconds to within a kubelet's accuracy, on average neither longer nor shorter."""
-    steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(starts)]
     off = [step - round(step / SECOND) * SECOND for step in steps if step >= SECOND // 2]
     near = [distance for distance in off if abs(distance) <= 25 * MS]
     return bool(steps) and len(near) >= 0.5 * len(steps) and abs(median(near)) <= 2 * MS
