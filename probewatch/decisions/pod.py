@@ -27,6 +27,8 @@ from .worker import Counted, Result, Worker, count, fresh, new_container, new_ku
 LINGER_NS = 1_100_000_000
 """SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
 
+EARLY_NS = 6_000_000
+"""A tick may look early by this: the one that set the grid was itself late."""
 YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
 MOST_UNSEEN = 4
@@ -172,6 +174,14 @@ class Pod:
                                 or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")))
         if result.decision is DecisionKind.RESTART:
             containers[planned.container] = replace(container, dying=True)
+        elif result.decision is DecisionKind.READY and container.dying:
+            # What was told to die does not become Ready: this is the new container, whatever showed it or did not.
+            renewed = True
+            containers[planned.container] = replace(container, dying=False, begun=True)
+            for other, plan in enumerate(self.plan):
+                if plan.container == planned.container and other != index:
+                    workers[other] = new_container(workers[other])
+                    tickers[other] = replace(tickers[other], runs=0)
         elif result.decision is DecisionKind.NOT_READY:
             tickers[index] = replace(tickers[index], poked_ns=end_ns)
         elif kind is ProbeType.STARTUP and result.worker.on_hold:
@@ -217,15 +227,14 @@ class Pod:
         period = spec.period_s * 1_000_000_000
         if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
             # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
-            steps = round((start_ns - old.tick_ns) / period)
             if reading.trigger is Trigger.STORED_TICK:
-                steps = (start_ns - old.tick_ns) // period
-                return old.tick_ns + steps * period
+                return old.tick_ns + (start_ns + EARLY_NS - old.tick_ns) // period * period
+            steps = round((start_ns - old.tick_ns) / period)
             expected = old.tick_ns + steps * period
             late = start_ns - expected
             return start_ns if late <= 0 else expected + min(late, 200_000)
-        if reading.trigger is Trigger.MANUAL and not self.resets and old.tick_ns is not None:
-            return old.tick_ns
+        if not self.resets and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
+            return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
         return start_ns
 
 

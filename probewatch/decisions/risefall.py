@@ -1,19 +1,25 @@
 """Rise and fall: how checkers that are not the kubelet turn results into UP and DOWN.
 
-Theory of operation. Four rules cover them (CHECKERS.md of the project's reference, section 0.5 and the programs' own logs):
+Theory of operation. Four rules cover them (CHECKERS.md of the project's reference, section 0.5 and the programs' own
+logs):
 
-* `counter`: HAProxy's health h in 0..rise+fall-1, UP while h >= rise. A pass adds one and jumps to the top once UP; a failure takes one while
-  h > rise, else h is 0 and the server DOWN (`set_server_check_status`). A start or reload begins UP with h = rise: the first failure is DOWN.
-* `streak`: so many results of one kind in a row (Apache hcpasses/hcfails, Consul, the clouds; Monit and blackbox with 1 and 1).
+* `counter`: HAProxy's health h in 0..rise+fall-1, UP while h >= rise. A pass adds one and jumps to the top once UP; a
+  failure takes one while h > rise, else h is 0 and the server DOWN (`set_server_check_status`). A start or reload
+  begins UP with h = rise: the first failure is DOWN.
+* `streak`: so many results of one kind in a row (Apache hcpasses/hcfails, Consul, the clouds; Monit and blackbox with
+  1 and 1).
 * `window`: healthy while at least `threshold` of the last `window` checks passed (Varnish).
-* `retry`: the first failure is repeated so many times before it counts, one success brings back (keepalived); a streak of 1 and retry + 1.
+* `retry`: the first failure is repeated so many times before it counts, one success brings back (keepalived); a
+  streak of 1 and retry + 1.
 
-Where a capture begins in mid-life nobody knows the state. So a `Health` holds every state that is still possible; a check moves them all. While both
-UP and DOWN are possible nothing is decided; when only one is left it is `settled` (it tells the state and decides nothing), and from
-then on each change is a decision. A check of unknown outcome moves every state both ways.
+Where a capture begins in mid-life nobody knows the state. So a `Health` holds every state that is still possible; a
+check moves them all. While both UP and DOWN are possible nothing is decided; when only one is left it is `settled`
+(it tells the state and decides nothing), and from then on each change is a decision. A check of unknown outcome moves
+every state both ways.
 
-Limitations: HAProxy 3.5 begins UP with h = 0, so a pass and then a failure make it DOWN where 2.x stays UP; `agent-check`, `maint` and `drain` change the state
-without a check. Thresholds are hardly ever on the wire: see RULES for whose default is taken.
+Limitations: HAProxy 3.5 begins UP with h = 0, so a pass and then a failure make it DOWN where 2.x stays UP;
+`agent-check`, `maint` and `drain` change the state without a check. Thresholds are hardly ever on the wire: see RULES
+for whose default is taken.
 """
 
 from __future__ import annotations
@@ -60,7 +66,8 @@ RULES: Final[dict[str, Thresholds]] = {
     "haproxy": Thresholds(Rule.COUNTER, 2, 3),
     "keepalived": Thresholds(Rule.STREAK, 1, 2),
     "varnish": Thresholds(Rule.WINDOW, 3, 6, 8, note=".window 8 and .threshold 3 are Varnish's defaults: nothing on the wire shows them"),
-    "apache": Thresholds(Rule.STREAK, 2, 3, note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them (Apache's own defaults are 1 and 1)"),
+    "apache": Thresholds(Rule.STREAK, 2, 3, note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them "
+                                                 "(Apache's own defaults are 1 and 1)"),
     "monit": Thresholds(Rule.STREAK, 1, 1, announces=True),
     "blackbox_exporter": Thresholds(Rule.STREAK, 1, 1),
     "envoy": Thresholds(Rule.STREAK, 1, 2, note="healthy_threshold and unhealthy_threshold have no default and are assumed"),
@@ -129,7 +136,10 @@ def count(health: Health, passed: bool | None) -> Judged:
     """Feed one check; None: its outcome is not known."""
     t = health.thresholds
     outcomes = (True, False) if passed is None else (passed,)
-    states = frozenset(_step(state, outcome if passed is not None or t.rule is not Rule.WINDOW else None, t) for state in health.states for outcome in outcomes)
+    if passed is None and t.rule is Rule.WINDOW:
+        states = frozenset(_step(state, None, t) for state in health.states)
+    else:
+        states = frozenset(_step(state, outcome, t) for state in health.states for outcome in outcomes)
     run = () if passed is None else (*health.results, passed)[-MOST:] if health.results and health.results[-1] is passed else (passed,)
     after = Health(t, states, run)
     was, now = health.up, after.up

@@ -56,3 +56,8 @@ class AddressBook:
                 continue
             return pod
         return None
+
+    def all_pods(self) -> list[PodSpec]:
+        """Return every Pod once, with or without an address."""
+        known = {id(pod): pod for pods in self.pods.values() for pod in pods}
+        return [*known.values(), *self.unplaced]

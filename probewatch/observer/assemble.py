@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from probewatch.decisions.worker import INITIAL, Result
+from probewatch.decisions.worker import INITIAL, Counted, Result
 from probewatch.model.book import AddressBook
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
@@ -16,6 +16,7 @@ from probewatch.model.timeline import (
     Checker,
     Decision,
     DecisionKind,
+    EventKind,
     Gap,
     Outcome,
     Probe,
@@ -30,7 +31,7 @@ from probewatch.probes.judge import judge
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, evidence
 
-from .build import Latest, attempt, confirm, decision, events, gap, leg, state_name
+from .build import Latest, attempt, confirm, decision, events, gap, interruptions, leg, state_name
 from .lane import Step
 from .others import Series
 from .target import Placed
@@ -42,6 +43,19 @@ COULD_BE: Final[dict[str, tuple[str, ...]]] = {
     "tls": ("kubelet", "haproxy", "envoy"),
 }
 """Which checkers may have this form, where nothing names one."""
+
+
+GOOD: Final = frozenset({DecisionKind.READY, DecisionKind.STARTED})
+"""Decisions that successes make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attempt with the step it came from and its count (the last redial's, where it dialled again)."""
+
+    step: Step
+    counted: Counted | None
+    made: Attempt
 
 
 class Assembler:
@@ -59,13 +73,15 @@ class Assembler:
         names = self._container_names(pod)
         node = self.book.node(source.address)
         self.events += events(steps, address, names, node.node if node and node.node else source.address)
-        rows = self._attempts(placed, steps)
+        rows = self._attempts(steps)
+        self.events += self._beginnings(address, placed, rows, names)
+        self.events += self._endings(address, placed, rows, names)
         probes = []
         for index, planned in enumerate(placed.lane.plan):
             if rows.get(index):
                 guess = placed.guesses[index] if placed.guesses else None
                 readiness = self._readiness(placed, rows, planned.container)
-                probes.append(self._probe(address, placed, index, rows[index], readiness, guess, source, names, proven=proven))
+                probes.append(self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven))
         return probes
 
     def _container_names(self, pod: PodSpec | None) -> Any:
@@ -74,7 +90,7 @@ class Assembler:
 
         return name
 
-    def _attempts(self, placed: Placed, steps: Sequence[Step]) -> dict[int, list[tuple[Step, Attempt]]]:
+    def _attempts(self, steps: Sequence[Step]) -> dict[int, list[Row]]:
         """Join redials to their attempts and number the attempts of each worker."""
         joined: dict[int, list[tuple[Step, list[Step]]]] = {}
         for step in steps:
@@ -84,29 +100,77 @@ class Assembler:
                 mine[-1][1].append(step)
             else:
                 mine.append((step, []))
-        del placed
-        return {worker: [(step, attempt(number, step, redials, self.latest)) for number, (step, redials) in enumerate(mine, 1)]
-                for worker, mine in joined.items()}
+        return {worker: [Row(step, (redials[-1] if redials else step).counted, attempt(number, step, redials, self.latest))
+                         for number, (step, redials) in enumerate(mine, 1)] for worker, mine in joined.items()}
 
-    def _readiness(self, placed: Placed, rows: dict[int, list[tuple[Step, Attempt]]], container: int) -> list[Attempt]:
-        return [made for index, planned in enumerate(placed.lane.plan) if planned.container == container and planned.spec.type is ProbeType.READINESS
-                for _, made in rows.get(index, [])]
+    def _beginnings(self, address: str, placed: Placed, rows: dict[int, list[Row]], names: Any) -> list[TimelineEvent]:
+        """Tell of the containers that begin in this capture."""
+        if not placed.lane.fresh:
+            return []
+        out = []
+        for container in sorted({planned.container for planned in placed.lane.plan}):
+            mine = [row for worker, many in rows.items() if placed.lane.plan[worker].container == container for row in many]
+            if mine:
+                first = min(mine, key=lambda row: row.made.start.ns)
+                out.append(TimelineEvent(ns=first.made.start.ns, kind=EventKind.CONTAINER_STARTED, address=address, container=names(container),
+                                         evidence="; ".join(self._signs(placed, container, rows))))
+        return out
 
-    def _probe(self, address: str, placed: Placed, index: int, rows: list[tuple[Step, Attempt]], readiness: list[Attempt], guess: Guess | None,
-               source: Source, names: Any, *, proven: bool) -> Probe:
+    def _signs(self, placed: Placed, container: int, rows: dict[int, list[Row]]) -> list[str]:
+        """Say what shows a container's beginning."""
+        signs = list(placed.signs)
+        for worker, many in rows.items():
+            planned = placed.lane.plan[worker]
+            if planned.container != container:
+                continue
+            if planned.spec.type is ProbeType.STARTUP:
+                signs.append("a startup probe runs")
+            if planned.spec.type is ProbeType.READINESS and len(many) > 1 and many[1].made.trigger is Trigger.MANUAL:
+                signs.append("the first readiness probes are off the later grid")
+            firsts = [row.made for row in many[:8]]
+            if firsts and firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
+                signs.append("refused before the first success")
+        return list(dict.fromkeys(signs)) or ["the attempts fit a beginning best"]
+
+    def _endings(self, address: str, placed: Placed, rows: dict[int, list[Row]], names: Any) -> list[TimelineEvent]:
+        """Tell of a pod that is being deleted: liveness stops at once and for good, readiness goes on (KUBELET.md 2.7)."""
+        out: list[TimelineEvent] = []
+        for worker, many in rows.items():
+            planned = placed.lane.plan[worker]
+            period = planned.spec.period_s * SECOND
+            last = many[-1]
+            if planned.spec.type is not ProbeType.LIVENESS or last.made.outcome is not Outcome.SUCCESS:
+                continue
+            readiness = self._readiness(placed, rows, planned.container)
+            later = [made for made in readiness if made.start.ns > last.made.start.ns + period + SECOND]
+            if len(later) >= 2 and later[-1].start.ns - last.made.start.ns > 2.5 * period:
+                out.append(TimelineEvent(ns=last.made.start.ns + period, kind=EventKind.POD_TERMINATING, address=address, container=names(planned.container),
+                                         evidence=f"liveness stopped after a success, readiness went on for {len(later)} attempts"))
+        return out
+
+    def _readiness(self, placed: Placed, rows: dict[int, list[Row]], container: int) -> list[Attempt]:
+        return [row.made for index, planned in enumerate(placed.lane.plan) if planned.container == container and planned.spec.type is ProbeType.READINESS
+                for row in rows.get(index, [])]
+
+    def _probe(self, address: str, placed: Placed, index: int, everything: dict[int, list[Row]], readiness: list[Attempt], guess: Guess | None,
+               source: Source, names: Any, steps: Sequence[Step], *, proven: bool) -> Probe:
         planned = placed.lane.plan[index]
         spec = planned.spec
-        runs = [step.run for step, _ in rows]
+        rows = everything[index]
+        runs = [row.step.run for row in rows]
         inferred = self.inferred(spec, runs, guess)
         thresholds = self._thresholds(spec, guess)
-        decisions, initial, why = self._decisions(placed, index, rows, readiness, thresholds["failureThreshold"][1])
+        breaks = interruptions(steps, planned.container)
+        decisions, initial, why = self._decisions(placed, index, rows, readiness, breaks, thresholds)
+        if placed.lane.fresh:
+            why = "; ".join(self._signs(placed, planned.container, everything))
         pod = placed.pod
         first = next((run for run in runs if run.form.host or run.form.path is not None or run.form.service is not None), runs[0])
         host = first.form.host or None
         if host in (address, f"{address}:{spec.port}", f"[{address}]:{spec.port}"):
             host = None
         final = placed.lane.pod().workers[index].cached
-        gaps = self._gaps(rows)
+        gaps = self._gaps(rows, breaks, decisions)
         return Probe(
             id="", checker=self.checker(source, runs, proven=proven),
             target=Target(address=address, port=spec.port, namespace=pod.namespace if pod else None, pod=pod.name or None if pod else None,
@@ -116,7 +180,7 @@ class Assembler:
             path=(first.form.path or spec.path if pod else first.form.path) if spec.handler is Handler.HTTP_GET else None,
             service=(spec.service if pod else first.form.service) if spec.handler is Handler.GRPC else None,
             spec=spec if guess is None else None, spec_source=pod.source if pod and guess is None else None, inferred=inferred, thresholds=thresholds,
-            initial_state=initial, initial_evidence=why, final_state=state_name(spec.type, final), attempts=tuple(made for _, made in rows),
+            initial_state=initial, initial_evidence=why, final_state=state_name(spec.type, final), attempts=tuple(row.made for row in rows),
             gaps=tuple(gaps), decisions=tuple(decisions), notes=tuple(self._notes(pod, source, placed)))
 
     def _type_source(self, guess: Guess | None) -> str:
@@ -146,39 +210,47 @@ class Assembler:
 
         return {name: (value, origin(name)) for name, value in values.items()}
 
-    def _decisions(self, placed: Placed, index: int, rows: list[tuple[Step, Attempt]], readiness: list[Attempt],
-                   source: str) -> tuple[list[Decision], str, str]:
+    def _decisions(self, placed: Placed, index: int, rows: list[Row], readiness: list[Attempt], breaks: list[tuple[int, int]],
+                   thresholds: dict[str, tuple[int, str]]) -> tuple[list[Decision], str, str]:
         spec = placed.lane.plan[index].spec
         initial, why = self._initial(placed, spec)
-        state_since: int | None = None
+        since: int | None = None
         out: list[Decision] = []
-        for number, (step, made) in enumerate(rows):
-            counted = step.counted
+        for number, row in enumerate(rows):
+            counted = row.counted
             if counted is not None and counted.settled is not None and initial == "unknown":
                 initial = state_name(spec.type, counted.settled)
-                word = "success" if counted.settled is Result.SUCCESS else "failure"
-                why = f"first streak in the capture: {counted.streak} {word}{'es' if counted.streak > 1 and word == 'success' else 's' if counted.streak > 1 else ''}"
-            found = decision(step, made, spec, source if counted and counted.threshold == spec.failure_threshold else source, state_since)
+                one, many = ("success", "successes") if counted.settled is Result.SUCCESS else ("failure", "failures")
+                why = f"first streak in the capture: {counted.streak} {one if counted.streak == 1 else many}"
+            source = thresholds["successThreshold" if counted is not None and counted.decision in GOOD else "failureThreshold"][1]
+            if spec.type is ProbeType.READINESS:
+                # A container that dies takes Ready along, decided by no probe.
+                since = max([ns for ns, _ in breaks if ns <= row.made.start.ns and (since is None or ns > since)], default=since)
+            found = decision(counted, row.made, spec, source, since)
             if found is None:
                 continue
-            following = rows[number + 1][1] if number + 1 < len(rows) else None
+            following = rows[number + 1].made if number + 1 < len(rows) else None
             ready = next((other for other in readiness if other.start.ns >= found.ns), None)
-            out.append(confirm(found, spec, following, ready, self.seen_until_ns, pokes=True))
-            state_since = found.ns
+            out.append(confirm(found, spec, following, ready, self.seen_until_ns))
+            since = found.ns
             if initial == "unknown":
-                initial = found.before
-                why = "the decision shows it"
+                initial, why = found.before, "what followed shows it"
         return out, initial, why
 
     def _initial(self, placed: Placed, spec: ProbeSpec) -> tuple[str, str]:
-        if not placed.lane.fresh:
-            return "unknown", ""
-        return state_name(spec.type, INITIAL[spec.type]), "the capture shows the container's beginning"
+        return (state_name(spec.type, INITIAL[spec.type]), "") if placed.lane.fresh else ("unknown", "")
 
-    def _gaps(self, rows: list[tuple[Step, Attempt]]) -> list[Gap]:
+    def _gaps(self, rows: list[Row], breaks: list[tuple[int, int]], decisions: list[Decision]) -> list[Gap]:
+        held = {found.attempt for found in decisions if found.kind in (DecisionKind.RESTART, DecisionKind.STARTED)}
         out = []
-        for (_, before), (step, made) in zip(rows, rows[1:], strict=False):
-            found = gap(before, made, step, self._reason(step))
+        for before, row in zip(rows, rows[1:], strict=False):
+            if before.made.n in held:
+                reason = "on hold until there was a new container"
+            elif any(begun > before.made.start.ns and shown <= row.made.start.ns for begun, shown in breaks):
+                reason = "the container was being restarted"
+            else:
+                reason = self._reason(row.step)
+            found = gap(before.made, row.made, row.step, reason)
             if found is not None:
                 out.append(found)
         return out
@@ -186,15 +258,15 @@ class Assembler:
     def _reason(self, step: Step) -> str:
         reading = step.reading
         assert reading is not None
-        planned = step.before.plan[reading.worker]
-        container = step.before.containers[planned.container]
         prediction = step.before.predict()[reading.worker]
         if prediction.silence is not Silence.NONE:
             return str(prediction.silence)
-        if container.dying or reading.reset == "container":
-            return "the container was being restarted"
         if reading.reset == "kubelet":
             return "kubelet restarted"
+        if prediction.dying or reading.reset == "container":
+            return "the container was being restarted"
+        if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:
+            return "initialDelaySeconds of the new container"
         return "nothing in the capture says why"
 
     def _notes(self, pod: PodSpec | None, source: Source, placed: Placed) -> list[str]:
@@ -249,13 +321,3 @@ def shape(run: Run) -> str:
         return "tls"
     connection = run.tries[0][0].connection if run.tries else None
     return "rst" if connection is not None and connection.orig.rst is not None and not connection.bare_ack and connection.resp.syns else "fin"
-
-
-def causes(attempts: Sequence[Attempt]) -> Counter[Cause]:
-    """Count the causes of what was no success."""
-    return Counter(made.cause for made in attempts if made.outcome is not Outcome.SUCCESS)
-
-
-def ready_spans(decisions: Sequence[Decision]) -> list[tuple[int, DecisionKind]]:
-    """Return the moments of change between Ready and NotReady."""
-    return [(found.ns, found.kind) for found in decisions if found.kind in (DecisionKind.READY, DecisionKind.NOT_READY)]

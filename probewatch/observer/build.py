@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.decisions.worker import STATES, Result
+from probewatch.decisions.worker import STATES, Counted, Result
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
@@ -65,10 +65,9 @@ def late_answer(run: Run, verdict: Verdict, latest: Latest) -> int | None:
     return first.ns - run.start.ns if first is not None and first.ns > verdict.end_ns else None
 
 
-def decision(step: Step, made: Attempt, spec: ProbeSpec, source: str, since_ns: int | None) -> Decision | None:
-    """Make the decision of a step, unconfirmed."""
-    counted, reading = step.counted, step.reading
-    if counted is None or counted.decision is None or reading is None:
+def decision(counted: Counted | None, made: Attempt, spec: ProbeSpec, source: str, since_ns: int | None) -> Decision | None:
+    """Make the decision of an attempt, unconfirmed."""
+    if counted is None or counted.decision is None:
         return None
     kind = counted.decision
     after = {DecisionKind.READY: "Ready", DecisionKind.NOT_READY: "NotReady", DecisionKind.STARTED: "Started", DecisionKind.RESTART: "Restart"}[kind]
@@ -83,12 +82,12 @@ def decision(step: Step, made: Attempt, spec: ProbeSpec, source: str, since_ns: 
                     threshold_source=source, since_ns=made.end_ns - since_ns if since_ns is not None else None)
 
 
-def confirm(found: Decision, spec: ProbeSpec, following: Attempt | None, readiness: Attempt | None, seen_until_ns: int, *, pokes: bool) -> Decision:
+def confirm(found: Decision, spec: ProbeSpec, following: Attempt | None, readiness: Attempt | None, seen_until_ns: int) -> Decision:
     """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
 
     `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness probe.
     """
-    if found.kind is DecisionKind.NOT_READY and pokes:
+    if found.kind is DecisionKind.NOT_READY:
         if following is None:
             return found
         after = following.start.ns - found.ns
@@ -133,13 +132,33 @@ def events(steps: Sequence[Step], address: str, names: Callable[[int], str | Non
         planned = step.before.plan[reading.worker]
         if step.renewed:
             dying = step.before.containers[planned.container].dying
-            why = "a probe outside the grid while Ready" if reading.trigger is Trigger.MANUAL else "the probe on hold runs again"
-            if dying:
-                why += ", after a Restart"
-            out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.CONTAINER_STARTED, address=address, container=names(planned.container), evidence=why))
+            if reading.trigger is Trigger.MANUAL:
+                why = "a readiness probe outside its grid"
+            elif step.before.workers[reading.worker].on_hold:
+                why = "the probe on hold runs again"
+            else:
+                why = "Ready again"
+            out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.CONTAINER_STARTED, address=address, container=names(planned.container),
+                                     evidence=why + (", after a Restart" if dying else " while Ready")))
         elif reading.reset == "kubelet":
             out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.KUBELET_RESTARTED, address=node,
                                      evidence=f"silence, then {address} was probed at a new phase"))
+    return out
+
+
+def interruptions(steps: Sequence[Step], container: int) -> list[tuple[int, int]]:
+    """Return (when its end was decided or first showed, when the new one showed) for each new container, in order."""
+    out: list[tuple[int, int]] = []
+    killed: int | None = None
+    for step in steps:
+        reading = step.reading
+        if reading is None or step.before.plan[reading.worker].container != container:
+            continue
+        if step.renewed:
+            out.append((step.run.start.ns if killed is None else killed, step.run.start.ns))
+            killed = None
+        if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
+            killed = step.verdict.end_ns
     return out
 
 

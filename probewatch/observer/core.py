@@ -19,13 +19,17 @@ from probewatch.probes.sources import Source, Standing, standing
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
 from probewatch.wire.peel import Peeler
+from probewatch.wire.table import Limits
 from probewatch.wire.tcp import Tracker
 
 from .assemble import Assembler
-from .checks import CheckBuilder, survey
+from .checks import CheckBuilder
 from .others import Traffic, periodic
+from .survey import survey
 from .target import Context, Target, plausible
 
+DEFAULT_TIMEOUT_S: Final = 30
+"""How long an unfinished connection is waited for where no spec says how patient its checker is."""
 TURN_NS: Final = 100_000_000
 """Packet time between two looks at what has become complete."""
 KEPT_ADDRESSES: Final = 65_536
@@ -66,7 +70,10 @@ class Observer:
         self.settings = settings or Settings()
         self.book = self.settings.book
         self._peeler = Peeler()
-        self._tracker = Tracker()
+        timeouts = [spec.timeout_s for pod in self.book.all_pods() for container in pod.containers for spec in container.probes]
+        ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
+        self._patience_ns = ripe_ns + SECOND
+        self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
         self._targets: dict[str, Target] = {}
         self._sources: dict[str, Source] = {}
         self._standing: dict[str, Standing] = {}
@@ -79,6 +86,7 @@ class Observer:
         self._turn_ns = 0
         self._now_ns = 0
         self._first_ns: int | None = None
+        self._seen_until_ns: int | None = None
         self._keys = self._read_keys()
 
     def _read_keys(self) -> object | None:
@@ -123,7 +131,7 @@ class Observer:
         self._tracker.advance(now_ns)
         self._collect(self._tracker.take())
         for target in list(self._targets.values()):
-            for run in target.release(now_ns, self._tracker.unripe_since(target.address)):
+            for run in target.release(now_ns, self._tracker.unripe_since(target.address), self._patience_ns):
                 self._run(target, run)
 
     def take(self) -> list[Change]:
@@ -156,6 +164,10 @@ class Observer:
         if source is None:
             source = self._sources[run.client] = Source(run.client)
         source.note(run)
+        if run.form.version and source.declared == 0:
+            pod = self.book.pod(run.server, run.start.ns)
+            if pod is not None and any(fits(run, spec) == 0.0 for container in pod.containers for spec in container.probes):
+                source.declared = 1
         known = self._standing.get(run.client, Standing.OPEN)
         if known is Standing.OPEN:
             known = self._weigh(source, last_word=False)
@@ -196,12 +208,13 @@ class Observer:
         version = self._sources[client].version if client in self._sources else ""
         major, _, minor = version.partition(".")
         number = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
-        return Context(version=number, first_frame_ns=self._first_ns or 0)
+        return Context(version=number, first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
 
     # The end.
 
     def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
         """Close everything and return the timeline."""
+        self._seen_until_ns = self._now_ns
         self._collect(self._tracker.finish())
         for target in self._targets.values():
             for run in target.drain():
@@ -250,7 +263,7 @@ class Observer:
 
     def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         out: list[Probe] = []
-        for placed, steps in target.finish(Context(first_frame_ns=self._first_ns or 0)):
+        for placed, steps in target.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)):
             clients = [step.run.client for step in steps]
             if clients:
                 source = self._sources[max(set(clients), key=clients.count)]
@@ -285,7 +298,7 @@ class Observer:
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
                 lone.attempt(run, (), self._context(client))
-            for placed, steps in lone.finish(Context(first_frame_ns=self._first_ns or 0)):
+            for placed, steps in lone.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)):
                 if steps:
                     out += assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
         return out

@@ -26,7 +26,7 @@ from probewatch.model.timeline import Trigger
 from probewatch.probes.assign import readings
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
-from probewatch.probes.runs import Run, verdict_of
+from probewatch.probes.runs import Run, closed_by_server, verdict_of
 
 KEPT: Final = 24
 """Histories carried on after each run."""
@@ -115,7 +115,7 @@ class Lane:
         """Return the cost of reading a run as nobody's attempt."""
         form = run.form
         mute = form.ask is Ask.CONNECT and not any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan)
-        return STRAY if mute else STRANGER
+        return STRAY if mute and not closed_by_server(run.tries[0][0].connection) else STRANGER
 
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""

@@ -31,8 +31,6 @@ GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
-DEFAULT_TIMEOUT_S: Final = 30
-"""How long an unfinished connection is waited for where no spec says how patient its checker is."""
 
 
 @dataclass(slots=True)
@@ -43,6 +41,8 @@ class Placed:
     pod: PodSpec | None
     guesses: tuple[Guess, ...] = ()
     named_by: str | None = None
+    signs: tuple[str, ...] = ()
+    """Signs of a beginning that are no attempts."""
 
 
 class Target:
@@ -61,7 +61,6 @@ class Target:
         self._joiners: dict[str, Joiner] = {}
         self._undecided: dict[str, list[Run]] = {}
         self._waiting: list[tuple[Run, Sequence[int]]] = []
-        self._patience_ns: int | None = None
 
     # In: connections in any order.
 
@@ -78,21 +77,15 @@ class Target:
                 self._heap[index] = (start, serial, read(connection))
                 return
 
-    def patience_ns(self, ns: int) -> int:
-        """Return how long an unfinished connection may still matter: the longest declared timeout, with room for lingering."""
-        if self._patience_ns is None:
-            pod = self.book.pod(self.address, ns)
-            timeouts = [p.timeout_s for c in pod.containers for p in c.probes] if pod else []
-            self._patience_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 2) * SECOND
-        return self._patience_ns
+    def release(self, now_ns: int, unripe_ns: int | None, patience_ns: int) -> list[Run]:
+        """Return the runs that are complete and in order: nothing that began earlier is still open.
 
-    def release(self, now_ns: int, unripe_ns: int | None) -> list[Run]:
-        """Return the runs that are complete and in order: nothing that began earlier is still open."""
+        After `patience_ns` whatever is known of a connection must do: the tracker has handed it out by then.
+        """
         out: list[Run] = []
         while self._heap:
             start, _, item = self._heap[0]
-            patience = self.patience_ns(start)
-            if now_ns - start < patience and ((unripe_ns is not None and unripe_ns < start) or not _over(item)):
+            if now_ns - start < patience_ns and ((unripe_ns is not None and unripe_ns < start) or not _over(item)):
                 break
             heappop(self._heap)
             out += self._join(item)
@@ -150,7 +143,7 @@ class Target:
             elif len(self._waiting) >= GUESS_AFTER:
                 self.plan_rest(context)
             return
-        self._feed(self._lane_for(run), run, elsewhere)
+        self._feed(self._lane_for(run), run, elsewhere, context)
 
     def plan_rest(self, context: Context) -> None:
         """Plan for the runs that wait, from a manifest that tells no address, or from the runs themselves."""
@@ -179,11 +172,11 @@ class Target:
         waiting, self._waiting = self._waiting, []
         runs = [run for run, _ in waiting]
         version = context.version
-        cost = beginning(runs, pod, self.first_seen_ns, context)
+        cost, signs = beginning(runs, pod, self.first_seen_ns, context)
         lane = Lane(plan, begin_cost=cost, resets=version is None or version >= (1, 31), keeps_ready=version is None or version >= (1, 35))
-        self.placed.append(Placed(lane, pod, guesses, named_by))
+        self.placed.append(Placed(lane, pod, guesses, named_by, signs))
         for run, elsewhere in waiting:
-            self._feed(self.placed[-1], run, elsewhere)
+            self._feed(self.placed[-1], run, elsewhere, context)
 
     def _lane_for(self, run: Run) -> Placed:
         for placed in self.placed:
@@ -191,11 +184,11 @@ class Target:
                 return placed
         return self.placed[-1]
 
-    def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int]) -> None:
-        placed.lane.feed(run, elsewhere=elsewhere)
+    def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
+        placed.lane.feed(run, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
         if run.unresolved is not None:
             for implied in implied_runs(run, placed.lane):
-                placed.lane.feed(implied, elsewhere=elsewhere)
+                placed.lane.feed(implied, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Close all lanes; runs that no probe of a lane explains get a lane of their own when they look like a probe."""
@@ -215,29 +208,40 @@ class Context:
     version: tuple[int, int] | None = None
     """The kubelet's version."""
     first_frame_ns: int = 0
+    seen_until_ns: int | None = None
+    """Where the capture ends, once that is known."""
 
 
-def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context) -> float:
-    """Weigh the signs that are no attempts for (negative) and against (positive) the containers beginning in this capture."""
+def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context) -> tuple[float, tuple[str, ...]]:
+    """Weigh the signs, other than attempts, for (negative) and against (positive) the containers beginning in this capture; name those for."""
     cost = MID_LIFE
+    signs: list[str] = []
     first = runs[0] if runs else None
     if first is None or not first.tries:
-        return cost
+        return cost, ()
     connection = first.tries[0][0].connection
     if connection.neighbour is not None:
         cost -= 2.5
+        signs.append("its address had to be resolved first")
     if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
         cost -= 3.0
+        signs.append("its address was announced just before")
     if first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
         cost -= 1.2
     starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
     if starts:
         near = min(starts, key=lambda ns: abs(ns - first.start.ns))
-        cost += -6.0 if near >= context.first_frame_ns - SECOND else 6.0 if all(ns < context.first_frame_ns - 60 * SECOND for ns in starts) else 0.0
+        if near >= context.first_frame_ns - SECOND:
+            cost -= 6.0
+            signs.append("the Pod's status says so")
+        elif all(ns < context.first_frame_ns - 60 * SECOND for ns in starts):
+            cost += 6.0
     periods = [spec.period_s for container in (pod.containers if pod else ()) for spec in container.probes] or [10]
-    if first.start.ns - context.first_frame_ns > (max(periods) + 1) * SECOND:
+    silent = first.start.ns - context.first_frame_ns
+    if silent > (max(periods) + 1) * SECOND:
         cost -= 3.0
-    return cost
+        signs.append(f"nothing reached it in the first {silent / SECOND:.0f} s of the capture")
+    return cost, tuple(signs)
 
 
 def implied_runs(run: Run, lane: Lane) -> list[Run]:

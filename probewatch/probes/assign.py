@@ -31,6 +31,8 @@ POKED_NS: Final = 15 * MS
 """A certain poke is followed by its attempt within this (4.2 ms was the worst)."""
 STORED_NS: Final = 8 * MS
 """A stored tick runs this soon after the attempt that delayed it."""
+DELAYED_ACK_NS: Final = 60 * MS
+"""A close waits for the acknowledgement of its FIN, which a delayed ACK holds back by about 41 ms."""
 LINGER_NS: Final = 1_150 * MS
 REDIALS_NS: Final = ((700 * MS, 1_300 * MS), (1_200 * MS, 3_500 * MS))
 """grpc-go's back-off before the second and the third dial: base 1 s, times 1.6, jitter 20 %."""
@@ -145,31 +147,39 @@ def _first(start: int, p: Prediction) -> list[Reading]:
 
 
 def _tick(start: int, p: Prediction) -> Reading | None:
-    """Read it as a tick (or as the one tick kept while busy)."""
-    assert p.last_start_ns is not None
-    if p.tick_ns is None:
-        return None
-    steps = round((start - p.tick_ns) / p.period_ns)
-    late = start - (p.tick_ns + steps * p.period_ns)
+    """Read it as a tick (or as the one tick kept while busy), whichever is the more likely."""
     absent = POKE_ABSENT if p.poked_ns is not None and start - p.poked_ns > POKED_NS else 0.0
-    if steps >= 1 and -EARLY_NS <= late <= min(LATE_NS, p.period_ns // 3):
-        missed = steps - 1
-        busy = p.busy_until_ns
-        if busy is not None and missed:
-            missed = max(0, steps - 1 - max(0, (busy - p.tick_ns) // p.period_ns))
-        # A container that dies, went away or just began (initialDelaySeconds) explains its silence.
-        gone = 0.0 if p.dying or p.suspicious or (p.begun and p.runs == 0) else MISSED
-        cost = min(missed * gone, MISSED_MOST) + lateness(late) + absent
-        schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
-        return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
+    if p.tick_ns is None:
+        return Reading(p.worker, FIRST + absent, Trigger.TICK, Schedule.ON_TIME)
+    found = [reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None]
+    return _add(min(found, key=lambda reading: reading.cost), absent) if found else None
+
+
+def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
+    steps = round((start - anchor) / p.period_ns)
+    late = start - (anchor + steps * p.period_ns)
+    if steps < 1 or not -EARLY_NS <= late <= min(LATE_NS, p.period_ns // 3):
+        return None
+    missed = steps - 1
+    if missed and p.busy_until_ns is not None:
+        missed = max(0, missed - max(0, (p.busy_until_ns - anchor) // p.period_ns))
+    # A container that dies, went away or just began (initialDelaySeconds) explains its silence.
+    gone = 0.0 if p.dying or p.suspicious or (p.begun and p.runs == 0) else MISSED
+    cost = min(missed * gone, MISSED_MOST) + lateness(late)
+    schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
+    return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
+
+
+def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
+    """Read it as the tick that came while the last attempt was still running: it runs as soon as that one is over."""
     busy = p.busy_until_ns
-    if busy is not None and busy - p.tick_ns >= p.period_ns - STORED_EARLY_NS and busy - MS <= start <= busy + (LINGER_NS if p.lingers else STORED_NS):
-        # The last attempt outlasted a tick: the next starts as soon as it is over.
-        return Reading(p.worker, STORED + (1.0 if start > busy + 60 * MS else 0.0) + absent, Trigger.STORED_TICK, Schedule.LATE)
-    lingering = p.lingers and busy is not None and start - busy <= LINGER_NS and (start - p.tick_ns) // p.period_ns > (p.last_start_ns - p.tick_ns) // p.period_ns
-    if lingering:
-        return Reading(p.worker, STORED + 1.0 + absent, Trigger.STORED_TICK, Schedule.LATE)
-    return None
+    if busy is None or start < busy - MS:
+        return None
+    over = start if p.lingers and start - busy <= LINGER_NS else busy
+    outlasted = (over + STORED_EARLY_NS - anchor) // p.period_ns > ((p.last_start_ns or anchor) + STORED_EARLY_NS - anchor) // p.period_ns
+    if not outlasted or start > busy + (LINGER_NS if p.lingers else STORED_NS):
+        return None
+    return Reading(p.worker, STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0), Trigger.STORED_TICK, Schedule.LATE)
 
 
 def lateness(off_ns: int, period_ns: int = 0) -> float:

@@ -1,15 +1,17 @@
-"""Which checks belong together: one series for each checker that asks at one port, also where several interleave and some show nothing.
+"""Which checks belong together: one series for each checker that asks at one port, also where several interleave and
+some show nothing.
 
-Theory of operation. All runs of one source to one target port are read together. A run that shows what it asks has a `Shape`; one that was refused
-or never answered shows nothing and may be anybody's. First each shape's own runs tell how many checkers share it and how they pace
-(`paces`): two routers that check the same server are two series of one period, a loop of nc and keepalived are two of different periods.
-Then one walk through all runs (`assign`) gives each to the series that expected one at that moment. The walk carries several histories
-side by side, because a refused check can fit two series and only what follows tells; a history costs more the less its gaps are explained. A checker may
-know other pauses than its usual one (HAProxy's fastinter and downinter, keepalived's delay_before_retry, a timeout added to the pause): a
-history that meets such a gap once pays for it, and from then on expects it.
+Theory of operation. All runs of one source to one target port are read together. A run that shows what it asks has a
+`Shape`; one that was refused or never answered shows nothing and may be anybody's. First each shape's own runs tell
+how many checkers share it and how they pace (`paces`): two routers that check the same server are two series of one
+period, a loop of nc and keepalived are two of different periods. Then one walk through all runs (`assign`) gives each
+to the series that expected one at that moment. The walk carries several histories side by side, because a refused
+check can fit two series and only what follows tells; a history costs more the less its gaps are explained. A checker
+may know other pauses than its usual one (HAProxy's fastinter and downinter, keepalived's delay_before_retry, a
+timeout added to the pause): a history that meets such a gap once pays for it, and from then on expects it.
 
-Limitations: two checkers that ask the same, with random pauses (spread-checks) and from one address, are read as one. A series
-needs ENOUGH checks that show what they ask.
+Limitations: two checkers that ask the same, with random pauses (spread-checks) and from one address, are read as one.
+A series needs ENOUGH checks that show what they ask.
 """
 
 from __future__ import annotations

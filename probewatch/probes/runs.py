@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from probewatch.model.connection import Unresolved
+from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, ProbeSpec
@@ -222,6 +222,13 @@ def fits(run: Run, spec: ProbeSpec) -> float | None:
     return 0.2 if form.ask is Ask.NOTHING else None
 
 
+def closed_by_server(connection: Connection) -> bool:
+    """Tell whether the server ended a connection before its client did."""
+    closes = [mark for mark in (connection.resp.fin, connection.resp.rst) if mark is not None]
+    own = [mark for mark in (connection.orig.fin, connection.orig.rst) if mark is not None]
+    return bool(closes) and (not own or min(closes) <= min(own))
+
+
 def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     if form.ask is Ask.NOTHING:
         return 0.2
@@ -230,7 +237,7 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
         connection = run.tries[0][0].connection
         if len(connection.orig.syns) > 1 or run.start.ns + spec.timeout_s * SECOND <= connection.end.ns:
             return 0.1
-        return 2.5 if connection.resp.rst is not None or connection.resp.fin is not None else 5.0
+        return 0.3 if closed_by_server(connection) else 5.0
     if form.ask is not (Ask.TLS if spec.scheme == "HTTPS" else Ask.HTTP):
         return None
     if form.path is None:

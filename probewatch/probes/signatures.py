@@ -1,16 +1,19 @@
-"""Who asks like that? One table of the checkers that are not the kubelet: how each asks, closes and spells its headers, and how we know.
+"""Who asks like that? One table of the checkers that are not the kubelet: how each asks, closes and spells its
+headers, and how we know.
 
-Theory of operation. Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no bare third ACK, a close by RST) are
-its `Manner`. A row of `SIGNATURES` names a checker where everything it states holds; the first row that fits wins, so decisive rows stand before
-weak ones. A row also says how that checker paces itself (`pause`: from the end of a check to the start of the next; `clock`: from start to
-start), and which answers it takes for good, because that belongs to the program and not to the packets.
+Theory of operation. Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no
+bare third ACK, a close by RST) are its `Manner`. A row of `SIGNATURES` names a checker where everything it states
+holds; the first row that fits wins, so decisive rows stand before weak ones. A row also says how that checker paces
+itself (`pause`: from the end of a check to the start of the next; `clock`: from start to start), and which answers it
+takes for good, because that belongs to the program and not to the packets.
 
-What separates them (measured, CHECKERS.md of the project's reference; rows without a capture say so): HAProxy's checks send no third
-handshake ACK on its own and spell header names in lower case; keepalived, monit, blackbox and the clouds say who they are; Varnish sends `Host` and
-`Connection` and nothing else, Apache nothing but `Host`.
+What separates them (measured, CHECKERS.md of the project's reference; rows without a capture say so): HAProxy's
+checks send no third handshake ACK on its own and spell header names in lower case; keepalived, monit, blackbox and
+the clouds say who they are; Varnish sends `Host` and `Connection` and nothing else, Apache nothing but `Host`.
 
-Limitations: a plain connect that ends with FIN is the same from everybody (keepalived, monit, Apache, blackbox, nc): no row names it, and
-`probes.checkers` looks at the pace and at what else its source sends. User-Agents can be forged; a row that rests on one alone says so by its confidence.
+Limitations: a plain connect that ends with FIN is the same from everybody (keepalived, monit, Apache, blackbox, nc):
+no row names it, and `probes.checkers` looks at the pace and at what else its source sends. User-Agents can be forged;
+a row that rests on one alone says so by its confidence.
 """
 
 from __future__ import annotations
@@ -125,18 +128,24 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(kind="monit", agent="Monit/", confidence=0.95, says="User-Agent Monit", source="Monit 5.33.0 on the wire", capture="monit"),
     Signature(kind="blackbox_exporter", agent="Blackbox Exporter/", basis=Basis.CLOCK, passes=OK2XX, confidence=0.95,
               says="User-Agent Blackbox Exporter", source="blackbox_exporter 0.23.0 on the wire", capture="blackbox-prometheus"),
-    Signature(kind="consul", agent="Consul Health Check", passes=OK2XX, says="User-Agent Consul Health Check", source="consul agent/checks/check.go"),
-    Signature(kind="nomad", agent="Nomad/", passes=OK2XX, says="User-Agent Nomad", source="nomad client/serviceregistration/checks/client.go"),
+    Signature(kind="consul", agent="Consul Health Check", passes=OK2XX, says="User-Agent Consul Health Check",
+              source="consul agent/checks/check.go"),
+    Signature(kind="nomad", agent="Nomad/", passes=OK2XX, says="User-Agent Nomad",
+              source="nomad client/serviceregistration/checks/client.go"),
     Signature(kind="aws_elb", agent="ELB-HealthChecker/", basis=Basis.CLOCK, passes=OK200, says="User-Agent ELB-HealthChecker",
               source="AWS documentation, target group health checks"),
-    Signature(kind="google", agent="GoogleHC/", basis=Basis.CLOCK, passes=OK200, says="User-Agent GoogleHC", source="Google Cloud health check documentation"),
+    Signature(kind="google", agent="GoogleHC/", basis=Basis.CLOCK, passes=OK200, says="User-Agent GoogleHC",
+              source="Google Cloud health check documentation"),
     Signature(kind="google", what=ANY, networks=GOOGLE, basis=Basis.CLOCK, passes=OK200, says="source in Google's health check ranges",
               source="Google Cloud firewall documentation"),
-    Signature(kind="azure", agent="Load Balancer Agent", basis=Basis.CLOCK, passes=OK200, confidence=0.7, says="User-Agent Load Balancer Agent",
+    Signature(kind="azure", agent="Load Balancer Agent", basis=Basis.CLOCK, passes=OK200, confidence=0.7,
+              says="User-Agent Load Balancer Agent",
               source="unconfirmed; Azure documents the source address, not the User-Agent"),
-    Signature(kind="azure", what=ANY, networks=AZURE, basis=Basis.CLOCK, passes=OK200, says="source 168.63.129.16, Azure's health probe address",
+    Signature(kind="azure", what=ANY, networks=AZURE, basis=Basis.CLOCK, passes=OK200,
+              says="source 168.63.129.16, Azure's health probe address",
               source="Azure Load Balancer documentation"),
-    Signature(kind="knative", agent="kube-probe/", names=None, basis=Basis.CLOCK, confidence=0.8, says="User-Agent kube-probe in slash form",
+    Signature(kind="knative", agent="kube-probe/", names=None, basis=Basis.CLOCK, confidence=0.8,
+              says="User-Agent kube-probe in slash form",
               source="knative serving pkg/queue/health/probe.go"),
     Signature(kind="knative", agent="Knative-", basis=Basis.CLOCK, says="User-Agent of a Knative prober", source="knative.dev/networking header.go"),
     Signature(kind="istio", target="/app-health/", agent="kube-probe/", basis=Basis.CLOCK, confidence=0.8,
@@ -145,12 +154,15 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(kind="istio", what=ANY, networks=("127.0.0.6/32", "::6/128"), basis=Basis.CLOCK, confidence=0.8,
               says="source 127.0.0.6: Istio's agent repeats the kubelet's probe inside the pod",
               source="istio pilot-agent status/server.go UpstreamLocalAddressIPv4"),
-    Signature(kind="nginx", agent="nginx", confidence=0.6, says="User-Agent nginx", source="nginx documentation, ngx_http_upstream_hc_module"),
+    Signature(kind="nginx", agent="nginx", confidence=0.6, says="User-Agent nginx",
+              source="nginx documentation, ngx_http_upstream_hc_module"),
     Signature(kind="haproxy", lower=True, unacked=True, confidence=0.97, says="lower-case header names; no third handshake ACK of its own",
               source="HAProxy 2.6, 2.8, 3.5-dev on the wire", capture="hap-get11"),
     Signature(kind="haproxy", names=(), version="HTTP/1.0", unacked=True, confidence=0.97,
-              says="a request line and no header; no third handshake ACK of its own", source="HAProxy 2.6, 2.8 on the wire", capture="hap-httpchk-default"),
-    Signature(kind="haproxy", what=(What.RESET,), unacked=True, confidence=0.97, says="SYN, SYN-ACK, RST: a connect check without the third handshake ACK",
+              says="a request line and no header; no third handshake ACK of its own", source="HAProxy 2.6, 2.8 on the wire",
+              capture="hap-httpchk-default"),
+    Signature(kind="haproxy", what=(What.RESET,), unacked=True, confidence=0.97,
+              says="SYN, SYN-ACK, RST: a connect check without the third handshake ACK",
               source="HAProxy 2.6, 2.8 on the wire", capture="hap-l4"),
     Signature(kind="haproxy", what=(What.TLS,), unacked=True, confidence=0.93, says="ClientHello in the third handshake packet",
               source="HAProxy 2.6 on the wire", capture="hap-ssl"),
@@ -160,16 +172,19 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
               source="HAProxy 2.6 on the wire: proto h2, http-check send", capture="hap-get11"),
     Signature(kind="haproxy", what=(What.BYTES,), opening=b"HELO ", confidence=0.6, says="HELO and QUIT: option smtpchk",
               source="HAProxy 2.6 on the wire", capture="tcp-services"),
-    Signature(kind="monit", what=(What.BYTES,), opening=b"EHLO localho", confidence=0.7, says="EHLO localhost and QUIT: Monit's protocol smtp",
+    Signature(kind="monit", what=(What.BYTES,), opening=b"EHLO localho", confidence=0.7,
+              says="EHLO localhost and QUIT: Monit's protocol smtp",
               source="Monit 5.33.0 on the wire", capture="tcp-services"),
     Signature(kind="monit", what=(What.BYTES,), opening=b"*1\r\n$4\r\nPING", unacked=False, confidence=0.7,
               says="PING and QUIT: Monit's protocol redis", source="Monit 5.33.0 on the wire", capture="tcp-services"),
     Signature(kind="monit", what=(What.BYTES,), opening=b"\x00\x00\x00!\x00\x03\x00\x00user", confidence=0.7,
               says="startup as user root: Monit's protocol pgsql", source="Monit 5.33.0 on the wire", capture="tcp-services"),
-    Signature(kind="monit", what=(What.BYTES,), opening=b"\x80\x0a\0\0\0\0\0\0\0\0\0\0", confidence=0.7, says="binary NOOP: Monit's protocol memcache",
+    Signature(kind="monit", what=(What.BYTES,), opening=b"\x80\x0a\0\0\0\0\0\0\0\0\0\0", confidence=0.7,
+              says="binary NOOP: Monit's protocol memcache",
               source="Monit 5.33.0 on the wire", capture="tcp-services"),
     Signature(kind="varnish", names=("Host", "Connection"), version="HTTP/1.1", passes=OK200, confidence=0.85,
-              says="Host and Connection: close and no other header", source="Varnish 7.1 on the wire, cache_backend_probe.c", capture="varnish"),
+              says="Host and Connection: close and no other header",
+              source="Varnish 7.1 on the wire, cache_backend_probe.c", capture="varnish"),
     Signature(kind="apache", names=("Host",), methods=("GET", "HEAD", "OPTIONS"), confidence=0.85, says="Host and no other header",
               source="Apache 2.4.71 mod_proxy_hcheck on the wire", capture="apache-hcheck"),
     Signature(kind="traefik", agent="Go-http-client/", names=("Host", "User-Agent", "Accept-Encoding"), confidence=0.3,
@@ -201,7 +216,8 @@ _NETWORKS: Final[dict[str, IPv4Network | IPv6Network]] = {text: ip_network(text)
 def late_reset(connection: Connection) -> bool:
     """Tell whether the only answer to a SYN-ACK was the kernel's RST without ACK: the checker had closed its socket before it came."""
     orig = connection.orig
-    return bool(connection.resp.syns) and orig.rst is not None and not orig.rst_acks and not connection.bare_ack and orig.length == 0 and orig.fin is None
+    silent = not connection.bare_ack and orig.length == 0 and orig.fin is None
+    return bool(connection.resp.syns) and silent and orig.rst is not None and not orig.rst_acks
 
 
 def shape_of(exchange: Exchange) -> Shape | None:
@@ -213,8 +229,8 @@ def shape_of(exchange: Exchange) -> Shape | None:
     form = form_of(exchange)
     if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):
         http = exchange.http[0]
-        return Shape(What.HTTP if form.ask is Ask.HTTP else What.TLS, http.method, http.target, http.version, tuple(name for name, _ in http.headers),
-                     form.user_agent, form.host)
+        return Shape(What.HTTP if form.ask is Ask.HTTP else What.TLS, http.method, http.target, http.version,
+                     tuple(name for name, _ in http.headers), form.user_agent, form.host)
     if form.ask is Ask.TLS:
         alpn = exchange.tls.alpn if exchange.tls is not None else ()
         return Shape(What.TLS, names=alpn, host=form.host, acked=connection.bare_ack)

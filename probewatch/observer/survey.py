@@ -1,0 +1,329 @@
+"""Which series are checks, and whose: everything that reached a target and is no kubelet's attempt, sorted by who may have sent it.
+
+Theory of operation. For each source and port `probes.checkers` sorts the runs into series; a row of `probes.signatures` names
+a series, or, for a plain connect, its pace together with what else its source sends. What nothing names is `unknown` where it is periodic,
+and traffic where it is not; but a series that a kubelet may have sent is left for the lanes to look at.
+
+Two series that are one: behind address translation the same check is seen as two connections, one inside the other in time.
+
+Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two checkers whose refused checks
+come within a few milliseconds of each other may have them swapped: nothing but time tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from probewatch.model.connection import Connection
+from probewatch.model.exchange import Exchange
+from probewatch.model.frame import Mark
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.checkers import (
+    ENOUGH,
+    EXACT_NS,
+    MOST_RUNS,
+    MS,
+    Check,
+    Learnt,
+    Track,
+    in_step,
+    learn,
+    tracks,
+    whole_seconds,
+)
+from probewatch.probes.forms import form_of
+from probewatch.probes.runs import Run
+from probewatch.probes.signatures import (
+    BY_PACE,
+    NOT_CHECKS,
+    Basis,
+    Shape,
+    Signature,
+    What,
+    late_reset,
+    manner_of,
+    named_by,
+    shape_of,
+)
+
+UNANSWERED_NS: Final = 150 * MS
+"""A checker that hangs up unanswered after at least this shows its timeout."""
+TIGHT_NS: Final = 20 * MS
+"""Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
+NESTED_NS: Final = 20 * MS
+"""Address translation delays a SYN by no more than this between two interfaces of a node."""
+SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
+"""Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(slots=True)
+class Named:
+    """A series with its checker."""
+
+    kind: str
+    row: Signature | None
+    track: Track
+    exchanges: list[Exchange]
+    """Of the track's checks, in order."""
+    learnt: Learnt
+    why: list[str]
+    confidence: float
+    outer: Named | None = None
+    """The series it repeats behind address translation."""
+
+    @property
+    def client(self) -> str:
+        """Source address."""
+        return self.exchanges[0].connection.client
+
+    @property
+    def server(self) -> str:
+        """Target address."""
+        return self.exchanges[0].connection.server
+
+    @property
+    def port(self) -> int:
+        """Target port."""
+        return self.exchanges[0].connection.server_port
+
+    @property
+    def shape(self) -> Shape:
+        """What its checks ask."""
+        return self.track.pace.shape
+
+
+@dataclass(slots=True)
+class _Group:
+    """All runs of one source at one port."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    found: list[Track] = field(default_factory=list)
+    rows: dict[Shape, Signature] = field(default_factory=dict)
+
+
+Key = tuple[str, str, int]
+"""(client, server, port)."""
+
+
+def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> tuple[list[Named], list[Run]]:
+    """Return the series that are checks, and the runs that belong to none of them. Sources in `skip` are kubelets.
+
+    A series that nothing names is returned as `unknown`, unless a kubelet may stand behind it: its runs are left for a closer look.
+    """
+    runs = list(strangers)
+    groups = _groups(runs)
+    for group in groups.values():
+        _read(group)
+    named: list[Named] = []
+    for group in groups.values():
+        rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
+        named += [_named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None]
+    proven = list(named)
+    for (client, _, _), group in groups.items():
+        mine = [one for one in proven if one.client == client]
+        for track in group.found:
+            named += _free_text(group, track, mine)
+            if client not in skip and track.pace.shape.what is What.CLOSE and track.pace.shape not in group.rows:
+                named += _by_pace(group, track, mine)
+    _translations(named)
+    taken = {id(one.track) for one in named}
+    for (client, _, _), group in groups.items():
+        rest = [track for track in group.found if id(track) not in taken and check_like(track.pace.shape)]
+        if client not in skip and (len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)):
+            named += [_named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0) for track in rest]
+    claimed = {exchange.connection.id for one in named for exchange in one.exchanges}
+    return named, _left(runs, claimed)
+
+
+def check_like(shape: Shape) -> bool:
+    """Tell whether what is asked may be a check at all."""
+    return not shape.agent.startswith(SCRAPES) and shape.what is not What.BYTES and (shape.what is not What.HTTP or shape.method in METHODS)
+
+
+def _maybe_kubelet(group: _Group, track: Track) -> bool:
+    """Tell whether a series asks and paces as a kubelet does, for all that is known."""
+    exchanges = [group.exchanges[index] for index in track.members]
+    return all(form_of(exchange).kubelet for exchange in exchanges) and whole_seconds([exchange.connection.start.ns for exchange in exchanges])
+
+
+def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
+    groups: dict[Key, _Group] = {}
+    for run in runs:
+        for _, exchange in run.legs():
+            c = exchange.connection
+            if not c.midstream and exchange.requests <= 1:
+                groups.setdefault((c.client, c.server, c.server_port), _Group()).exchanges.append(exchange)
+    return groups
+
+
+def _read(group: _Group) -> None:
+    """Find the series of one source at one port, where something there may be a check."""
+    if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
+        return
+    group.exchanges.sort(key=lambda exchange: exchange.connection.start)
+    group.checks = [_check(exchange) for exchange in group.exchanges]
+    by_shape: dict[Shape, list[Exchange]] = {}
+    for exchange, check in zip(group.exchanges, group.checks, strict=True):
+        if check.shape is not None:
+            by_shape.setdefault(check.shape, []).append(exchange)
+    for shape, members in by_shape.items():
+        if len(members) >= ENOUGH and (row := named_by(shape, manner_of(members))) is not None:
+            group.rows[shape] = row
+    group.found = tracks(group.checks, frozenset(shape for shape, row in group.rows.items() if row.basis is Basis.CLOCK))
+
+
+def _check(exchange: Exchange) -> Check:
+    c = exchange.connection
+    patience = c.orig.syns[-1].ns - c.orig.syns[0].ns if c.orig.syns else 0
+    return Check(c.start.ns, through(c), shape_of(exchange), _failed(exchange), patience, gave_up(exchange))
+
+
+def through(c: Connection) -> int | None:
+    """Return when the checker was through with a connection, as its frames show."""
+    if not c.resp.syns:
+        return c.resp.rst.ns if c.resp.rst is not None and c.icmp is None else None
+    if late_reset(c) or (c.orig.first_ack is None and c.orig.rst is None):
+        return None
+    closes = [mark.ns for mark in (c.orig.fin, c.orig.rst) if mark is not None]
+    closes = closes or [mark.ns for mark in (c.resp.rst, c.resp.fin) if mark is not None]
+    return min(closes) if closes else None
+
+
+def _failed(exchange: Exchange) -> bool:
+    """Tell whether a check failed for every checker, before it is known whose it is."""
+    c = exchange.connection
+    if not c.resp.syns or late_reset(c):
+        return True
+    if exchange.http:
+        status = exchange.http[0].status
+        return status is None or status >= 400
+    return c.orig.length > 0 and c.resp.length == 0
+
+
+def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: list[str], sure: float) -> Named:
+    exchanges = [group.exchanges[index] for index in track.members]
+    learnt = learn(group.checks, track)
+    if kind == "monit" and learnt.interval_ns is not None and learnt.interval_ns >= SECOND:
+        # `set daemon` takes whole seconds, and what its cycle does beside this check comes on top.
+        learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
+    return Named(kind, row, track, exchanges, learnt, why, sure)
+
+
+def gave_up(exchange: Exchange) -> int | None:
+    """Return how long a checker waited on an open connection before it hung up unanswered; None where it was answered."""
+    c = exchange.connection
+    closes = [mark.ns for mark in (c.orig.fin, c.orig.rst) if mark is not None]
+    if not c.resp.syns or late_reset(c) or not closes:
+        return None
+    answered = exchange.tls.established if exchange.tls is not None and not exchange.tls.records else c.resp.first_data
+    waited = min(closes) - c.start.ns
+    return waited if waited >= UNANSWERED_NS and (answered is None or answered.ns > min(closes)) else None
+
+
+def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
+    """Name a plain connect check by its pace and by what else its source runs; only where one answer fits."""
+    made = _named("", None, group, track, [], 0.0)
+    starts = [exchange.connection.start.ns for exchange in made.exchanges]
+    learnt = made.learnt
+    exact = track.pace.spread_ns <= TIGHT_NS
+    fitting: dict[str, tuple[str, float]] = {}
+    for other in proven:
+        if other.kind not in BY_PACE or other.kind in fitting:
+            continue
+        basis = BY_PACE[other.kind][0]
+        if (basis is Basis.CLOCK) is not learnt.ticks:
+            continue
+        near = learnt.interval_ns is not None and other.learnt.interval_ns is not None and abs(
+            learnt.interval_ns - other.learnt.interval_ns) <= 0.1 * other.learnt.interval_ns
+        others = [(c.start.ns, through(c) or c.start.ns + (other.learnt.timeout_ns or 0)) for c in (e.connection for e in other.exchanges)]
+        if other.kind == "monit" and not in_step(starts, others):
+            continue
+        if other.kind == "apache" and not near:
+            continue
+        if other.kind == "keepalived" and not exact:
+            continue
+        fitting[other.kind] = (f"connect check at the pace of a {other.kind} that the same source runs", 0.75)
+    if not fitting and track.pace.spread_ns <= EXACT_NS and not learnt.ticks and learnt.retries:
+        fitting["keepalived"] = (f"connect check, repeated after {(learnt.short_ns or 0) / SECOND:.1f} s when it first fails", 0.7)
+    if len(fitting) != 1:
+        return []
+    kind, (why, sure) = fitting.popitem()
+    if learnt.ticks:
+        track.pace = replace(track.pace, basis=Basis.CLOCK)
+    return [_named(kind, None, group, track, [why], sure)]
+
+
+def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
+    """Name a series whose request no row knows after the Varnish that its source runs: Varnish sends `.request` as it was written."""
+    shape = track.pace.shape
+    if shape.what is not What.HTTP or shape in group.rows or shape.agent.startswith(NOT_CHECKS) or track.pace.spread_ns > TIGHT_NS:
+        return []
+    row = next((one.row for one in proven if one.kind == "varnish"), None)
+    if row is None or track.pace.basis is not Basis.PAUSE:
+        return []
+    why = "request of its own, at the exact pause of a Varnish probe, from a source that runs Varnish"
+    return [_named("varnish", row, group, track, [why], 0.6)]
+
+
+def _left(runs: Sequence[Run], claimed: set[int]) -> list[Run]:
+    """Return what no named series took; a joined run of which one took a part falls into its connections."""
+    out: list[Run] = []
+    for run in runs:
+        legs = [exchange for _, exchange in run.legs()]
+        if not any(exchange.connection.id in claimed for exchange in legs):
+            out.append(run)
+        else:
+            out += [single(exchange) for exchange in legs if exchange.connection.id not in claimed]
+    return out
+
+
+def single(exchange: Exchange) -> Run:
+    """Return a connection as a run of its own."""
+    c = exchange.connection
+    return Run(client=c.client, server=c.server, form=form_of(exchange), start=c.neighbour or c.start, tries=((exchange,),))
+
+
+def _translations(named: Sequence[Named]) -> None:
+    """Mark the series that repeat another one behind address translation: each connection lies inside one of the other's, in time."""
+    by_shape: dict[Shape, list[Named]] = {}
+    for one in named:
+        by_shape.setdefault(one.shape, []).append(one)
+    for alike in by_shape.values():
+        for inner in alike:
+            for outer in alike:
+                if outer is not inner and outer.outer is None and inner.outer is None and _inside(inner, outer):
+                    inner.outer = outer
+
+
+def _inside(inner: Named, outer: Named) -> bool:
+    if (inner.client, inner.server, inner.port) == (outer.client, outer.server, outer.port):
+        return False
+    if len(inner.exchanges) > len(outer.exchanges) * 1.1 + 2 or len(inner.exchanges) < 0.5 * len(outer.exchanges):
+        return False
+    at = hits = 0
+    for exchange in inner.exchanges:
+        start = exchange.connection.start.ns
+        while at < len(outer.exchanges) and outer.exchanges[at].connection.start.ns < start - NESTED_NS:
+            at += 1
+        for other in outer.exchanges[at:at + 3]:
+            if _nested(exchange.connection, other.connection):
+                hits += 1
+                break
+    return hits >= 0.9 * len(inner.exchanges)
+
+
+def _nested(inner: Connection, outer: Connection) -> bool:
+    if not 0 <= inner.start.ns - outer.start.ns <= NESTED_NS or inner.start == outer.start:
+        return False
+    a, b = _first_answer(inner), _first_answer(outer)
+    if a is None or b is None:
+        return a is b
+    return inner.start.ns <= a.ns <= b.ns
+
+
+def _first_answer(c: Connection) -> Mark | None:
+    return c.resp.syns[0] if c.resp.syns else c.resp.rst
