@@ -52,11 +52,15 @@ class Ticker:
     """Timing of one worker."""
 
     tick_ns: int | None = None
+    sure: bool = False
+    """That moment is on the grid for certain; a first attempt in mid-life may have been a stored tick, which is not."""
     last_start_ns: int | None = None
     busy_until_ns: int | None = None
     lingers: bool = False
     redials: bool = False
     poked_ns: int | None = None
+    stirred_ns: int | None = None
+    """A decision about another probe of the pod made a pod sync, which pokes what is not Ready."""
     suspicious: bool = False
     runs: int = 0
     """Attempts since its container began, counted up to YOUNG."""
@@ -73,6 +77,9 @@ class Container:
     begun: bool
     """The capture shows its beginning."""
     dying: bool = False
+    """It was told to die, and nothing has shown its successor yet."""
+    stirred: bool = False
+    """Its readiness probe was poked since: the successor may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +132,29 @@ class Pod:
             silence = Silence.NONE
         return Prediction(worker=index, spec=planned.spec, tick_ns=ticker.tick_ns, period_ns=planned.spec.period_s * 1_000_000_000,
                           last_start_ns=ticker.last_start_ns, busy_until_ns=ticker.busy_until_ns, lingers=ticker.lingers, redials=ticker.redials,
-                          manual=manual, poked_ns=ticker.poked_ns, silence=silence, dying=container.dying, suspicious=ticker.suspicious,
+                          manual=manual, poked_ns=ticker.poked_ns, stirred_ns=ticker.stirred_ns, silence=silence, dying=container.dying, suspicious=self._suspicious(planned.container),
                           just_ready=ticker.just_ready, begun=container.begun, runs=ticker.runs,
+                          gated_anew=kind is not ProbeType.STARTUP and self._has_startup(planned.container),
                           out_of_turn=self._out_of_turn(index))
+
+    def _suspicious(self, container: int) -> bool:
+        """Tell whether the latest attempt at a container ended as if it were gone."""
+        mine = [self.tickers[index] for index, plan in enumerate(self.plan) if plan.container == container]
+        latest = max((one for one in mine if one.last_start_ns is not None), key=lambda one: one.last_start_ns or 0, default=None)
+        return latest is not None and latest.suspicious
 
     def _out_of_turn(self, index: int) -> bool:
         """Tell whether an attempt of this liveness worker now would be the first of a new container.
 
-        What lets the liveness worker run lets the readiness worker run too, and pokes it at once: so readiness comes first, unless it is delayed longer.
+        What lets the liveness worker run lets the readiness worker run too, and pokes it at once: so readiness comes first, unless it is delayed.
         """
         planned = self.plan[index]
         if planned.spec.type is not ProbeType.LIVENESS or not (self.containers[planned.container].begun or self.workers[index].on_hold):
             return False
         for other, plan in enumerate(self.plan):
             if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
-                unheard = self.tickers[other].runs == 0 or self.workers[index].on_hold
-                return unheard and plan.spec.initial_delay_s <= planned.spec.initial_delay_s
+                unheard = not self.containers[planned.container].stirred if self.workers[index].on_hold else self.tickers[other].runs == 0
+                return unheard and not plan.spec.initial_delay_s
         return False
 
     def apply(self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool) -> Applied:
@@ -168,16 +182,24 @@ class Pod:
         result = count(workers[index], outcome, planned.spec)
         workers[index] = result.worker
         old = tickers[index]
-        tickers[index] = Ticker(tick_ns=self._next_anchor(old, reading, start_ns, planned.spec), last_start_ns=start_ns, busy_until_ns=end_ns,
+        anchor = self._next_anchor(old, reading, start_ns, planned.spec)
+        sure = reading.trigger is not Trigger.STORED_TICK and (reading.trigger is not Trigger.START or container.begun)
+        tickers[index] = Ticker(tick_ns=anchor, sure=anchor is not None and (sure or old.sure), last_start_ns=start_ns, busy_until_ns=end_ns,
                                 lingers=by_deadline, redials=cause is Cause.GRPC_CONNECT, suspicious=cause in SUSPICIOUS,
                                 runs=min(old.runs + 1, YOUNG), just_ready=result.decision is DecisionKind.READY
                                 or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")))
+        if container.dying and kind is ProbeType.READINESS and reading.trigger is Trigger.MANUAL:
+            container = containers[planned.container] = replace(container, stirred=True)
+        if result.decision is not None:
+            for other, plan in enumerate(self.plan):
+                if other != index and plan.spec.type is ProbeType.READINESS:
+                    tickers[other] = replace(tickers[other], stirred_ns=end_ns)
         if result.decision is DecisionKind.RESTART:
-            containers[planned.container] = replace(container, dying=True)
+            containers[planned.container] = replace(container, dying=True, stirred=False)
         elif result.decision is DecisionKind.READY and container.dying:
             # What was told to die does not become Ready: this is the new container, whatever showed it or did not.
             renewed = True
-            containers[planned.container] = replace(container, dying=False, begun=True)
+            containers[planned.container] = replace(container, dying=False, stirred=False, begun=True)
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container and other != index:
                     workers[other] = new_container(workers[other])
@@ -228,6 +250,8 @@ class Pod:
         if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
             # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
             if reading.trigger is Trigger.STORED_TICK:
+                if not old.sure:
+                    return None
                 return old.tick_ns + (start_ns + EARLY_NS - old.tick_ns) // period * period
             steps = round((start_ns - old.tick_ns) / period)
             expected = old.tick_ns + steps * period

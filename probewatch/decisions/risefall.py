@@ -96,7 +96,9 @@ class Health:
     thresholds: Thresholds
     states: frozenset[State]
     results: tuple[bool | None, ...] = ()
-    """The last results of equal kind, for `streak`."""
+    """The last results of equal kind."""
+    known: bool | None = None
+    """The last state that was certain."""
 
     @property
     def up(self) -> bool | None:
@@ -129,7 +131,8 @@ def begin(thresholds: Thresholds, *, fresh: bool) -> Health:
         states = frozenset({(True, 0)}) if fresh and not thresholds.announces else frozenset([*ups, *downs])
     else:
         states = frozenset({(None,) * thresholds.window})
-    return Health(thresholds, states)
+    health = Health(thresholds, states)
+    return replace(health, known=health.up)
 
 
 def count(health: Health, passed: bool | None) -> Judged:
@@ -141,8 +144,9 @@ def count(health: Health, passed: bool | None) -> Judged:
     else:
         states = frozenset(_step(state, outcome, t) for state in health.states for outcome in outcomes)
     run = () if passed is None else (*health.results, passed)[-MOST:] if health.results and health.results[-1] is passed else (passed,)
-    after = Health(t, states, run)
-    was, now = health.up, after.up
+    after = Health(t, states, run, health.known)
+    was, now = health.known, after.up
+    after = replace(after, known=now if now is not None else was)
     needed = t.rise if passed else t.fall
     if now is None or now is was:
         return Judged(after, len(run), needed)

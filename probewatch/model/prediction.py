@@ -52,6 +52,8 @@ class Prediction:
     manual: Manual = Manual.NEVER
     poked_ns: int | None = None
     """A moment at which a poke is certain (Ready lost, startup succeeded); None where none is."""
+    stirred_ns: int | None = None
+    """A moment at which a pod sync was caused by a sibling: a poke is likely then."""
     silence: Silence = Silence.NONE
     dying: bool = False
     """Its container was told to die: a new one is to come."""
@@ -61,6 +63,8 @@ class Prediction:
     """Its last attempt made the container Ready: one poke may still be waiting."""
     begun: bool = False
     """The capture shows the container's beginning."""
+    gated_anew: bool = False
+    """In a new container its startup probe would have to succeed first."""
     out_of_turn: bool = False
     """It would be the first attempt at a new container, and readiness should have come before it."""
     runs: int = 0

@@ -30,7 +30,7 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
+from probewatch.probes.checkers import ENOUGH, MS, Learnt, whole_seconds
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.signatures import Basis, Signature, What, late_reset, passes
 
@@ -39,6 +39,8 @@ from .survey import TIGHT_NS, Named, gave_up, through
 
 USUAL: Final = 0.6
 """Share of the answers that must have a record of some length for this length to be usual."""
+CLOSE_RECORD: Final = 24
+"""An encrypted close_notify is no longer than this."""
 SMALL_RECORD: Final = 40
 """TLS records up to this length carry alerts and tickets' ends and say nothing."""
 COULD_BE: Final[dict[What, tuple[str, ...]]] = {
@@ -81,7 +83,8 @@ class CheckBuilder:
         return Probe(
             id="", checker=self._checker(named),
             target=Target(address=named.server, port=named.port, namespace=pod.namespace if pod else None,
-                          pod=pod.name or None if pod else None, named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None),
+                          pod=pod.name or None if pod else None,
+                          named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None),
             type=ProbeType.UNKNOWN, type_source=f"unknown: {why}", handler=handler,
             scheme=("HTTPS" if tls else "HTTP") if handler is Handler.HTTP_GET else None, host=host or None,
             path=shape.target or None if handler is Handler.HTTP_GET else None,
@@ -106,7 +109,8 @@ class CheckBuilder:
         could_be = COULD_BE[named.shape.what] if named.kind == "unknown" else ()
         if not whole_seconds([exchange.connection.start.ns for exchange in named.exchanges]):
             could_be = tuple(kind for kind in could_be if kind != "kubelet")
-        return Checker(kind=named.kind, could_be=could_be, version=version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else "",
+        told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
+        return Checker(kind=named.kind, could_be=could_be, version=told,
                        address=named.client, node=node.node or None if node else None, node_address=node.node_address if node else None,
                        node_source=node.source if node else None, confidence=named.confidence, evidence=tuple(said))
 
@@ -127,12 +131,14 @@ class CheckBuilder:
         verdict = judge(exchange, Handler.HTTP_GET, timeout_ns, scheme=scheme, seen_until_ns=self.seen_until_ns, whole_body=False)
         tls = exchange.tls
         if verdict.cause is Cause.ENCRYPTED and tls is not None:
-            asked = any(record.by_client and record.length > SMALL_RECORD for record in tls.records)
-            if tls.established is not None and not asked:
+            # In TLS 1.3 the client's Finished looks like its first record of application data.
+            asked = sum(record.by_client and record.length > CLOSE_RECORD for record in tls.records) - (tls.version == "TLS 1.3")
+            if tls.established is not None and asked <= 0:
                 return replace(verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake")
             if gave_up(exchange) is not None and c.orig.rst is not None:
                 return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, detail="no answer inside TLS")
-        if verdict.cause is Cause.CUT and (waited := gave_up(exchange)) is not None and abs(waited - (named.learnt.timeout_ns or 0)) <= 30 * MS:
+        waited = gave_up(exchange)
+        if verdict.cause is Cause.CUT and waited is not None and abs(waited - (named.learnt.timeout_ns or 0)) <= 30 * MS:
             # Whatever the capture lost: the checker itself gave up, at its timeout.
             return Verdict(outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, end_ns=c.start.ns + waited,
                            detail="the checker gave up at its timeout")
@@ -179,7 +185,8 @@ class CheckBuilder:
         if thresholds is not None and thresholds.note:
             notes.append(thresholds.note)
         if reloads:
-            notes.append(f"HAProxy was reloaded or restarted {reloads} time{'s' if reloads > 1 else ''}: checks came early, and began UP again")
+            times = f"{reloads} time{'s' if reloads > 1 else ''}"
+            notes.append(f"HAProxy was reloaded or restarted {times}: a check came early, and a new process begins UP")
         if named.outer is not None:
             outer = named.outer
             notes.append(f"the same checks as {outer.client} -> {outer.server}:{outer.port}, behind address translation: "
@@ -207,7 +214,7 @@ class CheckBuilder:
 
 
 def _timeout(named: Named) -> int:
-    """Return the timeout a series shows, else the longest it can be: its interval (HAProxy's rule), and never less than its slowest good answer."""
+    """Return the timeout a series shows, else its interval (HAProxy's rule); never less than its slowest good answer."""
     learnt = named.learnt
     timeout = learnt.timeout_ns or learnt.interval_ns or 10 * SECOND
     slowest = 0

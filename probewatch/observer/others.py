@@ -62,8 +62,9 @@ class Traffic:
         """Return the sums, busiest first."""
         out = []
         for (client, server, port), tally in self._tallies.items():
-            out.append(OtherTraffic(address=client, target_address=server, target_port=port, connections=tally.connections, what=describe(tally),
-                                    name=name_of(client, book, tally.first_ns), first_ns=tally.first_ns, last_ns=tally.last_ns))
+            out.append(OtherTraffic(address=client, target_address=server, target_port=port, connections=tally.connections,
+                                    what=describe(tally), name=name_of(client, book, tally.first_ns), first_ns=tally.first_ns,
+                                    last_ns=tally.last_ns))
         return sorted(out, key=lambda other: (-other.connections, other.address, other.target_address, other.target_port))
 
 
@@ -75,6 +76,8 @@ def describe(tally: Tally) -> str:
         return "Prometheus scrapes"
     if agent.startswith("kube-lifecycle/"):
         return "lifecycle hook of the kubelet"
+    if agent.startswith("Envoy/HC") and tally.most_requests > 1:
+        return "Envoy health checks on a kept connection"
     if agent.startswith("kube-probe/"):
         return "kube-probe User-Agent, but not from a kubelet"
     kind = "keep-alive client" if tally.most_requests > 1 else "client traffic"
@@ -106,6 +109,7 @@ class Series:
 def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
     """Split strangers into check-like series (fresh connections, one short question each, regular) and the rest."""
     groups: dict[tuple[str, str, int, Ask, str | None, str], list[Run]] = {}
+    ask: Ask
     for run in runs:
         form = run.form
         ask = Ask.CONNECT if form.ask is Ask.NOTHING else form.ask

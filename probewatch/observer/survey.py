@@ -6,8 +6,8 @@ and traffic where it is not; but a series that a kubelet may have sent is left f
 
 Two series that are one: behind address translation the same check is seen as two connections, one inside the other in time.
 
-Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two checkers whose refused checks
-come within a few milliseconds of each other may have them swapped: nothing but time tells them apart.
+Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two checkers
+whose refused checks come within a few milliseconds of each other may have them swapped: nothing but time tells them apart.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ NESTED_NS: Final = 20 * MS
 """Address translation delays a SYN by no more than this between two interfaces of a node."""
 SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
 """Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
+"""Header names of requests that a proxy passes on for somebody."""
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -135,19 +137,22 @@ def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> t
         rest = [track for track in group.found if id(track) not in taken and check_like(track.pace.shape)]
         if client not in skip and (len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)):
             named += [_named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0) for track in rest]
-    claimed = {exchange.connection.id for one in named for exchange in one.exchanges}
+    claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
 
 
 def check_like(shape: Shape) -> bool:
     """Tell whether what is asked may be a check at all."""
+    if any(name.lower() in FORWARDED for name in shape.names):
+        return False
     return not shape.agent.startswith(SCRAPES) and shape.what is not What.BYTES and (shape.what is not What.HTTP or shape.method in METHODS)
 
 
 def _maybe_kubelet(group: _Group, track: Track) -> bool:
     """Tell whether a series asks and paces as a kubelet does, for all that is known."""
     exchanges = [group.exchanges[index] for index in track.members]
-    return all(form_of(exchange).kubelet for exchange in exchanges) and whole_seconds([exchange.connection.start.ns for exchange in exchanges])
+    in_time = whole_seconds([exchange.connection.start.ns for exchange in exchanges])
+    return in_time and all(form_of(exchange).kubelet for exchange in exchanges)
 
 
 def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
@@ -274,10 +279,10 @@ def _left(runs: Sequence[Run], claimed: set[int]) -> list[Run]:
     out: list[Run] = []
     for run in runs:
         legs = [exchange for _, exchange in run.legs()]
-        if not any(exchange.connection.id in claimed for exchange in legs):
+        if not any(id(exchange) in claimed for exchange in legs):
             out.append(run)
         else:
-            out += [single(exchange) for exchange in legs if exchange.connection.id not in claimed]
+            out += [single(exchange) for exchange in legs if id(exchange) not in claimed]
     return out
 
 

@@ -105,12 +105,13 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     out: list[Reading] = []
     renewal = _renewal(p)
     if p.silence is Silence.ON_HOLD:
+        renewal += AGAINST_SILENCE if p.gated_anew else 0.0
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)
         if tick is not None:
             off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
             off += OUT_OF_TURN if p.out_of_turn else 0.0
-            return [Reading(p.worker, NEW_CONTAINER_DYING + off, Trigger.TICK, Schedule.ON_TIME, "container")]
+            return [Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")]
         return [Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"), _kubelet(start, p, elsewhere)]
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     tick = _tick(start, p)
@@ -193,6 +194,8 @@ def _poke(start: int, p: Prediction) -> Reading:
     assert p.last_start_ns is not None
     if p.poked_ns is not None and 0 <= start - p.poked_ns <= POKED_NS:
         cost = POKE_EXPECTED
+    elif p.stirred_ns is not None and 0 <= start - p.stirred_ns <= POKED_NS:
+        cost = POKE_DOUBLE
     elif p.manual is Manual.UNSEEN:
         cost = POKE_UNSEEN
     elif p.begun and p.runs <= 1 and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:

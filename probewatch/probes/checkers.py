@@ -1,5 +1,4 @@
-"""Which checks belong together: one series for each checker that asks at one port, also where several interleave and
-some show nothing.
+"""Which checks belong together: one series for each checker that asks at one port, also where several interleave.
 
 Theory of operation. All runs of one source to one target port are read together. A run that shows what it asks has a
 `Shape`; one that was refused or never answered shows nothing and may be anybody's. First each shape's own runs tell
@@ -111,7 +110,7 @@ class Track:
 
 
 def tracks(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Track]:
-    """Return the series among the checks of one source at one port, given in the order of their starts; `clocks` are the shapes known to tick."""
+    """Return the series among the checks of one source at one port, in the order of their starts; `clocks` are shapes that tick."""
     if len(checks) > MOST_RUNS:
         return []
     found = paces(checks, clocks)
@@ -513,7 +512,7 @@ def whole_seconds(starts: Sequence[int]) -> bool:
 
 
 def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns: int = 60 * MS) -> bool:
-    """Tell whether a series begins right after the checks of another one (start, end), as the services of one Monit cycle do, or right before."""
+    """Tell whether checks begin right after those of another series (start, end), or right before, as in one Monit cycle."""
     if len(starts) < ENOUGH or not others:
         return False
     begins = sorted(others)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from probewatch.model.exchange import Exchange, HttpExchange
+from probewatch.model.frame import Mark
 
 KUBE_PROBE: Final = re.compile(r"^kube-probe/(\d+\.\d+)\+?$")
 """User-Agent of httpGet probes (1.8 and newer); the slash form `kube-probe/1/36` is Knative's and no kubelet's."""
@@ -50,6 +51,12 @@ class Form:
     version: str = ""
     """Kubelet version its User-Agent claims, only together with the kubelet's header order."""
     requests: int = 0
+    stale: bool = False
+    """Its first SYN in the capture is no first SYN: the dial began before, and so did the attempt it belongs to."""
+
+
+FIRST_RETRY_NS: Final = 1_300_000_000
+"""The kernel sends a SYN again after one second (RFC 6298 section 2.1); a longer first pause means that earlier SYNs are missing."""
 
 
 def form_of(exchange: Exchange) -> Form:
@@ -78,9 +85,16 @@ def form_of(exchange: Exchange) -> Form:
         return Form(Ask.OTHER, port)
     if resp.syns and (orig.first_ack is not None or orig.rst is not None):
         banner = resp.length > 0
+        if _stale(orig.syns):
+            return Form(Ask.CONNECT, port, stale=True)
         closes_like_go = connection.bare_ack and (orig.fin is not None or orig.rst is None or banner or resp.rst is not None)
         return Form(Ask.CONNECT, port, kubelet=closes_like_go)
-    return Form(Ask.NOTHING, port, kubelet=not connection.midstream)
+    stale = _stale(orig.syns)
+    return Form(Ask.NOTHING, port, kubelet=not connection.midstream and not stale, stale=stale)
+
+
+def _stale(syns: tuple[Mark, ...]) -> bool:
+    return len(syns) > 1 and syns[1].ns - syns[0].ns > FIRST_RETRY_NS
 
 
 def kubelet_headers(http: HttpExchange) -> bool:

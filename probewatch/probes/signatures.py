@@ -1,5 +1,4 @@
-"""Who asks like that? One table of the checkers that are not the kubelet: how each asks, closes and spells its
-headers, and how we know.
+"""Who asks like that? One table of the checkers that are not the kubelet: how each asks and closes, and how we know.
 
 Theory of operation. Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no
 bare third ACK, a close by RST) are its `Manner`. A row of `SIGNATURES` names a checker where everything it states
@@ -147,7 +146,8 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(kind="knative", agent="kube-probe/", names=None, basis=Basis.CLOCK, confidence=0.8,
               says="User-Agent kube-probe in slash form",
               source="knative serving pkg/queue/health/probe.go"),
-    Signature(kind="knative", agent="Knative-", basis=Basis.CLOCK, says="User-Agent of a Knative prober", source="knative.dev/networking header.go"),
+    Signature(kind="knative", agent="Knative-", basis=Basis.CLOCK, says="User-Agent of a Knative prober",
+              source="knative.dev/networking header.go"),
     Signature(kind="istio", target="/app-health/", agent="kube-probe/", basis=Basis.CLOCK, confidence=0.8,
               networks=("127.0.0.6/32", "::6/128"), says="source 127.0.0.6: Istio's agent repeats the kubelet's probe inside the pod",
               source="istio pilot-agent status/server.go UpstreamLocalAddressIPv4"),
@@ -199,6 +199,9 @@ BY_PACE: Final[dict[str, tuple[Basis, str]]] = {
     "blackbox_exporter": (Basis.CLOCK, "blackbox-prometheus"),
 }
 """Checkers whose plain connect check (bare ACK, then FIN) only pace and source can name, with the capture that shows it."""
+
+NAMES: Final = 0.5
+"""Confidence from which a row names a checker."""
 
 MESH_PORTS: Final[dict[int, tuple[str, str]]] = {
     15020: ("istio", "kubelet probes rewritten to Istio's agent (/app-health/...)"),
@@ -256,8 +259,8 @@ def manner_of(exchanges: Sequence[Exchange]) -> Manner:
 
 
 def named_by(shape: Shape, manner: Manner) -> Signature | None:
-    """Return the row that names this series, or None."""
-    return next((row for row in SIGNATURES if _fits(row, shape, manner)), None)
+    """Return the row that names this series, or None; a row below NAMES is known, but says too little to name anybody."""
+    return next((row for row in SIGNATURES if row.confidence >= NAMES and _fits(row, shape, manner)), None)
 
 
 def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from builder import EPOCH, MS, S, arp, conversation, revisions, track
+from builder import EPOCH, S, conversation, track
 
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
@@ -173,6 +173,3 @@ def probes(starts: Iterable[float], what: str = "ok", *, client: str = NODE, ser
         out.append((at, ends, script_of(what, host=f"[{server}]:{port}" if six else f"{server}:{port}", **how)))
     return out
 
-
-__all__ = [name for name in dir() if not name.startswith("_")]
-_: Sequence[object] = (arp, revisions, MS)

@@ -1,0 +1,105 @@
+"""Rise and fall: each program's own counting, from its beginning and from mid-life."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probewatch.decisions.risefall import MOST, RULES, Rule, Thresholds, begin, count
+from probewatch.model.timeline import DecisionKind
+
+UP, DOWN = DecisionKind.UP, DecisionKind.DOWN
+COUNTER = Thresholds(Rule.COUNTER, 2, 3)
+STREAK = Thresholds(Rule.STREAK, 2, 3)
+WINDOW = Thresholds(Rule.WINDOW, 3, 6, 8)
+
+
+def replay(thresholds: Thresholds, results: str, *, fresh: bool) -> list[tuple[int, DecisionKind]]:
+    """Return the decisions of results written as `+`, `-` and `?`, each with the number of its check."""
+    health = begin(thresholds, fresh=fresh)
+    out = []
+    for number, letter in enumerate(results, 1):
+        judged = count(health, {"+": True, "-": False, "?": None}[letter])
+        health = judged.health
+        if judged.decision is not None:
+            out.append((number, judged.decision))
+    return out
+
+
+def haproxy(results: str, rise: int, fall: int) -> list[tuple[int, DecisionKind]]:
+    """HAProxy's counter in the words of its measurement: health h, UP while h >= rise, beginning UP with h = rise."""
+    h, out = rise, []
+    for number, letter in enumerate(results, 1):
+        was = h >= rise
+        if letter == "+":
+            h += 1
+            if h >= rise:
+                h = rise + fall - 1
+        elif h > rise:
+            h -= 1
+        else:
+            h = 0
+        if was is not (h >= rise):
+            out.append((number, UP if h >= rise else DOWN))
+    return out
+
+
+@given(st.text(alphabet="+-", max_size=60), st.integers(1, 6), st.integers(1, 6))
+def test_counter_is_haproxys_counter(results: str, rise: int, fall: int) -> None:
+    """Any row of results decides as HAProxy's own counter does, for any rise and fall."""
+    assert replay(Thresholds(Rule.COUNTER, rise, fall), results, fresh=True) == haproxy(results, rise, fall)
+
+
+def test_the_first_failure_after_a_start_is_down() -> None:
+    """HAProxy begins UP with h = rise, so one failed check is enough (hap-reload)."""
+    assert replay(COUNTER, "-", fresh=True) == [(1, DOWN)]
+    assert replay(COUNTER, "+--", fresh=True) == []
+
+
+def test_single_passes_do_not_reset_the_counter_to_nothing() -> None:
+    """A pass while UP restores the counter to its top: two failures more are survived."""
+    assert replay(COUNTER, "+--+--", fresh=True) == []
+    assert replay(COUNTER, "+---+-++", fresh=True) == [(4, DOWN), (8, UP)]
+
+
+@pytest.mark.parametrize("thresholds", [COUNTER, STREAK, WINDOW])
+def test_mid_life_decides_nothing_before_the_state_is_known(thresholds: Thresholds) -> None:
+    """A capture begun in mid-life only learns the state from its first results; what changes then is a decision."""
+    assert replay(thresholds, "+" * 8, fresh=False) == []
+    assert replay(thresholds, "-" * 8, fresh=False) == []
+    assert [kind for _, kind in replay(thresholds, "+" * 10 + "-" * 10, fresh=False)] == [DOWN]
+
+
+def test_streak_counts_results_in_a_row() -> None:
+    """Apache's hcfails 3 and hcpasses 2 are consecutive: a result of the other kind begins the count anew."""
+    assert replay(STREAK, "++--+---+-++", fresh=True) == [(8, DOWN), (12, UP)]
+
+
+def test_window_looks_at_the_last_checks_only() -> None:
+    """Varnish: 8 checks, healthy while 3 of them passed: sick at the sixth failure, healthy at the third pass."""
+    assert replay(WINDOW, "+" * 8 + "-" * 8 + "+++", fresh=False) == [(14, DOWN), (19, UP)]
+    short = Thresholds(Rule.WINDOW, 3, 3, 5)
+    assert replay(short, "+" * 5 + "-" * 5 + "+++", fresh=False) == [(8, DOWN), (13, UP)]
+
+
+def test_an_unknown_result_leaves_both_ways_open() -> None:
+    """Three results of which one is not known are not three failures; once certain again, nothing is invented."""
+    assert replay(COUNTER, "++--?", fresh=True) == []
+    assert replay(COUNTER, "++?---", fresh=True) == [(6, DOWN)]
+    assert replay(COUNTER, "++---?+++", fresh=True) == [(5, DOWN), (8, UP)]
+
+
+@given(st.sampled_from([COUNTER, STREAK, WINDOW]), st.text(alphabet="+-?", max_size=40), st.booleans())
+def test_decisions_alternate(thresholds: Thresholds, results: str, fresh: bool) -> None:
+    """UP follows DOWN and DOWN follows UP, whatever comes."""
+    kinds = [kind for _, kind in replay(thresholds, results, fresh=fresh)]
+    assert all(a is not b for a, b in pairwise(kinds))
+
+
+def test_thresholds_are_bounded() -> None:
+    """Absurd thresholds cost no absurd memory."""
+    assert len(begin(Thresholds(Rule.COUNTER, 10**9, 10**9), fresh=False).states) <= 2 * MOST
+    assert all(rule.bounded() == rule for rule in RULES.values())

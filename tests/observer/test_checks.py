@@ -1,0 +1,238 @@
+"""Checkers that are not the kubelet, from packets to probes: who, how often, what came of it, and UP and DOWN."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from make import exchange as exchange_of
+from make import ns, run_of
+
+from probewatch.model.book import AddressBook
+from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe
+from probewatch.observer.checks import CheckBuilder
+from probewatch.observer.survey import survey
+from probewatch.probes.runs import Run
+
+CHECKER, SERVER = "10.0.0.9", "10.0.0.2"
+UP, DOWN = DecisionKind.UP, DecisionKind.DOWN
+ASK = "> PA 'GET /healthz HTTP/1.1\\r\\nhost: app\\r\\nconnection: close\\r\\n\\r\\n'"
+VARNISH = "> PA 'GET /healthz HTTP/1.1\\r\\nHost: 10.0.0.2\\r\\nConnection: close\\r\\n\\r\\n'"
+SCRIPTS = {
+    "l4": "> S\n < SA\n > RA",
+    "haproxy": f"> S\n < SA\n {ASK}\n < A\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 900\\r\\n\\r\\nok'\n > RA",
+    "haproxy-503": f"> S\n < SA\n {ASK}\n < A\n < PA 'HTTP/1.1 503 No\\r\\nContent-Length: 2\\r\\n\\r\\nno'\n > RA",
+    "varnish": f"> S\n < SA\n > A\n {VARNISH}\n < A\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n < FA\n > FA\n < A",
+    "proxied": "> S\n < SA\n > A\n > PA 'GET /app HTTP/1.1\\r\\nhost: a\\r\\nx-forwarded-for: 10.0.0.7\\r\\n\\r\\n'\n < A\n"
+               " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > FA\n < FA\n > A",
+    "fin": "> S\n < SA\n > A\n > FA\n < FA\n > A",
+    "refused": "> S\n < RA",
+    "silent": "> S",
+    "late": "> S\n +1100ms < SA\n > R",
+    "hung": f"> S\n < SA\n {ASK}\n < A\n +999500us > RA",
+}
+TOOK = {"silent": 1.0, "late": 1.0, "hung": 1.0}
+"""How long the checker was busy with it, else a millisecond."""
+
+
+def check(at: float, what: str, *, client: str = CHECKER, server: str = SERVER, port: int = 8080) -> Run:
+    """Return one check."""
+    sport = 32_768 + round(at * 1000) % 28_000
+    ends = f"[{client}]:{sport} > [{server}]:{port}" if ":" in client else f"{client}:{sport} > {server}:{port}"
+    return run_of(exchange_of(SCRIPTS[what], ends, at=at))
+
+
+def paused(whats: Iterable[str], pause: float, *, first: float = 0.5, seed: int = 1, **how: str) -> list[Run]:
+    """Return checks that pause from the end of each to the start of the next, a few milliseconds late as daemons are."""
+    jitter = random.Random(seed)
+    out, at = [], first
+    for what in whats:
+        out.append(check(at, what, **how))  # type: ignore[arg-type]
+        at += TOOK.get(what, 0.001) + pause + jitter.uniform(0.001, 0.004)
+    return out
+
+
+def probes(runs: Sequence[Run], *, first: float = 0.0) -> tuple[list[Probe], list[Run]]:
+    """Return the probes of these runs, and what is left of them."""
+    ordered = sorted(runs, key=lambda run: run.start)
+    named, left = survey(ordered)
+    end = ordered[-1].start.ns + 60 * 10**9 if ordered else 0
+    builder = CheckBuilder(AddressBook(), lambda connection: connection, ns(first), end)
+    return [builder.probe(one) for one in named], left
+
+
+def only(runs: Sequence[Run], **how: float) -> Probe:
+    """Return the one probe of these runs."""
+    found, _ = probes(runs, **how)  # type: ignore[arg-type]
+    assert len(found) == 1, [(probe.checker.kind, len(probe.attempts)) for probe in found]
+    return found[0]
+
+
+def told(probe: Probe) -> list[tuple[int, DecisionKind]]:
+    """Return the decisions, each with the number of its attempt."""
+    return [(found.attempt, found.kind) for found in probe.decisions]
+
+
+def test_haproxy_goes_down_at_the_third_failure_and_up_at_the_second_pass() -> None:
+    """Default rise 2 and fall 3, counted on a connect check that was refused in between; the log's own moments."""
+    probe = only(paused(["l4"] * 6 + ["refused"] * 5 + ["l4"] * 4, 1.0))
+    assert probe.checker.kind == "haproxy"
+    assert told(probe) == [(9, DOWN), (13, UP)]
+    assert probe.decisions[0].ns == probe.attempts[8].end_ns
+    assert probe.inferred["interval_basis"] == "end"
+    assert abs(probe.inferred["interval_s"] - 1.0) < 0.01
+    assert probe.thresholds == {"rise": (2, "default"), "fall": (3, "default")}
+    assert probe.decisions[0].before == "UP"
+
+
+def test_ipv6() -> None:
+    """The same over IPv6."""
+    probe = only(paused(["haproxy"] * 6, 1.0, client="fd00::9", server="fd00::2"))
+    assert probe.checker.kind == "haproxy"
+    assert probe.path == "/healthz"
+
+
+def test_an_answers_header_is_enough() -> None:
+    """HAProxy resets as soon as it has read the status: the body it did not wait for is no failure."""
+    probe = only(paused(["haproxy"] * 5, 2.0))
+    assert {made.outcome for made in probe.attempts} == {Outcome.SUCCESS}
+
+
+def test_timeouts_lengthen_the_period_and_show_themselves() -> None:
+    """Pause and timeout are told apart, by the checker's own reset and, where it sends none, by the gap."""
+    probe = only(paused(["haproxy"] * 5 + ["hung"] * 3 + ["haproxy"] * 3, 2.0))
+    assert abs(probe.inferred["timeout_s"] - 1.0) < 0.02
+    assert abs(probe.inferred["interval_s"] - 2.0) < 0.02
+    silent = only(paused(["l4"] * 5 + ["silent"] * 4 + ["l4"] * 3, 2.0))
+    assert abs(silent.inferred["timeout_s"] - 1.0) < 0.02
+    assert told(silent) == [(8, DOWN), (11, UP)]
+    assert silent.attempts[5].cause is Cause.NO_SYN_ANSWER
+
+
+def test_a_syn_ack_after_the_checker_has_gone_is_a_failure() -> None:
+    """The kernel's bare RST to a late SYN-ACK is not HAProxy's RST of a passed connect check."""
+    probe = only(paused(["l4"] * 5 + ["late"] + ["l4"] * 3, 1.0))
+    assert [made.outcome for made in probe.attempts].count(Outcome.FAILURE) == 1
+
+
+def test_reload_begins_up_again() -> None:
+    """A check that comes early belongs to a new process, whose first failure is DOWN at once; DOWN then follows DOWN."""
+    old = paused(["haproxy"] * 5 + ["haproxy-503"] * 4, 2.0)
+    new = paused(["haproxy-503"] * 3 + ["haproxy"] * 3, 2.0, first=(old[-1].start.ns - ns(0)) / 1e9 + 0.9)
+    probe = only([*old, *new])
+    assert told(probe) == [(8, DOWN), (10, DOWN), (14, UP)]
+    assert any("reloaded" in note for note in probe.notes)
+
+
+def test_fall_is_learnt_from_the_longer_pause_of_a_server_that_is_down() -> None:
+    """With fastinter and downinter the pace itself shows the thresholds."""
+    runs, at = [], 0.5
+    failing = [("haproxy-503", 1.0)] * 3 + [("haproxy-503", 5.0)] * 4
+    for what, pause in [("haproxy", 3.0)] * 6 + failing + [("haproxy", 1.0)] + [("haproxy", 3.0)] * 4:
+        runs.append(check(at, what))
+        at += 0.003 + pause
+    probe = only(runs)
+    assert probe.inferred["fall"] == 4
+    assert told(probe) == [(10, DOWN), (15, UP)]
+
+
+def test_users_of_a_proxy_are_no_checks() -> None:
+    """Requests that HAProxy passes on stay traffic, also while their server refuses them beside the checks."""
+    traffic = [check(0.21 + 0.43 * number, "proxied") for number in range(12)]
+    traffic += [check(5.63 + 0.43 * number, "refused") for number in range(6)]
+    found, left = probes([*paused(["haproxy"] * 5 + ["refused"] * 3 + ["haproxy"] * 3, 1.0), *traffic])
+    assert [probe.checker.kind for probe in found] == ["haproxy"]
+    assert len(found[0].attempts) == 11
+    assert told(found[0]) == [(8, DOWN), (10, UP)]
+    assert len(left) == len(traffic)
+
+
+def test_two_routers_from_one_address_are_two_series() -> None:
+    """The same check, source and period at two phases: each series has its own attempts and decisions."""
+    first = paused(["l4"] * 8 + ["refused"] * 4 + ["l4"] * 4, 5.0, seed=1)
+    second = paused(["l4"] * 8 + ["refused"] * 4 + ["l4"] * 4, 5.0, first=2.3, seed=2)
+    found, left = probes([*first, *second])
+    assert [len(probe.attempts) for probe in found] == [16, 16]
+    assert [told(probe) for probe in found] == [[(11, DOWN), (14, UP)]] * 2
+    assert not left
+
+
+def test_a_capture_begun_in_mid_life_decides_nothing_at_first() -> None:
+    """A DOWN server at the beginning of a capture was down before: its state is told, not decided."""
+    probe = only(paused(["refused"] * 4 + ["l4"] * 6, 1.0))
+    assert told(probe) == [(6, UP)]
+    assert probe.initial_state == "DOWN"
+
+
+def test_the_first_failure_after_a_visible_start_is_down() -> None:
+    """Where the capture shows that nobody checked before, HAProxy begins UP and one failure is enough."""
+    probe = only(paused(["refused"] * 2 + ["l4"] * 6, 1.0, first=20.0))
+    assert told(probe) == [(1, DOWN), (4, UP)]
+    assert probe.initial_state == "UP"
+
+
+def test_varnish_counts_in_a_window() -> None:
+    """Eight checks, three must pass: sick at the sixth failure; the numbers are Varnish's defaults and said to be so."""
+    probe = only(paused(["varnish"] * 9 + ["refused"] * 8 + ["varnish"] * 4, 1.0))
+    assert probe.checker.kind == "varnish"
+    assert told(probe) == [(15, DOWN), (20, UP)]
+    assert probe.thresholds["window"] == (8, "default")
+    assert any("defaults" in note for note in probe.notes)
+
+
+def test_keepalived_is_known_by_its_retries() -> None:
+    """A plain connect check is anybody's, until its first failure is repeated at another exact pause before the usual one returns."""
+    runs, at = [], 0.5
+    plan = [("fin", 3.0)] * 8 + [("refused", 1.0), ("refused", 3.0)] * 4 + [("fin", 3.0)] * 4
+    for what, pause in plan:
+        runs.append(check(at, what))
+        at += pause + 0.004
+    probe = only(runs)
+    assert probe.checker.kind == "keepalived"
+    assert told(probe) == [(10, DOWN), (17, UP)]
+    assert probe.thresholds["fall"] == (2, "inferred")
+
+
+def test_plain_connects_stay_unknown() -> None:
+    """A loop of nc is periodic and nothing names it: unknown, without decisions; at whole seconds a kubelet may be behind it."""
+    jitter = random.Random(3)
+    starts = [0.5]
+    for _ in range(14):
+        starts.append(starts[-1] + 2.05 + jitter.uniform(0.0, 0.04))
+    probe = only([check(at, "fin") for at in starts])
+    assert probe.checker.kind == "unknown"
+    assert "kubelet" not in probe.checker.could_be
+    assert "keepalived" in probe.checker.could_be
+    assert not probe.decisions
+    found, left = probes([check(0.5 + 2.0 * number, "fin") for number in range(12)])
+    assert not found
+    assert len(left) == 12
+
+
+def test_translated_checks_decide_once() -> None:
+    """Seen on both sides of address translation the same checks are two series, of which only the outer one decides."""
+    whats = ["haproxy"] * 6 + ["refused"] * 4 + ["haproxy"] * 4
+    inner = []
+    outer = paused(whats, 1.0, server="10.0.1.100")
+    for what, run in zip(whats, outer, strict=True):
+        inner.append(run_of(exchange_of(SCRIPTS[what], f"10.0.2.1:{run.tries[0][0].connection.client_port} > 10.0.2.10:8080",
+                                        at=(run.start.ns - ns(0)) / 1e9 + 0.00002)))
+    slow = [run_of(exchange_of(SCRIPTS[what].replace("< SA", "+200us < SA").replace("< RA", "+400us < RA"),
+                               f"{CHECKER}:{run.tries[0][0].connection.client_port} > 10.0.1.100:8080", at=(run.start.ns - ns(0)) / 1e9))
+            for what, run in zip(whats, outer, strict=True)]
+    found, _ = probes([*slow, *inner])
+    by_address = {probe.target.address: probe for probe in found}
+    assert len(by_address["10.0.1.100"].decisions) == 2
+    assert not by_address["10.0.2.10"].decisions
+    assert any("address translation" in note for note in by_address["10.0.2.10"].notes)
+
+
+def test_nothing_in_nothing_out() -> None:
+    """No runs, a few runs, and runs too frequent to be checks make no probe."""
+    assert probes([]) == ([], [])
+    few = [check(1.0 + number, "l4") for number in range(3)]
+    assert probes(few)[0] == []
+    many = [check(1.0 + 0.01 * number, "haproxy") for number in range(300)]
+    found, left = probes(many)
+    assert not found
+    assert len(left) == 300

@@ -1,0 +1,115 @@
+"""The table of signatures: each row names what it should, and nothing else is named."""
+
+from __future__ import annotations
+
+import pytest
+from make import exchange
+
+from probewatch.probes.signatures import SIGNATURES, Manner, Shape, What, late_reset, manner_of, named_by, passes, shape_of
+
+HANDSHAKE = "> S\n < SA\n > A\n"
+UNACKED = "> S\n < SA\n"
+CLIENT = "10.0.0.9"
+
+
+def http(request: str, *, acked: bool = True, close: str = "> FA\n < FA\n > A") -> str:
+    """Return the script of one request, answered 200."""
+    text = request.replace("\r\n", "\\r\\n")
+    return f"{HANDSHAKE if acked else UNACKED}> PA '{text}'\n < A\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n {close}"
+
+
+def kind(script: str, between: str = f"{CLIENT}:40000 > 10.0.0.2:8080") -> str | None:
+    """Return whom the table names for a series of such connections."""
+    one = exchange(script, between)
+    shape = shape_of(one)
+    row = named_by(shape, manner_of([one])) if shape is not None else None
+    return row.kind if row is not None else None
+
+
+REQUESTS = [
+    ("haproxy", "OPTIONS / HTTP/1.0\r\n\r\n", False),
+    ("haproxy", "GET /healthz HTTP/1.0\r\n\r\n", False),
+    ("haproxy", "GET /healthz HTTP/1.1\r\nhost: app.example.com\r\nuser-agent: lb-check/1.0\r\nconnection: close\r\n\r\n", False),
+    ("keepalived", "GET /healthz HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: 10.129.20.10:8080\r\n\r\n", True),
+    ("varnish", "GET /healthz HTTP/1.1\r\nHost: 10.129.24.10\r\nConnection: close\r\n\r\n", True),
+    ("monit", "GET / HTTP/1.1\r\nHost: a:80\r\nUser-Agent: Monit/5.33.0\r\nAccept: */*\r\nConnection: close\r\n\r\n", True),
+    ("apache", "GET /healthz HTTP/1.0\r\nHost: 10.129.23.10:8080\r\n\r\n", True),
+    ("apache", "OPTIONS * HTTP/1.0\r\nHost: 10.129.23.10:8080\r\n\r\n", True),
+    ("apache", "GET /healthz HTTP/1.1\r\nHost: 10.129.23.10:8080\r\n\r\n", True),
+    ("blackbox_exporter", "GET / HTTP/1.1\r\nHost: a:80\r\nUser-Agent: Blackbox Exporter/0.23.0\r\nConnection: close\r\n\r\n", True),
+    ("envoy", "GET /healthz HTTP/1.1\r\nhost: app\r\nuser-agent: Envoy/HC\r\n\r\n", True),
+    ("consul", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Consul Health Check\r\nAccept: text/plain, text/*, */*\r\n\r\n", True),
+    ("aws_elb", "GET / HTTP/1.1\r\nHost: 10.0.0.2:8080\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\n\r\n", True),
+    ("google", "GET / HTTP/1.1\r\nHost: 10.0.0.2\r\nConnection: close\r\nUser-Agent: GoogleHC/1.0\r\n\r\n", True),
+    ("knative", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1/36\r\n\r\n", True),
+    (None, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n", True),
+    (None, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n", True),
+    (None, "GET /metrics HTTP/1.1\r\nHost: a\r\nUser-Agent: Prometheus/2.42.0\r\nAccept: text/plain\r\n\r\n", True),
+    (None, "GET /app/1 HTTP/1.1\r\nhost: a\r\nuser-agent: curl/7.88.1\r\naccept: */*\r\nx-forwarded-for: 10.0.0.7\r\n\r\n", True),
+]
+"""(kind, request, whether the third ACK comes by itself); the last is HAProxy's own proxied traffic."""
+
+
+@pytest.mark.parametrize(("expected", "request_text", "acked"), REQUESTS)
+@pytest.mark.parametrize("between", [f"{CLIENT}:40000 > 10.0.0.2:8080", "[fd00::9]:40000 > [fd00::2]:8080"])
+def test_requests(expected: str | None, request_text: str, acked: bool, between: str) -> None:
+    """Every checker's own request is named, over IPv4 and IPv6; a kubelet's, a scraper's, a person's and a proxy's is not."""
+    assert kind(http(request_text, acked=acked), between) == expected
+
+
+def test_haproxys_spelling_with_a_bare_ack_is_no_check() -> None:
+    """Lower-case headers alone do not make a check: HAProxy writes its users' requests in the same way."""
+    assert kind(http("GET /healthz HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n", acked=True)) is None
+
+
+@pytest.mark.parametrize(("expected", "script"), [
+    ("haproxy", UNACKED + "> RA"),
+    ("haproxy", UNACKED + "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n > RA"),
+    ("monit", HANDSHAKE + "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n > FA\n < FA"),
+    ("haproxy", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO lb\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
+    ("monit", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'EHLO localhost\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
+    (None, HANDSHAKE + "> FA\n < FA\n > A"),
+    (None, HANDSHAKE + "< PA '220 hi\\r\\n'\n > RA"),
+])
+def test_connects_and_other_protocols(expected: str | None, script: str) -> None:
+    """A connect without the third ACK is HAProxy's; one that ends with FIN may be anybody's, also where a greeting makes it an RST."""
+    assert kind(script) == expected
+
+
+def test_what_shows_nothing_has_no_shape() -> None:
+    """Refused and unanswered checks, and those whose SYN-ACK came after the checker had gone, may be anybody's."""
+    assert shape_of(exchange("> S\n < RA")) is None
+    assert shape_of(exchange("> S\n +1s > S seq=0")) is None
+    late = exchange("> S\n +1100ms < SA\n > R")
+    assert late_reset(late.connection)
+    assert shape_of(late) is None
+    assert shape_of(exchange(HANDSHAKE + "+3s > FA\n < A")) is None, "it waited for the server to speak"
+
+
+def test_clouds_are_known_by_their_addresses() -> None:
+    """Google's and Azure's probes come from documented addresses, whatever they ask."""
+    close = Shape(What.CLOSE)
+    for address, expected in (("35.191.3.4", "google"), ("2600:2d00:1:b029::7", "google"), ("168.63.129.16", "azure")):
+        row = named_by(close, Manner(9, 0.0, address))
+        assert row is not None
+        assert row.kind == expected
+    assert named_by(close, Manner(9, 0.0, "35.190.0.1")) is None
+    assert named_by(close, Manner(9, 0.0, "not an address")) is None
+
+
+def test_passes() -> None:
+    """Each program's own idea of success: HAProxy takes a redirect, Varnish does not."""
+    rows = {row.kind: row for row in SIGNATURES}
+    assert passes(rows["haproxy"], 302)
+    assert not passes(rows["haproxy"], 404)
+    assert not passes(rows["varnish"], 302)
+    assert passes(None, 200)
+
+
+def test_every_row_says_where_it_comes_from() -> None:
+    """No row without evidence for people and a source; a name that cannot be believed is not given."""
+    for row in SIGNATURES:
+        assert row.says
+        assert row.source
+        assert 0.0 < row.confidence < 1.0
+    assert kind(http("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n\r\n")) is None
