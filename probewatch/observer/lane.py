@@ -32,8 +32,10 @@ KEPT: Final = 24
 """Histories carried on after each run."""
 STRANGER: Final = 9.0
 """Cost of reading a run as nobody's attempt (a client's connection from the node's address)."""
-STRAY: Final = 2.0
+STRAY: Final = 1.6
 """The same for a connection that asked nothing where nothing but questions is expected: a dead dial from before the capture, mostly."""
+DEAD_DIAL_NS: Final = 130_000_000_000
+"""How long the kernel goes on with a dial (tcp_syn_retries 6: 127 s)."""
 WORSE: Final = 14.0
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
@@ -76,9 +78,10 @@ class _Link:
 class Lane:
     """The workers of one pod as one checker's attempts show them."""
 
-    def __init__(self, plan: Sequence[Planned], *, begin_cost: float = MID_LIFE, resets: bool = True, keeps_ready: bool = True) -> None:
+    def __init__(self, plan: Sequence[Planned], *, begin_cost: float = MID_LIFE, begin_ns: int = 0, resets: bool = True, keeps_ready: bool = True) -> None:
         self.plan = tuple(plan)
         self._settled = 0
+        self._begin_ns = begin_ns
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled."""
         self.fresh: bool | None = None
@@ -105,17 +108,25 @@ class Lane:
                         guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
                         _keep(grown, _grow(guessed, run, reading, verdict))
             link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
-            _keep(grown, _History(history.pod, history.cost + self._stranger(run), history.fresh, link))
+            _keep(grown, _History(history.pod, history.cost + self._stranger(run, history), history.fresh, link))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]
         floor = ranked[0].cost
         self._histories = [_History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE]
         self._settle()
 
-    def _stranger(self, run: Run) -> float:
+    def _stranger(self, run: Run, history: _History) -> float:
         """Return the cost of reading a run as nobody's attempt."""
-        form = run.form
-        mute = form.ask is Ask.CONNECT and not any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan)
-        return STRAY if mute and not closed_by_server(run.tries[0][0].connection) else STRANGER
+        if not run.tries:
+            return STRANGER
+        form, connection = run.form, run.tries[0][0].connection
+        if any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan):
+            return STRANGER
+        if form.ask is Ask.CONNECT and not closed_by_server(connection):
+            return STRAY
+        unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
+        if unanswered and not history.fresh and run.start.ns - self._begin_ns < DEAD_DIAL_NS:
+            return STRAY
+        return STRANGER
 
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""

@@ -173,7 +173,7 @@ class Target:
         runs = [run for run, _ in waiting]
         version = context.version
         cost, signs = beginning(runs, pod, self.first_seen_ns, context)
-        lane = Lane(plan, begin_cost=cost, resets=version is None or version >= (1, 31), keeps_ready=version is None or version >= (1, 35))
+        lane = Lane(plan, begin_cost=cost, begin_ns=context.first_frame_ns, resets=version is None or version >= (1, 31), keeps_ready=version is None or version >= (1, 35))
         self.placed.append(Placed(lane, pod, guesses, named_by, signs))
         for run, elsewhere in waiting:
             self._feed(self.placed[-1], run, elsewhere, context)

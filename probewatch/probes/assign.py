@@ -105,6 +105,8 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     out: list[Reading] = []
     renewal = _renewal(p)
     if p.silence is Silence.ON_HOLD:
+        if kind is ProbeType.STARTUP:
+            renewal = min(renewal, NEW_CONTAINER_SUSPICIOUS)  # What else would wake it?
         renewal += AGAINST_SILENCE if p.gated_anew else 0.0
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)
@@ -119,7 +121,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         out.append(_add(tick, gated))
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_add(_poke(start, p), gated))
-    if tick is None or tick.cost > 1.0:
+    if tick is None or tick.cost >= FIRST:
         if p.manual is Manual.READY and p.just_ready and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
             out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
         elif p.manual is Manual.READY:

@@ -1,0 +1,319 @@
+"""Which connections are one execution of a probe: retries, redirects, and what only looks like them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builder import S
+from hypothesis import given
+from hypothesis import strategies as st
+from make import (
+    EXEC,
+    GRPC,
+    HTTP,
+    LIVENESS,
+    NODE,
+    NODE6,
+    POD,
+    POD6,
+    READINESS,
+    TCP,
+    V4,
+    attempt,
+    exchange,
+    mark,
+    ns,
+    run,
+    run_of,
+    spec,
+    unresolved,
+)
+
+from probewatch.model.connection import Unresolved
+from probewatch.model.exchange import Exchange, GrpcFacts, TlsFacts
+from probewatch.model.timeline import Cause, Outcome, Role
+from probewatch.probes.runs import FOLLOW_NS, MAX_HOPS, MAX_OPEN, MAX_TRIES, Joiner, Run, attempt_start, fits, same_host, verdict_of
+
+UNTIL = ns(60)
+
+
+def join(*items: Exchange | Unresolved) -> list[Run]:
+    """Join connections in the order of their starts."""
+    joiner = Joiner()
+    out = [done for item in items for done in joiner.feed(item)]
+    return out + joiner.finish()
+
+
+def hop(at: float, location: str = "", *, path: str = "/ready", port: int = 8080, server: str = POD, referer: bool = True) -> Exchange:
+    """Return one hop of a redirect chain; without `location` its end."""
+    extra = "Referer: http://10.128.0.10:8080/ready\\r\\n" if referer else ""
+    return attempt(at, "sent-away" if location else "ok", path=path, port=port, location=location, extra=extra, server=server,
+                   client=NODE6 if ":" in server else NODE)
+
+
+# Retries.
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_broken_body_is_tried_again_at_once(count) -> None:
+    """Up to three connections in a row are one attempt, whose result is thrown away (runProbeWithRetries)."""
+    (one,) = join(*[attempt(0.002 * number, "body") for number in range(count)])
+    assert len(one.tries) == count
+    assert [role for role, _ in one.legs()] == [Role.FIRST] + [Role.RETRY] * (count - 1)
+    verdict = verdict_of(one, spec(), UNTIL)
+    assert (verdict.outcome, verdict.cause) == (Outcome.DISCARDED, Cause.BODY_BROKEN)
+
+
+def test_the_last_try_counts() -> None:
+    """A retry that gets its body makes the attempt a success."""
+    (one,) = join(attempt(0, "body"), attempt(0.002, "ok"))
+    assert verdict_of(one, spec(), UNTIL).outcome is Outcome.SUCCESS
+    (two,) = join(attempt(0, "body"), attempt(0.002, "503"))
+    assert verdict_of(two, spec(), UNTIL).cause is Cause.STATUS
+
+
+def test_a_fourth_connection_is_another_attempt() -> None:
+    """maxProbeRetries is 3."""
+    first, second = join(*[attempt(0.002 * number, "body") for number in range(4)])
+    assert (len(first.tries), len(second.tries)) == (MAX_TRIES, 1)
+
+
+@pytest.mark.parametrize("what", ["ok", "503", "refused", "reset", "hung", "connected"])
+def test_nothing_else_is_tried_again(what) -> None:
+    """A plain failure is no prober error: what follows it, however soon, is another attempt (WIRE.md 1)."""
+    first = attempt(0, what)
+    assert [len(one.tries) for one in join(first, attempt(1.05 if what == "hung" else 0.002, what))] == [1, 1]
+
+
+def test_not_joined_when_late() -> None:
+    """A retry leaves within milliseconds; the next tick is no retry."""
+    assert len(join(attempt(0, "body"), attempt(1, "body"))) == 2
+    assert len(join(attempt(0, "body"), attempt(0.0006 + FOLLOW_NS / S + 0.001, "body"))) == 2
+
+
+def test_not_joined_of_another_form() -> None:
+    """A retry asks the same again: another path or port is another probe's attempt, and both are kept."""
+    assert len(join(attempt(0, "body"), attempt(0.002, "body", path="/live"))) == 2
+    assert len(join(attempt(0, "body"), attempt(0.002, "body", port=9090))) == 2
+    assert len(join(attempt(0, "body"), attempt(0.002, "connected"))) == 2
+
+
+def test_not_joined_while_the_first_is_open() -> None:
+    """A second connection while the body still comes is another worker's, not a retry."""
+    long = exchange("> S\n < SA\n > A\n > PA 'GET /ready HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n'\n"
+                    " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\nab'\n > A\n +30ms < RA")
+    second = attempt(0.010, "body")
+    assert len(join(long, second)) == 2
+
+
+def test_a_refused_retry_belongs() -> None:
+    """A retry that is refused asked nothing and still belongs to its attempt."""
+    (one,) = join(attempt(0, "body"), attempt(0.002, "refused"))
+    assert verdict_of(one, spec(), UNTIL).cause is Cause.REFUSED
+
+
+# Redirects.
+
+
+@pytest.mark.parametrize("server", [POD, POD6], ids=["v4", "v6"])
+def test_redirect_on_the_same_host(server) -> None:
+    """A relative Location is followed on a new connection; both are one attempt (`http-redirect-same`)."""
+    (one,) = join(hop(0, "/next", server=server, referer=False), hop(0.002, path="/next", server=server))
+    assert [role for role, _ in one.legs()] == [Role.FIRST, Role.REDIRECT]
+    verdict = verdict_of(one, spec(), UNTIL)
+    assert (verdict.outcome, verdict.cause) == (Outcome.SUCCESS, Cause.OK)
+    assert verdict.detail == "200 OK after 1 redirect"
+
+
+def test_redirect_to_another_port() -> None:
+    """Same host, other port is followed too (`http-redirect-port`)."""
+    (one,) = join(hop(0, f"http://{POD}:9090/next", referer=False), hop(0.002, port=9090, path="/next"))
+    assert len(one.legs()) == 2
+    assert one.form.port == 8080
+
+
+def test_redirect_to_another_port_refused() -> None:
+    """The last hop's fate is the attempt's."""
+    (one,) = join(hop(0, f"http://{POD}:9090/next", referer=False), attempt(0.002, "refused", port=9090))
+    assert verdict_of(one, spec(), UNTIL).cause is Cause.REFUSED
+
+
+def test_redirect_to_another_host() -> None:
+    """Another host is not followed: success with a warning, and what follows by chance is its own attempt."""
+    one, two = join(hop(0, "http://other.example/", referer=False), attempt(0.002))
+    verdict = verdict_of(one, spec(), UNTIL)
+    assert (verdict.outcome, verdict.cause) == (Outcome.SUCCESS, Cause.OK_REDIRECT)
+    assert len(two.legs()) == 1
+
+
+def test_redirect_loop() -> None:
+    """Ten requests, then `stopped after 10 redirects`; the eleventh connection is the next attempt (`http-redirect-loop`)."""
+    chain = [hop(0.002 * number, "/ready", referer=number > 0) for number in range(MAX_HOPS)]
+    one, two = join(*chain, hop(0.030, "/ready", referer=False))
+    assert len(one.tries) == 1
+    assert len(one.tries[0]) == MAX_HOPS
+    verdict = verdict_of(one, spec(), UNTIL)
+    assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.REDIRECT_LIMIT)
+    assert len(two.legs()) == 1
+
+
+def test_redirect_without_its_next_hop() -> None:
+    """A hop that is not in the capture leaves the attempt inconclusive."""
+    verdict = verdict_of(join(hop(0, "/next", referer=False))[0], spec(), UNTIL)
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, Cause.CUT)
+
+
+def test_redirects_share_one_deadline() -> None:
+    """A chain whose last answer comes after the first SYN + timeoutSeconds failed (http.Client.Timeout)."""
+    late = exchange("> S\n < SA\n > A\n > PA 'GET /next HTTP/1.1\\r\\nHost: x\\r\\nReferer: http://x/\\r\\nConnection: close\\r\\n\\r\\n'\n"
+                    " +999ms < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > A\n > FA\n < FA\n > A", at=0.010)
+    (one,) = join(hop(0, "/next", referer=False), late)
+    assert len(one.legs()) == 2
+    assert verdict_of(one, spec(), UNTIL).outcome is Outcome.FAILURE
+
+
+@pytest.mark.parametrize(("location", "server", "same"), [
+    ("/next", POD, True), ("next", POD, True), ("?a=b", POD, True), (f"http://{POD}/x", POD, True), (f"https://{POD}:8443/x", POD, True),
+    (f"//{POD}/x", POD, True), ("http://10.128.0.11/x", POD, False), ("https://example.com/", POD, False), (f"http://[{POD6}]:8080/", POD6, True),
+    ("http://[fd00::99]/", POD6, False), ("http://[oops/", POD, False),
+])
+def test_same_host(location, server, same) -> None:
+    """RedirectChecker compares host names of URLs, not ports and schemes."""
+    assert same_host(location, server) is same
+
+
+@given(st.text(max_size=60))
+def test_any_location_is_an_answer(text) -> None:
+    """A Location is hostile: any text says yes or no."""
+    assert same_host(text, POD) in (True, False)
+
+
+# Joining in general.
+
+
+def test_address_resolution_is_a_run_of_its_own() -> None:
+    """A round of who-has in vain is an attempt without a connection; it fails by its deadline."""
+    (one,) = join(unresolved(0))
+    assert one.tries == ()
+    verdict = verdict_of(one, spec(timeout_s=2), UNTIL)
+    assert (verdict.outcome, verdict.cause, verdict.end_ns, verdict.end_mark) == (Outcome.FAILURE, Cause.NEIGHBOUR_UNRESOLVED, ns(2), None)
+
+
+def test_attempt_starts_with_the_resolution_it_waited_for() -> None:
+    """`start` is the first frame an attempt caused: who-has before its SYN, where there was one."""
+    one = attempt(1)
+    assert attempt_start(one) == one.connection.start
+    waited = replace(one, connection=replace(one.connection, neighbour=mark(0.9)))
+    assert attempt_start(waited) == mark(0.9)
+
+
+def test_runs_are_handed_on_in_order_and_once() -> None:
+    """Nothing is lost, doubled or overtaken, however retries of several probes interleave."""
+    items = [attempt(0, "body"), attempt(0.001, "ok", path="/live"), attempt(0.002, "body"), attempt(0.004, "body"), attempt(1, "ok")]
+    out = join(*items)
+    assert [one.start.ns for one in out] == sorted(one.start.ns for one in out)
+    assert sum(len(one.legs()) for one in out) == len(items)
+    assert [len(one.tries) for one in out] == [3, 1, 1]
+
+
+def test_a_run_is_complete_as_soon_as_nothing_can_join() -> None:
+    """An ordinary attempt waits for nothing; a broken body waits for its retry, and not for ever."""
+    joiner = Joiner()
+    joiner.feed(attempt(0, "ok"))
+    assert len(joiner.advance(ns(0.01))) == 1
+    joiner.feed(attempt(1, "body"))
+    assert joiner.advance(ns(1.01)) == []
+    assert len(joiner.advance(ns(1.2))) == 1
+
+
+def test_waiting_runs_are_bounded() -> None:
+    """A flood of broken bodies ends in runs, not in memory: the oldest is handed on."""
+    joiner = Joiner()
+    one = attempt(0, "body")
+    done = []
+    for number in range(MAX_OPEN + 10):
+        port = 1 + number % 60_000
+        connection = replace(one.connection, server_port=port, id=number)
+        done += joiner.feed(replace(one, connection=connection))
+    assert len(done) >= 10
+    assert len(joiner.finish()) <= MAX_OPEN
+
+
+# Does a run fit a probe?
+
+
+def test_fits_by_port_and_path() -> None:
+    """Port and path must be the probe's."""
+    assert fits(run(0), spec()) == 0.0
+    assert fits(run(0), spec(port=9090)) is None
+    assert fits(run(0), spec(path="/live")) is None
+    assert fits(run(0, path="/ready?x=1"), spec(path="/ready")) is None
+
+
+def test_fits_by_handler() -> None:
+    """What was asked excludes other handlers; exec never fits, nor does a port that no name resolves to."""
+    assert fits(run(0), spec(handler=TCP)) is None
+    assert fits(run(0), spec(handler=GRPC)) is None
+    assert fits(run(0), spec(handler=EXEC)) is None
+    assert fits(run(0), spec(port=None)) is None
+    assert fits(run(0), spec(scheme="HTTPS")) is None
+    assert fits(run(0, "connected"), spec(handler=TCP)) == 0.0
+
+
+def test_fits_by_headers() -> None:
+    """A declared User-Agent or Host must be seen; without one the kubelet's own must."""
+    assert fits(run(0, agent="mine/1"), spec()) is None
+    assert fits(run(0, agent="mine/1"), spec(headers=(("User-Agent", "mine/1"),))) == 0.0
+    assert fits(run(0), spec(headers=(("user-agent", "mine/1"),))) is None
+    assert fits(run(0), spec(headers=(("Host", "shop.example"),))) is None
+
+
+@pytest.mark.parametrize("handler", [HTTP, TCP, GRPC])
+@pytest.mark.parametrize("what", ["refused", "unanswered"])
+def test_nothing_asked_fits_everything_on_its_port(handler, what) -> None:
+    """A refused SYN carries no path: it fits each probe of its port nearly wholly."""
+    fit = fits(run(0, what), spec(handler=handler))
+    assert fit is not None
+    assert 0 < fit < 1
+    assert fits(run(0, what), spec(handler=handler, port=1)) is None
+
+
+def test_an_unresolved_address_fits_everything() -> None:
+    """Who-has shows not even a port."""
+    (one,) = join(unresolved(0))
+    assert fits(one, spec()) == fits(one, spec(handler=TCP, port=1)) == 0.0
+
+
+def test_a_dead_dial_fits_http_better_than_a_short_silence() -> None:
+    """A connection without a request is an httpGet's dead dial where it is old, and hardly an httpGet where it is not (WIRE.md 4)."""
+    zombie = run_of(exchange("> S\n +1s > S seq=0\n < SA\n > A\n > FA\n < FA\n > A"))
+    dead, short = fits(zombie, spec()), fits(run(0, "connected"), spec())
+    assert dead is not None
+    assert short is not None
+    assert dead < 1 < short
+
+
+def test_grpc_service_must_be_the_probes() -> None:
+    """Another service name is another probe; an unanswered preface shows none and fits any."""
+    def asks(service: str | None) -> Run:
+        grpc = GrpcFacts(preface=mark(0), user_agent="kube-probe/1.36 grpc-go/1.81.1" if service is not None else "", service=service)
+        return run_of(exchange("> S\n < SA\n > A\n > PA 'x'\n > FA\n < FA\n > A", V4, grpc=grpc, http=()))
+
+    assert fits(asks("live"), spec(handler=GRPC, service="live")) == 0.0
+    assert fits(asks("live"), spec(LIVENESS, handler=GRPC)) is None
+    assert fits(asks(None), spec(READINESS, handler=GRPC, service="live")) == 0.0
+
+
+def test_encrypted_request_fits_any_path() -> None:
+    """TLS without keys shows no path."""
+    tls = run_of(exchange("> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n > FA\n < FA\n > A", tls=TlsFacts(client_hello=mark(0)), http=()))
+    fit = fits(tls, spec(scheme="HTTPS", path="/anything"))
+    assert fit is not None
+    assert fit < 1
+    assert fits(tls, spec(scheme="HTTP")) is None
+
+
+def test_foreign_forms_fit_nothing() -> None:
+    """What no kubelet sends fits no probe, port and path or not."""
+    assert fits(run_of(exchange("> S\n < SA\n > RA")), spec(handler=TCP)) is None
