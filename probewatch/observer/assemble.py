@@ -283,7 +283,7 @@ class Assembler:
         """Say who probes."""
         said, sure = evidence(source, self.book, runs)
         node = self.book.node(source.address)
-        return Checker(kind="kubelet" if proven else "unknown", could_be=() if proven else COULD_BE[shape(runs[0])], version=source.version,
+        return Checker(kind="kubelet" if proven else "unknown", could_be=() if proven else could_be(runs[0]), version=source.version,
                        address=source.address, node=node.node or None if node else None, node_address=node.node_address if node else None,
                        node_source=node.source if node else ("tunnel" if source.outer_source else None), confidence=sure, evidence=said)
 
@@ -311,6 +311,11 @@ class Assembler:
                      type=ProbeType.UNKNOWN, type_source="unknown: not a kubelet's probe, as far as the packets show", handler=series.handler,
                      scheme=("HTTPS" if series.tls else "HTTP") if series.handler is Handler.HTTP_GET else None, host=host or None, path=series.path,
                      inferred=inferred, attempts=tuple(rows))
+
+
+def could_be(run: Run) -> tuple[str, ...]:
+    """Return the checkers whose form this is, where nothing names one."""
+    return tuple(kind for kind in COULD_BE[shape(run)] if kind != "kubelet" or run.form.kubelet)
 
 
 def shape(run: Run) -> str:

@@ -23,6 +23,10 @@ from .runs import Run, verdict_of
 
 POKE_NS: Final = 15_000_000
 """A poked readiness probe follows what poked it within this."""
+ENOUGH: Final = 4
+"""Starts that a series of its own needs."""
+DEFAULT_FAILURES: Final = 3
+"""failureThreshold where a Pod says nothing."""
 MOST_PROBES: Final = 3
 """Probes that may share one signature: readiness, liveness and startup."""
 
@@ -66,8 +70,8 @@ class _Group:
 def guess(runs: Sequence[Run]) -> list[Guess]:
     """Guess the probes behind a kubelet's runs at one target, given in the order of their starts."""
     groups = _groups(runs)
+    groups = [part for group in groups for part in _by_period(group)]
     for group in groups:
-        group.period_s = period_of(group.starts)
         group.timeout_s = observed_timeout(group.runs, group.key.handler)
         if group.period_s is not None:
             group.found = chains(group.starts, group.period_s)
@@ -96,6 +100,29 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
         why = "its container's readiness probe is another, and it did not stop as a startup probe does"
         out[index] = replace(one, spec=spec, reason=why, inferred={**one.inferred, **least})
     return out
+
+
+def _by_period(group: _Group) -> list[_Group]:
+    """Split what two probes of different periods share: the chains of the shorter one leave the longer one's starts over."""
+    group.period_s = period_of(group.starts)
+    if group.period_s is None:
+        return [group]
+    starts, span = group.starts, group.period_s * SECOND
+    found = [chain.members for chain in chains(starts, group.period_s) if len(chain.members) >= 3]
+    keeps = {member for members in found for member in members}
+    begins = [starts[members[0]] for members in found]
+    # A lone start just before a chain begins is a poke that the next poke overtook, not another probe's.
+    rest = [index for index, start in enumerate(starts) if index not in keeps and not any(0 < begun - start < span for begun in begins)]
+    period = period_of([starts[index] for index in rest])
+    if period is None or period == group.period_s:
+        return [group]
+    own = [chain.members for chain in chains([starts[index] for index in rest], period) if len(chain.members) >= ENOUGH]
+    others = {rest[member] for members in own for member in members}
+    if not others:
+        return [group]
+    runs = group.runs
+    group.runs = [run for index, run in enumerate(runs) if index not in others]
+    return [group, _Group(group.key, [runs[index] for index in sorted(others)], group.mute, period)]
 
 
 def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
@@ -318,7 +345,7 @@ def _streaks(group: _Group) -> tuple[Counter[int], int]:
 def _at_least(group: _Group) -> dict[str, int]:
     """Return a failure threshold above what was failed without any consequence, where that exceeds the default."""
     _, longest = _streaks(group)
-    return {"failureThreshold": longest + 1} if longest >= 3 else {}
+    return {"failureThreshold": longest + 1} if longest > DEFAULT_FAILURES else {}
 
 
 def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
