@@ -227,6 +227,8 @@ class Checker:
     version: str = ""
     """From its User-Agent: `1.36`."""
     address: str
+    pod: str | None = None
+    """`namespace/name` of the Pod behind the address (a router, say), where known."""
     node: str | None = None
     node_address: str | None = None
     node_source: str | None = None

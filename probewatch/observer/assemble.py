@@ -33,7 +33,7 @@ from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, attempt, confirm, decision, events, gap, interruptions, leg, state_name
 from .lane import Step
-from .others import Series
+from .others import Series, pod_name
 from .target import Placed
 
 COULD_BE: Final[dict[str, tuple[str, ...]]] = {
@@ -283,7 +283,7 @@ class Assembler:
         """Say who probes."""
         said, sure = evidence(source, self.book, runs)
         node = self.book.node(source.address)
-        return Checker(kind="kubelet" if proven else "unknown", could_be=() if proven else could_be(runs[0]), version=source.version,
+        return Checker(kind="kubelet" if proven else "unknown", pod=None if proven else pod_name(source.address, self.book, runs[0].start.ns), could_be=() if proven else could_be(runs[0]), version=source.version,
                        address=source.address, node=node.node or None if node else None, node_address=node.node_address if node else None,
                        node_source=node.source if node else ("tunnel" if source.outer_source else None), confidence=sure, evidence=said)
 
@@ -305,7 +305,11 @@ class Assembler:
         pod = self.book.pod(series.server, series.runs[0].start.ns)
         form = series.runs[0].form
         host = form.host if form.host not in (series.server, f"{series.server}:{series.port}", f"[{series.server}]:{series.port}") else ""
-        return Probe(id="", checker=self.checker(source, series.runs, proven=False),
+        node = self.book.node(source.address)
+        checker = Checker(kind="unknown", could_be=could_be(series.runs[0]), address=source.address, pod=pod_name(source.address, self.book, series.runs[0].start.ns),
+                          node=node.node or None if node else None, node_address=node.node_address if node else None,
+                          node_source=node.source if node else None, evidence=("regular, a fresh connection for each check", "not asked as a kubelet asks"))
+        return Probe(id="", checker=checker,
                      target=Target(address=series.server, port=series.port, namespace=pod.namespace if pod else None, pod=pod.name or None if pod else None,
                                    container=None, named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None),
                      type=ProbeType.UNKNOWN, type_source="unknown: not a kubelet's probe, as far as the packets show", handler=series.handler,

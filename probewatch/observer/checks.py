@@ -35,6 +35,7 @@ from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.signatures import Basis, Signature, What, late_reset, passes
 
 from .build import Latest, leg
+from .others import pod_name
 from .survey import TIGHT_NS, Named, gave_up, through
 
 USUAL: Final = 0.6
@@ -111,7 +112,7 @@ class CheckBuilder:
             could_be = tuple(kind for kind in could_be if kind != "kubelet")
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(kind=named.kind, could_be=could_be, version=told,
-                       address=named.client, node=node.node or None if node else None, node_address=node.node_address if node else None,
+                       address=named.client, pod=pod_name(named.client, self.book, c.start.ns), node=node.node or None if node else None, node_address=node.node_address if node else None,
                        node_source=node.source if node else None, confidence=named.confidence, evidence=tuple(said))
 
     def _verdict(self, exchange: Exchange, named: Named, timeout_ns: int) -> Verdict:

@@ -285,7 +285,7 @@ class Observer:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
         series, rest = periodic(target.strangers)
         for run in rest:
-            self._traffic.note(run)
+            self._traffic.note(run, self._latest)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
         for one in series:

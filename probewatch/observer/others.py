@@ -13,6 +13,8 @@ from probewatch.probes.cadence import steady
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
 
+from .build import Latest
+
 ENOUGH: Final = 4
 """Connections of one form before they can be called a check."""
 SPREAD: Final = 0.12
@@ -40,10 +42,10 @@ class Traffic:
     def __init__(self) -> None:
         self._tallies: dict[tuple[str, str, int], Tally] = {}
 
-    def note(self, run: Run) -> None:
+    def note(self, run: Run, latest: Latest) -> None:
         """Count a run's connections."""
         for _, exchange in run.legs():
-            connection = exchange.connection
+            connection = latest(exchange.connection)
             key = (connection.client, connection.server, connection.server_port)
             tally = self._tallies.get(key)
             if tally is None:
@@ -86,11 +88,14 @@ def describe(tally: Tally) -> str:
 
 def name_of(address: str, book: AddressBook, ns: int) -> str | None:
     """Return `namespace/pod` or the node behind an address, where known."""
-    pod = book.pod(address, ns)
-    if pod is not None and not pod.host_network and pod.name:
-        return f"{pod.namespace}/{pod.name}"
     node = book.node(address)
-    return node.node or None if node is not None else None
+    return pod_name(address, book, ns) or (node.node or None if node is not None else None)
+
+
+def pod_name(address: str, book: AddressBook, ns: int) -> str | None:
+    """Return the `namespace/pod` that had an address of its own at that time, where known."""
+    pod = book.pod(address, ns)
+    return f"{pod.namespace}/{pod.name}" if pod is not None and not pod.host_network and pod.name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,15 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
     """Split strangers into check-like series (fresh connections, one short question each, regular) and the rest."""
     groups: dict[tuple[str, str, int, Ask, str | None, str], list[Run]] = {}
     ask: Ask
+    rest: list[Run] = []
     for run in runs:
         form = run.form
+        if form.stale:
+            rest.append(run)
+            continue
         ask = Ask.CONNECT if form.ask is Ask.NOTHING else form.ask
         groups.setdefault((run.client, run.server, form.port, ask, form.path, form.user_agent), []).append(run)
     found: list[Series] = []
-    rest: list[Run] = []
     for (client, server, port, ask, path, agent), members in groups.items():
         if check_like(members, ask, agent):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(ask, Handler.TCP_SOCKET)

@@ -41,7 +41,7 @@ def probe_object(probe: Probe) -> Json:
         "id": probe.id,
         "checker": {
             "kind": checker.kind, "could_be": list(checker.could_be), "version": checker.version or None, "address": checker.address,
-            "node": checker.node, "node_address": checker.node_address, "node_source": checker.node_source,
+            "pod": checker.pod, "node": checker.node, "node_address": checker.node_address, "node_source": checker.node_source,
             "confidence": checker.confidence, "evidence": list(checker.evidence)},
         "target": {"address": target.address, "port": target.port, "namespace": target.namespace, "pod": target.pod,
                    "container": target.container, "named_by": target.named_by},

@@ -82,6 +82,8 @@ def who(checker: Checker) -> str:
             named = [safe(name) for name in checker.could_be[:_GUESSES]]
             rest = len(checker.could_be) - len(named)
             text += ", could be " + (f"{', '.join(named)} or {count(rest, 'other')}" if rest else " or ".join(named))
+    if checker.pod:
+        text += f" ({safe(checker.pod)})"
     if checker.node:
         text += f", node {safe(checker.node)}"
     elif checker.node_source:

@@ -1,0 +1,246 @@
+"""Probes guessed from attempts alone: periods, timeouts, types by what they do, and no guess where nothing tells."""
+
+from __future__ import annotations
+
+import pytest
+from builder import S
+from hypothesis import given
+from hypothesis import strategies as st
+from make import (
+    GRPC,
+    HTTP,
+    LIVENESS,
+    NODE6,
+    OPENED,
+    POD6,
+    READINESS,
+    SCRIPTS,
+    STARTUP,
+    TCP,
+    UNKNOWN,
+    every,
+    exchange,
+    mark,
+    request,
+    run,
+    run_of,
+    runs,
+)
+
+from probewatch.model.exchange import GrpcFacts, TlsFacts
+from probewatch.model.spec import ProbeType
+from probewatch.probes.inference import Guess, guess, observed_period, observed_timeout
+from probewatch.probes.runs import Run
+
+
+def guessed(*parts: list[Run]) -> list[Guess]:
+    """Guess from runs put in order."""
+    return guess(sorted((one for part in parts for one in part), key=lambda one: one.start.ns))
+
+
+def types(found: list[Guess]) -> list[ProbeType]:
+    """Return the types of guesses."""
+    return [one.spec.type for one in found]
+
+
+# What is plain to see.
+
+
+@pytest.mark.parametrize("period", [1, 5, 10])
+@pytest.mark.parametrize("six", [False, True], ids=["v4", "v6"])
+def test_one_quiet_probe(period, six) -> None:
+    """Handler, port, path and period are plain; nothing tells the type, and that is said."""
+    ends = {"client": NODE6, "server": POD6} if six else {}
+    (one,) = guessed(runs(*every(period, 10), **ends))
+    assert (one.spec.type, one.spec.handler, one.spec.port, one.spec.path, one.spec.period_s) == (UNKNOWN, HTTP, 8080, "/ready", period)
+    assert one.inferred == {"periodSeconds": period}
+    assert one.reason == "nothing in this capture tells its type"
+
+
+def test_each_request_is_a_probe() -> None:
+    """Different paths and ports are different probes."""
+    found = guessed(runs(*every(2, 8)), runs(*every(3, 6, 0.4), path="/live"), runs(*every(5, 4, 0.7), what="connected", port=5432))
+    assert [(one.spec.handler, one.spec.port, one.spec.path, one.spec.period_s) for one in found] == [
+        (HTTP, 8080, "/ready", 2), (HTTP, 8080, "/live", 3), (TCP, 5432, "/", 5)]
+
+
+def test_defaults_where_nothing_shows() -> None:
+    """Numbers that packets do not show are Kubernetes' defaults, and `inferred` does not claim them."""
+    (one,) = guessed([run(0)])
+    assert (one.spec.period_s, one.spec.timeout_s, one.spec.failure_threshold, one.spec.success_threshold) == (10, 1, 3, 1)
+    assert one.inferred == {}
+
+
+def test_own_user_agent_is_kept() -> None:
+    """A probe with its own User-Agent is expected with it."""
+    (one,) = guessed(runs(*every(1, 6), agent="mine/1"))
+    assert one.spec.headers == (("User-Agent", "mine/1"),)
+
+
+def test_tls_and_grpc() -> None:
+    """A ClientHello is an httpGet with scheme HTTPS and an unseen path; a health check names its service."""
+    tls = [run_of(exchange(f"{OPENED} > PA '\\x16\\x03\\x01'\n < A\n > FA\n < FA\n > A", at=at, tls=TlsFacts(client_hello=mark(at)), http=())) for at in every(2, 5)]
+    (one,) = guessed(tls)
+    assert (one.spec.handler, one.spec.scheme) == (HTTP, "HTTPS")
+    facts = GrpcFacts(preface=mark(0), user_agent="kube-probe/1.36 grpc-go/1.81.1", path="/grpc.health.v1.Health/Check", service="live", serving=1)
+    grpc = [run_of(exchange(f"{OPENED} > PA 'x'\n < PA 'y'\n > FA\n < FA\n > A", at=at, grpc=facts, http=())) for at in every(2, 5)]
+    (one,) = guessed(grpc)
+    assert (one.spec.handler, one.spec.service) == (GRPC, "live")
+
+
+def test_what_never_asked_goes_with_its_port() -> None:
+    """Refused SYNs on a port where one request is known are that probe's; alone they are a bare connection attempt."""
+    (one,) = guessed(runs(*every(1, 4), what="refused"), runs(*every(1, 4, 4)))
+    assert (one.spec.handler, one.spec.period_s) == (HTTP, 1)
+    (alone,) = guessed(runs(*every(1, 6), what="refused"))
+    assert alone.spec.handler is TCP
+
+
+def test_foreign_forms_are_no_probes() -> None:
+    """What no kubelet sends is not guessed about."""
+    assert guessed([run_of(exchange("> S\n < SA\n > RA", at=at)) for at in every(1, 6)]) == []
+    assert guess([]) == []
+
+
+# Types, by what they do.
+
+
+def test_a_probe_off_its_grid_is_readiness() -> None:
+    """Only a readiness worker is poked: the double at NotReady gives type and failure threshold (WIRE.md 7a)."""
+    (one,) = guessed(runs(0, 1, 2, 3), runs(4, 5, 6, 6.002, 7.002, 8.002, what="503"), runs(9.002, 10.002))
+    assert one.spec.type is READINESS
+    assert one.spec.failure_threshold == 3
+    assert one.inferred["failureThreshold"] == 3
+    assert "ran outside its grid" in one.reason
+
+
+def test_pokes_before_the_first_success_tell_no_threshold() -> None:
+    """Until it was Ready once any pod sync pokes it, so those streaks say nothing about failureThreshold (WIRE.md 7b)."""
+    (one,) = guessed(runs(0, 0.3, 1.3, what="refused"), runs(2.3, 3.3, 4.3, 5.3))
+    assert one.spec.type is READINESS
+    assert "failureThreshold" not in one.inferred
+
+
+def test_fast_manual_is_one_probe() -> None:
+    """Period 10, poked every 2 s while not Ready, is one readiness probe (`http-fast-manual`)."""
+    (one,) = guessed(runs(0, 2, 4, what="503"), runs(6, 16, 26, 36, 46))
+    assert one.spec.period_s == 10
+
+
+def test_two_identical_probes() -> None:
+    """Two interleaved series with constant offset are two probes; while nothing happens nothing tells which is which."""
+    found = guessed(runs(*every(2, 12)), runs(*every(2, 12, 0.8)))
+    assert types(found) == [UNKNOWN, UNKNOWN]
+    assert {one.spec.period_s for one in found} == {2}
+    assert "nothing tells them apart" in found[0].reason
+
+
+def test_two_identical_probes_one_poked() -> None:
+    """The series that leaves its grid is readiness, the other liveness (WIRE.md 7)."""
+    readiness = [*runs(0, 2, 4, 6), *runs(8, 10, 12, 12.002, 14.002, what="503"), *runs(16.002, 18.002, 20.002)]
+    liveness = [*runs(0.8, 2.8, 4.8, 6.8), *runs(8.8, 10.8, what="503"), *runs(12.8, 14.8, 16.8, 18.8)]
+    assert set(types(guessed(readiness, liveness))) == {READINESS, LIVENESS}
+
+
+def test_silence_after_a_streak_is_liveness() -> None:
+    """A worker that falls silent after its failures until a new container answers is liveness, and the streak is its threshold."""
+    ready = [*runs(*every(1, 9, 0.3), path="/ready"), *runs(*every(1, 3, 9.3), what="refused", path="/ready"), *runs(*every(1, 12, 12.3), path="/ready")]
+    live = [*runs(*every(1, 6), path="/live"), *runs(6, 7, 8, what="503", path="/live"), *runs(*every(1, 8, 16), path="/live")]
+    found = {one.spec.path: one for one in guessed(ready, live)}
+    assert found["/live"].spec.type is LIVENESS
+    assert found["/live"].inferred["failureThreshold"] == 3
+    assert "silent after 3 failures" in found["/live"].reason
+
+
+def test_startup_stops_when_the_others_begin() -> None:
+    """A probe that ends with a success just before all others begin was startup; what began in that millisecond is readiness (WIRE.md 7c)."""
+    startup = [*runs(0, 1, 2, what="503", path="/started"), run(3, path="/started")]
+    found = guessed(startup, runs(*every(2, 8, 3.002)), runs(*every(2, 8, 3.9), path="/live"))
+    kinds = {one.spec.path: one.spec.type for one in found}
+    assert kinds["/started"] is STARTUP
+    assert kinds["/ready"] is READINESS
+    assert kinds["/live"] is LIVENESS
+
+
+def test_types_by_exclusion() -> None:
+    """On the port of a known readiness probe the one other probe is liveness, and its threshold lies above what it survived."""
+    ready = [*runs(0, 1, 2, 3), *runs(4, 5, 6, 6.002, 7.002, what="503"), *runs(8.002, 9.002, 10.002)]
+    live = [*runs(*every(1, 4, 0.5), path="/live"), *runs(*every(1, 4, 4.5), what="503", path="/live"), *runs(8.5, 9.5, path="/live")]
+    found = {one.spec.path: one for one in guessed(ready, live)}
+    assert found["/ready"].spec.type is READINESS
+    assert found["/live"].spec.type is LIVENESS
+    assert found["/live"].spec.failure_threshold == 5
+    assert "another" in found["/live"].reason
+
+
+def test_no_exclusion_across_ports() -> None:
+    """Another port may be another container, which has its own readiness probe."""
+    ready = [*runs(0, 1, 2, 3), *runs(4, 5, 6, 6.002, 7.002, what="503"), *runs(8.002, 9.002, 10.002)]
+    found = {one.spec.port: one for one in guessed(ready, runs(*every(1, 10, 0.5), port=9090))}
+    assert found[9090].spec.type is UNKNOWN
+
+
+@pytest.mark.parametrize("made", [
+    runs(*every(1, 10)), [*runs(0, 1, 2), *runs(3, 4, 5, what="503")], [*runs(0, 1), *runs(2, 3, 4, 4.002, what="503")], runs(*every(2, 8), what="connected")])
+def test_every_guess_carries_its_reason(made) -> None:
+    """Nothing is guessed silently, and `inferred` holds only Kubernetes' own names."""
+    for one in guess(made):
+        assert one.reason
+        assert set(one.inferred) <= {"periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold"}
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("timeout", [1, 2, 3, 5])
+def test_timeout_shows_where_it_ran_out(timeout) -> None:
+    """The checker's FIN at SYN + whole seconds without an answer is its timeoutSeconds (KUBELET.md 11.1)."""
+    assert observed_timeout([*runs(0, 10), run(20, "hung", timeout=timeout)], HTTP) == timeout
+
+
+def test_timeout_shows_at_the_poke() -> None:
+    """A SYN in vain leaves no FIN, but the poke that follows losing Ready comes as the deadline passes."""
+    made = [*runs(0, 10, 20), *runs(30, 40, 50, 54.001, what="unanswered")]
+    assert observed_timeout(made, HTTP) == 4
+
+
+def test_timeout_is_at_least_what_was_waited() -> None:
+    """An answer taken after 1.2 s shows a timeout of at least 2 s; quick answers show nothing."""
+    slow = run_of(exchange(f"{OPENED} > PA {request()}\n < A\n +1200ms < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > A\n > FA\n < FA\n > A"))
+    assert observed_timeout([slow], HTTP) == 2
+    assert observed_timeout(runs(*every(1, 5)), HTTP) is None
+
+
+def test_tcp_gives_up_before_its_next_syn() -> None:
+    """A tcpSocket dial with timeout 4 sends SYNs at 0, 1, 2 and 3 s and no more (`tcp-blackhole-t4`)."""
+    dial = run_of(exchange("> S\n +1030ms > S seq=0\n +1020ms > S seq=0\n +1030ms > S seq=0"))
+    assert observed_timeout([dial], TCP) == 4
+
+
+def test_zombie_dials_show_no_timeout() -> None:
+    """An httpGet's dead dial goes on for ever and says nothing about patience (WIRE.md 4)."""
+    dial = run_of(exchange("> S\n +1s > S seq=0\n +1s > S seq=0\n +1s > S seq=0"))
+    assert observed_timeout([dial], HTTP) is None
+
+
+def test_observed_period_needs_three() -> None:
+    """Two starts are no cadence."""
+    assert observed_period([0, 2 * S]) is None
+    assert observed_period([0, 2 * S, 4 * S]) == 2
+
+
+# Anything.
+
+
+@given(st.lists(st.tuples(st.integers(0, 600), st.sampled_from(sorted(set(SCRIPTS) - {"sent-away"})), st.sampled_from(["/ready", "/live"]), st.sampled_from([8080, 9090])),
+                max_size=30, unique_by=lambda one: one[0]))
+def test_any_runs_give_guesses_that_are_probes(story) -> None:
+    """Whatever was seen: at most three probes of one signature, each with whole numbers, and no exception."""
+    made = [run(tenths / 10, what, path=path, port=port) for tenths, what, path, port in sorted(story)]
+    found = guess(made)
+    signatures = [(one.spec.handler, one.spec.port, one.spec.scheme, one.spec.path) for one in found]
+    assert all(signatures.count(one) <= 3 for one in signatures)
+    for one in found:
+        assert one.spec.period_s >= 1
+        assert one.spec.timeout_s >= 1
+        assert one.spec.failure_threshold >= 1
