@@ -17,12 +17,30 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Analysis", "Attempt", "CaptureError", "Cause", "Change", "Decision", "DecisionKind", "InputError", "Outcome", "Probe", "SpecError",
-    "Timeline", "__version__", "analyze", "document",
+    "Analysis",
+    "Attempt",
+    "CaptureError",
+    "Cause",
+    "Change",
+    "Decision",
+    "DecisionKind",
+    "InputError",
+    "Outcome",
+    "Probe",
+    "SpecError",
+    "Timeline",
+    "__version__",
+    "analyze",
+    "document",
 ]
 
 _HOME = {
-    "Analysis": "api", "InputError": "api", "analyze": "api", "document": "api", "CaptureError": "capture", "SpecError": "cluster",
+    "Analysis": "api",
+    "InputError": "api",
+    "analyze": "api",
+    "document": "api",
+    "CaptureError": "capture",
+    "SpecError": "cluster",
     "Change": "observer",
 } | dict.fromkeys(("Attempt", "Cause", "Decision", "DecisionKind", "Outcome", "Probe", "Timeline"), "model.timeline")
 

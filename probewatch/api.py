@@ -7,7 +7,8 @@
         for decision in probe.decisions:
             print(probe.type, decision.kind, decision.attempt)
 
-Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json` prints.
+Times are integer nanoseconds since 1970 UTC; `probewatch.document` turns a timeline into the dict that `-o json`
+prints.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _BATCH: Final = 2048
 """Frames between two looks at what became known."""
 
 _RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))")
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))"
+)
 
 
 class InputError(ValueError):
@@ -52,7 +54,7 @@ class Analysis:
         cluster: PathText | Sequence[PathText] = (),
         node_ip: str | Sequence[str] = (),
         keylog: PathText | None = None,
-        filter: str | None = None,  # noqa: A002  the option's name
+        filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
     ) -> None:
@@ -72,7 +74,8 @@ class Analysis:
             self._total: int | None = 0
             self._readers: list[Reader] = open_all(
                 [fspath(path) for path in _listed(paths)],
-                progress=None if progress is None else lambda position: _ignore(progress(position, self._total)))
+                progress=None if progress is None else lambda position: _ignore(progress(position, self._total)),
+            )
             for reader in self._readers:
                 stack.callback(reader.close)
             sizes = [reader.size for reader in self._readers]
@@ -81,7 +84,9 @@ class Analysis:
             # the first frame makes the readers read what stands before it: TLS secrets that a pcapng carries
             self._first = next(self._frames, None)
             carried = [part for reader in self._readers for part in reader.secrets]
-            self._observer = Observer(Settings(book=book, keylog=b"\n".join([secrets, *carried]) if carried else secrets))
+            self._observer = Observer(
+                Settings(book=book, keylog=b"\n".join([secrets, *carried]) if carried else secrets)
+            )
             self._stack = stack.pop_all()
 
     @property
@@ -130,7 +135,7 @@ def analyze(
     cluster: PathText | Sequence[PathText] = (),
     node_ip: str | Sequence[str] = (),
     keylog: PathText | None = None,
-    filter: str | None = None,  # noqa: A002  the option's name
+    filter: str | None = None,  # noqa: A002  (tcpdump's word)
     since: str | int | None = None,
     until: str | int | None = None,
     probe: str | Sequence[str] = (),
@@ -146,7 +151,8 @@ def analyze(
         node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
         keylog: file in the NSS key log format, to read TLS with.
         filter: only frames that match this expression (pcap-filter(7)) are looked at.
-        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after the
+        since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after
+        the
             first frame. Everything is analysed all the same, so that states are known.
         until: show only what began then or earlier.
         probe: show only these probes: an id, a type, a pod's name, `type/pod` (see `probewatch.report.select.matches`).
@@ -164,15 +170,27 @@ def analyze(
 
     for text in (since, until):
         moment(text, 0)
-    analysis = Analysis(paths, spec=spec, cluster=cluster, node_ip=node_ip, keylog=keylog, filter=filter, progress=progress,
-                        on_change=on_change)
+    analysis = Analysis(
+        paths,
+        spec=spec,
+        cluster=cluster,
+        node_ip=node_ip,
+        keylog=keylog,
+        filter=filter,
+        progress=progress,
+        on_change=on_change,
+    )
     try:
         analysis.run()
         timeline = analysis.timeline()
     finally:
         analysis.close()
-    return select(timeline, since_ns=moment(since, analysis.base_ns or 0), until_ns=moment(until, analysis.base_ns or 0),
-                  probes=[probe] if isinstance(probe, str) else probe)
+    return select(
+        timeline,
+        since_ns=moment(since, analysis.base_ns or 0),
+        until_ns=moment(until, analysis.base_ns or 0),
+        probes=[probe] if isinstance(probe, str) else probe,
+    )
 
 
 def document(timeline: Timeline) -> dict[str, Any]:
@@ -201,7 +219,9 @@ def moment(text: str | int | None, base_ns: int) -> int | None:
         except ValueError:
             pass
     shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
-    raise InputError(f"'{shown}' is no time: give it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame")
+    raise InputError(
+        f"'{shown}' is no time: give it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame"
+    )
 
 
 def _nanoseconds(found: re.Match[str]) -> int:
@@ -237,7 +257,8 @@ def _book(specs: Iterable[PathText], clusters: Iterable[PathText], node_ips: Ite
     return build_book(
         [pod for path in specs for pod in read_specs(fspath(path))],
         [read_cluster(fspath(path)) for path in clusters],
-        nodes)
+        nodes,
+    )
 
 
 def _key_log(path: PathText | None) -> bytes:

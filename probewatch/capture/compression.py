@@ -116,8 +116,10 @@ class _Blocks:
         except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
             text = _reason(error)
             if "memory" in text.lower():
-                raise DamageError(f"the {self._name} data needs more memory than {MAX_DICTIONARY >> 20} MiB: "
-                             f"decompress it first with {TOOLS[self._name]}") from None
+                raise DamageError(
+                    f"the {self._name} data needs more memory than {MAX_DICTIONARY >> 20} MiB: "
+                    f"decompress it first with {TOOLS[self._name]}"
+                ) from None
             raise DamageError(f"the {self._name} data is corrupt ({text})") from None
         self.eof = self._d.eof
         if self.eof:
@@ -143,8 +145,10 @@ class _Zstd:
         except self._error as error:
             text = _reason(error)
             if "memory" in text.lower():
-                raise DamageError(f"the zstd data needs a window larger than {MAX_WINDOW >> 20} MiB: "
-                             f"decompress it first with unzstd --long=31") from None
+                raise DamageError(
+                    f"the zstd data needs a window larger than {MAX_WINDOW >> 20} MiB: "
+                    f"decompress it first with unzstd --long=31"
+                ) from None
             raise DamageError(f"the zstd data is corrupt ({text})") from None
         self.eof = self._d.eof
         return out, at + len(piece) - (len(self._d.unused_data) if self.eof else 0)

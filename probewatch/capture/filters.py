@@ -76,7 +76,9 @@ class Filter:
         import cypcap
 
         try:
-            program = cypcap.compile(_DLT.get(link_type, link_type), _SNAPLEN, self.expression, True, cypcap.NETMASK_UNKNOWN)
+            program = cypcap.compile(
+                _DLT.get(link_type, link_type), _SNAPLEN, self.expression, True, cypcap.NETMASK_UNKNOWN
+            )
         except (cypcap.Error, ValueError, OverflowError) as error:
             reason = str(error.args[-1]) if error.args else str(error)
             raise FilterError(self.expression, reason, link_type_name(link_type)) from error

@@ -33,7 +33,9 @@ ENHANCED_PACKET: Final = 6
 DECRYPTION_SECRETS: Final = 10
 NUMBERED: Final = frozenset({0x009, 0xBAD, 0x40000BAD, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
 """systemd journal entries, custom blocks and sysdig events: Wireshark numbers them like frames."""
-LEFT_OUT: Final = "it holds journal entries, custom blocks or system call events: they have frame numbers but are left out"
+LEFT_OUT: Final = (
+    "it holds journal entries, custom blocks or system call events: they have frame numbers but are left out"
+)
 
 MAGIC: Final = struct.pack(">I", SECTION_HEADER)
 """First four bytes of a file, the same in both byte orders."""

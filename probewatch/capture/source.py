@@ -58,7 +58,7 @@ class Source:
 
     def _open_path(self) -> BinaryIO:
         try:
-            file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123 - closed by close(); pathlib folds "./-"
+            file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by the reader; a path may be bytes-like odd)
         except IsADirectoryError:
             raise CaptureError(self.path, "is a directory: name the capture files in it") from None
         except FileNotFoundError:

@@ -24,8 +24,20 @@ if TYPE_CHECKING:
 @select_options
 @interpret_options
 @output_options
-def analyze(files: Sequence[str], expression: str | None, keylog: str | None, probes: Sequence[str], since: str | None, until: str | None,
-            specs: Sequence[str], clusters: Sequence[str], node_ips: Sequence[str], output: str, colour: str, quiet: bool) -> int:
+def analyze(
+    files: Sequence[str],
+    expression: str | None,
+    keylog: str | None,
+    probes: Sequence[str],
+    since: str | None,
+    until: str | None,
+    specs: Sequence[str],
+    clusters: Sequence[str],
+    node_ips: Sequence[str],
+    output: str,
+    colour: str,
+    quiet: bool,
+) -> int:
     """Show who probed what in saved captures, what happened in every attempt and why, and what was decided.
 
     Exit status: 0 done, whatever the probes did; 2 usage or unreadable input; 3 an input was cut or corrupt (what was
@@ -39,8 +51,15 @@ def analyze(files: Sequence[str], expression: str | None, keylog: str | None, pr
     interrupted = False
     with Bar(wanted=not quiet) as bar:
         analysis = Analysis(
-            files, spec=specs, cluster=clusters, node_ip=node_ips, keylog=keylog, filter=expression, progress=bar,
-            on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value))
+            files,
+            spec=specs,
+            cluster=clusters,
+            node_ip=node_ips,
+            keylog=keylog,
+            filter=expression,
+            progress=bar,
+            on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
+        )
         try:
             analysis.run()
         except KeyboardInterrupt:
@@ -67,7 +86,9 @@ def _live_writer() -> Writer:
     return Writer(sys.stdout.write)
 
 
-def _selected(timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]) -> Timeline:
+def _selected(
+    timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]
+) -> Timeline:
     from ..report.select import matches, select
 
     for wanted in probes:
@@ -75,7 +96,11 @@ def _selected(timeline: Timeline, base_ns: int, since: str | None, until: str | 
             from ..report import words
 
             there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
-            have = f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}" if there else "there are none in this input"
+            have = (
+                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
+                if there
+                else "there are none in this input"
+            )
             raise InputError(f"no probe matches --probe {wanted}: {have}")
     return select(timeline, since_ns=moment(since, base_ns), until_ns=moment(until, base_ns), probes=probes)
 
@@ -94,7 +119,9 @@ def _print(timeline: Timeline, output: str, colour: str) -> None:
         from ..report import text
         from ..report.paper import glyphs_for
 
-        text.write(timeline, out, wide=output == "wide", colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
+        text.write(
+            timeline, out, wide=output == "wide", colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
+        )
 
 
 def _notes(timeline: Timeline) -> None:

@@ -15,11 +15,11 @@ COMMANDS: Final = {
 """Command -> what it does, as `probewatch --help` prints it. The module and its command have the same name."""
 
 
-class ReaderGone(Exception):  # noqa: N818  not an error: who read our output has seen enough
+class ReaderGone(Exception):  # noqa: N818  (an event, not an error)
     """Standard output was closed by its reader (click would make exit status 1 of a BrokenPipeError)."""
 
 
-class Interrupted(Exception):  # noqa: N818  not an error: the user's wish
+class Interrupted(Exception):  # noqa: N818  (an event, not an error)
     """Ctrl-C (click would write an empty line)."""
 
 
@@ -55,8 +55,12 @@ class Commands(click.Group):
             raise Interrupted from error
 
 
-@click.group(cls=Commands, epilog="For example: probewatch analyze capture.pcap --spec pod.yaml",
-              no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    epilog="For example: probewatch analyze capture.pcap --spec pod.yaml",
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def cli() -> None:
     """See Kubernetes health probes as they really are: who probed what, what happened, what the kubelet decided."""

@@ -23,7 +23,7 @@ class Option(click.Option):
 class Argument(click.Argument):
     """An argument that is explained among the options of its section."""
 
-    def __init__(self, *args: Any, section: str, help: str, **kwargs: Any) -> None:  # noqa: A002  click's own word
+    def __init__(self, *args: Any, section: str, help: str, **kwargs: Any) -> None:  # noqa: A002  (click's word)
         super().__init__(*args, **kwargs)
         self.section = section
         self.text = help
@@ -58,44 +58,129 @@ def _apply(decorators: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
     return decorate
 
 
-input_options = _apply([
-    click.argument("files", nargs=-1, required=True, metavar="FILE...", cls=Argument, section="Input",
-                   help="Captures: pcap or pcapng, plain or compressed (gzip, bzip2, xz, zstd), read as one timeline; "
-                        "- is standard input."),
-    click.option("-f", "--filter", "expression", metavar="FILTER", cls=Option, section="Input",
-                 help="Look only at frames that match, in pcap syntax: -f 'host 10.128.0.10'."),
-    click.option("--keylog", metavar="FILE", cls=Option, section="Input",
-                 help="TLS secrets (NSS key log, SSLKEYLOGFILE), to read HTTPS probes."),
-])
+input_options = _apply(
+    [
+        click.argument(
+            "files",
+            nargs=-1,
+            required=True,
+            metavar="FILE...",
+            cls=Argument,
+            section="Input",
+            help="Captures: pcap or pcapng, plain or compressed (gzip, bzip2, xz, zstd), read as one timeline; "
+            "- is standard input.",
+        ),
+        click.option(
+            "-f",
+            "--filter",
+            "expression",
+            metavar="FILTER",
+            cls=Option,
+            section="Input",
+            help="Look only at frames that match, in pcap syntax: -f 'host 10.128.0.10'.",
+        ),
+        click.option(
+            "--keylog",
+            metavar="FILE",
+            cls=Option,
+            section="Input",
+            help="TLS secrets (NSS key log, SSLKEYLOGFILE), to read HTTPS probes.",
+        ),
+    ]
+)
 """Where frames come from."""
 
-select_options = _apply([
-    click.option("--probe", "probes", multiple=True, metavar="P", cls=Option, section="Select",
-                 help="Show only this probe: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable."),
-    click.option("--since", metavar="TIME", cls=Option, section="Select",
-                 help="Show only what began then or later: 2026-11-22T20:10:00Z, or +12.5, seconds after the first frame. "
-                      "What came before is analysed all the same, so that states are known."),
-    click.option("--until", metavar="TIME", cls=Option, section="Select", help="Show only what began then or earlier."),
-])
+select_options = _apply(
+    [
+        click.option(
+            "--probe",
+            "probes",
+            multiple=True,
+            metavar="P",
+            cls=Option,
+            section="Select",
+            help="Show only this probe: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
+        ),
+        click.option(
+            "--since",
+            metavar="TIME",
+            cls=Option,
+            section="Select",
+            help="Show only what began then or later: 2026-11-22T20:10:00Z, or +12.5, seconds after the first frame. "
+            "What came before is analysed all the same, so that states are known.",
+        ),
+        click.option(
+            "--until", metavar="TIME", cls=Option, section="Select", help="Show only what began then or earlier."
+        ),
+    ]
+)
 """What is shown."""
 
-interpret_options = _apply([
-    click.option("--spec", "specs", multiple=True, metavar="FILE", cls=Option, section="Interpret",
-                 help="Pod, Deployment, StatefulSet, DaemonSet, List ... as kubectl get -o yaml prints it. Repeatable."),
-    click.option("--cluster", "clusters", multiple=True, metavar="FILE", cls=Option, section="Interpret",
-                 help="What oc get nodes,hostsubnets,pods -A -o json prints: names, specs, container starts. Repeatable."),
-    click.option("--node-ip", "node_ips", multiple=True, metavar="[NAME=]ADDR", cls=Option, section="Interpret",
-                 help="An address that a node probes from. Repeatable."),
-])
+interpret_options = _apply(
+    [
+        click.option(
+            "--spec",
+            "specs",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="Pod, Deployment, StatefulSet, DaemonSet, List ... as kubectl get -o yaml prints it. Repeatable.",
+        ),
+        click.option(
+            "--cluster",
+            "clusters",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="What oc get nodes,hostsubnets,pods -A -o json prints: names, specs, container starts. Repeatable.",
+        ),
+        click.option(
+            "--node-ip",
+            "node_ips",
+            multiple=True,
+            metavar="[NAME=]ADDR",
+            cls=Option,
+            section="Interpret",
+            help="An address that a node probes from. Repeatable.",
+        ),
+    ]
+)
 """What packets mean."""
 
-output_options = _apply([
-    click.option("-o", "--output", "output", type=click.Choice(["table", "wide", "json", "ndjson"]), default="table", show_default=True,
-                 cls=Option, section="Output",
-                 help="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
-                      "ndjson: the same as it becomes known."),
-    click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, cls=Option,
-                 section="Output", help="auto: on a terminal, unless NO_COLOR is set."),
-    click.option("-q", "--quiet", is_flag=True, cls=Option, section="Output", help="No notes and no progress on standard error."),
-])
+output_options = _apply(
+    [
+        click.option(
+            "-o",
+            "--output",
+            "output",
+            type=click.Choice(["table", "wide", "json", "ndjson"]),
+            default="table",
+            show_default=True,
+            cls=Option,
+            section="Output",
+            help="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
+            "ndjson: the same as it becomes known.",
+        ),
+        click.option(
+            "--color",
+            "colour",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
+            cls=Option,
+            section="Output",
+            help="auto: on a terminal, unless NO_COLOR is set.",
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            cls=Option,
+            section="Output",
+            help="No notes and no progress on standard error.",
+        ),
+    ]
+)
 """What is printed and how."""

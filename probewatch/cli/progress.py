@@ -38,8 +38,16 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-        self._shown = Progress("reading", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-                               console=Console(stderr=True), transient=True, auto_refresh=False)
+        self._shown = Progress(
+            "reading",
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,
+        )
         self._shown.start()
         self._task = self._shown.add_task("", total=total)
 

@@ -58,5 +58,8 @@ def _is_ours(error: Exception) -> bool:
     """Say whether it is a plain error of an input; importing those packages only to name their errors would cost start-up time."""
     if isinstance(error, OSError):
         return True
-    loaded = [(sys.modules.get("probewatch.capture"), "CaptureError"), (sys.modules.get("probewatch.cluster"), "SpecError")]
+    loaded = [
+        (sys.modules.get("probewatch.capture"), "CaptureError"),
+        (sys.modules.get("probewatch.cluster"), "SpecError"),
+    ]
     return any(module is not None and isinstance(error, getattr(module, name)) for module, name in loaded)

@@ -1,6 +1,7 @@
 """Addresses, networks and times as Kubernetes writes them, brought to one form; pure functions.
 
-Addresses come out as inet_ntop(3) prints them (the form that `wire` reads from packets), without zone or brackets. Times come out as
+Addresses come out as inet_ntop(3) prints them (the form that `wire` reads from packets), without zone or brackets.
+Times come out as
 nanoseconds since 1970.
 """
 
@@ -20,7 +21,9 @@ from .errors import shown
 ADDRESS_LIMIT: Final = 100
 """Characters; the longest IPv6 address with a zone (IFNAMSIZ) is far shorter."""
 
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII)
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+)
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -85,8 +88,12 @@ def parse_node_ip(text: str) -> NodeAddress:
     name, equals, address = text.rpartition("=")
     known = address_of(address)
     if known is None:
-        raise ValueError(f"{shown(address)} is not an IPv4 or IPv6 address; write --node-ip 192.0.2.1 or --node-ip NAME=192.0.2.1")
+        raise ValueError(
+            f"{shown(address)} is not an IPv4 or IPv6 address; write --node-ip 192.0.2.1 or --node-ip NAME=192.0.2.1"
+        )
     name = name.strip()
     if equals and not _NODE_NAME.fullmatch(name):
-        raise ValueError(f"{shown(name)} is not a node name; write --node-ip NAME={known}, or --node-ip {known} without a name")
+        raise ValueError(
+            f"{shown(name)} is not a node name; write --node-ip NAME={known}, or --node-ip {known} without a name"
+        )
     return NodeAddress(address=known, node=name, source="--node-ip", rank=1)

@@ -1,13 +1,16 @@
 """The address book, put together from what the user gave: `--spec`, `--cluster`, `--node-ip`.
 
-Where `--spec` and `--cluster` speak of one Pod, there is one entry: the spec's probes, completed with the addresses, times and container
+Where `--spec` and `--cluster` speak of one Pod, there is one entry: the spec's probes, completed with the addresses,
+times and container
 starts that only the cluster knows. They are taken for one Pod when
 
 - namespace and name are equal, and so is an address where the spec has any
 - the spec is a static Pod's manifest (the kubelet appends `-NODE` to its name)
-- the spec is a workload's template, and the Pod has its labels, its containers and a name that begins with the workload's
+- the spec is a workload's template, and the Pod has its labels, its containers and a name that begins with the
+workload's
 
-A manifest often leaves the namespace to `kubectl -n`: one without (read as `default`) also fits Pods of another namespace, if all that fit
+A manifest often leaves the namespace to `kubectl -n`: one without (read as `default`) also fits Pods of another
+namespace, if all that fit
 are in the same one; a note says so.
 """
 
@@ -136,7 +139,9 @@ def _placed(specs: Sequence[PodSpec], known: Sequence[PodSpec], notes: list[str]
     return placed, spoken_for
 
 
-def _fitting(spec: PodSpec, known: Sequence[PodSpec], by_name: dict[str, list[PodSpec]], notes: list[str]) -> list[PodSpec]:
+def _fitting(
+    spec: PodSpec, known: Sequence[PodSpec], by_name: dict[str, list[PodSpec]], notes: list[str]
+) -> list[PodSpec]:
     """Return the cluster's Pods that a spec speaks of."""
     if spec.kind == "Pod":
         fits = by_name.get(spec.name, []) if spec.name else []
@@ -148,12 +153,17 @@ def _fitting(spec: PodSpec, known: Sequence[PodSpec], by_name: dict[str, list[Po
         fits = [
             pod
             for pod in known
-            if labels and pod.name.startswith(spec.name + "-") and labels <= set(pod.labels) and _same_containers(spec, pod)
+            if labels
+            and pod.name.startswith(spec.name + "-")
+            and labels <= set(pod.labels)
+            and _same_containers(spec, pod)
         ]
     here = [pod for pod in fits if pod.namespace == spec.namespace]
     if here or spec.namespace != "default" or len({pod.namespace for pod in fits}) != 1:
         return here
-    notes.append(f"{spec.source}: no namespace is given; taken for {spec.kind} {spec.name} in namespace {fits[0].namespace}")
+    notes.append(
+        f"{spec.source}: no namespace is given; taken for {spec.kind} {spec.name} in namespace {fits[0].namespace}"
+    )
     return fits
 
 

@@ -20,7 +20,8 @@ _ENOUGH: Final = 256
 def read_documents(path: str, *, dump: bool) -> Iterator[Document]:
     """Yield the objects of `path` in order, elements of Lists one by one; SpecError where it cannot be read or parsed.
 
-    `dump` allows JSON of any practical length (a window of it is in memory at a time); a manifest is at most `MAX_SPEC_BYTES`.
+    `dump` allows JSON of any practical length (a window of it is in memory at a time); a manifest is at most
+    `MAX_SPEC_BYTES`.
     """
     with TextSource(path, MAX_DUMP_BYTES if dump else MAX_SPEC_BYTES) as source:
         line = 1

@@ -1,7 +1,9 @@
 """Cluster dumps, as `oc` or `kubectl get nodes,hostsubnets,pods -A -o json` prints them: what `--cluster` reads.
 
-The dump passes through a window, object by object; of a Pod only what `model.spec` names is kept, so 10 000 Pods need some tens of MB.
-The API server has checked these objects already: one that still cannot be used is noted and passed over, the others count.
+The dump passes through a window, object by object; of a Pod only what `model.spec` names is kept, so 10 000 Pods need
+some tens of MB.
+The API server has checked these objects already: one that still cannot be used is noted and passed over, the others
+count.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Pods and Pod templates out of manifests: what `--spec` reads, and each Pod of `--cluster`.
 
-A Pod comes with whatever its status tells (addresses, node, container starts); a workload (Deployment, CronJob ...) gives its
+A Pod comes with whatever its status tells (addresses, node, container starts); a workload (Deployment, CronJob ...)
+gives its
 template, named after the workload, without an address. Fields that probewatch does not need are passed over unread.
 """
 
@@ -87,7 +88,9 @@ def kind_of(document: Document, path: str) -> str:
     """Return an object's kind, by the List that holds it where it has none; SpecError where it is no Kubernetes object."""
     value = document.value
     if not isinstance(value, dict):
-        raise SpecError(f"{path}: {document.label}: expected a Kubernetes object (a mapping with `kind`), got {shown(value)}")
+        raise SpecError(
+            f"{path}: {document.label}: expected a Kubernetes object (a mapping with `kind`), got {shown(value)}"
+        )
     kind = value.get("kind")
     if kind is None and document.list_kind.endswith("List"):
         kind = document.list_kind.removesuffix("List") or None
@@ -238,7 +241,9 @@ def _container(form: Container, at: str, starts: _Starts, on_problem: OnProblem,
 
 def _restart_policy(policy: str | None, at: str) -> str:
     if policy and policy not in _RESTART_POLICIES:
-        raise FieldError(join(at, "restartPolicy"), f"expected one of {', '.join(_RESTART_POLICIES)}, got {shown(policy)}")
+        raise FieldError(
+            join(at, "restartPolicy"), f"expected one of {', '.join(_RESTART_POLICIES)}, got {shown(policy)}"
+        )
     return policy or "Always"
 
 
@@ -304,6 +309,7 @@ def _ended(status: PodStatus, starts: _Starts) -> int | None:
     """Return when a finished Pod gave up its address: the end of its last container."""
     if status.phase not in _FINISHED:
         return None
-    ends = [start.finished_ns for instances, _ in starts.values() for start in instances if start.finished_ns is not None]
+    ends = [
+        start.finished_ns for instances, _ in starts.values() for start in instances if start.finished_ns is not None
+    ]
     return max(ends, default=None)
-

@@ -1,10 +1,13 @@
 """The addresses of a node, from its Node object and its HostSubnet, each with the reason why it is one; pure functions.
 
-Which address a Pod sees a kubelet come from depends on the network (OpenShift SDN: the gateway of the node's subnet; OVN-Kubernetes: its
-management port; bridges and ptp: the gateway of the pod CIDR; Calico: tunnel or node address; Cilium: the router address). All that the
+Which address a Pod sees a kubelet come from depends on the network (OpenShift SDN: the gateway of the node's subnet;
+OVN-Kubernetes: its
+management port; bridges and ptp: the gateway of the pod CIDR; Calico: tunnel or node address; Cilium: the router
+address). All that the
 cluster itself declares are collected; `build_book` puts the surest first.
 
-Limitations: the pod CIDR's gateway is a convention, not a declaration: some networks (Calico's own IPAM) give that address to a Pod.
+Limitations: the pod CIDR's gateway is a convention, not a declaration: some networks (Calico's own IPAM) give that
+address to a Pod.
 `build_book` drops it where a Pod is known to have it.
 """
 
@@ -112,7 +115,7 @@ def host_subnet_addresses(subnet: HostSubnet) -> list[NodeAddress]:
 
 def _no_source(address: str) -> bool:
     """Tell addresses that no packet comes from: unspecified and loopback, as host-cidrs may list them."""
-    return address in ("0.0.0.0", "::", "::1") or address.startswith("127.")  # noqa: S104 -- compared, not bound
+    return address in ("0.0.0.0", "::", "::1") or address.startswith("127.")  # noqa: S104
 
 
 def _texts(value: str) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """One probe of a container: checked as the API server checks it, defaulted as it defaults it, resolved as the kubelet resolves it.
 
-Sources: pkg/apis/core/validation/validation.go (validateProbe, validateHandler, validateLivenessProbe ...), pkg/apis/core/v1/defaults.go
+Sources: pkg/apis/core/validation/validation.go (validateProbe, validateHandler, validateLivenessProbe ...),
+pkg/apis/core/v1/defaults.go
 (SetDefaults_Probe, SetDefaults_HTTPGetAction), pkg/probe/util.go (ResolveContainerPort).
 
-Two things are taken more kindly than the API server takes them: a scheme in small letters, and a port number in quotes (which the
+Two things are taken more kindly than the API server takes them: a scheme in small letters, and a port number in quotes
+(which the
 kubelet would use: "maybe it was an int stored as string").
 """
 
@@ -58,7 +60,8 @@ def read_probe(raw: dict[str, Any], kind: ProbeType, ports: Ports, field: str) -
     }
     if kind is not ProbeType.READINESS and values["success_threshold"] != 1:
         raise FieldError(
-            join(field, "successThreshold"), f"must be 1 for a {kind} probe, got {values['success_threshold']}; leave it out"
+            join(field, "successThreshold"),
+            f"must be 1 for a {kind} probe, got {values['success_threshold']}; leave it out",
         )
     at = join(field, handler)
     if form.http_get is not None:

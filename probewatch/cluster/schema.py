@@ -1,7 +1,9 @@
 """The parts of the Kubernetes API that probewatch reads, as msgspec forms; every other field is passed over.
 
-Names and types follow staging/src/k8s.io/api/core/v1/types.go and OpenShift's network/v1. A field that is null counts as absent, as in Go.
-Probes stay plain mappings here: they are kept as written, and converted one by one in `probes` so that an error names its probe.
+Names and types follow staging/src/k8s.io/api/core/v1/types.go and OpenShift's network/v1. A field that is null counts
+as absent, as in Go.
+Probes stay plain mappings here: they are kept as written, and converted one by one in `probes` so that an error names
+its probe.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Text out of files, piece by piece: plain or gzip, UTF-8 or (as PowerShell's `>` writes) UTF-16, with a limit on every size.
 
-`TextSource.read` returns decoded text and never more than was asked for, so that a dump of any length passes through a small window.
+`TextSource.read` returns decoded text and never more than was asked for, so that a dump of any length passes through a
+small window.
 Directories, binary files, captures given by mistake, truncated gzip and undecodable bytes end in `SpecError`.
 """
 
@@ -21,7 +22,13 @@ MAX_DUMP_BYTES: Final = 4 << 30
 """JSON text (after gzip) of a cluster dump; only a window of it is ever in memory."""
 
 _CHUNK: Final = 1 << 18
-_CAPTURES: Final = (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
+_CAPTURES: Final = (
+    b"\xa1\xb2\xc3\xd4",
+    b"\xd4\xc3\xb2\xa1",
+    b"\xa1\xb2\x3c\x4d",
+    b"\x4d\x3c\xb2\xa1",
+    b"\x0a\x0d\x0d\x0a",
+)
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -40,7 +47,7 @@ class TextSource:
         self._checked = 0
         """Bytes before the current chunk, for offsets in messages."""
         try:
-            self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115 -- closed by __exit__
+            self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115  (closed with the source)
         except (OSError, ValueError) as error:
             raise SpecError(f"{path}: cannot be opened: {_reason(error)}") from None
         try:
@@ -52,7 +59,9 @@ class TextSource:
     def __enter__(self) -> TextSource:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stream.close()
         self._raw.close()
 

@@ -1,9 +1,11 @@
 """YAML manifests into plain values, within bounds, and as Kubernetes means them.
 
-Only PyYAML's parser is used (libyaml where it is built in); its events are composed here, without recursion, because PyYAML's own composer
+Only PyYAML's parser is used (libyaml where it is built in); its events are composed here, without recursion, because
+PyYAML's own composer
 recurses, expands every alias without limit, turns times into dates and keeps the last of two equal keys. Here:
 
-- an alias shares its anchor's value; what it would expand to is counted, and a file that expands beyond `MAX_NODES` is refused
+- an alias shares its anchor's value; what it would expand to is counted, and a file that expands beyond `MAX_NODES` is
+refused
 - at most `MAX_DEPTH` levels; an alias inside its own anchor is refused
 - plain scalars are null, bool, int, float or text as sigs.k8s.io/yaml has them: no dates, no base-60 numbers
 - keys become text, as in JSON; a key written twice in one mapping is refused, as `kubectl apply` does; `<<` merges
@@ -36,7 +38,9 @@ _BOOL: Final = {
 }
 _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)", re.ASCII)
 _INT_BASED: Final = re.compile(r"([-+]?)0(?:x([0-9a-fA-F_]+)|o?([0-7_]+)|b([01_]+))", re.ASCII)
-_FLOAT: Final = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", re.ASCII
+)
 _SPECIAL: Final = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LONGEST_INT: Final = 40
 """Digits; beyond, a number is read as a float, as Go does beyond 64 bits."""
@@ -128,7 +132,9 @@ class _Composer:
         if self._nodes <= MAX_NODES:
             return
         if self._aliased > self._nodes // 2:
-            raise self._refused(event, f"its aliases stand for more than {MAX_NODES} values; write them out, or fewer of them")
+            raise self._refused(
+                event, f"its aliases stand for more than {MAX_NODES} values; write them out, or fewer of them"
+            )
         raise self._refused(event, f"more than {MAX_NODES} values; give only what is needed, or JSON (`-o json`)")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:

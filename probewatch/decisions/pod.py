@@ -1,15 +1,21 @@
 """All workers of one pod together: gating, holds, new containers, and what each worker does next.
 
-Theory of operation. The kubelet runs one worker for each (container, probe type), each with its own ticker (worker.go run). They touch
-each other in three places only: a startup probe gates the other two (doProbe: `started`), a liveness or startup failure kills
-the container, and whatever makes a pod sync while a container is not Ready pokes its readiness worker (UpdatePodStatus). A `Pod` value
-holds the workers and their tickers, is never changed, and answers two questions: what comes next (`predict`), and what does this attempt
+Theory of operation. The kubelet runs one worker for each (container, probe type), each with its own ticker (worker.go
+run). They touch
+each other in three places only: a startup probe gates the other two (doProbe: `started`), a liveness or startup
+failure kills
+the container, and whatever makes a pod sync while a container is not Ready pokes its readiness worker
+(UpdatePodStatus). A `Pod` value
+holds the workers and their tickers, is never changed, and answers two questions: what comes next (`predict`), and what
+does this attempt
 change (`apply`). So several readings of the same attempts can be carried side by side at little cost.
 
-Where a capture begins (DESIGN section 6). `begin(fresh=True)` starts from the kubelet's initial values; `begin(fresh=False)` knows nothing,
+Where a capture begins (DESIGN section 6). `begin(fresh=True)` starts from the kubelet's initial values;
+`begin(fresh=False)` knows nothing,
 and the first streak that reaches its threshold tells the state. Which of the two fits is decided by what follows.
 
-Limitations: back-off is not predicted (a silent worker whose container was told to die is simply expected to be silent); initialDelaySeconds
+Limitations: back-off is not predicted (a silent worker whose container was told to die is simply expected to be
+silent); initialDelaySeconds
 only lengthens silence.
 """
 
@@ -34,8 +40,17 @@ YOUNG = 3
 MOST_UNSEEN = 4
 """Failures before the capture that are considered."""
 
-SUSPICIOUS = frozenset({Cause.REFUSED, Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.NEIGHBOUR_UNRESOLVED, Cause.RESET_BEFORE_ANSWER,
-                        Cause.CLOSED_BEFORE_ANSWER, Cause.GRPC_CONNECT})
+SUSPICIOUS = frozenset(
+    {
+        Cause.REFUSED,
+        Cause.NO_SYN_ANSWER,
+        Cause.UNREACHABLE,
+        Cause.NEIGHBOUR_UNRESOLVED,
+        Cause.RESET_BEFORE_ANSWER,
+        Cause.CLOSED_BEFORE_ANSWER,
+        Cause.GRPC_CONNECT,
+    }
+)
 """Ends of an attempt that a container which is gone would also cause."""
 
 
@@ -128,36 +143,63 @@ class Pod:
         elif container.started is False and kind is not ProbeType.STARTUP:
             silence = Silence.GATED
         elif container.started is None and kind is ProbeType.STARTUP:
-            # In mid-life a startup probe has most likely done its work; were it still running, the others would be silent.
+            # In mid-life a startup probe has most likely done its work; were it still running, the others would be
+            # silent.
             silence = Silence.NONE
-        return Prediction(worker=index, spec=planned.spec, tick_ns=ticker.tick_ns, period_ns=planned.spec.period_s * 1_000_000_000,
-                          last_start_ns=ticker.last_start_ns, busy_until_ns=ticker.busy_until_ns, lingers=ticker.lingers, redials=ticker.redials,
-                          manual=manual, poked_ns=ticker.poked_ns, stirred_ns=ticker.stirred_ns, silence=silence, dying=container.dying, suspicious=self._suspicious(planned.container),
-                          just_ready=ticker.just_ready, begun=container.begun, runs=ticker.runs,
-                          gated_anew=kind is not ProbeType.STARTUP and self._has_startup(planned.container),
-                          out_of_turn=self._out_of_turn(index))
+        return Prediction(
+            worker=index,
+            spec=planned.spec,
+            tick_ns=ticker.tick_ns,
+            period_ns=planned.spec.period_s * 1_000_000_000,
+            last_start_ns=ticker.last_start_ns,
+            busy_until_ns=ticker.busy_until_ns,
+            lingers=ticker.lingers,
+            redials=ticker.redials,
+            manual=manual,
+            poked_ns=ticker.poked_ns,
+            stirred_ns=ticker.stirred_ns,
+            silence=silence,
+            dying=container.dying,
+            suspicious=self._suspicious(planned.container),
+            just_ready=ticker.just_ready,
+            begun=container.begun,
+            runs=ticker.runs,
+            gated_anew=kind is not ProbeType.STARTUP and self._has_startup(planned.container),
+            out_of_turn=self._out_of_turn(index),
+        )
 
     def _suspicious(self, container: int) -> bool:
         """Tell whether the latest attempt at a container ended as if it were gone."""
         mine = [self.tickers[index] for index, plan in enumerate(self.plan) if plan.container == container]
-        latest = max((one for one in mine if one.last_start_ns is not None), key=lambda one: one.last_start_ns or 0, default=None)
+        latest = max(
+            (one for one in mine if one.last_start_ns is not None), key=lambda one: one.last_start_ns or 0, default=None
+        )
         return latest is not None and latest.suspicious
 
     def _out_of_turn(self, index: int) -> bool:
         """Tell whether an attempt of this liveness worker now would be the first of a new container.
 
-        What lets the liveness worker run lets the readiness worker run too, and pokes it at once: so readiness comes first, unless it is delayed.
+        What lets the liveness worker run lets the readiness worker run too, and pokes it at once: so readiness comes
+        first, unless it is delayed.
         """
         planned = self.plan[index]
-        if planned.spec.type is not ProbeType.LIVENESS or not (self.containers[planned.container].begun or self.workers[index].on_hold):
+        if planned.spec.type is not ProbeType.LIVENESS or not (
+            self.containers[planned.container].begun or self.workers[index].on_hold
+        ):
             return False
         for other, plan in enumerate(self.plan):
             if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
-                unheard = not self.containers[planned.container].stirred if self.workers[index].on_hold else self.tickers[other].runs == 0
+                unheard = (
+                    not self.containers[planned.container].stirred
+                    if self.workers[index].on_hold
+                    else self.tickers[other].runs == 0
+                )
                 return unheard and not plan.spec.initial_delay_s
         return False
 
-    def apply(self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool) -> Applied:
+    def apply(
+        self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool
+    ) -> Applied:
         """Take one attempt, read in one way."""
         index = reading.worker
         workers, tickers, containers = list(self.workers), list(self.tickers), list(self.containers)
@@ -184,10 +226,18 @@ class Pod:
         old = tickers[index]
         anchor = self._next_anchor(old, reading, start_ns, planned.spec)
         sure = reading.trigger is not Trigger.STORED_TICK and (reading.trigger is not Trigger.START or container.begun)
-        tickers[index] = Ticker(tick_ns=anchor, sure=anchor is not None and (sure or old.sure), last_start_ns=start_ns, busy_until_ns=end_ns,
-                                lingers=by_deadline, redials=cause is Cause.GRPC_CONNECT, suspicious=cause in SUSPICIOUS,
-                                runs=min(old.runs + 1, YOUNG), just_ready=result.decision is DecisionKind.READY
-                                or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")))
+        tickers[index] = Ticker(
+            tick_ns=anchor,
+            sure=anchor is not None and (sure or old.sure),
+            last_start_ns=start_ns,
+            busy_until_ns=end_ns,
+            lingers=by_deadline,
+            redials=cause is Cause.GRPC_CONNECT,
+            suspicious=cause in SUSPICIOUS,
+            runs=min(old.runs + 1, YOUNG),
+            just_ready=result.decision is DecisionKind.READY
+            or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")),
+        )
         if container.dying and kind is ProbeType.READINESS and reading.trigger is Trigger.MANUAL:
             container = containers[planned.container] = replace(container, stirred=True)
         if result.decision is not None:
@@ -211,14 +261,20 @@ class Pod:
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
                     tickers[other] = replace(tickers[other], poked_ns=end_ns)
-        after = replace(self, workers=tuple(workers), tickers=tuple(tickers), containers=tuple(containers),
-                        new_kubelet=self.new_kubelet or reading.reset == "kubelet")
+        after = replace(
+            self,
+            workers=tuple(workers),
+            tickers=tuple(tickers),
+            containers=tuple(containers),
+            new_kubelet=self.new_kubelet or reading.reset == "kubelet",
+        )
         return Applied(after, result, renewed)
 
     def guesses(self, index: int, outcome: Outcome) -> list[Pod]:
-        """Return what may have gone before a worker's first attempt of a capture begun in mid-life: it was fine, and perhaps had begun to fail.
+        """Return what may have gone before a worker's first attempt in mid-life: it was fine, and perhaps had begun to fail.
 
-        Failures before the capture are not in it, but their consequences are: the decision comes earlier than a full streak.
+        Failures before the capture are not in it, but their consequences are: the decision comes earlier than a full
+        streak.
         """
         worker, spec = self.workers[index], self.plan[index].spec
         if worker.cached is not Result.NONE or self.tickers[index].last_start_ns is not None:
@@ -228,17 +284,22 @@ class Pod:
         fine = replace(worker, cached=Result.SUCCESS)
         before: list[Worker] = []
         if outcome is Outcome.FAILURE:
-            before = [replace(fine, last_result=Result.FAILURE, result_run=run) for run in range(min(spec.failure_threshold, MOST_UNSEEN + 1))]
+            before = [
+                replace(fine, last_result=Result.FAILURE, result_run=run)
+                for run in range(min(spec.failure_threshold, MOST_UNSEEN + 1))
+            ]
         elif outcome is Outcome.SUCCESS and spec.success_threshold > 1:
             before = [replace(fine, result_run=spec.success_threshold)]
-        return [replace(self, workers=(*self.workers[:index], one, *self.workers[index + 1:])) for one in before]
+        return [replace(self, workers=(*self.workers[:index], one, *self.workers[index + 1 :])) for one in before]
 
     def redial(self, reading: Reading, before: Worker, end_ns: int, outcome: Outcome, cause: Cause) -> Applied:
-        """Take one more connection of the attempt in flight: it is counted anew, from the memory before it, with the last dial's outcome."""
+        """Take one more dial of the attempt in flight: it is counted anew, from the memory before it, by the last dial."""
         result = count(before, outcome, self.plan[reading.worker].spec)
         workers, tickers = list(self.workers), list(self.tickers)
         workers[reading.worker] = result.worker
-        tickers[reading.worker] = replace(tickers[reading.worker], busy_until_ns=end_ns, redials=cause is Cause.GRPC_CONNECT)
+        tickers[reading.worker] = replace(
+            tickers[reading.worker], busy_until_ns=end_ns, redials=cause is Cause.GRPC_CONNECT
+        )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 
     def _has_startup(self, container: int) -> bool:
@@ -262,10 +323,20 @@ class Pod:
         return start_ns
 
 
-def begin(plan: Sequence[Planned], *, fresh_start: bool, resets: bool = True, keeps_ready: bool = True, new_kubelet: bool = False) -> Pod:
+def begin(
+    plan: Sequence[Planned],
+    *,
+    fresh_start: bool,
+    resets: bool = True,
+    keeps_ready: bool = True,
+    new_kubelet: bool = False,
+) -> Pod:
     """Start watching a pod, its containers seen from their beginning or in mid-life."""
     count_containers = max((p.container for p in plan), default=-1) + 1
     gated = [any(p.container == c and p.spec.type is ProbeType.STARTUP for p in plan) for c in range(count_containers)]
-    containers = tuple(Container(started=(not gated[c]) if fresh_start or not gated[c] else None, begun=fresh_start) for c in range(count_containers))
+    containers = tuple(
+        Container(started=(not gated[c]) if fresh_start or not gated[c] else None, begun=fresh_start)
+        for c in range(count_containers)
+    )
     workers = tuple(fresh(p.spec.type) if fresh_start else Worker(p.spec.type) for p in plan)
     return Pod(tuple(plan), workers, tuple(Ticker() for _ in plan), containers, resets, keeps_ready, new_kubelet)

@@ -59,18 +59,28 @@ class Thresholds:
 
     def bounded(self) -> Thresholds:
         """Return them within MOST."""
-        return replace(self, rise=min(max(self.rise, 1), MOST), fall=min(max(self.fall, 1), MOST), window=min(self.window, MOST))
+        return replace(
+            self, rise=min(max(self.rise, 1), MOST), fall=min(max(self.fall, 1), MOST), window=min(self.window, MOST)
+        )
 
 
 RULES: Final[dict[str, Thresholds]] = {
     "haproxy": Thresholds(Rule.COUNTER, 2, 3),
     "keepalived": Thresholds(Rule.STREAK, 1, 2),
-    "varnish": Thresholds(Rule.WINDOW, 3, 6, 8, note=".window 8 and .threshold 3 are Varnish's defaults: nothing on the wire shows them"),
-    "apache": Thresholds(Rule.STREAK, 2, 3, note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them "
-                                                 "(Apache's own defaults are 1 and 1)"),
+    "varnish": Thresholds(
+        Rule.WINDOW, 3, 6, 8, note=".window 8 and .threshold 3 are Varnish's defaults: nothing on the wire shows them"
+    ),
+    "apache": Thresholds(
+        Rule.STREAK,
+        2,
+        3,
+        note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them (Apache's own defaults are 1 and 1)",
+    ),
     "monit": Thresholds(Rule.STREAK, 1, 1, announces=True),
     "blackbox_exporter": Thresholds(Rule.STREAK, 1, 1),
-    "envoy": Thresholds(Rule.STREAK, 1, 2, note="healthy_threshold and unhealthy_threshold have no default and are assumed"),
+    "envoy": Thresholds(
+        Rule.STREAK, 1, 2, note="healthy_threshold and unhealthy_threshold have no default and are assumed"
+    ),
     "consul": Thresholds(Rule.STREAK, 1, 1),
     "nomad": Thresholds(Rule.STREAK, 1, 1),
     "traefik": Thresholds(Rule.STREAK, 1, 1),
@@ -143,7 +153,13 @@ def count(health: Health, passed: bool | None) -> Judged:
         states = frozenset(_step(state, None, t) for state in health.states)
     else:
         states = frozenset(_step(state, outcome, t) for state in health.states for outcome in outcomes)
-    run = () if passed is None else (*health.results, passed)[-MOST:] if health.results and health.results[-1] is passed else (passed,)
+    run = (
+        ()
+        if passed is None
+        else (*health.results, passed)[-MOST:]
+        if health.results and health.results[-1] is passed
+        else (passed,)
+    )
     after = Health(t, states, run, health.known)
     was, now = health.known, after.up
     after = replace(after, known=now if now is not None else was)

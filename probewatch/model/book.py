@@ -20,7 +20,7 @@ class NodeAddress:
     node_address: str | None = None
     """The node's own (InternalIP) address, where known."""
     source: str
-    """`--node-ip`, `HostSubnet in --cluster`, `podCIDR gateway in --cluster`, `Node address in --cluster`, `CNI annotation in --cluster` ..."""
+    """How we know: `--node-ip`, `HostSubnet in --cluster`, `podCIDR gateway in --cluster`, `Node address in --cluster` ..."""
     rank: int = 9
     """DESIGN section 5 order: 0 own interface, 1 --node-ip, 2 cluster, 3 tunnel outer source, 4 inference."""
 
@@ -46,7 +46,8 @@ class AddressBook:
     def pod(self, address: str, ns: int) -> PodSpec | None:
         """Return the Pod that had this address at that time, or None.
 
-        An address means a Pod only between that Pod's start and end: addresses are reused. A manifest without times always fits.
+        An address means a Pod only between that Pod's start and end: addresses are reused. A manifest without times
+        always fits.
         """
         for pod in self.pods.get(address, ()):
             if pod.started_ns is not None and ns < pod.started_ns - 1_000_000_000:

@@ -94,14 +94,26 @@ class IcmpNote:
 
 
 _ICMP4 = {
-    (3, 0): "network unreachable", (3, 1): "host unreachable", (3, 2): "protocol unreachable", (3, 3): "port unreachable",
-    (3, 4): "fragmentation needed", (3, 9): "network administratively prohibited", (3, 10): "host administratively prohibited",
-    (3, 13): "administratively prohibited", (11, 0): "TTL exceeded",
+    (3, 0): "network unreachable",
+    (3, 1): "host unreachable",
+    (3, 2): "protocol unreachable",
+    (3, 3): "port unreachable",
+    (3, 4): "fragmentation needed",
+    (3, 9): "network administratively prohibited",
+    (3, 10): "host administratively prohibited",
+    (3, 13): "administratively prohibited",
+    (11, 0): "TTL exceeded",
 }
 _ICMP6 = {
-    (1, 0): "no route to destination", (1, 1): "administratively prohibited", (1, 2): "beyond scope of source address",
-    (1, 3): "address unreachable", (1, 4): "port unreachable", (1, 5): "source address failed policy", (1, 6): "reject route",
-    (2, 0): "packet too big", (3, 0): "hop limit exceeded",
+    (1, 0): "no route to destination",
+    (1, 1): "administratively prohibited",
+    (1, 2): "beyond scope of source address",
+    (1, 3): "address unreachable",
+    (1, 4): "port unreachable",
+    (1, 5): "source address failed policy",
+    (1, 6): "reject route",
+    (2, 0): "packet too big",
+    (3, 0): "hop limit exceeded",
 }
 
 

@@ -1,6 +1,7 @@
 """Pod specs as probewatch needs them: only what a probe can depend on, already defaulted and resolved.
 
-Defaults are the API server's (pkg/apis/core/v1/defaults.go SetDefaults_Probe): timeout 1, period 10, success 1, failure 3.
+Defaults are the API server's (pkg/apis/core/v1/defaults.go SetDefaults_Probe): timeout 1, period 10, success 1,
+failure 3.
 `declared` keeps the probe as it was written, with Kubernetes' own field names, for output.
 """
 

@@ -1,7 +1,9 @@
 """The one place where the parts meet: frames in, events out, one Timeline at the end.
 
-`core` carries frames through `wire` and sorts what comes out by target; `target` decides what is a kubelet's attempt and what is not; `lane` assigns attempts to
-workers and lets `decisions` count them; `build` and `assemble` turn the result into the values of `model.timeline`. Pure: time enters as data.
+`core` carries frames through `wire` and sorts what comes out by target; `target` decides what is a kubelet's attempt
+and what is not; `lane` assigns attempts to
+workers and lets `decisions` count them; `build` and `assemble` turn the result into the values of `model.timeline`.
+Pure: time enters as data.
 """
 
 from .core import Change, Observer, Settings

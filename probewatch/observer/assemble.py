@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -67,7 +68,9 @@ class Assembler:
         self.seen_until_ns = seen_until_ns
         self.events: list[TimelineEvent] = []
 
-    def kubelet(self, address: str, placed: Placed, steps: Sequence[Step], source: Source, *, proven: bool) -> list[Probe]:
+    def kubelet(
+        self, address: str, placed: Placed, steps: Sequence[Step], source: Source, *, proven: bool
+    ) -> list[Probe]:
         """Build the probes of one lane."""
         pod = placed.pod
         names = self._container_names(pod)
@@ -81,7 +84,9 @@ class Assembler:
             if rows.get(index):
                 guess = placed.guesses[index] if placed.guesses else None
                 readiness = self._readiness(placed, rows, planned.container)
-                probes.append(self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven))
+                probes.append(
+                    self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven)
+                )
         return probes
 
     def _container_names(self, pod: PodSpec | None) -> Any:
@@ -100,8 +105,13 @@ class Assembler:
                 mine[-1][1].append(step)
             else:
                 mine.append((step, []))
-        return {worker: [Row(step, (redials[-1] if redials else step).counted, attempt(number, step, redials, self.latest))
-                         for number, (step, redials) in enumerate(mine, 1)] for worker, mine in joined.items()}
+        return {
+            worker: [
+                Row(step, (redials[-1] if redials else step).counted, attempt(number, step, redials, self.latest))
+                for number, (step, redials) in enumerate(mine, 1)
+            ]
+            for worker, mine in joined.items()
+        }
 
     def _beginnings(self, address: str, placed: Placed, rows: dict[int, list[Row]], names: Any) -> list[TimelineEvent]:
         """Tell of the containers that begin in this capture."""
@@ -109,11 +119,20 @@ class Assembler:
             return []
         out = []
         for container in sorted({planned.container for planned in placed.lane.plan}):
-            mine = [row for worker, many in rows.items() if placed.lane.plan[worker].container == container for row in many]
+            mine = [
+                row for worker, many in rows.items() if placed.lane.plan[worker].container == container for row in many
+            ]
             if mine:
                 first = min(mine, key=lambda row: row.made.start.ns)
-                out.append(TimelineEvent(ns=first.made.start.ns, kind=EventKind.CONTAINER_STARTED, address=address, container=names(container),
-                                         evidence="; ".join(self._signs(placed, container, rows))))
+                out.append(
+                    TimelineEvent(
+                        ns=first.made.start.ns,
+                        kind=EventKind.CONTAINER_STARTED,
+                        address=address,
+                        container=names(container),
+                        evidence="; ".join(self._signs(placed, container, rows)),
+                    )
+                )
         return out
 
     def _signs(self, placed: Placed, container: int, rows: dict[int, list[Row]]) -> list[str]:
@@ -144,16 +163,39 @@ class Assembler:
             readiness = self._readiness(placed, rows, planned.container)
             later = [made for made in readiness if made.start.ns > last.made.start.ns + period + SECOND]
             if len(later) >= 2 and later[-1].start.ns - last.made.start.ns > 2.5 * period:
-                out.append(TimelineEvent(ns=last.made.start.ns + period, kind=EventKind.POD_TERMINATING, address=address, container=names(planned.container),
-                                         evidence=f"liveness stopped after a success, readiness went on for {len(later)} attempts"))
+                out.append(
+                    TimelineEvent(
+                        ns=last.made.start.ns + period,
+                        kind=EventKind.POD_TERMINATING,
+                        address=address,
+                        container=names(planned.container),
+                        evidence=f"liveness stopped after a success, readiness went on for {len(later)} attempts",
+                    )
+                )
         return out
 
     def _readiness(self, placed: Placed, rows: dict[int, list[Row]], container: int) -> list[Attempt]:
-        return [row.made for index, planned in enumerate(placed.lane.plan) if planned.container == container and planned.spec.type is ProbeType.READINESS
-                for row in rows.get(index, [])]
+        return [
+            row.made
+            for index, planned in enumerate(placed.lane.plan)
+            if planned.container == container and planned.spec.type is ProbeType.READINESS
+            for row in rows.get(index, [])
+        ]
 
-    def _probe(self, address: str, placed: Placed, index: int, everything: dict[int, list[Row]], readiness: list[Attempt], guess: Guess | None,
-               source: Source, names: Any, steps: Sequence[Step], *, proven: bool) -> Probe:
+    def _probe(
+        self,
+        address: str,
+        placed: Placed,
+        index: int,
+        everything: dict[int, list[Row]],
+        readiness: list[Attempt],
+        guess: Guess | None,
+        source: Source,
+        names: Any,
+        steps: Sequence[Step],
+        *,
+        proven: bool,
+    ) -> Probe:
         planned = placed.lane.plan[index]
         spec = planned.spec
         rows = everything[index]
@@ -165,23 +207,46 @@ class Assembler:
         if placed.lane.fresh:
             why = "; ".join(self._signs(placed, planned.container, everything))
         pod = placed.pod
-        first = next((run for run in runs if run.form.host or run.form.path is not None or run.form.service is not None), runs[0])
+        first = next(
+            (run for run in runs if run.form.host or run.form.path is not None or run.form.service is not None), runs[0]
+        )
         host = first.form.host or None
         if host in (address, f"{address}:{spec.port}", f"[{address}]:{spec.port}"):
             host = None
         final = placed.lane.pod().workers[index].cached
         gaps = self._gaps(rows, breaks, decisions)
         return Probe(
-            id="", checker=self.checker(source, runs, proven=proven),
-            target=Target(address=address, port=spec.port, namespace=pod.namespace if pod else None, pod=pod.name or None if pod else None,
-                          container=names(planned.container), named_by=placed.named_by),
-            type=spec.type, type_source=self._type_source(guess), handler=spec.handler,
-            scheme=spec.scheme if spec.handler is Handler.HTTP_GET else None, host=host,
-            path=(first.form.path or spec.path if pod else first.form.path) if spec.handler is Handler.HTTP_GET else None,
+            id="",
+            checker=self.checker(source, runs, proven=proven),
+            target=Target(
+                address=address,
+                port=spec.port,
+                namespace=pod.namespace if pod else None,
+                pod=pod.name or None if pod else None,
+                container=names(planned.container),
+                named_by=placed.named_by,
+            ),
+            type=spec.type,
+            type_source=self._type_source(guess),
+            handler=spec.handler,
+            scheme=spec.scheme if spec.handler is Handler.HTTP_GET else None,
+            host=host,
+            path=(first.form.path or spec.path if pod else first.form.path)
+            if spec.handler is Handler.HTTP_GET
+            else None,
             service=(spec.service if pod else first.form.service) if spec.handler is Handler.GRPC else None,
-            spec=spec if guess is None else None, spec_source=pod.source if pod and guess is None else None, inferred=inferred, thresholds=thresholds,
-            initial_state=initial, initial_evidence=why, final_state=state_name(spec.type, final), attempts=tuple(row.made for row in rows),
-            gaps=tuple(gaps), decisions=tuple(decisions), notes=tuple(self._notes(pod, source, placed)))
+            spec=spec if guess is None else None,
+            spec_source=pod.source if pod and guess is None else None,
+            inferred=inferred,
+            thresholds=thresholds,
+            initial_state=initial,
+            initial_evidence=why,
+            final_state=state_name(spec.type, final),
+            attempts=tuple(row.made for row in rows),
+            gaps=tuple(gaps),
+            decisions=tuple(decisions),
+            notes=tuple(self._notes(pod, source, placed)),
+        )
 
     def _type_source(self, guess: Guess | None) -> str:
         if guess is None:
@@ -200,8 +265,12 @@ class Assembler:
         return out
 
     def _thresholds(self, spec: ProbeSpec, guess: Guess | None) -> dict[str, tuple[int, str]]:
-        values = {"timeoutSeconds": spec.timeout_s, "periodSeconds": spec.period_s, "successThreshold": spec.success_threshold,
-                  "failureThreshold": spec.failure_threshold}
+        values = {
+            "timeoutSeconds": spec.timeout_s,
+            "periodSeconds": spec.period_s,
+            "successThreshold": spec.success_threshold,
+            "failureThreshold": spec.failure_threshold,
+        }
 
         def origin(name: str) -> str:
             if guess is not None:
@@ -210,8 +279,15 @@ class Assembler:
 
         return {name: (value, origin(name)) for name, value in values.items()}
 
-    def _decisions(self, placed: Placed, index: int, rows: list[Row], readiness: list[Attempt], breaks: list[tuple[int, int]],
-                   thresholds: dict[str, tuple[int, str]]) -> tuple[list[Decision], str, str]:
+    def _decisions(
+        self,
+        placed: Placed,
+        index: int,
+        rows: list[Row],
+        readiness: list[Attempt],
+        breaks: list[tuple[int, int]],
+        thresholds: dict[str, tuple[int, str]],
+    ) -> tuple[list[Decision], str, str]:
         spec = placed.lane.plan[index].spec
         initial, why = self._initial(placed, spec)
         since: int | None = None
@@ -222,10 +298,14 @@ class Assembler:
                 initial = state_name(spec.type, counted.settled)
                 one, many = ("success", "successes") if counted.settled is Result.SUCCESS else ("failure", "failures")
                 why = f"first streak in the capture: {counted.streak} {one if counted.streak == 1 else many}"
-            source = thresholds["successThreshold" if counted is not None and counted.decision in GOOD else "failureThreshold"][1]
+            source = thresholds[
+                "successThreshold" if counted is not None and counted.decision in GOOD else "failureThreshold"
+            ][1]
             if spec.type is ProbeType.READINESS:
                 # A container that dies takes Ready along, decided by no probe.
-                since = max([ns for ns, _ in breaks if ns <= row.made.start.ns and (since is None or ns > since)], default=since)
+                since = max(
+                    [ns for ns, _ in breaks if ns <= row.made.start.ns and (since is None or ns > since)], default=since
+                )
             found = decision(counted, row.made, spec, source, since)
             if found is None:
                 continue
@@ -243,7 +323,7 @@ class Assembler:
     def _gaps(self, rows: list[Row], breaks: list[tuple[int, int]], decisions: list[Decision]) -> list[Gap]:
         held = {found.attempt for found in decisions if found.kind in (DecisionKind.RESTART, DecisionKind.STARTED)}
         out = []
-        for before, row in zip(rows, rows[1:], strict=False):
+        for before, row in itertools.pairwise(rows):
             if before.made.n in held:
                 reason = "on hold until there was a new container"
             elif any(begun > before.made.start.ns and shown <= row.made.start.ns for begun, shown in breaks):
@@ -283,9 +363,18 @@ class Assembler:
         """Say who probes."""
         said, sure = evidence(source, self.book, runs)
         node = self.book.node(source.address)
-        return Checker(kind="kubelet" if proven else "unknown", pod=None if proven else pod_name(source.address, self.book, runs[0].start.ns), could_be=() if proven else could_be(runs[0]), version=source.version,
-                       address=source.address, node=node.node or None if node else None, node_address=node.node_address if node else None,
-                       node_source=node.source if node else ("tunnel" if source.outer_source else None), confidence=sure, evidence=said)
+        return Checker(
+            kind="kubelet" if proven else "unknown",
+            pod=None if proven else pod_name(source.address, self.book, runs[0].start.ns),
+            could_be=() if proven else could_be(runs[0]),
+            version=source.version,
+            address=source.address,
+            node=node.node or None if node else None,
+            node_address=node.node_address if node else None,
+            node_source=node.source if node else ("tunnel" if source.outer_source else None),
+            confidence=sure,
+            evidence=said,
+        )
 
     def unknown(self, series: Series, source: Source) -> Probe:
         """Build the probe of a periodic check that nothing names."""
@@ -293,28 +382,72 @@ class Assembler:
         rows: list[Attempt] = []
         for number, run in enumerate(series.runs, 1):
             exchange = run.tries[-1][-1]
-            verdict = judge(exchange, series.handler, timeout * SECOND, scheme="HTTPS" if series.tls else "HTTP", seen_until_ns=self.seen_until_ns,
-                            start_ns=run.tries[0][0].connection.start.ns)
-            rows.append(Attempt(n=number, start=run.start, end_ns=verdict.end_ns, end_mark=verdict.end_mark, outcome=verdict.outcome, cause=verdict.cause,
-                                status=verdict.status, detail=verdict.detail, trigger=Trigger.UNKNOWN, schedule=Schedule.ON_TIME,
-                                late_answer_ns=verdict.late_answer_ns, legs=tuple(leg(role, one, self.latest) for role, one in run.legs())))
+            verdict = judge(
+                exchange,
+                series.handler,
+                timeout * SECOND,
+                scheme="HTTPS" if series.tls else "HTTP",
+                seen_until_ns=self.seen_until_ns,
+                start_ns=run.tries[0][0].connection.start.ns,
+            )
+            rows.append(
+                Attempt(
+                    n=number,
+                    start=run.start,
+                    end_ns=verdict.end_ns,
+                    end_mark=verdict.end_mark,
+                    outcome=verdict.outcome,
+                    cause=verdict.cause,
+                    status=verdict.status,
+                    detail=verdict.detail,
+                    trigger=Trigger.UNKNOWN,
+                    schedule=Schedule.ON_TIME,
+                    late_answer_ns=verdict.late_answer_ns,
+                    legs=tuple(leg(role, one, self.latest) for role, one in run.legs()),
+                )
+            )
         regular = steady([run.start.ns for run in series.runs])
         inferred: dict[str, Any] = {}
         if regular is not None:
             inferred = {"interval_s": round(regular[0], 3), "interval_basis": "start"}
         pod = self.book.pod(series.server, series.runs[0].start.ns)
         form = series.runs[0].form
-        host = form.host if form.host not in (series.server, f"{series.server}:{series.port}", f"[{series.server}]:{series.port}") else ""
+        host = (
+            form.host
+            if form.host not in (series.server, f"{series.server}:{series.port}", f"[{series.server}]:{series.port}")
+            else ""
+        )
         node = self.book.node(source.address)
-        checker = Checker(kind="unknown", could_be=could_be(series.runs[0]), address=source.address, pod=pod_name(source.address, self.book, series.runs[0].start.ns),
-                          node=node.node or None if node else None, node_address=node.node_address if node else None,
-                          node_source=node.source if node else None, evidence=("regular, a fresh connection for each check", "not asked as a kubelet asks"))
-        return Probe(id="", checker=checker,
-                     target=Target(address=series.server, port=series.port, namespace=pod.namespace if pod else None, pod=pod.name or None if pod else None,
-                                   container=None, named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None),
-                     type=ProbeType.UNKNOWN, type_source="unknown: not a kubelet's probe, as far as the packets show", handler=series.handler,
-                     scheme=("HTTPS" if series.tls else "HTTP") if series.handler is Handler.HTTP_GET else None, host=host or None, path=series.path,
-                     inferred=inferred, attempts=tuple(rows))
+        checker = Checker(
+            kind="unknown",
+            could_be=could_be(series.runs[0]),
+            address=source.address,
+            pod=pod_name(source.address, self.book, series.runs[0].start.ns),
+            node=node.node or None if node else None,
+            node_address=node.node_address if node else None,
+            node_source=node.source if node else None,
+            evidence=("regular, a fresh connection for each check", "not asked as a kubelet asks"),
+        )
+        return Probe(
+            id="",
+            checker=checker,
+            target=Target(
+                address=series.server,
+                port=series.port,
+                namespace=pod.namespace if pod else None,
+                pod=pod.name or None if pod else None,
+                container=None,
+                named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None,
+            ),
+            type=ProbeType.UNKNOWN,
+            type_source="unknown: not a kubelet's probe, as far as the packets show",
+            handler=series.handler,
+            scheme=("HTTPS" if series.tls else "HTTP") if series.handler is Handler.HTTP_GET else None,
+            host=host or None,
+            path=series.path,
+            inferred=inferred,
+            attempts=tuple(rows),
+        )
 
 
 def could_be(run: Run) -> tuple[str, ...]:
@@ -329,4 +462,11 @@ def shape(run: Run) -> str:
     if run.tries and run.tries[0][0].tls is not None:
         return "tls"
     connection = run.tries[0][0].connection if run.tries else None
-    return "rst" if connection is not None and connection.orig.rst is not None and not connection.bare_ack and connection.resp.syns else "fin"
+    return (
+        "rst"
+        if connection is not None
+        and connection.orig.rst is not None
+        and not connection.bare_ack
+        and connection.resp.syns
+        else "fin"
+    )

@@ -31,11 +31,26 @@ def leg(role: Role, exchange: Exchange, latest: Latest) -> Leg:
     http = exchange.http[0] if exchange.http else None
     tls = exchange.tls
     first = c.resp.first_data
-    status = http.status if http is not None else exchange.grpc.grpc_status if exchange.grpc is not None else tls.plain_status if tls is not None else None
-    return Leg(role=role, connection=c, status=status,
-               connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream else None,
-               tls_ns=tls.established.ns - tls.client_hello.ns if tls is not None and tls.established is not None and tls.client_hello is not None else None,
-               first_byte_ns=max(0, first.ns - asked.ns) if first is not None and asked is not None else None, total_ns=c.end.ns - c.start.ns)
+    status = (
+        http.status
+        if http is not None
+        else exchange.grpc.grpc_status
+        if exchange.grpc is not None
+        else tls.plain_status
+        if tls is not None
+        else None
+    )
+    return Leg(
+        role=role,
+        connection=c,
+        status=status,
+        connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream else None,
+        tls_ns=tls.established.ns - tls.client_hello.ns
+        if tls is not None and tls.established is not None and tls.client_hello is not None
+        else None,
+        first_byte_ns=max(0, first.ns - asked.ns) if first is not None and asked is not None else None,
+        total_ns=c.end.ns - c.start.ns,
+    )
 
 
 def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) -> Attempt:
@@ -50,10 +65,24 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         legs += [leg(Role.REDIAL, exchange, latest) for _, exchange in redial.run.legs()]
         if redial.verdict is not None and redial.counted is not None:
             verdict, counted = redial.verdict, redial.counted
-    return Attempt(n=number, start=run.start, end_ns=verdict.end_ns, end_mark=verdict.end_mark, outcome=verdict.outcome, cause=verdict.cause,
-                   status=verdict.status, detail=verdict.detail, trigger=reading.trigger, schedule=reading.schedule, streak=counted.streak,
-                   threshold=counted.threshold, implied=run.implied, late_answer_ns=late_answer(run, verdict, latest), legs=tuple(legs),
-                   unresolved=run.unresolved)
+    return Attempt(
+        n=number,
+        start=run.start,
+        end_ns=verdict.end_ns,
+        end_mark=verdict.end_mark,
+        outcome=verdict.outcome,
+        cause=verdict.cause,
+        status=verdict.status,
+        detail=verdict.detail,
+        trigger=reading.trigger,
+        schedule=reading.schedule,
+        streak=counted.streak,
+        threshold=counted.threshold,
+        implied=run.implied,
+        late_answer_ns=late_answer(run, verdict, latest),
+        legs=tuple(legs),
+        unresolved=run.unresolved,
+    )
 
 
 def late_answer(run: Run, verdict: Verdict, latest: Latest) -> int | None:
@@ -65,27 +94,53 @@ def late_answer(run: Run, verdict: Verdict, latest: Latest) -> int | None:
     return first.ns - run.start.ns if first is not None and first.ns > verdict.end_ns else None
 
 
-def decision(counted: Counted | None, made: Attempt, spec: ProbeSpec, source: str, since_ns: int | None) -> Decision | None:
+def decision(
+    counted: Counted | None, made: Attempt, spec: ProbeSpec, source: str, since_ns: int | None
+) -> Decision | None:
     """Make the decision of an attempt, unconfirmed."""
     if counted is None or counted.decision is None:
         return None
     kind = counted.decision
-    after = {DecisionKind.READY: "Ready", DecisionKind.NOT_READY: "NotReady", DecisionKind.STARTED: "Started", DecisionKind.RESTART: "Restart"}[kind]
-    before = {DecisionKind.READY: "NotReady", DecisionKind.NOT_READY: "Ready", DecisionKind.STARTED: "NotStarted",
-              DecisionKind.RESTART: "Live" if spec.type is ProbeType.LIVENESS else "NotStarted"}[kind]
+    after = {
+        DecisionKind.READY: "Ready",
+        DecisionKind.NOT_READY: "NotReady",
+        DecisionKind.STARTED: "Started",
+        DecisionKind.RESTART: "Restart",
+    }[kind]
+    before = {
+        DecisionKind.READY: "NotReady",
+        DecisionKind.NOT_READY: "Ready",
+        DecisionKind.STARTED: "NotStarted",
+        DecisionKind.RESTART: "Live" if spec.type is ProbeType.LIVENESS else "NotStarted",
+    }[kind]
     mark = made.end_mark
     if mark is None:
-        marks = [made.start] + [Mark(one.connection.end.ns, one.connection.end.file, one.connection.end.number) for one in made.legs]
+        marks = [made.start] + [
+            Mark(one.connection.end.ns, one.connection.end.file, one.connection.end.number) for one in made.legs
+        ]
         earlier = [m for m in marks if m.ns <= made.end_ns]
         mark = max(earlier) if earlier else None
-    return Decision(ns=made.end_ns, kind=kind, before=before, after=after, attempt=made.n, mark=mark, streak=counted.streak, threshold=counted.threshold,
-                    threshold_source=source, since_ns=made.end_ns - since_ns if since_ns is not None else None)
+    return Decision(
+        ns=made.end_ns,
+        kind=kind,
+        before=before,
+        after=after,
+        attempt=made.n,
+        mark=mark,
+        streak=counted.streak,
+        threshold=counted.threshold,
+        threshold_source=source,
+        since_ns=made.end_ns - since_ns if since_ns is not None else None,
+    )
 
 
-def confirm(found: Decision, spec: ProbeSpec, following: Attempt | None, readiness: Attempt | None, seen_until_ns: int) -> Decision:
+def confirm(
+    found: Decision, spec: ProbeSpec, following: Attempt | None, readiness: Attempt | None, seen_until_ns: int
+) -> Decision:
     """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
 
-    `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness probe.
+    `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness
+    probe.
     """
     if found.kind is DecisionKind.NOT_READY:
         if following is None:
@@ -95,14 +150,23 @@ def confirm(found: Decision, spec: ProbeSpec, following: Attempt | None, readine
             first, last = following.frames()
             text = f"one extra readiness probe {max(after, 0) / 1e6:.1f} ms later, frames {first}-{last}"
             return replace(found, confirmed=True, confirmed_by=text)
-        if following.trigger is Trigger.TICK and not following.implied and following.unresolved is None and after > POKED_NS:
+        if (
+            following.trigger is Trigger.TICK
+            and not following.implied
+            and following.unresolved is None
+            and after > POKED_NS
+        ):
             return replace(found, confirmed=False, confirmed_by="no extra readiness probe followed")
         return found
     if found.kind is DecisionKind.STARTED and readiness is not None:
         after = readiness.start.ns - found.ns
         if 0 <= after <= POKED_NS:
             first, last = readiness.frames()
-            return replace(found, confirmed=True, confirmed_by=f"first readiness probe {after / 1e6:.1f} ms later, frames {first}-{last}")
+            return replace(
+                found,
+                confirmed=True,
+                confirmed_by=f"first readiness probe {after / 1e6:.1f} ms later, frames {first}-{last}",
+            )
     if found.kind is DecisionKind.RESTART:
         period = spec.period_s * SECOND
         if following is None and seen_until_ns - found.ns > 2 * period:
@@ -138,11 +202,24 @@ def events(steps: Sequence[Step], address: str, names: Callable[[int], str | Non
                 why = "the probe on hold runs again"
             else:
                 why = "Ready again"
-            out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.CONTAINER_STARTED, address=address, container=names(planned.container),
-                                     evidence=why + (", after a Restart" if dying else " while Ready")))
+            out.append(
+                TimelineEvent(
+                    ns=step.run.start.ns,
+                    kind=EventKind.CONTAINER_STARTED,
+                    address=address,
+                    container=names(planned.container),
+                    evidence=why + (", after a Restart" if dying else " while Ready"),
+                )
+            )
         elif reading.reset == "kubelet":
-            out.append(TimelineEvent(ns=step.run.start.ns, kind=EventKind.KUBELET_RESTARTED, address=node,
-                                     evidence=f"silence, then {address} was probed at a new phase"))
+            out.append(
+                TimelineEvent(
+                    ns=step.run.start.ns,
+                    kind=EventKind.KUBELET_RESTARTED,
+                    address=node,
+                    evidence=f"silence, then {address} was probed at a new phase",
+                )
+            )
     return out
 
 

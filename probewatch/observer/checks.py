@@ -1,7 +1,9 @@
 """Probes of checkers that are not the kubelet: what came of each check, and when they said UP and DOWN.
 
-Each check of a series (see `survey`) is judged with the timeout that the series itself shows, and `decisions.risefall` counts. Of two
-series that are one behind address translation both are shown, and only the outer one takes decisions. Encrypted answers are told apart by
+Each check of a series (see `survey`) is judged with the timeout that the series itself shows, and `decisions.risefall`
+counts. Of two
+series that are one behind address translation both are shown, and only the outer one takes decisions. Encrypted
+answers are told apart by
 the lengths of their TLS records alone, and a note says so.
 """
 
@@ -45,7 +47,18 @@ CLOSE_RECORD: Final = 24
 SMALL_RECORD: Final = 40
 """TLS records up to this length carry alerts and tickets' ends and say nothing."""
 COULD_BE: Final[dict[What, tuple[str, ...]]] = {
-    What.CLOSE: ("kubelet", "keepalived", "monit", "apache", "blackbox_exporter", "consul", "nomad", "aws_elb", "google", "azure"),
+    What.CLOSE: (
+        "kubelet",
+        "keepalived",
+        "monit",
+        "apache",
+        "blackbox_exporter",
+        "consul",
+        "nomad",
+        "aws_elb",
+        "google",
+        "azure",
+    ),
     What.RESET: ("haproxy", "aws_elb"),
     What.HTTP: ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
     What.TLS: ("kubelet", "haproxy", "envoy"),
@@ -69,30 +82,56 @@ class CheckBuilder:
         timeout = _timeout(named)
         verdicts = [self._verdict(exchange, named, timeout) for exchange in named.exchanges]
         sizes = _usual(named.exchanges, verdicts)
-        results = [_passed(exchange, verdict, sizes) for exchange, verdict in zip(named.exchanges, verdicts, strict=True)]
+        results = [
+            _passed(exchange, verdict, sizes) for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
+        ]
         thresholds = _thresholds(named, results)
         attempts, decisions, states, notes = self._count(named, verdicts, results, thresholds)
         if sizes and any(v.cause is Cause.ENCRYPTED for v in verdicts):
-            notes.append("the answers are encrypted: one of the usual size is counted as success, one of another size as failure")
+            notes.append(
+                "the answers are encrypted: one of the usual size is counted as success, one of another size as failure"
+            )
         shape, first = named.shape, named.exchanges[0]
         pod = self.book.pod(named.server, first.connection.start.ns)
         tls = shape.what is What.TLS
         http = shape.what is What.HTTP or (tls and any(e.tls is not None and e.tls.records for e in named.exchanges))
         handler = Handler.HTTP_GET if http else Handler.GRPC if shape.what is What.GRPC else Handler.TCP_SOCKET
-        host = shape.host if shape.host not in (named.server, f"{named.server}:{named.port}", f"[{named.server}]:{named.port}") else ""
-        why = "not a kubelet's probe, as far as the packets show" if named.kind == "unknown" else f"a check by {named.kind}"
+        host = (
+            shape.host
+            if shape.host not in (named.server, f"{named.server}:{named.port}", f"[{named.server}]:{named.port}")
+            else ""
+        )
+        why = (
+            "not a kubelet's probe, as far as the packets show"
+            if named.kind == "unknown"
+            else f"a check by {named.kind}"
+        )
         return Probe(
-            id="", checker=self._checker(named),
-            target=Target(address=named.server, port=named.port, namespace=pod.namespace if pod else None,
-                          pod=pod.name or None if pod else None,
-                          named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None),
-            type=ProbeType.UNKNOWN, type_source=f"unknown: {why}", handler=handler,
-            scheme=("HTTPS" if tls else "HTTP") if handler is Handler.HTTP_GET else None, host=host or None,
+            id="",
+            checker=self._checker(named),
+            target=Target(
+                address=named.server,
+                port=named.port,
+                namespace=pod.namespace if pod else None,
+                pod=pod.name or None if pod else None,
+                named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None,
+            ),
+            type=ProbeType.UNKNOWN,
+            type_source=f"unknown: {why}",
+            handler=handler,
+            scheme=("HTTPS" if tls else "HTTP") if handler is Handler.HTTP_GET else None,
+            host=host or None,
             path=shape.target or None if handler is Handler.HTTP_GET else None,
             service=shape.opening.decode("ascii", "replace") if shape.what is What.GRPC else None,
-            inferred=_inferred(named, thresholds), thresholds=_shown(thresholds), initial_state=states[0], initial_evidence=states[1],
+            inferred=_inferred(named, thresholds),
+            thresholds=_shown(thresholds),
+            initial_state=states[0],
+            initial_evidence=states[1],
             final_state=states[2],
-            attempts=tuple(attempts), decisions=tuple(decisions), notes=tuple(notes))
+            attempts=tuple(attempts),
+            decisions=tuple(decisions),
+            notes=tuple(notes),
+        )
 
     def _checker(self, named: Named) -> Checker:
         c = named.exchanges[0].connection
@@ -100,7 +139,11 @@ class CheckBuilder:
         said = list(named.why)
         learnt = named.learnt
         if learnt.interval_ns is not None:
-            what = "from the end of a check to the next" if named.track.pace.basis is Basis.PAUSE else "from start to start"
+            what = (
+                "from the end of a check to the next"
+                if named.track.pace.basis is Basis.PAUSE
+                else "from start to start"
+            )
             said.append(f"every {learnt.interval_ns / SECOND:.3f} s, {what}")
         if c.orig.ttl in (64, 255):
             said.append(f"TTL {c.orig.ttl}: not routed")
@@ -111,42 +154,72 @@ class CheckBuilder:
         if not whole_seconds([exchange.connection.start.ns for exchange in named.exchanges]):
             could_be = tuple(kind for kind in could_be if kind != "kubelet")
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
-        return Checker(kind=named.kind, could_be=could_be, version=told,
-                       address=named.client, pod=pod_name(named.client, self.book, c.start.ns), node=node.node or None if node else None, node_address=node.node_address if node else None,
-                       node_source=node.source if node else None, confidence=named.confidence, evidence=tuple(said))
+        return Checker(
+            kind=named.kind,
+            could_be=could_be,
+            version=told,
+            address=named.client,
+            pod=pod_name(named.client, self.book, c.start.ns),
+            node=node.node or None if node else None,
+            node_address=node.node_address if node else None,
+            node_source=node.source if node else None,
+            confidence=named.confidence,
+            evidence=tuple(said),
+        )
 
     def _verdict(self, exchange: Exchange, named: Named, timeout_ns: int) -> Verdict:
         c = exchange.connection
         if late_reset(c):
             wait = (c.resp.syns[0].ns - c.start.ns) / SECOND
-            return Verdict(outcome=Outcome.FAILURE, cause=Cause.NO_SYN_ANSWER, end_ns=c.start.ns + timeout_ns,
-                           detail=f"SYN answered after {wait:.2f} s, the checker was gone")
+            return Verdict(
+                outcome=Outcome.FAILURE,
+                cause=Cause.NO_SYN_ANSWER,
+                end_ns=c.start.ns + timeout_ns,
+                detail=f"SYN answered after {wait:.2f} s, the checker was gone",
+            )
         what = named.shape.what
         if what in (What.RESET, What.CLOSE):
             return judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
         if what is What.BYTES:
-            return _answered(exchange, judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns), timeout_ns)
+            return _answered(
+                exchange, judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns), timeout_ns
+            )
         if what is What.GRPC:
             return judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
         scheme = "HTTPS" if what is What.TLS else "HTTP"
-        verdict = judge(exchange, Handler.HTTP_GET, timeout_ns, scheme=scheme, seen_until_ns=self.seen_until_ns, whole_body=False)
+        verdict = judge(
+            exchange, Handler.HTTP_GET, timeout_ns, scheme=scheme, seen_until_ns=self.seen_until_ns, whole_body=False
+        )
         tls = exchange.tls
         if verdict.cause is Cause.ENCRYPTED and tls is not None:
             # In TLS 1.3 the client's Finished looks like its first record of application data.
-            asked = sum(record.by_client and record.length > CLOSE_RECORD for record in tls.records) - (tls.version == "TLS 1.3")
+            asked = sum(record.by_client and record.length > CLOSE_RECORD for record in tls.records) - (
+                tls.version == "TLS 1.3"
+            )
             if tls.established is not None and asked <= 0:
-                return replace(verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake")
+                return replace(
+                    verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake"
+                )
             if gave_up(exchange) is not None and c.orig.rst is not None:
                 return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, detail="no answer inside TLS")
         waited = gave_up(exchange)
-        if verdict.cause is Cause.CUT and waited is not None and abs(waited - (named.learnt.timeout_ns or 0)) <= 30 * MS:
+        if (
+            verdict.cause is Cause.CUT
+            and waited is not None
+            and abs(waited - (named.learnt.timeout_ns or 0)) <= 30 * MS
+        ):
             # Whatever the capture lost: the checker itself gave up, at its timeout.
-            return Verdict(outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, end_ns=c.start.ns + waited,
-                           detail="the checker gave up at its timeout")
+            return Verdict(
+                outcome=Outcome.FAILURE,
+                cause=Cause.SLOW_ANSWER,
+                end_ns=c.start.ns + waited,
+                detail="the checker gave up at its timeout",
+            )
         return _by_status(verdict, named.row)
 
-    def _count(self, named: Named, verdicts: Sequence[Verdict], results: Sequence[bool | None],
-               thresholds: Thresholds | None) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
+    def _count(
+        self, named: Named, verdicts: Sequence[Verdict], results: Sequence[bool | None], thresholds: Thresholds | None
+    ) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
         """Count the streaks of a series and make its attempts and decisions."""
         pace = named.track.pace
         first = named.exchanges[0].connection.start.ns
@@ -190,8 +263,10 @@ class CheckBuilder:
             notes.append(f"HAProxy was reloaded or restarted {times}: a check came early, and a new process begins UP")
         if named.outer is not None:
             outer = named.outer
-            notes.append(f"the same checks as {outer.client} -> {outer.server}:{outer.port}, behind address translation: "
-                         "the decisions are told there")
+            notes.append(
+                f"the same checks as {outer.client} -> {outer.server}:{outer.port}, behind address translation: "
+                "the decisions are told there"
+            )
         return notes
 
     def _reloaded(self, named: Named, index: int) -> bool:
@@ -208,10 +283,22 @@ class CheckBuilder:
 
     def _attempt(self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None) -> Attempt:
         start = exchange.connection.neighbour or exchange.connection.start
-        return Attempt(n=number, start=start, end_ns=verdict.end_ns, end_mark=verdict.end_mark,
-                       outcome=verdict.outcome, cause=verdict.cause, status=verdict.status, detail=verdict.detail, trigger=Trigger.TICK,
-                       schedule=Schedule.ON_TIME, streak=judged.streak if judged else 0, threshold=judged.threshold if judged else 0,
-                       late_answer_ns=verdict.late_answer_ns, legs=(leg(Role.FIRST, exchange, self.latest),))
+        return Attempt(
+            n=number,
+            start=start,
+            end_ns=verdict.end_ns,
+            end_mark=verdict.end_mark,
+            outcome=verdict.outcome,
+            cause=verdict.cause,
+            status=verdict.status,
+            detail=verdict.detail,
+            trigger=Trigger.TICK,
+            schedule=Schedule.ON_TIME,
+            streak=judged.streak if judged else 0,
+            threshold=judged.threshold if judged else 0,
+            late_answer_ns=verdict.late_answer_ns,
+            legs=(leg(Role.FIRST, exchange, self.latest),),
+        )
 
 
 def _timeout(named: Named) -> int:
@@ -247,14 +334,23 @@ def _answered(exchange: Exchange, verdict: Verdict, timeout_ns: int) -> Verdict:
     answer = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
     if answer is not None and (closed is None or answer[:1] <= closed[:1]) and answer.ns <= c.start.ns + timeout_ns:
         return replace(verdict, end_ns=answer.ns, end_mark=answer, detail="answered")
-    ends = ((c.resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"), (c.resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"))
+    ends = (
+        (c.resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"),
+        (c.resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"),
+    )
     for mark, cause, text in ends:
         if mark is not None and (closed is None or mark <= closed):
             return Verdict(outcome=Outcome.FAILURE, cause=cause, end_ns=mark.ns, end_mark=mark, detail=text)
     late = answer.ns - c.start.ns if answer is not None else None
     end = closed.ns if closed is not None else c.start.ns + timeout_ns
-    return Verdict(outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, end_ns=end, end_mark=closed, late_answer_ns=late,
-                   detail="connected, no answer" if asked is None else "request acknowledged, no answer")
+    return Verdict(
+        outcome=Outcome.FAILURE,
+        cause=Cause.SLOW_ANSWER,
+        end_ns=end,
+        end_mark=closed,
+        late_answer_ns=late,
+        detail="connected, no answer" if asked is None else "request acknowledged, no answer",
+    )
 
 
 def _lengths(exchange: Exchange) -> set[int]:
@@ -267,7 +363,11 @@ def _usual(exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]) -> frozen
     """Return the record lengths that most encrypted answers have."""
     sealed = [_lengths(e) for e, v in zip(exchanges, verdicts, strict=True) if v.cause is Cause.ENCRYPTED]
     seen = Counter(length for lengths in sealed for length in lengths)
-    return frozenset(length for length, times in seen.items() if times >= USUAL * len(sealed)) if len(sealed) >= ENOUGH else frozenset()
+    return (
+        frozenset(length for length, times in seen.items() if times >= USUAL * len(sealed))
+        if len(sealed) >= ENOUGH
+        else frozenset()
+    )
 
 
 def _passed(exchange: Exchange, verdict: Verdict, usual: frozenset[int]) -> bool | None:
@@ -287,7 +387,8 @@ def _thresholds(named: Named, results: Sequence[bool | None]) -> Thresholds | No
         return None
     learnt = named.learnt
     if named.kind == "keepalived":
-        # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c http_connect_thread).
+        # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c
+        # http_connect_thread).
         http = named.shape.what is not What.CLOSE
         if learnt.retries is not None:
             return replace(base, rise=2 if http else 1, fall=learnt.retries + 1, source="inferred")
@@ -311,7 +412,11 @@ def _until_long(named: Named, results: Sequence[bool | None], learnt: Learnt) ->
             continue
         run += 1
         end = through(named.exchanges[number].connection)
-        if counting and end is not None and abs(named.exchanges[number + 1].connection.start.ns - end - learnt.long_ns) <= 60 * MS:
+        if (
+            counting
+            and end is not None
+            and abs(named.exchanges[number + 1].connection.start.ns - end - learnt.long_ns) <= 60 * MS
+        ):
             counts[run] += 1
             counting = False
     return counts.most_common(1)[0][0] if counts else None
@@ -327,8 +432,10 @@ def _shown(thresholds: Thresholds | None) -> dict[str, tuple[int, str]]:
 
 def _inferred(named: Named, thresholds: Thresholds | None) -> dict[str, Any]:
     learnt = named.learnt
-    out: dict[str, Any] = {"interval_s": round(learnt.interval_ns / SECOND, 3) if learnt.interval_ns else None,
-                           "interval_basis": str(named.track.pace.basis)}
+    out: dict[str, Any] = {
+        "interval_s": round(learnt.interval_ns / SECOND, 3) if learnt.interval_ns else None,
+        "interval_basis": str(named.track.pace.basis),
+    }
     if learnt.timeout_ns is not None:
         out["timeout_s"] = round(learnt.timeout_ns / SECOND, 3)
     if thresholds is not None and thresholds.source == "inferred":
@@ -336,11 +443,22 @@ def _inferred(named: Named, thresholds: Thresholds | None) -> dict[str, Any]:
     return out
 
 
-def _decision(kind: DecisionKind, before: str, made: Attempt, judged: Judged, thresholds: Thresholds, since: int | None) -> Decision:
+def _decision(
+    kind: DecisionKind, before: str, made: Attempt, judged: Judged, thresholds: Thresholds, since: int | None
+) -> Decision:
     mark = made.end_mark
     if mark is None:
         connection = made.legs[0].connection
         mark = connection.end if connection.end.ns <= made.end_ns else made.start
-    return Decision(ns=made.end_ns, kind=kind, before=before, after="UP" if kind is DecisionKind.UP else "DOWN", attempt=made.n, mark=mark,
-                    streak=judged.streak, threshold=judged.threshold, threshold_source=thresholds.source,
-                    since_ns=made.end_ns - since if since is not None else None)
+    return Decision(
+        ns=made.end_ns,
+        kind=kind,
+        before=before,
+        after="UP" if kind is DecisionKind.UP else "DOWN",
+        attempt=made.n,
+        mark=mark,
+        streak=judged.streak,
+        threshold=judged.threshold,
+        threshold_source=thresholds.source,
+        since_ns=made.end_ns - since if since is not None else None,
+    )

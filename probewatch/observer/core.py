@@ -70,7 +70,9 @@ class Observer:
         self.settings = settings or Settings()
         self.book = self.settings.book
         self._peeler = Peeler()
-        timeouts = [spec.timeout_s for pod in self.book.all_pods() for container in pod.containers for spec in container.probes]
+        timeouts = [
+            spec.timeout_s for pod in self.book.all_pods() for container in pod.containers for spec in container.probes
+        ]
         ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
@@ -92,7 +94,7 @@ class Observer:
     def _read_keys(self) -> object | None:
         if not self.settings.keylog:
             return None
-        from probewatch.wire.decrypt import Keylog  # noqa: PLC0415  (needs an extra, and only here)
+        from probewatch.wire.decrypt import Keylog
 
         return Keylog.parse(self.settings.keylog)
 
@@ -120,7 +122,8 @@ class Observer:
 
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
-        # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine resolution does not.
+        # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine
+        # resolution does not.
         announces = message.asker in ("", "0.0.0.0", "::", message.target)  # noqa: S104
         if announces and message.target not in self._appeared and len(self._appeared) < KEPT_ADDRESSES:
             self._appeared[message.target] = message.mark.ns
@@ -166,7 +169,9 @@ class Observer:
         source.note(run)
         if run.form.version and source.declared == 0:
             pod = self.book.pod(run.server, run.start.ns)
-            if pod is not None and any(fits(run, spec) == 0.0 for container in pod.containers for spec in container.probes):
+            if pod is not None and any(
+                fits(run, spec) == 0.0 for container in pod.containers for spec in container.probes
+            ):
                 source.declared = 1
         known = self._standing.get(run.client, Standing.OPEN)
         if known is Standing.OPEN:
@@ -227,11 +232,18 @@ class Observer:
         probes += self._check_probes()
         for target in self._targets.values():
             probes += self._unknown_probes(target, assembler)
-        probes.sort(key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type))
+        probes.sort(
+            key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
+        )
         numbered = [replace(probe, id=f"p{number}") for number, probe in enumerate(probes, 1)]
         events = sorted(merge_events(assembler.events), key=lambda event: event.ns)
-        timeline = Timeline(captures=tuple(captures), probes=tuple(numbered), others=tuple(self._traffic.result(self.book)), events=tuple(events),
-                            notes=tuple(self._notes(numbered)))
+        timeline = Timeline(
+            captures=tuple(captures),
+            probes=tuple(numbered),
+            others=tuple(self._traffic.result(self.book)),
+            events=tuple(events),
+            notes=tuple(self._notes(numbered)),
+        )
         self._changes += changes_of(timeline)
         return timeline
 
@@ -256,14 +268,18 @@ class Observer:
             pod = self.book.pod(target.address, runs[0].start.ns)
             for declared in [pod] if pod is not None else self.book.unplaced:
                 specs = [spec for container in declared.containers for spec in container.probes]
-                fitting = [run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)]
+                fitting = [
+                    run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)
+                ]
                 asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
                 if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
                     source.declared += len(fitting)
 
     def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         out: list[Probe] = []
-        for placed, steps in target.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)):
+        for placed, steps in target.finish(
+            Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
+        ):
             clients = [step.run.client for step in steps]
             if clients:
                 source = self._sources[max(set(clients), key=clients.count)]
@@ -289,7 +305,11 @@ class Observer:
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
         for one in series:
-            if all(run.form.kubelet for run in one.runs) and self._standing.get(one.client) is not Standing.KUBELET and not self._is_pod(one.client):
+            if (
+                all(run.form.kubelet for run in one.runs)
+                and self._standing.get(one.client) is not Standing.KUBELET
+                and not self._is_pod(one.client)
+            ):
                 by_client.setdefault(one.client, []).extend(one.runs)
             else:
                 out.append(assembler.unknown(one, self._sources[one.client]))
@@ -298,7 +318,9 @@ class Observer:
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
                 lone.attempt(run, (), self._context(client))
-            for placed, steps in lone.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)):
+            for placed, steps in lone.finish(
+                Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
+            ):
                 if steps:
                     out += assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
         return out
@@ -310,15 +332,21 @@ class Observer:
         out = list(self.book.notes)
         for what, count in self._undecoded.items():
             out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
-        pods: list[PodSpec] = list({id(pod): pod for many in self.book.pods.values() for pod in many if pod.declared_by == "--spec"}.values())
+        pods: list[PodSpec] = list(
+            {id(pod): pod for many in self.book.pods.values() for pod in many if pod.declared_by == "--spec"}.values()
+        )
         pods += self.book.unplaced
         used = {probe.spec_source for probe in probes}
         for pod in pods:
             for container in pod.containers:
-                for spec in container.probes:
-                    if spec.handler is Handler.EXEC:
-                        out.append(f"{spec.type} of {pod.name}/{container.name} is an exec probe: it runs inside the container and sends no packet")
-            if pod.source not in used and any(spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes):
+                out += [
+                    f"{spec.type} of {pod.name}/{container.name} is an exec probe: it runs inside the container and sends no packet"
+                    for spec in container.probes
+                    if spec.handler is Handler.EXEC
+                ]
+            if pod.source not in used and any(
+                spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
+            ):
                 out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
         return out
 
@@ -328,7 +356,13 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     out: list[TimelineEvent] = []
     for event in sorted(events, key=lambda event: event.ns):
         near = 5 * SECOND if event.kind == "kubelet_restarted" else SECOND
-        if any(old.kind == event.kind and old.address == event.address and old.container == event.container and event.ns - old.ns <= near for old in out):
+        if any(
+            old.kind == event.kind
+            and old.address == event.address
+            and old.container == event.container
+            and event.ns - old.ns <= near
+            for old in out
+        ):
             continue
         out.append(event)
     return out
@@ -340,8 +374,13 @@ def changes_of(timeline: Timeline) -> list[Change]:
     for probe in timeline.probes:
         out.append(Change("probe", probe.id, probe.rev, probe.id, probe))
         out += [Change("attempt", f"{probe.id}.a{made.n}", made.rev, probe.id, made) for made in probe.attempts]
-        out += [Change("decision", f"{probe.id}.d{number}", 1, probe.id, found) for number, found in enumerate(probe.decisions, 1)]
-        out += [Change("gap", f"{probe.id}.g{number}", 1, probe.id, found) for number, found in enumerate(probe.gaps, 1)]
+        out += [
+            Change("decision", f"{probe.id}.d{number}", 1, probe.id, found)
+            for number, found in enumerate(probe.decisions, 1)
+        ]
+        out += [
+            Change("gap", f"{probe.id}.g{number}", 1, probe.id, found) for number, found in enumerate(probe.gaps, 1)
+        ]
     out += [Change("event", f"e{number}", 1, None, event) for number, event in enumerate(timeline.events, 1)]
     out += [Change("other", f"o{number}", 1, None, other) for number, other in enumerate(timeline.others, 1)]
     return out

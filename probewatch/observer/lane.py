@@ -1,13 +1,19 @@
 """One pod's timeline as it grows: runs in, assigned attempts and decisions out.
 
-Theory of operation. Which worker sent an attempt is not written on it: a refused SYN carries no path, and identical probes look alike for
-ever. So the lane carries several histories side by side. Each holds a `Pod` (what all its workers remember and what they will do next), the
-steps that led there, and a cost: how far-fetched its readings were so far (`probes.assign`). Every run is read in all ways the
-predictions allow; histories that arrive at the same state are one; the cheapest are kept. As soon as all histories agree on the past it is
+Theory of operation. Which worker sent an attempt is not written on it: a refused SYN carries no path, and identical
+probes look alike for
+ever. So the lane carries several histories side by side. Each holds a `Pod` (what all its workers remember and what
+they will do next), the
+steps that led there, and a cost: how far-fetched its readings were so far (`probes.assign`). Every run is read in all
+ways the
+predictions allow; histories that arrive at the same state are one; the cheapest are kept. As soon as all histories
+agree on the past it is
 settled, and told. With one probe, or probes with different paths, there is never more than one history worth keeping.
 
-Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6), or the containers are
-old and their kubelet is new. What follows decides between them, and the signs of a beginning that are not attempts come in as `begin_cost`.
+Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section
+6), or the containers are
+old and their kubelet is new. What follows decides between them, and the signs of a beginning that are not attempts
+come in as `begin_cost`.
 
 Limitations: a history that was dropped does not come back; KEPT bounds the work for each run.
 """
@@ -78,7 +84,15 @@ class _Link:
 class Lane:
     """The workers of one pod as one checker's attempts show them."""
 
-    def __init__(self, plan: Sequence[Planned], *, begin_cost: float = MID_LIFE, begin_ns: int = 0, resets: bool = True, keeps_ready: bool = True) -> None:
+    def __init__(
+        self,
+        plan: Sequence[Planned],
+        *,
+        begin_cost: float = MID_LIFE,
+        begin_ns: int = 0,
+        resets: bool = True,
+        keeps_ready: bool = True,
+    ) -> None:
         self.plan = tuple(plan)
         self._settled = 0
         self._begin_ns = begin_ns
@@ -86,12 +100,16 @@ class Lane:
         """Settled steps, oldest first, in the order they were settled."""
         self.fresh: bool | None = None
         """Whether the containers' beginning is in the capture; None until settled."""
+
         def start(cost: float, *, fresh: bool, new_kubelet: bool = False) -> _History:
             pod = begin(plan, fresh_start=fresh, resets=resets, keeps_ready=keeps_ready, new_kubelet=new_kubelet)
             return _History(pod, cost, fresh=fresh, past=None)
 
-        self._histories = [start(max(0.0, begin_cost), fresh=True), start(max(0.0, -begin_cost), fresh=False),
-                           start(max(0.0, begin_cost) + NEW_KUBELET, fresh=False, new_kubelet=True)]
+        self._histories = [
+            start(max(0.0, begin_cost), fresh=True),
+            start(max(0.0, -begin_cost), fresh=False),
+            start(max(0.0, begin_cost) + NEW_KUBELET, fresh=False, new_kubelet=True),
+        ]
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
@@ -190,7 +208,9 @@ def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _H
     if reading.redial:
         return _redial(history, run, reading)
     end = verdict.end_ns
-    applied = history.pod.apply(reading, run.start.ns, end, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline)
+    applied = history.pod.apply(
+        reading, run.start.ns, end, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline
+    )
     step = Step(run, reading, verdict, applied.counted, applied.renewed, history.pod)
     return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
 
@@ -198,17 +218,26 @@ def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _H
 def _redial(history: _History, run: Run, reading: Reading) -> _History:
     """Join a dial to the attempt in flight, whose deadline and count it shares."""
     link = history.past
-    while link is not None and (link.step.reading is None or link.step.reading.worker != reading.worker or link.step.reading.redial):
+    while link is not None and (
+        link.step.reading is None or link.step.reading.worker != reading.worker or link.step.reading.redial
+    ):
         link = link.past
     spec = history.pod.plan[reading.worker].spec
     if link is None:  # The attempt in flight was settled long ago: nothing a redial could belong to.
-        return _History(history.pod, history.cost + STRANGER, history.fresh, _link(history, Step(run, None, None, None, False, history.pod)))
+        return _History(
+            history.pod,
+            history.cost + STRANGER,
+            history.fresh,
+            _link(history, Step(run, None, None, None, False, history.pod)),
+        )
     first = link.step
     verdict = verdict_of(run, spec, None)
     left = first.run.start.ns + spec.timeout_s * SECOND
     if verdict.by_deadline or verdict.end_ns > left:
         verdict = replace(verdict, end_ns=left, end_mark=None)
-    applied = history.pod.redial(reading, first.before.workers[reading.worker], verdict.end_ns, verdict.outcome, verdict.cause)
+    applied = history.pod.redial(
+        reading, first.before.workers[reading.worker], verdict.end_ns, verdict.outcome, verdict.cause
+    )
     step = Step(run, reading, verdict, applied.counted, renewed=False, before=history.pod)
     return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
 

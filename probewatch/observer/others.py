@@ -64,10 +64,21 @@ class Traffic:
         """Return the sums, busiest first."""
         out = []
         for (client, server, port), tally in self._tallies.items():
-            out.append(OtherTraffic(address=client, target_address=server, target_port=port, connections=tally.connections,
-                                    what=describe(tally), name=name_of(client, book, tally.first_ns), first_ns=tally.first_ns,
-                                    last_ns=tally.last_ns))
-        return sorted(out, key=lambda other: (-other.connections, other.address, other.target_address, other.target_port))
+            out.append(
+                OtherTraffic(
+                    address=client,
+                    target_address=server,
+                    target_port=port,
+                    connections=tally.connections,
+                    what=describe(tally),
+                    name=name_of(client, book, tally.first_ns),
+                    first_ns=tally.first_ns,
+                    last_ns=tally.last_ns,
+                )
+            )
+        return sorted(
+            out, key=lambda other: (-other.connections, other.address, other.target_address, other.target_port)
+        )
 
 
 def describe(tally: Tally) -> str:
@@ -126,7 +137,9 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
     found: list[Series] = []
     for (client, server, port, ask, path, agent), members in groups.items():
         if check_like(members, ask, agent):
-            handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(ask, Handler.TCP_SOCKET)
+            handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
+                ask, Handler.TCP_SOCKET
+            )
             found.append(Series(client, server, port, handler, path, ask is Ask.TLS, tuple(members)))
         else:
             rest += members

@@ -1,13 +1,18 @@
 """Which series are checks, and whose: everything that reached a target and is no kubelet's attempt, sorted by who may have sent it.
 
-Theory of operation. For each source and port `probes.checkers` sorts the runs into series; a row of `probes.signatures` names
-a series, or, for a plain connect, its pace together with what else its source sends. What nothing names is `unknown` where it is periodic,
+Theory of operation. For each source and port `probes.checkers` sorts the runs into series; a row of
+`probes.signatures` names
+a series, or, for a plain connect, its pace together with what else its source sends. What nothing names is `unknown`
+where it is periodic,
 and traffic where it is not; but a series that a kubelet may have sent is left for the lanes to look at.
 
-Two series that are one: behind address translation the same check is seen as two connections, one inside the other in time.
+Two series that are one: behind address translation the same check is seen as two connections, one inside the other in
+time.
 
-Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two checkers
-whose refused checks come within a few milliseconds of each other may have them swapped: nothing but time tells them apart.
+Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two
+checkers
+whose refused checks come within a few milliseconds of each other may have them swapped: nothing but time tells them
+apart.
 """
 
 from __future__ import annotations
@@ -114,7 +119,8 @@ Key = tuple[str, str, int]
 def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> tuple[list[Named], list[Run]]:
     """Return the series that are checks, and the runs that belong to none of them. Sources in `skip` are kubelets.
 
-    A series that nothing names is returned as `unknown`, unless a kubelet may stand behind it: its runs are left for a closer look.
+    A series that nothing names is returned as `unknown`, unless a kubelet may stand behind it: its runs are left for a
+    closer look.
     """
     runs = list(strangers)
     groups = _groups(runs)
@@ -123,7 +129,9 @@ def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> t
     named: list[Named] = []
     for group in groups.values():
         rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
-        named += [_named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None]
+        named += [
+            _named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None
+        ]
     proven = list(named)
     for (client, _, _), group in groups.items():
         mine = [one for one in proven if one.client == client]
@@ -135,8 +143,13 @@ def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> t
     taken = {id(one.track) for one in named}
     for (client, _, _), group in groups.items():
         rest = [track for track in group.found if id(track) not in taken and check_like(track.pace.shape)]
-        if client not in skip and (len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)):
-            named += [_named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0) for track in rest]
+        if client not in skip and (
+            len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
+        ):
+            named += [
+                _named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0)
+                for track in rest
+            ]
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
 
@@ -145,7 +158,11 @@ def check_like(shape: Shape) -> bool:
     """Tell whether what is asked may be a check at all."""
     if any(name.lower() in FORWARDED for name in shape.names):
         return False
-    return not shape.agent.startswith(SCRAPES) and shape.what is not What.BYTES and (shape.what is not What.HTTP or shape.method in METHODS)
+    return (
+        not shape.agent.startswith(SCRAPES)
+        and shape.what is not What.BYTES
+        and (shape.what is not What.HTTP or shape.method in METHODS)
+    )
 
 
 def _maybe_kubelet(group: _Group, track: Track) -> bool:
@@ -178,7 +195,9 @@ def _read(group: _Group) -> None:
     for shape, members in by_shape.items():
         if len(members) >= ENOUGH and (row := named_by(shape, manner_of(members))) is not None:
             group.rows[shape] = row
-    group.found = tracks(group.checks, frozenset(shape for shape, row in group.rows.items() if row.basis is Basis.CLOCK))
+    group.found = tracks(
+        group.checks, frozenset(shape for shape, row in group.rows.items() if row.basis is Basis.CLOCK)
+    )
 
 
 def _check(exchange: Exchange) -> Check:
@@ -242,9 +261,15 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
         basis = BY_PACE[other.kind][0]
         if (basis is Basis.CLOCK) is not learnt.ticks:
             continue
-        near = learnt.interval_ns is not None and other.learnt.interval_ns is not None and abs(
-            learnt.interval_ns - other.learnt.interval_ns) <= 0.1 * other.learnt.interval_ns
-        others = [(c.start.ns, through(c) or c.start.ns + (other.learnt.timeout_ns or 0)) for c in (e.connection for e in other.exchanges)]
+        near = (
+            learnt.interval_ns is not None
+            and other.learnt.interval_ns is not None
+            and abs(learnt.interval_ns - other.learnt.interval_ns) <= 0.1 * other.learnt.interval_ns
+        )
+        others = [
+            (c.start.ns, through(c) or c.start.ns + (other.learnt.timeout_ns or 0))
+            for c in (e.connection for e in other.exchanges)
+        ]
         if other.kind == "monit" and not in_step(starts, others):
             continue
         if other.kind == "apache" and not near:
@@ -253,7 +278,10 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
             continue
         fitting[other.kind] = (f"connect check at the pace of a {other.kind} that the same source runs", 0.75)
     if not fitting and track.pace.spread_ns <= EXACT_NS and not learnt.ticks and learnt.retries:
-        fitting["keepalived"] = (f"connect check, repeated after {(learnt.short_ns or 0) / SECOND:.1f} s when it first fails", 0.7)
+        fitting["keepalived"] = (
+            f"connect check, repeated after {(learnt.short_ns or 0) / SECOND:.1f} s when it first fails",
+            0.7,
+        )
     if len(fitting) != 1:
         return []
     kind, (why, sure) = fitting.popitem()
@@ -265,7 +293,12 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
 def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
     """Name a series whose request no row knows after the Varnish that its source runs: Varnish sends `.request` as it was written."""
     shape = track.pace.shape
-    if shape.what is not What.HTTP or shape in group.rows or shape.agent.startswith(NOT_CHECKS) or track.pace.spread_ns > TIGHT_NS:
+    if (
+        shape.what is not What.HTTP
+        or shape in group.rows
+        or shape.agent.startswith(NOT_CHECKS)
+        or track.pace.spread_ns > TIGHT_NS
+    ):
         return []
     row = next((one.row for one in proven if one.kind == "varnish"), None)
     if row is None or track.pace.basis is not Basis.PAUSE:
@@ -289,7 +322,9 @@ def _left(runs: Sequence[Run], claimed: set[int]) -> list[Run]:
 def single(exchange: Exchange) -> Run:
     """Return a connection as a run of its own."""
     c = exchange.connection
-    return Run(client=c.client, server=c.server, form=form_of(exchange), start=c.neighbour or c.start, tries=((exchange,),))
+    return Run(
+        client=c.client, server=c.server, form=form_of(exchange), start=c.neighbour or c.start, tries=((exchange,),)
+    )
 
 
 def _translations(named: Sequence[Named]) -> None:
@@ -314,7 +349,7 @@ def _inside(inner: Named, outer: Named) -> bool:
         start = exchange.connection.start.ns
         while at < len(outer.exchanges) and outer.exchanges[at].connection.start.ns < start - NESTED_NS:
             at += 1
-        for other in outer.exchanges[at:at + 3]:
+        for other in outer.exchanges[at : at + 3]:
             if _nested(exchange.connection, other.connection):
                 hits += 1
                 break

@@ -1,13 +1,15 @@
 """One probed address: sorts what reaches it into kubelet attempts and the rest, and runs its lanes.
 
-A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and which probes to expect
-(a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from the start nothing waits.
+A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
+which probes to expect
+(a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from the start nothing
+waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
@@ -164,16 +166,33 @@ class Target:
         self._place(plan, None, guesses, None, context)
 
     def _plan_declared(self, pod: PodSpec, named_by: str, context: Context) -> None:
-        plan = [Planned(spec, index) for index, container in enumerate(pod.containers) for spec in container.probes
-                if spec.handler is not Handler.EXEC and spec.host in (None, "", self.address)]
+        plan = [
+            Planned(spec, index)
+            for index, container in enumerate(pod.containers)
+            for spec in container.probes
+            if spec.handler is not Handler.EXEC and spec.host in (None, "", self.address)
+        ]
         self._place(plan, pod, (), named_by, context)
 
-    def _place(self, plan: list[Planned], pod: PodSpec | None, guesses: tuple[Guess, ...], named_by: str | None, context: Context) -> None:
+    def _place(
+        self,
+        plan: list[Planned],
+        pod: PodSpec | None,
+        guesses: tuple[Guess, ...],
+        named_by: str | None,
+        context: Context,
+    ) -> None:
         waiting, self._waiting = self._waiting, []
         runs = [run for run, _ in waiting]
         version = context.version
         cost, signs = beginning(runs, pod, self.first_seen_ns, context)
-        lane = Lane(plan, begin_cost=cost, begin_ns=context.first_frame_ns, resets=version is None or version >= (1, 31), keeps_ready=version is None or version >= (1, 35))
+        lane = Lane(
+            plan,
+            begin_cost=cost,
+            begin_ns=context.first_frame_ns,
+            resets=version is None or version >= (1, 31),
+            keeps_ready=version is None or version >= (1, 35),
+        )
         self.placed.append(Placed(lane, pod, guesses, named_by, signs))
         for run, elsewhere in waiting:
             self._feed(self.placed[-1], run, elsewhere, context)
@@ -212,8 +231,10 @@ class Context:
     """Where the capture ends, once that is known."""
 
 
-def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context) -> tuple[float, tuple[str, ...]]:
-    """Weigh the signs, other than attempts, for (negative) and against (positive) the containers beginning in this capture; name those for."""
+def beginning(
+    runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context
+) -> tuple[float, tuple[str, ...]]:
+    """Weigh the signs, other than attempts, of containers that begin here (negative) or began before; name those for."""
     cost = MID_LIFE
     signs: list[str] = []
     first = runs[0] if runs else None
@@ -247,7 +268,8 @@ def beginning(runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None,
 def implied_runs(run: Run, lane: Lane) -> list[Run]:
     """Make the attempts that sent nothing because an address resolution was already failing (DESIGN section 6, implied attempts).
 
-    Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves the grid.
+    Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves
+    the grid.
     """
     unresolved = run.unresolved
     assert unresolved is not None
@@ -268,7 +290,16 @@ def implied_runs(run: Run, lane: Lane) -> list[Run]:
         while tick < until:
             before = [mark for mark in unresolved.requests if mark.ns <= tick]
             mark = Mark(tick, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=tick)
-            out.append(Run(client=run.client, server=run.server, form=Form(Ask.NOTHING, 0, kubelet=True), start=mark, unresolved=unresolved, implied=True))
+            out.append(
+                Run(
+                    client=run.client,
+                    server=run.server,
+                    form=Form(Ask.NOTHING, 0, kubelet=True),
+                    start=mark,
+                    unresolved=unresolved,
+                    implied=True,
+                )
+            )
             tick += prediction.period_ns
             if _would_decide(lane, prediction.worker, len(out)):
                 break
@@ -306,7 +337,9 @@ def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     starts = [run.start.ns for run in runs]
     if len(starts) < 4:
         return True
-    return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs)
+    return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(
+        spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs
+    )
 
 
 def _over(item: Exchange | Unresolved) -> bool:
@@ -315,4 +348,8 @@ def _over(item: Exchange | Unresolved) -> bool:
         return True
     connection = item.connection
     orig, resp = connection.orig, connection.resp
-    return connection.final or any(mark is not None for mark in (orig.fin, orig.rst, resp.rst)) or connection.icmp is not None
+    return (
+        connection.final
+        or any(mark is not None for mark in (orig.fin, orig.rst, resp.rst))
+        or connection.icmp is not None
+    )

@@ -1,15 +1,21 @@
 """Whose attempt is this? Reads one run in every way the workers' predictions allow, and says how far-fetched each way is.
 
-Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes when a worker's tick
-was due is almost surely that worker's. Off the grid only a readiness worker may run, and only while its container is not Ready; anything else off
-the grid means that something happened before it: a new container, or a new kubelet. A worker runs one attempt at a time, keeps one tick while it is busy, and is
-silent on hold and behind a startup probe. Each departure has a cost (below); `observer` carries the cheapest histories on.
+Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes
+when a worker's tick
+was due is almost surely that worker's. Off the grid only a readiness worker may run, and only while its container is
+not Ready; anything else off
+the grid means that something happened before it: a new container, or a new kubelet. A worker runs one attempt at a
+time, keeps one tick while it is busy, and is
+silent on hold and behind a startup probe. Each departure has a cost (below); `observer` carries the cheapest histories
+on.
 
-Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths still do.
+Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths
+still do.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -87,8 +93,19 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
 
 
 def _add(reading: Reading, cost: float) -> Reading:
-    return reading if not cost else Reading(reading.worker, reading.cost + cost, reading.trigger, reading.schedule, reading.reset, reading.missed,
-                                            reading.redial)
+    return (
+        reading
+        if not cost
+        else Reading(
+            reading.worker,
+            reading.cost + cost,
+            reading.trigger,
+            reading.schedule,
+            reading.reset,
+            reading.missed,
+            reading.redial,
+        )
+    )
 
 
 def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
@@ -114,7 +131,10 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
             off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
             off += OUT_OF_TURN if p.out_of_turn else 0.0
             return [Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")]
-        return [Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"), _kubelet(start, p, elsewhere)]
+        return [
+            Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"),
+            _kubelet(start, p, elsewhere),
+        ]
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     tick = _tick(start, p)
     if tick is not None:
@@ -122,7 +142,12 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_add(_poke(start, p), gated))
     if tick is None or tick.cost >= FIRST:
-        if p.manual is Manual.READY and p.just_ready and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
+        if (
+            p.manual is Manual.READY
+            and p.just_ready
+            and p.busy_until_ns is not None
+            and start - p.busy_until_ns <= POKED_NS
+        ):
             out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
         elif p.manual is Manual.READY:
             out.append(Reading(p.worker, renewal + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
@@ -154,7 +179,9 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     absent = POKE_ABSENT if p.poked_ns is not None and start - p.poked_ns > POKED_NS else 0.0
     if p.tick_ns is None:
         return Reading(p.worker, FIRST + absent, Trigger.TICK, Schedule.ON_TIME)
-    found = [reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None]
+    found = [
+        reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None
+    ]
     return _add(min(found, key=lambda reading: reading.cost), absent) if found else None
 
 
@@ -179,10 +206,14 @@ def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     if busy is None or start < busy - MS:
         return None
     over = start if p.lingers and start - busy <= LINGER_NS else busy
-    outlasted = (over + STORED_EARLY_NS - anchor) // p.period_ns > ((p.last_start_ns or anchor) + STORED_EARLY_NS - anchor) // p.period_ns
+    outlasted = (over + STORED_EARLY_NS - anchor) // p.period_ns > (
+        (p.last_start_ns or anchor) + STORED_EARLY_NS - anchor
+    ) // p.period_ns
     if not outlasted or start > busy + (LINGER_NS if p.lingers else STORED_NS):
         return None
-    return Reading(p.worker, STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0), Trigger.STORED_TICK, Schedule.LATE)
+    return Reading(
+        p.worker, STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0), Trigger.STORED_TICK, Schedule.LATE
+    )
 
 
 def lateness(off_ns: int, period_ns: int = 0) -> float:
@@ -219,7 +250,7 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     seen = sorted(ns for ns in elsewhere if p.last_start_ns < ns < start)
     # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
     since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [p.last_start_ns]), *seen, start]
-    silent = max(b - a for a, b in zip(since, since[1:], strict=False))
+    silent = max(b - a for a, b in itertools.pairwise(since))
     if silent > max(1.5 * p.period_ns, SHORTEST_OUTAGE_NS) and not p.suspicious:
         cost = NEW_KUBELET_QUIET
     else:

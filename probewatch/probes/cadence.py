@@ -1,12 +1,15 @@
 """Regularity: the period of a series of starts, and the chains of equal steps in it.
 
-A kubelet's ticker counts from start to start in whole seconds and is exact to milliseconds; a manual trigger or a restart moves it to
-another phase. So a probe's starts are a row of chains, each with steps of exactly one period, one after another in time. Two chains at the same time
+A kubelet's ticker counts from start to start in whole seconds and is exact to milliseconds; a manual trigger or a
+restart moves it to
+another phase. So a probe's starts are a row of chains, each with steps of exactly one period, one after another in
+time. Two chains at the same time
 are two probes. Other checkers pause between checks, so their steps vary with the length of the checks.
 """
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ def on_grid(starts: Sequence[int], ends: Sequence[int], reach: int = 4) -> float
         return 0.0
     good = 0
     for index, start in enumerate(starts):
-        near = [*starts[max(0, index - reach):index], *starts[index + 1:index + 1 + reach]]
+        near = [*starts[max(0, index - reach) : index], *starts[index + 1 : index + 1 + reach]]
         stored = index > 0 and 0 <= start - ends[index - 1] <= 8_000_000 and start - starts[index - 1] >= SECOND
         good += stored or any(whole_seconds(abs(start - other)) is not None for other in near)
     return good / len(starts)
@@ -51,7 +54,7 @@ def period_of(starts: Sequence[int]) -> int | None:
     votes: dict[int, int] = {}
     for index, start in enumerate(starts):
         seen = set()
-        for other in starts[index + 1:index + 9]:
+        for other in starts[index + 1 : index + 9]:
             seconds = whole_seconds(other - start)
             if seconds is not None and seconds <= LONGEST_PERIOD_S and seconds not in seen:
                 seen.add(seconds)
@@ -102,7 +105,7 @@ def steady(starts: Sequence[int]) -> tuple[float, float] | None:
     """Return (median step in s, spread relative to it) of an ordered series; None below four starts."""
     if len(starts) < 4:
         return None
-    steps = sorted((b - a) / SECOND for a, b in zip(starts, starts[1:], strict=False))
+    steps = sorted((b - a) / SECOND for a, b in itertools.pairwise(starts))
     middle = median(steps)
     if middle <= 0:
         return None

@@ -170,7 +170,9 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
 def _holds_on(members: Sequence[Check]) -> bool:
     """Tell whether a client closes each connection only when it makes the next: then the close tells nothing of the check's end."""
     pairs = [(b.start - a.start, b.start - a.end) for a, b in pairwise(members) if a.end is not None]
-    return len(pairs) >= ENOUGH and median(gap for _, gap in pairs) < SHORTEST_NS <= median(step for step, _ in pairs) // 2
+    return (
+        len(pairs) >= ENOUGH and median(gap for _, gap in pairs) < SHORTEST_NS <= median(step for step, _ in pairs) // 2
+    )
 
 
 def _gap(before: Check, after: Check, basis: Basis) -> int:
@@ -179,8 +181,12 @@ def _gap(before: Check, after: Check, basis: Basis) -> int:
 
 def _best_gap(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
     """Return (gap, width) that most pairs of near checks agree on, beyond chance; the narrowest width that will do."""
-    gaps = sorted(gap for index, check in enumerate(members) for other in members[index + 1:index + 1 + REACH]
-                  if SHORTEST_NS <= (gap := _gap(check, other, basis)) <= LONGEST_NS)
+    gaps = sorted(
+        gap
+        for index, check in enumerate(members)
+        for other in members[index + 1 : index + 1 + REACH]
+        if SHORTEST_NS <= (gap := _gap(check, other, basis)) <= LONGEST_NS
+    )
     if not gaps:
         return None
     span = max(gaps[-1] - gaps[0], SECOND)
@@ -208,7 +214,7 @@ def _smallest(gaps: Sequence[int], best: tuple[float, int, int]) -> tuple[float,
     votes = bisect_right(gaps, gap + width) - bisect_left(gaps, gap - width)
     for times in (3, 2):
         low, high = gap // times - max(width, gap // 50), gap // times + width
-        part = gaps[bisect_left(gaps, low):bisect_right(gaps, high)]
+        part = gaps[bisect_left(gaps, low) : bisect_right(gaps, high)]
         if len(part) >= 0.5 * votes:
             return score, int(median(part)), width
     return best
@@ -308,7 +314,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
                 _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
                 for cost, state in _ways(checks, index, history.states[number], found[number]):
-                    states = (*history.states[:number], state, *history.states[number + 1:])
+                    states = (*history.states[:number], state, *history.states[number + 1 :])
                     _keep(grown, _History(history.cost + cost, states, _Link(number, index, history.past)))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
         floor = ranked[0].cost
@@ -433,8 +439,13 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
         patience = max((check.patience for check in members if check.end is None), default=0)
         timeout = _timeout(silent, [pause for pause in (interval, short, long) if pause is not None], patience)
     gaps: list[int | None] = [
-        check.start - before.end if before.end is not None else check.start - before.start - timeout if timeout is not None else None
-        for before, check in pairwise(members)]
+        check.start - before.end
+        if before.end is not None
+        else check.start - before.start - timeout
+        if timeout is not None
+        else None
+        for before, check in pairwise(members)
+    ]
     retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
     return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
 

@@ -1,8 +1,11 @@
 """The form of one check: what a connection asked, and whether a kubelet asks like that.
 
-The kubelet's request is fixed by Go's transport and pkg/probe/http/request.go: `Host`, then `User-Agent` (unless the Pod spec removes it), then
-all other headers sorted by name, `Connection: close` last; GET, HTTP/1.1, one request for each connection. A tcpSocket probe says nothing and sends FIN
-after a bare ACK; HAProxy's checks send no third handshake ACK and end with RST. So form alone excludes much, and proves nothing.
+The kubelet's request is fixed by Go's transport and pkg/probe/http/request.go: `Host`, then `User-Agent` (unless the
+Pod spec removes it), then
+all other headers sorted by name, `Connection: close` last; GET, HTTP/1.1, one request for each connection. A tcpSocket
+probe says nothing and sends FIN
+after a bare ACK; HAProxy's checks send no third handshake ACK and end with RST. So form alone excludes much, and
+proves nothing.
 """
 
 from __future__ import annotations
@@ -69,25 +72,52 @@ def form_of(exchange: Exchange) -> Form:
         agent = KUBE_PROBE_GRPC.match(grpc.user_agent)
         # Before the server's settings grpc-go sends no request, so an unanswered preface names nobody.
         silent = not grpc.user_agent
-        return Form(Ask.GRPC, port, "POST", grpc.path or None, grpc.service, grpc.user_agent, kubelet=agent is not None or silent,
-                    version=agent[1] if agent else "", requests=exchange.requests)
+        return Form(
+            Ask.GRPC,
+            port,
+            "POST",
+            grpc.path or None,
+            grpc.service,
+            grpc.user_agent,
+            kubelet=agent is not None or silent,
+            version=agent[1] if agent else "",
+            requests=exchange.requests,
+        )
     if exchange.http:
         http = exchange.http[0]
         fits = kubelet_headers(http) and exchange.requests <= 1
         claimed = KUBE_PROBE.match(http.header("User-Agent") or "")
         ask = Ask.TLS if exchange.tls is not None and exchange.decrypted else Ask.HTTP
-        return Form(ask, port, http.method, http.target, None, http.header("User-Agent") or "", http.header("Host") or "", kubelet=fits,
-                    version=claimed[1] if claimed and fits else "", requests=exchange.requests)
+        return Form(
+            ask,
+            port,
+            http.method,
+            http.target,
+            None,
+            http.header("User-Agent") or "",
+            http.header("Host") or "",
+            kubelet=fits,
+            version=claimed[1] if claimed and fits else "",
+            requests=exchange.requests,
+        )
     if exchange.tls is not None:
         alpn = exchange.tls.alpn
-        return Form(Ask.TLS, port, host=exchange.tls.sni, kubelet=(not alpn or alpn == ("h2", "http/1.1")) and connection.bare_ack, requests=0)
+        return Form(
+            Ask.TLS,
+            port,
+            host=exchange.tls.sni,
+            kubelet=(not alpn or alpn == ("h2", "http/1.1")) and connection.bare_ack,
+            requests=0,
+        )
     if orig.length or exchange.opening:
         return Form(Ask.OTHER, port)
     if resp.syns and (orig.first_ack is not None or orig.rst is not None):
         banner = resp.length > 0
         if _stale(orig.syns):
             return Form(Ask.CONNECT, port, stale=True)
-        closes_like_go = connection.bare_ack and (orig.fin is not None or orig.rst is None or banner or resp.rst is not None)
+        closes_like_go = connection.bare_ack and (
+            orig.fin is not None or orig.rst is None or banner or resp.rst is not None
+        )
         return Form(Ask.CONNECT, port, kubelet=closes_like_go)
     stale = _stale(orig.syns)
     return Form(Ask.NOTHING, port, kubelet=not connection.midstream and not stale, stale=stale)

@@ -1,12 +1,16 @@
 """Guess the probes of a target from its attempts alone, where no Pod spec tells them.
 
-Packets show handler, port, path and cadence plainly. They show the type only through behaviour: a readiness worker is poked outside its grid while its container is not
-Ready, a liveness worker falls silent at its failure threshold until there is a new container, a startup worker stops for good when the others begin. Where none of this
-happened in the capture the type stays unknown: nothing is guessed silently, each guess carries its reason (KUBELET.md 11.2).
+Packets show handler, port, path and cadence plainly. They show the type only through behaviour: a readiness worker is
+poked outside its grid while its container is not
+Ready, a liveness worker falls silent at its failure threshold until there is a new container, a startup worker stops
+for good when the others begin. Where none of this
+happened in the capture the type stays unknown: nothing is guessed silently, each guess carries its reason (KUBELET.md
+11.2).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -96,7 +100,11 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
         if len(siblings) != len(types) or ProbeType.UNKNOWN in types or ProbeType.READINESS not in types:
             continue
         least = _at_least(owners[index])
-        spec = replace(one.spec, type=ProbeType.LIVENESS, failure_threshold=least.get("failureThreshold", one.spec.failure_threshold))
+        spec = replace(
+            one.spec,
+            type=ProbeType.LIVENESS,
+            failure_threshold=least.get("failureThreshold", one.spec.failure_threshold),
+        )
         why = "its container's readiness probe is another, and it did not stop as a startup probe does"
         out[index] = replace(one, spec=spec, reason=why, inferred={**one.inferred, **least})
     return out
@@ -112,7 +120,11 @@ def _by_period(group: _Group) -> list[_Group]:
     keeps = {member for members in found for member in members}
     begins = [starts[members[0]] for members in found]
     # A lone start just before a chain begins is a poke that the next poke overtook, not another probe's.
-    rest = [index for index, start in enumerate(starts) if index not in keeps and not any(0 < begun - start < span for begun in begins)]
+    rest = [
+        index
+        for index, start in enumerate(starts)
+        if index not in keeps and not any(0 < begun - start < span for begun in begins)
+    ]
     period = period_of([starts[index] for index in rest])
     if period is None or period == group.period_s:
         return [group]
@@ -143,14 +155,16 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
 
 
 def _poked_after(runs: Sequence[Run]) -> Counter[int]:
-    """Count whole seconds from an unanswered attempt to one that follows off the grid: losing Ready pokes the prober as the deadline passes."""
+    """Count whole seconds from an unanswered attempt to one off the grid: losing Ready pokes the prober at the deadline."""
     votes: Counter[int] = Counter()
     period = period_of([run.start.ns for run in runs])
-    for run, following in zip(runs, runs[1:], strict=False):
+    for run, following in itertools.pairwise(runs):
         gap = following.start.ns - run.start.ns
         seconds = whole_seconds(gap, 60_000_000)
         answer = run.tries[-1][-1].connection.resp if run.tries else None
-        unanswered = answer is not None and answer.rst is None and all(mark.ns >= following.start.ns for mark in answer.syns)
+        unanswered = (
+            answer is not None and answer.rst is None and all(mark.ns >= following.start.ns for mark in answer.syns)
+        )
         if unanswered and seconds is not None and period is not None and seconds < period:
             votes[seconds] += 1
     return votes
@@ -167,12 +181,19 @@ def _patience(exchange: Exchange, handler: Handler) -> tuple[int | None, float]:
         waited = (closed.ns - start) / SECOND
         if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and connection.resp.fin is None:
             return round(waited), 0.0
-        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and connection.resp.fin is not None and connection.resp.fin.ns > closed.ns:
+        if (
+            round(waited) >= 1
+            and 0 <= waited - round(waited) <= 0.05
+            and connection.resp.fin is not None
+            and connection.resp.fin.ns > closed.ns
+        ):
             return round(waited), 0.0
     if first is not None and (closed is None or first.ns <= closed.ns):
         return None, (first.ns - start) / SECOND
     if handler is Handler.TCP_SOCKET and not connection.resp.syns and len(connection.orig.syns) > 1:
-        return ceil((connection.orig.syns[-1].ns - start) / SECOND), 0.0  # The dial was given up before its next SYN was due.
+        return ceil(
+            (connection.orig.syns[-1].ns - start) / SECOND
+        ), 0.0  # The dial was given up before its next SYN was due.
     return None, 0.0
 
 
@@ -196,7 +217,8 @@ def _groups(runs: Sequence[Run]) -> list[_Group]:
     for port, silent in mute.items():
         same = [group for group in groups.values() if group.key.port == port]
         if not same:
-            # Nothing ever answered here, so what it wanted to ask cannot be seen: a bare connection attempt is all there is.
+            # Nothing ever answered here, so what it wanted to ask cannot be seen: a bare connection attempt is all
+            # there is.
             key = _Key(Handler.TCP_SOCKET, port, "HTTP", None, None)
             groups[key] = _Group(key, list(silent))
         elif len(same) == 1:
@@ -227,14 +249,28 @@ def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSp
     asked = next((run.form for run in group.runs if run.form.path is not None), None)
     own_agent = asked is not None and asked.user_agent and not asked.version
     headers = (("User-Agent", asked.user_agent),) if asked is not None and own_agent else ()
-    return ProbeSpec(type=kind, headers=headers, handler=key.handler, port=key.port, scheme=key.scheme, path=key.path or "/", service=key.service or "",
-                     period_s=group.period_s or 10, timeout_s=group.timeout_s or 1, failure_threshold=thresholds.get("failureThreshold", 3),
-                     success_threshold=thresholds.get("successThreshold", 1))
+    return ProbeSpec(
+        type=kind,
+        headers=headers,
+        handler=key.handler,
+        port=key.port,
+        scheme=key.scheme,
+        path=key.path or "/",
+        service=key.service or "",
+        period_s=group.period_s or 10,
+        timeout_s=group.timeout_s or 1,
+        failure_threshold=thresholds.get("failureThreshold", 3),
+        success_threshold=thresholds.get("successThreshold", 1),
+    )
 
 
 def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
     """Name the types of the one or more probes that share a signature."""
-    seen = {name: value for name, value in (("periodSeconds", group.period_s), ("timeoutSeconds", group.timeout_s)) if value is not None}
+    seen = {
+        name: value
+        for name, value in (("periodSeconds", group.period_s), ("timeoutSeconds", group.timeout_s))
+        if value is not None
+    }
     poked = _pokes(group)
     held = _held(group)
     if group.workers >= 2:
@@ -242,8 +278,16 @@ def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
         liveness = _spec(group, ProbeType.LIVENESS, held)
         together = f"{group.workers} interleaved series with the same request"
         if poked:
-            return [Guess(spec=readiness, reason=f"{together}; this one also ran outside its grid", inferred={**seen, **_known(poked)}),
-                    Guess(spec=liveness, reason=f"{together}; this one never left its grid", inferred={**seen, **_known(held)})]
+            return [
+                Guess(
+                    spec=readiness,
+                    reason=f"{together}; this one also ran outside its grid",
+                    inferred={**seen, **_known(poked)},
+                ),
+                Guess(
+                    spec=liveness, reason=f"{together}; this one never left its grid", inferred={**seen, **_known(held)}
+                ),
+            ]
         unknown = replace(readiness, type=ProbeType.UNKNOWN)
         return [Guess(spec=unknown, reason=f"{together}, nothing tells them apart", inferred=seen)] * 2
     if poked:
@@ -263,7 +307,9 @@ def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
     if held:
         why = f"silent after {held['failureThreshold']} failures, until a new container"
         return [Guess(spec=_spec(group, ProbeType.LIVENESS, held), reason=why, inferred={**seen, **_known(held)})]
-    return [Guess(spec=_spec(group, ProbeType.UNKNOWN, {}), reason="nothing in this capture tells its type", inferred=seen)]
+    return [
+        Guess(spec=_spec(group, ProbeType.UNKNOWN, {}), reason="nothing in this capture tells its type", inferred=seen)
+    ]
 
 
 def _known(signs: dict[str, int]) -> dict[str, int]:
@@ -278,7 +324,8 @@ def _outcomes(group: _Group) -> list[Outcome]:
 def _pokes(group: _Group) -> dict[str, int]:
     """Find runs outside the grid; and the streak after which the first one came at once, which is the failure threshold.
 
-    Only streaks that follow a success count for the threshold: before the first success any pod sync pokes a readiness probe.
+    Only streaks that follow a success count for the threshold: before the first success any pod sync pokes a readiness
+    probe.
     """
     if group.period_s is None:
         return _lone_pokes(group)
@@ -317,7 +364,7 @@ def _pokes(group: _Group) -> dict[str, int]:
 
 def _lone_pokes(group: _Group) -> dict[str, int]:
     starts = group.starts
-    times = sum(b - a < SECOND - 30_000_000 for a, b in zip(starts, starts[1:], strict=False))
+    times = sum(b - a < SECOND - 30_000_000 for a, b in itertools.pairwise(starts))
     return {"times": times} if times else {}
 
 
@@ -351,10 +398,13 @@ def _at_least(group: _Group) -> dict[str, int]:
 def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
     """Tell whether it ended with a success just before all others of this target began."""
     others = [other for other in groups if other is not group]
-    if not others or group.period_s is None and len(group.runs) > 2:
+    if not others or (group.period_s is None and len(group.runs) > 2):
         return False
     last = group.runs[-1]
     if verdict_of(last, _spec(group, ProbeType.UNKNOWN, {}), None).outcome is not Outcome.SUCCESS:
         return False
     begun = min(other.starts[0] for other in others)
-    return last.start.ns <= begun <= last.last_ns() + POKE_NS + (group.period_s or 1) * SECOND and max(other.starts[-1] for other in others) > last.start.ns
+    return (
+        last.start.ns <= begun <= last.last_ns() + POKE_NS + (group.period_s or 1) * SECOND
+        and max(other.starts[-1] for other in others) > last.start.ns
+    )

@@ -1,11 +1,15 @@
 """What came of one connection: outcome and cause as the kubelet would count them.
 
-The kubelet sees less than the wire: it knows that a call returned, with what, and that a timer fired. So each verdict asks two things of
-the packets: what came first (an answer, a refusal, a close, or the checker's own giving up), and whether it came before the deadline
-(`start + timeoutSeconds`: http.Client.Timeout and net.Dialer.Timeout start just before the SYN). An answer after the checker hung up
+The kubelet sees less than the wire: it knows that a call returned, with what, and that a timer fired. So each verdict
+asks two things of
+the packets: what came first (an answer, a refusal, a close, or the checker's own giving up), and whether it came
+before the deadline
+(`start + timeoutSeconds`: http.Client.Timeout and net.Dialer.Timeout start just before the SYN). An answer after the
+checker hung up
 changes nothing and is kept as the true latency.
 
-Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and the measurements in KUBELET.md and WIRE.md of the project's reference.
+Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and the measurements in KUBELET.md and WIRE.md of the
+project's reference.
 `plain-http-on-tls` is plain HTTP spoken to a TLS port, `tls-on-plain-http` the reverse.
 """
 
@@ -45,12 +49,22 @@ class Verdict:
         return self.end_mark is None
 
 
-def judge(exchange: Exchange, handler: Handler, timeout_ns: int, *, scheme: str = "HTTP", seen_until_ns: int | None = None,
-          start_ns: int | None = None, whole_body: bool = True) -> Verdict:
+def judge(
+    exchange: Exchange,
+    handler: Handler,
+    timeout_ns: int,
+    *,
+    scheme: str = "HTTP",
+    seen_until_ns: int | None = None,
+    start_ns: int | None = None,
+    whole_body: bool = True,
+) -> Verdict:
     """Judge one connection as a probe of this handler with this timeout.
 
-    `seen_until_ns` is where the capture ends: silence beyond it proves nothing. `start_ns` is where the attempt began, if not
-    with this connection (a redirect shares its deadline). `whole_body` False is for checkers that are content with the answer's header.
+    `seen_until_ns` is where the capture ends: silence beyond it proves nothing. `start_ns` is where the attempt began,
+    if not
+    with this connection (a redirect shares its deadline). `whole_body` False is for checkers that are content with the
+    answer's header.
     """
     connection = exchange.connection
     begun = connection.start.ns if start_ns is None else start_ns
@@ -66,13 +80,22 @@ def judge(exchange: Exchange, handler: Handler, timeout_ns: int, *, scheme: str 
         else:
             verdict = case.http()
     if handler is Handler.GRPC and verdict.outcome is Outcome.FAILURE and verdict.cause in _CONNECT_CAUSES:
-        # The blocking dial tries again until its deadline whatever happened (grpc.go: WithBlock), so nothing but the deadline ends it.
+        # The blocking dial tries again until its deadline whatever happened (grpc.go: WithBlock), so nothing but the
+        # deadline ends it.
         verdict = case.silence(Outcome.FAILURE, Cause.GRPC_CONNECT, f"could not connect: {verdict.detail}")
     return verdict
 
 
-_CONNECT_CAUSES = frozenset({Cause.REFUSED, Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.RESET_BEFORE_ANSWER, Cause.CLOSED_BEFORE_ANSWER,
-                             Cause.GRPC_CONNECT})
+_CONNECT_CAUSES = frozenset(
+    {
+        Cause.REFUSED,
+        Cause.NO_SYN_ANSWER,
+        Cause.UNREACHABLE,
+        Cause.RESET_BEFORE_ANSWER,
+        Cause.CLOSED_BEFORE_ANSWER,
+        Cause.GRPC_CONNECT,
+    }
+)
 
 
 def is_broken_body(exchange: Exchange) -> bool:
@@ -83,7 +106,10 @@ def is_broken_body(exchange: Exchange) -> bool:
     if http.body_end is not None or http.read_enough is not None:
         return False
     connection = exchange.connection
-    return any(mark is not None for mark in (connection.resp.rst, connection.resp.fin, connection.orig.fin, connection.orig.rst))
+    return any(
+        mark is not None
+        for mark in (connection.resp.rst, connection.resp.fin, connection.orig.fin, connection.orig.rst)
+    )
 
 
 def redirect_target(exchange: Exchange) -> str | None:
@@ -97,7 +123,9 @@ def redirect_target(exchange: Exchange) -> str | None:
 class _Case:
     """One connection before the judge."""
 
-    def __init__(self, exchange: Exchange, start_ns: int, deadline_ns: int, seen_until_ns: int | None, *, whole_body: bool = True) -> None:
+    def __init__(
+        self, exchange: Exchange, start_ns: int, deadline_ns: int, seen_until_ns: int | None, *, whole_body: bool = True
+    ) -> None:
         self.exchange = exchange
         self.connection: Connection = exchange.connection
         self.start_ns = start_ns
@@ -122,10 +150,18 @@ class _Case:
             late_ns = late.ns - self.start_ns
         if self.gave_up is None and self.seen_until_ns is not None and self.seen_until_ns < self.deadline_ns:
             return self.cut("the capture ends before the deadline")
-        return Verdict(outcome=outcome, cause=cause, end_ns=self.deadline_ns, status=status, detail=detail, late_answer_ns=late_ns)
+        return Verdict(
+            outcome=outcome, cause=cause, end_ns=self.deadline_ns, status=status, detail=detail, late_answer_ns=late_ns
+        )
 
     def cut(self, detail: str) -> Verdict:
-        return Verdict(outcome=Outcome.INCONCLUSIVE, cause=Cause.CUT, end_ns=self.connection.end.ns, end_mark=self.connection.end, detail=detail)
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            cause=Cause.CUT,
+            end_ns=self.connection.end.ns,
+            end_mark=self.connection.end,
+            detail=detail,
+        )
 
     def in_time(self, mark: Mark | None) -> bool:
         """Tell whether this came before the deadline and before the checker hung up."""
@@ -152,7 +188,11 @@ class _Case:
             if resp.packets and resp.rst is None:
                 return self.cut("the answer to the SYN is missing from the capture")
             tries = len(orig.syns)
-            return self.silence(Outcome.FAILURE, Cause.NO_SYN_ANSWER, "no answer to the SYN" + (f", sent {tries} times" if tries > 1 else ""))
+            return self.silence(
+                Outcome.FAILURE,
+                Cause.NO_SYN_ANSWER,
+                "no answer to the SYN" + (f", sent {tries} times" if tries > 1 else ""),
+            )
         accepted = orig.first_ack
         if accepted is None:
             if orig.packets == 0 or not orig.syns:
@@ -160,11 +200,16 @@ class _Case:
             if orig.rst is not None and orig.rst.ns <= self.deadline_ns:
                 return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
             times = len(resp.syns)
-            return self.silence(Outcome.FAILURE, Cause.NO_SYN_ANSWER,
-                                f"SYN-ACK seen {times} time{'s' if times > 1 else ''} here, never acknowledged")
+            return self.silence(
+                Outcome.FAILURE,
+                Cause.NO_SYN_ANSWER,
+                f"SYN-ACK seen {times} time{'s' if times > 1 else ''} here, never acknowledged",
+            )
         if resp.syns[0].ns > self.deadline_ns:
             wait = (resp.syns[0].ns - self.start_ns) / SECOND
-            return self.silence(Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, the probe was over")
+            return self.silence(
+                Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, the probe was over"
+            )
         return None
 
     def tcp(self) -> Verdict:
@@ -180,12 +225,14 @@ class _Case:
         return self.answered(http)
 
     def unanswered(self, http: HttpExchange | None) -> Verdict:
-        """No whole answer header: who ended it?"""
+        """Judge an answer whose header never came whole by who ended it."""
         c = self.connection
         resp = c.resp
         if http is not None and self.exchange.tls is not None and self.exchange.tls.alerts:
             alert = self.exchange.tls.alerts[0]
-            return self.frame(Outcome.FAILURE, Cause.PLAIN_HTTP_ON_TLS, alert.mark, f"a TLS server answered: alert {alert.name}")
+            return self.frame(
+                Outcome.FAILURE, Cause.PLAIN_HTTP_ON_TLS, alert.mark, f"a TLS server answered: alert {alert.name}"
+            )
         if http is not None and http.malformed and http.first_byte is not None and self.in_time(http.first_byte):
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
         if resp.rst is not None and self.in_time(resp.rst):
@@ -198,23 +245,33 @@ class _Case:
         if resp.packets and resp.gap == 0:
             return self.cut("the capture lost the answer")
         detail = "no answer" if not self.exchange.connection.orig.length else "request acknowledged, no answer"
-        if self.exchange.connection.orig.length == 0 and self.gave_up is not None and self.gave_up.ns < self.deadline_ns:
-            # Closed by the checker before it asked anything, well before its time: no httpGet probe does this of itself.
+        if (
+            self.exchange.connection.orig.length == 0
+            and self.gave_up is not None
+            and self.gave_up.ns < self.deadline_ns
+        ):
+            # Closed by the checker before it asked anything, well before its time: no httpGet probe does this of
+            # itself.
             return self.frame(Outcome.FAILURE, Cause.CLIENT_LATE, self.gave_up, "closed without a request")
         verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
         if verdict.late_answer_ns is not None:
-            verdict = replace(verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s",
-                              status=http.status if http is not None else None)
+            verdict = replace(
+                verdict,
+                detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s",
+                status=http.status if http is not None else None,
+            )
         return verdict
 
     def answered(self, http: HttpExchange) -> Verdict:
-        """Judge a whole answer header: in time, and with its body?"""
+        """Judge a whole answer header by its time and its body."""
         assert http.status is not None
         head = http.header_end or http.first_byte or self.connection.end
         if not self.in_time(head):
             verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "no answer in time")
             if verdict.late_answer_ns is not None:
-                verdict = replace(verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s", status=http.status)
+                verdict = replace(
+                    verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s", status=http.status
+                )
             return verdict
         text = f"{http.status} {http.reason}".strip()
         done = http.body_end or http.read_enough
@@ -226,8 +283,14 @@ class _Case:
                 return broken
             done = head
         if self.gave_up is not None and self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS:
-            return Verdict(outcome=Outcome.FAILURE, cause=Cause.CLIENT_LATE, end_ns=self.gave_up.ns, end_mark=self.gave_up, status=http.status,
-                           detail=f"{text} came after {(done.ns - self.start_ns) / SECOND:.3f} s, noticed too late")
+            return Verdict(
+                outcome=Outcome.FAILURE,
+                cause=Cause.CLIENT_LATE,
+                end_ns=self.gave_up.ns,
+                end_mark=self.gave_up,
+                status=http.status,
+                detail=f"{text} came after {(done.ns - self.start_ns) / SECOND:.3f} s, noticed too late",
+            )
         if 300 <= http.status < 400:
             return self.frame(Outcome.SUCCESS, Cause.OK_REDIRECT, done, text, http.status)
         if 200 <= http.status < 300:
@@ -243,9 +306,17 @@ class _Case:
         if ends:
             mark = min(ends)
             what = "reset" if mark == resp.rst else "cut short"
-            return self.frame(Outcome.DISCARDED, Cause.BODY_BROKEN, mark, f"{text}, body {what} after {http.body_bytes} bytes", http.status)
+            return self.frame(
+                Outcome.DISCARDED,
+                Cause.BODY_BROKEN,
+                mark,
+                f"{text}, body {what} after {http.body_bytes} bytes",
+                http.status,
+            )
         if self.gave_up is not None or self.seen_until_ns is None or self.seen_until_ns >= self.deadline_ns:
-            return self.silence(Outcome.DISCARDED, Cause.BODY_BROKEN, f"{text}, body stalled after {http.body_bytes} bytes", http.status)
+            return self.silence(
+                Outcome.DISCARDED, Cause.BODY_BROKEN, f"{text}, body stalled after {http.body_bytes} bytes", http.status
+            )
         return self.cut("the capture ends inside the answer's body")
 
     def https(self) -> Verdict:
@@ -259,21 +330,35 @@ class _Case:
         resp = self.connection.resp
         if tls.plain_answer is not None and self.in_time(tls.plain_answer):
             if tls.plain_status is not None:
-                return self.frame(Outcome.FAILURE, Cause.TLS_ON_PLAIN_HTTP, tls.plain_answer,
-                                  f"the server answered the ClientHello in plain HTTP: {tls.plain_status}", tls.plain_status)
-            return self.frame(Outcome.FAILURE, Cause.TLS_FAILED, tls.plain_answer, "the first record does not look like a TLS handshake")
+                return self.frame(
+                    Outcome.FAILURE,
+                    Cause.TLS_ON_PLAIN_HTTP,
+                    tls.plain_answer,
+                    f"the server answered the ClientHello in plain HTTP: {tls.plain_status}",
+                    tls.plain_status,
+                )
+            return self.frame(
+                Outcome.FAILURE,
+                Cause.TLS_FAILED,
+                tls.plain_answer,
+                "the first record does not look like a TLS handshake",
+            )
         verdict = self.handshake(tls)
         if verdict is not None:
             return verdict
         for mark, what in ((resp.rst, "reset"), (resp.fin, "closed")):
             if mark is not None and tls.server_hello is None and self.in_time(mark):
-                return self.frame(Outcome.FAILURE, Cause.TLS_FAILED, mark, f"{what} by the server during the TLS handshake")
+                return self.frame(
+                    Outcome.FAILURE, Cause.TLS_FAILED, mark, f"{what} by the server during the TLS handshake"
+                )
         if tls.server_hello is None:
             if resp.gap == 0:
                 return self.cut("the capture lost the answer")
             return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "ClientHello unanswered")
         end = self.gave_up or resp.fin or self.connection.end
-        return self.frame(Outcome.INCONCLUSIVE, Cause.ENCRYPTED, end, f"{tls.version or 'TLS'}, the answer is encrypted")
+        return self.frame(
+            Outcome.INCONCLUSIVE, Cause.ENCRYPTED, end, f"{tls.version or 'TLS'}, the answer is encrypted"
+        )
 
     def handshake(self, tls: TlsFacts) -> Verdict | None:
         """Judge alerts that ended the handshake."""
@@ -297,10 +382,15 @@ class _Case:
         if facts.server_settings is None:
             for mark, what in ((resp.rst, "reset"), (resp.fin, "closed")):
                 if mark is not None and self.in_time(mark):
-                    return self.silence(Outcome.FAILURE, Cause.GRPC_CONNECT, f"{what} by the server before HTTP/2 settings")
+                    return self.silence(
+                        Outcome.FAILURE, Cause.GRPC_CONNECT, f"{what} by the server before HTTP/2 settings"
+                    )
         elif resp.gap is not None and resp.gap < resp.length:
             return self.cut("the capture lost the answer")
-        for mark, cause, what in ((resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"), (resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF")):
+        for mark, cause, what in (
+            (resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"),
+            (resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"),
+        ):
             if mark is not None and facts.request_end is not None and self.in_time(mark):
                 return self.frame(Outcome.FAILURE, cause, mark, what)
         return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "health check not answered")
@@ -309,11 +399,15 @@ class _Case:
         names = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
         if facts.grpc_status not in (0, None):
             message = f": {facts.grpc_message}" if facts.grpc_message else ""
-            return self.frame(Outcome.FAILURE, Cause.GRPC_STATUS, mark, f"grpc-status {facts.grpc_status}{message}", facts.grpc_status)
+            return self.frame(
+                Outcome.FAILURE, Cause.GRPC_STATUS, mark, f"grpc-status {facts.grpc_status}{message}", facts.grpc_status
+            )
         if facts.serving is None:
             if facts.http_status and facts.http_status != "200":
                 return self.frame(Outcome.FAILURE, Cause.GRPC_STATUS, mark, f"HTTP status {facts.http_status}")
             return self.frame(Outcome.FAILURE, Cause.GRPC_STATUS, mark, "no health answer")
         if facts.serving == 1:
             return self.frame(Outcome.SUCCESS, Cause.OK, mark, "SERVING", 0)
-        return self.frame(Outcome.FAILURE, Cause.GRPC_NOT_SERVING, mark, names.get(facts.serving, str(facts.serving)), 0)
+        return self.frame(
+            Outcome.FAILURE, Cause.GRPC_NOT_SERVING, mark, names.get(facts.serving, str(facts.serving)), 0
+        )

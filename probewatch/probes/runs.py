@@ -1,9 +1,13 @@
 """Connections that belong together: retries of an errored prober and redirects, joined to one run before it is known whose it is.
 
-Theory of operation. A run is one or more tries; a try is one connection and the redirects it followed. The kubelet tries again, at once
-and up to three times, only when the answer's body breaks (prober.go runProbeWithRetries, maxProbeRetries); Go's client follows a redirect at once, on a
-new connection, when it stays on the same host (http.go RedirectChecker). Both follow-ups leave within milliseconds of what caused them, so
-a run is handed on as soon as nothing can join it any more. Redials of a gRPC probe come a second or more later and look like any first dial:
+Theory of operation. A run is one or more tries; a try is one connection and the redirects it followed. The kubelet
+tries again, at once
+and up to three times, only when the answer's body breaks (prober.go runProbeWithRetries, maxProbeRetries); Go's client
+follows a redirect at once, on a
+new connection, when it stays on the same host (http.go RedirectChecker). Both follow-ups leave within milliseconds of
+what caused them, so
+a run is handed on as soon as nothing can join it any more. Redials of a gRPC probe come a second or more later and
+look like any first dial:
 they are told by the worker that is still busy, not here.
 
 Connections must come in the order of their starts.
@@ -61,7 +65,11 @@ class Run:
         if not self.tries:
             return self.start.ns
         connection = self.tries[-1][-1].connection
-        marks = [m for m in (connection.orig.fin, connection.orig.fin_acked, connection.orig.rst, connection.resp.rst) if m is not None]
+        marks = [
+            m
+            for m in (connection.orig.fin, connection.orig.fin_acked, connection.orig.rst, connection.resp.rst)
+            if m is not None
+        ]
         return max((m.ns for m in marks), default=connection.end.ns)
 
 
@@ -69,19 +77,46 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
     """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts)."""
     timeout = spec.timeout_s * SECOND
     if not run.tries:
-        return Verdict(outcome=Outcome.FAILURE, cause=Cause.NEIGHBOUR_UNRESOLVED, end_ns=run.start.ns + timeout,
-                       detail=f"no answer to the address resolution of {run.server}")
+        return Verdict(
+            outcome=Outcome.FAILURE,
+            cause=Cause.NEIGHBOUR_UNRESOLVED,
+            end_ns=run.start.ns + timeout,
+            detail=f"no answer to the address resolution of {run.server}",
+        )
     verdict: Verdict | None = None
     for hops in run.tries:
         first, last = hops[0], hops[-1]
-        verdict = judge(last, spec.handler, timeout, scheme=_scheme(last, spec), seen_until_ns=seen_until_ns, start_ns=attempt_start(first).ns)
-        if verdict.cause is Cause.OK_REDIRECT and (target := redirect_target(last)) is not None and same_host(target, run.server):
+        verdict = judge(
+            last,
+            spec.handler,
+            timeout,
+            scheme=_scheme(last, spec),
+            seen_until_ns=seen_until_ns,
+            start_ns=attempt_start(first).ns,
+        )
+        if (
+            verdict.cause is Cause.OK_REDIRECT
+            and (target := redirect_target(last)) is not None
+            and same_host(target, run.server)
+        ):
             if len(hops) >= MAX_HOPS:
-                verdict = replace(verdict, outcome=Outcome.FAILURE, cause=Cause.REDIRECT_LIMIT, detail=f"stopped after {MAX_HOPS} redirects")
+                verdict = replace(
+                    verdict,
+                    outcome=Outcome.FAILURE,
+                    cause=Cause.REDIRECT_LIMIT,
+                    detail=f"stopped after {MAX_HOPS} redirects",
+                )
             else:
-                verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, cause=Cause.CUT, detail=f"{verdict.detail}, the next hop is not in the capture")
+                verdict = replace(
+                    verdict,
+                    outcome=Outcome.INCONCLUSIVE,
+                    cause=Cause.CUT,
+                    detail=f"{verdict.detail}, the next hop is not in the capture",
+                )
         elif len(hops) > 1:
-            verdict = replace(verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}")
+            verdict = replace(
+                verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
+            )
     assert verdict is not None
     return verdict
 
@@ -112,10 +147,26 @@ class Joiner:
         start = item.start if isinstance(item, Unresolved) else attempt_start(item)
         done = self.advance(start.ns)
         if isinstance(item, Unresolved):
-            self._open.append(Run(client=item.client, server=item.server, form=Form(Ask.NOTHING, 0, kubelet=True), start=start, unresolved=item))
+            self._open.append(
+                Run(
+                    client=item.client,
+                    server=item.server,
+                    form=Form(Ask.NOTHING, 0, kubelet=True),
+                    start=start,
+                    unresolved=item,
+                )
+            )
         elif not self._join(item):
             connection = item.connection
-            self._open.append(Run(client=connection.client, server=connection.server, form=form_of(item), start=start, tries=((item,),)))
+            self._open.append(
+                Run(
+                    client=connection.client,
+                    server=connection.server,
+                    form=form_of(item),
+                    start=start,
+                    tries=((item,),),
+                )
+            )
         while len(self._open) > MAX_OPEN:
             done.append(self._open.popleft())
         return done
@@ -176,7 +227,11 @@ def _redirects_to(run: Run, exchange: Exchange) -> bool:
         return False
     try:
         parts = urlsplit(target)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0) if parts.netloc else last.connection.server_port
+        port = (
+            parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+            if parts.netloc
+            else last.connection.server_port
+        )
     except ValueError:
         return False
     if exchange.connection.server_port != port:
@@ -184,7 +239,9 @@ def _redirects_to(run: Run, exchange: Exchange) -> bool:
     if exchange.http:
         referer = exchange.http[0].header("Referer")
         answered = last.http[0].header_end
-        return referer is not None or (answered is not None and exchange.connection.start.ns >= answered.ns and parts.scheme != "")
+        return referer is not None or (
+            answered is not None and exchange.connection.start.ns >= answered.ns and parts.scheme != ""
+        )
     return True
 
 
@@ -233,7 +290,8 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     if form.ask is Ask.NOTHING:
         return 0.2
     if form.ask is Ask.CONNECT:
-        # A dead dial that came through after all closes without a request (Go 1.23+); else a client that was starved or cut off at once.
+        # A dead dial that came through after all closes without a request (Go 1.23+); else a client that was starved
+        # or cut off at once.
         connection = run.tries[0][0].connection
         if len(connection.orig.syns) > 1 or run.start.ns + spec.timeout_s * SECOND <= connection.end.ns:
             return 0.1

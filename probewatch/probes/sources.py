@@ -1,8 +1,11 @@
-"""Who checks: is a source address a kubelet's, and how do we know?
+"""Who checks: whether a source address is a kubelet's, and how we know.
 
-DESIGN section 6: a kubelet is said only on a decisive sign. A User-Agent alone proves nothing (curl can send it), form and cadence alone prove
-nothing either (many Go programs look alike); together, from one address, they do. An address that is known to be a node's, or a Pod's, decides at once.
-How a node shows itself (KUBELET.md 7.3) differs by network, so no address is ever taken for a node's because it ends in `.1`.
+DESIGN section 6: a kubelet is said only on a decisive sign. A User-Agent alone proves nothing (curl can send it), form
+and cadence alone prove
+nothing either (many Go programs look alike); together, from one address, they do. An address that is known to be a
+node's, or a Pod's, decides at once.
+How a node shows itself (KUBELET.md 7.3) differs by network, so no address is ever taken for a node's because it ends
+in `.1`.
 """
 
 from __future__ import annotations
@@ -111,7 +114,8 @@ def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
     if any(not pod.host_network for pod in book.pods.get(source.address, ())):
         return Standing.NOT_KUBELET
     if source.claims:
-        # The User-Agent, its header order and a declared probe together outweigh an odd cadence, which a Pod that is not ready explains.
+        # The User-Agent, its header order and a declared probe together outweigh an odd cadence, which a Pod that is
+        # not ready explains.
         holds = source.declared > 0 or source.claim_holds()
         if holds:
             return Standing.KUBELET

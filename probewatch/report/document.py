@@ -26,10 +26,17 @@ Json = dict[str, Any]
 def capture_object(info: CaptureInfo) -> Json:
     """Return what is to say of one input."""
     return {
-        "path": info.path, "format": info.format, "link_types": list(info.link_types),
-        "interfaces": [{"index": i.index, "name": i.name, "link_type": i.link_type, "snaplen": i.snaplen, "drops": i.drops}
-                       for i in info.interfaces],
-        "frames": info.frames, "first": rfc3339(info.first_ns), "last": rfc3339(info.last_ns), "complete": info.complete,
+        "path": info.path,
+        "format": info.format,
+        "link_types": list(info.link_types),
+        "interfaces": [
+            {"index": i.index, "name": i.name, "link_type": i.link_type, "snaplen": i.snaplen, "drops": i.drops}
+            for i in info.interfaces
+        ],
+        "frames": info.frames,
+        "first": rfc3339(info.first_ns),
+        "last": rfc3339(info.last_ns),
+        "complete": info.complete,
         "notes": list(info.notes),
     }
 
@@ -40,17 +47,39 @@ def probe_object(probe: Probe) -> Json:
     return {
         "id": probe.id,
         "checker": {
-            "kind": checker.kind, "could_be": list(checker.could_be), "version": checker.version or None, "address": checker.address,
-            "pod": checker.pod, "node": checker.node, "node_address": checker.node_address, "node_source": checker.node_source,
-            "confidence": checker.confidence, "evidence": list(checker.evidence)},
-        "target": {"address": target.address, "port": target.port, "namespace": target.namespace, "pod": target.pod,
-                   "container": target.container, "named_by": target.named_by},
-        "type": probe.type.value, "type_source": probe.type_source,
-        "handler": probe.handler.value, "scheme": probe.scheme, "host": probe.host, "path": probe.path, "service": probe.service,
-        "declared": dict(spec.declared) if spec is not None else None, "declared_in": probe.spec_source,
+            "kind": checker.kind,
+            "could_be": list(checker.could_be),
+            "version": checker.version or None,
+            "address": checker.address,
+            "pod": checker.pod,
+            "node": checker.node,
+            "node_address": checker.node_address,
+            "node_source": checker.node_source,
+            "confidence": checker.confidence,
+            "evidence": list(checker.evidence),
+        },
+        "target": {
+            "address": target.address,
+            "port": target.port,
+            "namespace": target.namespace,
+            "pod": target.pod,
+            "container": target.container,
+            "named_by": target.named_by,
+        },
+        "type": probe.type.value,
+        "type_source": probe.type_source,
+        "handler": probe.handler.value,
+        "scheme": probe.scheme,
+        "host": probe.host,
+        "path": probe.path,
+        "service": probe.service,
+        "declared": dict(spec.declared) if spec is not None else None,
+        "declared_in": probe.spec_source,
         "inferred": dict(probe.inferred),
         "thresholds": {name: {"value": value, "source": source} for name, (value, source) in probe.thresholds.items()},
-        "initial_state": probe.initial_state, "initial_evidence": probe.initial_evidence or None, "final_state": probe.final_state,
+        "initial_state": probe.initial_state,
+        "initial_evidence": probe.initial_evidence or None,
+        "final_state": probe.final_state,
         "effects": None if probe.effects is None else effects_object(probe.effects),
         "notes": list(probe.notes),
     }
@@ -59,10 +88,21 @@ def probe_object(probe: Probe) -> Json:
 def attempt_object(attempt: Attempt) -> Json:
     """Return one attempt with its connections."""
     made: Json = {
-        "n": attempt.n, "start": rfc3339(attempt.start.ns), "end": rfc3339(attempt.end_ns), "end_source": attempt.end_source,
-        "outcome": attempt.outcome.value, "cause": attempt.cause.value, "status": attempt.status, "detail": attempt.detail,
-        "trigger": attempt.trigger.value, "schedule": attempt.schedule.value, "streak": attempt.streak, "threshold": attempt.threshold,
-        "capture": attempt.file, "frames": list(attempt.frames()), "late_answer_s": seconds(attempt.late_answer_ns),
+        "n": attempt.n,
+        "start": rfc3339(attempt.start.ns),
+        "end": rfc3339(attempt.end_ns),
+        "end_source": attempt.end_source,
+        "outcome": attempt.outcome.value,
+        "cause": attempt.cause.value,
+        "status": attempt.status,
+        "detail": attempt.detail,
+        "trigger": attempt.trigger.value,
+        "schedule": attempt.schedule.value,
+        "streak": attempt.streak,
+        "threshold": attempt.threshold,
+        "capture": attempt.file,
+        "frames": list(attempt.frames()),
+        "late_answer_s": seconds(attempt.late_answer_ns),
         "connections": [_connection_object(leg) for leg in attempt.legs],
     }
     if attempt.implied:
@@ -75,13 +115,23 @@ def _connection_object(leg: Leg) -> Json:
     begin, end = connection.start, connection.end
     file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
     return {
-        "capture": file, "role": leg.role.value, "client_port": connection.client_port, "state": connection.state,
-        "history": connection.history, "frames": [first, last], "status": leg.status,
-        "connect_s": seconds(leg.connect_ns), "tls_s": seconds(leg.tls_ns), "first_byte_s": seconds(leg.first_byte_ns),
-        "total_s": seconds(leg.total_ns), "retransmits": connection.orig.retransmits + connection.resp.retransmits,
+        "capture": file,
+        "role": leg.role.value,
+        "client_port": connection.client_port,
+        "state": connection.state,
+        "history": connection.history,
+        "frames": [first, last],
+        "status": leg.status,
+        "connect_s": seconds(leg.connect_ns),
+        "tls_s": seconds(leg.tls_ns),
+        "first_byte_s": seconds(leg.first_byte_ns),
+        "total_s": seconds(leg.total_ns),
+        "retransmits": connection.orig.retransmits + connection.resp.retransmits,
         "icmp": connection.icmp.explain() if connection.icmp is not None else None,
-        "sightings": [{"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
-                      for s in connection.sightings],
+        "sightings": [
+            {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
+            for s in connection.sightings
+        ],
     }
 
 
@@ -94,10 +144,19 @@ def decision_object(decision: Decision) -> Json:
     """Return one decision."""
     mark = decision.mark
     return {
-        "time": rfc3339(decision.ns), "kind": decision.kind.value, "from": decision.before, "to": decision.after,
-        "attempt": decision.attempt, "frame": None if mark is None else mark.number, "capture": None if mark is None else mark.file,
-        "streak": decision.streak, "threshold": decision.threshold, "threshold_source": decision.threshold_source,
-        "confirmed": decision.confirmed, "confirmed_by": decision.confirmed_by or None, "since_s": seconds(decision.since_ns),
+        "time": rfc3339(decision.ns),
+        "kind": decision.kind.value,
+        "from": decision.before,
+        "to": decision.after,
+        "attempt": decision.attempt,
+        "frame": None if mark is None else mark.number,
+        "capture": None if mark is None else mark.file,
+        "streak": decision.streak,
+        "threshold": decision.threshold,
+        "threshold_source": decision.threshold_source,
+        "confirmed": decision.confirmed,
+        "confirmed_by": decision.confirmed_by or None,
+        "since_s": seconds(decision.since_ns),
     }
 
 
@@ -106,7 +165,8 @@ def effects_object(effects: Effects) -> Json:
     return {
         "first_client_after_ready_s": seconds(effects.first_client_after_ready_ns),
         "last_new_client_after_not_ready_s": seconds(effects.last_new_client_after_not_ready_ns),
-        "clients_while_not_ready": effects.clients_while_not_ready, "clients_refused_while_ready": effects.clients_refused_while_ready,
+        "clients_while_not_ready": effects.clients_while_not_ready,
+        "clients_refused_while_ready": effects.clients_refused_while_ready,
     }
 
 
@@ -118,10 +178,16 @@ def summary_object(probe: Probe) -> Json:
     known = latencies(probe.attempts)
     latency: Json = {"p50": None, "p99": None, "max": None}
     if known:
-        latency = {"p50": seconds(percentile(known, 50)), "p99": seconds(percentile(known, 99)), "max": seconds(known[-1])}
+        latency = {
+            "p50": seconds(percentile(known, 50)),
+            "p99": seconds(percentile(known, 99)),
+            "max": seconds(known[-1]),
+        }
     return {
-        "attempts": len(probe.attempts), **{outcome.value: number for outcome, number in counts.items()},
-        "missed": sum(gap.expected for gap in probe.gaps), "latency_s": latency,
+        "attempts": len(probe.attempts),
+        **{outcome.value: number for outcome, number in counts.items()},
+        "missed": sum(gap.expected for gap in probe.gaps),
+        "latency_s": latency,
     }
 
 
@@ -137,15 +203,25 @@ def latencies(attempts: Iterable[Attempt]) -> list[int]:
 def other_object(other: OtherTraffic) -> Json:
     """Return connections that are no probe."""
     return {
-        "address": other.address, "name": other.name, "target": {"address": other.target_address, "port": other.target_port},
-        "connections": other.connections, "what": other.what, "first": rfc3339(other.first_ns), "last": rfc3339(other.last_ns),
+        "address": other.address,
+        "name": other.name,
+        "target": {"address": other.target_address, "port": other.target_port},
+        "connections": other.connections,
+        "what": other.what,
+        "first": rfc3339(other.first_ns),
+        "last": rfc3339(other.last_ns),
     }
 
 
 def event_object(event: TimelineEvent) -> Json:
     """Return what else happened."""
-    return {"time": rfc3339(event.ns), "kind": event.kind.value, "target": {"address": event.address, "container": event.container},
-            "source": event.source, "evidence": event.evidence}
+    return {
+        "time": rfc3339(event.ns),
+        "kind": event.kind.value,
+        "target": {"address": event.address, "container": event.container},
+        "source": event.source,
+        "evidence": event.evidence,
+    }
 
 
 def full_probe(probe: Probe) -> Json:
@@ -198,8 +274,12 @@ def _write_probe(probe: Probe, out: Callable[[str], object]) -> None:
     out("\n    }")
 
 
-def _write_list(items: Iterable[Any], out: Callable[[str], object], indent: int,
-                write_one: Callable[[Any, Callable[[str], object]], object]) -> None:
+def _write_list(
+    items: Iterable[Any],
+    out: Callable[[str], object],
+    indent: int,
+    write_one: Callable[[Any, Callable[[str], object]], object],
+) -> None:
     out("[")
     any_yet = False
     for item in items:

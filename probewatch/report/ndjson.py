@@ -105,7 +105,11 @@ class Writer:
 
     def _catch_up_all(self, event: str, letter: str, wanted: Iterable[Json]) -> None:
         """Say those not said yet (events and others carry no id in a timeline, so they are known by what they say)."""
-        stale = {json.dumps(_body(line), sort_keys=True): key for key, line in self._last.items() if key[0] == event and "gone" not in line}
+        stale = {
+            json.dumps(_body(line), sort_keys=True): key
+            for key, line in self._last.items()
+            if key[0] == event and "gone" not in line
+        }
         number = 0
         for item in wanted:
             if stale.pop(json.dumps(_body(item | {"event": event}), sort_keys=True), None) is not None:
@@ -118,7 +122,9 @@ class Writer:
             self._gone(key)
 
     def _withdraw(self, probes: set[tuple[str, str]]) -> None:
-        for key in [key for key, line in self._last.items() if key[0] == "probe" and key not in probes and "gone" not in line]:
+        for key in [
+            key for key, line in self._last.items() if key[0] == "probe" and key not in probes and "gone" not in line
+        ]:
             self._gone(key)
 
     def _gone(self, key: tuple[str, str]) -> None:

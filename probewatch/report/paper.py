@@ -14,7 +14,16 @@ from .escape import printable, shorten, width
 
 COLUMNS: Final = 100
 
-_SGR: Final = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "alarm": "1;31"}
+_SGR: Final = {
+    "": "",
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "alarm": "1;31",
+}
 
 
 class Span(NamedTuple):
@@ -54,8 +63,14 @@ def glyphs_for(encoding: str | None) -> Glyphs:
 class Paper:
     """Writes lines of at most `columns` columns (None: as long as they are)."""
 
-    def __init__(self, out: Callable[[str], object], columns: int | None = COLUMNS, *, colour: bool = False,
-                 glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self,
+        out: Callable[[str], object],
+        columns: int | None = COLUMNS,
+        *,
+        colour: bool = False,
+        glyphs: Glyphs = UNICODE,
+    ) -> None:
         self._out = out
         self._colour = colour
         self.columns = columns
@@ -78,7 +93,9 @@ class Paper:
                 break
         self._out("".join(made) + "\n")
 
-    def filled(self, text: str, *, first: Iterable[Span] = (), indent: int = 0, style: str = "", right: int = 0) -> None:
+    def filled(
+        self, text: str, *, first: Iterable[Span] = (), indent: int = 0, style: str = "", right: int = 0
+    ) -> None:
         """Write a paragraph behind the spans `first`, its lines indented alike and broken at spaces, `right` columns left free."""
         lead = list(first)
         if self.columns is None:
@@ -108,5 +125,5 @@ def wrap(text: str, columns: int) -> list[str]:
         while width(row) > columns:
             head = shorten(row, columns, "")
             rows.append(head)
-            row = row[len(head):]
+            row = row[len(head) :]
     return [*rows, row] if row or not rows else rows

@@ -74,7 +74,9 @@ def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: 
         if wide or fresh or attempt.n in decided or (position == len(attempts) - 1 and 0 < len(hidden) < 2):
             made += _fold(hidden, last=False)
             hidden = []
-            made += _attempt_rows(probe, attempt, decided.pop(attempt.n, ()), before, fresh=fresh, wide=wide, several=several)
+            made += _attempt_rows(
+                probe, attempt, decided.pop(attempt.n, ()), before, fresh=fresh, wide=wide, several=several
+            )
         else:
             hidden.append(attempt)
         before = attempt
@@ -111,18 +113,35 @@ def _fold(hidden: list[Attempt], *, last: bool) -> list[Row]:
     return [Row(ns=hidden[0].start.ns, words=text, quiet=True)]
 
 
-def _attempt_rows(probe: Probe, attempt: Attempt, decisions: Iterable[Decision], before: Attempt | None, *, fresh: bool, wide: bool,
-                  several: bool) -> list[Row]:
+def _attempt_rows(
+    probe: Probe,
+    attempt: Attempt,
+    decisions: Iterable[Decision],
+    before: Attempt | None,
+    *,
+    fresh: bool,
+    wide: bool,
+    several: bool,
+) -> list[Row]:
     decisions = list(decisions)
     first = decisions[0] if decisions else None
     row = Row(
-        ns=attempt.start.ns, number=f"#{attempt.n}", result=words.result(attempt, probe.handler),
-        latency="" if attempt.implied else duration(attempt.latency_ns), streak=_streak(attempt),
-        decision=_state(first) if first else "", words=_remark(probe, attempt, before, first, fresh=fresh, wide=wide),
+        ns=attempt.start.ns,
+        number=f"#{attempt.n}",
+        result=words.result(attempt, probe.handler),
+        latency="" if attempt.implied else duration(attempt.latency_ns),
+        streak=_streak(attempt),
+        decision=_state(first) if first else "",
+        words=_remark(probe, attempt, before, first, fresh=fresh, wide=wide),
         frames="" if attempt.implied else _frames(attempt.file, *attempt.frames(), several=several),
-        style={Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(attempt.outcome, "yellow"), mood=_mood(first))
+        style={Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(attempt.outcome, "yellow"),
+        mood=_mood(first),
+    )
     made = [row]
-    made += [Row(ns=attempt.start.ns, order=1, decision=_state(d), words=_because(d, wide=wide), mood=_mood(d)) for d in decisions[1:]]
+    made += [
+        Row(ns=attempt.start.ns, order=1, decision=_state(d), words=_because(d, wide=wide), mood=_mood(d))
+        for d in decisions[1:]
+    ]
     if wide and len(attempt.legs) > 1:
         made += [_leg_row(attempt, leg, several=several) for leg in attempt.legs]
     return made
@@ -131,7 +150,11 @@ def _attempt_rows(probe: Probe, attempt: Attempt, decisions: Iterable[Decision],
 def _streak(attempt: Attempt) -> str:
     if not attempt.streak:
         return ""
-    return f"{attempt.streak}/{attempt.threshold}" if attempt.threshold and attempt.streak <= attempt.threshold else f"{attempt.streak}"
+    return (
+        f"{attempt.streak}/{attempt.threshold}"
+        if attempt.threshold and attempt.streak <= attempt.threshold
+        else f"{attempt.streak}"
+    )
 
 
 def _state(decision: Decision) -> str:
@@ -162,7 +185,9 @@ def _because(decision: Decision, *, wide: bool) -> str:
     return "; ".join(parts)
 
 
-def _remark(probe: Probe, attempt: Attempt, before: Attempt | None, decision: Decision | None, *, fresh: bool, wide: bool) -> str:
+def _remark(
+    probe: Probe, attempt: Attempt, before: Attempt | None, decision: Decision | None, *, fresh: bool, wide: bool
+) -> str:
     parts: list[str] = []
     if decision is not None:
         parts.append(_because(decision, wide=wide))
@@ -172,15 +197,29 @@ def _remark(probe: Probe, attempt: Attempt, before: Attempt | None, decision: De
         parts.append(_detail(probe, attempt))
     elif attempt.cause is Cause.OK_REDIRECT and (wide or fresh):
         parts.append("redirected to another host: counts as success")
-    elif fresh and before is not None and decision is None and attempt.outcome is Outcome.SUCCESS and before.outcome is Outcome.FAILURE:
+    elif (
+        fresh
+        and before is not None
+        and decision is None
+        and attempt.outcome is Outcome.SUCCESS
+        and before.outcome is Outcome.FAILURE
+    ):
         parts.append("works again")
     if attempt.outcome is Outcome.DISCARDED:
         tries = sum(leg.role in (Role.FIRST, Role.RETRY) for leg in attempt.legs)
-        parts.append(f"thrown away by the kubelet after {count(tries, 'try', 'tries')}" if tries > 1 else "thrown away by the kubelet")
+        parts.append(
+            f"thrown away by the kubelet after {count(tries, 'try', 'tries')}"
+            if tries > 1
+            else "thrown away by the kubelet"
+        )
     if attempt.implied:
         parts.append("no frame of its own: the neighbour was still being asked for")
     if wide and attempt.trigger in (Trigger.MANUAL, Trigger.START, Trigger.STORED_TICK):
-        parts.append({Trigger.MANUAL: "manual trigger", Trigger.START: "worker start", Trigger.STORED_TICK: "stored tick"}[attempt.trigger])
+        parts.append(
+            {Trigger.MANUAL: "manual trigger", Trigger.START: "worker start", Trigger.STORED_TICK: "stored tick"}[
+                attempt.trigger
+            ]
+        )
     if wide and attempt.schedule is not Schedule.ON_TIME:
         parts.append({Schedule.LATE: "late", Schedule.EXTRA: "off the grid"}[attempt.schedule])
     if wide and len(attempt.legs) == 1:
@@ -199,14 +238,24 @@ def _leg_row(attempt: Attempt, leg: Leg, *, several: bool) -> Row:
     connection = leg.connection
     begin, end = connection.start, connection.end
     file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
-    return Row(ns=attempt.start.ns, order=2, words=f"{leg.role.value}: {_leg(leg)}", frames=_frames(file, first, last, several=several),
-               quiet=True)
+    return Row(
+        ns=attempt.start.ns,
+        order=2,
+        words=f"{leg.role.value}: {_leg(leg)}",
+        frames=_frames(file, first, last, several=several),
+        quiet=True,
+    )
 
 
 def _leg(leg: Leg) -> str:
     connection = leg.connection
     parts = [f"port {connection.client_port}, {safe(connection.state)} {safe(connection.history)}"]
-    for name, ns in (("connect", leg.connect_ns), ("TLS", leg.tls_ns), ("first byte", leg.first_byte_ns), ("in all", leg.total_ns)):
+    for name, ns in (
+        ("connect", leg.connect_ns),
+        ("TLS", leg.tls_ns),
+        ("first byte", leg.first_byte_ns),
+        ("in all", leg.total_ns),
+    ):
         if ns is not None:
             parts.append(f"{name} {duration(ns)}")
     again = connection.orig.retransmits + connection.resp.retransmits
@@ -222,13 +271,26 @@ def _leg(leg: Leg) -> str:
 def _decision_row(decision: Decision, *, wide: bool, several: bool) -> Row:
     mark = decision.mark
     frames = _frames(mark.file, mark.number, mark.number, several=several) if mark is not None else ""
-    return Row(ns=decision.ns, order=1, number=f"#{decision.attempt}", streak=f"{decision.streak}/{decision.threshold}",
-               decision=_state(decision), words=_because(decision, wide=wide), frames=frames, mood=_mood(decision))
+    return Row(
+        ns=decision.ns,
+        order=1,
+        number=f"#{decision.attempt}",
+        streak=f"{decision.streak}/{decision.threshold}",
+        decision=_state(decision),
+        words=_because(decision, wide=wide),
+        frames=frames,
+        mood=_mood(decision),
+    )
 
 
 def _gap_row(gap: Gap) -> Row:
-    return Row(ns=gap.start_ns, order=3, aside=True, style="yellow",
-               words=f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}")
+    return Row(
+        ns=gap.start_ns,
+        order=3,
+        aside=True,
+        style="yellow",
+        words=f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}",
+    )
 
 
 def _event_row(event: TimelineEvent) -> Row:

@@ -1,6 +1,7 @@
 """What of a timeline is shown: a stretch of time, some probes.
 
-The analysis itself always takes in everything, so that a probe's state at the beginning of the stretch is known from what came before it.
+The analysis itself always takes in everything, so that a probe's state at the beginning of the stretch is known from
+what came before it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from ..model.timeline import OtherTraffic, Probe, Timeline
 from .numbers import relative
 
 
-def select(timeline: Timeline, *, since_ns: int | None = None, until_ns: int | None = None, probes: Sequence[str] = ()) -> Timeline:
+def select(
+    timeline: Timeline, *, since_ns: int | None = None, until_ns: int | None = None, probes: Sequence[str] = ()
+) -> Timeline:
     """Return the part of a timeline that begins in [since, until] and belongs to the probes that the selectors name.
 
-    Attempts, decisions and events count by their beginning; gaps and other traffic where they touch the stretch. A probe of which
+    Attempts, decisions and events count by their beginning; gaps and other traffic where they touch the stretch. A
+    probe of which
     nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as they are.
     """
     chosen = timeline
@@ -32,7 +36,8 @@ def select(timeline: Timeline, *, since_ns: int | None = None, until_ns: int | N
         probes=tuple(p for p in cut if p.attempts or p.decisions or p.gaps),
         others=tuple(o for o in chosen.others if _touches(o, low, high)),
         events=tuple(e for e in chosen.events if low <= e.ns <= high),
-        notes=(*chosen.notes, _note(chosen, since_ns, until_ns)))
+        notes=(*chosen.notes, _note(chosen, since_ns, until_ns)),
+    )
 
 
 def matches(probe: Probe, selector: str) -> bool:
@@ -42,9 +47,14 @@ def matches(probe: Probe, selector: str) -> bool:
     if target.port is not None:
         names.add(f"[{target.address}]:{target.port}" if ":" in target.address else f"{target.address}:{target.port}")
     if target.pod is not None:
-        names |= {target.pod, f"{probe.type.value}/{target.pod}", f"{target.namespace}/{target.pod}",
-                  f"{probe.type.value}/{target.namespace}/{target.pod}", f"{target.pod}/{target.container}",
-                  f"{target.namespace}/{target.pod}/{target.container}"}
+        names |= {
+            target.pod,
+            f"{probe.type.value}/{target.pod}",
+            f"{target.namespace}/{target.pod}",
+            f"{probe.type.value}/{target.namespace}/{target.pod}",
+            f"{target.pod}/{target.container}",
+            f"{target.namespace}/{target.pod}/{target.container}",
+        }
     return selector in names
 
 
@@ -58,10 +68,14 @@ def _cut(probe: Probe, low: int, high: int) -> Probe:
     later = [d for d in probe.decisions if d.ns > high]
     final = probe.final_state if not later else after[-1].after if after else state
     return replace(
-        probe, initial_state=state, initial_evidence=evidence, final_state=final,
+        probe,
+        initial_state=state,
+        initial_evidence=evidence,
+        final_state=final,
         attempts=tuple(a for a in probe.attempts if low <= a.start.ns <= high),
         decisions=tuple(after),
-        gaps=tuple(g for g in probe.gaps if g.start_ns <= high and g.end_ns >= low))
+        gaps=tuple(g for g in probe.gaps if g.start_ns <= high and g.end_ns >= low),
+    )
 
 
 def _touches(other: OtherTraffic, low: int, high: int) -> bool:

@@ -19,7 +19,7 @@ def sparkline(attempts: Sequence[Attempt], timeout_ns: int, columns: int, glyphs
     each = max(1, -(-len(attempts) // max(1, columns)))
     spans: list[Span] = []
     for begin in range(0, len(attempts), each):
-        group = attempts[begin:begin + each]
+        group = attempts[begin : begin + each]
         worst = max(group, key=lambda a: (_RANK[a.outcome], a.latency_ns))
         mark, style = _mark(worst, timeout_ns, glyphs), _STYLE[worst.outcome]
         if spans and spans[-1].style == style:

@@ -39,7 +39,14 @@ _KUBELET_EVENTS: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED
 Judged = tuple[Probe, Verdict]
 
 
-def write(timeline: Timeline, out: Callable[[str], object], *, wide: bool = False, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+def write(
+    timeline: Timeline,
+    out: Callable[[str], object],
+    *,
+    wide: bool = False,
+    colour: bool = False,
+    glyphs: Glyphs = UNICODE,
+) -> None:
     """Write the table, or with `wide` everything."""
     paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
     base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=None)
@@ -115,12 +122,27 @@ def _overview(paper: Paper, judged: Sequence[Judged]) -> None:
     labels = min(max(width(words.label(probe)) for probe, _ in judged), 44 if paper.columns else 200)
     for probe, verdict in judged:
         glyph = {Level.TROUBLE: paper.glyphs.failure, Level.FINE: paper.glyphs.good}.get(verdict.level, "!")
-        paper.line(Span(f"  {glyph} ", _STYLE[verdict.level]), pad(words.kind(probe), kinds), "  ",
-                   pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels), "  ", verdict.sentence)
+        paper.line(
+            Span(f"  {glyph} ", _STYLE[verdict.level]),
+            pad(words.kind(probe), kinds),
+            "  ",
+            pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels),
+            "  ",
+            verdict.sentence,
+        )
 
 
-def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, base: int, told: set[int], *, wide: bool,
-           brief: bool) -> None:
+def _probe(
+    paper: Paper,
+    timeline: Timeline,
+    probe: Probe,
+    verdict: Verdict,
+    base: int,
+    told: set[int],
+    *,
+    wide: bool,
+    brief: bool,
+) -> None:
     """One probe; `brief` leaves out what only matters if something is wrong."""
     owner = f"  {words.owner(probe.target)}" if probe.target.pod is not None else ""
     title, request = words.kind(probe) + owner, words.request(probe)
@@ -131,7 +153,9 @@ def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, bas
         paper.filled(request, first=[Span("  ")], indent=2)
     paper.filled(verdict.sentence, first=[Span("  ")], indent=2, style=_STYLE[verdict.level])
     by = words.who(probe.checker)
-    _field(paper, "by", f"{by} {words.proof(probe.checker, None if wide else COLUMNS - _INDENT - width(by) - 1)}".rstrip())
+    _field(
+        paper, "by", f"{by} {words.proof(probe.checker, None if wide else COLUMNS - _INDENT - width(by) - 1)}".rstrip()
+    )
     asked, seen = words.asked(probe), words.seen(probe)
     if asked and seen and (wide or width(asked) + width(seen) + 16 <= COLUMNS - _INDENT):
         _field(paper, "asked", f"{asked}        seen  {seen}")
@@ -146,9 +170,14 @@ def _probe(paper: Paper, timeline: Timeline, probe: Probe, verdict: Verdict, bas
     else:
         _story(paper, timeline, probe, base, told, wide=wide)
     _clients(paper, probe)
-    for cause in verdict.causes[:None if wide else _CAUSES]:
+    for cause in verdict.causes[: None if wide else _CAUSES]:
         meaning, advice = explain(probe, cause)
-        _field(paper, "cause", f"{cause.value}: {meaning[:1].lower()}{meaning[1:]}", "red" if verdict.level is Level.TROUBLE else "yellow")
+        _field(
+            paper,
+            "cause",
+            f"{cause.value}: {meaning[:1].lower()}{meaning[1:]}",
+            "red" if verdict.level is Level.TROUBLE else "yellow",
+        )
         if advice:
             _field(paper, "try", advice, "green")
     for note in probe.notes:
@@ -163,8 +192,12 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
     """Write counts by result, latency, and the line of marks."""
     attempts = probe.attempts
     parts: list[str] = []
-    for outcome, word in ((Outcome.SUCCESS, "ok"), (Outcome.FAILURE, "failed"), (Outcome.DISCARDED, "discarded"),
-                          (Outcome.INCONCLUSIVE, "inconclusive")):
+    for outcome, word in (
+        (Outcome.SUCCESS, "ok"),
+        (Outcome.FAILURE, "failed"),
+        (Outcome.DISCARDED, "discarded"),
+        (Outcome.INCONCLUSIVE, "inconclusive"),
+    ):
         tally = words.tally(attempts, outcome, probe.handler)
         if not tally:
             continue
@@ -216,7 +249,12 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
     for row in head:
         cells.write(paper, row, base)
     if left_out:
-        paper.line(Span(f"    {paper.glyphs.ellipsis} {count(left_out, 'line')} left out here; -o wide shows every attempt", "dim"))
+        paper.line(
+            Span(
+                f"    {paper.glyphs.ellipsis} {count(left_out, 'line')} left out here; -o wide shows every attempt",
+                "dim",
+            )
+        )
         for row in tail:
             cells.write(paper, row, base)
 
@@ -318,11 +356,19 @@ def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:
     size = max(len(str(o.connections)) for o in shown)
     for other in shown:
         name = f" ({safe(other.name)})" if other.name else ""
-        paper.filled(f"{safe(other.address)}{name} to {words.endpoint(other.target_address, other.target_port)}: {safe(other.what)}",
-                     first=[Span(f"  {other.connections:>{size}} x  ")], indent=size + 6)
+        paper.filled(
+            f"{safe(other.address)}{name} to {words.endpoint(other.target_address, other.target_port)}: {safe(other.what)}",
+            first=[Span(f"  {other.connections:>{size}} x  ")],
+            indent=size + 6,
+        )
     if len(shown) < len(others):
         rest = sum(o.connections for o in others[_OTHERS:])
-        paper.line(Span(f"  {paper.glyphs.ellipsis} and {len(others) - _OTHERS} more clients with {count(rest, 'connection')}", "dim"))
+        paper.line(
+            Span(
+                f"  {paper.glyphs.ellipsis} and {len(others) - _OTHERS} more clients with {count(rest, 'connection')}",
+                "dim",
+            )
+        )
 
 
 def _nothing(paper: Paper, timeline: Timeline) -> None:
@@ -339,7 +385,9 @@ def _nothing(paper: Paper, timeline: Timeline) -> None:
         clients = len({other.address for other in timeline.others})
         seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(clients, 'client')}"
     _field(paper, "seen", seen)
-    hints = ["Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."]
+    hints = [
+        "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
+    ]
     if frames:
         hints += [
             "Without --spec a check must repeat to be seen as one: capture for three periods, or give --spec POD.yaml.",

@@ -78,8 +78,9 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
 
 
-def _decided(probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: list[Attempt], down_ns: int,
-             seen_ns: int) -> tuple[Level, str]:
+def _decided(
+    probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: list[Attempt], down_ns: int, seen_ns: int
+) -> tuple[Level, str]:
     restarts = kinds[DecisionKind.RESTART]
     if restarts:
         return Level.TROUBLE, f"Restart {_times(restarts)}: {_why(probe, failed)}"
@@ -93,11 +94,16 @@ def _decided(probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], fai
         never = "never" if probe.initial_state in (*_DOWN_STATES, "unknown") else "not"
         word = "Ready" if state == "NotReady" else "UP"
         whole = "all" if len(failed) == len(probe.attempts) else f"{len(failed)} of"
-        return Level.TROUBLE, f"{never} {word}: {whole} {count(len(probe.attempts), 'attempt')} failed: {_why(probe, failed)}"
+        return (
+            Level.TROUBLE,
+            f"{never} {word}: {whole} {count(len(probe.attempts), 'attempt')} failed: {_why(probe, failed)}",
+        )
     return _held(probe, failed)
 
 
-def _went_down(probe: Probe, timeline: Timeline, downs: int, failed: list[Attempt], down_ns: int, seen_ns: int) -> tuple[Level, str]:
+def _went_down(
+    probe: Probe, timeline: Timeline, downs: int, failed: list[Attempt], down_ns: int, seen_ns: int
+) -> tuple[Level, str]:
     word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
     first = min(d.ns for d in probe.decisions if d.kind in _DOWN)
     end = " and so at the end" if probe.final_state in _DOWN_STATES else ""
@@ -105,7 +111,10 @@ def _went_down(probe: Probe, timeline: Timeline, downs: int, failed: list[Attemp
     sentence = f"{word} {_times(downs)}{end}: {_why(probe, failed)}; {away}"
     here = [e for e in timeline.events if e.address == probe.target.address]
     if any(e.kind is EventKind.POD_TERMINATING and e.ns <= first for e in here):
-        return Level.FINE, f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(probe, failed)}"
+        return (
+            Level.FINE,
+            f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(probe, failed)}",
+        )
     return Level.TROUBLE, sentence
 
 
@@ -146,7 +155,10 @@ def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
     text, why = f"{len(failed)} of {total} failed", _why(probe, failed)
     if len(failed) == len(probe.attempts):
         return Level.TROUBLE, f"all {total} failed: {why}"
-    return Level.WARNING, f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}"
+    return (
+        Level.WARNING,
+        f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}",
+    )
 
 
 def _while_starting(probe: Probe) -> set[int]:
@@ -217,7 +229,9 @@ def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
 
 
 def _slow(probe: Probe) -> tuple[str, str] | None:
-    late = sorted(a.late_answer_ns for a in probe.attempts if a.cause is Cause.SLOW_ANSWER and a.late_answer_ns is not None)
+    late = sorted(
+        a.late_answer_ns for a in probe.attempts if a.cause is Cause.SLOW_ANSWER and a.late_answer_ns is not None
+    )
     if not late:
         return None
     first, last = duration(late[0]), duration(late[-1])
@@ -227,8 +241,10 @@ def _slow(probe: Probe) -> tuple[str, str] | None:
     if enough > _PATIENT:
         return meaning, CATALOGUE[Cause.SLOW_ANSWER].advice
     name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
-    return (meaning,
-            f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).")
+    return (
+        meaning,
+        f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).",
+    )
 
 
 def _status(probe: Probe) -> tuple[str, str] | None:

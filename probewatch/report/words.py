@@ -11,7 +11,12 @@ from ..model.timeline import Attempt, Cause, Checker, Outcome, Probe, Target
 from .escape import safe, width
 from .numbers import SECOND, count, plain
 
-FIELDS: Final = {"periodSeconds": "every", "timeoutSeconds": "timeout", "successThreshold": "successes", "failureThreshold": "failures"}
+FIELDS: Final = {
+    "periodSeconds": "every",
+    "timeoutSeconds": "timeout",
+    "successThreshold": "successes",
+    "failureThreshold": "failures",
+}
 
 _GUESSES: Final = 3
 """Kinds named of those a checker could be."""
@@ -75,7 +80,9 @@ def kind(probe: Probe) -> str:
 
 def who(checker: Checker) -> str:
     """Return `kubelet 1.36 at 10.128.0.1, node node-a`."""
-    text = safe(checker.kind) + (f" {safe(checker.version)}" if checker.version else "") + f" at {safe(checker.address)}"
+    text = (
+        safe(checker.kind) + (f" {safe(checker.version)}" if checker.version else "") + f" at {safe(checker.address)}"
+    )
     if checker.kind == "unknown":
         text = f"an unknown checker at {safe(checker.address)}"
         if checker.could_be:
@@ -124,7 +131,9 @@ def asked(probe: Probe) -> str:
 
 
 def _defaults(spec: ProbeSpec) -> list[str]:
-    return [word.replace("every", "period") for name, word in FIELDS.items() if spec.declared and name not in spec.declared]
+    return [
+        word.replace("every", "period") for name, word in FIELDS.items() if spec.declared and name not in spec.declared
+    ]
 
 
 def seen(probe: Probe) -> str:
@@ -133,18 +142,28 @@ def seen(probe: Probe) -> str:
     parts: list[str] = []
     period = found.get("periodSeconds", found.get("interval_s"))
     if period is not None:
-        parts.append(f"every {_number(period)} s" + (" from end to start" if found.get("interval_basis") == "end" else ""))
+        parts.append(
+            f"every {_number(period)} s" + (" from end to start" if found.get("interval_basis") == "end" else "")
+        )
     timeout = found.get("timeoutSeconds", found.get("timeout_s"))
     if timeout is not None:
         parts.append(f"timeout {_number(timeout)} s")
-    for name, word in (("successThreshold", "success"), ("failureThreshold", "failure"), ("rise", "rise"), ("fall", "fall"),
-                       ("initialDelaySeconds", "initial delay")):
+    for name, word in (
+        ("successThreshold", "success"),
+        ("failureThreshold", "failure"),
+        ("rise", "rise"),
+        ("fall", "fall"),
+        ("initialDelaySeconds", "initial delay"),
+    ):
         value = found.get(name)
         if value is not None:
             parts.append(f"{word} {_number(value)}")
     if probe.spec is None:
-        assumed = [f"{FIELDS.get(name, safe(name))} {value}" for name, (value, source) in probe.thresholds.items()
-                   if source not in _LEARNT and name not in found]
+        assumed = [
+            f"{FIELDS.get(name, safe(name))} {value}"
+            for name, (value, source) in probe.thresholds.items()
+            if source not in _LEARNT and name not in found
+        ]
         if assumed:
             parts.append("assumed (default): " + ", ".join(assumed))
     return ", ".join(parts)

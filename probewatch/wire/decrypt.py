@@ -61,7 +61,9 @@ CLIENT_HANDSHAKE: Final = b"CLIENT_HANDSHAKE_TRAFFIC_SECRET"
 SERVER_HANDSHAKE: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET"
 CLIENT_TRAFFIC: Final = b"CLIENT_TRAFFIC_SECRET_0"
 SERVER_TRAFFIC: Final = b"SERVER_TRAFFIC_SECRET_0"
-_LABELS: Final = {each: each for each in (CLIENT_RANDOM, CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC)}
+_LABELS: Final = {
+    each: each for each in (CLIENT_RANDOM, CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC)
+}
 _SECRET_LENGTHS: Final = {CLIENT_RANDOM: (48,)}
 
 MISSING: Final = "TLS stays encrypted: the package cryptography is not installed (it comes with probewatch[tls])."
@@ -81,7 +83,9 @@ class Suite(NamedTuple):
 
 
 _SUITES: Final = {
-    0x1301: Suite(16, "sha256", False), 0x1302: Suite(32, "sha384", False), 0x1303: Suite(32, "sha256", True),
+    0x1301: Suite(16, "sha256", False),
+    0x1302: Suite(32, "sha384", False),
+    0x1303: Suite(32, "sha256", True),
     **dict.fromkeys((0x009C, 0x009E, 0x00A2, 0xC02B, 0xC02D, 0xC02F, 0xC031), Suite(16, "sha256", False)),
     **dict.fromkeys((0x009D, 0x009F, 0x00A3, 0xC02C, 0xC02E, 0xC030, 0xC032), Suite(32, "sha384", False)),
     **dict.fromkeys((0xCCA8, 0xCCA9, 0xCCAA), Suite(32, "sha256", True)),
@@ -211,8 +215,13 @@ class _Plain:
         # A close_notify ends the data, whatever comes after it or was lost there.
         whole = self.closed is not None or not (self.broken or half.gap is not None or half.length > len(half.data))
         return replace(
-            half, data=bytes(self.data), arrivals=tuple(self.arrivals), length=length if whole else length + 1,
-            gap=None if whole else length, fin=(self.closed or half.fin) if whole else None, rst=half.rst if whole else None,
+            half,
+            data=bytes(self.data),
+            arrivals=tuple(self.arrivals),
+            length=length if whole else length + 1,
+            gap=None if whole else length,
+            fin=(self.closed or half.fin) if whole else None,
+            rst=half.rst if whole else None,
         )
 
 
@@ -399,7 +408,9 @@ def _expand_label(name: str, secret: bytes, label: bytes, length: int) -> bytes:
     return HKDFExpand(kinds[name](), length, info).derive(secret)
 
 
-def _key_block(suite: Suite, master: bytes, client: ClientHello, server: ServerHello) -> tuple[bytes, bytes, bytes, bytes]:
+def _key_block(
+    suite: Suite, master: bytes, client: ClientHello, server: ServerHello
+) -> tuple[bytes, bytes, bytes, bytes]:
     """Client key, server key, client IV, server IV (RFC 5246 sections 5 and 6.3)."""
     iv = 12 if suite.chacha else 4
     seed = b"key expansion" + server.random + client.random

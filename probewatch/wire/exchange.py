@@ -89,7 +89,9 @@ def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
     if inside is None:
         return exchange
     if inside.alerts and exchange.tls is not None:
-        exchange = replace(exchange, tls=replace(exchange.tls, alerts=(exchange.tls.alerts + inside.alerts)[:KEPT_ALERTS]))
+        exchange = replace(
+            exchange, tls=replace(exchange.tls, alerts=(exchange.tls.alerts + inside.alerts)[:KEPT_ALERTS])
+        )
     data = inside.orig.data
     if data.startswith(_PREFACE) or begins_request(data):
         exchange = read_clear(exchange, inside.orig, inside.resp)

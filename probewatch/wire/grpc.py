@@ -23,8 +23,10 @@ def read_grpc(talk: Talk) -> GrpcFacts:
     """Say what the first request of an HTTP/2 connection was, and its answer, in gRPC's terms. Never raises."""
     if not talk.streams:
         return GrpcFacts(
-            preface=talk.preface, server_settings=talk.server_settings,
-            plain_answer=talk.plain_answer, goaway=talk.goaway,
+            preface=talk.preface,
+            server_settings=talk.server_settings,
+            plain_answer=talk.plain_answer,
+            goaway=talk.goaway,
         )
     stream = talk.streams[0]
     request, answer = stream.request, stream.answer

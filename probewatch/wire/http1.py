@@ -277,16 +277,26 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
             if passing or not cut:
                 return Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
             return Answer(
-                status=status, reason=reason, version=version, fields=header.fields[:KEPT_FIELDS],
-                interim=tuple(interim), first_byte=first_byte, lost=True,
+                status=status,
+                reason=reason,
+                version=version,
+                fields=header.fields[:KEPT_FIELDS],
+                interim=tuple(interim),
+                first_byte=first_byte,
+                lost=True,
             )
         if not passing:
             break
         at = header.end
     framing = _frame(version, status, method, header.fields)
     head = Answer(
-        status=status, reason=reason, version=version, fields=header.fields[:KEPT_FIELDS], interim=tuple(interim),
-        first_byte=first_byte, header_end=half.reached(header.end),
+        status=status,
+        reason=reason,
+        version=version,
+        fields=header.fields[:KEPT_FIELDS],
+        interim=tuple(interim),
+        first_byte=first_byte,
+        header_end=half.reached(header.end),
     )
     if framing.fault:
         return Answer(interim=tuple(interim), first_byte=first_byte, malformed=framing.fault, fault=head.header_end)

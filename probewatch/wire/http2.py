@@ -49,9 +49,20 @@ _PRIORITY_FLAG = 0x20
 _HEADER_TABLE_SIZE = 1
 
 ERRORS: Final = (
-    "NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
-    "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
-    "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
 )
 """RFC 9113 section 7."""
 
@@ -300,9 +311,7 @@ def _read_requests(
             _feed(known.request, half, item)
 
 
-def _read_answers(
-    talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream]
-) -> None:
+def _read_answers(talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream]) -> None:
     for item in _walk(direction, decoder):
         if isinstance(item, Frame) and item.stream == 0:
             if item.type == SETTINGS and not item.flags & _ACK and talk.server_settings is None:

@@ -186,8 +186,7 @@ class Life:
         orig, resp = self.orig.half(), self.resp.half()
         letters = self.history.letters
         sightings = tuple(
-            Sighting(*s.vantage[:3], packets=s.packets, first=s.first, last=s.last)
-            for s in self.sights.values()
+            Sighting(*s.vantage[:3], packets=s.packets, first=s.first, last=s.last) for s in self.sights.values()
         )
         frames: dict[int, tuple[int, int]] = {}
         for s in sightings:

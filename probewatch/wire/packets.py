@@ -1,6 +1,7 @@
 """What peeling a frame can yield: the values between the link layer and the connection tracker.
 
-NamedTuples, because one is made for every frame. Addresses are text (`10.0.0.1`, `fd00::1`), made once per address and cached.
+NamedTuples, because one is made for every frame. Addresses are text (`10.0.0.1`, `fd00::1`), made once per address and
+cached.
 """
 
 from __future__ import annotations

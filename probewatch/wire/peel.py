@@ -83,7 +83,7 @@ class Peeler:
 
     def __init__(
         self,
-        limits: PeelLimits = PeelLimits(),  # noqa: B008 (frozen)
+        limits: PeelLimits = PeelLimits(),  # noqa: B008  (frozen)
         *,
         checksums: bool = False,
         vxlan_ports: frozenset[int] = VXLAN_PORTS,
@@ -141,7 +141,9 @@ class Peeler:
                 end = at + total
                 at += 20
             elif version == 6 and size >= at + 60:
-                first, total, protocol, ttl, source, destination, sport, dport, seq, ack, bits, window = _FAST6(data, at)
+                first, total, protocol, ttl, source, destination, sport, dport, seq, ack, bits, window = _FAST6(
+                    data, at
+                )
                 if first >> 4 != 6:
                     return self._walk(frame)
                 at += 40

@@ -13,7 +13,8 @@ after the last. The kubelet's dials, as its own record beside a capture shows th
   request.
 
 `Resolver` follows one round for each (asker, target). A round ends with its answer, with a SYN from asker to target,
-with a request after its `LIMIT`th, or after a pause of `PAUSE`. If a SYN came, the round's first request belongs to that
+with a request after its `LIMIT`th, or after a pause of `PAUSE`. If a SYN came, the round's first request belongs to
+that
 connection (`claim`). Else it becomes an `Unresolved`, unless nobody can have waited long:
 
 - confirmation of a known neighbour is unicast, or answered at once with no SYN behind it;
@@ -48,7 +49,7 @@ REACH: Final = 4_000_000_000
 """A SYN later than this after the first request did not wait for it: three requests and the last second."""
 _EVERYBODY: Final = frozenset({"", "255.255.255.255", "ff02::1"})
 """Whom an announcement answers, beside its own address."""
-_NOBODY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - addresses of a duplicate address probe, nothing is bound
+_NOBODY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104
 
 
 @dataclass(slots=True)

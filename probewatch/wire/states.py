@@ -2,10 +2,12 @@
 
 Theory of operation
 -------------------
-Each endpoint of a connection has one `Endpoint` state, moved by the `Event`s of its own segments only. Two things look at
+Each endpoint of a connection has one `Endpoint` state, moved by the `Event`s of its own segments only. Two things look
+at
 the peer: what a first segment means (is it the answer to a SYN, or did the capture begin in the middle?), and whether a
 RST still matters once both sides had sent a FIN. So the machine is two tables: `MOVES` (state x event -> state) and
-`EXCEPTIONS` (state x event x peer's state -> both states), which wins where it has an entry. `step` is both in one look-up.
+`EXCEPTIONS` (state x event x peer's state -> both states), which wins where it has an entry. `step` is both in one
+look-up.
 
 A segment with several of SYN, FIN, RST is several events in that order; RST swallows FIN.
 
@@ -15,8 +17,10 @@ side by side.
 
 Differences from Zeek, each on purpose
 --------------------------------------
-- A RST that only refuses a challenge ACK (RFC 9293 section 3.10.7.3: SYN-SENT, unacceptable ACK, `<SEQ=SEG.ACK><CTL=RST>`)
-  is `Event.CHALLENGE_RST` and moves nothing: the same SYN is sent again milliseconds later and answered. Zeek says RSTO.
+- A RST that only refuses a challenge ACK (RFC 9293 section 3.10.7.3: SYN-SENT, unacceptable ACK,
+`<SEQ=SEG.ACK><CTL=RST>`)
+  is `Event.CHALLENGE_RST` and moves nothing: the same SYN is sent again milliseconds later and answered. Zeek says
+  RSTO.
 - SYN and SYN-ACK that the capture shows late establish both sides all the same. Zeek does so in part of the cases.
 - Crossing SYNs (simultaneous open) are one connection. Zeek takes the second SYN for the reuse of the ports.
 - A SYN-ACK always makes its sender the server (Zeek's `^`); Zeek does so only for ports that it knows.
@@ -25,7 +29,8 @@ Differences from Zeek, each on purpose
 
 Limitations
 -----------
-Zeek's C (bad checksum) and X (analysis limits) are never written: offload makes checksums at the sending host meaningless.
+Zeek's C (bad checksum) and X (analysis limits) are never written: offload makes checksums at the sending host
+meaningless.
 """
 
 from __future__ import annotations
@@ -109,7 +114,8 @@ EXCEPTIONS: Final[dict[tuple[Endpoint, Event, Endpoint], tuple[Endpoint, Endpoin
     # The SYN was missed, the SYN-ACK was not.
     (_E.INACTIVE, _V.ACK, _E.ESTABLISHED): (_E.ESTABLISHED, _E.ESTABLISHED),
     (_E.INACTIVE, _V.SERVER_EMPTY, _E.ESTABLISHED): (_E.ESTABLISHED, _E.ESTABLISHED),
-    # A challenge ACK (RFC 9293 section 3.10.7.4) answers a SYN on ports that the server still holds for an older connection.
+    # A challenge ACK (RFC 9293 section 3.10.7.4) answers a SYN on ports that the server still holds for an older
+    # connection.
     (_E.INACTIVE, _V.SERVER_EMPTY, _E.SYN_SENT): (_E.INACTIVE, _E.SYN_SENT),
     # SYN or SYN-ACK after what followed it: captured in the wrong order.
     (_E.PARTIAL, _V.CLIENT_SYN, _E.ESTABLISHED): (_E.ESTABLISHED, _E.ESTABLISHED),

@@ -2,23 +2,29 @@
 
 Theory of operation
 -------------------
-A connection is one life of a 4-tuple. It begins with its first frame, in the best case a SYN, and is kept in `table` under
-both of its directed 4-tuples, so that one look-up per segment finds the sending `Side`. What a segment does, in order: it
+A connection is one life of a 4-tuple. It begins with its first frame, in the best case a SYN, and is kept in `table`
+under
+both of its directed 4-tuples, so that one look-up per segment finds the sending `Side`. What a segment does, in order:
+it
 is judged against the frames seen just before (`sightings`: a copy of one of them changes nothing else); it writes its
 letters (`states.History`); its acknowledgment moves the peer, its sequence number moves its own side (`numbers`); its
 flags move the state machine (`states.step`); its payload goes to the `Stream`. `table` decides when the connection is
 handed out, handed out again, and forgotten.
 
 A SYN of another sequence number than the life's own starts a new life, at once and whatever the state of the old one. A
-late SYN of a life that the capture showed in the wrong order is recognized by its number, just below the first one seen.
+late SYN of a life that the capture showed in the wrong order is recognized by its number, just below the first one
+seen.
 
-Time is the largest capture time so far, or `advance`. Where the capture's clock steps back for good (`STEP_FRAMES` frames
+Time is the largest capture time so far, or `advance`. Where the capture's clock steps back for good (`STEP_FRAMES`
+frames
 in a row more than `STEP` behind) the tracker's clock goes on from there, so that deadlines keep their length.
 
 Limitations
 -----------
-- The 4-tuple is all that names a connection: the same addresses in two VLANs or tunnels at the same time would be mixed.
-- Zeek forgets connections after 5 s (unanswered, closed) or 5 minutes (idle); the longer memory here joins what Zeek logs
+- The 4-tuple is all that names a connection: the same addresses in two VLANs or tunnels at the same time would be
+mixed.
+- Zeek forgets connections after 5 s (unanswered, closed) or 5 minutes (idle); the longer memory here joins what Zeek
+logs
   as two.
 - Where copies are removed, retransmissions are fewer than tshark's, which counts each copy as one; see `numbers` too.
 - A forged segment with a plausible sequence number is taken for a true one.
@@ -74,7 +80,7 @@ class Tracker:
 
     __slots__ = ("_behind", "_directions", "_limits", "_resolver", "_sides", "_skew", "_swept", "_table", "stats")
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008  (frozen)
         self.stats = Stats()
         self._limits = limits
         self._table = Table(limits, self.stats)
@@ -89,7 +95,26 @@ class Tracker:
 
     def segment(self, s: Segment) -> None:
         """Take in one TCP segment."""
-        mark, lane, source, destination, sport, dport, seq, ack, flags, window, payload, length, _, ip_id, tsval, _, _, _ = s
+        (
+            mark,
+            lane,
+            source,
+            destination,
+            sport,
+            dport,
+            seq,
+            ack,
+            flags,
+            window,
+            payload,
+            length,
+            _,
+            ip_id,
+            tsval,
+            _,
+            _,
+            _,
+        ) = s
         self.stats.segments += 1
         ns = mark.ns
         table = self._table
@@ -164,7 +189,9 @@ class Tracker:
         else:
             numbers.out_of_line(side, seq, length, flags, ns)
         if state is _INACTIVE:
-            self._step(side, Event.SERVER_EMPTY if not length and not side.orig else Event.ACK if flags & ACK else Event.NO_ACK)
+            self._step(
+                side, Event.SERVER_EMPTY if not length and not side.orig else Event.ACK if flags & ACK else Event.NO_ACK
+            )
         if unseen:
             numbers.gap(peer, ack)
         if length:
@@ -367,8 +394,15 @@ class Tracker:
         if flags & SYN:
             self._step(side, _SYN_EVENTS[side.orig, bool(flags & ACK)])
         if flags & RST:
-            # A RST that answers an ACK of an older life has that ACK's number, not one of this life (RFC 9293 3.10.7.3).
-            if side.orig and side.state is _SYN_SENT and not flags & ACK and side.isn >= 0 and distance(seq, side.isn) not in (0, 1):
+            # A RST that answers an ACK of an older life has that ACK's number, not one of this life (RFC 9293
+            # 3.10.7.3).
+            if (
+                side.orig
+                and side.state is _SYN_SENT
+                and not flags & ACK
+                and side.isn >= 0
+                and distance(seq, side.isn) not in (0, 1)
+            ):
                 self._step(side, Event.CHALLENGE_RST)
                 return
             self._step(side, Event.RST)

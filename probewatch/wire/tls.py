@@ -330,8 +330,15 @@ def parse_client_hello(body: bytes) -> ClientHello | None:
         groups = _numbers(_Reader(data[10]).vector(2)) if 10 in data else ()
         formats = tuple(_Reader(data[11]).vector(1)) if 11 in data else ()
         return ClientHello(
-            version, random, ciphers, tuple(kind for kind, _ in extensions), groups, formats, versions,
-            _server_name(data.get(0, b"")), _alpn(data.get(16, b"")),
+            version,
+            random,
+            ciphers,
+            tuple(kind for kind, _ in extensions),
+            groups,
+            formats,
+            versions,
+            _server_name(data.get(0, b"")),
+            _alpn(data.get(16, b"")),
         )
     except _ShortError:
         return None

@@ -98,7 +98,7 @@ def test_steady() -> None:
     assert steady(at(0, 2, 4)) is None
     middle, spread = steady(at(*every(2.5, 6))) or (0, 1)
     assert (round(middle, 6), round(spread, 6)) == (2.5, 0)
-    _, wild = steady(at(0, 1, 5, 6, 13, 14)) or (0, 0)
+    _, wild = steady(at(0, 1, 4, 6, 11, 13)) or (0, 0)
     assert wild > 0.3
     assert steady(at(1, 1, 1, 1)) is None
 

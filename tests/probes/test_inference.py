@@ -98,7 +98,7 @@ def test_what_never_asked_goes_with_its_port() -> None:
 
 def test_foreign_forms_are_no_probes() -> None:
     """What no kubelet sends is not guessed about."""
-    assert guessed([run_of(exchange("> S\n < SA\n > RA", at=at)) for at in every(1, 6)]) == []
+    assert guessed([run_of(exchange(f"{OPENED} > PA 'HEAD / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'\n > FA\n < FA\n > A", at=at)) for at in every(1, 6)]) == []
     assert guess([]) == []
 
 
@@ -123,8 +123,8 @@ def test_pokes_before_the_first_success_tell_no_threshold() -> None:
 
 def test_fast_manual_is_one_probe() -> None:
     """Period 10, poked every 2 s while not Ready, is one readiness probe (`http-fast-manual`)."""
-    (one,) = guessed(runs(0, 2, 4, what="503"), runs(6, 16, 26, 36, 46))
-    assert one.spec.period_s == 10
+    (one,) = guessed(runs(0, 2, 4, what="503"), runs(*every(10, 9, 6)))
+    assert (one.spec.type, one.spec.period_s) == (READINESS, 10)
 
 
 def test_two_identical_probes() -> None:

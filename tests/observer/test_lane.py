@@ -1,0 +1,281 @@
+"""Stories of one pod: runs in, assigned attempts and decisions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from make import GRPC, LIVENESS, POD6, READINESS, STARTUP, attempt, every, exchange, run, run_of, runs, spec
+
+from probewatch.decisions.pod import Planned
+from probewatch.decisions.worker import Result
+from probewatch.model.spec import ProbeSpec
+from probewatch.model.timeline import DecisionKind, Role, Trigger
+from probewatch.observer.lane import KEPT, MID_LIFE, Lane, Step, is_manual
+from probewatch.probes.runs import Run
+
+BEGINS, MID = -6.0, 6.0
+"""Strong signs that a container begins in the capture, or that it does not."""
+
+
+def lane_of(*probes: ProbeSpec | tuple[ProbeSpec, int], begin_cost: float = BEGINS, **how: Any) -> Lane:
+    """Return a lane of these probes, of one container unless said otherwise."""
+    return Lane([Planned(*probe) if isinstance(probe, tuple) else Planned(probe, 0) for probe in probes], begin_cost=begin_cost, **how)
+
+
+def play(lane: Lane, *parts: Sequence[Run]) -> list[Step]:
+    """Feed runs in the order of their starts and return all steps."""
+    starts: list[int] = []
+    for one in sorted((one for part in parts for one in part), key=lambda one: one.start.ns):
+        lane.feed(one, elsewhere=tuple(starts[-32:]))
+        starts.append(one.start.ns)
+    return lane.finish()
+
+
+def whose(steps: Sequence[Step]) -> list[int | None]:
+    """Return the worker of each step, in the order of starts."""
+    return [step.reading.worker if step.reading else None for step in in_order(steps)]
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """Return steps in the order of starts."""
+    return sorted(steps, key=lambda step: step.run.start.ns)
+
+
+def decided(steps: Sequence[Step]) -> list[DecisionKind]:
+    """Return the decisions, in order."""
+    return [step.counted.decision for step in in_order(steps) if step.counted and step.counted.decision]
+
+
+def resets(steps: Sequence[Step]) -> list[str]:
+    """Return what must have happened between attempts."""
+    return [step.reading.reset for step in in_order(steps) if step.reading and step.reading.reset]
+
+
+READY, LIVE = spec(READINESS, period_s=2), spec(LIVENESS, period_s=2, path="/live")
+
+
+# One probe.
+
+
+@pytest.mark.parametrize("server", [None, POD6], ids=["v4", "v6"])
+def test_ready_and_not_ready(server) -> None:
+    """A beginning with its double, three failures with theirs, recovery: ready, not_ready, ready (`http-flap-s1`)."""
+    ends = {"server": server, "client": "fd00:10:128::1"} if server else {}
+    steps = play(lane_of(spec(READINESS)), runs(0, 0.001, 1.001, 2.001, **ends), runs(3.001, 4.001, 5.001, 5.003, 6.003, what="503", **ends),
+                 runs(7.003, 8.003, **ends))
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.NOT_READY, DecisionKind.READY]
+    assert [is_manual(step) for step in in_order(steps)] == [False, True, False, False, False, False, False, True, False, False, False]
+    assert resets(steps) == []
+
+
+def test_streaks_are_the_kubelets() -> None:
+    """Streak and threshold of each attempt are those of doProbe."""
+    steps = in_order(play(lane_of(spec(READINESS, failure_threshold=2)), runs(0, 1), runs(2, 3, what="503")))
+    assert [(step.counted.streak, step.counted.threshold) for step in steps if step.counted] == [(1, 1), (2, 1), (1, 2), (2, 2)]
+
+
+def test_broken_bodies_neither_count_nor_decide() -> None:
+    """Discarded attempts leave Ready alone (`http-reset-body`)."""
+    broken = [run_of(*[attempt(at + 0.002 * n, "body") for n in range(3)]) for at in every(1, 10, 2)]
+    steps = play(lane_of(spec(READINESS)), runs(0, 1), broken, runs(12, 13))
+    assert decided(steps) == [DecisionKind.READY]
+
+
+def test_slow_probe_runs_stored_ticks() -> None:
+    """Timeout 3, period 2, a hung server: back to back, three seconds and a little apart, and no new kubelet anywhere (`http-timeout-t3`)."""
+    probe = spec(READINESS, period_s=2, timeout_s=3, failure_threshold=9)
+    steps = play(lane_of(probe), runs(0, 2, 4), runs(*[6 + 3.044 * n for n in range(5)], what="hung", timeout=3))
+    assert resets(steps) == []
+    assert [step.reading.trigger for step in in_order(steps)[4:] if step.reading] == [Trigger.STORED_TICK] * 4
+
+
+# Mid-life.
+
+
+def test_mid_life_settles_without_a_decision() -> None:
+    """A capture begun in mid-life tells the state by its first streak and decides nothing by it."""
+    lane = lane_of(spec(READINESS), begin_cost=MID)
+    steps = play(lane, runs(*every(1, 6)), runs(6, 7, 8, 8.002, what="503"))
+    assert lane.fresh is False
+    assert decided(steps) == [DecisionKind.NOT_READY]
+    assert [step.counted.settled for step in in_order(steps) if step.counted and step.counted.settled] == [Result.SUCCESS]
+
+
+def test_beginning_shows_by_the_double() -> None:
+    """Two first readiness probes on each other's heels are a container's beginning, against a slight sign for mid-life (WIRE.md 7b)."""
+    lane = lane_of(spec(READINESS, period_s=10), begin_cost=MID_LIFE)
+    steps = play(lane, runs(0, 0.001, 10.001, 20.001))
+    assert lane.fresh
+    assert decided(steps) == [DecisionKind.READY]
+
+
+def test_quiet_capture_is_mid_life() -> None:
+    """Nothing but regular successes is no beginning: initial state unknown, no decision."""
+    lane = lane_of(spec(READINESS))
+    lane = lane_of(spec(READINESS), begin_cost=MID_LIFE)
+    assert decided(play(lane, runs(*every(1, 10)))) == []
+    assert lane.fresh is False
+
+
+def test_a_streak_from_before_the_capture() -> None:
+    """One failure and then the poke that only losing Ready brings: two failures were before the capture."""
+    lane = lane_of(spec(READINESS), begin_cost=MID)
+    steps = play(lane, runs(0, 0.002, 1.002, 2.002, what="503"), runs(3.002, 4.002, 5.002))
+    assert decided(steps) == [DecisionKind.NOT_READY, DecisionKind.READY]
+    assert in_order(steps)[0].counted.decision is DecisionKind.NOT_READY  # type: ignore[union-attr]
+
+
+# Identical probes.
+
+
+@pytest.mark.parametrize("offset", [0.197, 0.8, 1.5])
+def test_identical_probes_are_told_apart(offset) -> None:
+    """Readiness and liveness with one and the same request: the grid tells whose each attempt is (`identical-probes`)."""
+    live = spec(LIVENESS, period_s=2, failure_threshold=9)
+    readiness = [*runs(0, 0.001, 2.001, 4.001), *runs(6.001, 8.001, 10.001, 10.003, what="503"), *runs(12.003, 14.003, 16.003)]
+    liveness = [*runs(offset, 2 + offset, 4 + offset), *runs(6 + offset, 8 + offset, 10 + offset, what="503"), *runs(12 + offset, 14 + offset, 16 + offset)]
+    steps = play(lane_of(READY, live), readiness, liveness)
+    mine = {id(one): 0 for one in readiness} | {id(one): 1 for one in liveness}
+    assert [step.reading.worker if step.reading else None for step in steps] == [mine[id(step.run)] for step in steps]
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.NOT_READY, DecisionKind.READY]
+
+
+def test_refused_attempts_of_two_paths_go_to_the_one_that_was_due() -> None:
+    """A refused SYN carries no path: the grid says whose it was."""
+    readiness = [*runs(0, 0.001, 2.001, 4.001), *runs(6.001, what="refused"), *runs(8.001, 10.001)]
+    liveness = [*runs(0.8, 2.8, 4.8, path="/live"), *runs(6.8, what="refused"), *runs(8.8, 10.8, path="/live")]
+    steps = play(lane_of(READY, LIVE), readiness, liveness)
+    mine = {id(one): 0 for one in readiness} | {id(one): 1 for one in liveness}
+    assert [step.reading.worker if step.reading else None for step in steps] == [mine[id(step.run)] for step in steps]
+
+
+# Startup.
+
+
+def test_startup_gates_and_opens() -> None:
+    """Refused and failing startup attempts, then readiness in the same millisecond, liveness at its tick (`startup-probe`)."""
+    startup = spec(STARTUP, path="/started", failure_threshold=30)
+    steps = play(lane_of(spec(READINESS), spec(LIVENESS, path="/live"), startup),
+                 runs(0, 1, 2, what="refused"), runs(3, what="503", path="/started"), runs(4, path="/started"),
+                 runs(4.001, 5.001, 6.001, 7.001), runs(5, 6, 7, path="/live"))
+    assert whose(steps)[:6] == [2, 2, 2, 2, 2, 0]
+    assert decided(steps) == [DecisionKind.STARTED, DecisionKind.READY]
+
+
+def test_startup_failure_restarts() -> None:
+    """failureThreshold failures of startup are Restart; the new container's startup probe runs again."""
+    startup = spec(STARTUP, path="/started", failure_threshold=3)
+    steps = play(lane_of(spec(READINESS), startup), runs(0, 1, 2, what="503", path="/started"), runs(6, 7, what="503", path="/started"), runs(8, path="/started"),
+                 runs(8.001, 9.001, 10.001))
+    assert decided(steps) == [DecisionKind.RESTART, DecisionKind.STARTED, DecisionKind.READY]
+    assert "container" in resets(steps)
+
+
+# Restarts.
+
+
+def test_liveness_restart() -> None:
+    """Three failures, silence, refused readiness, a new container that begins anew (`liveness-restart`)."""
+    readiness = [*runs(0, 0.001, 1.001, 2.001, 3.001, 4.001, 5.001), *runs(6.2, 6.3, what="refused"), *runs(7.3, 8.3, 9.3)]
+    liveness = [*runs(0.5, 1.5, 2.5, path="/live"), *runs(3.5, 4.5, 5.5, what="503", path="/live"), *runs(8.5, 9.5, 10.5, path="/live")]
+    steps = play(lane_of(spec(READINESS), spec(LIVENESS, path="/live")), readiness, liveness)
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.RESTART, DecisionKind.READY]
+    assert "container" in resets(steps)
+    assert "kubelet" not in resets(steps)
+    assert None not in whose(steps)
+
+
+def test_termination_is_no_restart() -> None:
+    """A deleted pod: liveness stops, readiness goes on and turns refused; nobody decides a restart (`terminating`)."""
+    readiness = [*runs(0, 0.001, *every(1, 8, 1.001)), *runs(9.001, 10.001, 11.001, 11.003, what="refused")]
+    steps = play(lane_of(spec(READINESS), spec(LIVENESS, path="/live")), readiness, runs(*every(1, 5, 0.4), path="/live"))
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.NOT_READY]
+
+
+@pytest.mark.parametrize(("keeps_ready", "expected"), [(True, [DecisionKind.READY]), (False, [DecisionKind.READY, DecisionKind.READY])])
+def test_kubelet_restart(keeps_ready, expected) -> None:
+    """Silence of both probes, then new phases: a new kubelet. From 1.35 on Ready was kept; before, it is decided anew (`kubelet-restart`)."""
+    readiness = [*runs(0, 0.001, 3.001, 6.001, 9.001), *runs(32.4, 32.402, 35.402, 38.402, 41.402)]
+    liveness = [*runs(1, 4, 7, 10, path="/live"), *runs(33.9, 36.9, 39.9, path="/live")]
+    steps = play(lane_of(spec(READINESS, period_s=3), spec(LIVENESS, period_s=3, path="/live"), keeps_ready=keeps_ready), readiness, liveness)
+    assert resets(steps) == ["kubelet"]
+    assert decided(steps) == expected
+
+
+def test_one_busy_pod_is_not_a_new_kubelet() -> None:
+    """Silence towards this pod alone, while its kubelet probes others, is a matter of the pod."""
+    lane = lane_of(spec(LIVENESS, period_s=3))
+    for one in runs(0, 3, 6):
+        lane.feed(one)
+    others = tuple(run(at).start.ns for at in every(1, 30, 6.5))
+    lane.feed(run(37.3), elsewhere=others)
+    assert "kubelet" not in resets(lane.finish())
+
+
+# gRPC.
+
+
+def test_grpc_redials_are_one_attempt() -> None:
+    """Dials at 0, 1.0 and 2.8 s of one timeout are one attempt, and count once (`grpc-refused`)."""
+    probe = spec(READINESS, GRPC, period_s=10, timeout_s=3, failure_threshold=2)
+    steps = in_order(play(lane_of(probe), runs(0, 1.0, 2.8, what="refused"), runs(10, 11.0, 12.7, what="refused")))
+    assert [step.reading.redial for step in steps if step.reading] == [False, True, True] * 2
+    assert [step.counted.streak for step in steps if step.counted] == [1, 1, 1, 2, 2, 2]
+
+
+# Strangers.
+
+
+def test_a_strangers_connection_is_nobodys() -> None:
+    """A client's connection from the node's address that asks something else is no attempt, and disturbs none."""
+    steps = play(lane_of(spec(READINESS)), runs(0, 0.001, 1.001, 2.001), runs(1.5, path="/metrics"), runs(1.7, port=9999))
+    assert whose(steps).count(None) == 2
+    assert decided(steps) == [DecisionKind.READY]
+
+
+def test_a_dead_dial_is_nobodys() -> None:
+    """An httpGet's dial from before the capture that comes through at last asks nothing, and takes no attempt's place (WIRE.md 4)."""
+    steps = play(lane_of(spec(READINESS), begin_cost=MID), runs(0, 1, 2, 3), [run_of(exchange("> S\n < SA\n > A\n > FA\n < FA\n > A", at=1.4))], runs(4, 5))
+    assert whose(steps) == [0, 0, None, 0, 0, 0, 0]
+
+
+# In general.
+
+
+def test_nothing_fed_nothing_told() -> None:
+    """A lane without runs ends without steps."""
+    assert lane_of(spec(READINESS)).finish() == []
+
+
+def test_steps_are_told_as_soon_as_they_are_agreed() -> None:
+    """One probe has one history worth keeping: its past is told while the capture goes on, and `finish` adds only what was open."""
+    lane = lane_of(spec(READINESS))
+    for one in runs(*every(1, 40)):
+        lane.feed(one)
+    early = list(lane.steps)
+    assert len(early) > 20
+    assert lane.finish()[:len(early)] == early
+    assert len(lane.steps) == 40
+
+
+def test_roles_of_a_retried_run() -> None:
+    """A run keeps its connections' roles through the lane."""
+    steps = play(lane_of(spec(READINESS)), [run_of(attempt(0, "body"), attempt(0.002, "body"))])
+    assert [role for role, _ in steps[0].run.legs()] == [Role.FIRST, Role.RETRY]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.sampled_from(["ok", "503", "refused", "unanswered", "hung", "body", "connected"]),
+                          st.sampled_from(["/ready", "/live", "/other"])), max_size=25, unique_by=lambda one: one[0]), st.floats(-8, 8))
+def test_any_runs(story, begin_cost) -> None:
+    """Whatever comes: every run is told exactly once, histories stay bounded, costs are not negative."""
+    lane = lane_of(spec(READINESS), spec(LIVENESS, path="/live"), spec(STARTUP, path="/ready"), begin_cost=begin_cost)
+    made = [run(hundredths / 100, what, path=path) for hundredths, what, path in sorted(story)]
+    for one in made:
+        lane.feed(one)
+        assert len(lane._histories) <= KEPT
+        assert lane.cost >= 0
+    assert [id(step.run) for step in in_order(lane.finish())] == [id(one) for one in made]

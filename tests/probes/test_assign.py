@@ -1,0 +1,294 @@
+"""Whose attempt is this? Every way to read it, and that the likely way is the cheap one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from builder import MS, S
+from hypothesis import given
+from hypothesis import strategies as st
+from make import GRPC, LIVENESS, READINESS, STARTUP, ns, run, spec
+
+from probewatch.model.prediction import Manual, Prediction, Reading, Silence
+from probewatch.model.spec import ProbeType
+from probewatch.model.timeline import Schedule, Trigger
+from probewatch.probes.assign import LATENESS_MOST, MISSED_MOST, lateness, readings
+
+EARLIER = 100.0
+"""When the worker of these tests last ran."""
+
+
+def predicted(kind: ProbeType = READINESS, *, period: int = 10, tick: float | None = EARLIER, last: float | None = EARLIER, took: float = 0.001,
+              worker: int = 0, poked: float | None = None, **how: Any) -> Prediction:
+    """Return a prediction of a worker that ran at `last` and is on the grid of `tick`; a readiness worker is Ready unless said otherwise."""
+    known: dict[str, Any] = {"manual": Manual.READY if kind is READINESS else Manual.NEVER}
+    fields = known | how
+    probe = fields.pop("spec", spec(kind, period_s=period))
+    return Prediction(worker=worker, spec=probe, tick_ns=ns(tick) if tick is not None else None, period_ns=period * S,
+                      last_start_ns=ns(last) if last is not None else None, busy_until_ns=ns(last + took) if last is not None else None,
+                      poked_ns=ns(poked) if poked is not None else None, **fields)
+
+
+def read(at: float, *predictions: Prediction, what: str = "ok", elsewhere: Sequence[float] = ()) -> list[Reading]:
+    """Return all readings of an attempt, cheapest first."""
+    found = readings(run(at, what), predictions, elsewhere=[ns(one) for one in elsewhere])
+    return sorted(found, key=lambda one: one.cost)
+
+
+def best(at: float, *predictions: Prediction, **how: Any) -> Reading:
+    """Return the cheapest reading."""
+    return read(at, *predictions, **how)[0]
+
+
+# On the grid.
+
+
+@pytest.mark.parametrize("late", [0.0, 0.0002, 0.005, 0.019])
+def test_a_tick(late) -> None:
+    """An attempt when its tick was due is that worker's, for next to nothing."""
+    reading = best(EARLIER + 10 + late, predicted())
+    assert (reading.trigger, reading.schedule, reading.missed, reading.reset) == (Trigger.TICK, Schedule.ON_TIME, 0, "")
+    assert reading.cost <= 2.0
+
+
+def test_a_tick_beats_a_poke() -> None:
+    """While not Ready an attempt on the grid is a tick, one off the grid a poke."""
+    waiting = predicted(manual=Manual.POSSIBLE)
+    assert best(EARLIER + 10, waiting).trigger is Trigger.TICK
+    reading = best(EARLIER + 4, waiting)
+    assert (reading.trigger, reading.schedule, reading.reset) == (Trigger.MANUAL, Schedule.EXTRA, "")
+
+
+def test_later_costs_more() -> None:
+    """Lateness is paid for by the millisecond, up to a limit (99 % start within 5 ms)."""
+    costs = [lateness(late * MS) for late in (0, 1, 5, 20, 40, 100)]
+    assert costs == sorted(costs)
+    assert costs[2] == 0.5
+    assert costs[-1] == costs[-2] == LATENESS_MOST
+    assert lateness(10 * S + 3 * MS, 10 * S) == lateness(3 * MS)
+    assert lateness(10 * S - 3 * MS, 10 * S) == lateness(3 * MS)
+
+
+def test_a_late_tick() -> None:
+    """Behind 20 ms a tick is late; behind 100 ms it is none."""
+    assert best(EARLIER + 10.03, predicted(LIVENESS)).schedule is Schedule.LATE
+    assert all(one.trigger is not Trigger.TICK for one in read(EARLIER + 10.2, predicted(LIVENESS)))
+
+
+def test_missed_ticks_are_counted() -> None:
+    """Ticks that left no attempt are told and paid for, up to a limit."""
+    one, two, many = (next(one for one in read(EARLIER + 10 * steps, predicted(LIVENESS)) if one.trigger is Trigger.TICK) for steps in (2, 3, 30))
+    assert (one.missed, two.missed, many.missed) == (1, 2, 29)
+    assert 0 < one.cost < two.cost < many.cost <= MISSED_MOST
+
+
+def test_a_gone_container_explains_missed_ticks() -> None:
+    """No tick is missed for nothing where the container dies, went away, or has just begun (initialDelaySeconds)."""
+    dear = best(EARLIER + 50, predicted(LIVENESS)).cost
+    for excuse in ({"dying": True}, {"suspicious": True}, {"begun": True, "runs": 0}):
+        assert best(EARLIER + 50, predicted(LIVENESS, **excuse)).cost < dear
+
+
+# Off the grid.
+
+
+def test_a_certain_poke() -> None:
+    """The attempt right after Ready was lost is the poke that was certain, at no cost (WIRE.md 7a)."""
+    reading = best(EARLIER + 0.002, predicted(manual=Manual.POSSIBLE, poked=EARLIER + 0.001))
+    assert (reading.cost, reading.trigger, reading.schedule) == (0.0, Trigger.MANUAL, Schedule.EXTRA)
+
+
+def test_an_absent_poke_is_paid_for() -> None:
+    """A tick although a poke was certain is less likely than a tick."""
+    plain = best(EARLIER + 10, predicted(manual=Manual.POSSIBLE)).cost
+    assert best(EARLIER + 10, predicted(manual=Manual.POSSIBLE, poked=EARLIER + 0.001)).cost > plain
+
+
+def test_ready_is_not_poked() -> None:
+    """While Ready an attempt off the grid means a new container or a new kubelet, and both are dear (KUBELET.md 2.4)."""
+    found = read(EARLIER + 4, predicted())
+    assert {one.reset for one in found} == {"container", "kubelet"}
+    assert found[0].cost >= 2 * read(EARLIER + 4, predicted(manual=Manual.POSSIBLE))[0].cost
+
+
+def test_signs_make_a_new_container_cheaper() -> None:
+    """A container that was told to die is expected back; one whose port closed may be."""
+    def cost(**how: Any) -> float:
+        return next(one.cost for one in read(EARLIER + 4, predicted(**how)) if one.reset == "container")
+
+    assert cost(dying=True) < cost(suspicious=True) < cost()
+
+
+def test_liveness_never_runs_off_its_grid() -> None:
+    """Liveness and startup are never poked: off the grid for no reason is the dearest of all."""
+    for kind in (LIVENESS, STARTUP):
+        found = read(EARLIER + 4, predicted(kind))
+        assert found[0].cost > 4
+        assert all(one.trigger is not Trigger.MANUAL for one in found)
+
+
+def test_just_ready_may_be_doubled() -> None:
+    """A poke that came while the attempt ran that made it Ready is still waiting, and runs at once."""
+    reading = best(EARLIER + 0.002, predicted(just_ready=True))
+    assert (reading.trigger, reading.reset) == (Trigger.MANUAL, "")
+    assert reading.cost < 1
+
+
+def test_unseen_state_allows_a_poke() -> None:
+    """In mid-life a poke is possible, less likely than where it is known to be not Ready."""
+    unseen = best(EARLIER + 4, predicted(manual=Manual.UNSEEN))
+    known = best(EARLIER + 4, predicted(manual=Manual.POSSIBLE))
+    assert unseen.trigger is known.trigger is Trigger.MANUAL
+    assert unseen.cost > known.cost
+
+
+# New kubelets.
+
+
+def cost_of_kubelet(at: float, elsewhere: Sequence[float] = (), **how: Any) -> float:
+    """Return what a new kubelet costs as a reading."""
+    return next(one.cost for one in read(at, predicted(LIVENESS, **how), elsewhere=elsewhere) if one.reset == "kubelet")
+
+
+def test_silence_towards_everybody_is_a_new_kubelet() -> None:
+    """A kubelet that was silent towards everybody for longer than a period may be new; one that probed others meanwhile is not."""
+    quiet = cost_of_kubelet(EARLIER + 33.3)
+    busy = cost_of_kubelet(EARLIER + 33.3, elsewhere=[EARLIER + n for n in range(1, 33)])
+    assert quiet < 2 < busy
+    assert best(EARLIER + 33.3, predicted(LIVENESS)).reset == "kubelet"
+
+
+def test_a_kubelet_does_not_restart_in_no_time() -> None:
+    """Within two seconds there is no new kubelet worth naming."""
+    assert cost_of_kubelet(EARLIER + 1.4, period=1) > 9
+
+
+def test_a_dead_container_explains_silence_better() -> None:
+    """Silence after refusals is the container's (back-off), not the kubelet's."""
+    assert cost_of_kubelet(EARLIER + 33.3, suspicious=True) > cost_of_kubelet(EARLIER + 33.3)
+
+
+# Silence.
+
+
+def test_on_hold_only_a_new_container_wakes() -> None:
+    """Every reading of an attempt of a worker on hold has something new behind it; on its grid that is a container."""
+    held = predicted(LIVENESS, silence=Silence.ON_HOLD, dying=True)
+    assert all(one.reset for one in read(EARLIER + 47.7, held))
+    reading = best(EARLIER + 50, held)
+    assert (reading.reset, reading.trigger) == ("container", Trigger.TICK)
+
+
+def test_gated_workers_are_not_expected() -> None:
+    """Behind a startup probe an attempt is dear, though not impossible (k8s#141155)."""
+    free, gated = best(EARLIER + 10, predicted()).cost, best(EARLIER + 10, predicted(silence=Silence.GATED)).cost
+    assert gated > free + 5
+
+
+def test_startup_beats_gated_readiness() -> None:
+    """A refused SYN that either might have sent is the startup probe's."""
+    reading = best(EARLIER, predicted(worker=0, last=None, tick=None, silence=Silence.GATED), predicted(STARTUP, worker=1, last=None, tick=None, begun=True), what="refused")
+    assert reading.worker == 1
+
+
+# First attempts.
+
+
+def test_first_attempt() -> None:
+    """A worker's first attempt sets its grid: nothing is known, so nothing is late."""
+    (reading,) = read(5, predicted(last=None, tick=None))
+    assert (reading.trigger, reading.schedule) == (Trigger.START, Schedule.ON_TIME)
+
+
+def test_first_attempt_in_the_millisecond_of_started() -> None:
+    """Startup success pokes readiness: its first attempt is that poke."""
+    reading = best(5.001, predicted(last=None, tick=None, manual=Manual.POSSIBLE, poked=5.0))
+    assert (reading.cost, reading.trigger) == (0.0, Trigger.MANUAL)
+
+
+def test_out_of_turn_costs() -> None:
+    """Liveness first in a new container, although readiness is poked before, is less likely."""
+    assert best(5, predicted(LIVENESS, last=None, tick=None, out_of_turn=True)).cost > best(5, predicted(LIVENESS, last=None, tick=None)).cost
+
+
+def test_startup_in_mid_life_is_unlikely() -> None:
+    """In mid-life a startup probe has mostly done its work."""
+    assert best(5, predicted(STARTUP, last=None, tick=None, begun=False)).cost > best(5, predicted(STARTUP, last=None, tick=None, begun=True)).cost
+
+
+# Busy workers.
+
+
+def test_one_attempt_at_a_time() -> None:
+    """While an attempt runs its worker starts no other."""
+    assert read(EARLIER + 2, predicted(took=4.0)) == []
+
+
+def test_a_stored_tick() -> None:
+    """The tick that fell while busy runs as soon as the slow attempt is over, and is told as such (`http-timeout-t3`)."""
+    reading = best(EARLIER + 3.044, predicted(period=2, took=3.0, lingers=True))
+    assert (reading.trigger, reading.schedule, reading.reset) == (Trigger.STORED_TICK, Schedule.LATE, "")
+    assert reading.cost < 2
+
+
+def test_lingering_close_delays_a_stored_tick() -> None:
+    """A FIN that nobody acknowledges holds the worker up to a second more (SO_LINGER, `http-ack-blackhole`: 2.03 s)."""
+    reading = best(EARLIER + 2.03, predicted(period=1, took=1.0, lingers=True))
+    assert reading.trigger in (Trigger.STORED_TICK, Trigger.TICK)
+    assert reading.cost < 3
+
+
+@pytest.mark.parametrize("after", [1.0, 2.7])
+def test_grpc_redials(after) -> None:
+    """A second SYN about 1 s, a third about 1.6-1.9 s later, belong to the dial in flight (KUBELET.md 5.2)."""
+    probe = spec(handler=GRPC, timeout_s=5)
+    reading = best(EARLIER + after, predicted(took=5.0, redials=True, spec=probe), what="refused")
+    assert reading.redial
+    assert reading.cost <= 1
+
+
+def test_redial_at_another_time_is_dearer() -> None:
+    """grpc-go's back-off is known; a dial at another moment is hardly one."""
+    probe = spec(handler=GRPC, timeout_s=5)
+    odd = best(EARLIER + 0.3, predicted(took=5.0, redials=True, spec=probe), what="refused")
+    assert odd.cost > best(EARLIER + 1.0, predicted(took=5.0, redials=True, spec=probe), what="refused").cost
+
+
+# Several workers.
+
+
+def test_the_worker_that_was_due() -> None:
+    """Of two identical probes with a constant offset the one whose tick was due sent it."""
+    readiness, liveness = predicted(worker=0, tick=100.0, last=100.0), predicted(LIVENESS, worker=1, tick=100.8, last=100.8)
+    assert best(110.0, readiness, liveness).worker == 0
+    assert best(110.8, readiness, liveness).worker == 1
+
+
+def test_form_comes_before_time() -> None:
+    """An attempt never belongs to a worker that asks something else, whoever was due."""
+    other = predicted(LIVENESS, worker=1, spec=spec(LIVENESS, path="/live"))
+    assert {one.worker for one in read(EARLIER + 10, predicted(worker=0), other)} == {0}
+
+
+def test_what_could_not_be_seen_costs_a_little() -> None:
+    """A refused SYN fits each probe of its port, a little worse than a request that was seen."""
+    assert best(EARLIER + 10, predicted(), what="refused").cost > best(EARLIER + 10, predicted()).cost
+
+
+@given(st.floats(0, 300), st.sampled_from([READINESS, LIVENESS, STARTUP]), st.sampled_from(list(Manual)), st.sampled_from(list(Silence)),
+       st.one_of(st.none(), st.floats(0, 250)), st.floats(0, 20), st.integers(1, 60), st.sets(st.sampled_from(
+           ["lingers", "redials", "dying", "suspicious", "just_ready", "begun", "out_of_turn"])),
+       st.lists(st.floats(0, 300), max_size=20))
+def test_any_prediction_gives_readings(at, kind, manual, silence, last, took, period, flags, elsewhere) -> None:
+    """Whatever was predicted: costs are finite and not negative, a worker that is not busy always has a reading, resets are named."""
+    prediction = predicted(kind, tick=last, last=last, took=took, period=period, manual=manual, silence=silence, **dict.fromkeys(flags, True))
+    found = read(at, prediction, elsewhere=sorted(elsewhere))
+    for one in found:
+        assert 0 <= one.cost < 60
+        assert one.reset in ("", "container", "kubelet")
+        assert one.missed >= 0
+        assert one.worker == 0
+    if last is None or at > last + took:
+        assert found
