@@ -49,16 +49,20 @@ class AddressBook:
         An address means a Pod only between that Pod's start and end: addresses are reused. A manifest without times
         always fits.
         """
-        for pod in self.pods.get(address, ()):
-            if pod.started_ns is not None and ns < pod.started_ns - 1_000_000_000:
-                continue
-            # Kubernetes cuts its times to whole seconds: an end may have been up to one second later.
-            if any(end is not None and ns > end + 1_000_000_000 for end in (pod.deleted_ns, pod.ended_ns)):
-                continue
-            return pod
-        return None
+        return next(iter(self.pods_at(address, ns)), None)
+
+    def pods_at(self, address: str, ns: int) -> list[PodSpec]:
+        """Return all Pods that had this address at that time: several where Pods share their node's network."""
+        return [pod for pod in self.pods.get(address, ()) if _alive(pod, ns)]
 
     def all_pods(self) -> list[PodSpec]:
         """Return every Pod once, with or without an address."""
         known = {id(pod): pod for pods in self.pods.values() for pod in pods}
         return [*known.values(), *self.unplaced]
+
+
+def _alive(pod: PodSpec, ns: int) -> bool:
+    if pod.started_ns is not None and ns < pod.started_ns - 1_000_000_000:
+        return False
+    # Kubernetes cuts its times to whole seconds: an end may have been up to one second later.
+    return all(end is None or ns <= end + 1_000_000_000 for end in (pod.deleted_ns, pod.ended_ns))

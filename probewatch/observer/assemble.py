@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from probewatch.decisions.worker import INITIAL, Counted, Result
-from probewatch.model.book import AddressBook
+from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
@@ -352,9 +352,11 @@ class Assembler:
     def _notes(self, pod: PodSpec | None, source: Source, placed: Placed) -> list[str]:
         out = []
         if pod is not None:
-            node = self.book.node(source.address)
+            node = self.node_behind(source)
             if node is not None and pod.node and node.node and node.node != pod.node:
                 out.append(f"probed by node {node.node}, but the Pod says it runs on {pod.node}")
+            elif node is not None and pod.host_ip and node.node_address and node.node_address != pod.host_ip:
+                out.append(f"probed by the node at {node.node_address}, but the Pod says it runs on {pod.host_ip}")
         if placed.lane.fresh is False:
             out.append("the capture begins in mid-life: the state before its first streak is not known")
         return out
@@ -362,7 +364,7 @@ class Assembler:
     def checker(self, source: Source, runs: Sequence[Run], *, proven: bool) -> Checker:
         """Say who probes."""
         said, sure = evidence(source, self.book, runs)
-        node = self.book.node(source.address)
+        node = self.node_behind(source)
         return Checker(
             kind="kubelet" if proven else "unknown",
             pod=None if proven else pod_name(source.address, self.book, runs[0].start.ns),
@@ -371,9 +373,23 @@ class Assembler:
             address=source.address,
             node=node.node or None if node else None,
             node_address=node.node_address if node else None,
-            node_source=node.source if node else ("tunnel" if source.outer_source else None),
+            node_source=node.source if node else None,
             confidence=sure,
             evidence=said,
+        )
+
+    def node_behind(self, source: Source) -> NodeAddress | None:
+        """Name the node behind a source (DESIGN section 5): what is known of its address, else of the tunnel that brought it."""
+        node = self.book.node(source.address)
+        if node is not None or not source.outer_source:
+            return node
+        outer = self.book.node(source.outer_source)
+        return NodeAddress(
+            address=source.address,
+            node=outer.node if outer else "",
+            node_address=(outer.node_address if outer else None) or source.outer_source,
+            source="outer source of the tunnel" + (f" ({outer.source})" if outer else ""),
+            rank=3,
         )
 
     def unknown(self, series: Series, source: Source) -> Probe:
@@ -417,7 +433,7 @@ class Assembler:
             if form.host not in (series.server, f"{series.server}:{series.port}", f"[{series.server}]:{series.port}")
             else ""
         )
-        node = self.book.node(source.address)
+        node = self.node_behind(source)
         checker = Checker(
             kind="unknown",
             could_be=could_be(series.runs[0]),

@@ -153,7 +153,7 @@ class Observer:
                 continue
             target = self._targets.get(item.server)
             if target is None:
-                target = self._targets[item.server] = Target(item.server, self.book)
+                target = self._targets[item.server] = Target(item.server, self.book, self._guests.get(item.server, ()))
                 target.first_seen_ns = self._appeared.get(item.server)
             target.take(item if isinstance(item, Unresolved) else self._read(item))
 
@@ -168,10 +168,7 @@ class Observer:
             source = self._sources[run.client] = Source(run.client)
         source.note(run)
         if run.form.version and source.declared == 0:
-            pod = self.book.pod(run.server, run.start.ns)
-            if pod is not None and any(
-                fits(run, spec) == 0.0 for container in pod.containers for spec in container.probes
-            ):
+            if any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns)):
                 source.declared = 1
         known = self._standing.get(run.client, Standing.OPEN)
         if known is Standing.OPEN:
@@ -265,9 +262,8 @@ class Observer:
             # One pod has one kubelet: where it is proven, whoever else connects is somebody else.
             if not runs or target.has_kubelet or not all(run.form.kubelet for run in runs):
                 continue
-            pod = self.book.pod(target.address, runs[0].start.ns)
-            for declared in [pod] if pod is not None else self.book.unplaced:
-                specs = [spec for container in declared.containers for spec in container.probes]
+            for pod in target.declared(runs[0].start.ns) or self.book.unplaced:
+                specs = [spec for container in pod.containers for spec in container.probes]
                 fitting = [
                     run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)
                 ]

@@ -50,9 +50,11 @@ class Placed:
 class Target:
     """Everything that reaches one address."""
 
-    def __init__(self, address: str, book: AddressBook) -> None:
+    def __init__(self, address: str, book: AddressBook, guests: Sequence[PodSpec] = ()) -> None:
         self.address = address
         self.book = book
+        self.guests = guests
+        """Pods of other addresses with a probe that names this one as its host."""
         self.placed: list[Placed] = []
         self.strangers: list[Run] = []
         """Runs of others, and of a kubelet's address that fit no probe."""
@@ -63,6 +65,9 @@ class Target:
         self._joiners: dict[str, Joiner] = {}
         self._undecided: dict[str, list[Run]] = {}
         self._waiting: list[tuple[Run, Sequence[int]]] = []
+        self._plans: dict[int, list[Planned]] = {}
+        self._loose: Placed | None = None
+        """The lane of runs that no Pod's address explains."""
 
     # In: connections in any order.
 
@@ -137,15 +142,48 @@ class Target:
         if not run.form.kubelet:
             self.strangers.append(run)
             return
-        if not self.placed:
+        placed = self._declared_for(run, context) or self._lane_for(run)
+        if placed is None:
             self._waiting.append((run, elsewhere))
-            pod = self.book.pod(self.address, run.start.ns)
-            if pod is not None and any(c.probes for c in pod.containers):
-                self._plan_declared(pod, "status.podIP" if pod.declared_by == "--spec" else pod.declared_by, context)
-            elif len(self._waiting) >= GUESS_AFTER:
+            if len(self._waiting) >= GUESS_AFTER:
                 self.plan_rest(context)
-            return
-        self._feed(self._lane_for(run), run, elsewhere, context)
+        else:
+            self._feed(placed, run, elsewhere, context)
+
+    def _declared_for(self, run: Run, context: Context) -> Placed | None:
+        """Return the lane of the Pod that is probed here at this time; of several (hostNetwork) the one whose probes fit."""
+        pods = self.declared(run.start.ns)
+        if not pods:
+            return None
+        pod = next((pod for pod in pods if self.declares(run, pod) is not None), pods[0])
+        for placed in self.placed:
+            if placed.pod is pod:
+                return placed
+        return self._place(
+            self._plan(pod), pod, (), "status.podIP" if pod.declared_by == "--spec" else pod.declared_by, [run], context
+        )
+
+    def declared(self, ns: int) -> list[PodSpec]:
+        """Return the Pods with probes that are sent to this address at that time: its own, then its guests."""
+        own = self.book.pods_at(self.address, ns)
+        return [pod for pod in (*own, *self.guests) if self._plan(pod)]
+
+    def declares(self, run: Run, pod: PodSpec) -> float | None:
+        """Return how well a run fits the best of a Pod's probes here; None where it fits none."""
+        return min((fit for planned in self._plan(pod) if (fit := fits(run, planned.spec)) is not None), default=None)
+
+    def _plan(self, pod: PodSpec) -> list[Planned]:
+        """Return the probes of a Pod that its kubelet sends to this address."""
+        known = self._plans.get(id(pod))
+        if known is None:
+            own = (None, "", self.address) if self.address in pod.addresses or not pod.addresses else (self.address,)
+            known = self._plans[id(pod)] = [
+                Planned(spec, index)
+                for index, container in enumerate(pod.containers)
+                for spec in container.probes
+                if spec.handler is not Handler.EXEC and spec.host in own
+            ]
+        return known
 
     def plan_rest(self, context: Context) -> None:
         """Plan for the runs that wait, from a manifest that tells no address, or from the runs themselves."""
@@ -154,25 +192,19 @@ class Target:
         runs = [run for run, _ in self._waiting]
         tied = tie(runs, self.book.unplaced)
         if tied is not None:
-            pod, by = tied
-            self._plan_declared(pod, by, context)
-            return
-        guesses = tuple(guess(runs))
-        if not guesses:
-            self.strangers += runs
-            self._waiting = []
-            return
-        plan = [Planned(g.spec, 0) for g in guesses]
-        self._place(plan, None, guesses, None, context)
-
-    def _plan_declared(self, pod: PodSpec, named_by: str, context: Context) -> None:
-        plan = [
-            Planned(spec, index)
-            for index, container in enumerate(pod.containers)
-            for spec in container.probes
-            if spec.handler is not Handler.EXEC and spec.host in (None, "", self.address)
-        ]
-        self._place(plan, pod, (), named_by, context)
+            pod, named_by = tied
+            placed = self._place(self._plan(pod), pod, (), named_by, runs, context)
+        else:
+            guesses = tuple(guess(runs))
+            if not guesses:
+                self.strangers += runs
+                self._waiting = []
+                return
+            placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
+        self._loose = placed
+        waiting, self._waiting = self._waiting, []
+        for run, elsewhere in waiting:
+            self._feed(placed, run, elsewhere, context)
 
     def _place(
         self,
@@ -180,10 +212,9 @@ class Target:
         pod: PodSpec | None,
         guesses: tuple[Guess, ...],
         named_by: str | None,
+        runs: Sequence[Run],
         context: Context,
-    ) -> None:
-        waiting, self._waiting = self._waiting, []
-        runs = [run for run, _ in waiting]
+    ) -> Placed:
         version = context.version
         cost, signs = beginning(runs, pod, self.first_seen_ns, context)
         lane = Lane(
@@ -194,14 +225,13 @@ class Target:
             keeps_ready=version is None or version >= (1, 35),
         )
         self.placed.append(Placed(lane, pod, guesses, named_by, signs))
-        for run, elsewhere in waiting:
-            self._feed(self.placed[-1], run, elsewhere, context)
-
-    def _lane_for(self, run: Run) -> Placed:
-        for placed in self.placed:
-            if any(fits(run, planned.spec) is not None for planned in placed.lane.plan):
-                return placed
         return self.placed[-1]
+
+    def _lane_for(self, run: Run) -> Placed | None:
+        """Return the lane of what no address declares, once it is planned."""
+        if self._loose is not None and run.unresolved is not None and self.placed:
+            return self.placed[-1]
+        return self._loose
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         placed.lane.feed(run, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)

@@ -19,6 +19,7 @@ from probewatch.model.book import AddressBook
 
 from .cadence import on_grid
 from .forms import Ask
+from .networks import hint
 from .runs import Run
 
 ON_GRID_SHARE: Final = 0.5
@@ -153,6 +154,9 @@ def evidence(source: Source, book: AddressBook, runs: Sequence[Run]) -> tuple[tu
         sure += 0.02 if sure else 0.0
     elif source.ttl in (64, 255):
         said.append(f"TTL {source.ttl}: not routed")
+    network = hint(source.address, source.targets) if node is None else None
+    if network is not None:
+        said.append(f"may be {network}")
     if source.outer_source:
         said.append(f"tunnelled from {source.outer_source}")
     if len(source.targets) > 2:

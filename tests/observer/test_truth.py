@@ -1,0 +1,151 @@
+"""What probewatch says of real captures is what the kubelet itself wrote down, with the Pod and, where packets suffice, without."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from truth import differences, read
+
+import probewatch
+from probewatch.capture.errors import CaptureError
+from probewatch.model.timeline import Outcome, Timeline
+
+UNKNOWABLE: dict[str, tuple[str, str]] = {
+    # scenario: (what is missing without the Pod, why packets cannot tell it)
+    "http-ready": ("decision ready", "one probe that never fails and never leaves its grid may be of any type, and an untyped probe decides nothing"),
+    "k132-http-ready": ("decision ready", "the same"),
+    "tcp-ready": ("decision ready", "the same"),
+    "initial-delay": ("decision ready", "the same, for two probes with initialDelaySeconds: no double at the beginning"),
+    "grpc-refused": ("never happened: ", "nothing ever answered, so nothing shows that it is gRPC, and a redial looks like a poked attempt of its own"),
+}
+"""Without a Pod: each reason is checked to be needed still."""
+
+
+@cache
+def timeline_of(scenario: Path, name: str, *, with_spec: bool = True) -> Timeline:
+    """Analyse one capture of a scenario, with the keys that lie there."""
+    keys = scenario / "keys.log"
+    specs = sorted(scenario.glob("pod*.yaml")) if with_spec else []
+    return probewatch.analyze(scenario / name, spec=specs, keylog=keys if keys.is_file() else None)
+
+
+def main_capture(scenario: Path) -> str:
+    """Return the name of the capture that shows all pods of a scenario."""
+    several = len(list(scenario.glob("pod*.yaml"))) > 1
+    return "tun0.pcap" if (several and (scenario / "tun0.pcap").is_file()) or not (scenario / "capture.pcap").is_file() else "capture.pcap"
+
+
+def held(scenario: Path, timeline: Timeline, *, typed: bool) -> list[str]:
+    """Compare a timeline with the scenario's record."""
+    return differences(timeline, read(scenario / "truth.jsonl"), keyed=(scenario / "keys.log").is_file(), unseen=(scenario / "unseen").is_file(), typed=typed)
+
+
+def test_kubelet_with_its_pod(kubelet_scenario) -> None:
+    """With the Pod: attempts, outcomes, types, connections and decisions are the kubelet's own."""
+    assert held(kubelet_scenario, timeline_of(kubelet_scenario, main_capture(kubelet_scenario)), typed=True) == []
+
+
+def test_kubelet_without_its_pod(kubelet_scenario) -> None:
+    """From packets alone: attempts, outcomes and connections the same, and every decision whose type shows."""
+    found = held(kubelet_scenario, timeline_of(kubelet_scenario, main_capture(kubelet_scenario), with_spec=False), typed=False)
+    missing, reason = UNKNOWABLE.get(kubelet_scenario.name, ("", ""))
+    if missing:
+        assert found, f"{kubelet_scenario.name} is known without its Pod after all: {reason}"
+        assert all(text.startswith(missing) for text in found), found
+    else:
+        assert found == []
+
+
+def test_types_without_the_pod_are_right_or_unknown(kubelet_scenario) -> None:
+    """A type that is inferred is the true one; where nothing tells, it says so and why."""
+    if kubelet_scenario.name in UNKNOWABLE:
+        return
+    timeline = timeline_of(kubelet_scenario, main_capture(kubelet_scenario), with_spec=False)
+    truth = read(kubelet_scenario / "truth.jsonl")
+    by_port = {port: one for one in truth.executions for port in one.local_ports}
+    for probe in timeline.probes:
+        assert probe.type_source.startswith("unknown: " if probe.type == "unknown" else "inferred: ")
+        kinds = {by_port[leg.connection.client_port].type for attempt in probe.attempts for leg in attempt.legs if leg.connection.client_port in by_port}
+        if probe.type != "unknown" and probe.checker.kind == "kubelet":
+            assert probe.type in kinds
+
+
+@pytest.mark.parametrize("name", ["any.pcap", "tun0.pcap", "capture.pcapng"])
+def test_other_vantage_points(kubelet_scenario, name) -> None:
+    """Seen on the bridge, or on both at once as `-i any` shows it, or as pcapng: the same attempts with the same outcomes and connections."""
+    if not (kubelet_scenario / name).is_file() or name == main_capture(kubelet_scenario):
+        return
+    here, there = timeline_of(kubelet_scenario, main_capture(kubelet_scenario)), timeline_of(kubelet_scenario, name)
+    assert held(kubelet_scenario, there, typed=True) == []
+    if main_capture(kubelet_scenario) == "capture.pcap":
+        assert told(there) == told(here)
+
+
+def told(timeline: Timeline) -> list[Any]:
+    """Return what a timeline tells but for times and frame numbers."""
+    return [(probe.type, probe.target.address, [(attempt.outcome, attempt.cause, attempt.trigger, attempt.streak, [leg.connection.client_port for leg in attempt.legs])
+                                                for attempt in probe.attempts], [decision.kind for decision in probe.decisions]) for probe in timeline.probes]
+
+
+def test_every_vantage_point_is_kept(captures) -> None:
+    """Where every frame was seen twice, each connection says at which interfaces, and no retransmission is invented."""
+    timeline = timeline_of(captures / "tcp-ready", "any.pcap")
+    connections = [leg.connection for probe in timeline.probes for attempt in probe.attempts for leg in attempt.legs]
+    assert connections
+    assert all(len(connection.sightings) == 2 for connection in connections)
+    assert all(connection.orig.retransmits == connection.resp.retransmits == 0 for connection in connections)
+
+
+def test_frames_are_the_captures(kubelet_scenario) -> None:
+    """Every attempt's frames lie in the capture and in its own time, and its first is the attempt's start."""
+    timeline = timeline_of(kubelet_scenario, main_capture(kubelet_scenario))
+    for probe in timeline.probes:
+        for attempt in probe.attempts:
+            first, last = attempt.frames()
+            assert 1 <= first <= last <= timeline.captures[0].frames
+            assert attempt.end_ns >= attempt.start.ns
+            assert (timeline.captures[0].first_ns or 0) <= attempt.start.ns <= (timeline.captures[0].last_ns or 0)
+
+
+def test_no_decision_without_its_attempt(kubelet_scenario) -> None:
+    """Each decision is the end of the attempt it names, whose streak had reached the threshold; kinds alternate as states do."""
+    for with_spec in (True, False):
+        for probe in timeline_of(kubelet_scenario, main_capture(kubelet_scenario), with_spec=with_spec).probes:
+            for decision in probe.decisions:
+                attempt = probe.attempts[decision.attempt - 1]
+                assert attempt.n == decision.attempt
+                assert attempt.end_ns == decision.ns
+                assert attempt.streak == decision.streak >= decision.threshold
+                assert attempt.outcome is (Outcome.SUCCESS if decision.kind in ("ready", "started") else Outcome.FAILURE)
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    """Return a validator of the packaged schema."""
+    return jsonschema.Draft202012Validator(json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8")))
+
+
+def test_document_fits_the_schema(capture_file, validator) -> None:
+    """The JSON document of every capture, whole or damaged, is what the schema promises."""
+    try:
+        timeline = probewatch.analyze(capture_file)
+    except CaptureError:
+        return
+    assert list(validator.iter_errors(probewatch.document(timeline))) == []
+
+
+def test_checkers_are_no_kubelets(checker_scenario) -> None:
+    """Where no kubelet probed, none is reported: not for a grid, not for a form, not for a forged User-Agent."""
+    assert not json.loads((checker_scenario / "truth.json").read_text("utf-8")).get("kubelet_probes")
+    for capture in sorted(path for path in checker_scenario.glob("*.pcap*") if path.is_file()):
+        try:
+            timeline = probewatch.analyze(capture)
+        except CaptureError:
+            continue
+        assert [(capture.name, probe.target, probe.checker.evidence) for probe in timeline.probes if probe.checker.kind == "kubelet"] == []
