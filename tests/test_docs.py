@@ -238,10 +238,12 @@ def json_fields() -> str:
     return "\n\n".join(parts)
 
 
-def _object(name: str, schema: dict[str, Any], level: str = "###") -> str:
-    lines = [f"{level} {name}", ""]
+def _object(name: str, schema: dict[str, Any]) -> str:
+    lines = [f"### {name}", ""]
     if schema.get("description") and name != "the document":
         lines += [schema["description"], ""]
+    if "properties" not in schema:
+        return "\n".join(lines[:-1])
     lines += ["| field | is | meaning |", "| --- | --- | --- |"]
     for field, value in schema["properties"].items():
         optional = "" if field in schema.get("required", ()) else "; may be absent"

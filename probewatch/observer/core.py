@@ -70,6 +70,11 @@ class Observer:
         self.settings = settings or Settings()
         self.book = self.settings.book
         self._peeler = Peeler()
+        self._guests: dict[str, list[PodSpec]] = {}
+        for pod in self.book.all_pods():
+            for host in {spec.host for container in pod.containers for spec in container.probes if spec.host}:
+                if host not in pod.addresses:
+                    self._guests.setdefault(host, []).append(pod)
         timeouts = [
             spec.timeout_s for pod in self.book.all_pods() for container in pod.containers for spec in container.probes
         ]
@@ -167,9 +172,8 @@ class Observer:
         if source is None:
             source = self._sources[run.client] = Source(run.client)
         source.note(run)
-        if run.form.version and source.declared == 0:
-            if any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns)):
-                source.declared = 1
+        if run.form.version and not source.declared:
+            source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
         known = self._standing.get(run.client, Standing.OPEN)
         if known is Standing.OPEN:
             known = self._weigh(source, last_word=False)
@@ -269,7 +273,7 @@ class Observer:
                 ]
                 asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
                 if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
-                    source.declared += len(fitting)
+                    source.declared = True
 
     def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         out: list[Probe] = []

@@ -59,8 +59,8 @@ class Source:
     outer_source: str = ""
     targets: set[str] = field(default_factory=set)
     claims: int = 0
-    declared: int = 0
-    """Attempts at targets whose declared probes they match in form and cadence."""
+    declared: bool = False
+    """It asks what a declared probe asks, in form and cadence."""
 
     def note(self, run: Run) -> None:
         """Take a run into account."""
@@ -117,7 +117,7 @@ def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
     if source.claims:
         # The User-Agent, its header order and a declared probe together outweigh an odd cadence, which a Pod that is
         # not ready explains.
-        holds = source.declared > 0 or source.claim_holds()
+        holds = source.declared or source.claim_holds()
         if holds:
             return Standing.KUBELET
         if holds is None:
