@@ -69,7 +69,9 @@ def shown(page: Path) -> list[Shown]:
         ends = [prompt.start() for prompt in prompts[1:]] + [len(block[1])]
         for prompt, end in zip(prompts, ends, strict=True):
             start = block.start(1)
-            found.append(Shown(page, len(found), prompt[1], block[1][prompt.end():end], (start + prompt.end(), start + end)))
+            found.append(
+                Shown(page, len(found), prompt[1], block[1][prompt.end() : end], (start + prompt.end(), start + end))
+            )
     return found
 
 
@@ -83,25 +85,57 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     script = folder / "probewatch"
     script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m probewatch.cli "$@"\n', encoding="utf-8")
     script.chmod(0o755)
-    return {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
+    return {
+        "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONPATH": str(ROOT),
+        "LC_ALL": "C.UTF-8",
+        "COLUMNS": "100",
+    }
 
 
 @pytest.mark.parametrize("wanted", COMMANDS_SHOWN, ids=[f"{one.page.stem}-{one.number}" for one in COMMANDS_SHOWN])
 def test_commands_print_what_the_page_shows(wanted: Shown, shell: dict[str, str]) -> None:
     """A command of a page, run on the project's captures, prints what the page shows."""
-    assert wanted.command.startswith("probewatch "), "only probewatch is run; show other commands in a block of another language"
+    assert wanted.command.startswith("probewatch "), (
+        "only probewatch is run; show other commands in a block of another language"
+    )
     if re.search(r"\| *jq\b", wanted.command) and shutil.which("jq") is None:
         pytest.skip("jq is not installed: this command of the page pipes into it")
-    done = subprocess.run(["/bin/sh", "-c", wanted.command], cwd=ROOT, env=shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, timeout=TIME_LIMIT, check=False)
+    done = subprocess.run(
+        ["/bin/sh", "-c", wanted.command],
+        cwd=ROOT,
+        env=shell,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
     printed = "".join(line.rstrip() + "\n" for line in done.stdout.decode("utf-8").splitlines())
     assert "Traceback" not in printed
     if UPDATE and printed != wanted.output:
         now = shown(wanted.page)[wanted.number]
         text = wanted.page.read_text(encoding="utf-8")
-        wanted.page.write_text(text[:now.span[0]] + printed + text[now.span[1]:], encoding="utf-8")
+        wanted.page.write_text(text[: now.span[0]] + printed + text[now.span[1] :], encoding="utf-8")
         return
     assert printed == wanted.output, f"{wanted.page.name} shows something else; UPDATE_DOCS=1 rewrites it"
+
+
+def test_commands_without_output_run(shell: dict[str, str]) -> None:
+    """A command on the project's captures that a page shows without its output succeeds and prints something."""
+    lines = [
+        line
+        for page in PAGES
+        for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for line in block.splitlines()
+        if line.startswith("probewatch analyze captures/")
+    ]
+    assert lines
+    for line in lines:
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], cwd=ROOT, env=shell, capture_output=True, timeout=TIME_LIMIT, check=False
+        )
+        assert (done.returncode, done.stderr, bool(done.stdout)) == (0, b"", True), line
 
 
 def test_pages_name_only_commands_that_exist() -> None:
@@ -119,7 +153,9 @@ def test_pages_name_only_commands_that_exist() -> None:
             words = [word.strip("'\"") for word in call.split("#")[0].split()]
             if words and re.fullmatch(r"[a-z]+", words[0]) and words[0] not in COMMANDS:
                 wrong.append(f"{page.name}: probewatch {words[0]}")
-            wrong += [f"{page.name}: {word}" for word in words if re.fullmatch(r"--[a-z-]+", word) and word not in known]
+            wrong += [
+                f"{page.name}: {word}" for word in words if re.fullmatch(r"--[a-z-]+", word) and word not in known
+            ]
     assert isinstance(cli, click.Group)
     assert not wrong, "\n".join(wrong)
 
@@ -171,7 +207,10 @@ def causes() -> str:
 
 
 RESULT_OF: Final = {Result.SUCCESS: Outcome.SUCCESS, Result.FAILURE: Outcome.FAILURE}
-WORDS: Final = {Result.SUCCESS: "successThreshold successes in a row", Result.FAILURE: "failureThreshold failures in a row"}
+WORDS: Final = {
+    Result.SUCCESS: "successThreshold successes in a row",
+    Result.FAILURE: "failureThreshold failures in a row",
+}
 
 
 def workers() -> str:
@@ -215,10 +254,13 @@ def outcomes() -> str:
         Outcome.SUCCESS: "An answer that the handler takes for good.",
         Outcome.FAILURE: "Anything else that the kubelet takes for an answer, silence until the deadline included.",
         Outcome.DISCARDED: "The kubelet met an error of its own (for example a body that broke off), tried up to three times and threw the "
-                           "result away: the streak neither grows nor ends.",
+        "result away: the streak neither grows nor ends.",
         Outcome.INCONCLUSIVE: "The evidence is missing (encrypted, cut): a later streak is counted from there on, as a lower bound.",
     }
-    rows = [f"| `{outcome.value}` | {result.value if (result := COUNTED[outcome]) else 'nothing'} | {said[outcome]} |" for outcome in Outcome]
+    rows = [
+        f"| `{outcome.value}` | {result.value if (result := COUNTED[outcome]) else 'nothing'} | {said[outcome]} |"
+        for outcome in Outcome
+    ]
     return "\n".join(["| outcome | counts as | |", "| --- | --- | --- |", *rows])
 
 
@@ -250,7 +292,9 @@ def _object(name: str, schema: dict[str, Any]) -> str:
         lines.append(f"| `{field}` | {_kind(value)}{optional} | {_cell(value.get('description', ''))} |")
         inner = value.get("items", value)
         for below, deeper in inner.get("properties", {}).items():
-            lines.append(f"| `{field}{'[]' if inner is not value else ''}.{below}` | {_kind(deeper)} | {_cell(deeper.get('description', ''))} |")
+            lines.append(
+                f"| `{field}{'[]' if inner is not value else ''}.{below}` | {_kind(deeper)} | {_cell(deeper.get('description', ''))} |"
+            )
     return "\n".join(lines)
 
 
@@ -271,7 +315,9 @@ def _kind(value: dict[str, Any]) -> str:
 
 
 def _named(name: str) -> str:
-    return {"time": "time or null", "duration": "seconds or null", "frames": "frames", "capture_index": "integer"}.get(name, f"[{name}](#{name})")
+    return {"time": "time or null", "duration": "seconds or null", "frames": "frames", "capture_index": "integer"}.get(
+        name, f"[{name}](#{name})"
+    )
 
 
 def _cell(text: str) -> str:
@@ -286,26 +332,35 @@ GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "fields": json_fields,
 }
 
-_SECTION: Final = re.compile(r"(<!-- generated: ([a-z ]+?)(?:;[^\n]*)? -->\n).*?(^<!-- end: \2 -->$)", flags=re.DOTALL | re.MULTILINE)
+_SECTION: Final = re.compile(
+    r"(<!-- generated: ([a-z ]+?)(?:;[^\n]*)? -->\n).*?(^<!-- end: \2 -->$)", flags=re.DOTALL | re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generated_sections_equal_the_code(name: str) -> None:
     """A section that is made from code stands in exactly one page, and is what the code says."""
-    at = [(page, match) for page in PAGES for match in _SECTION.finditer(page.read_text(encoding="utf-8")) if match[2] == name]
+    at = [
+        (page, match)
+        for page in PAGES
+        for match in _SECTION.finditer(page.read_text(encoding="utf-8"))
+        if match[2] == name
+    ]
     assert len(at) == 1, f"{len(at)} sections are called {name}"
     page, match = at[0]
     wanted = f"{match[1]}\n{GENERATORS[name]()}\n\n{match[3]}"
     if UPDATE and match[0] != wanted:
         text = page.read_text(encoding="utf-8")
-        page.write_text(text[:match.start()] + wanted + text[match.end():], encoding="utf-8")
+        page.write_text(text[: match.start()] + wanted + text[match.end() :], encoding="utf-8")
         return
     assert match[0] == wanted, f"{page.name} says something else; UPDATE_DOCS=1 rewrites it"
 
 
 def test_every_cause_can_be_linked() -> None:
     """docs/causes.md has a heading for each cause, so that `docs/causes.md#slow-answer` leads to it."""
-    headings = set(re.findall(r"^## (\S+)$", (ROOT / "docs" / "causes.md").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    headings = set(
+        re.findall(r"^## (\S+)$", (ROOT / "docs" / "causes.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
     assert {cause.value for cause in Cause} - headings == set()
 
 
@@ -330,15 +385,19 @@ def value_of(name: str) -> int:
     *path, last = name.split(".")
     owner: Any = probewatch
     for depth, part in enumerate(path, 1):
-        owner = getattr(owner, part) if isinstance(owner, type) or part[:1].isupper() else importlib.import_module(".".join(["probewatch", *path[:depth]]))
+        owner = (
+            getattr(owner, part)
+            if isinstance(owner, type) or part[:1].isupper()
+            else importlib.import_module(".".join(["probewatch", *path[:depth]]))
+        )
     value = getattr(owner() if isinstance(owner, type) else owner, last)
     assert isinstance(value, int), name
     return value
 
 
 def written(value: int, unit: str) -> str:
-    """Return a value as the table has it: bytes in binary units, nanoseconds in seconds."""
-    if unit == "ns":
+    """Return a value as the table has it: bytes in binary units, times (nanoseconds in the code) in seconds."""
+    if unit.startswith("time "):
         return f"{value / 1e9:g} s"
     if unit.startswith("bytes"):
         for size, letters in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
@@ -367,7 +426,11 @@ def test_every_bound_is_on_the_page() -> None:
         module = ".".join(path.relative_to(ROOT / "probewatch").with_suffix("").parts)
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and node.name in ("Limits", "PeelLimits"):
-                names = [f"{node.name}.{field.target.id}" for field in node.body if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)]
+                names = [
+                    f"{node.name}.{field.target.id}"
+                    for field in node.body
+                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+                ]
             elif isinstance(node, (ast.Assign, ast.AnnAssign)):
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 names = [target.id] if isinstance(target, ast.Name) and _LIMIT_NAME.fullmatch(target.id) else []

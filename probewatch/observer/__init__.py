@@ -6,6 +6,7 @@ workers and lets `decisions` count them; `build` and `assemble` turn the result 
 Pure: time enters as data.
 """
 
-from .core import Change, Observer, Settings
+from .core import Observer, Settings
+from .teller import Change
 
 __all__ = ["Change", "Observer", "Settings"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from probewatch.decisions.worker import INITIAL, Counted, Result
@@ -69,9 +69,16 @@ class Assembler:
         self.events: list[TimelineEvent] = []
 
     def kubelet(
-        self, address: str, placed: Placed, steps: Sequence[Step], source: Source, *, proven: bool
+        self,
+        address: str,
+        placed: Placed,
+        steps: Sequence[Step],
+        source: Source,
+        *,
+        proven: bool,
+        ids: Sequence[str] = (),
     ) -> list[Probe]:
-        """Build the probes of one lane."""
+        """Build the probes of one lane; `ids` are those its workers were told under, empty where they were not."""
         pod = placed.pod
         names = self._container_names(pod)
         node = self.book.node(source.address)
@@ -84,9 +91,8 @@ class Assembler:
             if rows.get(index):
                 guess = placed.guesses[index] if placed.guesses else None
                 readiness = self._readiness(placed, rows, planned.container)
-                probes.append(
-                    self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven)
-                )
+                probe = self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven)
+                probes.append(replace(probe, id=ids[index] if ids else ""))
         return probes
 
     def _container_names(self, pod: PodSpec | None) -> Any:

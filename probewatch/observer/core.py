@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.exchange import Exchange
 from probewatch.model.frame import CaptureInfo, Frame
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
+from probewatch.model.timeline import Probe, Timeline, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run, fits
@@ -27,6 +28,10 @@ from .checks import CheckBuilder
 from .others import Traffic, periodic
 from .survey import survey
 from .target import Context, Target, plausible
+from .teller import Change, Teller
+
+if TYPE_CHECKING:
+    from probewatch.wire.decrypt import Keylog
 
 DEFAULT_TIMEOUT_S: Final = 30
 """How long an unfinished connection is waited for where no spec says how patient its checker is."""
@@ -36,6 +41,8 @@ KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
 RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
+KEPT_ARRIVALS: Final = 16
+"""Moments at which a stream grew that are kept once it has been read."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 
@@ -49,18 +56,6 @@ class Settings:
     """NSS key log text."""
     since_ns: int | None = None
     until_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something became known, or better known."""
-
-    kind: str
-    """`probe`, `attempt`, `decision`, `gap`, `event` or `other`."""
-    id: str
-    rev: int
-    probe: str | None
-    value: Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
 
 
 class Observer:
@@ -88,7 +83,7 @@ class Observer:
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
         self._undecoded: dict[str, int] = {}
-        self._changes: list[Change] = []
+        self._teller = Teller()
         self._traffic = Traffic()
         self._turn_ns = 0
         self._now_ns = 0
@@ -96,10 +91,10 @@ class Observer:
         self._seen_until_ns: int | None = None
         self._keys = self._read_keys()
 
-    def _read_keys(self) -> object | None:
+    def _read_keys(self) -> Keylog | None:
         if not self.settings.keylog:
             return None
-        from probewatch.wire.decrypt import Keylog
+        from probewatch.wire.decrypt import Keylog  # (needs an extra, and only here)
 
         return Keylog.parse(self.settings.keylog)
 
@@ -139,19 +134,25 @@ class Observer:
         self._tracker.advance(now_ns)
         self._collect(self._tracker.take())
         for target in list(self._targets.values()):
-            for run in target.release(now_ns, self._tracker.unripe_since(target.address), self._patience_ns):
+            runs = target.release(now_ns, self._tracker.unripe_since(target.address), self._patience_ns)
+            for run in runs:
                 self._run(target, run)
+            if runs:
+                self._tell(target)
 
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
-        changes, self._changes = self._changes, []
-        return changes
+        return self._teller.take()
+
+    def _tell(self, target: Target) -> None:
+        for number, placed in enumerate(target.placed):
+            self._teller.lane(target.address, number, placed, self._latest)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
             if isinstance(item, Connection) and item.rev > 1:
                 if len(self._revisions) < KEPT_REVISIONS:
-                    self._revisions[item.id] = item
+                    self._revisions[item.id] = slim(item)
                 target = self._targets.get(item.server)
                 if target is not None:
                     target.revise(item, self._read)
@@ -162,8 +163,9 @@ class Observer:
                 target.first_seen_ns = self._appeared.get(item.server)
             target.take(item if isinstance(item, Unresolved) else self._read(item))
 
-    def _read(self, connection: Connection):  # type: ignore[no-untyped-def]
-        return read_exchange(connection, self._keys) if self._keys is not None else read_exchange(connection)  # type: ignore[arg-type]
+    def _read(self, connection: Connection) -> Exchange:
+        """Read what was said, and let go of the bytes: nobody above needs them."""
+        return replace(read_exchange(connection, self._keys), connection=slim(connection))
 
     # Runs.
 
@@ -236,17 +238,15 @@ class Observer:
         probes.sort(
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
-        numbered = [replace(probe, id=f"p{number}") for number, probe in enumerate(probes, 1)]
-        events = sorted(merge_events(assembler.events), key=lambda event: event.ns)
+        probes = [probe if probe.id else replace(probe, id=self._teller.new_id()) for probe in probes]
         timeline = Timeline(
             captures=tuple(captures),
-            probes=tuple(numbered),
+            probes=tuple(probes),
             others=tuple(self._traffic.result(self.book)),
-            events=tuple(events),
-            notes=tuple(self._notes(numbered)),
+            events=tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns)),
+            notes=tuple(self._notes(probes)),
         )
-        self._changes += changes_of(timeline)
-        return timeline
+        return self._teller.finish(timeline)
 
     def _latest(self, connection: Connection) -> Connection:
         return self._revisions.get(connection.id, connection)
@@ -277,13 +277,13 @@ class Observer:
 
     def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         out: list[Probe] = []
-        for placed, steps in target.finish(
-            Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
-        ):
+        closed = target.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns))
+        for number, (placed, steps) in enumerate(closed):
             clients = [step.run.client for step in steps]
             if clients:
                 source = self._sources[max(set(clients), key=clients.count)]
-                out += assembler.kubelet(target.address, placed, steps, source, proven=True)
+                ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
+                out += assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
         return out
 
     def _check_probes(self) -> list[Probe]:
@@ -368,19 +368,11 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     return out
 
 
-def changes_of(timeline: Timeline) -> list[Change]:
-    """Return a timeline as the changes that make it."""
-    out: list[Change] = []
-    for probe in timeline.probes:
-        out.append(Change("probe", probe.id, probe.rev, probe.id, probe))
-        out += [Change("attempt", f"{probe.id}.a{made.n}", made.rev, probe.id, made) for made in probe.attempts]
-        out += [
-            Change("decision", f"{probe.id}.d{number}", 1, probe.id, found)
-            for number, found in enumerate(probe.decisions, 1)
-        ]
-        out += [
-            Change("gap", f"{probe.id}.g{number}", 1, probe.id, found) for number, found in enumerate(probe.gaps, 1)
-        ]
-    out += [Change("event", f"e{number}", 1, None, event) for number, event in enumerate(timeline.events, 1)]
-    out += [Change("other", f"o{number}", 1, None, other) for number, other in enumerate(timeline.others, 1)]
-    return out
+def slim(connection: Connection) -> Connection:
+    """Return a connection without its bytes: what was said on it has been read."""
+    orig, resp = connection.orig, connection.resp
+    return replace(
+        connection,
+        orig=replace(orig, data=b"", arrivals=orig.arrivals[:KEPT_ARRIVALS]),
+        resp=replace(resp, data=b"", arrivals=resp.arrivals[:KEPT_ARRIVALS]),
+    )

@@ -29,6 +29,8 @@ from .lane import MID_LIFE, Lane, Step
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is or what to expect; beyond that the guess is made with what there is."""
+TIE_AFTER: Final = 16
+"""Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 RESOLUTION_NS: Final = 1_070_000_000
@@ -145,7 +147,11 @@ class Target:
         placed = self._declared_for(run, context) or self._lane_for(run)
         if placed is None:
             self._waiting.append((run, elsewhere))
-            if len(self._waiting) >= GUESS_AFTER:
+            enough = (
+                len(self._waiting) == TIE_AFTER
+                and tie([one for one, _ in self._waiting], self.book.unplaced) is not None
+            )
+            if enough or len(self._waiting) >= GUESS_AFTER:
                 self.plan_rest(context)
         else:
             self._feed(placed, run, elsewhere, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from truth import differences, read
 
 import probewatch
 from probewatch.capture.errors import CaptureError
+from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Outcome, Timeline
 
 UNKNOWABLE: dict[str, tuple[str, str]] = {
@@ -76,15 +78,17 @@ def test_types_without_the_pod_are_right_or_unknown(kubelet_scenario) -> None:
             assert probe.type in kinds
 
 
-@pytest.mark.parametrize("name", ["any.pcap", "tun0.pcap", "capture.pcapng"])
-def test_other_vantage_points(kubelet_scenario, name) -> None:
+def test_other_vantage_points(kubelet_scenario) -> None:
     """Seen on the bridge, or on both at once as `-i any` shows it, or as pcapng: the same attempts with the same outcomes and connections."""
-    if not (kubelet_scenario / name).is_file() or name == main_capture(kubelet_scenario):
-        return
-    here, there = timeline_of(kubelet_scenario, main_capture(kubelet_scenario)), timeline_of(kubelet_scenario, name)
-    assert held(kubelet_scenario, there, typed=True) == []
-    if main_capture(kubelet_scenario) == "capture.pcap":
-        assert told(there) == told(here)
+    main = main_capture(kubelet_scenario)
+    here = timeline_of(kubelet_scenario, main)
+    for name in ("any.pcap", "tun0.pcap", "capture.pcapng"):
+        if name == main or not (kubelet_scenario / name).is_file():
+            continue
+        there = timeline_of(kubelet_scenario, name)
+        assert held(kubelet_scenario, there, typed=True) == []
+        if main == "capture.pcap":
+            assert told(there) == told(here), name
 
 
 def told(timeline: Timeline) -> list[Any]:
@@ -123,6 +127,24 @@ def test_no_decision_without_its_attempt(kubelet_scenario) -> None:
                 assert attempt.end_ns == decision.ns
                 assert attempt.streak == decision.streak >= decision.threshold
                 assert attempt.outcome is (Outcome.SUCCESS if decision.kind in ("ready", "started") else Outcome.FAILURE)
+
+
+@pytest.mark.parametrize(("change", "complaint"), [
+    (lambda probe: replace(probe, attempts=probe.attempts[:4] + probe.attempts[5:]), "missed "),
+    (lambda probe: replace(probe, attempts=(replace(probe.attempts[0], outcome=Outcome.DISCARDED), *probe.attempts[1:])), "outcome of "),
+    (lambda probe: replace(probe, type=ProbeType.LIVENESS), "type of "),
+    (lambda probe: replace(probe, attempts=(*probe.attempts, probe.attempts[0])), "never happened: "),
+    (lambda probe: replace(probe, decisions=probe.decisions[:1] + probe.decisions[2:]), "decision not_ready (readiness) at "),
+    (lambda probe: replace(probe, decisions=probe.decisions + probe.decisions[1:2]), "decision not_ready (readiness) at "),
+    (lambda probe: replace(probe, attempts=(replace(probe.attempts[0], legs=()), *probe.attempts[1:])), "connections of "),
+])
+def test_the_comparison_notices(captures, change, complaint) -> None:
+    """The comparison is no mirror: each kind of fault put into a right timeline is named."""
+    scenario = captures / "http-flap-s1"
+    timeline = timeline_of(scenario, "capture.pcap")
+    assert held(scenario, timeline, typed=True) == []
+    wrong = replace(timeline, probes=(change(timeline.probes[0]), *timeline.probes[1:]))
+    assert any(text.startswith(complaint) for text in held(scenario, wrong, typed=True))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,130 @@
+"""Tells what becomes known as it becomes known: ids that stay, revisions that only go up.
+
+An attempt is told once its lane has settled it (all histories agree), with revision 1; whatever the end of the input
+changes about it (a late answer, what confirmed a decision) is told again with the next revision. Ids are given in the order of telling, so the same input gives the
+same ids, whoever listens. What was told is remembered by its hash alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
+
+from .build import Latest, attempt, decision
+from .lane import Step
+from .target import Placed
+
+Value = Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
+Key = tuple[str, int, int]
+"""Target address, lane of that target, worker of that lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something became known, or better known."""
+
+    kind: str
+    """`probe`, `attempt`, `decision`, `gap`, `event` or `other`."""
+    id: str
+    rev: int
+    probe: str | None
+    value: Value
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was told of one worker."""
+
+    id: str
+    attempts: int = 0
+    decisions: int = 0
+    step: Step | None = None
+    redials: tuple[Step, ...] = ()
+
+
+class Teller:
+    """Collects changes."""
+
+    def __init__(self) -> None:
+        self._changes: list[Change] = []
+        self._told: dict[str, tuple[int, int]] = {}
+        self._workers: dict[Key, _Progress] = {}
+        self._settled: dict[tuple[str, int], int] = {}
+        self._ids = 0
+
+    def take(self) -> list[Change]:
+        """Return the changes since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def id_of(self, key: Key) -> str:
+        """Return the id under which a worker's probe was told, or empty."""
+        progress = self._workers.get(key)
+        return progress.id if progress is not None else ""
+
+    def new_id(self) -> str:
+        """Return the next id."""
+        self._ids += 1
+        return f"p{self._ids}"
+
+    def lane(self, address: str, number: int, placed: Placed, latest: Latest) -> None:
+        """Tell what a lane settled since the last call."""
+        steps = placed.lane.steps
+        start = self._settled.get((address, number), 0)
+        for step in steps[start:]:
+            if step.reading is not None:
+                self._step((address, number, step.reading.worker), step, placed, latest)
+        self._settled[address, number] = len(steps)
+
+    def _step(self, key: Key, step: Step, placed: Placed, latest: Latest) -> None:
+        progress = self._workers.get(key)
+        if progress is None:
+            progress = self._workers[key] = _Progress(self.new_id())
+        assert step.reading is not None
+        if step.reading.redial and progress.step is not None:
+            progress.redials = (*progress.redials, step)
+        else:
+            progress.attempts += 1
+            progress.step, progress.redials = step, ()
+        assert progress.step is not None
+        made = attempt(progress.attempts, progress.step, progress.redials, latest)
+        self._tell("attempt", f"{progress.id}.a{made.n}", progress.id, made)
+        spec = placed.lane.plan[key[2]].spec
+        source = "default" if placed.guesses else "declared"
+        found = decision(step.counted, made, spec, source, None)
+        if found is not None:
+            progress.decisions += 1
+            self._tell("decision", f"{progress.id}.d{progress.decisions}", progress.id, found)
+
+    def finish(self, timeline: Timeline) -> Timeline:
+        """Tell everything that is new or better known at the end; return the timeline with the revisions that were told."""
+        probes = [self._probe(probe) for probe in timeline.probes]
+        for number, event in enumerate(timeline.events, 1):
+            self._tell("event", f"e{number}", None, event)
+        for number, other in enumerate(timeline.others, 1):
+            self._tell("other", f"o{number}", None, other)
+        return replace(timeline, probes=tuple(probes))
+
+    def _probe(self, probe: Probe) -> Probe:
+        for name, values in (("a", probe.attempts), ("d", probe.decisions), ("g", probe.gaps)):
+            kind = {"a": "attempt", "d": "decision", "g": "gap"}[name]
+            self._all(kind, f"{probe.id}.{name}", probe.id, values)
+        rev = self._tell("probe", probe.id, probe.id, probe)
+        return replace(probe, rev=rev)
+
+    def _all(self, kind: str, prefix: str, probe: str, values: Sequence[Value]) -> None:
+        for number, value in enumerate(values, 1):
+            self._tell(kind, f"{prefix}{value.n if isinstance(value, Attempt) else number}", probe, value)
+
+    def _tell(self, kind: str, name: str, probe: str | None, value: Value) -> int:
+        """Tell a value unless the same was told before; return its revision."""
+        known = self._told.get(name)
+        mark = 0 if isinstance(value, Probe) else hash(value)
+        if known is not None and known[1] == mark:
+            return known[0]
+        rev = 1 if known is None else known[0] + 1
+        self._told[name] = (rev, mark)
+        self._changes.append(Change(kind, name, rev, probe, value))
+        return rev

@@ -1,0 +1,292 @@
+"""One probed address: what is complete and in order, what was meant by a failing resolution, which manifest fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builder import S
+from hypothesis import given
+from hypothesis import strategies as st
+from make import GRPC, LIVENESS, NODE, POD, READINESS, TCP, attempt, every, mark, ns, run, runs, spec, unresolved
+
+from probewatch.decisions.pod import Planned
+from probewatch.model.book import AddressBook
+from probewatch.model.connection import Unresolved
+from probewatch.model.exchange import Exchange
+from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
+from probewatch.model.timeline import Cause
+from probewatch.observer.lane import Lane
+from probewatch.observer.target import WAITING, Context, Target, beginning, implied_runs, plausible, tie
+from probewatch.probes.forms import Ask, Form
+from probewatch.probes.runs import Run
+
+PATIENCE = 32 * S
+
+
+def pod_of(*probes: ProbeSpec, name: str = "web-1", **how: Any) -> PodSpec:
+    """Return a Pod of one container with these probes."""
+    return PodSpec(source=f"{name}.yaml", name=name, containers=(ContainerSpec(name="app", probes=probes),), **how)
+
+
+def booked(pod: PodSpec) -> AddressBook:
+    """Return a book in which a pod has the target's address."""
+    return AddressBook(pods={POD: (pod,)})
+
+
+def release(target: Target, now: float, unripe: float | None = None) -> list[Run]:
+    """Release what is complete at a moment."""
+    return target.release(ns(now), ns(unripe) if unripe is not None else None, PATIENCE)
+
+
+# In order.
+
+
+def test_runs_come_in_the_order_of_their_starts() -> None:
+    """A long attempt that began first is told first, although it ended last."""
+    target = Target(POD, AddressBook())
+    for one in (attempt(0.5), attempt(0.2), attempt(0.0, "hung")):
+        target.take(one)
+    assert [one.start.ns for one in release(target, 5) + target.drain()] == [ns(0), ns(0.2), ns(0.5)]
+
+
+@pytest.mark.xfail(strict=True, reason="Target.release never lets its joiners' time pass: the last run of a client waits for its next connection")
+def test_a_complete_run_is_told_at_once() -> None:
+    """A run that nothing can join any more is told when that is so, not when the next one comes a period later."""
+    target = Target(POD, AddressBook())
+    target.take(attempt(0))
+    assert len(release(target, 1)) == 1
+
+
+def test_an_open_connection_holds_back_what_follows() -> None:
+    """While the tracker still has an earlier connection nothing later is told; silent open ones wait as long as patience lasts."""
+    target = Target(POD, AddressBook())
+    target.take(attempt(1))
+    target.take(attempt(1.5))
+    assert release(target, 2, unripe=0.5) == []
+    assert [one.start.ns for one in release(target, 2, unripe=1.6)] == [ns(1)]
+    still_open = replace(attempt(3, "unanswered").connection, final=False)
+    target.take(replace(attempt(3, "unanswered"), connection=still_open))
+    target.take(attempt(4))
+    assert [one.start.ns for one in release(target, 6)] == [ns(1.5)]
+    assert [one.start.ns for one in release(target, 3 + PATIENCE / S)] == [ns(3)]
+
+
+def test_a_newer_snapshot_takes_the_place_of_the_older() -> None:
+    """What the tracker learns while a connection waits is what gets told."""
+    target = Target(POD, AddressBook())
+    old = attempt(0, "unanswered")
+    target.take(replace(old, connection=replace(old.connection, final=False)))
+    newer = replace(attempt(0, "refused").connection, id=old.connection.id)
+    target.revise(newer, lambda connection: Exchange(connection=connection))
+    (one,) = target.drain()
+    assert one.tries[0][0].connection is newer
+
+
+def test_drain_gives_everything() -> None:
+    """At the end whatever is left is told, retries still waiting included."""
+    target = Target(POD, AddressBook())
+    for item in (attempt(0, "body"), attempt(0.002, "body"), attempt(1, "unanswered"), unresolved(2)):
+        target.take(item)
+    assert [len(one.tries) for one in target.drain()] == [2, 1, 0]
+    assert target.drain() == []
+
+
+def test_two_clients_are_not_joined() -> None:
+    """A retry comes from the same client."""
+    target = Target(POD, AddressBook())
+    for item in (attempt(0, "body"), attempt(0.002, "body", client="10.128.0.2")):
+        target.take(item)
+    assert len(target.drain()) == 2
+
+
+def test_undecided_runs_are_bounded() -> None:
+    """A source that stays undecided costs no more than WAITING runs, and they are given back once."""
+    target = Target(POD, AddressBook())
+    one = run(0)
+    for _ in range(WAITING + 10):
+        target.hold(one)
+    assert len(target.held(NODE)) == WAITING
+    assert target.held(NODE) == []
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.sampled_from(["ok", "body", "unanswered", "hung"])), max_size=20), st.lists(st.floats(0, 90), max_size=8))
+def test_nothing_is_lost_or_doubled(story, looks) -> None:
+    """However often one looks: every connection is in exactly one run."""
+    target = Target(POD, AddressBook())
+    made = [attempt(at, what) for at, what in story]
+    for number, one in enumerate(made):
+        target.take(replace(one, connection=replace(one.connection, id=number)))
+    out = [one for look in sorted(looks) for one in release(target, look)] + target.drain()
+    assert sorted(leg.connection.id for one in out for _, leg in one.legs()) == list(range(len(made)))
+
+
+# Planning.
+
+
+def test_declared_probes_are_planned_at_once() -> None:
+    """With a Pod known nothing waits; exec probes and probes of another host are not expected on the wire here."""
+    declared = pod_of(spec(), spec(LIVENESS, handler=TCP, host="192.0.2.1"))
+    target = Target(POD, booked(declared))
+    target.attempt(run(0), (), Context())
+    (placed,) = target.placed
+    assert [planned.spec.type for planned in placed.lane.plan] == [READINESS]
+    assert placed.named_by == "status.podIP"
+    assert placed.guesses == ()
+
+
+def test_undeclared_probes_wait_for_the_end() -> None:
+    """Without a Pod the runs are kept and the probes guessed from all of them."""
+    target = Target(POD, AddressBook())
+    for one in runs(*every(1, 10)):
+        target.attempt(one, (), Context())
+    assert target.placed == []
+    assert target.has_kubelet
+    ((placed, steps),) = target.finish(Context())
+    assert len(steps) == 10
+    assert placed.pod is None
+    assert [one.spec.path for one in placed.guesses] == ["/ready"]
+
+
+def test_what_no_kubelet_sends_is_a_strangers() -> None:
+    """A kubelet's address may also scrape and be curled from."""
+    target = Target(POD, booked(pod_of(spec())))
+    target.attempt(replace(run(0), form=Form(Ask.HTTP, 8080, "GET", "/metrics")), (), Context())
+    assert len(target.strangers) == 1
+    assert not target.has_kubelet
+
+
+def test_what_fits_no_probe_is_a_strangers() -> None:
+    """An attempt that no declared probe explains is given back at the end."""
+    target = Target(POD, booked(pod_of(spec())))
+    for one in (*runs(*every(1, 5)), run(2.5, path="/other")):
+        target.attempt(one, (), Context())
+    target.finish(Context())
+    assert [one.form.path for one in target.strangers] == ["/other"]
+
+
+# Manifests without an address.
+
+
+def test_tie_by_port_handler_and_path() -> None:
+    """The one manifest whose probes are what was asked."""
+    web, db = pod_of(spec()), pod_of(spec(handler=TCP, port=5432), name="db-1")
+    assert tie(runs(*every(1, 6)), (web, db)) == (web, "port, handler and path")
+    assert tie(runs(*every(1, 6), what="connected", port=5432), (web, db)) == (db, "port and handler")
+
+
+def test_no_tie_where_two_fit_or_none() -> None:
+    """Two that fit equally leave the name open; none fits, none is taken."""
+    assert tie(runs(*every(1, 6)), (pod_of(spec()), pod_of(spec(), name="web-2"))) is None
+    assert tie(runs(*every(1, 6)), (pod_of(spec(path="/other")),)) is None
+    assert tie(runs(*every(1, 6)), ()) is None
+
+
+def test_no_tie_against_the_cadence() -> None:
+    """The right form at the wrong times is somebody else."""
+    assert tie(runs(*every(1.37, 8), what="connected"), (pod_of(spec(handler=TCP)),)) is None
+    assert not plausible(runs(*every(1.37, 8)), [spec()])
+    assert plausible(runs(*every(1.37, 3)), [spec()])
+    assert plausible(runs(*every(1.37, 8)), [spec(period_s=60)])
+
+
+# Where a capture begins.
+
+
+def sign(first: Run, pod: PodSpec | None = None, appeared: float | None = None, capture_began: float = -1.0) -> float:
+    """Return the weight against a beginning."""
+    return beginning([first], pod, ns(appeared) if appeared is not None else None, Context(first_frame_ns=ns(capture_began)))[0]
+
+
+def test_signs_of_a_beginning() -> None:
+    """The address that had to be resolved or announced itself, a refused first attempt, a late first attempt, a declared start: each speaks for a beginning."""
+    plain = sign(run(0))
+    one = attempt(0)
+    waited = replace(run(0), tries=((replace(one, connection=replace(one.connection, neighbour=mark(-0.01))),),))
+    assert plain > 0
+    assert sign(waited) < plain
+    assert sign(run(0), appeared=-2.0) < plain
+    assert sign(run(0, "refused")) < plain
+    assert sign(run(0), capture_began=-30.0) < plain
+    started = pod_of(spec())
+    declared = replace(started, containers=(replace(started.containers[0], starts=(ContainerStart(started_ns=ns(-0.5)),)),))
+    assert sign(run(0), declared) < plain - 4
+    old = replace(started, containers=(replace(started.containers[0], starts=(ContainerStart(started_ns=ns(-500)),)),))
+    assert sign(run(0), old) > plain + 4
+
+
+def test_an_announcement_long_ago_is_no_sign() -> None:
+    """An address seen minutes before the first attempt is not new."""
+    assert sign(run(0), appeared=-200.0) == sign(run(0))
+
+
+# Implied attempts.
+
+
+def resolving(at: float, *, requests: int = 3, answered: float | None = None) -> Run:
+    """Return the run of an address resolution in vain."""
+    round_: Unresolved = unresolved(at, requests=requests, resolved=answered)
+    return Run(client=NODE, server=POD, form=Form(Ask.NOTHING, 0, kubelet=True), start=round_.start, unresolved=round_)
+
+
+def lane_after(*made: Run, probe: ProbeSpec | None = None) -> Lane:
+    """Return a lane that begins with the container and has seen these."""
+    lane = Lane([Planned(probe or spec(failure_threshold=9), 0)], begin_cost=-8)
+    for one in made:
+        lane.feed(one)
+    return lane
+
+
+def test_ticks_during_a_resolution_in_vain_are_implied() -> None:
+    """Who-has at 5, 6, 7 s and no answer: the ticks at 6, 7 and 8 s sent nothing of their own and are attempts (DESIGN section 6)."""
+    first = resolving(5)
+    implied = implied_runs(first, lane_after(*runs(*every(1, 5)), first))
+    assert [round((one.start.ns - ns(0)) / S, 3) for one in implied] == [6.0, 7.0, 8.0]
+    assert all(one.implied and one.tries == () for one in implied)
+    assert [one.start.number for one in implied] == [101, 102, 102]
+
+
+def test_an_answered_resolution_implies_nothing() -> None:
+    """Where an answer came after all the attempt got its connection."""
+    first = resolving(5, answered=7.5)
+    assert implied_runs(first, lane_after(*runs(*every(1, 5)), first)) == []
+
+
+def test_nothing_is_implied_past_a_decision() -> None:
+    """Losing Ready pokes the worker, which moves its grid: what comes after cannot be known (only an unbroken grid implies)."""
+    first = resolving(5)
+    implied = implied_runs(first, lane_after(*runs(*every(1, 5)), first, probe=spec(failure_threshold=2)))
+    assert [round((one.start.ns - ns(0)) / S) for one in implied] == [6]
+
+
+def test_nothing_is_implied_without_a_grid() -> None:
+    """The very first attempt has no grid before it, and mid-life's state allows pokes that cannot be seen."""
+    lane = Lane([Planned(spec(), 0)], begin_cost=8)
+    first = resolving(0)
+    lane.feed(first)
+    assert implied_runs(first, lane) == []
+
+
+def test_an_implied_attempt_fails_like_its_resolution() -> None:
+    """Through a target: three requests in vain are one attempt, implied ones and their failures follow, each of the same cause."""
+    target = Target(POD, booked(pod_of(spec(failure_threshold=9))))
+    context = Context(first_frame_ns=ns(-60))
+    for one in (*runs(0, 0.001, *every(1, 4, 1.001)), resolving(5.001), *runs(9.001, 10.001)):
+        target.attempt(one, (), context)
+    ((_, steps),) = target.finish(context)
+    failed = [step for step in steps if step.verdict is not None and step.verdict.cause is Cause.NEIGHBOUR_UNRESOLVED]
+    assert [step.run.implied for step in failed] == [False, True, True, True]
+    assert [step.counted.streak for step in failed if step.counted] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("handler", [TCP, GRPC])
+def test_other_handlers_are_implied_too(handler) -> None:
+    """What the probe wanted to ask does not matter while the address is missing."""
+    first = resolving(5)
+    probe = spec(handler=handler, failure_threshold=9)
+    lane = lane_after(*runs(*every(1, 5), what="connected" if handler is TCP else "refused"), first, probe=probe)
+    if handler is TCP:
+        assert len(implied_runs(first, lane)) == 3
+    else:
+        assert all(one.implied for one in implied_runs(first, lane))
