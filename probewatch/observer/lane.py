@@ -42,6 +42,8 @@ STRAY: Final = 1.6
 """The same for a connection that asked nothing where nothing but questions is expected: a dead dial from before the capture, mostly."""
 DEAD_DIAL_NS: Final = 130_000_000_000
 """How long the kernel goes on with a dial (tcp_syn_retries 6: 127 s)."""
+LAG: Final = 48
+"""Steps after which the cheapest reading is believed, if others are still possible."""
 WORSE: Final = 14.0
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
@@ -164,21 +166,19 @@ class Lane:
         return costs[1] - costs[0] if len(costs) > 1 else WORSE
 
     def _settle(self) -> None:
-        """Tell the steps that all histories share."""
-        pasts = [history.past for history in self._histories]
-        first = pasts[0]
-        if first is None or first.length == self._settled:
+        """Tell the steps that all histories share; what is older than LAG steps is settled by the cheapest one."""
+        best = self._histories[0].past
+        if best is None or best.length == self._settled:
             return
-        if len(self._histories) > 1:
-            links = list(pasts)
-            while any(link is not links[0] for link in links):
-                links = [link.past if link is not None else None for link in links]
-            agreed = links[0].length if links[0] is not None else 0
-        else:
-            agreed = first.length
-        if agreed > self._settled:
-            self._tell(self._histories[0], agreed)
-            if len(self._histories) == 1 or len({history.fresh for history in self._histories}) == 1:
+        if best.length - self._settled > 2 * LAG:
+            kept = _ancestor(best, best.length - LAG)
+            self._histories = [history for history in self._histories if _ancestor(history.past, kept.length) is kept]
+        links = [history.past for history in self._histories]
+        while any(link is not links[0] for link in links):
+            links = [link.past if link is not None else None for link in links]
+        if links[0] is not None and links[0].length > self._settled:
+            self._tell(self._histories[0], links[0].length)
+            if len({history.fresh for history in self._histories}) == 1:
                 self.fresh = self._histories[0].fresh
 
     def _tell(self, history: _History, until: int) -> None:
@@ -190,6 +190,15 @@ class Lane:
             link = link.past
         self.steps += reversed(told)
         self._settled = max(self._settled, until)
+
+
+def _ancestor(link: _Link | None, length: int) -> _Link:
+    """Return the link of this length in a history that is at least as long."""
+    assert link is not None
+    while link.length > length:
+        assert link.past is not None
+        link = link.past
+    return link
 
 
 def _keep(grown: dict[tuple[Pod, bool], _History], history: _History) -> None:

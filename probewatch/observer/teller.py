@@ -1,8 +1,8 @@
 """Tells what becomes known as it becomes known: ids that stay, revisions that only go up.
 
 An attempt is told once its lane has settled it (all histories agree), with revision 1; whatever the end of the input
-changes about it (a late answer, what confirmed a decision) is told again with the next revision. Ids are given in the order of telling, so the same input gives the
-same ids, whoever listens. What was told is remembered by its hash alone.
+changes about it (a late answer, what confirmed a decision) is told again with the next revision. Ids are given in the
+order of telling, so the same input gives the same ids, whoever listens. What was told is remembered by its hash alone.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """All workers of a pod together: who is silent when, who may run when, and what one attempt changes for the others."""
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def test_first_success_after_a_new_kubelet_may_be_doubled() -> None:
 
 
 def test_only_readiness_is_poked() -> None:
-    """manualTrigger is the readiness worker's alone (prober_manager.go UpdatePodStatus)."""
+    """A manual trigger is the readiness worker's alone (prober_manager.go UpdatePodStatus)."""
     pod = pod_of(spec(READINESS), spec(LIVENESS), spec(STARTUP))
     assert manuals(pod) == [Manual.POSSIBLE, Manual.NEVER, Manual.NEVER]
 
@@ -193,7 +194,7 @@ def test_losing_ready_is_poked_at_once() -> None:
 
 
 def test_becoming_ready_may_leave_a_poke_waiting() -> None:
-    """manualTriggerCh holds one: a poke that came during the attempt that made it Ready still runs."""
+    """The channel manualTriggerCh holds one: a poke that came during the attempt that made it Ready still runs."""
     pod = step(pod_of(spec(READINESS)), 0, 0, "S", Trigger.MANUAL).pod
     assert pod.predict()[0].just_ready
     assert not step(pod, 0, 1, "S").pod.predict()[0].just_ready

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """The worker against the kubelet's: its tables row by row, and the stories of pkg/kubelet/prober/worker_test.go one by one."""
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def decided(story: list[Counted]) -> list[DecisionKind | None]:
 
 @pytest.mark.parametrize(("kind", "value"), [(READINESS, Result.FAILURE), (LIVENESS, Result.SUCCESS), (STARTUP, Result.UNKNOWN), (UNKNOWN, Result.NONE)])
 def test_initial_value(kind, value) -> None:
-    """newWorker's initialValue of each type, which a fresh worker has cached; lastResult is Go's zero value, Success, with a run of 0."""
+    """The initialValue of each type, as in newWorker, which a fresh worker has cached; lastResult is Go's zero value, Success, with a run of 0."""
     worker = fresh(kind)
     assert worker.cached is value is INITIAL[kind]
     assert (worker.last_result, worker.result_run, worker.on_hold) == (Result.SUCCESS, 0, False)
@@ -202,7 +203,7 @@ def test_errors_alone_decide_nothing() -> None:
 
 
 def test_streak_survives_a_new_container() -> None:
-    """lastResult and resultRun are not reset by a new container ID: after two failures and a crash one more failure restarts (KUBELET.md 2.5)."""
+    """Neither lastResult nor resultRun is reset by a new container ID: after two failures and a crash one more failure restarts (KUBELET.md 2.5)."""
     probe = spec(LIVENESS, failure_threshold=3)
     worker = new_container(tell(fresh(LIVENESS), "FF", probe)[-1].worker)
     (counted,) = tell(worker, "F", probe)

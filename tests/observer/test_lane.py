@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Stories of one pod: runs in, assigned attempts and decisions out."""
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def test_startup_gates_and_opens() -> None:
 
 
 def test_startup_failure_restarts() -> None:
-    """failureThreshold failures of startup are Restart; the new container's startup probe runs again."""
+    """As many failures of startup as failureThreshold says are Restart; the new container's startup probe runs again."""
     startup = spec(STARTUP, path="/started", failure_threshold=3)
     steps = play(lane_of(spec(READINESS), startup), runs(0, 1, 2, what="503", path="/started"), runs(6, 7, what="503", path="/started"), runs(8, path="/started"),
                  runs(8.001, 9.001, 10.001))

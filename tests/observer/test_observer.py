@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Frames in, a timeline out: the same however they come, and no kubelet without a decisive sign."""
 
 from __future__ import annotations
@@ -11,7 +12,25 @@ import pytest
 from builder import MS, S
 from hypothesis import given
 from hypothesis import strategies as st
-from make import GRPC, HTTP, LIVENESS, NODE, NODE6, POD, POD6, READINESS, TCP, UNKNOWN, every, frames, ns, probes, spec
+from make import (
+    GRPC,
+    HTTP,
+    LIVENESS,
+    NODE,
+    NODE6,
+    OPENED,
+    POD,
+    POD6,
+    READINESS,
+    TCP,
+    UNKNOWN,
+    every,
+    frames,
+    ns,
+    probes,
+    request,
+    spec,
+)
 
 from probewatch.capture import merged, open_all
 from probewatch.cluster import build_book, read_specs
@@ -236,8 +255,7 @@ def test_mid_life() -> None:
 def test_cut_at_the_end() -> None:
     """An attempt still open at the end of the capture is inconclusive, cause cut."""
     *whole, last = FLAP
-    story = [*whole, (last[0], last[1], "> S\n < SA\n > A\n > PA 'GET /ready HTTP/1.1\\r\\nHost: 10.128.0.10:8080\\r\\nUser-Agent: kube-probe/1.36\\r\\n"
-                      "Accept: */*\\r\\nConnection: close\\r\\n\\r\\n'\n < A")]
+    story = [*whole, (last[0], last[1], f"{OPENED} > PA {request()}\n < A")]
     (probe,) = watch(*story, book=book_of(pod_of(spec()))).probes
     assert (probe.attempts[-1].outcome, probe.attempts[-1].cause) == (Outcome.INCONCLUSIVE, Cause.CUT)
 

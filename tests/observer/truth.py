@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """The kubelet's own record (truth.jsonl) beside what a timeline says of the same time.
 
 What is held. Every execution of a network probe that left a frame is one attempt: with the kubelet's outcome, its type, and at least the

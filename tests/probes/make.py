@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Make what a probe leaves behind, in a line: exchanges from a script of packets, runs of well-known kinds, Pod specs, frames.
 
 Everything comes out of the project's own tracker and readers, so that a value here is one that packets can make. Times are seconds after
@@ -48,7 +49,7 @@ def mark(seconds: float, number: int = 1) -> Mark:
 
 
 def request(path: str = "/ready", host: str = f"{POD}:8080", agent: str = "kube-probe/1.36", extra: str = "") -> str:
-    """Return the kubelet's request as a script's payload; `extra` stands between User-Agent and the end, `Name: value\\r\\n` each."""
+    """Return the kubelet's request as a script's payload; `extra` are whole header lines that stand before Connection."""
     user_agent = f"User-Agent: {agent}\\r\\n" if agent else ""
     return f"'GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\n{user_agent}Accept: */*\\r\\n{extra}Connection: close\\r\\n\\r\\n'"
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Whose attempt is this? Every way to read it, and that the likely way is the cheap one."""
 
 from __future__ import annotations

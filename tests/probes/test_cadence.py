@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Regularity: periods, chains, and what only looks regular."""
 
 from __future__ import annotations

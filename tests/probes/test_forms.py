@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """What a connection asked, and whether a kubelet asks like that."""
 
 from __future__ import annotations

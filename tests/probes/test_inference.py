@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Probes guessed from attempts alone: periods, timeouts, types by what they do, and no guess where nothing tells."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """One connection, one verdict: every cause once and plainly, then what a naive judge gets wrong."""
 
 from __future__ import annotations

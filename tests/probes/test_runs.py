@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Which connections are one execution of a probe: retries, redirects, and what only looks like them."""
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.exchange import Exchange, GrpcFacts, TlsFacts
 from probewatch.model.timeline import Cause, Outcome, Role
 from probewatch.probes import runs as joining
-from probewatch.probes.runs import FOLLOW_NS, MAX_HOPS, MAX_TRIES, Joiner, Run, attempt_start, fits, same_host, verdict_of
+from probewatch.probes.runs import (
+    FOLLOW_NS,
+    MAX_HOPS,
+    MAX_TRIES,
+    Joiner,
+    Run,
+    attempt_start,
+    fits,
+    same_host,
+    verdict_of,
+)
 
 UNTIL = ns(60)
 
@@ -75,7 +86,7 @@ def test_the_last_try_counts() -> None:
 
 
 def test_a_fourth_connection_is_another_attempt() -> None:
-    """maxProbeRetries is 3."""
+    """Three tries are all (maxProbeRetries)."""
     first, second = join(*[attempt(0.002 * number, "body") for number in range(4)])
     assert (len(first.tries), len(second.tries)) == (MAX_TRIES, 1)
 
@@ -248,7 +259,7 @@ def test_a_flood_of_broken_bodies_takes_no_longer_each(monkeypatch) -> None:
     """Each connection is held against a bounded number of waiting runs, so that a hostile capture cannot make the joiner crawl."""
     asked = 0
 
-    def counting(*arguments: object) -> bool:
+    def counting(*_: object) -> bool:
         nonlocal asked
         asked += 1
         return False

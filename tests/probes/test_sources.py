@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """Who is a kubelet: decisive signs, claims that their cadence bears out or belies, and no guess beyond that."""
 
 from __future__ import annotations
