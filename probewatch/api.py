@@ -32,7 +32,9 @@ SECRETS_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of key log that are read; more is an error."""
 
 _BATCH: Final = 2048
-"""Frames between two looks at what became known."""
+"""Frames between two looks at what became known ..."""
+_PAUSE_NS: Final = 1_000_000_000
+"""... or packet time, whichever comes first: a quiet stream is told of in time."""
 
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))"
@@ -101,14 +103,14 @@ class Analysis:
         feed, matches = self._observer.feed, self._matches
         if matches is None or matches(self._first):
             feed(self._first)
-        batch = 0
+        batch, due_ns = 0, self._first.ns + _PAUSE_NS
         for frame in self._frames:
             if matches is not None and not matches(frame):
                 continue
             feed(frame)
             batch += 1
-            if batch >= _BATCH:
-                batch = 0
+            if batch >= _BATCH or frame.ns >= due_ns:
+                batch, due_ns = 0, frame.ns + _PAUSE_NS
                 self._tell()
 
     def timeline(self) -> Timeline:

@@ -27,7 +27,7 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .others import Traffic, periodic
 from .survey import survey
-from .target import Context, Target, plausible
+from .target import ASKED, WAITING, Context, Target, plausible
 from .teller import Change, Teller
 
 if TYPE_CHECKING:
@@ -177,18 +177,22 @@ class Observer:
         if run.form.version and not source.declared:
             source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
         known = self._standing.get(run.client, Standing.OPEN)
-        if known is Standing.OPEN:
+        if known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
             known = self._weigh(source, last_word=False)
         if known is Standing.KUBELET:
             self._attempt(target, run)
         elif known is Standing.NOT_KUBELET:
             self._stranger(target, run)
         else:
-            target.hold(run)
+            held = target.hold(run)
+            if held % ASKED == 0:
+                self._match_declared(run.client, source)
+                self._weigh(source, last_word=held >= WAITING)
 
     def _weigh(self, source: Source, *, last_word: bool) -> Standing:
-        known = standing(source, self.book, last_word=last_word)
-        if known is Standing.OPEN:
+        before = self._standing.get(source.address, Standing.OPEN)
+        known = standing(source, self.book, last_word=last_word or before is Standing.NOT_KUBELET)
+        if known in (Standing.OPEN, before):
             return known
         self._standing[source.address] = known
         for target in self._targets.values():

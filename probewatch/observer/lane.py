@@ -34,17 +34,19 @@ from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run, closed_by_server, verdict_of
 
-KEPT: Final = 24
+KEPT: Final = 16
 """Histories carried on after each run."""
 STRANGER: Final = 9.0
 """Cost of reading a run as nobody's attempt (a client's connection from the node's address)."""
+SURE: Final = 1.0
+"""Below this a reading of an attempt that names its sender leaves no room for a stranger."""
 STRAY: Final = 1.6
 """The same for a connection that asked nothing where nothing but questions is expected: a dead dial from before the capture, mostly."""
 DEAD_DIAL_NS: Final = 130_000_000_000
 """How long the kernel goes on with a dial (tcp_syn_retries 6: 127 s)."""
-LAG: Final = 48
+LAG: Final = 24
 """Steps after which the cheapest reading is believed, if others are still possible."""
-WORSE: Final = 14.0
+WORSE: Final = 9.5
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
 """Cost of the history in which the capture begins in mid-life, against none for the beginning: signs shift it (`begin_cost`)."""
@@ -118,7 +120,8 @@ class Lane:
         grown: dict[tuple[Pod, bool], _History] = {}
         verdicts: dict[int, Verdict] = {}
         for history in self._histories:
-            for reading in readings(run, history.pod.predict(), elsewhere=elsewhere):
+            found = readings(run, history.pod.predict(), elsewhere=elsewhere)
+            for reading in found:
                 if reading.worker not in verdicts:
                     verdicts[reading.worker] = verdict_of(run, self.plan[reading.worker].spec, seen_until_ns)
                 verdict = verdicts[reading.worker]
@@ -127,6 +130,8 @@ class Lane:
                     for pod in history.pod.guesses(reading.worker, verdict.outcome):
                         guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
                         _keep(grown, _grow(guessed, run, reading, verdict))
+            if run.form.version and any(reading.cost < SURE for reading in found):
+                continue  # It says whose it is, and came when it was due.
             link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
             _keep(grown, _History(history.pod, history.cost + self._stranger(run, history), history.fresh, link))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]

@@ -20,7 +20,7 @@ ENOUGH: Final = 4
 SPREAD: Final = 0.12
 """Median deviation from the median step, relative to it, up to which a series counts as periodic."""
 KEPT: Final = 4_096
-"""Pairs of source and target kept for `others`; what goes beyond is counted in the last one's sum."""
+"""Sources and target ports kept for `others`; connections of further ones are not told."""
 
 
 @dataclass(slots=True)

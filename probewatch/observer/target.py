@@ -28,7 +28,9 @@ from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 from .lane import MID_LIFE, Lane, Step
 
 WAITING: Final = 2_000
-"""Runs of one source kept until it is known who it is or what to expect; beyond that the guess is made with what there is."""
+"""Runs of one source kept until it is known who it is; then the last word is said with what there is."""
+ASKED: Final = 16
+"""Runs of one source after which it is asked whether they are what a spec declares."""
 TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
 GUESS_AFTER: Final = 200
@@ -118,15 +120,18 @@ class Target:
 
     # Who: runs of a source that is not decided wait here.
 
-    def hold(self, run: Run) -> None:
-        """Keep a run of a source that may yet turn out to be a kubelet."""
+    def hold(self, run: Run) -> int:
+        """Keep a run of a source that may yet turn out to be a kubelet; return how many are kept."""
         held = self._undecided.setdefault(run.client, [])
-        if len(held) < WAITING:
-            held.append(run)
+        held.append(run)
+        return len(held)
 
     def held(self, client: str) -> list[Run]:
-        """Take back the runs kept for a source."""
-        return self._undecided.pop(client, [])
+        """Take back the runs kept for a source, also those already taken for a stranger's."""
+        mine = [run for run in self.strangers if run.client == client and run.form.kubelet]
+        if mine:
+            self.strangers = [run for run in self.strangers if run.client != client or not run.form.kubelet]
+        return mine + self._undecided.pop(client, [])
 
     def undecided(self) -> dict[str, list[Run]]:
         """Return the runs kept, by source."""

@@ -138,6 +138,24 @@ def test_new_container_closes_the_gate_again() -> None:
     assert silences(pod) == [Silence.GATED, Silence.NONE]
 
 
+def test_ready_shows_that_a_dying_container_is_gone() -> None:
+    """What was told to die does not become Ready: whoever does is its successor, and all its workers are renewed."""
+    pod = pod_of(spec(READINESS), spec(LIVENESS, failure_threshold=1))
+    pod = story(pod, [(0, 0, "F"), (1, 0.5, "F")])
+    assert pod.containers[0].dying
+    applied = step(pod, 0, 9, "S", Trigger.MANUAL)
+    assert applied.counted.decision is DecisionKind.READY
+    assert applied.renewed
+    assert not applied.pod.containers[0].dying
+    assert silences(applied.pod) == [Silence.NONE, Silence.NONE]
+
+
+def test_a_decision_stirs_the_siblings() -> None:
+    """A decision about one probe syncs the pod, which pokes every readiness worker that is not Ready (KUBELET.md 2.4)."""
+    pod = story(pod_of((spec(READINESS), 0), (spec(READINESS, port=9090), 1)), [(1, 0, "F"), (0, 0.5, "S")])
+    assert [one.stirred_ns for one in pod.predict()] == [None, ns(0.501)]
+
+
 def test_streak_survives_the_container() -> None:
     """Carry-over: two failures, a crash, one more failure, Restart (KUBELET.md 2.5)."""
     pod = story(pod_of(spec(LIVENESS)), [(0, 0, "F"), (0, 1, "F")])

@@ -122,6 +122,20 @@ def test_changes_are_the_timeline(kubelet_scenario) -> None:
     assert told["other"] == list(timeline.others)
 
 
+def test_attempts_are_told_before_the_end() -> None:
+    """A long capture tells what has settled while it goes on, each attempt first with revision 1 and its own id."""
+    observer = Observer(Settings(book=book_of(pod_of(spec()))))
+    early: list[Change] = []
+    for one in frames(*probes(every(1, 300))):
+        observer.feed(one)
+        early += observer.take()
+    attempts = [change for change in early if change.kind == "attempt"]
+    assert len(attempts) > 100
+    assert {change.rev for change in attempts} == {1}
+    assert len({change.id for change in attempts}) == len(attempts)
+    assert observer.finish().probes[0].attempts[:50] == tuple(change.value for change in attempts[:50])
+
+
 def test_nothing_fed() -> None:
     """No frame, no probe."""
     assert Observer().finish().probes == ()

@@ -91,7 +91,7 @@ def attempt(
     agent: str = "kube-probe/1.36", timeout: int = 1, location: str = "", extra: str = "",
 ) -> Exchange:
     """Return the exchange of one connection of a kubelet, begun at `at`."""
-    sport = 32_768 + 2 * (round(at * 1000) % 14_000)
+    sport = 32_768 + 2 * (round(at * 1000) % 13_999)
     ends = f"[{client}]:{sport} > [{server}]:{port}" if ":" in server else f"{client}:{sport} > {server}:{port}"
     host = f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
     script = SCRIPTS[what].format(
@@ -168,7 +168,7 @@ def probes(starts: Iterable[float], what: str = "ok", *, client: str = NODE, ser
     """Return one conversation for each start, for `frames`."""
     out = []
     for at in starts:
-        sport = 32_768 + 2 * (round(at * 1000) % 14_000)
+        sport = 32_768 + 2 * (round(at * 1000) % 13_999)
         six = ":" in server
         ends = f"[{client}]:{sport} > [{server}]:{port}" if six else f"{client}:{sport} > {server}:{port}"
         out.append((at, ends, script_of(what, host=f"[{server}]:{port}" if six else f"{server}:{port}", **how)))

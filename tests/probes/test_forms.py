@@ -124,6 +124,15 @@ def test_nothing_asked(script) -> None:
     assert form_of(exchange(script)) == Form(Ask.NOTHING, 8080, kubelet=True)
 
 
+@pytest.mark.parametrize("tail", ["", " < SA\n > A\n > FA\n < FA\n > A"])
+def test_a_dial_from_before_the_capture(tail) -> None:
+    """A first pause of more than a second between SYNs shows that earlier ones are missing: a dead dial, no attempt of this capture (RFC 6298)."""
+    stale = form_of(exchange(f"> S\n +4s > S seq=0\n{tail}"))
+    assert stale.stale
+    assert not stale.kubelet
+    assert not form_of(exchange(f"> S\n +1030ms > S seq=0\n +1030ms > S seq=0\n{tail}")).stale
+
+
 def test_midstream_says_nothing() -> None:
     """A connection caught in the middle is no kubelet's: a probe is short."""
     assert not form_of(exchange("< PA 'x' seq=1\n > A\n > FA\n < FA\n > A")).kubelet

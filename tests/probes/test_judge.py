@@ -199,6 +199,11 @@ def test_reset_on_accept(ends) -> None:
     assert said(judged(OPENED + "< RA", ends)) == (FAILURE, Cause.RESET_BEFORE_ANSWER)
 
 
+def test_accepted_and_never_asked(ends) -> None:
+    """A connection on which nothing was asked until the deadline ended with it."""
+    assert said(judged(OPENED + "+1s > FA\n < FA\n > A", ends)) == (FAILURE, Cause.SLOW_ANSWER)
+
+
 def test_closed_before_the_request(ends) -> None:
     """A checker that closes without asking, long before its deadline, was late itself; no httpGet probe does it."""
     assert said(judged(OPENED + "> FA\n < FA\n > A", ends)) == (FAILURE, Cause.CLIENT_LATE)
@@ -477,6 +482,31 @@ def test_lost_bytes(ends) -> None:
     verdict = judged(script, ends)
     assert verdict.outcome is not DISCARDED
     assert not is_broken_body(exchange(script, ends))
+
+
+def test_answer_to_the_syn_is_missing(ends) -> None:
+    """A server that says something although its SYN-ACK was not captured had answered."""
+    assert said(judged("> S\n < A seq=1 ack=1", ends)) == (UNKNOWN, Cause.CUT)
+
+
+def test_lost_tls_answer(ends) -> None:
+    """The same for TLS: a lost ServerHello is not a missing one."""
+    script = f"{HELLO} < PA 'x' seq=61\n > A ack=62\n > FA\n < FA\n > A"
+    assert said(judged(script, ends, scheme="HTTPS", tls=hello(), http=())) == (UNKNOWN, Cause.CUT)
+
+
+def test_lost_grpc(ends) -> None:
+    """And for gRPC: neither a lost request nor a lost answer is a failure."""
+    lost = f"{PREFACE} < PA 'x' seq=61\n > A ack=62\n > FA\n < FA\n > A"
+    assert said(judged(lost, ends, GRPC, grpc=call(grpc_status=None, http_status=""), http=())) == (UNKNOWN, Cause.CUT)
+    assert said(judged(f"{OPENED} > PA 'zz'\n < A\n > FA\n < FA\n > A", ends, GRPC, http=())) == (UNKNOWN, Cause.CUT)
+
+
+def test_grpc_without_a_health_answer(ends) -> None:
+    """Trailers without a health message are no health."""
+    verdict = judged(GRPC_DONE, ends, GRPC, grpc=call(answer_end=mark(0.0007, 7)), http=())
+    assert said(verdict) == (FAILURE, Cause.GRPC_STATUS)
+    assert verdict.detail == "no health answer"
 
 
 def test_lost_answer(ends) -> None:
