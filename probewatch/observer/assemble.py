@@ -220,7 +220,8 @@ class Assembler:
         if host in (address, f"{address}:{spec.port}", f"[{address}]:{spec.port}"):
             host = None
         final = placed.lane.pod().workers[index].cached
-        gaps = self._gaps(rows, breaks, decisions)
+        restarts = [step.run.start.ns for step in steps if step.reading is not None and step.reading.reset == "kubelet"]
+        gaps = self._gaps(rows, breaks, decisions, restarts)
         return Probe(
             id="",
             checker=self.checker(source, runs, proven=proven),
@@ -317,7 +318,7 @@ class Assembler:
                 continue
             following = rows[number + 1].made if number + 1 < len(rows) else None
             ready = next((other for other in readiness if other.start.ns >= found.ns), None)
-            out.append(confirm(found, spec, following, ready, self.seen_until_ns))
+            out.append(confirm(found, spec, following, ready, self.seen_until_ns, lingers=row.made.end_mark is None))
             since = found.ns
             if initial == "unknown":
                 initial, why = found.before, "what followed shows it"
@@ -326,12 +327,16 @@ class Assembler:
     def _initial(self, placed: Placed, spec: ProbeSpec) -> tuple[str, str]:
         return (state_name(spec.type, INITIAL[spec.type]), "") if placed.lane.fresh else ("unknown", "")
 
-    def _gaps(self, rows: list[Row], breaks: list[tuple[int, int]], decisions: list[Decision]) -> list[Gap]:
+    def _gaps(
+        self, rows: list[Row], breaks: list[tuple[int, int]], decisions: list[Decision], restarts: list[int]
+    ) -> list[Gap]:
         held = {found.attempt for found in decisions if found.kind in (DecisionKind.RESTART, DecisionKind.STARTED)}
         out = []
         for before, row in itertools.pairwise(rows):
             if before.made.n in held:
                 reason = "on hold until there was a new container"
+            elif any(before.made.start.ns < ns <= row.made.start.ns for ns in restarts):
+                reason = "kubelet restarted"
             elif any(begun > before.made.start.ns and shown <= row.made.start.ns for begun, shown in breaks):
                 reason = "the container was being restarted"
             else:
@@ -347,8 +352,6 @@ class Assembler:
         prediction = step.before.predict()[reading.worker]
         if prediction.silence is not Silence.NONE:
             return str(prediction.silence)
-        if reading.reset == "kubelet":
-            return "kubelet restarted"
         if prediction.dying or reading.reset == "container":
             return "the container was being restarted"
         if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:

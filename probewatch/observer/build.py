@@ -18,6 +18,7 @@ from probewatch.probes.runs import Run
 from .lane import Step
 
 POKED_NS: Final = 15_000_000
+LINGER_NS: Final = 1_100_000_000
 
 Latest = Callable[[Connection], Connection]
 """Returns the newest revision of a connection."""
@@ -135,7 +136,13 @@ def decision(
 
 
 def confirm(
-    found: Decision, spec: ProbeSpec, following: Attempt | None, readiness: Attempt | None, seen_until_ns: int
+    found: Decision,
+    spec: ProbeSpec,
+    following: Attempt | None,
+    readiness: Attempt | None,
+    seen_until_ns: int,
+    *,
+    lingers: bool,
 ) -> Decision:
     """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
 
@@ -146,7 +153,9 @@ def confirm(
         if following is None:
             return found
         after = following.start.ns - found.ns
-        if following.trigger is Trigger.MANUAL and after <= POKED_NS:
+        # A close whose FIN is acknowledged late (41 ms as a rule) holds the worker up to a second.
+        free_ns = POKED_NS + (LINGER_NS if lingers else 0)
+        if following.trigger is Trigger.MANUAL and after <= free_ns:
             first, last = following.frames()
             text = f"one extra readiness probe {max(after, 0) / 1e6:.1f} ms later, frames {first}-{last}"
             return replace(found, confirmed=True, confirmed_by=text)
@@ -179,11 +188,16 @@ def confirm(
 
 
 def gap(before: Attempt, made: Attempt, step: Step, reason: str) -> Gap | None:
-    """Make the gap that a step's reading tells of."""
+    """Make the gap before an attempt, where ticks passed without one."""
     reading = step.reading
-    if reading is None or not reading.missed:
+    if reading is None:
         return None
-    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=reading.missed, reason=reason)
+    expected = reading.missed
+    if reading.trigger in (Trigger.MANUAL, Trigger.START):
+        # Off the grid: count what the old grid led to expect until then.
+        period = step.before.plan[reading.worker].spec.period_s * SECOND
+        expected = max(0, (made.start.ns - max(before.start.ns, before.end_ns - period)) // period - 1)
+    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=expected, reason=reason) if expected else None
 
 
 def events(steps: Sequence[Step], address: str, names: Callable[[int], str | None], node: str) -> list[TimelineEvent]:

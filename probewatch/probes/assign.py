@@ -92,6 +92,11 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
     return out
 
 
+def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:
+    """Tell whether a start follows a poke at once: when its worker is free, which a delayed ACK of its last FIN may hold up."""
+    return poked_ns is not None and 0 <= start - poked_ns <= POKED_NS + (DELAYED_ACK_NS if p.lingers else 0)
+
+
 def _add(reading: Reading, cost: float) -> Reading:
     return (
         reading
@@ -162,7 +167,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
 def _first(start: int, p: Prediction) -> list[Reading]:
     cost = FIRST
     trigger = Trigger.START
-    if p.poked_ns is not None and 0 <= start - p.poked_ns <= POKED_NS:
+    if _just_after(p.poked_ns, start, p):
         cost, trigger = POKE_EXPECTED, Trigger.MANUAL
     if p.silence is Silence.GATED:
         cost += AGAINST_SILENCE
@@ -176,9 +181,11 @@ def _first(start: int, p: Prediction) -> list[Reading]:
 
 def _tick(start: int, p: Prediction) -> Reading | None:
     """Read it as a tick (or as the one tick kept while busy), whichever is the more likely."""
-    absent = POKE_ABSENT if p.poked_ns is not None and start - p.poked_ns > POKED_NS else 0.0
+    absent = POKE_ABSENT if p.poked_ns is not None and not _just_after(p.poked_ns, start, p) else 0.0
     if p.tick_ns is None:
-        return Reading(p.worker, FIRST + absent, Trigger.TICK, Schedule.ON_TIME)
+        # The grid is not known, but an attempt that took longer than a period has surely kept a tick waiting.
+        kept = _stored(start, p, p.last_start_ns) if p.last_start_ns is not None else None
+        return _add(kept, absent) if kept else Reading(p.worker, FIRST + absent, Trigger.TICK, Schedule.ON_TIME)
     found = [
         reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None
     ]
@@ -225,9 +232,9 @@ def lateness(off_ns: int, period_ns: int = 0) -> float:
 
 def _poke(start: int, p: Prediction) -> Reading:
     assert p.last_start_ns is not None
-    if p.poked_ns is not None and 0 <= start - p.poked_ns <= POKED_NS:
+    if _just_after(p.poked_ns, start, p):
         cost = POKE_EXPECTED
-    elif p.stirred_ns is not None and 0 <= start - p.stirred_ns <= POKED_NS:
+    elif _just_after(p.stirred_ns, start, p):
         cost = POKE_DOUBLE
     elif p.manual is Manual.UNSEEN:
         cost = POKE_UNSEEN

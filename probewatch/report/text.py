@@ -242,7 +242,9 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
         return
     head, left_out, tail = (made, 0, []) if wide else trimmed(made)
     shown = head + tail
-    if probe.initial_state not in ("unknown", "", "Live") or (wide and probe.initial_state == "Live"):
+    # Where the container's beginning is told below, its state then is known: NotReady, by the kubelet's initial value.
+    begins = any(e.kind is EventKind.CONTAINER_STARTED and e.evidence == probe.initial_evidence for e in events)
+    if probe.initial_state not in ("", "unknown") and (wide or (probe.initial_state != "Live" and not begins)):
         text = f"{safe(probe.initial_state)} at the beginning"
         _field(paper, "state", text + (f": {safe(probe.initial_evidence)}" if probe.initial_evidence else ""))
     cells = _Cells(shown, base)

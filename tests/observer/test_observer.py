@@ -38,7 +38,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
-from probewatch.observer import Change, Observer, Settings
+from probewatch.observer import Change, Observer, Settings, core
 
 FLAP = [*probes([0, 0.001, 1.001, 2.001]), *probes([3.001, 4.001, 5.001, 5.003, 6.003], "503"), *probes([7.003, 8.003, 9.003])]
 """A container that begins, loses Ready, comes back."""
@@ -134,6 +134,16 @@ def test_attempts_are_told_before_the_end() -> None:
     assert {change.rev for change in attempts} == {1}
     assert len({change.id for change in attempts}) == len(attempts)
     assert observer.finish().probes[0].attempts[:50] == tuple(change.value for change in attempts[:50])
+
+
+def test_undecided_runs_are_bounded(monkeypatch) -> None:
+    """A source that nothing proves costs no more than WAITING runs: then the last word is said with what there is."""
+    monkeypatch.setattr(core, "WAITING", core.ASKED)
+    observer = Observer()
+    for one in frames(*probes(every(1, 40), "connected")):
+        observer.feed(one)
+        assert sum(len(held) for target in observer._targets.values() for held in target.undecided().values()) <= core.ASKED
+    assert observer.finish().probes
 
 
 def test_nothing_fed() -> None:

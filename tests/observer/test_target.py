@@ -19,7 +19,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause
 from probewatch.observer.lane import Lane
-from probewatch.observer.target import WAITING, Context, Target, beginning, implied_runs, plausible, tie
+from probewatch.observer.target import Context, Target, beginning, implied_runs, plausible, tie
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
 
@@ -102,13 +102,13 @@ def test_two_clients_are_not_joined() -> None:
     assert len(target.drain()) == 2
 
 
-def test_undecided_runs_are_bounded() -> None:
-    """A source that stays undecided costs no more than WAITING runs, and they are given back once."""
+def test_undecided_runs_are_given_back_once() -> None:
+    """Runs of a source that is not decided are kept, and given back when it is."""
     target = Target(POD, AddressBook())
-    one = run(0)
-    for _ in range(WAITING + 10):
+    kept = runs(0, 1, 2)
+    for one in kept:
         target.hold(one)
-    assert len(target.held(NODE)) == WAITING
+    assert target.held(NODE) == kept
     assert target.held(NODE) == []
 
 
