@@ -1,9 +1,8 @@
 """What every test may ask for: captures, the programs beside Python, and privileges.
 
 Tests that take `kubelet_scenario`, `checker_scenario` or `capture_file` run once for each such thing in the trees of
-captures: the project's own `captures/`, or whatever `--captures=DIR` (repeatable) names instead. A tree is walked,
-never listed, so a capture that is added is tested. Write the option with `=`, or behind `tests`: a lone
-`--captures DIR` makes pytest look for its settings in DIR, as it does with any option that a conftest adds.
+captures: the project's own `captures/`, or whatever `--captures DIR` (repeatable, probewatch.pytest_plugin) names
+instead. A tree is walked, never listed, so a capture that is added is tested.
 """
 
 from __future__ import annotations
@@ -30,14 +29,9 @@ settings.register_profile("house", deadline=None, print_blob=True, derandomize=b
 settings.load_profile("house")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--captures`."""
-    parser.addoption(
-        "--captures",
-        action="append",
-        metavar="DIR",
-        help="run the tests of captures on this tree, not the project's captures/ (repeatable; write --captures=DIR)",
-    )
+def pytest_configure(config: pytest.Config) -> None:
+    """Know our marker also where pytest did not find pyproject.toml (`--captures DIR` points it elsewhere)."""
+    config.addinivalue_line("markers", "oracle: needs a program beside Python (tshark)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -103,7 +97,7 @@ def needs_root() -> None:
 
 def _trees(config: pytest.Config) -> list[Path]:
     """Return the trees to run on; a misspelt one is an error, not an empty run."""
-    named: list[str] | None = config.getoption("--captures")
+    named: list[Path] | None = config.getoption("--captures")
     if not named:
         return [OWN]
     trees = [config.invocation_params.dir / name for name in named]

@@ -78,10 +78,11 @@ class _History:
     past: _Link | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Link:
     step: Step
     past: _Link | None
+    """Cut off where it is settled, so that a history never holds more than what is open."""
     length: int
 
 
@@ -183,6 +184,7 @@ class Lane:
             links = [link.past if link is not None else None for link in links]
         if links[0] is not None and links[0].length > self._settled:
             self._tell(self._histories[0], links[0].length)
+            links[0].past = None
             if len({history.fresh for history in self._histories}) == 1:
                 self.fresh = self._histories[0].fresh
 

@@ -100,7 +100,11 @@ class Target:
                 break
             heappop(self._heap)
             out += self._join(item)
-        return out
+        # What is still open, or still queued, may be the follow-up of what was joined.
+        until = min([now_ns, *(start for start, _, _ in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])])
+        for joiner in self._joiners.values():
+            out += joiner.advance(until)
+        return sorted(out, key=lambda run: run.start.ns)
 
     def drain(self) -> list[Run]:
         """Return everything left, in order."""

@@ -139,4 +139,4 @@ def kubelet_headers(http: HttpExchange) -> bool:
     middle = names[1:-1]
     if middle and middle[0] == "User-Agent":
         middle = middle[1:]
-    return middle == sorted(middle)
+    return "User-Agent" not in middle and middle == sorted(middle)

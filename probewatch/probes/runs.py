@@ -34,8 +34,8 @@ MAX_HOPS = 10
 """http.go RedirectChecker: `stopped after 10 redirects`."""
 FOLLOW_NS = 60_000_000
 """A follow-up leaves within a millisecond; the rest is room for a starved node."""
-MAX_OPEN = 4_096
-"""Runs waiting for a follow-up, for each lane; the oldest is handed on beyond that."""
+MAX_OPEN = 64
+"""Runs of one client at one target that wait for a follow-up; the oldest is handed on beyond that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -266,7 +266,6 @@ def test_steps_are_told_while_the_capture_goes_on() -> None:
     assert len(lane.steps) == 5 * LAG
 
 
-@pytest.mark.xfail(strict=True, reason="the chain of a history is never cut behind what is settled: it holds every run since the beginning")
 def test_what_is_remembered_of_settled_steps_is_bounded() -> None:
     """However long a capture, a lane keeps no more than about twice LAG unsettled steps: those behind are handed out."""
     lane = lane_of(spec(READINESS))

@@ -254,7 +254,6 @@ def test_waiting_runs_are_bounded(monkeypatch) -> None:
     assert len(joiner.finish()) == 16
 
 
-@pytest.mark.xfail(strict=True, reason="every connection is held against every waiting run: 4 096 of one instant take a minute")
 def test_a_flood_of_broken_bodies_takes_no_longer_each(monkeypatch) -> None:
     """Each connection is held against a bounded number of waiting runs, so that a hostile capture cannot make the joiner crawl."""
     asked = 0

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from make import exchange
 
-from probewatch.probes.signatures import SIGNATURES, Manner, Shape, What, late_reset, manner_of, named_by, passes, shape_of
+from probewatch.probes.signatures import (
+    SIGNATURES,
+    Manner,
+    Shape,
+    What,
+    late_reset,
+    manner_of,
+    named_by,
+    passes,
+    shape_of,
+)
 
 HANDSHAKE = "> S\n < SA\n > A\n"
 UNACKED = "> S\n < SA\n"
