@@ -1,8 +1,7 @@
 """Addresses, networks and times as Kubernetes writes them, brought to one form; pure functions.
 
 Addresses come out as inet_ntop(3) prints them (the form that `wire` reads from packets), without zone or brackets.
-Times come out as
-nanoseconds since 1970.
+Times come out as nanoseconds since 1970.
 """
 
 from __future__ import annotations

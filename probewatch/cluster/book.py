@@ -1,8 +1,7 @@
 """The address book, put together from what the user gave: `--spec`, `--cluster`, `--node-ip`.
 
 Where `--spec` and `--cluster` speak of one Pod, there is one entry: the spec's probes, completed with the addresses,
-times and container
-starts that only the cluster knows. They are taken for one Pod when
+times and container starts that only the cluster knows. They are taken for one Pod when
 
 - namespace and name are equal, and so is an address where the spec has any
 - the spec is a static Pod's manifest (the kubelet appends `-NODE` to its name)
@@ -10,8 +9,7 @@ starts that only the cluster knows. They are taken for one Pod when
 workload's
 
 A manifest often leaves the namespace to `kubectl -n`: one without (read as `default`) also fits Pods of another
-namespace, if all that fit
-are in the same one; a note says so.
+namespace, if all that fit are in the same one; a note says so.
 """
 
 from __future__ import annotations

@@ -1,17 +1,13 @@
 """What Go does to a probe's path and header names before they reach the wire; pure functions.
 
 The kubelet (pkg/probe/http/request.go formatURL) parses `httpGet.path` as a URL *reference* with net/url, puts its own
-scheme and
-host over the result, prints it, and net/http sends `URL.RequestURI()`. A reference that does not parse is taken as a
-literal path.
-So `?query` is sent as a query, a fragment is dropped, `http://other/x` and `//other/x` become `/x`, and what may not
-stand
-in a path is percent-encoded, while escapes that were written stay as written. Header names go through
-textproto.CanonicalMIMEHeaderKey (kubelet 1.26.7/1.27.7/1.28 and later, k8s#117182; before, as typed).
+scheme and host over the result, prints it, and net/http sends `URL.RequestURI()`. A reference that does not parse is
+taken as a literal path. So `?query` is sent as a query, a fragment is dropped, `http://other/x` and `//other/x` become
+`/x`, and what may not stand in a path is percent-encoded, while escapes that were written stay as written. Header names
+go through textproto.CanonicalMIMEHeaderKey (kubelet 1.26.7/1.27.7/1.28 and later, k8s#117182; before, as typed).
 
 Limitations: a rootless reference with a scheme (`a:b`) makes Go refuse the request, so no packet ever shows it; it is
-returned as
-written. Zone identifiers in the host of an absolute reference are not checked as Go does.
+returned as written. Zone identifiers in the host of an absolute reference are not checked as Go does.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Kubernetes objects out of JSON text of any length, one at a time.
 
 `kubectl get ... -o json` prints one object whose `items` may hold 100 MB of Pods. This reader keeps a window of that
-text: members of
-the outermost object are decoded one by one, the elements of `items` are handed out and forgotten. Several JSON
-documents after one
-another (two commands' output in one file) are read as such, and so is a bare list.
+text: members of the outermost object are decoded one by one, the elements of `items` are handed out and forgotten.
+Several JSON documents after one another (two commands' output in one file) are read as such, and so is a bare list.
 
 Limitation: where `kind: PodList` follows `items`, elements without a kind of their own stay without.
 """

@@ -1,8 +1,8 @@
 """Pods and Pod templates out of manifests: what `--spec` reads, and each Pod of `--cluster`.
 
 A Pod comes with whatever its status tells (addresses, node, container starts); a workload (Deployment, CronJob ...)
-gives its
-template, named after the workload, without an address. Fields that probewatch does not need are passed over unread.
+gives its template, named after the workload, without an address. Fields that probewatch does not need are passed over
+unread.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """The addresses of a node, from its Node object and its HostSubnet, each with the reason why it is one; pure functions.
 
 Which address a Pod sees a kubelet come from depends on the network (OpenShift SDN: the gateway of the node's subnet;
-OVN-Kubernetes: its
-management port; bridges and ptp: the gateway of the pod CIDR; Calico: tunnel or node address; Cilium: the router
-address). All that the
-cluster itself declares are collected; `build_book` puts the surest first.
+OVN-Kubernetes: its management port; bridges and ptp: the gateway of the pod CIDR; Calico: tunnel or node address;
+Cilium: the router address). All that the cluster itself declares are collected; `build_book` puts the surest first.
 
 Limitations: the pod CIDR's gateway is a convention, not a declaration: some networks (Calico's own IPAM) give that
 address to a Pod.

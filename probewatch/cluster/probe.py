@@ -1,12 +1,10 @@
 """One probe of a container: checked as the API server checks it, defaulted as it defaults it, resolved as the kubelet resolves it.
 
 Sources: pkg/apis/core/validation/validation.go (validateProbe, validateHandler, validateLivenessProbe ...),
-pkg/apis/core/v1/defaults.go
-(SetDefaults_Probe, SetDefaults_HTTPGetAction), pkg/probe/util.go (ResolveContainerPort).
+pkg/apis/core/v1/defaults.go (SetDefaults_Probe, SetDefaults_HTTPGetAction), pkg/probe/util.go (ResolveContainerPort).
 
 Two things are taken more kindly than the API server takes them: a scheme in small letters, and a port number in quotes
-(which the
-kubelet would use: "maybe it was an int stored as string").
+(which the kubelet would use: "maybe it was an int stored as string").
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """YAML manifests into plain values, within bounds, and as Kubernetes means them.
 
 Only PyYAML's parser is used (libyaml where it is built in); its events are composed here, without recursion, because
-PyYAML's own composer
-recurses, expands every alias without limit, turns times into dates and keeps the last of two equal keys. Here:
+PyYAML's own composer recurses, expands every alias without limit, turns times into dates and keeps the last of two
+equal keys. Here:
 
 - an alias shares its anchor's value; what it would expand to is counted, and a file that expands beyond `MAX_NODES` is
 refused

@@ -1,22 +1,18 @@
 """All workers of one pod together: gating, holds, new containers, and what each worker does next.
 
 Theory of operation. The kubelet runs one worker for each (container, probe type), each with its own ticker (worker.go
-run). They touch
-each other in three places only: a startup probe gates the other two (doProbe: `started`), a liveness or startup
-failure kills
-the container, and whatever makes a pod sync while a container is not Ready pokes its readiness worker
-(UpdatePodStatus). A `Pod` value
-holds the workers and their tickers, is never changed, and answers two questions: what comes next (`predict`), and what
-does this attempt
-change (`apply`). So several readings of the same attempts can be carried side by side at little cost.
+run). They touch each other in three places only: a startup probe gates the other two (doProbe: `started`), a liveness
+or startup failure kills the container, and whatever makes a pod sync while a container is not Ready pokes its readiness
+worker (UpdatePodStatus). A `Pod` value holds the workers and their tickers, is never changed, and answers two
+questions: what comes next (`predict`), and what does this attempt change (`apply`). So several readings of the same
+attempts can be carried side by side at little cost.
 
 Where a capture begins (DESIGN section 6). `begin(fresh=True)` starts from the kubelet's initial values;
 `begin(fresh=False)` knows nothing,
 and the first streak that reaches its threshold tells the state. Which of the two fits is decided by what follows.
 
 Limitations: back-off is not predicted (a silent worker whose container was told to die is simply expected to be
-silent); initialDelaySeconds
-only lengthens silence.
+silent); initialDelaySeconds only lengthens silence.
 """
 
 from __future__ import annotations

@@ -1,23 +1,18 @@
 """The kubelet's probe worker: how results become a streak, and a streak a decision.
 
 Theory of operation (pkg/kubelet/prober/worker.go, func doProbe; results/results_manager.go). One worker serves one
-probe
-of one container. It remembers the last result and how often it came in a row (`last_result`, `result_run`). When the
-run
-reaches the threshold for that result, the result is cached, and a *changed* cached value is what the rest of the
-kubelet acts on.
-A prober error changes nothing (runProbeWithRetries). Liveness after a failure, and startup after any result, go on
-hold: run 0,
-no probe until there is a new container. A new container id sets the cached value back to the initial value but keeps
+probe of one container. It remembers the last result and how often it came in a row (`last_result`, `result_run`). When
+the run reaches the threshold for that result, the result is cached, and a *changed* cached value is what the rest of
+the kubelet acts on. A prober error changes nothing (runProbeWithRetries). Liveness after a failure, and startup after
+any result, go on hold: run 0, no probe until there is a new container. A new container id sets the cached value back to
+the initial value but keeps
 `last_result` and `result_run` (KUBELET.md 2.5): a streak survives a container restart.
 
-Two tables say it all: INITIAL (newWorker) and REACHED (what a threshold does). The names are the kubelet's, so that
-the two files can be
-laid side by side.
+Two tables say it all: INITIAL (newWorker) and REACHED (what a threshold does). The names are the kubelet's, so that the
+two files can be laid side by side.
 
 Limitations: exec errors and `no status` guards send no packet and are not modelled; versions up to 1.30 keep a startup
-worker
-running after success, which shows as an extra attempt and changes no decision.
+worker running after success, which shows as an extra attempt and changes no decision.
 """
 
 from __future__ import annotations
@@ -127,9 +122,8 @@ def new_container(worker: Worker) -> Worker:
 def new_kubelet(worker: Worker, *, keeps_ready: bool) -> Worker:
     """Start anew as a restarted kubelet does: no streak.
 
-    Up to 1.34 its results manager sets readiness to Failure at once; from 1.35 on it holds nothing for a container
-    that ran before, and
-    the Pod's status keeps what it was (setReadyStateOnKubeletRestart).
+    Up to 1.34 its results manager sets readiness to Failure at once; from 1.35 on it holds nothing for a container that
+    ran before, and the Pod's status keeps what it was (setReadyStateOnKubeletRestart).
     """
     if worker.type is ProbeType.READINESS:
         return Worker(worker.type, cached=Result.NONE if keeps_ready else Result.FAILURE)

@@ -1,10 +1,8 @@
 """Probes of checkers that are not the kubelet: what came of each check, and when they said UP and DOWN.
 
 Each check of a series (see `survey`) is judged with the timeout that the series itself shows, and `decisions.risefall`
-counts. Of two
-series that are one behind address translation both are shown, and only the outer one takes decisions. Encrypted
-answers are told apart by
-the lengths of their TLS records alone, and a note says so.
+counts. Of two series that are one behind address translation both are shown, and only the outer one takes decisions.
+Encrypted answers are told apart by the lengths of their TLS records alone, and a note says so.
 """
 
 from __future__ import annotations

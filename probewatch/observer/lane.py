@@ -1,19 +1,15 @@
 """One pod's timeline as it grows: runs in, assigned attempts and decisions out.
 
 Theory of operation. Which worker sent an attempt is not written on it: a refused SYN carries no path, and identical
-probes look alike for
-ever. So the lane carries several histories side by side. Each holds a `Pod` (what all its workers remember and what
-they will do next), the
-steps that led there, and a cost: how far-fetched its readings were so far (`probes.assign`). Every run is read in all
-ways the
-predictions allow; histories that arrive at the same state are one; the cheapest are kept. As soon as all histories
-agree on the past it is
-settled, and told. With one probe, or probes with different paths, there is never more than one history worth keeping.
+probes look alike for ever. So the lane carries several histories side by side. Each holds a `Pod` (what all its workers
+remember and what they will do next), the steps that led there, and a cost: how far-fetched its readings were so far
+(`probes.assign`). Every run is read in all ways the predictions allow; histories that arrive at the same state are one;
+the cheapest are kept. As soon as all histories agree on the past it is settled, and told. With one probe, or probes
+with different paths, there is never more than one history worth keeping.
 
-Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section
-6), or the containers are
-old and their kubelet is new. What follows decides between them, and the signs of a beginning that are not attempts
-come in as `begin_cost`.
+Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6),
+or the containers are old and their kubelet is new. What follows decides between them, and the signs of a beginning that
+are not attempts come in as `begin_cost`.
 
 Limitations: a history that was dropped does not come back; KEPT bounds the work for each run.
 """

@@ -3,16 +3,15 @@
 Theory of operation. For each source and port `probes.checkers` sorts the runs into series; a row of
 `probes.signatures` names
 a series, or, for a plain connect, its pace together with what else its source sends. What nothing names is `unknown`
-where it is periodic,
-and traffic where it is not; but a series that a kubelet may have sent is left for the lanes to look at.
+where it is periodic, and traffic where it is not; but a series that a kubelet may have sent is left for the lanes to
+look at.
 
 Two series that are one: behind address translation the same check is seen as two connections, one inside the other in
 time.
 
 Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two
-checkers
-whose refused checks come within a few milliseconds of each other may have them swapped: nothing but time tells them
-apart.
+checkers whose refused checks come within a few milliseconds of each other may have them swapped: nothing but time tells
+them apart.
 """
 
 from __future__ import annotations

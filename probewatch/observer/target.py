@@ -1,9 +1,8 @@
 """One probed address: sorts what reaches it into kubelet attempts and the rest, and runs its lanes.
 
 A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
-which probes to expect
-(a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from the start nothing
-waits.
+which probes to expect (a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from
+the start nothing waits.
 """
 
 from __future__ import annotations

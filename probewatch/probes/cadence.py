@@ -1,10 +1,9 @@
 """Regularity: the period of a series of starts, and the chains of equal steps in it.
 
 A kubelet's ticker counts from start to start in whole seconds and is exact to milliseconds; a manual trigger or a
-restart moves it to
-another phase. So a probe's starts are a row of chains, each with steps of exactly one period, one after another in
-time. Two chains at the same time
-are two probes. Other checkers pause between checks, so their steps vary with the length of the checks.
+restart moves it to another phase. So a probe's starts are a row of chains, each with steps of exactly one period, one
+after another in time. Two chains at the same time are two probes. Other checkers pause between checks, so their steps
+vary with the length of the checks.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """The form of one check: what a connection asked, and whether a kubelet asks like that.
 
 The kubelet's request is fixed by Go's transport and pkg/probe/http/request.go: `Host`, then `User-Agent` (unless the
-Pod spec removes it), then
-all other headers sorted by name, `Connection: close` last; GET, HTTP/1.1, one request for each connection. A tcpSocket
-probe says nothing and sends FIN
-after a bare ACK; HAProxy's checks send no third handshake ACK and end with RST. So form alone excludes much, and
-proves nothing.
+Pod spec removes it), then all other headers sorted by name, `Connection: close` last; GET, HTTP/1.1, one request for
+each connection. A tcpSocket probe says nothing and sends FIN after a bare ACK; HAProxy's checks send no third handshake
+ACK and end with RST. So form alone excludes much, and proves nothing.
 """
 
 from __future__ import annotations

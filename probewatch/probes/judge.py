@@ -1,12 +1,9 @@
 """What came of one connection: outcome and cause as the kubelet would count them.
 
 The kubelet sees less than the wire: it knows that a call returned, with what, and that a timer fired. So each verdict
-asks two things of
-the packets: what came first (an answer, a refusal, a close, or the checker's own giving up), and whether it came
-before the deadline
-(`start + timeoutSeconds`: http.Client.Timeout and net.Dialer.Timeout start just before the SYN). An answer after the
-checker hung up
-changes nothing and is kept as the true latency.
+asks two things of the packets: what came first (an answer, a refusal, a close, or the checker's own giving up), and
+whether it came before the deadline (`start + timeoutSeconds`: http.Client.Timeout and net.Dialer.Timeout start just
+before the SYN). An answer after the checker hung up changes nothing and is kept as the true latency.
 
 Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and the measurements in KUBELET.md and WIRE.md of the
 project's reference.
@@ -62,9 +59,8 @@ def judge(
     """Judge one connection as a probe of this handler with this timeout.
 
     `seen_until_ns` is where the capture ends: silence beyond it proves nothing. `start_ns` is where the attempt began,
-    if not
-    with this connection (a redirect shares its deadline). `whole_body` False is for checkers that are content with the
-    answer's header.
+    if not with this connection (a redirect shares its deadline). `whole_body` False is for checkers that are content
+    with the answer's header.
     """
     connection = exchange.connection
     begun = connection.start.ns if start_ns is None else start_ns

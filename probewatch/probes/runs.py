@@ -1,14 +1,11 @@
 """Connections that belong together: retries of an errored prober and redirects, joined to one run before it is known whose it is.
 
 Theory of operation. A run is one or more tries; a try is one connection and the redirects it followed. The kubelet
-tries again, at once
-and up to three times, only when the answer's body breaks (prober.go runProbeWithRetries, maxProbeRetries); Go's client
-follows a redirect at once, on a
-new connection, when it stays on the same host (http.go RedirectChecker). Both follow-ups leave within milliseconds of
-what caused them, so
-a run is handed on as soon as nothing can join it any more. Redials of a gRPC probe come a second or more later and
-look like any first dial:
-they are told by the worker that is still busy, not here.
+tries again, at once and up to three times, only when the answer's body breaks (prober.go runProbeWithRetries,
+maxProbeRetries); Go's client follows a redirect at once, on a new connection, when it stays on the same host (http.go
+RedirectChecker). Both follow-ups leave within milliseconds of what caused them, so a run is handed on as soon as
+nothing can join it any more. Redials of a gRPC probe come a second or more later and look like any first dial: they are
+told by the worker that is still busy, not here.
 
 Connections must come in the order of their starts.
 """

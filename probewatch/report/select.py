@@ -19,8 +19,8 @@ def select(
     """Return the part of a timeline that begins in [since, until] and belongs to the probes that the selectors name.
 
     Attempts, decisions and events count by their beginning; gaps and other traffic where they touch the stretch. A
-    probe of which
-    nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as they are.
+    probe of which nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as
+    they are.
     """
     chosen = timeline
     if probes:

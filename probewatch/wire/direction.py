@@ -1,13 +1,10 @@
 """Decide who is the client of a connection whose beginning the capture does not show.
 
 Where no SYN and no SYN-ACK decides it, in this order: an endpoint that answered a SYN before (in the same capture) is
-the
-server; a port that services use (below 1024, or registered and common) is the server's, the lower one where both are;
-an
-endpoint that was seen with another peer before is the server's, because clients take a new port each time; a port below
-the ephemeral range (32768: Linux ip_local_port_range) against one inside it is the server's. Else the sender of the
-first
-frame is the client.
+the server; a port that services use (below 1024, or registered and common) is the server's, the lower one where both
+are; an endpoint that was seen with another peer before is the server's, because clients take a new port each time; a
+port below the ephemeral range (32768: Linux ip_local_port_range) against one inside it is the server's. Else the sender
+of the first frame is the client.
 
 Zeek asks only the second question, for the ports its analyzers registered.
 """

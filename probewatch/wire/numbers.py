@@ -3,13 +3,11 @@
 Theory of operation
 -------------------
 Each side has `nxt`, the highest number it used plus one (Zeek's last_seq, tshark's nextseq), and `acked`, the highest
-number
-its peer acknowledged. A segment that begins at `nxt` is the common case and handled where it comes in; all others
-come here.
+number its peer acknowledged. A segment that begins at `nxt` is the common case and handled where it comes in; all
+others come here.
 
 Retransmissions are counted as tshark's tcp.analysis.retransmission (its fast and spurious ones with them): a segment
-with
-data, SYN or FIN that begins below `nxt`, unless it is
+with data, SYN or FIN that begins below `nxt`, unless it is
 
 - a keep-alive: one byte back, at most one byte long, no SYN or FIN;
 - the first real segment over a zero window probe: one byte back, longer than one;
@@ -21,8 +19,7 @@ Zeek's T is another count: any data that does not advance `nxt`, keep-alives too
 Limitations
 -----------
 tshark also uses SACK to see fast retransmissions, and knows only segments since the last ACK as "already seen"; both
-matter
-only where the network reorders and loses within milliseconds. It does not analyse segments whose header was cut.
+matter only where the network reorders and loses within milliseconds. It does not analyse segments whose header was cut.
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ after the last. The kubelet's dials, as its own record beside a capture shows th
 
 `Resolver` follows one round for each (asker, target). A round ends with its answer, with a SYN from asker to target,
 with a request after its `LIMIT`th, or after a pause of `PAUSE`. If a SYN came, the round's first request belongs to
-that
-connection (`claim`). Else it becomes an `Unresolved`, unless nobody can have waited long:
+that connection (`claim`). Else it becomes an `Unresolved`, unless nobody can have waited long:
 
 - confirmation of a known neighbour is unicast, or answered at once with no SYN behind it;
 - one single request and then silence was answered where the capture does not look: unanswered it would have been sent

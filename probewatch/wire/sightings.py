@@ -15,13 +15,11 @@ between them:
 
 The second and third rule also serve captures merged from several points into one file that does not tell them apart.
 IP id 0 is what Linux writes into SYN-ACK and RST with DF; IPv6 has none. The price of the third rule: two RSTs (or,
-over
-IPv6, two duplicate ACKs) truly sent within `ECHO` count as one packet. SYN, FIN and data are safe: the shortest timer
-that sends them again is a thousand times longer.
+over IPv6, two duplicate ACKs) truly sent within `ECHO` count as one packet. SYN, FIN and data are safe: the shortest
+timer that sends them again is a thousand times longer.
 
 `-i any` with cooked v1 headers (LINUX_SLL) names no interface: its points are "outgoing" and "not outgoing", and the
-same
-interface is the one where directions and packet types agree (see `vantage`).
+same interface is the one where directions and packet types agree (see `vantage`).
 
 TTL plays no part: it is lower behind a router. NAT is not undone: two 5-tuples are two connections.
 

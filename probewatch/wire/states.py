@@ -3,9 +3,9 @@
 Theory of operation
 -------------------
 Each endpoint of a connection has one `Endpoint` state, moved by the `Event`s of its own segments only. Two things look
-at
-the peer: what a first segment means (is it the answer to a SYN, or did the capture begin in the middle?), and whether a
-RST still matters once both sides had sent a FIN. So the machine is two tables: `MOVES` (state x event -> state) and
+at the peer: what a first segment means (is it the answer to a SYN, or did the capture begin in the middle?), and
+whether a RST still matters once both sides had sent a FIN. So the machine is two tables: `MOVES` (state x event ->
+state) and
 `EXCEPTIONS` (state x event x peer's state -> both states), which wins where it has an entry. `step` is both in one
 look-up.
 

@@ -3,24 +3,19 @@
 Theory of operation
 -------------------
 Offsets count stream bytes from 0, the byte after the SYN (or the first byte seen where the capture has no SYN). A
-32-bit
-sequence number becomes an offset by its distance from the edge, the end of what was seen without a hole (RFC 9293
-section 3.4: modulo 2**32), so a stream may wrap as often as it likes. What lies beyond a hole waits in `spans`, sorted
-and
-without overlap. Where two segments claim the same byte the first one wins, as in most receivers.
+32-bit sequence number becomes an offset by its distance from the edge, the end of what was seen without a hole (RFC
+9293 section 3.4: modulo 2**32), so a stream may wrap as often as it likes. What lies beyond a hole waits in `spans`,
+sorted and without overlap. Where two segments claim the same byte the first one wins, as in most receivers.
 
 `data` grows only at its own end, only without a hole, and stops at its limit, at a byte that a snapshot length cut
-away,
-or at a hole that had to be given up. So it is always a true prefix of the stream; nothing is ever filled in. Bytes
-beyond
-the limit are counted and not kept, so a long transfer costs no memory.
+away, or at a hole that had to be given up. So it is always a true prefix of the stream; nothing is ever filled in.
+Bytes beyond the limit are counted and not kept, so a long transfer costs no memory.
 
 Bounds
 ------
 `limit` bytes of data and as many that wait behind a hole; `SPANS` spans (above that the first hole is given up: `cut`
-is
-set there); `marks` arrivals (above that the last one is moved on). A segment more than `REACH` away from the edge is no
-part of the stream.
+is set there); `marks` arrivals (above that the last one is moved on). A segment more than `REACH` away from the edge is
+no part of the stream.
 """
 
 from __future__ import annotations

@@ -2,23 +2,19 @@
 
 Theory of operation
 -------------------
-A connection is *ripe*, and handed out, `settle_ns` after it was over (both FINs, or a RST: the pause lets the last
-ACK, a
-second RST and the copies at other vantage points come in), or when it was silent for `quiet_ns`, or at the age
+A connection is *ripe*, and handed out, `settle_ns` after it was over (both FINs, or a RST: the pause lets the last ACK,
+a second RST and the copies at other vantage points come in), or when it was silent for `quiet_ns`, or at the age
 `ripe_age_ns` even if alive, or when it must leave. If frames come after that it is handed out again, `rev` one higher,
-at
-its next such point. `final` is said where a value was made while leaving the table; a connection of which nothing more
-comes is not handed out once more only to say so.
+at its next such point. `final` is said where a value was made while leaving the table; a connection of which nothing
+more comes is not handed out once more only to say so.
 
 Then it stays, so that late frames find it: one that was reset for `remember_ns` (answers come up to half a minute after
 their checker reset the connection), one that is not over for `idle_ns` (SYNs of a dead dial come minutes later, up to
 36 s apart). One that both sides closed leaves `quiet_ns` after its last frame, and its payload with it; a stub
-remembers
-its ports and absorbs what is late (`Stats.late`) until `remember_ns` passed without a frame.
+remembers its ports and absorbs what is late (`Stats.late`) until `remember_ns` passed without a frame.
 
 Each connection has one timer in a heap. It is not moved when frames come: when it rings, the connection is looked at,
-and
-waits on where it is not yet time.
+and waits on where it is not yet time.
 
 Bounds are `Limits`; what happens at each is said there.
 """

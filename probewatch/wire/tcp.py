@@ -3,21 +3,18 @@
 Theory of operation
 -------------------
 A connection is one life of a 4-tuple. It begins with its first frame, in the best case a SYN, and is kept in `table`
-under
-both of its directed 4-tuples, so that one look-up per segment finds the sending `Side`. What a segment does, in order:
-it
-is judged against the frames seen just before (`sightings`: a copy of one of them changes nothing else); it writes its
-letters (`states.History`); its acknowledgment moves the peer, its sequence number moves its own side (`numbers`); its
-flags move the state machine (`states.step`); its payload goes to the `Stream`. `table` decides when the connection is
-handed out, handed out again, and forgotten.
+under both of its directed 4-tuples, so that one look-up per segment finds the sending `Side`. What a segment does, in
+order: it is judged against the frames seen just before (`sightings`: a copy of one of them changes nothing else); it
+writes its letters (`states.History`); its acknowledgment moves the peer, its sequence number moves its own side
+(`numbers`); its flags move the state machine (`states.step`); its payload goes to the `Stream`. `table` decides when
+the connection is handed out, handed out again, and forgotten.
 
 A SYN of another sequence number than the life's own starts a new life, at once and whatever the state of the old one. A
 late SYN of a life that the capture showed in the wrong order is recognized by its number, just below the first one
 seen.
 
 Time is the largest capture time so far, or `advance`. Where the capture's clock steps back for good (`STEP_FRAMES`
-frames
-in a row more than `STEP` behind) the tracker's clock goes on from there, so that deadlines keep their length.
+frames in a row more than `STEP` behind) the tracker's clock goes on from there, so that deadlines keep their length.
 
 Limitations
 -----------
