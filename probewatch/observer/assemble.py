@@ -46,6 +46,9 @@ COULD_BE: Final[dict[str, tuple[str, ...]]] = {
 """Which checkers may have this form, where nothing names one."""
 
 
+SILENT_TICKS: Final = 3
+SILENT_NS: Final = 5 * SECOND
+"""A probe is called silent at the end of a capture after this many ticks, and this long."""
 GOOD: Final = frozenset({DecisionKind.READY, DecisionKind.STARTED})
 """Decisions that successes make."""
 
@@ -208,6 +211,8 @@ class Assembler:
         runs = [row.step.run for row in rows]
         inferred = self.inferred(spec, runs, guess)
         thresholds = self._thresholds(spec, guess)
+        if placed.declared is not None and placed.declared[index].spec.period_s != spec.period_s:
+            thresholds["periodSeconds"] = (spec.period_s, "inferred")
         breaks = interruptions(steps, planned.container)
         decisions, initial, why = self._decisions(placed, index, rows, readiness, breaks, thresholds)
         if placed.lane.fresh:
@@ -222,6 +227,11 @@ class Assembler:
         final = placed.lane.pod().workers[index].cached
         restarts = [step.run.start.ns for step in steps if step.reading is not None and step.reading.reset == "kubelet"]
         gaps = self._gaps(rows, breaks, decisions, restarts)
+        silent = self._silence(placed, index, rows)
+        if silent is not None:
+            gaps.append(silent)
+            if placed.lane.pod().containers[planned.container].dying and spec.type is ProbeType.READINESS:
+                final = Result.FAILURE  # What was killed is not Ready, though no probe says so.
         return Probe(
             id="",
             checker=self.checker(source, runs, proven=proven),
@@ -242,7 +252,7 @@ class Assembler:
             if spec.handler is Handler.HTTP_GET
             else None,
             service=(spec.service if pod else first.form.service) if spec.handler is Handler.GRPC else None,
-            spec=spec if guess is None else None,
+            spec=(placed.declared or placed.lane.plan)[index].spec if guess is None else None,
             spec_source=pod.source if pod and guess is None else None,
             inferred=inferred,
             thresholds=thresholds,
@@ -252,7 +262,7 @@ class Assembler:
             attempts=tuple(row.made for row in rows),
             gaps=tuple(gaps),
             decisions=tuple(decisions),
-            notes=tuple(self._notes(pod, source, placed)),
+            notes=tuple(self._notes(pod, source, placed, initial)),
         )
 
     def _type_source(self, guess: Guess | None) -> str:
@@ -335,6 +345,8 @@ class Assembler:
         for before, row in itertools.pairwise(rows):
             if before.made.n in held:
                 reason = "on hold until there was a new container"
+            elif before.made.unresolved is not None:
+                reason = "the address could not be resolved: what was sent meanwhile left no frame"
             elif any(before.made.start.ns < ns <= row.made.start.ns for ns in restarts):
                 reason = "kubelet restarted"
             elif any(begun > before.made.start.ns and shown <= row.made.start.ns for begun, shown in breaks):
@@ -345,6 +357,27 @@ class Assembler:
             if found is not None:
                 out.append(found)
         return out
+
+    def _silence(self, placed: Placed, index: int, rows: list[Row]) -> Gap | None:
+        """Make the gap from the last attempt to the end of the capture, where it is long enough to mean something."""
+        last = rows[-1].made
+        planned = placed.lane.plan[index]
+        worker, container = placed.lane.pod().workers[index], placed.lane.pod().containers[planned.container]
+        silent = self.seen_until_ns - max(last.start.ns, last.end_ns)
+        expected = silent // (planned.spec.period_s * SECOND)
+        if expected < SILENT_TICKS or silent < SILENT_NS or (planned.spec.type is ProbeType.STARTUP and worker.on_hold):
+            return None
+        reason = "nothing in the capture says why"
+        if worker.on_hold:
+            reason = "on hold until there is a new container"
+        elif container.dying:
+            reason = "its container was told to die, and no new one was seen"
+        return Gap(
+            start_ns=last.start.ns,
+            end_ns=self.seen_until_ns,
+            expected=expected,
+            reason=f"silent to the end of the capture: {reason}",
+        )
 
     def _reason(self, step: Step) -> str:
         reading = step.reading
@@ -358,15 +391,15 @@ class Assembler:
             return "initialDelaySeconds of the new container"
         return "nothing in the capture says why"
 
-    def _notes(self, pod: PodSpec | None, source: Source, placed: Placed) -> list[str]:
-        out = []
+    def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str) -> list[str]:
+        out = list(placed.notes)
         if pod is not None:
             node = self.node_behind(source)
             if node is not None and pod.node and node.node and node.node != pod.node:
                 out.append(f"probed by node {node.node}, but the Pod says it runs on {pod.node}")
             elif node is not None and pod.host_ip and node.node_address and node.node_address != pod.host_ip:
                 out.append(f"probed by the node at {node.node_address}, but the Pod says it runs on {pod.host_ip}")
-        if placed.lane.fresh is False:
+        if placed.lane.fresh is False and initial == "unknown":
             out.append("the capture begins in mid-life: the state before its first streak is not known")
         return out
 

@@ -77,6 +77,8 @@ class Observer:
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
         self._targets: dict[str, Target] = {}
+        self._busy: set[str] = set()
+        """Addresses with something still to be handed on."""
         self._sources: dict[str, Source] = {}
         self._standing: dict[str, Standing] = {}
         self._revisions: dict[int, Connection] = {}
@@ -131,14 +133,18 @@ class Observer:
     def advance(self, now_ns: int) -> None:
         """Let time pass: hand on what silence completes."""
         self._turn_ns = now_ns + TURN_NS
+        self._now_ns = max(self._now_ns, now_ns)
         self._tracker.advance(now_ns)
         self._collect(self._tracker.take())
-        for target in list(self._targets.values()):
-            runs = target.release(now_ns, self._tracker.unripe_since(target.address), self._patience_ns)
+        for address in list(self._busy):
+            target = self._targets[address]
+            runs = target.release(now_ns, self._tracker.unripe_since(address), self._patience_ns)
             for run in runs:
                 self._run(target, run)
             if runs:
                 self._tell(target)
+            if target.idle:
+                self._busy.discard(address)
 
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
@@ -151,7 +157,7 @@ class Observer:
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
             if isinstance(item, Connection) and item.rev > 1:
-                if len(self._revisions) < KEPT_REVISIONS:
+                if item.id in self._revisions or len(self._revisions) < KEPT_REVISIONS:
                     self._revisions[item.id] = slim(item)
                 target = self._targets.get(item.server)
                 if target is not None:
@@ -161,6 +167,7 @@ class Observer:
             if target is None:
                 target = self._targets[item.server] = Target(item.server, self.book, self._guests.get(item.server, ()))
                 target.first_seen_ns = self._appeared.get(item.server)
+            self._busy.add(item.server)
             target.take(item if isinstance(item, Unresolved) else self._read(item))
 
     def _read(self, connection: Connection) -> Exchange:
@@ -196,7 +203,7 @@ class Observer:
             return known
         self._standing[source.address] = known
         for target in self._targets.values():
-            for run in target.held(source.address):
+            for run in target.held(source.address, strangers=before is Standing.NOT_KUBELET):
                 if known is Standing.KUBELET:
                     self._attempt(target, run)
                 else:
@@ -281,8 +288,9 @@ class Observer:
 
     def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         out: list[Probe] = []
-        closed = target.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns))
-        for number, (placed, steps) in enumerate(closed):
+        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
+        context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
+        for number, (placed, steps) in enumerate(target.finish(context)):
             clients = [step.run.client for step in steps]
             if clients:
                 source = self._sources[max(set(clients), key=clients.count)]
@@ -318,7 +326,7 @@ class Observer:
             else:
                 out.append(assembler.unknown(one, self._sources[one.client]))
         for client, runs in by_client.items():
-            lone = Target(target.address, AddressBook())
+            lone = Target(target.address, AddressBook(), proven=False)
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
                 lone.attempt(run, (), self._context(client))

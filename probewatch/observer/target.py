@@ -7,9 +7,11 @@ the start nothing waits.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Final
 
 from probewatch.decisions.pod import Planned
@@ -19,7 +21,8 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec
-from probewatch.probes.cadence import SECOND, on_grid
+from probewatch.model.timeline import Outcome
+from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, whole_seconds
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
@@ -32,6 +35,8 @@ ASKED: Final = 16
 """Runs of one source after which it is asked whether they are what a spec declares."""
 TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
+ENOUGH_GAPS: Final = 4
+"""Steps after a success that can contradict a declared period."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 RESOLUTION_NS: Final = 1_070_000_000
@@ -48,13 +53,27 @@ class Placed:
     named_by: str | None = None
     signs: tuple[str, ...] = ()
     """Signs of a beginning that are no attempts."""
+    notes: list[str] = field(default_factory=list)
+    declared: tuple[Planned, ...] | None = None
+    """The plan as declared, where the lane was replayed with what the wire shows."""
+
+
+@dataclass(slots=True, order=True)
+class _Queued:
+    """A connection that waits for its turn."""
+
+    start_ns: int
+    serial: int
+    item: Exchange | Unresolved = field(compare=False)
 
 
 class Target:
     """Everything that reaches one address."""
 
-    def __init__(self, address: str, book: AddressBook, guests: Sequence[PodSpec] = ()) -> None:
+    def __init__(self, address: str, book: AddressBook, guests: Sequence[PodSpec] = (), *, proven: bool = True) -> None:
         self.address = address
+        self.proven = proven
+        """Whether its attempts come from a proven kubelet; else only the clearest signs give a probe a type."""
         self.book = book
         self.guests = guests
         """Pods of other addresses with a probe that names this one as its host."""
@@ -63,11 +82,15 @@ class Target:
         """Runs of others, and of a kubelet's address that fit no probe."""
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
-        self._heap: list[tuple[int, int, Exchange | Unresolved]] = []
+        self._heap: list[_Queued] = []
+        self._queued: dict[int, _Queued] = {}
+        """Queued connections by their id."""
         self._serial = 0
         self._joiners: dict[str, Joiner] = {}
         self._undecided: dict[str, list[Run]] = {}
         self._waiting: list[tuple[Run, Sequence[int]]] = []
+        self._quiet_ns: int | None = None
+        """When the latest run of a lane that is over by now was seen."""
         self._plans: dict[int, list[Planned]] = {}
         self._loose: Placed | None = None
         """The lane of runs that no Pod's address explains."""
@@ -78,14 +101,27 @@ class Target:
         """Queue a connection."""
         start = item.start if isinstance(item, Unresolved) else attempt_start(item)
         self._serial += 1
-        heappush(self._heap, (start.ns, self._serial, item))
+        entry = _Queued(start.ns, self._serial, item)
+        heappush(self._heap, entry)
+        if isinstance(item, Exchange):
+            self._queued[item.connection.id] = entry
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be handed on."""
+        return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
 
     def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
         """Replace a queued connection by its newer snapshot."""
-        for index, (start, serial, item) in enumerate(self._heap):
-            if isinstance(item, Exchange) and item.connection.id == connection.id:
-                self._heap[index] = (start, serial, read(connection))
-                return
+        entry = self._queued.get(connection.id)
+        if entry is not None:
+            entry.item = read(connection)
+
+    def _pop(self) -> Exchange | Unresolved:
+        item = heappop(self._heap).item
+        if isinstance(item, Exchange):
+            self._queued.pop(item.connection.id, None)
+        return item
 
     def release(self, now_ns: int, unripe_ns: int | None, patience_ns: int) -> list[Run]:
         """Return the runs that are complete and in order: nothing that began earlier is still open.
@@ -94,13 +130,14 @@ class Target:
         """
         out: list[Run] = []
         while self._heap:
-            start, _, item = self._heap[0]
+            start, item = self._heap[0].start_ns, self._heap[0].item
             if now_ns - start < patience_ns and ((unripe_ns is not None and unripe_ns < start) or not _over(item)):
                 break
-            heappop(self._heap)
-            out += self._join(item)
+            out += self._join(self._pop())
         # What is still open, or still queued, may be the follow-up of what was joined.
-        until = min([now_ns, *(start for start, _, _ in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])])
+        until = min(
+            [now_ns, *(entry.start_ns for entry in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])]
+        )
         for joiner in self._joiners.values():
             out += joiner.advance(until)
         return sorted(out, key=lambda run: run.start.ns)
@@ -109,7 +146,7 @@ class Target:
         """Return everything left, in order."""
         out: list[Run] = []
         while self._heap:
-            out += self._join(heappop(self._heap)[2])
+            out += self._join(self._pop())
         for joiner in self._joiners.values():
             out += joiner.finish()
         return sorted(out, key=lambda run: run.start.ns)
@@ -129,10 +166,11 @@ class Target:
         held.append(run)
         return len(held)
 
-    def held(self, client: str) -> list[Run]:
-        """Take back the runs kept for a source, also those already taken for a stranger's."""
-        mine = [run for run in self.strangers if run.client == client and run.form.kubelet]
-        if mine:
+    def held(self, client: str, *, strangers: bool = False) -> list[Run]:
+        """Take back the runs kept for a source, also those already taken for a stranger's where it was taken for one."""
+        mine: list[Run] = []
+        if strangers:
+            mine = [run for run in self.strangers if run.client == client and run.form.kubelet]
             self.strangers = [run for run in self.strangers if run.client != client or not run.form.kubelet]
         return mine + self._undecided.pop(client, [])
 
@@ -209,7 +247,7 @@ class Target:
             pod, named_by = tied
             placed = self._place(self._plan(pod), pod, (), named_by, runs, context)
         else:
-            guesses = tuple(guess(runs))
+            guesses = tuple(guess(runs, proven=self.proven))
             if not guesses:
                 self.strangers += runs
                 self._waiting = []
@@ -229,8 +267,15 @@ class Target:
         runs: Sequence[Run],
         context: Context,
     ) -> Placed:
+        lane, signs = self._lane(plan, pod, runs, context)
+        self.placed.append(Placed(lane, pod, guesses, named_by, signs))
+        return self.placed[-1]
+
+    def _lane(
+        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
+    ) -> tuple[Lane, tuple[str, ...]]:
         version = context.version
-        cost, signs = beginning(runs, pod, self.first_seen_ns, context)
+        cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
         lane = Lane(
             plan,
             begin_cost=cost,
@@ -238,8 +283,14 @@ class Target:
             resets=version is None or version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
         )
-        self.placed.append(Placed(lane, pod, guesses, named_by, signs))
-        return self.placed[-1]
+        return lane, signs
+
+    def _quiet_since_ns(self, runs: Sequence[Run], context: Context) -> int:
+        """Return since when nothing had reached this address when the first of these runs did."""
+        first = runs[0].start.ns if runs else context.first_frame_ns
+        return max(
+            (ns for ns in (self._quiet_ns, context.first_frame_ns) if ns is not None and ns <= first), default=first
+        )
 
     def _lane_for(self, run: Run) -> Placed | None:
         """Return the lane of what no address declares, once it is planned."""
@@ -249,19 +300,85 @@ class Target:
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         placed.lane.feed(run, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
+        self._quiet_ns = max(self._quiet_ns or 0, run.last_ns())
         if run.unresolved is not None:
             for implied in implied_runs(run, placed.lane):
                 placed.lane.feed(implied, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
-        """Close all lanes; runs that no probe of a lane explains get a lane of their own when they look like a probe."""
+        """Close all lanes; what a kubelet asked that no spec declares gets a lane of its own."""
         self.plan_rest(context)
         out = []
-        for placed in list(self.placed):
-            steps = placed.lane.finish()
+        for placed in self.placed:
+            steps = self._corrected(placed, placed.lane.finish(), context)
             out.append((placed, [step for step in steps if step.reading is not None]))
             self.strangers += [step.run for step in steps if step.reading is None]
+        undeclared = [run for run in self.strangers if run.client in context.kubelets and asks(run)]
+        guesses = tuple(guess(undeclared)) if self.placed and undeclared else ()
+        if guesses:
+            taken = {id(run) for run in undeclared}
+            self.strangers = [run for run in self.strangers if id(run) not in taken]
+            placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, undeclared, context)
+            placed.notes.append("no spec that was given declares this probe")
+            for run in undeclared:
+                self._feed(placed, run, (), context)
+            steps = placed.lane.finish()
+            out.append((placed, [step for step in steps if step.reading is not None]))
         return out
+
+    def _corrected(self, placed: Placed, steps: list[Step], context: Context) -> list[Step]:
+        """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
+        seen = {
+            worker: period
+            for worker, planned in enumerate(placed.lane.plan)
+            if placed.pod is not None and (period := other_period(worker, planned.spec, steps)) is not None
+        }
+        if not seen:
+            return steps
+        plan = list(placed.lane.plan)
+        for worker, period in seen.items():
+            spec = plan[worker].spec
+            placed.notes.append(
+                f"{spec.type}: declared every {spec.period_s} s, but probed every {period} s: this spec is not the one that runs here;"
+                f" decisions are replayed with {period} s"
+            )
+            plan[worker] = Planned(replace(spec, period_s=period), plan[worker].container)
+        placed.declared = placed.lane.plan
+        runs = [step.run for step in steps if not step.run.implied]
+        placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
+        for run in runs:
+            self._feed(placed, run, (), context)
+        return placed.lane.finish()
+
+
+def asks(run: Run) -> bool:
+    """Tell whether a run says of itself that a kubelet sent it."""
+    return bool(run.form.version) and not run.form.stale
+
+
+def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
+    """Return the period that a worker's attempts keep, where it is not the declared one; None where they do not contradict it.
+
+    Only the time after a success counts: while a container is not Ready its readiness probe is poked at any time.
+    """
+    mine = [
+        step for step in steps if step.reading is not None and step.reading.worker == worker and not step.run.implied
+    ]
+    gaps = [
+        after.run.start.ns - before.run.start.ns
+        for before, after in pairwise(mine)
+        if before.verdict is not None and before.verdict.outcome is Outcome.SUCCESS
+    ]
+    if len(gaps) < ENOUGH_GAPS:
+        return None
+    fits_declared = sum(
+        abs(gap - round(gap / SECOND / spec.period_s) * spec.period_s * SECOND) <= GRID_NS for gap in gaps
+    )
+    seconds = Counter(whole for gap in gaps if (whole := whole_seconds(gap)) is not None)
+    if fits_declared >= len(gaps) / 2 and not all(gap >= 1.5 * spec.period_s * SECOND for gap in gaps):
+        return None
+    period, times = seconds.most_common(1)[0] if seconds else (0, 0)
+    return period if times >= 0.6 * len(gaps) and period != spec.period_s else None
 
 
 @dataclass(slots=True)
@@ -271,12 +388,14 @@ class Context:
     version: tuple[int, int] | None = None
     """The kubelet's version."""
     first_frame_ns: int = 0
+    kubelets: frozenset[str] = frozenset()
+    """Sources that are proven kubelets."""
     seen_until_ns: int | None = None
     """Where the capture ends, once that is known."""
 
 
 def beginning(
-    runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, context: Context
+    runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, quiet_since_ns: int, context: Context
 ) -> tuple[float, tuple[str, ...]]:
     """Weigh the signs, other than attempts, of containers that begin here (negative) or began before; name those for."""
     cost = MID_LIFE
@@ -302,10 +421,12 @@ def beginning(
         elif all(ns < context.first_frame_ns - 60 * SECOND for ns in starts):
             cost += 6.0
     periods = [spec.period_s for container in (pod.containers if pod else ()) for spec in container.probes] or [10]
-    silent = first.start.ns - context.first_frame_ns
+    silent = first.start.ns - quiet_since_ns
     if silent > (max(periods) + 1) * SECOND:
         cost -= 3.0
-        signs.append(f"nothing reached it in the first {silent / SECOND:.0f} s of the capture")
+        where = "in the first" if quiet_since_ns == context.first_frame_ns else "for"
+        of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
+        signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
 
 

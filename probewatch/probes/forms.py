@@ -16,9 +16,9 @@ from typing import Final
 from probewatch.model.exchange import Exchange, HttpExchange
 from probewatch.model.frame import Mark
 
-KUBE_PROBE: Final = re.compile(r"^kube-probe/(\d+\.\d+)\+?$")
+KUBE_PROBE: Final = re.compile(r"^kube-probe/(\d{1,4}\.\d{1,4})\+?$")
 """User-Agent of httpGet probes (1.8 and newer); the slash form `kube-probe/1/36` is Knative's and no kubelet's."""
-KUBE_PROBE_GRPC: Final = re.compile(r"^kube-probe/(\d+\.\d+)\+? grpc-go/")
+KUBE_PROBE_GRPC: Final = re.compile(r"^kube-probe/(\d{1,4}\.\d{1,4})\+? grpc-go/")
 
 
 class Ask(StrEnum):

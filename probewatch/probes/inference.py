@@ -71,8 +71,11 @@ class _Group:
         return [run.start.ns for run in self.runs]
 
 
-def guess(runs: Sequence[Run]) -> list[Guess]:
-    """Guess the probes behind a kubelet's runs at one target, given in the order of their starts."""
+def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
+    """Guess the probes behind a kubelet's runs at one target, given in the order of their starts.
+
+    Where it is not `proven` that a kubelet sent them, only runs outside the grid give a type, and only where something answered.
+    """
     groups = _groups(runs)
     groups = [part for group in groups for part in _by_period(group)]
     for group in groups:
@@ -86,7 +89,19 @@ def guess(runs: Sequence[Run]) -> list[Guess]:
         found = _typed(group, groups)
         out += found
         owner += [group] * len(found)
+    if not proven:
+        return [_reserved(one, group) for one, group in zip(out, owner, strict=True)]
     return _by_exclusion(out, owner)
+
+
+def _reserved(one: Guess, group: _Group) -> Guess:
+    """Take back a type that could as well be another checker's habit."""
+    answered = any(run.form.ask is not Ask.NOTHING for run in group.runs)
+    if one.spec.type is ProbeType.READINESS and answered:
+        return one
+    spec = replace(one.spec, type=ProbeType.UNKNOWN)
+    inferred = {name: value for name, value in one.inferred.items() if name != "failureThreshold"}
+    return replace(one, spec=spec, reason="nothing proves that a kubelet sent it", inferred=inferred)
 
 
 def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]:
@@ -106,7 +121,7 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
             failure_threshold=least.get("failureThreshold", one.spec.failure_threshold),
         )
         why = "its container's readiness probe is another, and it did not stop as a startup probe does"
-        out[index] = replace(one, spec=spec, reason=why, inferred={**one.inferred, **least})
+        out[index] = replace(one, spec=spec, reason=why)
     return out
 
 
@@ -299,7 +314,9 @@ def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
         group.runs = sorted([*group.runs, *earlier], key=lambda run: run.start.ns)
         why = "stopped for good when other probes began"
         least = _at_least(group)
-        return [Guess(spec=_spec(group, ProbeType.STARTUP, least), reason=why, inferred={**seen, **least})]
+        if least:
+            why += f"; it failed {least['failureThreshold'] - 1} times in a row without a restart, so its failureThreshold is higher"
+        return [Guess(spec=_spec(group, ProbeType.STARTUP, least), reason=why, inferred=seen)]
     startup = next((other for other in groups if other is not group and _stops_for_others(other, groups)), None)
     if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2_000_000 <= POKE_NS:
         why = "began in the same moment as the startup probe succeeded"

@@ -183,7 +183,7 @@ class _Case:
                 return self.cut("only the checker's direction was captured")
             if resp.packets and resp.rst is None:
                 return self.cut("the answer to the SYN is missing from the capture")
-            tries = len(orig.syns)
+            tries = sum(mark.ns <= self.deadline_ns for mark in orig.syns)
             return self.silence(
                 Outcome.FAILURE,
                 Cause.NO_SYN_ANSWER,
@@ -287,9 +287,9 @@ class _Case:
                 status=http.status,
                 detail=f"{text} came after {(done.ns - self.start_ns) / SECOND:.3f} s, noticed too late",
             )
-        if 300 <= http.status < 400:
+        if redirect_target(self.exchange) is not None:
             return self.frame(Outcome.SUCCESS, Cause.OK_REDIRECT, done, text, http.status)
-        if 200 <= http.status < 300:
+        if 200 <= http.status < 400:
             return self.frame(Outcome.SUCCESS, Cause.OK, done, text, http.status)
         return self.frame(Outcome.FAILURE, Cause.STATUS, done, text, http.status)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
@@ -83,13 +83,23 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
     verdict: Verdict | None = None
     for hops in run.tries:
         first, last = hops[0], hops[-1]
+        begun = attempt_start(first)
+        if first.connection.start.ns > begun.ns + timeout:
+            waited = (first.connection.start.ns - begun.ns) / SECOND
+            verdict = Verdict(
+                outcome=Outcome.FAILURE,
+                cause=Cause.NEIGHBOUR_UNRESOLVED,
+                end_ns=begun.ns + timeout,
+                detail=f"address of {run.server} resolved after {waited:.2f} s, the probe was over",
+            )
+            continue
         verdict = judge(
             last,
             spec.handler,
             timeout,
             scheme=_scheme(last, spec),
             seen_until_ns=seen_until_ns,
-            start_ns=attempt_start(first).ns,
+            start_ns=begun.ns,
         )
         if (
             verdict.cause is Cause.OK_REDIRECT
@@ -175,6 +185,11 @@ class Joiner:
             done.append(self._open.popleft())
         return done
 
+    @property
+    def waiting(self) -> bool:
+        """Whether runs still wait for a follow-up."""
+        return bool(self._open)
+
     def finish(self) -> list[Run]:
         """Hand on what is left."""
         done = list(self._open)
@@ -223,12 +238,11 @@ def _redirects_to(run: Run, exchange: Exchange) -> bool:
     if target is None or len(run.tries[-1]) >= MAX_HOPS or not same_host(target, run.server):
         return False
     try:
-        parts = urlsplit(target)
-        port = (
-            parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-            if parts.netloc
-            else last.connection.server_port
-        )
+        # Relative to the hop before, whose scheme and port it keeps where it names none.
+        scheme = "https" if last.tls is not None else "http"
+        host = f"[{run.server}]" if ":" in run.server else run.server
+        parts = urlsplit(urljoin(f"{scheme}://{host}:{last.connection.server_port}/", target))
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
         return False
     if exchange.connection.server_port != port:
