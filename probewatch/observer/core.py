@@ -227,7 +227,11 @@ class Observer:
         version = self._sources[client].version if client in self._sources else ""
         major, _, minor = version.partition(".")
         number = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
-        return Context(version=number, first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
+        node = self.book.node(client)
+        checker = node.node if node is not None and node.node else client
+        return Context(
+            checker=checker, version=number, first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns
+        )
 
     # The end.
 

@@ -47,6 +47,8 @@ RESOLUTION_NS: Final = 1_070_000_000
 class Placed:
     """A lane with what it was planned from."""
 
+    checker: str
+    """Whose attempts: the node's name where it is known, else its address."""
     lane: Lane
     pod: PodSpec | None
     guesses: tuple[Guess, ...] = ()
@@ -88,12 +90,14 @@ class Target:
         self._serial = 0
         self._joiners: dict[str, Joiner] = {}
         self._undecided: dict[str, list[Run]] = {}
-        self._waiting: list[tuple[Run, Sequence[int]]] = []
+        self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
+        """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
+        self._loose: dict[str, Placed] = {}
+        """The lane of runs that no Pod's address explains, by checker."""
+        self._contexts: dict[str, Context] = {}
         self._quiet_ns: int | None = None
         """When the latest run of a lane that is over by now was seen."""
         self._plans: dict[int, list[Planned]] = {}
-        self._loose: Placed | None = None
-        """The lane of runs that no Pod's address explains."""
 
     # In: connections in any order.
 
@@ -190,15 +194,14 @@ class Target:
         if not run.form.kubelet:
             self.strangers.append(run)
             return
-        placed = self._declared_for(run, context) or self._lane_for(run)
+        self._contexts[context.checker] = context
+        placed = self._declared_for(run, context) or self._lane_for(run, context)
         if placed is None:
-            self._waiting.append((run, elsewhere))
-            enough = (
-                len(self._waiting) == TIE_AFTER
-                and tie([one for one, _ in self._waiting], self.book.unplaced) is not None
-            )
-            if enough or len(self._waiting) >= GUESS_AFTER:
-                self.plan_rest(context)
+            waiting = self._waiting.setdefault(context.checker, [])
+            waiting.append((run, elsewhere))
+            tied = len(waiting) == TIE_AFTER and tie([one for one, _ in waiting], self.book.unplaced) is not None
+            if tied or len(waiting) >= GUESS_AFTER:
+                self._plan_rest(context)
         else:
             self._feed(placed, run, elsewhere, context)
 
@@ -209,7 +212,7 @@ class Target:
             return None
         pod = next((pod for pod in pods if self.declares(run, pod) is not None), pods[0])
         for placed in self.placed:
-            if placed.pod is pod:
+            if placed.pod is pod and placed.checker == context.checker:
                 return placed
         return self._place(
             self._plan(pod), pod, (), "status.podIP" if pod.declared_by == "--spec" else pod.declared_by, [run], context
@@ -237,11 +240,12 @@ class Target:
             ]
         return known
 
-    def plan_rest(self, context: Context) -> None:
-        """Plan for the runs that wait, from a manifest that tells no address, or from the runs themselves."""
-        if not self._waiting:
+    def _plan_rest(self, context: Context) -> None:
+        """Plan for the runs of a checker that wait, from a manifest that tells no address, or from the runs themselves."""
+        waiting = self._waiting.pop(context.checker, [])
+        if not waiting:
             return
-        runs = [run for run, _ in self._waiting]
+        runs = [run for run, _ in waiting]
         tied = tie(runs, self.book.unplaced)
         if tied is not None:
             pod, named_by = tied
@@ -250,11 +254,9 @@ class Target:
             guesses = tuple(guess(runs, proven=self.proven))
             if not guesses:
                 self.strangers += runs
-                self._waiting = []
                 return
             placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
-        self._loose = placed
-        waiting, self._waiting = self._waiting, []
+        self._loose[context.checker] = placed
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
 
@@ -268,7 +270,7 @@ class Target:
         context: Context,
     ) -> Placed:
         lane, signs = self._lane(plan, pod, runs, context)
-        self.placed.append(Placed(lane, pod, guesses, named_by, signs))
+        self.placed.append(Placed(context.checker, lane, pod, guesses, named_by, signs))
         return self.placed[-1]
 
     def _lane(
@@ -292,11 +294,12 @@ class Target:
             (ns for ns in (self._quiet_ns, context.first_frame_ns) if ns is not None and ns <= first), default=first
         )
 
-    def _lane_for(self, run: Run) -> Placed | None:
-        """Return the lane of what no address declares, once it is planned."""
-        if self._loose is not None and run.unresolved is not None and self.placed:
-            return self.placed[-1]
-        return self._loose
+    def _lane_for(self, run: Run, context: Context) -> Placed | None:
+        """Return the lane of what no address declares, once it is planned; an unanswered resolution may belong to any lane."""
+        mine = [placed for placed in self.placed if placed.checker == context.checker]
+        if run.unresolved is not None and mine:
+            return mine[-1]
+        return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         placed.lane.feed(run, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
@@ -307,24 +310,34 @@ class Target:
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Close all lanes; what a kubelet asked that no spec declares gets a lane of its own."""
-        self.plan_rest(context)
+        for checker in list(self._waiting):
+            self._plan_rest(replace(self._contexts[checker], seen_until_ns=context.seen_until_ns))
         out = []
         for placed in self.placed:
-            steps = self._corrected(placed, placed.lane.finish(), context)
+            mine = replace(self._contexts[placed.checker], seen_until_ns=context.seen_until_ns)
+            steps = self._corrected(placed, placed.lane.finish(), mine)
             out.append((placed, [step for step in steps if step.reading is not None]))
             self.strangers += [step.run for step in steps if step.reading is None]
-        undeclared = [run for run in self.strangers if run.client in context.kubelets and asks(run)]
-        guesses = tuple(guess(undeclared)) if self.placed and undeclared else ()
-        if guesses:
-            taken = {id(run) for run in undeclared}
-            self.strangers = [run for run in self.strangers if id(run) not in taken]
-            placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, undeclared, context)
-            placed.notes.append("no spec that was given declares this probe")
-            for run in undeclared:
-                self._feed(placed, run, (), context)
-            steps = placed.lane.finish()
-            out.append((placed, [step for step in steps if step.reading is not None]))
+        for client in sorted({run.client for run in self.strangers} & context.kubelets):
+            out += self._undeclared(client, context)
         return out
+
+    def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
+        """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""
+        runs = [run for run in self.strangers if run.client == client and asks(run)]
+        guesses = tuple(guess(runs)) if runs else ()
+        if not guesses:
+            return []
+        taken = {id(run) for run in runs}
+        self.strangers = [run for run in self.strangers if id(run) not in taken]
+        mine = replace(context, checker=client)
+        declared = any(placed.pod is not None for placed in self.placed)
+        placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, mine)
+        if declared:
+            placed.notes.append("no spec that was given declares this probe")
+        for run in runs:
+            self._feed(placed, run, (), mine)
+        return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]
 
     def _corrected(self, placed: Placed, steps: list[Step], context: Context) -> list[Step]:
         """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
@@ -381,10 +394,12 @@ def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | N
     return period if times >= 0.6 * len(gaps) and period != spec.period_s else None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a target must know of the world around it."""
 
+    checker: str = ""
+    """Who probes: the node's name where it is known, else its address."""
     version: tuple[int, int] | None = None
     """The kubelet's version."""
     first_frame_ns: int = 0
