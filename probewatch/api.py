@@ -187,12 +187,21 @@ def analyze(
         timeline = analysis.timeline()
     finally:
         analysis.close()
+    since_ns, until_ns = span(since, until, analysis.base_ns or 0)
     return select(
         timeline,
-        since_ns=moment(since, analysis.base_ns or 0),
-        until_ns=moment(until, analysis.base_ns or 0),
+        since_ns=since_ns,
+        until_ns=until_ns,
         probes=[probe] if isinstance(probe, str) else probe,
     )
+
+
+def span(since: str | int | None, until: str | int | None, base_ns: int) -> tuple[int | None, int | None]:
+    """Return two moments in nanoseconds since 1970 (see `moment`); InputError where they are the wrong way round."""
+    since_ns, until_ns = moment(since, base_ns), moment(until, base_ns)
+    if since_ns is not None and until_ns is not None and since_ns > until_ns:
+        raise InputError(f"--since {since} is later than --until {until}: nothing lies between them")
+    return since_ns, until_ns
 
 
 def document(timeline: Timeline) -> dict[str, Any]:

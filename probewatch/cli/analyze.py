@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import Analysis, InputError, moment
+from ..api import Analysis, InputError, moment, span
 from .options import Command, input_options, interpret_options, output_options, select_options
 from .output import colour_wanted, complain, prepare_stdout
 from .progress import Bar
@@ -102,7 +102,8 @@ def _selected(
                 else "there are none in this input"
             )
             raise InputError(f"no probe matches --probe {wanted}: {have}")
-    return select(timeline, since_ns=moment(since, base_ns), until_ns=moment(until, base_ns), probes=probes)
+    since_ns, until_ns = span(since, until, base_ns)
+    return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
 
 
 def _print(timeline: Timeline, output: str, colour: str) -> None:

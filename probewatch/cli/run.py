@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
@@ -23,6 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments:
         sys.stderr.write(click.Context(cli, info_name="probewatch").get_help() + "\n")
         return BAD_INPUT
+    if sys.stdout is None:
+        return BAD_INPUT  # closed by whoever started us: there is nowhere to write to, nor much sense in reading
     try:
         status = cli.main(args=list(arguments), prog_name="probewatch", standalone_mode=False)
         sys.stdout.flush()
@@ -43,11 +48,18 @@ def run(arguments: Sequence[str]) -> int:
         complain(str(error))
         return BAD_INPUT
     except Exception as error:
-        if not _is_ours(error):
+        if os.environ.get("PROBEWATCH_TRACEBACK"):
             raise
-        complain(str(error))
+        complain(str(error) if _is_ours(error) else _own_fault(error))
         return BAD_INPUT
     return status if isinstance(status, int) else DONE
+
+
+def _own_fault(error: Exception) -> str:
+    """Say that it is our fault, and where: a traceback helps nobody at night (PROBEWATCH_TRACEBACK=1 shows it)."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return f"internal error at {where} ({type(error).__name__}: {error}): a fault of probewatch, not of the input; please report it"
 
 
 def _sentence(message: str) -> str:

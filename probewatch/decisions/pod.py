@@ -138,10 +138,6 @@ class Pod:
             silence = Silence.ON_HOLD
         elif container.started is False and kind is not ProbeType.STARTUP:
             silence = Silence.GATED
-        elif container.started is None and kind is ProbeType.STARTUP:
-            # In mid-life a startup probe has most likely done its work; were it still running, the others would be
-            # silent.
-            silence = Silence.NONE
         return Prediction(
             worker=index,
             spec=planned.spec,

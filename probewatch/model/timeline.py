@@ -319,7 +319,9 @@ class TimelineEvent:
     ns: int
     kind: EventKind
     address: str
-    """Target address (or node address for kubelet events)."""
+    """Target address (or node address for kubelet events); empty where it concerns the capture itself."""
+    pod: str | None = None
+    """`namespace/name`, where known: an address may have been another Pod's before."""
     container: str | None = None
     source: str = "inferred"
     """`declared`, `inferred` or `process-event`."""

@@ -65,11 +65,23 @@ class Row:
 class Assembler:
     """Builds probes with ids in the order of their first attempts."""
 
-    def __init__(self, book: AddressBook, latest: Latest, seen_until_ns: int) -> None:
+    def __init__(
+        self, book: AddressBook, latest: Latest, seen_until_ns: int, holes: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self.book = book
         self.latest = latest
         self.seen_until_ns = seen_until_ns
-        self.events: list[TimelineEvent] = []
+        self.holes = holes
+        """Times that no file covers."""
+        self.events: list[TimelineEvent] = [
+            TimelineEvent(
+                ns=begun,
+                kind=EventKind.CAPTURE_GAP,
+                address="",
+                evidence=f"no file covers the next {(ended - begun) / SECOND:.0f} s",
+            )
+            for begun, ended in holes
+        ]
 
     def kubelet(
         self,
@@ -85,7 +97,9 @@ class Assembler:
         pod = placed.pod
         names = self._container_names(pod)
         node = self.book.node(source.address)
-        self.events += events(steps, address, names, node.node if node and node.node else source.address)
+        self.events += events(
+            steps, address, names, node.node if node and node.node else source.address, self._owner(placed)
+        )
         rows = self._attempts(steps)
         self.events += self._beginnings(address, placed, rows, names)
         self.events += self._endings(address, placed, rows, names)
@@ -97,6 +111,11 @@ class Assembler:
                 probe = self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven)
                 probes.append(replace(probe, id=ids[index] if ids else ""))
         return probes
+
+    def _owner(self, placed: Placed) -> str | None:
+        """Return `namespace/name` of the Pod whose lane this is, where it is known."""
+        pod = placed.pod
+        return f"{pod.namespace}/{pod.name}" if pod is not None and pod.name else None
 
     def _container_names(self, pod: PodSpec | None) -> Any:
         def name(index: int) -> str | None:
@@ -138,6 +157,7 @@ class Assembler:
                         ns=first.made.start.ns,
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
+                        pod=self._owner(placed),
                         container=names(container),
                         evidence="; ".join(self._signs(placed, container, rows)),
                     )
@@ -177,6 +197,7 @@ class Assembler:
                         ns=last.made.start.ns + period,
                         kind=EventKind.POD_TERMINATING,
                         address=address,
+                        pod=self._owner(placed),
                         container=names(planned.container),
                         evidence=f"liveness stopped after a success, readiness went on for {len(later)} attempts",
                     )
@@ -227,7 +248,12 @@ class Assembler:
         final = placed.lane.pod().workers[index].cached
         restarts = [step.run.start.ns for step in steps if step.reading is not None and step.reading.reset == "kubelet"]
         gaps = self._gaps(rows, breaks, decisions, restarts)
-        silent = self._silence(placed, index, rows)
+        ending = {event.container for event in self._endings(address, placed, everything, names)}
+        silent = (
+            None
+            if spec.type is ProbeType.LIVENESS and names(planned.container) in ending
+            else self._silence(placed, index, rows)
+        )
         if silent is not None:
             gaps.append(silent)
             if placed.lane.pod().containers[planned.container].dying and spec.type is ProbeType.READINESS:
@@ -323,6 +349,8 @@ class Assembler:
                 since = max(
                     [ns for ns, _ in breaks if ns <= row.made.start.ns and (since is None or ns > since)], default=since
                 )
+            if since is not None and any(since <= begun < row.made.start.ns for begun, _ in self.holes):
+                since = None
             found = decision(counted, row.made, spec, source, since)
             if found is None:
                 continue
@@ -343,6 +371,8 @@ class Assembler:
         held = {found.attempt for found in decisions if found.kind in (DecisionKind.RESTART, DecisionKind.STARTED)}
         out = []
         for before, row in itertools.pairwise(rows):
+            if any(before.made.start.ns <= begun < row.made.start.ns for begun, _ in self.holes):
+                continue  # Nothing was missed: nobody looked.
             if before.made.n in held:
                 reason = "on hold until there was a new container"
             elif before.made.unresolved is not None:
@@ -515,7 +545,7 @@ def could_be(run: Run) -> tuple[str, ...]:
 
 def shape(run: Run) -> str:
     """Name the form of a check for COULD_BE."""
-    if run.form.path is not None and not run.form.host.startswith("tls"):
+    if run.form.path is not None:
         return "http" if run.tries and run.tries[0][0].tls is None else "tls"
     if run.tries and run.tries[0][0].tls is not None:
         return "tls"

@@ -200,7 +200,9 @@ def gap(before: Attempt, made: Attempt, step: Step, reason: str) -> Gap | None:
     return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=expected, reason=reason) if expected else None
 
 
-def events(steps: Sequence[Step], address: str, names: Callable[[int], str | None], node: str) -> list[TimelineEvent]:
+def events(
+    steps: Sequence[Step], address: str, names: Callable[[int], str | None], node: str, pod: str | None
+) -> list[TimelineEvent]:
     """Tell what must have happened between attempts: new containers, a new kubelet."""
     out = []
     for step in steps:
@@ -221,6 +223,7 @@ def events(steps: Sequence[Step], address: str, names: Callable[[int], str | Non
                     ns=step.run.start.ns,
                     kind=EventKind.CONTAINER_STARTED,
                     address=address,
+                    pod=pod,
                     container=names(planned.container),
                     evidence=why + (", after a Restart" if dying else " while Ready"),
                 )

@@ -37,6 +37,8 @@ DEFAULT_TIMEOUT_S: Final = 30
 """How long an unfinished connection is waited for where no spec says how patient its checker is."""
 TURN_NS: Final = 100_000_000
 """Packet time between two looks at what has become complete."""
+HOLE_NS: Final = 60 * SECOND
+"""A new file that begins this long after everything before is another piece of time, not the next of a rotated set."""
 KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
 RECENT: Final = 32
@@ -54,8 +56,6 @@ class Settings:
     book: AddressBook = field(default_factory=AddressBook)
     keylog: bytes = b""
     """NSS key log text."""
-    since_ns: int | None = None
-    until_ns: int | None = None
 
 
 class Observer:
@@ -77,6 +77,9 @@ class Observer:
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
         self._targets: dict[str, Target] = {}
+        self._files: set[int] = set()
+        self._holes: list[tuple[int, int]] = []
+        """Times between files that no file covers."""
         self._busy: set[str] = set()
         """Addresses with something still to be handed on."""
         self._sources: dict[str, Source] = {}
@@ -116,11 +119,26 @@ class Observer:
             if what in self._undecoded or len(self._undecoded) < 32:
                 self._undecoded[what] = self._undecoded.get(what, 0) + 1
         ns = frame.ns
+        if frame.file not in self._files:
+            self._files.add(frame.file)
+            if len(self._files) > 1 and ns - self._now_ns > HOLE_NS:
+                self._interrupt(self._now_ns, ns)
         if self._first_ns is None or ns < self._first_ns:
             self._first_ns = ns
         self._now_ns = max(self._now_ns, ns)
         if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS:
             self.advance(ns)
+
+    def _interrupt(self, last_ns: int, next_ns: int) -> None:
+        """Between two files nothing was captured: what was open then is cut, and all states are unknown afterwards."""
+        self._seen_until_ns = last_ns
+        self.advance(next_ns)
+        self._seen_until_ns = None
+        for target in self._targets.values():
+            for placed in target.placed:
+                placed.lane.interrupt()
+        self._first_ns = next_ns
+        self._holes.append((last_ns, next_ns))
 
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
@@ -243,7 +261,7 @@ class Observer:
             for run in target.drain():
                 self._run(target, run)
         self._last_word()
-        assembler = Assembler(self.book, self._latest, self._now_ns)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
         probes: list[Probe] = []
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler)

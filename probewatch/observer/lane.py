@@ -24,7 +24,6 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import Trigger
 from probewatch.probes.assign import readings
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
@@ -102,15 +101,31 @@ class Lane:
         self.fresh: bool | None = None
         """Whether the containers' beginning is in the capture; None until settled."""
 
-        def start(cost: float, *, fresh: bool, new_kubelet: bool = False) -> _History:
-            pod = begin(plan, fresh_start=fresh, resets=resets, keeps_ready=keeps_ready, new_kubelet=new_kubelet)
-            return _History(pod, cost, fresh=fresh, past=None)
-
+        self._resets, self._keeps_ready = resets, keeps_ready
+        self._first_fresh: bool | None = None
+        """Whether the beginning was in the capture, settled at an interruption."""
         self._histories = [
-            start(max(0.0, begin_cost), fresh=True),
-            start(max(0.0, -begin_cost), fresh=False),
-            start(max(0.0, begin_cost) + NEW_KUBELET, fresh=False, new_kubelet=True),
+            _History(self._begin(fresh=True), max(0.0, begin_cost), fresh=True, past=None),
+            _History(self._begin(fresh=False), max(0.0, -begin_cost), fresh=False, past=None),
+            _History(
+                self._begin(fresh=False, new_kubelet=True), max(0.0, begin_cost) + NEW_KUBELET, fresh=False, past=None
+            ),
         ]
+
+    def _begin(self, *, fresh: bool, new_kubelet: bool = False) -> Pod:
+        return begin(
+            self.plan, fresh_start=fresh, resets=self._resets, keeps_ready=self._keeps_ready, new_kubelet=new_kubelet
+        )
+
+    def interrupt(self) -> None:
+        """Forget all states: what happens next was not seen from here on, and is met in mid-life again."""
+        best = min(self._histories, key=lambda history: history.cost)
+        if best.past is not None:
+            self._tell(best, best.past.length)
+            best.past.past = None
+        if self._first_fresh is None:
+            self._first_fresh = best.fresh
+        self._histories = [_History(self._begin(fresh=False), 0.0, fresh=False, past=best.past)]
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
@@ -154,18 +169,12 @@ class Lane:
         """Choose the cheapest history, and return all its steps."""
         best = min(self._histories, key=lambda history: history.cost)
         self._tell(best, best.past.length if best.past else 0)
-        self.fresh = best.fresh
+        self.fresh = best.fresh if self._first_fresh is None else self._first_fresh
         return self.steps
 
     def pod(self) -> Pod:
         """Return the state that the cheapest history has reached."""
         return min(self._histories, key=lambda history: history.cost).pod
-
-    @property
-    def cost(self) -> float:
-        """Spread between the cheapest history and the next: how sure the last readings are."""
-        costs = sorted(history.cost for history in self._histories)
-        return costs[1] - costs[0] if len(costs) > 1 else WORSE
 
     def _settle(self) -> None:
         """Tell the steps that all histories share; what is older than LAG steps is settled by the cheapest one."""
@@ -181,7 +190,7 @@ class Lane:
         if links[0] is not None and links[0].length > self._settled:
             self._tell(self._histories[0], links[0].length)
             links[0].past = None
-            if len({history.fresh for history in self._histories}) == 1:
+            if self._first_fresh is None and len({history.fresh for history in self._histories}) == 1:
                 self.fresh = self._histories[0].fresh
 
     def _tell(self, history: _History, until: int) -> None:
@@ -252,8 +261,3 @@ def _redial(history: _History, run: Run, reading: Reading) -> _History:
     )
     step = Step(run, reading, verdict, applied.counted, renewed=False, before=history.pod)
     return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
-
-
-def is_manual(step: Step) -> bool:
-    """Tell whether a step was read as a manual run."""
-    return step.reading is not None and step.reading.trigger is Trigger.MANUAL

@@ -31,7 +31,6 @@ class Tally:
     requests: int = 0
     most_requests: int = 0
     agent: str = ""
-    kube_hook: bool = False
     first_ns: int = 0
     last_ns: int = 0
 

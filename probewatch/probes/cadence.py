@@ -110,12 +110,3 @@ def steady(starts: Sequence[int]) -> tuple[float, float] | None:
         return None
     spread = median(abs(step - middle) for step in steps) / middle
     return middle, spread
-
-
-def nearest(starts: Sequence[int], when: int) -> int | None:
-    """Return the index of the start nearest to a moment in an ordered series, or None if it is empty."""
-    if not starts:
-        return None
-    at = bisect_left(starts, when)
-    near = [index for index in (at - 1, at) if 0 <= index < len(starts)]
-    return min(near, key=lambda index: abs(starts[index] - when))

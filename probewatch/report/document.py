@@ -218,7 +218,7 @@ def event_object(event: TimelineEvent) -> Json:
     return {
         "time": rfc3339(event.ns),
         "kind": event.kind.value,
-        "target": {"address": event.address, "container": event.container},
+        "target": {"address": event.address, "pod": event.pod, "container": event.container},
         "source": event.source,
         "evidence": event.evidence,
     }

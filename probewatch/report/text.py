@@ -161,7 +161,7 @@ def _probe(
         _field(paper, "asked", f"{asked}        seen  {seen}")
     else:
         if asked or probe.checker.kind == "kubelet":
-            _field(paper, "asked", asked or "not known: no --spec fits")
+            _field(paper, "asked", asked or "not known: no spec that was given fits")
         if seen and not brief:
             _field(paper, "seen", seen)
     _result(paper, probe, brief=brief)
@@ -266,6 +266,9 @@ def _concerns(event: TimelineEvent, probe: Probe) -> bool:
         return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
     if event.address != probe.target.address:
         return False
+    mine = f"{probe.target.namespace}/{probe.target.pod}" if probe.target.pod else None
+    if event.pod is not None and event.pod != mine:
+        return False
     return event.container is None or probe.target.container is None or event.container == probe.target.container
 
 
@@ -345,7 +348,8 @@ def _events(paper: Paper, events: Sequence[TimelineEvent], base: int) -> None:
     paper.line(Span("other events", "bold"))
     for event in sorted(events, key=lambda e: e.ns):
         lead = f"  {relative(event.ns, base):>8}  "
-        paper.filled(f"{safe(event.address)}: {event_words(event)}", first=[Span(lead)], indent=len(lead))
+        what = f"{safe(event.address)}: {event_words(event)}" if event.address else event_words(event)
+        paper.filled(what, first=[Span(lead)], indent=len(lead))
 
 
 def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:

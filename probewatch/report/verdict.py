@@ -223,6 +223,16 @@ def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
     entry = CATALOGUE[cause]
     if cause is Cause.SLOW_ANSWER:
         return _slow(probe) or (entry.meaning, entry.advice)
+    if cause is Cause.NO_SYN_ANSWER and all(
+        a.detail.startswith("SYN-ACK seen") for a in probe.attempts if a.cause is cause
+    ):
+        return (
+            "The target answered the connection request, but its answer never came back to the checker.",
+            (
+                "Look on the way back: conntrack or firewall rules that take the answer (a source port in the NodePort range?), "
+                "asymmetric routes, rp_filter; capture at the checker's own end too."
+            ),
+        )
     if cause is Cause.STATUS:
         return _status(probe) or (entry.meaning, entry.advice)
     return entry.meaning, entry.advice

@@ -196,7 +196,8 @@ def test_no_tie_against_the_cadence() -> None:
 
 def sign(first: Run, pod: PodSpec | None = None, appeared: float | None = None, capture_began: float = -1.0) -> float:
     """Return the weight against a beginning."""
-    return beginning([first], pod, ns(appeared) if appeared is not None else None, Context(first_frame_ns=ns(capture_began)))[0]
+    context = Context(first_frame_ns=ns(capture_began))
+    return beginning([first], pod, ns(appeared) if appeared is not None else None, ns(capture_began), context)[0]
 
 
 def test_signs_of_a_beginning() -> None:

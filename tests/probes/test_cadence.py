@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make import every
 
-from probewatch.probes.cadence import chains, nearest, on_grid, period_of, side_by_side, steady, whole_seconds
+from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady, whole_seconds
 
 
 def at(*seconds: float) -> list[int]:
@@ -102,13 +102,6 @@ def test_steady() -> None:
     _, wild = steady(at(0, 1, 4, 6, 11, 13)) or (0, 0)
     assert wild > 0.3
     assert steady(at(1, 1, 1, 1)) is None
-
-
-def test_nearest() -> None:
-    """The start nearest to a moment."""
-    starts = at(1, 2, 5)
-    assert [nearest(starts, moment) for moment in at(0, 1.4, 1.6, 3.4, 3.6, 99)] == [0, 0, 1, 1, 2, 2]
-    assert nearest([], 5) is None
 
 
 moments = st.lists(st.integers(0, 120 * S), max_size=40).map(sorted)

@@ -742,6 +742,10 @@ def test_streams_and_retransmissions_as_tshark(capture_file: Path, tshark: str) 
             packets = [p for p in map(peeler.peel, frames) if isinstance(p, Segment)]
     except CaptureError:
         pytest.skip("not a capture that can be read")
+    head = capture_file.read_bytes()[:24]
+    order = "little" if head[:2] in (b"\xd4\xc3", b"\x4d\x3c") else "big"
+    if capture_file.suffix == ".pcap" and int.from_bytes(head[20:24], order) >> 16:
+        pytest.skip("the link type declares a frame check sequence, which tshark takes for payload")
     times = [p.mark.ns for p in packets]
     if times != sorted(times):
         pytest.skip("not in the order of time")
