@@ -113,7 +113,7 @@ class Pod:
     tickers: tuple[Ticker, ...]
     containers: tuple[Container, ...]
     resets: bool = True
-    """A manual run restarts the period (Ticker.Reset, 1.32 and newer)."""
+    """A manual run restarts the period (Ticker.Reset: not in 1.30.1, in 1.32.1; 1.31 is taken for the newer)."""
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
     new_kubelet: bool = False

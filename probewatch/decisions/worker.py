@@ -93,8 +93,6 @@ class Worker:
     cached: Result = Result.NONE
     """NONE: not known yet (capture begun in mid-life), or a new kubelet that holds no result."""
     on_hold: bool = False
-    blurred: bool = False
-    """An attempt of unknown outcome lies in the current run: the count is a lower bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +139,11 @@ def count(worker: Worker, outcome: Outcome, spec: ProbeSpec) -> Counted:
     if result is None:
         if outcome is Outcome.INCONCLUSIVE:
             # Neither a success nor a failure can be ruled out, so no later count is certain until the result changes.
-            return Counted(replace(worker, result_run=0, blurred=True), 0, 0)
+            return Counted(replace(worker, result_run=0), 0, 0)
         return Counted(worker, worker.result_run, threshold(spec, worker.last_result))
     run = worker.result_run + 1 if worker.last_result is result else 1
     needed = threshold(spec, result)
-    after = replace(worker, last_result=result, result_run=run, blurred=worker.blurred and worker.last_result is result)
+    after = replace(worker, last_result=result, result_run=run)
     if run < needed:
         return Counted(after, run, needed)
     reached = REACHED[worker.type, result]

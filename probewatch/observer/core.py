@@ -360,7 +360,8 @@ class Observer:
         return out
 
     def _is_pod(self, address: str) -> bool:
-        return any(not pod.host_network for pod in self.book.pods.get(address, ()))
+        first_ns = self._sources[address].first_ns
+        return any(not pod.host_network for pod in self.book.pods_at(address, first_ns))
 
     def _notes(self, probes: Sequence[Probe]) -> list[str]:
         out = list(self.book.notes)

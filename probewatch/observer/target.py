@@ -315,7 +315,12 @@ class Target:
         out = []
         for placed in self.placed:
             mine = replace(self._contexts[placed.checker], seen_until_ns=context.seen_until_ns)
-            steps = self._corrected(placed, placed.lane.finish(), mine)
+            steps = placed.lane.finish()
+            steps = (
+                self._corrected(placed, steps, mine)
+                if placed.pod is not None
+                else self._reconsidered(placed, steps, mine)
+            )
             out.append((placed, [step for step in steps if step.reading is not None]))
             self.strangers += [step.run for step in steps if step.reading is None]
         for client in sorted({run.client for run in self.strangers} & context.kubelets):
@@ -339,12 +344,24 @@ class Target:
             self._feed(placed, run, (), mine)
         return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]
 
+    def _reconsidered(self, placed: Placed, steps: list[Step], context: Context) -> list[Step]:
+        """Guess once more from all that was seen, and replay where the first guess does not hold."""
+        runs = [step.run for step in steps if not step.run.implied]
+        guesses = tuple(guess(runs, proven=self.proven))
+        if len(runs) <= GUESS_AFTER or not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
+            return steps
+        placed.guesses = guesses
+        placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
+        for run in runs:
+            self._feed(placed, run, (), context)
+        return placed.lane.finish()
+
     def _corrected(self, placed: Placed, steps: list[Step], context: Context) -> list[Step]:
         """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
         seen = {
             worker: period
             for worker, planned in enumerate(placed.lane.plan)
-            if placed.pod is not None and (period := other_period(worker, planned.spec, steps)) is not None
+            if (period := other_period(worker, planned.spec, steps)) is not None
         }
         if not seen:
             return steps

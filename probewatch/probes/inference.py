@@ -27,6 +27,8 @@ from .runs import Run, verdict_of
 
 POKE_NS: Final = 15_000_000
 """A poked readiness probe follows what poked it within this."""
+REDIAL_NS: Final = (780_000_000, 1_230_000_000)
+"""grpc-go's first back-off: one second, give or take a fifth."""
 ENOUGH: Final = 4
 """Starts that a series of its own needs."""
 DEFAULT_FAILURES: Final = 3
@@ -162,11 +164,25 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
             if seconds is not None:
                 gave_up[seconds] += 1
             waited = max(waited, bound)
+    if not gave_up and handler is Handler.GRPC:
+        gave_up = _redialled(runs)
     if not gave_up:
         gave_up = _poked_after(runs)
     if gave_up:
         return max(gave_up.most_common(1)[0][0], 1)
     return ceil(waited) if waited > 1.0 else None
+
+
+def _redialled(runs: Sequence[Run]) -> Counter[int]:
+    """Count the least timeouts that redials show: grpc-go dials again about a second after a refusal, while time is left."""
+    votes: Counter[int] = Counter()
+    period = period_of([run.start.ns for run in runs])
+    for run, following in itertools.pairwise(runs):
+        gap = following.start.ns - run.start.ns
+        refused = run.form.ask is Ask.NOTHING and following.form.ask in (Ask.NOTHING, Ask.GRPC)
+        if refused and REDIAL_NS[0] <= gap <= REDIAL_NS[1] and period is not None and period > 1:
+            votes[2] += 1
+    return votes
 
 
 def _poked_after(runs: Sequence[Run]) -> Counter[int]:

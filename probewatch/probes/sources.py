@@ -56,6 +56,8 @@ class Source:
     packet_type: int = -1
     outer_source: str = ""
     targets: set[str] = field(default_factory=set)
+    first_ns: int = 0
+    """Start of its first run: an address means a Pod only while that Pod lived."""
     claims: int = 0
     declared: bool = False
     """It asks what a declared probe asks, in form and cadence."""
@@ -65,6 +67,7 @@ class Source:
         if not run.tries:
             return
         connection = run.tries[0][0].connection
+        self.first_ns = self.first_ns or run.start.ns
         if self.ttl < 0:
             self.ttl = connection.orig.ttl
         if self.packet_type < 0:
@@ -110,7 +113,7 @@ def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
     """Say what a source is. With `last_word` nothing more will come, and a claim that nothing contradicts is believed."""
     if book.node(source.address) is not None:
         return Standing.KUBELET
-    if any(not pod.host_network for pod in book.pods.get(source.address, ())):
+    if any(not pod.host_network for pod in book.pods_at(source.address, source.first_ns)):
         return Standing.NOT_KUBELET
     if source.claims:
         # The User-Agent, its header order and a declared probe together outweigh an odd cadence, which a Pod that is
