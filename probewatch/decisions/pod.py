@@ -158,6 +158,7 @@ class Pod:
             runs=ticker.runs,
             gated_anew=kind is not ProbeType.STARTUP and self._has_startup(planned.container),
             out_of_turn=self._out_of_turn(index),
+            echo_ns=self._echo(index),
         )
 
     def _suspicious(self, container: int) -> bool:
@@ -167,6 +168,18 @@ class Pod:
             (one for one in mine if one.last_start_ns is not None), key=lambda one: one.last_start_ns or 0, default=None
         )
         return latest is not None and latest.suspicious
+
+    def _echo(self, index: int) -> int | None:
+        """Return when the latest attempt of the container's readiness probe ended; None for that probe itself."""
+        container = self.plan[index].container
+        ends = [
+            ticker.busy_until_ns
+            for plan, ticker in zip(self.plan, self.tickers, strict=True)
+            if plan.container == container
+            and plan.spec.type is ProbeType.READINESS
+            and ticker.busy_until_ns is not None
+        ]
+        return max(ends, default=None) if self.plan[index].spec.type is not ProbeType.READINESS else None
 
     def _out_of_turn(self, index: int) -> bool:
         """Tell whether an attempt of this liveness worker now would be the first of a new container.

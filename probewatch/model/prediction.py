@@ -67,6 +67,8 @@ class Prediction:
     """In a new container its startup probe would have to succeed first."""
     out_of_turn: bool = False
     """It would be the first attempt at a new container, and readiness should have come before it."""
+    echo_ns: int | None = None
+    """When the latest attempt of its container's readiness probe ended (not for that probe itself)."""
     runs: int = 0
     """How often it ran since its container began (counted up to 3)."""
 

@@ -69,12 +69,16 @@ NEW_KUBELET_BUSY: Final = 11.0
 """... although it never paused."""
 BUSY_NODE: Final = 16
 """With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
+USUAL_OUTAGE_NS: Final = 8_000 * MS
+"""Silence up to this is more likely one container's than the kubelet's."""
 SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 """A kubelet does not restart faster than this."""
 OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
+ECHO: Final = 1.0
+"""A first attempt on the heels of its container's readiness probe: mostly that probe's own second."""
 OUT_OF_TURN: Final = 2.5
 """Liveness before readiness at a new container."""
 
@@ -168,6 +172,8 @@ def _first(start: int, p: Prediction) -> list[Reading]:
         cost, trigger = POKE_EXPECTED, Trigger.MANUAL
     if p.silence is Silence.GATED:
         cost += AGAINST_SILENCE
+    if p.echo_ns is not None and 0 <= start - p.echo_ns <= POKED_NS:
+        cost += ECHO
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
@@ -255,8 +261,10 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
     since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [p.last_start_ns]), *seen, start]
     silent = max(b - a for a, b in itertools.pairwise(since))
-    if silent > max(1.5 * p.period_ns, SHORTEST_OUTAGE_NS) and not p.suspicious:
-        cost = NEW_KUBELET_QUIET
+    if silent <= SHORTEST_OUTAGE_NS:
+        cost = NEW_KUBELET_BUSY
+    elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or p.suspicious:
+        cost = NEW_KUBELET
     else:
-        cost = NEW_KUBELET if silent > SHORTEST_OUTAGE_NS else NEW_KUBELET_BUSY
+        cost = NEW_KUBELET_QUIET
     return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")
