@@ -241,6 +241,7 @@ class Pod:
             suspicious=cause in SUSPICIOUS,
             runs=min(old.runs + 1, YOUNG),
             just_ready=result.decision is DecisionKind.READY
+            or (old.just_ready and reading.trigger is Trigger.STORED_TICK)
             or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")),
         )
         if container.dying and kind is ProbeType.READINESS and reading.trigger is Trigger.MANUAL:

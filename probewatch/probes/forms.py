@@ -98,6 +98,9 @@ def form_of(exchange: Exchange) -> Form:
             version=claimed[1] if claimed and fits else "",
             requests=exchange.requests,
         )
+    if connection.midstream:
+        # The rest of something that began before the capture: what it asked, and when, was not seen.
+        return Form(Ask.OTHER, port, stale=True)
     if exchange.tls is not None:
         alpn = exchange.tls.alpn
         return Form(
