@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from probewatch.model.book import AddressBook
@@ -27,7 +28,7 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .others import Traffic, periodic
 from .survey import survey
-from .target import ASKED, WAITING, Context, Target, plausible
+from .target import ASKED, WAITING, Context, Placed, Target, plausible
 from .teller import Change, Teller
 
 if TYPE_CHECKING:
@@ -170,7 +171,16 @@ class Observer:
 
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
-            self._teller.lane(target.address, number, placed, self._latest)
+            self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
+
+    def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
+        """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
+        steps = [step for step in placed.lane.steps if step.reading is not None]
+        source = self._sources[steps[0].run.client]
+        ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
+        return next((probe for probe in met if probe.id == "this"), None)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:

@@ -7,7 +7,7 @@ order of telling, so the same input gives the same ids, whoever listens. What wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
@@ -17,6 +17,8 @@ from .lane import Step
 from .target import Placed
 
 Value = Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
+Introduce = Callable[[Placed, int], Probe | None]
+"""Makes the probe of a lane's worker from what is known of it so far."""
 Key = tuple[str, int, int]
 """Target address, lane of that target, worker of that lane."""
 
@@ -69,19 +71,25 @@ class Teller:
         self._ids += 1
         return f"p{self._ids}"
 
-    def lane(self, address: str, number: int, placed: Placed, latest: Latest) -> None:
-        """Tell what a lane settled since the last call."""
+    def lane(self, address: str, number: int, placed: Placed, latest: Latest, introduce: Introduce) -> None:
+        """Tell what a lane settled since the last call; each probe is introduced before its first attempt."""
         steps = placed.lane.steps
         start = self._settled.get((address, number), 0)
         for step in steps[start:]:
-            if step.reading is not None:
-                self._step((address, number, step.reading.worker), step, placed, latest)
+            if step.reading is None:
+                continue
+            key = (address, number, step.reading.worker)
+            if key not in self._workers:
+                self._workers[key] = _Progress(self.new_id())
+                probe = introduce(placed, step.reading.worker)
+                if probe is not None:
+                    name = self._workers[key].id
+                    self._tell("probe", name, name, replace(probe, id=name))
+            self._step(key, step, placed, latest)
         self._settled[address, number] = len(steps)
 
     def _step(self, key: Key, step: Step, placed: Placed, latest: Latest) -> None:
-        progress = self._workers.get(key)
-        if progress is None:
-            progress = self._workers[key] = _Progress(self.new_id())
+        progress = self._workers[key]
         assert step.reading is not None
         if step.reading.redial and progress.step is not None:
             progress.redials = (*progress.redials, step)
@@ -121,8 +129,9 @@ class Teller:
     def _tell(self, kind: str, name: str, probe: str | None, value: Value) -> int:
         """Tell a value unless the same was told before; return its revision."""
         known = self._told.get(name)
+        # A probe holds dicts and is told twice only: when it is met, and when all is known.
         mark = 0 if isinstance(value, Probe) else hash(value)
-        if known is not None and known[1] == mark:
+        if known is not None and known[1] == mark and not isinstance(value, Probe):
             return known[0]
         rev = 1 if known is None else known[0] + 1
         self._told[name] = (rev, mark)
