@@ -109,3 +109,8 @@ class PodSpec:
     labels: tuple[tuple[str, str], ...] = ()
     declared_by: str = "--spec"
     """`--spec` or `--cluster`: the former wins where both speak of one Pod."""
+
+    @property
+    def tied_by(self) -> str:
+        """How its address is known to be its own: `status.podIP` of its manifest, or `--cluster`."""
+        return "status.podIP" if self.declared_by == "--spec" else self.declared_by

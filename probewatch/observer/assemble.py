@@ -21,7 +21,6 @@ from probewatch.model.timeline import (
     Gap,
     Outcome,
     Probe,
-    Schedule,
     Target,
     TimelineEvent,
     Trigger,
@@ -32,9 +31,9 @@ from probewatch.probes.judge import judge
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, evidence
 
-from .build import Latest, attempt, confirm, decision, events, gap, interruptions, leg, state_name
+from .build import Latest, attempt, confirm, decision, events, gap, interruptions, judged_attempt, leg, state_name
 from .lane import Step
-from .others import Series, pod_name
+from .others import Series, foreign_host, pod_name
 from .target import Placed
 
 COULD_BE: Final[dict[str, tuple[str, ...]]] = {
@@ -242,9 +241,6 @@ class Assembler:
         first = next(
             (run for run in runs if run.form.host or run.form.path is not None or run.form.service is not None), runs[0]
         )
-        host = first.form.host or None
-        if host in (address, f"{address}:{spec.port}", f"[{address}]:{spec.port}"):
-            host = None
         final = placed.lane.pod().workers[index].cached
         restarts = [step.run.start.ns for step in steps if step.reading is not None and step.reading.reset == "kubelet"]
         gaps = self._gaps(rows, breaks, decisions, restarts)
@@ -273,7 +269,7 @@ class Assembler:
             type_source=self._type_source(guess),
             handler=spec.handler,
             scheme=spec.scheme if spec.handler is Handler.HTTP_GET else None,
-            host=host,
+            host=foreign_host(first.form.host, address, spec.port),
             path=(first.form.path or spec.path if pod else first.form.path)
             if spec.handler is Handler.HTTP_GET
             else None,
@@ -478,33 +474,14 @@ class Assembler:
                 seen_until_ns=self.seen_until_ns,
                 start_ns=run.tries[0][0].connection.start.ns,
             )
-            rows.append(
-                Attempt(
-                    n=number,
-                    start=run.start,
-                    end_ns=verdict.end_ns,
-                    end_mark=verdict.end_mark,
-                    outcome=verdict.outcome,
-                    cause=verdict.cause,
-                    status=verdict.status,
-                    detail=verdict.detail,
-                    trigger=Trigger.UNKNOWN,
-                    schedule=Schedule.ON_TIME,
-                    late_answer_ns=verdict.late_answer_ns,
-                    legs=tuple(leg(role, one, self.latest) for role, one in run.legs()),
-                )
-            )
+            legs = tuple(leg(role, one, self.latest) for role, one in run.legs())
+            rows.append(judged_attempt(number, run.start, verdict, legs))
         regular = steady([run.start.ns for run in series.runs])
         inferred: dict[str, Any] = {}
         if regular is not None:
             inferred = {"interval_s": round(regular[0], 3), "interval_basis": "start"}
         pod = self.book.pod(series.server, series.runs[0].start.ns)
         form = series.runs[0].form
-        host = (
-            form.host
-            if form.host not in (series.server, f"{series.server}:{series.port}", f"[{series.server}]:{series.port}")
-            else ""
-        )
         node = self.node_behind(source)
         checker = Checker(
             kind="unknown",
@@ -525,13 +502,13 @@ class Assembler:
                 namespace=pod.namespace if pod else None,
                 pod=pod.name or None if pod else None,
                 container=None,
-                named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None,
+                named_by=pod.tied_by if pod else None,
             ),
             type=ProbeType.UNKNOWN,
             type_source="unknown: not a kubelet's probe, as far as the packets show",
             handler=series.handler,
             scheme=("HTTPS" if series.tls else "HTTP") if series.handler is Handler.HTTP_GET else None,
-            host=host or None,
+            host=foreign_host(form.host, series.server, series.port),
             path=series.path,
             inferred=inferred,
             attempts=tuple(rows),

@@ -66,29 +66,37 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         legs += [leg(Role.REDIAL, exchange, latest) for _, exchange in redial.run.legs()]
         if redial.verdict is not None and redial.counted is not None:
             verdict, counted = redial.verdict, redial.counted
-    return Attempt(
-        n=number,
-        start=run.start,
-        end_ns=verdict.end_ns,
-        end_mark=verdict.end_mark,
-        outcome=verdict.outcome,
-        cause=verdict.cause,
-        status=verdict.status,
-        detail=verdict.detail,
+    return replace(
+        judged_attempt(number, run.start, verdict, tuple(legs)),
         trigger=reading.trigger,
         schedule=reading.schedule,
         streak=counted.streak,
         threshold=counted.threshold,
         implied=run.implied,
         late_answer_ns=late_answer(run, verdict, latest),
-        legs=tuple(legs),
         unresolved=run.unresolved,
+    )
+
+
+def judged_attempt(number: int, start: Mark, verdict: Verdict, legs: tuple[Leg, ...]) -> Attempt:
+    """Make an attempt of what was judged, as yet without a place in any schedule or streak."""
+    return Attempt(
+        n=number,
+        start=start,
+        end_ns=verdict.end_ns,
+        end_mark=verdict.end_mark,
+        outcome=verdict.outcome,
+        cause=verdict.cause,
+        status=verdict.status,
+        detail=verdict.detail,
+        late_answer_ns=verdict.late_answer_ns,
+        legs=legs,
     )
 
 
 def late_answer(run: Run, verdict: Verdict, latest: Latest) -> int | None:
     """Return the true latency of an answer that came after the verdict, from the newest revision of its connection."""
-    if verdict.late_answer_ns is not None or not run.tries or verdict.by_deadline is False:
+    if verdict.late_answer_ns is not None or not run.tries or not verdict.by_deadline:
         return verdict.late_answer_ns
     connection = latest(run.tries[-1][-1].connection)
     first = connection.resp.first_data
@@ -116,9 +124,7 @@ def decision(
     }[kind]
     mark = made.end_mark
     if mark is None:
-        marks = [made.start] + [
-            Mark(one.connection.end.ns, one.connection.end.file, one.connection.end.number) for one in made.legs
-        ]
+        marks = [made.start, *(one.connection.end for one in made.legs)]
         earlier = [m for m in marks if m.ns <= made.end_ns]
         mark = max(earlier) if earlier else None
     return Decision(

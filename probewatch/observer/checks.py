@@ -25,7 +25,6 @@ from probewatch.model.timeline import (
     Outcome,
     Probe,
     Role,
-    Schedule,
     Target,
     Trigger,
 )
@@ -34,8 +33,8 @@ from probewatch.probes.checkers import ENOUGH, MS, Learnt, whole_seconds
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.signatures import Basis, Signature, What, late_reset, passes
 
-from .build import Latest, leg
-from .others import pod_name
+from .build import Latest, judged_attempt, leg
+from .others import foreign_host, pod_name
 from .survey import TIGHT_NS, Named, gave_up, through
 
 USUAL: Final = 0.6
@@ -94,11 +93,6 @@ class CheckBuilder:
         tls = shape.what is What.TLS
         http = shape.what is What.HTTP or (tls and any(e.tls is not None and e.tls.records for e in named.exchanges))
         handler = Handler.HTTP_GET if http else Handler.GRPC if shape.what is What.GRPC else Handler.TCP_SOCKET
-        host = (
-            shape.host
-            if shape.host not in (named.server, f"{named.server}:{named.port}", f"[{named.server}]:{named.port}")
-            else ""
-        )
         why = (
             "not a kubelet's probe, as far as the packets show"
             if named.kind == "unknown"
@@ -112,13 +106,13 @@ class CheckBuilder:
                 port=named.port,
                 namespace=pod.namespace if pod else None,
                 pod=pod.name or None if pod else None,
-                named_by=("status.podIP" if pod.declared_by == "--spec" else pod.declared_by) if pod else None,
+                named_by=pod.tied_by if pod else None,
             ),
             type=ProbeType.UNKNOWN,
             type_source=f"unknown: {why}",
             handler=handler,
             scheme=("HTTPS" if tls else "HTTP") if handler is Handler.HTTP_GET else None,
-            host=host or None,
+            host=foreign_host(shape.host, named.server, named.port),
             path=shape.target or None if handler is Handler.HTTP_GET else None,
             service=shape.opening.decode("ascii", "replace") if shape.what is What.GRPC else None,
             inferred=_inferred(named, thresholds),
@@ -281,22 +275,9 @@ class CheckBuilder:
 
     def _attempt(self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None) -> Attempt:
         start = exchange.connection.neighbour or exchange.connection.start
-        return Attempt(
-            n=number,
-            start=start,
-            end_ns=verdict.end_ns,
-            end_mark=verdict.end_mark,
-            outcome=verdict.outcome,
-            cause=verdict.cause,
-            status=verdict.status,
-            detail=verdict.detail,
-            trigger=Trigger.TICK,
-            schedule=Schedule.ON_TIME,
-            streak=judged.streak if judged else 0,
-            threshold=judged.threshold if judged else 0,
-            late_answer_ns=verdict.late_answer_ns,
-            legs=(leg(Role.FIRST, exchange, self.latest),),
-        )
+        made = judged_attempt(number, start, verdict, (leg(Role.FIRST, exchange, self.latest),))
+        streak, threshold = (judged.streak, judged.threshold) if judged else (0, 0)
+        return replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold)
 
 
 def _timeout(named: Named) -> int:

@@ -13,10 +13,10 @@ from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import CaptureInfo, Frame
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import Probe, Timeline, TimelineEvent
+from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
-from probewatch.probes.runs import Run, fits
+from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, Standing, standing
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
@@ -28,7 +28,7 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .others import Traffic, periodic
 from .survey import survey
-from .target import ASKED, WAITING, Context, Placed, Target, plausible
+from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
 from .teller import Change, Teller
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Observer:
         if known is Standing.KUBELET:
             self._attempt(target, run)
         elif known is Standing.NOT_KUBELET:
-            self._stranger(target, run)
+            target.strangers.append(run)
         else:
             held = target.hold(run)
             if held % ASKED == 0:
@@ -235,7 +235,7 @@ class Observer:
                 if known is Standing.KUBELET:
                     self._attempt(target, run)
                 else:
-                    self._stranger(target, run)
+                    target.strangers.append(run)
         return known
 
     def _attempt(self, target: Target, run: Run) -> None:
@@ -247,9 +247,6 @@ class Observer:
         before = tuple(recent)
         recent.append(run.start.ns)
         return before
-
-    def _stranger(self, target: Target, run: Run) -> None:
-        target.strangers.append(run)
 
     def _context(self, client: str) -> Context:
         version = self._sources[client].version if client in self._sources else ""
@@ -273,9 +270,11 @@ class Observer:
         self._last_word()
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
         probes: list[Probe] = []
+        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
+        context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
         for target in self._targets.values():
-            probes += self._kubelet_probes(target, assembler)
-        probes += self._check_probes()
+            probes += self._kubelet_probes(target, assembler, context)
+        probes += self._check_probes(kubelets)
         for target in self._targets.values():
             probes += self._unknown_probes(target, assembler)
         probes.sort(
@@ -310,18 +309,13 @@ class Observer:
             if not runs or target.has_kubelet or not all(run.form.kubelet for run in runs):
                 continue
             for pod in target.declared(runs[0].start.ns) or self.book.unplaced:
-                specs = [spec for container in pod.containers for spec in container.probes]
-                fitting = [
-                    run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)
-                ]
+                fitting, specs = fitting_runs(runs, pod)
                 asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
                 if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
                     source.declared = True
 
-    def _kubelet_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
+    def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context) -> list[Probe]:
         out: list[Probe] = []
-        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
-        context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
         for number, (placed, steps) in enumerate(target.finish(context)):
             clients = [step.run.client for step in steps]
             if clients:
@@ -330,9 +324,8 @@ class Observer:
                 out += assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
         return out
 
-    def _check_probes(self) -> list[Probe]:
+    def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
-        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
         named, left = survey([run for target in self._targets.values() for run in target.strangers], skip=kubelets)
         for target in self._targets.values():
             target.strangers = []
@@ -399,17 +392,13 @@ class Observer:
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     """Keep one event where several probes tell of the same (a new container seen by two of them)."""
     out: list[TimelineEvent] = []
+    latest: dict[tuple[str, str, str | None], int] = {}
     for event in sorted(events, key=lambda event: event.ns):
-        near = 5 * SECOND if event.kind == "kubelet_restarted" else SECOND
-        if any(
-            old.kind == event.kind
-            and old.address == event.address
-            and old.container == event.container
-            and event.ns - old.ns <= near
-            for old in out
-        ):
-            continue
-        out.append(event)
+        key = (event.kind, event.address, event.container)
+        near = 5 * SECOND if event.kind is EventKind.KUBELET_RESTARTED else SECOND
+        if key not in latest or event.ns - latest[key] > near:
+            latest[key] = event.ns
+            out.append(event)
     return out
 
 

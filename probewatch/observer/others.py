@@ -102,6 +102,11 @@ def name_of(address: str, book: AddressBook, ns: int) -> str | None:
     return pod_name(address, book, ns) or (node.node or None if node is not None else None)
 
 
+def foreign_host(host: str, address: str, port: int | None) -> str | None:
+    """Return a Host header that is not just the target itself, else None."""
+    return None if host in ("", address, f"{address}:{port}", f"[{address}]:{port}") else host
+
+
 def pod_name(address: str, book: AddressBook, ns: int) -> str | None:
     """Return the `namespace/pod` that had an address of its own at that time, where known."""
     pod = book.pod(address, ns)

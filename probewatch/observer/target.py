@@ -35,6 +35,8 @@ ASKED: Final = 16
 """Runs of one source after which it is asked whether they are what a spec declares."""
 TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
+FITS_WELL: Final = 2.0
+"""Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 ENOUGH_GAPS: Final = 4
 """Steps after a success that can contradict a declared period."""
 GUESS_AFTER: Final = 200
@@ -214,9 +216,7 @@ class Target:
         for placed in self.placed:
             if placed.pod is pod and placed.checker == context.checker:
                 return placed
-        return self._place(
-            self._plan(pod), pod, (), "status.podIP" if pod.declared_by == "--spec" else pod.declared_by, [run], context
-        )
+        return self._place(self._plan(pod), pod, (), pod.tied_by, [run], context)
 
     def declared(self, ns: int) -> list[PodSpec]:
         """Return the Pods with probes that are sent to this address at that time: its own, then its guests."""
@@ -516,8 +516,7 @@ def tie(runs: Sequence[Run], unplaced: Sequence[PodSpec]) -> tuple[PodSpec, str]
     """Find the one manifest without an address whose probes are what these runs ask for; None where none, or two, fit."""
     best: list[tuple[float, PodSpec]] = []
     for pod in unplaced:
-        specs = [spec for container in pod.containers for spec in container.probes]
-        fitting = [run for run in runs if any((fit := fits(run, spec)) is not None and fit < 2 for spec in specs)]
+        fitting, specs = fitting_runs(runs, pod)
         if fitting and plausible(fitting, specs):
             best.append((len(fitting) / len(runs), pod))
     if not best:
@@ -527,6 +526,14 @@ def tie(runs: Sequence[Run], unplaced: Sequence[PodSpec]) -> tuple[PodSpec, str]
         return None
     telling = any(run.form.path for run in runs)
     return best[0][1], "port, handler and path" if telling else "port and handler"
+
+
+def fitting_runs(runs: Sequence[Run], pod: PodSpec) -> tuple[list[Run], list[ProbeSpec]]:
+    """Return the runs that may be attempts of a Pod's probes, by their form, and those probes."""
+    specs = [spec for container in pod.containers for spec in container.probes]
+    return [
+        run for run in runs if any((fit := fits(run, spec)) is not None and fit < FITS_WELL for spec in specs)
+    ], specs
 
 
 def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
