@@ -396,13 +396,6 @@ BY_PACE: Final[dict[str, tuple[Basis, str]]] = {
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
 
-MESH_PORTS: Final[dict[int, tuple[str, str]]] = {
-    15020: ("istio", "kubelet probes rewritten to Istio's agent (/app-health/...)"),
-    15021: ("istio", "readiness of Istio's proxy (/healthz/ready)"),
-    4191: ("linkerd", "readiness and liveness of Linkerd's proxy (/ready, /live)"),
-}
-"""Ports on which a kubelet's probe is answered by a mesh's proxy and not by the application (KUBELET.md section 8; unproven by capture)."""
-
 NOT_CHECKS: Final = ("Prometheus/", "kube-lifecycle/", "curl/", "Wget/", "python-requests/", "Python-urllib/")
 """User-Agents of programs that may ask periodically and are no checkers with a signature: scrapes, hooks, people's loops."""
 
