@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from .connection import Connection, Unresolved
+from .finding import Finding
 from .frame import CaptureInfo, Mark
 from .spec import Handler, ProbeSpec, ProbeType
 
@@ -336,5 +337,6 @@ class Timeline:
     probes: tuple[Probe, ...] = ()
     others: tuple[OtherTraffic, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
+    findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""

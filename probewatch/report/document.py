@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from ..model.finding import Finding
 from ..model.frame import CaptureInfo
 from ..model.timeline import Attempt, Decision, Effects, Gap, Leg, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
 from .escape import valid_value
@@ -224,6 +225,22 @@ def event_object(event: TimelineEvent) -> Json:
     }
 
 
+def finding_object(finding: Finding) -> Json:
+    """Return a verdict on one expectation."""
+    return {
+        "verdict": finding.held.value,
+        "probe": finding.probe,
+        "subject": finding.subject,
+        "field": finding.field,
+        "sentence": finding.sentence,
+        "expected": finding.expected or None,
+        "observed": finding.observed or None,
+        "source": finding.source or None,
+        "attempts": list(finding.attempts),
+        "evidence": [{"capture": e.file, "frames": [e.first, e.last]} for e in finding.evidence],
+    }
+
+
 def full_probe(probe: Probe) -> Json:
     """Return a probe with everything it owns."""
     made = probe_object(probe)
@@ -300,7 +317,7 @@ def _frame(timeline: Timeline) -> Json:
         "probes": [],
         "others": sorted(map(other_object, timeline.others), key=canonical),
         "events": sorted(map(event_object, timeline.events), key=canonical),
-        "findings": [],
+        "findings": list(map(finding_object, timeline.findings)),
         "notes": list(timeline.notes),
     }
 

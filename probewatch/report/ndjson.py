@@ -14,6 +14,7 @@ gap        expected attempts that did not come              `probes[].gaps[]`
 summary    a probe's counts; at the end of input            `probes[].summary`
 event      something that explains probes                   `events[]`
 other      connections that are no probe                    `others[]`
+finding    a verdict on one expectation; at the end         `findings[]`
 capture    one input; at the end of input                   `captures[]`
 note       `text`: one sentence; at the end of input        `notes[]`
 =========  ===============================================  ===========================
@@ -28,6 +29,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from ..model.finding import Finding
 from ..model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
 from . import document as doc
 from .document import Json
@@ -56,6 +58,8 @@ def _object(value: object) -> Json:
             return doc.gap_object(value)
         case OtherTraffic():
             return doc.other_object(value)
+        case Finding():
+            return doc.finding_object(value)
         case TimelineEvent():
             return doc.event_object(value)
         case _:
@@ -90,6 +94,8 @@ class Writer:
         self._withdraw({("probe", probe.id) for probe in timeline.probes})
         for probe in timeline.probes:
             self._put({"event": "summary", "id": probe.id, "rev": 1, "probe": probe.id} | doc.summary_object(probe))
+        for number, finding in enumerate(timeline.findings, 1):
+            self._put(record("finding", f"f{number}", 1, finding.probe, finding))
         for number, info in enumerate(timeline.captures):
             self._put({"event": "capture", "id": f"c{number}", "rev": 1, "probe": None} | doc.capture_object(info))
         for number, note in enumerate(timeline.notes, 1):
@@ -180,7 +186,7 @@ def fold(records: Iterable[Json]) -> Json:
         "probes": list(probes.values()),
         "others": sorted(map(_body, kinds.get("other", ())), key=doc.canonical),
         "events": sorted(map(_body, kinds.get("event", ())), key=doc.canonical),
-        "findings": [],
+        "findings": [_body(line) for line in sorted(kinds.get("finding", ()), key=doc.probe_order)],
         "notes": [line["text"] for line in sorted(kinds.get("note", ()), key=doc.probe_order)],
     }
 
@@ -188,4 +194,6 @@ def fold(records: Iterable[Json]) -> Json:
 def _body(line: Json) -> dict[str, Any]:
     """Return a line without its head (a probe's id is part of its object)."""
     kept = {key: value for key, value in line.items() if key not in _HEAD}
-    return {"id": line["id"]} | kept if line["event"] == "probe" else kept
+    if line["event"] == "probe":
+        return {"id": line["id"]} | kept
+    return {"probe": line["probe"]} | kept if line["event"] == "finding" else kept

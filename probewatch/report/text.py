@@ -14,6 +14,7 @@ from ..model.timeline import EventKind, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .document import latencies
 from .escape import pad, safe, shorten, width
+from .findings import write_findings
 from .numbers import SECOND, clock, count, duration, percentile, relative, share, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rows import Row, event_words, rows, trimmed
@@ -68,6 +69,10 @@ def write(
         paper.line(Span("What is fine is told in short; --probe or -o wide shows every attempt.", "dim"))
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
+    if timeline.findings:
+        paper.line()
+        paper.line(Span("findings", "bold"))
+        write_findings(paper, timeline, timeline.findings, base)
     if timeline.notes:
         paper.line()
         for note in timeline.notes:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from probewatch.model.connection import Connection, Half, IcmpNote, Sighting, Unresolved
+from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.frame import CaptureInfo, Interface, Mark
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
@@ -118,7 +119,17 @@ def flapping(client: str = "10.128.0.1", server: str = "10.128.0.10") -> Timelin
                      name="lab/client", first_ns=BASE + S, last_ns=BASE + 60 * S),
         OtherTraffic(address="10.128.0.21", target_address=server, target_port=8080, connections=13, what="keep-alive client"),
     )
-    return Timeline(captures=(CAPTURE,), probes=(probe,), others=others, notes=("cart.yaml fits no target in these captures.",))
+    findings = (
+        Finding(held=Held.FAIL, probe="p1", subject="readiness lab/http-flap-s1/app", field="periodSeconds",
+                sentence="attempts came at half the pace", expected="one attempt every 2 s", observed="every 1.000 s from #3 on",
+                source="flapping.yaml", attempts=(3, 4), evidence=(Evidence(0, 30, 37), Evidence(0, 40, 47))),
+        Finding(held=Held.INCONCLUSIVE, subject="liveness lab/http-flap-s1/app", field="initialDelaySeconds",
+                sentence="the container's start is not in this capture (--cluster would tell)", evidence=(Evidence(0, 1, 1),)),
+        Finding(held=Held.PASS, probe="p1", subject="readiness lab/http-flap-s1/app", field="source",
+                sentence="67 of 67 attempts came from the hosting node (10.128.0.1)"),
+    )
+    return Timeline(captures=(CAPTURE,), probes=(probe,), others=others, findings=findings,
+                    notes=("cart.yaml fits no target in these captures.",))
 
 
 def restarting() -> Timeline:
@@ -239,6 +250,8 @@ def hostile() -> Timeline:
         probes=(one, *others),
         others=(OtherTraffic(address=EVIL, target_address=EVIL, target_port=1, connections=1, what=EVIL, name=EVIL),),
         events=(TimelineEvent(ns=BASE, kind=EventKind.CONTAINER_STARTED, address=EVIL, container=EVIL, source=EVIL, evidence=EVIL),),
+        findings=(Finding(held=Held.FAIL, probe="p1", subject=EVIL, field=EVIL, sentence=EVIL, expected=EVIL, observed=EVIL,
+                          source=EVIL, attempts=(1,)),),
         notes=(EVIL,))
 
 

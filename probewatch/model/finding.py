@@ -1,0 +1,47 @@
+"""Verdicts on single expectations: what was expected, what was observed, and the frames that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Held(StrEnum):
+    """Whether an expectation held."""
+
+    PASS = "pass"  # noqa: S105  (a verdict)
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    """The evidence allows both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Frames of one input that show it."""
+
+    file: int
+    """Index of the input."""
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A verdict on one expectation."""
+
+    held: Held
+    probe: str | None = None
+    """Id of the probe in the timeline; None where the expected one was not seen, or it concerns no single probe."""
+    subject: str
+    """Whom it concerns, in words: `readiness lab/web/app`."""
+    field: str
+    """What was expected of it: the field's name in the Pod spec (`periodSeconds`), or a name such as `source`, `decisions`."""
+    sentence: str
+    """One plain sentence; of an inconclusive one, why nothing can be said."""
+    expected: str = ""
+    observed: str = ""
+    source: str = ""
+    """Where the expectation comes from: `web.yaml`, `expect.yaml`, `default`, or empty where it holds for every probe."""
+    attempts: tuple[int, ...] = ()
+    """Numbers of the attempts that show it best, the first few."""
+    evidence: tuple[Evidence, ...] = ()
