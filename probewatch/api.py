@@ -59,8 +59,11 @@ class Analysis:
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
+        measure: bool = False,
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
+
+        With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
 
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
@@ -69,6 +72,8 @@ class Analysis:
         from .observer import Observer, Settings
 
         book = _book(_listed(spec), _listed(cluster), [node_ip] if isinstance(node_ip, str) else list(node_ip))
+        self.book = book
+        """What the specs and the cluster say."""
         secrets = _key_log(keylog)
         self._matches = _filter(filter)
         self._on_change = on_change
@@ -87,7 +92,7 @@ class Analysis:
             self._first = next(self._frames, None)
             carried = [part for reader in self._readers for part in reader.secrets]
             self._observer = Observer(
-                Settings(book=book, keylog=b"\n".join([secrets, *carried]) if carried else secrets)
+                Settings(book=book, keylog=b"\n".join([secrets, *carried]) if carried else secrets, measure=measure)
             )
             self._stack = stack.pop_all()
 

@@ -12,6 +12,7 @@ from typing import Any
 from .connection import Connection, Unresolved
 from .finding import Finding
 from .frame import CaptureInfo, Mark
+from .measure import Measure
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -293,6 +294,8 @@ class Probe:
     gaps: tuple[Gap, ...] = ()
     decisions: tuple[Decision, ...] = ()
     effects: Effects | None = None
+    measures: tuple[Measure, ...] = ()
+    """What the packets allow its fields to be; only where that was asked for."""
     notes: tuple[str, ...] = ()
     """One plain sentence each: another node probes than the Pod says, the capture began in mid-life, ..."""
 

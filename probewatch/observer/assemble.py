@@ -26,8 +26,9 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND, steady
-from probewatch.probes.inference import Guess, observed_period, observed_timeout
+from probewatch.probes.inference import Guess, observed_period
 from probewatch.probes.judge import judge
+from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, evidence
 

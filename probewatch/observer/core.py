@@ -26,6 +26,8 @@ from probewatch.wire.tcp import Tracker
 
 from .assemble import Assembler
 from .checks import CheckBuilder
+from .lane import Step
+from .measures import measures
 from .others import Traffic, periodic
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
@@ -57,6 +59,8 @@ class Settings:
     book: AddressBook = field(default_factory=AddressBook)
     keylog: bytes = b""
     """NSS key log text."""
+    measure: bool = False
+    """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
 
 class Observer:
@@ -321,8 +325,20 @@ class Observer:
             if clients:
                 source = self._sources[max(set(clients), key=clients.count)]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
-                out += assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
+                made = assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
+                out += self._measured(made, placed, steps, target.first_seen_ns)
         return out
+
+    def _measured(
+        self, probes: list[Probe], placed: Placed, steps: Sequence[Step], appeared_ns: int | None
+    ) -> list[Probe]:
+        """Add to a lane's probes, in the order of their workers, what the packets allow their fields to be."""
+        if not self.settings.measure:
+            return probes
+        hole = self._holes[0][0] if self._holes else None
+        known = measures(placed, appeared_ns, hole, self._now_ns)
+        workers = sorted({step.reading.worker for step in steps if step.reading is not None})
+        return [replace(probe, measures=known.get(worker, ())) for worker, probe in zip(workers, probes, strict=True)]
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
@@ -359,7 +375,8 @@ class Observer:
                 Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
             ):
                 if steps:
-                    out += assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
+                    made = assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
+                    out += self._measured(made, placed, steps, target.first_seen_ns)
         return out
 
     def _is_pod(self, address: str) -> bool:

@@ -95,7 +95,9 @@ class Lane:
     ) -> None:
         self.plan = tuple(plan)
         self._settled = 0
-        self._begin_ns = begin_ns
+        self._spent = 0.0
+        """What the cheapest history had cost when histories were last compared: they carry only what they cost more."""
+        self._begin_cost, self._begin_ns = begin_cost, begin_ns
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled."""
         self.fresh: bool | None = None
@@ -120,6 +122,7 @@ class Lane:
     def interrupt(self) -> None:
         """Forget all states: what happens next was not seen from here on, and is met in mid-life again."""
         best = min(self._histories, key=lambda history: history.cost)
+        self._spent += best.cost
         if best.past is not None:
             self._tell(best, best.past.length)
             best.past.past = None
@@ -148,6 +151,7 @@ class Lane:
             _keep(grown, _History(history.pod, history.cost + self._stranger(run, history), history.fresh, link))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]
         floor = ranked[0].cost
+        self._spent += floor
         self._histories = [_History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE]
         self._settle()
 
@@ -175,6 +179,21 @@ class Lane:
     def pod(self) -> Pod:
         """Return the state that the cheapest history has reached."""
         return min(self._histories, key=lambda history: history.cost).pod
+
+    @property
+    def cost(self) -> float:
+        """How far-fetched the cheapest reading of everything is: about the negative logarithm of its likelihood."""
+        return self._spent + min(history.cost for history in self._histories)
+
+    def again(self, plan: Sequence[Planned]) -> Lane:
+        """Return a new lane in the same circumstances, for the same workers with other numbers."""
+        return Lane(
+            plan,
+            begin_cost=self._begin_cost,
+            begin_ns=self._begin_ns,
+            resets=self._resets,
+            keeps_ready=self._keeps_ready,
+        )
 
     def _settle(self) -> None:
         """Tell the steps that all histories share; what is older than LAG steps is settled by the cheapest one."""

@@ -22,7 +22,7 @@ from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, whole_seconds
+from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, period_of, whole_seconds
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
@@ -37,6 +37,8 @@ TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
 FITS_WELL: Final = 2.0
 """Below this a run's form speaks for a probe (`probes.runs.fits`)."""
+FEWEST_CONNECTS: Final = 4
+"""Bare connections of a proven kubelet's address that make a probe nobody declared."""
 ENOUGH_GAPS: Final = 4
 """Steps after a success that can contradict a declared period."""
 GUESS_AFTER: Final = 200
@@ -302,11 +304,8 @@ class Target:
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
-        placed.lane.feed(run, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
+        feed(placed.lane, run, elsewhere, context.seen_until_ns)
         self._quiet_ns = max(self._quiet_ns or 0, run.last_ns())
-        if run.unresolved is not None:
-            for implied in implied_runs(run, placed.lane):
-                placed.lane.feed(implied, elsewhere=elsewhere, seen_until_ns=context.seen_until_ns)
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Close all lanes; what a kubelet asked that no spec declares gets a lane of its own."""
@@ -329,7 +328,9 @@ class Target:
 
     def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""
-        runs = [run for run in self.strangers if run.client == client and asks(run)]
+        theirs = [run for run in self.strangers if run.client == client]
+        asking = [run for run in theirs if asks(run)]
+        runs = sorted([*asking, *connects(theirs)], key=lambda run: run.start.ns)
         guesses = tuple(guess(runs)) if runs else ()
         if not guesses:
             return []
@@ -384,6 +385,16 @@ class Target:
 def asks(run: Run) -> bool:
     """Tell whether a run says of itself that a kubelet sent it."""
     return bool(run.form.version) and not run.form.stale
+
+
+def connects(runs: Sequence[Run]) -> list[Run]:
+    """Return those that connect and close as a tcpSocket probe does, where they come at whole seconds: nothing else of them tells."""
+    out: list[Run] = []
+    for port in {run.form.port for run in runs}:
+        mine = [run for run in runs if run.form.port == port and run.form.ask is Ask.CONNECT and run.form.kubelet]
+        if len(mine) >= FEWEST_CONNECTS and period_of([run.start.ns for run in mine]) is not None:
+            out += mine
+    return out
 
 
 def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
@@ -460,6 +471,14 @@ def beginning(
         of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
         signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
+
+
+def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None) -> None:
+    """Give a lane its next run, and the attempts that this run implies."""
+    lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
+    if run.unresolved is not None:
+        for implied in implied_runs(run, lane):
+            lane.feed(implied, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
 
 
 def implied_runs(run: Run, lane: Lane) -> list[Run]:

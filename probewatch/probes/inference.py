@@ -14,21 +14,18 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
 from typing import Final
 
-from probewatch.model.exchange import Exchange
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
-from .cadence import SECOND, Chain, chains, period_of, side_by_side, whole_seconds
+from .cadence import SECOND, Chain, chains, period_of, side_by_side
 from .forms import Ask
+from .patience import observed_timeout
 from .runs import Run, verdict_of
 
 POKE_NS: Final = 15_000_000
 """A poked readiness probe follows what poked it within this."""
-REDIAL_NS: Final = (780_000_000, 1_230_000_000)
-"""grpc-go's first back-off: one second, give or take a fifth."""
 ENOUGH: Final = 4
 """Starts that a series of its own needs."""
 DEFAULT_FAILURES: Final = 3
@@ -152,80 +149,6 @@ def _by_period(group: _Group) -> list[_Group]:
     runs = group.runs
     group.runs = [run for index, run in enumerate(runs) if index not in others]
     return [group, _Group(group.key, [runs[index] for index in sorted(others)], group.mute, period)]
-
-
-def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
-    """Return timeoutSeconds as the checker's own giving up shows it; None where it never gave up and never waited a second."""
-    gave_up: Counter[int] = Counter()
-    waited = 0.0
-    for run in runs:
-        for _, exchange in run.legs():
-            seconds, bound = _patience(exchange, handler)
-            if seconds is not None:
-                gave_up[seconds] += 1
-            waited = max(waited, bound)
-    if not gave_up and handler is Handler.GRPC:
-        gave_up = _redialled(runs)
-    if not gave_up:
-        gave_up = _poked_after(runs)
-    if gave_up:
-        return max(gave_up.most_common(1)[0][0], 1)
-    return ceil(waited) if waited > 1.0 else None
-
-
-def _redialled(runs: Sequence[Run]) -> Counter[int]:
-    """Count the least timeouts that redials show: grpc-go dials again about a second after a refusal, while time is left."""
-    votes: Counter[int] = Counter()
-    period = period_of([run.start.ns for run in runs])
-    for run, following in itertools.pairwise(runs):
-        gap = following.start.ns - run.start.ns
-        refused = run.form.ask is Ask.NOTHING and following.form.ask in (Ask.NOTHING, Ask.GRPC)
-        if refused and REDIAL_NS[0] <= gap <= REDIAL_NS[1] and period is not None and period > 1:
-            votes[2] += 1
-    return votes
-
-
-def _poked_after(runs: Sequence[Run]) -> Counter[int]:
-    """Count whole seconds from an unanswered attempt to one off the grid: losing Ready pokes the prober at the deadline."""
-    votes: Counter[int] = Counter()
-    period = period_of([run.start.ns for run in runs])
-    for run, following in itertools.pairwise(runs):
-        gap = following.start.ns - run.start.ns
-        seconds = whole_seconds(gap, 60_000_000)
-        answer = run.tries[-1][-1].connection.resp if run.tries else None
-        unanswered = (
-            answer is not None and answer.rst is None and all(mark.ns >= following.start.ns for mark in answer.syns)
-        )
-        if unanswered and seconds is not None and period is not None and seconds < period:
-            votes[seconds] += 1
-    return votes
-
-
-def _patience(exchange: Exchange, handler: Handler) -> tuple[int | None, float]:
-    """Return (the timeout this connection shows, how long it waited for an answer that it took), either unknown."""
-    connection = exchange.connection
-    closes = [m for m in (connection.orig.fin, connection.orig.rst) if m is not None]
-    closed = min(closes) if closes else None
-    first = connection.resp.first_data
-    start = connection.start.ns
-    if closed is not None and connection.orig.length and (first is None or first.ns > closed.ns):
-        waited = (closed.ns - start) / SECOND
-        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and connection.resp.fin is None:
-            return round(waited), 0.0
-        if (
-            round(waited) >= 1
-            and 0 <= waited - round(waited) <= 0.05
-            and connection.resp.fin is not None
-            and connection.resp.fin.ns > closed.ns
-        ):
-            return round(waited), 0.0
-    if first is not None and (closed is None or first.ns <= closed.ns):
-        return None, (first.ns - start) / SECOND
-    if handler is Handler.TCP_SOCKET and not connection.resp.syns and len(connection.orig.syns) > 1:
-        return ceil(
-            (connection.orig.syns[-1].ns - start) / SECOND
-        ), 0.0  # The dial was given up before its next SYN was due.
-    return None, 0.0
 
 
 def observed_period(starts: Sequence[int]) -> int | None:

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
+from probewatch.model.finding import Evidence
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
@@ -68,6 +69,12 @@ class Run:
             if m is not None
         ]
         return max((m.ns for m in marks), default=connection.end.ns)
+
+
+def frames_of(run: Run) -> Evidence:
+    """Return the frames of a run in its first file."""
+    last = [e.connection.end.number for _, e in run.legs() if e.connection.end.file == run.start.file]
+    return Evidence(run.start.file, run.start.number, max([run.start.number, *last]))
 
 
 def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:

@@ -1,0 +1,374 @@
+"""What the packets allow each number of a spec to be: the same attempts read again under other numbers.
+
+Theory of operation. A lane says how far-fetched the cheapest reading of a pod's attempts is, given the numbers of its
+probes. So a number is put to the test by reading the same attempts with another one in its place: where that costs a
+lot more, the packets exclude it. First the numbers that fit best are looked for, from the declared ones, one change at
+a time; then each number is varied alone. What is left within SURE of the best is what the packets allow: one value
+(pinned), several, or any. Nothing here knows which value was declared, once the best is found: so a wrong declaration
+and a right one are measured alike.
+
+A lane is lenient, because it must carry on after anything. Four things that its costs let pass are counted here
+(`strains`): a readiness probe on the heels of another without a reason, a poke that is certain and did not come, ticks
+that are left out regularly, and restarts faster than the kubelet's back-off allows.
+
+Limitations: the first WEIGHED runs of a lane are looked at. timeoutSeconds and initialDelaySeconds do not change how
+attempts are read; they are measured in `probes.patience` and `probes.delays`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from probewatch.decisions.pod import Planned
+from probewatch.model.finding import Evidence
+from probewatch.model.measure import Measure
+from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
+from probewatch.model.timeline import DecisionKind, Outcome, Trigger
+from probewatch.probes.assign import MISSED, MISSED_MOST, POKE, POKED_NS
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.inference import observed_period
+from probewatch.probes.runs import Run, frames_of
+
+from .lane import STRANGER, Lane, Step
+from .target import feed
+
+WEIGHED: Final = 400
+"""Runs of a lane that are read again for each value."""
+SURE: Final = 4.0
+"""A value that costs this much more than the best one is excluded: e^4, about one in fifty."""
+ROUNDS: Final = 4
+"""Changes of the declared numbers that are looked for."""
+TIE: Final = 1.0
+"""Changes of different fields that differ by less than this explain the same equally well."""
+AT_ONCE: Final = 4.0
+"""A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""
+ABSENT: Final = 2.5
+"""The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""
+REGULAR: Final = 0.6
+"""Share of the gaps that must leave out the same number of ticks to be a rhythm, which no outage has."""
+FEWEST: Final = 4
+"""Gaps that a rhythm needs."""
+HASTY: Final = 3.0
+"""A third or later restart of a short-lived container that did not wait."""
+BACK_OFF_NS: Final = 10 * SECOND
+"""The first wait of CrashLoopBackOff (kuberuntime: 10 s, doubled each time)."""
+IMMEDIATE: Final = 2
+"""Restarts before the first wait."""
+SHOWN: Final = 3
+"""Attempts named as evidence."""
+HOPELESS: Final = 20.0
+"""A plan that costs this much more than the best one known is read no further."""
+COMMON: Final = 3
+"""Different pauses between attempts that are tried as their period, the most common first."""
+FIELDS: Final = ("type", "periodSeconds", "failureThreshold", "successThreshold")
+TYPES: Final = (ProbeType.READINESS, ProbeType.LIVENESS, ProbeType.STARTUP)
+
+Plan = tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The attempts as they read under one plan."""
+
+    cost: float
+    fresh: bool
+    """Whether the containers begin in them."""
+    steps: tuple[Step, ...]
+    strain: tuple[float, ...]
+    """Cost of each step, strains included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of one worker (or of two that swap their types) set to another value."""
+
+    worker: int
+    field: str
+    plan: Plan
+
+
+class Scale:
+    """Reads the same runs under different plans."""
+
+    def __init__(self, lane: Lane, runs: Sequence[Run], seen_until_ns: int | None) -> None:
+        self._lane, self._seen_until_ns = lane, seen_until_ns
+        self.runs = tuple(runs[:WEIGHED])
+        self._known: dict[tuple[tuple[object, ...], ...], Read] = {}
+        self._best = float("inf")
+
+    def read(self, plan: Plan) -> Read:
+        """Read all runs under a plan, or as many as show that it is hopeless."""
+        key = tuple(
+            (p.container, p.spec.type, p.spec.period_s, p.spec.failure_threshold, p.spec.success_threshold)
+            for p in plan
+        )
+        known = self._known.get(key)
+        if known is None:
+            lane = self._lane.again(plan)
+            for run in self.runs:
+                feed(lane, run, (), self._seen_until_ns)
+                if lane.cost > self._best + HOPELESS:
+                    break
+            steps = tuple(lane.finish())
+            extra = strains(steps, len(plan))
+            cost = lane.cost + sum(extra)
+            each = tuple(
+                (STRANGER if step.reading is None else step.reading.cost) + more
+                for step, more in zip(steps, extra, strict=True)
+            )
+            known = self._known[key] = Read(cost, bool(lane.fresh), steps, each)
+            self._best = min(self._best, cost)
+        return known
+
+
+def strains(steps: Sequence[Step], workers: int) -> list[float]:
+    """Return for each step what its reading strains beyond the costs of `probes.assign`."""
+    out = [0.0] * len(steps)
+    last: dict[int, Step] = {}
+    ticks: list[list[int]] = [[] for _ in range(workers)]
+    restarts: dict[int, list[tuple[int, int]]] = {}
+    killed: dict[int, int] = {}
+    for index, step in enumerate(steps):
+        reading = step.reading
+        if reading is None or reading.redial:
+            continue
+        ticker = step.before.tickers[reading.worker]
+        before, start = last.get(reading.worker), step.run.start.ns
+        since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
+        at_once = since is not None and 0 <= since <= POKED_NS
+        if reading.trigger is Trigger.MANUAL and reading.cost >= POKE and at_once:
+            out[index] += AT_ONCE
+        seen = before is not None and before.run.tries and step.run.tries
+        if ticker.poked_ns is not None and seen and not 0 <= start - ticker.poked_ns <= SECOND // 10:
+            out[index] += ABSENT
+        if step.run.tries:
+            ticks[reading.worker].append(index)
+        container = step.before.plan[reading.worker].container
+        if step.renewed and container in killed:
+            restarts.setdefault(container, []).append((killed.pop(container), start))
+            out[index] += _hasty(restarts[container])
+        if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
+            killed[container] = step.verdict.end_ns
+        last[reading.worker] = step
+    for mine in ticks:
+        _regular(steps, mine, out)
+    return out
+
+
+def _hasty(restarts: Sequence[tuple[int, int]]) -> float:
+    """Return the strain of the latest of a container's restarts, given as (killed, its successor seen)."""
+    if len(restarts) <= IMMEDIATE:
+        return 0.0
+    (_, born), (killed, again) = restarts[-2:]
+    return HASTY if killed - born < BACK_OFF_NS and again - killed < BACK_OFF_NS // 2 else 0.0
+
+
+def _regular(steps: Sequence[Step], mine: Sequence[int], out: list[float]) -> None:
+    """Count ticks that are left out in a rhythm: an outage has none, whatever excuses it."""
+    missed = {index: reading.missed for index in mine[1:] if (reading := steps[index].reading) is not None}
+    if len(missed) < FEWEST:
+        return
+    usual, times = Counter(missed.values()).most_common(1)[0]
+    if usual and times >= REGULAR * len(missed):
+        for index, left_out in missed.items():
+            if left_out == usual:
+                out[index] += min(left_out * MISSED, MISSED_MOST)
+
+
+def weigh(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict[int, tuple[Measure, ...]]]:
+    """Return the numbers that fit best; and, for each worker with attempts, what is left of the fields that shape their rhythm."""
+    best, rivals = _best(scale, declared, pod)
+    out: dict[int, tuple[Measure, ...]] = {}
+    for worker in range(len(declared)):
+        if steps_of(scale.read(best), worker):
+            out[worker] = tuple(
+                _measure(scale, best, declared, pod, worker, field, rivals.get((worker, field), ())) for field in FIELDS
+            )
+    return best, out
+
+
+def steps_of(read: Read, worker: int) -> list[Step]:
+    """Return one worker's steps."""
+    return [step for step in read.steps if step.reading is not None and step.reading.worker == worker]
+
+
+def _best(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict[tuple[int, str], tuple[str, ...]]]:
+    """Look for the numbers that fit best, one change at a time; say which other field each change could be blamed on."""
+    best = declared
+    rivals: dict[tuple[int, str], tuple[str, ...]] = {}
+    for _ in range(ROUNDS):
+        cost = scale.read(best).cost
+        found = sorted(((scale.read(change.plan).cost, change) for change in _changes(scale, best, pod)), key=_cheapest)
+        if not found or cost - found[0][0] < SURE:
+            break
+        least, change = found[0]
+        others = {other.field for price, other in found if price - least < TIE and other.worker == change.worker} - {
+            change.field
+        }
+        rivals[change.worker, change.field] = tuple(sorted(others))
+        best = change.plan
+    return best, rivals
+
+
+def _cheapest(item: tuple[float, Change]) -> tuple[float, int, int]:
+    return item[0], FIELDS.index(item[1].field), item[1].worker
+
+
+def _changes(scale: Scale, plan: Plan, pod: PodSpec | None) -> Iterator[Change]:
+    for worker in range(len(plan)):
+        if steps_of(scale.read(plan), worker):
+            for field in FIELDS:
+                for value in _candidates(scale, plan, pod, worker, field):
+                    yield Change(worker, field, _with(plan, worker, field, value))
+        for _, swapped in _swaps(plan, worker):
+            yield Change(worker, "type", swapped)
+
+
+def _with(plan: Plan, worker: int, field: str, value: int | str) -> Plan:
+    spec = _altered(plan[worker].spec, field, value)
+    return (*plan[:worker], Planned(spec, plan[worker].container), *plan[worker + 1 :])
+
+
+def _altered(spec: ProbeSpec, field: str, value: int | str) -> ProbeSpec:
+    if isinstance(value, str):
+        kind = ProbeType(value)
+        return replace(spec, type=kind, success_threshold=spec.success_threshold if kind is ProbeType.READINESS else 1)
+    if field == "periodSeconds":
+        return replace(spec, period_s=value)
+    if field == "failureThreshold":
+        return replace(spec, failure_threshold=value)
+    return replace(spec, success_threshold=value)
+
+
+def _value(spec: ProbeSpec, field: str) -> int | str:
+    if field == "type":
+        return spec.type.value
+    if field == "periodSeconds":
+        return spec.period_s
+    return spec.failure_threshold if field == "failureThreshold" else spec.success_threshold
+
+
+def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, field: str) -> list[int | str]:
+    """Return the values worth trying in place of a plan's own; none where no attempt could tell them apart."""
+    spec, steps = plan[worker].spec, steps_of(scale.read(plan), worker)
+    if field == "type":
+        taken = {
+            other.spec.type
+            for index, other in enumerate(plan)
+            if index != worker and other.container == plan[worker].container
+        }
+        if pod is not None:
+            taken |= {s.type for s in pod.containers[plan[worker].container].probes if s.type is not spec.type}
+        return [kind.value for kind in TYPES if kind is not spec.type and kind not in taken]
+    if field == "periodSeconds":
+        seen = observed_period([step.run.start.ns for step in steps])
+        pauses = Counter(
+            round((b.run.start.ns - a.run.start.ns) / SECOND) for a, b in pairwise(steps) if not b.run.implied
+        )
+        near = {1, spec.period_s - 1, spec.period_s + 1, spec.period_s * 2, spec.period_s // 2, spec.period_s * 3}
+        common = [pause for pause, _ in pauses.most_common(COMMON)]
+        values = {*near, *common, *([seen] if seen else [])} if len(steps) > 1 else set()
+    else:
+        good, bad = _longest(steps, Outcome.SUCCESS), _longest(steps, Outcome.FAILURE)
+        if field == "failureThreshold":
+            values = {1, 2, 3, bad - 1, bad, bad + 1, bad + 2} if bad else set()
+        else:
+            mixed = good and bad and spec.type is ProbeType.READINESS
+            values = {1, 2, 3, good, good + 1, good + 2} if mixed else set()
+    return sorted(value for value in values if value > 0 and value != _value(spec, field))
+
+
+def _longest(steps: Sequence[Step], outcome: Outcome) -> int:
+    longest = streak = 0
+    for step in steps:
+        if step.verdict is None or step.verdict.outcome is Outcome.DISCARDED:
+            continue
+        streak = streak + 1 if step.verdict.outcome is outcome else 0
+        longest = max(longest, streak)
+    return longest
+
+
+def _measure(
+    scale: Scale,
+    best: Plan,
+    declared: Plan,
+    pod: PodSpec | None,
+    worker: int,
+    field: str,
+    rivals: tuple[str, ...],
+) -> Measure:
+    """Vary one field alone."""
+    own, said = _value(best[worker].spec, field), _value(declared[worker].spec, field)
+    floor = scale.read(best)
+    values = {own, *_candidates(scale, best, pod, worker, field)}
+    if len(values) > 1 or said != own:
+        values.add(said)
+    allowed = {v for v in values if scale.read(_with(best, worker, field, v)).cost - floor.cost < SURE}
+    if field == "type":
+        for kind, plan in _swaps(best, worker):
+            values.add(kind)
+            if scale.read(plan).cost - floor.cost < SURE:
+                allowed.add(kind)
+    elif field != "periodSeconds":
+        _narrow(values, allowed, lambda v: scale.read(_with(best, worker, field, v)).cost - floor.cost < SURE)
+    evidence = () if said in allowed else _against(scale, floor, _said(best, worker, field, said))
+    if field == "type":
+        words = tuple(kind.value for kind in TYPES if kind.value in allowed)
+        every = len(values) > 1 and allowed == values
+        lone = len(values) == 1  # no other type is left in its container, or nothing to compare it with
+        return Measure(field=field, words=() if every or lone else words, rivals=rivals, evidence=evidence)
+    numbers = sorted(v for v in values if isinstance(v, int))
+    fit = [v for v in numbers if v in allowed]
+    if len(numbers) < 2:
+        return Measure(field=field, number=True)
+    low = fit[0] if fit[0] > numbers[0] or fit[0] == 1 == fit[-1] else None
+    high = fit[-1] if fit[-1] < numbers[-1] else None
+    holes = tuple(v for v in numbers if fit[0] < v < fit[-1] and v not in allowed)
+    return Measure(field=field, number=True, low=low, high=high, holes=holes, rivals=rivals, evidence=evidence)
+
+
+def _swaps(plan: Plan, worker: int) -> Iterator[tuple[str, Plan]]:
+    """Return the plans in which a worker trades its type with another probe of its container."""
+    for other in range(len(plan)):
+        if other != worker and plan[other].container == plan[worker].container:
+            swapped = _with(plan, worker, "type", plan[other].spec.type.value)
+            yield plan[other].spec.type.value, _with(swapped, other, "type", plan[worker].spec.type.value)
+
+
+def _said(best: Plan, worker: int, field: str, said: int | str) -> Plan:
+    """Return the plan with one field as declared; a type that another probe of the container has by now is traded."""
+    if field == "type":
+        for kind, plan in _swaps(best, worker):
+            if kind == said:
+                return plan
+    return _with(best, worker, field, said)
+
+
+def _narrow(values: set[int | str], allowed: set[int | str], fits: Callable[[int], bool]) -> None:
+    """Find the exact border between what fits and what does not, by halving the gaps between values tried."""
+    for _ in range(16):
+        numbers = sorted(value for value in values if isinstance(value, int))
+        wide = [(a, b) for a, b in pairwise(numbers) if (a in allowed) != (b in allowed) and b - a > 1]
+        if not wide:
+            return
+        middle = sum(wide[0]) // 2
+        values.add(middle)
+        if fits(middle):
+            allowed.add(middle)
+
+
+def _against(scale: Scale, best: Read, other: Plan) -> tuple[Evidence, ...]:
+    """Return the frames of the runs that are hardest to read under another plan, in order."""
+    strained = scale.read(other)
+    price = {id(step.run): cost for step, cost in zip(best.steps, best.strain, strict=True)}
+    worse = [
+        (cost - price.get(id(step.run), 0.0), step.run)
+        for step, cost in zip(strained.steps, strained.strain, strict=True)
+        if not step.run.implied
+    ]
+    hardest = sorted((item for item in worse if item[0] > 0), key=lambda item: -item[0])[:SHOWN]
+    return tuple(frames_of(run) for run in sorted((run for _, run in hardest), key=lambda run: run.start.ns))

@@ -1,0 +1,122 @@
+"""What the attempts of a probe asked for, as far as the packets show it: handler, port, scheme, path, service, headers.
+
+The kubelet adds User-Agent, Accept and Connection to what httpHeaders says, and Host is the endpoint unless a header
+says otherwise; an empty value removes one of its own (pkg/probe/http/request.go newProbeRequest). So what differs from
+these is what was declared, name by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from probewatch.model.exchange import HttpExchange
+from probewatch.model.finding import Evidence
+from probewatch.model.measure import Measure
+from probewatch.model.spec import Handler, ProbeSpec
+
+from .forms import KUBE_PROBE, Ask
+from .runs import Run, frames_of
+
+HANDLERS: Final = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}
+SHOWN: Final = 3
+"""Different values named, and attempts given as evidence."""
+OWN: Final = {"accept": "*/*", "connection": "close"}
+"""Headers the kubelet and its transport add by themselves."""
+FOLLOWING: Final = frozenset({"referer"})
+"""Headers that only a followed redirect has."""
+
+
+def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
+    """Return what these attempts of one probe show of the fields that say what to ask."""
+    ports = [run for run in runs if run.tries]
+    out = [_words("port", [(str(run.form.port), run) for run in ports], "no SYN left the node")]
+    spoke = [(HANDLERS[run.form.ask].value, run) for run in ports if run.form.ask in HANDLERS]
+    closed = [(Handler.TCP_SOCKET.value, run) for run in ports if run.form.ask is Ask.CONNECT and _at_first(run)]
+    out.append(_words("handler", spoke or closed, "nothing ever connected, so it could not ask"))
+    if handler is Handler.HTTP_GET:
+        schemes = [
+            ("HTTPS" if run.form.ask is Ask.TLS else "HTTP", run)
+            for run in ports
+            if run.form.ask in (Ask.HTTP, Ask.TLS)
+        ]
+        out.append(_words("scheme", schemes, "nothing ever connected, so it could not ask"))
+        paths = [(run.form.path, run) for run in ports if run.form.path is not None]
+        encrypted = any(run.form.ask is Ask.TLS for run in ports)
+        hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen"
+        out.append(_words("path", [(path, run) for path, run in paths if path is not None], hidden))
+        requests = [(http, run) for run in ports if (http := first_request(run)) is not None]
+        sent = [(header_text(sent_headers(http, run.server, run.form.port)), run) for http, run in requests]
+        out.append(_words("httpHeaders", sent, hidden))
+    elif handler is Handler.GRPC:
+        services = [(run.form.service, run) for run in ports if run.form.service is not None]
+        named = [(service or "(none)", run) for service, run in services]
+        out.append(_words("service", named, "no request was seen"))
+    return out
+
+
+def _words(field: str, seen: Sequence[tuple[str, Run]], hidden: str) -> Measure:
+    if not seen:
+        return Measure(field=field, why=hidden)
+    counts = Counter(word for word, _ in seen)
+    words = tuple(word for word, _ in counts.most_common(SHOWN))
+    evidence: list[Evidence] = [frames_of(next(run for word, run in seen if word == one)) for one in words]
+    times = len(seen)
+    return Measure(
+        field=field,
+        words=words,
+        why=f"{times} attempt{'s' if times > 1 else ''} show{'' if times > 1 else 's'} it",
+        evidence=tuple(evidence),
+    )
+
+
+def _at_first(run: Run) -> bool:
+    """Tell whether a connection without a request was made by its first SYN: a later one may be a dead dial's."""
+    return len(run.tries[0][0].connection.orig.syns) == 1
+
+
+def first_request(run: Run) -> HttpExchange | None:
+    """Return the HTTP request of an attempt's first connection, where it was seen whole."""
+    http = run.tries[0][0].http if run.tries else ()
+    return http[0] if http and http[0].request_end is not None and http[0].version != "HTTP/2" else None
+
+
+def sent_headers(http: HttpExchange, address: str, port: int) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request that the kubelet would not have sent by itself, sorted by name; removed ones empty."""
+    host = f"[{address}]" if ":" in address else address
+    out: list[tuple[str, str]] = []
+    names = {name.lower() for name, _ in http.headers}
+    for name, value in http.headers:
+        key = name.lower()
+        own = (
+            OWN.get(key) == value
+            or (key == "user-agent" and KUBE_PROBE.match(value))
+            or (key == "host" and value in (f"{host}:{port}", host))
+        )
+        if not own and key not in FOLLOWING:
+            out.append((canonical(name), value))
+    out += [(canonical(name), "") for name in ("accept", "user-agent") if name not in names]
+    return tuple(sorted(out, key=lambda header: header[0]))
+
+
+def declared_headers(spec: ProbeSpec, address: str, port: int) -> tuple[tuple[str, str], ...]:
+    """Return httpHeaders in the form of `sent_headers`: those that change what the kubelet sends by itself."""
+    host = f"[{address}]" if ":" in address else address
+    out = []
+    for name, value in spec.headers:
+        key = name.lower()
+        if OWN.get(key) == value or (key == "host" and value in ("", f"{host}:{port}", host)):
+            continue
+        out.append((canonical(name), value.strip()))
+    return tuple(sorted(out, key=lambda header: header[0]))
+
+
+def header_text(headers: Sequence[tuple[str, str]]) -> str:
+    """Return headers as one line: `X-Probe: a, X-Probe: b`; `(none)` where there are none."""
+    return ", ".join(f"{name}: {value}".rstrip() for name, value in headers) or "(none)"
+
+
+def canonical(name: str) -> str:
+    """Spell a header's name as Go sends it (textproto.CanonicalMIMEHeaderKey)."""
+    return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))

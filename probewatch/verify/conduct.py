@@ -1,0 +1,171 @@
+"""How a declared probe was carried out: from where, without gaps, gated as declared, and acted upon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probewatch.model.finding import Finding, Held
+from probewatch.model.spec import PodSpec, ProbeType
+from probewatch.model.timeline import Decision, DecisionKind, Probe, Role
+
+from .names import evidence_of
+
+UNEXPLAINED = "nothing in the capture says why"
+
+
+def check_conduct(probe: Probe, pod: PodSpec, container: Sequence[Probe], subject: str) -> list[Finding]:
+    """Return what can be said of a probe whose fields hold; `container` are all probes of its container."""
+    out = [_source(probe, pod, subject), *_gaps(probe, subject)]
+    out += [finding for finding in (_decisions(probe, subject), _retries(probe, subject)) if finding is not None]
+    if probe.type is not ProbeType.STARTUP:
+        gate = next((other for other in container if other.type is ProbeType.STARTUP), None)
+        if gate is not None:
+            out += _gated(probe, gate, subject)
+    return out
+
+
+def _source(probe: Probe, pod: PodSpec, subject: str) -> Finding:
+    """Compare the node that probes with the node that the Pod says it runs on."""
+    checker = probe.checker
+    count = f"{len(probe.attempts)} of {len(probe.attempts)} attempts"
+    said = pod.node or pod.host_ip or ""
+    seen = checker.node or checker.node_address or ""
+    held, sentence = Held.INCONCLUSIVE, ""
+    same = bool((pod.node and pod.node == checker.node) or (pod.host_ip and pod.host_ip == checker.node_address))
+    other = bool(
+        (pod.node and checker.node and pod.node != checker.node)
+        or (pod.host_ip and checker.node_address and pod.host_ip != checker.node_address)
+    )
+    if same and not other:
+        held, sentence = Held.PASS, f"{count} come from the hosting node {said} ({checker.address})"
+    elif other:
+        held, sentence = Held.FAIL, f"probed by {seen} ({checker.address}), but the Pod runs on {said}"
+    elif not said:
+        sentence = f"all come from {checker.address}; the spec does not say on which node the Pod runs (spec.nodeName, status.hostIP)"
+    else:
+        sentence = f"all come from {checker.address}; nothing says which node that is (--cluster or --node-ip would)"
+    return Finding(
+        held=held,
+        probe=probe.id,
+        subject=subject,
+        field="source",
+        sentence=sentence,
+        expected=said,
+        observed=seen or checker.address,
+        source=pod.source if said else "",
+        evidence=tuple(map(evidence_of, probe.attempts[:1])),
+    )
+
+
+def _gaps(probe: Probe, subject: str) -> list[Finding]:
+    """Name attempts that were due and did not come, and why; without a reason nobody can say whether they were sent."""
+    out = []
+    for gap in probe.gaps:
+        if UNEXPLAINED not in gap.reason:
+            continue
+        seconds = (gap.end_ns - gap.start_ns) / 1e9
+        around = [a for a in probe.attempts if a.start.ns in (gap.start_ns, gap.end_ns)]
+        out.append(
+            Finding(
+                held=Held.INCONCLUSIVE,
+                probe=probe.id,
+                subject=subject,
+                field="attempts",
+                sentence=f"{gap.expected} due in {seconds:.1f} s did not come: not sent, or not captured",
+                expected=f"{gap.expected} more attempts",
+                observed="none",
+                attempts=tuple(a.n for a in around),
+                evidence=tuple(map(evidence_of, around)),
+            )
+        )
+    return out
+
+
+def _decisions(probe: Probe, subject: str) -> Finding | None:
+    """Say whether the kubelet acted as the thresholds demand, as far as its acts left frames."""
+    if not probe.decisions:
+        return None
+    demanded = "as the thresholds demand"
+    denied = [d for d in probe.decisions if d.confirmed is False]
+    shown = [d for d in probe.decisions if d.confirmed]
+    total = len(probe.decisions)
+    attempts = {a.n: a for a in probe.attempts}
+
+    def proof(some: Sequence[Decision]) -> tuple[tuple[int, ...], tuple[object, ...]]:
+        numbers = tuple(d.attempt for d in some[:3])
+        return numbers, tuple(evidence_of(attempts[n]) for n in numbers if n in attempts)
+
+    if denied:
+        held, chosen = Held.FAIL, denied
+        sentence = (
+            f"{len(denied)} of {total} decisions that the thresholds demand are contradicted: {denied[0].confirmed_by}"
+        )
+    elif shown:
+        held, chosen = Held.PASS, shown
+        many = "decisions" if total > 1 else "decision"
+        sentence = f"{total} {many} {demanded}, {len(shown)} confirmed by what the kubelet did next"
+    else:
+        held, chosen = Held.INCONCLUSIVE, list(probe.decisions)
+        kinds = ", ".join(sorted({_word(d.kind) for d in probe.decisions}))
+        sentence = f"{kinds} {demanded}, but nothing that the kubelet did next shows it"
+    numbers, evidence = proof(chosen)
+    return Finding(
+        held=held,
+        probe=probe.id,
+        subject=subject,
+        field="decisions",
+        sentence=sentence,
+        attempts=numbers,
+        evidence=tuple(evidence),  # type: ignore[arg-type]
+    )
+
+
+def _word(kind: DecisionKind) -> str:
+    return {
+        DecisionKind.READY: "Ready",
+        DecisionKind.NOT_READY: "NotReady",
+        DecisionKind.STARTED: "Started",
+        DecisionKind.RESTART: "Restart",
+    }.get(kind, kind.value)
+
+
+def _retries(probe: Probe, subject: str) -> Finding | None:
+    """Say that attempts were retried; the kubelet does that only after an answer's body broke (runProbeWithRetries)."""
+    retried = [a for a in probe.attempts if any(leg.role is Role.RETRY for leg in a.legs)]
+    if not retried:
+        return None
+    return Finding(
+        held=Held.PASS,
+        probe=probe.id,
+        subject=subject,
+        field="retries",
+        sentence=f"{len(retried)} attempts were retried at once, each after a broken body, as the kubelet does",
+        attempts=tuple(a.n for a in retried[:3]),
+        evidence=tuple(map(evidence_of, retried[:3])),
+    )
+
+
+def _gated(probe: Probe, gate: Probe, subject: str) -> list[Finding]:
+    """Check that nothing was sent while the startup probe had not succeeded."""
+    out = []
+    for decision in gate.decisions:
+        if decision.kind is not DecisionKind.STARTED:
+            continue
+        begun = max(
+            (a.start.ns for a in gate.attempts if a.start.ns <= decision.ns and a.streak <= 1), default=decision.ns
+        )
+        early = [a for a in probe.attempts if begun <= a.start.ns < decision.ns]
+        out.append(
+            Finding(
+                held=Held.FAIL if early else Held.PASS,
+                probe=probe.id,
+                subject=subject,
+                field="startup gate",
+                sentence=f"{len(early)} attempts before the startup probe had succeeded"
+                if early
+                else "nothing was sent before the startup probe had succeeded",
+                attempts=tuple(a.n for a in early[:3]),
+                evidence=tuple(map(evidence_of, early[:3])),
+            )
+        )
+    return out

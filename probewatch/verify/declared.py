@@ -1,0 +1,78 @@
+"""Every declared probe against a timeline that was measured (`Settings.measure`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from probewatch.model.finding import Finding, Held
+from probewatch.model.spec import PodSpec
+from probewatch.model.timeline import Probe, Timeline
+
+from .conduct import check_conduct
+from .fields import check_fields
+from .missing import Declared, check_missing, declared_probes, seen_as
+from .names import subject
+
+
+def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
+    """Return findings on the declared probes of these Pods, probe by probe in the order of the specs.
+
+    The timeline must be analysed with the same specs, and measured.
+    """
+    wanted = _expected(timeline, pods)
+    seen = [(one, seen_as(one, timeline)) for one in wanted]
+    fields: list[tuple[Declared, Probe, list[Finding]]] = [
+        (one, probe, check_fields(probe, one.pod, subject(one.pod, one.container, one.spec)))
+        for one, probes in seen
+        for probe in probes
+    ]
+    broken = {
+        (one.pod.source, one.container.name)
+        for one, _, found in fields
+        if any(finding.held is Held.FAIL for finding in found)
+    }
+    missing = check_missing([one for one, probes in seen if not probes], timeline, pods)
+    out: list[Finding] = []
+    clashes: set[tuple[str, str]] = set()
+    for one, probe, found in fields:
+        for finding in found:
+            joint = finding.held is Held.FAIL and "cannot go together" in finding.sentence
+            place = (one.pod.source, one.container.name)
+            if not joint or place not in clashes:
+                out.append(_joint(one, finding) if joint else finding)
+            if joint:
+                clashes.add(place)
+        if (one.pod.source, one.container.name) not in broken:
+            container = [other for mate, other, _ in fields if mate.pod is one.pod and mate.container is one.container]
+            out += check_conduct(probe, one.pod, container, subject(one.pod, one.container, one.spec))
+        elif probe.decisions:
+            out.append(_unjudged(one, probe))
+    return [*out, *missing]
+
+
+def _joint(one: Declared, finding: Finding) -> Finding:
+    """Say of the container what concerns several of its probes alike."""
+    return replace(
+        finding, subject=f"{one.pod.namespace}/{one.pod.name or '(unnamed)'}/{one.container.name}", probe=None
+    )
+
+
+def _unjudged(one: Declared, probe: Probe) -> Finding:
+    return Finding(
+        held=Held.INCONCLUSIVE,
+        probe=probe.id,
+        subject=subject(one.pod, one.container, one.spec),
+        field="decisions",
+        sentence="not judged: what is declared for this container is not what runs here",
+    )
+
+
+def _expected(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Declared]:
+    """Return the declared probes to look for: all of --spec; of --cluster those of Pods that the capture shows."""
+    shown = {probe.target.address for probe in timeline.probes} | {other.target_address for other in timeline.others}
+    return [
+        one
+        for one in declared_probes(pods)
+        if one.pod.declared_by == "--spec" or any(address in shown for address in one.pod.addresses)
+    ]

@@ -1,0 +1,141 @@
+"""Declared fields against what the packets allow them to be (`Probe.measures`).
+
+A value that the packets exclude fails; one that is the only one left passes; one of several is inconclusive, with what
+is left and why no more can be said. So no change of a spec that these packets would show can pass, and none that they
+would not show can fail.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from probewatch.model.finding import Finding, Held
+from probewatch.model.measure import Measure
+from probewatch.model.spec import PodSpec, ProbeType
+from probewatch.model.timeline import Outcome, Probe
+
+from .names import UNITS, declared_value, numbers_of, origin
+
+ORDER: Final = (
+    "port",
+    "handler",
+    "scheme",
+    "path",
+    "service",
+    "httpHeaders",
+    "type",
+    "periodSeconds",
+    "timeoutSeconds",
+    "failureThreshold",
+    "successThreshold",
+    "initialDelaySeconds",
+)
+"""Fields as findings list them."""
+
+
+def check_fields(probe: Probe, pod: PodSpec, subject: str) -> list[Finding]:
+    """Return a finding for each field of a declared probe whose attempts were seen."""
+    spec = probe.spec
+    assert spec is not None
+    out = []
+    for measure in sorted(probe.measures, key=lambda m: ORDER.index(m.field)):
+        value = declared_value(spec, measure.field, probe.target.address)
+        if value is None or (measure.field == "successThreshold" and spec.type is not ProbeType.READINESS):
+            continue  # the API server lets liveness and startup have no other successThreshold than 1
+        out.append(_finding(probe, pod, subject, measure, value))
+    return out
+
+
+def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: int | str) -> Finding:
+    spec = probe.spec
+    assert spec is not None
+    unit = UNITS.get(measure.field, "")
+    said, seen = f"{value}{unit}", measure.text(unit)
+    held, sentence, field = Held.INCONCLUSIVE, "", measure.field
+    if not measure.allows(value):
+        held, sentence = Held.FAIL, _contradiction(probe, measure, said, seen)
+        field = " or ".join([measure.field, *measure.rivals])
+    elif measure.rivals and measure.field == "initialDelaySeconds":
+        held = Held.FAIL
+        both = f"{spec.type.value} and {' and '.join(measure.rivals)}"
+        sentence = f"the first attempts of {both} cannot go together, were both delayed as declared"
+        seen = measure.why
+    elif measure.pinned:
+        held, sentence = Held.PASS, f"{said}: {measure.why or _sign(measure)}"
+    else:
+        sentence = _open(probe, measure, seen)
+    evidence = measure.evidence[:3]
+    return Finding(
+        held=held,
+        probe=probe.id,
+        subject=subject,
+        field=field,
+        sentence=sentence,
+        expected=said,
+        observed=seen if measure.visible or held is Held.FAIL else "",
+        source=origin(pod, spec, measure.field),
+        attempts=numbers_of(probe, evidence),
+        evidence=evidence,
+    )
+
+
+def _sign(measure: Measure) -> str:
+    return {
+        "periodSeconds": "the attempts keep this grid",
+        "failureThreshold": "what followed the failures shows it",
+        "successThreshold": "what followed the successes shows it",
+        "type": "only this type acts so",
+    }.get(measure.field, "seen")
+
+
+def _contradiction(probe: Probe, measure: Measure, said: str, seen: str) -> str:
+    """Say what speaks against a declared value."""
+    if measure.rivals:
+        return (
+            f"declared {said} does not explain these attempts; {measure.field} {seen} would,"
+            f" and so would another {' or '.join(measure.rivals)}"
+        )
+    match measure.field:
+        case "periodSeconds":
+            return f"the attempts keep a grid of {seen}, not of {said}"
+        case "timeoutSeconds":
+            return f"{measure.why}: that is not a timeout of {said}"
+        case "failureThreshold":
+            act = "loses Ready" if probe.type is ProbeType.READINESS else "has its container restarted"
+            return f"it {act} after another number of failures"
+        case "successThreshold":
+            return "it becomes Ready after another number of successes"
+        case "type":
+            return f"it acts as a {seen} probe does, and not as a {said} probe"
+        case "initialDelaySeconds":
+            return f"{measure.why}: too early for a delay of {said}" if measure.high is not None else measure.why
+        case _:
+            return f"declared {said}, seen {seen}"
+
+
+def _open(probe: Probe, measure: Measure, seen: str) -> str:
+    """Say why a declared value can neither be confirmed nor denied."""
+    if measure.field == "initialDelaySeconds" and measure.visible:
+        return f"the packets allow {seen} ({measure.why})"
+    if measure.why and not measure.visible:
+        return measure.why
+    left = f"the packets allow {seen}" if measure.visible else ""
+    counts = {outcome: sum(a.outcome is outcome for a in probe.attempts) for outcome in Outcome}
+    match measure.field:
+        case "type":
+            why = (
+                "nothing here tells a readiness from a liveness probe: none ran outside its grid, and none fell silent"
+            )
+            return why if "readiness" in seen or not measure.visible else left
+        case "periodSeconds":
+            return left or "too few attempts show a rhythm"
+        case "failureThreshold" if not counts[Outcome.FAILURE]:
+            return "no attempt failed"
+        case "failureThreshold" if not counts[Outcome.SUCCESS]:
+            return "it never succeeded, so there was nothing that failures could take away"
+        case "successThreshold" if not counts[Outcome.SUCCESS]:
+            return "no attempt succeeded"
+        case "successThreshold" if not counts[Outcome.FAILURE]:
+            return "no attempt failed, so nothing shows when it had become Ready"
+        case _:
+            return left or "what the kubelet made of it left no frame"

@@ -1,0 +1,83 @@
+"""How findings call what they are about, and how declared values are written."""
+
+from __future__ import annotations
+
+from probewatch.model.finding import Evidence
+from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
+from probewatch.model.timeline import Attempt, Probe
+from probewatch.probes.asked import declared_headers, header_text
+
+UNITS = {"periodSeconds": " s", "timeoutSeconds": " s", "initialDelaySeconds": " s"}
+"""Field -> what its number is followed by."""
+
+
+def subject(pod: PodSpec, container: ContainerSpec, spec: ProbeSpec) -> str:
+    """Return `readiness lab/web/app`."""
+    return f"{spec.type.value} {pod.namespace}/{pod.name or '(unnamed)'}/{container.name}"
+
+
+def subject_of(probe: Probe) -> str:
+    """Return the same of a probe that no spec declares: `readiness 10.128.0.10:8080`."""
+    target = probe.target
+    where = "/".join(part for part in (target.namespace, target.pod, target.container) if part and target.pod)
+    port = "" if target.port is None else f":{target.port}"
+    host = f"[{target.address}]" if ":" in target.address and port else target.address
+    kind = probe.type.value if probe.type.value != "unknown" else "probe"
+    return f"{kind} {where or host + port}"
+
+
+def declared_value(spec: ProbeSpec, field: str, address: str = "") -> int | str | None:
+    """Return what a spec says of a field that `Measure` knows; None where it says nothing of it."""
+    if field == "httpHeaders":
+        return header_text(declared_headers(spec, address, spec.port or 0))
+    values: dict[str, int | str | None] = {
+        "type": spec.type.value,
+        "handler": spec.handler.value,
+        "port": None if spec.port is None else str(spec.port),
+        "scheme": spec.scheme if spec.handler is Handler.HTTP_GET else None,
+        "path": spec.path if spec.handler is Handler.HTTP_GET else None,
+        "service": (spec.service or "(none)") if spec.handler is Handler.GRPC else None,
+        "periodSeconds": spec.period_s,
+        "timeoutSeconds": spec.timeout_s,
+        "successThreshold": spec.success_threshold,
+        "failureThreshold": spec.failure_threshold,
+        "initialDelaySeconds": spec.initial_delay_s,
+    }
+    return values.get(field)
+
+
+def origin(pod: PodSpec, spec: ProbeSpec, field: str) -> str:
+    """Return where a declared value comes from: the manifest, or `default`."""
+    numbers = ("periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold", "initialDelaySeconds")
+    return "default" if field in numbers and spec.declared and field not in spec.declared else pod.source
+
+
+def request(spec: ProbeSpec) -> str:
+    """Return what a declared probe asks: `httpGet http :8080/ready`, `tcpSocket :5432`."""
+    port = spec.port if spec.port is not None else spec.port_name or "?"
+    if spec.handler is Handler.HTTP_GET:
+        return f"httpGet {spec.scheme} :{port}{spec.path}"
+    if spec.handler is Handler.GRPC:
+        return f"grpc :{port}" + (f" service {spec.service}" if spec.service else "")
+    return f"{spec.handler.value} :{port}"
+
+
+def request_of(probe: Probe) -> str:
+    """Return what a seen probe asks, in the same form."""
+    where = f":{probe.target.port}"
+    if probe.handler is Handler.HTTP_GET:
+        return f"httpGet {probe.scheme} {where}{probe.path if probe.path is not None else ' (path encrypted)'}"
+    if probe.handler is Handler.GRPC:
+        return f"grpc {where}" + (f" service {probe.service}" if probe.service else "")
+    return f"{probe.handler.value} {where}"
+
+
+def evidence_of(attempt: Attempt) -> Evidence:
+    """Return an attempt's frames."""
+    return Evidence(attempt.file, *attempt.frames())
+
+
+def numbers_of(probe: Probe, evidence: tuple[Evidence, ...]) -> tuple[int, ...]:
+    """Return the numbers of the attempts that begin with these frames."""
+    begins = {(item.file, item.first) for item in evidence}
+    return tuple(a.n for a in probe.attempts if (a.start.file, a.start.number) in begins and not a.implied)
