@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import Analysis, InputError, analyze, document
+    from .api import Analysis, InputError, analyze, document, verify
     from .capture import CaptureError
     from .cluster import SpecError
+    from .model.finding import Evidence, Finding, Held, worst
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
 
@@ -24,6 +27,9 @@ __all__ = [
     "Change",
     "Decision",
     "DecisionKind",
+    "Evidence",
+    "Finding",
+    "Held",
     "InputError",
     "Outcome",
     "Probe",
@@ -32,17 +38,35 @@ __all__ = [
     "__version__",
     "analyze",
     "document",
+    "verify",
+    "worst",
 ]
 
-_HOME = {
-    "Analysis": "api",
-    "InputError": "api",
-    "analyze": "api",
-    "document": "api",
-    "CaptureError": "capture",
-    "SpecError": "cluster",
-    "Change": "observer",
-} | dict.fromkeys(("Attempt", "Cause", "Decision", "DecisionKind", "Outcome", "Probe", "Timeline"), "model.timeline")
+_HOME = (
+    {
+        "Analysis": "api",
+        "InputError": "api",
+        "analyze": "api",
+        "document": "api",
+        "verify": "api",
+        "CaptureError": "capture",
+        "SpecError": "cluster",
+        "Change": "observer",
+    }
+    | dict.fromkeys(("Evidence", "Finding", "Held", "worst"), "model.finding")
+    | dict.fromkeys(("Attempt", "Cause", "Decision", "DecisionKind", "Outcome", "Probe", "Timeline"), "model.timeline")
+)
+
+
+class _Package(ModuleType):
+    """`probewatch.verify` is the function; the import system would put the subpackage of that name in its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

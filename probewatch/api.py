@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -199,6 +200,46 @@ def analyze(
         until_ns=until_ns,
         probes=[probe] if isinstance(probe, str) else probe,
     )
+
+
+def verify(
+    paths: PathText | Sequence[PathText],
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,  # noqa: A002  (tcpdump's word)
+    progress: Callable[[int, int | None], object] | None = None,
+) -> Timeline:
+    """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
+
+    `probewatch.worst(timeline.findings)` says whether all held. The arguments, and what is raised, are those of
+    `analyze`.
+    """
+    analysis = Analysis(
+        paths,
+        spec=spec,
+        cluster=cluster,
+        node_ip=node_ip,
+        keylog=keylog,
+        filter=filter,
+        progress=progress,
+        measure=True,
+    )
+    try:
+        analysis.run()
+        timeline = analysis.timeline()
+    finally:
+        analysis.close()
+    return verified(timeline, analysis.book)
+
+
+def verified(timeline: Timeline, book: AddressBook) -> Timeline:
+    """Return a measured timeline with the findings on what a book's Pods declare."""
+    from .verify.declared import verify as check
+
+    return replace(timeline, findings=(*timeline.findings, *check(timeline, book.all_pods())))
 
 
 def span(since: str | int | None, until: str | int | None, base_ns: int) -> tuple[int | None, int | None]:

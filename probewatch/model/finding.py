@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,12 @@ class Held(StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     """The evidence allows both."""
+
+
+def worst(findings: Iterable[Finding]) -> Held:
+    """Return fail where one failed, else inconclusive where one is, else pass."""
+    seen = {finding.held for finding in findings}
+    return next((held for held in (Held.FAIL, Held.INCONCLUSIVE) if held in seen), Held.PASS)
 
 
 @dataclass(frozen=True, slots=True)

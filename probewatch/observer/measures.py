@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from probewatch.decisions.pod import Planned
 from probewatch.model.measure import Measure
 from probewatch.model.spec import PodSpec, ProbeType
 from probewatch.model.timeline import DecisionKind
 from probewatch.probes.asked import asked
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.delays import Life, delay_measures
+from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure
 
 from .lane import Step
-from .target import Placed
+from .target import Placed, asks, connects
 from .weigh import Plan, Read, Scale, steps_of, weigh
 
 
@@ -34,32 +37,69 @@ def measures(
         for step in placed.lane.steps
         if not step.run.implied and (hole_ns is None or step.run.start.ns <= hole_ns)
     ]
+    # Whose each attempt is shows best where no timeout, declared too long, keeps a worker busy when it no longer was.
+    impatient = tuple(Planned(replace(planned.spec, timeout_s=1), planned.container) for planned in declared)
+    first = Scale(placed.lane, runs, seen_until_ns).read(impatient)
+    sent = [worker for worker in range(len(declared)) if steps_of(first, worker)]
+    # Numbers are weighed with the timeouts that the packets show, without the probes that nobody sends, and with those
+    # that nobody declared: else what is wrong with one probe would make its neighbours look strange.
+    others = _undeclared(first, declared, sent)
+    ports = {planned.spec.port for planned in others}
+    sent = [worker for worker in sent if declared[worker].spec.port not in ports or _asks(first, worker, declared)]
+    timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}
+    plan = tuple(_patient(declared[worker], timeouts[worker]) for worker in sent) + others
     scale = Scale(placed.lane, runs, seen_until_ns)
-    # A declared probe that nobody sends must not make the others look strange.
-    sent = [worker for worker in range(len(declared)) if steps_of(scale.read(declared), worker)]
-    plan = tuple(declared[worker] for worker in sent)
-    if len(sent) < len(declared):
-        scale = Scale(placed.lane, runs, seen_until_ns)
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
+    begun = _delays(read, best, plan, placed.pod, appeared_ns, known=len(sent))
     out: dict[int, tuple[Measure, ...]] = {}
-    begun = _delays(read, best, plan, placed.pod, appeared_ns)
     for place, worker in enumerate(sent):
         mine = [step.run for step in steps_of(read, place) if not step.run.implied]
-        spec = declared[worker].spec
-        timeout = timeout_measure(mine, spec.handler, seen_until_ns)
-        out[worker] = (*asked(mine, spec.handler), *rhythm.get(place, ()), timeout, begun[place])
+        if mine:
+            spec = declared[worker].spec
+            timeout = timeout_measure(mine, spec.handler, seen_until_ns)
+            out[worker] = (*asked(mine, spec.handler), *rhythm.get(place, ()), timeout, begun[place])
     return out
 
 
-def _delays(read: Read, best: Plan, declared: Plan, pod: PodSpec | None, appeared_ns: int | None) -> dict[int, Measure]:
-    """Measure initialDelaySeconds container by container; probes without attempts at a beginning have no measure."""
+def _asks(read: Read, worker: int, declared: Plan) -> bool:
+    """Tell whether an attempt of a worker asked what it should: mute ones may as well be an undeclared neighbour's."""
+    handler = declared[worker].spec.handler
+    runs = [step.run for step in steps_of(read, worker)]
+    return any(m.field == "handler" and handler.value in m.words for m in asked(runs, handler))
+
+
+def _timeout(read: Read, worker: int, declared: Plan, seen_until_ns: int) -> Measure:
+    mine = [step.run for step in steps_of(read, worker) if not step.run.implied]
+    return timeout_measure(mine, declared[worker].spec.handler, seen_until_ns)
+
+
+def _patient(planned: Planned, timeout: Measure) -> Planned:
+    """Return a probe with the allowed timeout that is nearest to the declared one."""
+    seconds = planned.spec.timeout_s
+    seconds = seconds if timeout.low is None else max(seconds, timeout.low)
+    seconds = seconds if timeout.high is None else min(seconds, timeout.high)
+    return Planned(replace(planned.spec, timeout_s=seconds), planned.container)
+
+
+def _undeclared(read: Read, declared: Plan, sent: Sequence[int]) -> Plan:
+    """Return what the runs that fit no declared probe suggest, as probes of the first container."""
+    strangers = [step.run for step in read.steps if step.reading is None]
+    asking = [run for run in strangers if asks(run)]
+    container = declared[sent[0]].container if sent else 0
+    return tuple(Planned(one.spec, container) for one in guess([*asking, *connects(strangers)])) if asking else ()
+
+
+def _delays(
+    read: Read, best: Plan, declared: Plan, pod: PodSpec | None, appeared_ns: int | None, *, known: int
+) -> dict[int, Measure]:
+    """Measure initialDelaySeconds container by container, of the first `known` workers: the others have none declared."""
     out: dict[int, Measure] = {}
     specs = [planned.spec for planned in declared]
     for container in {planned.container for planned in best}:
-        members = [worker for worker, planned in enumerate(best) if planned.container == container]
+        members = [worker for worker, planned in enumerate(best[:known]) if planned.container == container]
         gated = any(best[worker].spec.type is ProbeType.STARTUP for worker in members)
-        lives = _lives(read, best, container, pod, appeared_ns)
+        lives = _lives(read, best, container, pod, appeared_ns, known)
         found = delay_measures(lives, specs, gated)
         for worker in members:
             out[worker] = found.get(worker) or Measure(
@@ -68,7 +108,9 @@ def _delays(read: Read, best: Plan, declared: Plan, pod: PodSpec | None, appeare
     return out
 
 
-def _lives(read: Read, plan: Plan, container: int, pod: PodSpec | None, appeared_ns: int | None) -> list[Life]:
+def _lives(
+    read: Read, plan: Plan, container: int, pod: PodSpec | None, appeared_ns: int | None, known: int
+) -> list[Life]:
     """Return the instances of a container that begin in these steps."""
     lives: list[Life] = []
     life: Life | None = None
@@ -88,7 +130,7 @@ def _lives(read: Read, plan: Plan, container: int, pod: PodSpec | None, appeared
             life = Life(None if killed is None else killed - SECOND, how="its predecessor was told to die")
             lives.append(life)
             killed = None
-        if life is not None:
+        if life is not None and reading.worker < known:
             life.firsts.setdefault(reading.worker, step.run)
         killed = _killed(step, killed)
     _declared_starts(lives, pod, container)

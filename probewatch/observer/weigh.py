@@ -42,7 +42,7 @@ SURE: Final = 4.0
 """A value that costs this much more than the best one is excluded: e^4, about one in fifty."""
 ROUNDS: Final = 4
 """Changes of the declared numbers that are looked for."""
-TIE: Final = 1.0
+TIE: Final = 2.5
 """Changes of different fields that differ by less than this explain the same equally well."""
 AT_ONCE: Final = 4.0
 """A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""

@@ -29,6 +29,8 @@ AGREED: Final = 0.8
 """Share of the times it gave up that must agree before they pin the timeout."""
 SHOWN: Final = 3
 """Attempts named as evidence."""
+RESOLUTION_NS: Final = 3 * SECOND
+"""An unanswered address resolution fails after three requests, a second apart."""
 SLACK_NS: Final = 60_000_000
 """An answer this little after the deadline may still have been in time for the checker."""
 
@@ -57,8 +59,12 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int) -
     if not gave_up:
         for seconds, times in _poked_after(runs).items():
             gave_up[seconds] = [run for run in runs if run.tries][:times]
-    if handler is Handler.GRPC and not gave_up and _redialled(runs):
-        low = max(low, 2)
+    for run, gap in _redials(runs) if handler is Handler.GRPC else ():
+        if gap - SLACK_NS > low * SECOND:
+            low, low_runs = -(-(gap - SLACK_NS) // SECOND), [run]
+    for run, gap in _overtaken(runs):
+        if high is None or (gap + SLACK_NS) // SECOND < high:
+            high, high_runs = max(1, (gap + SLACK_NS) // SECOND), [run]
     total = sum(map(len, gave_up.values()))
     if total:
         usual = max(gave_up, key=lambda seconds: len(gave_up[seconds]))
@@ -69,7 +75,7 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int) -
                 field="timeoutSeconds", number=True, low=usual, high=usual, why=why, evidence=_frames(gave_up[usual])
             )
     if high is not None and high >= low:
-        why = f"a dial without an answer was given up before its SYN number {len(_syns(high_runs[0])) + 1} was due"
+        why = "a dial without an answer was over when the next attempt began, or before its next SYN was due"
         return Measure(
             field="timeoutSeconds",
             number=True,
@@ -89,10 +95,6 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int) -
 
 def _frames(runs: Sequence[Run]) -> tuple[Evidence, ...]:
     return tuple(frames_of(run) for run in runs[:SHOWN])
-
-
-def _syns(run: Run) -> tuple[object, ...]:
-    return run.tries[0][0].connection.orig.syns
 
 
 def _dialled(exchange: Exchange, handler: Handler, seen_until_ns: int) -> tuple[int, int | None]:
@@ -127,7 +129,7 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
                 gave_up[seconds] += 1
             waited = max(waited, bound)
     if not gave_up and handler is Handler.GRPC:
-        gave_up = _redialled(runs)
+        gave_up = Counter(2 for _ in _redials(runs))
     if not gave_up:
         gave_up = _poked_after(runs)
     if gave_up:
@@ -135,16 +137,34 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
     return ceil(waited) if waited > 1.0 else None
 
 
-def _redialled(runs: Sequence[Run]) -> Counter[int]:
-    """Count the least timeouts that redials show: grpc-go dials again about a second after a refusal, while time is left."""
-    votes: Counter[int] = Counter()
+def _redials(runs: Sequence[Run]) -> list[tuple[Run, int]]:
+    """Return refused dials that were dialled again, with the time between: grpc-go does so only while time is left."""
+    out = []
     period = period_of([run.start.ns for run in runs])
     for run, following in itertools.pairwise(runs):
         gap = following.start.ns - run.start.ns
         refused = run.form.ask is Ask.NOTHING and following.form.ask in (Ask.NOTHING, Ask.GRPC)
         if refused and REDIAL_NS[0] <= gap <= REDIAL_NS[1] and period is not None and period > 1:
-            votes[2] += 1
-    return votes
+            out.append((run, gap))
+    return out
+
+
+def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
+    """Return dials that nobody answered, with the time to the next attempt: a worker begins none before it gave up the last.
+
+    An address that cannot be resolved ends a dial after three seconds, whatever the timeout.
+    """
+    out = []
+    for run, following in itertools.pairwise(runs):
+        gap = following.start.ns - run.start.ns
+        if run.tries:
+            connection = run.tries[-1][-1].connection
+            silent = connection.resp.rst is None and connection.icmp is None and len(run.tries) == 1
+            if silent and all(mark.ns > following.start.ns for mark in connection.resp.syns):
+                out.append((run, gap))
+        elif gap < RESOLUTION_NS:
+            out.append((run, gap))
+    return out
 
 
 def _poked_after(runs: Sequence[Run]) -> Counter[int]:

@@ -1,4 +1,8 @@
-"""Findings for people: one a paragraph, its verdict first, then what was expected beside what was seen, and the proof."""
+"""Findings for people: the verdict first, then what was expected beside what was seen, and the attempts that prove it.
+
+What fails is told at length, what is inconclusive in a sentence, and what passes field by field in one line of its
+probe; `wide` tells everything at length.
+"""
 
 from __future__ import annotations
 
@@ -12,57 +16,87 @@ from .escape import pad, safe
 from .numbers import count, duration, relative
 from .paper import Paper, Span
 
-_LABEL: Final = {
+LABELS: Final = {
     Held.FAIL: ("FAIL", "alarm"),
     Held.INCONCLUSIVE: ("????", "yellow"),
     Held.PASS: ("PASS", "green"),
 }
+"""How each verdict is marked, worst first."""
 _INDENT: Final = 6
 
 
-def write_findings(paper: Paper, timeline: Timeline, findings: Sequence[Finding], base: int) -> None:
-    """Write findings in their order, with the attempts that show them."""
-    for finding in findings:
-        word, style = _LABEL[finding.held]
-        lead = [Span(f"{word}  ", style), Span(f"{safe(finding.subject)}: {safe(finding.field)}", "bold")]
-        room = None if paper.columns is None else paper.columns - _INDENT
-        if finding.held is Held.PASS:
-            paper.filled(
-                f"{safe(finding.subject)}: {safe(finding.field)}  {safe(finding.sentence)}",
-                first=lead[:1],
-                indent=_INDENT,
-            )
+def write_findings(
+    paper: Paper, timeline: Timeline, findings: Sequence[Finding], base: int, *, wide: bool = False
+) -> None:
+    """Write findings, the worst first."""
+    for held in LABELS:
+        mine = [finding for finding in findings if finding.held is held]
+        if held is Held.PASS and not wide:
+            _passes(paper, mine)
             continue
-        paper.line(*lead)
-        paper.filled(safe(finding.sentence), first=[Span(" " * _INDENT)], indent=_INDENT)
-        if finding.expected or finding.observed:
-            source = f" ({safe(finding.source)})" if finding.source else ""
-            both = f"expected {safe(finding.expected)}{source}, observed {safe(finding.observed)}"
-            if finding.expected and finding.observed and (room is None or len(both) <= room):
-                paper.line(" " * _INDENT, both)
+        for finding in mine:
+            if held is Held.FAIL or wide:
+                _at_length(paper, timeline, finding, base)
             else:
-                for name, text in (
-                    ("expected", f"{safe(finding.expected)}{source}"),
-                    ("observed", safe(finding.observed)),
-                ):
-                    if text:
-                        paper.filled(text, first=[Span(f"{' ' * _INDENT}{name} ")], indent=_INDENT + 9)
-        _proof(paper, timeline, finding, base)
+                _briefly(paper, finding)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return `1 failed, 14 passed, 1 inconclusive`."""
+    names = ((Held.FAIL, "failed"), (Held.PASS, "passed"), (Held.INCONCLUSIVE, "inconclusive"))
+    counts = [(sum(finding.held is held for finding in findings), name) for held, name in names]
+    return ", ".join(f"{number} {name}" for number, name in counts if number) or "no findings"
+
+
+def _lead(finding: Finding) -> Span:
+    word, style = LABELS[finding.held]
+    return Span(f"{word}  ", style)
+
+
+def _passes(paper: Paper, findings: Sequence[Finding]) -> None:
+    """Write what passes, a line for each subject."""
+    subjects: dict[str, list[Finding]] = {}
+    for finding in findings:
+        subjects.setdefault(finding.subject, []).append(finding)
+    for subject, mine in subjects.items():
+        fields = ", ".join(safe(finding.field) for finding in mine)
+        paper.filled(f"{safe(subject)}: {fields}", first=[_lead(mine[0])], indent=_INDENT)
+
+
+def _briefly(paper: Paper, finding: Finding) -> None:
+    text = f"{safe(finding.subject)}: {safe(finding.field)}"
+    said = f" {safe(finding.expected)}" if finding.expected and len(finding.expected) < 20 else ""
+    paper.filled(f"{text}{said}: {safe(finding.sentence)}", first=[_lead(finding)], indent=_INDENT)
+
+
+def _at_length(paper: Paper, timeline: Timeline, finding: Finding, base: int) -> None:
+    paper.line(_lead(finding), Span(f"{safe(finding.subject)}: {safe(finding.field)}", "bold"))
+    paper.filled(safe(finding.sentence), first=[Span(" " * _INDENT)], indent=_INDENT)
+    room = None if paper.columns is None else paper.columns - _INDENT
+    source = f" ({safe(finding.source)})" if finding.source else ""
+    expected, observed = f"{safe(finding.expected)}{source}", safe(finding.observed)
+    both = f"expected {expected}, observed {observed}"
+    if finding.expected and finding.observed and (room is None or len(both) <= room):
+        paper.line(" " * _INDENT, both)
+    else:
+        for name, text, given in (("expected", expected, finding.expected), ("observed", observed, finding.observed)):
+            if given:
+                paper.filled(text, first=[Span(f"{' ' * _INDENT}{name} ")], indent=_INDENT + 9)
+    _proof(paper, timeline, finding, base)
 
 
 def _proof(paper: Paper, timeline: Timeline, finding: Finding, base: int) -> None:
     """Write the attempts that a finding names, or its frames where it names none."""
     probe = next((probe for probe in timeline.probes if probe.id == finding.probe), None)
-    shown = [a for a in probe.attempts if a.n in finding.attempts] if probe is not None else []
+    shown = [] if probe is None else [(probe, a) for a in probe.attempts if a.n in finding.attempts]
     several = len(timeline.captures) > 1
-    for attempt in shown:
-        assert probe is not None
+    for owner, attempt in shown:
         first, last = attempt.frames()
         where = f"[{attempt.file + 1}] " if several else ""
         paper.line(
             " " * (_INDENT + 2),
             f"{relative(attempt.start.ns, base):>9}  {pad(f'#{attempt.n}', 5)} ",
-            f"{pad(words.result(attempt, probe.handler), 18)}  {duration(attempt.latency_ns):>8}  ",
+            f"{pad(words.result(attempt, owner.handler), 18)}  {duration(attempt.latency_ns):>8}  ",
             Span(f"{where}frames {first}-{last}", "dim"),
         )
     if not shown and finding.evidence:

@@ -14,7 +14,7 @@ from ..model.timeline import EventKind, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .document import latencies
 from .escape import pad, safe, shorten, width
-from .findings import write_findings
+from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, duration, percentile, relative, share, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rows import Row, event_words, rows, trimmed
@@ -40,6 +40,31 @@ _KUBELET_EVENTS: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED
 Judged = tuple[Probe, Verdict]
 
 
+def write_verdicts(
+    timeline: Timeline,
+    out: Callable[[str], object],
+    *,
+    wide: bool = False,
+    colour: bool = False,
+    glyphs: Glyphs = UNICODE,
+) -> None:
+    """Write the findings of a timeline alone, and how many there are of each kind."""
+    paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
+    base = _base(timeline)
+    _captures(paper, timeline.captures, base, wide=wide)
+    paper.line()
+    write_findings(paper, timeline, timeline.findings, base, wide=wide)
+    for note in timeline.notes:
+        paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
+    paper.line(Span(summary(timeline.findings), "bold"))
+
+
+def _base(timeline: Timeline) -> int:
+    """Return the moment from which times are told."""
+    base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=None)
+    return min((a.start.ns for p in timeline.probes for a in p.attempts), default=0) if base is None else base
+
+
 def write(
     timeline: Timeline,
     out: Callable[[str], object],
@@ -50,9 +75,7 @@ def write(
 ) -> None:
     """Write the table, or with `wide` everything."""
     paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
-    base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=None)
-    if base is None:
-        base = min((a.start.ns for p in timeline.probes for a in p.attempts), default=0)
+    base = _base(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
     judged = _ordered(timeline)
     if not judged:
@@ -72,7 +95,7 @@ def write(
     if timeline.findings:
         paper.line()
         paper.line(Span("findings", "bold"))
-        write_findings(paper, timeline, timeline.findings, base)
+        write_findings(paper, timeline, timeline.findings, base, wide=wide)
     if timeline.notes:
         paper.line()
         for note in timeline.notes:

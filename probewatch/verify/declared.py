@@ -21,7 +21,8 @@ def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
     The timeline must be analysed with the same specs, and measured.
     """
     wanted = _expected(timeline, pods)
-    seen = [(one, seen_as(one, timeline)) for one in wanted]
+    # One without measures had only attempts that asked nothing, and an undeclared one explains them better.
+    seen = [(one, [probe for probe in seen_as(one, timeline) if probe.measures]) for one in wanted]
     fields: list[tuple[Declared, Probe, list[Finding]]] = [
         (one, probe, check_fields(probe, one.pod, subject(one.pod, one.container, one.spec)))
         for one, probes in seen
