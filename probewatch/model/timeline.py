@@ -13,6 +13,7 @@ from .connection import Connection, Unresolved
 from .finding import Finding
 from .frame import CaptureInfo, Mark
 from .measure import Measure
+from .rollout import Rollout
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -340,6 +341,8 @@ class Timeline:
     probes: tuple[Probe, ...] = ()
     others: tuple[OtherTraffic, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
+    rollouts: tuple[Rollout, ...] = ()
+    """Workloads whose Pods were probed, the worst first; empty where no Pod is known to belong to one."""
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""

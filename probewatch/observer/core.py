@@ -29,6 +29,7 @@ from .checks import CheckBuilder
 from .lane import Step
 from .measures import measures
 from .others import Traffic, periodic
+from .rollouts import blocked, find_rollouts
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
 from .teller import Change, Teller
@@ -285,11 +286,15 @@ class Observer:
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
         probes = [probe if probe.id else replace(probe, id=self._teller.new_id()) for probe in probes]
+        events = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
+        told = find_rollouts(probes, events, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
             others=tuple(self._traffic.result(self.book)),
-            events=tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns)),
+            events=events,
+            rollouts=told,
+            findings=blocked(told, probes),
             notes=tuple(self._notes(probes)),
         )
         return self._teller.finish(timeline)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..model.finding import Finding
 from ..model.frame import CaptureInfo
+from ..model.rollout import PodState, Revision, Rollout
 from ..model.timeline import Attempt, Decision, Effects, Gap, Leg, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
 from .escape import valid_value
 from .numbers import percentile, rfc3339, seconds
@@ -225,6 +226,48 @@ def event_object(event: TimelineEvent) -> Json:
     }
 
 
+def rollout_object(rollout: Rollout) -> Json:
+    """Return a workload with the revisions whose Pods were probed."""
+    return {
+        "namespace": rollout.namespace,
+        "kind": rollout.kind,
+        "name": rollout.name,
+        "state": rollout.state.value,
+        "sentence": rollout.sentence,
+        "ordered": rollout.ordered,
+        "revisions": [_revision_object(revision) for revision in rollout.revisions],
+    }
+
+
+def _revision_object(revision: Revision) -> Json:
+    return {
+        "revision": revision.revision or None,
+        "created": rfc3339(revision.created_ns),
+        "first_probe": rfc3339(revision.first_probe_ns),
+        "first_ready": rfc3339(revision.first_ready_ns),
+        "ready": revision.count(PodState.READY),
+        "seen": revision.seen,
+        "attempts": revision.attempts,
+        "failures": [
+            {"type": each.type, "result": each.result, "attempts": each.attempts} for each in revision.failures
+        ],
+        "pods": [
+            {
+                "name": pod.name,
+                "address": pod.address,
+                "node": pod.node,
+                "state": pod.state.value,
+                "probes": list(pod.probes),
+                "first_ready": rfc3339(pod.first_ready_ns),
+                "last_ready": rfc3339(pod.last_ready_ns),
+                "created": rfc3339(pod.created_ns),
+                "deleted": rfc3339(pod.deleted_ns),
+            }
+            for pod in revision.pods
+        ],
+    }
+
+
 def finding_object(finding: Finding) -> Json:
     """Return a verdict on one expectation."""
     return {
@@ -317,6 +360,7 @@ def _frame(timeline: Timeline) -> Json:
         "probes": [],
         "others": sorted(map(other_object, timeline.others), key=canonical),
         "events": sorted(map(event_object, timeline.events), key=canonical),
+        "rollouts": list(map(rollout_object, timeline.rollouts)),
         "findings": list(map(finding_object, timeline.findings)),
         "notes": list(timeline.notes),
     }
