@@ -16,7 +16,19 @@ from typing import Any, Final
 from ..model.finding import Finding
 from ..model.frame import CaptureInfo
 from ..model.rollout import PodState, Revision, Rollout
-from ..model.timeline import Attempt, Decision, Effects, Gap, Leg, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
+from ..model.timeline import (
+    Attempt,
+    Decision,
+    Effects,
+    Gap,
+    Leg,
+    OtherTraffic,
+    Outcome,
+    Probe,
+    Timeline,
+    TimelineEvent,
+    TlsSummary,
+)
 from .escape import valid_value
 from .numbers import percentile, rfc3339, seconds
 
@@ -116,7 +128,7 @@ def _connection_object(leg: Leg) -> Json:
     connection = leg.connection
     begin, end = connection.start, connection.end
     file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
-    return {
+    made: Json = {
         "capture": file,
         "role": leg.role.value,
         "client_port": connection.client_port,
@@ -134,6 +146,26 @@ def _connection_object(leg: Leg) -> Json:
             {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
             for s in connection.sightings
         ],
+    }
+    if leg.tls is not None:
+        made["tls"] = tls_object(leg.tls)
+    return made
+
+
+def tls_object(tls: TlsSummary) -> Json:
+    """Return what TLS showed on a connection."""
+    by = {None: None, True: "checker", False: "server"}
+    return {
+        "version": tls.version or None,
+        "offered": tls.offered or None,
+        "sni": tls.sni or None,
+        "alpn": tls.alpn or None,
+        "alpn_offered": list(tls.alpn_offered),
+        "names": list(tls.names),
+        "not_after": rfc3339(tls.not_after_ns),
+        "alert": tls.alert or None,
+        "alert_by": by[tls.alert_by_checker],
+        "decrypted": tls.decrypted,
     }
 
 

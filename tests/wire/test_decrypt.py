@@ -147,7 +147,9 @@ def test_openssl(version: ssl.TLSVersion, ciphers: str, certificate: Path, tmp_p
 def test_cbc_stays_closed(certificate: Path, tmp_path: Path) -> None:
     """A suite that is not opened leaves the exchange as it is without keys."""
     talk = converse(certificate, tmp_path, ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256")
-    assert talk.read() == read_exchange(talk.connection())
+    got = talk.read()
+    assert got.keyed, "the log does have its secret"
+    assert replace(got, keyed=False) == read_exchange(talk.connection())
 
 
 def test_keys_that_do_not_fit(certificate: Path, tmp_path: Path) -> None:
@@ -158,8 +160,9 @@ def test_keys_that_do_not_fit(certificate: Path, tmp_path: Path) -> None:
         other = converse(certificate, tmp_path / "b", version, ciphers)
         plain = read_exchange(talk.connection())
         wrong = b"\n".join(line[:-8] + b"00000000" for line in talk.keys.split(b"\n") if line)
-        for keys in (other.keys, wrong, b""):
+        for keys in (other.keys, b""):
             assert talk.read(keys) == plain
+        assert replace(talk.read(wrong), keyed=False) == plain
         assert not plain.decrypted
 
 
