@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..model.rollout import PodState, Revision, Rollout, RolloutState
-from .escape import pad, safe, width
+from .escape import pad, safe, shorten, width
 from .numbers import count
 from .paper import Paper, Span
 
-_MOST: Final = 12
+MOST: Final = 12
 """Rollouts told in the table, and steady workloads named in it."""
-_PROBES: Final = 8
+NAME: Final = 24
+"""Columns of a revision's name; a hash has ten at most."""
+PROBES: Final = 8
 """Ids of probes named in one line of the table."""
 
 _MARK: Final = {
@@ -35,28 +37,32 @@ def write_rollouts(paper: Paper, rollouts: Sequence[Rollout], *, wide: bool) -> 
         return
     paper.line()
     paper.line(Span("rollouts" if told else "workloads", "bold"))
-    shown = told if wide else told[:_MOST]
+    shown = told if wide else told[:MOST]
     for one in shown:
         style = _MARK.get(one.state, "")
         glyph = {"alarm": paper.glyphs.failure, "green": paper.glyphs.good}.get(style, "!")
         text = f"{safe(one.kind)} {safe(one.namespace)}/{safe(one.name)}: {safe(one.sentence)}"
         paper.filled(text, first=[Span(f"  {glyph} ", style)], indent=4)
-        names = max(width(safe(revision.revision)) for revision in one.revisions)
+        names = min(max(width(safe(revision.revision)) for revision in one.revisions), NAME)
         for revision in one.revisions:
             if revision.seen:
                 paper.filled(
                     _revision(paper, revision, wide=wide),
-                    first=[Span(f"      {pad(safe(revision.revision), names)}  ")],
+                    first=[Span(f"      {pad(_name(paper, revision, names), names)}  ")],
                     indent=8 + names,
                     style="dim",
                 )
     if len(told) > len(shown):
         paper.line(Span(f"  {paper.glyphs.ellipsis} and {count(len(told) - len(shown), 'more rollout')}", "dim"))
     if plain:
-        named = plain if wide else plain[:_MOST]
+        named = plain if wide else plain[:MOST]
         rest = len(plain) - len(named)
         text = "; ".join(map(_short, named)) + (f"; and {count(rest, 'other')}" if rest else "")
         paper.filled(text, first=[Span("  ")] if not told else [Span("    besides: ")], indent=2 if not told else 13)
+
+
+def _name(paper: Paper, revision: Revision, room: int) -> str:
+    return shorten(safe(revision.revision), room, paper.glyphs.ellipsis)
 
 
 def _plain(one: Rollout) -> bool:
@@ -69,7 +75,7 @@ def _revision(paper: Paper, revision: Revision, *, wide: bool) -> str:
     if len(states) == 1:
         states = [states[0].partition(" ")[2]]
     ids = [ident for pod in revision.pods for ident in pod.probes]
-    some = ids if wide else ids[:_PROBES]
+    some = ids if wide else ids[:PROBES]
     more = f" {paper.glyphs.ellipsis}" if len(ids) > len(some) else ""
     return f"{count(revision.seen, 'pod')}: {', '.join(states)}; {'probe' if len(ids) == 1 else 'probes'} {', '.join(some)}{more}"
 
@@ -80,4 +86,6 @@ def _short(one: Rollout) -> str:
     hidden = len(revision.pods) - revision.seen
     name = f"{safe(one.kind)} {safe(one.namespace)}/{safe(one.name)} {safe(revision.revision)}".rstrip()
     unseen = f", {hidden} not seen" if hidden else ""
+    if one.state is RolloutState.UNKNOWN:
+        return f"{name} ({count(revision.seen, 'pod')}, not to be told from packets{unseen})"
     return f"{name} ({revision.count(PodState.READY)} of {revision.seen} Ready{unseen})"
