@@ -7,6 +7,9 @@ both directions, used after their ChangeCipherSpec. The application data of a di
 arrivals are the moments its records were whole; its `fin` is the close_notify, else the FIN. So the readers of clear
 connections read it unchanged.
 
+Of the encrypted handshake of TLS 1.3 the server's EncryptedExtensions and Certificate are read, for ALPN and the
+certificate's names and end.
+
 Every record is authenticated: keys that do not fit decrypt nothing, and then nothing is said (`decrypt` returns None).
 Where a direction could not be read to its end, its `gap` is set and it has no FIN: what is missing is not known.
 
