@@ -89,12 +89,10 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             self._frames = merged(self._readers)
-            # the first frame makes the readers read what stands before it: TLS secrets that a pcapng carries
+            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure))
+            for reader in self._readers:  # a pcapng may carry TLS secrets
+                reader.on_secret(self._observer.add_secrets)
             self._first = next(self._frames, None)
-            carried = [part for reader in self._readers for part in reader.secrets]
-            self._observer = Observer(
-                Settings(book=book, keylog=b"\n".join([secrets, *carried]) if carried else secrets, measure=measure)
-            )
             self._stack = stack.pop_all()
 
     @property
@@ -318,9 +316,9 @@ def _book(specs: Iterable[PathText], clusters: Iterable[PathText], node_ips: Ite
     )
 
 
-def _key_log(path: PathText | None) -> bytes:
+def _key_log(path: PathText | None) -> bytes | None:
     if path is None:
-        return b""
+        return None
     try:
         with Path(path).open("rb") as file:
             data = file.read(SECRETS_LIMIT + 1)

@@ -81,6 +81,10 @@ class Reader:
         """TLS key logs (NSS format) that the input carries, those read so far."""
         return self._tally.secrets
 
+    def on_secret(self, take: Callable[[bytes], object]) -> None:
+        """Call `take` with every key log that is read from now on, before the frames that follow it."""
+        self._tally.on_secret = take
+
     @property
     def comments(self) -> list[tuple[int, str]]:
         """Comments of frames read so far: (frame number, text)."""

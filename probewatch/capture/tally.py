@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from probewatch.capture.errors import printable
@@ -28,7 +29,7 @@ class Tally:
 
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
-        "complete", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "path", "secrets",
+        "complete", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "on_secret", "path", "secrets",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -46,6 +47,8 @@ class Tally:
         """Frames lost by interface, as its statistics say."""
         self.notes: list[str] = []
         self.secrets: list[bytes] = []
+        self.on_secret: Callable[[bytes], object] | None = None
+        """Told of each key log from then on."""
         self.comments: list[tuple[int, str]] = []
         self._secret_bytes = 0
         self._more_notes = 0
@@ -101,6 +104,8 @@ class Tally:
         self._secret_bytes += len(data)
         if self._secret_bytes <= MAX_SECRETS:
             self.secrets.append(data)
+            if self.on_secret is not None:
+                self.on_secret(data)
         else:
             self.note_once(f"it carries more than {MAX_SECRETS >> 20} MiB of TLS key logs: the rest is not kept")
 

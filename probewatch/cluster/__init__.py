@@ -10,7 +10,8 @@ Below them, from the file up:
     jsonstream  JSON of any length through a window        documents   which of the two; Lists taken apart
     schema      the fields of the API that are read        probe       one probe: checks, defaults, port names
     nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
-    document    one object with its place in the file      errors      SpecError, FieldError, and their sentences
+    workloads   whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
+    document    one object with its place in the file
 """
 
 from .addresses import parse_node_ip

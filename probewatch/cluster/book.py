@@ -185,10 +185,12 @@ def _completed(spec: PodSpec, pod: PodSpec) -> PodSpec:
         host_ip=spec.host_ip or pod.host_ip,
         host_network=spec.host_network or pod.host_network,
         containers=(*written, *(each for each in pod.containers if each.name not in names)),
+        created_ns=spec.created_ns if spec.created_ns is not None else pod.created_ns,
         started_ns=spec.started_ns if spec.started_ns is not None else pod.started_ns,
         deleted_ns=spec.deleted_ns if spec.deleted_ns is not None else pod.deleted_ns,
         ended_ns=spec.ended_ns if spec.ended_ns is not None else pod.ended_ns,
         labels=pod.labels or spec.labels,
+        workload=pod.workload or spec.workload,
     )
 
 

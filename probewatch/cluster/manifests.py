@@ -21,6 +21,7 @@ from .documents import read_documents
 from .errors import FieldError, SpecError, join, plain, shown, typed
 from .probe import PROBE_FIELDS, read_probe
 from .schema import Container, ContainerState, ContainerStatus, ObjectMeta, Pod, PodSpecForm, PodStatus
+from .workloads import workload_of
 
 TEMPLATES: Final = {
     "Deployment": ("spec", "template"),
@@ -171,10 +172,12 @@ def read_pod(document: Document, kind: str, source: str, declared_by: str, on_pr
         # The API server turns a negative grace period into 1 when it deletes the Pod.
         grace_s=30 if grace is None else grace if grace >= 0 else 1,
         containers=tuple(each for each in containers if each is not None),
+        created_ns=_time(metadata.creation_timestamp, "metadata.creationTimestamp") if kind == "Pod" else None,
         started_ns=_time(status.start_time, "status.startTime"),
         deleted_ns=_time(metadata.deletion_timestamp, "metadata.deletionTimestamp") if kind == "Pod" else None,
         ended_ns=_ended(status, starts),
         labels=tuple((key, value or "") for key, value in (template.labels or {}).items()),
+        workload=workload_of(metadata) if kind == "Pod" else None,
         declared_by=declared_by,
     )
 

@@ -13,6 +13,14 @@ from typing import Any
 from msgspec import Struct, field
 
 
+class OwnerReference(Struct, rename="camel"):
+    """metav1.OwnerReference."""
+
+    kind: str = ""
+    name: str = ""
+    controller: bool | None = None
+
+
 class ObjectMeta(Struct, rename="camel"):
     """metav1.ObjectMeta."""
 
@@ -21,7 +29,9 @@ class ObjectMeta(Struct, rename="camel"):
     namespace: str | None = None
     labels: dict[str, str | None] | None = None
     annotations: dict[str, str | None] | None = None
+    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] | None = None
 
 
 class ContainerPort(Struct, rename="camel"):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .timeline import Cause
+from .spec import Handler
+from .timeline import Attempt, Cause
 
 
 class Entry(NamedTuple):
@@ -154,3 +155,14 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
 }
 """Every value of `Cause` has its entry (tested)."""
+
+
+def result(attempt: Attempt, handler: Handler) -> str:
+    """Return what an attempt brought, in a word or three: `200`, `refused`, `no answer in time`."""
+    if attempt.cause is Cause.OK or attempt.cause is Cause.OK_REDIRECT:
+        if handler is Handler.HTTP_GET:
+            return str(attempt.status) if attempt.status is not None else "ok"
+        return {Handler.TCP_SOCKET: "open", Handler.GRPC: "SERVING"}.get(handler, "ok")
+    if attempt.cause is Cause.STATUS and attempt.status is not None:
+        return str(attempt.status)
+    return CATALOGUE[attempt.cause].label

@@ -67,7 +67,7 @@ def _find(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class TlsAlert:
-    """A TLS alert in clear (RFC 8446 section 6)."""
+    """A TLS alert (RFC 8446 section 6), in clear or decrypted."""
 
     mark: Mark
     by_client: bool
@@ -146,7 +146,7 @@ class TlsFacts:
     version: str = ""
     """Negotiated; empty without a ServerHello."""
     chosen_alpn: str = ""
-    """Only where in clear (TLS 1.2)."""
+    """In clear in TLS 1.2; in TLS 1.3 only where its handshake was decrypted."""
     established: Mark | None = None
     """When the client had sent its Finished (as far as record types show it)."""
     alerts: tuple[TlsAlert, ...] = ()
@@ -157,7 +157,9 @@ class TlsFacts:
     plain_status: int | None = None
     """That answer's HTTP status, where it is HTTP."""
     certificate_names: tuple[str, ...] = ()
+    """Of the server's certificate, likewise: common name, DNS and address names."""
     certificate_expires_ns: int | None = None
+    """Its notAfter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,5 +206,7 @@ class Exchange:
     """First bytes (at most 64) the client sent when they are none of the above: `*1\\r\\n$4\\r\\nPING`, `PROXY TCP4 ...`."""
     banner: bytes = b""
     """First bytes (at most 64) the server sent before any byte of the client."""
+    keyed: bool = False
+    """The key log has a secret of it, whether or not that opens it."""
     decrypted: bool = False
     """`http` and `grpc` were read inside TLS with keys that were given."""

@@ -81,6 +81,18 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What made a Pod, and from which revision of its template."""
+
+    kind: str
+    """`Deployment`, `StatefulSet`, `DaemonSet`, `DeploymentConfig`, ..."""
+    name: str
+    revision: str = ""
+    """pod-template-hash, controller-revision-hash, or the number of a DeploymentConfig's ReplicationController; empty
+    where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PodSpec:
     """A Pod, or the Pod template of a workload, with whatever its status tells."""
 
@@ -100,13 +112,17 @@ class PodSpec:
     restart_policy: str = "Always"
     grace_s: int = 30
     containers: tuple[ContainerSpec, ...] = ()
+    created_ns: int | None = None
+    """metadata.creationTimestamp."""
     started_ns: int | None = None
     """status.startTime."""
     deleted_ns: int | None = None
-    """metadata.deletionTimestamp."""
+    """metadata.deletionTimestamp: when its grace period ends, so later than its deletion was asked for."""
     ended_ns: int | None = None
     """When the last container of a finished Pod (phase Succeeded or Failed) ended: its address may be another's from then on."""
     labels: tuple[tuple[str, str], ...] = ()
+    workload: Workload | None = None
+    """What made it; None for a Pod on its own, and for a template."""
     declared_by: str = "--spec"
     """`--spec` or `--cluster`: the former wins where both speak of one Pod."""
 

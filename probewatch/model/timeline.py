@@ -13,6 +13,7 @@ from .connection import Connection, Unresolved
 from .finding import Finding
 from .frame import CaptureInfo, Mark
 from .measure import Measure
+from .rollout import Rollout
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -108,6 +109,30 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSummary:
+    """What TLS showed on a connection; empty where it is not in clear and was not decrypted."""
+
+    version: str = ""
+    """Negotiated: `TLS 1.3`; empty where the server sent no ServerHello."""
+    offered: str = ""
+    """Highest version that the checker offered."""
+    sni: str = ""
+    """Server name that the checker asked for; the kubelet sends none to an address."""
+    alpn: str = ""
+    """Protocol that the server chose."""
+    alpn_offered: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """Of the server's certificate."""
+    not_after_ns: int | None = None
+    """When that certificate expires. Nobody verified it here."""
+    alert: str = ""
+    """First alert that is no ordinary end, by its name: `handshake_failure`."""
+    alert_by_checker: bool | None = None
+    """Who sent it: the checker, else the server; None where there is none."""
+    decrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One connection of an attempt."""
 
@@ -122,6 +147,7 @@ class Leg:
     """Request sent (or, on a connection without one, established) to first byte of the answer."""
     total_ns: int = 0
     """First frame to last frame of the connection."""
+    tls: TlsSummary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +366,8 @@ class Timeline:
     probes: tuple[Probe, ...] = ()
     others: tuple[OtherTraffic, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
+    rollouts: tuple[Rollout, ...] = ()
+    """Workloads whose Pods were probed, the worst first; empty where no Pod is known to belong to one."""
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""

@@ -36,6 +36,7 @@ from .build import Latest, attempt, confirm, decision, events, gap, interruption
 from .lane import Step
 from .others import Series, foreign_host, pod_name
 from .target import Placed
+from .tls import expired
 
 COULD_BE: Final[dict[str, tuple[str, ...]]] = {
     "fin": ("kubelet", "keepalived", "monit", "apache", "blackbox_exporter", "aws_elb", "google", "azure"),
@@ -285,7 +286,7 @@ class Assembler:
             attempts=tuple(row.made for row in rows),
             gaps=tuple(gaps),
             decisions=tuple(decisions),
-            notes=tuple(self._notes(pod, source, placed, initial)),
+            notes=(*self._notes(pod, source, placed, initial), *expired([row.made for row in rows], kubelet=proven)),
         )
 
     def _type_source(self, guess: Guess | None) -> str:
@@ -513,6 +514,7 @@ class Assembler:
             path=series.path,
             inferred=inferred,
             attempts=tuple(rows),
+            notes=tuple(expired(rows, kubelet=False)),
         )
 
 

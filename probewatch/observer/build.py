@@ -16,6 +16,7 @@ from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
 
 from .lane import Step
+from .tls import tls_summary
 
 POKED_NS: Final = 15_000_000
 LINGER_NS: Final = 1_100_000_000
@@ -51,6 +52,7 @@ def leg(role: Role, exchange: Exchange, latest: Latest) -> Leg:
         else None,
         first_byte_ns=max(0, first.ns - asked.ns) if first is not None and asked is not None else None,
         total_ns=c.end.ns - c.start.ns,
+        tls=tls_summary(exchange),
     )
 
 

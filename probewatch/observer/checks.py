@@ -36,6 +36,7 @@ from probewatch.probes.signatures import Basis, Signature, What, late_reset, pas
 from .build import Latest, judged_attempt, leg
 from .others import foreign_host, pod_name
 from .survey import TIGHT_NS, Named, gave_up, through
+from .tls import expired
 
 USUAL: Final = 0.6
 """Share of the answers that must have a record of some length for this length to be usual."""
@@ -122,7 +123,7 @@ class CheckBuilder:
             final_state=states[2],
             attempts=tuple(attempts),
             decisions=tuple(decisions),
-            notes=tuple(notes),
+            notes=(*notes, *expired(attempts, kubelet=False)),
         )
 
     def _checker(self, named: Named) -> Checker:

@@ -29,9 +29,11 @@ from .checks import CheckBuilder
 from .lane import Step
 from .measures import measures
 from .others import Traffic, periodic
+from .rollouts import blocked, find_rollouts
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
 from .teller import Change, Teller
+from .tls import Sessions
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog
@@ -57,8 +59,8 @@ class Settings:
     """What the observer is told beside the frames."""
 
     book: AddressBook = field(default_factory=AddressBook)
-    keylog: bytes = b""
-    """NSS key log text."""
+    keylog: bytes | None = None
+    """NSS key log text, None where none was given."""
     measure: bool = False
     """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
@@ -99,14 +101,19 @@ class Observer:
         self._now_ns = 0
         self._first_ns: int | None = None
         self._seen_until_ns: int | None = None
-        self._keys = self._read_keys()
+        self._keys: Keylog | None = None
+        self._sessions = Sessions()
+        self._carried = False
+        if self.settings.keylog is not None:
+            self.add_secrets(self.settings.keylog, carried=False)
 
-    def _read_keys(self) -> Keylog | None:
-        if not self.settings.keylog:
-            return None
+    def add_secrets(self, text: bytes, *, carried: bool = True) -> None:
+        """Take a key log, as a pcapng may carry one between its frames (`carried`): it opens what is read from now on."""
         from probewatch.wire.decrypt import Keylog  # (needs an extra, and only here)
 
-        return Keylog.parse(self.settings.keylog)
+        self._carried = self._carried or carried
+        self._keys = self._keys or Keylog()
+        self._keys.add(text)
 
     # Frames.
 
@@ -200,7 +207,13 @@ class Observer:
                 target = self._targets[item.server] = Target(item.server, self.book, self._guests.get(item.server, ()))
                 target.first_seen_ns = self._appeared.get(item.server)
             self._busy.add(item.server)
-            target.take(item if isinstance(item, Unresolved) else self._read(item))
+            if isinstance(item, Unresolved):
+                target.take(item)
+            else:
+                exchange = self._read(item)
+                if self._keys is not None:
+                    self._sessions.note(exchange)
+                target.take(exchange)
 
     def _read(self, connection: Connection) -> Exchange:
         """Read what was said, and let go of the bytes: nobody above needs them."""
@@ -285,11 +298,15 @@ class Observer:
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
         probes = [probe if probe.id else replace(probe, id=self._teller.new_id()) for probe in probes]
+        events = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
+        told = find_rollouts(probes, events, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
             others=tuple(self._traffic.result(self.book)),
-            events=tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns)),
+            events=events,
+            rollouts=told,
+            findings=blocked(told, probes),
             notes=tuple(self._notes(probes)),
         )
         return self._teller.finish(timeline)
@@ -383,8 +400,19 @@ class Observer:
         first_ns = self._sources[address].first_ns
         return any(not pod.host_network for pod in self.book.pods_at(address, first_ns))
 
+    def _key_notes(self, keys: Keylog) -> list[str]:
+        """Say what the keys that were given could not do."""
+        from probewatch.wire.decrypt import available
+
+        log = "the key log" if not self._carried else "the key log in the capture"
+        if self._carried and self.settings.keylog is not None:
+            log = "the key log, with that in the capture,"
+        return [*keys.notes, *(self._sessions.said(log, len(keys.secrets)) if available() else ())]
+
     def _notes(self, probes: Sequence[Probe]) -> list[str]:
         out = list(self.book.notes)
+        if self._keys is not None:
+            out += self._key_notes(self._keys)
         for what, count in self._undecoded.items():
             out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
         pods: list[PodSpec] = list(

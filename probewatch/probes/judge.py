@@ -224,7 +224,12 @@ class _Case:
         """Judge an answer whose header never came whole by who ended it."""
         c = self.connection
         resp = c.resp
-        if http is not None and self.exchange.tls is not None and self.exchange.tls.alerts:
+        if (
+            http is not None
+            and not self.exchange.decrypted
+            and self.exchange.tls is not None
+            and self.exchange.tls.alerts
+        ):
             alert = self.exchange.tls.alerts[0]
             return self.frame(
                 Outcome.FAILURE, Cause.PLAIN_HTTP_ON_TLS, alert.mark, f"a TLS server answered: alert {alert.name}"
@@ -319,7 +324,9 @@ class _Case:
     def https(self) -> Verdict:
         tls = self.exchange.tls
         if self.exchange.http and self.exchange.decrypted:
-            return self.http()
+            # TLS 1.3: a server that wants a client certificate says so after the request was sent.
+            refused = self.handshake(tls) if tls is not None and self.exchange.http[0].status is None else None
+            return refused or self.http()
         if tls is None:
             if self.exchange.http:
                 return self.http()

@@ -15,7 +15,20 @@ from typing import Any, Final
 
 from ..model.finding import Finding
 from ..model.frame import CaptureInfo
-from ..model.timeline import Attempt, Decision, Effects, Gap, Leg, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
+from ..model.rollout import PodState, Revision, Rollout
+from ..model.timeline import (
+    Attempt,
+    Decision,
+    Effects,
+    Gap,
+    Leg,
+    OtherTraffic,
+    Outcome,
+    Probe,
+    Timeline,
+    TimelineEvent,
+    TlsSummary,
+)
 from .escape import valid_value
 from .numbers import percentile, rfc3339, seconds
 
@@ -115,7 +128,7 @@ def _connection_object(leg: Leg) -> Json:
     connection = leg.connection
     begin, end = connection.start, connection.end
     file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
-    return {
+    made: Json = {
         "capture": file,
         "role": leg.role.value,
         "client_port": connection.client_port,
@@ -133,6 +146,26 @@ def _connection_object(leg: Leg) -> Json:
             {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
             for s in connection.sightings
         ],
+    }
+    if leg.tls is not None:
+        made["tls"] = tls_object(leg.tls)
+    return made
+
+
+def tls_object(tls: TlsSummary) -> Json:
+    """Return what TLS showed on a connection."""
+    by = {None: None, True: "checker", False: "server"}
+    return {
+        "version": tls.version or None,
+        "offered": tls.offered or None,
+        "sni": tls.sni or None,
+        "alpn": tls.alpn or None,
+        "alpn_offered": list(tls.alpn_offered),
+        "names": list(tls.names),
+        "not_after": rfc3339(tls.not_after_ns),
+        "alert": tls.alert or None,
+        "alert_by": by[tls.alert_by_checker],
+        "decrypted": tls.decrypted,
     }
 
 
@@ -222,6 +255,48 @@ def event_object(event: TimelineEvent) -> Json:
         "target": {"address": event.address, "pod": event.pod, "container": event.container},
         "source": event.source,
         "evidence": event.evidence,
+    }
+
+
+def rollout_object(rollout: Rollout) -> Json:
+    """Return a workload with the revisions whose Pods were probed."""
+    return {
+        "namespace": rollout.namespace,
+        "kind": rollout.kind,
+        "name": rollout.name,
+        "state": rollout.state.value,
+        "sentence": rollout.sentence,
+        "ordered": rollout.ordered,
+        "revisions": [_revision_object(revision) for revision in rollout.revisions],
+    }
+
+
+def _revision_object(revision: Revision) -> Json:
+    return {
+        "revision": revision.revision or None,
+        "created": rfc3339(revision.created_ns),
+        "first_probe": rfc3339(revision.first_probe_ns),
+        "first_ready": rfc3339(revision.first_ready_ns),
+        "ready": revision.count(PodState.READY),
+        "seen": revision.seen,
+        "attempts": revision.attempts,
+        "failures": [
+            {"type": each.type, "result": each.result, "attempts": each.attempts} for each in revision.failures
+        ],
+        "pods": [
+            {
+                "name": pod.name,
+                "address": pod.address,
+                "node": pod.node,
+                "state": pod.state.value,
+                "probes": list(pod.probes),
+                "first_ready": rfc3339(pod.first_ready_ns),
+                "last_ready": rfc3339(pod.last_ready_ns),
+                "created": rfc3339(pod.created_ns),
+                "deleted": rfc3339(pod.deleted_ns),
+            }
+            for pod in revision.pods
+        ],
     }
 
 
@@ -317,6 +392,7 @@ def _frame(timeline: Timeline) -> Json:
         "probes": [],
         "others": sorted(map(other_object, timeline.others), key=canonical),
         "events": sorted(map(event_object, timeline.events), key=canonical),
+        "rollouts": list(map(rollout_object, timeline.rollouts)),
         "findings": list(map(finding_object, timeline.findings)),
         "notes": list(timeline.notes),
     }

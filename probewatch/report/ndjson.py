@@ -14,6 +14,7 @@ gap        expected attempts that did not come              `probes[].gaps[]`
 summary    a probe's counts; at the end of input            `probes[].summary`
 event      something that explains probes                   `events[]`
 other      connections that are no probe                    `others[]`
+rollout    a workload and its revisions; at the end         `rollouts[]`
 finding    a verdict on one expectation; at the end         `findings[]`
 capture    one input; at the end of input                   `captures[]`
 note       `text`: one sentence; at the end of input        `notes[]`
@@ -30,6 +31,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from ..model.finding import Finding
+from ..model.rollout import Rollout
 from ..model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
 from . import document as doc
 from .document import Json
@@ -58,6 +60,8 @@ def _object(value: object) -> Json:
             return doc.gap_object(value)
         case OtherTraffic():
             return doc.other_object(value)
+        case Rollout():
+            return doc.rollout_object(value)
         case Finding():
             return doc.finding_object(value)
         case TimelineEvent():
@@ -94,6 +98,8 @@ class Writer:
         self._withdraw({("probe", probe.id) for probe in timeline.probes})
         for probe in timeline.probes:
             self._put({"event": "summary", "id": probe.id, "rev": 1, "probe": probe.id} | doc.summary_object(probe))
+        for number, rollout in enumerate(timeline.rollouts, 1):
+            self._put(record("rollout", f"r{number}", 1, None, rollout))
         for number, finding in enumerate(timeline.findings, 1):
             self._put(record("finding", f"f{number}", 1, finding.probe, finding))
         for number, info in enumerate(timeline.captures):
@@ -186,6 +192,7 @@ def fold(records: Iterable[Json]) -> Json:
         "probes": list(probes.values()),
         "others": sorted(map(_body, kinds.get("other", ())), key=doc.canonical),
         "events": sorted(map(_body, kinds.get("event", ())), key=doc.canonical),
+        "rollouts": [_body(line) for line in sorted(kinds.get("rollout", ()), key=doc.probe_order)],
         "findings": [_body(line) for line in sorted(kinds.get("finding", ()), key=doc.probe_order)],
         "notes": [line["text"] for line in sorted(kinds.get("note", ()), key=doc.probe_order)],
     }

@@ -23,11 +23,12 @@ from ..model.timeline import (
     Role,
     Schedule,
     TimelineEvent,
+    TlsSummary,
     Trigger,
 )
 from . import words
 from .escape import safe
-from .numbers import count, duration, span
+from .numbers import count, duration, rfc3339, span
 
 FOLD: Final = 10
 """A run shorter than this is left out without a word: the numbers show it."""
@@ -258,6 +259,8 @@ def _leg(leg: Leg) -> str:
     ):
         if ns is not None:
             parts.append(f"{name} {duration(ns)}")
+    if leg.tls is not None:
+        parts += _tls(leg.tls, connection.start.ns)
     again = connection.orig.retransmits + connection.resp.retransmits
     if again:
         parts.append(count(again, "retransmission"))
@@ -266,6 +269,28 @@ def _leg(leg: Leg) -> str:
     if len(connection.sightings) > 1:
         parts.append(f"seen at {len(connection.sightings)} places")
     return ", ".join(parts)
+
+
+def _tls(tls: TlsSummary, at_ns: int) -> list[str]:
+    """Return what TLS showed: `TLS 1.2, ALPN http/1.1, certificate of web.shop.svc until 2027-11-23`."""
+    parts = [safe(tls.version) if tls.version else f"{safe(tls.offered) or 'TLS'} offered"]
+    if tls.sni:
+        parts.append(f"server name {safe(tls.sni)}")
+    if tls.alpn:
+        parts.append(f"ALPN {safe(tls.alpn)}")
+    elif tls.alpn_offered:
+        parts.append(f"ALPN offered {safe(' or '.join(tls.alpn_offered))}")
+    if tls.names or tls.not_after_ns is not None:
+        text = "certificate" + (f" of {safe(', '.join(tls.names))}" if tls.names else "")
+        if tls.not_after_ns is not None:
+            end = (rfc3339(tls.not_after_ns) or "?")[:10]
+            text += f", expired {end}" if tls.not_after_ns < at_ns else f" until {end}"
+        parts.append(text)
+    if tls.alert:
+        parts.append(f"alert {safe(tls.alert)} from the {'checker' if tls.alert_by_checker else 'server'}")
+    if tls.decrypted:
+        parts.append("decrypted")
+    return parts
 
 
 def _decision_row(decision: Decision, *, wide: bool, several: bool) -> Row:

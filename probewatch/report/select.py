@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..model.rollout import Rollout
 from ..model.timeline import OtherTraffic, Probe, Timeline
 from .numbers import relative
 
@@ -18,6 +19,7 @@ def select(
 ) -> Timeline:
     """Return the part of a timeline that begins in [since, until] and belongs to the probes that the selectors name.
 
+    Rollouts stay whole where one of their probes is kept: what became of a revision is no matter of the stretch shown.
     Attempts, decisions and events count by their beginning; gaps and other traffic where they touch the stretch. A
     probe of which nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as
     they are.
@@ -25,15 +27,17 @@ def select(
     chosen = timeline
     if probes:
         kept = tuple(p for p in timeline.probes if any(matches(p, selector) for selector in probes))
-        chosen = replace(chosen, probes=kept)
+        chosen = replace(chosen, probes=kept, rollouts=_touched(chosen.rollouts, kept))
     if since_ns is None and until_ns is None:
         return chosen
     low = since_ns if since_ns is not None else -(1 << 62)
     high = until_ns if until_ns is not None else 1 << 62
     cut = [_cut(probe, low, high) for probe in chosen.probes]
+    left = tuple(p for p in cut if p.attempts or p.decisions or p.gaps)
     return replace(
         chosen,
-        probes=tuple(p for p in cut if p.attempts or p.decisions or p.gaps),
+        probes=left,
+        rollouts=_touched(chosen.rollouts, left),
         others=tuple(o for o in chosen.others if _touches(o, low, high)),
         events=tuple(e for e in chosen.events if low <= e.ns <= high),
         notes=(*chosen.notes, _note(chosen, since_ns, until_ns)),
@@ -75,6 +79,15 @@ def _cut(probe: Probe, low: int, high: int) -> Probe:
         attempts=tuple(a for a in probe.attempts if low <= a.start.ns <= high),
         decisions=tuple(after),
         gaps=tuple(g for g in probe.gaps if g.start_ns <= high and g.end_ns >= low),
+    )
+
+
+def _touched(rollouts: Sequence[Rollout], probes: Sequence[Probe]) -> tuple[Rollout, ...]:
+    kept = {probe.id for probe in probes}
+    return tuple(
+        one
+        for one in rollouts
+        if any(ident in kept for revision in one.revisions for pod in revision.pods for ident in pod.probes)
     )
 
 

@@ -17,6 +17,7 @@ from .escape import pad, safe, shorten, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, duration, percentile, relative, share, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
+from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
 from .sparkline import sparkline
 from .verdict import Level, Verdict, explain, judge
@@ -82,6 +83,7 @@ def write(
         _nothing(paper, timeline)
     if len(judged) > 1:
         _overview(paper, judged)
+    write_rollouts(paper, timeline.rollouts, wide=wide)
     told: set[int] = set()
     for probe, verdict in judged:
         paper.line()

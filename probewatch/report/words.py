@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..model.catalogue import CATALOGUE
+from ..model.catalogue import result as result
 from ..model.spec import Handler, ProbeSpec, ProbeType
-from ..model.timeline import Attempt, Cause, Checker, Outcome, Probe, Target
+from ..model.timeline import Attempt, Checker, Outcome, Probe, Target
 from .escape import safe, width
 from .numbers import SECOND, count, plain
 
@@ -181,17 +181,6 @@ def timeout_ns(probe: Probe) -> int:
         return probe.spec.timeout_s * SECOND
     value = probe.inferred.get("timeoutSeconds", probe.inferred.get("timeout_s"))
     return int(value * SECOND) if isinstance(value, int | float) else 0
-
-
-def result(attempt: Attempt, handler: Handler) -> str:
-    """Return what an attempt brought, in a word or three: `200`, `refused`, `no answer in time`."""
-    if attempt.cause is Cause.OK or attempt.cause is Cause.OK_REDIRECT:
-        if handler is Handler.HTTP_GET:
-            return str(attempt.status) if attempt.status is not None else "ok"
-        return {Handler.TCP_SOCKET: "open", Handler.GRPC: "SERVING"}.get(handler, "ok")
-    if attempt.cause is Cause.STATUS and attempt.status is not None:
-        return str(attempt.status)
-    return CATALOGUE[attempt.cause].label
 
 
 def tally(attempts: Iterable[Attempt], outcome: Outcome, handler: Handler) -> list[tuple[str, int]]:

@@ -7,6 +7,9 @@ both directions, used after their ChangeCipherSpec. The application data of a di
 arrivals are the moments its records were whole; its `fin` is the close_notify, else the FIN. So the readers of clear
 connections read it unchanged.
 
+Of the encrypted handshake of TLS 1.3 the server's EncryptedExtensions and Certificate are read, for ALPN and the
+certificate's names and end.
+
 Every record is authenticated: keys that do not fit decrypt nothing, and then nothing is said (`decrypt` returns None).
 Where a direction could not be read to its end, its `gap` is set and it has no FIN: what is missing is not known.
 
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,16 +33,21 @@ from probewatch.model.frame import Mark
 from probewatch.wire.tls import (
     ALERT,
     APPLICATION_DATA,
+    CERTIFICATE,
     CHANGE_CIPHER_SPEC,
+    ENCRYPTED_EXTENSIONS,
     HANDSHAKE,
     TLS12,
     TLS13,
     ClientHello,
     Record,
     ServerHello,
+    encrypted_alpn,
+    first_certificate,
     read_hellos,
     records,
 )
+from probewatch.wire.x509 import read_certificate
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -93,43 +101,54 @@ _SUITES: Final = {
 """TLS 1.3 (RFC 8446 appendix B.4), AES-GCM (RFC 5288, RFC 5289), ChaCha20-Poly1305 (RFC 7905)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Keylog:
-    """The secrets of a key log, by label and client random."""
+    """The secrets of key logs, by label and client random; more may come while a capture is read (`add`)."""
 
-    secrets: Mapping[tuple[bytes, bytes], bytes] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    """One plain sentence each: what could not be used, and why."""
+    secrets: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)
+    bad: int = 0
+    """Lines that are not in NSS form."""
+    cut: str = ""
+    """Why not all secrets are here, in one sentence."""
 
     @classmethod
     def parse(cls, text: bytes) -> Keylog:
-        """Read a key log: lines of label, client random and secret in hex. Takes any bytes; never raises.
+        """Read a key log; as `add`."""
+        made = cls()
+        made.add(text)
+        return made
 
-        Labels that are not needed are passed over, lines that are none are counted in `notes`.
+    def add(self, text: bytes) -> None:
+        """Read lines of label, client random and secret in hex. Takes any bytes; never raises.
+
+        Labels that are not needed are passed over, lines that are none are counted in `bad`.
         """
-        found: dict[tuple[bytes, bytes], bytes] = {}
-        notes: list[str] = []
-        bad = 0
+        found = self.secrets
         if len(text) > MAX_KEYLOG:
-            notes.append(f"Only the first {MAX_KEYLOG >> 20} MiB of the key log were read.")
+            self.cut = f"Only the first {MAX_KEYLOG >> 20} MiB of the key log were read."
         for line in text[:MAX_KEYLOG].split(b"\n"):
             words = line.split()
             if not words or words[0].startswith(b"#"):
                 continue
             secret = _secret(words)
             if secret is None:
-                bad += 1
+                self.bad += 1
             elif secret[0] in _LABELS:
                 if len(found) >= MAX_SECRETS:
-                    notes.append(f"Only the first {MAX_SECRETS} secrets of the key log were kept.")
+                    self.cut = f"Only the first {MAX_SECRETS} secrets of the key log were kept."
                     break
                 label, random, value = secret
                 found[_LABELS[label], random] = value
-        if bad:
-            notes.append(f"Lines of the key log that are not in NSS form: {bad}.")
-        if not _available():
-            notes.append(MISSING)
-        return cls(found, tuple(notes))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return one plain sentence each: what could not be used, and why."""
+        said = [self.cut] if self.cut else []
+        if self.bad:
+            said.append(f"Lines of the key log that are not in NSS form: {self.bad}.")
+        if not available():
+            said.append(MISSING)
+        return tuple(said)
 
     def secret(self, label: bytes, random: bytes) -> bytes | None:
         """Return a secret, or None."""
@@ -147,7 +166,8 @@ def _secret(words: list[bytes]) -> tuple[bytes, bytes, bytes] | None:
     return None if len(value) not in _SECRET_LENGTHS.get(words[0], (len(value),)) else (words[0], random, value)
 
 
-def _available() -> bool:
+def available() -> bool:
+    """Say whether the package that holds the ciphers is installed."""
     try:
         import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
     except ImportError:
@@ -162,6 +182,10 @@ class Plaintext(NamedTuple):
     resp: Half
     alerts: tuple[TlsAlert, ...]
     """Encrypted alerts, those of an ordinary end left out."""
+    chosen_alpn: str = ""
+    """What the server said of these inside its encrypted handshake (TLS 1.3); empty where that could not be opened."""
+    certificate_names: tuple[str, ...] = ()
+    certificate_expires_ns: int | None = None
 
 
 def decrypt(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> Plaintext | None:
@@ -170,7 +194,7 @@ def decrypt(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> Plaintex
     Returns None where no record could be opened: no fitting secret, an unknown suite, no `cryptography`. Never raises.
     """
     client, server = read_hellos(orig, resp, start=start)
-    if client is None or server is None or server.cipher not in _SUITES or not _available():
+    if client is None or server is None or server.cipher not in _SUITES or not available():
         return None
     random, suite = client.random, _SUITES[server.cipher]
     if server.version == TLS13:
@@ -190,7 +214,21 @@ def decrypt(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> Plaintex
     if not any(side.opened for side in sides):
         return None
     alerts = sorted(sides[0].alerts + sides[1].alerts, key=lambda alert: alert.mark)
-    return Plaintext(sides[0].half(orig), sides[1].half(resp), tuple(alerts[:KEPT_ALERTS]))
+    plain = Plaintext(sides[0].half(orig), sides[1].half(resp), tuple(alerts[:KEPT_ALERTS]))
+    if server.version != TLS13:
+        return plain
+    names, expires = read_certificate(first_certificate(down.messages.get(CERTIFICATE, b""), TLS13))
+    return plain._replace(
+        chosen_alpn=encrypted_alpn(down.messages.get(ENCRYPTED_EXTENSIONS, b"")),
+        certificate_names=names,
+        certificate_expires_ns=expires,
+    )
+
+
+def has_secret(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> bool:
+    """Say whether a key log has any secret of a connection, whether or not it opens it. Never raises."""
+    client, _ = read_hellos(orig, resp, start=start)
+    return client is not None and any(keys.secret(label, client.random) is not None for label in _LABELS)
 
 
 class _Plain:
@@ -340,7 +378,7 @@ class _Opener12(_Opener):
 class _Opener13(_Opener):
     """TLS 1.3 (RFC 8446 sections 5.2, 5.3 and 7.2)."""
 
-    __slots__ = ("aead", "joined", "next", "secret", "suite", "updates")
+    __slots__ = ("aead", "joined", "messages", "next", "secret", "suite", "updates")
 
     def __init__(self, suite: Suite, handshake: bytes | None, traffic: bytes | None) -> None:
         self.suite = suite
@@ -348,6 +386,8 @@ class _Opener13(_Opener):
         self.secret = handshake if handshake is not None else traffic
         self.aead = self._key(self.secret)
         self.joined = bytearray()
+        self.messages: dict[int, bytes] = {}
+        """The first of each handshake message that is read later."""
         self.updates = 0
 
     def covers(self, record: Record) -> bool:
@@ -375,6 +415,8 @@ class _Opener13(_Opener):
             if end > len(self.joined):
                 return
             kind = self.joined[0]
+            if kind in (ENCRYPTED_EXTENSIONS, CERTIFICATE):
+                self.messages.setdefault(kind, bytes(self.joined[4:end]))
             del self.joined[:end]
             if kind == _FINISHED and self.next is not None:
                 self.secret, self.next = self.next, None

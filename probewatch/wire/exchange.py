@@ -83,19 +83,29 @@ def _read_midstream(exchange: Exchange) -> Exchange:
 
 
 def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
-    from probewatch.wire.decrypt import decrypt
+    from probewatch.wire.decrypt import decrypt, has_secret
 
     inside = decrypt(exchange.connection.orig, exchange.connection.resp, keys, start=start)
     if inside is None:
-        return exchange
-    if inside.alerts and exchange.tls is not None:
-        exchange = replace(
-            exchange, tls=replace(exchange.tls, alerts=(exchange.tls.alerts + inside.alerts)[:KEPT_ALERTS])
+        return replace(
+            exchange, keyed=has_secret(exchange.connection.orig, exchange.connection.resp, keys, start=start)
         )
+    if exchange.tls is not None:
+        facts = exchange.tls
+        facts = replace(
+            facts,
+            alerts=(facts.alerts + inside.alerts)[:KEPT_ALERTS],
+            chosen_alpn=facts.chosen_alpn or inside.chosen_alpn,
+            certificate_names=facts.certificate_names or inside.certificate_names,
+            certificate_expires_ns=facts.certificate_expires_ns
+            if inside.certificate_expires_ns is None
+            else inside.certificate_expires_ns,
+        )
+        exchange = replace(exchange, tls=facts)
     data = inside.orig.data
     if data.startswith(_PREFACE) or begins_request(data):
         exchange = read_clear(exchange, inside.orig, inside.resp)
-    return replace(exchange, decrypted=True)
+    return replace(exchange, keyed=True, decrypted=True)
 
 
 def _banner(orig: Half, resp: Half) -> bytes:

@@ -32,7 +32,7 @@ from probewatch.wire.http1 import is_cut, read_answer
 from probewatch.wire.x509 import read_certificate
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = 20, 21, 22, 23, 24
-CLIENT_HELLO, SERVER_HELLO, CERTIFICATE = 1, 2, 11
+CLIENT_HELLO, SERVER_HELLO, ENCRYPTED_EXTENSIONS, CERTIFICATE = 1, 2, 8, 11
 TLS12, TLS13 = 0x0303, 0x0304
 
 KEPT_RECORDS: Final = 64
@@ -203,7 +203,7 @@ def read_tls(orig: Half, resp: Half, *, start: int = 0) -> TlsFacts:
             if hello and not hello.retry:
                 server_hello, server_mark = hello, mark
         elif kind == CERTIFICATE and server_hello and server_hello.version < TLS13 and not names:
-            names, expires = read_certificate(_first_certificate(body))
+            names, expires = read_certificate(first_certificate(body, server_hello.version))
     version = server_hello.version if server_hello else 0
     client = _read_side(orig, start, by_client=True, version=version)
     client_hello: ClientHello | None = None
@@ -362,12 +362,24 @@ def parse_server_hello(body: bytes) -> ServerHello | None:
         return None
 
 
-def _first_certificate(body: bytes) -> bytes:
-    """Return the first certificate's DER of a TLS 1.2 Certificate message (RFC 5246 section 7.4.2)."""
+def first_certificate(body: bytes, version: int) -> bytes:
+    """Return the first certificate's DER of a Certificate message (RFC 5246 section 7.4.2, RFC 8446 section 4.4.2)."""
     try:
-        return _Reader(_Reader(body).vector(3)).vector(3)
+        reader = _Reader(body)
+        if version == TLS13:
+            reader.vector(1)  # certificate_request_context
+        return _Reader(reader.vector(3)).vector(3)
     except _ShortError:
         return b""
+
+
+def encrypted_alpn(body: bytes) -> str:
+    """Return the protocol that a server chose, of an EncryptedExtensions message (RFC 8446 section 4.3.1); empty where none."""
+    try:
+        names = _alpn(dict(_extensions(_Reader(body))).get(16, b""))
+    except _ShortError:
+        return ""
+    return names[0] if names else ""
 
 
 def _extensions(reader: _Reader) -> list[tuple[int, bytes]]:

@@ -30,10 +30,12 @@ def validator() -> Any:
 
 
 def arguments_for(capture: Path) -> list[str]:
-    """Return the capture with the specs and keys that lie beside it."""
+    """Return the capture with the specs, the cluster and the keys that lie beside it."""
     named = [str(capture)]
     for spec in sorted(capture.parent.glob("pod*.yaml")):
         named += ["--spec", str(spec)]
+    cluster = capture.parent / "cluster.json"
+    named += ["--cluster", str(cluster)] if cluster.is_file() else []
     keys = capture.parent / "keys.log"
     return [*named, "--keylog", str(keys)] if keys.is_file() else named
 

@@ -10,6 +10,7 @@ import pytest
 from probewatch.model.connection import Connection, Half, IcmpNote, Sighting, Unresolved
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.frame import CaptureInfo, Interface, Mark
+from probewatch.model.rollout import Failing, PodState, Revision, RevisionPod, Rollout, RolloutState
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
     Attempt,
@@ -29,6 +30,7 @@ from probewatch.model.timeline import (
     Target,
     Timeline,
     TimelineEvent,
+    TlsSummary,
     Trigger,
 )
 
@@ -169,8 +171,36 @@ def restarting() -> Timeline:
     )
     cut = replace(CAPTURE, path="cart.pcapng", format="pcapng", complete=False, frames=611,
                   notes=("The file is cut in the middle of frame 612: 40 of 66 bytes are there.",))
+    old = Revision(revision="5c4b9d7f86", created_ns=BASE - 3600 * S, first_probe_ns=BASE, first_ready_ns=BASE, attempts=40, pods=(
+        RevisionPod(name="cart-5c4b", address="fd10:244::10", node="node-b", state=PodState.READY, probes=("p1",), first_ready_ns=BASE,
+                    last_ready_ns=BASE + 120 * S),
+        RevisionPod(name="cart-5c4c", address=None, state=PodState.UNKNOWN)))
+    new = Revision(revision="7d9f", created_ns=BASE - S, first_probe_ns=BASE, attempts=12, failures=(
+        Failing(type="readiness", result="503", attempts=9), Failing(type="readiness", result="refused", attempts=3)), pods=(
+        RevisionPod(name="cart-7d9f", address="fd10:244::11", state=PodState.NOT_READY, probes=("p2",), deleted_ns=BASE + 60 * S),))
+    rollouts = (
+        Rollout(namespace="shop", kind="Deployment", name="cart", state=RolloutState.BLOCKED, ordered=True, revisions=(old, new),
+                sentence="revision 7d9f never turned Ready: readiness fails: 503 (9), refused (3); "
+                         "revision 5c4b9d7f86 keeps serving (1 of 1 Ready)"),
+        Rollout(namespace="shop", kind="StatefulSet", name="db", state=RolloutState.STEADY, ordered=True, revisions=(old,),
+                sentence="steady"),
+        Rollout(namespace="shop", kind="Job", name="j", state=RolloutState.UNKNOWN, ordered=True, sentence="unknown",
+                revisions=(replace(new, revision=""),)))
     second = replace(CAPTURE, path="node-b.pcapng.zst", format="pcapng+zstd", frames=20, first_ns=BASE + S, last_ns=BASE + 9 * S)
-    return Timeline(captures=(cut, second), probes=(ready, liveness), events=events)
+    return Timeline(captures=(cut, second), probes=(ready, liveness), events=events, rollouts=rollouts)
+
+
+TLS = (
+    TlsSummary(version="TLS 1.2", offered="TLS 1.3", sni="web.example", alpn="http/1.1", alpn_offered=("h2", "http/1.1"),
+               names=("web.example", "*.example"), not_after_ns=BASE - 24 * 3600 * S),
+    TlsSummary(version="TLS 1.3", offered="TLS 1.3", alpn_offered=("h2", "http/1.1"), not_after_ns=BASE + 24 * 3600 * S, decrypted=True),
+    TlsSummary(offered="TLS 1.3", alert="protocol_version", alert_by_checker=False),
+)
+
+
+def over_tls(one: Attempt, tls: TlsSummary) -> Attempt:
+    """Return the attempt with these facts on its connections."""
+    return replace(one, legs=tuple(replace(leg, tls=tls) for leg in one.legs))
 
 
 def assorted() -> Timeline:
@@ -198,8 +228,8 @@ def assorted() -> Timeline:
               inferred={"periodSeconds": 1}),
         Probe(id="p3", checker=kubelet, target=Target(address="10.128.0.12", port=8443), type=ProbeType.READINESS, type_source="unknown",
               handler=Handler.HTTP_GET, scheme="HTTPS",
-              attempts=tuple(attempt(i + 1, BASE + i * S, 100 + i, Cause.ENCRYPTED, outcome=Outcome.INCONCLUSIVE, status=None,
-                                     detail="", streak=0, threshold=0) for i in range(3))),
+              attempts=tuple(over_tls(attempt(i + 1, BASE + i * S, 100 + i, Cause.ENCRYPTED, outcome=Outcome.INCONCLUSIVE, status=None,
+                                              detail="", streak=0, threshold=0), tls) for i, tls in enumerate(TLS))),
         Probe(id="p4", checker=kubelet, target=Target(address="10.128.0.13", port=9000), type=ProbeType.STARTUP, type_source="unknown",
               handler=Handler.GRPC, service="live", initial_state="NotStarted", final_state="Started",
               attempts=(attempt(1, BASE, 200, Cause.GRPC_CONNECT, status=None, detail="refused", streak=1, threshold=30,
@@ -234,7 +264,12 @@ def hostile() -> Timeline:
     """Return a timeline in which every text from outside holds what must not reach a terminal."""
     probe = flapping().probes[0]
     spec = replace(HTTP_SPEC, declared={EVIL: [EVIL, {"x": EVIL}], "inf": float("inf")}, command=(EVIL,))
-    bad = tuple(replace(a, detail=EVIL) for a in probe.attempts[:12])
+    worse = TlsSummary(version=EVIL, offered=EVIL, sni=EVIL, alpn=EVIL, alpn_offered=(EVIL,), names=(EVIL,), alert=EVIL,
+                       not_after_ns=-(1 << 80))
+    bad = tuple(over_tls(replace(a, detail=EVIL), worse) for a in probe.attempts[:12])
+    pods = (RevisionPod(name=EVIL, address=EVIL, node=EVIL, state=PodState.READY, probes=("p1",)),)
+    rollouts = tuple(Rollout(namespace=EVIL, kind=EVIL, name=EVIL, state=state, ordered=False, sentence=EVIL, revisions=(
+        Revision(revision=EVIL, pods=pods, failures=(Failing(type="readiness", result=EVIL, attempts=1),)),)) for state in RolloutState)
     one = replace(
         probe, checker=replace(probe.checker, version=EVIL, address=EVIL, node=EVIL, node_source=EVIL, evidence=(EVIL, "x" * 300),
                                could_be=(EVIL,)),
@@ -252,7 +287,7 @@ def hostile() -> Timeline:
         events=(TimelineEvent(ns=BASE, kind=EventKind.CONTAINER_STARTED, address=EVIL, container=EVIL, source=EVIL, evidence=EVIL),),
         findings=(Finding(held=Held.FAIL, probe="p1", subject=EVIL, field=EVIL, sentence=EVIL, expected=EVIL, observed=EVIL,
                           source=EVIL, attempts=(1,)),),
-        notes=(EVIL,))
+        rollouts=rollouts, notes=(EVIL,))
 
 
 def nothing() -> Timeline:

@@ -36,6 +36,14 @@ def test_bounds_are_inclusive(made) -> None:
     assert select(timeline, since_ns=start + 1, until_ns=start + 2).probes == ()
 
 
+def test_rollouts_stay_with_their_probes(made) -> None:
+    """A rollout is shown, whole, where one of its probes is; the others are left out with theirs."""
+    timeline = made["restarting"]()
+    assert [one.name for one in select(timeline, probes=["p2"]).rollouts] == ["cart", "j"]
+    assert select(timeline, probes=["p1"]).rollouts[0] == timeline.rollouts[0]
+    assert select(timeline, until_ns=1).rollouts == ()
+
+
 def test_gaps_and_others_are_kept_where_they_touch(made) -> None:
     """A gap is shown if it reaches into the stretch; other traffic of unknown time always is."""
     timeline = made["restarting"]()
