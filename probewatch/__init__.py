@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import Analysis, InputError, analyze, document
+    from .api import Analysis, InputError, analyze, document, whatif
     from .capture import CaptureError
     from .cluster import SpecError
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
+    from .verify.whatif import WhatIf
 
 __version__ = "0.1.0"
 
@@ -29,9 +30,11 @@ __all__ = [
     "Probe",
     "SpecError",
     "Timeline",
+    "WhatIf",
     "__version__",
     "analyze",
     "document",
+    "whatif",
 ]
 
 _HOME = {
@@ -39,6 +42,8 @@ _HOME = {
     "InputError": "api",
     "analyze": "api",
     "document": "api",
+    "whatif": "api",
+    "WhatIf": "verify.whatif",
     "CaptureError": "capture",
     "SpecError": "cluster",
     "Change": "observer",

@@ -39,7 +39,7 @@ from .container import Break, Container, Stretch, decided
 from .feed import SECOND, Feed, Slot, anchors
 from .supposed import Supposed, suppose
 
-MOST_UNSEEN: Final = 20_000
+MOST_UNSEEN: Final = 500_000
 """Unknown ticks of one replay; where more would be needed the replay ends."""
 LAG_NS: Final = 2 * SECOND
 """The kubelet notices a new container this late at most (PLEG relists every second, then a pod sync)."""
@@ -164,6 +164,8 @@ class _Run:
         old, new, mine = self.c.specs[index], self.specs[index], stretch.attempts[index]
         places = anchors(self.c, stretch, index, new)
         feed = Feed(mine, old, new, places[self.phase[index] % len(places)] if places else None)
+        if feed.grid and any(self.recorded[index].get(a.n) is DecisionKind.STARTED for a in mine):
+            feed.until_ns = stretch.end_ns + 1  # On hold in the recording from then on, and perhaps not here.
         if mine and new.initial_delay_s != old.initial_delay_s and Break.CONTAINER in stretch.breaks:
             self._delay(feed, stretch, index)
         return feed
@@ -214,6 +216,8 @@ class _Run:
                 return
             index = now[1]
             slot = feeds[index].take()
+            if slot.attempt is None and self.workers[index].on_hold:
+                feeds[index].tick_ns = None  # Nothing lifts the hold before the next container.
             if slot.ns < 0 or not self._sent(index, slot):
                 continue
             before = len(self.decisions[index])
