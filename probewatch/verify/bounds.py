@@ -33,7 +33,7 @@ MARGIN_PERCENT: Final = 20
 """Added to the slowest known latency before it is rounded up to whole seconds."""
 DEFAULT_GRACE_S: Final = 30
 """terminationGracePeriodSeconds of a Pod that declares none."""
-MOST_BACKOFF_S: Final = 300
+LONGEST_BACKOFF_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,10 @@ def _restart(spec: ProbeSpec) -> tuple[Term, ...]:
     return (
         _term("stop", 0, grace, f"from the kill to the old container's end: terminationGracePeriodSeconds ({whose})"),
         _term(
-            "backoff", 0, MOST_BACKOFF_S, "until the new container starts: 0 at first, 10 s and doubled when it repeats"
+            "backoff",
+            0,
+            LONGEST_BACKOFF_S,
+            "until the new container starts: 0 at first, 10 s and doubled when it repeats",
         ),
     )
 

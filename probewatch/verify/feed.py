@@ -14,7 +14,7 @@ from typing import Final
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Trigger
 
-from .container import Container, Stretch
+from .container import Break, Container, Stretch
 
 SECOND: Final = 1_000_000_000
 NEAR: Final = 10
@@ -27,10 +27,9 @@ def anchors(container: Container, stretch: Stretch, index: int, spec: ProbeSpec)
     if not mine:
         return []
     first = mine[0]
-    if spec.period_s == container.specs[index].period_s or (
-        spec.type is ProbeType.READINESS and container.resets and first.trigger in (Trigger.MANUAL, Trigger.START)
-    ):
-        return [first]  # A poke sets the grid, whatever the period.
+    poked = spec.type is ProbeType.READINESS and container.resets and Break.CONTAINER in stretch.breaks
+    if spec.period_s == container.specs[index].period_s or (poked and first.trigger is not Trigger.TICK):
+        return [first]  # The poke at a container's start sets the grid, whatever the period.
     return [a for a in mine[: spec.period_s + 1] if a.start.ns - first.start.ns < spec.period_s * SECOND]
 
 

@@ -23,11 +23,11 @@ from probewatch.model.timeline import Decision, DecisionKind, Probe, Timeline
 
 from .bounds import Covering, Term, covering, terms
 from .container import Container, containers
-from .replay import Case, Trace, phases, replay
+from .replay import Case, End, Trace, phases, replay
 
 MOST_STEPS: Final = 2_000_000
 """Attempts counted for all phases of a container together; where all phases would need more, fewer are tried."""
-MOST_SECONDS: Final = 2**31 - 1
+INT32_MAX: Final = 2**31 - 1
 """Largest value of a setting: the API's numbers are int32."""
 
 
@@ -49,9 +49,9 @@ class Settings:
         """
         for name, value in self.asked().items():
             least = 0 if name == "initialDelaySeconds" else 1
-            if not least <= value <= MOST_SECONDS:
+            if not least <= value <= INT32_MAX:
                 raise ValueError(
-                    f"{name} cannot be {value}: Kubernetes takes whole numbers from {least} to {MOST_SECONDS}"
+                    f"{name} cannot be {value}: Kubernetes takes whole numbers from {least} to {INT32_MAX}"
                 )
 
     def asked(self) -> dict[str, int]:
@@ -198,9 +198,20 @@ def _extremes(
     return best, worst, len(tried)
 
 
-def _badness(traces: Sequence[Trace]) -> tuple[int, int, int]:
-    restarts = sum(d.kind is DecisionKind.RESTART for trace in traces for d in trace.decisions)
-    return restarts, sum(trace.unready_ns for trace in traces), sum(len(trace.decisions) for trace in traces)
+_RANK: Final = {End.OLD_RESTART: 0, End.TOO_LONG: 1, None: 1, End.NEW_RESTART: 2}
+"""A restart that would not have been is good, one that only the replay has is bad."""
+
+
+def _badness(traces: Sequence[Trace]) -> tuple[int, int, int, int, int]:
+    """Order replays of a container: by a restart more or less, and how soon; then by restarts, time not Ready, decisions."""
+    end, until = traces[0].end, traces[0].known_until_ns or 0
+    return (
+        _RANK[end],
+        -until if end is End.NEW_RESTART else until,
+        sum(d.kind is DecisionKind.RESTART for trace in traces for d in trace.decisions),
+        sum(trace.unready_ns for trace in traces),
+        sum(len(trace.decisions) for trace in traces),
+    )
 
 
 def _settings(probe: Probe, old: ProbeSpec, new: ProbeSpec) -> tuple[Setting, ...]:
