@@ -52,8 +52,9 @@ def write(
     for one in found.probes:
         paper.line()
         _probe(paper, one, base)
-    if found.left_out:
+    if found.left_out or timeline.notes:
         paper.line()
+    if True:
         for probe in found.left_out:
             why = (
                 "no type is known for it (give --spec)"
@@ -65,6 +66,8 @@ def write(
                 first=[Span("note  ", "yellow")],
                 indent=6,
             )
+    for note in timeline.notes:
+        paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
     if not found.probes:
         paper.line("nothing to replay: there is no probe of known type in this input")
     elif any(one.changed for one in found.probes):
@@ -191,7 +194,7 @@ def _readiness(probe: Probe, trace: Trace, was: Sequence[Decision], would: Seque
     if lost or loses:
         parts.append(f"out of service {span(stays)} instead of {span(away)}")
     first, then = (next((d for d in ds if d.kind is DecisionKind.READY), None) for ds in (was, would))
-    if then is None and first is not None:
+    if then is None and first is not None and trace.final_state != "Ready":
         parts.insert(0, f"would not have been Ready (recorded: at {relative(first.ns, base)})")
     elif then is not None and (first is None or first.ns != then.ns) and trace.initial_state != "Ready":
         parts.append(f"first Ready at {relative(then.ns, base)} instead of {_at(first, base)}")
@@ -262,20 +265,21 @@ def _rows(columns: Sequence[Sequence[Decision]], known: Sequence[int | None], ba
 
 
 def covering_words(found: Covering) -> str:
-    """Return the smallest timeout that covers what was observed, in a sentence."""
-    censored = (
-        f"; {count(found.censored, 'attempt')} never got an answer that could be read: no timeout is proven to be enough for "
-        f"{'it' if found.censored == 1 else 'them'}"
-        if found.censored
-        else ""
-    )
+    """Return the smallest timeout that covers what was observed, in a sentence; what proves none comes first."""
+    parts = []
+    if found.censored:
+        parts.append(
+            f"none is proven to be enough: {count(found.censored, 'attempt')} never got an answer that could be read"
+        )
     if found.slowest_ns is None:
-        return f"no latency is known{censored}"
+        return "; ".join([*parts, "no latency is known"])
     late = f", {found.late} of them after the checker had hung up" if found.late else ""
-    return (
-        f"timeoutSeconds {found.just_s} would have covered all {count(found.known, 'known answer')}{late}, the slowest "
-        f"{duration(found.slowest_ns)}; with a margin of {found.margin_percent} %: {found.timeout_s}{censored}"
+    answers = f"all {count(found.known, 'known answer')}" if found.known > 1 else "the one known answer"
+    parts.append(
+        f"timeoutSeconds {found.just_s} covers {answers}{late}, the slowest {duration(found.slowest_ns)}; "
+        f"with a margin of {found.margin_percent} %: {found.timeout_s}"
     )
+    return "; ".join(parts)
 
 
 def _terms(paper: Paper, one: Replayed) -> None:

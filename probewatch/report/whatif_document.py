@@ -29,6 +29,7 @@ def document(timeline: Timeline, found: WhatIf) -> Json:
             {"id": probe.id, "checker": probe.checker.kind, "type": probe.type.value} for probe in found.left_out
         ],
         "assumed": ASSUMED,
+        "notes": list(timeline.notes),
     }
     result: Json = valid_value(made)
     return result

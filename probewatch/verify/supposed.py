@@ -13,8 +13,8 @@ known, or they are not. timeoutSeconds covers dial, TLS, header, redirects and b
 Where a body is concerned the kubelet's error case comes in (prober.go runProbeWithRetries): a header in time and a body
 that is not is thrown away, and tried again at once. What a second try would have found is not recorded.
 
-Limitations. A late HTTP answer is judged by its status line: that its body would have followed in time is assumed. The
-first late byte of TLS or HTTP/2 is no answer yet. A result is never better than unknown for an inconclusive attempt.
+Limitations. A late HTTP answer is judged by its status line: that its body would have followed in time is assumed; where
+a late redirect leads is not recorded, so its result is unknown. The first late byte of TLS or HTTP/2 is no answer yet. A result is never better than unknown for an inconclusive attempt.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Final
 
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Attempt, Cause, Outcome, Probe
+from probewatch.probes.judge import REDIRECTS
 
 ANSWERED: Final = frozenset({Cause.OK, Cause.OK_REDIRECT, Cause.STATUS, Cause.GRPC_NOT_SERVING, Cause.GRPC_STATUS})
 """Causes of attempts that the application answered in time: their latency is the application's."""
@@ -81,7 +82,7 @@ def suppose(attempt: Attempt, probe: Probe, old_ns: int, new_ns: int) -> Suppose
     came = start + late
     if probe.handler is Handler.TCP_SOCKET:
         return Supposed(Outcome.SUCCESS, Outcome.SUCCESS, came, came)
-    if attempt.status is None:
+    if attempt.status is None or attempt.status in REDIRECTS:
         return Supposed(Outcome.SUCCESS, Outcome.FAILURE, came, deadline)
     outcome = Outcome.SUCCESS if 200 <= attempt.status < 400 else Outcome.FAILURE
     return Supposed(outcome, outcome, came, came)
