@@ -14,7 +14,8 @@ Where a body is concerned the kubelet's error case comes in (prober.go runProbeW
 that is not is thrown away, and tried again at once. What a second try would have found is not recorded.
 
 Limitations. A late HTTP answer is judged by its status line: that its body would have followed in time is assumed; where
-a late redirect leads is not recorded, so its result is unknown. The first late byte of TLS or HTTP/2 is no answer yet. A result is never better than unknown for an inconclusive attempt.
+a late redirect leads is not recorded, so its result is unknown. The first late byte of TLS or HTTP/2 is no answer yet.
+An inconclusive attempt stays unknown under any timeout.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from probewatch.observer.build import late_status
 
 @pytest.mark.parametrize(("data", "status"), [
     (b"HTTP/1.1 200 ", 200), (b"HTTP/1.0 503\r", 503), (b"HTTP/1.1 404\n", 404),
-    (b"HTTP/1.1 100 ", None), (b"HTTP/1.1 200", None), (b"HTTP/1.1 2000", None), (b"\x16\x03\x03\x00\x7a\x02\x00\x00v\x03\x03\x00\x00", None),
+    (b"HTTP/1.1 100 ", None), (b"HTTP/1.1 200", None), (b"HTTP/1.1 2000", None),
+    (b"\x16\x03\x03\x00\x7a\x02\x00\x00v\x03\x03\x00\x00", None),
     (b"", None), (b"\x00" * 13, None),
 ])
 def test_status_of_a_late_answer(data, status) -> None:
