@@ -10,12 +10,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import Analysis, InputError, analyze, document, verify
+    from .api import Analysis, InputError, analyze, document, verify, whatif
     from .capture import CaptureError
     from .cluster import SpecError
     from .model.finding import Evidence, Finding, Held, worst
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
+    from .verify.whatif import WhatIf
 
 __version__ = "0.1.0"
 
@@ -35,10 +36,12 @@ __all__ = [
     "Probe",
     "SpecError",
     "Timeline",
+    "WhatIf",
     "__version__",
     "analyze",
     "document",
     "verify",
+    "whatif",
     "worst",
 ]
 
@@ -49,6 +52,8 @@ _HOME = (
         "analyze": "api",
         "document": "api",
         "verify": "api",
+        "whatif": "api",
+        "WhatIf": "verify.whatif",
         "CaptureError": "capture",
         "SpecError": "cluster",
         "Change": "observer",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .model.book import AddressBook
     from .model.timeline import Timeline
     from .observer import Change
+    from .verify.whatif import WhatIf
 
 PathText = str | PathLike[str]
 
@@ -238,6 +239,54 @@ def verified(timeline: Timeline, book: AddressBook) -> Timeline:
     from .verify.declared import verify as check
 
     return replace(timeline, findings=(*timeline.findings, *check(timeline, book.all_pods())))
+
+
+def whatif(
+    source: Timeline | PathText | Sequence[PathText],
+    *,
+    timeout: int | None = None,
+    period: int | None = None,
+    failure_threshold: int | None = None,
+    success_threshold: int | None = None,
+    initial_delay: int | None = None,
+    probe: str | Sequence[str] = (),
+    **inputs: Any,
+) -> WhatIf:
+    """Return what the kubelet would have decided under other settings, from what was recorded.
+
+    Args:
+        source: a whole timeline, or captures as `analyze` takes them.
+        timeout: timeoutSeconds; None keeps what each probe has, as for all of these.
+        period: periodSeconds.
+        failure_threshold: failureThreshold.
+        success_threshold: successThreshold, of readiness probes (it is 1 for others by the API's rule).
+        initial_delay: initialDelaySeconds.
+        probe: only these probes get the new settings and are told (selectors as `analyze` takes them).
+        inputs: for captures, the arguments of `analyze`: `spec`, `cluster`, `node_ip`, `keylog`, `filter`, `progress`.
+
+    Raises:
+        InputError: a setting is out of range.
+        CaptureError, SpecError: as `analyze`.
+    """
+    from .model.timeline import Timeline
+    from .report.select import matches
+    from .verify.whatif import Settings
+    from .verify.whatif import whatif as replay
+
+    try:
+        settings = Settings(
+            timeout_s=timeout,
+            period_s=period,
+            failure_threshold=failure_threshold,
+            success_threshold=success_threshold,
+            initial_delay_s=initial_delay,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    timeline = source if isinstance(source, Timeline) else analyze(source, **inputs)
+    selectors = [probe] if isinstance(probe, str) else list(probe)
+    ids = {p.id for p in timeline.probes if any(matches(p, selector) for selector in selectors)} if selectors else None
+    return replay(timeline, settings, ids)
 
 
 def span(since: str | int | None, until: str | int | None, base_ns: int) -> tuple[int | None, int | None]:

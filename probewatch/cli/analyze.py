@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 @input_options
 @select_options
 @interpret_options
-@output_options
+@output_options(
+    "table",
+    "wide",
+    "json",
+    "ndjson",
+    says="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
+    "ndjson: the same as it becomes known.",
+)
 def analyze(
     files: Sequence[str],
     expression: str | None,
@@ -74,7 +81,7 @@ def analyze(
     else:
         _print(_selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
     if output in ("json", "ndjson") and not quiet:
-        _notes(timeline)
+        note_incomplete(timeline)
     if interrupted:
         return INTERRUPTED
     return DONE if all(info.complete for info in timeline.captures) else INCOMPLETE
@@ -89,7 +96,16 @@ def _live_writer() -> Writer:
 def _selected(
     timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]
 ) -> Timeline:
-    from ..report.select import matches, select
+    from ..report.select import select
+
+    refuse_unmatched(timeline, probes)
+    since_ns, until_ns = span(since, until, base_ns)
+    return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
+
+
+def refuse_unmatched(timeline: Timeline, probes: Sequence[str]) -> None:
+    """Raise InputError where a `--probe` names none of the probes there are."""
+    from ..report.select import matches
 
     for wanted in probes:
         if not any(matches(probe, wanted) for probe in timeline.probes):
@@ -102,8 +118,6 @@ def _selected(
                 else "there are none in this input"
             )
             raise InputError(f"no probe matches --probe {wanted}: {have}")
-    since_ns, until_ns = span(since, until, base_ns)
-    return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
 
 
 def _print(timeline: Timeline, output: str, colour: str) -> None:
@@ -125,7 +139,7 @@ def _print(timeline: Timeline, output: str, colour: str) -> None:
         )
 
 
-def _notes(timeline: Timeline) -> None:
+def note_incomplete(timeline: Timeline) -> None:
     """Say on standard error why the evidence is incomplete, where the data on standard output is for a program."""
     for info in timeline.captures:
         if not info.complete:

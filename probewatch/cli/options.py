@@ -1,4 +1,4 @@
-"""Options that several commands share, with help in sections: Input, Select, Interpret, Output."""
+"""Options that several commands share, with help in sections: Input, Settings, Select, Interpret, Output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SECTIONS: Final = ("Input", "Select", "Interpret", "Output")
+SECTIONS: Final = ("Input", "Settings", "Select", "Interpret", "Output")
 
 
 class Option(click.Option):
@@ -149,20 +149,8 @@ interpret_options = _apply(
 )
 """What packets mean."""
 
-output_options = _apply(
+manner_options = _apply(
     [
-        click.option(
-            "-o",
-            "--output",
-            "output",
-            type=click.Choice(["table", "wide", "json", "ndjson"]),
-            default="table",
-            show_default=True,
-            cls=Option,
-            section="Output",
-            help="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
-            "ndjson: the same as it becomes known.",
-        ),
         click.option(
             "--color",
             "colour",
@@ -183,4 +171,20 @@ output_options = _apply(
         ),
     ]
 )
-"""What is printed and how."""
+"""How it is printed."""
+
+
+def output_options(*formats: str, says: str) -> Callable[[F], F]:
+    """Return the option `-o` of a command that prints in these formats, the first by default, and how it is printed."""
+    output = click.option(
+        "-o",
+        "--output",
+        "output",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        cls=Option,
+        section="Output",
+        help=says,
+    )
+    return lambda function: output(manner_options(function))

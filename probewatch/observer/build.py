@@ -14,6 +14,7 @@ from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Gap, Leg, Role, TimelineEvent, Trigger
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
+from probewatch.wire.http1 import read_status_line
 
 from .lane import Step
 from .tls import tls_summary
@@ -68,6 +69,12 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         legs += [leg(Role.REDIAL, exchange, latest) for _, exchange in redial.run.legs()]
         if redial.verdict is not None and redial.counted is not None:
             verdict, counted = redial.verdict, redial.counted
+    late_ns = late_answer(run, verdict, latest)
+    if late_ns is not None and verdict.status is None and run.tries and run.tries[-1][-1].tls is None:
+        said = late_status(latest(run.tries[-1][-1].connection).resp.data)
+        verdict = replace(verdict, status=said)
+        if said is not None:
+            legs[-1] = replace(legs[-1], status=said)
     return replace(
         judged_attempt(number, run.start, verdict, tuple(legs)),
         trigger=reading.trigger,
@@ -75,7 +82,7 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         streak=counted.streak,
         threshold=counted.threshold,
         implied=run.implied,
-        late_answer_ns=late_answer(run, verdict, latest),
+        late_answer_ns=late_ns,
         unresolved=run.unresolved,
     )
 
@@ -103,6 +110,12 @@ def late_answer(run: Run, verdict: Verdict, latest: Latest) -> int | None:
     connection = latest(run.tries[-1][-1].connection)
     first = connection.resp.first_data
     return first.ns - run.start.ns if first is not None and first.ns > verdict.end_ns else None
+
+
+def late_status(data: bytes) -> int | None:
+    """Return the final HTTP status that a late answer begins with; None where it is none, or not whole."""
+    status = read_status_line(data[:12]) if data[12:13] in (b" ", b"\r", b"\n") else None
+    return status if status is not None and status >= 200 else None
 
 
 def decision(

@@ -50,6 +50,8 @@ RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
 KEPT_ARRIVALS: Final = 16
 """Moments at which a stream grew that are kept once it has been read."""
+STATUS_BYTES: Final = 13
+"""Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 
@@ -448,10 +450,10 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
 
 
 def slim(connection: Connection) -> Connection:
-    """Return a connection without its bytes: what was said on it has been read."""
+    """Return a connection without its bytes: what was said on it has been read; only the status of a late answer may yet be wanted."""
     orig, resp = connection.orig, connection.resp
     return replace(
         connection,
         orig=replace(orig, data=b"", arrivals=orig.arrivals[:KEPT_ARRIVALS]),
-        resp=replace(resp, data=b"", arrivals=resp.arrivals[:KEPT_ARRIVALS]),
+        resp=replace(resp, data=resp.data[:STATUS_BYTES], arrivals=resp.arrivals[:KEPT_ARRIVALS]),
     )
