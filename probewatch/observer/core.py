@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from probewatch.model.book import AddressBook
+from probewatch.model.check import CheckSpec
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import CaptureInfo, Frame
@@ -403,7 +404,22 @@ class Observer:
                 spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
             ):
                 out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
+        idle = [check for check in self.book.checks if not any(_tied(check, probe) for probe in probes)]
+        if idle:
+            first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
+            rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
+            out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
         return out
+
+
+def _tied(check: CheckSpec, probe: Probe) -> bool:
+    """Tell whether a declared check is this probe's, or one of several that fit it alike."""
+    tied = probe.check
+    return (
+        tied is not None
+        and (tied.kind, tied.numbers) == (check.kind, check.numbers)
+        and check.source in tied.source.split(" or ")
+    )
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
