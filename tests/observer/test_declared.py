@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
 """What is declared for a checker, tied to its series: the numbers that then decide, and what the output says of them."""
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def configured(tmp_path, text: str) -> list[CheckSpec]:
 
 @pytest.mark.parametrize("server", ["10.0.0.2", "fd00::2"])
 def test_declared_thresholds_decide(tmp_path, server: str) -> None:
-    """rise and fall of the server line are counted, and the output says where they stand; over IPv4 and IPv6."""
+    """Rise and fall of the server line are counted, and the output says where they stand; over IPv4 and IPv6."""
     client = "fd00::9" if ":" in server else "10.0.0.9"
     runs = paused(["haproxy"] * 6 + ["haproxy-503"] * 6 + ["haproxy"] * 6, 1.0, server=server, client=client)
     specs = configured(tmp_path, f"backend be\n option httpchk GET /healthz HTTP/1.1\n server s [{server}]:8080 check inter 1s rise 4 fall 5\n")
