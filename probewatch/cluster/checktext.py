@@ -2,7 +2,8 @@
 
 What a program calls its numbers is what is written here, so that a line of its configuration can be copied: keepalived
 counts `retry`, Varnish has a `window` and a `threshold`, Apache `hcpasses` and `hcfails`. `KEYS` says what each means.
-`target=ADDRESS[:PORT]` and `port=PORT` restrict it to some checks; `[...]` around IPv6 where a port follows.
+`target=ADDRESS[:PORT]` and `port=PORT` restrict it to some checks; `[...]` around IPv6 where a port follows. With a
+target it also names a series that nothing on the wire names (`observer.survey`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
-from probewatch.model.check import CheckSpec
+from probewatch.model.check import BY_HAND, CheckSpec
 
 from .addresses import address_of
 from .errors import plain, shown
@@ -51,15 +52,20 @@ KEYS: Final[dict[str, dict[str, Means]]] = {
                    "connect_timeout": Means.TIMEOUT},
     "varnish": {"window": Means.WINDOW, "threshold": Means.RISE, **_PACE},
     "apache": {"hcpasses": Means.RISE, "hcfails": Means.FALL, "hcinterval": Means.INTERVAL, "timeout": Means.TIMEOUT},
+    "monit": _PACE,
+    "blackbox_exporter": _PACE,
+    "traefik": _PACE,
     "envoy": {**_THRESHOLDS, **_PACE},
     "consul": _HASHICORP,
     "nomad": _HASHICORP,
+    "dnsdist": {"rise": Means.RISE, "maxCheckFailures": Means.FALL, "checkInterval": Means.INTERVAL,
+                "checkTimeout": Means.TIMEOUT},
     "nginx": {"passes": Means.RISE, "fails": Means.FALL, **_PACE},
     "aws_elb": {**_THRESHOLDS, **_PACE},
     "google": {**_THRESHOLDS, **_PACE},
     "azure": {"threshold": Means.FALL, **_PACE},
 }  # fmt: skip
-"""Checker -> its own words -> what they set. Who is missing flips with each check and has nothing to declare."""
+"""Checker -> its own words -> what they set. Who has only a pace flips with each check."""
 
 EXAMPLE: Final = "haproxy:rise=2,fall=3,inter=5s"
 
@@ -79,7 +85,7 @@ def parse_check(text: str) -> CheckSpec:
     if kind not in KEYS:
         raise ValueError(f"--check {shown(kind)}: no such checker; there are {', '.join(KEYS)}")
     known = KEYS[kind]
-    spec = CheckSpec(kind=kind, source="--check")
+    spec = CheckSpec(kind=kind, source=BY_HAND)
     declared: dict[str, Any] = {}
     said: dict[Means, int] = {}
     for part in rest.split(","):

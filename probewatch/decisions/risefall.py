@@ -95,6 +95,7 @@ RULES: Final[dict[str, Thresholds]] = {
     "nomad": Thresholds(Rule.STREAK, 1, 1),
     "traefik": Thresholds(Rule.STREAK, 1, 1),
     "nginx": Thresholds(Rule.STREAK, 1, 1),
+    "dnsdist": Thresholds(Rule.STREAK, 1, 1),
     "aws_elb": Thresholds(Rule.STREAK, 5, 2),
     "google": Thresholds(Rule.STREAK, 2, 2),
     "azure": Thresholds(Rule.STREAK, 1, 2),

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+BY_HAND: Final = "--check"
+"""Source of what was declared on the command line."""
 
 
 class Asks(StrEnum):
@@ -30,7 +33,7 @@ class CheckSpec:
     kind: str
     """`checker.kind` of the program it configures."""
     source: str
-    """Where it stands, for people: `haproxy.cfg:17`, `--check`."""
+    """Where it stands, for people: `haproxy.cfg:17`, or BY_HAND."""
     name: str = ""
     """Backend and server, `be/s1`; empty where nothing names it."""
     address: str | None = None

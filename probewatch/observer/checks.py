@@ -32,7 +32,7 @@ from probewatch.model.timeline import (
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.signatures import Basis, Signature, What, late_reset, passes
+from probewatch.probes.signatures import Basis, Signature, What, could_be, late_reset, passes
 
 from .build import Latest, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie
@@ -45,26 +45,6 @@ CLOSE_RECORD: Final = 24
 """An encrypted close_notify is no longer than this."""
 SMALL_RECORD: Final = 40
 """TLS records up to this length carry alerts and tickets' ends and say nothing."""
-COULD_BE: Final[dict[What, tuple[str, ...]]] = {
-    What.CLOSE: (
-        "kubelet",
-        "keepalived",
-        "monit",
-        "apache",
-        "blackbox_exporter",
-        "consul",
-        "nomad",
-        "aws_elb",
-        "google",
-        "azure",
-    ),
-    What.RESET: ("haproxy", "aws_elb"),
-    What.HTTP: ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
-    What.TLS: ("kubelet", "haproxy", "envoy"),
-    What.GRPC: ("kubelet", "consul", "envoy"),
-    What.BYTES: (),
-}
-"""Which checkers may ask like that, where nothing names one."""
 
 
 class CheckBuilder:
@@ -149,13 +129,12 @@ class CheckBuilder:
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
-        could_be = COULD_BE[named.shape.what] if named.kind == "unknown" else ()
-        if not whole_seconds([exchange.connection.start.ns for exchange in named.exchanges]):
-            could_be = tuple(kind for kind in could_be if kind != "kubelet")
+        in_time = whole_seconds([exchange.connection.start.ns for exchange in named.exchanges])
+        others = could_be(named.shape, kubelet=in_time) if named.kind == "unknown" else ()
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
-            could_be=could_be,
+            could_be=others,
             version=told,
             address=named.client,
             pod=pod_name(named.client, self.book, c.start.ns),

@@ -343,7 +343,8 @@ class Observer:
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
-        named, left = survey([run for target in self._targets.values() for run in target.strangers], skip=kubelets)
+        strangers = [run for target in self._targets.values() for run in target.strangers]
+        named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
         for target in self._targets.values():
             target.strangers = []
         for run in left:

@@ -15,15 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from probewatch.decisions.risefall import RULES, Rule, Thresholds
-from probewatch.model.check import Asks, CheckSpec
+from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import MS, Learnt
+from probewatch.probes.checkers import MS
 from probewatch.probes.signatures import What
 
-from .survey import Named, through
+from .survey import Named, keeps, through
 
-NEAR: Final = 0.05
-"""Share of a declared interval by which a measured one may differ."""
 SHAPES: Final[dict[Asks, frozenset[What]]] = {
     Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
     Asks.TLS: frozenset({What.TLS}),
@@ -49,7 +47,7 @@ def tie(named: Named, specs: Sequence[CheckSpec]) -> Tied:
         return Tied()
     most = max(_says(spec) for spec in fitting)
     fitting = [spec for spec in fitting if _says(spec) == most]
-    kept = [spec for spec in fitting if _keeps(spec, named.learnt)]
+    kept = [spec for spec in fitting if keeps(spec, named.learnt)]
     fitting = kept or fitting
     if len({spec.numbers for spec in fitting}) > 1:
         places = ", ".join(spec.source for spec in fitting[:3])
@@ -77,14 +75,7 @@ def _fits(spec: CheckSpec, named: Named) -> bool:
 
 
 def _says(spec: CheckSpec) -> tuple[bool, bool, bool]:
-    return spec.source == "--check" and spec.address is not None, spec.address is not None, spec.port is not None
-
-
-def _keeps(spec: CheckSpec, learnt: Learnt) -> bool:
-    """Tell whether a series keeps the interval that is declared."""
-    if spec.interval_ns is None or learnt.interval_ns is None:
-        return False
-    return abs(learnt.interval_ns - spec.interval_ns) <= NEAR * spec.interval_ns + 20 * MS
+    return spec.source == BY_HAND and spec.address is not None, spec.address is not None, spec.port is not None
 
 
 def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:

@@ -32,6 +32,10 @@ IDLE_NS: Final = 400_000_000
 """A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
 OPENING: Final = 12
 """Bytes of an opening that tell one protocol check from another."""
+DNS_HEAD: Final = 14
+"""Length prefix and header of a DNS message over TCP (RFC 1035 4.2.2)."""
+DNS_QUERY: Final = b"\x00\x01" + bytes(4)
+"""One question, no answer, no authority."""
 
 
 class Basis(StrEnum):
@@ -77,6 +81,7 @@ class Manner(NamedTuple):
     unacked: float
     """Share of the connected ones without a bare third ACK (HAProxy 100 % on clean paths, everybody else 0 %)."""
     client: str
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,8 @@ class Signature:
     """The third handshake ACK comes with data or RST only."""
     networks: tuple[str, ...] = ()
     """Its source is in one of these."""
+    port: int | None = None
+    """It asks at this port."""
     basis: Basis = Basis.PAUSE
     passes: tuple[tuple[int, int], ...] = ((200, 399),)
     """Status codes it takes for success where nothing else was configured: ranges, inclusive."""
@@ -118,6 +125,8 @@ OK200: Final = ((200, 200),)
 OK2XX: Final = ((200, 299),)
 GOOGLE: Final = ("35.191.0.0/16", "130.211.0.0/22", "2600:2d00:1:b029::/64", "2600:2d00:1:1::/64")
 AZURE: Final = ("168.63.129.16/32",)
+KUBE_PROBE: Final = "kube-probe/"
+"""A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
 
 SIGNATURES: Final[tuple[Signature, ...]] = (
@@ -160,14 +169,13 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         agent="Consul Health Check",
         passes=OK2XX,
         says="User-Agent Consul Health Check",
-        source="consul agent/checks/check.go",
+        source="consul agent/checks/check.go CheckHTTP",
     ),
     Signature(
         kind="nomad",
         agent="Nomad/",
-        passes=OK2XX,
         says="User-Agent Nomad",
-        source="nomad client/serviceregistration/checks/client.go",
+        source="nomad client/serviceregistration/checks/client.go checkHTTP (any status below 400 passes)",
     ),
     Signature(
         kind="aws_elb",
@@ -196,6 +204,14 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="azure",
+        agent="Edge Health Probe",
+        basis=Basis.CLOCK,
+        passes=OK200,
+        says="User-Agent Edge Health Probe, Azure Front Door's",
+        source="Azure Front Door documentation, health probes",
+    ),
+    Signature(
+        kind="azure",
         agent="Load Balancer Agent",
         basis=Basis.CLOCK,
         passes=OK200,
@@ -214,8 +230,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="knative",
-        agent="kube-probe/",
-        names=None,
+        agent=KUBE_PROBE,
         basis=Basis.CLOCK,
         confidence=0.8,
         says="User-Agent kube-probe in slash form",
@@ -227,16 +242,6 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         basis=Basis.CLOCK,
         says="User-Agent of a Knative prober",
         source="knative.dev/networking header.go",
-    ),
-    Signature(
-        kind="istio",
-        target="/app-health/",
-        agent="kube-probe/",
-        basis=Basis.CLOCK,
-        confidence=0.8,
-        networks=("127.0.0.6/32", "::6/128"),
-        says="source 127.0.0.6: Istio's agent repeats the kubelet's probe inside the pod",
-        source="istio pilot-agent status/server.go UpstreamLocalAddressIPv4",
     ),
     Signature(
         kind="istio",
@@ -375,12 +380,33 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         capture="apache-hcheck",
     ),
     Signature(
+        kind="dnsdist",
+        what=(What.BYTES,),
+        opening=b"DNS\x01a\x0croot-s",
+        confidence=0.85,
+        says="a DNS query for a.root-servers.net over TCP",
+        source="dnsdist 1.7.3 on the wire (tcpOnly; its usual checks are UDP, which is not read)",
+        capture="dnsdist-tcp",
+    ),
+    Signature(
+        kind="linkerd",
+        agent="Go-http-client/",
+        target="/ready",
+        port=4191,
+        basis=Basis.CLOCK,
+        passes=OK200,
+        confidence=0.6,
+        says="GET /ready at 4191 by Go's plain client: a Linkerd service mirror asks a gateway so",
+        source="linkerd2 multicluster values gateway.probe, service-mirror probe_worker.go",
+    ),
+    Signature(
         kind="traefik",
         agent="Go-http-client/",
         names=("Host", "User-Agent", "Accept-Encoding"),
+        basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
-        source="traefik pkg/healthcheck/healthcheck.go",
+        source="traefik pkg/healthcheck/healthcheck.go checkHealthHTTP (nothing of its own in the request)",
     ),
 )
 """First fit wins."""
@@ -392,6 +418,27 @@ BY_PACE: Final[dict[str, tuple[Basis, str]]] = {
     "blackbox_exporter": (Basis.CLOCK, "blackbox-prometheus"),
 }
 """Checkers whose plain connect check (bare ACK, then FIN) only pace and source can name, with the capture that shows it."""
+
+COULD_BE: Final[dict[What, tuple[str, ...]]] = {
+    What.CLOSE: (
+        "kubelet",
+        "keepalived",
+        "monit",
+        "apache",
+        "blackbox_exporter",
+        "consul",
+        "nomad",
+        "aws_elb",
+        "google",
+        "azure",
+    ),
+    What.RESET: ("haproxy", "aws_elb"),
+    What.HTTP: ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
+    What.TLS: ("kubelet", "haproxy", "envoy"),
+    What.GRPC: ("kubelet", "consul", "envoy"),
+    What.BYTES: (),
+}
+"""Which checkers may ask like that, where nothing names one."""
 
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
@@ -435,7 +482,7 @@ def shape_of(exchange: Exchange) -> Shape | None:
     if form.ask is Ask.GRPC:
         return Shape(What.GRPC, target=form.path or "", agent=form.user_agent, opening=(form.service or "").encode())
     if form.ask is Ask.OTHER:
-        return Shape(What.BYTES, opening=exchange.opening[:OPENING], acked=connection.bare_ack)
+        return Shape(What.BYTES, opening=_opening(exchange)[:OPENING], acked=connection.bare_ack)
     if form.ask is not Ask.CONNECT:
         return None
     closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
@@ -446,6 +493,31 @@ def shape_of(exchange: Exchange) -> Shape | None:
     return Shape(What.CLOSE)
 
 
+def _opening(exchange: Exchange) -> bytes:
+    """Return a client's first bytes; a DNS query over TCP without what differs in each (length, id)."""
+    said = exchange.opening
+    if (
+        len(said) > DNS_HEAD
+        and int.from_bytes(said[:2], "big") + 2 == exchange.connection.orig.length
+        and said[6:12] == DNS_QUERY
+        and not said[4] & 0xF8
+    ):
+        return b"DNS" + said[DNS_HEAD:]
+    return said
+
+
+def named_agent(agent: str) -> Signature | None:
+    """Return the row whose User-Agent this is, whatever else it asks; None where it is nobody's."""
+    return next(
+        (
+            row
+            for row in SIGNATURES
+            if row.agent and row.confidence >= NAMES and agent.startswith(row.agent) and row.agent != KUBE_PROBE
+        ),
+        None,
+    )
+
+
 def manner_of(exchanges: Sequence[Exchange]) -> Manner:
     """Sum up a series of one shape."""
     connected = [e.connection for e in exchanges if e.connection.resp.syns and not late_reset(e.connection)]
@@ -454,6 +526,7 @@ def manner_of(exchanges: Sequence[Exchange]) -> Manner:
         len(connected),
         unacked / len(connected) if connected else 0.0,
         exchanges[0].connection.client if exchanges else "",
+        exchanges[0].connection.server_port if exchanges else 0,
     )
 
 
@@ -465,7 +538,7 @@ def named_by(shape: Shape, manner: Manner) -> Signature | None:
 def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
     if shape.what not in row.what or not shape.agent.startswith(row.agent) or not shape.target.startswith(row.target):
         return False
-    if row.kind == "knative" and row.agent == "kube-probe/" and not _slash_form(shape.agent):
+    if row.agent == KUBE_PROBE and not _slash_form(shape.agent):
         return False
     if row.names is not None and row.names != shape.names:
         return False
@@ -475,7 +548,7 @@ def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
         return False
     if row.methods and shape.method not in row.methods:
         return False
-    if not shape.opening.startswith(row.opening):
+    if not shape.opening.startswith(row.opening) or row.port not in (None, manner.port):
         return False
     if row.unacked is not None and row.unacked != (manner.unacked > 0.5):
         return False
@@ -493,6 +566,13 @@ def _inside(address: str, networks: Sequence[str]) -> bool:
     except ValueError:
         return False
     return any(parsed in _NETWORKS[text] for text in networks)
+
+
+def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
+    """Return who may ask like this where no row names anybody; a program that says who it is could be nobody else."""
+    if shape.agent.startswith(NOT_CHECKS):
+        return ()
+    return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
 
 
 def passes(row: Signature | None, status: int) -> bool:

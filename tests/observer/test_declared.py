@@ -25,7 +25,7 @@ OPENSHIFT = Path(__file__).parents[2] / "captures" / "hap-openshift"
 def probes(runs: list[Run], specs: list[CheckSpec], *, first: float = 0.0) -> list[Probe]:
     """Return the probes of these runs."""
     ordered = sorted(runs, key=lambda run: run.start)
-    named, _ = survey(ordered)
+    named, _ = survey(ordered, declared=specs)
     builder = CheckBuilder(AddressBook(checks=tuple(specs)), lambda connection: connection, ns(first), ordered[-1].start.ns + 60 * 10**9)
     return [builder.probe(one) for one in named]
 
@@ -136,6 +136,26 @@ def test_keepalived_by_hand() -> None:
         at += 0.001 + pause + jitter.uniform(0.001, 0.003)
     assert told(probes(runs, [])[0])[0] == (9, DOWN)
     assert told(probes(runs, [parse_check("keepalived:retry=0,delay_before_retry=1s")])[0])[0] == (7, DOWN)
+
+
+def test_a_target_by_hand_names_what_nothing_names() -> None:
+    """A plain connect at irregular pace is unknown; one `--check` with its target names it, unless two series fit or the interval does not."""
+    jitter = random.Random(3)
+    starts = [0.5]
+    for _ in range(14):
+        starts.append(starts[-1] + 2.05 + jitter.uniform(0.0, 0.04))
+    runs = [check(at, "fin") for at in starts]
+    assert probes(runs, [])[0].checker.kind == "unknown"
+    for text, kind in {
+        "blackbox_exporter:interval=2s,target=10.0.0.2:8080": "blackbox_exporter", "keepalived:retry=1,target=10.0.0.2": "keepalived",
+        "blackbox_exporter:interval=5s,target=10.0.0.2": "unknown", "keepalived:retry=1": "unknown", "haproxy:rise=2,target=10.0.0.2": "unknown",
+    }.items():
+        probe, = probes(runs, [parse_check(text)])
+        assert probe.checker.kind == kind, text
+    both = probes([*runs, *[check(at + 0.7, "fin", client="10.0.0.8") for at in starts]], [parse_check("keepalived:retry=1,target=10.0.0.2")])
+    assert [probe.checker.kind for probe in both] == ["unknown", "unknown"]
+    skipped, _ = survey(runs, skip=frozenset({"10.0.0.9"}), declared=[parse_check("keepalived:retry=1,target=10.0.0.2")])
+    assert not skipped, "a kubelet's attempts are never named after anybody else"
 
 
 def test_a_real_router_with_its_configuration() -> None:
