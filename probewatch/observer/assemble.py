@@ -30,12 +30,14 @@ from probewatch.probes.inference import Guess, observed_period
 from probewatch.probes.judge import judge
 from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run
-from probewatch.probes.signatures import Shape, What, could_be, shape_of
+from probewatch.probes.shapes import Shape, What, shape_of
+from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, attempt, confirm, decision, events, gap, interruptions, judged_attempt, leg, state_name
 from .lane import Step
 from .others import Series, foreign_host, pod_name
+from .survey import SHOWN
 from .target import Placed
 
 SILENT_TICKS: Final = 3
@@ -277,7 +279,7 @@ class Assembler:
             attempts=tuple(row.made for row in rows),
             gaps=tuple(gaps),
             decisions=tuple(decisions),
-            notes=tuple(self._notes(pod, source, placed, initial)),
+            notes=tuple(self._notes(pod, source, placed, initial, sidecar(first.form.path, spec.port))),
         )
 
     def _type_source(self, guess: Guess | None) -> str:
@@ -410,8 +412,8 @@ class Assembler:
             return "initialDelaySeconds of the new container"
         return "nothing in the capture says why"
 
-    def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str) -> list[str]:
-        out = list(placed.notes)
+    def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str, instead: str) -> list[str]:
+        out = [*placed.notes, *([instead] if instead else [])]
         if pod is not None:
             node = self.node_behind(source)
             if node is not None and pod.node and node.node and node.node != pod.node:
@@ -484,7 +486,11 @@ class Assembler:
             node=node.node or None if node else None,
             node_address=node.node_address if node else None,
             node_source=node.source if node else None,
-            evidence=("regular, a fresh connection for each check", "not asked as a kubelet asks"),
+            evidence=(
+                "regular, a fresh connection for each check",
+                "not asked as a kubelet asks",
+                *([f"User-Agent {form.user_agent[:SHOWN]}"] if form.user_agent else []),
+            ),
         )
         return Probe(
             id="",

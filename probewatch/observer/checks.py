@@ -32,7 +32,8 @@ from probewatch.model.timeline import (
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.signatures import Basis, Signature, What, could_be, late_reset, passes
+from probewatch.probes.shapes import What, late_reset
+from probewatch.probes.signatures import Basis, Signature, could_be, passes
 
 from .build import Latest, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie

@@ -18,7 +18,7 @@ from probewatch.decisions.risefall import RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
-from probewatch.probes.signatures import What
+from probewatch.probes.shapes import What
 
 from .survey import Named, keeps, through
 

@@ -40,18 +40,8 @@ from probewatch.probes.checkers import (
 )
 from probewatch.probes.forms import form_of
 from probewatch.probes.runs import Run
-from probewatch.probes.signatures import (
-    BY_PACE,
-    NOT_CHECKS,
-    Basis,
-    Shape,
-    Signature,
-    What,
-    late_reset,
-    manner_of,
-    named_by,
-    shape_of,
-)
+from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
+from probewatch.probes.signatures import BY_PACE, NOT_CHECKS, Basis, Signature, named_by
 
 UNANSWERED_NS: Final = 150 * MS
 """A checker that hangs up unanswered after at least this shows its timeout."""
@@ -63,6 +53,8 @@ SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
 """Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
 NEAR: Final = 0.05
 """Share of a declared interval by which a measured one may differ."""
+SHOWN: Final = 60
+"""Characters of a User-Agent that are shown as evidence."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -152,12 +144,15 @@ def survey(
         if client not in skip and (
             len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
         ):
-            named += [
-                _named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0)
-                for track in rest
-            ]
+            named += [_named("unknown", None, group, track, _said(track), 0.0) for track in rest]
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
+
+
+def _said(track: Track) -> list[str]:
+    """Return what is seen of a series that nothing names."""
+    agent = track.pace.shape.agent[:SHOWN]
+    return ["periodic, a fresh connection for each check", *([f"User-Agent {agent}"] if agent else [])]
 
 
 def check_like(shape: Shape) -> bool:

@@ -1,10 +1,9 @@
 """Who asks like that? One table of the checkers that are not the kubelet: how each asks and closes, and how we know.
 
-Theory of operation. Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no
-bare third ACK, a close by RST) are its `Manner`. A row of `SIGNATURES` names a checker where everything it states
-holds; the first row that fits wins, so decisive rows stand before weak ones. A row also says how that checker paces
-itself (`pause`: from the end of a check to the start of the next; `clock`: from start to start), and which answers it
-takes for good, because that belongs to the program and not to the packets.
+Theory of operation. A row of `SIGNATURES` names a checker where everything it states about a series' `Shape` and
+`Manner` (`probes.shapes`) holds; the first row that fits wins, so decisive rows stand before weak ones. A row also
+says how that checker paces itself (`pause`: from the end of a check to the start of the next; `clock`: from start to
+start), and which answers it takes for good, because that belongs to the program and not to the packets.
 
 What separates them (measured, CHECKERS.md of the project's reference; rows without a capture say so): HAProxy's
 checks send no third handshake ACK on its own and spell header names in lower case; keepalived, monit, blackbox and
@@ -21,21 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final, NamedTuple
+from typing import Final
 
-from probewatch.model.connection import Connection
-from probewatch.model.exchange import Exchange
-
-from .forms import Ask, form_of
-
-IDLE_NS: Final = 400_000_000
-"""A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
-OPENING: Final = 12
-"""Bytes of an opening that tell one protocol check from another."""
-DNS_HEAD: Final = 14
-"""Length prefix and header of a DNS message over TCP (RFC 1035 4.2.2)."""
-DNS_QUERY: Final = b"\x00\x01" + bytes(4)
-"""One question, no answer, no authority."""
+from .shapes import Manner, Shape, What
 
 
 class Basis(StrEnum):
@@ -45,43 +32,6 @@ class Basis(StrEnum):
     """From the end of a check: the period grows by the check's duration."""
     CLOCK = "start"
     """From start to start, whatever came of the check."""
-
-
-class What(StrEnum):
-    """What a connection did, coarser than `Ask` where that hides nothing and finer where a close tells checkers apart."""
-
-    HTTP = "http"
-    TLS = "tls"
-    GRPC = "grpc"
-    BYTES = "bytes"
-    RESET = "connect, then reset"
-    CLOSE = "connect, then close"
-
-
-class Shape(NamedTuple):
-    """What the connections of one series have in common. Equal shapes may still be several checkers."""
-
-    what: What
-    method: str = ""
-    target: str = ""
-    version: str = ""
-    names: tuple[str, ...] = ()
-    """Header names in order, spelled as sent."""
-    agent: str = ""
-    host: str = ""
-    opening: bytes = b""
-    acked: bool = True
-    """Of BYTES only: whether the third handshake ACK came by itself."""
-
-
-class Manner(NamedTuple):
-    """What a whole series shows beside its shape."""
-
-    connected: int
-    unacked: float
-    """Share of the connected ones without a bare third ACK (HAProxy 100 % on clean paths, everybody else 0 %)."""
-    client: str
-    port: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,12 +383,27 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
         "azure",
     ),
     What.RESET: ("haproxy", "aws_elb"),
-    What.HTTP: ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
+    What.HTTP: ("kubelet", "varnish", "consul", "traefik", "nginx", "google", "azure"),
     What.TLS: ("kubelet", "haproxy", "envoy"),
     What.GRPC: ("kubelet", "consul", "envoy"),
     What.BYTES: (),
 }
 """Which checkers may ask like that, where nothing names one."""
+
+SIDECARS: Final[tuple[tuple[str, int | None, str], ...]] = (
+    (
+        "/app-health/",
+        None,
+        "Istio's agent answers this probe and asks the application itself, inside the pod: a failure may be the agent's",
+    ),
+    ("/healthz/ready", 15021, "Istio's proxy answers this probe, not the application"),
+    ("/healthz/ready", 15020, "Istio's agent answers this probe, not the application"),
+    ("/", 4191, "Linkerd's proxy answers this probe, not the application"),
+)
+"""(path begins so, at this port, what that means): probes of a kubelet that a mesh takes in the application's place.
+
+Sources: istio pkg/kube/inject/app_probe.go FormatProberURL, injected sidecars' readinessProbe; linkerd2 proxy.ports.admin.
+"""
 
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
@@ -451,61 +416,6 @@ _NETWORKS: Final[dict[str, IPv4Network | IPv6Network]] = {
 }
 
 
-def late_reset(connection: Connection) -> bool:
-    """Tell whether the only answer to a SYN-ACK was the kernel's RST without ACK: the checker had closed its socket before it came."""
-    orig = connection.orig
-    silent = not connection.bare_ack and orig.length == 0 and orig.fin is None
-    return bool(connection.resp.syns) and silent and orig.rst is not None and not orig.rst_acks
-
-
-def shape_of(exchange: Exchange) -> Shape | None:
-    """Return what this connection shows of its checker; None where it shows nothing (refused, unanswered, closed before it could ask)."""
-    connection = exchange.connection
-    orig = connection.orig
-    if connection.midstream or late_reset(connection):
-        return None
-    form = form_of(exchange)
-    if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):
-        http = exchange.http[0]
-        return Shape(
-            What.HTTP if form.ask is Ask.HTTP else What.TLS,
-            http.method,
-            http.target,
-            http.version,
-            tuple(name for name, _ in http.headers),
-            form.user_agent,
-            form.host,
-        )
-    if form.ask is Ask.TLS:
-        alpn = exchange.tls.alpn if exchange.tls is not None else ()
-        return Shape(What.TLS, names=alpn, host=form.host, acked=connection.bare_ack)
-    if form.ask is Ask.GRPC:
-        return Shape(What.GRPC, target=form.path or "", agent=form.user_agent, opening=(form.service or "").encode())
-    if form.ask is Ask.OTHER:
-        return Shape(What.BYTES, opening=_opening(exchange)[:OPENING], acked=connection.bare_ack)
-    if form.ask is not Ask.CONNECT:
-        return None
-    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
-    if not closes or min(closes).ns - connection.start.ns >= IDLE_NS:
-        return None
-    if orig.fin is None and (not connection.resp.length or not connection.bare_ack):
-        return Shape(What.RESET)
-    return Shape(What.CLOSE)
-
-
-def _opening(exchange: Exchange) -> bytes:
-    """Return a client's first bytes; a DNS query over TCP without what differs in each (length, id)."""
-    said = exchange.opening
-    if (
-        len(said) > DNS_HEAD
-        and int.from_bytes(said[:2], "big") + 2 == exchange.connection.orig.length
-        and said[6:12] == DNS_QUERY
-        and not said[4] & 0xF8
-    ):
-        return b"DNS" + said[DNS_HEAD:]
-    return said
-
-
 def named_agent(agent: str) -> Signature | None:
     """Return the row whose User-Agent this is, whatever else it asks; None where it is nobody's."""
     return next(
@@ -515,18 +425,6 @@ def named_agent(agent: str) -> Signature | None:
             if row.agent and row.confidence >= NAMES and agent.startswith(row.agent) and row.agent != KUBE_PROBE
         ),
         None,
-    )
-
-
-def manner_of(exchanges: Sequence[Exchange]) -> Manner:
-    """Sum up a series of one shape."""
-    connected = [e.connection for e in exchanges if e.connection.resp.syns and not late_reset(e.connection)]
-    unacked = sum(not c.bare_ack for c in connected)
-    return Manner(
-        len(connected),
-        unacked / len(connected) if connected else 0.0,
-        exchanges[0].connection.client if exchanges else "",
-        exchanges[0].connection.server_port if exchanges else 0,
     )
 
 
@@ -572,7 +470,14 @@ def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
     """Return who may ask like this where no row names anybody; a program that says who it is could be nobody else."""
     if shape.agent.startswith(NOT_CHECKS):
         return ()
+    if shape.agent.startswith(KUBE_PROBE):
+        return ("kubelet",) if kubelet else ()
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
+
+
+def sidecar(path: str | None, port: int | None) -> str:
+    """Say who answers a kubelet's probe in the application's place; empty where nothing speaks for that."""
+    return next((says for begin, at, says in SIDECARS if (path or "").startswith(begin) and at in (None, port)), "")
 
 
 def passes(row: Signature | None, status: int) -> bool:

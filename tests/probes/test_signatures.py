@@ -9,17 +9,8 @@ import pytest
 from make import exchange
 
 import probewatch
-from probewatch.probes.signatures import (
-    SIGNATURES,
-    Manner,
-    Shape,
-    What,
-    late_reset,
-    manner_of,
-    named_by,
-    passes,
-    shape_of,
-)
+from probewatch.probes.shapes import Manner, Shape, What, late_reset, manner_of, shape_of
+from probewatch.probes.signatures import SIGNATURES, could_be, named_by, passes
 
 HANDSHAKE = "> S\n < SA\n > A\n"
 UNACKED = "> S\n < SA\n"
@@ -126,6 +117,14 @@ def test_a_mesh_is_known_where_it_asks_itself() -> None:
     for path, port in (("/app-health/web/readyz", 15020), ("/healthz/ready", 15021)):
         asked = kubelet.replace("/ready", path, 1)
         assert kind(asked, f"{CLIENT}:40000 > 10.0.0.2:{port}") is None
+
+
+def test_who_could_be_whom() -> None:
+    """A program that says who it is could be nobody else; a kubelet only where the pace allows it."""
+    assert could_be(Shape(What.HTTP, agent="curl/8.5.0"), kubelet=True) == ()
+    assert could_be(Shape(What.HTTP, agent="kube-probe/1.29"), kubelet=False) == ()
+    assert "kubelet" not in could_be(Shape(What.CLOSE), kubelet=False)
+    assert could_be(Shape(What.RESET), kubelet=True) == ("haproxy", "aws_elb")
 
 
 def query(number: int, name: bytes = b"\x01a\x0croot-servers\x03net\x00") -> str:
