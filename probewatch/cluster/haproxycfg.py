@@ -137,9 +137,10 @@ def read_haproxy(path: str) -> tuple[list[CheckSpec], list[str]]:
     reader = _Reader(Path(path).name)
     with TextSource(path, MAX_SPEC_BYTES, "an HAProxy configuration", "plain text") as source:
         text = source.rest()
-    for number, line in enumerate(text.splitlines(), 1):
+    # HAProxy's lines end with LF only; splitlines() would count others.
+    for number, line in enumerate(text.split("\n"), 1):
         try:
-            _line(reader, number, words(line, reader.variables))
+            _line(reader, number, words(line.removesuffix("\r"), reader.variables))
         except ValueError as error:
             raise SpecError(f"{path}, line {number}: {error}") from None
     if not reader.section:

@@ -29,7 +29,7 @@ _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z0-9_.]+)(?:\[\*\])?(?:-([^}]*))?\
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}", re.ASCII)
 _MEANT: Final = {"n": "\n", "r": "\r", "t": "\t", " ": " ", "#": "#", "\\": "\\", '"': '"', "'": "'", "$": "$"}
 UNKNOWN: Final = "\ufffe"
-"""Stands for the value of an environment variable that the file does not set; no text of a file holds it."""
+"""Stands for the value of an environment variable that the file does not set; a noncharacter, that no configuration holds."""
 
 
 def words(line: str, variables: Mapping[str, str]) -> list[str]:

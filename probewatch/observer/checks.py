@@ -56,11 +56,14 @@ class CheckBuilder:
         self.latest = latest
         self.first_ns = first_ns
         self.seen_until_ns = seen_until_ns
+        self.tied: set[int] = set()
+        """Declared checks (by id) that fit a series."""
 
     def probe(self, named: Named) -> Probe:
         """Build one."""
         tied = tie(named, self.book.checks)
         spec = tied.spec
+        self.tied |= {id(one) for one in tied.fitting}
         timeout = _timeout(named, spec)
         verdicts = [self._verdict(exchange, named, timeout, spec) for exchange in named.exchanges]
         sizes = _usual(named.exchanges, verdicts)

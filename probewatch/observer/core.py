@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from probewatch.model.book import AddressBook
-from probewatch.model.check import CheckSpec
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import CaptureInfo, Frame
@@ -96,6 +95,8 @@ class Observer:
         self._undecoded: dict[str, int] = {}
         self._teller = Teller()
         self._traffic = Traffic()
+        self._tied: set[int] = set()
+        """Declared checks (by id) that fit something."""
         self._turn_ns = 0
         self._now_ns = 0
         self._first_ns: int | None = None
@@ -350,7 +351,9 @@ class Observer:
         for run in left:
             self._targets[run.server].strangers.append(run)
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
-        return [builder.probe(one) for one in named]
+        out = [builder.probe(one) for one in named]
+        self._tied |= builder.tied
+        return out
 
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
@@ -405,22 +408,12 @@ class Observer:
                 spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
             ):
                 out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
-        idle = [check for check in self.book.checks if not any(_tied(check, probe) for probe in probes)]
+        idle = [check for check in self.book.checks if id(check) not in self._tied]
         if idle:
             first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
             rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
             out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
         return out
-
-
-def _tied(check: CheckSpec, probe: Probe) -> bool:
-    """Tell whether a declared check is this probe's, or one of several that fit it alike."""
-    tied = probe.check
-    return (
-        tied is not None
-        and (tied.kind, tied.numbers) == (check.kind, check.numbers)
-        and check.source in tied.source.split(" or ")
-    )
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:

@@ -22,6 +22,9 @@ from probewatch.probes.shapes import What
 
 from .survey import Named, keeps, through
 
+SHOWN: Final = 3
+"""Places named in one sentence."""
+NUMBERS: Final = ("rise", "fall", "window", "begins", "interval_ns", "fast_ns", "down_ns", "timeout_ns")
 SHAPES: Final[dict[Asks, frozenset[What]]] = {
     Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
     Asks.TLS: frozenset({What.TLS}),
@@ -38,29 +41,45 @@ class Tied:
 
     spec: CheckSpec | None = None
     note: str = ""
+    fitting: tuple[CheckSpec, ...] = ()
+    """All that fit it, taken or not."""
 
 
 def tie(named: Named, specs: Sequence[CheckSpec]) -> Tied:
-    """Return the declared check that a series is."""
-    fitting = [spec for spec in specs if spec.kind == named.kind and _fits(spec, named)]
+    """Return the declared check that a series is; where `--check` and a configuration both speak, `--check` wins."""
+    fitting = tuple(spec for spec in specs if spec.kind == named.kind and _fits(spec, named))
+    by_hand = _one([spec for spec in fitting if spec.source == BY_HAND], named)
+    written = _one([spec for spec in fitting if spec.source != BY_HAND], named)
+    note = next((found for found in (by_hand, written) if isinstance(found, str)), "")
+    both = [found for found in (by_hand, written) if isinstance(found, CheckSpec)]
+    return Tied(_over(*both) if len(both) == 2 else both[0] if both else None, note, fitting)
+
+
+def _one(fitting: Sequence[CheckSpec], named: Named) -> CheckSpec | str | None:
+    """Return the one that says most of the target, or why none can be taken; None where there is none."""
     if not fitting:
-        return Tied()
+        return None
     most = max(_says(spec) for spec in fitting)
     fitting = [spec for spec in fitting if _says(spec) == most]
-    kept = [spec for spec in fitting if keeps(spec, named.learnt)]
-    fitting = kept or fitting
-    if len({spec.numbers for spec in fitting}) > 1:
-        places = ", ".join(spec.source for spec in fitting[:3])
-        return Tied(note=f"several declared checks fit it and differ ({places}): none is taken")
+    fitting = [spec for spec in fitting if keeps(spec, named.learnt)] or fitting
     first = fitting[0]
+    if len({spec.numbers for spec in fitting}) > 1:
+        places = ", ".join(spec.source for spec in fitting[:SHOWN])
+        return f"several declared checks fit it and differ ({places}): none is taken"
     if len(fitting) == 1:
-        return Tied(first)
+        return first
     alike = {
         name: value for name, value in first.declared.items() if all(s.declared.get(name) == value for s in fitting)
     }
-    return Tied(
-        replace(first, name="", source=" or ".join(dict.fromkeys(s.source for s in fitting[:3])), declared=alike)
-    )
+    sources = " or ".join(dict.fromkeys(spec.source for spec in fitting[:SHOWN]))
+    return replace(first, name="", source=sources, declared=alike)
+
+
+def _over(by_hand: CheckSpec, written: CheckSpec) -> CheckSpec:
+    """Return what a configuration says, with what `--check` says in its place."""
+    said = {name: value for name in NUMBERS if (value := getattr(by_hand, name)) is not None}
+    source = f"{by_hand.source}, else {written.source}"
+    return replace(written, **said, source=source, declared={**written.declared, **by_hand.declared})
 
 
 def _fits(spec: CheckSpec, named: Named) -> bool:
@@ -74,8 +93,8 @@ def _fits(spec: CheckSpec, named: Named) -> bool:
     return spec.method in ("", shape.method) and spec.path in ("", shape.target)
 
 
-def _says(spec: CheckSpec) -> tuple[bool, bool, bool]:
-    return spec.source == BY_HAND and spec.address is not None, spec.address is not None, spec.port is not None
+def _says(spec: CheckSpec) -> tuple[bool, bool]:
+    return spec.address is not None, spec.port is not None
 
 
 def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:

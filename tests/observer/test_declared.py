@@ -138,6 +138,15 @@ def test_keepalived_by_hand() -> None:
     assert told(probes(runs, [parse_check("keepalived:retry=0,delay_before_retry=1s")])[0])[0] == (7, DOWN)
 
 
+def test_by_hand_wins_over_a_configuration(tmp_path) -> None:
+    """What `--check` says takes the place of the line's number, also without a target; the rest stays the line's."""
+    specs = configured(tmp_path, "backend be\n server s 10.0.0.2:8080 check inter 1s rise 3 fall 4\n")
+    probe, = probes(paused(["l4"] * 6 + ["refused"] * 6 + ["l4"] * 5, 1.0), [parse_check("haproxy:fall=2"), *specs])
+    assert told(probe) == [(8, DOWN), (15, UP)]
+    assert probe.spec_source == "--check, else lb.cfg:2"
+    assert probe.check.declared == {"server": "be/s", "inter_s": 1.0, "rise": 3, "fall": 2}
+
+
 def test_a_target_by_hand_names_what_nothing_names() -> None:
     """A plain connect at irregular pace is unknown; one `--check` with its target names it, unless two series fit or the interval does not."""
     jitter = random.Random(3)
