@@ -56,12 +56,15 @@ class CheckBuilder:
         self.latest = latest
         self.first_ns = first_ns
         self.seen_until_ns = seen_until_ns
+        self._declared: dict[str | None, list[CheckSpec]] = {}
+        for check in book.checks:
+            self._declared.setdefault(check.address, []).append(check)
         self.tied: set[int] = set()
         """Declared checks (by id) that fit a series."""
 
     def probe(self, named: Named) -> Probe:
         """Build one."""
-        tied = tie(named, self.book.checks)
+        tied = tie(named, [*self._declared.get(None, ()), *self._declared.get(named.server, ())])
         spec = tied.spec
         self.tied |= {id(one) for one in tied.fitting}
         timeout = _timeout(named, spec)

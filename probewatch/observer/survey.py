@@ -136,6 +136,8 @@ def survey(
             if client not in skip and track.pace.shape.what is What.CLOSE and track.pace.shape not in group.rows:
                 named += _by_pace(group, track, mine)
     for spec in declared:
+        if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
+            continue  # HAProxy's are known by themselves
         named += _by_word(spec, groups, {id(one.track) for one in named}, skip)
     _translations(named)
     taken = {id(one.track) for one in named}
@@ -292,9 +294,7 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
 
 
 def _by_word(spec: CheckSpec, groups: dict[Key, _Group], taken: set[int], skip: frozenset[str]) -> list[Named]:
-    """Name the one series that nothing names at the target of a `--check`; HAProxy's are known without that."""
-    if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
-        return []
+    """Name the one series that nothing names at the target of a `--check`."""
     found: list[Named] = []
     for (client, server, port), group in groups.items():
         if client in skip or server != spec.address or port != (spec.port or port):
