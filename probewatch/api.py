@@ -14,7 +14,7 @@ prints.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
@@ -44,7 +44,7 @@ _RFC3339: Final = re.compile(
 
 
 class InputError(ValueError):
-    """What was asked for cannot be: a time or a node address that is none, a key log that cannot be read. `str()` is one sentence."""
+    """What was asked for cannot be: a time, address or checker that is none, an unreadable key log. `str()` is one sentence."""
 
 
 class Analysis:
@@ -57,6 +57,8 @@ class Analysis:
         spec: PathText | Sequence[PathText] = (),
         cluster: PathText | Sequence[PathText] = (),
         node_ip: str | Sequence[str] = (),
+        haproxy_cfg: PathText | Sequence[PathText] = (),
+        check: str | Sequence[str] = (),
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
@@ -73,9 +75,9 @@ class Analysis:
         from .capture import merged, open_all
         from .observer import Observer, Settings
 
-        book = _book(_listed(spec), _listed(cluster), [node_ip] if isinstance(node_ip, str) else list(node_ip))
+        book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
         self.book = book
-        """What the specs and the cluster say."""
+        """What the specs, the cluster and the checkers' configurations say."""
         secrets = _key_log(keylog)
         self._matches = _filter(filter)
         self._on_change = on_change
@@ -141,6 +143,8 @@ def analyze(
     spec: PathText | Sequence[PathText] = (),
     cluster: PathText | Sequence[PathText] = (),
     node_ip: str | Sequence[str] = (),
+    haproxy_cfg: PathText | Sequence[PathText] = (),
+    check: str | Sequence[str] = (),
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     since: str | int | None = None,
@@ -156,6 +160,8 @@ def analyze(
         spec: Pods or workloads as YAML or JSON, as `kubectl get -o yaml` prints them.
         cluster: dumps as `oc get nodes,pods,hostsubnets -A -o json` prints them.
         node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
+        haproxy_cfg: configurations of HAProxy, whose checks are then counted with the numbers they declare.
+        check: a checker's numbers by hand, `haproxy:rise=2,fall=3,inter=5s` (see `probewatch.cluster.checktext`).
         keylog: file in the NSS key log format, to read TLS with.
         filter: only frames that match this expression (pcap-filter(7)) are looked at.
         since: show only what began then or later: nanoseconds since 1970, an RFC 3339 time, or `+12.5`, seconds after
@@ -170,8 +176,8 @@ def analyze(
     Raises:
         CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
             `CaptureInfo.complete`.
-        SpecError: a manifest or a dump cannot be used.
-        InputError: `since`, `until`, `node_ip` or `keylog` cannot be used.
+        SpecError: a manifest, a dump or an haproxy.cfg cannot be used.
+        InputError: `since`, `until`, `node_ip`, `check` or `keylog` cannot be used.
     """
     from .report.select import select
 
@@ -182,6 +188,8 @@ def analyze(
         spec=spec,
         cluster=cluster,
         node_ip=node_ip,
+        haproxy_cfg=haproxy_cfg,
+        check=check,
         keylog=keylog,
         filter=filter,
         progress=progress,
@@ -197,7 +205,7 @@ def analyze(
         timeline,
         since_ns=since_ns,
         until_ns=until_ns,
-        probes=[probe] if isinstance(probe, str) else probe,
+        probes=_texts(probe),
     )
 
 
@@ -346,22 +354,35 @@ def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
     return [paths] if isinstance(paths, str | PathLike) else list(paths)
 
 
-def _book(specs: Iterable[PathText], clusters: Iterable[PathText], node_ips: Iterable[str]) -> AddressBook:
-    specs, clusters, node_ips = list(specs), list(clusters), list(node_ips)
-    if not (specs or clusters or node_ips):
+def _texts(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _book(
+    specs: Sequence[PathText],
+    clusters: Sequence[PathText],
+    node_ips: Sequence[str],
+    configurations: Sequence[PathText],
+    checks: Sequence[str],
+) -> AddressBook:
+    if not (specs or clusters or node_ips or configurations or checks):
         from .model.book import AddressBook
 
         return AddressBook()
-    from .cluster import build_book, parse_node_ip, read_cluster, read_specs
+    from .cluster import build_book, parse_check, parse_node_ip, read_cluster, read_haproxy, read_specs
 
     try:
         nodes = [parse_node_ip(text) for text in node_ips]
+        by_hand = [parse_check(text) for text in checks]
     except ValueError as error:
         raise InputError(str(error)) from error
+    read = [read_haproxy(fspath(path)) for path in configurations]
     return build_book(
         [pod for path in specs for pod in read_specs(fspath(path))],
         [read_cluster(fspath(path)) for path in clusters],
         nodes,
+        notes=[note for _, notes in read for note in notes],
+        checks=[*by_hand, *(check for found, _ in read for check in found)],
     )
 
 

@@ -29,11 +29,13 @@ import pytest
 
 import probewatch
 from probewatch.cli.group import COMMANDS
+from probewatch.cluster.checktext import KEYS
 from probewatch.decisions.risefall import RULES
 from probewatch.decisions.worker import COUNTED, STATES, Result, Worker, count, fresh, new_container
 from probewatch.model.catalogue import CATALOGUE
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.probes.signatures import NAMES, SIGNATURES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -272,6 +274,22 @@ def rise_and_fall() -> str:
     return "\n".join(["| checker | rule | rise | fall | window |", "| --- | --- | --- | --- | --- |", *rows])
 
 
+def signatures() -> str:
+    """Return what names a checker, a line a row."""
+    rows = []
+    for row in SIGNATURES:
+        proof = f"capture `{row.capture}`" if row.capture else "no capture"
+        names = "" if row.confidence >= NAMES else " (never named by this alone)"
+        rows.append(f"| `{row.kind}` | {_cell(row.says)}{names} | {row.basis.value} | {_cell(row.source)}; {proof} |")
+    return "\n".join(["| checker | is known by | counts its interval from the | how we know |", "| --- | --- | --- | --- |", *rows])
+
+
+def checks_by_hand() -> str:
+    """Return the words of `--check`."""
+    rows = [f"| `{kind}` | {', '.join(f'`{key}`' for key in keys)} |" for kind, keys in KEYS.items()]
+    return "\n".join(["| checker | words |", "| --- | --- |", *rows])
+
+
 def json_fields() -> str:
     """Return a table of fields for each object of the JSON Schema."""
     schema = json.loads((ROOT / "probewatch" / "report" / "timeline.schema.json").read_text(encoding="utf-8"))
@@ -329,6 +347,8 @@ GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "workers": workers,
     "outcomes": outcomes,
     "rise and fall": rise_and_fall,
+    "signatures": signatures,
+    "checks by hand": checks_by_hand,
     "fields": json_fields,
 }
 

@@ -145,6 +145,25 @@ interpret_options = _apply(
             section="Interpret",
             help="An address that a node probes from. Repeatable.",
         ),
+        click.option(
+            "--haproxy-cfg",
+            "haproxy_cfgs",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="An haproxy.cfg: its servers' rise, fall, inter and expected statuses. Repeatable.",
+        ),
+        click.option(
+            "--check",
+            "checks",
+            multiple=True,
+            metavar="KIND:KEY=VALUE,...",
+            cls=Option,
+            section="Interpret",
+            help="A checker's numbers by hand, in its own words: haproxy:rise=2,fall=3,inter=5s, "
+            "varnish:window=5,threshold=3,target=10.0.0.1:8080. Repeatable.",
+        ),
     ]
 )
 """What packets mean."""

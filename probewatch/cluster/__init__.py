@@ -3,6 +3,8 @@
     --spec FILE    -> manifests  a Pod or a workload's template -> PodSpec        (wrong in any field: SpecError)
     --cluster FILE -> dump       Nodes, HostSubnets, Pods -> NodeAddress, PodSpec (a wrong object: a note)
     --node-ip      -> addresses  [NAME=]ADDR -> NodeAddress
+    --haproxy-cfg  -> haproxycfg  servers that HAProxy checks -> CheckSpec     (a wrong line: SpecError)
+    --check        -> checktext  a checker's thresholds by hand -> CheckSpec
     all of these   -> book       -> AddressBook
 
 Below them, from the file up:
@@ -10,14 +12,17 @@ Below them, from the file up:
     jsonstream  JSON of any length through a window        documents   which of the two; Lists taken apart
     schema      the fields of the API that are read        probe       one probe: checks, defaults, port names
     nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
-    workloads   whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
-    document    one object with its place in the file
+    workloads     whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
+    haproxywords  a line into words, times
+    document      one object with its place in the file
 """
 
 from .addresses import parse_node_ip
 from .book import build_book
+from .checktext import parse_check
 from .dump import ClusterDump, read_cluster
 from .errors import SpecError
+from .haproxycfg import read_haproxy
 from .manifests import SpecFile, load_specs, read_specs
 
 __all__ = [
@@ -26,7 +31,9 @@ __all__ = [
     "SpecFile",
     "build_book",
     "load_specs",
+    "parse_check",
     "parse_node_ip",
     "read_cluster",
+    "read_haproxy",
     "read_specs",
 ]

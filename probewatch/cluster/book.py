@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Final
 
 from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.check import CheckSpec
 from probewatch.model.spec import ContainerSpec, PodSpec
 
 from .dump import ClusterDump
@@ -36,6 +37,7 @@ def build_book(
     cluster: Sequence[ClusterDump] = (),
     node_ips: Sequence[NodeAddress] = (),
     notes: Sequence[str] = (),
+    checks: Sequence[CheckSpec] = (),
 ) -> AddressBook:
     """Return the address book of all that is known; `notes` (of `load_specs`) are passed on before the book's own."""
     said = list(notes)
@@ -49,6 +51,7 @@ def build_book(
         nodes=_nodes(node_ips, own, pods, said),
         pods=_by_address(pods),
         unplaced=tuple(pod for pod in pods if not pod.addresses and pod.declared_by == "--spec"),
+        checks=tuple(checks),
         notes=tuple(said),
     )
 

@@ -39,9 +39,12 @@ _MARKS: Final = (
 class TextSource:
     """Read one file as text; a context manager."""
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, limit: int, wanted: str = "a manifest", form: str = "YAML or JSON") -> None:
+        """Open a file; `wanted` and `form` say in messages what it should have been."""
         self.path = path
         self.limit = limit
+        self.wanted = wanted
+        self.form = form
         self.ended = False
         self._taken = 0
         self._checked = 0
@@ -90,7 +93,7 @@ class TextSource:
             stream = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw, mode="rb"))
             head = self._peek(stream)
         if head[:4] in _CAPTURES:
-            raise SpecError(f"{self.path}: this is a packet capture, not a manifest; give it as FILE")
+            raise SpecError(f"{self.path}: this is a packet capture, not {self.wanted}; give it as FILE")
         encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
         return stream, codecs.getincrementaldecoder(encoding)()
 
@@ -122,10 +125,10 @@ class TextSource:
         except UnicodeError as error:
             start = getattr(error, "start", 0)
             raise SpecError(
-                f"{self.path}: not text: byte {self._checked + start} is not {self._decoder_name()}; a manifest is YAML or JSON"
+                f"{self.path}: not text: byte {self._checked + start} is not {self._decoder_name()}; {self.wanted} is {self.form}"
             ) from None
         if "\x00" in text:
-            raise SpecError(f"{self.path}: not text: it holds zero bytes; a manifest is YAML or JSON")
+            raise SpecError(f"{self.path}: not text: it holds zero bytes; {self.wanted} is {self.form}")
         return text
 
     def _decoder_name(self) -> str:

@@ -30,7 +30,7 @@ from typing import Final
 
 from probewatch.model.timeline import DecisionKind
 
-MOST: Final = 64
+MOST: Final = 1_000
 """Largest threshold or window kept: beyond that the number of possible states would be a burden and no program asks for it."""
 
 
@@ -50,12 +50,22 @@ class Thresholds:
     rise: int
     fall: int
     window: int = 0
-    source: str = "default"
-    """`default` or `inferred`."""
+    declared: frozenset[str] = frozenset()
+    """Which of `rise`, `fall`, `window` a configuration says."""
+    inferred: frozenset[str] = frozenset()
+    """Which of them packets show."""
+    begins: int | None = None
+    """HAProxy's health at its start, where a configuration says it; None: `rise`, just UP."""
     note: str = ""
     """What to tell people where the numbers are a guess."""
     announces: bool = False
     """Its first result is news to it, and a decision where the capture shows its beginning."""
+
+    def source(self, name: str) -> str:
+        """Return where `rise`, `fall` or `window` comes from: `declared`, `inferred` or `default`."""
+        # How many failures empty a window follows from both of its numbers.
+        parts = {"rise", "window"} if self.rule is Rule.WINDOW and name == "fall" else {name}
+        return "declared" if parts <= self.declared else "inferred" if parts <= self.inferred else "default"
 
     def bounded(self) -> Thresholds:
         """Return them within MOST."""
@@ -85,6 +95,7 @@ RULES: Final[dict[str, Thresholds]] = {
     "nomad": Thresholds(Rule.STREAK, 1, 1),
     "traefik": Thresholds(Rule.STREAK, 1, 1),
     "nginx": Thresholds(Rule.STREAK, 1, 1),
+    "dnsdist": Thresholds(Rule.STREAK, 1, 1),
     "aws_elb": Thresholds(Rule.STREAK, 5, 2),
     "google": Thresholds(Rule.STREAK, 2, 2),
     "azure": Thresholds(Rule.STREAK, 1, 2),
@@ -134,15 +145,16 @@ def begin(thresholds: Thresholds, *, fresh: bool) -> Health:
     thresholds = thresholds.bounded()
     states: frozenset[State]
     if thresholds.rule is Rule.COUNTER:
-        states = frozenset({thresholds.rise}) if fresh else frozenset(range(thresholds.rise + thresholds.fall))
+        health = thresholds.rise if thresholds.begins is None else thresholds.begins
+        states = frozenset({health}) if fresh else frozenset(range(thresholds.rise + thresholds.fall))
     elif thresholds.rule is Rule.STREAK:
         ups = [(True, n) for n in range(thresholds.fall)]
         downs = [(False, n) for n in range(thresholds.rise)]
         states = frozenset({(True, 0)}) if fresh and not thresholds.announces else frozenset([*ups, *downs])
     else:
         states = frozenset({(None,) * thresholds.window})
-    health = Health(thresholds, states)
-    return replace(health, known=health.up)
+    begun = Health(thresholds, states)
+    return replace(begun, known=begun.up)
 
 
 def count(health: Health, passed: bool | None) -> Judged:

@@ -1,12 +1,13 @@
 """The address book: who an address is, and from where we know.
 
-Filled by `cluster` (manifests, cluster dumps, the node itself) and read by `probes`; pure data.
+Filled by `cluster` (manifests, cluster dumps, configurations of other checkers, the node itself) and read by `probes`; pure data.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .check import CheckSpec
 from .spec import PodSpec
 
 
@@ -35,6 +36,8 @@ class AddressBook:
     """By address; several where an address was reused, --spec before --cluster, else newest first."""
     unplaced: tuple[PodSpec, ...] = ()
     """Pods whose manifest tells no address: tied to a target by port, handler, scheme and path."""
+    checks: tuple[CheckSpec, ...] = ()
+    """What checkers other than the kubelet were told, in the order given."""
     notes: tuple[str, ...] = ()
     """One plain sentence each, for the user (what in the input was passed over and why)."""
 

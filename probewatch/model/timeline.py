@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .check import CheckSpec
 from .connection import Connection, Unresolved
 from .finding import Finding
 from .frame import CaptureInfo, Mark
@@ -307,7 +308,9 @@ class Probe:
     spec: ProbeSpec | None = None
     """Declared spec; None where none fits."""
     spec_source: str | None = None
-    """The manifest it came from."""
+    """The manifest or the configuration it came from."""
+    check: CheckSpec | None = None
+    """What a checker that is not the kubelet was told, where that is declared."""
     inferred: dict[str, Any] = field(default_factory=dict)
     """Kubernetes' own field names -> value (kubelet), or interval_s, ... (other checkers)."""
     thresholds: dict[str, tuple[int, str]] = field(default_factory=dict)

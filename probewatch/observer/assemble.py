@@ -30,22 +30,16 @@ from probewatch.probes.inference import Guess, observed_period
 from probewatch.probes.judge import judge
 from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run
+from probewatch.probes.shapes import Shape, What, shape_of
+from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, attempt, confirm, decision, events, gap, interruptions, judged_attempt, leg, state_name
 from .lane import Step
 from .others import Series, foreign_host, pod_name
+from .survey import SHOWN
 from .target import Placed
 from .tls import expired
-
-COULD_BE: Final[dict[str, tuple[str, ...]]] = {
-    "fin": ("kubelet", "keepalived", "monit", "apache", "blackbox_exporter", "aws_elb", "google", "azure"),
-    "rst": ("haproxy",),
-    "http": ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
-    "tls": ("kubelet", "haproxy", "envoy"),
-}
-"""Which checkers may have this form, where nothing names one."""
-
 
 SILENT_TICKS: Final = 3
 SILENT_NS: Final = 5 * SECOND
@@ -286,7 +280,10 @@ class Assembler:
             attempts=tuple(row.made for row in rows),
             gaps=tuple(gaps),
             decisions=tuple(decisions),
-            notes=(*self._notes(pod, source, placed, initial), *expired([row.made for row in rows], kubelet=proven)),
+            notes=(
+                *self._notes(pod, source, placed, initial, sidecar(first.form.path, spec.port)),
+                *expired([row.made for row in rows], kubelet=proven),
+            ),
         )
 
     def _type_source(self, guess: Guess | None) -> str:
@@ -419,8 +416,8 @@ class Assembler:
             return "initialDelaySeconds of the new container"
         return "nothing in the capture says why"
 
-    def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str) -> list[str]:
-        out = list(placed.notes)
+    def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str, instead: str) -> list[str]:
+        out = [*placed.notes, *([instead] if instead else [])]
         if pod is not None:
             node = self.node_behind(source)
             if node is not None and pod.node and node.node and node.node != pod.node:
@@ -438,7 +435,7 @@ class Assembler:
         return Checker(
             kind="kubelet" if proven else "unknown",
             pod=None if proven else pod_name(source.address, self.book, runs[0].start.ns),
-            could_be=() if proven else could_be(runs[0]),
+            could_be=() if proven else guesses(runs[0]),
             version=source.version,
             address=source.address,
             node=node.node or None if node else None,
@@ -487,13 +484,17 @@ class Assembler:
         node = self.node_behind(source)
         checker = Checker(
             kind="unknown",
-            could_be=could_be(series.runs[0]),
+            could_be=guesses(series.runs[0]),
             address=source.address,
             pod=pod_name(source.address, self.book, series.runs[0].start.ns),
             node=node.node or None if node else None,
             node_address=node.node_address if node else None,
             node_source=node.source if node else None,
-            evidence=("regular, a fresh connection for each check", "not asked as a kubelet asks"),
+            evidence=(
+                "regular, a fresh connection for each check",
+                "not asked as a kubelet asks",
+                *([f"User-Agent {form.user_agent[:SHOWN]}"] if form.user_agent else []),
+            ),
         )
         return Probe(
             id="",
@@ -518,23 +519,7 @@ class Assembler:
         )
 
 
-def could_be(run: Run) -> tuple[str, ...]:
+def guesses(run: Run) -> tuple[str, ...]:
     """Return the checkers whose form this is, where nothing names one."""
-    return tuple(kind for kind in COULD_BE[shape(run)] if kind != "kubelet" or run.form.kubelet)
-
-
-def shape(run: Run) -> str:
-    """Name the form of a check for COULD_BE."""
-    if run.form.path is not None:
-        return "http" if run.tries and run.tries[0][0].tls is None else "tls"
-    if run.tries and run.tries[0][0].tls is not None:
-        return "tls"
-    connection = run.tries[0][0].connection if run.tries else None
-    return (
-        "rst"
-        if connection is not None
-        and connection.orig.rst is not None
-        and not connection.bare_ack
-        and connection.resp.syns
-        else "fin"
-    )
+    shown = shape_of(run.tries[0][0]) if run.tries else None
+    return could_be(shown or Shape(What.CLOSE), kubelet=run.form.kubelet)

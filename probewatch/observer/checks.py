@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from probewatch.decisions.risefall import RULES, Judged, Rule, Thresholds, begin, count
+from probewatch.decisions.risefall import Judged, Rule, Thresholds, begin, count
 from probewatch.model.book import AddressBook
+from probewatch.model.check import CheckSpec
 from probewatch.model.exchange import Exchange
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
@@ -29,11 +30,13 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MS, Learnt, whole_seconds
+from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.signatures import Basis, Signature, What, late_reset, passes
+from probewatch.probes.shapes import What, late_reset
+from probewatch.probes.signatures import Basis, Signature, could_be, passes
 
 from .build import Latest, judged_attempt, leg
+from .declared import inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
 from .survey import TIGHT_NS, Named, gave_up, through
 from .tls import expired
@@ -44,26 +47,6 @@ CLOSE_RECORD: Final = 24
 """An encrypted close_notify is no longer than this."""
 SMALL_RECORD: Final = 40
 """TLS records up to this length carry alerts and tickets' ends and say nothing."""
-COULD_BE: Final[dict[What, tuple[str, ...]]] = {
-    What.CLOSE: (
-        "kubelet",
-        "keepalived",
-        "monit",
-        "apache",
-        "blackbox_exporter",
-        "consul",
-        "nomad",
-        "aws_elb",
-        "google",
-        "azure",
-    ),
-    What.RESET: ("haproxy", "aws_elb"),
-    What.HTTP: ("kubelet", "varnish", "apache", "consul", "traefik", "nginx", "google", "azure"),
-    What.TLS: ("kubelet", "haproxy", "envoy"),
-    What.GRPC: ("kubelet", "consul", "envoy"),
-    What.BYTES: (),
-}
-"""Which checkers may ask like that, where nothing names one."""
 
 
 class CheckBuilder:
@@ -74,17 +57,26 @@ class CheckBuilder:
         self.latest = latest
         self.first_ns = first_ns
         self.seen_until_ns = seen_until_ns
+        self._declared: dict[str | None, list[CheckSpec]] = {}
+        for check in book.checks:
+            self._declared.setdefault(check.address, []).append(check)
+        self.tied: set[int] = set()
+        """Declared checks (by id) that fit a series."""
 
     def probe(self, named: Named) -> Probe:
         """Build one."""
-        timeout = _timeout(named)
-        verdicts = [self._verdict(exchange, named, timeout) for exchange in named.exchanges]
+        tied = tie(named, [*self._declared.get(None, ()), *self._declared.get(named.server, ())])
+        spec = tied.spec
+        self.tied |= {id(one) for one in tied.fitting}
+        timeout = _timeout(named, spec)
+        verdicts = [self._verdict(exchange, named, timeout, spec) for exchange in named.exchanges]
         sizes = _usual(named.exchanges, verdicts)
         results = [
             _passed(exchange, verdict, sizes) for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
         ]
-        thresholds = _thresholds(named, results)
-        attempts, decisions, states, notes = self._count(named, verdicts, results, thresholds)
+        thresholds = thresholds_of(named, results, spec)
+        attempts, decisions, states, notes = self._count(named, verdicts, results, thresholds, spec)
+        notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
         if sizes and any(v.cause is Cause.ENCRYPTED for v in verdicts):
             notes.append(
                 "the answers are encrypted: one of the usual size is counted as success, one of another size as failure"
@@ -116,8 +108,10 @@ class CheckBuilder:
             host=foreign_host(shape.host, named.server, named.port),
             path=shape.target or None if handler is Handler.HTTP_GET else None,
             service=shape.opening.decode("ascii", "replace") if shape.what is What.GRPC else None,
-            inferred=_inferred(named, thresholds),
-            thresholds=_shown(thresholds),
+            check=spec,
+            spec_source=spec.source if spec is not None else None,
+            inferred=inferred_of(named, thresholds),
+            thresholds=numbers_shown(thresholds),
             initial_state=states[0],
             initial_evidence=states[1],
             final_state=states[2],
@@ -143,13 +137,12 @@ class CheckBuilder:
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
-        could_be = COULD_BE[named.shape.what] if named.kind == "unknown" else ()
-        if not whole_seconds([exchange.connection.start.ns for exchange in named.exchanges]):
-            could_be = tuple(kind for kind in could_be if kind != "kubelet")
+        in_time = whole_seconds([exchange.connection.start.ns for exchange in named.exchanges])
+        others = could_be(named.shape, kubelet=in_time) if named.kind == "unknown" else ()
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
-            could_be=could_be,
+            could_be=others,
             version=told,
             address=named.client,
             pod=pod_name(named.client, self.book, c.start.ns),
@@ -160,7 +153,7 @@ class CheckBuilder:
             evidence=tuple(said),
         )
 
-    def _verdict(self, exchange: Exchange, named: Named, timeout_ns: int) -> Verdict:
+    def _verdict(self, exchange: Exchange, named: Named, timeout_ns: int, spec: CheckSpec | None) -> Verdict:
         c = exchange.connection
         if late_reset(c):
             wait = (c.resp.syns[0].ns - c.start.ns) / SECOND
@@ -208,10 +201,15 @@ class CheckBuilder:
                 end_ns=c.start.ns + waited,
                 detail="the checker gave up at its timeout",
             )
-        return _by_status(verdict, named.row)
+        return _by_status(verdict, named.row, spec)
 
     def _count(
-        self, named: Named, verdicts: Sequence[Verdict], results: Sequence[bool | None], thresholds: Thresholds | None
+        self,
+        named: Named,
+        verdicts: Sequence[Verdict],
+        results: Sequence[bool | None],
+        thresholds: Thresholds | None,
+        spec: CheckSpec | None,
     ) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
         """Count the streaks of a series and make its attempts and decisions."""
         pace = named.track.pace
@@ -219,8 +217,9 @@ class CheckBuilder:
         fresh = first - self.first_ns > 1.2 * (named.learnt.interval_ns or pace.interval_ns) + 100 * MS
         health = begin(thresholds, fresh=fresh) if thresholds is not None else None
         initial, why = "unknown", ""
-        if fresh and thresholds is not None and thresholds.rule is Rule.COUNTER:
-            initial, why = "UP", "HAProxy begins UP, and the capture shows its first check"
+        if fresh and health is not None and health.up is not None and health.thresholds.rule is Rule.COUNTER:
+            initial = "UP" if health.up else "DOWN"
+            why = f"HAProxy begins {initial}, and the capture shows its first check"
         attempts: list[Attempt] = []
         decisions: list[Decision] = []
         since: int | None = None
@@ -228,7 +227,7 @@ class CheckBuilder:
         for number, (exchange, verdict, result) in enumerate(zip(named.exchanges, verdicts, results, strict=True), 1):
             judged: Judged | None = None
             if health is not None and thresholds is not None:
-                if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1):
+                if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
                 judged = count(health, result)
                 health = judged.health
@@ -262,7 +261,7 @@ class CheckBuilder:
             )
         return notes
 
-    def _reloaded(self, named: Named, index: int) -> bool:
+    def _reloaded(self, named: Named, index: int, spec: CheckSpec | None) -> bool:
         """Tell whether a check came before the one before it allowed: a new process began."""
         pace, learnt = named.track.pace, named.learnt
         before, check = named.exchanges[index - 1].connection, named.exchanges[index].connection
@@ -272,7 +271,12 @@ class CheckBuilder:
         gap = check.start.ns - end
         if gap >= learnt.interval_ns - max(3 * pace.spread_ns, 40 * MS):
             return False
-        return learnt.short_ns is None or abs(gap - learnt.short_ns) > 40 * MS
+        usual = (
+            learnt.short_ns,
+            spec.fast_ns if spec is not None else None,
+            spec.down_ns if spec is not None else None,
+        )
+        return all(pause is None or abs(gap - pause) > 40 * MS for pause in usual)
 
     def _attempt(self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None) -> Attempt:
         start = exchange.connection.neighbour or exchange.connection.start
@@ -281,10 +285,11 @@ class CheckBuilder:
         return replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold)
 
 
-def _timeout(named: Named) -> int:
-    """Return the timeout a series shows, else its interval (HAProxy's rule); never less than its slowest good answer."""
+def _timeout(named: Named, spec: CheckSpec | None) -> int:
+    """Return the timeout it shows, else the declared one, else its interval (HAProxy's rule); never less than its slowest good answer."""
     learnt = named.learnt
-    timeout = learnt.timeout_ns or learnt.interval_ns or 10 * SECOND
+    declared = spec.timeout_ns if spec is not None else None
+    timeout = learnt.timeout_ns or declared or learnt.interval_ns or 10 * SECOND
     slowest = 0
     for exchange in named.exchanges:
         c = exchange.connection
@@ -294,11 +299,12 @@ def _timeout(named: Named) -> int:
     return max(timeout + 20 * MS, slowest)
 
 
-def _by_status(verdict: Verdict, row: Signature | None) -> Verdict:
-    """Read a status as this checker does where nothing else was configured."""
+def _by_status(verdict: Verdict, row: Signature | None, spec: CheckSpec | None) -> Verdict:
+    """Read a status as this checker was told to, else as it does where nothing was configured."""
     if verdict.status is None or verdict.cause not in (Cause.OK, Cause.OK_REDIRECT, Cause.STATUS):
         return verdict
-    if passes(row, verdict.status):
+    declared = spec.passes if spec is not None else ()
+    if any(low <= verdict.status <= high for low, high in declared) if declared else passes(row, verdict.status):
         return replace(verdict, outcome=Outcome.SUCCESS, cause=Cause.OK)
     return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.STATUS)
 
@@ -360,69 +366,6 @@ def _passed(exchange: Exchange, verdict: Verdict, usual: frozenset[int]) -> bool
     return None
 
 
-def _thresholds(named: Named, results: Sequence[bool | None]) -> Thresholds | None:
-    """Return what the checker is taken to need, corrected by what its pace shows."""
-    base = RULES.get(named.kind)
-    if base is None:
-        return None
-    learnt = named.learnt
-    if named.kind == "keepalived":
-        # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c
-        # http_connect_thread).
-        http = named.shape.what is not What.CLOSE
-        if learnt.retries is not None:
-            return replace(base, rise=2 if http else 1, fall=learnt.retries + 1, source="inferred")
-        return replace(base, rise=2 if http else 1, fall=4 if http else 2)
-    if named.kind == "haproxy" and learnt.long_ns is not None and learnt.interval_ns is not None:
-        fall = _until_long(named, results, learnt)
-        if fall is not None:
-            return replace(base, fall=fall, source="inferred")
-    return base
-
-
-def _until_long(named: Named, results: Sequence[bool | None], learnt: Learnt) -> int | None:
-    """Count the failures until HAProxy's longer pause for DOWN servers (downinter) begins."""
-    counts: Counter[int] = Counter()
-    run = 0
-    counting = False
-    assert learnt.long_ns is not None
-    for number, result in enumerate(results[:-1]):
-        if result is not False:
-            run, counting = 0, result is True
-            continue
-        run += 1
-        end = through(named.exchanges[number].connection)
-        if (
-            counting
-            and end is not None
-            and abs(named.exchanges[number + 1].connection.start.ns - end - learnt.long_ns) <= 60 * MS
-        ):
-            counts[run] += 1
-            counting = False
-    return counts.most_common(1)[0][0] if counts else None
-
-
-def _shown(thresholds: Thresholds | None) -> dict[str, tuple[int, str]]:
-    if thresholds is None:
-        return {}
-    if thresholds.rule is Rule.WINDOW:
-        return {"threshold": (thresholds.rise, thresholds.source), "window": (thresholds.window, thresholds.source)}
-    return {"rise": (thresholds.rise, thresholds.source), "fall": (thresholds.fall, thresholds.source)}
-
-
-def _inferred(named: Named, thresholds: Thresholds | None) -> dict[str, Any]:
-    learnt = named.learnt
-    out: dict[str, Any] = {
-        "interval_s": round(learnt.interval_ns / SECOND, 3) if learnt.interval_ns else None,
-        "interval_basis": str(named.track.pace.basis),
-    }
-    if learnt.timeout_ns is not None:
-        out["timeout_s"] = round(learnt.timeout_ns / SECOND, 3)
-    if thresholds is not None and thresholds.source == "inferred":
-        out |= {"rise": thresholds.rise, "fall": thresholds.fall}
-    return out
-
-
 def _decision(
     kind: DecisionKind, before: str, made: Attempt, judged: Judged, thresholds: Thresholds, since: int | None
 ) -> Decision:
@@ -439,6 +382,6 @@ def _decision(
         mark=mark,
         streak=judged.streak,
         threshold=judged.threshold,
-        threshold_source=thresholds.source,
+        threshold_source=thresholds.source("rise" if kind is DecisionKind.UP else "fall"),
         since_ns=made.end_ns - since if since is not None else None,
     )

@@ -99,6 +99,8 @@ class Observer:
         self._undecoded: dict[str, int] = {}
         self._teller = Teller()
         self._traffic = Traffic()
+        self._tied: set[int] = set()
+        """Declared checks (by id) that fit something."""
         self._turn_ns = 0
         self._now_ns = 0
         self._first_ns: int | None = None
@@ -361,13 +363,16 @@ class Observer:
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
-        named, left = survey([run for target in self._targets.values() for run in target.strangers], skip=kubelets)
+        strangers = [run for target in self._targets.values() for run in target.strangers]
+        named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
         for target in self._targets.values():
             target.strangers = []
         for run in left:
             self._targets[run.server].strangers.append(run)
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
-        return [builder.probe(one) for one in named]
+        out = [builder.probe(one) for one in named]
+        self._tied |= builder.tied
+        return out
 
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
@@ -433,6 +438,11 @@ class Observer:
                 spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
             ):
                 out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
+        idle = [check for check in self.book.checks if id(check) not in self._tied]
+        if idle:
+            first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
+            rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
+            out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
         return out
 
 

@@ -12,6 +12,7 @@ from probewatch.model.timeline import OtherTraffic
 from probewatch.probes.cadence import steady
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
+from probewatch.probes.signatures import named_agent
 
 from .build import Latest
 
@@ -88,8 +89,9 @@ def describe(tally: Tally) -> str:
         return "Prometheus scrapes"
     if agent.startswith("kube-lifecycle/"):
         return "lifecycle hook of the kubelet"
-    if agent.startswith("Envoy/HC") and tally.most_requests > 1:
-        return "Envoy health checks on a kept connection"
+    row = named_agent(agent)
+    if row is not None and tally.most_requests > 1:
+        return f"health checks by {row.kind} on a kept connection"
     if agent.startswith("kube-probe/"):
         return "kube-probe User-Agent, but not from a kubelet"
     kind = "keep-alive client" if tally.most_requests > 1 else "client traffic"

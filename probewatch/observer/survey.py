@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from probewatch.model.check import BY_HAND, CheckSpec
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
@@ -39,18 +40,8 @@ from probewatch.probes.checkers import (
 )
 from probewatch.probes.forms import form_of
 from probewatch.probes.runs import Run
-from probewatch.probes.signatures import (
-    BY_PACE,
-    NOT_CHECKS,
-    Basis,
-    Shape,
-    Signature,
-    What,
-    late_reset,
-    manner_of,
-    named_by,
-    shape_of,
-)
+from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
+from probewatch.probes.signatures import BY_PACE, NOT_CHECKS, Basis, Signature, named_by
 
 UNANSWERED_NS: Final = 150 * MS
 """A checker that hangs up unanswered after at least this shows its timeout."""
@@ -60,6 +51,10 @@ NESTED_NS: Final = 20 * MS
 """Address translation delays a SYN by no more than this between two interfaces of a node."""
 SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
 """Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+NEAR: Final = 0.05
+"""Share of a declared interval by which a measured one may differ."""
+SHOWN: Final = 60
+"""Characters of a User-Agent that are shown as evidence."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -115,7 +110,9 @@ Key = tuple[str, str, int]
 """(client, server, port)."""
 
 
-def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> tuple[list[Named], list[Run]]:
+def survey(
+    strangers: Iterable[Run], *, skip: frozenset[str] = frozenset(), declared: Sequence[CheckSpec] = ()
+) -> tuple[list[Named], list[Run]]:
     """Return the series that are checks, and the runs that belong to none of them. Sources in `skip` are kubelets.
 
     A series that nothing names is returned as `unknown`, unless a kubelet may stand behind it: its runs are left for a
@@ -138,6 +135,10 @@ def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> t
             named += _free_text(group, track, mine)
             if client not in skip and track.pace.shape.what is What.CLOSE and track.pace.shape not in group.rows:
                 named += _by_pace(group, track, mine)
+    for spec in declared:
+        if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
+            continue  # HAProxy's are known by themselves
+        named += _by_word(spec, groups, {id(one.track) for one in named}, skip)
     _translations(named)
     taken = {id(one.track) for one in named}
     for (client, _, _), group in groups.items():
@@ -145,12 +146,15 @@ def survey(strangers: Iterable[Run], *, skip: frozenset[str] = frozenset()) -> t
         if client not in skip and (
             len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
         ):
-            named += [
-                _named("unknown", None, group, track, ["periodic, a fresh connection for each check"], 0.0)
-                for track in rest
-            ]
+            named += [_named("unknown", None, group, track, _said(track), 0.0) for track in rest]
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
+
+
+def _said(track: Track) -> list[str]:
+    """Return what is seen of a series that nothing names."""
+    agent = track.pace.shape.agent[:SHOWN]
+    return ["periodic, a fresh connection for each check", *([f"User-Agent {agent}"] if agent else [])]
 
 
 def check_like(shape: Shape) -> bool:
@@ -287,6 +291,33 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
     if learnt.ticks:
         track.pace = replace(track.pace, basis=Basis.CLOCK)
     return [_named(kind, None, group, track, [why], sure)]
+
+
+def _by_word(spec: CheckSpec, groups: dict[Key, _Group], taken: set[int], skip: frozenset[str]) -> list[Named]:
+    """Name the one series that nothing names at the target of a `--check`."""
+    found: list[Named] = []
+    for (client, server, port), group in groups.items():
+        if client in skip or server != spec.address or port != (spec.port or port):
+            continue
+        for track in group.found:
+            if id(track) in taken or track.pace.shape.agent.startswith(SCRAPES):
+                continue
+            made = _named(spec.kind, None, group, track, ["--check says that it checks this target"], 0.6)
+            if spec.interval_ns is None or keeps(spec, made.learnt):
+                found.append(made)
+    if len(found) != 1:
+        return []
+    track = found[0].track
+    if found[0].learnt.ticks:
+        track.pace = replace(track.pace, basis=Basis.CLOCK)
+    return found
+
+
+def keeps(spec: CheckSpec, learnt: Learnt) -> bool:
+    """Tell whether a series keeps the interval that is declared."""
+    if spec.interval_ns is None or learnt.interval_ns is None:
+        return False
+    return abs(learnt.interval_ns - spec.interval_ns) <= NEAR * spec.interval_ns + 20 * MS
 
 
 def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:

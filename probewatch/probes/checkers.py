@@ -25,7 +25,8 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from .cadence import SECOND
-from .signatures import Basis, Shape
+from .shapes import Shape
+from .signatures import Basis
 
 MS: Final = 1_000_000
 ENOUGH: Final = 4

@@ -1,10 +1,9 @@
 """Who asks like that? One table of the checkers that are not the kubelet: how each asks and closes, and how we know.
 
-Theory of operation. Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no
-bare third ACK, a close by RST) are its `Manner`. A row of `SIGNATURES` names a checker where everything it states
-holds; the first row that fits wins, so decisive rows stand before weak ones. A row also says how that checker paces
-itself (`pause`: from the end of a check to the start of the next; `clock`: from start to start), and which answers it
-takes for good, because that belongs to the program and not to the packets.
+Theory of operation. A row of `SIGNATURES` names a checker where everything it states about a series' `Shape` and
+`Manner` (`probes.shapes`) holds; the first row that fits wins, so decisive rows stand before weak ones. A row also
+says how that checker paces itself (`pause`: from the end of a check to the start of the next; `clock`: from start to
+start), and which answers it takes for good, because that belongs to the program and not to the packets.
 
 What separates them (measured, CHECKERS.md of the project's reference; rows without a capture say so): HAProxy's
 checks send no third handshake ACK on its own and spell header names in lower case; keepalived, monit, blackbox and
@@ -21,17 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final, NamedTuple
+from typing import Final
 
-from probewatch.model.connection import Connection
-from probewatch.model.exchange import Exchange
-
-from .forms import Ask, form_of
-
-IDLE_NS: Final = 400_000_000
-"""A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
-OPENING: Final = 12
-"""Bytes of an opening that tell one protocol check from another."""
+from .shapes import Manner, Shape, What
 
 
 class Basis(StrEnum):
@@ -41,42 +32,6 @@ class Basis(StrEnum):
     """From the end of a check: the period grows by the check's duration."""
     CLOCK = "start"
     """From start to start, whatever came of the check."""
-
-
-class What(StrEnum):
-    """What a connection did, coarser than `Ask` where that hides nothing and finer where a close tells checkers apart."""
-
-    HTTP = "http"
-    TLS = "tls"
-    GRPC = "grpc"
-    BYTES = "bytes"
-    RESET = "connect, then reset"
-    CLOSE = "connect, then close"
-
-
-class Shape(NamedTuple):
-    """What the connections of one series have in common. Equal shapes may still be several checkers."""
-
-    what: What
-    method: str = ""
-    target: str = ""
-    version: str = ""
-    names: tuple[str, ...] = ()
-    """Header names in order, spelled as sent."""
-    agent: str = ""
-    host: str = ""
-    opening: bytes = b""
-    acked: bool = True
-    """Of BYTES only: whether the third handshake ACK came by itself."""
-
-
-class Manner(NamedTuple):
-    """What a whole series shows beside its shape."""
-
-    connected: int
-    unacked: float
-    """Share of the connected ones without a bare third ACK (HAProxy 100 % on clean paths, everybody else 0 %)."""
-    client: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +57,8 @@ class Signature:
     """The third handshake ACK comes with data or RST only."""
     networks: tuple[str, ...] = ()
     """Its source is in one of these."""
+    port: int | None = None
+    """It asks at this port."""
     basis: Basis = Basis.PAUSE
     passes: tuple[tuple[int, int], ...] = ((200, 399),)
     """Status codes it takes for success where nothing else was configured: ranges, inclusive."""
@@ -118,6 +75,8 @@ OK200: Final = ((200, 200),)
 OK2XX: Final = ((200, 299),)
 GOOGLE: Final = ("35.191.0.0/16", "130.211.0.0/22", "2600:2d00:1:b029::/64", "2600:2d00:1:1::/64")
 AZURE: Final = ("168.63.129.16/32",)
+KUBE_PROBE: Final = "kube-probe/"
+"""A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
 
 SIGNATURES: Final[tuple[Signature, ...]] = (
@@ -160,14 +119,13 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         agent="Consul Health Check",
         passes=OK2XX,
         says="User-Agent Consul Health Check",
-        source="consul agent/checks/check.go",
+        source="consul agent/checks/check.go CheckHTTP",
     ),
     Signature(
         kind="nomad",
         agent="Nomad/",
-        passes=OK2XX,
         says="User-Agent Nomad",
-        source="nomad client/serviceregistration/checks/client.go",
+        source="nomad client/serviceregistration/checks/client.go checkHTTP (any status below 400 passes)",
     ),
     Signature(
         kind="aws_elb",
@@ -196,6 +154,14 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="azure",
+        agent="Edge Health Probe",
+        basis=Basis.CLOCK,
+        passes=OK200,
+        says="User-Agent Edge Health Probe, Azure Front Door's",
+        source="Azure Front Door documentation, health probes",
+    ),
+    Signature(
+        kind="azure",
         agent="Load Balancer Agent",
         basis=Basis.CLOCK,
         passes=OK200,
@@ -214,8 +180,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="knative",
-        agent="kube-probe/",
-        names=None,
+        agent=KUBE_PROBE,
         basis=Basis.CLOCK,
         confidence=0.8,
         says="User-Agent kube-probe in slash form",
@@ -227,16 +192,6 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         basis=Basis.CLOCK,
         says="User-Agent of a Knative prober",
         source="knative.dev/networking header.go",
-    ),
-    Signature(
-        kind="istio",
-        target="/app-health/",
-        agent="kube-probe/",
-        basis=Basis.CLOCK,
-        confidence=0.8,
-        networks=("127.0.0.6/32", "::6/128"),
-        says="source 127.0.0.6: Istio's agent repeats the kubelet's probe inside the pod",
-        source="istio pilot-agent status/server.go UpstreamLocalAddressIPv4",
     ),
     Signature(
         kind="istio",
@@ -375,12 +330,33 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         capture="apache-hcheck",
     ),
     Signature(
+        kind="dnsdist",
+        what=(What.BYTES,),
+        opening=b"DNS\x01a\x0croot-s",
+        confidence=0.85,
+        says="a DNS query for a.root-servers.net over TCP",
+        source="dnsdist 1.7.3 on the wire (tcpOnly; its usual checks are UDP, which is not read)",
+        capture="dnsdist-tcp",
+    ),
+    Signature(
+        kind="linkerd",
+        agent="Go-http-client/",
+        target="/ready",
+        port=4191,
+        basis=Basis.CLOCK,
+        passes=OK200,
+        confidence=0.6,
+        says="GET /ready at 4191 by Go's plain client: a Linkerd service mirror asks a gateway so",
+        source="linkerd2 multicluster values gateway.probe, service-mirror probe_worker.go",
+    ),
+    Signature(
         kind="traefik",
         agent="Go-http-client/",
         names=("Host", "User-Agent", "Accept-Encoding"),
+        basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
-        source="traefik pkg/healthcheck/healthcheck.go",
+        source="traefik pkg/healthcheck/healthcheck.go checkHealthHTTP (nothing of its own in the request)",
     ),
 )
 """First fit wins."""
@@ -393,6 +369,42 @@ BY_PACE: Final[dict[str, tuple[Basis, str]]] = {
 }
 """Checkers whose plain connect check (bare ACK, then FIN) only pace and source can name, with the capture that shows it."""
 
+COULD_BE: Final[dict[What, tuple[str, ...]]] = {
+    What.CLOSE: (
+        "kubelet",
+        "keepalived",
+        "monit",
+        "apache",
+        "blackbox_exporter",
+        "consul",
+        "nomad",
+        "aws_elb",
+        "google",
+        "azure",
+    ),
+    What.RESET: ("haproxy", "aws_elb"),
+    What.HTTP: ("kubelet", "varnish", "consul", "traefik", "nginx", "google", "azure"),
+    What.TLS: ("kubelet", "haproxy", "envoy"),
+    What.GRPC: ("kubelet", "consul", "envoy"),
+    What.BYTES: (),
+}
+"""Which checkers may ask like that, where nothing names one."""
+
+SIDECARS: Final[tuple[tuple[str, int | None, str], ...]] = (
+    (
+        "/app-health/",
+        None,
+        "Istio's agent answers this probe and asks the application itself, inside the pod: a failure may be the agent's",
+    ),
+    ("/healthz/ready", 15021, "Istio's proxy answers this probe, not the application"),
+    ("/healthz/ready", 15020, "Istio's agent answers this probe, not the application"),
+    ("/", 4191, "Linkerd's proxy answers this probe, not the application"),
+)
+"""(path begins so, at this port, what that means): probes of a kubelet that a mesh takes in the application's place.
+
+Sources: istio pkg/kube/inject/app_probe.go FormatProberURL, injected sidecars' readinessProbe; linkerd2 proxy.ports.admin.
+"""
+
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
 
@@ -404,56 +416,15 @@ _NETWORKS: Final[dict[str, IPv4Network | IPv6Network]] = {
 }
 
 
-def late_reset(connection: Connection) -> bool:
-    """Tell whether the only answer to a SYN-ACK was the kernel's RST without ACK: the checker had closed its socket before it came."""
-    orig = connection.orig
-    silent = not connection.bare_ack and orig.length == 0 and orig.fin is None
-    return bool(connection.resp.syns) and silent and orig.rst is not None and not orig.rst_acks
-
-
-def shape_of(exchange: Exchange) -> Shape | None:
-    """Return what this connection shows of its checker; None where it shows nothing (refused, unanswered, closed before it could ask)."""
-    connection = exchange.connection
-    orig = connection.orig
-    if connection.midstream or late_reset(connection):
-        return None
-    form = form_of(exchange)
-    if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):
-        http = exchange.http[0]
-        return Shape(
-            What.HTTP if form.ask is Ask.HTTP else What.TLS,
-            http.method,
-            http.target,
-            http.version,
-            tuple(name for name, _ in http.headers),
-            form.user_agent,
-            form.host,
-        )
-    if form.ask is Ask.TLS:
-        alpn = exchange.tls.alpn if exchange.tls is not None else ()
-        return Shape(What.TLS, names=alpn, host=form.host, acked=connection.bare_ack)
-    if form.ask is Ask.GRPC:
-        return Shape(What.GRPC, target=form.path or "", agent=form.user_agent, opening=(form.service or "").encode())
-    if form.ask is Ask.OTHER:
-        return Shape(What.BYTES, opening=exchange.opening[:OPENING], acked=connection.bare_ack)
-    if form.ask is not Ask.CONNECT:
-        return None
-    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
-    if not closes or min(closes).ns - connection.start.ns >= IDLE_NS:
-        return None
-    if orig.fin is None and (not connection.resp.length or not connection.bare_ack):
-        return Shape(What.RESET)
-    return Shape(What.CLOSE)
-
-
-def manner_of(exchanges: Sequence[Exchange]) -> Manner:
-    """Sum up a series of one shape."""
-    connected = [e.connection for e in exchanges if e.connection.resp.syns and not late_reset(e.connection)]
-    unacked = sum(not c.bare_ack for c in connected)
-    return Manner(
-        len(connected),
-        unacked / len(connected) if connected else 0.0,
-        exchanges[0].connection.client if exchanges else "",
+def named_agent(agent: str) -> Signature | None:
+    """Return the row whose User-Agent this is, whatever else it asks; None where it is nobody's."""
+    return next(
+        (
+            row
+            for row in SIGNATURES
+            if row.agent and row.confidence >= NAMES and agent.startswith(row.agent) and row.agent != KUBE_PROBE
+        ),
+        None,
     )
 
 
@@ -465,7 +436,7 @@ def named_by(shape: Shape, manner: Manner) -> Signature | None:
 def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
     if shape.what not in row.what or not shape.agent.startswith(row.agent) or not shape.target.startswith(row.target):
         return False
-    if row.kind == "knative" and row.agent == "kube-probe/" and not _slash_form(shape.agent):
+    if row.agent == KUBE_PROBE and not _slash_form(shape.agent):
         return False
     if row.names is not None and row.names != shape.names:
         return False
@@ -475,7 +446,7 @@ def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
         return False
     if row.methods and shape.method not in row.methods:
         return False
-    if not shape.opening.startswith(row.opening):
+    if not shape.opening.startswith(row.opening) or row.port not in (None, manner.port):
         return False
     if row.unacked is not None and row.unacked != (manner.unacked > 0.5):
         return False
@@ -493,6 +464,20 @@ def _inside(address: str, networks: Sequence[str]) -> bool:
     except ValueError:
         return False
     return any(parsed in _NETWORKS[text] for text in networks)
+
+
+def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
+    """Return who may ask like this where no row names anybody; a program that says who it is could be nobody else."""
+    if shape.agent.startswith(NOT_CHECKS):
+        return ()
+    if shape.agent.startswith(KUBE_PROBE):
+        return ("kubelet",) if kubelet else ()
+    return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
+
+
+def sidecar(path: str | None, port: int | None) -> str:
+    """Say who answers a kubelet's probe in the application's place; empty where nothing speaks for that."""
+    return next((says for begin, at, says in SIDECARS if (path or "").startswith(begin) and at in (None, port)), "")
 
 
 def passes(row: Signature | None, status: int) -> bool:

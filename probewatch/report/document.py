@@ -57,7 +57,7 @@ def capture_object(info: CaptureInfo) -> Json:
 
 def probe_object(probe: Probe) -> Json:
     """Return a probe without what it owns (attempts, gaps, decisions) and without its summary."""
-    checker, target, spec = probe.checker, probe.target, probe.spec
+    checker, target = probe.checker, probe.target
     return {
         "id": probe.id,
         "checker": {
@@ -87,7 +87,7 @@ def probe_object(probe: Probe) -> Json:
         "host": probe.host,
         "path": probe.path,
         "service": probe.service,
-        "declared": dict(spec.declared) if spec is not None else None,
+        "declared": dict(spec.declared) if (spec := probe.spec or probe.check) is not None else None,
         "declared_in": probe.spec_source,
         "inferred": dict(probe.inferred),
         "thresholds": {name: {"value": value, "source": source} for name, (value, source) in probe.thresholds.items()},

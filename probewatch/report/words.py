@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..model.catalogue import result as result
+from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
 from ..model.timeline import Attempt, Checker, Outcome, Probe, Target
 from .escape import safe, width
@@ -116,7 +117,7 @@ def asked(probe: Probe) -> str:
     """Return the declared numbers with their source, defaults named as such; empty where nothing is declared."""
     spec = probe.spec
     if spec is None:
-        return ""
+        return _told(probe.check) if probe.check is not None else ""
     streaks = f"{count(spec.success_threshold, 'success', 'successes')}, {count(spec.failure_threshold, 'failure')}"
     text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {streaks}"
     if spec.initial_delay_s:
@@ -128,6 +129,16 @@ def asked(probe: Probe) -> str:
     if missing:
         source.append("default: " + ", ".join(missing))
     return text + (f" ({'; '.join(source)})" if source else "")
+
+
+def _told(check: CheckSpec) -> str:
+    """Return what another checker was told, in its own words: `server be/s1, inter 5 s, rise 2 (haproxy.cfg:17)`."""
+    parts = [
+        f"{safe(name.removesuffix('_s').replace('_', ' ') if name.startswith('timeout') else name.removesuffix('_s'))} "
+        f"{_number(value)}{' s' if name.endswith('_s') else ''}"
+        for name, value in check.declared.items()
+    ]
+    return f"{', '.join(parts)} ({safe(check.source)})"
 
 
 def _defaults(spec: ProbeSpec) -> list[str]:

@@ -104,6 +104,19 @@ def test_time_that_passes_between_frames_changes_nothing(kubelet_scenario) -> No
     assert got == expected
 
 
+def test_a_probe_that_a_mesh_answers_says_so() -> None:
+    """The same packets with Istio's path are still the kubelet's ; a note says who answers (the path of a real capture, overwritten)."""
+    observer, plain = Observer(), Observer()
+    for one in frames_of(Path(__file__).parents[2] / "captures" / "http-flap-s1"):
+        plain.feed(one)
+        observer.feed(one._replace(data=one.data.replace(b"/flap?block=5", b"/app-health/x")))
+    before, after = plain.finish().probes, observer.finish().probes
+    assert [probe.checker.kind for probe in after] == [probe.checker.kind for probe in before]
+    assert [len(probe.decisions) for probe in after] == [len(probe.decisions) for probe in before]
+    assert any("Istio's agent answers this probe" in note for note in after[0].notes)
+    assert not any("Istio" in note for probe in before for note in probe.notes)
+
+
 def test_changes_are_the_timeline(kubelet_scenario) -> None:
     """What was told as changes is what the timeline holds, each thing once under its last revision."""
     observer = Observer()

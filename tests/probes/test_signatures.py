@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from make import exchange
 
-from probewatch.probes.signatures import (
-    SIGNATURES,
-    Manner,
-    Shape,
-    What,
-    late_reset,
-    manner_of,
-    named_by,
-    passes,
-    shape_of,
-)
+import probewatch
+from probewatch.probes.shapes import Manner, Shape, What, late_reset, manner_of, shape_of
+from probewatch.probes.signatures import SIGNATURES, could_be, named_by, passes
 
 HANDSHAKE = "> S\n < SA\n > A\n"
 UNACKED = "> S\n < SA\n"
@@ -51,6 +46,11 @@ REQUESTS = [
     ("consul", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Consul Health Check\r\nAccept: text/plain, text/*, */*\r\n\r\n", True),
     ("aws_elb", "GET / HTTP/1.1\r\nHost: 10.0.0.2:8080\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\n\r\n", True),
     ("google", "GET / HTTP/1.1\r\nHost: 10.0.0.2\r\nConnection: close\r\nUser-Agent: GoogleHC/1.0\r\n\r\n", True),
+    ("azure", "HEAD / HTTP/1.1\r\nHost: a\r\nUser-Agent: Edge Health Probe\r\n\r\n", True),
+    ("nomad", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Nomad/1.7.2 (go1.21)\r\nAccept-Encoding: gzip\r\n\r\n", True),
+    ("knative", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Knative-Ingress-Probe\r\n\r\n", True),
+    ("nginx", "GET / HTTP/1.0\r\nHost: a\r\nUser-Agent: nginx/1.25\r\nConnection: close\r\n\r\n", True),
+    ("azure", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Load Balancer Agent\r\n\r\n", True),
     ("knative", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1/36\r\n\r\n", True),
     (None, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n", True),
     (None, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n", True),
@@ -105,6 +105,61 @@ def test_clouds_are_known_by_their_addresses() -> None:
         assert row.kind == expected
     assert named_by(close, Manner(9, 0.0, "35.190.0.1")) is None
     assert named_by(close, Manner(9, 0.0, "not an address")) is None
+
+
+def test_a_mesh_is_known_where_it_asks_itself() -> None:
+    """Linkerd's mirror asks a gateway at 4191, Istio's agent its application from 127.0.0.6; a kubelet that asks the same stays one."""
+    plain = http("GET /ready HTTP/1.1\r\nHost: a:4191\r\nUser-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n\r\n")
+    kubelet = http("GET /ready HTTP/1.1\r\nHost: a:4191\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n")
+    at, elsewhere = f"{CLIENT}:40000 > 10.0.0.2:4191", f"{CLIENT}:40000 > 10.0.0.2:8080"
+    assert [kind(plain, at), kind(plain, elsewhere), kind(kubelet, at)] == ["linkerd", None, None]
+    assert kind(kubelet, "127.0.0.6:40000 > 10.0.0.2:8080") == "istio"
+    for path, port in (("/app-health/web/readyz", 15020), ("/healthz/ready", 15021)):
+        asked = kubelet.replace("/ready", path, 1)
+        assert kind(asked, f"{CLIENT}:40000 > 10.0.0.2:{port}") is None
+
+
+def test_who_could_be_whom() -> None:
+    """A program that says who it is could be nobody else; a kubelet only where the pace allows it."""
+    assert could_be(Shape(What.HTTP, agent="curl/8.5.0"), kubelet=True) == ()
+    assert could_be(Shape(What.HTTP, agent="kube-probe/1.29"), kubelet=False) == ()
+    assert "kubelet" not in could_be(Shape(What.CLOSE), kubelet=False)
+    assert could_be(Shape(What.RESET), kubelet=True) == ("haproxy", "aws_elb")
+
+
+def query(number: int, name: bytes = b"\x01a\x0croot-servers\x03net\x00") -> str:
+    """Return the script of a DNS query over TCP."""
+    message = number.to_bytes(2, "big") + b"\x01\x00\x00\x01" + bytes(6) + name + b"\x00\x01\x00\x01"
+    said = "".join(f"\\x{byte:02x}" for byte in len(message).to_bytes(2, "big") + message)
+    return HANDSHAKE + f"> PA '{said}'\n < A\n < PA '{said}'\n > FA\n < FA"
+
+
+def test_dns_over_tcp() -> None:
+    """Dnsdist's query has one shape whatever its id; another name's, or bytes that are no query, are nobody's."""
+    assert kind(query(1)) == "dnsdist"
+    assert shape_of(exchange(query(1))) == shape_of(exchange(query(0xBEEF)))
+    assert kind(query(1, b"\x07example\x00")) is None
+    assert kind(HANDSHAKE + "> PA 'DNS\\x01a\\x0croot'\n < PA 'x'\n > FA\n < FA") is None
+
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+
+
+def test_the_captures_that_prove_rows_are_there_or_known() -> None:
+    """A row's capture that lies in captures/ shows that checker; dnsdist's over IPv4 and IPv6, with the decisions of its log."""
+    for row in SIGNATURES:
+        if (CAPTURES / row.capture).is_dir() and row.capture:
+            path = next((CAPTURES / row.capture).glob("cap.pcap*"))
+            assert row.kind in {probe.checker.kind for probe in probewatch.analyze(path).probes}
+    truth = json.loads((CAPTURES / "dnsdist-tcp" / "truth.json").read_text("utf-8"))
+    found = probewatch.analyze(CAPTURES / "dnsdist-tcp" / "cap.pcap.gz", check="dnsdist:rise=2,maxCheckFailures=3")
+    ends = {(probe.checker.address, probe.target.address) for probe in found.probes}
+    assert ends == {(one["src"], one["dst"]) for one in truth["checkers"]}
+    told = sorted((decision.ns / 1e9, decision.after) for probe in found.probes for decision in probe.decisions)
+    first = min(probe.attempts[0].start.ns for probe in found.probes) / 1e9
+    logged = sorted((one["t"], one["to"]) for one in truth["transitions"] if one["t"] > first + 1)
+    assert [after for _, after in told] == [after for _, after in logged]
+    assert all(abs(a - b) < 1.2 for (a, _), (b, _) in zip(told, logged, strict=True))
 
 
 def test_passes() -> None:

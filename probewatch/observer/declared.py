@@ -1,0 +1,188 @@
+"""What a series' checker was told, and what it therefore needs to say UP or DOWN.
+
+Theory of operation. A configuration (`--haproxy-cfg`, `--check`) is tied to a series by the program, the target and what
+is asked; where several fit, the one that says most of the target wins, then the one whose interval the series keeps.
+Where those that are left decide alike, their numbers hold and their common name; where they do not, none is taken and a
+note says so. Numbers that nothing declares are what the series' pace shows (`probes.checkers.learn`), else the program's
+defaults (`decisions.risefall.RULES`); each keeps its source.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from probewatch.decisions.risefall import RULES, Rule, Thresholds
+from probewatch.model.check import BY_HAND, Asks, CheckSpec
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.checkers import MS
+from probewatch.probes.shapes import What
+
+from .survey import Named, keeps, through
+
+SHOWN: Final = 3
+"""Places named in one sentence."""
+NUMBERS: Final = ("rise", "fall", "window", "begins", "interval_ns", "fast_ns", "down_ns", "timeout_ns")
+SHAPES: Final[dict[Asks, frozenset[What]]] = {
+    Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
+    Asks.TLS: frozenset({What.TLS}),
+    # proto h2 begins with a preface, send-proxy with a line of its own
+    Asks.HTTP: frozenset({What.HTTP, What.GRPC}),
+    Asks.OTHER: frozenset({What.BYTES}),
+}
+"""How what a configuration asks looks on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """What is declared for one series."""
+
+    spec: CheckSpec | None = None
+    note: str = ""
+    fitting: tuple[CheckSpec, ...] = ()
+    """All that fit it, taken or not."""
+
+
+def tie(named: Named, specs: Sequence[CheckSpec]) -> Tied:
+    """Return the declared check that a series is; where `--check` and a configuration both speak, `--check` wins."""
+    fitting = tuple(spec for spec in specs if spec.kind == named.kind and _fits(spec, named))
+    by_hand = _one([spec for spec in fitting if spec.source == BY_HAND], named)
+    written = _one([spec for spec in fitting if spec.source != BY_HAND], named)
+    note = next((found for found in (by_hand, written) if isinstance(found, str)), "")
+    both = [found for found in (by_hand, written) if isinstance(found, CheckSpec)]
+    return Tied(_over(*both) if len(both) == 2 else both[0] if both else None, note, fitting)
+
+
+def _one(fitting: Sequence[CheckSpec], named: Named) -> CheckSpec | str | None:
+    """Return the one that says most of the target, or why none can be taken; None where there is none."""
+    if not fitting:
+        return None
+    most = max(_says(spec) for spec in fitting)
+    fitting = [spec for spec in fitting if _says(spec) == most]
+    fitting = [spec for spec in fitting if keeps(spec, named.learnt)] or fitting
+    first = fitting[0]
+    if len({spec.numbers for spec in fitting}) > 1:
+        places = ", ".join(spec.source for spec in fitting[:SHOWN])
+        return f"several declared checks fit it and differ ({places}): none is taken"
+    if len(fitting) == 1:
+        return first
+    alike = {
+        name: value for name, value in first.declared.items() if all(s.declared.get(name) == value for s in fitting)
+    }
+    sources = " or ".join(dict.fromkeys(spec.source for spec in fitting[:SHOWN]))
+    return replace(first, name="", source=sources, declared=alike)
+
+
+def _over(by_hand: CheckSpec, written: CheckSpec) -> CheckSpec:
+    """Return what a configuration says, with what `--check` says in its place."""
+    said = {name: value for name in NUMBERS if (value := getattr(by_hand, name)) is not None}
+    source = f"{by_hand.source}, else {written.source}"
+    return replace(written, **said, source=source, declared={**written.declared, **by_hand.declared})
+
+
+def _fits(spec: CheckSpec, named: Named) -> bool:
+    shape = named.shape
+    if spec.address not in (None, named.server) or spec.port not in (None, named.port):
+        return False
+    if spec.asks is not None and shape.what not in SHAPES[spec.asks]:
+        return False
+    if shape.what is not What.HTTP:
+        return True
+    return spec.method in ("", shape.method) and spec.path in ("", shape.target)
+
+
+def _says(spec: CheckSpec) -> tuple[bool, bool]:
+    return spec.address is not None, spec.port is not None
+
+
+def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:
+    """Return what the checker needs: declared, else shown by its pace, else its defaults; None where it decides nothing."""
+    base = RULES.get(named.kind)
+    if base is None:
+        return None
+    base = _shown_by_pace(base, named, results)
+    if spec is None:
+        return base
+    said = {name: value for name in ("rise", "fall", "window") if (value := getattr(spec, name)) is not None}
+    if base.rule is Rule.WINDOW:
+        window = said.get("window", base.window)
+        rise = min(said.get("rise", base.rise), window)
+        said |= {"window": window, "rise": rise, "fall": window - rise + 1}
+    names = frozenset(name for name in ("rise", "fall", "window") if getattr(spec, name) is not None)
+    if named.kind == "keepalived" and "fall" in names:
+        said.pop("rise", None)
+    return replace(
+        base,
+        **said,
+        declared=names,
+        inferred=base.inferred - names,
+        begins=spec.begins,
+        # Where all is declared, nothing is a guess.
+        note="" if names >= ({"rise", "window"} if base.rule is Rule.WINDOW else {"rise", "fall"}) else base.note,
+    )
+
+
+def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None]) -> Thresholds:
+    learnt = named.learnt
+    if named.kind == "keepalived":
+        # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c
+        # http_connect_thread).
+        http = named.shape.what is not What.CLOSE
+        base = replace(base, rise=2 if http else 1, fall=4 if http else 2)
+        if learnt.retries is not None:
+            return replace(base, fall=learnt.retries + 1, inferred=frozenset({"fall"}))
+        return base
+    if named.kind == "haproxy" and learnt.long_ns is not None and learnt.interval_ns is not None:
+        fall = _until_long(named, results, learnt.long_ns)
+        if fall is not None:
+            return replace(base, fall=fall, inferred=frozenset({"fall"}))
+    return base
+
+
+def _until_long(named: Named, results: Sequence[bool | None], long_ns: int) -> int | None:
+    """Count the failures until HAProxy's longer pause for DOWN servers (downinter) begins."""
+    counts: Counter[int] = Counter()
+    run = 0
+    counting = False
+    for number, result in enumerate(results[:-1]):
+        if result is not False:
+            run, counting = 0, result is True
+            continue
+        run += 1
+        end = through(named.exchanges[number].connection)
+        if (
+            counting
+            and end is not None
+            and abs(named.exchanges[number + 1].connection.start.ns - end - long_ns) <= 60 * MS
+        ):
+            counts[run] += 1
+            counting = False
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def numbers_shown(thresholds: Thresholds | None) -> dict[str, tuple[int, str]]:
+    """Return the numbers that decide, each with its source."""
+    if thresholds is None:
+        return {}
+    if thresholds.rule is Rule.WINDOW:
+        return {
+            "threshold": (thresholds.rise, thresholds.source("rise")),
+            "window": (thresholds.window, thresholds.source("window")),
+        }
+    return {name: (getattr(thresholds, name), thresholds.source(name)) for name in ("rise", "fall")}
+
+
+def inferred_of(named: Named, thresholds: Thresholds | None) -> dict[str, Any]:
+    """Return what the packets show of a series' numbers."""
+    learnt = named.learnt
+    out: dict[str, Any] = {
+        "interval_s": round(learnt.interval_ns / SECOND, 3) if learnt.interval_ns else None,
+        "interval_basis": str(named.track.pace.basis),
+    }
+    if learnt.timeout_ns is not None:
+        out["timeout_s"] = round(learnt.timeout_ns / SECOND, 3)
+    if thresholds is not None:
+        out |= {name: getattr(thresholds, name) for name in ("rise", "fall") if name in thresholds.inferred}
+    return out

@@ -1,0 +1,132 @@
+"""What the connections of a checker have in common: how they ask and how they close.
+
+Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no bare third ACK) are its
+`Manner`. `probes.signatures` names checkers by both.
+
+Limitations: what was refused, unanswered, or closed before it could ask has no shape. Of bytes in a protocol that is not
+read only the opening counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from probewatch.model.connection import Connection
+from probewatch.model.exchange import Exchange
+
+from .forms import Ask, form_of
+
+IDLE_NS: Final = 400_000_000
+"""A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
+OPENING: Final = 12
+"""Bytes of an opening that tell one protocol check from another."""
+DNS_HEAD: Final = 14
+"""Length prefix and header of a DNS message over TCP (RFC 1035 4.2.2)."""
+DNS_QUERY: Final = b"\x00\x01" + bytes(4)
+"""One question, no answer, no authority."""
+
+
+class What(StrEnum):
+    """What a connection did, coarser than `Ask` where that hides nothing and finer where a close tells checkers apart."""
+
+    HTTP = "http"
+    TLS = "tls"
+    GRPC = "grpc"
+    BYTES = "bytes"
+    RESET = "connect, then reset"
+    CLOSE = "connect, then close"
+
+
+class Shape(NamedTuple):
+    """What the connections of one series have in common. Equal shapes may still be several checkers."""
+
+    what: What
+    method: str = ""
+    target: str = ""
+    version: str = ""
+    names: tuple[str, ...] = ()
+    """Header names in order, spelled as sent."""
+    agent: str = ""
+    host: str = ""
+    opening: bytes = b""
+    acked: bool = True
+    """Of BYTES only: whether the third handshake ACK came by itself."""
+
+
+class Manner(NamedTuple):
+    """What a whole series shows beside its shape."""
+
+    connected: int
+    unacked: float
+    """Share of the connected ones without a bare third ACK (HAProxy 100 % on clean paths, everybody else 0 %)."""
+    client: str
+    port: int = 0
+
+
+def late_reset(connection: Connection) -> bool:
+    """Tell whether the only answer to a SYN-ACK was the kernel's RST without ACK: the checker had closed its socket before it came."""
+    orig = connection.orig
+    silent = not connection.bare_ack and orig.length == 0 and orig.fin is None
+    return bool(connection.resp.syns) and silent and orig.rst is not None and not orig.rst_acks
+
+
+def shape_of(exchange: Exchange) -> Shape | None:
+    """Return what this connection shows of its checker; None where it shows nothing (refused, unanswered, closed before it could ask)."""
+    connection = exchange.connection
+    orig = connection.orig
+    if connection.midstream or late_reset(connection):
+        return None
+    form = form_of(exchange)
+    if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):
+        http = exchange.http[0]
+        return Shape(
+            What.HTTP if form.ask is Ask.HTTP else What.TLS,
+            http.method,
+            http.target,
+            http.version,
+            tuple(name for name, _ in http.headers),
+            form.user_agent,
+            form.host,
+        )
+    if form.ask is Ask.TLS:
+        alpn = exchange.tls.alpn if exchange.tls is not None else ()
+        return Shape(What.TLS, names=alpn, host=form.host, acked=connection.bare_ack)
+    if form.ask is Ask.GRPC:
+        return Shape(What.GRPC, target=form.path or "", agent=form.user_agent, opening=(form.service or "").encode())
+    if form.ask is Ask.OTHER:
+        return Shape(What.BYTES, opening=_opening(exchange)[:OPENING], acked=connection.bare_ack)
+    if form.ask is not Ask.CONNECT:
+        return None
+    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
+    if not closes or min(closes).ns - connection.start.ns >= IDLE_NS:
+        return None
+    if orig.fin is None and (not connection.resp.length or not connection.bare_ack):
+        return Shape(What.RESET)
+    return Shape(What.CLOSE)
+
+
+def _opening(exchange: Exchange) -> bytes:
+    """Return a client's first bytes; a DNS query over TCP without what differs in each (length, id)."""
+    said = exchange.opening
+    if (
+        len(said) > DNS_HEAD
+        and int.from_bytes(said[:2], "big") + 2 == exchange.connection.orig.length
+        and said[6:12] == DNS_QUERY
+        and not said[4] & 0xF8
+    ):
+        return b"DNS" + said[DNS_HEAD:]
+    return said
+
+
+def manner_of(exchanges: Sequence[Exchange]) -> Manner:
+    """Sum up a series of one shape."""
+    connected = [e.connection for e in exchanges if e.connection.resp.syns and not late_reset(e.connection)]
+    unacked = sum(not c.bare_ack for c in connected)
+    return Manner(
+        len(connected),
+        unacked / len(connected) if connected else 0.0,
+        exchanges[0].connection.client if exchanges else "",
+        exchanges[0].connection.server_port if exchanges else 0,
+    )
