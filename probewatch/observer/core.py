@@ -26,9 +26,10 @@ from probewatch.wire.tcp import Tracker
 
 from .assemble import Assembler
 from .checks import CheckBuilder
+from .effects import EffectsBuilder
 from .lane import Step
 from .measures import measures
-from .others import Traffic, periodic
+from .others import Peer, Traffic, periodic
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
 from .teller import Change, Teller
@@ -95,6 +96,8 @@ class Observer:
         self._undecoded: dict[str, int] = {}
         self._teller = Teller()
         self._traffic = Traffic()
+        self._checks: set[Peer] = set()
+        """Who checks whom, of the checkers that are named."""
         self._turn_ns = 0
         self._now_ns = 0
         self._first_ns: int | None = None
@@ -285,11 +288,16 @@ class Observer:
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
         probes = [probe if probe.id else replace(probe, id=self._teller.new_id()) for probe in probes]
+        happened = merge_events(assembler.events)
+        traffic = self._traffic
+        effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
+        probes, findings = effects.apply(probes)
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
-            others=tuple(self._traffic.result(self.book)),
-            events=tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns)),
+            others=tuple(traffic.result(self.book)),
+            events=tuple(sorted(happened, key=lambda event: event.ns)),
+            findings=tuple(findings),
             notes=tuple(self._notes(probes)),
         )
         return self._teller.finish(timeline)
@@ -347,6 +355,7 @@ class Observer:
             target.strangers = []
         for run in left:
             self._targets[run.server].strangers.append(run)
+        self._checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
         return [builder.probe(one) for one in named]
 
@@ -354,7 +363,7 @@ class Observer:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
         series, rest = periodic(target.strangers)
         for run in rest:
-            self._traffic.note(run, self._latest)
+            self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
         for one in series:
@@ -378,6 +387,13 @@ class Observer:
                     made = assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
                     out += self._measured(made, placed, steps, target.first_seen_ns)
         return out
+
+    def _stray(self, run: Run) -> bool:
+        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step."""
+        if self._standing.get(run.client) is Standing.KUBELET:
+            return run.form.kubelet or run.form.stale
+        silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
+        return silent and (run.client, run.server, run.form.port) in self._checks
 
     def _is_pod(self, address: str) -> bool:
         first_ns = self._sources[address].first_ns
