@@ -375,6 +375,7 @@ class Observer:
                 by_client.setdefault(one.client, []).extend(one.runs)
             else:
                 out.append(assembler.unknown(one, self._sources[one.client]))
+        told = len(assembler.events)
         for client, runs in by_client.items():
             lone = Target(target.address, AddressBook(), proven=False)
             lone.first_seen_ns = target.first_seen_ns
@@ -386,6 +387,9 @@ class Observer:
                 if steps:
                     made = assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
                     out += self._measured(made, placed, steps, target.first_seen_ns)
+        if target.has_kubelet:
+            # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.
+            del assembler.events[told:]
         return out
 
     def _stray(self, run: Run) -> bool:

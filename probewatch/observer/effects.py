@@ -162,7 +162,7 @@ class EffectsBuilder:
         if not owners:
             return []
         time = (
-            stretches(readiness, self.events, self.seen_until_ns)
+            stretches(readiness, mine, self.events, self.seen_until_ns)
             if readiness
             else succeeding(others, self.events, self.seen_until_ns)
         )

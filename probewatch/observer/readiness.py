@@ -53,10 +53,15 @@ Blank = tuple[int, int]
 """Time in which nothing is known, whatever was known before it."""
 
 
-def stretches(probes: Sequence[Probe], events: Sequence[TimelineEvent], end_ns: int) -> list[Stretch]:
-    """Return the known stretches of one Pod, in order, up to `end_ns`: where all of these probes agree on Ready, or one says NotReady."""
-    lives = [_overlaid(*_readiness(probe, probes, events), end_ns) for probe in probes]
-    return _together(lives)
+def stretches(
+    readiness: Sequence[Probe], siblings: Sequence[Probe], events: Sequence[TimelineEvent], end_ns: int
+) -> list[Stretch]:
+    """Return the known stretches of one Pod, in order, up to `end_ns`.
+
+    Ready is where all of its readiness probes agree on it, NotReady where one of them says so. `siblings` are all
+    probes of the Pod: a liveness or startup probe ends the container that a readiness probe asks.
+    """
+    return _together([_overlaid(*_readiness(probe, siblings, events), end_ns) for probe in readiness])
 
 
 def succeeding(probes: Sequence[Probe], events: Sequence[TimelineEvent], end_ns: int) -> list[Stretch]:
