@@ -18,73 +18,20 @@ error or nothing on some port, all of them, while the probes succeed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from probewatch.model.book import AddressBook
-from probewatch.model.finding import Evidence, Finding, Held
-from probewatch.model.frame import Mark
+from probewatch.model.finding import Finding
 from probewatch.model.spec import Handler, PodSpec, ProbeType
 from probewatch.model.timeline import Effects, Period, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
-from .others import SPREAD, Peer, Tally, name_of
+from .others import SPREAD, Peer, Tally
 from .readiness import State, Stretch, stretches, succeeding
-
-SPREADING_NS: Final = 10 * SECOND
-"""Until everybody has heard that a Pod is not Ready: the API, kube-proxy's or a router's next reload. Later is worth a word."""
-ENOUGH: Final = 3
-"""Connections that fail before a port is called closed to somebody: fewer may be a scan, or a moment's trouble."""
-MOST_PORTS: Final = 8
-"""More closed ports of one Pod than this are somebody looking around, and told in one finding."""
-PAUSE: Final = 3
-"""Intervals without a connection after which a regular series has paused."""
-NAMED: Final = 3
-"""Clients named in a sentence."""
-REFUSED: Final = "clients_refused_while_ready"
-UNANSWERED: Final = "clients_unanswered_while_ready"
-ARRIVED: Final = "clients_while_not_ready"
-
-
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """New connections of one client to one port."""
-
-    client: str
-    server: str
-    port: int
-    openings: Openings
-    icmp: str
-    interval_ns: int | None = None
-    """Of a regular series of connections, which may be a check."""
-
-    def follows(self, time: Sequence[Stretch]) -> bool:
-        """Tell whether its connections may have come by way of endpoints."""
-        if self.interval_ns is None:
-            return True
-        for stretch in time:
-            heard_ns = stretch.start_ns + SPREADING_NS
-            if stretch.state is State.NOT_READY and stretch.end_ns - heard_ns >= PAUSE * self.interval_ns:
-                was_there = self.openings.between(0, stretch.start_ns).total
-                if was_there and not self.openings.between(heard_ns, stretch.end_ns).total:
-                    return True
-        return False
-
-
-@dataclass(slots=True)
-class _Port:
-    """What clients met at one port while the Pod was Ready."""
-
-    server: str
-    number: int
-    accepted: int = 0
-    """Connections of clients that were accepted there."""
-    failed: Sum = field(default_factory=Sum)
-    """Of those clients to whom nothing was accepted there."""
-    clients: list[str] = field(default_factory=list)
-    icmp: str = ""
+from .streams import Stream, summed
+from .trouble import Trouble
 
 
 class EffectsBuilder:
@@ -104,13 +51,13 @@ class EffectsBuilder:
         self.seen_until_ns = seen_until_ns
         self.whole = whole
         """Whether every source was counted."""
-        self._streams: dict[str, list[_Stream]] = {}
+        self._streams: dict[str, list[Stream]] = {}
         """By address."""
         self._specs = {pod.source: pod for pod in book.all_pods()}
         for (client, server, port), tally in clients.items():
-            self._take(_Stream(client, server, port, tally.openings, tally.icmp))
+            self._take(Stream(client, server, port, tally.openings, tally.icmp))
 
-    def _take(self, stream: _Stream) -> None:
+    def _take(self, stream: Stream) -> None:
         self._streams.setdefault(stream.server, []).append(stream)
 
     def apply(self, probes: Sequence[Probe]) -> tuple[list[Probe], list[Finding]]:
@@ -133,7 +80,8 @@ class EffectsBuilder:
         for (address, _, pod), mine in pods.items():
             if pod is None and address in named:
                 continue  # Some other probe of an address whose Pod is known: its traffic is told there.
-            shared = sum(other == address for other, _, _ in pods) > 1
+            neighbours = [theirs for (other, _, _), theirs in pods.items() if other == address and theirs is not mine]
+            shared = any(_at_one_time(mine, theirs) for theirs in neighbours)
             findings += self._pod(mine, probes, made, shared=shared)
         return [replace(p, effects=made[p.id]) if p.id in made else p for p in probes], findings
 
@@ -149,7 +97,7 @@ class EffectsBuilder:
             return
         pace = steady([attempt.start.ns for attempt in probe.attempts])
         regular = round(pace[0] * SECOND) if pace is not None and pace[1] <= SPREAD else None
-        self._take(_Stream(probe.checker.address, probe.target.address, port, openings, icmp, regular))
+        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, regular))
 
     def _pod(
         self, mine: Sequence[Probe], probes: Sequence[Probe], made: dict[str, Effects], *, shared: bool
@@ -182,17 +130,15 @@ class EffectsBuilder:
         effects = self._effects(streams, follow, time, known=bool(readiness))
         made.update((probe.id, effects) for probe in owners)
         ready = [stretch for stretch in time if stretch.state is State.READY]
-        found = self._closed(streams, ready, owners[0], spec, probes)
-        return found + (self._arrived(follow, time, owners[0]) if readiness else [])
+        trouble = Trouble(owners[0], spec, probes, self.book, self.seen_until_ns)
+        return trouble.closed(streams, ready) + (trouble.arrived(follow, time) if readiness else [])
 
     def _spec(self, mine: Sequence[Probe]) -> PodSpec | None:
         source = next((probe.spec_source for probe in mine if probe.spec_source is not None), None)
         return self._specs.get(source) if source is not None else None
 
-    # Numbers.
-
     def _effects(
-        self, streams: Sequence[_Stream], follow: Sequence[_Stream], time: Sequence[Stretch], *, known: bool
+        self, streams: Sequence[Stream], follow: Sequence[Stream], time: Sequence[Stretch], *, known: bool
     ) -> Effects:
         periods: list[Period] = []
         came: list[int] = []
@@ -200,15 +146,15 @@ class EffectsBuilder:
         arrived = refused = unanswered = 0
         exact = self.whole
         for before, stretch in zip([None, *time[:-1]], time, strict=True):
-            sum_ = _sum(follow, [stretch])
-            everybody = _sum(streams, [stretch]) if stretch.state is State.READY else sum_
+            sum_ = summed(follow, [stretch])
+            everybody = summed(streams, [stretch]) if stretch.state is State.READY else sum_
             exact = exact and everybody.exact
             period = _period(stretch, sum_)
             periods.append(period)
             # Only where the state before is known did it change here.
             changed = before is not None and before.end_ns == stretch.start_ns
             if stretch.state is State.READY:
-                refused += _refused(everybody)
+                refused += everybody.refused
                 unanswered += everybody.answers.get(Answer.SILENCE, 0)
                 came += [period.first_ns] if changed and period.first_ns is not None else []
             else:
@@ -225,142 +171,6 @@ class EffectsBuilder:
             periods=tuple(periods) if known else (),
         )
 
-    # Findings.
-
-    def _closed(
-        self,
-        streams: Sequence[_Stream],
-        ready: Sequence[Stretch],
-        probe: Probe,
-        spec: PodSpec | None,
-        probes: Sequence[Probe],
-    ) -> list[Finding]:
-        """Tell of ports at which clients find nobody while the Pod is Ready."""
-        ports: dict[tuple[str, int], _Port] = {}
-        for stream in streams:
-            sum_ = _sum([stream], ready)
-            if not sum_.total:
-                continue
-            port = ports.setdefault((stream.server, stream.port), _Port(stream.server, stream.port))
-            accepted = sum_.answers.get(Answer.ACCEPTED, 0)
-            port.accepted += accepted
-            if sum_.failed and not accepted:
-                port.failed.add(sum_)
-                port.clients.append(stream.client)
-                port.icmp = port.icmp or stream.icmp
-        closed = [port for port in ports.values() if _is_closed(port)]
-        closed.sort(key=lambda port: (-port.failed.failed, port.server, port.number))
-        answering = _answering(ports.values(), probes, {port.server for port in ports.values()}, ready)
-        if len(closed) > MOST_PORTS:
-            return [self._scan(closed, probe)]
-        return [self._closed_port(port, probe, spec, answering) for port in closed]
-
-    def _closed_port(self, port: _Port, probe: Probe, spec: PodSpec | None, answering: Iterable[int]) -> Finding:
-        sum_ = port.failed
-        number, refused = sum_.failed, _refused(sum_)
-        where = _endpoint(port.server, port.number)
-        rest = ", all of some clients," if port.accepted else ""
-        what = _fate(sum_, port.icmp)
-        least = "" if sum_.exact else "at least "
-        say = [f"{least}{number} connections to {where}{rest} {what} while the Pod was Ready."]
-        open_ports = sorted(set(answering) - {port.number})
-        if port.number in answering:
-            say.append(
-                f"Port {port.number} does answer others: look for what stands in these clients' way (a NetworkPolicy, a firewall)."
-            )
-        elif open_ports:
-            listed = ", ".join(map(str, open_ports[:6]))
-            say.append(f"Seen to answer: port{'s' if len(open_ports) > 1 else ''} {listed}.")
-        if spec is not None and spec.containers and port.number not in answering:
-            declared = [
-                f"{number} ({name})" if name else f"{number}"
-                for container in spec.containers
-                for name, number in container.ports
-            ]
-            if declared and all(
-                port.number != number for container in spec.containers for _, number in container.ports
-            ):
-                say.append(f"Its containers declare containerPort {', '.join(declared[:6])}, not {port.number}.")
-        if port.number not in answering:
-            say.append("If a Service leads here, compare its targetPort with what the container listens on.")
-        say.append(self._names(port.clients, sum_.first))
-        return Finding(
-            held=Held.FAIL,
-            probe=probe.id,
-            subject=_subject(probe),
-            field=REFUSED if refused else UNANSWERED,
-            sentence=" ".join(say),
-            expected=f"clients of port {port.number} are answered while the Pod is Ready",
-            observed=f"{number} of {number + port.accepted} {what}",
-            evidence=_evidence(sum_.first_failed, sum_.last_failed),
-        )
-
-    def _scan(self, closed: Sequence[_Port], probe: Probe) -> Finding:
-        total = Sum()
-        for port in closed:
-            total.add(port.failed)
-        numbers = ", ".join(str(port.number) for port in closed[:6])
-        clients = list(dict.fromkeys(client for port in closed for client in port.clients))
-        return Finding(
-            held=Held.INCONCLUSIVE,
-            probe=probe.id,
-            subject=_subject(probe),
-            field=REFUSED,
-            sentence=f"{total.failed} connections to {len(closed)} ports found nobody while the Pod was Ready ({numbers}, ...): "
-            f"more likely somebody who tries ports than Services with a wrong targetPort. {self._names(clients, total.first)}",
-            evidence=_evidence(total.first_failed, total.last_failed),
-        )
-
-    def _arrived(self, streams: Sequence[_Stream], time: Sequence[Stretch], probe: Probe) -> list[Finding]:
-        """Tell of connections that came long after the Pod had stopped being Ready."""
-        late = [
-            Stretch(stretch.start_ns + SPREADING_NS, stretch.end_ns, stretch.state)
-            for stretch in time
-            if stretch.state is State.NOT_READY and stretch.end_ns - stretch.start_ns > SPREADING_NS
-        ]
-        by_client: dict[str, Sum] = {}
-        for stream in streams:
-            if (sum_ := _sum([stream], late)).total:
-                by_client.setdefault(stream.client, Sum()).add(sum_)
-        total = Sum()
-        for sum_ in by_client.values():
-            total.add(sum_)
-        if not total.total:
-            return []
-        seconds = SPREADING_NS // SECOND
-        clients = sorted(by_client, key=lambda client: (-by_client[client].total, client))
-        number = f"{'at least ' if not total.exact else ''}{total.total} new connection{'s' if total.total > 1 else ''}"
-        return [
-            Finding(
-                held=Held.INCONCLUSIVE,
-                probe=probe.id,
-                subject=_subject(probe),
-                field=ARRIVED,
-                sentence=f"{number} came more than {seconds} s after the Pod was NotReady: whoever opened them has not heard of it, "
-                "or dials the Pod's address and never asks for endpoints (pod to pod, publishNotReadyAddresses). "
-                + self._names(clients, total.first),
-                expected=f"no new connections {seconds} s after NotReady",
-                observed=number,
-                evidence=_evidence(total.first, total.last),
-            )
-        ]
-
-    def _names(self, clients: Sequence[str], first: Mark | None) -> str:
-        named = []
-        for client in clients[:NAMED]:
-            name = name_of(client, self.book, first.ns if first is not None else self.seen_until_ns)
-            named.append(f"{client} ({name})" if name else client)
-        more = f" and {len(clients) - NAMED} more" if len(clients) > NAMED else ""
-        return f"Client{'s' if len(clients) > 1 else ''}: {', '.join(named)}{more}."
-
-
-def _sum(streams: Iterable[_Stream], time: Iterable[Stretch]) -> Sum:
-    out = Sum()
-    for stretch in time:
-        for stream in streams:
-            out.add(stream.openings.between(stretch.start_ns, stretch.end_ns))
-    return out
-
 
 def _period(stretch: Stretch, sum_: Sum) -> Period:
     return Period(
@@ -368,52 +178,11 @@ def _period(stretch: Stretch, sum_: Sum) -> Period:
         end_ns=stretch.end_ns,
         state=str(stretch.state),
         connections=sum_.total,
-        refused=_refused(sum_),
+        refused=sum_.refused,
         unanswered=sum_.answers.get(Answer.SILENCE, 0),
         first_ns=sum_.first.ns - stretch.start_ns if sum_.first is not None else None,
         last_ns=sum_.last.ns - stretch.start_ns if sum_.last is not None else None,
     )
-
-
-def _refused(sum_: Sum) -> int:
-    return sum_.answers.get(Answer.REFUSED, 0) + sum_.answers.get(Answer.UNREACHABLE, 0)
-
-
-def _is_closed(port: _Port) -> bool:
-    first, last = port.failed.first_failed, port.failed.last_failed
-    lasted = first is not None and last is not None and last.ns - first.ns >= SECOND
-    return port.failed.failed >= ENOUGH and (lasted or len(port.clients) > 1)
-
-
-def _fate(sum_: Sum, icmp: str) -> str:
-    """Say what happened to connections that failed."""
-    said = f" ({icmp})" if icmp else ""
-    words = {
-        Answer.REFUSED: "were refused (RST)",
-        Answer.UNREACHABLE: f"were rejected by ICMP{said}",
-        Answer.SILENCE: "got no answer to their SYN",
-    }
-    there = [(answer, number) for answer in words if (number := sum_.answers.get(answer, 0))]
-    if len(there) == 1:
-        return words[there[0][0]]
-    return f"failed ({', '.join(f'{number} {words[answer]}' for answer, number in there)})"
-
-
-def _answering(
-    ports: Iterable[_Port], probes: Sequence[Probe], servers: set[str], ready: Sequence[Stretch]
-) -> frozenset[int]:
-    """Return the ports that somebody found open while the Pod was Ready: clients, the kubelet, other checkers."""
-    found = {port.number for port in ports if port.accepted}
-    for probe in probes:
-        if probe.target.address not in servers or probe.target.port in found or probe.target.port is None:
-            continue
-        if any(
-            leg.connection.resp.syns and any(s.start_ns <= leg.connection.start.ns < s.end_ns for s in ready)
-            for attempt in probe.attempts
-            for leg in attempt.legs
-        ):
-            found.add(probe.target.port)
-    return frozenset(found)
 
 
 def _hides(spec: PodSpec | None, readiness: Sequence[Probe]) -> bool:
@@ -438,18 +207,13 @@ def _ports(spec: PodSpec | None, mine: Sequence[Probe]) -> frozenset[int]:
     return frozenset(ports)
 
 
-def _subject(probe: Probe) -> str:
-    target = probe.target
-    if target.pod is None:
-        where = target.address if target.port is None else _endpoint(target.address, target.port)
-    else:
-        where = "/".join(part for part in (target.namespace, target.pod, target.container) if part)
-    return f"{probe.type} {where}"
-
-
-def _endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _evidence(*marks: Mark | None) -> tuple[Evidence, ...]:
-    return tuple(dict.fromkeys(Evidence(m.file, m.number, m.number) for m in marks if m is not None))
+def _at_one_time(mine: Sequence[Probe], theirs: Sequence[Probe]) -> bool:
+    """Tell whether two Pods were probed at the same time: they share an address then, and do not just follow each other."""
+    spans = [
+        (
+            min(probe.attempts[0].start.ns for probe in many if probe.attempts),
+            max(probe.attempts[-1].end_ns for probe in many if probe.attempts),
+        )
+        for many in (mine, theirs)
+    ]
+    return max(begin for begin, _ in spans) < min(end for _, end in spans)

@@ -93,6 +93,11 @@ class Sum:
         """How many were not accepted."""
         return sum(self.answers.get(answer, 0) for answer in FAILED)
 
+    @property
+    def refused(self) -> int:
+        """How many were answered by a RST or an ICMP error."""
+        return self.answers.get(Answer.REFUSED, 0) + self.answers.get(Answer.UNREACHABLE, 0)
+
     def add(self, other: Sum) -> None:
         """Add what another client did in the same time, or the same one in another."""
         for answer, number in other.answers.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ..model.catalogue import CATALOGUE
-from ..model.finding import Finding, Held
+from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
 from . import words
@@ -48,8 +48,8 @@ _UP_STATES = ("Ready", "UP")
 _DOWN_STATES = ("NotReady", "DOWN")
 
 
-_TURNED_AWAY = ("clients_refused_while_ready", "clients_unanswered_while_ready")
-"""Findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
+_TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
+"""Fields of findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
 
 _PATIENT = 10
 """Seconds of timeout beyond which a longer one is no advice."""

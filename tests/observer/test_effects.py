@@ -175,7 +175,7 @@ def test_regular_checks_say_nothing_of_endpoints() -> None:
     assert (readiness(steady)[1].clients_while_not_ready, steady.findings) == (0, ())
     pausing = watch(*flap, *(dial(at, 8080, ok) for at in [*every(1, 13, 2.3), *every(1, 15, 34.6)]), book=pod(spec()))
     _, effects = readiness(pausing)
-    assert effects.clients_while_not_ready == 1
+    assert effects.clients_while_not_ready == 2
     assert (effects.last_new_client_after_not_ready_ns or 0) == pytest.approx(1.3e9, abs=2e7)
     assert (effects.first_client_after_ready_ns or 0) == pytest.approx(0.6e9, abs=2e7)
 
