@@ -14,7 +14,7 @@ from .readiness import State, Stretch
 SPREADING_NS: Final = 10 * SECOND
 """Until everybody has heard that a Pod is not Ready: the API, kube-proxy's or a router's next reload. Later is worth a word."""
 PAUSE: Final = 3
-"""Intervals without a connection after which a regular series has paused."""
+"""Intervals without a connection, right before the Pod is Ready again, by which a regular series shows that it waits for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Stream:
         if self.interval_ns is None:
             return True
         for stretch in time:
-            heard_ns = stretch.start_ns + SPREADING_NS
-            if stretch.state is State.NOT_READY and stretch.end_ns - heard_ns >= PAUSE * self.interval_ns:
-                was_there = self.openings.between(0, stretch.start_ns).total
-                if was_there and not self.openings.between(heard_ns, stretch.end_ns).total:
+            if stretch.state is State.NOT_READY:
+                last = self.openings.between(stretch.start_ns, stretch.end_ns).last
+                since_ns = stretch.start_ns if last is None else last.ns
+                if stretch.end_ns - since_ns >= PAUSE * self.interval_ns:
                     return True
         return False
 

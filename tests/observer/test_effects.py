@@ -178,6 +178,9 @@ def test_regular_checks_say_nothing_of_endpoints() -> None:
     assert effects.clients_while_not_ready == 2
     assert (effects.last_new_client_after_not_ready_ns or 0) == pytest.approx(1.3e9, abs=2e7)
     assert (effects.first_client_after_ready_ns or 0) == pytest.approx(0.6e9, abs=2e7)
+    # One that comes first when the Pod is Ready follows too.
+    begins = watch(*probes([0, 0.001, *every(1, 9, 1.001)], "503"), *probes(every(1, 30, 10.001)), *(dial(at, 8080, ok) for at in every(1, 20, 11.3)), book=pod(spec()))
+    assert (readiness(begins)[1].first_client_after_ready_ns or 0) == pytest.approx(1.3e9, abs=2e7)
 
 
 def test_few_refusals_and_scans_are_no_down_service() -> None:
