@@ -145,7 +145,7 @@ class EffectsBuilder:
         went: list[int] = []
         arrived = refused = unanswered = 0
         exact = self.whole
-        for before, stretch in zip([None, *time[:-1]], time, strict=True):
+        for before, stretch in zip([None, *time], time, strict=False):
             sum_ = summed(follow, [stretch])
             everybody = summed(streams, [stretch]) if stretch.state is State.READY else sum_
             exact = exact and everybody.exact

@@ -205,6 +205,14 @@ def test_a_port_refused_while_not_ready_is_no_finding() -> None:
     assert closed(watch(*probes(every(1, 40), "503"), *(dial(at) for at in ODD), book=pod(spec()))) == []
 
 
+def test_a_state_that_is_never_known_counts_nothing() -> None:
+    """Where no attempt tells Ready or NotReady every number is null, whatever clients do."""
+    for what in ("refused", "unanswered", "503"):
+        timeline = watch(*probes([0.2, 1.2], what), *(dial(at) for at in (0.5, 1.1, 1.9)), book=pod(spec(LIVENESS)), until=2.5)
+        assert [probe.effects for probe in timeline.probes if probe.type == "liveness"] == [Effects()]
+        assert timeline.findings == ()
+
+
 def test_an_exec_readiness_probe_hides_ready() -> None:
     """A Pod with a readiness probe that packets cannot show is never claimed to be Ready; that it is NotReady still shows."""
     sidecar = ContainerSpec(name="proxy", probes=(spec(handler=Handler.EXEC, port=None),))
