@@ -19,6 +19,7 @@ never known to be Ready here.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -100,20 +101,19 @@ def _readiness(
                 changes.append(known)
     if begins and (known := _first_evidence(probe, attempts, begins[0])) is not None:
         changes.append(known)
-    for event in events:
-        if event.kind is EventKind.CONTAINER_STARTED and _mine(event, probe):
-            changes.append((event.ns, State.NOT_READY))
-            blanks.append((_last_of_the_old(attempts, event.ns), event.ns))
+    started = sorted(event.ns for event in events if event.kind is EventKind.CONTAINER_STARTED and _mine(event, probe))
+    good = sorted(attempt.end_ns for attempt in attempts if attempt.outcome is Outcome.SUCCESS)
+    for ns in started:
+        changes.append((ns, State.NOT_READY))
+        # The container before it is known to have lived until its last success.
+        if (before := bisect_left(good, ns)) > 0:
+            blanks.append((good[before - 1], ns))
     for sibling in siblings:
         if sibling.target.container == probe.target.container:
             for found in sibling.decisions:
                 if found.kind is DecisionKind.RESTART:
-                    starts = [
-                        e.ns
-                        for e in events
-                        if e.kind is EventKind.CONTAINER_STARTED and _mine(e, probe) and e.ns >= found.ns
-                    ]
-                    blanks.append((found.ns, min(starts, default=FOREVER)))
+                    after = bisect_left(started, found.ns)
+                    blanks.append((found.ns, started[after] if after < len(started) else FOREVER))
     return changes, blanks
 
 
@@ -127,12 +127,6 @@ def _first_evidence(probe: Probe, attempts: Sequence[Attempt], begin_ns: int) ->
     if decided is not None and mine and decided.before in (State.READY, State.NOT_READY):
         return mine[0].start.ns, State(decided.before)
     return None
-
-
-def _last_of_the_old(attempts: Sequence[Attempt], started_ns: int) -> int:
-    """Return until when the container before the one that started then is known to have lived: its last success."""
-    good = [attempt.end_ns for attempt in attempts if attempt.outcome is Outcome.SUCCESS]
-    return max((ns for ns in good if ns < started_ns), default=started_ns)
 
 
 def _silences(probe: Probe) -> list[Blank]:

@@ -7,7 +7,8 @@ sent to a Ready Pod should be answered, but needs several connections over some 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +19,7 @@ from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.openings import Answer, Sum
+from probewatch.verify.names import subject_of
 
 from .others import name_of
 from .readiness import State, Stretch
@@ -75,12 +77,12 @@ class Trouble:
                 port.icmp = port.icmp or stream.icmp
         closed = [port for port in ports.values() if _is_closed(port)]
         closed.sort(key=lambda port: (-port.failed.failed, port.server, port.number))
-        answering = _answering(ports.values(), self.probes, {port.server for port in ports.values()}, ready)
         if len(closed) > MOST_PORTS:
             return [self._scan(closed)]
+        answering = _answering(ports.values(), self.probes, ready) if closed else frozenset()
         return [self._closed_port(port, answering) for port in closed]
 
-    def _closed_port(self, port: _Port, answering: Iterable[int]) -> Finding:
+    def _closed_port(self, port: _Port, answering: frozenset[int]) -> Finding:
         sum_ = port.failed
         number = sum_.failed
         where = _endpoint(port.server, port.number)
@@ -106,7 +108,7 @@ class Trouble:
         return Finding(
             held=Held.FAIL,
             probe=self.probe.id,
-            subject=_subject(self.probe),
+            subject=subject_of(self.probe),
             field=CLIENTS_REFUSED if sum_.refused else CLIENTS_UNANSWERED,
             sentence=" ".join(say),
             expected=f"clients of port {port.number} are answered while the Pod is Ready",
@@ -123,7 +125,7 @@ class Trouble:
         return Finding(
             held=Held.INCONCLUSIVE,
             probe=self.probe.id,
-            subject=_subject(self.probe),
+            subject=subject_of(self.probe),
             field=CLIENTS_REFUSED,
             sentence=f"{total.failed} connections to {len(closed)} ports found nobody while the Pod was Ready ({numbers}, ...): "
             f"more likely somebody who tries ports than Services with a wrong targetPort. {self._names(clients, total.first)}",
@@ -153,7 +155,7 @@ class Trouble:
             Finding(
                 held=Held.INCONCLUSIVE,
                 probe=self.probe.id,
-                subject=_subject(self.probe),
+                subject=subject_of(self.probe),
                 field=CLIENTS_LATE,
                 sentence=f"{number} came more than {seconds} s after the Pod was NotReady: whoever opened them has not heard of it, "
                 "or dials the Pod's address and never asks for endpoints (pod to pod, publishNotReadyAddresses). "
@@ -193,30 +195,24 @@ def _fate(sum_: Sum, icmp: str) -> str:
     return f"failed ({', '.join(f'{number} {words[answer]}' for answer, number in there)})"
 
 
-def _answering(
-    ports: Iterable[_Port], probes: Sequence[Probe], servers: set[str], ready: Sequence[Stretch]
-) -> frozenset[int]:
+def _answering(ports: Collection[_Port], probes: Sequence[Probe], ready: Sequence[Stretch]) -> frozenset[int]:
     """Return the ports that somebody found open while the Pod was Ready: clients, the kubelet, other checkers."""
+    begins = [stretch.start_ns for stretch in ready]
+
+    def is_ready(ns: int) -> bool:
+        index = bisect_right(begins, ns) - 1
+        return index >= 0 and ns < ready[index].end_ns
+
+    servers = {port.server for port in ports}
     found = {port.number for port in ports if port.accepted}
     for probe in probes:
-        if probe.target.address not in servers or probe.target.port in found or probe.target.port is None:
+        port = probe.target.port
+        if port is None or port in found or probe.target.address not in servers:
             continue
-        if any(
-            leg.connection.resp.syns and any(s.start_ns <= leg.connection.start.ns < s.end_ns for s in ready)
-            for attempt in probe.attempts
-            for leg in attempt.legs
-        ):
-            found.add(probe.target.port)
+        connections = (leg.connection for attempt in probe.attempts for leg in attempt.legs)
+        if any(connection.resp.syns and is_ready(connection.start.ns) for connection in connections):
+            found.add(port)
     return frozenset(found)
-
-
-def _subject(probe: Probe) -> str:
-    target = probe.target
-    if target.pod is None:
-        where = target.address if target.port is None else _endpoint(target.address, target.port)
-    else:
-        where = "/".join(part for part in (target.namespace, target.pod, target.container) if part)
-    return f"{probe.type} {where}"
 
 
 def _endpoint(address: str, port: int) -> str:
