@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+CLIENTS_REFUSED: Final = "clients_refused_while_ready"
+CLIENTS_UNANSWERED: Final = "clients_unanswered_while_ready"
+CLIENTS_LATE: Final = "clients_while_not_ready"
+"""Fields of findings on client traffic: the names that the numbers have in `effects` of the JSON document."""
 
 
 class Held(StrEnum):

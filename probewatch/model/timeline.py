@@ -279,13 +279,46 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A stretch in which the Pod's state is known, and the connections that clients opened in it."""
+
+    start_ns: int
+    end_ns: int
+    """When the state changed, or was no longer known."""
+    state: str
+    """`Ready` or `NotReady`."""
+    connections: int = 0
+    refused: int = 0
+    """Of these, answered by a RST or an ICMP error."""
+    unanswered: int = 0
+    """Of these, those whose SYN nothing answered."""
+    first_ns: int | None = None
+    """From its start to the first of them; None where there is none."""
+    last_ns: int | None = None
+    """From its start to the last of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """How client traffic followed the decisions (filled by the issue on effects; None until known)."""
+    """How clients' new connections followed the readiness of the Pod: the same on each of its readiness probes.
+
+    Clients are whoever is no kubelet, no recognised checker and no scraper. A number is None where the state it is
+    about is not known at any time, a duration also where no client came.
+    """
 
     first_client_after_ready_ns: int | None = None
+    """From NotReady becoming Ready to the first new connection in that time; the shortest where that happened several times."""
     last_new_client_after_not_ready_ns: int | None = None
+    """From Ready becoming NotReady to the last new connection in that time; the longest where that happened several times."""
     clients_while_not_ready: int | None = None
+    """New connections."""
     clients_refused_while_ready: int | None = None
+    """New connections that a RST or an ICMP error answered, at any port; those of unknown periodic checkers too."""
+    clients_unanswered_while_ready: int | None = None
+    """New connections whose SYN nothing answered."""
+    approximate: bool = False
+    """There were too many connections to keep each moment: counts are least numbers, durations bounds."""
+    periods: tuple[Period, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,6 +370,10 @@ class OtherTraffic:
     target_address: str
     target_port: int
     connections: int
+    refused: int = 0
+    """Of these, answered by a RST or an ICMP error."""
+    unanswered: int = 0
+    """Of these, those whose SYN nothing answered."""
     what: str
     """`client traffic`, `Prometheus scrapes`, `keep-alive client`, ..."""
     name: str | None = None

@@ -26,9 +26,10 @@ from probewatch.wire.tcp import Tracker
 
 from .assemble import Assembler
 from .checks import CheckBuilder
+from .effects import EffectsBuilder
 from .lane import Step
 from .measures import measures
-from .others import Traffic, periodic
+from .others import Peer, Traffic, periodic
 from .rollouts import blocked, find_rollouts
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
@@ -101,6 +102,8 @@ class Observer:
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
+        self._checks: set[Peer] = set()
+        """Who checks whom, of the checkers that are named."""
         self._turn_ns = 0
         self._now_ns = 0
         self._first_ns: int | None = None
@@ -302,15 +305,18 @@ class Observer:
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
         probes = [probe if probe.id else replace(probe, id=self._teller.new_id()) for probe in probes]
-        events = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
-        told = find_rollouts(probes, events, self.book, self._now_ns)
+        happened = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
+        traffic = self._traffic
+        effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
+        probes, findings = effects.apply(probes)
+        told = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
-            others=tuple(self._traffic.result(self.book)),
-            events=events,
+            others=tuple(traffic.result(self.book)),
+            events=happened,
             rollouts=told,
-            findings=blocked(told, probes),
+            findings=(*blocked(told, probes), *findings),
             notes=tuple(self._notes(probes)),
         )
         return self._teller.finish(timeline)
@@ -369,6 +375,7 @@ class Observer:
             target.strangers = []
         for run in left:
             self._targets[run.server].strangers.append(run)
+        self._checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
         out = [builder.probe(one) for one in named]
         self._tied |= builder.tied
@@ -378,7 +385,7 @@ class Observer:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
         series, rest = periodic(target.strangers)
         for run in rest:
-            self._traffic.note(run, self._latest)
+            self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
         for one in series:
@@ -390,6 +397,7 @@ class Observer:
                 by_client.setdefault(one.client, []).extend(one.runs)
             else:
                 out.append(assembler.unknown(one, self._sources[one.client]))
+        told = len(assembler.events)
         for client, runs in by_client.items():
             lone = Target(target.address, AddressBook(), proven=False)
             lone.first_seen_ns = target.first_seen_ns
@@ -401,7 +409,17 @@ class Observer:
                 if steps:
                     made = assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
                     out += self._measured(made, placed, steps, target.first_seen_ns)
+        if target.has_kubelet:
+            # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.
+            del assembler.events[told:]
         return out
+
+    def _stray(self, run: Run) -> bool:
+        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step."""
+        if self._standing.get(run.client) is Standing.KUBELET:
+            return run.form.kubelet or run.form.stale
+        silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
+        return silent and (run.client, run.server, run.form.port) in self._checks
 
     def _is_pod(self, address: str) -> bool:
         first_ns = self._sources[address].first_ns

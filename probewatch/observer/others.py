@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from probewatch.model.book import AddressBook
+from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import OtherTraffic
 from probewatch.probes.cadence import steady
 from probewatch.probes.forms import Ask
+from probewatch.probes.openings import Answer, Openings, answer_of
 from probewatch.probes.runs import Run
 from probewatch.probes.signatures import named_agent
 
@@ -22,6 +24,14 @@ SPREAD: Final = 0.12
 """Median deviation from the median step, relative to it, up to which a series counts as periodic."""
 KEPT: Final = 4_096
 """Sources and target ports kept for `others`; connections of further ones are not told."""
+CELLS: Final = 32_768
+"""Moments kept of when all of them opened connections; beyond, those of the busiest are joined (`probes.openings`)."""
+NOT_CLIENTS: Final = ("Prometheus/", "kube-lifecycle/", "kube-probe/", "Envoy/HC")
+"""User-Agents of what asks a Pod at its own address, Ready or not: their connections tell nothing of endpoints."""
+
+
+Peer = tuple[str, str, int]
+"""(client, server, server port)."""
 
 
 @dataclass(slots=True)
@@ -34,22 +44,39 @@ class Tally:
     agent: str = ""
     first_ns: int = 0
     last_ns: int = 0
+    answers: dict[Answer, int] = field(default_factory=dict)
+    """What came back to each SYN that the capture shows."""
+    openings: Openings = field(default_factory=Openings)
+    """Of what may be a client's, and follow readiness."""
+    plain: bool = False
+    """It also asked as no scraper or checker does."""
+    icmp: str = ""
+    """What the first ICMP error said."""
+
+    @property
+    def is_client(self) -> bool:
+        """Whether whoever it is may reach the target through endpoints, so that readiness matters to it."""
+        return self.plain or not self.agent.startswith(NOT_CLIENTS)
 
 
 class Traffic:
     """Counts what is no probe."""
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str, int], Tally] = {}
+        self._tallies: dict[Peer, Tally] = {}
+        self._cells = 0
+        self.whole = True
+        """False once a source was not counted, because there are too many."""
 
-    def note(self, run: Run, latest: Latest) -> None:
-        """Count a run's connections."""
+    def note(self, run: Run, latest: Latest, seen_until_ns: int, *, client: bool = True) -> None:
+        """Count a run's connections; those that cannot be a client's are told, but their moments are not kept."""
         for _, exchange in run.legs():
             connection = latest(exchange.connection)
             key = (connection.client, connection.server, connection.server_port)
             tally = self._tallies.get(key)
             if tally is None:
                 if len(self._tallies) >= KEPT:
+                    self.whole = False
                     continue
                 tally = self._tallies[key] = Tally(first_ns=connection.start.ns)
             tally.connections += 1
@@ -57,8 +84,27 @@ class Traffic:
             tally.most_requests = max(tally.most_requests, exchange.requests)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
             tally.last_ns = max(tally.last_ns, connection.end.ns)
-            if exchange.http and not tally.agent:
-                tally.agent = exchange.http[0].header("User-Agent") or ""
+            agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
+            tally.agent = tally.agent or agent
+            if connection.midstream:
+                continue
+            answer = answer_of(connection, seen_until_ns)
+            tally.answers[answer] = tally.answers.get(answer, 0) + 1
+            if answer is Answer.UNREACHABLE and connection.icmp is not None:
+                tally.icmp = tally.icmp or connection.icmp.explain()
+            if client and not run.form.stale and not agent.startswith(NOT_CLIENTS):
+                tally.plain = tally.plain or bool(agent)
+                self._open(tally, connection.start, answer)
+
+    def _open(self, tally: Tally, mark: Mark, answer: Answer) -> None:
+        self._cells += tally.openings.add(mark, answer)
+        if self._cells > CELLS:
+            busiest = max(self._tallies.values(), key=lambda other: len(other.openings))
+            self._cells -= busiest.openings.coarsen()
+
+    def clients(self) -> dict[Peer, Tally]:
+        """Return what may be clients, and whom they connected to."""
+        return {peer: tally for peer, tally in self._tallies.items() if tally.is_client and len(tally.openings)}
 
     def result(self, book: AddressBook) -> list[OtherTraffic]:
         """Return the sums, busiest first."""
@@ -70,6 +116,8 @@ class Traffic:
                     target_address=server,
                     target_port=port,
                     connections=tally.connections,
+                    refused=tally.answers.get(Answer.REFUSED, 0) + tally.answers.get(Answer.UNREACHABLE, 0),
+                    unanswered=tally.answers.get(Answer.SILENCE, 0),
                     what=describe(tally),
                     name=name_of(client, book, tally.first_ns),
                     first_ns=tally.first_ns,

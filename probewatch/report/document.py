@@ -201,6 +201,21 @@ def effects_object(effects: Effects) -> Json:
         "last_new_client_after_not_ready_s": seconds(effects.last_new_client_after_not_ready_ns),
         "clients_while_not_ready": effects.clients_while_not_ready,
         "clients_refused_while_ready": effects.clients_refused_while_ready,
+        "clients_unanswered_while_ready": effects.clients_unanswered_while_ready,
+        "approximate": effects.approximate,
+        "periods": [
+            {
+                "from": rfc3339(period.start_ns),
+                "to": rfc3339(period.end_ns),
+                "state": period.state,
+                "connections": period.connections,
+                "refused": period.refused,
+                "unanswered": period.unanswered,
+                "first_s": seconds(period.first_ns),
+                "last_s": seconds(period.last_ns),
+            }
+            for period in effects.periods
+        ],
     }
 
 
@@ -241,6 +256,8 @@ def other_object(other: OtherTraffic) -> Json:
         "name": other.name,
         "target": {"address": other.target_address, "port": other.target_port},
         "connections": other.connections,
+        "refused": other.refused,
+        "unanswered": other.unanswered,
         "what": other.what,
         "first": rfc3339(other.first_ns),
         "last": rfc3339(other.last_ns),

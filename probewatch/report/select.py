@@ -27,7 +27,13 @@ def select(
     chosen = timeline
     if probes:
         kept = tuple(p for p in timeline.probes if any(matches(p, selector) for selector in probes))
-        chosen = replace(chosen, probes=kept, rollouts=_touched(chosen.rollouts, kept))
+        ids = {None, *(p.id for p in kept)}
+        chosen = replace(
+            chosen,
+            probes=kept,
+            rollouts=_touched(chosen.rollouts, kept),
+            findings=tuple(f for f in timeline.findings if f.probe in ids),
+        )
     if since_ns is None and until_ns is None:
         return chosen
     low = since_ns if since_ns is not None else -(1 << 62)
@@ -99,4 +105,6 @@ def _note(timeline: Timeline, since_ns: int | None, until_ns: int | None) -> str
     base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=since_ns or until_ns or 0)
     begin = relative(since_ns, base) if since_ns is not None else "the beginning"
     end = relative(until_ns, base) if until_ns is not None else "the end"
-    return f"Shown is only what began from {begin} to {end}; counts of other traffic are of the whole input."
+    return (
+        f"Shown is only what began from {begin} to {end}; other traffic and effects on clients are of the whole input."
+    )

@@ -358,15 +358,20 @@ def _clients(paper: Paper, probe: Probe) -> None:
     effects = probe.effects
     if effects is None:
         return
+    least = "at least " if effects.approximate else ""
+    about = "about " if effects.approximate else ""
     parts: list[str] = []
     if effects.first_client_after_ready_ns is not None:
-        parts.append(f"first new connection {duration(effects.first_client_after_ready_ns)} after Ready")
+        parts.append(f"first new connection {about}{duration(effects.first_client_after_ready_ns)} after Ready")
     if effects.last_new_client_after_not_ready_ns is not None:
-        parts.append(f"last new connection {duration(effects.last_new_client_after_not_ready_ns)} after NotReady")
-    if effects.clients_while_not_ready:
-        parts.append(f"{count(effects.clients_while_not_ready, 'new connection')} while NotReady")
-    if effects.clients_refused_while_ready:
-        parts.append(f"{effects.clients_refused_while_ready} refused while Ready")
+        parts.append(f"last {about}{duration(effects.last_new_client_after_not_ready_ns)} after NotReady")
+    for number, what in (
+        (effects.clients_while_not_ready, "while NotReady"),
+        (effects.clients_refused_while_ready, "refused while Ready"),
+        (effects.clients_unanswered_while_ready, "without an answer while Ready"),
+    ):
+        if number:
+            parts.append(f"{least}{number} {what}")
     if parts:
         _field(paper, "clients", ", ".join(parts))
 
@@ -392,8 +397,14 @@ def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:
     size = max(len(str(o.connections)) for o in shown)
     for other in shown:
         name = f" ({safe(other.name)})" if other.name else ""
+        failed = "".join(
+            f", {number} {what}"
+            for number, what in ((other.refused, "refused"), (other.unanswered, "unanswered"))
+            if number
+        )
+        where = words.endpoint(other.target_address, other.target_port)
         paper.filled(
-            f"{safe(other.address)}{name} to {words.endpoint(other.target_address, other.target_port)}: {safe(other.what)}",
+            f"{safe(other.address)}{name} to {where}: {safe(other.what)}{failed}",
             first=[Span(f"  {other.connections:>{size}} x  ")],
             indent=size + 6,
         )

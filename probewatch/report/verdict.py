@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ..model.catalogue import CATALOGUE
+from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
 from . import words
@@ -47,6 +48,9 @@ _UP_STATES = ("Ready", "UP")
 _DOWN_STATES = ("NotReady", "DOWN")
 
 
+_TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
+"""Fields of findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
+
 _PATIENT = 10
 """Seconds of timeout beyond which a longer one is no advice."""
 
@@ -75,7 +79,15 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     elif level is Level.UNCLEAR:
         told = unclear
     causes = tuple(cause for cause, _ in Counter(a.cause for a in told).most_common())
+    if any(finding.probe == probe.id and _turned_away(finding) for finding in timeline.findings):
+        away = "clients are turned away while it is Ready (see findings)"
+        sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
+        level = max(level, Level.WARNING)
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+
+
+def _turned_away(finding: Finding) -> bool:
+    return finding.held is Held.FAIL and finding.field in _TURNED_AWAY
 
 
 def _decided(

@@ -71,3 +71,11 @@ def test_selected_probes_only(made) -> None:
     """Several selectors add up."""
     timeline = made["assorted"]()
     assert [p.id for p in select(timeline, probes=["p10", "startup"]).probes] == ["p4", "p10"]
+
+
+def test_findings_go_with_their_probes(made) -> None:
+    """Findings of probes that are not shown are not shown either; those of no probe always are."""
+    timeline = made["flapping"]()
+    assert {finding.probe for finding in timeline.findings} == {"p1", None}
+    assert select(timeline, probes=["p1"]).findings == timeline.findings
+    assert {finding.probe for finding in select(timeline, probes=["p9"]).findings} == {None}

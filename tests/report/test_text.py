@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probewatch.model.timeline import Cause, Outcome, ProbeType
+from probewatch.model.finding import CLIENTS_REFUSED, Finding, Held
+from probewatch.model.timeline import Cause, Effects, Outcome, ProbeType
 from probewatch.report import text
 from probewatch.report.escape import pad, safe, shorten, valid, width
 from probewatch.report.paper import ASCII, UNICODE, Paper, Span, glyphs_for, wrap
 from probewatch.report.sparkline import sparkline
+from probewatch.report.verdict import Level, judge
 from probewatch.report.words import endpoint
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,6 +50,39 @@ def test_hostile_text_is_written_out(made, evil) -> None:
         assert "\\x1b]0;owned\\x07" in plain
         assert "owned\n" not in plain
     assert not evil.isprintable()
+
+
+def test_clients_are_told_in_one_line(made) -> None:
+    """The line on clients has each number that is there, and says which are bounds; others who are refused are told so."""
+    timeline = made["flapping"]()
+    probe = timeline.probes[0]
+    everything = Effects(first_client_after_ready_ns=400_000_000, last_new_client_after_not_ready_ns=1_900_000_000,
+                         clients_while_not_ready=3, clients_refused_while_ready=4, clients_unanswered_while_ready=5)
+    said = " ".join(table(replace(timeline, probes=(replace(probe, effects=everything),))).split())
+    assert "clients first new connection 400 ms after Ready, last 1.900 s after NotReady, 3 while NotReady, 4 refused" in said
+    assert "4 refused while Ready, 5 without an answer while Ready" in said
+    said = " ".join(table(replace(timeline, probes=(replace(probe, effects=replace(everything, approximate=True)),))).split())
+    assert "about 400 ms after Ready, last about 1.900 s after NotReady, at least 3 while NotReady, at least 4 refused" in said
+    assert "  clients " not in table(replace(timeline, probes=(replace(probe, effects=Effects(clients_while_not_ready=0)),)))
+    others = tuple(replace(other, refused=7, unanswered=2) for other in timeline.others)
+    assert "client traffic, 7 refused, 2 unanswered" in table(replace(timeline, others=others))
+
+
+def test_a_service_that_is_down_comes_first(made) -> None:
+    """Where clients are turned away while the Pod is Ready, a probe that is fine is no longer told as fine; others are."""
+    timeline = made["assorted"]()
+    fine = next(probe for probe in timeline.probes if judge(probe, timeline).level is Level.FINE)
+    finding = Finding(held=Held.FAIL, probe=fine.id, subject="readiness", field=CLIENTS_REFUSED, sentence="9 connections were refused")
+    told = replace(timeline, findings=(finding,))
+    verdict = judge(fine, told)
+    assert verdict.level is Level.WARNING
+    assert verdict.sentence.startswith("clients are turned away while it is Ready (see findings); ")
+    assert verdict.causes == ()
+    for probe in timeline.probes:
+        if probe is not fine:
+            assert judge(probe, told) == judge(probe, timeline)
+    for other in (replace(finding, held=Held.INCONCLUSIVE), replace(finding, field="periodSeconds")):
+        assert judge(fine, replace(timeline, findings=(other,))) == judge(fine, timeline)
 
 
 def test_colour_only_on_demand(timeline) -> None:
