@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import Analysis, InputError, analyze, document
+    from .assertions import Inconclusive, expect
     from .capture import CaptureError
     from .cluster import SpecError
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
+    from .recording import Recording, record
 
 __version__ = "0.1.0"
 
@@ -24,14 +26,18 @@ __all__ = [
     "Change",
     "Decision",
     "DecisionKind",
+    "Inconclusive",
     "InputError",
     "Outcome",
     "Probe",
+    "Recording",
     "SpecError",
     "Timeline",
     "__version__",
     "analyze",
     "document",
+    "expect",
+    "record",
 ]
 
 _HOME = {
@@ -39,9 +45,13 @@ _HOME = {
     "InputError": "api",
     "analyze": "api",
     "document": "api",
+    "Inconclusive": "assertions",
+    "expect": "assertions",
     "CaptureError": "capture",
     "SpecError": "cluster",
     "Change": "observer",
+    "Recording": "recording",
+    "record": "recording",
 } | dict.fromkeys(("Attempt", "Cause", "Decision", "DecisionKind", "Outcome", "Probe", "Timeline"), "model.timeline")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from probewatch import expect, record
 from probewatch.capture import CaptureError, Reader
 from probewatch.capture.live import Live
 from probewatch.capture.netns import inside
@@ -277,3 +278,20 @@ def test_what_cannot_be_written_later_is_told_at_the_end(pod, tmp_path: Path) ->
     with pytest.raises(CaptureError, match="fifo cannot be written: broken pipe"):
         recorder.stop()
     assert not recorder.running
+
+
+def test_a_live_namespace_end_to_end(pod, tmp_path: Path) -> None:
+    """Probes that fail for a time are told live, over IPv4, by attempts, decisions and node."""
+    pod.serve(statuses=(200, 503, 503, 503, 200))
+    spec = tmp_path / "pod.yaml"
+    spec.write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec:\n  containers:\n  - name: app\n"
+        "    readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}\nstatus: {podIP: 10.128.0.10}\n"
+    )
+    with record("veth0", tmp_path / "r.pcapng", netns=pod.node, spec=spec) as recording:
+        pod.probes(5)
+        timeline = recording.wait_for(lambda seen: any(len(p.attempts) == 5 for p in seen.probes), seconds=30)
+    readiness = expect(timeline).probe("readiness/web")
+    readiness.outcomes(["success", "failure", "failure", "failure", "success"]).from_node("10.128.0.1")
+    readiness.causes(["ok", "status", "status", "status", "ok"]).state("Ready")
+    expect(timeline).complete()
