@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .capture import Reader
+    from .capture.packets import Packet
+    from .capture.reader import Input
     from .model.book import AddressBook
     from .model.timeline import Timeline
     from .observer import Change
@@ -50,7 +51,7 @@ class Analysis:
 
     def __init__(
         self,
-        paths: PathText | Sequence[PathText],
+        paths: PathText | Sequence[PathText] | Iterable[Packet],
         *,
         spec: PathText | Sequence[PathText] = (),
         cluster: PathText | Sequence[PathText] = (),
@@ -68,7 +69,7 @@ class Analysis:
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
-        from .capture import merged, open_all
+        from .capture import merged
         from .observer import Observer, Settings
 
         book = _book(_listed(spec), _listed(cluster), [node_ip] if isinstance(node_ip, str) else list(node_ip))
@@ -79,9 +80,8 @@ class Analysis:
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
-            self._readers: list[Reader] = open_all(
-                [fspath(path) for path in _listed(paths)],
-                progress=None if progress is None else lambda position: _ignore(progress(position, self._total)),
+            self._readers: list[Input] = _inputs(
+                paths, None if progress is None else lambda position: _ignore(progress(position, self._total))
             )
             for reader in self._readers:
                 stack.callback(reader.close)
@@ -136,7 +136,7 @@ class Analysis:
 
 
 def analyze(
-    paths: PathText | Sequence[PathText],
+    paths: PathText | Sequence[PathText] | Iterable[Packet],
     *,
     spec: PathText | Sequence[PathText] = (),
     cluster: PathText | Sequence[PathText] = (),
@@ -153,6 +153,7 @@ def analyze(
 
     Args:
         paths: one or several captures (pcap, pcapng, plain or compressed), read as one timeline; `-` is standard input.
+            Or scapy packets: a list of them, or what `rdpcap` and `sniff` return.
         spec: Pods or workloads as YAML or JSON, as `kubectl get -o yaml` prints them.
         cluster: dumps as `oc get nodes,pods,hostsubnets -A -o json` prints them.
         node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
@@ -252,6 +253,22 @@ def _nanoseconds(found: re.Match[str]) -> int:
 
 def _ignore(_: object) -> None:
     """Take any result of a callback for none."""
+
+
+def _inputs(
+    captures: PathText | Sequence[PathText] | Iterable[Packet], progress: Callable[[int], None] | None
+) -> list[Input]:
+    """Open captures by their paths, or take packets as one input."""
+    from .capture import open_all
+    from .capture.packets import PacketReader, is_packets
+
+    given = [captures] if isinstance(captures, str | PathLike) else list(captures)
+    paths = [fspath(item) for item in given if isinstance(item, str | PathLike)]
+    if is_packets(captures) or not (paths or not given):
+        return [PacketReader([item for item in given if not isinstance(item, str | PathLike)])]
+    if len(paths) < len(given):
+        raise InputError("captures are given as paths and as packets at once: give one or the other")
+    return [*open_all(paths, progress=progress)]
 
 
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:

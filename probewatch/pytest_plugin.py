@@ -104,8 +104,7 @@ def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
 
     Scope: function.
     """
-    fresh: dict[str, Timeline] = {}
-    known = request.config.stash.setdefault(_TIMELINES, fresh)
+    known = request.config.stash.setdefault(_TIMELINES, {})
 
     def timeline(
         paths: PathText | Sequence[PathText], *, spec: PathText | Sequence[PathText] = (), **options: Any
@@ -113,10 +112,11 @@ def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
         from .api import analyze
 
         found = [_beside(request.path, path) for path in _listed(paths)]
-        files = {"spec": spec, **{name: options.pop(name) for name in ("cluster", "keylog") if name in options}}
-        placed: dict[str, Any] = {
-            name: [_beside(request.path, path) for path in _listed(value)] for name, value in files.items() if value
-        }
+        files: dict[str, Any] = {"spec": spec}
+        files |= {name: options.pop(name) for name in ("cluster", "keylog") if options.get(name)}
+        placed: dict[str, Any] = {}
+        for name, value in files.items():
+            placed[name] = [_beside(request.path, path) for path in _listed(value)]
         if "keylog" in placed:
             placed["keylog"] = placed["keylog"][0]
         key = repr((found, sorted(placed.items()), sorted(options.items())))

@@ -1,7 +1,4 @@
-"""The plugin as its users meet it, each in a pytest of its own.
-
-In a process of its own too: a run inside this one would take the modules that it imports away again, and leave two copies of them.
-"""
+"""The plugin as its users meet it, each in a pytest of its own, inside this process: a process each would take seconds."""
 
 from __future__ import annotations
 
@@ -9,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+
+from probewatch import analyze, expect, record
+from probewatch.capture.filters import Filter
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("-q", "--no-header", "--color=no", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "console_output_style=classic")
@@ -29,6 +29,15 @@ RECORDS = """
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """Import what the plugin will: pytester takes away what a run inside imports anew, and leaves two copies of it."""
+    folder = ROOT / "captures" / "https-503"
+    expect(analyze(folder / "capture.pcap", spec=folder / "pod.yaml", keylog=folder / "keys.log")).probe()
+    assert record is not None
+    Filter("udp")
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """Return an empty project beside the captures."""
@@ -43,7 +52,7 @@ def recorded(result: pytest.RunResult) -> Path:
 
 def test_fixtures_are_listed_with_their_scope(pytester: pytest.Pytester) -> None:
     """`pytest --fixtures` explains the fixtures, as pyroute2's are explained."""
-    text = pytester.runpytest_subprocess("--fixtures", "-v").stdout.str()
+    text = pytester.runpytest_inprocess("--fixtures", "-v").stdout.str()
     for name in ("probewatch_timeline", "probe_recorder", "capture_trees"):
         assert name in text
     assert text.count("Scope: function.") >= 2
@@ -79,13 +88,13 @@ def test_saved_captures_are_found_beside_the_test(project: pytest.Pytester) -> N
         "    shown = probewatch_timeline(f'{folder}/capture.pcap', keylog=f'{folder}/keys.log')\n"
         "    assert shown.probes[0].attempts[0].status == 503\n"
     )
-    project.runpytest_subprocess(*OPTIONS, "deep").assert_outcomes(passed=2)
+    project.runpytest_inprocess(*OPTIONS, "deep").assert_outcomes(passed=2)
 
 
 def test_a_missing_capture_is_one_sentence(project: pytest.Pytester) -> None:
     """A path that is not there fails the test with the sentence that the command line has."""
     project.makepyfile("def test_it(probewatch_timeline): probewatch_timeline('nosuch.pcap')")
-    result = project.runpytest_subprocess(*OPTIONS)
+    result = project.runpytest_inprocess(*OPTIONS)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E*probewatch.capture.errors.CaptureError: nosuch.pcap does not exist*"])
 
@@ -101,14 +110,14 @@ def test_the_failure_is_the_test_s_own_line(project: pytest.Pytester) -> None:
             expect(timeline).probe("readiness").outcomes(["failure"] * 10 + ["success"] * 2, first=1)
         """
     )
-    result = project.runpytest_subprocess(*OPTIONS)
+    result = project.runpytest_inprocess(*OPTIONS)
     result.assert_outcomes(failed=1)
     story = [line for line in result.outlines if line.startswith(("E ", ">"))]
+    whom = "readiness lab/tcp-flap/app TCP 10.128.0.10:9090"
     assert story == [
         ">       expect(timeline).probe(\"readiness\").outcomes([\"failure\"] * 10 + [\"success\"] * 2, first=1)",
-        "E       AssertionError: readiness lab/tcp-flap/app TCP 10.128.0.10:9090: "
-         "expected #11 to be success, was failure (refused) at +13.425 s",
-        "E            #9  +11.425  refused  0.02 ms  Sr     failure 9/3          frames 41-42",
+        f"E       AssertionError: {whom}: expected #11 to be success, was failure (refused) at +13.425 s",
+        "E           #9   +11.425  refused  0.02 ms  Sr     failure 9/3          frames 41-42",
         "E           #10  +12.429  refused  0.02 ms  Sr     failure 10/3         frames 43-44",
         "E         - #11  (expected: success)",
         "E         + #11  +13.425  refused  0.02 ms  Sr     failure 11/3         frames 47-48",
@@ -127,7 +136,7 @@ class TestRecordings:
     def test_of_a_passed_test_is_deleted(self, pytester: pytest.Pytester) -> None:
         """Nothing is left of a recording whose test passed, and nothing is said."""
         pytester.makepyfile(RECORDS.format(frames=1))
-        result = pytester.runpytest_subprocess(*OPTIONS, "-s")
+        result = pytester.runpytest_inprocess(*OPTIONS, "-s")
         result.assert_outcomes(passed=1)
         assert not recorded(result).exists()
         assert "captures kept" not in result.stdout.str()
@@ -137,7 +146,7 @@ class TestRecordings:
         from probewatch.capture import Reader
 
         pytester.makepyfile(RECORDS.format(frames=2))
-        result = pytester.runpytest_subprocess(*OPTIONS)
+        result = pytester.runpytest_inprocess(*OPTIONS)
         result.assert_outcomes(failed=1)
         path = recorded(result)
         result.stdout.fnmatch_lines(["*probewatch: captures kept*", f"{path} (1 frame of interface lo)"])
@@ -149,7 +158,7 @@ class TestRecordings:
         """`--keep-captures` names the directory, made if it is missing; a second failure does not overwrite the first."""
         pytester.makepyfile(RECORDS.format(frames=2))
         for _ in range(2):
-            pytester.runpytest_subprocess(*OPTIONS, "--keep-captures", "artifacts/captures").assert_outcomes(failed=1)
+            pytester.runpytest_inprocess(*OPTIONS, "--keep-captures", "artifacts/captures").assert_outcomes(failed=1)
         assert sorted(path.name for path in (pytester.path / "artifacts" / "captures").iterdir()) == [
             "test_it-lo-2.pcapng", "test_it-lo.pcapng",
         ]  # fmt: skip
@@ -169,7 +178,7 @@ class TestRecordings:
                 print("path:", probe_recorder("lo").path)
             """
         )
-        result = pytester.runpytest_subprocess(*OPTIONS)
+        result = pytester.runpytest_inprocess(*OPTIONS)
         result.assert_outcomes(passed=1, errors=1)
         assert recorded(result).is_file()
 
@@ -185,7 +194,7 @@ class TestRecordings:
                 assert False
             """
         )
-        result = pytester.runpytest_subprocess(*OPTIONS, "--keep-captures", "kept")
+        result = pytester.runpytest_inprocess(*OPTIONS, "--keep-captures", "kept")
         result.assert_outcomes(failed=3)
         names = [path.name for path in (pytester.path / "kept").iterdir()]
         assert len(names) == 3
@@ -194,7 +203,7 @@ class TestRecordings:
     def test_what_cannot_be_recorded_is_one_sentence(self, pytester: pytest.Pytester) -> None:
         """A missing interface fails the test with its sentence and leaves no file."""
         pytester.makepyfile("def test_it(probe_recorder): probe_recorder('nosuch0')")
-        result = pytester.runpytest_subprocess(*OPTIONS, "--keep-captures", "kept")
+        result = pytester.runpytest_inprocess(*OPTIONS, "--keep-captures", "kept")
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["E*CaptureError: interface nosuch0 does not exist: `ip link` lists those there are"])
         assert list((pytester.path / "kept").iterdir()) == []
@@ -207,7 +216,7 @@ class TestRecordings:
                 probe_recorder("lo", filter="udp port 9").wait_for(lambda timeline: timeline.probes, seconds=0.3)
             """
         )
-        result = pytester.runpytest_subprocess(*OPTIONS)
+        result = pytester.runpytest_inprocess(*OPTIONS)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(
             ["E*TimeoutError: waited 0.3 s in vain on interface lo: no probe was seen at all, in 0 frames of */test_it-lo.pcapng"]
