@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
 if TYPE_CHECKING:
     from .capture.packets import Packet
@@ -48,6 +48,34 @@ class InputError(ValueError):
 
 class Analysis:
     """One pass over captures, in steps, for callers that want to stop in between; `analyze` is the short way."""
+
+    @overload
+    def __init__(
+        self,
+        paths: PathText | Sequence[PathText],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        cluster: PathText | Sequence[PathText] = (),
+        node_ip: str | Sequence[str] = (),
+        keylog: PathText | None = None,
+        filter: str | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        on_change: Callable[[Change], object] | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        paths: Iterable[Packet],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        cluster: PathText | Sequence[PathText] = (),
+        node_ip: str | Sequence[str] = (),
+        keylog: PathText | None = None,
+        filter: str | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        on_change: Callable[[Change], object] | None = None,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -135,6 +163,40 @@ class Analysis:
                 self._on_change(change)
 
 
+@overload
+def analyze(
+    paths: PathText | Sequence[PathText],
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,
+    since: str | int | None = None,
+    until: str | int | None = None,
+    probe: str | Sequence[str] = (),
+    progress: Callable[[int, int | None], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
+) -> Timeline: ...
+
+
+@overload
+def analyze(
+    paths: Iterable[Packet],
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,
+    since: str | int | None = None,
+    until: str | int | None = None,
+    probe: str | Sequence[str] = (),
+    progress: Callable[[int, int | None], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
+) -> Timeline: ...
+
+
 def analyze(
     paths: PathText | Sequence[PathText] | Iterable[Packet],
     *,
@@ -179,7 +241,7 @@ def analyze(
     for text in (since, until):
         moment(text, 0)
     analysis = Analysis(
-        paths,
+        cast("Any", paths),  # a union fits none of the overloads, though each of its parts does
         spec=spec,
         cluster=cluster,
         node_ip=node_ip,
