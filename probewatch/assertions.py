@@ -35,7 +35,7 @@ from .report import words
 from .report.conversation import base_ns, conversation, seen_instead
 from .report.document import latencies
 from .report.escape import safe
-from .report.numbers import SECOND, count, duration, percentile, plain, relative
+from .report.numbers import SECOND, count, duration, percentile, relative
 from .report.select import matches
 
 E = TypeVar("E", bound=StrEnum)
@@ -175,6 +175,10 @@ class ExpectedProbe:
         __tracebackhide__ = True
         if self.value.final_state == "unknown":
             self._unclear(f"whether it is {safe(expected)} at the end: no streak in this capture reached its threshold")
+        down = self.value.final_state in ("NotReady", "NotStarted", "DOWN")
+        since = max((decision.ns for decision in self.value.decisions), default=0)
+        kinds = [DecisionKind.READY if down else DecisionKind.NOT_READY]
+        self._seen_clearly(f"whether it is {safe(expected)} at the end", kinds, since)
         if self.value.final_state != expected:
             last = {a.n: f"(expected: {safe(expected)})" for a in self._attempts[-1:]}
             self._fail(f"expected {safe(expected)} at the end, was {safe(self.value.final_state)}", wrong=last)
@@ -208,7 +212,7 @@ class ExpectedProbe:
         (wanted,) = _members(DecisionKind, [kind])
         since, words_ = self._moment(after)
         low, high = (round(value * SECOND) for value in between)
-        span = f"{wanted.value} in +{low / SECOND:.1f}~+{high / SECOND:.1f} s after {words_}"
+        span = f"{wanted.value} in +{between[0]:g}~+{between[1]:g} s after {words_}"
         found = next((d for d in self._decided() if d.kind is wanted and d.ns >= since), None)
         if found is None:
             self._ends_before(since + high, f"whether it is {span}")
@@ -247,16 +251,14 @@ class ExpectedProbe:
                 most = 1 + passed + max(0, busy_ns - since[0].start.ns) // step
                 distances = [attempt.start.ns - other.start.ns for other in since]
                 if all(abs(d - steps * step) > slack for d in distances for steps in range(1, most + 1)):
-                    text = f"expected one attempt every {plain(seconds)} s (within {plain(within)} s)"
+                    text = f"expected one attempt every {seconds:g} s (within {within:g} s)"
                     due = f"(expected: {relative(since[-1].start.ns + step, base_ns(self.timeline, self.value))})"
                     came = f"#{attempt.n} came {distances[-1] / SECOND:.3f} s after #{since[-1].n}"
                     self._fail(f"{text}, {came}", wrong={attempt.n: due})
                 since, passed = [attempt], 0
             busy_ns = attempt.end_ns
         if not measured:
-            self._unclear(
-                f"whether its period is {plain(seconds)} s: {count(len(self._attempts), 'attempt')} show none"
-            )
+            self._unclear(f"whether its period is {seconds:g} s: {count(len(self._attempts), 'attempt')} show none")
         return self
 
     def timeout(self, seconds: float, *, within: float) -> Self:
@@ -268,20 +270,20 @@ class ExpectedProbe:
         measured = [(attempt, waited) for attempt in self._attempts if (waited := _gave_up(attempt)) is not None]
         for attempt, waited in measured:
             if abs(waited - round(seconds * SECOND)) > round(within * SECOND):
-                text = f"expected the checker to give up after {plain(seconds)} s (within {plain(within)} s)"
+                text = f"expected the checker to give up after {seconds:g} s (within {within:g} s)"
                 self._fail(
                     f"{text}, gave up after {waited / SECOND:.3f} s",
-                    wrong={attempt.n: f"(expected: given up after {plain(seconds)} s)"},
+                    wrong={attempt.n: f"(expected: given up after {seconds:g} s)"},
                 )
         if not measured:
             waited = max((a.latency_ns for a in self._attempts if a.outcome is Outcome.SUCCESS), default=0)
             if waited > round((seconds + within) * SECOND):
                 slow = max((a for a in self._attempts if a.outcome is Outcome.SUCCESS), key=lambda a: a.latency_ns)
-                text = f"expected a timeout of {plain(seconds)} s (within {plain(within)} s)"
+                text = f"expected a timeout of {seconds:g} s (within {within:g} s)"
                 self._fail(
                     f"{text}, it waited {duration(waited)} for an answer", wrong={slow.n: "(expected: given up)"}
                 )
-            self._unclear(f"whether its timeout is {plain(seconds)} s: no attempt shows the checker giving up")
+            self._unclear(f"whether its timeout is {seconds:g} s: no attempt shows the checker giving up")
         return self
 
     def latency(self, *, max: float | None = None, p50: float | None = None, p99: float | None = None) -> Self:  # noqa: A002
@@ -293,8 +295,8 @@ class ExpectedProbe:
         for name, percent, bound in (("p50", 50, p50), ("p99", 99, p99), ("max", 100, max)):
             if bound is not None and percentile(known, percent) > round(bound * SECOND):
                 slow = [a for a in self._attempts if a.latency_ns == known[-1]]
-                text = f"expected a latency of at most {plain(bound)} s ({name}), was {duration(percentile(known, percent))}"
-                self._fail(text, wrong={a.n: f"(expected: at most {plain(bound)} s)" for a in slow[:1]})
+                text = f"expected a latency of at most {bound:g} s ({name}), was {duration(percentile(known, percent))}"
+                self._fail(text, wrong={a.n: f"(expected: at most {bound:g} s)" for a in slow[:1]})
         return self
 
     # --- who ---
@@ -340,15 +342,15 @@ class ExpectedProbe:
         causes = dict.fromkeys(words.result(a, self.value.handler) for a in unclear)
         return f"{count(len(unclear), 'attempt')} unclear ({', '.join(causes)})"
 
-    def _seen_clearly(self, what: str, kinds: Iterable[DecisionKind] = DecisionKind) -> None:
-        """Inconclusive where unclear attempts may have led to one of these decisions."""
+    def _seen_clearly(self, what: str, kinds: Iterable[DecisionKind], since_ns: int = 0) -> None:
+        """Inconclusive where unclear attempts after a moment may have led to one of these decisions."""
         __tracebackhide__ = True
         threshold = self.value.thresholds.get("failureThreshold", (1, ""))[0]
         upwards = bool({DecisionKind.READY, DecisionKind.STARTED, DecisionKind.UP} & set(kinds))
         run: list[Attempt] = []
         for attempt in self._attempts:
             run = [] if attempt.outcome is Outcome.SUCCESS else [*run, attempt]
-            unclear = [a for a in run if a.outcome is Outcome.INCONCLUSIVE]
+            unclear = [a for a in run if a.outcome is Outcome.INCONCLUSIVE and a.end_ns > since_ns]
             if unclear == [self._attempts[-1]] and unclear[0].cause is Cause.CUT:
                 continue  # the capture ended before its verdict
             if unclear and (upwards or len(run) >= threshold):
@@ -399,12 +401,12 @@ class ExpectedProbe:
         if start is None:
             if self.value.checker.kind == "kubelet" or not self._attempts:
                 self._unclear(
-                    f"whether it was {state} within {plain(seconds)} s of its start: the start is not in this capture"
+                    f"whether it was {state} within {seconds:g} s of its start: the start is not in this capture"
                 )
             start = self._attempts[0].start.ns
-        text = f"expected {state} in +0.0~+{plain(float(seconds))} s after its start at {self._at(start)}"
+        text = f"expected {state} in +0~+{seconds:g} s after its start at {self._at(start)}"
         if found is None:
-            self._ends_before(start + limit, f"whether it was {state} within {plain(seconds)} s of its start")
+            self._ends_before(start + limit, f"whether it was {state} within {seconds:g} s of its start")
             self._fail(f"{text}, never happened", wrong={a.n: f"(expected: {state})" for a in self._by(start + limit)})
         if found.ns - start > limit:
             wrong = {a.n: f"(expected: {state})" for a in self._by(start + limit)} | {found.attempt: ""}
