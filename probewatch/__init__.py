@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import Analysis, InputError, analyze, document, verify, whatif
+    from .assertions import Inconclusive, expect
     from .capture import CaptureError
     from .cluster import SpecError
     from .model.finding import Evidence, Finding, Held, worst
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
+    from .recording import Recording, record
     from .verify.whatif import WhatIf
 
 __version__ = "0.1.0"
@@ -31,15 +33,19 @@ __all__ = [
     "Evidence",
     "Finding",
     "Held",
+    "Inconclusive",
     "InputError",
     "Outcome",
     "Probe",
+    "Recording",
     "SpecError",
     "Timeline",
     "WhatIf",
     "__version__",
     "analyze",
     "document",
+    "expect",
+    "record",
     "verify",
     "whatif",
     "worst",
@@ -54,6 +60,10 @@ _HOME = (
         "verify": "api",
         "whatif": "api",
         "WhatIf": "verify.whatif",
+        "Inconclusive": "assertions",
+        "expect": "assertions",
+        "Recording": "recording",
+        "record": "recording",
         "CaptureError": "capture",
         "SpecError": "cluster",
         "Change": "observer",

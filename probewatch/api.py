@@ -19,10 +19,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
 if TYPE_CHECKING:
-    from .capture import Reader
+    from .capture.packets import Packet
+    from .capture.reader import Input
     from .model.book import AddressBook
     from .model.timeline import Timeline
     from .observer import Change
@@ -50,6 +51,7 @@ class InputError(ValueError):
 class Analysis:
     """One pass over captures, in steps, for callers that want to stop in between; `analyze` is the short way."""
 
+    @overload
     def __init__(
         self,
         paths: PathText | Sequence[PathText],
@@ -59,6 +61,33 @@ class Analysis:
         node_ip: str | Sequence[str] = (),
         haproxy_cfg: PathText | Sequence[PathText] = (),
         check: str | Sequence[str] = (),
+        keylog: PathText | None = None,
+        filter: str | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        on_change: Callable[[Change], object] | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        paths: Iterable[Packet],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        cluster: PathText | Sequence[PathText] = (),
+        node_ip: str | Sequence[str] = (),
+        keylog: PathText | None = None,
+        filter: str | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        on_change: Callable[[Change], object] | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        paths: PathText | Sequence[PathText] | Iterable[Packet],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        cluster: PathText | Sequence[PathText] = (),
+        node_ip: str | Sequence[str] = (),
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
@@ -72,7 +101,7 @@ class Analysis:
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
-        from .capture import merged, open_all
+        from .capture import merged
         from .observer import Observer, Settings
 
         book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
@@ -83,9 +112,8 @@ class Analysis:
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
-            self._readers: list[Reader] = open_all(
-                [fspath(path) for path in _listed(paths)],
-                progress=None if progress is None else lambda position: _ignore(progress(position, self._total)),
+            self._readers: list[Input] = _inputs(
+                paths, None if progress is None else lambda position: _ignore(progress(position, self._total))
             )
             for reader in self._readers:
                 stack.callback(reader.close)
@@ -137,6 +165,7 @@ class Analysis:
                 self._on_change(change)
 
 
+@overload
 def analyze(
     paths: PathText | Sequence[PathText],
     *,
@@ -145,6 +174,39 @@ def analyze(
     node_ip: str | Sequence[str] = (),
     haproxy_cfg: PathText | Sequence[PathText] = (),
     check: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,
+    since: str | int | None = None,
+    until: str | int | None = None,
+    probe: str | Sequence[str] = (),
+    progress: Callable[[int, int | None], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
+) -> Timeline: ...
+
+
+@overload
+def analyze(
+    paths: Iterable[Packet],
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,
+    since: str | int | None = None,
+    until: str | int | None = None,
+    probe: str | Sequence[str] = (),
+    progress: Callable[[int, int | None], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
+) -> Timeline: ...
+
+
+def analyze(
+    paths: PathText | Sequence[PathText] | Iterable[Packet],
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     since: str | int | None = None,
@@ -157,6 +219,7 @@ def analyze(
 
     Args:
         paths: one or several captures (pcap, pcapng, plain or compressed), read as one timeline; `-` is standard input.
+            Or scapy packets: a list of them, or what `rdpcap` and `sniff` return.
         spec: Pods or workloads as YAML or JSON, as `kubectl get -o yaml` prints them.
         cluster: dumps as `oc get nodes,pods,hostsubnets -A -o json` prints them.
         node_ip: `ADDRESS` or `NAME=ADDRESS` of nodes.
@@ -184,7 +247,7 @@ def analyze(
     for text in (since, until):
         moment(text, 0)
     analysis = Analysis(
-        paths,
+        cast("Any", paths),  # a union fits none of the overloads, though each of its parts does
         spec=spec,
         cluster=cluster,
         node_ip=node_ip,
@@ -348,6 +411,22 @@ def _nanoseconds(found: re.Match[str]) -> int:
 
 def _ignore(_: object) -> None:
     """Take any result of a callback for none."""
+
+
+def _inputs(
+    captures: PathText | Sequence[PathText] | Iterable[Packet], progress: Callable[[int], None] | None
+) -> list[Input]:
+    """Open captures by their paths, or take packets as one input."""
+    from .capture import open_all
+    from .capture.packets import PacketReader, is_packets
+
+    given = [captures] if isinstance(captures, str | PathLike) else list(captures)
+    paths = [fspath(item) for item in given if isinstance(item, str | PathLike)]
+    if is_packets(captures) or not (paths or not given):
+        return [PacketReader([item for item in given if not isinstance(item, str | PathLike)])]
+    if len(paths) < len(given):
+        raise InputError("captures are given as paths and as packets at once: give one or the other")
+    return [*open_all(paths, progress=progress)]
 
 
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["pytester"]  # for the tests of probewatch.pytest_plugin
+
 OWN = Path(__file__).resolve().parent.parent / "captures"
 """The project's own tree."""
 

@@ -18,7 +18,9 @@ PACKAGE: Final = ROOT / "probewatch"
 LAYERS: Final = (
     {"cli"},
     {"lab", "pytest_plugin"},
+    {"recording"},
     {"api"},
+    {"assertions"},
     {"report"},
     {"observer"},
     {"verify"},

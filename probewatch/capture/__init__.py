@@ -1,4 +1,4 @@
-"""Captures in: from a path to frames.
+"""Captures in, from a path or an interface to frames, and out.
 
     errors.py       CaptureError: one sentence, where nothing at all could be read
     source.py       a path, FIFO or standard input as a stream of bytes; the window readers look through
@@ -10,6 +10,9 @@
     tally.py        what is learnt on the way: CaptureInfo
     reader.py       Reader: one input;  open_all: several
     merge.py        merged: several inputs as one timeline
+    packets.py      packets that a program holds already (scapy's)
+    live.py         frames of an interface as they pass, in any network namespace (netns.py)
+    write.py        captures out: pcapng;  record.py: from an interface into a file
 
 Whatever bytes come, the end is a frame, a note in `Reader.info()`, or a CaptureError; nothing is held without a limit.
 """

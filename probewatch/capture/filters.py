@@ -50,7 +50,7 @@ class Filter:
         first: FilterError | None = None
         for link_type in _USUAL:
             try:
-                self._program(link_type)
+                self.program(link_type)
             except FilterError as error:
                 first = first or error
             else:
@@ -66,13 +66,18 @@ class Filter:
         """
         program = self._programs.get(frame.link_type)
         if program is None:
-            program = self._program(frame.link_type)
+            program = self.program(frame.link_type)
         header = self._header
         header.caplen = len(frame.data)
         header.len = min(frame.original_length, _LONGEST)
         return bool(program.offline_filter(header, frame.data))
 
-    def _program(self, link_type: int) -> Any:
+    def program(self, link_type: int) -> Any:
+        """Return libpcap's program for frames of this link type, compiled once.
+
+        Raises:
+            FilterError: the expression has no meaning there.
+        """
         import cypcap
 
         try:

@@ -22,7 +22,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Final
 
-from probewatch.capture.reader import Reader
+from probewatch.capture.reader import Input
 from probewatch.capture.tally import seconds
 from probewatch.model.frame import Frame
 
@@ -41,7 +41,7 @@ _time = itemgetter(0)
 _data = itemgetter(5)
 
 
-def merged(readers: Sequence[Reader]) -> Iterator[Frame]:
+def merged(readers: Sequence[Input]) -> Iterator[Frame]:
     """Yield the frames of all inputs on one timeline, in time order as far as the window reaches.
 
     One input that is a stream is passed on as it comes. Among several, a frame goes out when every stream has shown
@@ -53,7 +53,7 @@ def merged(readers: Sequence[Reader]) -> Iterator[Frame]:
     return timelines[0] if len(timelines) == 1 else heapq.merge(*timelines)
 
 
-def in_order(reader: Reader, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Frame]:
+def in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Frame]:
     """Yield the frames of one file in time order, those at most `frames` places late in their place.
 
     Of frames larger than `size` bytes together fewer are held back.

@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
 from probewatch.capture.tally import Tally
 from probewatch.model.frame import CaptureInfo, Frame
+
+
+class Input(Protocol):
+    """What has frames: a `Reader`, or packets that a program holds already (`packets.PacketReader`)."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames must be handed on as they come."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes to read; None where that is not known."""
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """TLS key logs (NSS format) that it carries."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames."""
+
+    def info(self) -> CaptureInfo:
+        """Return what is known of it now."""
+
+    def note(self, sentence: str) -> None:
+        """Add a note to `info()`."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class Reader:

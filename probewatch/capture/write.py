@@ -1,0 +1,117 @@
+"""Captures out: frames as pcapng (draft-ietf-opsawg-pcapng), as Wireshark and our own reader take it.
+
+Theory of operation: one section; an Interface Description Block when an interface is added; an Enhanced Packet Block a
+frame, times in nanoseconds; an Interface Statistics Block for each interface at the end, so that a reader knows what was
+lost. Blocks are whole when they are written and are flushed on request, so a capture that is read while it grows, or
+whose writer died, ends after a whole frame or within one that readers know to be cut.
+
+Limitations: one section, the machine's own byte order is not used (all is little endian), and comments are not written.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from probewatch.capture.errors import CaptureError
+from probewatch.capture.pcapng import (
+    BYTE_ORDERS,
+    ENHANCED_PACKET,
+    IF_NAME,
+    IF_TSRESOL,
+    INTERFACE_DESCRIPTION,
+    INTERFACE_STATISTICS,
+    ISB_IFDROP,
+    ISB_OSDROP,
+    SECTION_HEADER,
+)
+from probewatch.capture.tally import MAX_FRAME
+from probewatch.model.frame import Frame
+
+ISB_STARTTIME, ISB_ENDTIME, ISB_IFRECV = 2, 3, 4
+SHB_USERAPPL: Final = 4
+NANOSECONDS: Final = 9
+"""if_tsresol: times count in units of 10^-9 s."""
+MAX_NAME: Final = 255
+"""Bytes of an interface's name that are written; Linux allows 15."""
+
+_LITTLE: Final = next(magic for magic, order in BYTE_ORDERS.items() if order == "<")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a capturing program knows of one interface at the end."""
+
+    received: int
+    """Frames that matched the filter, those that were lost included."""
+    dropped: int
+    """Frames that the kernel had no room for."""
+    interface_dropped: int | None = None
+    """Frames that the interface lost before that; None where it cannot be known."""
+
+
+class PcapngWriter:
+    """Writes one capture."""
+
+    def __init__(self, out: BinaryIO, application: str = "probewatch") -> None:
+        """Write the section header to `out`, which the caller closes."""
+        self._out = out
+        self._interfaces = 0
+        self.frames = 0
+        """Frames written."""
+        # the length of the section is not known beforehand: -1 says so
+        body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + _options((SHB_USERAPPL, application.encode()))
+        self._block(SECTION_HEADER, body)
+
+    def interface(self, name: str, link_type: int, snaplen: int) -> int:
+        """Describe an interface; return the index that its frames have to carry."""
+        body = struct.pack("<HHI", link_type, 0, snaplen) + _options(
+            (IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME]), (IF_TSRESOL, bytes([NANOSECONDS]))
+        )
+        self._block(INTERFACE_DESCRIPTION, body)
+        self._interfaces += 1
+        return self._interfaces - 1
+
+    def frame(self, frame: Frame) -> None:
+        """Write a frame of an interface that was described; its number is its place in the file, whatever it says.
+
+        Raises:
+            CaptureError: it has more bytes than any reader takes, or its interface is unknown.
+        """
+        if len(frame.data) > MAX_FRAME or not 0 <= frame.interface < self._interfaces:
+            raise CaptureError("frame", f"of {len(frame.data)} bytes on interface {frame.interface} cannot be written")
+        ns, length = max(frame.ns, 0), len(frame.data)
+        head = struct.pack(
+            "<IIIII", frame.interface, ns >> 32 & 0xFFFFFFFF, ns & 0xFFFFFFFF, length, frame.original_length
+        )
+        self._block(ENHANCED_PACKET, head + frame.data)
+        self.frames += 1
+
+    def statistics(self, interface: int, start_ns: int, end_ns: int, counts: Counts) -> None:
+        """Write what was received and lost on an interface between two moments."""
+        options = [(ISB_STARTTIME, _halves(start_ns)), (ISB_ENDTIME, _halves(end_ns))]
+        options.append((ISB_IFRECV, struct.pack("<Q", counts.received)))
+        if counts.interface_dropped is not None:
+            options.append((ISB_IFDROP, struct.pack("<Q", counts.interface_dropped)))
+        options.append((ISB_OSDROP, struct.pack("<Q", counts.dropped)))
+        self._block(INTERFACE_STATISTICS, struct.pack("<I", interface) + _halves(end_ns) + _options(*options))
+
+    def flush(self) -> None:
+        """Make what was written visible to readers of the file."""
+        self._out.flush()
+
+    def _block(self, kind: int, body: bytes) -> None:
+        body += bytes(-len(body) % 4)
+        length = struct.pack("<I", len(body) + 12)
+        self._out.write(struct.pack("<I", kind) + length + body + length)
+
+
+def _halves(ns: int) -> bytes:
+    """Return a time as pcapng has it: the upper half first, each in the section's byte order."""
+    return struct.pack("<II", ns >> 32 & 0xFFFFFFFF, ns & 0xFFFFFFFF)
+
+
+def _options(*pairs: tuple[int, bytes]) -> bytes:
+    out = b"".join(struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4) for code, value in pairs)
+    return out + bytes(4)
