@@ -14,12 +14,12 @@ prints.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from .capture.packets import Packet
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .verify.whatif import WhatIf
 
 PathText = str | PathLike[str]
+Source: TypeAlias = "PathText | Iterable[PathText | Packet]"
+"""Captures by their paths, or scapy packets."""
 
 SECRETS_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of key log that are read; more is an error."""
@@ -51,43 +53,15 @@ class InputError(ValueError):
 class Analysis:
     """One pass over captures, in steps, for callers that want to stop in between; `analyze` is the short way."""
 
-    @overload
     def __init__(
         self,
-        paths: PathText | Sequence[PathText],
+        paths: Source,
         *,
         spec: PathText | Sequence[PathText] = (),
         cluster: PathText | Sequence[PathText] = (),
         node_ip: str | Sequence[str] = (),
         haproxy_cfg: PathText | Sequence[PathText] = (),
         check: str | Sequence[str] = (),
-        keylog: PathText | None = None,
-        filter: str | None = None,
-        progress: Callable[[int, int | None], object] | None = None,
-        on_change: Callable[[Change], object] | None = None,
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self,
-        paths: Iterable[Packet],
-        *,
-        spec: PathText | Sequence[PathText] = (),
-        cluster: PathText | Sequence[PathText] = (),
-        node_ip: str | Sequence[str] = (),
-        keylog: PathText | None = None,
-        filter: str | None = None,
-        progress: Callable[[int, int | None], object] | None = None,
-        on_change: Callable[[Change], object] | None = None,
-    ) -> None: ...
-
-    def __init__(
-        self,
-        paths: PathText | Sequence[PathText] | Iterable[Packet],
-        *,
-        spec: PathText | Sequence[PathText] = (),
-        cluster: PathText | Sequence[PathText] = (),
-        node_ip: str | Sequence[str] = (),
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
@@ -165,48 +139,14 @@ class Analysis:
                 self._on_change(change)
 
 
-@overload
 def analyze(
-    paths: PathText | Sequence[PathText],
+    paths: Source,
     *,
     spec: PathText | Sequence[PathText] = (),
     cluster: PathText | Sequence[PathText] = (),
     node_ip: str | Sequence[str] = (),
     haproxy_cfg: PathText | Sequence[PathText] = (),
     check: str | Sequence[str] = (),
-    keylog: PathText | None = None,
-    filter: str | None = None,
-    since: str | int | None = None,
-    until: str | int | None = None,
-    probe: str | Sequence[str] = (),
-    progress: Callable[[int, int | None], object] | None = None,
-    on_change: Callable[[Change], object] | None = None,
-) -> Timeline: ...
-
-
-@overload
-def analyze(
-    paths: Iterable[Packet],
-    *,
-    spec: PathText | Sequence[PathText] = (),
-    cluster: PathText | Sequence[PathText] = (),
-    node_ip: str | Sequence[str] = (),
-    keylog: PathText | None = None,
-    filter: str | None = None,
-    since: str | int | None = None,
-    until: str | int | None = None,
-    probe: str | Sequence[str] = (),
-    progress: Callable[[int, int | None], object] | None = None,
-    on_change: Callable[[Change], object] | None = None,
-) -> Timeline: ...
-
-
-def analyze(
-    paths: PathText | Sequence[PathText] | Iterable[Packet],
-    *,
-    spec: PathText | Sequence[PathText] = (),
-    cluster: PathText | Sequence[PathText] = (),
-    node_ip: str | Sequence[str] = (),
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     since: str | int | None = None,
@@ -247,7 +187,7 @@ def analyze(
     for text in (since, until):
         moment(text, 0)
     analysis = Analysis(
-        cast("Any", paths),  # a union fits none of the overloads, though each of its parts does
+        paths,
         spec=spec,
         cluster=cluster,
         node_ip=node_ip,
@@ -273,11 +213,13 @@ def analyze(
 
 
 def verify(
-    paths: PathText | Sequence[PathText],
+    paths: Source,
     *,
     spec: PathText | Sequence[PathText] = (),
     cluster: PathText | Sequence[PathText] = (),
     node_ip: str | Sequence[str] = (),
+    haproxy_cfg: PathText | Sequence[PathText] = (),
+    check: str | Sequence[str] = (),
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
@@ -292,6 +234,8 @@ def verify(
         spec=spec,
         cluster=cluster,
         node_ip=node_ip,
+        haproxy_cfg=haproxy_cfg,
+        check=check,
         keylog=keylog,
         filter=filter,
         progress=progress,
@@ -413,9 +357,7 @@ def _ignore(_: object) -> None:
     """Take any result of a callback for none."""
 
 
-def _inputs(
-    captures: PathText | Sequence[PathText] | Iterable[Packet], progress: Callable[[int], None] | None
-) -> list[Input]:
+def _inputs(captures: Source, progress: Callable[[int], None] | None) -> list[Input]:
     """Open captures by their paths, or take packets as one input."""
     from .capture import open_all
     from .capture.packets import PacketReader, is_packets

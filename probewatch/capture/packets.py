@@ -6,7 +6,7 @@ scapy's table of layers tells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -41,7 +41,6 @@ class PacketReader:
         self._tally = Tally(NAME)
         self._tally.format = "scapy"
         self._interfaces: dict[tuple[str, int], int] = {}
-        self.secrets: list[bytes] = []
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
@@ -75,6 +74,9 @@ class PacketReader:
     def info(self) -> CaptureInfo:
         """Return what is known of it now."""
         return self._tally.info()
+
+    def on_secret(self, take: Callable[[bytes], object]) -> None:
+        """Packets carry no TLS secrets beside them."""
 
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""

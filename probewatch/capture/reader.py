@@ -24,9 +24,8 @@ class Input(Protocol):
     def size(self) -> int | None:
         """Bytes to read; None where that is not known."""
 
-    @property
-    def secrets(self) -> list[bytes]:
-        """TLS key logs (NSS format) that it carries."""
+    def on_secret(self, take: Callable[[bytes], object]) -> None:
+        """Call `take` with each TLS key log (NSS format) that it carries, as it is read."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import Analysis, InputError, moment, span
-from .options import Command, input_options, interpret_options, output_options, select_options
+from ..api import InputError, moment, span
+from .options import Command, Inputs, analysis_options, output_options, select_options
 from .output import colour_wanted, complain, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@input_options
+@analysis_options
 @select_options
-@interpret_options
 @output_options(
     "table",
     "wide",
@@ -32,17 +31,10 @@ if TYPE_CHECKING:
     "ndjson: the same as it becomes known.",
 )
 def analyze(
-    files: Sequence[str],
-    expression: str | None,
-    keylog: str | None,
+    inputs: Inputs,
     probes: Sequence[str],
     since: str | None,
     until: str | None,
-    specs: Sequence[str],
-    clusters: Sequence[str],
-    node_ips: Sequence[str],
-    haproxy_cfgs: Sequence[str],
-    checks: Sequence[str],
     output: str,
     colour: str,
     quiet: bool,
@@ -59,15 +51,7 @@ def analyze(
     writer = _live_writer() if output == "ndjson" and not selected else None
     interrupted = False
     with Bar(wanted=not quiet) as bar:
-        analysis = Analysis(
-            files,
-            spec=specs,
-            cluster=clusters,
-            node_ip=node_ips,
-            haproxy_cfg=haproxy_cfgs,
-            check=checks,
-            keylog=keylog,
-            filter=expression,
+        analysis = inputs.analysis(
             progress=bar,
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
         )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
+
+if TYPE_CHECKING:
+    from ..api import Analysis
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,7 +63,7 @@ def _apply(decorators: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
     return decorate
 
 
-input_options = _apply(
+_input_options = _apply(
     [
         click.argument(
             "files",
@@ -116,7 +121,7 @@ select_options = _apply(
 )
 """What is shown."""
 
-interpret_options = _apply(
+_interpret_options = _apply(
     [
         click.option(
             "--spec",
@@ -167,6 +172,48 @@ interpret_options = _apply(
     ]
 )
 """What packets mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What every command that reads captures is given."""
+
+    files: Sequence[str]
+    expression: str | None
+    keylog: str | None
+    specs: Sequence[str]
+    clusters: Sequence[str]
+    node_ips: Sequence[str]
+    haproxy_cfgs: Sequence[str]
+    checks: Sequence[str]
+
+    def analysis(self, **more: Any) -> Analysis:
+        """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
+        from ..api import Analysis
+
+        return Analysis(
+            self.files,
+            spec=self.specs,
+            cluster=self.clusters,
+            node_ip=self.node_ips,
+            haproxy_cfg=self.haproxy_cfgs,
+            check=self.checks,
+            keylog=self.keylog,
+            filter=self.expression,
+            **more,
+        )
+
+
+def analysis_options(function: F) -> F:
+    """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
+    names = [field.name for field in fields(Inputs)]
+
+    @wraps(function)
+    def call(**given: Any) -> Any:
+        return function(inputs=Inputs(**{name: given.pop(name) for name in names}), **given)
+
+    return cast("F", _input_options(_interpret_options(call)))
+
 
 manner_options = _apply(
     [

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from ..api import Analysis, moment, span
+from ..api import moment, span
 from ..api import whatif as replay
 from .analyze import note_incomplete, refuse_unmatched
-from .options import Command, Option, input_options, interpret_options, output_options, select_options
+from .options import Command, Inputs, Option, analysis_options, output_options, select_options
 from .output import colour_wanted, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE
@@ -35,15 +35,12 @@ def _setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(cls=Command)
-@input_options
+@analysis_options
 @_setting_options
 @select_options
-@interpret_options
 @output_options("table", "json", says="table: 100 columns; json: probewatch.whatif/1.")
 def whatif(
-    files: Sequence[str],
-    expression: str | None,
-    keylog: str | None,
+    inputs: Inputs,
     timeout: int | None,
     period: int | None,
     failure_threshold: int | None,
@@ -52,9 +49,6 @@ def whatif(
     probes: Sequence[str],
     since: str | None,
     until: str | None,
-    specs: Sequence[str],
-    clusters: Sequence[str],
-    node_ips: Sequence[str],
     output: str,
     colour: str,
     quiet: bool,
@@ -82,9 +76,7 @@ def whatif(
 
     replay(Timeline(), **asked)  # refuses settings that cannot be
     with Bar(wanted=not quiet) as bar:
-        analysis = Analysis(
-            files, spec=specs, cluster=clusters, node_ip=node_ips, keylog=keylog, filter=expression, progress=bar
-        )
+        analysis = inputs.analysis(progress=bar)
         try:
             analysis.run()
             timeline = analysis.timeline()

@@ -16,14 +16,20 @@ from probewatch import (
     Change,
     Decision,
     DecisionKind,
+    Finding,
+    Held,
     Outcome,
     Probe,
     Recording,
     Timeline,
+    WhatIf,
     analyze,
     document,
     expect,
     record,
+    verify,
+    whatif,
+    worst,
 )
 from probewatch.assertions import Expectations, ExpectedProbe
 from probewatch.capture.packets import Packet
@@ -37,9 +43,21 @@ def captures(packets: list[Packet], from_scapy: PacketList) -> None:
     assert_type(analyze(["a.pcap", Path("b.pcap")], spec=[Path("pod.yaml")], cluster="c.json", keylog="k"), Timeline)
     assert_type(analyze(packets), Timeline)
     assert_type(analyze(from_scapy), Timeline)
-    analyze("a.pcap", "pod.yaml")  # type: ignore[call-overload]
-    analyze(1)  # type: ignore[call-overload]
-    analyze("a.pcap", specs="pod.yaml")  # type: ignore[call-overload]
+    analyze("a.pcap", "pod.yaml")  # type: ignore[call-arg]
+    analyze(1)  # type: ignore[arg-type]
+    analyze("a.pcap", specs="pod.yaml")  # type: ignore[call-arg]
+
+
+def verdicts(packets: list[Packet]) -> None:
+    """`verify` takes the same and returns a timeline with findings, `whatif` what would have been."""
+    made = verify("a.pcap", spec="pod.yaml", cluster=["c.json"], keylog="k")
+    assert_type(made, Timeline)
+    assert_type(made.findings, tuple[Finding, ...])
+    assert_type(worst(made.findings), Held)
+    assert_type(verify(packets), Timeline)
+    assert_type(whatif("a.pcap", timeout=3), WhatIf)
+    assert_type(whatif(made, failure_threshold=5), WhatIf)
+    verify(1)  # type: ignore[arg-type]
 
 
 def callbacks() -> None:
