@@ -63,7 +63,6 @@ MAX_STEPS: Final = 1000
 
 _SECOND: Final = 1_000_000_000
 _RUN: Final = re.compile(RUN_PATTERN)
-_FORMS: Final = (ExpectForm, ProbeForm, SelectorForm, DecisionForm, LatencyForm, PaceForm, CountRange, SecondsRange)
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -106,13 +105,29 @@ def _known_format(named: object) -> None:
 
 
 def _hint(error: FieldError) -> str:
-    """Return what a wrong key may have been meant to be."""
+    """Return which keys there are where one is not known, the likeliest first."""
     if error.problem != NO_SUCH_KEY:
         return ""
-    wrong = error.field.rpartition(".")[2]
-    known = sorted({name for form in _FORMS for name in _names(form)})
+    parent, _, wrong = error.field.rpartition(".")
+    form: type[Form] = ExpectForm
+    for key in _KEY.findall(parent):
+        form = next((inner for name, inner in _INSIDE if name == key), form)
+    known = _names(form)
     close = difflib.get_close_matches(wrong[:100], known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; {_WHERE}"
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+_KEY: Final = re.compile(r"[A-Za-z]+")
+_INSIDE: Final[tuple[tuple[str, type[Form]], ...]] = (
+    ("probes", ProbeForm),
+    ("probe", SelectorForm),
+    *((key, DecisionForm) for key in ("decisions", "decisionsContain")),
+    *((key, CountRange) for key in ("count", "attempts", "missed", "otherProbes", "otherConnections")),
+    *((key, SecondsRange) for key in ("sinceStartSeconds", "sincePreviousSeconds")),
+    ("latencySeconds", LatencyForm),
+    ("periodSeconds", PaceForm),
+)
+"""Key -> the form of what stands under it."""
 
 
 def _names(form: type[Form]) -> list[str]:

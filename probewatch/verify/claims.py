@@ -165,8 +165,8 @@ def ticks(probe: Probe, without: Sequence[tuple[int, int]] = ()) -> list[tuple[A
     """Return neighbouring ticks of one grid with the nanoseconds between them.
 
     Left out are what stands beside extra attempts (a manual trigger may reset the ticker, worker.go run) and late ones,
-    and stretches in which attempts are missing (those of the probe, and `without`). Time is measured as the checker does: from start to start, or from end to start
-    (`interval_basis: end`).
+    and stretches in which attempts are missing (those of the probe, and `without`). Time is measured as the checker
+    does: from start to start, or from end to start (`interval_basis: end`).
     """
     from_end = probe.inferred.get("interval_basis") == "end"
     broken = [*without, *((gap.start_ns, gap.end_ns) for gap in probe.gaps)]
