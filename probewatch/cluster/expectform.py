@@ -8,6 +8,7 @@ A key that is there but empty (null) is refused: whoever wrote it expects someth
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -189,12 +190,13 @@ class ExpectForm(Form):
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the format; `expect.schema.json` beside this module is its text."""
     made = msgspec.json.schema(ExpectForm)
-    names = {form: form.removesuffix("Form") for form in made["$defs"]}
+    names = {form: re.sub(r"(?<!^)(?=[A-Z])", "_", form.removesuffix("Form")).lower() for form in made["$defs"]}
     definitions = {name: _renamed(made["$defs"][form], names) for form, name in names.items()}
-    top = definitions.pop("Expect")
-    definitions["Selector"]["minProperties"] = 1
-    for name in definitions:
-        definitions[name].pop("title", None)
+    for definition in definitions.values():
+        definition.pop("title", None)
+        definition["description"] = " ".join(definition["description"].split())
+    top = definitions.pop("expect")
+    definitions["selector"]["minProperties"] = 1
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:probewatch:expect:1",

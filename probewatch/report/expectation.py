@@ -18,7 +18,7 @@ from .numbers import SECOND
 SCHEMA: Final = "probewatch.expect/1"
 
 _HEAD: Final = """\
-# What is expected of probes, made from {source} by `probewatch verify --write-expect`.
+# What is expected of probes, made from {source} by probewatch (verify --write-expect).
 # Each number has room for another run of the same test. Strike out what does not matter, and tighten what does.
 # docs/expect.md tells the keys.
 """

@@ -11,6 +11,7 @@ as on a terminal (`\x1b`), which leaves nothing forbidden.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -29,8 +30,10 @@ def write(findings: Sequence[Finding], out: Callable[[str], object], *, name: st
     out('<?xml version="1.0" encoding="UTF-8"?>\n')
     out(f'<testsuites name="{_NAME}" {totals}>\n')
     out(f"  <testsuite name={_attribute(name)} {totals}>\n")
+    seen: Counter[tuple[str, str]] = Counter()
     for finding in findings:
-        _write_case(finding, out)
+        seen[finding.subject, finding.field] += 1
+        _write_case(finding, seen[finding.subject, finding.field], out)
     out("  </testsuite>\n</testsuites>\n")
 
 
@@ -52,9 +55,11 @@ def proof(finding: Finding) -> list[str]:
     return lines
 
 
-def _write_case(finding: Finding, out: Callable[[str], object]) -> None:
+def _write_case(finding: Finding, number: int, out: Callable[[str], object]) -> None:
+    """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
+    name = finding.field if number == 1 else f"{finding.field} ({number})"
     where = f" file={_attribute(finding.source)}" if finding.source else ""
-    out(f'    <testcase classname={_attribute(finding.subject)} name={_attribute(finding.field)}{where} time="0"')
+    out(f'    <testcase classname={_attribute(finding.subject)} name={_attribute(name)}{where} time="0"')
     lines = proof(finding)
     if finding.held is Held.PASS:
         out(">\n")

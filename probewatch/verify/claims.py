@@ -155,7 +155,7 @@ def period(case: Case, pace: Pace) -> Finding:
     low, high = min(ns for _, _, ns in pairs), max(ns for _, _, ns in pairs)
     observed = stretch(Range(low, high)) if low != high else seconds(low)
     if not wrong:
-        return case.passed("periodSeconds", f"{observed} from tick to tick, {len(pairs)} times")
+        return case.passed("periodSeconds", f"{observed} from tick to tick, {counted(len(pairs), 'time')}")
     first, second, ns = wrong[0]
     sentence = f"{len(wrong)} of {counted(len(pairs), 'interval')} differ, the first is {seconds(ns)} to #{second.n}"
     return case.failed("periodSeconds", sentence, asked, observed, (first, second))

@@ -105,10 +105,12 @@ def select(timeline: Timeline, probe: Probe) -> Selector:
         {"address": target.address},
         {"checker_address": probe.checker.address},
     )
+    rivals = [each for each in timeline.probes if each is not probe and fit(selector, each).fits is not False]
     for addition in more:
-        if not any(each is not probe and fit(selector, each).fits is not False for each in timeline.probes):
+        if not rivals:
             break
         selector = replace(selector, **addition)
+        rivals = [each for each in rivals if fit(selector, each).fits is not False]
     return selector
 
 

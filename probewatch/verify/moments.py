@@ -15,10 +15,10 @@ from typing import Final
 
 from probewatch.model.expectation import ExpectedDecision
 from probewatch.model.finding import Finding
-from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Probe, Timeline
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
 from .case import Case, seconds, stretch
-from .doubt import NEXT, end_unseen, hidden, unseen, untyped
+from .doubt import GAINS, NEXT, end_unseen, hidden, unseen, untyped
 
 _NO_START: Final = "the container's start is not in this capture"
 _GOALS: Final = {
@@ -125,7 +125,7 @@ def never(case: Case, kind: DecisionKind) -> Finding:
         return case.failed(field, f"{kind.value} was decided", "never", observed, case.numbered(first.attempt))
     reason = unseen(case.timeline, case.probe)
     if not reason and _can_decide(case.probe, kind):
-        reason = hidden(case.probe, kind)
+        reason = hidden(case.probe, kind) or _untold(case.probe, kind)
     if reason:
         return case.unclear(field, reason, "never", "not seen")
     return case.passed(field, f"never in {len(case.probe.attempts)} attempts")
@@ -200,6 +200,12 @@ def _not_yet(case: Case, kind: DecisionKind, start: Start, until: int | None, li
     if not reason and ended - start.ns <= limit:
         reason = f"{what} {seconds(max(0, ended - start.ns))} after {start.known_by}"
     return reason, ended
+
+
+def _untold(probe: Probe, kind: DecisionKind) -> str:
+    """Say that results which could have led to a decision led to something nobody knows, for want of the type."""
+    fatal = Outcome.SUCCESS if kind in GAINS else Outcome.FAILURE
+    return untyped(probe) if any(a.outcome is fatal for a in probe.attempts) else ""
 
 
 def _missing(case: Case, kind: DecisionKind) -> str:

@@ -52,11 +52,14 @@ def _walk(
     # A position is a number of attempts read; at[i] says whether the pattern so far can end there.
     at = [anywhere] * (size + 1)
     at[0] = True
+    known: dict[Outcome, list[int]] = {}
     furthest = 0
     wanted = pattern[0] if pattern else None
     for index, run in enumerate(pattern):
         after = pattern[index + 1] if index + 1 < len(pattern) else None
-        lengths = _lengths(row, run.outcome, kindly=kindly)
+        if run.outcome not in known:
+            known[run.outcome] = _lengths(row, run.outcome, kindly=kindly)
+        lengths = known[run.outcome]
         changes = [0] * (size + 2)
         for start in range(size + 1):
             if not at[start]:

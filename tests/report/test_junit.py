@@ -68,6 +68,13 @@ def test_junit_without_findings() -> None:
     assert [len(suite) for suite in root] == [0]
 
 
+def test_junit_names_are_different() -> None:
+    """Two findings of one name are two cases: GitLab would take no notice of the second."""
+    fail = Finding(held=Held.FAIL, subject="s", field="f", sentence="x")
+    suite = ElementTree.fromstring(written(junit.write, [fail, fail, fail]))[0]
+    assert [case.get("name") for case in suite] == ["f", "f (2)", "f (3)"]
+
+
 TEXT = st.text(st.characters(), max_size=20)
 FINDINGS = st.lists(
     st.builds(

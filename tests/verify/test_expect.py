@@ -229,7 +229,7 @@ def test_period(make: Any) -> None:
     start = timeline.probes[0].attempts[0].start.ns
     gap = Gap(start_ns=start + 1, end_ns=start + S - 1, expected=1, reason="kubelet restarted")
     parted = replace(timeline, probes=(replace(timeline.probes[0], gaps=(gap,)),))
-    assert one(parted, period=Pace(S, 0)).sentence == "1 s from tick to tick, 1 times"
+    assert one(parted, period=Pace(S, 0)).sentence == "1 s from tick to tick, 1 time"
     assert one(make("s"), period=Pace(S, 0)).held is UNCLEAR
 
 
@@ -327,6 +327,13 @@ def test_never_without_a_spec(make: Any) -> None:
     assert one(make("ssss", spec=None), never=(NOT_READY,)).held is PASS
     inferred = {"failureThreshold": (3, "inferred"), "successThreshold": (1, "default")}
     assert one(make("ssfs", spec=None, thresholds=inferred), never=(NOT_READY,)).held is PASS
+
+
+def test_never_without_a_type(make: Any) -> None:
+    """Three failures of a probe whose type nobody knows led to something; that none failed led to nothing."""
+    inferred = {"failureThreshold": (3, "inferred"), "successThreshold": (1, "default")}
+    assert one(make("ssfff", type=ProbeType.UNKNOWN, spec=None, thresholds=inferred), never=(RESTART,)).held is UNCLEAR
+    assert one(make("sssss", type=ProbeType.UNKNOWN, spec=None, thresholds=inferred), never=(RESTART,)).held is PASS
 
 
 def test_never_across_a_hole(make: Any) -> None:
