@@ -63,24 +63,26 @@ def learn(timeline: Timeline) -> Expectations:
 
 
 def _entry(timeline: Timeline, probe: Probe) -> ProbeExpectation:
-    case = Case(timeline, probe)
     selector = select(timeline, probe)
+    # Where nothing tells probes apart, one selector names them all, and what is expected has to hold for each.
+    chosen = [each for each in timeline.probes if fit(selector, each).fits]
     entry = ProbeExpectation(selector=selector)
+    if len(chosen) > 1:
+        entry = replace(entry, count=Range(len(chosen), None))
     left_out: list[str] = []
-    for part in _parts(case):
+    for part in _parts(Case(timeline, probe)):
         (key,) = part
-        findings = of_probe(timeline, probe, ProbeExpectation(selector=selector, **part))
-        if all(finding.held is Held.PASS for finding in findings):
+        wanted = ProbeExpectation(selector=selector, **part)
+        found = [finding for each in chosen for finding in of_probe(timeline, each, wanted)]
+        wrong = next((finding for finding in found if finding.held is not Held.PASS), None)
+        if wrong is None:
             entry = replace(entry, **part)
         else:
-            reason = next(finding.sentence for finding in findings if finding.held is not Held.PASS)
-            left_out.append(f"{KEYS.get(key, key)} is left out: {reason}")
+            other = "" if wrong.probe == probe.id else "another probe fits this entry too, and there "
+            left_out.append(f"{KEYS.get(key, key)} is left out: {other}{wrong.sentence}")
     silent = sum(a.end_mark is None and a.outcome is Outcome.FAILURE for a in probe.attempts)
     if silent and (entry.latency is None or entry.latency.max is None):
         left_out.append(f"latencySeconds.max is left out: nobody answered {counted(silent, 'attempt')}")
-    twins = sum(fit(selector, each).fits is True for each in timeline.probes)
-    if twins > 1:
-        entry = replace(entry, count=Range(twins, twins))
     return replace(entry, note="\n".join(left_out))
 
 
@@ -109,8 +111,10 @@ def select(timeline: Timeline, probe: Probe) -> Selector:
     for addition in more:
         if not rivals:
             break
-        selector = replace(selector, **addition)
-        rivals = [each for each in rivals if fit(selector, each).fits is not False]
+        closer = replace(selector, **addition)
+        left = [each for each in rivals if fit(closer, each).fits is not False]
+        if len(left) < len(rivals):
+            selector, rivals = closer, left
     return selector
 
 
