@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from probewatch.model.expectation import Range
-from probewatch.model.finding import Evidence, Finding, Held
+from probewatch.model.finding import Finding, Held
 from probewatch.model.timeline import Attempt, Probe, Timeline
 
-from .selecting import subject
+from .names import evidence_of, subject_of
 
 _SECOND: Final = 1_000_000_000
 _ATTEMPTS_SHOWN: Final = 5
@@ -57,14 +57,14 @@ class Case:
         return Finding(
             held=held,
             probe=self.probe.id,
-            subject=subject(self.probe),
+            subject=subject_of(self.probe),
             field=field,
             sentence=sentence,
             expected=expected,
             observed=observed,
             source=self.source,
             attempts=tuple(a.n for a in shown),
-            evidence=tuple(Evidence(a.file, *a.frames()) for a in shown),
+            evidence=tuple(map(evidence_of, shown)),
         )
 
 

@@ -21,7 +21,8 @@ from probewatch.model.timeline import Probe, Timeline
 from . import claims, moments
 from .case import Case, between, counted
 from .doubt import end_unseen
-from .selecting import Fit, fit, like, subject
+from .names import subject_of
+from .selecting import Fit, fit, like
 
 _SHOWN: Final = 5
 """Probes named in one sentence."""
@@ -105,7 +106,7 @@ def _seen(
         return Finding(
             held=held,
             probe=only.id if only else None,
-            subject=subject(only) if only else entry.selector.words,
+            subject=subject_of(only) if only else entry.selector.words,
             field="probe",
             sentence=sentence,
             expected="" if held is Held.PASS else between(wanted, "probe"),
@@ -210,6 +211,6 @@ def _others(timeline: Timeline, expectations: Expectations, named: set[str], per
 
 
 def _list(probes: Sequence[Probe]) -> str:
-    names = [f"{probe.id} ({subject(probe)})" for probe in probes[:_SHOWN]]
+    names = [f"{probe.id} ({subject_of(probe)})" for probe in probes[:_SHOWN]]
     more = f" and {len(probes) - _SHOWN} more" if len(probes) > _SHOWN else ""
     return ", ".join(names) + more

@@ -34,23 +34,6 @@ def fit(selector: Selector, probe: Probe) -> Fit:
     return Fit(None, tuple(unknown)) if unknown else Fit(fits=True)
 
 
-def subject(probe: Probe) -> str:
-    """Name a probe for a finding: `readiness lab/web/app`, `haproxy check 10.0.0.1:80 from 10.0.0.9`."""
-    target = probe.target
-    kind = probe.type.value if probe.type is not ProbeType.UNKNOWN else "probe"
-    by = ""
-    if probe.checker.kind != "kubelet":
-        kind = "check" if probe.checker.kind == "unknown" else f"{probe.checker.kind} check"
-        by = f" from {probe.checker.address}"
-    port = "" if target.port is None else f":{target.port}"
-    where = (f"[{target.address}]" if ":" in target.address else target.address) + port
-    if target.pod is not None:
-        where = "/".join(part for part in (target.namespace, target.pod, target.container) if part)
-    elif probe.path is not None:
-        where += probe.path
-    return f"{kind} {where}{by}"
-
-
 def _compared(selector: Selector, probe: Probe) -> Iterator[tuple[str, bool | None]]:
     """Yield each property that is asked for, with whether it is so; None where it is not known."""
     target, checker = probe.target, probe.checker

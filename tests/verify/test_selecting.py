@@ -10,7 +10,8 @@ import pytest
 from probewatch.model.expectation import Selector
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Checker, Target
-from probewatch.verify.selecting import fit, like, subject
+from probewatch.verify.names import subject_of
+from probewatch.verify.selecting import fit, like
 
 
 @pytest.mark.parametrize(
@@ -80,10 +81,10 @@ def test_like(pattern: str, name: str, same: bool) -> None:
 def test_subject(make: Any) -> None:
     """A probe is named by its Pod, or by its address where it has none; one that is no kubelet's with who checks."""
     probe = make().probes[0]
-    assert subject(probe) == "readiness lab/web/app"
+    assert subject_of(probe) == "readiness lab/web/app"
     nameless = replace(probe, target=Target(address="fd00::a", port=8080), type=ProbeType.UNKNOWN)
-    assert subject(nameless) == "probe [fd00::a]:8080/ready"
+    assert subject_of(nameless) == "probe [fd00::a]:8080/ready"
     assert (
-        subject(replace(nameless, checker=Checker(kind="haproxy", address="fd00::9")))
+        subject_of(replace(nameless, checker=Checker(kind="haproxy", address="fd00::9")))
         == "haproxy check [fd00::a]:8080/ready from fd00::9"
     )
