@@ -470,3 +470,76 @@ def test_real_https_without_keys(captures: Path) -> None:
         _, *found = check(timeline, Expectations(probes=(entry,)))
         if keys is None or any(a.outcome is not Outcome.INCONCLUSIVE for a in timeline.probes[0].attempts):
             assert [finding.held for finding in found] == [held] * 3
+
+
+# Where one step beside the line would give another answer.
+
+
+def test_pace_of_a_checker_that_waits_from_end_to_start(make: Any) -> None:
+    """HAProxy waits after each answer: its interval is measured from end to start."""
+    timeline = make("sss", took=S // 4, inferred={"interval_basis": "end"}, type=ProbeType.UNKNOWN)
+    assert one(timeline, period=Pace(3 * S // 4, 0)).held is PASS
+
+
+def test_only_what_touches_the_probe_is_a_doubt(make: Any) -> None:
+    """A hole before the first attempt hides nothing of it; dark attempts before the last decision leave the end as it is."""
+    timeline = make("ssss")
+    hole = TimelineEvent(
+        ns=timeline.captures[0].first_ns - S, kind=EventKind.CAPTURE_GAP, address="", evidence="a hole"
+    )
+    assert one(replace(timeline, events=(*timeline.events, hole)), never=(NOT_READY,)).held is PASS
+    assert one(make("???sss", decisions={"a4": READY}), state="Ready").held is PASS
+
+
+def test_both_ends_belong_to_a_range(make: Any) -> None:
+    """Ready at the very limit is Ready in time; a nanosecond less is not."""
+    timeline = make("ffs", decisions={"a3": READY})
+    assert one(timeline, ready_within=2 * S + S // 1000).held is PASS
+    assert one(timeline, ready_within=2 * S + S // 1000 - 1).held is FAIL
+
+
+def test_each_container_has_its_own_time(make: Any) -> None:
+    """One that was replaced before it was Ready fails by itself; a start of another Pod that had the address is none."""
+    first = 1_795_378_200 * S
+    begun = TimelineEvent(ns=first + 4 * S, kind=EventKind.CONTAINER_STARTED, address="10.128.0.10", container="app")
+    replaced = make("fffffffs", decisions={"a8": READY}, events=(begun,))
+    assert one(replaced, ready_within=2 * S).sentence == "not Ready in 4 s"
+    other = replace(begun, pod="lab/other")
+    assert one(make("sfffffff", decisions={"a1": READY}, events=(other,)), ready_within=2 * S).held is PASS
+
+
+def test_a_wrong_time_is_wrong_whatever_else_is_dark(make: Any) -> None:
+    """Attempts that nobody can read may hide decisions, but do not move one that is there."""
+    timeline = make("s???s", decisions={"a1": READY})
+    assert one(timeline, decisions=wanted((READY, Range(5 * S, None), None))).held is FAIL
+
+
+def test_a_certain_fit_is_preferred(make: Any) -> None:
+    """A decision whose time cannot be told is taken only where no other fits for certain."""
+    flap = make("ssfffs", decisions=FLAP)
+    assert one(flap, decisions_contain=wanted((READY, None, Range(None, 5 * S)))).held is PASS
+    assert (
+        one(make("ss", decisions={"a1": READY}), decisions_contain=wanted((READY, None, Range(None, S)))).held
+        is UNCLEAR
+    )
+
+
+def test_what_may_be_meant_too(make: Any) -> None:
+    """A probe that may be meant leaves an upper count, and the count of others, open."""
+    timeline = make()
+    dark = replace(timeline.probes[0], id="p2", type=ProbeType.UNKNOWN, spec=None)
+    two = replace(timeline, probes=(*timeline.probes, dark))
+    selector = Selector(type=ProbeType.READINESS)
+    assert seen(two, selector, Range(1, 1)).held is UNCLEAR
+    assert seen(two, selector).held is PASS
+    found = check(two, Expectations(probes=(ProbeExpectation(selector=selector),), other_probes=Range(None, 0)))[-1]
+    assert (found.field, found.held) == ("otherProbes", UNCLEAR)
+
+
+def test_exec_probe_of_another_container(captures: Path) -> None:
+    """An exec probe excuses only the container that has it."""
+    folder = captures / "exec-harness"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    specs = read_specs(str(folder / "pod.yaml"))
+    selector = Selector(type=ProbeType.READINESS, pod="exec-*", container="sidecar")
+    assert seen(timeline, selector, specs=specs).held is FAIL

@@ -29,13 +29,17 @@ def written(timeline: Timeline, folder: Path) -> Expectations:
     path = folder / "expect.yaml"
     path.write_text("".join(parts), encoding="utf-8")
     again = read_expectations(str(path))
-    assert replace(again, source="") == replace(learnt, probes=tuple(replace(entry, note="") for entry in learnt.probes))
+    assert replace(again, source="") == replace(
+        learnt, probes=tuple(replace(entry, note="") for entry in learnt.probes)
+    )
     return again
 
 
 def test_kubelet_captures_meet_what_they_teach(kubelet_scenario: Path, tmp_path: Path) -> None:
     """What is written from a capture with its Pods holds on that capture: each of its probes is named, and nothing fails."""
-    capture = next(kubelet_scenario / name for name in ("capture.pcap", "tun0.pcap") if (kubelet_scenario / name).is_file())
+    capture = next(
+        kubelet_scenario / name for name in ("capture.pcap", "tun0.pcap") if (kubelet_scenario / name).is_file()
+    )
     timeline = probewatch.analyze(capture, spec=sorted(kubelet_scenario.glob("pod*.yaml")))
 
     found = check(timeline, written(timeline, tmp_path))
@@ -111,7 +115,10 @@ def test_probes_are_told_apart(make: Make, tmp_path: Path) -> None:
         two: Any = replace(timeline, probes=(one, other))
         entries = written(two, tmp_path).probes
         assert entries[0].selector != entries[1].selector, change
-        assert [finding.probe for finding in check(two, Expectations(probes=entries)) if finding.field == "probe"] == ["p1", "p2"]
+        assert [finding.probe for finding in check(two, Expectations(probes=entries)) if finding.field == "probe"] == [
+            "p1",
+            "p2",
+        ]
     twins: Any = replace(timeline, probes=(one, replace(one, id="p2")))
     assert all(finding.held is Held.PASS for finding in check(twins, written(twins, tmp_path)))
 
@@ -120,7 +127,9 @@ def test_hostile_names(make: Make, tmp_path: Path) -> None:
     """A path full of YAML is a path: it is quoted, and read as it was."""
     hostile = 'x: [}#\n- "probe\\": {type: startup}\t\u2028\x1b[31m'
     timeline = make("sss")
-    probe = replace(timeline.probes[0], path=hostile, target=replace(timeline.probes[0].target, pod="true", container="no"))
+    probe = replace(
+        timeline.probes[0], path=hostile, target=replace(timeline.probes[0].target, pod="true", container="no")
+    )
     other = replace(probe, id="p2", path="/other")
     (entry, _) = written(replace(timeline, probes=(probe, other)), tmp_path).probes
     assert (entry.selector.path, entry.selector.pod, entry.selector.container) == (hostile, "true", "no")
