@@ -21,6 +21,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,13 +30,20 @@ import pytest
 
 import probewatch
 from probewatch.cli.group import COMMANDS
+from probewatch.cluster import read_expectations
 from probewatch.cluster.checktext import KEYS
 from probewatch.decisions.risefall import RULES
 from probewatch.decisions.worker import COUNTED, STATES, Result, Worker, count, fresh, new_container
 from probewatch.model.catalogue import CATALOGUE
+from probewatch.model.expectation import Expectations
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, Outcome
 from probewatch.probes.signatures import NAMES, SIGNATURES
+from probewatch.report import expectation
+from probewatch.report.findings import write_findings
+from probewatch.report.paper import Paper
+from probewatch.verify.expect import check
+from probewatch.verify.learn import learn
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -292,15 +300,53 @@ def checks_by_hand() -> str:
 
 def json_fields() -> str:
     """Return a table of fields for each object of the JSON Schema."""
-    schema = json.loads((ROOT / "probewatch" / "report" / "timeline.schema.json").read_text(encoding="utf-8"))
-    parts = [_object("the document", schema)]
+    return _tables(ROOT / "probewatch" / "report" / "timeline.schema.json", "the document")
+
+
+def expect_keys() -> str:
+    """Return a table of keys for each object of the JSON Schema of expectations."""
+    return _tables(ROOT / "probewatch" / "cluster" / "expect.schema.json", "the file")
+
+
+def expect_findings() -> str:
+    """Return what the example of docs/expect.md finds in the capture that it is for."""
+    folder = ROOT / "captures" / "http-flap-s1"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    lines: list[str] = []
+    paper = Paper(lines.append)
+    write_findings(paper, timeline, check(timeline, _example()), timeline.captures[0].first_ns or 0)
+    return "```text\n" + "".join(line.rstrip() + "\n" for line in "".join(lines).splitlines()) + "```"
+
+
+def expect_written() -> str:
+    """Return the expectations file that a capture with timeouts teaches."""
+    folder = ROOT / "captures" / "http-timeout"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    lines: list[str] = []
+    expectation.write(learn(timeline), lines.append, made_from="capture.pcap")
+    return "```yaml\n" + "".join(lines) + "```"
+
+
+def _example() -> Expectations:
+    text = (ROOT / "docs" / "expect.md").read_text(encoding="utf-8")
+    block = re.search(r"^```yaml\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    assert block is not None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "expect.yaml"
+        path.write_text(block[1], encoding="utf-8")
+        return read_expectations(str(path))
+
+
+def _tables(path: Path, top: str) -> str:
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    parts = [_object(top, schema)]
     parts += [_object(name, value) for name, value in schema["$defs"].items() if value.get("type") == "object"]
     return "\n\n".join(parts)
 
 
 def _object(name: str, schema: dict[str, Any]) -> str:
     lines = [f"### {name}", ""]
-    if schema.get("description") and name != "the document":
+    if schema.get("description") and name not in ("the document", "the file"):
         lines += [schema["description"], ""]
     if "properties" not in schema:
         return "\n".join(lines[:-1])
@@ -350,6 +396,9 @@ GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "signatures": signatures,
     "checks by hand": checks_by_hand,
     "fields": json_fields,
+    "expect keys": expect_keys,
+    "expect findings": expect_findings,
+    "expect written": expect_written,
 }
 
 _SECTION: Final = re.compile(

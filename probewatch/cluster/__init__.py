@@ -6,11 +6,13 @@
     --haproxy-cfg  -> haproxycfg  servers that HAProxy checks -> CheckSpec     (a wrong line: SpecError)
     --check        -> checktext  a checker's thresholds by hand -> CheckSpec
     all of these   -> book       -> AddressBook
+    --expect FILE  -> expectfile -> Expectations              (wrong in any key: SpecError)
 
 Below them, from the file up:
     source      bytes to text: gzip, UTF-16, limits        yamltext    YAML events to values, bounded
     jsonstream  JSON of any length through a window        documents   which of the two; Lists taken apart
     schema      the fields of the API that are read        probe       one probe: checks, defaults, port names
+    expectform  the keys of an expectations file
     nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
     workloads     whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
     haproxywords  a line into words, times
@@ -22,6 +24,7 @@ from .book import build_book
 from .checktext import parse_check
 from .dump import ClusterDump, read_cluster
 from .errors import SpecError
+from .expectfile import read_expectations
 from .haproxycfg import read_haproxy
 from .manifests import SpecFile, load_specs, read_specs
 
@@ -34,6 +37,7 @@ __all__ = [
     "parse_check",
     "parse_node_ip",
     "read_cluster",
+    "read_expectations",
     "read_haproxy",
     "read_specs",
 ]

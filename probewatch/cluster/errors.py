@@ -29,6 +29,10 @@ _TYPE_WORDS: Final = {
 }
 _EXPECTED: Final = re.compile(r"Expected `(?P<want>[^`]*)`(?:, got `(?P<got>[^`]*)`)?(?: - at (?P<at>.*))?$")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`(?: - at (?P<at>.*))?$")
+_UNKNOWN_KEY: Final = re.compile(
+    r"Object contains unknown field `(?P<name>.*?)`(?: - at (?P<at>`\$[^`]*`))?$", re.DOTALL
+)
+NO_SUCH_KEY: Final = "is no key that is known here"
 _STEP: Final = re.compile(r"\.([A-Za-z0-9_]+)|\[(\d+)\]")
 
 
@@ -82,6 +86,8 @@ def translate(error: Exception, value: object, prefix: str = "") -> FieldError:
     if match := _MISSING.match(text):
         field = join(prefix, _path(match["at"]))
         return FieldError(join(field, match["name"]), "is missing")
+    if match := _UNKNOWN_KEY.match(text):
+        return FieldError(join(join(prefix, _path(match["at"])), plain(match["name"])), NO_SUCH_KEY)
     if match := _EXPECTED.match(text):
         words = [_TYPE_WORDS.get(word, word) for word in match["want"].split(" | ") if word != "null"]
         at = match["at"] or ""

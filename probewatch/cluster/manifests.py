@@ -43,8 +43,12 @@ KINDS_NAMED: Final = 8
 
 OTHER_KINDS: Final = "of other kinds"
 
+UNPROCESSED: Final = "Template"
+"""OpenShift's Template: its objects have parameters (`${NAME}`) for values, so nothing in it can be read as it stands."""
+
 _FINISHED: Final = ("Succeeded", "Failed")
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
+_PROCESS: Final = "fill in a Template's parameters first: oc process -f TEMPLATE -o yaml > pods.yaml"
 _WANTED: Final = "--spec needs a Pod or a workload that makes Pods"
 
 OnProblem = Callable[[FieldError], None]
@@ -80,8 +84,11 @@ def load_specs(path: str) -> SpecFile:
             if len(first) < KINDS_NAMED:
                 first.append(f"{document.label} is a {plain(kind)}")
     if not specs:
-        raise SpecError(f"{path}: {_nothing(first, others.total())}; {_WANTED}")
+        wanted = _PROCESS if UNPROCESSED in others else _WANTED
+        raise SpecError(f"{path}: {_nothing(first, others.total())}; {wanted}")
     note = passed_over(path, others)
+    if note and UNPROCESSED in others:
+        note += f"; {_PROCESS}"
     return SpecFile(PurePath(path).name, tuple(specs), (note,) if note else ())
 
 

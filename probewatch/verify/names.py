@@ -17,13 +17,17 @@ def subject(pod: PodSpec, container: ContainerSpec, spec: ProbeSpec) -> str:
 
 
 def subject_of(probe: Probe) -> str:
-    """Return the same of a probe that no spec declares: `readiness 10.128.0.10:8080`."""
+    """Return the same of a probe that was seen: `readiness lab/web/app`, `haproxy check 10.0.0.1:80/ready from 10.0.0.9`."""
     target = probe.target
-    where = "/".join(part for part in (target.namespace, target.pod, target.container) if part and target.pod)
-    port = "" if target.port is None else f":{target.port}"
-    host = f"[{target.address}]" if ":" in target.address and port else target.address
     kind = probe.type.value if probe.type.value != "unknown" else "probe"
-    return f"{kind} {where or host + port}"
+    by = ""
+    if probe.checker.kind != "kubelet":
+        kind = "check" if probe.checker.kind == "unknown" else f"{probe.checker.kind} check"
+        by = f" from {probe.checker.address}"
+    port = "" if target.port is None else f":{target.port}"
+    where = "/".join(part for part in (target.namespace, target.pod, target.container) if part and target.pod)
+    host = f"[{target.address}]" if ":" in target.address and port else target.address
+    return f"{kind} {where or host + port + (probe.path or '')}{by}"
 
 
 def declared_value(spec: ProbeSpec, field: str, address: str = "") -> int | str | None:

@@ -216,6 +216,40 @@ def test_no_pod(tmp_path: Path, content: Any, message: str) -> None:
     assert message in str(caught.value)
 
 
+PROCESS = "; fill in a Template's parameters first: oc process -f TEMPLATE -o yaml > pods.yaml"
+
+
+def test_template_must_be_processed(tmp_path: Path) -> None:
+    """An OpenShift Template, whose objects hold parameters, is not read; the sentence says what to do with it, alone or among others."""
+    inner = pod(a={"livenessProbe": {"tcpSocket": {"port": "${PORT}"}}})
+    template = {"kind": "Template", "parameters": [{"name": "PORT"}], "objects": [inner]}
+
+    with pytest.raises(SpecError) as caught:
+        read_specs(write(tmp_path, template))
+    assert str(caught.value).endswith("f.yaml: document 1 is a Template" + PROCESS)
+
+    both = write(tmp_path, {"kind": "List", "items": [template, pod(a={})]})
+    assert load_specs(both).notes == ("f.yaml: passed over 1 Template" + PROCESS,)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_workloads_hold_what_pods_hold(tmp_path: Path, kind: str) -> None:
+    """In every workload: named ports, defaults, sidecars with their own ports; ordinary init containers are left out."""
+    containers = [{"name": "app", "ports": [{"name": "http", "containerPort": 8080}], "readinessProbe": {"httpGet": {"port": "http"}}}]
+    side = {"name": "side", "restartPolicy": "Always", "startupProbe": {"grpc": {"port": 15021}}}
+    value: dict[str, Any] = {"spec": {"containers": containers, "initContainers": [{"name": "migrate"}, side]}}
+    for step in reversed(TEMPLATES[kind]):
+        value = {step: value}
+
+    (found,) = read_specs(write(tmp_path, {"kind": "List", "items": [{"kind": kind, "metadata": {"name": "w"}, **value}]}))
+
+    assert [(each.name, each.sidecar) for each in found.containers] == [("app", False), ("side", True)]
+    (ready,), (startup,) = (each.probes for each in found.containers)
+    assert (ready.port, ready.port_name, ready.period_s, ready.timeout_s, ready.failure_threshold) == (8080, "http", 10, 1, 3)
+    assert (startup.port, startup.type, startup.handler) == (15021, ProbeType.STARTUP, Handler.GRPC)
+    assert (found.source, found.restart_policy, found.grace_s) == ("f.yaml item 1", "Always", 30)
+
+
 PROBE = {"httpGet": {"port": 1}}
 
 

@@ -1,0 +1,337 @@
+"""An expectations file (`probewatch.expect/1`, YAML or JSON) into `model.expectation`; whatever is wrong ends in SpecError.
+
+The file is read within the bounds of manifests (size, nesting, aliases; `source`, `yamltext`, `jsonstream`).
+An error names the file, the path of the key, what was found, and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import PurePath
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from probewatch.model.expectation import (
+    AT_LEAST_ONE,
+    Expectations,
+    ExpectedDecision,
+    LatencyBounds,
+    Pace,
+    ProbeExpectation,
+    Range,
+    Run,
+    Selector,
+)
+from probewatch.model.spec import Handler, ProbeType
+from probewatch.model.timeline import Cause, DecisionKind, Outcome
+
+from .addresses import ADDRESS_LIMIT, address_of
+from .documents import read_documents
+from .errors import NO_SUCH_KEY, FieldError, SpecError, join, shown, typed
+from .expectform import (
+    CAUSES,
+    HANDLERS,
+    KINDS,
+    MAX_COUNT,
+    MAX_SECONDS,
+    OUTCOMES,
+    RUN_PATTERN,
+    SCHEMA,
+    STATES,
+    TYPES,
+    CountRange,
+    DecisionForm,
+    ExpectForm,
+    Form,
+    LatencyForm,
+    PaceForm,
+    ProbeForm,
+    SecondsRange,
+    SelectorForm,
+)
+
+MAX_PROBES: Final = 1000
+"""Entries of `probes`."""
+MAX_STEPS: Final = 1000
+"""Elements of a list of outcomes, decisions or sources."""
+
+_SECOND: Final = 1_000_000_000
+_RUN: Final = re.compile(RUN_PATTERN)
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+def read_expectations(path: str) -> Expectations:
+    """Return what the file expects.
+
+    Raises:
+        SpecError: it cannot be read, is not YAML or JSON, or a key is wrong; the sentence names the key's path.
+    """
+    documents = []
+    for document in read_documents(path, dump=False):
+        if document.item is not None:
+            raise SpecError(f"{path}: expected one mapping with `schema: {SCHEMA}`, got a list; {_WHERE}")
+        documents.append(document)
+        if len(documents) > 1:
+            raise SpecError(f"{path}: holds more than one document; give each a file of its own")
+    if not documents:
+        raise SpecError(f"{path}: the file holds nothing; {_WHERE}")
+    value = documents[0].value
+    if not isinstance(value, dict):
+        raise SpecError(f"{path}: expected one mapping with `schema: {SCHEMA}`, got {shown(value)}; {_WHERE}")
+    if "schema" not in value and "kind" in value:
+        raise SpecError(f"{path}: is a Kubernetes object, no expectations; give it as --spec")
+    try:
+        _known_format(value.get("schema", SCHEMA))
+        return _expectations(typed(value, ExpectForm), PurePath(path).name)
+    except FieldError as error:
+        raise SpecError(f"{path}: {error}{_hint(error)}") from None
+
+
+_WHERE: Final = "docs/expect.md describes the file"
+
+
+def _known_format(named: object) -> None:
+    """Refuse another format before its keys are read: a later one may have keys that this one does not know."""
+    if named != SCHEMA:
+        raise FieldError("schema", f"expected {SCHEMA}, got {shown(named)}")
+
+
+def _hint(error: FieldError) -> str:
+    """Return which keys there are where one is not known, the likeliest first."""
+    if error.problem != NO_SUCH_KEY:
+        return ""
+    parent, _, wrong = error.field.rpartition(".")
+    form: type[Form] = ExpectForm
+    for key in _KEY.findall(parent):
+        form = next((inner for name, inner in _INSIDE if name == key), form)
+    known = _names(form)
+    close = difflib.get_close_matches(wrong[:100], known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+_KEY: Final = re.compile(r"[A-Za-z]+")
+_INSIDE: Final[tuple[tuple[str, type[Form]], ...]] = (
+    ("probes", ProbeForm),
+    ("probe", SelectorForm),
+    *((key, DecisionForm) for key in ("decisions", "decisionsContain")),
+    *((key, CountRange) for key in ("count", "attempts", "missed", "otherProbes", "otherConnections")),
+    *((key, SecondsRange) for key in ("sinceStartSeconds", "sincePreviousSeconds")),
+    ("latencySeconds", LatencyForm),
+    ("periodSeconds", PaceForm),
+)
+"""Key -> the form of what stands under it."""
+
+
+def _names(form: type[Form]) -> list[str]:
+    return [each.encode_name for each in msgspec.structs.fields(form)]
+
+
+def _expectations(form: ExpectForm, source: str) -> Expectations:
+    return Expectations(
+        source=source,
+        probes=_each(form.probes, "probes", _probe, MAX_PROBES),
+        other_probes=_maybe(form.other_probes, "otherProbes", _counts),
+        other_connections=_maybe(form.other_connections, "otherConnections", _counts),
+    )
+
+
+def _probe(form: ProbeForm, at: str) -> ProbeExpectation:
+    def maybe(value: V | UnsetType, key: str, convert: Callable[[V, str], T]) -> T | None:
+        return _maybe(value, join(at, key), convert)
+
+    listed = partial(_each, limit=MAX_STEPS)
+    return ProbeExpectation(
+        selector=_selector(form.probe, join(at, "probe")),
+        count=maybe(form.count, "count", _counts) or AT_LEAST_ONE,
+        attempts=maybe(form.attempts, "attempts", _counts),
+        missed=maybe(form.missed, "missed", _counts),
+        outcomes=maybe(form.outcomes, "outcomes", lambda v, key: listed(v, key, _run)),
+        outcomes_contain=maybe(
+            form.outcomes_contain, "outcomesContain", lambda v, key: _filled(listed(v, key, _run), key)
+        ),
+        causes=maybe(form.causes, "causes", lambda v, key: listed(v, key, _cause)),
+        decisions=maybe(form.decisions, "decisions", lambda v, key: listed(v, key, _decision)),
+        decisions_contain=maybe(
+            form.decisions_contain, "decisionsContain", lambda v, key: _filled(listed(v, key, _decision), key)
+        ),
+        never=maybe(form.never, "never", lambda v, key: _filled(listed(v, key, _kind), key)),
+        ready_within=maybe(form.ready_within_seconds, "readyWithinSeconds", _ns),
+        started_within=maybe(form.started_within_seconds, "startedWithinSeconds", _ns),
+        latency=maybe(form.latency_seconds, "latencySeconds", _latency),
+        period=maybe(form.period_seconds, "periodSeconds", _pace),
+        state=maybe(form.state, "state", lambda v, key: _one_of(v, STATES, key)),
+        sources=maybe(form.source, "source", lambda v, key: _filled(listed(v, key, _source), key)),
+    )
+
+
+def _selector(form: SelectorForm, at: str) -> Selector:
+    def text(value: str | UnsetType, key: str) -> str | None:
+        return _maybe(value, join(at, key), _text)
+
+    kind = _maybe(form.type, join(at, "type"), lambda v, key: ProbeType(_one_of(v, TYPES, key)))
+    handler = _maybe(form.handler, join(at, "handler"), lambda v, key: Handler(_one_of(v, HANDLERS, key)))
+    made = Selector(
+        type=kind,
+        namespace=text(form.namespace, "namespace"),
+        pod=text(form.pod, "pod"),
+        container=text(form.container, "container"),
+        handler=handler,
+        address=_maybe(form.address, join(at, "address"), _address),
+        port=_maybe(form.port, join(at, "port"), _port),
+        path=text(form.path, "path"),
+        service=None if isinstance(form.service, UnsetType) else form.service,
+        checker=text(form.checker, "checker"),
+        checker_address=_maybe(form.checker_address, join(at, "checkerAddress"), _address),
+    )
+    if not made.given():
+        raise FieldError(at, f"is empty; give at least one of {', '.join(_names(SelectorForm))}")
+    return made
+
+
+def _decision(form: DecisionForm, at: str) -> ExpectedDecision:
+    return ExpectedDecision(
+        kind=_kind(form.kind, join(at, "kind")),
+        since_start=_maybe(form.since_start_seconds, join(at, "sinceStartSeconds"), _times),
+        since_previous=_maybe(form.since_previous_seconds, join(at, "sincePreviousSeconds"), _times),
+    )
+
+
+def _latency(form: LatencyForm, at: str) -> LatencyBounds:
+    return LatencyBounds(
+        p50=_maybe(form.p50, join(at, "p50"), _ns),
+        p99=_maybe(form.p99, join(at, "p99"), _ns),
+        max=_maybe(form.max, join(at, "max"), _ns),
+    )
+
+
+def _pace(form: PaceForm, at: str) -> Pace:
+    return Pace(_ns(form.value, join(at, "value")), _ns(form.within, join(at, "within")))
+
+
+def _run(text: str, at: str) -> Run:
+    if not _RUN.fullmatch(text):
+        raise FieldError(
+            at,
+            f"expected one of {', '.join(OUTCOMES)}, alone or repeated as in failure*3, failure*2..5 or failure*1.., "
+            f"got {shown(text)}",
+        )
+    outcome, _, times = text.partition("*")
+    low, dots, high = times.partition("..")
+    if not times:
+        return Run(Outcome(outcome))
+    least = _number(low, at)
+    most = (_number(high, at) if high else None) if dots else least
+    _ordered(least, most, at, text)
+    if most == 0:
+        raise FieldError(at, f"expected a number of times above 0, got {shown(text)}")
+    return Run(Outcome(outcome), least, most)
+
+
+def _number(digits: str, at: str) -> int:
+    if len(digits) > len(str(MAX_COUNT)):
+        raise FieldError(at, f"expected a whole number up to {MAX_COUNT}, got {shown(digits)}")
+    return _whole(int(digits), at)
+
+
+def _whole(value: int, at: str) -> int:
+    if not 0 <= value <= MAX_COUNT:
+        raise FieldError(at, f"expected a whole number from 0 to {MAX_COUNT}, got {shown(value)}")
+    return value
+
+
+def _ns(value: float, at: str) -> int:
+    """Return seconds as nanoseconds."""
+    if not 0 <= value <= MAX_SECONDS:  # NaN too
+        raise FieldError(at, f"expected seconds from 0 to {MAX_SECONDS}, got {shown(value)}")
+    return round(value * _SECOND)
+
+
+def _counts(form: CountRange, at: str) -> Range:
+    made = Range(_maybe(form.min, join(at, "min"), _whole), _maybe(form.max, join(at, "max"), _whole))
+    return _range(made, at, form.min, form.max)
+
+
+def _times(form: SecondsRange, at: str) -> Range:
+    made = Range(_maybe(form.min, join(at, "min"), _ns), _maybe(form.max, join(at, "max"), _ns))
+    return _range(made, at, form.min, form.max)
+
+
+def _range(made: Range, at: str, low: object, high: object) -> Range:
+    if made.low is None and made.high is None:
+        raise FieldError(at, "is empty; give min, max or both")
+    _ordered(made.low, made.high, at, f"{low}..{high}")
+    return made
+
+
+def _ordered(low: int | None, high: int | None, at: str, text: str) -> None:
+    if low is not None and high is not None and low > high:
+        raise FieldError(at, f"expected the smaller number first, got {shown(text)}")
+
+
+def _one_of(word: str, words: Sequence[str], at: str) -> str:
+    if word not in words:
+        raise FieldError(at, f"expected one of {', '.join(words)}, got {shown(word)}")
+    return word
+
+
+def _kind(word: str, at: str) -> DecisionKind:
+    return DecisionKind(_one_of(word, KINDS, at))
+
+
+def _cause(word: str, at: str) -> Cause:
+    return Cause(_one_of(word, CAUSES, at))
+
+
+def _text(text: str, at: str) -> str:
+    if not text:
+        raise FieldError(at, "is empty; leave it out where anything will do")
+    return text
+
+
+def _port(port: int, at: str) -> int:
+    if not 1 <= port <= 65535:
+        raise FieldError(at, f"expected a number from 1 to 65535, got {shown(port)}")
+    return port
+
+
+def _address(text: str, at: str) -> str:
+    address = address_of(text)
+    if address is None:
+        raise FieldError(at, f"expected an IPv4 or IPv6 address, got {shown(text)}")
+    return address
+
+
+def _source(text: str, at: str) -> str:
+    """Return an address, or a network in CIDR form."""
+    if "/" not in text:
+        return _address(text, at)
+    try:
+        if len(text) <= ADDRESS_LIMIT:
+            return str(ipaddress.ip_network(text.strip()))
+    except ValueError:
+        pass
+    raise FieldError(at, f"expected an address or a network as 10.128.0.0/14 or fd00::/64, got {shown(text)}")
+
+
+def _maybe(value: V | UnsetType, at: str, convert: Callable[[V, str], T]) -> T | None:
+    return None if isinstance(value, UnsetType) else convert(value, at)
+
+
+def _each(values: Sequence[V], at: str, convert: Callable[[V, str], T], limit: int) -> tuple[T, ...]:
+    if len(values) > limit:
+        raise FieldError(at, f"expected at most {limit} elements, got {len(values)}")
+    return tuple(convert(value, join(at, f"[{index}]")) for index, value in enumerate(values))
+
+
+def _filled(values: tuple[T, ...], at: str) -> tuple[T, ...]:
+    if not values:
+        raise FieldError(at, "is an empty list; leave it out where nothing is expected")
+    return values

@@ -1,0 +1,134 @@
+"""Expectations as the YAML file that `cluster.read_expectations` reads: what `verify --write-expect` prints.
+
+Text out of packets and manifests (paths, names) is written in double quotes with escapes, so that nothing in it can
+be read as YAML. Reading the file again gives the same expectations, notes apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..model.expectation import AT_LEAST_ONE, Expectations, ExpectedDecision, ProbeExpectation, Range, Selector
+from .escape import safe, valid
+from .numbers import SECOND
+
+SCHEMA: Final = "probewatch.expect/1"
+
+_HEAD: Final = """\
+# What is expected of probes, made from {source} by probewatch (verify --write-expect).
+# Each number has room for another run of the same test. Strike out what does not matter, and tighten what does.
+# docs/expect.md tells the keys.
+"""
+
+_BARE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\*[0-9]+(?:\.\.[0-9]*)?)?")
+"""What needs no quotes: words, and runs of outcomes."""
+_NOT_BARE: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+_SELECTOR_KEYS: Final = {"checker_address": "checkerAddress"}
+
+
+def write(expectations: Expectations, out: Callable[[str], object], *, made_from: str = "a capture") -> None:
+    """Write expectations as YAML; `made_from` names the capture in the first line."""
+    out(_HEAD.format(source=safe(made_from)))
+    out(f"schema: {SCHEMA}\n")
+    for key, counts in (
+        ("otherProbes", expectations.other_probes),
+        ("otherConnections", expectations.other_connections),
+    ):
+        if counts is not None:
+            out(f"{key}: {_counts(counts)}\n")
+    out("probes:" + ("" if expectations.probes else " []") + "\n")
+    for entry in expectations.probes:
+        _write_entry(entry, out)
+
+
+def _write_entry(entry: ProbeExpectation, out: Callable[[str], object]) -> None:
+    out(f"\n- probe: {_selector(entry.selector)}\n")
+    for line in entry.note.splitlines():
+        out(f"  # {safe(line)}\n")
+    for key, text in _keys(entry):
+        out(f"  {key}: {text}\n")
+    for key, decisions in (("decisions", entry.decisions), ("decisionsContain", entry.decisions_contain)):
+        if decisions is not None:
+            out(f"  {key}:{'' if decisions else ' []'}\n")
+            for decision in decisions:
+                out(f"  - {_decision(decision)}\n")
+
+
+def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
+    """Yield the keys that stand on one line, in the order of docs/expect.md."""
+    if entry.count != AT_LEAST_ONE:
+        yield "count", _counts(entry.count)
+    if entry.attempts is not None:
+        yield "attempts", _counts(entry.attempts)
+    if entry.missed is not None:
+        yield "missed", _counts(entry.missed)
+    if entry.outcomes is not None:
+        yield "outcomes", _list(run.text for run in entry.outcomes)
+    if entry.outcomes_contain is not None:
+        yield "outcomesContain", _list(run.text for run in entry.outcomes_contain)
+    if entry.causes is not None:
+        yield "causes", _list(cause.value for cause in entry.causes)
+    if entry.never is not None:
+        yield "never", _list(kind.value for kind in entry.never)
+    if entry.ready_within is not None:
+        yield "readyWithinSeconds", _seconds(entry.ready_within)
+    if entry.started_within is not None:
+        yield "startedWithinSeconds", _seconds(entry.started_within)
+    if (bounds := entry.latency) is not None:
+        pairs = (("p50", bounds.p50), ("p99", bounds.p99), ("max", bounds.max))
+        yield "latencySeconds", _mapping((name, _seconds(ns)) for name, ns in pairs if ns is not None)
+    if entry.period is not None:
+        pace = entry.period
+        yield "periodSeconds", _mapping([("value", _seconds(pace.value)), ("within", _seconds(pace.within))])
+    if entry.state is not None:
+        yield "state", _text(entry.state)
+    if entry.sources is not None:
+        yield "source", _list(entry.sources)
+
+
+def _selector(selector: Selector) -> str:
+    given = selector.given().items()
+    return _mapping((_SELECTOR_KEYS.get(name, name), _text(value)) for name, value in given)
+
+
+def _decision(decision: ExpectedDecision) -> str:
+    pairs = [("kind", _text(decision.kind.value))]
+    if decision.since_start is not None:
+        pairs.append(("sinceStartSeconds", _times(decision.since_start)))
+    if decision.since_previous is not None:
+        pairs.append(("sincePreviousSeconds", _times(decision.since_previous)))
+    return _mapping(pairs)
+
+
+def _counts(wanted: Range) -> str:
+    return _mapping((name, str(n)) for name, n in (("min", wanted.low), ("max", wanted.high)) if n is not None)
+
+
+def _times(wanted: Range) -> str:
+    return _mapping((name, _seconds(ns)) for name, ns in (("min", wanted.low), ("max", wanted.high)) if ns is not None)
+
+
+def _seconds(ns: int) -> str:
+    """Return seconds with all their digits: integer arithmetic, so that reading them gives the same nanoseconds."""
+    whole, rest = divmod(ns, SECOND)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
+def _mapping(pairs: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"{key}: {text}" for key, text in pairs) + "}"
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "[" + ", ".join(map(_text, texts)) + "]"
+
+
+def _text(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if _BARE.fullmatch(value) and value.lower() not in _NOT_BARE:
+        return str(value)
+    return json.dumps(valid(value))  # a JSON string in ASCII is a YAML string

@@ -1,0 +1,87 @@
+r"""Findings as JUnit XML, as GitLab, Jenkins and GitHub's report actions read it.
+
+There is no one standard; written is what all of them take (the schema of Jenkins' xUnit plugin, GitLab's
+"Unit test reports"): one `testsuite`, a `testcase` for each finding with `classname` (whom it concerns) and `name` (what was
+expected), `failure` or `skipped` with a message, and `system-out` with the proof.
+An inconclusive finding is `skipped`: neither passed nor failed; the exit status tells it from a pass.
+
+XML 1.0 forbids most control characters, even escaped (section 2.2, Char). Everything that is not printable is written
+as on a terminal (`\x1b`), which leaves nothing forbidden.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from ..model.finding import Finding, Held
+from .escape import safe
+
+_NAME: Final = "probewatch"
+
+
+def write(findings: Sequence[Finding], out: Callable[[str], object], *, name: str = _NAME) -> None:
+    """Write a report of one suite called `name`, ASCII only, so that no reader can take its encoding for another."""
+    failures = sum(finding.held is Held.FAIL for finding in findings)
+    skipped = sum(finding.held is Held.INCONCLUSIVE for finding in findings)
+    totals = f'tests="{len(findings)}" failures="{failures}" errors="0" skipped="{skipped}"'
+    out('<?xml version="1.0" encoding="UTF-8"?>\n')
+    out(f'<testsuites name="{_NAME}" {totals}>\n')
+    out(f"  <testsuite name={_attribute(name)} {totals}>\n")
+    seen: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        seen[finding.subject, finding.field] += 1
+        _write_case(finding, seen[finding.subject, finding.field], out)
+    out("  </testsuite>\n</testsuites>\n")
+
+
+def proof(finding: Finding) -> list[str]:
+    """Return what a finding says besides its sentence, a line each; safe for a terminal."""
+    lines = []
+    if finding.expected:
+        lines.append(f"expected: {safe(finding.expected)}{f' ({safe(finding.source)})' if finding.source else ''}")
+    if finding.observed:
+        lines.append(f"observed: {safe(finding.observed)}")
+    if finding.attempts:
+        lines.append(f"attempts: {', '.join(f'#{number}' for number in finding.attempts)}")
+    if finding.evidence:
+        frames = ", ".join(
+            (f"[{e.file + 1}] " if e.file else "") + (f"{e.first}-{e.last}" if e.last != e.first else str(e.first))
+            for e in finding.evidence
+        )
+        lines.append(f"frames: {frames}")
+    return lines
+
+
+def _write_case(finding: Finding, number: int, out: Callable[[str], object]) -> None:
+    """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
+    name = finding.field if number == 1 else f"{finding.field} ({number})"
+    where = f" file={_attribute(finding.source)}" if finding.source else ""
+    out(f'    <testcase classname={_attribute(finding.subject)} name={_attribute(name)}{where} time="0"')
+    lines = proof(finding)
+    if finding.held is Held.PASS:
+        out(">\n")
+        lines = [safe(finding.sentence), *lines]
+    elif finding.held is Held.FAIL:
+        text = "\n".join([safe(finding.sentence), *lines])
+        out(f'>\n      <failure message={_attribute(finding.sentence)} type="expectation">{_text(text)}</failure>\n')
+    else:
+        out(f">\n      <skipped message={_attribute('inconclusive: ' + finding.sentence)}/>\n")
+    if lines and finding.held is not Held.FAIL:
+        out(f"      <system-out>{_text(chr(10).join(lines))}</system-out>\n")
+    out("    </testcase>\n")
+
+
+def _attribute(text: str) -> str:
+    return _ascii(quoteattr(safe(text)))
+
+
+def _text(text: str) -> str:
+    """Escape lines that are safe already."""
+    return _ascii(escape(text))
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")

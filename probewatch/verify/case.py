@@ -1,0 +1,102 @@
+"""One probe before the court: how findings on it are made, and the numbers in them written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from probewatch.model.expectation import Range
+from probewatch.model.finding import Finding, Held
+from probewatch.model.timeline import Attempt, Probe, Timeline
+
+from .names import evidence_of, subject_of
+
+_SECOND: Final = 1_000_000_000
+_ATTEMPTS_SHOWN: Final = 5
+"""Attempts named in one finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A probe, the timeline it stands in, and the file that expects something of it."""
+
+    timeline: Timeline
+    probe: Probe
+    source: str = ""
+
+    def passed(self, field: str, sentence: str) -> Finding:
+        """Return that an expectation held."""
+        return self._finding(Held.PASS, field, sentence, "", "", ())
+
+    def failed(
+        self, field: str, sentence: str, expected: str = "", observed: str = "", attempts: Sequence[Attempt] = ()
+    ) -> Finding:
+        """Return that an expectation did not hold, with the attempts that show it."""
+        return self._finding(Held.FAIL, field, sentence, expected, observed, attempts)
+
+    def unclear(
+        self, field: str, sentence: str, expected: str = "", observed: str = "", attempts: Sequence[Attempt] = ()
+    ) -> Finding:
+        """Return that nothing can be said, and why."""
+        return self._finding(Held.INCONCLUSIVE, field, sentence, expected, observed, attempts)
+
+    def around(self, index: int) -> Sequence[Attempt]:
+        """Return an attempt, by its place in the probe's row, and its neighbours."""
+        return self.probe.attempts[max(0, index - 1) : index + 2]
+
+    def numbered(self, number: int) -> Sequence[Attempt]:
+        """Return the attempt of this number, with its neighbours; nothing where there is none."""
+        index = next((i for i, a in enumerate(self.probe.attempts) if a.n == number), None)
+        return () if index is None else self.around(index)
+
+    def _finding(
+        self, held: Held, field: str, sentence: str, expected: str, observed: str, attempts: Sequence[Attempt]
+    ) -> Finding:
+        shown = attempts[:_ATTEMPTS_SHOWN]
+        return Finding(
+            held=held,
+            probe=self.probe.id,
+            subject=subject_of(self.probe),
+            field=field,
+            sentence=sentence,
+            expected=expected,
+            observed=observed,
+            source=self.source,
+            attempts=tuple(a.n for a in shown),
+            evidence=tuple(map(evidence_of, shown)),
+        )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 attempt`, `3 attempts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def between(wanted: Range, noun: str) -> str:
+    """Return `3 attempts`, `3 to 5 attempts`, `at least 1 probe`, `at most 2 probes`, `no probe`."""
+    if wanted.high == 0:
+        return f"no {noun}"
+    if wanted.low == wanted.high and wanted.low is not None:
+        return counted(wanted.low, noun)
+    if wanted.high is None:
+        return f"at least {counted(wanted.low or 0, noun)}"
+    if not wanted.low:
+        return f"at most {counted(wanted.high, noun)}"
+    return f"{wanted.low} to {counted(wanted.high, noun)}"
+
+
+def seconds(ns: int) -> str:
+    """Return `2 s`, `2.35 s`, `0.0013 s`: to the millisecond, below a second to the microsecond, below that all there is."""
+    digits = 9 if abs(ns) < _SECOND // 1000 else 6 if abs(ns) < _SECOND else 3
+    text = f"{ns / _SECOND:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.')} s"
+
+
+def stretch(wanted: Range) -> str:
+    """Return `5 s to 8 s`, `at most 20 s`, `at least 3 s`."""
+    if wanted.high is None:
+        return f"at least {seconds(wanted.low or 0)}"
+    if not wanted.low:
+        return f"at most {seconds(wanted.high)}"
+    return f"{seconds(wanted.low)} to {seconds(wanted.high)}"

@@ -1,0 +1,216 @@
+"""Hold a timeline against expectations: one finding for each thing expected of each probe.
+
+Theory of operation. A selector names probes (`selecting`): none at all is a failure, one that only may be meant is
+inconclusive. Each expectation of each named probe becomes a `Finding` (`claims`, `moments`): pass or fail where the
+packets settle it, inconclusive with its reason where they do not (`doubt`).
+
+Limitations: expectations are of the capture. What happened before its first or after its last frame is not part of it,
+except where the input breaks off: then nothing that depends on its end is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from probewatch.model.expectation import Expectations, ProbeExpectation, Range, Selector
+from probewatch.model.finding import Finding, Held
+from probewatch.model.spec import Handler, PodSpec
+from probewatch.model.timeline import Probe, Timeline
+
+from . import claims, moments
+from .case import Case, between, counted
+from .doubt import end_unseen
+from .names import subject_of
+from .selecting import Fit, fit, like
+
+_SHOWN: Final = 5
+"""Probes named in one sentence."""
+
+
+def check(timeline: Timeline, expectations: Expectations, specs: Sequence[PodSpec] = ()) -> list[Finding]:
+    """Return the findings, in the order of the file.
+
+    Args:
+        timeline: of whole captures, not a part that `report.select` cut out.
+        expectations: as `cluster.read_expectations` reads them.
+        specs: Pods that are known; they tell which expected probes are exec probes, of which no packet can tell.
+    """
+    findings: list[Finding] = []
+    named: set[str] = set()
+    perhaps: set[str] = set()
+    for entry in expectations.probes:
+        fits = {probe.id: fit(entry.selector, probe) for probe in timeline.probes}
+        chosen = [probe for probe in timeline.probes if fits[probe.id].fits]
+        named |= {probe.id for probe in chosen}
+        perhaps |= {name for name, each in fits.items() if each.fits is None}
+        findings.append(_seen(timeline, expectations.source, entry, chosen, fits, specs))
+        for probe in chosen:
+            findings += _of_probe(Case(timeline, probe, expectations.source), entry)
+    findings += _others(timeline, expectations, named, perhaps)
+    return findings
+
+
+def of_probe(timeline: Timeline, probe: Probe, entry: ProbeExpectation, source: str = "") -> list[Finding]:
+    """Return the findings on one probe alone, whatever the selector says."""
+    return list(_of_probe(Case(timeline, probe, source), entry))
+
+
+def _of_probe(case: Case, entry: ProbeExpectation) -> Iterator[Finding]:
+    if entry.attempts is not None:
+        yield claims.attempts(case, entry.attempts)
+    if entry.missed is not None:
+        yield claims.missed(case, entry.missed)
+    if entry.outcomes is not None:
+        yield claims.outcomes(case, entry.outcomes)
+    if entry.outcomes_contain is not None:
+        yield claims.outcomes_contain(case, entry.outcomes_contain)
+    if entry.causes is not None:
+        yield claims.causes(case, entry.causes)
+    if entry.decisions is not None:
+        yield moments.decisions(case, entry.decisions)
+    if entry.decisions_contain is not None:
+        yield moments.decisions_contain(case, entry.decisions_contain)
+    if entry.never is not None:
+        for kind in entry.never:
+            yield moments.never(case, kind)
+    if entry.ready_within is not None:
+        yield moments.within(case, "readyWithinSeconds", entry.ready_within)
+    if entry.started_within is not None:
+        yield moments.within(case, "startedWithinSeconds", entry.started_within)
+    if entry.latency is not None:
+        yield from claims.latency(case, entry.latency)
+    if entry.period is not None:
+        yield claims.period(case, entry.period)
+    if entry.state is not None:
+        yield moments.state(case, entry.state)
+    if entry.sources is not None:
+        yield claims.sources(case, entry.sources)
+
+
+def _seen(
+    timeline: Timeline,
+    source: str,
+    entry: ProbeExpectation,
+    chosen: Sequence[Probe],
+    fits: dict[str, Fit],
+    specs: Sequence[PodSpec],
+) -> Finding:
+    """Say whether the probe is there at all, and as often as expected."""
+    could = [probe for probe in timeline.probes if fits[probe.id].fits is None]
+    wanted, here = entry.count, len(chosen)
+    most = here + len(could)
+    only = chosen[0] if here == 1 else None
+
+    def finding(held: Held, sentence: str, observed: str = "") -> Finding:
+        return Finding(
+            held=held,
+            probe=only.id if only else None,
+            subject=subject_of(only) if only else entry.selector.words,
+            field="probe",
+            sentence=sentence,
+            expected="" if held is Held.PASS else between(wanted, "probe"),
+            observed="" if held is Held.PASS else observed,
+            source=source,
+        )
+
+    seen = counted(here, "probe")
+    if wanted.high is not None and here > wanted.high:
+        return finding(Held.FAIL, "more probes than expected are like this", f"{seen}: {_list(chosen)}")
+    possible = Range(wanted.low, None).holds(most)
+    if wanted.holds(here) and (wanted.high is None or most <= wanted.high):
+        if wanted.high is not None and (reason := end_unseen(timeline)):
+            return finding(Held.INCONCLUSIVE, reason, seen)
+        if only:
+            return finding(Held.PASS, f"seen: {counted(len(only.attempts), 'attempt')} from {only.checker.address}")
+        return finding(Held.PASS, f"seen: {_list(chosen)}" if chosen else "not seen")
+    if possible:
+        missing = sorted({name for probe in could for name in fits[probe.id].unknown})
+        which = f"{_list(could)} could be meant, but {', '.join(missing)} of it is not known"
+        return finding(Held.INCONCLUSIVE, f"{which}: --spec or --cluster would tell", seen)
+    if reason := _cannot_be_seen(timeline, entry.selector, specs):
+        return finding(Held.INCONCLUSIVE, reason, seen)
+    if here:
+        return finding(Held.FAIL, "fewer probes than expected are like this", f"{seen}: {_list(chosen)}")
+    instead = f"seen instead: {_list(timeline.probes)}" if timeline.probes else "there are no probes in this capture"
+    return finding(Held.FAIL, f"not probed at all; {instead}", "none")
+
+
+def _cannot_be_seen(timeline: Timeline, selector: Selector, specs: Sequence[PodSpec]) -> str:
+    """Say why a probe may exist that is not in the timeline."""
+    if selector.handler is Handler.EXEC or any(_is_exec(selector, pod) for pod in specs):
+        return "an exec probe runs inside the container and sends no packet"
+    if not any(info.frames for info in timeline.captures):
+        return "there is no frame in this capture"
+    return end_unseen(timeline)
+
+
+def _is_exec(selector: Selector, pod: PodSpec) -> bool:
+    """Say whether a selector means an exec probe of this Pod."""
+    if selector.pod is None or selector.namespace not in (None, pod.namespace):
+        return False
+    if not _fits_name(selector.pod, pod):
+        return False
+    return any(
+        probe.handler is Handler.EXEC
+        for container in pod.containers
+        if selector.container in (None, container.name)
+        for probe in container.probes
+        if selector.type in (None, probe.type)
+    )
+
+
+def _fits_name(pattern: str, pod: PodSpec) -> bool:
+    """Say whether a Pod's name, or a workload's, which begins its Pods' names, fits a selector's `pod`."""
+    return like(pattern, pod.name) or (pod.kind != "Pod" and pattern.startswith(f"{pod.name}-"))
+
+
+def _others(timeline: Timeline, expectations: Expectations, named: set[str], perhaps: set[str]) -> Iterator[Finding]:
+    """Count what no selector names."""
+    totals = []
+    if expectations.other_probes is not None:
+        rest = [probe for probe in timeline.probes if probe.id not in named]
+        sure = sum(probe.id not in perhaps for probe in rest)
+        listed = f": {_list(rest)}" if rest else ""
+        totals.append(("otherProbes", expectations.other_probes, sure, len(rest), "probe", listed))
+    if expectations.other_connections is not None:
+        here = sum(other.connections for other in timeline.others)
+        kinds = ", ".join(dict.fromkeys(other.what for other in timeline.others[:_SHOWN]))
+        totals.append(
+            (
+                "otherConnections",
+                expectations.other_connections,
+                here,
+                here,
+                "connection",
+                f": {kinds}" if kinds else "",
+            )
+        )
+    for name, wanted, least, most, noun, listed in totals:
+        reason = end_unseen(timeline) if wanted.high is not None or not wanted.holds(least) else ""
+        if wanted.high is not None and least > wanted.high:
+            held, sentence = Held.FAIL, "more than expected"
+        elif wanted.holds(least) != wanted.holds(most):
+            held, sentence = Held.INCONCLUSIVE, "of some of them not enough is known: --spec or --cluster would tell"
+        elif reason:
+            held, sentence = Held.INCONCLUSIVE, reason
+        elif wanted.holds(most):
+            held, sentence = Held.PASS, counted(most, noun)
+        else:
+            held, sentence = Held.FAIL, "fewer than expected"
+        shown = held is not Held.PASS
+        yield Finding(
+            held=held,
+            subject="everything else",
+            field=name,
+            sentence=sentence,
+            expected=between(wanted, noun) if shown else "",
+            observed=f"{counted(most, noun)}{listed}" if shown else "",
+            source=expectations.source,
+        )
+
+
+def _list(probes: Sequence[Probe]) -> str:
+    names = [f"{probe.id} ({subject_of(probe)})" for probe in probes[:_SHOWN]]
+    more = f" and {len(probes) - _SHOWN} more" if len(probes) > _SHOWN else ""
+    return ", ".join(names) + more

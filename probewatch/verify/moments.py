@@ -1,0 +1,301 @@
+"""Expectations of what was decided, and when: decisions in order, never, within a time of the start, state at the end.
+
+**Start** is one thing here, whatever asks for it: of a kubelet's probe, each `container_started` event of its
+container; of another checker's, its first attempt. A start that the packets show is the first sign of the container:
+the container itself may be older, so that a time since the start is, strictly, a lower bound (it lacks what went before
+the first packet, such as initialDelaySeconds). Every sentence says which it is.
+A kubelet's probe whose container started before the capture has no start; what asks for it is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from probewatch.model.expectation import ExpectedDecision
+from probewatch.model.finding import Finding
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
+
+from .case import Case, seconds, stretch
+from .doubt import GAINS, NEXT, end_unseen, hidden, unseen, untyped
+
+_NO_START: Final = "the container's start is not in this capture"
+_GOALS: Final = {
+    "readyWithinSeconds": (DecisionKind.READY, "Ready"),
+    "startedWithinSeconds": (DecisionKind.STARTED, "Started"),
+}
+_MOST_NAMED: Final = 12
+"""Decisions named in one text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When an instance of the container (or a checker) began, and how that is known."""
+
+    ns: int
+    known_by: str
+
+
+def starts(timeline: Timeline, probe: Probe) -> list[Start]:
+    """Return the starts that the timeline shows for a probe's container, in order."""
+    if probe.checker.kind != "kubelet":
+        return [Start(probe.attempts[0].start.ns, "its first attempt")] if probe.attempts else []
+    target = probe.target
+    owner = f"{target.namespace}/{target.pod}" if target.pod is not None else None
+    return sorted(
+        (
+            Start(event.ns, "the container's start" + (" as the packets show it" if event.source == "inferred" else ""))
+            for event in timeline.events
+            if event.kind is EventKind.CONTAINER_STARTED
+            and event.address == target.address
+            and (event.container is None or target.container is None or event.container == target.container)
+            and (event.pod is None or owner is None or event.pod == owner)
+        ),
+        key=lambda start: start.ns,
+    )
+
+
+def decisions(case: Case, wanted: Sequence[ExpectedDecision]) -> Finding:
+    """Hold all decisions, in order, against a list."""
+    made = _in_order(case.probe)
+    asked, observed = _expected(wanted), _observed(made, case)
+    places = [_fits(case, made, index, item) for index, item in zip(range(len(made)), wanted, strict=False)]
+    bad = next((index for index, (fits, _) in enumerate(places) if fits is False), None)
+    if bad is not None:
+        wrong, item = made[bad], wanted[bad]
+        sentence = f"decision {bad + 1} is {wrong.kind.value} at #{wrong.attempt}: {places[bad][1]}"
+        # One that was made unseen may have moved the others; but a time is what it is, and a stranger stays one.
+        familiar = wrong.kind is not item.kind and any(wrong.kind is each.kind for each in wanted)
+        reason = _overlooked(case, item.kind) if familiar else ""
+        if reason:
+            return case.unclear("decisions", f"{sentence}; but {reason}", asked, observed)
+        return case.failed("decisions", sentence, asked, observed, case.numbered(wrong.attempt))
+    if len(made) > len(wanted):
+        extra = made[len(wanted)]
+        sentence = f"{extra.kind.value} at #{extra.attempt} was not expected"
+        return case.failed("decisions", sentence, asked, observed, case.numbered(extra.attempt))
+    if len(made) < len(wanted):
+        lacking = wanted[len(made)]
+        reason = _missing(case, lacking.kind)
+        if reason:
+            return case.unclear("decisions", reason, asked, observed)
+        return case.failed("decisions", f"no {lacking.kind.value} as decision {len(made) + 1}", asked, observed)
+    unknown = next((why for fits, why in places if fits is None), "")
+    reason = unknown or unseen(case.timeline, case.probe) or untyped(case.probe)
+    if reason:
+        return case.unclear("decisions", reason, asked, observed)
+    return case.passed("decisions", observed)
+
+
+def decisions_contain(case: Case, wanted: Sequence[ExpectedDecision]) -> Finding:
+    """Look for decisions in this order; each is compared on its own, so the first that fits is as good as any."""
+    made = _in_order(case.probe)
+    asked, observed = _expected(wanted), _observed(made, case)
+    for kindly in (False, True):
+        place, found, reason = 0, 0, ""
+        for item in wanted:
+            while place < len(made):
+                fits, why = _fits(case, made, place, item)
+                place += 1
+                if fits or (kindly and fits is None):
+                    found, reason = found + 1, reason or ("" if fits else why)
+                    break
+            else:
+                break
+        if found == len(wanted):
+            if reason:
+                return case.unclear("decisionsContain", reason, asked, observed)
+            return case.passed("decisionsContain", f"{asked}: they occur")
+    lacking = wanted[found]
+    if reason := _missing(case, lacking.kind):
+        return case.unclear("decisionsContain", reason, asked, observed)
+    after = f" after the first {found}" if found else ""
+    return case.failed("decisionsContain", f"no {_expected([lacking])}{after}", asked, observed)
+
+
+def never(case: Case, kind: DecisionKind) -> Finding:
+    """Hold that a decision does not occur."""
+    field = f"never {kind.value}"
+    made = [d for d in _in_order(case.probe) if d.kind is kind]
+    if made:
+        first = made[0]
+        times = f"{len(made)} times, first" if len(made) > 1 else "once,"
+        observed = f"{times} at #{first.attempt}, streak {first.streak} of {first.threshold}"
+        return case.failed(field, f"{kind.value} was decided", "never", observed, case.numbered(first.attempt))
+    reason = unseen(case.timeline, case.probe)
+    if not reason and _can_decide(case.probe, kind):
+        reason = hidden(case.probe, kind) or _untold(case.probe, kind)
+    if reason:
+        return case.unclear(field, reason, "never", "not seen")
+    return case.passed(field, f"never in {len(case.probe.attempts)} attempts")
+
+
+def within(case: Case, field: str, limit: int) -> Finding:
+    """Hold each start against the time until Ready or Started."""
+    kind, word = _GOALS[field]
+    asked = f"{word} within {seconds(limit)}"
+    if not _can_decide(case.probe, kind):
+        return case.failed(field, f"{_kind_of(case.probe)} never decides {kind.value}", asked, "nothing of the kind")
+    if reason := untyped(case.probe):
+        return case.unclear(field, reason, asked)
+    begun = starts(case.timeline, case.probe)
+    if not begun:
+        return case.unclear(
+            field, f"{_NO_START}: capture from before it", asked, f"{case.probe.initial_state} at first"
+        )
+    good: list[str] = []
+    doubts: list[str] = []
+    for index, start in enumerate(begun):
+        until = begun[index + 1].ns if index + 1 < len(begun) else None
+        made = next(
+            (
+                d
+                for d in _in_order(case.probe)
+                if d.kind is kind and d.ns >= start.ns and (until is None or d.ns < until)
+            ),
+            None,
+        )
+        if made is not None:
+            took = f"{seconds(made.ns - start.ns)} after {start.known_by}"
+            if made.ns - start.ns > limit:
+                return case.failed(field, f"{word} came late", asked, took, case.numbered(made.attempt))
+            good.append(took)
+            continue
+        reason, ended = _not_yet(case, kind, start, until, limit)
+        if not reason:
+            return case.failed(field, f"not {word} in {seconds(ended - start.ns)}", asked, f"since {start.known_by}")
+        doubts.append(reason)
+    if doubts:
+        return case.unclear(field, doubts[0], asked)
+    worst = f", the first {good[0]}" if len(good) > 1 else f" {good[0]}"
+    return case.passed(field, f"{word}{f' {len(good)} times' if len(good) > 1 else ''}{worst}")
+
+
+def state(case: Case, wanted: str) -> Finding:
+    """Hold the state at the end of the capture against a name."""
+    final = case.probe.final_state
+    last = max((d.ns for d in case.probe.decisions), default=None)
+    reason = end_unseen(case.timeline)
+    if not reason and final in ("unknown", ""):
+        reason = untyped(case.probe) or "no streak in this capture reached a threshold"
+    if not reason and final in NEXT:
+        reason = hidden(case.probe, NEXT[final], since_ns=last)
+    if reason:
+        return case.unclear("state", reason, wanted, final)
+    if final == wanted:
+        return case.passed("state", f"{final} at the end")
+    shown: Sequence[Attempt] = case.numbered(case.probe.decisions[-1].attempt) if case.probe.decisions else ()
+    return case.failed("state", f"{final} at the end", wanted, final, shown)
+
+
+def _not_yet(case: Case, kind: DecisionKind, start: Start, until: int | None, limit: int) -> tuple[str, int]:
+    """Return why a goal that was not reached settles nothing (empty where it does), and how far the capture shows."""
+    if until is not None:
+        ended, what = until, "a new container came"
+    else:
+        ended = max((info.last_ns or 0 for info in case.timeline.captures), default=0)
+        what = "the capture ends"
+    reason = unseen(case.timeline, case.probe) or hidden(case.probe, kind, since_ns=start.ns)
+    if not reason and ended - start.ns <= limit:
+        reason = f"{what} {seconds(max(0, ended - start.ns))} after {start.known_by}"
+    return reason, ended
+
+
+def _untold(probe: Probe, kind: DecisionKind) -> str:
+    """Say that results which could have led to a decision led to something nobody knows, for want of the type."""
+    fatal = Outcome.SUCCESS if kind in GAINS else Outcome.FAILURE
+    return untyped(probe) if any(a.outcome is fatal for a in probe.attempts) else ""
+
+
+def _missing(case: Case, kind: DecisionKind) -> str:
+    """Return why a decision that was not seen may have been made all the same."""
+    return untyped(case.probe) or unseen(case.timeline, case.probe) or _overlooked(case, kind)
+
+
+def _overlooked(case: Case, kind: DecisionKind) -> str:
+    """Return why a decision may have been made before the capture, or on attempts whose outcome is not known."""
+    probe = case.probe
+    if not _can_decide(probe, kind):
+        return ""
+    if not starts(case.timeline, probe) and probe.initial_evidence and probe.initial_state in _REACHED_BY.get(kind, ()):
+        return f"{probe.initial_state} already at the beginning of the capture ({probe.initial_evidence})"
+    return hidden(probe, kind)
+
+
+_REACHED_BY: Final = {
+    DecisionKind.READY: ("Ready",),
+    DecisionKind.NOT_READY: ("NotReady",),
+    DecisionKind.STARTED: ("Started",),
+    DecisionKind.UP: ("UP",),
+    DecisionKind.DOWN: ("DOWN",),
+}
+
+_DECIDES: Final = {
+    "readiness": (DecisionKind.READY, DecisionKind.NOT_READY),
+    "liveness": (DecisionKind.RESTART,),
+    "startup": (DecisionKind.STARTED, DecisionKind.RESTART),
+}
+"""What each type of probe can decide (worker.go); a type that is not known may decide all of these."""
+
+
+def _can_decide(probe: Probe, kind: DecisionKind) -> bool:
+    if probe.checker.kind != "kubelet" and probe.type.value not in _DECIDES:
+        if probe.checker.kind == "unknown" and (not probe.checker.could_be or "kubelet" in probe.checker.could_be):
+            return True
+        return kind in (DecisionKind.UP, DecisionKind.DOWN)
+    if probe.type.value in _DECIDES:
+        return kind in _DECIDES[probe.type.value]
+    return kind not in (DecisionKind.UP, DecisionKind.DOWN)
+
+
+def _kind_of(probe: Probe) -> str:
+    return f"a {probe.type.value} probe" if probe.type.value in _DECIDES else f"a {probe.checker.kind} check"
+
+
+def _in_order(probe: Probe) -> list[Decision]:
+    return sorted(probe.decisions, key=lambda d: d.ns)
+
+
+def _fits(case: Case, made: Sequence[Decision], index: int, item: ExpectedDecision) -> tuple[bool | None, str]:
+    """Compare one decision with one expected: (fits, why not); None where its time cannot be told."""
+    decision = made[index]
+    if decision.kind is not item.kind:
+        return False, f"expected {item.kind.value}"
+    why = ""
+    if item.since_start is not None:
+        start = next((s for s in reversed(starts(case.timeline, case.probe)) if s.ns <= decision.ns), None)
+        if start is None:
+            why = _NO_START
+        elif not item.since_start.holds(decision.ns - start.ns):
+            took = seconds(decision.ns - start.ns)
+            return False, f"{took} after {start.known_by}, expected {stretch(item.since_start)}"
+    if item.since_previous is not None:
+        if index == 0:
+            why = why or f"no decision before {decision.kind.value} at #{decision.attempt} is in this capture"
+        elif not item.since_previous.holds(decision.ns - made[index - 1].ns):
+            took = seconds(decision.ns - made[index - 1].ns)
+            return False, f"{took} after {made[index - 1].kind.value}, expected {stretch(item.since_previous)}"
+    return (None, why) if why else (True, "")
+
+
+def _expected(wanted: Sequence[ExpectedDecision]) -> str:
+    texts = []
+    for item in wanted[:_MOST_NAMED]:
+        times = []
+        if item.since_start is not None:
+            times.append(f"{stretch(item.since_start)} after the start")
+        if item.since_previous is not None:
+            times.append(f"{stretch(item.since_previous)} after the one before")
+        texts.append(item.kind.value + (f" ({', '.join(times)})" if times else ""))
+    more = f", and {len(wanted) - _MOST_NAMED} more" if len(wanted) > _MOST_NAMED else ""
+    return (", ".join(texts) or "no decision") + more
+
+
+def _observed(made: Sequence[Decision], case: Case) -> str:
+    if not made:
+        return "no decision"
+    first = case.probe.attempts[0].start.ns if case.probe.attempts else made[0].ns
+    texts = [f"{d.kind.value} +{(d.ns - first) / 1e9:.3f}" for d in made[:_MOST_NAMED]]
+    more = f", and {len(made) - _MOST_NAMED} more" if len(made) > _MOST_NAMED else ""
+    return f"{', '.join(texts)}{more} (seconds since the first attempt)"

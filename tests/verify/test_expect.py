@@ -1,0 +1,545 @@
+"""Expectations held against timelines: what holds, what does not, and what the capture cannot tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import probewatch
+from probewatch.cluster import read_specs
+from probewatch.model.expectation import (
+    Expectations,
+    ExpectedDecision,
+    LatencyBounds,
+    Pace,
+    ProbeExpectation,
+    Range,
+    Run,
+    Selector,
+)
+from probewatch.model.finding import Finding, Held
+from probewatch.model.frame import Interface
+from probewatch.model.spec import Handler, ProbeType
+from probewatch.model.timeline import (
+    Cause,
+    Checker,
+    DecisionKind,
+    EventKind,
+    Gap,
+    OtherTraffic,
+    Outcome,
+    Target,
+    Timeline,
+    TimelineEvent,
+)
+from probewatch.verify.expect import check
+
+S = 1_000_000_000
+PASS, FAIL, UNCLEAR = Held.PASS, Held.FAIL, Held.INCONCLUSIVE
+GOOD, BAD, OPEN = Outcome.SUCCESS, Outcome.FAILURE, None
+READY, NOT_READY, RESTART = DecisionKind.READY, DecisionKind.NOT_READY, DecisionKind.RESTART
+ANY = Selector(port=8080)
+
+
+def one(timeline: Timeline, **wanted: Any) -> Finding:
+    """Hold one expectation against the only probe; the finding that it is there is left out."""
+    first, *found = check(
+        timeline, Expectations(source="expect.yaml", probes=(ProbeExpectation(selector=ANY, **wanted),))
+    )
+    assert (first.field, first.held) == ("probe", PASS)
+    (finding,) = found
+    assert finding.source == "expect.yaml"
+    return finding
+
+
+def seen(timeline: Timeline, selector: Selector, count: Range | None = None, **more: Any) -> Finding:
+    """Say whether the probe that a selector names is there."""
+    entry = ProbeExpectation(selector=selector, **({} if count is None else {"count": count}))
+    return check(timeline, Expectations(probes=(entry,)), **more)[0]
+
+
+def runs(*parts: tuple[Outcome, int, int | None]) -> tuple[Run, ...]:
+    """Return a pattern."""
+    return tuple(Run(*part) for part in parts)
+
+
+# Is it there?
+
+
+def test_not_probed_at_all(make: Any) -> None:
+    """A probe that is not there fails, with what there is instead; no other expectation of it says anything."""
+    entry = ProbeExpectation(selector=Selector(type=ProbeType.LIVENESS, pod="web"), attempts=Range(1))
+    (found,) = check(make(), Expectations(probes=(entry,)))
+
+    assert (found.held, found.subject, found.probe) == (FAIL, "liveness web", None)
+    assert found.sentence == "not probed at all; seen instead: p1 (readiness lab/web/app)"
+    assert found.expected == "at least 1 probe"
+
+
+def test_not_seen_but_perhaps_there(make: Any) -> None:
+    """Not known whether it is meant, an exec probe, an input that breaks off, no frame: none of these is a failure."""
+    whole = make()
+    nameless = replace(whole, probes=(replace(whole.probes[0], target=Target(address="fd00::a", port=8080)),))
+    found = seen(nameless, Selector(pod="web"))
+    assert (found.held, found.sentence) == (
+        UNCLEAR,
+        "p1 (readiness [fd00::a]:8080/ready) could be meant, but pod of it is not known: --spec or --cluster would tell",
+    )
+    assert seen(whole, Selector(pod="web", handler=Handler.EXEC)).sentence.startswith("an exec probe")
+    assert (
+        seen(make(complete=False), Selector(port=1)).sentence == "a.pcap is cut or corrupt, what came later is not seen"
+    )
+    empty = Timeline(captures=(replace(whole.captures[0], frames=0),))
+    assert (seen(empty, ANY).held, seen(empty, ANY).sentence) == (UNCLEAR, "there is no frame in this capture")
+    assert (
+        seen(Timeline(captures=whole.captures), ANY).sentence
+        == "not probed at all; there are no probes in this capture"
+    )
+
+
+def test_exec_probes_are_known_from_the_spec(captures: Path) -> None:
+    """With the Pod at hand, an exec probe that nobody can see is inconclusive, and one it does not have fails."""
+    folder = captures / "exec-harness"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    specs = read_specs(str(folder / "pod.yaml"))
+
+    assert seen(timeline, Selector(type=ProbeType.READINESS, pod="exec-*"), specs=specs).held is UNCLEAR
+    assert seen(timeline, Selector(type=ProbeType.STARTUP, pod="exec-*"), specs=specs).held is FAIL
+
+
+def test_how_many(make: Any) -> None:
+    """`count` bounds how many probes a selector names, none included."""
+    timeline = make()
+    second = replace(timeline.probes[0], id="p2", checker=Checker(kind="kubelet", address="10.128.0.2"))
+    two = replace(timeline, probes=(*timeline.probes, second))
+
+    assert seen(two, ANY, Range(2, 2)).held is PASS
+    assert seen(two, ANY, Range(1, 1)).held is FAIL
+    assert seen(two, ANY, Range(3, 3)).sentence == "fewer probes than expected are like this"
+    assert seen(two, Selector(port=1), Range(None, 0)).held is PASS
+    assert seen(make(complete=False), Selector(port=1), Range(None, 0)).held is UNCLEAR
+    assert len(check(two, Expectations(probes=(ProbeExpectation(selector=ANY, attempts=Range(1)),)))) == 3
+
+
+# Attempts.
+
+
+def test_number_of_attempts(make: Any) -> None:
+    """Too many fail for certain; too few only where none can have been missed."""
+    assert one(make("ssss"), attempts=Range(4, 4)).held is PASS
+    assert one(make("ssss"), attempts=Range(None, 3)).held is FAIL
+    few = one(make("ssss"), attempts=Range(5, None))
+    assert (few.held, few.expected, few.observed) == (FAIL, "at least 5 attempts", "4 attempts")
+    cut = make("ssss", complete=False)
+    assert [one(cut, attempts=wanted).held for wanted in (Range(3), Range(5), Range(4, 4), Range(None, 3))] == [
+        PASS,
+        UNCLEAR,
+        UNCLEAR,
+        FAIL,
+    ]
+
+
+def test_missed_attempts(make: Any) -> None:
+    """Missing attempts are counted with their reason; lost packets make them doubtful."""
+    timeline = make("ssss", gaps=(Gap(start_ns=0, end_ns=1, expected=3, reason="kubelet restarted"),))
+    found = one(timeline, missed=Range(None, 0))
+    assert (found.held, found.observed) == (FAIL, "3 missing attempts (kubelet restarted)")
+    assert one(timeline, missed=Range(None, 3)).held is PASS
+    info = replace(timeline.captures[0], interfaces=(Interface(0, "eth0", 1, 0, 7),))
+    lossy = one(replace(timeline, captures=(info,)), missed=Range(4, None))
+    assert (lossy.held, lossy.sentence) == (UNCLEAR, "attempts are missing, and the capturing program lost 7 packets")
+
+
+def test_outcomes(make: Any) -> None:
+    """All outcomes in order; where they leave the pattern, with the attempts around it and their frames."""
+    pattern = runs((GOOD, 1, None), (BAD, 3, 3))
+    assert one(make("ssfff"), outcomes=pattern).held is PASS
+    found = one(make("ssffs"), outcomes=pattern)
+    assert (found.held, found.sentence) == (FAIL, "#5 is success (ok), expected failure*3 there")
+    assert (found.expected, found.observed) == ("success*1.., failure*3", "success*2, failure*2, success")
+    assert found.attempts == (4, 5)
+    assert [(e.first, e.last) for e in found.evidence] == [(31, 40), (41, 50)]
+    short = one(make("ssff"), outcomes=pattern)
+    assert short.sentence == "the row ends after 4 attempts, then expected failure*3"
+
+
+def test_outcomes_that_are_not_known(make: Any) -> None:
+    """An encrypted attempt may be what is wanted; one cut by the end of the capture counts for nothing."""
+    pattern = runs((GOOD, 2, 2), (BAD, 3, 3))
+    assert one(make("ssfffc"), outcomes=pattern).held is PASS
+    dark = one(make("ss?ff"), outcomes=pattern)
+    assert (dark.held, dark.sentence, dark.attempts) == (UNCLEAR, "1 attempt could be either: 1 encrypted", (3,))
+    assert one(make("fs?ff"), outcomes=pattern).held is FAIL
+    assert one(make("ssff", complete=False), outcomes=pattern).held is UNCLEAR
+    assert one(make("ssfff", complete=False), outcomes=pattern).held is UNCLEAR
+    assert one(make("fsfff", complete=False), outcomes=pattern).held is FAIL
+
+
+def test_outcomes_somewhere(make: Any) -> None:
+    """A row that occurs holds whatever else is missing; one that does not fails only if nothing is."""
+    pattern = runs((BAD, 2, 2), (GOOD, 1, 1))
+    assert one(make("sffss", complete=False), outcomes_contain=pattern).held is PASS
+    assert one(make("sfsfs"), outcomes_contain=pattern).held is FAIL
+    assert one(make("sfsfs", complete=False), outcomes_contain=pattern).held is UNCLEAR
+    assert one(make("sf?s"), outcomes_contain=pattern).held is UNCLEAR
+
+
+def test_causes(make: Any) -> None:
+    """A cause that is not listed fails; one that nobody knows is inconclusive; listed, it is as good as any."""
+    found = one(make("sfst"), causes=(Cause.OK, Cause.STATUS))
+    assert (found.held, found.observed, found.attempts) == (FAIL, "1 slow-answer", (4,))
+    assert one(make("sfsf"), causes=(Cause.OK, Cause.STATUS)).held is PASS
+    assert one(make("s??s"), causes=(Cause.OK,)).held is UNCLEAR
+    assert one(make("s??s"), causes=(Cause.OK, Cause.ENCRYPTED)).held is PASS
+    assert one(make("sssc"), causes=(Cause.OK,)).held is PASS
+
+
+def test_latency(make: Any) -> None:
+    """A bound holds or fails where all is known; silence took at least the timeout, and more is not known."""
+    fast = make("ssss", took=2_000_000)
+    assert one(fast, latency=LatencyBounds(max=2_000_000)).held is PASS
+    slow = one(fast, latency=LatencyBounds(p99=1_000_000))
+    assert (slow.held, slow.field, slow.observed, slow.attempts) == (
+        FAIL,
+        "latencySeconds.p99",
+        "0.002 s",
+        (1, 2, 3, 4),
+    )
+    silent = make("ssst")
+    assert one(silent, latency=LatencyBounds(max=S // 2)).held is FAIL
+    found = one(silent, latency=LatencyBounds(max=2 * S))
+    assert (found.held, found.observed, found.attempts) == (UNCLEAR, "at least 1 s", (4,))
+    assert one(silent, latency=LatencyBounds(p50=S // 2)).held is PASS
+    assert one(make("??"), latency=LatencyBounds(max=S)).held is UNCLEAR
+
+
+def test_period(make: Any) -> None:
+    """Every interval between neighbouring ticks counts; where attempts are missing nothing does."""
+    assert one(make("sss"), period=Pace(S, S // 10)).held is PASS
+    found = one(make("sss"), period=Pace(2 * S, S // 10))
+    assert (found.held, found.sentence, found.attempts) == (
+        FAIL,
+        "2 of 2 intervals differ, the first is 1 s to #2",
+        (1, 2),
+    )
+    timeline = make("sss")
+    start = timeline.probes[0].attempts[0].start.ns
+    gap = Gap(start_ns=start + 1, end_ns=start + S - 1, expected=1, reason="kubelet restarted")
+    parted = replace(timeline, probes=(replace(timeline.probes[0], gaps=(gap,)),))
+    assert one(parted, period=Pace(S, 0)).sentence == "1 s from tick to tick, 1 time"
+    assert one(make("s"), period=Pace(S, 0)).held is UNCLEAR
+
+
+@pytest.mark.parametrize("client", ["10.128.0.1", "fd00:10:128::1"])
+def test_source(make: Any, client: str) -> None:
+    """Attempts come from the addresses or networks that are named, IPv4 or IPv6."""
+    timeline = make("ss", client=client)
+    assert one(timeline, sources=("10.128.0.0/14", "fd00:10:128::1")).held is PASS
+    found = one(timeline, sources=("192.0.2.1", "2001:db8::/32"))
+    assert (found.held, found.observed, found.attempts) == (FAIL, client, (1, 2))
+
+
+# Decisions.
+
+
+def wanted(*items: tuple[DecisionKind, Range | None, Range | None]) -> tuple[ExpectedDecision, ...]:
+    """Return expected decisions: kind, since start, since previous."""
+    return tuple(
+        ExpectedDecision(kind=kind, since_start=start, since_previous=previous) for kind, start, previous in items
+    )
+
+
+FLAP = {"a1": READY, "a5": NOT_READY, "a6": READY}
+THREE = wanted((READY, None, None), (NOT_READY, None, None), (READY, None, None))
+
+
+def test_decisions(make: Any) -> None:
+    """All decisions in order, with their times since the start and since the one before."""
+    flap = make("ssfffs", decisions=FLAP)
+    assert one(flap, decisions=THREE).held is PASS
+    timed = wanted(
+        (READY, Range(None, S), None), (NOT_READY, Range(4 * S, 5 * S), Range(4 * S, 5 * S)), (READY, None, Range(S, S))
+    )
+    assert one(flap, decisions=timed).held is PASS
+    late = one(flap, decisions=wanted((READY, None, None), (NOT_READY, None, Range(None, 3 * S)), (READY, None, None)))
+    assert (late.held, late.sentence) == (FAIL, "decision 2 is not_ready at #5: 4 s after ready, expected at most 3 s")
+    assert late.attempts == (4, 5, 6)
+    assert one(flap, decisions=THREE[:2]).sentence == "ready at #6 was not expected"
+    assert one(flap, decisions=(*THREE, THREE[1])).sentence == "no not_ready as decision 4"
+    assert one(flap, decisions=(THREE[0], THREE[0])).sentence == "decision 2 is not_ready at #5: expected ready"
+
+
+def test_decisions_that_cannot_be_told(make: Any) -> None:
+    """A start before the capture, an input that breaks off, outcomes nobody knows: inconclusive; a stranger is a stranger."""
+    middle = make(
+        "ssfffs",
+        start=False,
+        decisions={"a5": NOT_READY, "a6": READY},
+        initial_state="Ready",
+        initial_evidence="first streak",
+    )
+    found = one(middle, decisions=THREE)
+    assert (found.held, "Ready already at the beginning of the capture" in found.sentence) == (UNCLEAR, True)
+    assert one(middle, decisions=wanted((NOT_READY, Range(None, S), None), (READY, None, None))).held is UNCLEAR
+    assert one(make("s", complete=False, decisions={"a1": READY}), decisions=THREE).held is UNCLEAR
+    assert one(make("ss???s", decisions={"a1": READY}), decisions=THREE).held is UNCLEAR
+    assert one(make("ss??fs", decisions={"a1": READY}), decisions=THREE[:2]).held is UNCLEAR
+    assert one(make("ss?sss", decisions={"a1": READY}), decisions=THREE[:2]).held is FAIL
+    assert one(make("ss", decisions={"a1": RESTART}), decisions=THREE).held is FAIL
+
+
+def test_decisions_in_between(make: Any) -> None:
+    """Decisions that have to occur in this order, whatever lies between them."""
+    flap = make("ssfffs", decisions=FLAP)
+    assert one(flap, decisions_contain=(THREE[0], THREE[2])).held is PASS
+    assert one(flap, decisions_contain=wanted((NOT_READY, None, Range(4 * S, 5 * S)))).held is PASS
+    found = one(flap, decisions_contain=wanted((READY, None, None), (NOT_READY, Range(None, S), None)))
+    assert (found.held, found.sentence) == (FAIL, "no not_ready (at most 1 s after the start) after the first 1")
+    assert (
+        one(
+            make("ss", start=False, decisions={"a1": READY}), decisions_contain=wanted((READY, Range(None, S), None))
+        ).held
+        is UNCLEAR
+    )
+
+
+def test_never(make: Any) -> None:
+    """What must not be decided: seen, it fails with its attempt; not seen, it passes only where it cannot have been overlooked."""
+    found = one(make("ssfffs", decisions=FLAP), never=(NOT_READY,))
+    assert (found.held, found.field, found.attempts) == (FAIL, "never not_ready", (4, 5, 6))
+    assert one(make("ssffs"), never=(NOT_READY,)).held is PASS
+    assert one(make("ssffs", complete=False), never=(NOT_READY,)).held is UNCLEAR
+    dark = one(make("ss???s"), never=(NOT_READY,))
+    assert (dark.held, dark.sentence) == (UNCLEAR, "the outcome of #3 is not known (encrypted)")
+    assert one(make("ss??ss"), never=(NOT_READY,)).held is PASS
+    assert one(make("ssssc"), never=(NOT_READY,)).held is PASS
+    assert one(make("sfffs"), never=(RESTART,)).held is PASS, "a readiness probe restarts nothing"
+
+
+def test_never_without_a_spec(make: Any) -> None:
+    """A threshold that is only assumed does not tell that a failure led to nothing; no failure tells it."""
+    assert one(make("ssfs", spec=None), never=(NOT_READY,)).sentence == (
+        "#3 failed, and nobody says how many failures it takes: give the Pod with --spec"
+    )
+    assert one(make("ssss", spec=None), never=(NOT_READY,)).held is PASS
+    inferred = {"failureThreshold": (3, "inferred"), "successThreshold": (1, "default")}
+    assert one(make("ssfs", spec=None, thresholds=inferred), never=(NOT_READY,)).held is PASS
+
+
+def test_never_without_a_type(make: Any) -> None:
+    """Three failures of a probe whose type nobody knows led to something; that none failed led to nothing."""
+    inferred = {"failureThreshold": (3, "inferred"), "successThreshold": (1, "default")}
+    assert one(make("ssfff", type=ProbeType.UNKNOWN, spec=None, thresholds=inferred), never=(RESTART,)).held is UNCLEAR
+    assert one(make("sssss", type=ProbeType.UNKNOWN, spec=None, thresholds=inferred), never=(RESTART,)).held is PASS
+
+
+def test_never_across_a_hole(make: Any) -> None:
+    """Time that no file covers may hide anything."""
+    timeline = make("ssss")
+    hole = TimelineEvent(
+        ns=timeline.captures[0].first_ns + S,
+        kind=EventKind.CAPTURE_GAP,
+        address="",
+        evidence="no file covers the next 9 s",
+    )
+    found = one(replace(timeline, events=(*timeline.events, hole)), never=(NOT_READY,))
+    assert (found.held, found.sentence) == (UNCLEAR, "the capture has a hole there: no file covers the next 9 s")
+
+
+def test_ready_within(make: Any) -> None:
+    """Ready in time after each start that the packets show; without a start nothing can be said."""
+    good = one(make("ffs", decisions={"a3": READY}), ready_within=3 * S)
+    assert (good.held, good.sentence) == (PASS, "Ready 2.001 s after the container's start as the packets show it")
+    late = one(make("ffs", decisions={"a3": READY}), ready_within=S)
+    assert (late.held, late.attempts) == (FAIL, (2, 3))
+    assert one(make("ffs", decisions={"a3": READY}, start=False), ready_within=S).sentence == (
+        "the container's start is not in this capture: capture from before it"
+    )
+    assert one(make("ffffff"), ready_within=3 * S).sentence == "not Ready in 5.001 s"
+    assert (
+        one(make("fff"), ready_within=20 * S).sentence
+        == "the capture ends 2.001 s after the container's start as the packets show it"
+    )
+    assert one(make("f???ff"), ready_within=3 * S).held is UNCLEAR
+    never = one(make("sss", type=ProbeType.LIVENESS), ready_within=S)
+    assert (never.held, never.sentence) == (FAIL, "a liveness probe never decides ready")
+    assert one(make("sss", type=ProbeType.UNKNOWN), ready_within=S).held is UNCLEAR
+
+
+def test_ready_within_after_each_restart(make: Any) -> None:
+    """A second container has to be Ready in time too."""
+    begun = TimelineEvent(
+        ns=1_795_378_200 * S + 4 * S, kind=EventKind.CONTAINER_STARTED, address="10.128.0.10", container="app"
+    )
+    other = replace(begun, container="sidecar")
+    twice = make("ssssfffs", decisions={"a1": READY, "a8": READY}, events=(begun, other))
+    assert (
+        one(twice, ready_within=4 * S).sentence
+        == "Ready 2 times, the first 0.001 s after the container's start as the packets show it"
+    )
+    assert one(twice, ready_within=2 * S).held is FAIL
+
+
+def test_state(make: Any) -> None:
+    """The state at the end; not known where the input breaks off or the last outcomes are dark."""
+    assert one(make("ss", decisions={"a1": READY}), state="Ready").held is PASS
+    found = one(make("ssfff", decisions={"a1": READY, "a5": NOT_READY}, final_state="NotReady"), state="Ready")
+    assert (found.held, found.expected, found.observed) == (FAIL, "Ready", "NotReady")
+    assert one(make("ss", complete=False), state="Ready").held is UNCLEAR
+    assert one(make("s???", decisions={"a1": READY}), state="Ready").held is UNCLEAR
+    assert one(make("ss", final_state="unknown"), state="Ready").held is UNCLEAR
+
+
+# The rest of the capture.
+
+
+def test_others(make: Any) -> None:
+    """Probes that nobody named, and connections that are none, are counted."""
+    timeline = make()
+    stranger = replace(
+        timeline.probes[0], id="p2", checker=Checker(kind="haproxy", address="fd00::9"), type=ProbeType.UNKNOWN
+    )
+    traffic = OtherTraffic(
+        address="10.128.0.20", target_address="10.128.0.10", target_port=8080, connections=12, what="client traffic"
+    )
+    busy = replace(timeline, probes=(*timeline.probes, stranger), others=(traffic,))
+    entry = ProbeExpectation(selector=Selector(type=ProbeType.READINESS))
+
+    def others(timeline: Timeline, **more: Range) -> Finding:
+        return check(timeline, Expectations(probes=(entry,), **more))[-1]
+
+    found = others(busy, other_probes=Range(None, 0))
+    assert (found.held, found.field, found.subject) == (FAIL, "otherProbes", "everything else")
+    assert found.observed == "1 probe: p2 (haproxy check lab/web/app from fd00::9)"
+    assert others(timeline, other_probes=Range(None, 0)).held is PASS
+    assert others(busy, other_connections=Range(None, 12)).held is PASS
+    assert others(busy, other_connections=Range(20, None)).held is FAIL
+    cut = replace(timeline, captures=(replace(timeline.captures[0], complete=False),))
+    assert others(cut, other_probes=Range(None, 0)).held is UNCLEAR
+
+
+# Real captures.
+
+
+def test_real_flapping(captures: Path) -> None:
+    """What a flapping pod does is told from what it should have done, with the attempts and their frames."""
+    folder = captures / "http-flap-s1"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    entry = ProbeExpectation(
+        selector=Selector(type=ProbeType.READINESS, namespace="lab", pod="http-flap-*", container="app"),
+        outcomes_contain=runs((BAD, 3, 3)),
+        never=(NOT_READY,),
+        ready_within=2 * S,
+        latency=LatencyBounds(max=S // 10),
+        period=Pace(S, S // 10),
+        sources=("10.128.0.0/14",),
+    )
+    found = {finding.field: finding for finding in check(timeline, Expectations(probes=(entry,)))}
+
+    assert {field: finding.held for field, finding in found.items()} == {
+        "probe": PASS,
+        "outcomesContain": PASS,
+        "never not_ready": FAIL,
+        "readyWithinSeconds": PASS,
+        "latencySeconds.max": PASS,
+        "periodSeconds": PASS,
+        "source": PASS,
+    }
+    assert found["never not_ready"].attempts == (7, 8, 9)
+    assert found["never not_ready"].evidence
+
+
+def test_real_capture_begun_in_mid_life(captures: Path) -> None:
+    """A capture begun while the pod was Ready does not say how long it took to get there."""
+    folder = captures / "mid-http-flap-s1"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+
+    assert one(timeline, ready_within=S).held is UNCLEAR
+
+
+def test_real_https_without_keys(captures: Path) -> None:
+    """Encrypted answers neither fail nor pass; with the keys they do."""
+    folder = captures / "https-503"
+    selector = Selector(type=ProbeType.READINESS)
+    entry = ProbeExpectation(selector=selector, outcomes=runs((BAD, 1, None)), never=(READY,), causes=(Cause.STATUS,))
+    for keys, held in ((None, UNCLEAR), (folder / "keys.log", PASS)):
+        timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml", keylog=keys)
+        _, *found = check(timeline, Expectations(probes=(entry,)))
+        if keys is None or any(a.outcome is not Outcome.INCONCLUSIVE for a in timeline.probes[0].attempts):
+            assert [finding.held for finding in found] == [held] * 3
+
+
+# Where one step beside the line would give another answer.
+
+
+def test_pace_of_a_checker_that_waits_from_end_to_start(make: Any) -> None:
+    """HAProxy waits after each answer: its interval is measured from end to start."""
+    timeline = make("sss", took=S // 4, inferred={"interval_basis": "end"}, type=ProbeType.UNKNOWN)
+    assert one(timeline, period=Pace(3 * S // 4, 0)).held is PASS
+
+
+def test_only_what_touches_the_probe_is_a_doubt(make: Any) -> None:
+    """A hole before the first attempt hides nothing of it; dark attempts before the last decision leave the end as it is."""
+    timeline = make("ssss")
+    hole = TimelineEvent(
+        ns=timeline.captures[0].first_ns - S, kind=EventKind.CAPTURE_GAP, address="", evidence="a hole"
+    )
+    assert one(replace(timeline, events=(*timeline.events, hole)), never=(NOT_READY,)).held is PASS
+    assert one(make("???sss", decisions={"a4": READY}), state="Ready").held is PASS
+
+
+def test_both_ends_belong_to_a_range(make: Any) -> None:
+    """Ready at the very limit is Ready in time; a nanosecond less is not."""
+    timeline = make("ffs", decisions={"a3": READY})
+    assert one(timeline, ready_within=2 * S + S // 1000).held is PASS
+    assert one(timeline, ready_within=2 * S + S // 1000 - 1).held is FAIL
+
+
+def test_each_container_has_its_own_time(make: Any) -> None:
+    """One that was replaced before it was Ready fails by itself; a start of another Pod that had the address is none."""
+    first = 1_795_378_200 * S
+    begun = TimelineEvent(ns=first + 4 * S, kind=EventKind.CONTAINER_STARTED, address="10.128.0.10", container="app")
+    replaced = make("fffffffs", decisions={"a8": READY}, events=(begun,))
+    assert one(replaced, ready_within=2 * S).sentence == "not Ready in 4 s"
+    other = replace(begun, pod="lab/other")
+    assert one(make("sfffffff", decisions={"a1": READY}, events=(other,)), ready_within=2 * S).held is PASS
+
+
+def test_a_wrong_time_is_wrong_whatever_else_is_dark(make: Any) -> None:
+    """Attempts that nobody can read may hide decisions, but do not move one that is there."""
+    timeline = make("s???s", decisions={"a1": READY})
+    assert one(timeline, decisions=wanted((READY, Range(5 * S, None), None))).held is FAIL
+
+
+def test_a_certain_fit_is_preferred(make: Any) -> None:
+    """A decision whose time cannot be told is taken only where no other fits for certain."""
+    flap = make("ssfffs", decisions=FLAP)
+    assert one(flap, decisions_contain=wanted((READY, None, Range(None, 5 * S)))).held is PASS
+    assert (
+        one(make("ss", decisions={"a1": READY}), decisions_contain=wanted((READY, None, Range(None, S)))).held
+        is UNCLEAR
+    )
+
+
+def test_what_may_be_meant_too(make: Any) -> None:
+    """A probe that may be meant leaves an upper count, and the count of others, open."""
+    timeline = make()
+    dark = replace(timeline.probes[0], id="p2", type=ProbeType.UNKNOWN, spec=None)
+    two = replace(timeline, probes=(*timeline.probes, dark))
+    selector = Selector(type=ProbeType.READINESS)
+    assert seen(two, selector, Range(1, 1)).held is UNCLEAR
+    assert seen(two, selector).held is PASS
+    found = check(two, Expectations(probes=(ProbeExpectation(selector=selector),), other_probes=Range(None, 0)))[-1]
+    assert (found.field, found.held) == ("otherProbes", UNCLEAR)
+
+
+def test_exec_probe_of_another_container(captures: Path) -> None:
+    """An exec probe excuses only the container that has it."""
+    folder = captures / "exec-harness"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    specs = read_specs(str(folder / "pod.yaml"))
+    selector = Selector(type=ProbeType.READINESS, pod="exec-*", container="sidecar")
+    assert seen(timeline, selector, specs=specs).held is FAIL
