@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
+    from .model.expectation import Expectations
     from .model.timeline import Timeline
     from .observer import Change
     from .verify.whatif import WhatIf
@@ -216,6 +217,7 @@ def verify(
     paths: Source,
     *,
     spec: PathText | Sequence[PathText] = (),
+    expect: PathText | Sequence[PathText] = (),
     cluster: PathText | Sequence[PathText] = (),
     node_ip: str | Sequence[str] = (),
     haproxy_cfg: PathText | Sequence[PathText] = (),
@@ -226,9 +228,13 @@ def verify(
 ) -> Timeline:
     """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
 
-    `probewatch.worst(timeline.findings)` says whether all held. The arguments, and what is raised, are those of
-    `analyze`.
+    `probewatch.worst(timeline.findings)` says whether all held. `expect` are files of expectations (docs/expect.md),
+    the other arguments are those of `analyze`.
+
+    Raises:
+        CaptureError, SpecError, InputError: as `analyze`; SpecError also where a file of expectations cannot be used.
     """
+    wanted = expectations(expect)
     analysis = Analysis(
         paths,
         spec=spec,
@@ -246,14 +252,26 @@ def verify(
         timeline = analysis.timeline()
     finally:
         analysis.close()
-    return verified(timeline, analysis.book)
+    return verified(timeline, analysis.book, wanted)
 
 
-def verified(timeline: Timeline, book: AddressBook) -> Timeline:
-    """Return a measured timeline with the findings on what a book's Pods declare."""
-    from .verify.declared import verify as check
+def expectations(paths: PathText | Sequence[PathText]) -> list[Expectations]:
+    """Read files of expectations; SpecError where one cannot be used."""
+    from .cluster import read_expectations
 
-    return replace(timeline, findings=(*timeline.findings, *check(timeline, book.all_pods())))
+    return [read_expectations(fspath(path)) for path in _listed(paths)]
+
+
+def verified(timeline: Timeline, book: AddressBook, expected: Sequence[Expectations] = ()) -> Timeline:
+    """Return a measured timeline with the findings on what a book's Pods declare and on what is expected."""
+    from .verify.declared import verify as check_declared
+    from .verify.expect import check
+
+    pods = book.all_pods()
+    found = [*check_declared(timeline, pods)]
+    for one in expected:
+        found += check(timeline, one, pods)
+    return replace(timeline, findings=(*timeline.findings, *found))
 
 
 def whatif(

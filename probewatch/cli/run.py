@@ -16,13 +16,14 @@ from .group import Interrupted, ReaderGone, cli
 from .output import abandon_stdout, complain
 
 DONE: Final = 0
+FAILED: Final = 1
 BAD_INPUT: Final = 2
 INCOMPLETE: Final = 3
 INTERRUPTED: Final = 130
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Return the exit status: 0 done, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
+    """Return the exit status: 0 done, 1 an expectation failed, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
     if not arguments:
         sys.stderr.write(click.Context(cli, info_name="probewatch").get_help() + "\n")
         return BAD_INPUT

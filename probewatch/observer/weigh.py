@@ -28,7 +28,7 @@ from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Trigger
-from probewatch.probes.assign import MISSED, MISSED_MOST, POKE, POKED_NS
+from probewatch.probes.assign import DELAYED_ACK_NS, MISSED, MISSED_MOST, POKE, POKED_NS
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
 from probewatch.probes.runs import Run, frames_of
@@ -139,7 +139,8 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         ticker = step.before.tickers[reading.worker]
         before, start = last.get(reading.worker), step.run.start.ns
         since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
-        at_once = since is not None and 0 <= since <= POKED_NS
+        # A close that waits for its delayed acknowledgement holds the next attempt up (WIRE.md section 4).
+        at_once = since is not None and 0 <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
         if reading.trigger is Trigger.MANUAL and reading.cost >= POKE and at_once:
             out[index] += AT_ONCE
         seen = before is not None and before.run.tries and step.run.tries
@@ -362,7 +363,7 @@ def _narrow(values: set[int | str], allowed: set[int | str], fits: Callable[[int
 
 
 def _against(scale: Scale, best: Read, other: Plan) -> tuple[Evidence, ...]:
-    """Return the frames of the runs that are hardest to read under another plan, in order."""
+    """Return the frames of the first runs that are hard to read under another plan."""
     strained = scale.read(other)
     price = {id(step.run): cost for step, cost in zip(best.steps, best.strain, strict=True)}
     worse = [
@@ -370,5 +371,6 @@ def _against(scale: Scale, best: Read, other: Plan) -> tuple[Evidence, ...]:
         for step, cost in zip(strained.steps, strained.strain, strict=True)
         if not step.run.implied
     ]
-    hardest = sorted((item for item in worse if item[0] > 0), key=lambda item: -item[0])[:SHOWN]
-    return tuple(frames_of(run) for run in sorted((run for _, run in hardest), key=lambda run: run.start.ns))
+    most = max((more for more, _ in worse), default=0.0)
+    hard = sorted((run for more, run in worse if more > 0 and more >= most / 2), key=lambda run: run.start.ns)
+    return tuple(map(frames_of, hard[:SHOWN]))

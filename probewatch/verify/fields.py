@@ -102,9 +102,9 @@ def _contradiction(probe: Probe, measure: Measure, said: str, seen: str) -> str:
             return f"{measure.why}: that is not a timeout of {said}"
         case "failureThreshold":
             act = "loses Ready" if probe.type is ProbeType.READINESS else "has its container restarted"
-            return f"it {act} after another number of failures"
+            return f"it {act} after {seen} failures, not after {said}"
         case "successThreshold":
-            return "it becomes Ready after another number of successes"
+            return f"it becomes Ready after {seen} successes, not after {said}"
         case "type":
             return f"it acts as a {seen} probe does, and not as a {said} probe"
         case "initialDelaySeconds":

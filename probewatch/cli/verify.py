@@ -1,0 +1,146 @@
+"""`probewatch verify`: declared probes, and what a test expects of them, against what the packets show."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..api import InputError, expectations, verified
+from ..model.finding import Held, worst
+from .analyze import note_incomplete
+from .options import Command, Inputs, Option, analysis_options, output_options
+from .output import colour_wanted, complain, prepare_stdout
+from .progress import Bar
+from .run import DONE, FAILED, INCOMPLETE
+
+if TYPE_CHECKING:
+    from ..model.timeline import Timeline
+
+
+@click.command(cls=Command)
+@analysis_options
+@click.option(
+    "--expect",
+    "expects",
+    multiple=True,
+    metavar="FILE",
+    cls=Option,
+    section="Interpret",
+    help="What only you know: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
+)
+@click.option(
+    "--write-expect",
+    "learnt",
+    metavar="FILE",
+    cls=Option,
+    section="Output",
+    help="Write expectations that this capture meets to a new file (- is standard output), instead of verifying.",
+)
+@click.option(
+    "--allow-inconclusive",
+    "lenient",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="Exit with 0 also where something stayed open, as long as nothing failed.",
+)
+@output_options(
+    "table",
+    "wide",
+    "json",
+    "junit",
+    says="table: failures at length; wide: every finding at length; json: probewatch.timeline/1 with its findings; "
+    "junit: XML, a test case for each finding.",
+)
+def verify(
+    inputs: Inputs,
+    expects: Sequence[str],
+    learnt: str | None,
+    lenient: bool,
+    output: str,
+    colour: str,
+    quiet: bool,
+) -> int:
+    """Check that the probes of a Pod were carried out as its spec demands, and as a file of expectations does.
+
+    A finding fails only where the packets exclude what is declared, and passes only where they exclude everything else;
+    what they leave open is inconclusive, with the reason.
+
+    Exit status: 0 all held; 1 something failed; 2 usage or unreadable input; 3 nothing failed, but something is
+    inconclusive or an input was cut or corrupt; 130 interrupted.
+    """
+    if learnt is None and not (inputs.specs or inputs.clusters or expects):
+        raise InputError("nothing to verify against: give --spec POD.yaml, --cluster FILE or --expect FILE")
+    prepare_stdout()
+    wanted = expectations(expects)  # wrong ones are refused before any work
+    with Bar(wanted=not quiet) as bar:
+        analysis = inputs.analysis(progress=bar, measure=learnt is None)
+        try:
+            analysis.run()
+            timeline = analysis.timeline()
+        finally:
+            analysis.close()
+    complete = all(info.complete for info in timeline.captures)
+    if learnt is not None:
+        _write_expectations(timeline, learnt, inputs.files)
+        return DONE if complete else INCOMPLETE
+    timeline = verified(timeline, analysis.book, wanted)
+    _print(timeline, output, colour, inputs.files)
+    _annotate(timeline, [*inputs.specs, *expects])
+    if output in ("json", "junit") and not quiet:
+        note_incomplete(timeline)
+    held = worst(timeline.findings)
+    if held is Held.FAIL:
+        return FAILED
+    return DONE if complete and (lenient or held is Held.PASS) else INCOMPLETE
+
+
+def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -> None:
+    out = sys.stdout.write
+    if output == "json":
+        from ..report import document
+
+        document.write(timeline, out)
+    elif output == "junit":
+        from ..report import junit
+
+        junit.write(timeline.findings, out, name=" ".join(files))
+    else:
+        from ..report import text
+        from ..report.paper import glyphs_for
+
+        text.write_verdicts(
+            timeline, out, wide=output == "wide", colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
+        )
+
+
+def _annotate(timeline: Timeline, paths: Sequence[str]) -> None:
+    """Tell a GitHub runner, which reads standard error too, so that standard output stays data."""
+    from ..report import github
+
+    if github.wanted(os.environ):
+        github.write(timeline.findings, sys.stderr.write, {Path(path).name: path for path in paths})
+
+
+def _write_expectations(timeline: Timeline, path: str, files: Sequence[str]) -> None:
+    """Write what this timeline meets; a file that is there already is left alone."""
+    from ..report import expectation
+    from ..verify.learn import learn
+
+    made_from = " ".join(files)
+    if path == "-":
+        expectation.write(learn(timeline), sys.stdout.write, made_from=made_from)
+        return
+    try:
+        with Path(path).open("x", encoding="utf-8") as file:
+            expectation.write(learn(timeline), file.write, made_from=made_from)
+    except FileExistsError:
+        raise InputError(f"{path} is there already: remove it, or name another file") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+    complain(f"wrote {path}: read it before you rely on it")
