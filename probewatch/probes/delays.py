@@ -2,8 +2,9 @@
 
 A worker sends nothing until initialDelaySeconds after its container's startedAt, which the status keeps in whole
 seconds, and looks at that only when it ticks or is poked (worker.go doProbe; WIRE.md section 7). So with S the
-truncated start, d a probe's delay, P its period and f its first attempt: S + d <= f, and f <= S + d + P. Where S is
-known, each delay lies in a window as wide as the period; where it is not, the delays of one container bound each other.
+truncated start, d a probe's delay, P its period and f its first attempt: S + d <= f, and f <= S + d + P but for what
+it takes the kubelet to notice the container. Where S is known, each delay lies in a window a little wider than the
+period; where it is not, the delays of one container bound each other.
 
 Limitations: a probe that waits for a startup probe begins late for another reason, so only its lower bound on f counts;
 one that is not seen at all bounds nothing.
@@ -22,8 +23,9 @@ from probewatch.model.spec import ProbeSpec, ProbeType
 from .cadence import SECOND
 from .runs import Run, frames_of
 
-LATE_NS: Final = 200_000_000
-"""An attempt may start this much after its tick."""
+NOTICED_NS: Final = 3 * SECOND
+"""A tick finds its container running this late at worst: up to a second is cut off startedAt, and the kubelet lists containers
+once a second and writes their status after that (pleg/generic.go, status_manager.go)."""
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gat
                 f"its first attempt came {(first - life.low_ns) / SECOND:.1f} s after {life.how}",
             )
         if life.high_ns is not None and not waits:
-            low = max(low, -((life.high_ns + spec.period_s * SECOND + LATE_NS - first) // SECOND))
+            low = max(low, -((life.high_ns + spec.period_s * SECOND + NOTICED_NS - first) // SECOND))
         found = _clash(life, worker, specs, gated)
         if found and not clash:
             clash = found
@@ -103,4 +105,4 @@ def _window(life: Life, worker: int, specs: Sequence[ProbeSpec], gated: bool) ->
     latest = first - spec.initial_delay_s * SECOND
     if gated and spec.type is not ProbeType.STARTUP:
         return float("-inf"), latest
-    return latest - spec.period_s * SECOND - LATE_NS - SECOND, latest + SECOND
+    return latest - spec.period_s * SECOND - NOTICED_NS, latest + SECOND
