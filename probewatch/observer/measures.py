@@ -14,6 +14,7 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.delays import Life, delay_measures
 from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure
+from probewatch.probes.runs import fits
 
 from .lane import Step
 from .target import Placed, asks, connects
@@ -51,7 +52,7 @@ def measures(
     scale = Scale(placed.lane, runs, seen_until_ns)
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
-    begun = _delays(read, best, plan, placed.pod, appeared_ns, known=len(sent))
+    begun = _delays(read, best, placed.pod, appeared_ns, known=len(sent))
     out: dict[int, tuple[Measure, ...]] = {}
     for place, worker in enumerate(sent):
         mine = [step.run for step in steps_of(read, place) if not step.run.implied]
@@ -75,27 +76,26 @@ def _timeout(read: Read, worker: int, declared: Plan, seen_until_ns: int) -> Mea
 
 
 def _patient(planned: Planned, timeout: Measure) -> Planned:
-    """Return a probe with the allowed timeout that is nearest to the declared one."""
-    seconds = planned.spec.timeout_s
-    seconds = seconds if timeout.low is None else max(seconds, timeout.low)
-    seconds = seconds if timeout.high is None else min(seconds, timeout.high)
-    return Planned(replace(planned.spec, timeout_s=seconds), planned.container)
+    """Return a probe with the least timeout that the packets allow, so that what is measured does not depend on the declared one."""
+    return Planned(replace(planned.spec, timeout_s=timeout.low or 1), planned.container)
 
 
 def _undeclared(read: Read, declared: Plan, sent: Sequence[int]) -> Plan:
     """Return what the runs that fit no declared probe suggest, as probes of the first container."""
-    strangers = [step.run for step in read.steps if step.reading is None]
+    strangers = [
+        step.run
+        for step in read.steps
+        if step.reading is None and all(fits(step.run, planned.spec) is None for planned in declared)
+    ]
     asking = [run for run in strangers if asks(run)]
     container = declared[sent[0]].container if sent else 0
     return tuple(Planned(one.spec, container) for one in guess([*asking, *connects(strangers)])) if asking else ()
 
 
-def _delays(
-    read: Read, best: Plan, declared: Plan, pod: PodSpec | None, appeared_ns: int | None, *, known: int
-) -> dict[int, Measure]:
+def _delays(read: Read, best: Plan, pod: PodSpec | None, appeared_ns: int | None, *, known: int) -> dict[int, Measure]:
     """Measure initialDelaySeconds container by container, of the first `known` workers: the others have none declared."""
     out: dict[int, Measure] = {}
-    specs = [planned.spec for planned in declared]
+    specs = [planned.spec for planned in best]
     for container in {planned.container for planned in best}:
         members = [worker for worker, planned in enumerate(best[:known]) if planned.container == container]
         gated = any(best[worker].spec.type is ProbeType.STARTUP for worker in members)
