@@ -51,6 +51,8 @@ NESTED_NS: Final = 20 * MS
 """Address translation delays a SYN by no more than this between two interfaces of a node."""
 SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
 """Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+STEADY: Final = 0.2
+"""Spread, relative to the pause, up to which a series that nothing names counts as periodic."""
 NEAR: Final = 0.05
 """Share of a declared interval by which a measured one may differ."""
 SHOWN: Final = 60
@@ -142,7 +144,9 @@ def survey(
     _translations(named)
     taken = {id(one.track) for one in named}
     for (client, _, _), group in groups.items():
-        rest = [track for track in group.found if id(track) not in taken and check_like(track.pace.shape)]
+        rest = [
+            track for track in group.found if id(track) not in taken and check_like(track.pace.shape) and _steady(track)
+        ]
         if client not in skip and (
             len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
         ):
@@ -166,6 +170,11 @@ def check_like(shape: Shape) -> bool:
         and shape.what is not What.BYTES
         and (shape.what is not What.HTTP or shape.method in METHODS)
     )
+
+
+def _steady(track: Track) -> bool:
+    """Tell whether a series is regular enough to be a check by its pace alone: people and loops with random pauses are not."""
+    return track.pace.spread_ns <= STEADY * track.pace.interval_ns
 
 
 def _maybe_kubelet(group: _Group, track: Track) -> bool:

@@ -75,6 +75,14 @@ def test_numbers_are_those_of_the_clients(name, with_spec) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_clients_with_random_pauses_are_no_checker(name) -> None:
+    """Whoever pauses at random (uniformly between 0.25 and 0.9 s, and between 1.5 and 6.5 s) is client traffic, and no unknown checker."""
+    timeline = seen(name)
+    assert [probe.checker.kind for probe in timeline.probes] == ["kubelet"]
+    assert sum(other.connections for other in timeline.others) == len(truth(name)["connections"])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_one_client_alone_follows(name) -> None:
     """Looked at without the others, the client that follows readiness shows the delays that it was made with: 0.45 s up, 2.2 s down."""
     suffix = "10.128.0." if name == FAMILIES[0] else "fd00:10:128::"
