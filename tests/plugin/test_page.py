@@ -35,7 +35,7 @@ def run(pytester: pytest.Pytester, name: str, code: str) -> tuple[pytest.RunResu
     return result, re.sub(r" at 0x[0-9a-f]+>", " at 0x7f0000000000>", text)
 
 
-@pytest.mark.parametrize("name", ["test_flapping.py", "test_specs.py"])
+@pytest.mark.parametrize("name", ["test_flapping.py", "test_specs.py", "test_declared.py"])
 def test_examples_print_what_the_page_shows(name: str, pytester: pytest.Pytester) -> None:
     """An example on saved captures prints what stands below it, letter for letter but for how long it took."""
     found = example(name)
