@@ -20,6 +20,12 @@ _EXAMPLE = re.compile(r"^`(test_\w+\.py)`:\n\n```python\n(.*?)^```\n(.*?)^```tex
 _QUIET = ("-q", "--no-header", "--color=no", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "console_output_style=classic")
 
 
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pytest print lines as wide as the page shows them, however wide this terminal is."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def example(name: str) -> re.Match[str]:
     """Return (whole, name, code, words between, output) of an example."""
     return next(found for found in _EXAMPLE.finditer(PAGE.read_text(encoding="utf-8")) if found[1] == name)
