@@ -3,9 +3,10 @@
 `UPDATE_DOCS=1 pytest tests/test_docs.py` writes the pages anew; read the difference before you commit it.
 
 Three things are held:
-- commands in blocks of the language `console` (`$ probewatch ...`): each is run in the project's directory, and what it
-  prints, standard error included, is what stands below it. Blocks of another language are only read: what they show needs
-  a cluster, a network interface, or time.
+- commands in blocks of the language `console` (`$ probewatch ...`, or a capture's spec with one thing changed,
+  `$ sed '...' captures/... | probewatch ...`): each is run in the project's directory, and what it prints, standard error
+  included, is what stands below it. Blocks of another language are only read: what they show needs a cluster, a network
+  interface, or time.
 - sections between `<!-- generated: NAME ... -->` and `<!-- end: NAME -->`: each is what the generator of that name makes.
 - the table of bounds in docs/limits.md: names and values.
 """
@@ -48,6 +49,9 @@ from probewatch.verify.learn import learn
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 UPDATE: Final = bool(os.environ.get("UPDATE_DOCS"))
+
+RUN: Final = re.compile(r"(sed '[^']*' captures/[\w./-]+ (\\\n )?\| )?probewatch ")
+"""How a command in a `console` block begins."""
 
 TIME_LIMIT: Final = 60
 """Seconds after which a command of a page is taken to hang."""
@@ -106,7 +110,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("wanted", COMMANDS_SHOWN, ids=[f"{one.page.stem}-{one.number}" for one in COMMANDS_SHOWN])
 def test_commands_print_what_the_page_shows(wanted: Shown, shell: dict[str, str]) -> None:
     """A command of a page, run on the project's captures, prints what the page shows."""
-    assert wanted.command.startswith("probewatch "), (
+    assert RUN.match(wanted.command), (
         "only probewatch is run; show other commands in a block of another language"
     )
     if re.search(r"\| *jq\b", wanted.command) and shutil.which("jq") is None:

@@ -41,6 +41,8 @@ class TextSource:
 
     def __init__(self, path: str, limit: int, wanted: str = "a manifest", form: str = "YAML or JSON") -> None:
         """Open a file; `wanted` and `form` say in messages what it should have been."""
+        if path == "-":  # may be a capture's, and both cannot be read from it
+            raise SpecError(f"-: standard input is read as a capture only; give {wanted} from a pipe as /dev/stdin")
         self.path = path
         self.limit = limit
         self.wanted = wanted

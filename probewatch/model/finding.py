@@ -12,6 +12,9 @@ CLIENTS_UNANSWERED: Final = "clients_unanswered_while_ready"
 CLIENTS_LATE: Final = "clients_while_not_ready"
 """Fields of findings on client traffic: the names that the numbers have in `effects` of the JSON document."""
 
+BY_DEFAULT: Final = "default"
+"""Source of a number that Kubernetes fills in: no file."""
+
 
 class Held(StrEnum):
     """Whether an expectation held."""

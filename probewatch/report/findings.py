@@ -59,13 +59,19 @@ def _passes(paper: Paper, findings: Sequence[Finding]) -> None:
     for finding in findings:
         subjects.setdefault(finding.subject, []).append(finding)
     for subject, mine in subjects.items():
-        fields = ", ".join(safe(finding.field) for finding in mine)
+        # A spec and a file of expectations may ask for the same: it is named once.
+        fields = ", ".join(dict.fromkeys(safe(finding.field) for finding in mine))
         paper.filled(f"{safe(subject)}: {fields}", first=[_lead(mine[0])], indent=_INDENT)
 
 
 def _briefly(paper: Paper, finding: Finding) -> None:
     text = f"{safe(finding.subject)}: {safe(finding.field)}"
-    said = f" {safe(finding.expected)}" if finding.expected and len(finding.expected) < 20 else ""
+    said = safe(finding.expected) if len(finding.expected) < 20 else ""
+    words = said.split()
+    if len(words) > 1 and words[-1].rstrip("s") == finding.field.rstrip("s"):  # `at least 3 attempts` names the field
+        text, said = safe(finding.subject), f": {said}"
+    elif said:
+        said = f" {said}"
     paper.filled(f"{text}{said}: {safe(finding.sentence)}", first=[_lead(finding)], indent=_INDENT)
 
 

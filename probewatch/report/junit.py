@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from ..model.finding import Finding, Held
+from ..model.finding import BY_DEFAULT, Finding, Held
 from .escape import safe
 
 _NAME: Final = "probewatch"
@@ -58,7 +58,7 @@ def proof(finding: Finding) -> list[str]:
 def _write_case(finding: Finding, number: int, out: Callable[[str], object]) -> None:
     """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
     name = finding.field if number == 1 else f"{finding.field} ({number})"
-    where = f" file={_attribute(finding.source)}" if finding.source else ""
+    where = f" file={_attribute(finding.source)}" if finding.source not in ("", BY_DEFAULT) else ""
     out(f'    <testcase classname={_attribute(finding.subject)} name={_attribute(name)}{where} time="0"')
     lines = proof(finding)
     if finding.held is Held.PASS:

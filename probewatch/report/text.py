@@ -115,10 +115,12 @@ def _captures(paper: Paper, captures: Sequence[CaptureInfo], base: int, *, wide:
         state = Span("complete") if info.complete else Span("INCOMPLETE", "alarm")
         tail = f"  ({safe(info.format)}, {', '.join(map(safe, info.link_types))})" if wide else ""
         lead = [Span(pad(name, longest), "bold")]
-        if paper.columns is not None and width(name) > longest:  # a long name has the line for itself
-            paper.line(*lead)
+        rest = [Span(f"   {text}, "), state, Span(tail, "dim")]
+        long = sum(width(piece.text) for piece in [*lead, *rest])
+        if paper.columns is not None and (width(name) > longest or long > paper.columns):
+            paper.line(*lead)  # a long name has the line for itself, so that what follows stays whole
             lead = [Span("  ")]
-        paper.line(*lead, Span(f"   {text}, "), state, Span(tail, "dim"))
+        paper.line(*lead, *rest)
         for note in info.notes:
             paper.filled(safe(note), first=[Span("    ")], indent=4, style="" if not info.complete else "dim")
 

@@ -54,8 +54,13 @@ def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
 
 def _joint(one: Declared, finding: Finding) -> Finding:
     """Say of the container what concerns several of its probes alike."""
+    kind = one.spec.type.value
     return replace(
-        finding, subject=f"{one.pod.namespace}/{one.pod.name or '(unnamed)'}/{one.container.name}", probe=None
+        finding,
+        subject=f"{one.pod.namespace}/{one.pod.name or '(unnamed)'}/{one.container.name}",
+        probe=None,
+        expected=f"{finding.expected} for {kind}",
+        observed=f"of {kind}, {finding.observed}",
     )
 
 

@@ -126,7 +126,7 @@ def _seen(
         return finding(Held.PASS, f"seen: {_list(chosen)}" if chosen else "not seen")
     if possible:
         missing = sorted({name for probe in could for name in fits[probe.id].unknown})
-        which = f"{_list(could)} could be meant, but {', '.join(missing)} of it is not known"
+        which = f"{_list(could)} could be meant, but not known is its {' and its '.join(missing)}"
         return finding(Held.INCONCLUSIVE, f"{which}: --spec or --cluster would tell", seen)
     if reason := _cannot_be_seen(timeline, entry.selector, specs):
         return finding(Held.INCONCLUSIVE, reason, seen)

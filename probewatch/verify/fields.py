@@ -53,8 +53,9 @@ def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: 
     said, seen = f"{value}{unit}", measure.text(unit)
     held, sentence, field = Held.INCONCLUSIVE, "", measure.field
     if not measure.allows(value):
-        held, sentence = Held.FAIL, _contradiction(probe, measure, said, seen)
-        field = " or ".join([measure.field, *measure.rivals])
+        held, sentence = Held.FAIL, _contradiction(probe, measure, value, said, seen)
+        if measure.field != "initialDelaySeconds":  # whose rivals are other probes
+            field = " or ".join([measure.field, *measure.rivals])
     elif measure.rivals and measure.field == "initialDelaySeconds":
         held = Held.FAIL
         both = f"{spec.type.value} and {' and '.join(measure.rivals)}"
@@ -88,9 +89,9 @@ def _sign(measure: Measure) -> str:
     }.get(measure.field, "seen")
 
 
-def _contradiction(probe: Probe, measure: Measure, said: str, seen: str) -> str:
+def _contradiction(probe: Probe, measure: Measure, value: int | str, said: str, seen: str) -> str:
     """Say what speaks against a declared value."""
-    if measure.rivals:
+    if measure.rivals and measure.field != "initialDelaySeconds":
         return (
             f"declared {said} does not explain these attempts; {measure.field} {seen} would,"
             f" and so would another {' or '.join(measure.rivals)}"
@@ -108,7 +109,8 @@ def _contradiction(probe: Probe, measure: Measure, said: str, seen: str) -> str:
         case "type":
             return f"it acts as a {seen} probe does, and not as a {said} probe"
         case "initialDelaySeconds":
-            return f"{measure.why}: too early for a delay of {said}" if measure.high is not None else measure.why
+            late = isinstance(value, int) and measure.low is not None and value < measure.low
+            return f"{measure.why}: too {'late' if late else 'early'} for a delay of {said}"
         case _:
             return f"declared {said}, seen {seen}"
 

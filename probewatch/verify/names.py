@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probewatch.model.finding import Evidence
+from probewatch.model.finding import BY_DEFAULT, Evidence
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Attempt, Probe
 from probewatch.probes.asked import declared_headers, header_text
@@ -53,7 +53,7 @@ def declared_value(spec: ProbeSpec, field: str, address: str = "") -> int | str 
 def origin(pod: PodSpec, spec: ProbeSpec, field: str) -> str:
     """Return where a declared value comes from: the manifest, or `default`."""
     numbers = ("periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold", "initialDelaySeconds")
-    return "default" if field in numbers and spec.declared and field not in spec.declared else pod.source
+    return BY_DEFAULT if field in numbers and spec.declared and field not in spec.declared else pod.source
 
 
 def request(spec: ProbeSpec) -> str:

@@ -225,3 +225,9 @@ def test_any_bytes(path: Path, data: bytes, window: int, packed: bool) -> None:
         return
     if isinstance(whole, dict) and not isinstance(whole.get("items"), list):
         assert found == [whole]
+
+
+def test_standard_input_is_for_captures() -> None:
+    """`--spec -` would take the place of a capture: the sentence says how to give a manifest from a pipe."""
+    with pytest.raises(SpecError, match=r"^-: standard input .* give a manifest from a pipe as /dev/stdin$"):
+        list(read_documents("-", dump=False))

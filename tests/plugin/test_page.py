@@ -20,6 +20,12 @@ _EXAMPLE = re.compile(r"^`(test_\w+\.py)`:\n\n```python\n(.*?)^```\n(.*?)^```tex
 _QUIET = ("-q", "--no-header", "--color=no", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "console_output_style=classic")
 
 
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pytest print lines as wide as the page shows them, however wide this terminal is."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def example(name: str) -> re.Match[str]:
     """Return (whole, name, code, words between, output) of an example."""
     return next(found for found in _EXAMPLE.finditer(PAGE.read_text(encoding="utf-8")) if found[1] == name)
@@ -35,7 +41,7 @@ def run(pytester: pytest.Pytester, name: str, code: str) -> tuple[pytest.RunResu
     return result, re.sub(r" at 0x[0-9a-f]+>", " at 0x7f0000000000>", text)
 
 
-@pytest.mark.parametrize("name", ["test_flapping.py", "test_specs.py"])
+@pytest.mark.parametrize("name", ["test_flapping.py", "test_specs.py", "test_declared.py"])
 def test_examples_print_what_the_page_shows(name: str, pytester: pytest.Pytester) -> None:
     """An example on saved captures prints what stands below it, letter for letter but for how long it took."""
     found = example(name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probewatch.model.finding import Evidence, Finding, Held
+from probewatch.model.finding import BY_DEFAULT, Evidence, Finding, Held
 from probewatch.report import github, junit
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -60,6 +61,14 @@ def test_junit_counts(made) -> None:
     assert text is not None
     assert "expected: one attempt every 2 s (flapping.yaml)" in text
     assert "frames: 30-37, 40-47" in text
+
+
+def test_junit_names_only_files(made) -> None:
+    """A number that Kubernetes fills in comes from no file, and no `file` is invented for it; the text names its source."""
+    found = replace(findings(made)[0], source=BY_DEFAULT)
+    root = ElementTree.fromstring(written(junit.write, [found]))
+    assert root[0][0].get("file") is None
+    assert "(default)" in (root[0][0][0].text or "")
 
 
 def test_junit_without_findings() -> None:

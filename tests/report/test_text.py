@@ -35,6 +35,31 @@ def test_table_is_at_most_100_columns(timeline) -> None:
             assert width(line) <= 100, line
 
 
+@pytest.mark.parametrize("length", range(20, 60))
+def test_a_capture_says_whether_it_is_complete(made, length: int) -> None:
+    """However long the name of a capture is, its frames, time and completeness stay whole beside or below it."""
+    whole = made["flapping"]()
+    (info,) = whole.captures
+    shown = table(replace(whole, captures=(replace(info, path="c" * length, frames=123_456),)))
+    assert re.search(r"^c* +123456 frames, .* UTC, complete$", shown, flags=re.MULTILINE), shown[:300]
+
+
+@pytest.mark.parametrize(
+    ("field", "expected", "line"),
+    [
+        ("attempts", "at least 3 attempts", "????  web: at least 3 attempts: cut"),
+        ("probe", "at least 1 probe", "????  web: at least 1 probe: cut"),
+        ("periodSeconds", "3 s", "????  web: periodSeconds 3 s: cut"),
+        ("path", "/path", "????  web: path /path: cut"),
+    ],
+)
+def test_an_expectation_names_its_field_once(made, field: str, expected: str, line: str) -> None:
+    """What is open is told in a sentence: field, expected value, reason; a value that names its field stands alone."""
+    whole = made["flapping"]()
+    found = Finding(held=Held.INCONCLUSIVE, subject="web", field=field, sentence="cut", expected=expected)
+    assert line in table(replace(whole, findings=(found,))).splitlines()
+
+
 def test_no_spaces_at_line_ends(timeline) -> None:
     """Lines end with their last word."""
     assert not [line for line in table(timeline).splitlines() if line != line.rstrip()]

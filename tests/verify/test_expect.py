@@ -86,7 +86,7 @@ def test_not_seen_but_perhaps_there(make: Any) -> None:
     found = seen(nameless, Selector(pod="web"))
     assert (found.held, found.sentence) == (
         UNCLEAR,
-        "p1 (readiness [fd00::a]:8080/ready) could be meant, but pod of it is not known: --spec or --cluster would tell",
+        "p1 (readiness [fd00::a]:8080/ready) could be meant, but not known is its pod: --spec or --cluster would tell",
     )
     assert seen(whole, Selector(pod="web", handler=Handler.EXEC)).sentence.startswith("an exec probe")
     assert (
