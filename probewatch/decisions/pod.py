@@ -267,12 +267,14 @@ class Pod:
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
                     tickers[other] = replace(tickers[other], poked_ns=end_ns)
-        after = replace(
-            self,
-            workers=tuple(workers),
-            tickers=tuple(tickers),
-            containers=tuple(containers),
-            new_kubelet=self.new_kubelet or reading.reset == "kubelet",
+        after = Pod(
+            self.plan,
+            tuple(workers),
+            tuple(tickers),
+            tuple(containers),
+            self.resets,
+            self.keeps_ready,
+            self.new_kubelet or reading.reset == "kubelet",
         )
         return Applied(after, result, renewed)
 

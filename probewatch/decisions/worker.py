@@ -114,7 +114,7 @@ def fresh(kind: ProbeType) -> Worker:
 
 def new_container(worker: Worker) -> Worker:
     """Apply doProbe's `container ID differs` guard: initial value again, hold lifted, the streak kept."""
-    return replace(worker, cached=INITIAL[worker.type], on_hold=False)
+    return Worker(worker.type, worker.last_result, worker.result_run, INITIAL[worker.type])
 
 
 def new_kubelet(worker: Worker, *, keeps_ready: bool) -> Worker:
@@ -143,14 +143,12 @@ def count(worker: Worker, outcome: Outcome, spec: ProbeSpec) -> Counted:
         return Counted(worker, worker.result_run, threshold(spec, worker.last_result))
     run = worker.result_run + 1 if worker.last_result is result else 1
     needed = threshold(spec, result)
-    after = replace(worker, last_result=result, result_run=run)
+    # (Made whole and not by `replace`: this runs for every reading of every attempt.)
     if run < needed:
-        return Counted(after, run, needed)
+        return Counted(Worker(worker.type, result, run, worker.cached, worker.on_hold), run, needed)
     reached = REACHED[worker.type, result]
-    if reached.on_hold:
-        after = replace(after, on_hold=True, result_run=0)
     changed = worker.cached is not result
-    after = replace(after, cached=result)
+    after = Worker(worker.type, result, 0 if reached.on_hold else run, result, worker.on_hold or reached.on_hold)
     if worker.type is ProbeType.UNKNOWN:
         return Counted(after, run, needed)
     if worker.cached is Result.NONE and not reached.on_hold:
