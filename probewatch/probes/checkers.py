@@ -216,7 +216,7 @@ def _smallest(gaps: Sequence[int], best: tuple[float, int, int]) -> tuple[float,
     for times in (3, 2):
         low, high = gap // times - max(width, gap // 50), gap // times + width
         part = gaps[bisect_left(gaps, low) : bisect_right(gaps, high)]
-        if len(part) >= 0.5 * votes:
+        if part and len(part) >= 0.5 * votes:
             return score, int(median(part)), width
     return best
 
