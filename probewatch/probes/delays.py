@@ -42,15 +42,24 @@ class Life:
     """First attempt of each worker."""
 
 
-def delay_measures(lives: Sequence[Life], specs: Sequence[ProbeSpec], gated: bool) -> dict[int, Measure]:
-    """Return what the beginnings of one container allow each worker's initialDelaySeconds to be."""
+def delay_measures(
+    lives: Sequence[Life], specs: Sequence[ProbeSpec], gated: bool, *, joint: bool = True
+) -> dict[int, Measure]:
+    """Return what the beginnings of one container allow each worker's initialDelaySeconds to be.
+
+    Args:
+        lives: its instances that begin in the capture.
+        specs: the declared probes, by worker.
+        gated: whether a startup probe holds the others back.
+        joint: whether delays may bound each other: where another number is not as declared, that is the reason.
+    """
     out: dict[int, Measure] = {}
-    for worker in {worker for life in lives for worker in life.firsts}:
-        out[worker] = _measure(lives, worker, specs, gated)
+    for worker in sorted({worker for life in lives for worker in life.firsts}):
+        out[worker] = _measure(lives, worker, specs, gated, joint)
     return out
 
 
-def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gated: bool) -> Measure:
+def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gated: bool, joint: bool) -> Measure:
     spec = specs[worker]
     low, high, why = 0, None, ""
     evidence: list[Evidence] = []
@@ -69,7 +78,7 @@ def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gat
             )
         if life.high_ns is not None and not waits:
             low = max(low, -((life.high_ns + spec.period_s * SECOND + NOTICED_NS - first) // SECOND))
-        found = _clash(life, worker, specs, gated)
+        found = _clash(life, worker, specs, gated) if joint else ()
         if found and not clash:
             clash = found
             evidence = evidence or [frames_of(run)]
