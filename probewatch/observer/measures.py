@@ -43,12 +43,15 @@ def measures(
     # but the dials of one gRPC attempt belong together only while time is left.
     impatient = tuple(Planned(replace(planned.spec, timeout_s=1), planned.container) for planned in declared)
     first = Scale(placed.lane, runs, seen_until_ns).read(impatient)
+    joined = False
     if any(planned.spec.handler is Handler.GRPC for planned in declared):
         patient = tuple(
             planned if planned.spec.handler is Handler.GRPC else one
             for planned, one in zip(declared, impatient, strict=True)
         )
-        first = min(first, Scale(placed.lane, runs, seen_until_ns).read(patient), key=lambda read: read.cost)
+        other = Scale(placed.lane, runs, seen_until_ns).read(patient)
+        joined = other.cost < first.cost
+        first = other if joined else first
     sent = [worker for worker in range(len(declared)) if steps_of(first, worker)]
     # Numbers are weighed with the timeouts that the packets show, without the probes that nobody sends, and with those
     # that nobody declared: else what is wrong with one probe would make its neighbours look strange.
@@ -56,7 +59,7 @@ def measures(
     ports = {planned.spec.port for planned in others}
     sent = [worker for worker in sent if declared[worker].spec.port not in ports or _asks(first, worker, declared)]
     timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}
-    plan = tuple(_patient(declared[worker], timeouts[worker]) for worker in sent) + others
+    plan = tuple(_patient(declared[worker], timeouts[worker], joined) for worker in sent) + others
     scale = Scale(placed.lane, runs, seen_until_ns)
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
@@ -91,9 +94,15 @@ def _timeout(read: Read, worker: int, declared: Plan, seen_until_ns: int) -> Mea
     return timeout_measure(mine, declared[worker].spec.handler, seen_until_ns, alone=alone)
 
 
-def _patient(planned: Planned, timeout: Measure) -> Planned:
-    """Return a probe with the least timeout that the packets allow, so that what is measured does not depend on the declared one."""
-    return Planned(replace(planned.spec, timeout_s=timeout.low or 1), planned.container)
+def _patient(planned: Planned, timeout: Measure, joined: bool) -> Planned:
+    """Return a probe with the least timeout that the packets allow, so that what is measured does not depend on the declared one.
+
+    Where the dials of gRPC attempts were joined by the declared timeout (`joined`), it is needed for that.
+    """
+    seconds = timeout.low or 1
+    if joined and planned.spec.handler is Handler.GRPC:
+        seconds = max(seconds, min(planned.spec.timeout_s, timeout.high or planned.spec.timeout_s))
+    return Planned(replace(planned.spec, timeout_s=seconds), planned.container)
 
 
 def _undeclared(read: Read, declared: Plan, sent: Sequence[int]) -> Plan:
