@@ -154,6 +154,7 @@ def _lives(
 ) -> list[Life]:
     """Return the instances of a container that begin in these steps."""
     failed: dict[int, list[int]] = {}
+    starts: dict[int, list[int]] = {}
     lives: list[Life] = []
     life: Life | None = None
     if read.fresh:
@@ -169,14 +170,25 @@ def _lives(
         if plan[reading.worker].container != container:
             continue
         if step.renewed:
-            life = Life(None if killed is None else killed - SECOND, how="its predecessor was told to die")
+            life = Life(
+                None if killed is None else killed - SECOND,
+                how="its predecessor was told to die",
+                earliest=_after(killed, starts),
+            )
             lives.append(life)
             killed = None
+        starts.setdefault(reading.worker, []).append(step.run.start.ns)
         if life is not None and reading.worker < known:
             life.firsts.setdefault(reading.worker, step.run)
         killed = _killed(step, killed, failed.setdefault(reading.worker, []), least.get(reading.worker, 1))
     _declared_starts(lives, pod, container)
     return lives
+
+
+def _after(killed: int | None, starts: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Return each worker's first attempt since its container was killed, whoever it was read for; of a crash nothing is known."""
+    since = {worker: [ns for ns in row if killed is None or ns >= killed] for worker, row in starts.items()}
+    return {worker: row[0] for worker, row in since.items() if row}
 
 
 def _killed(step: Step, before: int | None, failed: list[int], least: int) -> int | None:

@@ -87,6 +87,17 @@ def test_behind_a_startup_probe_only_the_upper_bound_holds() -> None:
     assert found[1].rivals == ()
 
 
+def test_an_attempt_read_for_its_predecessor_may_have_been_the_first() -> None:
+    """What comes too late for a delay is judged from the first attempt that may have been the new container's."""
+    life = Life(ns(0), ns(0), "startedAt", {0: run(60)}, earliest={0: ns(2)})
+    assert delay_measures([life], [spec(period_s=10)], gated=False)[0].allows(0)
+    specs = [spec(READINESS), spec(LIVENESS)]
+    late = Life(None, firsts={0: run(60), 1: run(80, path="/live")})
+    assert delay_measures([late], specs, gated=False)[1].rivals == ("readiness",)
+    unsure = Life(None, firsts=late.firsts, earliest={1: ns(58)})
+    assert delay_measures([unsure], specs, gated=False)[1].rivals == ()
+
+
 def test_no_lives_no_measures() -> None:
     """A container that does not begin in the capture has no delay to measure."""
     assert delay_measures([], [spec()], gated=False) == {}
