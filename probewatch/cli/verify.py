@@ -94,7 +94,9 @@ def verify(
     _annotate(timeline, [*inputs.specs, *expects])
     if output in ("json", "junit") and not quiet:
         note_incomplete(timeline)
-    held = worst(timeline.findings)
+    if not timeline.findings:
+        complain("nothing was verified: no probe that is declared is to be looked for in this capture")
+    held = worst(timeline.findings) if timeline.findings else Held.INCONCLUSIVE
     if held is Held.FAIL:
         return FAILED
     return DONE if complete and (lenient or held is Held.PASS) else INCOMPLETE

@@ -185,6 +185,11 @@ class Lane:
         """How far-fetched the cheapest reading of everything is: about the negative logarithm of its likelihood."""
         return self._spent + min(history.cost for history in self._histories)
 
+    @property
+    def width(self) -> int:
+        """How many histories are carried on."""
+        return len(self._histories)
+
     def again(self, plan: Sequence[Planned]) -> Lane:
         """Return a new lane in the same circumstances, for the same workers with other numbers."""
         return Lane(

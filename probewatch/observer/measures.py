@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.measure import Measure
-from probewatch.model.spec import PodSpec, ProbeType
-from probewatch.model.timeline import DecisionKind
+from probewatch.model.spec import Handler, PodSpec, ProbeType
+from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.asked import asked
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.delays import Life, delay_measures
@@ -38,9 +38,20 @@ def measures(
         for step in placed.lane.steps
         if not step.run.implied and (hole_ns is None or step.run.start.ns <= hole_ns)
     ]
-    # Whose each attempt is shows best where no timeout, declared too long, keeps a worker busy when it no longer was.
+    seen_until_ns = seen_until_ns if hole_ns is None else min(seen_until_ns, hole_ns)
+    # Whose each attempt is shows best where no timeout, declared too long, keeps a worker busy when it no longer was;
+    # but the dials of one gRPC attempt belong together only while time is left.
     impatient = tuple(Planned(replace(planned.spec, timeout_s=1), planned.container) for planned in declared)
     first = Scale(placed.lane, runs, seen_until_ns).read(impatient)
+    joined = False
+    if any(planned.spec.handler is Handler.GRPC for planned in declared):
+        patient = tuple(
+            planned if planned.spec.handler is Handler.GRPC else one
+            for planned, one in zip(declared, impatient, strict=True)
+        )
+        other = Scale(placed.lane, runs, seen_until_ns).read(patient)
+        joined = other.cost < first.cost
+        first = other if joined else first
     sent = [worker for worker in range(len(declared)) if steps_of(first, worker)]
     # Numbers are weighed with the timeouts that the packets show, without the probes that nobody sends, and with those
     # that nobody declared: else what is wrong with one probe would make its neighbours look strange.
@@ -48,19 +59,25 @@ def measures(
     ports = {planned.spec.port for planned in others}
     sent = [worker for worker in sent if declared[worker].spec.port not in ports or _asks(first, worker, declared)]
     timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}
-    plan = tuple(_patient(declared[worker], timeouts[worker]) for worker in sent) + others
+    plan = tuple(_patient(declared[worker], timeouts[worker], joined) for worker in sent) + others
     scale = Scale(placed.lane, runs, seen_until_ns)
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
-    begun = _delays(read, best, placed.pod, appeared_ns, known=len(sent))
+    least = {place: _least(fields) for place, fields in rhythm.items()}
+    begun = _delays(read, best, plan, placed.pod, appeared_ns, least, known=len(sent))
     out: dict[int, tuple[Measure, ...]] = {}
     for place, worker in enumerate(sent):
         mine = [step.run for step in steps_of(read, place) if not step.run.implied]
         if mine:
             spec = declared[worker].spec
-            timeout = timeout_measure(mine, spec.handler, seen_until_ns)
+            timeout = _timeout(read, place, plan, seen_until_ns)
             out[worker] = (*asked(mine, spec.handler), *rhythm.get(place, ()), timeout, begun[place])
     return out
+
+
+def _least(fields: Sequence[Measure]) -> int:
+    """Return how many failures a decision takes at least, as far as the packets show."""
+    return next((m.low for m in fields if m.field == "failureThreshold" and m.low is not None), 1)
 
 
 def _asks(read: Read, worker: int, declared: Plan) -> bool:
@@ -72,12 +89,20 @@ def _asks(read: Read, worker: int, declared: Plan) -> bool:
 
 def _timeout(read: Read, worker: int, declared: Plan, seen_until_ns: int) -> Measure:
     mine = [step.run for step in steps_of(read, worker) if not step.run.implied]
-    return timeout_measure(mine, declared[worker].spec.handler, seen_until_ns)
+    port = declared[worker].spec.port
+    alone = sum(planned.spec.port == port for planned in declared) == 1
+    return timeout_measure(mine, declared[worker].spec.handler, seen_until_ns, alone=alone)
 
 
-def _patient(planned: Planned, timeout: Measure) -> Planned:
-    """Return a probe with the least timeout that the packets allow, so that what is measured does not depend on the declared one."""
-    return Planned(replace(planned.spec, timeout_s=timeout.low or 1), planned.container)
+def _patient(planned: Planned, timeout: Measure, joined: bool) -> Planned:
+    """Return a probe with the least timeout that the packets allow, so that what is measured does not depend on the declared one.
+
+    Where the dials of gRPC attempts were joined by the declared timeout (`joined`), it is needed for that.
+    """
+    seconds = timeout.low or 1
+    if joined and planned.spec.handler is Handler.GRPC:
+        seconds = max(seconds, min(planned.spec.timeout_s, timeout.high or planned.spec.timeout_s))
+    return Planned(replace(planned.spec, timeout_s=seconds), planned.container)
 
 
 def _undeclared(read: Read, declared: Plan, sent: Sequence[int]) -> Plan:
@@ -92,15 +117,25 @@ def _undeclared(read: Read, declared: Plan, sent: Sequence[int]) -> Plan:
     return tuple(Planned(one.spec, container) for one in guess([*asking, *connects(strangers)])) if asking else ()
 
 
-def _delays(read: Read, best: Plan, pod: PodSpec | None, appeared_ns: int | None, *, known: int) -> dict[int, Measure]:
+def _delays(
+    read: Read,
+    best: Plan,
+    plan: Plan,
+    pod: PodSpec | None,
+    appeared_ns: int | None,
+    least: Mapping[int, int],
+    *,
+    known: int,
+) -> dict[int, Measure]:
     """Measure initialDelaySeconds container by container, of the first `known` workers: the others have none declared."""
     out: dict[int, Measure] = {}
     specs = [planned.spec for planned in best]
     for container in {planned.container for planned in best}:
         members = [worker for worker, planned in enumerate(best[:known]) if planned.container == container]
         gated = any(best[worker].spec.type is ProbeType.STARTUP for worker in members)
-        lives = _lives(read, best, container, pod, appeared_ns, known)
-        found = delay_measures(lives, specs, gated)
+        lives = _lives(read, best, container, pod, appeared_ns, least, known)
+        as_declared = all(best[worker].spec == plan[worker].spec for worker in members)
+        found = delay_measures(lives, specs, gated, joint=as_declared)
         for worker in members:
             out[worker] = found.get(worker) or Measure(
                 field="initialDelaySeconds", number=True, why="no container of it begins in this capture"
@@ -109,9 +144,17 @@ def _delays(read: Read, best: Plan, pod: PodSpec | None, appeared_ns: int | None
 
 
 def _lives(
-    read: Read, plan: Plan, container: int, pod: PodSpec | None, appeared_ns: int | None, known: int
+    read: Read,
+    plan: Plan,
+    container: int,
+    pod: PodSpec | None,
+    appeared_ns: int | None,
+    least: Mapping[int, int],
+    known: int,
 ) -> list[Life]:
     """Return the instances of a container that begin in these steps."""
+    failed: dict[int, list[int]] = {}
+    starts: dict[int, list[int]] = {}
     lives: list[Life] = []
     life: Life | None = None
     if read.fresh:
@@ -127,19 +170,43 @@ def _lives(
         if plan[reading.worker].container != container:
             continue
         if step.renewed:
-            life = Life(None if killed is None else killed - SECOND, how="its predecessor was told to die")
+            life = Life(
+                None if killed is None else killed - SECOND,
+                how="its predecessor was told to die",
+                earliest=_after(killed, starts),
+            )
             lives.append(life)
             killed = None
+        starts.setdefault(reading.worker, []).append(step.run.start.ns)
         if life is not None and reading.worker < known:
             life.firsts.setdefault(reading.worker, step.run)
-        killed = _killed(step, killed)
+        killed = _killed(step, killed, failed.setdefault(reading.worker, []), least.get(reading.worker, 1))
     _declared_starts(lives, pod, container)
     return lives
 
 
-def _killed(step: Step, before: int | None) -> int | None:
-    decided = step.counted is not None and step.counted.decision is DecisionKind.RESTART
-    return step.verdict.end_ns if decided and step.verdict is not None else before
+def _after(killed: int | None, starts: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Return each worker's first attempt since its container was killed, whoever it was read for; of a crash nothing is known."""
+    since = {worker: [ns for ns in row if killed is None or ns >= killed] for worker, row in starts.items()}
+    return {worker: row[0] for worker, row in since.items() if row}
+
+
+def _killed(step: Step, before: int | None, failed: list[int], least: int) -> int | None:
+    """Return the earliest moment at which a container can have been killed: when `least` failures in a row were seen.
+
+    `failed` are the ends of the worker's failures in a row, kept up to date here.
+    """
+    if step.verdict is None or step.verdict.outcome is Outcome.DISCARDED:
+        return before
+    if step.verdict.outcome is not Outcome.SUCCESS:
+        failed.append(step.verdict.end_ns)
+    else:
+        failed.clear()
+    if step.counted is None or step.counted.decision is not DecisionKind.RESTART or not failed:
+        return before
+    earliest = failed[min(least, len(failed)) - 1]
+    failed.clear()
+    return earliest
 
 
 def _declared_starts(lives: Sequence[Life], pod: PodSpec | None, container: int) -> None:
@@ -148,6 +215,9 @@ def _declared_starts(lives: Sequence[Life], pod: PodSpec | None, container: int)
     for life in lives:
         first = min((run.start.ns for run in life.firsts.values()), default=None)
         before = [ns for ns in starts if first is not None and ns <= first]
-        if before and (life.low_ns is None or before[-1] >= life.low_ns):
+        if before and life.low_ns is not None and before[-1] >= life.low_ns:
             life.low_ns = life.high_ns = before[-1]
             life.how = "startedAt"
+        elif before and life.low_ns is None:
+            # It may be an older instance's: the status may have been printed before this one began.
+            life.low_ns, life.how = before[-1], "startedAt"

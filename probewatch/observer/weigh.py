@@ -40,6 +40,8 @@ WEIGHED: Final = 400
 """Runs of a lane that are read again for each value."""
 SURE: Final = 4.0
 """A value that costs this much more than the best one is excluded: e^4, about one in fifty."""
+MOST_WORK: Final = 1_000_000
+"""Histories times workers that are carried through all readings of one lane; then what is not weighed yet stays open."""
 ROUNDS: Final = 4
 """Changes of the declared numbers that are looked for."""
 TIE: Final = 2.5
@@ -50,6 +52,8 @@ ABSENT: Final = 2.5
 """The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""
 REGULAR: Final = 0.6
 """Share of the gaps that must leave out the same number of ticks to be a rhythm, which no outage has."""
+DARK: Final = 2
+"""Ticks left out in a row in which a container may have died."""
 FEWEST: Final = 4
 """Gaps that a rhythm needs."""
 HASTY: Final = 3.0
@@ -99,6 +103,12 @@ class Scale:
         self.runs = tuple(runs[:WEIGHED])
         self._known: dict[tuple[tuple[object, ...], ...], Read] = {}
         self._best = float("inf")
+        self._work = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether no more readings are to be made."""
+        return self._work > MOST_WORK
 
     def read(self, plan: Plan) -> Read:
         """Read all runs under a plan, or as many as show that it is hopeless."""
@@ -111,6 +121,7 @@ class Scale:
             lane = self._lane.again(plan)
             for run in self.runs:
                 feed(lane, run, (), self._seen_until_ns)
+                self._work += lane.width * len(plan)
                 if lane.cost > self._best + HOPELESS:
                     break
             steps = tuple(lane.finish())
@@ -132,6 +143,8 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     ticks: list[list[int]] = [[] for _ in range(workers)]
     restarts: dict[int, list[tuple[int, int]]] = {}
     killed: dict[int, int] = {}
+    doubtful: dict[int, bool] = {}
+    syncs = 0
     for index, step in enumerate(steps):
         reading = step.reading
         if reading is None or reading.redial:
@@ -141,10 +154,16 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
         # A close that waits for its delayed acknowledgement holds the next attempt up (WIRE.md section 4).
         at_once = since is not None and 0 <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
-        if reading.trigger is Trigger.MANUAL and reading.cost >= POKE and at_once:
+        # A kill holds all syncs of the Pod up; and a poke during a long attempt waits for its end (manualTriggerCh),
+        # which is no coincidence in a Pod that is synced all the time.
+        unexplained = reading.trigger is Trigger.MANUAL and reading.cost >= POKE
+        if unexplained and at_once and not killed and (_short(before) or not syncs):
             out[index] += AT_ONCE
+        syncs += unexplained and not at_once
         seen = before is not None and before.run.tries and step.run.tries
-        if ticker.poked_ns is not None and seen and not 0 <= start - ticker.poked_ns <= SECOND // 10:
+        doubtful[reading.worker] = _doubtful(doubtful.get(reading.worker, False), step)
+        excused = killed or doubtful[reading.worker]
+        if ticker.poked_ns is not None and seen and not 0 <= start - ticker.poked_ns <= SECOND // 10 and not excused:
             out[index] += ABSENT
         if step.run.tries:
             ticks[reading.worker].append(index)
@@ -158,6 +177,21 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     for mine in ticks:
         _regular(steps, mine, out)
     return out
+
+
+def _short(step: Step | None) -> bool:
+    """Tell whether an attempt was over within moments, so that nothing can have waited for its end."""
+    return step is not None and step.verdict is not None and step.verdict.end_ns - step.run.start.ns <= SECOND // 10
+
+
+def _doubtful(before: bool, step: Step) -> bool:
+    """Tell whether readiness may have been lost unseen since the last success.
+
+    While ticks were left out the container may have died: then no probe takes Ready away, and none is poked for it.
+    """
+    if step.verdict is not None and step.verdict.outcome is Outcome.SUCCESS:
+        return False
+    return before or (step.reading is not None and step.reading.missed >= DARK)
 
 
 def _hasty(restarts: Sequence[tuple[int, int]]) -> float:
@@ -202,6 +236,8 @@ def _best(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict
     best = declared
     rivals: dict[tuple[int, str], tuple[str, ...]] = {}
     for _ in range(ROUNDS):
+        if scale.spent:
+            break
         cost = scale.read(best).cost
         found = sorted(((scale.read(change.plan).cost, change) for change in _changes(scale, best, pod)), key=_cheapest)
         if not found or cost - found[0][0] < SURE:
@@ -221,6 +257,8 @@ def _cheapest(item: tuple[float, Change]) -> tuple[float, int, int]:
 
 def _changes(scale: Scale, plan: Plan, pod: PodSpec | None) -> Iterator[Change]:
     for worker in range(len(plan)):
+        if scale.spent:
+            return
         if steps_of(scale.read(plan), worker):
             for field in FIELDS:
                 for value in _candidates(scale, plan, pod, worker, field):
@@ -303,6 +341,10 @@ def _measure(
     rivals: tuple[str, ...],
 ) -> Measure:
     """Vary one field alone."""
+    if scale.spent:
+        return Measure(
+            field=field, number=field != "type", why="not weighed: too many readings of these attempts are possible"
+        )
     own, said = _value(best[worker].spec, field), _value(declared[worker].spec, field)
     floor = scale.read(best)
     values = {own, *_candidates(scale, best, pod, worker, field)}

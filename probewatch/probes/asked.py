@@ -2,7 +2,7 @@
 
 The kubelet adds User-Agent, Accept and Connection to what httpHeaders says, and Host is the endpoint unless a header
 says otherwise; an empty value removes one of its own (pkg/probe/http/request.go newProbeRequest). So what differs from
-these is what was declared, name by name.
+these is what was declared, name by name. Kubelets up to 1.19 sent no Accept and asked for gzip.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ SHOWN: Final = 3
 """Different values named, and attempts given as evidence."""
 OWN: Final = {"accept": "*/*", "connection": "close"}
 """Headers the kubelet and its transport add by themselves."""
+UNSENT: Final = frozenset({"content-length", "transfer-encoding", "trailer"})
+"""Headers that Go's client never sends because a caller says so (net/http reqWriteExcludeHeader)."""
+SINGLE: Final = frozenset({"host", "user-agent"})
+"""Headers of which Go sends the first value only."""
+LAST_WITHOUT_ACCEPT: Final = 19
+"""Minor version of the last kubelet that sent no Accept, but `Accept-Encoding: gzip`."""
 FOLLOWING: Final = frozenset({"referer"})
 """Headers that only a followed redirect has."""
 
@@ -87,16 +93,20 @@ def sent_headers(http: HttpExchange, address: str, port: int) -> tuple[tuple[str
     host = f"[{address}]" if ":" in address else address
     out: list[tuple[str, str]] = []
     names = {name.lower() for name, _ in http.headers}
+    claimed = KUBE_PROBE.match(http.header("User-Agent") or "")
+    old = claimed is not None and int(claimed[1].partition(".")[2]) <= LAST_WITHOUT_ACCEPT
     for name, value in http.headers:
         key = name.lower()
         own = (
             OWN.get(key) == value
             or (key == "user-agent" and KUBE_PROBE.match(value))
             or (key == "host" and value in (f"{host}:{port}", host))
+            or (old and key == "accept-encoding" and value == "gzip")
         )
         if not own and key not in FOLLOWING:
             out.append((canonical(name), value))
-    out += [(canonical(name), "") for name in ("accept", "user-agent") if name not in names]
+    removable = ("user-agent",) if old else ("accept", "user-agent")
+    out += [(canonical(name), "") for name in removable if name not in names]
     return tuple(sorted(out, key=lambda header: header[0]))
 
 
@@ -104,11 +114,19 @@ def declared_headers(spec: ProbeSpec, address: str, port: int) -> tuple[tuple[st
     """Return httpHeaders in the form of `sent_headers`: those that change what the kubelet sends by itself."""
     host = f"[{address}]" if ":" in address else address
     out = []
+    seen: set[str] = set()
     for name, value in spec.headers:
         key = name.lower()
-        if OWN.get(key) == value or (key == "host" and value in ("", f"{host}:{port}", host)):
+        if key in UNSENT or (key in SINGLE and key in seen):
+            continue
+        seen.add(key)
+        own = OWN.get(key) == value or (key == "user-agent" and KUBE_PROBE.match(value))
+        if own or (key == "host" and value in ("", f"{host}:{port}", host)):
             continue
         out.append((canonical(name), value.strip()))
+    if spec.host and "host" not in seen and spec.host != address:
+        named = f"[{spec.host}]" if ":" in spec.host else spec.host
+        out.append(("Host", f"{named}:{port}"))
     return tuple(sorted(out, key=lambda header: header[0]))
 
 

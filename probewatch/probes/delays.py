@@ -40,17 +40,32 @@ class Life:
     """Where the bound on its start comes from, as a clause."""
     firsts: dict[int, Run] = field(default_factory=dict)
     """First attempt of each worker."""
+    earliest: dict[int, int] = field(default_factory=dict)
+    """When its first attempt came at the earliest, where one that was read as its predecessor's may have been it."""
+
+    def soonest(self, worker: int) -> int:
+        """Return the earliest moment that may have been a worker's first attempt: what it comes too late for, that is late for."""
+        return min(self.earliest.get(worker, self.firsts[worker].start.ns), self.firsts[worker].start.ns)
 
 
-def delay_measures(lives: Sequence[Life], specs: Sequence[ProbeSpec], gated: bool) -> dict[int, Measure]:
-    """Return what the beginnings of one container allow each worker's initialDelaySeconds to be."""
+def delay_measures(
+    lives: Sequence[Life], specs: Sequence[ProbeSpec], gated: bool, *, joint: bool = True
+) -> dict[int, Measure]:
+    """Return what the beginnings of one container allow each worker's initialDelaySeconds to be.
+
+    Args:
+        lives: its instances that begin in the capture.
+        specs: the declared probes, by worker.
+        gated: whether a startup probe holds the others back.
+        joint: whether delays may bound each other: where another number is not as declared, that is the reason.
+    """
     out: dict[int, Measure] = {}
-    for worker in {worker for life in lives for worker in life.firsts}:
-        out[worker] = _measure(lives, worker, specs, gated)
+    for worker in sorted({worker for life in lives for worker in life.firsts}):
+        out[worker] = _measure(lives, worker, specs, gated, joint)
     return out
 
 
-def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gated: bool) -> Measure:
+def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gated: bool, joint: bool) -> Measure:
     spec = specs[worker]
     low, high, why = 0, None, ""
     evidence: list[Evidence] = []
@@ -68,8 +83,8 @@ def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gat
                 f"its first attempt came {(first - life.low_ns) / SECOND:.1f} s after {life.how}",
             )
         if life.high_ns is not None and not waits:
-            low = max(low, -((life.high_ns + spec.period_s * SECOND + NOTICED_NS - first) // SECOND))
-        found = _clash(life, worker, specs, gated)
+            low = max(low, -((life.high_ns + spec.period_s * SECOND + NOTICED_NS - life.soonest(worker)) // SECOND))
+        found = _clash(life, worker, specs, gated) if joint else ()
         if found and not clash:
             clash = found
             evidence = evidence or [frames_of(run)]
@@ -105,4 +120,5 @@ def _window(life: Life, worker: int, specs: Sequence[ProbeSpec], gated: bool) ->
     latest = first - spec.initial_delay_s * SECOND
     if gated and spec.type is not ProbeType.STARTUP:
         return float("-inf"), latest
-    return latest - spec.period_s * SECOND - NOTICED_NS, latest + SECOND
+    soonest = life.soonest(worker) - spec.initial_delay_s * SECOND
+    return soonest - spec.period_s * SECOND - NOTICED_NS, latest + SECOND

@@ -19,9 +19,9 @@ from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler
 
-from .cadence import SECOND, period_of, whole_seconds
-from .forms import Ask
-from .runs import Run, frames_of
+from .cadence import SECOND, period_of
+from .forms import Ask, form_of
+from .runs import Run, attempt_start, frames_of
 
 REDIAL_NS: Final = (780_000_000, 1_230_000_000)
 """grpc-go's first back-off: one second, give or take a fifth."""
@@ -31,38 +31,49 @@ SHOWN: Final = 3
 """Attempts named as evidence."""
 RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
+PROMPT_NS: Final = 15_000_000
+"""A probe that is poked at a deadline starts this soon after it (4.2 ms was the worst, WIRE.md section 7)."""
+OWN_LIMITS: Final = {Ask.TLS: 10, Ask.GRPC: 20}
+"""Seconds after which Go gives up by itself, whatever the timeout: net/http's TLS handshake, grpc-go's first settings."""
 SLACK_NS: Final = 60_000_000
 """An answer this little after the deadline may still have been in time for the checker."""
 
 
-def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int) -> Measure:
-    """Return what these attempts of one probe allow its timeoutSeconds to be."""
+def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *, alone: bool = True) -> Measure:
+    """Return what these attempts of one probe allow its timeoutSeconds to be.
+
+    Args:
+        runs: its attempts in order.
+        handler: what it asks.
+        seen_until_ns: until when the capture is whole.
+        alone: whether no other probe is sent to its port. A dial that nobody answers names nobody: with company it is
+            no evidence of whose patience ended.
+    """
     gave_up: dict[int, list[Run]] = {}
     low, low_runs, slowest = 1, list[Run](), 0.0
     high: int | None = None
     high_runs: list[Run] = []
     for run in runs:
-        for _, exchange in run.legs():
-            least, most = _dialled(exchange, handler, seen_until_ns)
+        for begun_ns, exchange in _timed(run):
+            least, most = _dialled(exchange, handler, seen_until_ns) if alone else (0, None)
             if most is not None:
                 if least > low:
                     low, low_runs = least, [run]
                 if high is None or most < high:
                     high, high_runs = most, [run]
                 continue
-            seconds, waited = _patience(exchange, handler)
+            seconds, waited = _patience(exchange, handler, begun_ns)
             if seconds is not None:
                 gave_up.setdefault(seconds, []).append(run)
             slowest = max(slowest, waited)
             if waited > low:
                 low, low_runs = ceil(waited - SLACK_NS / SECOND), [run]
-    if not gave_up:
-        for seconds, times in _poked_after(runs).items():
-            gave_up[seconds] = [run for run in runs if run.tries][:times]
-    for run, gap in _redials(runs) if handler is Handler.GRPC else ():
+    if not gave_up and alone and handler is not Handler.GRPC:
+        gave_up = _poked_after(runs)
+    for run, gap in _redials(runs) if handler is Handler.GRPC and alone else ():
         if gap - SLACK_NS > low * SECOND:
             low, low_runs = -(-(gap - SLACK_NS) // SECOND), [run]
-    for run, gap in _overtaken(runs):
+    for run, gap in _overtaken(runs) if alone else ():
         if high is None or (gap + SLACK_NS) // SECOND < high:
             high, high_runs = max(1, (gap + SLACK_NS) // SECOND), [run]
     total = sum(map(len, gave_up.values()))
@@ -91,6 +102,15 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int) -
         return Measure(field="timeoutSeconds", number=True, low=low, why=why, evidence=_frames(low_runs))
     why = f"no attempt had to wait long enough to show it (the longest {1000 * slowest:.3g} ms)" if slowest else ""
     return Measure(field="timeoutSeconds", number=True, why=why or "nothing that came shows it")
+
+
+def _timed(run: Run) -> list[tuple[int, Exchange]]:
+    """Return a run's connections, each with the moment from which the deadline of its try counts.
+
+    All redirects of a try share one deadline (http.Client.Timeout), a retry has its own, and where the address had to
+    be resolved first the deadline counts from that.
+    """
+    return [(attempt_start(hops[0]).ns, exchange) for hops in run.tries for exchange in hops]
 
 
 def _frames(runs: Sequence[Run]) -> tuple[Evidence, ...]:
@@ -123,15 +143,15 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
     gave_up: Counter[int] = Counter()
     waited = 0.0
     for run in runs:
-        for _, exchange in run.legs():
-            seconds, bound = _patience(exchange, handler)
+        for begun_ns, exchange in _timed(run):
+            seconds, bound = _patience(exchange, handler, begun_ns)
             if seconds is not None:
                 gave_up[seconds] += 1
             waited = max(waited, bound)
     if not gave_up and handler is Handler.GRPC:
         gave_up = Counter(2 for _ in _redials(runs))
-    if not gave_up:
-        gave_up = _poked_after(runs)
+    if not gave_up and handler is not Handler.GRPC:
+        gave_up = Counter({seconds: len(those) for seconds, those in _poked_after(runs).items()})
     if gave_up:
         return max(gave_up.most_common(1)[0][0], 1)
     return ceil(waited) if waited > 1.0 else None
@@ -167,36 +187,51 @@ def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
     return out
 
 
-def _poked_after(runs: Sequence[Run]) -> Counter[int]:
-    """Count whole seconds from an unanswered attempt to one off the grid: losing Ready pokes the prober at the deadline."""
-    votes: Counter[int] = Counter()
+def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
+    """Return unanswered attempts by the whole seconds to one off the grid: losing Ready pokes the prober at the deadline.
+
+    Never before it, and within milliseconds after it: a poke at another moment has another reason.
+    """
+    votes: dict[int, list[Run]] = {}
     period = period_of([run.start.ns for run in runs])
     for run, following in itertools.pairwise(runs):
         gap = following.start.ns - run.start.ns
-        seconds = whole_seconds(gap, 60_000_000)
-        answer = run.tries[-1][-1].connection.resp if run.tries else None
+        seconds = gap // SECOND
+        connection = run.tries[0][0].connection if len(run.tries) == 1 and len(run.tries[0]) == 1 else None
         unanswered = (
-            answer is not None and answer.rst is None and all(mark.ns >= following.start.ns for mark in answer.syns)
+            connection is not None
+            and connection.resp.rst is None
+            and connection.icmp is None
+            and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
         )
-        if unanswered and seconds is not None and period is not None and seconds < period:
-            votes[seconds] += 1
+        at_deadline = seconds > 0 and gap - seconds * SECOND <= PROMPT_NS
+        if unanswered and at_deadline and period is not None and seconds < period:
+            votes.setdefault(seconds, []).append(run)
     return votes
 
 
-def _patience(exchange: Exchange, handler: Handler) -> tuple[int | None, float]:
-    """Return (the timeout this connection shows, how long it waited for an answer that it took), either unknown."""
+def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | None, float]:
+    """Return (the timeout this connection shows, how long it waited for an answer that it took), either unknown.
+
+    `start` is when the deadline began to count.
+    """
     connection = exchange.connection
     closes = [m for m in (connection.orig.fin, connection.orig.rst) if m is not None]
     closed = min(closes) if closes else None
     first = connection.resp.first_data
-    start = connection.start.ns
     unanswered = closed is not None and (first is None or first.ns > closed.ns)
     if closed is not None and unanswered and connection.orig.length:
         waited = (closed.ns - start) / SECOND
         server = connection.resp.fin
         if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and (server is None or server.ns > closed.ns):
+            if first is None and OWN_LIMITS.get(form_of(exchange).ask) == round(waited):
+                return None, float(round(waited))
             return round(waited), 0.0
-    if first is not None and (closed is None or first.ns <= closed.ns):
+    if handler is Handler.TCP_SOCKET:
+        answered = connection.resp.syns[0].ns - start if connection.resp.syns else 0
+        if answered > 0:
+            return None, answered / SECOND
+    elif first is not None and connection.orig.length and (closed is None or first.ns <= closed.ns):
         return None, (first.ns - start) / SECOND
     if handler is Handler.TCP_SOCKET and not connection.resp.syns and len(connection.orig.syns) > 1:
         # The dial was given up before its next SYN was due.

@@ -31,12 +31,11 @@ def _source(probe: Probe, pod: PodSpec, subject: str) -> Finding:
     said = pod.node or pod.host_ip or ""
     seen = checker.node or checker.node_address or ""
     held, sentence = Held.INCONCLUSIVE, ""
-    same = bool((pod.node and pod.node == checker.node) or (pod.host_ip and pod.host_ip == checker.node_address))
-    other = bool(
-        (pod.node and checker.node and pod.node != checker.node)
-        or (pod.host_ip and checker.node_address and pod.host_ip != checker.node_address)
-    )
-    if same and not other:
+    if pod.node and checker.node:
+        same, other = pod.node == checker.node, pod.node != checker.node
+    else:
+        same, other = _same_address(pod.host_ip, checker.node_address)
+    if same:
         held, sentence = Held.PASS, f"{count} come from the hosting node {said} ({checker.address})"
     elif other:
         held, sentence = Held.FAIL, f"probed by {seen} ({checker.address}), but the Pod runs on {said}"
@@ -55,6 +54,15 @@ def _source(probe: Probe, pod: PodSpec, subject: str) -> Finding:
         source=pod.source if said else "",
         evidence=tuple(map(evidence_of, probe.attempts[:1])),
     )
+
+
+def _same_address(host_ip: str | None, node_address: str | None) -> tuple[bool, bool]:
+    """Return (the same, another one); neither where one is unknown or they are of two families, of which a node may have both."""
+    if not host_ip or not node_address:
+        return False, False
+    if host_ip == node_address:
+        return True, False
+    return False, (":" in host_ip) == (":" in node_address)
 
 
 def _gaps(probe: Probe, subject: str) -> list[Finding]:
@@ -151,9 +159,8 @@ def _gated(probe: Probe, gate: Probe, subject: str) -> list[Finding]:
     for decision in gate.decisions:
         if decision.kind is not DecisionKind.STARTED:
             continue
-        begun = max(
-            (a.start.ns for a in gate.attempts if a.start.ns <= decision.ns and a.streak <= 1), default=decision.ns
-        )
+        before = max((d.ns for d in gate.decisions if d.ns < decision.ns), default=None)
+        begun = min((a.start.ns for a in gate.attempts if before is None or a.start.ns > before), default=decision.ns)
         early = [a for a in probe.attempts if begun <= a.start.ns < decision.ns]
         out.append(
             Finding(

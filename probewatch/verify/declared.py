@@ -29,23 +29,29 @@ def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
         for probe in probes
     ]
     broken = {
-        (one.pod.source, one.container.name)
+        (id(one.pod), one.container.name)
         for one, _, found in fields
         if any(finding.held is Held.FAIL for finding in found)
     }
     missing = check_missing([one for one, probes in seen if not probes], timeline, pods)
     out: list[Finding] = []
-    clashes: set[tuple[str, str]] = set()
+    clashes: set[tuple[int, str]] = set()
     for one, probe, found in fields:
         for finding in found:
             joint = finding.held is Held.FAIL and "cannot go together" in finding.sentence
-            place = (one.pod.source, one.container.name)
+            place = (id(one.pod), one.container.name)
             if not joint or place not in clashes:
                 out.append(_joint(one, finding) if joint else finding)
             if joint:
                 clashes.add(place)
-        if (one.pod.source, one.container.name) not in broken:
-            container = [other for mate, other, _ in fields if mate.pod is one.pod and mate.container is one.container]
+        if (id(one.pod), one.container.name) not in broken:
+            container = [
+                other
+                for mate, other, _ in fields
+                if mate.pod is one.pod
+                and mate.container is one.container
+                and other.target.address == probe.target.address
+            ]
             out += check_conduct(probe, one.pod, container, subject(one.pod, one.container, one.spec))
         elif probe.decisions:
             out.append(_unjudged(one, probe))

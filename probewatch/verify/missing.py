@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import DecisionKind, Probe, Timeline
+from probewatch.model.timeline import DecisionKind, EventKind, Probe, Timeline
 
-from .names import declared_value, evidence_of, request, request_of, subject, subject_of
+from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
 
 SECOND: Final = 1_000_000_000
 WEIGHTS: Final = {"port": 3, "handler": 2, "path": 3, "scheme": 1, "service": 3, "httpHeaders": 1, "type": 2}
 """How much each field that agrees speaks for a seen probe being the declared one."""
 SHOWN: Final = 3
+"""Attempts named as evidence."""
+EVERYWHERE: Final = (EventKind.CAPTURE_GAP, EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED)
+"""Events that interrupt all probes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,7 @@ def seen_as(one: Declared, timeline: Timeline) -> list[Probe]:
     return [
         probe
         for probe in timeline.probes
-        if probe.spec == one.spec
-        and probe.spec_source == one.pod.source
-        and probe.target.container == one.container.name
-        and probe.target.pod == (one.pod.name or None)
+        if probe.spec == one.spec and of_pod(probe, one.pod) and probe.target.container == one.container.name
     ]
 
 
@@ -85,12 +86,14 @@ def check_missing(missing: Sequence[Declared], timeline: Timeline, pods: Sequenc
 
 def _undeclared(probe: Probe, declared: Sequence[Declared], timeline: Timeline) -> Finding | None:
     """Say that a kubelet sends what none of its Pod's probes is; None where one of them is the same request, or the Pod is not known."""
-    pods = {p.spec_source for p in timeline.probes if p.spec is not None and p.target.address == probe.target.address}
+    here = [p for p in timeline.probes if p.target.address == probe.target.address]
     mates = [
         one
         for one in declared
         if one.spec.handler is not Handler.EXEC
-        and (one.pod.source in pods or probe.target.address in one.pod.addresses)
+        and not one.pod.host_network  # a node's address belongs to many Pods
+        and _lives(one.pod, probe)
+        and (probe.target.address in one.pod.addresses or any(of_pod(p, one.pod) for p in here))
     ]
     if not mates:
         return None
@@ -111,6 +114,14 @@ def _undeclared(probe: Probe, declared: Sequence[Declared], timeline: Timeline) 
     )
 
 
+def _lives(pod: PodSpec, probe: Probe) -> bool:
+    """Tell whether a probe fell into a Pod's life: before and after it the address may be another's."""
+    first, last = (probe.attempts[0].start.ns, probe.attempts[-1].start.ns) if probe.attempts else (0, 0)
+    begun = max((ns for ns in (pod.created_ns, pod.started_ns) if ns is not None), default=0)
+    ended = min((ns for ns in (pod.deleted_ns, pod.ended_ns) if ns is not None), default=last)
+    return first >= begun and last <= ended
+
+
 def _kubelet_like(probe: Probe) -> bool:
     """Tell whether a probe without a spec may be a kubelet's."""
     return probe.spec is None and (probe.checker.kind == "kubelet" or "kubelet" in probe.checker.could_be)
@@ -120,7 +131,7 @@ def _may_be(one: Declared, probe: Probe, timeline: Timeline, strangers: Sequence
     """Tell whether a probe that nothing declares may be what came of a declared one: it is sent to the same Pod."""
     if one.pod.addresses:
         return probe.target.address in one.pod.addresses
-    tied = {p.target.address for p in timeline.probes if p.spec_source == one.pod.source and p.spec is not None}
+    tied = {p.target.address for p in timeline.probes if of_pod(p, one.pod)}
     if tied:
         return probe.target.address in tied
     # A manifest without an address: where only one Pod is probed, it is that one; else the request must be alike.
@@ -179,15 +190,15 @@ def _instead(one: Declared, probe: Probe) -> Finding:
 def _silent(one: Declared, timeline: Timeline) -> Finding:
     """Say that a declared probe was not sent at all; it fails only where nothing can excuse it."""
     siblings = [
-        probe
-        for probe in timeline.probes
-        if probe.target.address in one.pod.addresses or (probe.spec_source == one.pod.source and probe.spec is not None)
+        probe for probe in timeline.probes if probe.target.address in one.pod.addresses or of_pod(probe, one.pod)
     ]
     mine = [probe for probe in siblings if probe.target.container == one.container.name]
     started = any(d.kind is DecisionKind.STARTED for probe in mine for d in probe.decisions)
     waits = any(spec.type is ProbeType.STARTUP for spec in one.container.probes) and not started
     due = (one.spec.initial_delay_s + 2 * one.spec.period_s) * SECOND
-    spans = [p.attempts[-1].start.ns - p.attempts[0].start.ns for p in siblings if p.attempts and p.spec is not None]
+    if one.spec.type is not ProbeType.READINESS:  # on hold, or the Pod is ending: then it is silent while others go on
+        due += one.pod.grace_s * SECOND
+    span = _longest_life([probe for probe in mine if probe.spec is not None], timeline)
     if one.spec.port is None:
         why = f"the container declares no port named {one.spec.port_name}, so the kubelet cannot send it"
         return _unseen(one, Held.INCONCLUSIVE, "port", why)
@@ -208,25 +219,37 @@ def _silent(one: Declared, timeline: Timeline) -> Finding:
         return _unseen(
             one, Held.INCONCLUSIVE, "probed", "it waits for the startup probe, whose success is not in this capture"
         )
-    if max(spans, default=0) < due:
-        return _unseen(
-            one,
-            Held.INCONCLUSIVE,
-            "probed",
-            f"the capture shows the Pod for less than the {due // SECOND} s that it takes",
-        )
-    frames = tuple(Evidence(a.file, *a.frames()) for p in siblings[:1] for a in p.attempts[-1:])
-    lasts = max(spans) / SECOND
+    if not any(probe.spec is not None for probe in mine):
+        why = "no other probe of its container was seen either: nothing shows that the container runs"
+        return _unseen(one, Held.INCONCLUSIVE, "probed", why)
+    if span < due:
+        why = f"the capture shows its container without a restart for less than the {due // SECOND} s that it may take"
+        return _unseen(one, Held.INCONCLUSIVE, "probed", why)
+    frames = tuple(Evidence(a.file, *a.frames()) for p in mine[:1] for a in p.attempts[-1:])
     return Finding(
         held=Held.FAIL,
         subject=subject(one.pod, one.container, one.spec),
         field="probed",
-        sentence=f"not probed at all, although other probes of the Pod ran for {lasts:.0f} s",
+        sentence=f"not probed at all, although other probes of its container ran for {span / SECOND:.0f} s",
         expected=request(one.spec),
         observed="no attempt",
         source=one.pod.source,
         evidence=frames,
     )
+
+
+def _longest_life(probes: Sequence[Probe], timeline: Timeline) -> int:
+    """Return for how long at most these probes of one container ran without a restart, a hole or another break."""
+    addresses = {probe.target.address for probe in probes}
+    breaks = sorted(e.ns for e in timeline.events if e.address in addresses or e.kind in EVERYWHERE)
+    starts = sorted({a.start.ns for probe in probes for a in probe.attempts})
+    longest, life, begun = 0, None, 0
+    for ns in starts:
+        now = bisect_right(breaks, ns)
+        if now != life:
+            life, begun = now, ns
+        longest = max(longest, ns - begun)
+    return longest
 
 
 def _unseen(one: Declared, held: Held, field: str, why: str) -> Finding:

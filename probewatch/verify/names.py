@@ -16,6 +16,13 @@ def subject(pod: PodSpec, container: ContainerSpec, spec: ProbeSpec) -> str:
     return f"{spec.type.value} {pod.namespace}/{pod.name or '(unnamed)'}/{container.name}"
 
 
+def of_pod(probe: Probe, pod: PodSpec) -> bool:
+    """Tell whether a probe that was seen is one that this Pod declares."""
+    target = probe.target
+    named = target.pod == (pod.name or None) and target.namespace in (None, pod.namespace)
+    return probe.spec is not None and probe.spec_source == pod.source and named
+
+
 def subject_of(probe: Probe) -> str:
     """Return the same of a probe that was seen: `readiness lab/web/app`, `haproxy check 10.0.0.1:80/ready from 10.0.0.9`."""
     target = probe.target

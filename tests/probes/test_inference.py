@@ -22,7 +22,6 @@ from make import (
     every,
     exchange,
     mark,
-    request,
     run,
     run_of,
     runs,
@@ -30,7 +29,7 @@ from make import (
 
 from probewatch.model.exchange import GrpcFacts, TlsFacts
 from probewatch.model.spec import ProbeType
-from probewatch.probes.inference import Guess, guess, observed_period, observed_timeout
+from probewatch.probes.inference import Guess, guess, observed_period
 from probewatch.probes.runs import Run
 
 
@@ -191,37 +190,6 @@ def test_every_guess_carries_its_reason(made) -> None:
 
 
 # Numbers.
-
-
-@pytest.mark.parametrize("timeout", [1, 2, 3, 5])
-def test_timeout_shows_where_it_ran_out(timeout) -> None:
-    """The checker's FIN at SYN + whole seconds without an answer is its timeoutSeconds (KUBELET.md 11.1)."""
-    assert observed_timeout([*runs(0, 10), run(20, "hung", timeout=timeout)], HTTP) == timeout
-
-
-def test_timeout_shows_at_the_poke() -> None:
-    """A SYN in vain leaves no FIN, but the poke that follows losing Ready comes as the deadline passes."""
-    made = [*runs(0, 10, 20), *runs(30, 40, 50, 54.001, what="unanswered")]
-    assert observed_timeout(made, HTTP) == 4
-
-
-def test_timeout_is_at_least_what_was_waited() -> None:
-    """An answer taken after 1.2 s shows a timeout of at least 2 s; quick answers show nothing."""
-    slow = run_of(exchange(f"{OPENED} > PA {request()}\n < A\n +1200ms < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > A\n > FA\n < FA\n > A"))
-    assert observed_timeout([slow], HTTP) == 2
-    assert observed_timeout(runs(*every(1, 5)), HTTP) is None
-
-
-def test_tcp_gives_up_before_its_next_syn() -> None:
-    """A tcpSocket dial with timeout 4 sends SYNs at 0, 1, 2 and 3 s and no more (`tcp-blackhole-t4`)."""
-    dial = run_of(exchange("> S\n +1030ms > S seq=0\n +1020ms > S seq=0\n +1030ms > S seq=0"))
-    assert observed_timeout([dial], TCP) == 4
-
-
-def test_zombie_dials_show_no_timeout() -> None:
-    """An httpGet's dead dial goes on for ever and says nothing about patience (WIRE.md 4)."""
-    dial = run_of(exchange("> S\n +1s > S seq=0\n +1s > S seq=0\n +1s > S seq=0"))
-    assert observed_timeout([dial], HTTP) is None
 
 
 def test_observed_period_needs_three() -> None:

@@ -1,0 +1,157 @@
+# ruff: noqa: E501 (rows of attempts keep their line)
+"""Numbers put to the test: strains one by one, values found by halving, ties that are named, and work that ends."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from make import LIVENESS, NODE6, POD6, READINESS, every, run, runs, spec
+
+from probewatch.decisions.pod import Planned
+from probewatch.model.measure import Measure
+from probewatch.model.spec import ProbeSpec
+from probewatch.observer import weigh as weighing
+from probewatch.observer.lane import Lane
+from probewatch.observer.weigh import ABSENT, AT_ONCE, HASTY, WEIGHED, Scale, strains, weigh
+from probewatch.probes.runs import Run
+
+
+def scale_of(made: list[Run], *specs: ProbeSpec, begins: bool = True) -> tuple[Scale, tuple[Planned, ...]]:
+    """Return a scale for probes of one container, and their plan."""
+    plan = tuple(Planned(one, 0) for one in specs)
+    return Scale(Lane(plan, begin_cost=-6.0 if begins else 6.0), sorted(made, key=lambda one: one.start.ns), None), plan
+
+
+def measured(made: list[Run], *specs: ProbeSpec, begins: bool = True) -> dict[str, Measure]:
+    """Weigh runs and return what is left of the first probe's numbers."""
+    scale, plan = scale_of(made, *specs, begins=begins)
+    return {one.field: one for one in weigh(scale, plan, None)[1].get(0, ())}
+
+
+def strained(made: list[Run], *specs: ProbeSpec) -> list[float]:
+    """Return the strain of each step as declared."""
+    scale, plan = scale_of(made, *specs)
+    return strains(scale.read(plan).steps, len(plan))
+
+
+def flap(threshold: int, *, late: float = 0.001, period: int = 2, **ends: str) -> list[Run]:
+    """Return a readiness probe that fails, with the poke that follows losing Ready, and recovers."""
+    good = every(period, 8)
+    bad = every(period, threshold, 8 * period)
+    poke = bad[-1] + late
+    after = every(period, 4, poke + period)
+    return [*runs(*good, **ends), *runs(*bad, poke, what="503", **ends), *runs(*after, **ends)]
+
+
+@pytest.mark.parametrize("ends", [{}, {"client": NODE6, "server": POD6}], ids=["v4", "v6"])
+@pytest.mark.parametrize("declared", [1, 2, 3])
+def test_the_poke_pins_failure_threshold(declared, ends) -> None:
+    """The probe right after the third failure in a row shows failureThreshold 3, whatever is declared."""
+    found = measured(flap(3, **ends), spec(period_s=2, failure_threshold=declared))["failureThreshold"]
+    assert found.allows(3)
+    assert found.allows(declared) is (declared == 3)
+
+
+@pytest.mark.parametrize("declared", [1, 2, 3, 4, 10])
+def test_the_grid_pins_the_period(declared) -> None:
+    """Ten attempts two seconds apart keep a period of 2 s and no other, whatever is declared."""
+    found = measured(runs(*every(2, 10)), spec(period_s=declared))["periodSeconds"]
+    assert found.text() == "2"
+
+
+def test_a_far_threshold_is_bounded_by_halving() -> None:
+    """Forty failures of a liveness probe in a row: up to ten at a time the kubelet would have backed off; above, a restart at once is possible."""
+    made = [*runs(*every(1, 3), path="/live"), *runs(*every(1, 40, 3), what="503", path="/live"), *runs(*every(1, 20, 43), path="/live")]
+    found = measured(made, spec(LIVENESS, path="/live", failure_threshold=60))["failureThreshold"]
+    assert found.low == 11
+    assert found.allows(60)
+
+
+def test_what_never_happened_leaves_numbers_open() -> None:
+    """Without a failure no threshold shows, whatever is declared."""
+    found = measured(runs(*every(1, 10)), spec(failure_threshold=7))
+    assert found["failureThreshold"].allows(7)
+    assert not found["failureThreshold"].visible
+
+
+def test_a_poke_without_a_reason_strains() -> None:
+    """While not Ready a probe on the heels of another needs a reason: without one it strains."""
+    made = runs(0, 2, 4, 4.002, 6, 8, what="503")
+    assert max(strained(made, spec(period_s=2, failure_threshold=1))) == pytest.approx(AT_ONCE)
+
+
+def test_a_poke_that_waited_for_a_long_attempt_does_not_in_a_busy_pod() -> None:
+    """A sync during an attempt that times out starts the next one as it ends; where syncs are common that is no coincidence."""
+    long = [run(at, "hung") for at in (20, 22, 24)]
+    quiet = strained([*runs(*every(2, 4), what="503"), *long, run(25.001, "503")], spec(period_s=2))
+    busy = strained([*runs(0, 0.7, 2.7, 3.2, 5.2, 5.9, what="503"), *[run(at, "hung") for at in (7.9, 9.9)], run(10.901, "503")], spec(period_s=2))
+    assert sum(busy) <= sum(quiet)
+    assert AT_ONCE not in busy
+
+
+def test_a_poke_that_did_not_come_strains() -> None:
+    """Losing Ready pokes the prober (WIRE.md 7): where nothing follows at once, the reading strains."""
+    made = [*runs(*every(2, 8)), *runs(*every(2, 6, 16), what="503")]
+    assert ABSENT in strained(made, spec(period_s=2))
+
+
+def test_a_silence_excuses_the_poke() -> None:
+    """Where ticks were left out the container may have died unseen, and then no probe took Ready away."""
+    made = [*runs(*every(2, 8)), run(16, "503"), *runs(*every(2, 5, 24), what="503")]
+    assert ABSENT not in strained(made, spec(period_s=2))
+
+
+def test_hasty_restarts_strain() -> None:
+    """The third restart of a container that lives for two seconds does not come at once: the kubelet backs off."""
+    made = [one for life in range(5) for one in runs(*every(1, 2, life * 3.3), what="503", path="/live")]
+    assert HASTY in strained(made, spec(LIVENESS, path="/live", failure_threshold=2))
+
+
+def test_ticks_left_out_in_a_rhythm_strain() -> None:
+    """Every second tick left out is a period of twice the length, not a row of outages."""
+    assert all(strain > 0 for strain in strained(runs(*every(2, 8)), spec(period_s=1))[1:])
+
+
+def test_no_runs_and_no_probes() -> None:
+    """Nothing to read and nothing declared are no error."""
+    assert measured([], spec()) == {}
+    scale, plan = scale_of(runs(*every(1, 3)))
+    assert weigh(scale, plan, None) == ((), {})
+
+
+def test_one_attempt_leaves_all_open() -> None:
+    """A single attempt excludes nothing."""
+    assert not any(one.visible for one in measured([run(0)], spec(period_s=7), begins=False).values())
+
+
+def test_only_the_first_runs_are_read() -> None:
+    """The work is bounded by WEIGHED runs: what comes later is not weighed."""
+    scale, plan = scale_of(runs(*every(1, WEIGHED + 50)), spec())
+    assert len(scale.runs) == WEIGHED == len(scale.read(plan).steps)
+
+
+def test_a_hopeless_plan_is_read_no_further() -> None:
+    """Once a plan costs far more than the best one its reading ends; it stays excluded."""
+    scale, plan = scale_of(runs(*every(2, 100)), spec(period_s=2))
+    good = scale.read(plan)
+    bad = scale.read((Planned(spec(LIVENESS, period_s=7), 0),))
+    assert bad.cost > good.cost + weighing.HOPELESS
+    assert len(bad.steps) < len(good.steps)
+
+
+def test_spent_work_leaves_numbers_open(monkeypatch) -> None:
+    """When too many readings are possible the rest stays open, and says why, instead of taking hours."""
+    monkeypatch.setattr(weighing, "MOST_WORK", 5)
+    found = measured(runs(*every(2, 20)), spec(period_s=5))
+    assert all(not one.visible and "not weighed" in one.why for one in found.values())
+
+
+def test_both_types_of_identical_probes_are_held_apart_by_the_poke() -> None:
+    """Of two probes that ask the same, the one that is poked is the readiness probe: trading types costs a lot."""
+    made = [*flap(3), *runs(*[0.4 + at for at in every(2, 12)])]
+    scale, plan = scale_of(made, spec(READINESS, period_s=2), spec(LIVENESS, period_s=2, failure_threshold=9))
+    true = scale.read(plan).cost
+    traded = scale.read((Planned(spec(LIVENESS, period_s=2, failure_threshold=9), 0), Planned(spec(READINESS, period_s=2), 0))).cost
+    assert true <= traded
+    assert math.isfinite(true)
