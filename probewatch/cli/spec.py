@@ -64,7 +64,9 @@ def _print(timeline: Timeline, pods: Sequence[PodSpec], output: str, colour: str
         from ..report import specdiff
         from ..report.paper import glyphs_for
 
-        specdiff.write(timeline, sys.stdout.write, colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
+        specdiff.write(
+            timeline, pods, sys.stdout.write, colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
+        )
     else:
         from ..report import specyaml
 

@@ -49,7 +49,8 @@ def write(
 def _subject(paper: Paper, subject: str, rows: Sequence[Difference]) -> None:
     sources = [one.finding.source for one in rows if one.finding.source not in ("", "default")]
     paper.line(Span(safe(subject), "bold"), f"  ({safe(sources[0])})" if sources else "")
-    cells = [(one, _declared(one), safe(one.finding.observed) or paper.glyphs.dash) for one in rows]
+    dash = paper.glyphs.dash
+    cells = [(one, _declared(one) or dash, safe(one.finding.observed) or dash) for one in rows]
     short = [cell for _, *both in cells if _beside(*both) for cell in both]
     size = max([8, *map(width, short)]) + 2
     if short:

@@ -156,10 +156,11 @@ def _field(field: InferredField, out: Out, indent: str, *, visible: bool = True,
 def _path(field: InferredField, out: Out, indent: str) -> None:
     """Write a path; the kubelet takes it for a reference, and may ask for something else than it says."""
     path = str(field.value)
+    if len(path) > MAX_PATH:
+        _say(out, indent, f"path left out: its {len(path)} characters are more than a manifest may have")
+        return
     sent = request_target(path)
-    more = "" if sent == path else f"; a kubelet asks for {safe(sent)} instead"
-    fits = len(path) <= MAX_PATH
-    _field(field, out, indent, visible=fits, more=more if fits else "; longer than probewatch takes from a manifest")
+    _field(field, out, indent, more="" if sent == path else f"; a kubelet asks for {safe(sent)} instead")
 
 
 def _headers(headers: Headers, field: InferredField, one: InferredProbe, out: Out, indent: str) -> None:

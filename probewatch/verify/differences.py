@@ -54,11 +54,13 @@ def differences(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Difference]
         if not set(re.split(" or |, ", finding.field)) <= FIELDS:
             continue
         probe, one = seen.get(finding.probe or ""), declared.get(finding.subject)
-        if probe is None or one is None or probe.spec is not None:
+        if probe is None or probe.spec is not None:
             found.append(finding)
-            continue
-        found.append(replace(finding, field="probed", observed=request_of(probe)))
-        found += check_fields(replace(probe, spec=one.spec), one.pod, finding.subject)
+        elif one is None:  # sent, and declared nowhere
+            found.append(replace(finding, field="probed", expected="", observed=request_of(probe)))
+        else:  # sent in the place of a declared one
+            found.append(replace(finding, field="probed", observed=request_of(probe)))
+            found += check_fields(replace(probe, spec=one.spec), one.pod, finding.subject)
     return [Difference(_verdict(finding), finding) for finding in found]
 
 

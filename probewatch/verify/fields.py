@@ -132,6 +132,8 @@ def unclear(probe: Probe, measure: Measure, seen: str) -> str:
             return why if "readiness" in seen or not measure.visible else left
         case "periodSeconds":
             return left or "too few attempts show a rhythm"
+        case "failureThreshold" | "successThreshold" if counts[Outcome.INCONCLUSIVE] == len(probe.attempts):
+            return "the outcome of no attempt is known"
         case "failureThreshold" if not counts[Outcome.FAILURE]:
             return "no attempt failed"
         case "failureThreshold" if not counts[Outcome.SUCCESS]:

@@ -262,7 +262,8 @@ def _asked(probe: Probe, measure: Measure) -> InferredField:
         case "path":
             value = value or STAND_IN
         case "service":
-            value = "" if not measure.words else probe.service or ""
+            value = (probe.service or "") if measure.words else ""
+            reason += "" if value or not measure.pinned else ": none is asked for"
         case "httpHeaders":
             value = measure.pairs
             reason += "" if value or not measure.pinned else ": none but the kubelet's own"
