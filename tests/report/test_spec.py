@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import probewatch
 from probewatch.cluster import read_specs
 from probewatch.model.measure import Measure
+from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Probe
 from probewatch.report import specdiff, specyaml
 from probewatch.report.scalar import scalar
@@ -98,7 +99,7 @@ def test_the_manifests_reader_takes_hostile_yaml(probe: Probe, tmp_path: Path) -
     assert max(map(len, text.splitlines())) <= 400
 
 
-def test_a_path_that_is_too_long_is_a_comment(probe: Probe, tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_a_comment(probe: Probe) -> None:
     """A path longer than our own reader takes is left out, and a comment says so."""
     text = written(one_pod(measured(probe, Measure(field="path", words=("/" + "x" * specyaml.MAX_PATH,)))))
     assert "path" not in yaml.safe_load(text)["spec"]["containers"][0]["readinessProbe"]["httpGet"]
@@ -107,9 +108,10 @@ def test_a_path_that_is_too_long_is_a_comment(probe: Probe, tmp_path: Path) -> N
 
 def test_an_unknown_type_is_no_guess(probe: Probe) -> None:
     """Probes of unknown type stand under keys that Kubernetes refuses, each its own, with the keys that would fit."""
-    unknown = [measured(replace(probe, id=f"p{n}", type=probewatch.model.spec.ProbeType.UNKNOWN, type_source="unknown: x"), Measure(field="type")) for n in (1, 2)]
-    container = InferredContainer(name="app", probes=tuple(map(infer_probe, unknown)))
-    text = written(Inferred(pods=(InferredPod(address="10.0.0.1", name="null", namespace="on", containers=(container,)),)))
+    unknown = measured(replace(probe, type=ProbeType.UNKNOWN, type_source="unknown: x"), Measure(field="type"))
+    container = InferredContainer(name="app", probes=(infer_probe(unknown), infer_probe(unknown)))
+    pod = InferredPod(address="10.0.0.1", name="null", namespace="on", containers=(container,))
+    text = written(Inferred(pods=(pod,)))
     made = yaml.safe_load(text)
     assert list(made["spec"]["containers"][0]) == ["name", "unknownProbe", "unknownProbe2"]
     assert made["metadata"] == {"name": "null", "namespace": "on"}
@@ -140,7 +142,8 @@ def test_goldens(scenario: str) -> None:
 def test_a_wrong_spec_is_compared_field_by_field(tmp_path: Path) -> None:
     """Where another path is asked for than declared, all fields are compared; a probe that nothing declares is told."""
     wrong = tmp_path / "pod.yaml"
-    wrong.write_text((CAPTURES / "http-flap-s1" / "pod.yaml").read_text().replace("/flap", "/flop").replace("periodSeconds: 1", "periodSeconds: 3"))
+    true = (CAPTURES / "http-flap-s1" / "pod.yaml").read_text()
+    wrong.write_text(true.replace("/flap", "/flop").replace("periodSeconds: 1", "periodSeconds: 3"))
     timeline = probewatch.verify(CAPTURES / "http-flap-s1" / "capture.pcap", spec=wrong)
     found = {one.finding.field: one.verdict for one in differences(timeline, read_specs(str(wrong)))}
     differ = [field for field, verdict in found.items() if verdict is Verdict.DIFFERS]
@@ -150,10 +153,10 @@ def test_a_wrong_spec_is_compared_field_by_field(tmp_path: Path) -> None:
 
 def test_a_true_spec_differs_in_nothing(kubelet_scenario: Path) -> None:
     """The table of what really ran has no difference, fits 100 columns and is harmless; the JSON document is valid."""
-    several = len(list(kubelet_scenario.glob("pod*.yaml"))) > 1
-    name = "tun0.pcap" if (several and (kubelet_scenario / "tun0.pcap").is_file()) or not (kubelet_scenario / "capture.pcap").is_file() else "capture.pcap"
     specs = sorted(kubelet_scenario.glob("pod*.yaml"))
-    timeline = probewatch.verify(kubelet_scenario / name, spec=specs)
+    named = ("tun0.pcap", "capture.pcap") if len(specs) > 1 else ("capture.pcap", "tun0.pcap")
+    capture = next(kubelet_scenario / name for name in named if (kubelet_scenario / name).is_file())
+    timeline = probewatch.verify(capture, spec=specs)
     pods = [pod for path in specs for pod in read_specs(str(path))]
     assert [one.finding.sentence for one in differences(timeline, pods) if one.verdict is Verdict.DIFFERS] == []
     lines: list[str] = []

@@ -24,8 +24,8 @@ SURE = (Confidence.READ, Confidence.SHOWN)
 def capture_of(scenario: Path) -> Path:
     """Return the capture that shows all of a scenario's Pods."""
     several = len(list(scenario.glob("pod*.yaml"))) > 1
-    name = "tun0.pcap" if several or not (scenario / "capture.pcap").is_file() else "capture.pcap"
-    return scenario / (name if (scenario / name).is_file() else "capture.pcap")
+    named = ("tun0.pcap", "capture.pcap") if several else ("capture.pcap", "tun0.pcap")
+    return next(scenario / name for name in named if (scenario / name).is_file())
 
 
 @cache
@@ -49,7 +49,7 @@ def candidates(one: InferredProbe, true: list[tuple[PodSpec, ProbeSpec]]) -> lis
     for name in ("handler", "path", "service"):
         field = one.field(name)
         if field is not None and field.confidence in SURE:
-            found = [spec for spec in found if (spec.handler.value, spec.path, spec.service)[("handler", "path", "service").index(name)] == field.value]
+            found = [spec for spec in found if getattr(spec, name) == field.value]
     return found
 
 
@@ -175,7 +175,8 @@ def test_an_unproven_kubelet_shows_less(make) -> None:
     probe = probe_with(make, Measure(field="type", words=("readiness",)), Measure(field="path", words=("/ready",)))
     unproven = replace(probe, checker=replace(probe.checker, kind="unknown", could_be=("kubelet", "consul")))
     found = infer_probe(unproven)
-    assert [(f.field, f.confidence) for f in found.fields if f.field in ("type", "path")] == [("path", Confidence.READ), ("type", Confidence.LIKELY)]
+    said = {field.field: field.confidence for field in found.fields}
+    assert (said["path"], said["type"]) == (Confidence.READ, Confidence.LIKELY)
     assert not found.proven
 
 
@@ -184,8 +185,9 @@ def test_containers_have_no_type_twice(make, address) -> None:
     """Two readiness probes of one address stand in two containers, those of one port together; other checkers are counted."""
     one = probe_with(make)
     parts = [(8080, "readiness"), (9090, "readiness"), (9090, "liveness")]
+    target = replace(one.target, address=address, pod=None, container=None)
     made = [
-        replace(one, id=f"p{n}", target=replace(one.target, address=address, port=port, pod=None, container=None), measures=(Measure(field="type", words=(kind,)),))
+        replace(one, id=f"p{n}", target=replace(target, port=port), measures=(Measure(field="type", words=(kind,)),))
         for n, (port, kind) in enumerate(parts)
     ]
     other = replace(one, id="p9", checker=replace(one.checker, kind="haproxy"))
