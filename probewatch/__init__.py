@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import Analysis, InputError, analyze, document, verify, whatif
+    from .api import Analysis, InputError, analyze, document, infer_spec, verify, whatif
     from .assertions import Inconclusive, expect
     from .capture import CaptureError
     from .cluster import SpecError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
     from .recording import Recording, record
+    from .verify.inferred import Inferred
     from .verify.whatif import WhatIf
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ __all__ = [
     "Finding",
     "Held",
     "Inconclusive",
+    "Inferred",
     "InputError",
     "Outcome",
     "Probe",
@@ -45,6 +47,7 @@ __all__ = [
     "analyze",
     "document",
     "expect",
+    "infer_spec",
     "record",
     "verify",
     "whatif",
@@ -57,8 +60,10 @@ _HOME = (
         "InputError": "api",
         "analyze": "api",
         "document": "api",
+        "infer_spec": "api",
         "verify": "api",
         "whatif": "api",
+        "Inferred": "verify.inferred",
         "WhatIf": "verify.whatif",
         "Inconclusive": "assertions",
         "expect": "assertions",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .model.expectation import Expectations
     from .model.timeline import Timeline
     from .observer import Change
+    from .verify.inferred import Inferred
     from .verify.whatif import WhatIf
 
 PathText = str | PathLike[str]
@@ -253,6 +254,31 @@ def verify(
     finally:
         analysis.close()
     return verified(timeline, analysis.book, wanted)
+
+
+def infer_spec(
+    paths: Source,
+    *,
+    node_ip: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    filter: str | None = None,  # noqa: A002  (tcpdump's word)
+    progress: Callable[[int, int | None], object] | None = None,
+) -> Inferred:
+    """Return the specs of the probes in saved captures as the packets alone show them: a Pod for each address probed.
+
+    The arguments are those of `analyze`. `probewatch.report.specyaml.write` makes YAML of it.
+
+    Raises:
+        CaptureError, InputError: as `analyze`.
+    """
+    from .verify.inferred import infer
+
+    analysis = Analysis(paths, node_ip=node_ip, keylog=keylog, filter=filter, progress=progress, measure=True)
+    try:
+        analysis.run()
+        return infer(analysis.timeline())
+    finally:
+        analysis.close()
 
 
 def expectations(paths: PathText | Sequence[PathText]) -> list[Expectations]:

@@ -34,7 +34,7 @@ PROBE_FIELDS: Final = {
 
 _PORT_NAME: Final = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?")
 """IsValidPortName: 15 characters at most, a letter among them."""
-_HEADER_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
+HEADER_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
 """IsHTTPHeaderName."""
 
 Ports = tuple[tuple[str, int], ...]
@@ -92,7 +92,7 @@ def _http(action: HTTPGetAction, ports: Ports, at: str) -> dict[str, Any]:
         raise FieldError(join(at, "scheme"), f"expected HTTP or HTTPS, got {shown(action.scheme)}")
     headers = []
     for index, header in enumerate(action.http_headers or ()):
-        if not _HEADER_NAME.fullmatch(header.name):
+        if not HEADER_NAME.fullmatch(header.name):
             name = join(at, f"httpHeaders[{index}].name")
             raise FieldError(name, f"expected a header name of letters, digits and '-', got {shown(header.name)}")
         headers.append((canonical_header(header.name), header.value or ""))

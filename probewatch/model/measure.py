@@ -21,6 +21,8 @@ class Measure:
     high: int | None = None
     holes: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Of `httpHeaders`, the headers that the first of `words` spells: name and value of each."""
     number: bool = False
     why: str = ""
     """The sign, as a clause: `67 attempts keep the grid`; of an unbounded one, what is missing."""

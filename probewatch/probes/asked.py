@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.exchange import HttpExchange
@@ -53,8 +54,10 @@ def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
         hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen"
         out.append(_words("path", [(path, run) for path, run in paths if path is not None], hidden))
         requests = [(http, run) for run in ports if (http := first_request(run)) is not None]
-        sent = [(header_text(sent_headers(http, run.server, run.form.port)), run) for http, run in requests]
-        out.append(_words("httpHeaders", sent, hidden))
+        sent = [(sent_headers(http, run.server, run.form.port), run) for http, run in requests]
+        spelt = _words("httpHeaders", [(header_text(headers), run) for headers, run in sent], hidden)
+        usual = next((headers for headers, _ in sent if header_text(headers) in spelt.words[:1]), ())
+        out.append(replace(spelt, pairs=usual))
     elif handler is Handler.GRPC:
         services = [(run.form.service, run) for run in ports if run.form.service is not None]
         named = [(service or "(none)", run) for service, run in services]

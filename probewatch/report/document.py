@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from ..model.finding import Finding
+from ..model.finding import Evidence, Finding
 from ..model.frame import CaptureInfo
 from ..model.rollout import PodState, Revision, Rollout
 from ..model.timeline import (
@@ -329,8 +329,13 @@ def finding_object(finding: Finding) -> Json:
         "observed": finding.observed or None,
         "source": finding.source or None,
         "attempts": list(finding.attempts),
-        "evidence": [{"capture": e.file, "frames": [e.first, e.last]} for e in finding.evidence],
+        "evidence": evidence_objects(finding.evidence),
     }
+
+
+def evidence_objects(evidence: Iterable[Evidence]) -> list[Json]:
+    """Return frames of inputs that show something."""
+    return [{"capture": item.file, "frames": [item.first, item.last]} for item in evidence]
 
 
 def full_probe(probe: Probe) -> Json:

@@ -6,14 +6,13 @@ be read as YAML. Reading the file again gives the same expectations, notes apart
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..model.expectation import AT_LEAST_ONE, Expectations, ExpectedDecision, ProbeExpectation, Range, Selector
-from .escape import safe, valid
+from .escape import safe
 from .numbers import SECOND
+from .scalar import scalar
 
 SCHEMA: Final = "probewatch.expect/1"
 
@@ -22,10 +21,6 @@ _HEAD: Final = """\
 # Each number has room for another run of the same test. Strike out what does not matter, and tighten what does.
 # docs/expect.md tells the keys.
 """
-
-_BARE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\*[0-9]+(?:\.\.[0-9]*)?)?")
-"""What needs no quotes: words, and runs of outcomes."""
-_NOT_BARE: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 _SELECTOR_KEYS: Final = {"checker_address": "checkerAddress"}
 
@@ -85,18 +80,18 @@ def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
         pace = entry.period
         yield "periodSeconds", _mapping([("value", _seconds(pace.value)), ("within", _seconds(pace.within))])
     if entry.state is not None:
-        yield "state", _text(entry.state)
+        yield "state", scalar(entry.state)
     if entry.sources is not None:
         yield "source", _list(entry.sources)
 
 
 def _selector(selector: Selector) -> str:
     given = selector.given().items()
-    return _mapping((_SELECTOR_KEYS.get(name, name), _text(value)) for name, value in given)
+    return _mapping((_SELECTOR_KEYS.get(name, name), scalar(value)) for name, value in given)
 
 
 def _decision(decision: ExpectedDecision) -> str:
-    pairs = [("kind", _text(decision.kind.value))]
+    pairs = [("kind", scalar(decision.kind.value))]
     if decision.since_start is not None:
         pairs.append(("sinceStartSeconds", _times(decision.since_start)))
     if decision.since_previous is not None:
@@ -123,12 +118,4 @@ def _mapping(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _list(texts: Iterable[str]) -> str:
-    return "[" + ", ".join(map(_text, texts)) + "]"
-
-
-def _text(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
-    if _BARE.fullmatch(value) and value.lower() not in _NOT_BARE:
-        return str(value)
-    return json.dumps(valid(value))  # a JSON string in ASCII is a YAML string
+    return "[" + ", ".join(map(scalar, texts)) + "]"

@@ -6,6 +6,9 @@ missing            probes that nobody sent, and what was sent instead
 fields             declared fields against what the packets allow (`Probe.measures`)
 conduct            source, gaps, startup gate, retries, decisions
 
+inferred.infer     the spec that packets alone show, with how sure each field is
+differences        declared fields beside observed ones
+
 By an expectations file (`model.expectation`):
 expect.check       every expectation of every probe that a selector means
 selecting          which probe a selector means: yes, no, perhaps

@@ -62,9 +62,9 @@ def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: 
         sentence = f"the first attempts of {both} cannot go together, were both delayed as declared"
         seen = measure.why
     elif measure.pinned:
-        held, sentence = Held.PASS, f"{said}: {measure.why or _sign(measure)}"
+        held, sentence = Held.PASS, f"{said}: {sign(measure)}"
     else:
-        sentence = _open(probe, measure, seen)
+        sentence = unclear(probe, measure, seen)
     evidence = measure.evidence[:3]
     return Finding(
         held=held,
@@ -80,8 +80,9 @@ def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: 
     )
 
 
-def _sign(measure: Measure) -> str:
-    return {
+def sign(measure: Measure) -> str:
+    """Return the sign that pins a field, as a clause."""
+    return measure.why or {
         "periodSeconds": "the attempts keep this grid",
         "failureThreshold": "what followed the failures shows it",
         "successThreshold": "what followed the successes shows it",
@@ -115,7 +116,7 @@ def _contradiction(probe: Probe, measure: Measure, value: int | str, said: str, 
             return f"declared {said}, seen {seen}"
 
 
-def _open(probe: Probe, measure: Measure, seen: str) -> str:
+def unclear(probe: Probe, measure: Measure, seen: str) -> str:
     """Say why a declared value can neither be confirmed nor denied."""
     if measure.field == "initialDelaySeconds" and measure.visible:
         return f"the packets allow {seen} ({measure.why})"
@@ -131,6 +132,8 @@ def _open(probe: Probe, measure: Measure, seen: str) -> str:
             return why if "readiness" in seen or not measure.visible else left
         case "periodSeconds":
             return left or "too few attempts show a rhythm"
+        case "failureThreshold" | "successThreshold" if counts[Outcome.INCONCLUSIVE] == len(probe.attempts):
+            return "the outcome of no attempt is known"
         case "failureThreshold" if not counts[Outcome.FAILURE]:
             return "no attempt failed"
         case "failureThreshold" if not counts[Outcome.SUCCESS]:

@@ -18,6 +18,7 @@ from probewatch import (
     DecisionKind,
     Finding,
     Held,
+    Inferred,
     Outcome,
     Probe,
     Recording,
@@ -26,6 +27,7 @@ from probewatch import (
     analyze,
     document,
     expect,
+    infer_spec,
     record,
     verify,
     whatif,
@@ -58,6 +60,13 @@ def verdicts(packets: list[Packet]) -> None:
     assert_type(whatif("a.pcap", timeout=3), WhatIf)
     assert_type(whatif(made, failure_threshold=5), WhatIf)
     verify(1)  # type: ignore[arg-type]
+
+
+def specs(packets: list[Packet]) -> None:
+    """`infer_spec` takes captures and no spec: what it says comes from packets alone."""
+    assert_type(infer_spec("a.pcap", keylog=Path("k"), filter="tcp"), Inferred)
+    assert_type(infer_spec(packets).pods[0].containers[0].probes[0].proven, bool)
+    infer_spec("a.pcap", spec="pod.yaml")  # type: ignore[call-arg]
 
 
 def callbacks() -> None:
