@@ -216,8 +216,14 @@ def _number(probe: Probe, measure: Measure) -> InferredField:
             confidence, reason = Confidence.LIKELY, f"only {len(probe.attempts)} attempts were seen, this far apart"
     elif measure.visible:
         value, confidence = _nearest(measure, default), Confidence.BOUNDED
+        survived = probe.thresholds.get(measure.field, (0, ""))[0]
+        if measure.field == "failureThreshold" and survived > value and measure.allows(survived):
+            # A startup probe that failed more often than by default, and whose container went on: with less it would
+            # have had to be restarted unseen each time.
+            value = survived
         chosen = "Kubernetes' default" if value == default else f"nearest to Kubernetes' default, {default}"
         why = f" ({measure.why})" if measure.why else ""
+        chosen = f"one more than it failed in a row, {value - 1}" if value == survived > default else chosen
         reason = f"the packets allow {allowed}{why}; this is {chosen}"
     else:
         reason = unclear(probe, measure, measure.text())
