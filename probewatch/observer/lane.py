@@ -97,7 +97,9 @@ class Lane:
         self._settled = 0
         self._spent = 0.0
         """What the cheapest history had cost when histories were last compared: they carry only what they cost more."""
-        self._begin_cost, self._begin_ns = begin_cost, begin_ns
+        self._begin_cost = begin_cost
+        self.begin_ns = begin_ns
+        """Where the capture begins."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled."""
         self.fresh: bool | None = None
@@ -165,7 +167,7 @@ class Lane:
         if form.ask is Ask.CONNECT and not closed_by_server(connection):
             return STRAY
         unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
-        if unanswered and not history.fresh and run.start.ns - self._begin_ns < DEAD_DIAL_NS:
+        if unanswered and not history.fresh and run.start.ns - self.begin_ns < DEAD_DIAL_NS:
             return STRAY
         return STRANGER
 
@@ -195,7 +197,7 @@ class Lane:
         return Lane(
             plan,
             begin_cost=self._begin_cost,
-            begin_ns=self._begin_ns,
+            begin_ns=self.begin_ns,
             resets=self._resets,
             keeps_ready=self._keeps_ready,
         )

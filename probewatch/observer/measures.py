@@ -181,7 +181,7 @@ def _lives(
         if life is not None and reading.worker < known:
             life.firsts.setdefault(reading.worker, step.run)
         killed = _killed(step, killed, failed.setdefault(reading.worker, []), least.get(reading.worker, 1))
-    _declared_starts(lives, pod, container)
+    _declared_starts(lives, pod, container, read.begin_ns)
     return lives
 
 
@@ -209,13 +209,15 @@ def _killed(step: Step, before: int | None, failed: list[int], least: int) -> in
     return earliest
 
 
-def _declared_starts(lives: Sequence[Life], pod: PodSpec | None, container: int) -> None:
+def _declared_starts(lives: Sequence[Life], pod: PodSpec | None, container: int, begin_ns: int) -> None:
     """Give each life the start that the Pod's status declares for it, if any."""
     starts = sorted(start.started_ns for start in pod.containers[container].starts) if pod is not None else []
     for life in lives:
         first = min((run.start.ns for run in life.firsts.values()), default=None)
         before = [ns for ns in starts if first is not None and ns <= first]
-        if before and life.low_ns is not None and before[-1] >= life.low_ns:
+        # One that lies in the capture is the first instance's there; after an appearance or a death it is the next one's.
+        seen = life is lives[0] and life.low_ns is None and bool(before) and before[-1] >= begin_ns
+        if before and (seen or (life.low_ns is not None and before[-1] >= life.low_ns)):
             life.low_ns = life.high_ns = before[-1]
             life.how = "startedAt"
         elif before and life.low_ns is None:

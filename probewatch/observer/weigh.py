@@ -81,6 +81,8 @@ class Read:
     cost: float
     fresh: bool
     """Whether the containers begin in them."""
+    begin_ns: int
+    """Where the capture begins."""
     steps: tuple[Step, ...]
     strain: tuple[float, ...]
     """Cost of each step, strains included."""
@@ -131,7 +133,7 @@ class Scale:
                 (STRANGER if step.reading is None else step.reading.cost) + more
                 for step, more in zip(steps, extra, strict=True)
             )
-            known = self._known[key] = Read(cost, bool(lane.fresh), steps, each)
+            known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each)
             self._best = min(self._best, cost)
         return known
 
