@@ -35,7 +35,12 @@ class TimelineFactory(Protocol):
     """Type of the fixture `probewatch_timeline`."""
 
     def __call__(
-        self, paths: PathText | Sequence[PathText], *, spec: PathText | Sequence[PathText] = (), **options: Any
+        self,
+        paths: PathText | Sequence[PathText],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        verify: bool = False,
+        **options: Any,
     ) -> Timeline:
         """Return the timeline of saved captures; see the fixture."""
 
@@ -99,29 +104,36 @@ def capture_trees(pytestconfig: pytest.Config) -> tuple[Path, ...]:
 def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
     """Return a function that analyses saved captures: `probewatch_timeline("web.pcap", spec="web.yaml")`.
 
-    Its arguments are those of `probewatch.analyze`. A relative path begins at the directory of the test's file. The same captures
-    with the same options are analysed once in a run.
+    Its arguments are those of `probewatch.analyze`; with `verify=True` those of `probewatch.verify`, and the timeline has its
+    findings, as `.verified()` needs them. A relative path begins at the directory of the test's file. The same captures with
+    the same options are analysed once in a run.
 
     Scope: function.
     """
     known = request.config.stash.setdefault(_TIMELINES, {})
 
     def timeline(
-        paths: PathText | Sequence[PathText], *, spec: PathText | Sequence[PathText] = (), **options: Any
+        paths: PathText | Sequence[PathText],
+        *,
+        spec: PathText | Sequence[PathText] = (),
+        verify: bool = False,
+        **options: Any,
     ) -> Timeline:
-        from .api import analyze
+        from . import api
 
         found = [_beside(request.path, path) for path in _listed(paths)]
         files: dict[str, Any] = {"spec": spec}
-        files |= {name: options.pop(name) for name in ("cluster", "keylog") if options.get(name)}
+        files |= {
+            name: options.pop(name) for name in ("cluster", "keylog", "haproxy_cfg", "expect") if options.get(name)
+        }
         placed: dict[str, Any] = {}
         for name, value in files.items():
             placed[name] = [_beside(request.path, path) for path in _listed(value)]
         if "keylog" in placed:
             placed["keylog"] = placed["keylog"][0]
-        key = repr((found, sorted(placed.items()), sorted(options.items())))
+        key = repr((verify, found, sorted(placed.items()), sorted(options.items())))
         if key not in known:
-            known[key] = analyze(found, **placed, **options)
+            known[key] = (api.verify if verify else api.analyze)(found, **placed, **options)
         return known[key]
 
     return timeline

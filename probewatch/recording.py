@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from .api import PathText, analyze
+from . import api
+from .api import PathText
 
 if TYPE_CHECKING:
     from .model.timeline import Timeline
@@ -62,14 +63,16 @@ class Recording:
         """Frames recorded so far."""
         return self._recorder.frames
 
-    def timeline(self) -> Timeline:
+    def timeline(self, *, verify: bool = False) -> Timeline:
         """Return the timeline of what passed until now; an attempt under way is inconclusive, cause `cut`.
+
+        With `verify` it has the findings of `probewatch.verify`: each declared probe held against what passed.
 
         Raises:
             SpecError, InputError: what was given to interpret packets with cannot be used.
         """
         self._recorder.catch_up()
-        timeline = analyze(self.path, **self._interpret)  # type: ignore[arg-type]
+        timeline = (api.verify if verify else api.analyze)(self.path, **self._interpret)  # type: ignore[arg-type]
         return replace(timeline, notes=(*timeline.notes, *self._recorder.notes))
 
     def wait_for(self, so: Callable[[Timeline], bool], seconds: float) -> Timeline:

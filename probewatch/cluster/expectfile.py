@@ -19,6 +19,8 @@ from msgspec import UnsetType
 
 from probewatch.model.expectation import (
     AT_LEAST_ONE,
+    MOMENTS,
+    Decided,
     Expectations,
     ExpectedDecision,
     LatencyBounds,
@@ -35,6 +37,8 @@ from .addresses import ADDRESS_LIMIT, address_of
 from .documents import read_documents
 from .errors import NO_SUCH_KEY, FieldError, SpecError, join, shown, typed
 from .expectform import (
+    AFTER,
+    CAUSE_RUN_PATTERN,
     CAUSES,
     HANDLERS,
     KINDS,
@@ -46,6 +50,7 @@ from .expectform import (
     STATES,
     TYPES,
     CountRange,
+    DecidedForm,
     DecisionForm,
     ExpectForm,
     Form,
@@ -63,6 +68,7 @@ MAX_STEPS: Final = 1000
 
 _SECOND: Final = 1_000_000_000
 _RUN: Final = re.compile(RUN_PATTERN)
+_CAUSE_RUN: Final = re.compile(CAUSE_RUN_PATTERN)
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -122,10 +128,11 @@ _INSIDE: Final[tuple[tuple[str, type[Form]], ...]] = (
     ("probes", ProbeForm),
     ("probe", SelectorForm),
     *((key, DecisionForm) for key in ("decisions", "decisionsContain")),
+    ("decided", DecidedForm),
     *((key, CountRange) for key in ("count", "attempts", "missed", "otherProbes", "otherConnections")),
-    *((key, SecondsRange) for key in ("sinceStartSeconds", "sincePreviousSeconds")),
+    *((key, SecondsRange) for key in ("sinceStartSeconds", "sincePreviousSeconds", "seconds")),
     ("latencySeconds", LatencyForm),
-    ("periodSeconds", PaceForm),
+    *((key, PaceForm) for key in ("periodSeconds", "timeoutSeconds")),
 )
 """Key -> the form of what stands under it."""
 
@@ -158,17 +165,21 @@ def _probe(form: ProbeForm, at: str) -> ProbeExpectation:
             form.outcomes_contain, "outcomesContain", lambda v, key: _filled(listed(v, key, _run), key)
         ),
         causes=maybe(form.causes, "causes", lambda v, key: listed(v, key, _cause)),
+        causes_in_order=maybe(form.causes_in_order, "causesInOrder", lambda v, key: listed(v, key, _cause_run)),
         decisions=maybe(form.decisions, "decisions", lambda v, key: listed(v, key, _decision)),
         decisions_contain=maybe(
             form.decisions_contain, "decisionsContain", lambda v, key: _filled(listed(v, key, _decision), key)
         ),
+        decided=maybe(form.decided, "decided", lambda v, key: _filled(listed(v, key, _decided), key)),
         never=maybe(form.never, "never", lambda v, key: _filled(listed(v, key, _kind), key)),
         ready_within=maybe(form.ready_within_seconds, "readyWithinSeconds", _ns),
         started_within=maybe(form.started_within_seconds, "startedWithinSeconds", _ns),
         latency=maybe(form.latency_seconds, "latencySeconds", _latency),
         period=maybe(form.period_seconds, "periodSeconds", _pace),
+        timeout=maybe(form.timeout_seconds, "timeoutSeconds", _pace),
         state=maybe(form.state, "state", lambda v, key: _one_of(v, STATES, key)),
         sources=maybe(form.source, "source", lambda v, key: _filled(listed(v, key, _source), key)),
+        node=maybe(form.node, "node", _text),
     )
 
 
@@ -204,6 +215,15 @@ def _decision(form: DecisionForm, at: str) -> ExpectedDecision:
     )
 
 
+def _decided(form: DecidedForm, at: str) -> Decided:
+    after = _one_of(form.after, AFTER, join(at, "after"))
+    return Decided(
+        kind=_kind(form.kind, join(at, "kind")),
+        after=after if after in MOMENTS else DecisionKind(after),
+        time=_times(form.seconds, join(at, "seconds")),
+    )
+
+
 def _latency(form: LatencyForm, at: str) -> LatencyBounds:
     return LatencyBounds(
         p50=_maybe(form.p50, join(at, "p50"), _ns),
@@ -223,16 +243,30 @@ def _run(text: str, at: str) -> Run:
             f"expected one of {', '.join(OUTCOMES)}, alone or repeated as in failure*3, failure*2..5 or failure*1.., "
             f"got {shown(text)}",
         )
-    outcome, _, times = text.partition("*")
+    return _repeated(text, at, Outcome)
+
+
+def _cause_run(text: str, at: str) -> Run:
+    if not _CAUSE_RUN.fullmatch(text):
+        raise FieldError(
+            at,
+            f"expected a cause, alone or repeated as in refused*3, refused*2..5 or refused*1.., got {shown(text)}; "
+            f"causes are {', '.join(CAUSES)}",
+        )
+    return _repeated(text, at, Cause)
+
+
+def _repeated(text: str, at: str, kind: type[Outcome] | type[Cause]) -> Run:
+    value, _, times = text.partition("*")
     low, dots, high = times.partition("..")
     if not times:
-        return Run(Outcome(outcome))
+        return Run(kind(value))
     least = _number(low, at)
     most = (_number(high, at) if high else None) if dots else least
     _ordered(least, most, at, text)
     if most == 0:
         raise FieldError(at, f"expected a number of times above 0, got {shown(text)}")
-    return Run(Outcome(outcome), least, most)
+    return Run(kind(value), least, most)
 
 
 def _number(digits: str, at: str) -> int:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from probewatch.model.expectation import CAPTURE_START, MOMENTS
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
 
@@ -27,6 +28,8 @@ KINDS: Final = tuple(kind.value for kind in DecisionKind)
 STATES: Final = ("Ready", "NotReady", "Started", "NotStarted", "Live", "Restart", "UP", "DOWN")
 
 RUN_PATTERN: Final = rf"^({'|'.join(OUTCOMES)})(\*[0-9]+(\.\.[0-9]*)?)?$"
+CAUSE_RUN_PATTERN: Final = rf"^({'|'.join(CAUSES)})(\*[0-9]+(\.\.[0-9]*)?)?$"
+AFTER: Final = (*MOMENTS, *KINDS)
 
 MAX_SECONDS: Final = 1_000_000_000
 """The longest time that may be expected (31 years)."""
@@ -42,6 +45,7 @@ _SECONDS: Final = {"minimum": 0, "maximum": MAX_SECONDS}
 _COUNT: Final = {"minimum": 0, "maximum": MAX_COUNT}
 
 RunText = Annotated[str, Meta(extra_json_schema={"pattern": RUN_PATTERN})]
+CauseRunText = Annotated[str, Meta(extra_json_schema={"pattern": CAUSE_RUN_PATTERN})]
 CauseText = Annotated[str, Meta(extra_json_schema={"enum": list(CAUSES)})]
 KindText = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
 
@@ -101,6 +105,21 @@ class DecisionForm(Form):
     ) = UNSET
 
 
+class DecidedForm(Form):
+    """The first decision of a kind after a moment, and how long after it."""
+
+    kind: Annotated[str, _key("What was decided.", enum=list(KINDS))]
+    seconds: Annotated[SecondsRange, _key("Time since that moment.")]
+    after: Annotated[
+        str,
+        _key(
+            "The moment: `start` (of the capture, as where this is left out), `first attempt`, `first failure` (the "
+            "beginning of that attempt), or a decision (the first of that kind).",
+            enum=list(AFTER),
+        ),
+    ] = CAPTURE_START
+
+
 class LatencyForm(Form):
     """Upper bounds of the time from the start of an attempt to its verdict, in seconds.
 
@@ -113,9 +132,9 @@ class LatencyForm(Form):
 
 
 class PaceForm(Form):
-    """Time from each tick to the next, in seconds. Extra attempts and stretches of missing ones are left out."""
+    """A time in seconds, and how far from it another may be."""
 
-    value: Annotated[float, _key("The period.", **_SECONDS)]
+    value: Annotated[float, _key("The time.", **_SECONDS)]
     within: Annotated[float, _key("Tolerance on both sides.", **_SECONDS)]
 
 
@@ -145,6 +164,10 @@ class ProbeForm(Form):
         Annotated[list[RunText], _key("Outcomes that occur in a row, somewhere; written as in `outcomes`.")] | UnsetType
     ) = UNSET
     causes: Annotated[list[CauseText], _key("Causes that may occur; each attempt has one of them.")] | UnsetType = UNSET
+    causes_in_order: (
+        Annotated[list[CauseRunText], _key("Causes of all attempts in order; written as in `outcomes`: `refused*3..`.")]
+        | UnsetType
+    ) = UNSET
     decisions: Annotated[list[DecisionForm], _key("All decisions, in order.")] | UnsetType = UNSET
     decisions_contain: (
         Annotated[
@@ -152,12 +175,16 @@ class ProbeForm(Form):
         ]
         | UnsetType
     ) = UNSET
+    decided: (
+        Annotated[list[DecidedForm], _key("Decisions, each within a time of a moment; others may come.")] | UnsetType
+    ) = UNSET
     never: Annotated[list[KindText], _key("Decisions that do not occur.")] | UnsetType = UNSET
     ready_within_seconds: (
         Annotated[
             float,
             _key(
-                "Ready within this time of each start of the container, as the packets show it (see `sinceStartSeconds`).",
+                "Ready (UP, for a checker other than the kubelet) within this time of each start of the container, as "
+                "the packets show it (see `sinceStartSeconds`).",
                 **_SECONDS,
             ),
         ]
@@ -167,10 +194,32 @@ class ProbeForm(Form):
         Annotated[float, _key("Started (startup probe) within this time, measured as above.", **_SECONDS)] | UnsetType
     ) = UNSET
     latency_seconds: Annotated[LatencyForm, _key("How long attempts take at most.")] | UnsetType = UNSET
-    period_seconds: Annotated[PaceForm, _key("Pace of the attempts as seen.")] | UnsetType = UNSET
+    period_seconds: (
+        Annotated[
+            PaceForm,
+            _key("Time from each tick to the next. Extra attempts and stretches of missing ones are left out."),
+        ]
+        | UnsetType
+    ) = UNSET
+    timeout_seconds: (
+        Annotated[
+            PaceForm,
+            _key(
+                "Time from the start of an attempt that is not answered to the checker giving up, wherever that shows."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     state: Annotated[str, _key("State at the end of the capture.", enum=list(STATES))] | UnsetType = UNSET
     source: (
         Annotated[list[str], _key("Addresses or networks (`10.128.0.0/14`) that every attempt comes from.")] | UnsetType
+    ) = UNSET
+    node: (
+        Annotated[
+            str,
+            _key("Node whose kubelet probes: its name, its address, or the address that its probes come from."),
+        ]
+        | UnsetType
     ) = UNSET
 
 

@@ -7,6 +7,7 @@ timeline against them, `verify.learn` makes them from a good timeline, `report.e
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 from .spec import Handler, ProbeType
 from .timeline import Cause, DecisionKind, Outcome
@@ -66,9 +67,9 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Attempts in a row with one outcome: `low` to `high` of them, None is any number more."""
+    """Attempts in a row with one outcome, or one cause: `low` to `high` of them, None is any number more."""
 
-    outcome: Outcome
+    value: Outcome | Cause
     low: int = 1
     high: int | None = 1
 
@@ -76,8 +77,8 @@ class Run:
     def text(self) -> str:
         """Write it as in the file: `success`, `failure*3`, `success*2..5`, `success*1..`."""
         if self.low == self.high:
-            return self.outcome.value if self.low == 1 else f"{self.outcome.value}*{self.low}"
-        return f"{self.outcome.value}*{self.low}..{'' if self.high is None else self.high}"
+            return self.value.value if self.low == 1 else f"{self.value.value}*{self.low}"
+        return f"{self.value.value}*{self.low}..{'' if self.high is None else self.high}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,24 @@ class ExpectedDecision:
     """Nanoseconds since the probe's decision before this one."""
 
 
+CAPTURE_START: Final = "start"
+FIRST_ATTEMPT: Final = "first attempt"
+FIRST_FAILURE: Final = "first failure"
+MOMENTS: Final = (CAPTURE_START, FIRST_ATTEMPT, FIRST_FAILURE)
+"""Moments that times may be told from, besides decisions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The first decision of a kind after a moment comes within a time of it."""
+
+    kind: DecisionKind
+    after: str | DecisionKind = CAPTURE_START
+    """One of `MOMENTS`, or the first decision of a kind."""
+    time: Range
+    """Nanoseconds since that moment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyBounds:
     """Upper bounds of the time from an attempt's start to its verdict, nanoseconds."""
@@ -102,7 +121,7 @@ class LatencyBounds:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Time from tick to tick: `value` give or take `within`, nanoseconds."""
+    """A time: `value` give or take `within`, nanoseconds."""
 
     value: int
     within: int
@@ -123,20 +142,28 @@ class ProbeExpectation:
     """Somewhere, in a row."""
     causes: tuple[Cause, ...] | None = None
     """No attempt has another."""
+    causes_in_order: tuple[Run, ...] | None = None
+    """All attempts, from the first to the last."""
     decisions: tuple[ExpectedDecision, ...] | None = None
     """All decisions, in order."""
     decisions_contain: tuple[ExpectedDecision, ...] | None = None
     """In this order, others may stand between them."""
+    decided: tuple[Decided, ...] | None = None
     never: tuple[DecisionKind, ...] | None = None
     ready_within: int | None = None
     """Nanoseconds from each start of the container."""
     started_within: int | None = None
     latency: LatencyBounds | None = None
     period: Pace | None = None
+    """From tick to tick."""
+    timeout: Pace | None = None
+    """From the start of an attempt to the checker giving up."""
     state: str | None = None
     """At the end: `Ready`, `NotReady`, `Live`, `Started`, `NotStarted`, `UP`, `DOWN`."""
     sources: tuple[str, ...] | None = None
     """Addresses or networks (CIDR) that attempts may come from."""
+    node: str | None = None
+    """Whose kubelet probes: a node's name, its address, or the address that its probes come from."""
     note: str = ""
     """What whoever made it has to say of it: one line a thought; written as comments, never checked."""
 

@@ -60,4 +60,6 @@ class Finding:
     """Where the expectation comes from: `web.yaml`, `expect.yaml`, `default`, or empty where it holds for every probe."""
     attempts: tuple[int, ...] = ()
     """Numbers of the attempts that show it best, the first few."""
+    at: int | None = None
+    """The one of them where it shows, the others are its neighbours; None where all show it alike."""
     evidence: tuple[Evidence, ...] = ()

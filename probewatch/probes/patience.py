@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Final
 
+from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
@@ -210,6 +211,15 @@ def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
     return votes
 
 
+def given_up(connection: Connection) -> int | None:
+    """Return when a checker closed a connection that had not answered what it asked; None where it did not."""
+    closed = min((mark.ns for mark in (connection.orig.fin, connection.orig.rst) if mark is not None), default=None)
+    server = (connection.resp.first_data, connection.resp.fin, connection.resp.rst)
+    if closed is None or not connection.orig.length or any(m is not None and m.ns <= closed for m in server):
+        return None
+    return closed
+
+
 def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | None, float]:
     """Return (the timeout this connection shows, how long it waited for an answer that it took), either unknown.
 
@@ -219,11 +229,9 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
     closes = [m for m in (connection.orig.fin, connection.orig.rst) if m is not None]
     closed = min(closes) if closes else None
     first = connection.resp.first_data
-    unanswered = closed is not None and (first is None or first.ns > closed.ns)
-    if closed is not None and unanswered and connection.orig.length:
-        waited = (closed.ns - start) / SECOND
-        server = connection.resp.fin
-        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05 and (server is None or server.ns > closed.ns):
+    if (end := given_up(connection)) is not None:
+        waited = (end - start) / SECOND
+        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05:
             if first is None and OWN_LIMITS.get(form_of(exchange).ask) == round(waited):
                 return None, float(round(waited))
             return round(waited), 0.0

@@ -1,57 +1,58 @@
 """Why an assertion about a probe does not hold: a sentence, the attempts around it, and the frames that prove it.
 
-The sentence is packetdrill's ("expected X in range, happened at Y"); `- ` marks what was expected, `+ ` what was observed, as in
-a diff. Everything returned is safe for a terminal.
+It is made from a finding of `verify`, and says what packetdrill says: the sentence, then `- ` what was expected and `+ ` what was
+observed, as in a diff; `> ` marks the attempts where it shows. Everything returned is safe for a terminal.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from ..model.finding import Finding, Held
 from ..model.timeline import Attempt, Decision, Probe, Timeline
 from . import words
-from .escape import pad, safe
+from .escape import safe
 from .numbers import duration, relative
 
 AROUND: Final = 2
 """Attempts shown before and after each one in question."""
-SHOWN: Final = 24
-"""Rows of a conversation; what is left out is counted."""
 RANGES: Final = 8
 """Ranges of frames named in one filter; of more, one range that holds them all."""
 
 
-def conversation(
-    timeline: Timeline,
-    probe: Probe | None,
-    sentence: str,
-    *,
-    wrong: Mapping[int, str] | None = None,
-    missing: Sequence[tuple[int, str]] = (),
-) -> str:
-    """Return the whole message.
+def conversation(timeline: Timeline, probe: Probe, finding: Finding) -> str:
+    """Return the whole message of a finding that failed or is inconclusive.
 
     Args:
         timeline: what was analysed.
-        probe: whom it concerns; None where that probe was not seen, or it concerns no single one.
-        sentence: what was expected, and what happened.
-        wrong: number of an attempt -> what was expected in its place; empty where the attempt is only what to look at.
-        missing: (number, what was expected) of attempts that did not come.
+        probe: whom it concerns.
+        finding: its attempts are shown, with those around them; where it names none, the last ones of a failure (that is
+            where something did not come), else the first.
     """
-    wrong = wrong or {}
-    lines = [f"{_subject(probe)}: {sentence}" if probe is not None else sentence]
-    if probe is None:
-        lines += [f"    in {safe(info.path)}" for info in timeline.captures]
-        return "\n".join(lines)
-    base = base_ns(timeline, probe)
+    doubt = "cannot tell: " if finding.held is Held.INCONCLUSIVE else ""
+    lines = [f"{_subject(probe)}: {safe(finding.field)}: {doubt}{safe(finding.sentence)}"]
+    source = f" ({safe(finding.source)})" if finding.source else ""
+    lines += [
+        f"  {mark} {name} {safe(text)}"
+        for mark, name, text in (
+            ("-", "expected", finding.expected and f"{finding.expected}{source}"),
+            ("+", "observed", finding.observed),
+        )
+        if text
+    ]
     attempts = sorted(probe.attempts, key=lambda attempt: attempt.n)
-    shown = _chosen(attempts, set(wrong) or ({attempts[-1].n} if missing and attempts else set()))
-    lines += _rows(probe, shown, wrong, missing, base, several=len(timeline.captures) > 1)
-    proof = [attempt for attempt in shown if attempt.n in wrong] or shown or attempts
-    lines += _proof(timeline, proof)
-    return "\n".join(lines)
+    marked = {finding.at} if finding.at is not None else set(finding.attempts)
+    edge = attempts[-1:] if finding.held is Held.FAIL else attempts[:1]
+    shown = _chosen(attempts, marked or {attempt.n for attempt in edge})
+    lines += _rows(probe, shown, marked, base_ns(timeline, probe), several=len(timeline.captures) > 1)
+    return "\n".join(lines + _proof(timeline, [attempt for attempt in shown if attempt.n in marked] or shown))
+
+
+def of_no_probe(timeline: Timeline, sentence: str) -> str:
+    """Return the message of what concerns no single probe: a sentence that is safe for a terminal, and the files."""
+    return "\n".join([sentence, *(f"    in {safe(info.path)}" for info in timeline.captures)])
 
 
 def base_ns(timeline: Timeline, probe: Probe) -> int:
@@ -74,22 +75,12 @@ def _subject(probe: Probe) -> str:
 
 
 def _chosen(attempts: Sequence[Attempt], marked: set[int]) -> list[Attempt]:
-    """Return the marked attempts and those around them; the first ones where none is marked."""
-    if not marked:
-        return list(attempts[: 2 * AROUND + 1])
+    """Return the marked attempts and those around them."""
     near = {place + step for place, a in enumerate(attempts) if a.n in marked for step in range(-AROUND, AROUND + 1)}
     return [attempt for place, attempt in enumerate(attempts) if place in near]
 
 
-def _rows(
-    probe: Probe,
-    shown: Sequence[Attempt],
-    wrong: Mapping[int, str],
-    missing: Sequence[tuple[int, str]],
-    base: int,
-    *,
-    several: bool,
-) -> list[str]:
+def _rows(probe: Probe, shown: Sequence[Attempt], marked: set[int], base: int, *, several: bool) -> list[str]:
     decided: dict[int, list[Decision]] = {}
     for decision in probe.decisions:
         decided.setdefault(decision.attempt, []).append(decision)
@@ -101,15 +92,9 @@ def _rows(
         if before is not None and attempt.n > before + 1:
             lines.append("    ...")
         before = attempt.n
-        if wrong.get(attempt.n):
-            lines.append(f"  - {pad(cell[0], sizes[0])}  {wrong[attempt.n]}")
-        mark = "  + " if attempt.n in wrong else "    "
+        mark = "  > " if attempt.n in marked else "    "
         lines.append(mark + "  ".join(f"{c:{a}{s}}" for c, a, s in zip(cell, _ALIGN, sizes, strict=True) if s).rstrip())
-    if len(lines) > SHOWN:
-        half = SHOWN // 2
-        lines = [*lines[:half], f"    ... {len(lines) - 2 * half} lines left out", *lines[-half:]]
-    more = [f"  - {pad(f'#{number}', sizes[0] if sizes else 0)}  {text}" for number, text in missing]
-    return lines + (more if len(more) <= SHOWN else [*more[:SHOWN], f"    ... and {len(more) - SHOWN} more"])
+    return lines
 
 
 _ALIGN: Final = ("<", ">", "<", ">", "<", "<", "<", "<")
@@ -119,8 +104,6 @@ def _cells(
     probe: Probe, attempt: Attempt, decisions: Iterable[Decision], base: int, *, several: bool
 ) -> tuple[str, ...]:
     streak = f"{attempt.streak}/{attempt.threshold}" if attempt.streak and attempt.threshold else ""
-    first, last = attempt.frames()
-    where = f"[{attempt.file + 1}] " if several else ""
     return (
         f"#{attempt.n}",
         relative(attempt.start.ns, base),
@@ -129,7 +112,7 @@ def _cells(
         safe(attempt.legs[-1].connection.history) if attempt.legs else "",
         f"{attempt.outcome.value} {streak}".rstrip(),
         " ".join(safe(decision.after) for decision in decisions),
-        "" if attempt.implied else f"{where}frames {first}-{last}",
+        "" if attempt.implied else words.frames_of(attempt, several=several),
     )
 
 

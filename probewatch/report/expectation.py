@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ..model.expectation import AT_LEAST_ONE, Expectations, ExpectedDecision, ProbeExpectation, Range, Selector
+from ..model.expectation import (
+    AT_LEAST_ONE,
+    CAPTURE_START,
+    Decided,
+    Expectations,
+    ExpectedDecision,
+    Pace,
+    ProbeExpectation,
+    Range,
+    Selector,
+)
 from .escape import safe
 from .numbers import SECOND
 from .scalar import scalar
@@ -51,6 +61,10 @@ def _write_entry(entry: ProbeExpectation, out: Callable[[str], object]) -> None:
             out(f"  {key}:{'' if decisions else ' []'}\n")
             for decision in decisions:
                 out(f"  - {_decision(decision)}\n")
+    if entry.decided is not None:
+        out("  decided:\n")
+        for each in entry.decided:
+            out(f"  - {_decided(each)}\n")
 
 
 def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
@@ -67,6 +81,8 @@ def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
         yield "outcomesContain", _list(run.text for run in entry.outcomes_contain)
     if entry.causes is not None:
         yield "causes", _list(cause.value for cause in entry.causes)
+    if entry.causes_in_order is not None:
+        yield "causesInOrder", _list(run.text for run in entry.causes_in_order)
     if entry.never is not None:
         yield "never", _list(kind.value for kind in entry.never)
     if entry.ready_within is not None:
@@ -77,12 +93,15 @@ def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
         pairs = (("p50", bounds.p50), ("p99", bounds.p99), ("max", bounds.max))
         yield "latencySeconds", _mapping((name, _seconds(ns)) for name, ns in pairs if ns is not None)
     if entry.period is not None:
-        pace = entry.period
-        yield "periodSeconds", _mapping([("value", _seconds(pace.value)), ("within", _seconds(pace.within))])
+        yield "periodSeconds", _pace(entry.period)
+    if entry.timeout is not None:
+        yield "timeoutSeconds", _pace(entry.timeout)
     if entry.state is not None:
         yield "state", scalar(entry.state)
     if entry.sources is not None:
         yield "source", _list(entry.sources)
+    if entry.node is not None:
+        yield "node", scalar(entry.node)
 
 
 def _selector(selector: Selector) -> str:
@@ -97,6 +116,17 @@ def _decision(decision: ExpectedDecision) -> str:
     if decision.since_previous is not None:
         pairs.append(("sincePreviousSeconds", _times(decision.since_previous)))
     return _mapping(pairs)
+
+
+def _decided(decided: Decided) -> str:
+    pairs = [("kind", scalar(decided.kind.value)), ("seconds", _times(decided.time))]
+    if decided.after != CAPTURE_START:
+        pairs.append(("after", scalar(str(decided.after))))
+    return _mapping(pairs)
+
+
+def _pace(pace: Pace) -> str:
+    return _mapping([("value", _seconds(pace.value)), ("within", _seconds(pace.within))])
 
 
 def _counts(wanted: Range) -> str:

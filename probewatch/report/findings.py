@@ -97,19 +97,14 @@ def _proof(paper: Paper, timeline: Timeline, finding: Finding, base: int) -> Non
     shown = [] if probe is None else [(probe, a) for a in probe.attempts if a.n in finding.attempts]
     several = len(timeline.captures) > 1
     for owner, attempt in shown:
-        first, last = attempt.frames()
-        where = f"[{attempt.file + 1}] " if several else ""
         paper.line(
             " " * (_INDENT + 2),
             f"{relative(attempt.start.ns, base):>9}  {pad(f'#{attempt.n}', 5)} ",
             f"{pad(words.result(attempt, owner.handler), 18)}  {duration(attempt.latency_ns):>8}  ",
-            Span(f"{where}frames {first}-{last}", "dim"),
+            Span(words.frames_of(attempt, several=several), "dim"),
         )
     if not shown and finding.evidence:
-        said = [
-            (f"[{e.file + 1}] " if several else "") + (f"{e.first}-{e.last}" if e.last != e.first else f"{e.first}")
-            for e in finding.evidence[:6]
-        ]
+        said = [words.span(e.file, e.first, e.last, several=several) for e in finding.evidence[:6]]
         rest = len(finding.evidence) - len(said)
         more = f" and {count(rest, 'other')}" if rest else ""
         paper.filled(f"frames {', '.join(said)}{more}", first=[Span(" " * _INDENT)], indent=_INDENT, style="dim")

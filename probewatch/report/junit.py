@@ -17,6 +17,7 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from ..model.finding import BY_DEFAULT, Finding, Held
+from . import words
 from .escape import safe
 
 _NAME: Final = "probewatch"
@@ -47,10 +48,7 @@ def proof(finding: Finding) -> list[str]:
     if finding.attempts:
         lines.append(f"attempts: {', '.join(f'#{number}' for number in finding.attempts)}")
     if finding.evidence:
-        frames = ", ".join(
-            (f"[{e.file + 1}] " if e.file else "") + (f"{e.first}-{e.last}" if e.last != e.first else str(e.first))
-            for e in finding.evidence
-        )
+        frames = ", ".join(words.span(e.file, e.first, e.last, several=bool(e.file)) for e in finding.evidence)
         lines.append(f"frames: {frames}")
     return lines
 

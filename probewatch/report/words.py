@@ -50,6 +50,17 @@ def label(probe: Probe) -> str:
     return text if probe.checker.kind == "kubelet" else f"{text} from {safe(probe.checker.address)}"
 
 
+def span(file: int, first: int, last: int, *, several: bool) -> str:
+    """Return `7`, `7-12`, and where there are several inputs `[2] 7-12`."""
+    return (f"[{file + 1}] " if several else "") + (f"{first}-{last}" if last != first else str(first))
+
+
+def frames_of(attempt: Attempt, *, several: bool) -> str:
+    """Return `frames 7-12` of an attempt, with the input's number where there are several."""
+    where, _, numbers = span(attempt.file, *attempt.frames(), several=several).rpartition(" ")
+    return f"{where} frames {numbers}".lstrip()
+
+
 def request(probe: Probe) -> str:
     """Return what is sent where: `GET http://10.128.0.10:8080/ready`, `TCP 10.128.0.10:5432`."""
     where = endpoint(probe.target.address, probe.target.port)

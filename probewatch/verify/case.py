@@ -27,33 +27,54 @@ class Case:
 
     def passed(self, field: str, sentence: str) -> Finding:
         """Return that an expectation held."""
-        return self._finding(Held.PASS, field, sentence, "", "", ())
+        return self._finding(Held.PASS, field, sentence)
 
     def failed(
-        self, field: str, sentence: str, expected: str = "", observed: str = "", attempts: Sequence[Attempt] = ()
+        self,
+        field: str,
+        sentence: str,
+        expected: str = "",
+        observed: str = "",
+        attempts: Sequence[Attempt] = (),
+        *,
+        at: int | None = None,
     ) -> Finding:
-        """Return that an expectation did not hold, with the attempts that show it."""
-        return self._finding(Held.FAIL, field, sentence, expected, observed, attempts)
+        """Return that an expectation did not hold, with the attempts that show it.
+
+        `at` is the number of the one where it shows; where no others are given, its neighbours are.
+        """
+        return self._finding(Held.FAIL, field, sentence, expected, observed, attempts, at)
 
     def unclear(
-        self, field: str, sentence: str, expected: str = "", observed: str = "", attempts: Sequence[Attempt] = ()
+        self,
+        field: str,
+        sentence: str,
+        expected: str = "",
+        observed: str = "",
+        attempts: Sequence[Attempt] = (),
+        *,
+        at: int | None = None,
     ) -> Finding:
-        """Return that nothing can be said, and why."""
-        return self._finding(Held.INCONCLUSIVE, field, sentence, expected, observed, attempts)
+        """Return that nothing can be said, and why; the rest as `failed`."""
+        return self._finding(Held.INCONCLUSIVE, field, sentence, expected, observed, attempts, at)
 
-    def around(self, index: int) -> Sequence[Attempt]:
-        """Return an attempt, by its place in the probe's row, and its neighbours."""
-        return self.probe.attempts[max(0, index - 1) : index + 2]
-
-    def numbered(self, number: int) -> Sequence[Attempt]:
+    def _around(self, number: int) -> Sequence[Attempt]:
         """Return the attempt of this number, with its neighbours; nothing where there is none."""
         index = next((i for i, a in enumerate(self.probe.attempts) if a.n == number), None)
-        return () if index is None else self.around(index)
+        return () if index is None else self.probe.attempts[max(0, index - 1) : index + 2]
 
     def _finding(
-        self, held: Held, field: str, sentence: str, expected: str, observed: str, attempts: Sequence[Attempt]
+        self,
+        held: Held,
+        field: str,
+        sentence: str,
+        expected: str = "",
+        observed: str = "",
+        attempts: Sequence[Attempt] = (),
+        at: int | None = None,
     ) -> Finding:
-        shown = attempts[:_ATTEMPTS_SHOWN]
+        near = attempts or (() if at is None else self._around(at))
+        shown = near[:_ATTEMPTS_SHOWN]
         return Finding(
             held=held,
             probe=self.probe.id,
@@ -64,6 +85,7 @@ class Case:
             observed=observed,
             source=self.source,
             attempts=tuple(a.n for a in shown),
+            at=at,
             evidence=tuple(map(evidence_of, shown)),
         )
 

@@ -1,22 +1,19 @@
-"""Expectations of a probe's attempts: how many, with what outcomes and causes, how fast, how often, from where."""
+"""Expectations of a probe's attempts: how many, with what outcomes and causes, how fast."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Final
 
-from probewatch.model.expectation import LatencyBounds, Pace, Range, Run
+from probewatch.model.expectation import LatencyBounds, Range, Run
 from probewatch.model.finding import Finding
-from probewatch.model.timeline import Attempt, Cause, EventKind, Outcome, Probe, Schedule, Trigger
+from probewatch.model.timeline import Attempt, Cause, Outcome
 
-from .case import Case, between, counted, seconds, stretch
+from .case import Case, between, counted, seconds
 from .doubt import settled, unseen
-from .sequence import match, written
+from .sequence import Value, match, written
 
 _JUDGED: Final = (Outcome.SUCCESS, Outcome.FAILURE)
-_TICKS: Final = (Trigger.TICK, Trigger.START, Trigger.UNKNOWN)
 
 
 def attempts(case: Case, wanted: Range) -> Finding:
@@ -42,33 +39,54 @@ def _number(case: Case, field: str, wanted: Range, here: int, noun: str, reasons
     return case.failed(field, "fewer than expected", asked, observed)
 
 
-def outcomes(case: Case, pattern: Sequence[Run]) -> Finding:
-    """Hold all outcomes, in order, against a pattern; what was still open at the end of the capture is left out."""
-    counted_in = settled(case.probe.attempts)
-    row = [attempt.outcome for attempt in counted_in]
-    found = match(row, pattern)
+def outcomes(case: Case, pattern: Sequence[Run], *, part: bool = False) -> Finding:
+    """Hold all outcomes, in order, against a pattern; what was still open at the end of the capture is left out.
+
+    With `part` the case's attempts are a part of a longer row, and that there are no others is not claimed.
+    """
+    return _row(case, "outcomes", [a.outcome for a in case.probe.attempts], pattern, part=part)
+
+
+def causes_in_order(case: Case, pattern: Sequence[Run], *, part: bool = False) -> Finding:
+    """Hold all causes, in order, against a pattern, as `outcomes` does."""
+    return _row(case, "causesInOrder", [a.cause for a in case.probe.attempts], pattern, part=part)
+
+
+def _row(case: Case, field: str, values: Sequence[Value], pattern: Sequence[Run], *, part: bool) -> Finding:
+    """Hold what attempts ended in, one after another, against a pattern."""
+    every = case.probe.attempts
+    counted_in = settled(every)
+    size = len(counted_in)
+    row = values[:size]
+    unclear = [a.outcome is Outcome.INCONCLUSIVE for a in every]
+    found = match(row, pattern, dark=unclear[:size])
     reason = unseen(case.timeline, case.probe)
     asked = _pattern(pattern)
     if found.whole:
-        if reason:
-            return case.unclear("outcomes", reason, asked, written(row))
-        return case.passed("outcomes", written(row))
+        if reason and not part:
+            return case.unclear(field, reason, asked, written(row))
+        return case.passed(field, written(row))
     if found.possible:
         dark = [a for a in counted_in if a.outcome is Outcome.INCONCLUSIVE]
         sentence = f"{counted(len(dark), 'attempt')} could be either: {_causes(dark)}"
-        return case.unclear("outcomes", sentence, asked, written(row), dark)
-    if found.reached >= len(row):
-        ended = f"ends after {counted(len(row), 'attempt')}"
+        return case.unclear(field, sentence, asked, written(row), dark)
+    if size < len(every) and match(values, pattern, dark=unclear).possible:
+        sentence = f"#{every[size].n} was still open when the capture ended"
+        return case.unclear(field, sentence, asked, written(row), every[size:])
+    if found.reached >= size:
+        ended = f"ends after {counted(size, 'attempt')}"
         wanted = f"then expected {found.wanted.text}" if found.wanted else "then expected something else before"
         if reason:
-            return case.unclear("outcomes", reason, asked, ended)
-        return case.failed("outcomes", f"the row {ended}, {wanted}", asked, written(row), case.around(len(row) - 1))
+            return case.unclear(field, reason, asked, ended)
+        last = counted_in[-1].n if counted_in else None
+        return case.failed(field, f"the row {ended}, {wanted}", asked, written(row), at=last)
     attempt = counted_in[found.reached]
     wanted = f"expected {found.wanted.text}" if found.wanted else "expected no more"
-    sentence = f"#{attempt.n} is {attempt.outcome.value} ({attempt.cause.value}), {wanted} there"
+    ended = " ".join((attempt.outcome.value, f"({attempt.cause.value})"))
+    sentence = f"#{attempt.n} is {ended}, {wanted} there"
     if reason and case.probe.gaps:
-        return case.unclear("outcomes", f"{sentence}; but {reason}", asked, written(row), case.around(found.reached))
-    return case.failed("outcomes", sentence, asked, written(row), case.around(found.reached))
+        return case.unclear(field, f"{sentence}; but {reason}", asked, written(row), at=attempt.n)
+    return case.failed(field, sentence, asked, written(row), at=attempt.n)
 
 
 def outcomes_contain(case: Case, pattern: Sequence[Run]) -> Finding:
@@ -142,74 +160,6 @@ def percentile_range(judged: Sequence[Attempt], percent: int) -> tuple[int, int 
     least = sorted(a.latency_ns for a in judged)[rank]
     known = sorted(a.latency_ns for a in judged if a.end_mark is not None)
     return least, known[rank] if rank < len(known) else None
-
-
-def period(case: Case, pace: Pace) -> Finding:
-    """Hold the time from tick to tick against a period."""
-    wanted = Range(max(0, pace.value - pace.within), pace.value + pace.within)
-    pairs = ticks(case.probe, holes(case))
-    asked = f"{seconds(pace.value)}, give or take {seconds(pace.within)}"
-    if not pairs:
-        return case.unclear("periodSeconds", "there are no two ticks in a row", asked)
-    wrong = [(a, b, ns) for a, b, ns in pairs if not wanted.holds(ns)]
-    low, high = min(ns for _, _, ns in pairs), max(ns for _, _, ns in pairs)
-    observed = stretch(Range(low, high)) if low != high else seconds(low)
-    if not wrong:
-        return case.passed("periodSeconds", f"{observed} from tick to tick, {counted(len(pairs), 'time')}")
-    first, second, ns = wrong[0]
-    sentence = f"{len(wrong)} of {counted(len(pairs), 'interval')} differ, the first is {seconds(ns)} to #{second.n}"
-    return case.failed("periodSeconds", sentence, asked, observed, (first, second))
-
-
-def ticks(probe: Probe, without: Sequence[tuple[int, int]] = ()) -> list[tuple[Attempt, Attempt, int]]:
-    """Return neighbouring ticks of one grid with the nanoseconds between them.
-
-    Left out are what stands beside extra attempts (a manual trigger may reset the ticker, worker.go run) and late ones,
-    and stretches in which attempts are missing (those of the probe, and `without`). Time is measured as the checker
-    does: from start to start, or from end to start (`interval_basis: end`).
-    """
-    from_end = probe.inferred.get("interval_basis") == "end"
-    broken = [*without, *((gap.start_ns, gap.end_ns) for gap in probe.gaps)]
-    found = []
-    for before, after in pairwise(probe.attempts):
-        regular = all(a.schedule is Schedule.ON_TIME and a.trigger in _TICKS for a in (before, after))
-        if regular and not any(start < after.start.ns and end > before.start.ns for start, end in broken):
-            found.append((before, after, after.start.ns - (before.end_ns if from_end else before.start.ns)))
-    return found
-
-
-def holes(case: Case) -> list[tuple[int, int]]:
-    """Return moments after which no file covers a while."""
-    return [(e.ns, e.ns + 1) for e in case.timeline.events if e.kind is EventKind.CAPTURE_GAP]
-
-
-def sources(case: Case, allowed: Sequence[str]) -> Finding:
-    """Hold the addresses that attempts come from against addresses and networks."""
-    networks = [ipaddress.ip_network(text) for text in allowed]
-    known: dict[str, bool] = {}
-    wrong: list[Attempt] = []
-    found: dict[str, None] = {}
-    for attempt in case.probe.attempts:
-        clients = [leg.connection.client for leg in attempt.legs] or [case.probe.checker.address]
-        for client in clients:
-            if client not in known:
-                known[client] = any(_inside(client, network) for network in networks)
-            found[client] = None
-        if not all(known[client] for client in clients):
-            wrong.append(attempt)
-    asked, observed = f"only {', '.join(allowed)}", ", ".join(found)
-    if wrong:
-        return case.failed("source", f"{counted(len(wrong), 'attempt')} came from elsewhere", asked, observed, wrong)
-    if reason := unseen(case.timeline, case.probe):
-        return case.unclear("source", reason, asked, observed)
-    return case.passed("source", f"{counted(len(case.probe.attempts), 'attempt')} came from {observed}")
-
-
-def _inside(client: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    try:
-        return ipaddress.ip_address(client) in network
-    except ValueError:
-        return False
 
 
 def _pattern(pattern: Sequence[Run]) -> str:

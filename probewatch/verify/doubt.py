@@ -36,6 +36,18 @@ def end_unseen(timeline: Timeline) -> str:
     return f"{cut[0]} is cut or corrupt, what came later is not seen" if cut else ""
 
 
+def lost(timeline: Timeline) -> str:
+    """Say that the capturing program counted packets that it could not keep up with: they may have been anybody's."""
+    drops = sum(each.drops or 0 for info in timeline.captures for each in info.interfaces)
+    return f"the capturing program lost {drops} packet{'' if drops == 1 else 's'}" if drops else ""
+
+
+def incomplete(timeline: Timeline) -> str:
+    """Say that something, whatever it is, may have happened unseen while this was captured."""
+    gap = any(event.kind is EventKind.CAPTURE_GAP for event in timeline.events)
+    return end_unseen(timeline) or lost(timeline) or ("for some time nothing was captured" if gap else "")
+
+
 def unseen(timeline: Timeline, probe: Probe) -> str:
     """Say that attempts of a probe may be missing from the capture although they were made."""
     if reason := end_unseen(timeline):
@@ -46,16 +58,17 @@ def unseen(timeline: Timeline, probe: Probe) -> str:
     for event in timeline.events:
         if event.kind is EventKind.CAPTURE_GAP and first <= event.ns <= last:
             return f"the capture has a hole there: {event.evidence}"
-    if probe.gaps:
-        drops = sum(each.drops or 0 for info in timeline.captures for each in info.interfaces)
-        if drops:
-            return f"attempts are missing, and the capturing program lost {drops} packets"
-    return ""
+    reason = lost(timeline)
+    return f"attempts are missing, and {reason}" if reason and probe.gaps else reason
 
 
-def hidden(probe: Probe, kind: DecisionKind, *, since_ns: int | None = None) -> str:
-    """Say that a decision of this kind may have been made unseen, later than `since_ns`."""
-    attempts = [a for a in settled(probe.attempts) if since_ns is None or a.end_ns > since_ns]
+def hidden(probe: Probe, kind: DecisionKind, *, since_ns: int | None = None, until_ns: int | None = None) -> str:
+    """Say that a decision of this kind may have been made unseen, later than `since_ns` and earlier than `until_ns`."""
+    attempts = [
+        a
+        for a in settled(probe.attempts)
+        if (since_ns is None or a.end_ns > since_ns) and (until_ns is None or a.end_ns < until_ns)
+    ]
     fatal = Outcome.SUCCESS if kind in GAINS else Outcome.FAILURE
     threshold, known = _threshold(probe, kind)
     row = 0

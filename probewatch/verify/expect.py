@@ -18,7 +18,7 @@ from probewatch.model.finding import Finding, Held
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Probe, Timeline
 
-from . import claims, moments
+from . import claims, moments, pace, who
 from .case import Case, between, counted
 from .doubt import end_unseen
 from .names import subject_of
@@ -67,10 +67,15 @@ def _of_probe(case: Case, entry: ProbeExpectation) -> Iterator[Finding]:
         yield claims.outcomes_contain(case, entry.outcomes_contain)
     if entry.causes is not None:
         yield claims.causes(case, entry.causes)
+    if entry.causes_in_order is not None:
+        yield claims.causes_in_order(case, entry.causes_in_order)
     if entry.decisions is not None:
         yield moments.decisions(case, entry.decisions)
     if entry.decisions_contain is not None:
         yield moments.decisions_contain(case, entry.decisions_contain)
+    if entry.decided is not None:
+        for each in entry.decided:
+            yield moments.decided(case, each)
     if entry.never is not None:
         for kind in entry.never:
             yield moments.never(case, kind)
@@ -81,11 +86,15 @@ def _of_probe(case: Case, entry: ProbeExpectation) -> Iterator[Finding]:
     if entry.latency is not None:
         yield from claims.latency(case, entry.latency)
     if entry.period is not None:
-        yield claims.period(case, entry.period)
+        yield pace.period(case, entry.period)
+    if entry.timeout is not None:
+        yield pace.timeout(case, entry.timeout)
     if entry.state is not None:
         yield moments.state(case, entry.state)
     if entry.sources is not None:
-        yield claims.sources(case, entry.sources)
+        yield who.sources(case, entry.sources)
+    if entry.node is not None:
+        yield who.node(case, entry.node)
 
 
 def _seen(

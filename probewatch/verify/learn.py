@@ -35,10 +35,11 @@ from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Probe, Timeline
 
 from .case import Case, counted
-from .claims import holes, percentile_range, ticks
+from .claims import percentile_range
 from .doubt import settled
 from .expect import of_probe
 from .moments import starts
+from .pace import holes, ticks
 from .selecting import fit
 
 _SECOND: Final = 1_000_000_000
@@ -144,7 +145,7 @@ def _runs(row: Sequence[Outcome]) -> tuple[Run, ...]:
     if not counts or len(counts) > _MOST_LISTED:
         return ()
     runs = [Run(outcome, max(1, count - 1), count + 1) for outcome, count in counts]
-    return (*runs[:-1], Run(runs[-1].outcome, 1, None))
+    return (*runs[:-1], Run(runs[-1].value, 1, None))
 
 
 def _decided(case: Case) -> Iterator[dict[str, Any]]:

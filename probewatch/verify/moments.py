@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from probewatch.model.expectation import ExpectedDecision
+from probewatch.model.expectation import CAPTURE_START, FIRST_ATTEMPT, Decided, ExpectedDecision
 from probewatch.model.finding import Finding
-from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
+from probewatch.model.timeline import Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
 from .case import Case, seconds, stretch
 from .doubt import GAINS, NEXT, end_unseen, hidden, unseen, untyped
@@ -70,11 +70,11 @@ def decisions(case: Case, wanted: Sequence[ExpectedDecision]) -> Finding:
         reason = _overlooked(case, item.kind) if familiar else ""
         if reason:
             return case.unclear("decisions", f"{sentence}; but {reason}", asked, observed)
-        return case.failed("decisions", sentence, asked, observed, case.numbered(wrong.attempt))
+        return case.failed("decisions", sentence, asked, observed, at=wrong.attempt)
     if len(made) > len(wanted):
         extra = made[len(wanted)]
         sentence = f"{extra.kind.value} at #{extra.attempt} was not expected"
-        return case.failed("decisions", sentence, asked, observed, case.numbered(extra.attempt))
+        return case.failed("decisions", sentence, asked, observed, at=extra.attempt)
     if len(made) < len(wanted):
         lacking = wanted[len(made)]
         reason = _missing(case, lacking.kind)
@@ -114,6 +114,47 @@ def decisions_contain(case: Case, wanted: Sequence[ExpectedDecision]) -> Finding
     return case.failed("decisionsContain", f"no {_expected([lacking])}{after}", asked, observed)
 
 
+def decided(case: Case, wanted: Decided) -> Finding:
+    """Hold the first decision of a kind after a moment against a time since that moment."""
+    field = f"decided {wanted.kind.value}"
+    moment, words = _moment(case, wanted.after)
+    asked = f"{stretch(wanted.time)} after {words}"
+    if moment is None:
+        reason = _missing(case, wanted.after) if isinstance(wanted.after, DecisionKind) else ""
+        reason = reason or unseen(case.timeline, case.probe)
+        if reason:
+            return case.unclear(field, reason, asked, f"{words} not seen")
+        return case.failed(field, f"{words} never happened", asked, "never")
+    made = next((d for d in _in_order(case.probe) if d.kind is wanted.kind and d.ns >= moment), None)
+    if made is not None:
+        took = f"{seconds(made.ns - moment)} after {words}"
+        if wanted.time.holds(made.ns - moment):
+            return case.passed(field, took)
+        reason = hidden(case.probe, wanted.kind, since_ns=moment, until_ns=made.ns)
+        if reason and made.ns - moment > (wanted.time.low or 0):
+            return case.unclear(field, f"{took}, or before: {reason}", asked, took)
+        return case.failed(field, f"{wanted.kind.value} was decided {took}", asked, took, at=made.attempt)
+    reason = _missing(case, wanted.kind)
+    ended = max((info.last_ns or 0 for info in case.timeline.captures), default=0)
+    if not reason and (wanted.time.high is None or ended - moment <= wanted.time.high):
+        reason = f"the capture ends {seconds(max(0, ended - moment))} after {words}"
+    if reason:
+        return case.unclear(field, reason, asked, "not seen")
+    return case.failed(field, f"no {wanted.kind.value} in {seconds(ended - moment)} after {words}", asked, "never")
+
+
+def _moment(case: Case, after: str | DecisionKind) -> tuple[int | None, str]:
+    """Return a moment that times are told from, and its name; None where it did not come."""
+    if isinstance(after, DecisionKind):
+        return next((d.ns for d in _in_order(case.probe) if d.kind is after), None), f"the first {after.value}"
+    if after == CAPTURE_START:
+        first = min((info.first_ns for info in case.timeline.captures if info.first_ns is not None), default=None)
+        return first, "the start of the capture"
+    failures = after != FIRST_ATTEMPT
+    found = (a.start.ns for a in case.probe.attempts if not failures or a.outcome is Outcome.FAILURE)
+    return next(found, None), f"the {after}"
+
+
 def never(case: Case, kind: DecisionKind) -> Finding:
     """Hold that a decision does not occur."""
     field = f"never {kind.value}"
@@ -122,7 +163,7 @@ def never(case: Case, kind: DecisionKind) -> Finding:
         first = made[0]
         times = f"{len(made)} times, first" if len(made) > 1 else "once,"
         observed = f"{times} at #{first.attempt}, streak {first.streak} of {first.threshold}"
-        return case.failed(field, f"{kind.value} was decided", "never", observed, case.numbered(first.attempt))
+        return case.failed(field, f"{kind.value} was decided", "never", observed, at=first.attempt)
     reason = unseen(case.timeline, case.probe)
     if not reason and _can_decide(case.probe, kind):
         reason = hidden(case.probe, kind) or _untold(case.probe, kind)
@@ -132,8 +173,10 @@ def never(case: Case, kind: DecisionKind) -> Finding:
 
 
 def within(case: Case, field: str, limit: int) -> Finding:
-    """Hold each start against the time until Ready or Started."""
+    """Hold each start against the time until Ready (UP, for others than the kubelet) or Started."""
     kind, word = _GOALS[field]
+    if kind is DecisionKind.READY and case.probe.checker.kind != "kubelet":
+        kind, word = DecisionKind.UP, "UP"
     asked = f"{word} within {seconds(limit)}"
     if not _can_decide(case.probe, kind):
         return case.failed(field, f"{_kind_of(case.probe)} never decides {kind.value}", asked, "nothing of the kind")
@@ -159,7 +202,7 @@ def within(case: Case, field: str, limit: int) -> Finding:
         if made is not None:
             took = f"{seconds(made.ns - start.ns)} after {start.known_by}"
             if made.ns - start.ns > limit:
-                return case.failed(field, f"{word} came late", asked, took, case.numbered(made.attempt))
+                return case.failed(field, f"{word} came late", asked, took, at=made.attempt)
             good.append(took)
             continue
         reason, ended = _not_yet(case, kind, start, until, limit)
@@ -185,8 +228,8 @@ def state(case: Case, wanted: str) -> Finding:
         return case.unclear("state", reason, wanted, final)
     if final == wanted:
         return case.passed("state", f"{final} at the end")
-    shown: Sequence[Attempt] = case.numbered(case.probe.decisions[-1].attempt) if case.probe.decisions else ()
-    return case.failed("state", f"{final} at the end", wanted, final, shown)
+    last_one = case.probe.decisions[-1].attempt if case.probe.decisions else None
+    return case.failed("state", f"{final} at the end", wanted, final, at=last_one)
 
 
 def _not_yet(case: Case, kind: DecisionKind, start: Start, until: int | None, limit: int) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from probewatch.cluster import SpecError, expectfile, read_expectations
 from probewatch.cluster.expectform import json_schema
 from probewatch.model.expectation import (
+    Decided,
     Expectations,
     ExpectedDecision,
     LatencyBounds,
@@ -43,16 +44,23 @@ probes:
   outcomes: [success*5, failure*2..4, discarded, success*1..]
   outcomesContain: [failure*3, success]
   causes: [ok, status]
+  causesInOrder: [ok*5, status*1.., ok-redirect]
   decisions:
   - {kind: ready, sinceStartSeconds: {max: 20}}
   - {kind: not_ready, sincePreviousSeconds: {min: 2.5, max: 8}}
   decisionsContain: [{kind: ready}]
+  decided:
+  - {kind: not_ready, seconds: {min: 20, max: 30.5}, after: first failure}
+  - {kind: ready, seconds: {max: 5}, after: not_ready}
+  - {kind: ready, seconds: {max: 60}}
   never: [restart]
   readyWithinSeconds: 20
   latencySeconds: {p50: 0.01, p99: 0.5, max: 1}
   periodSeconds: {value: 1, within: 0.25}
+  timeoutSeconds: {value: 2, within: 0.1}
   state: Ready
   source: [10.128.0.1, fd00::/64]
+  node: node-a
 - probe: {type: startup, service: ""}
   startedWithinSeconds: 0.1
 """
@@ -105,17 +113,29 @@ def test_every_key(tmp_path: Path) -> None:
                 ),
                 outcomes_contain=(Run(Outcome.FAILURE, 3, 3), Run(Outcome.SUCCESS)),
                 causes=(Cause.OK, Cause.STATUS),
+                causes_in_order=(Run(Cause.OK, 5, 5), Run(Cause.STATUS, 1, None), Run(Cause.OK_REDIRECT)),
                 decisions=(
                     ExpectedDecision(kind=DecisionKind.READY, since_start=Range(None, 20 * SECOND)),
                     ExpectedDecision(kind=DecisionKind.NOT_READY, since_previous=Range(5 * SECOND // 2, 8 * SECOND)),
                 ),
                 decisions_contain=(ExpectedDecision(kind=DecisionKind.READY),),
+                decided=(
+                    Decided(
+                        kind=DecisionKind.NOT_READY,
+                        after="first failure",
+                        time=Range(20 * SECOND, 61 * SECOND // 2),
+                    ),
+                    Decided(kind=DecisionKind.READY, after=DecisionKind.NOT_READY, time=Range(None, 5 * SECOND)),
+                    Decided(kind=DecisionKind.READY, time=Range(None, 60 * SECOND)),
+                ),
                 never=(DecisionKind.RESTART,),
                 ready_within=20 * SECOND,
                 latency=LatencyBounds(p50=SECOND // 100, p99=SECOND // 2, max=SECOND),
                 period=Pace(SECOND, SECOND // 4),
+                timeout=Pace(2 * SECOND, SECOND // 10),
                 state="Ready",
                 sources=("10.128.0.1", "fd00::/64"),
+                node="node-a",
             ),
             ProbeExpectation(selector=Selector(type=ProbeType.STARTUP, service=""), started_within=SECOND // 10),
         ),

@@ -116,11 +116,12 @@ def test_the_failure_is_the_test_s_own_line(project: pytest.Pytester) -> None:
     whom = "readiness lab/tcp-flap/app TCP 10.128.0.10:9090"
     assert story == [
         ">       expect(timeline).probe(\"readiness\").outcomes([\"failure\"] * 10 + [\"success\"] * 2, first=1)",
-        f"E       AssertionError: {whom}: expected #11 to be success, was failure (refused) at +13.425 s",
+        f"E       AssertionError: {whom}: outcomes: #11 is failure (refused), expected success*2 there",
+        "E         - expected failure*10, success*2",
+        "E         + observed failure*11, success",
         "E           #9   +11.425  refused  0.02 ms  Sr     failure 9/3          frames 41-42",
         "E           #10  +12.429  refused  0.02 ms  Sr     failure 10/3         frames 43-44",
-        "E         - #11  (expected: success)",
-        "E         + #11  +13.425  refused  0.02 ms  Sr     failure 11/3         frames 47-48",
+        "E         > #11  +13.425  refused  0.02 ms  Sr     failure 11/3         frames 47-48",
         "E           #12  +14.426  open     0.02 ms  ShAFf  success 1/1   Ready  frames 50-55",
         "E           #13  +15.425  open     0.02 ms  ShAFf  success 2/1          frames 56-61",
         "E           in captures/tcp-flap/capture.pcap, frames 47-48",

@@ -109,6 +109,8 @@ def assertions(timeline: Timeline) -> None:
     assert_type(readiness.decisions([DecisionKind.READY]).never("restart").state("Ready"), ExpectedProbe)
     assert_type(readiness.decided("not_ready", (20, 30.5), after="first failure"), ExpectedProbe)
     assert_type(readiness.ready_within(20).started_within(1.5).period(10, within=0.05), ExpectedProbe)
+    assert_type(readiness.verified().verified(inconclusive="fail"), ExpectedProbe)
+    readiness.verified(inconclusive="maybe")  # type: ignore[arg-type]
     assert_type(readiness.timeout(1, within=0.1).latency(max=0.5, p99=0.1).from_node("a"), ExpectedProbe)
     assert_type(readiness.from_checker("kubelet").value, Probe)
     readiness.period(10)  # type: ignore[call-arg]
@@ -123,12 +125,13 @@ def recordings() -> None:
         assert_type(recording, Recording)
         assert_type(recording.wait_for(lambda timeline: bool(timeline.probes), seconds=5), Timeline)
     assert_type(recording.timeline(), Timeline)
+    assert_type(recording.timeline(verify=True), Timeline)
     assert_type(recording.path, Path)
     record("veth0")  # type: ignore[call-arg]
 
 
 def test_with_fixtures(probewatch_timeline: TimelineFactory, probe_recorder: RecorderFactory) -> None:
     """The fixtures have types to annotate tests with."""
-    assert_type(probewatch_timeline("a.pcap", spec="pod.yaml"), Timeline)
+    assert_type(probewatch_timeline("a.pcap", spec="pod.yaml", verify=True), Timeline)
     assert_type(probe_recorder("veth0", netns=4711), Recording)
     probe_recorder(netns=1.5)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import pytest
 import probewatch
 from probewatch.cluster import read_specs
 from probewatch.model.expectation import (
+    Decided,
     Expectations,
     ExpectedDecision,
     LatencyBounds,
@@ -31,11 +32,13 @@ from probewatch.model.timeline import (
     Gap,
     OtherTraffic,
     Outcome,
+    Schedule,
     Target,
     Timeline,
     TimelineEvent,
+    Trigger,
 )
-from probewatch.verify.expect import check
+from probewatch.verify.expect import check, of_probe
 
 S = 1_000_000_000
 PASS, FAIL, UNCLEAR = Held.PASS, Held.FAIL, Held.INCONCLUSIVE
@@ -470,6 +473,113 @@ def test_real_https_without_keys(captures: Path) -> None:
         _, *found = check(timeline, Expectations(probes=(entry,)))
         if keys is None or any(a.outcome is not Outcome.INCONCLUSIVE for a in timeline.probes[0].attempts):
             assert [finding.held for finding in found] == [held] * 3
+
+
+# What was decided after a moment, how the checker gave up, and who it is.
+
+
+def test_causes_in_order(make: Any) -> None:
+    """Causes in a row as outcomes: where they leave the pattern; dark ones may be what is wanted, so may one still open."""
+    pattern = (Run(Cause.OK, 2, 2), Run(Cause.STATUS, 1, None))
+    assert one(make("ssff"), causes_in_order=pattern).held is PASS
+    found = one(make("ssfs"), causes_in_order=pattern)
+    assert (found.held, found.sentence, found.at, found.attempts) == (FAIL, "#4 is success (ok), expected no more there", 4, (3, 4))
+    assert one(make("s?ff"), causes_in_order=pattern).held is UNCLEAR
+    assert one(make("fsff"), causes_in_order=pattern).held is FAIL
+    cut = one(make("ssc"), causes_in_order=pattern)
+    assert (cut.held, cut.sentence) == (UNCLEAR, "#3 was still open when the capture ended")
+    assert one(make("ssc"), outcomes=runs((GOOD, 2, 2), (BAD, 1, 1))).held is UNCLEAR
+    assert one(make("ssc"), outcomes=runs((GOOD, 1, 1), (BAD, 2, 2))).held is FAIL
+
+
+@pytest.mark.parametrize(
+    ("after", "low", "high", "held"),
+    [
+        ("start", 4, 5, PASS),
+        ("start", 0, 4, FAIL),
+        ("first attempt", 4, 5, PASS),
+        ("first failure", 2, 3, PASS),
+        ("first failure", 3, 9, FAIL),
+        (READY, 4, 4, PASS),
+        (NOT_READY, 0, 0, PASS),
+        (RESTART, 0, 9, FAIL),
+    ],
+)
+def test_decided_after(make: Any, after: str, low: int, high: int, held: Held) -> None:
+    """The first decision after the start, an attempt or a decision, in a range that includes both ends."""
+    timeline = make("ssfffs", decisions=FLAP)
+    assert one(timeline, decided=(Decided(kind=NOT_READY, after=after, time=Range(low * S, high * S)),)).held is held
+
+
+def test_decided_where_nobody_can_tell(make: Any) -> None:
+    """One that may come after the capture, or was made on attempts that are dark, is open; one that is due and missing fails."""
+    soon = Decided(kind=NOT_READY, time=Range(None, 3 * S))
+    assert one(make("ssssss"), decided=(soon,)).sentence == "no not_ready in 5.001 s after the start of the capture"
+    assert one(make("ss"), decided=(soon,)).sentence == "the capture ends 1.001 s after the start of the capture"
+    assert one(make("s???ss"), decided=(soon,)).held is UNCLEAR
+    assert one(make("ssssss", complete=False), decided=(soon,)).held is UNCLEAR
+    dark = make("s???fff", decisions={"a7": NOT_READY})
+    assert one(dark, decided=(soon,)).held is UNCLEAR
+    assert one(make("sssssss", complete=False), decided=(Decided(kind=READY, after=RESTART, time=Range(0)),)).held is UNCLEAR
+
+
+def test_up_within(make: Any) -> None:
+    """Of a checker that is no kubelet, Ready is UP, from its first attempt on."""
+    haproxy = Checker(kind="haproxy", address="10.128.0.1")
+    timeline = make("ffs", decisions={"a3": DecisionKind.UP}, type=ProbeType.UNKNOWN, checker=haproxy, start=False)
+    assert one(timeline, ready_within=3 * S).held is PASS
+    late = one(timeline, ready_within=S)
+    assert (late.held, late.expected, late.at) == (FAIL, "UP within 1 s", 3)
+
+
+@pytest.mark.parametrize("name", ["http-timeout", "http-ipv6"])
+def test_timeout(captures: Path, name: str) -> None:
+    """Where a real kubelet gave up it did so after its timeout; where it never had to, nothing is said."""
+    timeline = probewatch.analyze(captures / name / "capture.pcap", spec=captures / name / "pod.yaml")
+    for wanted, held in ((1, PASS), (2, FAIL)):
+        entry = ProbeExpectation(selector=ANY, timeout=Pace(wanted * S, S // 10))
+        (found,) = of_probe(timeline, timeline.probes[0], entry)
+        assert found.held is (held if name == "http-timeout" else UNCLEAR)
+
+
+def test_an_answer_waited_for_denies_a_timeout(make: Any) -> None:
+    """Who took an answer after 3 s had no timeout of 2 s."""
+    found = one(make("ss", took=3 * S), timeout=Pace(2 * S, S // 10))
+    assert (found.held, found.sentence) == (FAIL, "it waited 3 s for the answer of #1")
+
+
+@pytest.mark.parametrize(
+    ("node", "held"),
+    [("a", PASS), ("b", FAIL), ("10.128.0.1", PASS), ("192.168.0.1", PASS), ("FD00:0::1", FAIL), ("10.128.0.2", FAIL)],
+)
+def test_node(make: Any, node: str, held: Held) -> None:
+    """A node's kubelet by name, own address, or the address its probes come from; a name is open where none is known."""
+    known = Checker(kind="kubelet", address="10.128.0.1", node="a", node_address="192.168.0.1")
+    assert one(make(checker=known), node=node).held is held
+    nameless = one(make(), node=node).held
+    assert nameless is (PASS if node == "10.128.0.1" else UNCLEAR if len(node) == 1 else FAIL)
+    assert one(make(checker=Checker(kind="haproxy", address="10.128.0.1")), node=node).held is FAIL
+    open_question = Checker(kind="unknown", address="10.128.0.1", could_be=("kubelet", "haproxy"))
+    assert one(make(checker=open_question), node=node).held is UNCLEAR
+
+
+def test_lost_packets_are_a_doubt(make: Any) -> None:
+    """A capturing program that lost packets denies nothing; what is there is there."""
+    whole = make("ssfff", decisions={"a5": NOT_READY})
+    lossy = replace(whole, captures=(replace(whole.captures[0], interfaces=(Interface(0, "eth0", 1, 0, 1),)),))
+    assert one(lossy, never=(READY,)).sentence == "the capturing program lost 1 packet"
+    assert one(lossy, never=(NOT_READY,)).held is FAIL
+
+
+def test_an_extra_attempt_while_ready_is_another_pace(make: Any) -> None:
+    """A Ready worker is never poked (prober_manager.go UpdatePodStatus): what a wrong spec calls extra is its pace."""
+    whole = make("ssssss", decisions={"a1": READY})
+    late = replace(whole.probes[0].attempts[3], trigger=Trigger.MANUAL, schedule=Schedule.EXTRA)
+    row = (*whole.probes[0].attempts[:3], late, whole.probes[0].attempts[5])
+    ready = replace(whole, probes=(replace(whole.probes[0], attempts=row),))
+    assert one(ready, period=Pace(2 * S, 0)).held is FAIL
+    poked = replace(ready, probes=(replace(ready.probes[0], attempts=(row[0], *row[3:]), decisions=()),))
+    assert one(poked, period=Pace(2 * S, 0)).held is PASS
 
 
 # Where one step beside the line would give another answer.

@@ -70,7 +70,7 @@ RUNS = st.lists(
 def test_agrees_with_regular_expressions(letters: str, pattern: list[Run], anywhere: bool) -> None:
     """The walk finds what `re` finds for the same pattern, strictly and kindly, from end to end and anywhere."""
     kinds = {S: "s", F: "f"}
-    strict = "".join(f"{kinds[run.outcome]}{{{run.low},{'' if run.high is None else run.high}}}" for run in pattern)
+    strict = "".join(f"{kinds[run.value]}{{{run.low},{'' if run.high is None else run.high}}}" for run in pattern)
     kindly = re.sub("[sf]", lambda letter: f"[{letter[0]}?]", strict)
     search = re.search if anywhere else re.fullmatch
 
