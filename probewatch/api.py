@@ -235,6 +235,8 @@ def verify(
     Raises:
         CaptureError, SpecError, InputError: as `analyze`; SpecError also where a file of expectations cannot be used.
     """
+    if not (_listed(spec) or _listed(cluster) or _listed(expect)):
+        raise InputError("nothing to verify against: give spec, cluster or expect")
     wanted = expectations(expect)
     analysis = Analysis(
         paths,

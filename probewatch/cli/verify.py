@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     is_flag=True,
     cls=Option,
     section="Output",
-    help="Exit with 0 also where something stayed open, as long as nothing failed.",
+    help="Exit with 0 also where something stayed open, as long as nothing failed and something passed.",
 )
 @output_options(
     "table",
@@ -99,7 +99,8 @@ def verify(
     held = worst(timeline.findings) if timeline.findings else Held.INCONCLUSIVE
     if held is Held.FAIL:
         return FAILED
-    return DONE if complete and (lenient or held is Held.PASS) else INCOMPLETE
+    some = any(finding.held is Held.PASS for finding in timeline.findings)
+    return DONE if complete and (held is Held.PASS or (lenient and some)) else INCOMPLETE
 
 
 def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -> None:

@@ -26,8 +26,10 @@ class Held(StrEnum):
 
 
 def worst(findings: Iterable[Finding]) -> Held:
-    """Return fail where one failed, else inconclusive where one is, else pass."""
+    """Return fail where one failed, else inconclusive where one is, or where there are none at all, else pass."""
     seen = {finding.held for finding in findings}
+    if not seen:
+        return Held.INCONCLUSIVE
     return next((held for held in (Held.FAIL, Held.INCONCLUSIVE) if held in seen), Held.PASS)
 
 

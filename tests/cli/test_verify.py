@@ -12,10 +12,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+import probewatch
 from probewatch.cli import main
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "verify"
+CAPTURES = Path(__file__).parents[2] / "captures"
 FLAP = ROOT / "captures" / "http-flap-s1"
 SIX = ROOT / "captures" / "http-ipv6"
 CUT = ROOT / "captures" / "malformed" / "cut-record-header.pcap"
@@ -157,3 +159,17 @@ def test_an_expectation_that_does_not_hold(run, tmp_path) -> None:
     """--expect alone is enough to verify against, and what it contradicts is status 1."""
     run(FLAP / "capture.pcap", "--write-expect", tmp_path / "expect.yaml")
     assert run(SIX / "capture.pcap", "--expect", tmp_path / "expect.yaml").status in (1, 3)
+
+
+def test_an_empty_capture_passes_no_gate(run) -> None:
+    """Where nothing at all passed, --allow-inconclusive makes no success of it: a broken recording keeps no gate green."""
+    empty = CAPTURES / "malformed" / "global-header-only.pcap"
+    assert run(empty, "--spec", FLAP / "pod.yaml").status == 3
+    assert run(empty, "--spec", FLAP / "pod.yaml", "--allow-inconclusive").status == 3
+
+
+def test_no_findings_are_no_pass() -> None:
+    """Without findings nothing held; and the API, too, wants something to verify against."""
+    assert probewatch.worst(()) is probewatch.Held.INCONCLUSIVE
+    with pytest.raises(probewatch.InputError, match="nothing to verify against"):
+        probewatch.verify(FLAP / "capture.pcap")
