@@ -223,6 +223,13 @@ def test_nothing_runs_before_the_startup_probe_succeeded(make, shift, held) -> N
 # Whole captures.
 
 
+def test_a_start_of_long_ago_may_be_a_predecessors(tmp_path) -> None:
+    """A status printed before the container that the capture shows: its startedAt does not make the first attempt too late."""
+    started = [{"name": "app", "state": {"running": {"startedAt": "2026-11-22T19:13:47Z"}}}]
+    found = changed("initial-delay", ("status.containerStatuses", started), ("spec.containers.0.readinessProbe.initialDelaySeconds", 2), where=tmp_path)
+    assert [one.sentence for one in found if one.held is Held.FAIL and "late" in one.sentence] == []
+
+
 @pytest.mark.parametrize("scenario", ["http-ipv6", "tcp-ready"])
 def test_a_port_name_that_does_not_exist(scenario, tmp_path) -> None:
     """A readiness probe by a port name that no container has is named as such, and does not crash."""
