@@ -21,9 +21,11 @@ _QUIET = ("-q", "--no-header", "--color=no", "-p", "no:cacheprovider", "-p", "no
 
 
 @pytest.fixture(autouse=True)
-def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let pytest print lines as wide as the page shows them, however wide this terminal is."""
+def _as_at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pytest print what the page shows: 80 columns wide however wide this terminal is, and short summaries, which in CI are whole."""
     monkeypatch.setenv("COLUMNS", "80")
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def example(name: str) -> re.Match[str]:
