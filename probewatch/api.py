@@ -131,6 +131,14 @@ class Analysis:
         self.close()
         return timeline
 
+    def whole(self) -> Timeline:
+        """Read to the end and return what was found; inputs are closed, whatever happens."""
+        try:
+            self.run()
+            return self.timeline()
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Close all inputs."""
         self._stack.close()
@@ -200,11 +208,7 @@ def analyze(
         progress=progress,
         on_change=on_change,
     )
-    try:
-        analysis.run()
-        timeline = analysis.timeline()
-    finally:
-        analysis.close()
+    timeline = analysis.whole()
     since_ns, until_ns = span(since, until, analysis.base_ns or 0)
     return select(
         timeline,
@@ -250,12 +254,7 @@ def verify(
         progress=progress,
         measure=True,
     )
-    try:
-        analysis.run()
-        timeline = analysis.timeline()
-    finally:
-        analysis.close()
-    return verified(timeline, analysis.book, wanted)
+    return verified(analysis.whole(), analysis.book, wanted)
 
 
 def infer_spec(
@@ -276,11 +275,7 @@ def infer_spec(
     from .verify.inferred import infer
 
     analysis = Analysis(paths, node_ip=node_ip, keylog=keylog, filter=filter, progress=progress, measure=True)
-    try:
-        analysis.run()
-        return infer(analysis.timeline())
-    finally:
-        analysis.close()
+    return infer(analysis.whole())
 
 
 def expectations(paths: PathText | Sequence[PathText]) -> list[Expectations]:
@@ -345,7 +340,7 @@ def whatif(
     except ValueError as error:
         raise InputError(str(error)) from error
     timeline = source if isinstance(source, Timeline) else analyze(source, **inputs)
-    selectors = [probe] if isinstance(probe, str) else list(probe)
+    selectors = _texts(probe)
     ids = {p.id for p in timeline.probes if any(matches(p, selector) for selector in selectors)} if selectors else None
     return replay(timeline, settings, ids)
 

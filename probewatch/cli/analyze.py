@@ -10,7 +10,7 @@ import click
 
 from ..api import InputError, moment, span
 from .options import Command, Inputs, analysis_options, output_options, select_options
-from .output import colour_wanted, complain, prepare_stdout
+from .output import complain, manner, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE, INTERRUPTED
 
@@ -72,7 +72,7 @@ def analyze(
         note_incomplete(timeline)
     if interrupted:
         return INTERRUPTED
-    return DONE if all(info.complete for info in timeline.captures) else INCOMPLETE
+    return DONE if timeline.complete else INCOMPLETE
 
 
 def _live_writer() -> Writer:
@@ -120,11 +120,8 @@ def _print(timeline: Timeline, output: str, colour: str) -> None:
         ndjson.lines(timeline, out)
     else:
         from ..report import text
-        from ..report.paper import glyphs_for
 
-        text.write(
-            timeline, out, wide=output == "wide", colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
-        )
+        text.write(timeline, out, wide=output == "wide", **manner(colour))
 
 
 def note_incomplete(timeline: Timeline) -> None:

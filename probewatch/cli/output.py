@@ -6,9 +6,12 @@ import contextlib
 import io
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from ..report.escape import printable
+
+if TYPE_CHECKING:
+    from ..report.paper import Glyphs
 
 _WIDEST: Final = 2000
 """Characters of one note."""
@@ -25,6 +28,20 @@ def colour_wanted(choice: str) -> bool:
     if choice != "auto":
         return choice == "always"
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Manner(TypedDict):
+    """How text is written: arguments of the writers in `report`."""
+
+    colour: bool
+    glyphs: Glyphs
+
+
+def manner(colour: str) -> Manner:
+    """Return whether to colour, as asked, and the marks that standard output can hold."""
+    from ..report.paper import glyphs_for
+
+    return Manner(colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
 
 
 def complain(sentence: str) -> None:

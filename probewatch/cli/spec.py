@@ -12,7 +12,7 @@ import click
 from ..api import verified
 from .analyze import note_incomplete
 from .options import Command, Inputs, analysis_options, output_options
-from .output import colour_wanted, prepare_stdout
+from .output import manner, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE
 
@@ -40,16 +40,12 @@ def spec(inputs: Inputs, output: str, colour: str, quiet: bool) -> int:
     prepare_stdout()
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(progress=bar, measure=True)
-        try:
-            analysis.run()
-            timeline = analysis.timeline()
-        finally:
-            analysis.close()
+        timeline = analysis.whole()
     pods = analysis.book.all_pods()
     _print(verified(timeline, analysis.book) if pods else timeline, pods, output, colour, inputs.files)
     if not quiet:
         note_incomplete(timeline)
-    return DONE if all(info.complete for info in timeline.captures) else INCOMPLETE
+    return DONE if timeline.complete else INCOMPLETE
 
 
 def _print(timeline: Timeline, pods: Sequence[PodSpec], output: str, colour: str, files: Sequence[str]) -> None:
@@ -62,11 +58,8 @@ def _print(timeline: Timeline, pods: Sequence[PodSpec], output: str, colour: str
         sys.stdout.write("\n")
     elif pods:
         from ..report import specdiff
-        from ..report.paper import glyphs_for
 
-        specdiff.write(
-            timeline, pods, sys.stdout.write, colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
-        )
+        specdiff.write(timeline, pods, sys.stdout.write, **manner(colour))
     else:
         from ..report import specyaml
 

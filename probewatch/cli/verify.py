@@ -14,7 +14,7 @@ from ..api import InputError, expectations, verified
 from ..model.finding import Held, worst
 from .analyze import note_incomplete
 from .options import Command, Inputs, Option, analysis_options, output_options
-from .output import colour_wanted, complain, prepare_stdout
+from .output import complain, manner, prepare_stdout
 from .progress import Bar
 from .run import DONE, FAILED, INCOMPLETE
 
@@ -80,15 +80,10 @@ def verify(
     wanted = expectations(expects)  # wrong ones are refused before any work
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(progress=bar, measure=learnt is None)
-        try:
-            analysis.run()
-            timeline = analysis.timeline()
-        finally:
-            analysis.close()
-    complete = all(info.complete for info in timeline.captures)
+        timeline = analysis.whole()
     if learnt is not None:
         _write_expectations(timeline, learnt, inputs.files)
-        return DONE if complete else INCOMPLETE
+        return DONE if timeline.complete else INCOMPLETE
     timeline = verified(timeline, analysis.book, wanted)
     _print(timeline, output, colour, inputs.files)
     _annotate(timeline, [*inputs.specs, *expects])
@@ -96,11 +91,11 @@ def verify(
         note_incomplete(timeline)
     if not timeline.findings:
         complain("nothing was verified: no probe that is declared is to be looked for in this capture")
-    held = worst(timeline.findings) if timeline.findings else Held.INCONCLUSIVE
+    held = worst(timeline.findings)
     if held is Held.FAIL:
         return FAILED
     some = any(finding.held is Held.PASS for finding in timeline.findings)
-    return DONE if complete and (held is Held.PASS or (lenient and some)) else INCOMPLETE
+    return DONE if timeline.complete and (held is Held.PASS or (lenient and some)) else INCOMPLETE
 
 
 def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -> None:
@@ -115,11 +110,8 @@ def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -
         junit.write(timeline.findings, out, name=" ".join(files))
     else:
         from ..report import text
-        from ..report.paper import glyphs_for
 
-        text.write_verdicts(
-            timeline, out, wide=output == "wide", colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
-        )
+        text.write_verdicts(timeline, out, wide=output == "wide", **manner(colour))
 
 
 def _annotate(timeline: Timeline, paths: Sequence[str]) -> None:

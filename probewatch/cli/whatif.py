@@ -13,7 +13,7 @@ from ..api import moment, span
 from ..api import whatif as replay
 from .analyze import note_incomplete, refuse_unmatched
 from .options import Command, Inputs, Option, analysis_options, output_options, select_options
-from .output import colour_wanted, prepare_stdout
+from .output import manner, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE
 
@@ -77,11 +77,7 @@ def whatif(
     replay(Timeline(), **asked)  # refuses settings that cannot be
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(progress=bar)
-        try:
-            analysis.run()
-            timeline = analysis.timeline()
-        finally:
-            analysis.close()
+        timeline = analysis.whole()
     refuse_unmatched(timeline, probes)
     from ..report import whatif as report
 
@@ -93,11 +89,7 @@ def whatif(
         json.dump(document(timeline, found), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        from ..report.paper import glyphs_for
-
-        report.write(
-            timeline, found, sys.stdout.write, colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding)
-        )
+        report.write(timeline, found, sys.stdout.write, **manner(colour))
     if not quiet:
         note_incomplete(timeline)
-    return DONE if all(info.complete for info in timeline.captures) else INCOMPLETE
+    return DONE if timeline.complete else INCOMPLETE

@@ -411,3 +411,8 @@ class Timeline:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether no input was cut or corrupt."""
+        return all(info.complete for info in self.captures)

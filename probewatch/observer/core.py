@@ -28,7 +28,6 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .lane import Step
-from .measures import measures
 from .others import Peer, Traffic, periodic
 from .rollouts import blocked, find_rollouts
 from .survey import survey
@@ -362,6 +361,8 @@ class Observer:
         """Add to a lane's probes, in the order of their workers, what the packets allow their fields to be."""
         if not self.settings.measure:
             return probes
+        from .measures import measures  # (only where it is asked for)
+
         hole = self._holes[0][0] if self._holes else None
         known = measures(placed, appeared_ns, hole, self._now_ns)
         workers = sorted({step.reading.worker for step in steps if step.reading is not None})

@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import Final
 
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
+from probewatch.probes.cadence import SECOND
 
 SILENT_TICKS: Final = 3
 """A probe is silent after this many ticks without an attempt; what it last said is then old."""
@@ -130,7 +131,7 @@ def _first_evidence(probe: Probe, attempts: Sequence[Attempt], begin_ns: int) ->
 
 
 def _silences(probe: Probe) -> list[Blank]:
-    period = probe.thresholds.get("periodSeconds", (10, ""))[0] * 1_000_000_000
+    period = probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
     return [(gap.start_ns + period, gap.end_ns) for gap in probe.gaps if gap.expected >= SILENT_TICKS]
 
 

@@ -25,10 +25,10 @@ from typing import Final
 
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Outcome, Probe
+from probewatch.probes.cadence import SECOND
 
 from .supposed import true_latency_ns
 
-SECOND: Final = 1_000_000_000
 MARGIN_PERCENT: Final = 20
 """Added to the slowest known latency before it is rounded up to whole seconds."""
 DEFAULT_GRACE_S: Final = 30

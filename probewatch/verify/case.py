@@ -9,10 +9,10 @@ from typing import Final
 from probewatch.model.expectation import Range
 from probewatch.model.finding import Finding, Held
 from probewatch.model.timeline import Attempt, Probe, Timeline
+from probewatch.probes.cadence import SECOND
 
 from .names import evidence_of, subject_of
 
-_SECOND: Final = 1_000_000_000
 _ATTEMPTS_SHOWN: Final = 5
 """Attempts named in one finding."""
 
@@ -110,8 +110,8 @@ def between(wanted: Range, noun: str) -> str:
 
 def seconds(ns: int) -> str:
     """Return `2 s`, `2.35 s`, `0.0013 s`: to the millisecond, below a second to the microsecond, below that all there is."""
-    digits = 9 if abs(ns) < _SECOND // 1000 else 6 if abs(ns) < _SECOND else 3
-    text = f"{ns / _SECOND:.{digits}f}"
+    digits = 9 if abs(ns) < SECOND // 1000 else 6 if abs(ns) < SECOND else 3
+    text = f"{ns / SECOND:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.')} s"
 
 

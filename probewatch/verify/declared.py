@@ -10,7 +10,7 @@ from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
 
 from .conduct import check_conduct
-from .fields import check_fields
+from .fields import check_fields, clashes
 from .missing import Declared, check_missing, declared_probes, seen_as
 from .names import subject
 
@@ -35,15 +35,17 @@ def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
     }
     missing = check_missing([one for one, probes in seen if not probes], timeline, pods)
     out: list[Finding] = []
-    clashes: set[tuple[int, str]] = set()
+    told: set[tuple[int, str]] = set()
     for one, probe, found in fields:
         for finding in found:
-            joint = finding.held is Held.FAIL and "cannot go together" in finding.sentence
+            joint = finding.field == "initialDelaySeconds" and any(
+                clashes(measure, one.spec.initial_delay_s) for measure in probe.measures
+            )
             place = (id(one.pod), one.container.name)
-            if not joint or place not in clashes:
+            if not joint or place not in told:
                 out.append(_joint(one, finding) if joint else finding)
             if joint:
-                clashes.add(place)
+                told.add(place)
         if (id(one.pod), one.container.name) not in broken:
             container = [
                 other

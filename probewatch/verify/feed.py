@@ -13,10 +13,10 @@ from typing import Final
 
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Trigger
+from probewatch.probes.cadence import SECOND
 
 from .container import Break, Container, Stretch
 
-SECOND: Final = 1_000_000_000
 NEAR: Final = 10
 """A tick takes the result of a recorded attempt that began within one part in so many of the shorter period."""
 

@@ -56,7 +56,7 @@ def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: 
         held, sentence = Held.FAIL, _contradiction(probe, measure, value, said, seen)
         if measure.field != "initialDelaySeconds":  # whose rivals are other probes
             field = " or ".join([measure.field, *measure.rivals])
-    elif measure.rivals and measure.field == "initialDelaySeconds":
+    elif clashes(measure, value):
         held = Held.FAIL
         both = f"{spec.type.value} and {' and '.join(measure.rivals)}"
         sentence = f"the first attempts of {both} cannot go together, were both delayed as declared"
@@ -78,6 +78,11 @@ def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: 
         attempts=numbers_of(probe, evidence),
         evidence=evidence,
     )
+
+
+def clashes(measure: Measure, value: int | str) -> bool:
+    """Tell whether a delay, though allowed by itself, contradicts those of its container's other probes: the rivals."""
+    return measure.field == "initialDelaySeconds" and bool(measure.rivals) and measure.allows(value)
 
 
 def sign(measure: Measure) -> str:

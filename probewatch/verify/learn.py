@@ -33,6 +33,7 @@ from probewatch.model.expectation import (
 from probewatch.model.finding import Held
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Probe, Timeline
+from probewatch.probes.cadence import SECOND
 
 from .case import Case, counted
 from .claims import percentile_range
@@ -42,9 +43,8 @@ from .moments import starts
 from .pace import holes, ticks
 from .selecting import fit
 
-_SECOND: Final = 1_000_000_000
-_TENTH: Final = _SECOND // 10
-_MILLISECOND: Final = _SECOND // 1000
+_TENTH: Final = SECOND // 10
+_MILLISECOND: Final = SECOND // 1000
 _LATENCY_ROOM: Final = 5
 _LATENCY_LEAST: Final = _TENTH
 _MOST_LISTED: Final = 40
@@ -176,13 +176,13 @@ def _decided(case: Case) -> Iterator[dict[str, Any]]:
                 waits.append(first - start.ns)
         if waits and kind in seen and probe.type is not ProbeType.UNKNOWN:
             limit = _roomy(probe, max(waits)).high or 0
-            yield {key: -(-limit // _SECOND) * _SECOND}
+            yield {key: -(-limit // SECOND) * SECOND}
 
 
 def _roomy(probe: Probe, ns: int) -> Range:
     """Return a time with its room, to the tenth of a second outward."""
     period, _ = probe.thresholds.get("periodSeconds", (0, ""))
-    room = max(_SECOND, int(period * _SECOND), ns // 10)
+    room = max(SECOND, int(period * SECOND), ns // 10)
     return Range(max(0, (ns - room) // _TENTH * _TENTH), -(-(ns + room) // _TENTH) * _TENTH)
 
 

@@ -10,10 +10,10 @@ from typing import Final
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, EventKind, Probe, Timeline
+from probewatch.probes.cadence import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
 
-SECOND: Final = 1_000_000_000
 WEIGHTS: Final = {"port": 3, "handler": 2, "path": 3, "scheme": 1, "service": 3, "httpHeaders": 1, "type": 2}
 """How much each field that agrees speaks for a seen probe being the declared one."""
 SHOWN: Final = 3

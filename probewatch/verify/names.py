@@ -66,21 +66,20 @@ def origin(pod: PodSpec, spec: ProbeSpec, field: str) -> str:
 def request(spec: ProbeSpec) -> str:
     """Return what a declared probe asks: `httpGet http :8080/ready`, `tcpSocket :5432`."""
     port = spec.port if spec.port is not None else spec.port_name or "?"
-    if spec.handler is Handler.HTTP_GET:
-        return f"httpGet {spec.scheme} :{port}{spec.path}"
-    if spec.handler is Handler.GRPC:
-        return f"grpc :{port}" + (f" service {spec.service}" if spec.service else "")
-    return f"{spec.handler.value} :{port}"
+    return _request(spec.handler, port, spec.scheme, spec.path, spec.service)
 
 
 def request_of(probe: Probe) -> str:
     """Return what a seen probe asks, in the same form."""
-    where = f":{probe.target.port}"
-    if probe.handler is Handler.HTTP_GET:
-        return f"httpGet {probe.scheme} {where}{probe.path if probe.path is not None else ' (path encrypted)'}"
-    if probe.handler is Handler.GRPC:
-        return f"grpc {where}" + (f" service {probe.service}" if probe.service else "")
-    return f"{probe.handler.value} {where}"
+    path = probe.path if probe.path is not None else " (path encrypted)"
+    return _request(probe.handler, probe.target.port, probe.scheme, path, probe.service)
+
+
+def _request(handler: Handler, port: int | str | None, scheme: str | None, path: str, service: str | None) -> str:
+    if handler is Handler.HTTP_GET:
+        return f"{handler.value} {scheme} :{port}{path}"
+    named = f" service {service}" if handler is Handler.GRPC and service else ""
+    return f"{handler.value} :{port}{named}"
 
 
 def evidence_of(attempt: Attempt) -> Evidence:

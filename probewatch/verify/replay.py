@@ -34,9 +34,10 @@ from typing import Final
 from probewatch.decisions.worker import INITIAL, STATES, Result, Worker, count
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Trigger
+from probewatch.probes.cadence import SECOND
 
 from .container import Break, Container, Stretch, decided
-from .feed import SECOND, Feed, Slot, anchors
+from .feed import Feed, Slot, anchors
 from .supposed import Supposed, suppose
 
 MOST_UNSEEN: Final = 500_000

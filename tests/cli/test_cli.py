@@ -13,24 +13,11 @@ from types import SimpleNamespace
 import pytest
 
 import probewatch
-from probewatch.cli import main
 from probewatch.report import ndjson
 
 ROOT = Path(__file__).parents[2]
 FLAP = ROOT / "captures" / "http-flap-s1"
 V6 = ROOT / "captures" / "http-ipv6"
-
-
-@pytest.fixture
-def run(capsys):
-    """Return a function that runs the command line in this process."""
-
-    def call(*arguments: object) -> SimpleNamespace:
-        status = main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return SimpleNamespace(status=status, out=said.out, err=said.err)
-
-    return call
 
 
 def process(*arguments: object, **more: object) -> subprocess.CompletedProcess[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -24,16 +24,10 @@ CUT = ROOT / "captures" / "malformed" / "cut-record-header.pcap"
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Return a function that runs the command line in this process, away from any CI's variables."""
+def run(run, monkeypatch):
+    """Return a function that runs this command, away from any CI's variables."""
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-
-    def call(*arguments: object) -> SimpleNamespace:
-        status = main(["verify", *map(str, arguments)])
-        said = capsys.readouterr()
-        return SimpleNamespace(status=status, out=said.out, err=said.err)
-
-    return call
+    return partial(run, "verify")
 
 
 def wrong(scenario: Path, where: Path) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -21,15 +21,9 @@ SIX = ROOT / "captures" / "http-ipv6"
 
 
 @pytest.fixture
-def run(capsys):
-    """Return a function that runs the command line in this process."""
-
-    def call(*arguments: object) -> SimpleNamespace:
-        status = main(["whatif", *map(str, arguments)])
-        said = capsys.readouterr()
-        return SimpleNamespace(status=status, out=said.out, err=said.err)
-
-    return call
+def run(run):
+    """Return a function that runs this command."""
+    return partial(run, "whatif")
 
 
 @pytest.mark.parametrize("arguments", [
