@@ -52,7 +52,9 @@ IMPURE_CALLS: Final = {
     "open", "print", "input", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
 }  # fmt: skip
 
-LAZY: Final = ("scapy", "pyroute2", "rich", "yaml", "msgspec", "cypcap", "hpack", "cryptography", "zstandard")
+LAZY: Final = (
+    "scapy", "pyroute2", "rich", "yaml", "msgspec", "cypcap", "hpack", "cryptography", "zstandard", "jinja2", "prometheus_client",
+)  # fmt: skip
 """What start-up must not import: each costs a user who does not need it."""
 
 LONG: Final = 600
