@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .capture.reader import Input
     from .model.book import AddressBook
     from .model.expectation import Expectations
+    from .model.said import SaidFile
     from .model.timeline import Timeline
     from .observer import Change
     from .verify.inferred import Inferred
@@ -69,6 +70,8 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        kubelet_log: PathText | Sequence[PathText] = (),
+        events: PathText | Sequence[PathText] = (),
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
@@ -100,6 +103,7 @@ class Analysis:
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             self._first = next(self._frames, None)
+            self._account = _account(_listed(kubelet_log), _listed(events), self._first.ns if self._first is not None else 0)
             self._stack = stack.pop_all()
 
     @property
@@ -129,7 +133,11 @@ class Analysis:
         timeline = self._observer.finish([reader.info() for reader in self._readers])
         self._tell()
         self.close()
-        return timeline
+        if not self._account:
+            return timeline
+        from .verify.account import account
+
+        return account(timeline, self._account, self.book.all_pods())
 
     def whole(self) -> Timeline:
         """Read to the end and return what was found; inputs are closed, whatever happens."""
@@ -164,6 +172,8 @@ def analyze(
     probe: str | Sequence[str] = (),
     progress: Callable[[int, int | None], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures.
 
@@ -185,6 +195,8 @@ def analyze(
         progress: called with (bytes read, bytes in all or None) now and then.
         on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and
             `probe` say.
+        kubelet_log: logs of the kubelet (klog as text or JSON, or what journalctl prints), to lay beside the attempts.
+        events: what `kubectl get events -o json` prints, likewise.
 
     Raises:
         CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
@@ -207,6 +219,8 @@ def analyze(
         filter=filter,
         progress=progress,
         on_change=on_change,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     timeline = analysis.whole()
     since_ns, until_ns = span(since, until, analysis.base_ns or 0)
@@ -230,6 +244,8 @@ def verify(
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
 
@@ -253,6 +269,8 @@ def verify(
         filter=filter,
         progress=progress,
         measure=True,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     return verified(analysis.whole(), analysis.book, wanted)
 
@@ -446,6 +464,15 @@ def _book(
         notes=[note for _, notes in read for note in notes],
         checks=[*by_hand, *(check for found, _ in read for check in found)],
     )
+
+
+def _account(logs: Sequence[PathText], events: Sequence[PathText], near_ns: int) -> list[SaidFile]:
+    if not (logs or events):
+        return []
+    from .cluster import read_events, read_kubelet_log
+
+    said = [read_kubelet_log(fspath(path), near_ns) for path in logs]
+    return [*said, *(read_events(fspath(path)) for path in events)]
 
 
 def _key_log(path: PathText | None) -> bytes | None:
