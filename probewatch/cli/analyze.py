@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, moment, span
+from ..api import matching, moment, span
 from .options import Command, Inputs, analysis_options, output_options, select_options
 from .output import complain, manner, prepare_stdout
 from .progress import Bar
@@ -86,26 +86,9 @@ def _selected(
 ) -> Timeline:
     from ..report.select import select
 
-    refuse_unmatched(timeline, probes)
+    matching(timeline, probes)
     since_ns, until_ns = span(since, until, base_ns)
     return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
-
-
-def refuse_unmatched(timeline: Timeline, probes: Sequence[str]) -> None:
-    """Raise InputError where a `--probe` names none of the probes there are."""
-    from ..report.select import matches
-
-    for wanted in probes:
-        if not any(matches(probe, wanted) for probe in timeline.probes):
-            from ..report import words
-
-            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
-            have = (
-                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
-                if there
-                else "there are none in this input"
-            )
-            raise InputError(f"no probe matches --probe {wanted}: {have}")
 
 
 def _print(timeline: Timeline, output: str, colour: str) -> None:
