@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, moment, span
-from .options import Command, Inputs, analysis_options, output_options, select_options
+from ..api import matching, moment, span
+from .options import Command, Inputs, analysis_options, kubelet_options, output_options, select_options
 from .output import complain, manner, prepare_stdout, print_page
 from .progress import Bar
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @analysis_options
+@kubelet_options
 @select_options
 @output_options(
     "table",
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 )
 def analyze(
     inputs: Inputs,
+    kubelet_logs: Sequence[str],
+    events: Sequence[str],
     probes: Sequence[str],
     since: str | None,
     until: str | None,
@@ -54,6 +57,8 @@ def analyze(
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(
             progress=bar,
+            kubelet_log=kubelet_logs,
+            events=events,
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
         )
         try:
@@ -88,26 +93,9 @@ def selected(
     """Return what of a timeline is to be shown; InputError where a selector names nothing."""
     from ..report.select import select
 
-    refuse_unmatched(timeline, probes)
+    matching(timeline, probes)
     since_ns, until_ns = span(since, until, base_ns)
     return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
-
-
-def refuse_unmatched(timeline: Timeline, probes: Sequence[str]) -> None:
-    """Raise InputError where a `--probe` names none of the probes there are."""
-    from ..report.select import matches
-
-    for wanted in probes:
-        if not any(matches(probe, wanted) for probe in timeline.probes):
-            from ..report import words
-
-            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
-            have = (
-                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
-                if there
-                else "there are none in this input"
-            )
-            raise InputError(f"no probe matches --probe {wanted}: {have}")
 
 
 def _print(timeline: Timeline, output: str, colour: str) -> None:

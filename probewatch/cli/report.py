@@ -10,7 +10,16 @@ import click
 
 from ..api import InputError, expectations, moment, verified
 from .analyze import note_incomplete, selected
-from .options import Command, Inputs, Option, analysis_options, expect_option, quiet_option, select_options
+from .options import (
+    Command,
+    Inputs,
+    Option,
+    analysis_options,
+    expect_option,
+    kubelet_options,
+    quiet_option,
+    select_options,
+)
 from .output import complain, print_page
 from .progress import Bar
 from .run import DONE, INCOMPLETE
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @analysis_options
+@kubelet_options
 @expect_option
 @select_options
 @click.option(
@@ -36,6 +46,8 @@ if TYPE_CHECKING:
 @quiet_option
 def report(
     inputs: Inputs,
+    kubelet_logs: Sequence[str],
+    events: Sequence[str],
     expects: Sequence[str],
     probes: Sequence[str],
     since: str | None,
@@ -53,11 +65,11 @@ def report(
     """
     for text in (since, until):
         moment(text, 0)  # before any work
-    _refuse_input(path, [*inputs.files, *inputs.specs, *inputs.clusters, *expects])
+    _refuse_input(path, [*inputs.files, *inputs.specs, *inputs.clusters, *expects, *kubelet_logs, *events])
     wanted = expectations(expects)
     verifying = bool(inputs.specs or inputs.clusters or expects)
     with Bar(wanted=not quiet) as bar:
-        analysis = inputs.analysis(progress=bar, measure=verifying)
+        analysis = inputs.analysis(progress=bar, measure=verifying, kubelet_log=kubelet_logs, events=events)
         timeline = analysis.whole()
     if verifying:
         timeline = verified(timeline, analysis.book, wanted)

@@ -30,7 +30,7 @@ RESULTS = (Saying.FAILED, Saying.ERRORED, Saying.WARNED, Saying.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Utterance:
     """One line of the kubelet's log, or one event."""
 
     ns: int
@@ -62,7 +62,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidFile:
+class AccountFile:
     """What one file of the kubelet's told."""
 
     source: str
@@ -70,7 +70,7 @@ class SaidFile:
     """`log` or `events`."""
     records: int
     """Lines, journal entries or events read."""
-    said: tuple[Said, ...]
+    said: tuple[Utterance, ...]
     """Those about probes, in the order of the file."""
     first_ns: int | None = None
     """Of all records with a time, not only of those about probes."""
@@ -139,7 +139,7 @@ class Difference:
 class Beside:
     """A decision that the kubelet told, beside the one that was replayed."""
 
-    said: Said
+    said: Utterance
     ns: int
     """When, by the capture's clock."""
     probe: str | None = None
@@ -153,7 +153,7 @@ class Beside:
 class Account:
     """The kubelet's account of a capture."""
 
-    files: tuple[SaidFile, ...]
+    files: tuple[AccountFile, ...]
     offsets: tuple[Offset, ...] = ()
     joined: int = 0
     """Sayings that belong to an attempt."""

@@ -15,8 +15,10 @@ from typing import Final
 from ..model.finding import Finding, Held
 from ..model.frame import CaptureInfo
 from ..model.rollout import PodState, Revision, Rollout
+from ..model.said import EXPLAINED, Account
 from ..model.timeline import Attempt, Cause, Leg, Outcome, Probe, Timeline, TimelineEvent
 from . import words
+from .account import difference, joined, told
 from .escape import safe
 from .findings import passes, summary
 from .html_latency import Plot, plot
@@ -33,6 +35,8 @@ MOST_PROBES: Final = 60
 """Probes with a section of their own, the worst first."""
 MOST_LISTED: Final = 1000
 """Probes in the overview, clients, events and findings in their tables; the rest is counted."""
+MOST_SAID: Final = 60
+"""Rows of one table of what the kubelet said."""
 MOST_CAUSES: Final = 40
 """Rows of the table of causes."""
 
@@ -112,6 +116,16 @@ class First:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kubelet:
+    """The kubelet's own account."""
+
+    files: Sequence[Sequence[str]]
+    joined: str
+    differences: Sequence[Sequence[str]]
+    decisions: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One probe."""
 
@@ -129,6 +143,8 @@ class Section:
     left_out: str
     tail: Sequence[Row]
     first: First | None
+    said: Sequence[Sequence[str]]
+    """Attempts beside what the kubelet said of them."""
     notes: Sequence[str]
     open: bool
 
@@ -173,6 +189,7 @@ class Page:
     passed: Sequence[tuple[str, str]]
     """Of what passed: (subject, its fields)."""
     findings_summary: str
+    kubelet: Kubelet | None
     inputs: Sequence[Sequence[str]]
     caveats: Sequence[str]
     numbers: Sequence[Sequence[str]]
@@ -226,6 +243,7 @@ class Maker:
             events=self._events(),
             findings=self._findings(),
             passed=list(passes(timeline.findings).items())[:MOST_LISTED],
+            kubelet=self._kubelet(timeline.kubelet) if timeline.kubelet is not None else None,
             findings_summary=summary(timeline.findings) if timeline.findings else "",
             inputs=[self._input(n, info) for n, info in enumerate(timeline.captures, 1)],
             caveats=self._caveats(),
@@ -303,6 +321,7 @@ class Maker:
             left_out=count(left_out, "row") if left_out else "",
             tail=tail,
             first=self._first(probe),
+            said=self._said(probe),
             notes=[safe(note) for note in probe.notes],
             open=verdict.level is not Level.FINE or len(self._judged) == 1,
         )  # fmt: skip
@@ -386,6 +405,44 @@ class Maker:
             safe(one.sentence),
             revisions,
         )
+
+    def _said(self, probe: Probe) -> list[list[str]]:
+        """Return what the wire shows and what the kubelet says, side by side."""
+        made = []
+        for attempt in probe.attempts:
+            for said in attempt.said:
+                wire = f"{attempt.outcome.value}: {words.result(attempt, probe.handler)} ({attempt.cause.value})"
+                text = safe(said.text) or "no text"
+                often = f" ({count(said.count, 'time')})" if said.count > 1 else ""
+                when = relative(attempt.end_ns, self._base)
+                made.append([f"#{attempt.n}", when, wire, f"{said.saying.value}: {text}{often}", safe(said.source)])
+            if len(made) >= MOST_SAID:
+                break
+        return made[:MOST_SAID]
+
+    def _kubelet(self, account: Account) -> Kubelet:
+        decisions = [
+            [
+                relative(beside.ns, self._base),
+                safe(beside.probe or "–"),
+                safe(beside.said.state or beside.said.text),
+                f"decided by #{beside.attempt}" if beside.attempt is not None
+                else "a container's beginning or end" if beside.initial else "not to be seen",
+                safe(beside.said.source),
+            ]
+            for beside in account.decisions[:MOST_SAID]
+        ]  # fmt: skip
+        differences = [
+            ["– explained" if one.clash in EXPLAINED else "! contradiction", difference(one, self._base)]
+            for one in sorted(account.differences, key=lambda d: d.clash in EXPLAINED)[:MOST_LISTED]
+        ]
+        return Kubelet(
+            files=[
+                [safe(file.source), told(file, offset), " ".join(map(safe, file.notes))]
+                for file, offset in zip(account.files, account.offsets, strict=True)
+            ],
+            joined=joined(account), differences=differences, decisions=decisions,
+        )  # fmt: skip
 
     def _others(self) -> list[list[str]]:
         others = sorted(self._timeline.others, key=lambda o: -o.connections)[:MOST_LISTED]

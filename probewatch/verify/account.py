@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.said import RESULTS, Account, Beside, Clash, Difference, Offset, Said, SaidFile, Saying
+from probewatch.model.said import RESULTS, Account, AccountFile, Beside, Clash, Difference, Offset, Saying, Utterance
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
@@ -41,7 +41,7 @@ BURST: Final = 25
 """Events of one object that the kubelet's recorder lets through at once (client-go EventSourceObjectSpamFilter)."""
 
 
-def account(timeline: Timeline, files: Sequence[SaidFile], pods: Sequence[PodSpec] = ()) -> Timeline:
+def account(timeline: Timeline, files: Sequence[AccountFile], pods: Sequence[PodSpec] = ()) -> Timeline:
     """Return the timeline with the kubelet's account. `pods` are the declared ones: they tell which probes are exec probes."""
     return _Join(timeline, files, pods).result()
 
@@ -53,14 +53,14 @@ class _Lane:
         self.probe = probe
         self.attempts = sorted(probe.attempts, key=lambda a: a.end_ns)
         self._ends = [a.end_ns for a in self.attempts]
-        self.said: dict[int, list[Said]] = {}
+        self.said: dict[int, list[Utterance]] = {}
 
     def between(self, low: int, high: int) -> list[Attempt]:
         return self.attempts[bisect_left(self._ends, low) : bisect_left(self._ends, high + 1)]
 
 
 class _Join:
-    def __init__(self, timeline: Timeline, files: Sequence[SaidFile], pods: Sequence[PodSpec]) -> None:
+    def __init__(self, timeline: Timeline, files: Sequence[AccountFile], pods: Sequence[PodSpec]) -> None:
         self.timeline = timeline
         self.files = files
         self.lanes = {probe.id: _Lane(probe) for probe in timeline.probes}
@@ -124,7 +124,7 @@ class _Join:
 class _File:
     """One file's sayings laid beside the capture."""
 
-    def __init__(self, join: _Join, file: SaidFile, offset: Offset, who: Who) -> None:
+    def __init__(self, join: _Join, file: AccountFile, offset: Offset, who: Who) -> None:
         self._join = join
         self._file = file
         self._offset = offset.ns
@@ -152,7 +152,7 @@ class _File:
             if lane.probe.type in decided:
                 self._undecided(lane)
 
-    def _about_attempt(self, said: Said, at: int) -> None:
+    def _about_attempt(self, said: Utterance, at: int) -> None:
         fitting = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
         best = self._nearest(said, at, fitting)
         if best is None:
@@ -180,7 +180,7 @@ class _File:
                 Clash.CAUSE, (ident, attempt.cause), sentence, probe=ident, attempt=attempt.n, ns=at, source=said.source
             )
 
-    def _nearest(self, said: Said, at: int, lanes: Sequence[_Lane]) -> tuple[_Lane, Attempt] | None:
+    def _nearest(self, said: Utterance, at: int, lanes: Sequence[_Lane]) -> tuple[_Lane, Attempt] | None:
         """Return the attempt it is about: by port, else by outcome, else the one beside it in time."""
         low, high = at - self._slack, at + self._slack + self._vague(said)
         found: list[tuple[tuple[bool, bool, bool, int], _Lane, Attempt]] = []
@@ -199,11 +199,11 @@ class _File:
         return lane, attempt
 
     @staticmethod
-    def _vague(said: Said) -> int:
+    def _vague(said: Utterance) -> int:
         """Return how much later than its time it may have been said, where that matters."""
         return said.precision_ns if said.precision_ns > 1_000_000 else 0
 
-    def _aggregated(self, said: Said, lane: _Lane, at: int) -> None:
+    def _aggregated(self, said: Utterance, lane: _Lane, at: int) -> None:
         """Hold the number that an event says against the attempts of its time."""
         first = (said.first_ns if said.first_ns is not None else said.ns) - self._offset
         span = (first - self._slack, at + said.precision_ns + self._slack)
@@ -228,7 +228,7 @@ class _File:
             source=said.source,
         )
 
-    def _left_over(self, said: Said, at: int, fitting: Sequence[_Lane]) -> None:
+    def _left_over(self, said: Utterance, at: int, fitting: Sequence[_Lane]) -> None:
         """Say why no attempt was found for it."""
         whom = (
             "/".join(part for part in (said.namespace, said.pod, said.container) if part)
@@ -309,7 +309,7 @@ class _File:
                     attempt=decision.attempt, ns=decision.ns, source=file.source,
                 )  # fmt: skip
 
-    def _about_decision(self, said: Said, at: int) -> None:
+    def _about_decision(self, said: Utterance, at: int) -> None:
         lanes = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
         found: list[tuple[int, _Lane, Decision]] = []
         for lane in lanes:
@@ -342,7 +342,7 @@ class _File:
             Clash.DECISION, (probe, what, self._file.source), sentence, probe=probe, ns=at, source=said.source
         )
 
-    def _initial(self, said: Said, at: int, lanes: Sequence[_Lane]) -> bool:
+    def _initial(self, said: Utterance, at: int, lanes: Sequence[_Lane]) -> bool:
         """Tell whether no attempt decides it: a new worker's first value, or that of a container that does not run.
 
         (worker.go newWorker and doProbe: a new container begins not ready, one that is not running is not ready; and after a
@@ -350,7 +350,7 @@ class _File:
         """
         return any(self._begins(said, at, lane) or _state(lane.probe, at) == _STATES.get(said.state) for lane in lanes)
 
-    def _begins(self, said: Said, at: int, lane: _Lane) -> bool:
+    def _begins(self, said: Utterance, at: int, lane: _Lane) -> bool:
         if said.state not in ("not ready", "unhealthy"):
             return False
         address = lane.probe.target.address

@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from probewatch.model.said import RESULTS, Offset, Said, SaidFile, Saying
+from probewatch.model.said import RESULTS, AccountFile, Offset, Saying, Utterance
 from probewatch.model.timeline import Attempt, DecisionKind, Probe
 
 from .utterance import Who, allows, excludes
@@ -83,7 +83,7 @@ class Peak(NamedTuple):
         return (self.low + self.high) // 2
 
 
-def estimate(file: SaidFile, probes: Sequence[Probe], who: Who) -> Offset:
+def estimate(file: AccountFile, probes: Sequence[Probe], who: Who) -> Offset:
     """Return the offset of one file's clock; no pairs where nothing in it fits any attempt, and the offset is then 0."""
     starts = [a.start.ns for p in probes for a in p.attempts]
     ends = [a.end_ns for p in probes for a in p.attempts]
@@ -102,7 +102,7 @@ def estimate(file: SaidFile, probes: Sequence[Probe], who: Who) -> Offset:
     return best or Offset(source=file.source, ns=0, within_ns=0, pairs=0, of=len(file.said))
 
 
-def _meet(source: str, said: Sequence[Said], base: int, who: Who, shown: tuple[int, int]) -> Offset | None:
+def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tuple[int, int]) -> Offset | None:
     told = [one for one in said if one.saying in RESULTS or one.saying is Saying.DECIDED]
     meetings: list[Meeting] = []
     sure: list[Meeting] = []
@@ -158,14 +158,14 @@ def _middle(meeting: Sequence[Meeting], peak: Peak) -> tuple[int, int]:
     return peak.middle, max((peak.high - peak.low) // 2, _VAGUE_NS)
 
 
-def _spread(told: Sequence[Said]) -> Iterable[Said]:
+def _spread(told: Sequence[Utterance]) -> Iterable[Utterance]:
     """Return the sayings so that the first few hundred are spread over all."""
     step = max(1, len(told) // 400)
     for begin in range(step):
         yield from told[begin::step]
 
 
-def _moments(said: Said, probe: Probe, base: int) -> Iterable[tuple[int, bool, bool]]:
+def _moments(said: Utterance, probe: Probe, base: int) -> Iterable[tuple[int, bool, bool]]:
     """Return when the wire shows what was said, as (verdict, whether by silence, whether the port proves it)."""
     if said.saying is Saying.DECIDED:
         wanted = DECIDED.get((probe.type.value, said.state))
@@ -184,7 +184,7 @@ def dialled(attempt: Attempt, port: int) -> bool:
     return any(leg.connection.client_port == port for leg in attempt.legs)
 
 
-def _pair(number: int, about: tuple[str, int], said: Said, base: int, *, timer: bool) -> list[Meeting]:
+def _pair(number: int, about: tuple[str, int], said: Utterance, base: int, *, timer: bool) -> list[Meeting]:
     made = []
     for at in {said.ns, said.first_ns if said.first_ns is not None else said.ns}:
         difference = at - about[1]

@@ -56,7 +56,7 @@ def klog(line: Line, zone: float = 0.0) -> str:
     """Return a line of klog's text, in local time `zone` hours ahead of UTC; values of several lines as KVFormat has them."""
     second, micro = divmod(round((line.t + zone * 3600) * 1e6), 1_000_000)
     when = time.gmtime(second)
-    head = f"I{when.tm_mon:02d}{when.tm_mday:02d} {when.tm_hour:02d}:{when.tm_min:02d}:{when.tm_sec:02d}.{micro:06d}   12345 prober.go:120] "
+    head = f"{time.strftime('I%m%d %H:%M:%S', when)}.{micro:06d}   12345 prober.go:120] "
     parts = []
     for key, value in line.keys.items():
         if "\n" in value:
