@@ -105,8 +105,10 @@ def worded(
 
 
 def seconds(ns: int) -> str:
-    """Return `2.50 s`, and below 10 ms `1.2 ms`."""
-    return f"{ns / SECOND:.2f} s" if ns >= SECOND // 100 else f"{ns / 1e6:.1f} ms"
+    """Return `2.50 s`, `42 ms`, `1.2 ms`."""
+    if ns >= SECOND:
+        return f"{ns / SECOND:.2f} s"
+    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.1f} ms"
 
 
 # No connection.
