@@ -257,6 +257,17 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
     return told + plain
 
 
+def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
+    """Return (what it means, what to try) for one cause of this probe: its most frequent diagnosis, else the catalogue's words."""
+    own = [a.diagnosis for a in probe.attempts if a.cause is cause and a.diagnosis is not None]
+    if not own:
+        return CATALOGUE[cause].meaning, CATALOGUE[cause].advice
+    kind = Counter(one.kind for one in own).most_common(1)[0][0]
+    several = [one for one in probe.diagnoses if one.kind == kind] if len(own) > 1 else []
+    chief = several[0] if several else next(one for one in own if one.kind == kind)
+    return _or(chief.sentence, chief.equally), chief.advice
+
+
 def _or(sentence: str, equally: tuple[str, ...]) -> str:
     """Return the sentence, with the kinds that fit as well."""
     return f"{sentence} Fits as well: {', '.join(equally)}." if equally else sentence
