@@ -61,7 +61,7 @@ _new = tuple.__new__
 class Flow:
     """One direction of a connection on the fast path."""
 
-    __slots__ = ("acked", "data_at", "full", "nxt", "pair", "passed", "peer", "side")
+    __slots__ = ("acked", "bare", "data_at", "full", "nxt", "pair", "passed", "peer", "side")
 
     peer: Flow
 
@@ -72,8 +72,10 @@ class Flow:
         """The number its next segment must have; -1 keeps all out."""
         self.acked = 0
         """What it has acknowledged."""
+        self.bare = False
+        """Acknowledgments without data may pass: one was seen before."""
         self.full = False
-        """Nothing of its data is kept any more, so data may pass too."""
+        """Data may pass: some was seen before, and no more of it is kept."""
         self.passed: list[int] = []
         """What passed of this batch, by index."""
         self.data_at = -1
@@ -101,13 +103,13 @@ class Pair:
             return False
         for flow in self.flows:
             side, stream = flow.side, flow.side.stream
+            flow.bare = side.seen_ack
             flow.full = side.seen_data and stream.next >= stream.limit
             flow.acked = side.peer.acked
         if not (one.full or other.full):
             return False
         for flow in self.flows:
-            if flow.side.seen_ack or flow.full:
-                flow.nxt = flow.side.nxt
+            flow.nxt = flow.side.nxt
         life.catch_up = self.close
         return True
 
@@ -139,7 +141,7 @@ class Pair:
             side.last = mark
             if side.sight is not None:
                 side.sight.packets += len(flow.passed)
-                side.sight.last = mark.number
+                side.sight.last = max(side.sight.last, mark.number)
             if index > latest:
                 latest, life.end, life.touched = index, mark, mark.ns + skew
             if flow.data_at >= 0:
@@ -255,7 +257,7 @@ class FastPath:
                                 touched.append(flow.pair)
                             passed.append(index)
                             continue
-                    elif length == 0 and flow.acked < ack <= flow.peer.nxt:
+                    elif length == 0 and flow.bare and flow.acked < ack <= flow.peer.nxt:
                         flow.acked = ack
                         passed = flow.passed
                         if not passed:
