@@ -9,6 +9,7 @@ progress.py   a bar on standard error, if the work takes long
 analyze.py    probewatch analyze
 verify.py     probewatch verify
 whatif.py     probewatch whatif
+lab.py        probewatch lab list|run|up|down
 """
 
 from __future__ import annotations
