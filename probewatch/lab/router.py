@@ -128,8 +128,7 @@ class Proxy:
             for left, target in zip(range(len(targets), 0, -1), targets, strict=True):
                 chance = f" -m statistic --mode random --probability {1 / left:.5f}" if left > 1 else ""
                 nat.append(f"-A PREROUTING {to}{chance} -j DNAT --to-destination {endpoint((target, port))}")
-            if not targets:
-                forward.append(f"-A FORWARD {to} -j REJECT")
+            forward.append(f"-A FORWARD {to} -j REJECT")  # what no DNAT has taken up
         lines = ["*nat", ":PREROUTING ACCEPT", *nat, "COMMIT", "*filter", ":FORWARD ACCEPT", *forward, "COMMIT"]
         done = inside(
             self._config["node"],

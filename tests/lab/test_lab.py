@@ -86,8 +86,8 @@ def test_clients_follow_a_service(ran: dict[str, Ran]) -> None:
     assert readiness.effects.clients_refused_while_ready > 0
     said = [json.loads(line) for line in (ran["traffic"].folder / "run.clients.jsonl").read_text("utf-8").splitlines()]
     results = {agent: {line["result"] for line in said if line["client"] == agent} for agent in ("web-frontend", "billing")}
-    assert "HTTP/1.1 200 OK" in results["web-frontend"]
-    assert results["billing"] == {"connection refused"}
+    assert "HTTP/1.1 200 OK" in results["web-frontend"], results
+    assert results["billing"] <= {"connection refused"}, results
 
 
 def _installed(program: str) -> bool:
