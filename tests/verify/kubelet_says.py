@@ -55,8 +55,8 @@ def lines(folder: Path, skew: float = 0.0, *, verbose: bool = False) -> list[Lin
 def klog(line: Line, zone: float = 0.0) -> str:
     """Return a line of klog's text, in local time `zone` hours ahead of UTC; values of several lines as KVFormat has them."""
     second, micro = divmod(round((line.t + zone * 3600) * 1e6), 1_000_000)
-    when = time.gmtime(second)
-    head = f"{time.strftime('I%m%d %H:%M:%S', when)}.{micro:06d}   12345 prober.go:120] "
+    stamp = time.strftime('%m%d %H:%M:%S', time.gmtime(second))
+    head = f"I{stamp}.{micro:06d}   12345 prober.go:120] "
     parts = []
     for key, value in line.keys.items():
         if "\n" in value:
