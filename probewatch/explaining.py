@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .api import Analysis, InputError, PathText, Source, frame_filter, key_log, matching, open_inputs
 
@@ -83,8 +83,9 @@ class Explanation:
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
+        **more: Any,
     ) -> None:
-        """Read them for the first time; arguments and errors are those of `explain`."""
+        """Read them for the first time; arguments and errors are those of `explain`, `more` are others of `api.Analysis`."""
         if isinstance(paths, str | PathLike):
             paths = [paths]
         self._paths: Source = list(paths)
@@ -93,7 +94,7 @@ class Explanation:
             self._stdin = _again([fspath(path) for path in self._paths if isinstance(path, str | PathLike)])
             if self._stdin is not None:
                 stack.callback(self._stdin.close)
-            self.timeline: Timeline = Analysis(
+            analysis = Analysis(
                 self._paths,
                 spec=spec,
                 cluster=cluster,
@@ -104,7 +105,10 @@ class Explanation:
                 filter=filter,
                 progress=progress,
                 stdin=self._stdin,
-            ).whole()
+                **more,
+            )
+            self.book, self.base_ns = analysis.book, analysis.base_ns
+            self.timeline: Timeline = analysis.whole()
             self._stack = stack.pop_all()
 
     def ladders(self, chosen: Iterable[tuple[Probe, Attempt]]) -> list[Ladder]:

@@ -90,6 +90,8 @@ class Offset:
     """Sayings that fit an attempt of the capture at this offset."""
     of: int
     """Sayings that were tried."""
+    taken_from: str = ""
+    """The file by which it is known, where that is another: a log and events of one kubelet have one clock."""
     rivals: tuple[int, ...] = ()
     """Other offsets that fit as many, in nanoseconds: the failures are alike and equally far apart."""
 
@@ -159,5 +161,7 @@ class Account:
     """Sayings that belong to an attempt."""
     outside: int = 0
     """Sayings before the capture's first frame or after its last."""
+    unplaced: int = 0
+    """Sayings that fit nothing, in files of which too few fit to set the clock."""
     decisions: tuple[Beside, ...] = ()
     differences: tuple[Difference, ...] = field(default=())

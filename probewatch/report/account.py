@@ -35,11 +35,16 @@ def told(file: AccountFile, offset: Offset) -> str:
     """Return `7 of 812 lines are about probes; its clock is 3.700 s ahead (±0.001 s, by 7 of them)`."""
     noun = "line" if file.kind == "log" else "event"
     text = f"{len(file.said)} of {count(file.records, noun)} about probes"
-    if not offset.pairs:
+    if not offset.pairs and not offset.taken_from:
         return f"{text}; nothing in it fits an attempt, so its clock is taken for the capture's" if file.said else text
     way = "ahead of" if offset.ns >= 0 else "behind"
     text += f"; its clock is {abs(offset.ns) / 1e9:.3f} s {way} the capture's"
-    text += f" (estimated from {count(offset.pairs, 'saying')}, within {offset.within_ns / 1e9:.3f} s)"
+    by = (
+        f"as {safe(offset.taken_from)} has it"
+        if offset.taken_from
+        else f"estimated from {count(offset.pairs, 'saying')}"
+    )
+    text += f" ({by}, within {offset.within_ns / 1e9:.3f} s)"
     if offset.rivals:
         others = ", ".join(f"{rival / 1e9:+.3f} s" for rival in offset.rivals)
         text += f"; {others} would fit as well"
@@ -55,6 +60,8 @@ def joined(account: Account) -> str:
         text += f", {begun} {'is' if begun == 1 else 'are'} what a container begins or ends with"
     if account.outside:
         text += f"; {account.outside} {'is' if account.outside == 1 else 'are'} before or after the capture"
+    if account.unplaced:
+        text += f"; {account.unplaced} cannot be placed, since too little fits to set the clock"
     hard = sum(d.clash not in EXPLAINED for d in account.differences)
     return text + (f"; {count(hard, 'contradiction')}" if hard else "; no contradiction")
 

@@ -405,12 +405,14 @@ def account_object(account: Account) -> Json:
                 "source": file.source, "kind": file.kind, "records": file.records, "about_probes": len(file.said),
                 "first": rfc3339(file.first_ns), "last": rfc3339(file.last_ns), "notes": list(file.notes),
                 "offset_s": seconds(offset.ns), "offset_within_s": seconds(offset.within_ns),
-                "offset_pairs": offset.pairs, "offset_rivals_s": [seconds(rival) for rival in offset.rivals],
+                "offset_pairs": offset.pairs, "offset_from": offset.taken_from or file.source,
+                "offset_rivals_s": [seconds(rival) for rival in offset.rivals],
             }
             for file, offset in zip(account.files, account.offsets, strict=True)
         ],
         "joined": account.joined,
         "outside": account.outside,
+        "unplaced": account.unplaced,
         "decisions": [
             {
                 "time": rfc3339(beside.ns), "probe": beside.probe, "attempt": beside.attempt, "initial": beside.initial,

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ..model.catalogue import CATALOGUE
+from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
@@ -245,7 +246,7 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
         return []
     left = {a.cause for a in probe.attempts if a.diagnosis is None}
     told = [
-        Explained(one.kind, _or(one.sentence, one.equally), one.check, one.advice, one.kind)
+        Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
         for one in probe.diagnoses
         if not one.harmless
     ]
@@ -265,9 +266,10 @@ def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
     kind = Counter(one.kind for one in own).most_common(1)[0][0]
     several = [one for one in probe.diagnoses if one.kind == kind] if len(own) > 1 else []
     chief = several[0] if several else next(one for one in own if one.kind == kind)
-    return _or(chief.sentence, chief.equally), chief.advice
+    return explained_by(chief), chief.advice
 
 
-def _or(sentence: str, equally: tuple[str, ...]) -> str:
-    """Return the sentence, with the kinds that fit as well."""
-    return f"{sentence} Fits as well: {', '.join(equally)}." if equally else sentence
+def explained_by(diagnosis: Diagnosis) -> str:
+    """Return a diagnosis' sentence, with the kinds that fit as well."""
+    more = f" Fits as well: {', '.join(diagnosis.equally)}." if diagnosis.equally else ""
+    return diagnosis.sentence + more

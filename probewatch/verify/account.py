@@ -21,7 +21,7 @@ from probewatch.model.said import RESULTS, Account, AccountFile, Beside, Clash, 
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
-from .offset import DECIDED, dialled, estimate
+from .offset import DECIDED, ENOUGH, agreed, dialled, estimate
 from .utterance import Who, allows, excludes, exec_like
 
 MOST_SAID: Final = 4
@@ -71,16 +71,17 @@ class _Join:
         starts = [c.first_ns for c in timeline.captures if c.first_ns is not None]
         ends = [c.last_ns for c in timeline.captures if c.last_ns is not None]
         self.begin, self.end = min(starts, default=0), max(ends, default=0)
-        self.joined = self.outside = 0
+        self.joined = self.outside = self.unplaced = 0
         self.decisions: list[Beside] = []
         self.differences: dict[tuple[object, ...], Difference] = {}
         self.offsets: list[Offset] = []
 
     def result(self) -> Timeline:
-        for file in self.files:
-            who = Who(self.timeline.probes, file.said)
-            offset = estimate(file, self.timeline.probes, who)
-            self.offsets.append(offset)
+        probes = self.timeline.probes
+        whom = [Who(probes, file.said) for file in self.files]
+        found = [estimate(file, probes, who) for file, who in zip(self.files, whom, strict=True)]
+        self.offsets = agreed(self.files, found)
+        for file, offset, who in zip(self.files, self.offsets, whom, strict=True):
             _File(self, file, offset, who).read()
         probes = tuple(
             replace(p, attempts=self._marked(p)) if self.lanes[p.id].said else p for p in self.timeline.probes
@@ -89,7 +90,7 @@ class _Join:
             self.timeline,
             probes=probes,
             kubelet=Account(
-                files=tuple(self.files), offsets=tuple(self.offsets), joined=self.joined, outside=self.outside,
+                files=tuple(self.files), offsets=tuple(self.offsets), joined=self.joined, outside=self.outside, unplaced=self.unplaced,
                 decisions=tuple(sorted(self.decisions, key=lambda beside: beside.ns)),
                 differences=tuple(list(self.differences.values())[:MOST_DIFFERENCES]),
             ),
@@ -129,6 +130,7 @@ class _File:
         self._file = file
         self._offset = offset.ns
         self._slack = SLACK_NS + offset.within_ns
+        self._sure = offset.pairs >= ENOUGH or bool(offset.taken_from)
         self._who = who
         self._taken: set[tuple[str, int, Saying]] = set()
         self._covered: dict[str, list[tuple[int, int]]] = {}
@@ -149,12 +151,14 @@ class _File:
         decided = {said.type for said in self._file.said if said.saying is Saying.DECIDED}
         for lane in self._join.lanes.values():
             self._unsaid(lane)
-            if lane.probe.type in decided:
+            if lane.probe.type in decided and self._sure:
                 self._undecided(lane)
 
     def _about_attempt(self, said: Utterance, at: int) -> None:
         fitting = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
         best = self._nearest(said, at, fitting)
+        if best is not None and not self._sure and not allows(said, best[1]):
+            best = None
         if best is None:
             self._left_over(said, at, fitting)
             return
@@ -252,6 +256,9 @@ class _File:
                 Clash.AGGREGATED,
                 f"an event of {whom} stands for {said.count}; its last one is not in the capture",
             )
+        elif not self._sure:
+            self._join.unplaced += 1
+            return
         else:
             clash = Clash.NO_ATTEMPT
             sentence = f"the kubelet says that {kind} probe of {whom} {_VERB[said.saying]}; the capture shows no attempt at that time"
@@ -261,7 +268,7 @@ class _File:
     def _unsaid(self, lane: _Lane) -> None:
         """Note failures that the file does not mention although it covers their time and speaks of this probe."""
         ident, file = lane.probe.id, self._file
-        if not self._told.get(ident) or file.first_ns is None or file.last_ns is None:
+        if not (self._sure and self._told.get(ident)) or file.first_ns is None or file.last_ns is None:
             return
         said = {(n, saying) for probe, n, saying in self._taken if probe == ident}
         low, high = file.first_ns - self._offset + self._slack, file.last_ns - self._offset - self._slack
@@ -334,6 +341,9 @@ class _File:
             return
         self._join.decisions.append(Beside(said=said, ns=at, probe=lanes[0].probe.id if len(lanes) == 1 else None))
         if self._open(at, lanes):
+            return
+        if not self._sure:
+            self._join.unplaced += 1
             return
         what = "restart" if said.saying is Saying.KILLING else said.state
         probe = lanes[0].probe.id if len(lanes) == 1 else None

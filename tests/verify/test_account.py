@@ -123,6 +123,30 @@ def test_aggregated_events(captures, tmp_path) -> None:
     assert "put similar events together" in analysed(folder, events=path).kubelet.differences[0].sentence
 
 
+def test_one_kubelet_has_one_clock(captures) -> None:
+    """Events beside a log of the same kubelet: one aggregated event says too little of the clock, the log tells it."""
+    folder = captures / "http-timeout"
+    timeline = analysed(folder, kubelet_log=folder / "kubelet.log", events=folder / "events.json")
+    log, events = timeline.kubelet.offsets
+    assert (events.ns, events.taken_from) == (log.ns, "kubelet.log")
+    assert timeline.kubelet.differences == ()
+    alone = analysed(folder, events=folder / "events.json").kubelet
+    assert abs(alone.offsets[0].ns - 3_700_000_000) <= 1_100_000_000
+    assert alone.differences == ()
+
+
+def test_a_clock_that_cannot_be_set_accuses_nobody(captures, tmp_path) -> None:
+    """One saying that fits nothing is no contradiction: it may be the clock."""
+    folder = captures / "tcp-ready"
+    log = tmp_path / "log"
+    keys = {"probeType": "Readiness", "pod": "lab/tcp-ready", "containerName": "app", "output": "dial tcp 10.128.0.10:8080: i/o timeout"}
+    at = next(row["t"] for row in says.truth(folder) if row["ev"] == "probe_start") + 10
+    log.write_bytes(says.text([says.Line(at, "Probe failed", keys)]))
+    found = analysed(folder, kubelet_log=log).kubelet
+    assert found.differences == ()
+    assert found.unplaced == 1
+
+
 def changed(folder: Path, tmp_path: Path, change):
     """Return the differences after a change of the log's lines."""
     log = tmp_path / "log"
