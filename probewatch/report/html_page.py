@@ -350,7 +350,7 @@ class Maker:
             rows=head,
             left_out=count(left_out, "row") if left_out else "",
             tail=tail,
-            first=self._first(probe),
+            first=self._first(probe) if verdict.level is not Level.FINE else None,
             said=self._said(probe),
             notes=[safe(note) for note in probe.notes],
             open=verdict.level is not Level.FINE or len(self._judged) == 1,
