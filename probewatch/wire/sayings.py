@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SAYINGS: Final = 512
 """Phrases kept of one connection."""
+BINARY: Final = 12
+"""Bytes shown of what is no text."""
 NAMES: Final = 2
 """Names of a certificate, and protocols offered, that one phrase lists."""
 
@@ -88,6 +90,10 @@ def _bytes(half: Half, end: int, start: int = 0, *, by_client: bool, lead: str =
 
 
 def _quoted(data: bytes) -> str:
+    """Return text as text, and what is none as the hexadecimal digits of its first bytes."""
+    odd = sum(not (32 <= byte < 127 or byte in b"\r\n\t") for byte in data)
+    if odd * 8 > len(data):
+        return f"{data[:BINARY].hex(' ')}{' ...' if len(data) > BINARY else ''}"
     return f'"{data.decode("latin-1")}"'
 
 
