@@ -10,7 +10,7 @@ import click
 
 from ..api import matching, moment, span
 from .options import Command, Inputs, analysis_options, output_options, select_options
-from .output import complain, manner, prepare_stdout
+from .output import complain, manner, prepare_stdout, print_page
 from .progress import Bar
 from .run import DONE, INCOMPLETE, INTERRUPTED
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     "wide",
     "json",
     "ndjson",
+    "html",
     says="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
-    "ndjson: the same as it becomes known.",
+    "ndjson: the same as it becomes known; html: one file to look at (see also probewatch report).",
 )
 def analyze(
     inputs: Inputs,
@@ -47,8 +48,8 @@ def analyze(
     for text in (since, until):
         moment(text, 0)  # before any work
     prepare_stdout()
-    selected = bool(probes or since or until)
-    writer = _live_writer() if output == "ndjson" and not selected else None
+    narrowed = bool(probes or since or until)
+    writer = _live_writer() if output == "ndjson" and not narrowed else None
     interrupted = False
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(
@@ -67,8 +68,8 @@ def analyze(
     if writer is not None:
         writer.end(timeline)
     else:
-        _print(_selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
-    if output in ("json", "ndjson") and not quiet:
+        _print(selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
+    if output in ("json", "ndjson", "html") and not quiet:
         note_incomplete(timeline)
     if interrupted:
         return INTERRUPTED
@@ -81,9 +82,10 @@ def _live_writer() -> Writer:
     return Writer(sys.stdout.write)
 
 
-def _selected(
+def selected(
     timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]
 ) -> Timeline:
+    """Return what of a timeline is to be shown; InputError where a selector names nothing."""
     from ..report.select import select
 
     matching(timeline, probes)
@@ -101,6 +103,8 @@ def _print(timeline: Timeline, output: str, colour: str) -> None:
         from ..report import ndjson
 
         ndjson.lines(timeline, out)
+    elif output == "html":
+        print_page(timeline)
     else:
         from ..report import text
 

@@ -223,6 +223,25 @@ def analysis_options(function: F) -> F:
     return cast("F", _input_options(_interpret_options(call)))
 
 
+expect_option = click.option(
+    "--expect",
+    "expects",
+    multiple=True,
+    metavar="FILE",
+    cls=Option,
+    section="Interpret",
+    help="What only you know: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
+)
+
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="No notes and no progress on standard error.",
+)
+
 manner_options = _apply(
     [
         click.option(
@@ -235,14 +254,7 @@ manner_options = _apply(
             section="Output",
             help="auto: on a terminal, unless NO_COLOR is set.",
         ),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            cls=Option,
-            section="Output",
-            help="No notes and no progress on standard error.",
-        ),
+        quiet_option,
     ]
 )
 """How it is printed."""
