@@ -56,7 +56,9 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         return f"HTTP probe failed with statuscode: {attempt.status}"
     where = endpoint(probe.target.address, probe.target.port)
     # after a redirect the URL is that of the last request
-    get = 'Get "...": ' if any(leg.role is Role.REDIRECT for leg in attempt.legs) else f'Get "{(probe.scheme or "http").lower()}://{where}{safe(probe.path or "/")}": '
+    redirected = any(leg.role is Role.REDIRECT for leg in attempt.legs)
+    url = "..." if redirected else f"{(probe.scheme or 'http').lower()}://{where}{safe(probe.path or '/')}"
+    get = f'Get "{url}": '
     connection = attempt.legs[-1].connection if attempt.legs else None
     match attempt.cause:
         case Cause.SLOW_ANSWER | Cause.CLIENT_LATE:

@@ -153,7 +153,7 @@ def _connection(data: bytes) -> Connection:
 
 
 def exchange(data: bytes) -> None:
-    """Read what was said on a connection, as a whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header, anything."""
+    """Read what was said on a connection, whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header."""
     sayings(_connection(data))
 
 
