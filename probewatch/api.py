@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .capture.reader import Input
     from .model.book import AddressBook
     from .model.expectation import Expectations
-    from .model.frame import Frame
+    from .model.frame import Frame, Part
     from .model.timeline import Probe, Timeline
     from .observer import Change
     from .verify.inferred import Inferred
@@ -72,16 +73,18 @@ class Analysis:
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
         stdin: BinaryIO | None = None,
+        skim: bool = True,
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
         `stdin` is what to read for `-`; sys.stdin if None.
+        Without `skim` every frame is decoded in full, which takes longer and says the same.
 
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
-        from .capture import merged
+        from .capture import merged_parts
         from .observer import Observer, Settings
 
         book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
@@ -89,6 +92,7 @@ class Analysis:
         """What the specs, the cluster and the checkers' configurations say."""
         secrets = key_log(keylog)
         self._matches = frame_filter(filter)
+        self._skim = skim
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
@@ -101,33 +105,39 @@ class Analysis:
                 stack.callback(reader.close)
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
-            self._frames = merged(self._readers)
+            parts = merged_parts(self._readers)
             self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure))
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
-            self._first = next(self._frames, None)
+            first = next(parts, None)
+            self._parts = parts if first is None else chain((first,), parts)
+            self.base_ns: int | None = _begin(first)
+            """Time of the first frame; None where there is none."""
             self._stack = stack.pop_all()
-
-    @property
-    def base_ns(self) -> int | None:
-        """Time of the first frame; None where there is none."""
-        return self._first.ns if self._first is not None else None
 
     def run(self) -> None:
         """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
-        if self._first is None:
-            return
-        feed, matches = self._observer.feed, self._matches
-        if matches is None or matches(self._first):
-            feed(self._first)
-        batch, due_ns = 0, self._first.ns + _PAUSE_NS
-        for frame in self._frames:
-            if matches is not None and not matches(frame):
-                continue
-            feed(frame)
-            batch += 1
-            if batch >= _BATCH or frame.ns >= due_ns:
-                batch, due_ns = 0, frame.ns + _PAUSE_NS
+        from .model.frame import Batch
+
+        observer, matches = self._observer, self._matches
+        count = due_ns = 0
+        for part in self._parts:
+            if isinstance(part, Batch):
+                if matches is None and self._skim:
+                    observer.feed_batch(part)
+                else:
+                    for frame in part:
+                        if matches is None or matches(frame):
+                            observer.feed(frame)
+                count += len(part)
+                ns = part.times[-1]
+            else:
+                if matches is None or matches(part):
+                    observer.feed(part)
+                count += 1
+                ns = part.ns
+            if count >= _BATCH or ns >= due_ns:
+                count, due_ns = 0, ns + _PAUSE_NS
                 self._tell()
 
     def timeline(self) -> Timeline:
@@ -420,6 +430,15 @@ def _nanoseconds(found: re.Match[str]) -> int:
     zone = timezone(-offset if found[9] == "-" else offset)
     whole = int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp())
     return whole * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
+
+
+def _begin(part: Part | None) -> int | None:
+    """Return the time of the first frame."""
+    from .model.frame import Batch
+
+    if part is None:
+        return None
+    return part.times[0] if isinstance(part, Batch) else part.ns
 
 
 def _ignore(_: object) -> None:
