@@ -18,7 +18,7 @@ from .escape import safe
 from .junit import attribute, body
 from .numbers import count, percentile, relative, span
 from .outline import base_ns
-from .verdict import Level, Verdict, explain, judge
+from .verdict import Level, Verdict, explained, judge
 
 _SHOWN: Final = 20
 """Decisions told of one probe."""
@@ -86,11 +86,13 @@ def _story(timeline: Timeline, probe: Probe, verdict: Verdict) -> Iterator[str]:
         yield f"{relative(decision.ns, base)} #{decision.attempt} {decision.streak}/{decision.threshold} -> {safe(decision.after)}"
     if len(probe.decisions) > _SHOWN:
         yield f"and {count(len(probe.decisions) - _SHOWN, 'more decision')}"
-    for cause in verdict.causes:
-        meaning, advice = explain(probe, cause)
-        yield f"cause: {cause.value}: {meaning[:1].lower()}{meaning[1:]}"
-        if advice:
-            yield f"try: {advice}"
+    for why in explained(probe, verdict):
+        text = safe(why.meaning)
+        yield f"cause: {safe(why.name)}: {text[:1].lower()}{text[1:]}"
+        if why.check:
+            yield f"check: {safe(why.check)}"
+        if why.advice:
+            yield f"try: {safe(why.advice)} (docs/causes.md#{why.anchor})"
     failed = next((a for a in probe.attempts if a.outcome is Outcome.FAILURE and not a.implied), None)
     if failed is not None:
         where = words.frames_of(failed, several=len(timeline.captures) > 1)
