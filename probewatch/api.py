@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .model.book import AddressBook
     from .model.expectation import Expectations
     from .model.frame import Frame, Part
+    from .model.said import SaidFile
     from .model.timeline import Probe, Timeline
     from .observer import Change
     from .verify.inferred import Inferred
@@ -74,6 +75,8 @@ class Analysis:
         measure: bool = False,
         stdin: BinaryIO | None = None,
         skim: bool = True,
+        kubelet_log: PathText | Sequence[PathText] = (),
+        events: PathText | Sequence[PathText] = (),
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
@@ -113,6 +116,7 @@ class Analysis:
             self._parts = parts if first is None else chain((first,), parts)
             self.base_ns: int | None = _begin(first)
             """Time of the first frame; None where there is none."""
+            self._account = _account(_listed(kubelet_log), _listed(events), self.base_ns or 0)
             self._stack = stack.pop_all()
 
     def run(self) -> None:
@@ -145,7 +149,11 @@ class Analysis:
         timeline = self._observer.finish([reader.info() for reader in self._readers])
         self._tell()
         self.close()
-        return timeline
+        if not self._account:
+            return timeline
+        from .verify.account import account
+
+        return account(timeline, self._account, self.book.all_pods())
 
     def whole(self) -> Timeline:
         """Read to the end and return what was found; inputs are closed, whatever happens."""
@@ -180,6 +188,8 @@ def analyze(
     probe: str | Sequence[str] = (),
     progress: Callable[[int, int | None], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures.
 
@@ -201,6 +211,8 @@ def analyze(
         progress: called with (bytes read, bytes in all or None) now and then.
         on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and
             `probe` say.
+        kubelet_log: logs of the kubelet (klog as text or JSON, or what journalctl prints), to lay beside the attempts.
+        events: what `kubectl get events -o json` prints, likewise.
 
     Raises:
         CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
@@ -223,6 +235,8 @@ def analyze(
         filter=filter,
         progress=progress,
         on_change=on_change,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     timeline = analysis.whole()
     since_ns, until_ns = span(since, until, analysis.base_ns or 0)
@@ -246,6 +260,8 @@ def verify(
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
 
@@ -269,6 +285,8 @@ def verify(
         filter=filter,
         progress=progress,
         measure=True,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     return verified(analysis.whole(), analysis.book, wanted)
 
@@ -507,6 +525,15 @@ def _book(
         notes=[note for _, notes in read for note in notes],
         checks=[*by_hand, *(check for found, _ in read for check in found)],
     )
+
+
+def _account(logs: Sequence[PathText], events: Sequence[PathText], near_ns: int) -> list[SaidFile]:
+    if not (logs or events):
+        return []
+    from .cluster import read_events, read_kubelet_log
+
+    said = [read_kubelet_log(fspath(path), near_ns) for path in logs]
+    return [*said, *(read_events(fspath(path)) for path in events)]
 
 
 def key_log(path: PathText | None) -> bytes | None:
