@@ -74,7 +74,12 @@ def _write_case(finding: Finding, number: int, out: Callable[[str], object]) -> 
 
 def attribute(text: str) -> str:
     """Return text as an attribute's value, quoted; safe for a terminal too."""
-    return _ascii(quoteattr(safe(text)))
+    return quoted(safe(text))
+
+
+def quoted(text: str) -> str:
+    """Return text that is safe already as an attribute's value, quoted."""
+    return _ascii(quoteattr(text))
 
 
 def body(text: str) -> str:

@@ -15,7 +15,7 @@ from ..model.timeline import Outcome, Probe, Timeline
 from . import words
 from .document import latencies
 from .escape import safe
-from .junit import attribute, body
+from .junit import attribute, body, quoted
 from .numbers import count, percentile, relative, span
 from .outline import base_ns
 from .verdict import Level, Verdict, explained, judge
@@ -48,17 +48,17 @@ def _case(
     """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
     whom, name = case
     name += f" ({number})" if number > 1 else ""
-    out(f'    <testcase classname={attribute(whom)} name={attribute(name)} time="{verdict.seen_ns / 1e9:.3f}">\n')
+    out(f'    <testcase classname={quoted(whom)} name={quoted(name)} time="{verdict.seen_ns / 1e9:.3f}">\n')
     out("      <properties>\n")
     for key, value in _properties(probe, verdict):
-        out(f"        <property name={attribute(key)} value={attribute(value)}/>\n")
+        out(f"        <property name={quoted(key)} value={quoted(value)}/>\n")
     out("      </properties>\n")
     text = "\n".join([verdict.sentence, *_story(timeline, probe, verdict)])
     if verdict.level is Level.TROUBLE:
         kind = verdict.causes[0].value if verdict.causes else "probe"
-        out(f"      <failure message={attribute(verdict.sentence)} type={attribute(kind)}>{body(text)}</failure>\n")
+        out(f"      <failure message={quoted(verdict.sentence)} type={quoted(kind)}>{body(text)}</failure>\n")
     elif verdict.level is Level.UNCLEAR:
-        out(f"      <skipped message={attribute(verdict.sentence)}/>\n")
+        out(f"      <skipped message={quoted(verdict.sentence)}/>\n")
     if verdict.level is not Level.TROUBLE:
         out(f"      <system-out>{body(text)}</system-out>\n")
     out("    </testcase>\n")
