@@ -3,7 +3,7 @@
 Theory of operation. The first pass, an ordinary analysis, says which connections and address requests an attempt consists
 of, and in which frames of which input they are. `Ladders` is fed the same frames once more, takes those of the chosen
 attempts, and follows each connection alone with the tracker of the first pass, but with room for all that was said.
-What a frame says comes from `wire.sayings`, which of several sightings are one frame from `wire.sightings`.
+What a frame says comes from `wire.phrases`, which of several sightings are one frame from `wire.sightings`.
 
 Pure: frames in, `Ladder` values out. Who feeds it may leave out every frame outside `window()`.
 
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from probewatch.model.connection import Connection, IcmpNote
 from probewatch.model.frame import Frame, Mark
-from probewatch.model.ladder import Ladder, Place, Rail, Said, Seen, Step, StepKind, Way
+from probewatch.model.ladder import Ladder, Phrase, Place, Rail, Seen, Step, StepKind, Way
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Attempt, Leg, Probe, Timeline
 from probewatch.wire.packets import ACK, FIN, PSH, RST, SYN, URG, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.peel import Peeler
-from probewatch.wire.sayings import sayings
+from probewatch.wire.phrases import phrases
 from probewatch.wire.sightings import Recent, point, vantage
 from probewatch.wire.stream import MASK, distance
 from probewatch.wire.table import Limits
@@ -273,10 +273,10 @@ class _Climb:
         attempt = self.attempt
         deadline = _deadline_ns(self.probe, attempt)
         rails: list[Rail] = []
-        said: dict[tuple[int, bool, int, int], list[Said]] = {}
+        said: dict[tuple[int, bool, int, int], list[Phrase]] = {}
         for number, line in enumerate(self.lines):
             connection = _followed(line)
-            words, exchange = sayings(connection, keys)
+            words, exchange = phrases(connection, keys)
             for one in words:
                 said.setdefault((number, one.by_client, one.mark.file, one.mark.number), []).append(one)
             whole = line.leg.connection
@@ -335,10 +335,10 @@ def _by_weight(names: list[Place], steps: list[Step]) -> tuple[tuple[Place, ...]
     return tuple(names[place] for place in order), tuple(moved)
 
 
-def _with_words(step: Step, said: dict[tuple[int, bool, int, int], list[Said]]) -> Step:
+def _with_words(step: Step, said: dict[tuple[int, bool, int, int], list[Phrase]]) -> Step:
     if step.kind is not StepKind.TCP or step.connection is None:
         return step
-    words: list[Said] = []
+    words: list[Phrase] = []
     for seen in step.seen:
         words += said.pop((step.connection, step.way is Way.TO_TARGET, seen.mark.file, seen.mark.number), [])
     return replace(step, said=tuple(words)) if words else step

@@ -494,6 +494,8 @@ def _after(paper: Paper, ladder: Ladder) -> None:
     message = kubelet_says(probe, attempt)
     if message:
         _field(paper, "kubelet", message)
+    for heard in attempt.said:
+        _field(paper, "said", f"{safe(heard.source)}: {safe(heard.text) or heard.saying.value}")
 
 
 def _filters(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> None:

@@ -37,7 +37,7 @@ from probewatch.wire.exchange import read_exchange
 from probewatch.wire.link import LINKS
 from probewatch.wire.packets import IcmpError, Neighbour, Segment
 from probewatch.wire.peel import Peeler
-from probewatch.wire.sayings import sayings
+from probewatch.wire.phrases import phrases
 from probewatch.wire.tcp import Tracker
 from probewatch.wire.x509 import read_certificate
 
@@ -154,7 +154,7 @@ def _connection(data: bytes) -> Connection:
 
 def exchange(data: bytes) -> None:
     """Read what was said on a connection, whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header."""
-    sayings(_connection(data))
+    phrases(_connection(data))
 
 
 @cache
@@ -167,7 +167,7 @@ def _keys() -> Keylog:
 
 def encrypted(data: bytes) -> None:
     """Read a connection with the keys of the captures at hand."""
-    sayings(_connection(data), _keys())
+    phrases(_connection(data), _keys())
 
 
 def _conversations() -> Iterator[Connection]:
