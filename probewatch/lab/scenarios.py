@@ -129,7 +129,6 @@ _ALL: Final = (
         "NotReady at the third 503, with one extra probe at once; Ready again at the next 200.",
         _probe("readiness", _READY),
         _serve("alternating"),
-        rows=("D22",),
     ),
     _simple(
         "ready",
@@ -282,20 +281,22 @@ _ALL: Final = (
     ),
     _simple(
         "no-ports-left",
-        "The node has four source ports from 3 s on, and TIME_WAIT takes each for a minute.",
-        "Expected attempts that are missing from the wire.",
-        _probe("readiness", _TCP),
+        "The node has four source ports from 3 s on; after a tcpSocket probe TIME_WAIT keeps its port for a minute.",
+        "Expected readiness attempts that are missing, while liveness, where the server closes first, goes on.",
+        _probe("readiness", _TCP) + _probe("liveness", "httpGet: {path: /livez, port: 8081}"),
         _serve("ready"),
+        {"behaviour": "ready", "port": 8081},
         faults=(Fault(kind="few-ports", at_s=3),),
         rows=("D03",),
     ),
     _simple(
         "frozen-kubelet",
-        "The prober gets no CPU from 6.5 s for 2.5 s, while the server takes 0.6 s to answer.",
+        "The prober gets no CPU from 6.5 s and from 12 s, for 2.5 s each, while the server takes 0.6 s to answer.",
         "A gap in the attempts; an answer in time that is noticed too late.",
         _probe("readiness", _READY),
         _serve("slow", delay_s=0.6),
-        faults=(Fault(kind="freeze-kubelet", at_s=6.5, for_s=2.5),),
+        # half a period apart: one of them falls into an attempt
+        faults=(Fault(kind="freeze-kubelet", at_s=6.5, for_s=2.5), Fault(kind="freeze-kubelet", at_s=12, for_s=2.5)),
         rows=("D11", "D27"),
     ),
     _simple(
