@@ -14,6 +14,7 @@ prints.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -476,6 +477,18 @@ def open_inputs(
     if len(paths) < len(given):
         raise InputError("captures are given as paths and as packets at once: give one or the other")
     return [*open_all(paths, stdin=stdin, progress=progress)]
+
+
+def read_twice(captures: Source) -> BinaryIO | None:
+    """Return what to read for `-` in each of two passes (seek to 0 before the second, close it at the end), None without `-`.
+
+    Raises:
+        CaptureError: an input is a stream that cannot be kept to be read twice.
+    """
+    from .capture.spool import rereadable
+
+    given = [captures] if isinstance(captures, str | PathLike) else list(captures)
+    return rereadable([fspath(item) for item in given if isinstance(item, str | PathLike)], getattr(sys.stdin, "buffer", None))
 
 
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .api import Analysis, InputError, PathText, Source, frame_filter, key_log, matching, open_inputs
+from .api import Analysis, InputError, PathText, Source, frame_filter, key_log, matching, open_inputs, read_twice
 
 if TYPE_CHECKING:
     from .model.ladder import Ladder
@@ -91,7 +90,7 @@ class Explanation:
         self._paths: Source = list(paths)
         self._keylog, self._filter = keylog, filter
         with ExitStack() as stack:
-            self._stdin = _again([fspath(path) for path in self._paths if isinstance(path, str | PathLike)])
+            self._stdin = read_twice(self._paths)
             if self._stdin is not None:
                 stack.callback(self._stdin.close)
             analysis = Analysis(
@@ -245,8 +244,3 @@ def _may_hold(attempt: Attempt, frame: int) -> bool:
     spans = [(first, last), *((low, high) for leg in attempt.legs for _, low, high in leg.connection.frames)]
     return any(low <= frame <= high for low, high in spans)
 
-
-def _again(paths: Sequence[str]) -> BinaryIO | None:
-    from .capture.spool import rereadable
-
-    return rereadable(paths, getattr(sys.stdin, "buffer", None))

@@ -283,6 +283,8 @@ class Target:
     namespace: str | None = None
     pod: str | None = None
     container: str | None = None
+    uid: str | None = None
+    """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
 

@@ -245,17 +245,23 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
     if verdict.level is Level.FINE:
         return []
     left = {a.cause for a in probe.attempts if a.diagnosis is None}
-    told = [
-        Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
-        for one in probe.diagnoses
-        if not one.harmless
-    ]
-    plain = [
-        Explained(cause.value, CATALOGUE[cause].meaning, "", CATALOGUE[cause].advice, cause.value)
-        for cause in verdict.causes
-        if cause in left
-    ]
-    return told + plain
+    told = [_diagnosed(one) for one in probe.diagnoses if not one.harmless]
+    return told + [_of_cause(cause) for cause in verdict.causes if cause in left]
+
+
+def explained_attempt(attempt: Attempt) -> Explained | None:
+    """Return why one attempt ended so; None where it went well and nothing is to be said of it."""
+    if attempt.diagnosis is not None:
+        return _diagnosed(attempt.diagnosis)
+    return None if attempt.cause is Cause.OK else _of_cause(attempt.cause)
+
+
+def _diagnosed(one: Diagnosis) -> Explained:
+    return Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
+
+
+def _of_cause(cause: Cause) -> Explained:
+    return Explained(cause.value, CATALOGUE[cause].meaning, "", CATALOGUE[cause].advice, cause.value)
 
 
 def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
