@@ -37,7 +37,8 @@ _MICROSECOND: Final = 1000
 _QUARTER: Final = 900 * 1_000_000_000
 
 _HEADER: Final = re.compile(r"(?:^|(?<=\s))[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+\d+ [\w.-]+:\d+\] ?")
-_PREFIX: Final = re.compile(r"^\S.*?\bkubelet\[\d+\]: ?")
+_PREFIX: Final = re.compile(r"^\S[^\[]{0,200}\s[\w.@/-]+\[\d+\]: ?")
+"""What journalctl writes before a message: `Nov 22 20:11:02 node-a kubenswrapper[2345]: `."""
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _KEY: Final = re.compile(r'\s*([A-Za-z][\w.-]*)=(?:"((?:[^"\\]|\\.)*)"|(<\s*$)|(\S+))')
 _OLD: Final = re.compile(
@@ -52,6 +53,7 @@ _SAYINGS: Final = {
     "Probe succeeded": Saying.SUCCEEDED,
     "Probe succeeded with a warning": Saying.WARNED,
     "SyncLoop (probe)": Saying.DECIDED,
+    "SyncLoop (container unhealthy)": Saying.DECIDED,
 }
 _OLD_SAYINGS: Final = {"failure": Saying.FAILED, "warning": Saying.WARNED, "unknown": Saying.ERRORED}
 _TYPES: Final = {kind.value: kind for kind in ProbeType}
@@ -148,13 +150,16 @@ def _read(record: Record, near_ns: int) -> _Line:
     quoted = _QUOTED.match(message)
     if quoted is None:
         return _Line(ns, message[: MAX_TEXT * 2], {})
+    told = _unquote(quoted[1][: MAX_TEXT * 2])
     fields: dict[str, str] = {}
+    if told not in _SAYINGS:
+        return _Line(ns, told, fields)
     at = quoted.end()
     while (found_ := _KEY.match(message, at)) is not None:
         key, text_, _, bare = found_.groups()
         fields[key] = _unquote(text_)[:MAX_TEXT] if text_ is not None else (bare or "")[:MAX_TEXT]
         at = found_.end()
-    return _Line(ns, _unquote(quoted[1]), fields)
+    return _Line(ns, told, fields)
 
 
 def _json(text: str) -> _Line | None:
@@ -176,7 +181,7 @@ def _json(text: str) -> _Line | None:
             fields[key] = f"{space}/{item['name']}" if isinstance(space, str) and space else item["name"]
         elif isinstance(item, str):
             fields[key] = item[:MAX_TEXT]
-    return _Line(ns, message, fields)
+    return _Line(ns, message[: MAX_TEXT * 2], fields)
 
 
 def _said(line: _Line, source: str) -> Utterance | None:
@@ -190,7 +195,7 @@ def _said(line: _Line, source: str) -> Utterance | None:
     namespace, _, pod = fields.get("pod", "").rpartition("/")
     state = ""
     if saying is Saying.DECIDED:
-        state = fields.get("status", "") or _SILENT.get(kind, "")
+        state = fields.get("status", "") or _SILENT.get(kind, "unhealthy")
     text = fields.get("output") or fields.get("err") or fields.get("error") or ""
     return Utterance(
         ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES.get(kind), namespace=namespace or None,

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from probewatch.model.said import RESULTS, AccountFile, Offset, Saying, Utterance
 from probewatch.model.timeline import Attempt, DecisionKind, Probe
 
-from .utterance import Who, allows, excludes
+from .utterance import Lane, Who, allows, excludes
 
 EARLY_NS: Final = 5_000_000
 """How much earlier than the wire's verdict it may be said: the kubelet's timeout begins before its SYN."""
@@ -125,9 +125,9 @@ def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tu
     meetings: list[Meeting] = []
     sure: list[Meeting] = []
     for number, one in enumerate(_spread(told)):
-        for probe in who.fitting(one):
-            for ns, timer, port in _moments(one, probe, base):
-                made = _pair(number, (probe.id, ns), one, base, timer=timer)
+        for lane in who.fitting(one):
+            for ns, timer, port in _moments(one, lane, base):
+                made = _pair(number, (lane.probe.id, ns), one, base, timer=timer)
                 meetings += made
                 if port:
                     sure += made
@@ -183,18 +183,20 @@ def _spread(told: Sequence[Utterance]) -> Iterable[Utterance]:
         yield from told[begin::step]
 
 
-def _moments(said: Utterance, probe: Probe, base: int) -> Iterable[tuple[int, bool, bool]]:
+def _moments(said: Utterance, lane: Lane, base: int) -> Iterable[tuple[int, bool, bool]]:
     """Return when the wire shows what was said, as (verdict, whether by silence, whether the port proves it)."""
     if said.saying is Saying.DECIDED:
+        probe = lane.probe
         wanted = DECIDED.get((probe.type.value, said.state))
-        framed = {a.n for a in probe.attempts if a.end_mark is not None}
-        return [(d.ns, d.attempt not in framed, False) for d in probe.decisions if d.kind is wanted]
-    low, high = said.ns - base - NEAR_NS, said.ns - base + NEAR_NS
+        return [
+            (d.ns, all(a.end_mark is None for a in lane.between(d.ns, d.ns) if a.n == d.attempt), False)
+            for d in probe.decisions if d.kind is wanted
+        ]  # fmt: skip
     return [
         (a.end_ns, a.end_mark is None, said.port is not None and dialled(a, said.port))
-        for a in probe.attempts
-        if low <= a.end_ns <= high and allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
-    ]  # fmt: skip
+        for a in lane.between(said.ns - base - NEAR_NS, said.ns - base + NEAR_NS)
+        if allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
+    ]
 
 
 def dialled(attempt: Attempt, port: int) -> bool:
