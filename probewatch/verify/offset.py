@@ -30,8 +30,8 @@ TIMER_NS: Final = 120_000_000
 """How much later where silence was the verdict: a busy node's timer is late too, and nothing on the wire shows it."""
 NEAR_NS: Final = 600_000_000_000
 """How far from a whole half hour a clock is sought."""
-MOST_PAIRS: Final = 200_000
-"""Pairs of a saying and an attempt that are weighed for one zone."""
+MOST_PAIRS: Final = 60_000
+"""Pairs of a saying and an attempt that are weighed for the zone of the capture; an eighth of it for each other one."""
 MOST_RIVALS: Final = 3
 """Other offsets named."""
 
@@ -122,21 +122,24 @@ def estimate(file: AccountFile, probes: Sequence[Probe], who: Who) -> Offset:
 
 def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tuple[int, int]) -> Offset | None:
     told = [one for one in said if one.saying in RESULTS or one.saying is Saying.DECIDED]
+    budget = MOST_PAIRS if not base else MOST_PAIRS // 8
     meetings: list[Meeting] = []
     sure: list[Meeting] = []
+    tried: list[Utterance] = []
     for number, one in enumerate(_spread(told)):
+        tried.append(one)
         for lane in who.fitting(one):
             for ns, timer, port in _moments(one, lane, base):
                 made = _pair(number, (lane.probe.id, ns), one, base, timer=timer)
                 meetings += made
                 if port:
                     sure += made
-        if len(meetings) > MOST_PAIRS:
+        if len(meetings) > budget:
             break
     if not meetings:
         return None
     chosen = sure or meetings  # a port names its connection: nothing else is needed
-    times = sorted(one.ns for one in told if one.saying in RESULTS)
+    times = sorted(one.ns for one in tried if one.saying in RESULTS)
     peaks = sorted(_peaks(chosen), key=lambda peak: -_score(peak, times, shown))
     peaks = [_once(peak, chosen) for peak in peaks[:_PEAKS]]
     best = max(_score(peak, times, shown) for peak in peaks)
@@ -149,7 +152,7 @@ def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tu
     apart = max(_APART_NS, taken.high - taken.low)
     rivals = [peak.middle for peak in peaks[1:] if abs(peak.middle - middle) > apart]
     return Offset(
-        source=source, ns=middle, within_ns=within, pairs=taken.depth, of=len(told), rivals=tuple(rivals[:MOST_RIVALS])
+        source=source, ns=middle, within_ns=within, pairs=taken.depth, of=len(tried), rivals=tuple(rivals[:MOST_RIVALS])
     )
 
 
