@@ -395,8 +395,9 @@ def _reasons(probe: Probe, verdict: Verdict) -> list[Reason]:
     cause_of = {a.n: a.cause.value for a in probe.attempts}
     made = [
         Reason(
-            below=", ".join(dict.fromkeys(cause_of[n] for n in one.attempts if n in cause_of)), name=safe(one.kind), attempts=_numbers(one.attempts), meaning=safe(explained_by(one)), check=safe(one.check),
+            name=safe(one.kind), attempts=_numbers(one.attempts), meaning=safe(explained_by(one)), check=safe(one.check),
             advice=safe(one.advice), says="; ".join(map(safe, one.says)), harmless=one.harmless,
+            below=", ".join(dict.fromkeys(cause_of[n] for n in one.attempts if n in cause_of)),
         )
         for one in probe.diagnoses
     ]  # fmt: skip
