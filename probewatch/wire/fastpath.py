@@ -9,14 +9,14 @@ and takes in what meets every condition under which `Tracker.segment` would only
 So nothing is skipped: what the tracker knows of the connection is the same afterwards, to the last counter.
 
 A flow runs ahead of its `Side`. What it counted is written down when anything else touches the connection
-(`Life.catch_up`): a frame that was handed on, an ICMP error, its timer. That also ends the fast path for the
+(`Life.fast`): a frame that was handed on, an ICMP error, its hand-out. That also ends the fast path for the
 connection, until the next frame that was handed on shows that it is in order again.
 
 A frame that passed here is no copy of an earlier one: its number or its acknowledgment is new. But later ones may be
 copies of it, so the headers of as many as `sightings` remembers are kept until they are asked for.
 
-Frames must come in time order, and none may pass when something is due (`Tracker.span`, the observer's next turn):
-then it is handed on, and everything happens at the same moments as it would without.
+Frames must come in time order. Timers ring before the frame that is later than they (`Tracker.span`), and the observer
+has its turns after the same frames: so everything happens at the same moments as it would without.
 
 Limitations
 -----------
@@ -114,13 +114,19 @@ class Pair:
             return False
         for flow in self.flows:
             flow.nxt = flow.side.nxt
-        life.catch_up = self.close
+        life.fast = self
         return True
+
+    def touch(self) -> None:
+        """Write down when the last segment passed."""
+        for flow in self.flows:
+            if flow.count:
+                self.life.touched = max(self.life.touched, flow.last_ns + self._owner.skew)
 
     def close(self) -> None:
         """Write down what passed, and let nothing pass any more."""
         life = self.life
-        life.catch_up = None
+        life.fast = None
         for flow in self.flows:
             if flow.count:
                 self._settle(flow)
@@ -180,10 +186,13 @@ class FastPath:
         self.skew = 0
         """Of the tracker's clock."""
         self.until = FAR
-        """Time (ns) from which on a frame is handed on in any case; whoever takes frames sets it before each."""
+        """When (ns) whoever takes the frames wants to be told the time."""
 
-    def through(self, batch: Batch) -> Iterator[Frame]:
-        """Yield the frames that are to be decoded; all others have been taken in when the iterator ends."""
+    def through(self, batch: Batch) -> Iterator[Frame | int]:
+        """Yield the frames that are to be decoded, and the time (ns) where one that passed has come to `until`.
+
+        All others have been taken in when the iterator ends.
+        """
         if batch.link_type != ETHERNET:
             yield from batch
             return
@@ -191,13 +200,15 @@ class FastPath:
         flows = self._flows.setdefault((file, batch.interface), {})
         find = flows.get
         handed_on = 0
-        low, until = tracker.span()
-        until, self.skew = min(until, self.until), tracker.skew
+        low, until = self._span()
         number = first - 1
         for ns, start, size in zip(batch.times, batch.starts, batch.sizes, strict=True):
             number += 1
+            if ns >= until and ns >= low:
+                tracker.tick(ns)
+                low, until = self._span()
             flow = find(data[start + 26 : start + 38])
-            if flow is not None and low <= ns < until and size >= 54:
+            if flow is not None and low <= ns and size >= 54:
                 kind, version, total, fragment, protocol, seq, ack, bits, window = _FIELDS(data, start + 12)
                 header = bits >> 10 & 0x3C
                 if (
@@ -228,6 +239,10 @@ class FastPath:
                         if len(waiting) >= KEPT + SPARE:
                             del waiting[:SPARE]
                             flow.side.life.recent.leave_out(SPARE)
+                        if ns >= self.until:
+                            tracker.passed(0, ns)
+                            yield ns
+                            low, until = self._span()
                         continue
             handed_on += 1
             yield batch[number - first]
@@ -236,10 +251,15 @@ class FastPath:
                 last = side.last
                 if last is not None and last.number == number and last.file == file:
                     self._open(flows, flow, side, batch, start)
-            low, until = tracker.span()
-            until, self.skew = min(until, self.until), tracker.skew
+            low, until = self._span()
         if handed_on < len(batch):
             tracker.passed(len(batch) - handed_on, batch.times[-1])
+
+    def _span(self) -> tuple[int, int]:
+        """Return the times between which a frame may pass."""
+        self.skew = self._tracker.skew
+        low, due = self._tracker.span()
+        return low, min(due, self.until)
 
     def _open(self, flows: dict[bytes, Flow], flow: Flow | None, side: Side, batch: Batch, start: int) -> None:
         """Let the connection of a frame that was handed on pass, where it may."""
