@@ -60,7 +60,7 @@ _new = tuple.__new__
 class Flow:
     """One direction of a connection on the fast path."""
 
-    __slots__ = ("acked", "bare", "count", "data_ns", "full", "last_ns", "number", "nxt", "pair", "peer", "side", "waiting")
+    __slots__ = ("acked", "bare", "count", "data_ns", "full", "last_ns", "number", "nxt", "orig", "pair", "peer", "side", "waiting")
 
     peer: Flow
 
@@ -68,6 +68,7 @@ class Flow:
         self.pair = pair
         self.side = side
         self.waiting = pair.waiting
+        self.orig = side.orig
         self.nxt = _CLOSED
         """The number its next segment must have; -1 keeps all out."""
         self.acked = 0
@@ -94,8 +95,8 @@ class Pair:
     def __init__(self, owner: FastPath, life: Life) -> None:
         self._owner = owner
         self.life = life
-        self.waiting: list[tuple[int, Flow, bytes]] = []
-        """(time, direction, headers) of what passed and `Recent` does not know yet, oldest first."""
+        self.waiting: list[tuple[int, bool, bytes]] = []
+        """(time, sent by the originator, headers) of what passed and `Recent` does not know yet, oldest first."""
         self.flows = (Flow(self, life.orig), Flow(self, life.resp))
         self.flows[0].peer, self.flows[1].peer = self.flows[1], self.flows[0]
 
@@ -113,7 +114,7 @@ class Pair:
         if not (one.full or other.full):
             return False
         for flow in self.flows:
-            flow.nxt = flow.side.nxt
+            flow.nxt, flow.orig = flow.side.nxt, flow.side.orig
         life.fast = self
         return True
 
@@ -133,8 +134,8 @@ class Pair:
             flow.nxt = _CLOSED
         if self.waiting:
             signature, recent, at = self._owner.signature, life.recent, self.flows[0].side.at
-            for ns, flow, head in self.waiting:
-                recent.is_copy(signature(head, at, orig=flow.side.orig), ns, at)
+            for ns, orig, head in self.waiting:
+                recent.is_copy(signature(head, at, orig=orig), ns, at)
             self.waiting.clear()
 
     def _settle(self, flow: Flow) -> None:
@@ -235,7 +236,7 @@ class FastPath:
                         flow.last_ns = ns
                         flow.number = number
                         waiting = flow.waiting
-                        waiting.append((ns, flow, data[start : start + 34 + header]))
+                        waiting.append((ns, flow.orig, data[start : start + 34 + header]))
                         if len(waiting) >= KEPT + SPARE:
                             del waiting[:SPARE]
                             flow.side.life.recent.leave_out(SPARE)
