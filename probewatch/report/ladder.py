@@ -486,7 +486,8 @@ def _after(paper: Paper, ladder: Ladder) -> None:
     why = explained_attempt(attempt)
     if why is not None:
         text = safe(why.meaning)
-        _field(paper, "cause", f"{safe(why.name)}: {text[:1].lower()}{text[1:]}", "red")
+        style = "yellow" if attempt.outcome is Outcome.SUCCESS else "red"
+        _field(paper, "cause", f"{safe(why.name)}: {text[:1].lower()}{text[1:]}", style)
         if why.check:
             _field(paper, "check", safe(why.check))
         if why.advice:
