@@ -121,7 +121,7 @@ def assertions(timeline: Timeline) -> None:
 
 
 def ladders() -> None:
-    """Attempts are explained as ladders, whose steps have marks and phrases."""
+    """Explain attempts as ladders, whose steps have marks and phrases."""
     found = probewatch.explain("a.pcap", spec="pod.yaml", probe="readiness", attempt=[7, 8], keylog="keys.log")
     assert_type(found, list[Ladder])
     assert_type([one.text for step in found[0].steps for one in step.said], list[str])
