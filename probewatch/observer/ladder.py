@@ -45,6 +45,8 @@ AFTER_NS: Final = 1_000_000_000
 """After an attempt's last frame: an ICMP error or an address request may still belong to it."""
 EARLIER_NS: Final = 1_000_000
 """Before an attempt's first frame: another place may have seen it a moment earlier."""
+CROWD: Final = 4
+"""Vantage points beyond which not all can stand side by side."""
 SAME_NS: Final = 50_000_000
 """Two address requests within this are one, seen at several places."""
 
@@ -327,7 +329,7 @@ class _Climb:
 def _along_the_way(names: list[Place], steps: list[Step]) -> tuple[tuple[Place, ...], tuple[Step, ...]]:
     """Return the places in the order in which frames to the target pass them, and the steps numbered anew.
 
-    Places that saw little (an address request floods many) come last.
+    Of more than `CROWD` places those that saw little (an address request floods many) come last.
     """
     weight: Counter[int] = Counter()
     behind: Counter[int] = Counter()
@@ -336,9 +338,10 @@ def _along_the_way(names: list[Place], steps: list[Step]) -> tuple[tuple[Place, 
         for seen in step.seen:
             weight[seen.place] += 1
             behind[seen.place] += forth * (seen.mark.ns - step.mark.ns)
-    most = max(weight.values(), default=0)
+    most, crowded = max(weight.values(), default=0), len(names) > CROWD
     order = sorted(
-        range(len(names)), key=lambda place: (2 * weight[place] < most, behind[place] / (weight[place] or 1), place)
+        range(len(names)),
+        key=lambda place: (crowded and 2 * weight[place] < most, behind[place] / (weight[place] or 1), place),
     )
     now = {place: number for number, place in enumerate(order)}
     moved = (replace(step, seen=tuple(Seen(now[seen.place], seen.mark) for seen in step.seen)) for step in steps)

@@ -104,13 +104,13 @@ def _after(paper: Paper, ladder: Ladder) -> None:
         if decision.confirmed is not None:
             said += f", {'confirmed' if decision.confirmed else 'contradicted'}: {safe(decision.confirmed_by)}"
         _field(paper, "decision", said, "alarm" if decision.after in ("NotReady", "Restart", "DOWN") else "green")
-    for sentence in dict.fromkeys(placed.sentence for leg in attempt.legs for placed in leg.died):
-        _field(paper, "where", safe(sentence), "red")
     why = explained_attempt(attempt)
+    for sentence in dict.fromkeys(placed.sentence for leg in attempt.legs for placed in leg.died):
+        if why is None or sentence.rstrip(".") not in why.meaning:
+            _field(paper, "where", safe(sentence), "red")
     if why is not None:
-        text = safe(why.meaning)
         style = "yellow" if attempt.outcome is Outcome.SUCCESS else "red"
-        _field(paper, "cause", f"{safe(why.name)}: {text[:1].lower()}{text[1:]}", style)
+        _field(paper, "cause", f"{safe(why.name)}: {words.lowered(safe(why.meaning))}", style)
         if why.check:
             _field(paper, "check", safe(why.check))
         if why.advice:

@@ -223,8 +223,7 @@ class _Drawing:
         attempt, probe = self.ladder.attempt, self.ladder.probe
         why = words.result(attempt, probe.handler)
         if attempt.end_mark is None:
-            timeout = words.timeout_ns(probe)
-            why += f": timeout of {duration(timeout)}" if timeout else ""
+            why += ": the timeout"
         self._across(attempt.end_ns, f"{attempt.outcome.value}, {why}", STYLE.get(attempt.outcome, "yellow"))
 
     def _across(self, ns: int, text: str, style: str) -> None:
