@@ -141,6 +141,7 @@ class Pod:
         return Prediction(
             worker=index,
             spec=planned.spec,
+            container=planned.container,
             tick_ns=ticker.tick_ns,
             period_ns=planned.spec.period_s * 1_000_000_000,
             last_start_ns=ticker.last_start_ns,

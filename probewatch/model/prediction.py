@@ -39,6 +39,8 @@ class Prediction:
 
     worker: int
     spec: ProbeSpec
+    container: int = 0
+    """Index of its container in the Pod."""
     tick_ns: int | None = None
     """A moment on its grid (the last tick it ran at); None while the grid is not known."""
     period_ns: int

@@ -78,6 +78,8 @@ class ContainerSpec:
     sidecar: bool = False
     starts: tuple[ContainerStart, ...] = ()
     restart_count: int | None = None
+    ids: tuple[str, ...] = ()
+    """Container ids of the instances that the status names, without the runtime's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class PodSpec:
     kind: str = "Pod"
     name: str = ""
     """Pod name; for a workload's template the workload's name."""
+    uid: str = ""
+    """metadata.uid, which its cgroup also names; empty for a template."""
     namespace: str = "default"
     addresses: tuple[str, ...] = ()
     """status.podIPs, the primary first; empty where the manifest has no status."""

@@ -87,6 +87,8 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
     """Return the ways to read a run. `elsewhere` are the starts of the same checker's latest attempts at anybody, in order."""
     out: list[Reading] = []
     for prediction in predictions:
+        if run.container is not None and run.container != prediction.container:
+            continue
         fit = fits(run, prediction.spec)
         if fit is not None:
             out += [_add(reading, fit) for reading in _readings(run.start.ns, prediction, elsewhere)]
