@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
+    from .model.connection import Connection
     from .model.expectation import Expectations
     from .model.frame import Frame
     from .model.timeline import Probe, Timeline
@@ -70,11 +71,13 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        endpoint: tuple[str, int] | None = None,
         stdin: BinaryIO | None = None,
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
+        With an `endpoint` all connections of that address and port are kept (`followed`).
         `stdin` is what to read for `-`; sys.stdin if None.
 
         Raises:
@@ -101,7 +104,7 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             self._frames = merged(self._readers)
-            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure))
+            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure, endpoint=endpoint))
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             self._first = next(self._frames, None)
@@ -143,6 +146,10 @@ class Analysis:
             return self.timeline()
         finally:
             self.close()
+
+    def followed(self) -> list[Connection]:
+        """Return the connections of the endpoint that was asked for, as far as was read."""
+        return self._observer.followed()
 
     def close(self) -> None:
         """Close all inputs."""
@@ -447,6 +454,17 @@ def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
 
 def _texts(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
+
+
+def address_book(
+    *, spec: PathText | Sequence[PathText] = (), cluster: PathText | Sequence[PathText] = ()
+) -> AddressBook:
+    """Return what manifests and dumps say, to look at a node with (`cluster.node.look`).
+
+    Raises:
+        SpecError: one of them cannot be used.
+    """
+    return _book(_listed(spec), _listed(cluster), (), (), ())
 
 
 def _book(

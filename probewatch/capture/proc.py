@@ -49,7 +49,7 @@ class Process:
     pid_namespace: int = 0
 
 
-def read(pid: int, path: str) -> bytes:
+def read(pid: int | str, path: str) -> bytes:
     """Return a file of a process, its first MOST_BYTES; empty where there is none any more."""
     try:
         file = os.open(f"/proc/{pid}/{path}", os.O_RDONLY | os.O_CLOEXEC)
@@ -92,8 +92,24 @@ def link_of(pid: int, name: str) -> str:
 
 def namespace(pid: int, kind: str) -> int:
     """Return the inode of a process's namespace (`net`, `pid`, `mnt`); 0 where it cannot be read."""
-    inode = link_of(pid, f"ns/{kind}").rpartition("[")[2].rstrip("]")
+    return namespace_of(f"/proc/{pid}/ns/{kind}")
+
+
+def namespace_of(path: str) -> int:
+    """Return the inode of the namespace that a link under /proc names; 0 where it cannot be read."""
+    try:
+        inode = os.readlink(path).rpartition("[")[2].rstrip("]")  # noqa: PTH115
+    except OSError:
+        return 0
     return int(inode) if inode.isdigit() else 0
+
+
+def inode(path: str) -> int:
+    """Return the inode of a file, that of the namespace for one under /run/netns; 0 where there is none."""
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116
+    except OSError:
+        return 0
 
 
 def cgroup_of(text: str) -> tuple[str, str, str]:
@@ -145,8 +161,8 @@ def processes() -> list[int]:
     return sorted(int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
 
 
-def addresses(pid: int) -> tuple[str, ...]:
-    """Return the addresses of a process's network namespace, IPv4 first; loopback and link-local ones are left out.
+def addresses(pid: int | str) -> tuple[str, ...]:
+    """Return the addresses of the network namespace of a process (or `thread-self`), IPv4 first; loopback and link-local ones are left out.
 
     Read from /proc/PID/net, which needs no entering of the namespace.
     """

@@ -82,7 +82,7 @@ class ProcessSource:
             CaptureError: the kernel does not let us, with what is missing.
         """
         self._file = file
-        self._socket = _connected()
+        self._socket = connected()
         self._own_namespace = proc.own_pid_namespace()
         self._own_net = proc.namespace(os.getpid(), "net")
         self._parents: dict[int, int] = {}
@@ -314,7 +314,7 @@ def _is_stage(found: proc.Process) -> bool:
     return stage and is_runtime(found.executable, found.arguments)
 
 
-def _connected() -> socket.socket:
+def connected() -> socket.socket:
     """Return a socket that is subscribed to the process connector."""
     try:
         made = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _CONNECTOR)

@@ -57,6 +57,8 @@ KEPT_ARRIVALS: Final = 16
 """Moments at which a stream grew that are kept once it has been read."""
 STATUS_BYTES: Final = 13
 """Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
+MOST_FOLLOWED: Final = 10_000
+"""Connections kept of an endpoint that is asked about."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 
@@ -68,6 +70,8 @@ class Settings:
     book: AddressBook = field(default_factory=AddressBook)
     keylog: bytes | None = None
     """NSS key log text, None where none was given."""
+    endpoint: tuple[str, int] | None = None
+    """Address and port whose connections are to be kept, whatever they are (`Observer.followed`)."""
     measure: bool = False
     """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
@@ -115,6 +119,7 @@ class Observer:
         self._keys: Keylog | None = None
         self._sessions = Sessions()
         self._carried = False
+        self._followed: dict[int, Connection] = {}
         self._execs: Execs | None = None
         """Commands run in containers; None while no process event was seen."""
         if self.settings.keylog is not None:
@@ -215,6 +220,10 @@ class Observer:
             if target.idle:
                 self._busy.discard(address)
 
+    def followed(self) -> list[Connection]:
+        """Return the connections of the endpoint that is followed, as they are known now."""
+        return [self._latest(connection) for connection in self._followed.values()]
+
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
         return self._teller.take()
@@ -241,6 +250,8 @@ class Observer:
                 if target is not None:
                     target.revise(item, self._read)
                 continue
+            if self.settings.endpoint is not None and isinstance(item, Connection):
+                self._follow(item)
             target = self._target(item.server)
             self._busy.add(item.server)
             if isinstance(item, Unresolved):
@@ -250,6 +261,12 @@ class Observer:
                 if self._keys is not None:
                     self._sessions.note(exchange)
                 target.take(exchange)
+
+    def _follow(self, connection: Connection) -> None:
+        """Keep a connection of the endpoint that is asked about."""
+        ends = ((connection.client, connection.client_port), (connection.server, connection.server_port))
+        if self.settings.endpoint in ends and len(self._followed) < MOST_FOLLOWED:
+            self._followed[connection.id] = slim(connection)
 
     def _target(self, address: str) -> Target:
         target = self._targets.get(address)
