@@ -41,7 +41,7 @@ from typing import Any, Final, Self
 
 from probewatch.capture import proc
 from probewatch.capture.errors import CaptureError
-from probewatch.capture.runtimes import STAGES, is_runtime, told
+from probewatch.capture.runtimes import STAGE_NAME, STAGES, calls_itself, is_runtime, told
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.journal import journal_frame
 from probewatch.model.process import Asked, ProcessEvent, ProcessKind
@@ -90,6 +90,10 @@ class ProcessSource:
         self._runtimes: dict[int, Asked] = {}
         self._creating: dict[int, str] = {}
         """Runtimes that make a container, by process: its id."""
+        self._twice: set[int] = set()
+        """Runtimes under way that call themselves before the command."""
+        self._entered: set[int] = set()
+        """Those of them that were seen to have done so."""
         self._watched: set[int] = set()
         """Commands and first processes, whose end is told."""
         self._inside: set[int] = set()
@@ -173,11 +177,12 @@ class ProcessSource:
         creator = next((one for one in above if one in self._creating), 0)
         found = proc.process(pid)
         nested = len(found.pids) > 1 or bool(found.container) or found.pid_namespace not in (0, self._own_namespace)
-        if not nested and is_runtime(found.executable, found.arguments):
+        stage = self._is_stage(found, runtime)
+        if not nested and not stage and is_runtime(found.executable, found.arguments):
             return self._runtime(found)
-        if runtime and not _is_stage(found):
+        if runtime and not stage:
             return self._command(found, runtime)
-        if not nested or _is_stage(found):
+        if not nested or stage:
             return None
         self._inside.add(pid)
         self._watched.add(pid)
@@ -185,6 +190,20 @@ class ProcessSource:
         return self._event(
             ProcessKind.STARTED if first else ProcessKind.EXEC, found, self._creating.get(creator, ""), ()
         )
+
+    def _is_stage(self, found: proc.Process, runtime: int) -> bool:
+        """Tell whether a process is a runtime on its way into a container, and not the command yet.
+
+        One that is gone cannot be asked: runc calls itself exactly once (`runc init`) before the command, others never.
+        """
+        init = len(found.arguments) > 1 and found.arguments[1] in STAGES
+        if found.name.startswith(STAGE_NAME) or (init and is_runtime(found.executable, found.arguments)):
+            self._entered.add(runtime)
+            return True
+        if runtime and not (found.name or found.arguments) and runtime in self._twice and runtime not in self._entered:
+            self._entered.add(runtime)
+            return True
+        return False
 
     def _runtime(self, found: proc.Process) -> ProcessEvent | None:
         """Take note of a runtime; tell of one that is to run a command."""
@@ -199,6 +218,9 @@ class ProcessSource:
         if said.subcommand != "exec" or asked is None:
             return None
         self._runtimes[found.pid] = asked
+        self._entered.discard(found.pid)
+        if calls_itself(found.executable, found.arguments):
+            self._twice.add(found.pid)
         _bound(self._runtimes, KEPT_CONTAINERS)
         self._watched.add(found.pid)
         net, addresses = self._known.get(asked.container, (0, ()))
@@ -251,6 +273,8 @@ class ProcessSource:
         # What a runtime was told is kept: its end may be told before its command's beginning, and a container is
         # started long after the runtime that made it has gone.
         self._watched.discard(pid)
+        self._twice.discard(pid)
+        self._entered.discard(pid)
         code, signal = proc.wait_status(status)
         return ProcessEvent(kind=ProcessKind.EXIT, pid=pid, exit_code=code, signal=signal)
 
@@ -306,12 +330,6 @@ def _bound(kept: dict[int, Any], most: int) -> None:
     """Forget the oldest entry where there are too many."""
     if len(kept) > most:
         del kept[next(iter(kept))]
-
-
-def _is_stage(found: proc.Process) -> bool:
-    """Tell whether a process is a runtime on its way into a container."""
-    stage = len(found.arguments) > 1 and found.arguments[1] in STAGES
-    return stage and is_runtime(found.executable, found.arguments)
 
 
 def connected() -> socket.socket:

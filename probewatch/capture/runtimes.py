@@ -19,6 +19,9 @@ RUNTIMES: Final = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "
 STAGES: Final = frozenset({"init"})
 """Subcommands by which a runtime calls itself inside a container, before it becomes the command."""
 
+STAGE_NAME: Final = "runc:["
+"""How runc names its stages for the kernel: `runc:[0:PARENT]`, `runc:[2:INIT]` (libcontainer/nsenter/nsexec.c)."""
+
 _FLAGS: Final = frozenset({"--debug", "--systemd-cgroup", "--help", "-h", "--version", "-v", "--strace", "--rootless"})
 """Global options without a value."""
 _BARE: Final = frozenset(
@@ -45,6 +48,11 @@ def is_runtime(executable: str, arguments: Sequence[str]) -> bool:
         PurePosixPath(arguments[0]).name if arguments else "",
     ]
     return any(name in RUNTIMES for name in names)
+
+
+def calls_itself(executable: str, arguments: Sequence[str]) -> bool:
+    """Tell whether a runtime executes itself once more on the way into a container, as runc does; crun becomes the command."""
+    return "runc" in (PurePosixPath(executable.removesuffix(" (deleted)")).name, PurePosixPath(arguments[0]).name)
 
 
 def told(arguments: Sequence[str], read: Callable[[str], bytes]) -> Told:

@@ -10,6 +10,7 @@ Limitations: an entry of another program has no PROBEWATCH_EVENT and is nobody's
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from typing import Final
@@ -99,7 +100,7 @@ def sentence(event: ProcessEvent) -> str:
 
 
 def _shown(arguments: tuple[str, ...]) -> str:
-    text = " ".join(arguments)
+    text = json.dumps(arguments, ensure_ascii=False) if arguments else ""  # one string and a list look different
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 

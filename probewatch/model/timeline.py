@@ -18,6 +18,7 @@ from .measure import Measure
 from .path import Placed
 from .process import ExecRun
 from .rollout import Rollout
+from .said import Account, Said
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -190,6 +191,8 @@ class Attempt:
     """The ARP/ND round of an attempt without a SYN."""
     execs: tuple[ExecRun, ...] = ()
     """The command of an exec attempt, several where it could not be started and was tried again."""
+    said: tuple[Said, ...] = ()
+    """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
 
@@ -423,6 +426,8 @@ class Timeline:
     rollouts: tuple[Rollout, ...] = ()
     """Workloads whose Pods were probed, the worst first; empty where no Pod is known to belong to one."""
     findings: tuple[Finding, ...] = ()
+    kubelet: Account | None = None
+    """What the kubelet's log and events say; None where none were given."""
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
 

@@ -85,7 +85,8 @@ def test_wireshark_opens_it(mixed: Path) -> None:
     )
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert [row[0] for row in rows] == ["1", "2", "3"]
-    assert rows[1][1].startswith("exec sh -c a\\nb")
+    assert rows[1][1].startswith('exec ["sh", "-c", "a')
+    assert "\x1b" not in done.stdout
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")

@@ -235,7 +235,7 @@ def test_exec_probes_by_runc(
     assert [one.attempt for one in probe.decisions] == [said.index(1) + 2]
     assert probe.target.address == address
     events = [(event.kind, event.container) for event in timeline.events if event.source == "process-event"]
-    assert events[0] == (EventKind.CONTAINER_STARTED, "app")
+    assert (EventKind.CONTAINER_STARTED, "app") in events
 
 
 def test_without_root_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
