@@ -200,7 +200,7 @@ class ProcessSource:
         if found.name.startswith(STAGE_NAME) or (init and is_runtime(found.executable, found.arguments)):
             self._entered.add(runtime)
             return True
-        if runtime and not (found.name or found.arguments) and runtime in self._twice and runtime not in self._entered:
+        if not found.arguments and runtime in self._twice and runtime not in self._entered:
             self._entered.add(runtime)
             return True
         return False
