@@ -198,7 +198,11 @@ class _Names:
                 self._pods[pod.uid] = Name(namespace=pod.namespace, pod=pod.name, uid=pod.uid, source=pod.declared_by)
             for container in pod.containers:
                 said = Name(
-                    namespace=pod.namespace, pod=pod.name, container=container.name, uid=pod.uid, source=pod.declared_by
+                    namespace=pod.namespace,
+                    pod=pod.name,
+                    container=container.name,
+                    uid=pod.uid or "",
+                    source=pod.declared_by,
                 )
                 self._containers.update(dict.fromkeys(container.ids, said))
 

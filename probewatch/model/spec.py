@@ -103,9 +103,9 @@ class PodSpec:
     kind: str = "Pod"
     name: str = ""
     """Pod name; for a workload's template the workload's name."""
-    uid: str = ""
-    """metadata.uid, which its cgroup also names; empty for a template."""
     namespace: str = "default"
+    uid: str | None = None
+    """metadata.uid of a Pod."""
     addresses: tuple[str, ...] = ()
     """status.podIPs, the primary first; empty where the manifest has no status."""
     node: str | None = None

@@ -18,7 +18,7 @@ from .measure import Measure
 from .path import Placed
 from .process import ExecRun
 from .rollout import Rollout
-from .said import Account, Said
+from .said import Account, Utterance
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -191,7 +191,7 @@ class Attempt:
     """The ARP/ND round of an attempt without a SYN."""
     execs: tuple[ExecRun, ...] = ()
     """The command of an exec attempt, several where it could not be started and was tried again."""
-    said: tuple[Said, ...] = ()
+    said: tuple[Utterance, ...] = ()
     """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
@@ -287,6 +287,8 @@ class Target:
     namespace: str | None = None
     pod: str | None = None
     container: str | None = None
+    uid: str | None = None
+    """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
 

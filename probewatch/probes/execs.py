@@ -29,7 +29,7 @@ from .judge import SECOND, Verdict
 
 MAX_TRIES: Final = 3
 """prober.go maxProbeRetries."""
-FOLLOW_NS: Final = 300_000_000
+FOLLOW_NS: Final = 500_000_000
 """A repetition begins this soon after a failed start; a runtime takes some 30 ms to say so."""
 EARLY_NS: Final = 50_000_000
 """A killed command may seem to end so long before its deadline: the event that dates its start came late."""

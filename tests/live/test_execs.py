@@ -230,7 +230,9 @@ def test_exec_probes_by_runc(
     assert liveness[0].latency_ns == 1_000_000_000
     assert liveness[0].execs[-1].signal == signal.SIGKILL
     startup = of(timeline, "startup")
-    assert {(one.outcome, one.cause, len(one.execs)) for one in startup} == {(Outcome.DISCARDED, Cause.EXEC_NOT_FOUND, 3)}
+    assert {(one.outcome, one.cause) for one in startup} == {(Outcome.DISCARDED, Cause.EXEC_NOT_FOUND)}
+    # Every try is told; that three of them are one attempt depends on how soon they follow each other.
+    assert sum(len(one.execs) for one in startup) == 3 * len(ticking[2][1])
     (probe,) = (probe for probe in timeline.probes if probe.type == "readiness")
     lost = [one.attempt for one in probe.decisions if one.kind is DecisionKind.NOT_READY]
     assert lost == [said.index(1) + 2]
