@@ -147,7 +147,7 @@ def look(book: AddressBook | None = None, *, crictl: bool = True) -> NodeView:
         if link.namespace is not None and link.namespace in numbers:
             behind.setdefault(numbers[link.namespace], []).append(link.name)
     names = _Names(book or AddressBook())
-    if crictl and any(each.containers for each in found.values()):
+    if crictl and any(names.container(one) is None for each in found.values() for one in each.containers):
         notes += names.ask_crictl()
     pods = [_pod(each, own, behind.get(each.path, []), names) for each in found.values()]
     pods.sort(key=lambda pod: (not pod.name, pod.namespace, pod.name, pod.net_namespace_name, pod.net_namespace))

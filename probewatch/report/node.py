@@ -33,7 +33,7 @@ def write(view: NodeView, out: Callable[[str], object], *, colour: bool = False,
         for row, pod in zip(rows, view.pods, strict=True):
             paper.line("  ".join(pad(text, size) for text, size in zip(row, sizes, strict=True)).rstrip())
             if sources := _sources(pod):
-                paper.line(Span(f"    {sources}", "dim"))
+                paper.filled(sources, first=[Span("    ")], indent=4, style="dim")
     else:
         paper.line()
         paper.line("no Pod and no other network namespace is on this node")
