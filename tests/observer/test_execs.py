@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import probewatch
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Mark
 from probewatch.model.journal import journal_frame
@@ -173,6 +175,17 @@ def test_lost_events_are_told() -> None:
     node = Node("10.0.0.1")
     node.events.append(ProcessEvent(mark=Mark(BASE, 0, 0), kind=ProcessKind.LOST, lost=2))
     assert "lost process events (2 times)" in node.timeline().notes[0]
+
+
+def test_annotated_copy_keeps_events(captures: Path, tmp_path: Path) -> None:
+    """A copy with comments of a recording that holds process events tells the same attempts as the recording."""
+    from probewatch.cli import main
+
+    folder, copy = captures / "exec-runc", tmp_path / "copy.pcapng"
+    spec = folder / "pod.yaml"
+    assert main(["analyze", "-q", str(folder / "capture.pcapng"), "--spec", str(spec), "-w", str(copy)]) == 0
+    one, other = (probewatch.analyze(path, spec=spec) for path in (folder / "capture.pcapng", copy))
+    assert one.probes == other.probes
 
 
 def test_container_that_begins() -> None:
