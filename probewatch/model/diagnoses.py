@@ -247,7 +247,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
     Kind.BIG_SEGMENTS_LOST: Why(
         ("D15",),
-        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN, Cause.CLIENT_LATE),
+        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN),
         "Small segments pass, full-sized ones do not: an MTU or path MTU black hole.",
         "Full-sized segments of the answer are sent again and never acknowledged, while smaller ones are.",
         "ip link show at each hop: the smallest MTU against the pod's; whether ICMP 'fragmentation needed' is dropped.",
@@ -256,7 +256,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
     Kind.ANSWER_LOST: Why(
         ("D05",),
-        (Cause.SLOW_ANSWER, Cause.CLIENT_LATE),
+        (Cause.SLOW_ANSWER,),
         "The target answered in time, and the checker never acknowledged it: the answer was lost on its way back.",
         "The answer is sent again and never acknowledged.",
         "Drops between the place of this capture and the checker; capture at the checker's end.",

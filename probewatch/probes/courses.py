@@ -59,6 +59,8 @@ def terminating(scene: Scene) -> None:
 def starting(scene: Scene) -> None:
     """See failures from a container's beginning to its first success (D23)."""
     for place, probe in enumerate(scene.probes):
+        if probe.checker.kind != "kubelet":
+            continue
         begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED))
         for start, end in pairwise([*begun, 1 << 62]):
             life = [a for a in probe.attempts if start - NEAR_NS <= a.start.ns < end - NEAR_NS]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import DIAGNOSES, STATUS_ADVICE, Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.exchange import Exchange
@@ -139,6 +140,18 @@ def _sidecar(case: Case) -> Found | None:
     return Found(Kind.SIDECAR_DOWN) if port in MESH_PORTS else None
 
 
+def challenged(connection: Connection) -> bool:
+    """Tell whether the first answer to the SYN was an ACK of another connection (RFC 5961 section 4: a challenge ACK)."""
+    orig, resp = connection.orig, connection.resp
+    acked, opened = connection.history.find("a"), connection.history.find("h")
+    if acked < 0 or not orig.syns or resp.rst is not None:
+        return False
+    if opened >= 0:
+        return acked < opened
+    # Where the capture lost the SYN-ACK, the checker goes on to talk; here its kernel sent a RST and no more.
+    return orig.packets > len(orig.syns) and orig.first_ack is None and not (orig.length or resp.length)
+
+
 def _no_connection(case: Case) -> Found | None:
     """Tell an answer that was lost from one that was never given."""
     if case.leg is None:
@@ -147,9 +160,9 @@ def _no_connection(case: Case) -> Found | None:
     syns, answers = connection.orig.syns, connection.resp.syns
     deadline_ns = case.attempt.end_ns
     sent = sum(mark.ns <= deadline_ns for mark in syns)
+    if challenged(connection):
+        return Found(Kind.TUPLE_COLLISION)
     if not answers:
-        if connection.resp.packets:
-            return Found(Kind.TUPLE_COLLISION)
         times = f"{sent} SYNs" if sent > 1 else "The SYN"
         verb = "left and nothing came back."
         return Found(Kind.SYN_UNANSWERED, f"{times} {verb}", (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL))
@@ -192,7 +205,7 @@ def _unacknowledged(case: Case) -> Found | None:
     if first is None or first.mark.ns > case.attempt.start.ns + max(case.attempt.latency_ns, 0):
         return None
     before = max((arrival.length for arrival in resp.arrivals if arrival.length <= resp.acked), default=0)
-    full = (min(size for size in (connection.orig.mss, resp.mss, 9000) if size) or USUAL_MSS) - FULL
+    full = min((size for size in (connection.orig.mss, resp.mss) if size), default=USUAL_MSS) - FULL
     if first.length - before >= full:
         return Found(
             Kind.BIG_SEGMENTS_LOST,
@@ -387,7 +400,7 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.UNREACHABLE: (_redirected, _rejected),
     Cause.NEIGHBOUR_UNRESOLVED: (_always(Kind.NOBODY_AT_ADDRESS),),
     Cause.SLOW_ANSWER: (_redirected, _http2, _unacknowledged, _not_taken, _asked_late, _slow),
-    Cause.CLIENT_LATE: (_unacknowledged, _late),
+    Cause.CLIENT_LATE: (_late,),
     Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),
     Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
     Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),

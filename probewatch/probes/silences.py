@@ -13,12 +13,15 @@ from typing import Final
 from probewatch.model.diagnoses import DIAGNOSES, Kind
 from probewatch.model.timeline import (
     Attempt,
+    Cause,
     Outcome,
 )
 
-from .diagnose import PROMPT_NS, Found, seconds
+from .diagnose import PROMPT_NS, Found, challenged, seconds
 from .judge import SECOND
+from .places import at_pod
 from .scene import (
+    SILENT,
     Scene,
     by_checker,
     connected,
@@ -33,8 +36,41 @@ EPHEMERAL: Final = 28_232
 """Ports in Linux' usual range of source ports, 32768-60999."""
 CHANCE: Final = 1e-3
 """Source ports that fall into one range by chance more often than this prove nothing."""
+FEWEST: Final = 3
+"""Pods that must fall silent together before it is the node: two may share something else."""
 TIME_WAIT_NS: Final = 60 * SECOND
 """How long Linux keeps the port of a connection that it closed first (TCP_TIMEWAIT_LEN)."""
+
+
+def on_the_way(scene: Scene) -> None:
+    """See between which vantage points a segment was lost (D05, D06, D07)."""
+    for place, probe in enumerate(scene.probes):
+        for a in probe.attempts:
+            died = next(
+                (one for leg in reversed(a.legs) for one in leg.died if one.missing or one.delay_ns is None), None
+            )
+            if died is None or a.outcome is Outcome.SUCCESS:
+                continue
+            own = scene.found[place].get(a.n)
+            if own is not None and own.kind == Kind.BIG_SEGMENTS_LOST:
+                continue
+            kinds = _LOST_BEFORE if a.cause in (Cause.NO_SYN_ANSWER, Cause.GRPC_CONNECT) else _LOST_AFTER
+            kind = kinds.get(died.segment)
+            if kind is None or (not died.missing and scene.kind(place, a) not in SILENT):
+                continue
+            if died.missing:
+                scene.say(place, [a], Found(kind, f"{died.sentence}."))
+            elif at_pod(died):
+                scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, f"{died.sentence}.", (Kind.SYN_UNANSWERED,)))
+            else:
+                text = f"{died.sentence}: it was dropped behind that, or the pod did not answer."
+                scene.say(place, [a], Found(Kind.SYN_UNANSWERED, text, (Kind.LISTEN_QUEUE_FULL, Kind.LOST_BEFORE_POD)))
+
+
+_LOST_BEFORE: Final = {"SYN": Kind.LOST_BEFORE_POD, "SYN-ACK": Kind.SYN_ACK_LOST, "ACK": Kind.LOST_BEFORE_POD}
+"""Which segment was lost -> what that means for an attempt without connection."""
+_LOST_AFTER: Final = {"ACK": Kind.REQUEST_LOST, "request": Kind.REQUEST_LOST, "answer": Kind.ANSWER_LOST}
+"""The same for an attempt that got one."""
 
 
 def source_ports(scene: Scene) -> None:
@@ -109,8 +145,9 @@ def queue_full(scene: Scene) -> None:
                     scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, text))
             elif connected(a):
                 connection = a.legs[-1].connection
-                resp = connection.resp
-                if connection.orig.fin is not None and resp.fin is None and resp.rst is None:
+                orig, resp = connection.orig, connection.resp
+                mute = resp.fin is None and resp.rst is None and not resp.length
+                if mute and orig.fin_acked is not None and orig.rst is None:
                     left_open.append(a)
                 else:
                     left_open = []
@@ -131,9 +168,7 @@ def one_lost(scene: Scene) -> None:
 def node_wide(scene: Scene) -> None:
     """See several targets of one checker fall silent in the same seconds (D41, D10)."""
     for places in by_checker(scene):
-        targets = {scene.probes[place].target.address for place in places}
-        if len(targets) < 2:
-            continue
+        places = [place for place in places if scene.probes[place].checker.kind == "kubelet"]
         for kinds, kind, others in (
             ({Kind.SYN_UNANSWERED}, Kind.NEW_CONNECTIONS_DROPPED, (Kind.NODE_STALLED, Kind.LOST_BEFORE_POD)),
             ({Kind.NODE_STALLED, Kind.REQUEST_LOST}, Kind.NODE_STALLED, ()),
@@ -146,14 +181,14 @@ def node_wide(scene: Scene) -> None:
             ]
             for group in together(sorted(lost, key=lambda t: t[0])):
                 struck = {scene.probes[place].target.address for _, place, _ in group}
-                begun, over = group[0][0], group[-1][0]
+                begun, over = group[0][0], max(a.end_ns for _, _, a in group)
                 tried = {
                     scene.probes[place].target.address
                     for place in places
                     for a in scene.probes[place].attempts
                     if begun <= a.start.ns <= over and connected(a) and scene.kind(place, a) not in kinds
                 }
-                if len(struck) < 2 or tried - struck or tried & struck:
+                if len(struck) < FEWEST or tried:
                     continue
                 within = seconds(max(over - begun, SECOND))
                 text = (
@@ -180,7 +215,7 @@ def late_handshakes(scene: Scene) -> None:
         )
         for group in together(late):
             struck = {scene.probes[place].target.address for _, place, _ in group}
-            if len(struck) < 2:
+            if len(struck) < 2 or any(scene.probes[place].checker.kind != "kubelet" for _, place, _ in group):
                 continue
             slowest = seconds(max(a.legs[0].connect_ns or 0 for _, _, a in group))
             text = (
@@ -193,7 +228,9 @@ def late_handshakes(scene: Scene) -> None:
 
 def port_reused(scene: Scene) -> None:
     """See a source port that came again to the same target too soon, and was not taken for a new connection (D42)."""
-    last: dict[tuple[object, ...], tuple[int, bool]] = {}
+    if not any(challenged(leg.connection) for probe in scene.probes for a in probe.attempts for leg in a.legs):
+        return
+    last: dict[tuple[object, ...], int] = {}
     tries = sorted(
         (
             (leg.connection.start.ns, place, a, leg.connection)
@@ -206,19 +243,13 @@ def port_reused(scene: Scene) -> None:
     for ns, place, a, connection in tries:
         key = connection.client, connection.client_port, connection.server, connection.server_port
         before = last.get(key)
-        orig, resp = connection.orig, connection.resp
-        odd = (
-            (not resp.syns and resp.packets > 0)
-            or (len(orig.syns) > 1 and bool(resp.syns))
-            or (len(orig.syns) > 1 and not resp.packets)
-        )
-        if before is not None and odd and orig.syns and 0 <= ns - before[0] < TIME_WAIT_NS + 2 * SECOND:
+        if before is not None and challenged(connection) and 0 <= ns - before < TIME_WAIT_NS + 2 * SECOND:
             text = (
-                f"Source port {connection.client_port} came again to the same target {seconds(ns - before[0])} after its last "
+                f"Source port {connection.client_port} came again to the same target {seconds(ns - before)} after its last "
                 "use, and the SYN was not taken for a new connection at once."
             )
             if a.outcome is Outcome.SUCCESS:
                 scene.note(place, [a], Found(Kind.PORT_REUSED, text))
             else:
                 scene.say(place, [a], Found(Kind.PORT_REUSED, text))
-        last[key] = (connection.end.ns, orig.fin is not None)
+        last[key] = connection.end.ns

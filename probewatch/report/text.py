@@ -172,7 +172,7 @@ def _probe(
     _clients(paper, probe)
     for one in explained(probe, verdict)[: None if wide else _CAUSES]:
         style = "red" if verdict.level is Level.TROUBLE else "yellow"
-        _field(paper, "cause", safe(f"{one.name}: {one.meaning[:1].lower()}{one.meaning[1:]}"), style)
+        _field(paper, "cause", safe(f"{one.name}: {words.lowered(one.meaning)}"), style)
         if one.check:
             _field(paper, "check", safe(one.check))
         if one.advice:
