@@ -177,8 +177,10 @@ def test_pages_name_only_commands_that_exist() -> None:
 
 
 def _parameters(group: Any, name: str) -> Iterator[list[str]]:
-    for parameter in group.get_command(None, name).params:
-        yield [*parameter.opts, *parameter.secondary_opts]
+    command = group.get_command(None, name)
+    for one in (command, *getattr(command, "commands", {}).values()):  # `lab` has commands of its own
+        for parameter in one.params:
+            yield [*parameter.opts, *parameter.secondary_opts]
 
 
 def _code(text: str) -> Iterator[str]:

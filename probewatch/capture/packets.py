@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.tally import MAX_FRAME, Tally
-from probewatch.model.frame import CaptureInfo, Frame, Interface
+from probewatch.model.frame import CaptureInfo, Frame, Interface, Part
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -64,6 +64,10 @@ class PacketReader:
             original = max(length if isinstance(length, int) else 0, len(data))
             yield Frame(ns, self._file, number, interface, link_type, data, original)
 
+    def parts(self) -> Iterator[Part]:
+        """Yield the frames: there are no batches here."""
+        return iter(self)
+
     def _interface(self, name: str, link_type: int) -> int:
         key = (name, link_type)
         if key not in self._interfaces:
@@ -77,6 +81,9 @@ class PacketReader:
 
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Packets carry no TLS secrets beside them."""
+
+    def on_comment(self, take: Callable[[int, str], object]) -> None:
+        """Packets carry no comments beside them."""
 
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -10,7 +10,7 @@ from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
 from probewatch.capture.tally import Tally
-from probewatch.model.frame import CaptureInfo, Frame
+from probewatch.model.frame import Batch, CaptureInfo, Frame, Part
 
 
 class Input(Protocol):
@@ -27,8 +27,14 @@ class Input(Protocol):
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Call `take` with each TLS key log (NSS format) that it carries, as it is read."""
 
+    def on_comment(self, take: Callable[[int, str], object]) -> None:
+        """Call `take` with (frame number, text) of every frame's comment, before that frame."""
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the same frames, in batches where they come in such."""
 
     def info(self) -> CaptureInfo:
         """Return what is known of it now."""
@@ -78,11 +84,16 @@ class Reader:
             raise
         if self._source.compression:
             self._tally.format += f"+{self._source.compression}"
-        self._frames: Iterator[Frame] = iter(self._format)
+        self._parts: Iterator[Part] = iter(self._format)
+        self._frames = flat(self._parts)
 
     def __iter__(self) -> Iterator[Frame]:
         """Go on where reading stands: an input can be read once."""
         return self._frames
+
+    def parts(self) -> Iterator[Part]:
+        """Go on where reading stands, in batches."""
+        return self._parts
 
     def info(self) -> CaptureInfo:
         """Return what is known of the input now; it is complete after the last frame."""
@@ -112,6 +123,10 @@ class Reader:
         """Call `take` with every key log that is read from now on, before the frames that follow it."""
         self._tally.on_secret = take
 
+    def on_comment(self, take: Callable[[int, str], object]) -> None:
+        """Call `take` with (frame number, text) of every frame's comment that is read from now on, before that frame."""
+        self._tally.on_comment = take
+
     @property
     def comments(self) -> list[tuple[int, str]]:
         """Comments of frames read so far: (frame number, text)."""
@@ -123,9 +138,10 @@ class Reader:
 
     def close(self) -> None:
         """Close the input; iteration ends."""
-        close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
+        for iterator in (self._frames, self._parts):
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
         self._source.close()
 
     def __enter__(self) -> Self:
@@ -135,6 +151,15 @@ class Reader:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def flat(parts: Iterable[Part]) -> Iterator[Frame]:
+    """Yield the frames one by one."""
+    for part in parts:
+        if isinstance(part, Batch):
+            yield from part
+        else:
+            yield part
 
 
 def open_all(

@@ -223,6 +223,31 @@ def analysis_options(function: F) -> F:
     return cast("F", _input_options(_interpret_options(call)))
 
 
+kubelet_options = _apply(
+    [
+        click.option(
+            "--kubelet-log",
+            "kubelet_logs",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="The kubelet's log (klog text or JSON; journalctl as text, -o json or -o export), to lay beside the "
+            "attempts. Repeatable.",
+        ),
+        click.option(
+            "--events",
+            "events",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="What kubectl get events -o json prints, likewise. Repeatable.",
+        ),
+    ]
+)
+"""What the kubelet said, to lay beside what the wire shows."""
+
 expect_option = click.option(
     "--expect",
     "expects",
