@@ -226,6 +226,7 @@ DIAGNOSED_IN: Final = {
     Kind.HTTPS_TO_HTTP: "https-on-http",
     Kind.SAYS_UNHEALTHY: "http-flap-s1",
     Kind.REDIRECT_ELSEWHERE: "http-redirect-other",
+    Kind.REDIRECT_FOLLOWED: "http-redirect-same",
     Kind.GRPC_REFUSED: "grpc-refused",
     Kind.GRPC_UNHEALTHY: "grpc-flap",
     Kind.POD_TERMINATING: "terminating",

@@ -71,7 +71,7 @@ Rule = Callable[[Case], Found | None]
 
 def diagnose(attempt: Attempt, exchanges: Sequence[Exchange]) -> Diagnosis | None:
     """Return the diagnosis of one attempt from its own evidence; None where its cause says it all, or nothing is wrong."""
-    if attempt.cause is Cause.OK and not any(leg.connection.orig.rst for leg in attempt.legs):
+    if attempt.cause is Cause.OK and len(attempt.legs) < 2 and not any(leg.connection.orig.rst for leg in attempt.legs):
         return None
     case = Case(attempt, exchanges)
     for rule in RULES.get(attempt.cause, ()):
@@ -126,6 +126,10 @@ def _redirected(case: Case) -> Found | None:
         Kind.REDIRECT_FAILED,
         f"Redirected {count} on the same host, and the last hop failed: {case.attempt.cause.value}.",
     )
+
+
+def _followed(case: Case) -> Found | None:
+    return Found(Kind.REDIRECT_FOLLOWED) if any(leg.role is Role.REDIRECT for leg in case.attempt.legs) else None
 
 
 def _local(case: Case) -> Found | None:
@@ -316,8 +320,14 @@ def _reset(case: Case) -> Found | None:
     asked, reset = leg.connection.orig.first_data, leg.connection.resp.rst
     if asked is None or (reset is not None and reset < asked):
         return Found(Kind.RESET_BY_SERVER, "The connection was accepted and reset at once, before anything was asked.")
-    some = "part of an answer had come" if leg.connection.resp.length else "the request had come"
-    return Found(Kind.RESET_BY_SERVER, f"The connection was accepted, and reset after {some}.")
+    if leg.connection.resp.length:
+        return Found(Kind.RESET_BY_SERVER, "The connection was accepted, and reset after part of an answer had come.")
+    plain = case.exchange is not None and case.exchange.tls is None and bool(case.exchange.http)
+    return Found(
+        Kind.RESET_BY_SERVER,
+        "The connection was accepted, and reset after the request had come.",
+        (Kind.HTTP_TO_HTTPS,) if plain else (),
+    )
 
 
 def _closed(case: Case) -> Found | None:
@@ -393,7 +403,7 @@ def _always(kind: Kind) -> Rule:
 
 
 RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
-    Cause.OK: (_reset_after,),
+    Cause.OK: (_followed, _reset_after),
     Cause.OK_REDIRECT: (_always(Kind.REDIRECT_ELSEWHERE),),
     Cause.REFUSED: (_redirected, _local, _sidecar, _always(Kind.NOTHING_LISTENS)),
     Cause.NO_SYN_ANSWER: (_redirected, _no_connection),

@@ -36,6 +36,8 @@ EPHEMERAL: Final = 28_232
 """Ports in Linux' usual range of source ports, 32768-60999."""
 CHANCE: Final = 1e-3
 """Source ports that fall into one range by chance more often than this prove nothing."""
+AGAIN: Final = 3
+"""Source ports that come again so often within a minute do not do so by chance."""
 FEWEST: Final = 3
 """Pods that must fall silent together before it is the node: two may share something else."""
 TIME_WAIT_NS: Final = 60 * SECOND
@@ -137,17 +139,19 @@ def queue_full(scene: Scene) -> None:
         left_open: list[Attempt] = []
         for _, place, a in mine:
             if a.n in dead[place]:
-                if left_open:
+                # The application's end resets what it never took: what was open then counts.
+                still = [
+                    one for one in left_open if (rst := one.legs[-1].connection.resp.rst) is None or rst.ns > a.end_ns
+                ]
+                if still:
                     text = (
-                        f"The SYN is not answered any more after {len(left_open)} connection{'s' if len(left_open) > 1 else ''} that "
+                        f"The SYN is not answered any more after {len(still)} connection{'s' if len(still) > 1 else ''} that "
                         "the pod's kernel opened and the application never closed: it no longer accepts, and its listen queue is full."
                     )
                     scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, text))
             elif connected(a):
-                connection = a.legs[-1].connection
-                orig, resp = connection.orig, connection.resp
-                mute = resp.fin is None and resp.rst is None and not resp.length
-                if mute and orig.fin_acked is not None and orig.rst is None:
+                orig, resp = a.legs[-1].connection.orig, a.legs[-1].connection.resp
+                if resp.fin is None and not resp.length and orig.fin is not None and orig.rst is None:
                     left_open.append(a)
                 else:
                     left_open = []
@@ -228,13 +232,13 @@ def late_handshakes(scene: Scene) -> None:
 
 def port_reused(scene: Scene) -> None:
     """See a source port that came again to the same target too soon, and was not taken for a new connection (D42)."""
-    if not any(challenged(leg.connection) for probe in scene.probes for a in probe.attempts for leg in a.legs):
-        return
-    last: dict[tuple[object, ...], int] = {}
+    last: dict[tuple[object, ...], tuple[int, bool]] = {}
+    again: dict[int, list[Attempt]] = defaultdict(list)
     tries = sorted(
         (
             (leg.connection.start.ns, place, a, leg.connection)
             for place, probe in enumerate(scene.probes)
+            if probe.checker.kind == "kubelet"
             for a in probe.attempts
             for leg in a.legs
         ),
@@ -242,14 +246,25 @@ def port_reused(scene: Scene) -> None:
     )
     for ns, place, a, connection in tries:
         key = connection.client, connection.client_port, connection.server, connection.server_port
-        before = last.get(key)
-        if before is not None and challenged(connection) and 0 <= ns - before < TIME_WAIT_NS + 2 * SECOND:
+        before, first = last.get(key, (-(1 << 62), False))
+        if 0 <= ns - before < TIME_WAIT_NS:
+            if challenged(connection):
+                text = (
+                    f"Source port {connection.client_port} came again to the same target {seconds(ns - before)} after its last "
+                    "use, and the SYN was not taken for a new connection at once."
+                )
+                if a.outcome is Outcome.SUCCESS:
+                    scene.note(place, [a], Found(Kind.PORT_REUSED, text))
+                else:
+                    scene.say(place, [a], Found(Kind.PORT_REUSED, text))
+            elif first:
+                again[place].append(a)
+        orig, resp = connection.orig, connection.resp
+        last[key] = connection.end.ns, orig.fin is not None and (resp.fin is None or orig.fin < resp.fin)
+    for place, attempts in again.items():
+        if len(attempts) >= AGAIN:
             text = (
-                f"Source port {connection.client_port} came again to the same target {seconds(ns - before)} after its last "
-                "use, and the SYN was not taken for a new connection at once."
+                f"Source ports come again to the same target within a minute ({len(attempts)} times) after the checker closed "
+                "first: the node takes them out of TIME-WAIT, because it has few."
             )
-            if a.outcome is Outcome.SUCCESS:
-                scene.note(place, [a], Found(Kind.PORT_REUSED, text))
-            else:
-                scene.say(place, [a], Found(Kind.PORT_REUSED, text))
-        last[key] = connection.end.ns
+            scene.note(place, attempts, Found(Kind.PORT_REUSED, text))

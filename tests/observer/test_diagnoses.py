@@ -75,6 +75,7 @@ SHOWN: dict[str, set[Kind]] = {
     "http-icmp-reject": {Kind.REJECTED},
     "http-redirect-loop": {Kind.REDIRECT_FAILED},
     "http-redirect-other": {Kind.REDIRECT_ELSEWHERE},
+    "http-redirect-same": {Kind.REDIRECT_FOLLOWED},
     "http-reset-body": {Kind.BROKEN_BODY},
     "http-reset-head": {Kind.RESET_BY_SERVER},
     "http-timeout": {Kind.APPLICATION_SLOW},
