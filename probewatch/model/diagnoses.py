@@ -52,6 +52,7 @@ class Kind(StrEnum):
     UNHEALTHY_TOGETHER = "unhealthy-together"
     MESH_HIDES_IT = "mesh-hides-it"
     REDIRECT_ELSEWHERE = "redirect-elsewhere"
+    REDIRECT_FOLLOWED = "redirect-followed"
     REDIRECT_FAILED = "redirect-failed"
     GRPC_REFUSED = "grpc-refused"
     GRPC_OTHER_PROTOCOL = "grpc-other-protocol"
@@ -199,7 +200,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D41",),
         (Cause.NO_SYN_ANSWER,),
         "SYNs to several pods of this node went unanswered at the same time, while connections that were open went on.",
-        "Unanswered SYNs at several targets within one period; segments of older connections pass meanwhile.",
+        "Unanswered SYNs at three targets or more in the same seconds, and no answered one.",
         "dmesg for nf_conntrack: table full; conntrack -C against nf_conntrack_max.",
         "Raise nf_conntrack_max, or find who opens so many connections.",
         _SILENT,
@@ -251,7 +252,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
     Kind.BIG_SEGMENTS_LOST: Why(
         ("D15",),
-        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN, Cause.CLIENT_LATE),
+        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN),
         "Small segments pass, full-sized ones do not: an MTU or path MTU black hole.",
         "Full-sized segments of the answer are sent again and never acknowledged, while smaller ones are.",
         "ip link show at each hop: the smallest MTU against the pod's; whether ICMP 'fragmentation needed' is dropped.",
@@ -260,7 +261,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
     Kind.ANSWER_LOST: Why(
         ("D05",),
-        (Cause.SLOW_ANSWER, Cause.CLIENT_LATE),
+        (Cause.SLOW_ANSWER,),
         "The target answered in time, and the checker never acknowledged it: the answer was lost on its way back.",
         "The answer is sent again and never acknowledged.",
         "Drops between the place of this capture and the checker; capture at the checker's end.",
@@ -280,7 +281,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D28",),
         (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.BODY_BROKEN),
         "The timeout is longer than the period: attempts run back to back, one beginning when the one before ends.",
-        "Attempts that last longer than the period are followed by the next at once.",
+        "timeoutSeconds above periodSeconds, and attempts that last longer than the period and are followed by the next at once.",
         "timeoutSeconds against periodSeconds in the Pod.",
         "Keep timeoutSeconds below periodSeconds.",
         _SILENT,
@@ -297,8 +298,9 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.TICKS_DROPPED: Why(
         ("D27",),
         (Cause.CLIENT_LATE,),
-        "The checker missed ticks at several pods at once: it was overloaded or blocked.",
-        "Attempts missing at several targets in the same seconds, without a burst afterwards and without a restart of the kubelet.",
+        "The checker missed attempts that were due: it was overloaded or blocked.",
+        "Attempts missing at several targets in the same seconds; or missing right after the checker closed a connection a second and "
+        "more after its whole answer. No restart of the kubelet.",
         "The kubelet's log and CPU at these times.",
         "Give the kubelet CPU, or probe less.",
         (),
@@ -397,7 +399,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D22",),
         (Cause.STATUS,),
         "Several pods said so in the same seconds: something they share is away.",
-        "The same error status at several pods of the same port and path, beginning within the same two periods.",
+        "The same error status at most pods of the same port and path, beginning within one period.",
         "What the health handler asks: a database, a queue, another service.",
         "Take dependencies out of liveness; leave in readiness only what the pod cannot work without.",
         ("HTTP probe failed with statuscode: 503",),
@@ -419,6 +421,15 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Whether what stands behind the redirect is what should be probed.",
         "Probe a path that answers by itself.",
         ("Probe terminated redirects",),
+        harmless=True,
+    ),
+    Kind.REDIRECT_FOLLOWED: Why(
+        ("D20",),
+        (Cause.OK,),
+        "The kubelet followed a redirect on the same host: two connections and one timeout for both.",
+        "Several connections of one attempt joined by redirects, the last of which succeeds.",
+        "",
+        "Probe the final URL: one connection less that can fail.",
         harmless=True,
     ),
     Kind.REDIRECT_FAILED: Why(
@@ -535,8 +546,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D42",),
         (Cause.NO_SYN_ANSWER, Cause.RESET_BEFORE_ANSWER, Cause.OK),
         "The checker used a source port again to the same target within a minute, and the target still knew the old connection.",
-        "The same source port to the same target less than 60 s after its last connection, and the SYN is answered by an ACK or a RST, "
-        "or only when sent again.",
+        "The same source port to the same target less than 60 s after its last connection, and the SYN is answered by an ACK; or at "
+        "least three times after the checker had closed first.",
         "net.ipv4.ip_local_port_range and the number of TIME-WAIT sockets on the node (ss -s).",
         "Widen the range, or let the server close first.",
         ("read: connection reset by peer", "i/o timeout"),
@@ -545,7 +556,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D03",),
         (Cause.NO_SYN_ANSWER,),
         "No SYN left at the expected time, and source ports are used again as soon as they may be: the node has run out of them.",
-        "Missing attempts, while source ports to this target come again 60 s after the checker's side closed them.",
+        "Missing attempts, while source ports of this checker come again within a minute, or 60 s after it closed them.",
         "ss -s on the node: TIME-WAIT sockets to this target against ip_local_port_range; prohibit and blackhole routes.",
         "Widen the range, set tcp_tw_reuse=1, probe less, or let the server close first.",
         ("cannot assign requested address", "connect: permission denied", "connect: invalid argument"),

@@ -34,6 +34,7 @@ from .effects import EffectsBuilder
 from .execs import Execs
 from .lane import Step
 from .others import Peer, Traffic, periodic
+from .places import place_segments
 from .rollouts import blocked, find_rollouts
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target
@@ -387,7 +388,7 @@ class Observer:
         happened = tuple(sorted(told, key=lambda event: event.ns))
         traffic = self._traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(explain(probes, happened))
+        probes, findings = effects.apply(explain(place_segments(probes, captures), happened))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),

@@ -147,8 +147,8 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
 
 
 def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:
-    if exchange.tls is not None:
-        return "HTTPS"
+    if exchange.tls is not None and (exchange.decrypted or exchange.tls.client_hello is not None or not exchange.http):
+        return "HTTPS"  # An alert alone may also answer plain HTTP.
     return "HTTP" if exchange.http else spec.scheme
 
 

@@ -173,7 +173,16 @@ def _connection_object(leg: Leg) -> Json:
         "retransmits": connection.orig.retransmits + connection.resp.retransmits,
         "icmp": connection.icmp.explain() if connection.icmp is not None else None,
         "sightings": [
-            {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
+            {
+                "capture": s.file,
+                "interface": s.interface,
+                "packets": s.packets,
+                "frames": [s.first, s.last],
+                "steps": [
+                    {"letter": step.letter, "time": rfc3339(step.ns), "frame": step.number, "times": step.times}
+                    for step in s.steps
+                ],
+            }
             for s in connection.sightings
         ],
         "died": list(map(placed_object, leg.died)),
