@@ -69,8 +69,12 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        brief: bool = False,
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
+
+        With `brief` the timeline holds of old attempts what a table shows, without their connections, so that memory
+        stays flat at any length of capture (`Attempt.brief`); `on_change` tells them whole before.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
 
@@ -78,7 +82,7 @@ class Analysis:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
         from .capture import merged
-        from .observer import Observer, Settings
+        from .observer import Keep, Observer, Settings
 
         book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
         self.book = book
@@ -96,7 +100,9 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             self._frames = merged(self._readers)
-            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure))
+            self._observer = Observer(
+                Settings(book=book, keylog=secrets, measure=measure, keep=Keep.BRIEF if brief else Keep.WHOLE)
+            )
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             self._first = next(self._frames, None)

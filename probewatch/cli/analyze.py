@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,9 @@ from .run import DONE, INCOMPLETE, INTERRUPTED
 if TYPE_CHECKING:
     from ..model.timeline import Timeline
     from ..report.ndjson import Writer
+
+_BRIEF: Final = ("table", "ndjson")
+"""Outputs that need no more of old attempts than what is kept in brief."""
 
 
 @click.command(cls=Command)
@@ -53,6 +56,7 @@ def analyze(
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(
             progress=bar,
+            brief=output in _BRIEF and not selected,  # (what was selected is shown with all there is)
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
         )
         try:

@@ -28,6 +28,7 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .lane import Step
+from .ledger import Keep, Ledger
 from .others import Peer, Traffic, periodic
 from .rollouts import blocked, find_rollouts
 from .survey import survey
@@ -54,6 +55,12 @@ STATUS_BYTES: Final = 13
 """Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
+WHOLE: Final = 4_000
+"""Steps of all lanes that are held with everything that was read on them; the oldest are entered in the ledgers."""
+FEWEST: Final = 4
+"""Of these each lane keeps so many, however many lanes there are."""
+BRIEF: Final = 500_000
+"""Attempts kept in brief; beyond, the oldest of the probes with the most are only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,8 @@ class Settings:
     book: AddressBook = field(default_factory=AddressBook)
     keylog: bytes | None = None
     """NSS key log text, None where none was given."""
+    keep: Keep = Keep.WHOLE
+    """What to keep of attempts that are settled; `measure` needs all their steps."""
     measure: bool = False
     """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
@@ -98,6 +107,11 @@ class Observer:
         self._recent: dict[str, deque[int]] = {}
         self._undecoded: dict[str, int] = {}
         self._teller = Teller()
+        self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
+        self._whole = 0
+        """Settled steps of all lanes."""
+        self._brief = 0
+        """Attempts in brief."""
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
@@ -181,6 +195,8 @@ class Observer:
                 self._tell(target)
             if target.idle:
                 self._busy.discard(address)
+        if self._whole > WHOLE and self._keep is not Keep.STEPS:
+            self._let_go()
 
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
@@ -189,6 +205,70 @@ class Observer:
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
             self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
+            self._whole += len(placed.lane.steps) - placed.noted
+            placed.noted = len(placed.lane.steps)
+
+    # Letting go.
+
+    def _let_go(self) -> None:
+        """Enter the oldest steps of the longest lanes into their ledgers, so that half as many are left."""
+        lanes = [
+            (target, number, placed) for target in self._targets.values() for number, placed in enumerate(target.placed)
+        ]
+        share = max(FEWEST, WHOLE // (2 * len(lanes)))
+        for target, number, placed in lanes:
+            if placed.noted <= share:
+                continue
+            if not placed.ledger.accounts and target.reconsider(placed):
+                self._teller.again(target.address, number)
+                self._tell(target)
+            if placed.noted > share:
+                self._enter(target, number, placed, placed.noted - share)
+        if self._brief > BRIEF:
+            self._forget()
+
+    def _enter(self, target: Target, number: int, placed: Placed, many: int) -> None:
+        """Enter a lane's oldest steps into its ledger."""
+        ledger, address = placed.ledger, target.address
+        for step in placed.lane.let_go(many):
+            if step.reading is None:
+                target.strangers.append(step.run)
+            elif (done := ledger.take(step, self._latest)) is not None:
+                worker, made = done
+                self._teller.last_word((address, number, worker), made)
+                for leg in made.legs:
+                    self._revisions.pop(leg.connection.id, None)
+        placed.noted -= many
+        self._whole -= many
+        self._teller.let_go(address, number, many)
+        for worker, account in ledger.accounts.items():
+            key = address, number, worker
+            self._teller.leave_out(key, "d", account.drafts.left_out)
+            self._teller.leave_out(key, "g", account.gaps.left_out)
+            if self._keep is Keep.BRIEF:
+                self._brief += account.attempts.shorten()
+
+    def _forget(self) -> None:
+        """Count the oldest attempts in brief only, of the probes that have the most."""
+        there = [
+            account.attempts
+            for target in self._targets.values()
+            for placed in target.placed
+            for account in placed.ledger.accounts.values()
+        ]
+        share = BRIEF // (2 * len(there))
+        for attempts in there:
+            if (more := attempts.brief - share) > 0:
+                attempts.forget(more)
+                self._brief -= more
+
+    def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
+        """Enter the last steps of a lane into its ledger."""
+        ledger = placed.ledger
+        for step in steps:
+            ledger.take(step, self._latest)
+        ledger.close(self._latest)
+        return ledger
 
     def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
@@ -196,7 +276,8 @@ class Observer:
         source = self._sources[steps[0].run.client]
         ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
+        ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
+        met = assembler.kubelet(address, placed, ledger, source, proven=True, ids=ids)
         return next((probe for probe in met if probe.id == "this"), None)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
@@ -210,7 +291,13 @@ class Observer:
                 continue
             target = self._targets.get(item.server)
             if target is None:
-                target = self._targets[item.server] = Target(item.server, self.book, self._guests.get(item.server, ()))
+                target = self._targets[item.server] = Target(
+                    item.server,
+                    self.book,
+                    self._guests.get(item.server, ()),
+                    keep=self._keep,
+                    holes=self._holes,
+                )
                 target.first_seen_ns = self._appeared.get(item.server)
             self._busy.add(item.server)
             if isinstance(item, Unresolved):
@@ -347,17 +434,15 @@ class Observer:
     def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context) -> list[Probe]:
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
-            clients = [step.run.client for step in steps]
-            if clients:
-                source = self._sources[max(set(clients), key=clients.count)]
+            ledger = self._closed(placed, steps)
+            if ledger.clients:
+                source = self._sources[ledger.clients.most_common(1)[0][0]]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
-                made = assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
-                out += self._measured(made, placed, steps, target.first_seen_ns)
+                made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
+                out += self._measured(made, placed, target.first_seen_ns)
         return out
 
-    def _measured(
-        self, probes: list[Probe], placed: Placed, steps: Sequence[Step], appeared_ns: int | None
-    ) -> list[Probe]:
+    def _measured(self, probes: list[Probe], placed: Placed, appeared_ns: int | None) -> list[Probe]:
         """Add to a lane's probes, in the order of their workers, what the packets allow their fields to be."""
         if not self.settings.measure:
             return probes
@@ -365,7 +450,7 @@ class Observer:
 
         hole = self._holes[0][0] if self._holes else None
         known = measures(placed, appeared_ns, hole, self._now_ns)
-        workers = sorted({step.reading.worker for step in steps if step.reading is not None})
+        workers = sorted(placed.ledger.accounts)
         return [replace(probe, measures=known.get(worker, ())) for worker, probe in zip(workers, probes, strict=True)]
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
@@ -408,8 +493,9 @@ class Observer:
                 Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
             ):
                 if steps:
-                    made = assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
-                    out += self._measured(made, placed, steps, target.first_seen_ns)
+                    ledger = self._closed(placed, steps)
+                    made = assembler.kubelet(target.address, placed, ledger, self._sources[client], proven=False)
+                    out += self._measured(made, placed, target.first_seen_ns)
         if target.has_kubelet:
             # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.
             del assembler.events[told:]
