@@ -32,9 +32,10 @@ from .ledger import Keep, Ledger
 from .others import Peer, Traffic, periodic
 from .rollouts import blocked, find_rollouts
 from .survey import survey
-from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
+from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
 from .tls import Sessions
+from .tying import fitting_runs, plausible
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog

@@ -22,13 +22,14 @@ from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, period_of, whole_seconds
+from probewatch.probes.cadence import GRID_NS, SECOND, period_of, whole_seconds
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 
 from .lane import MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
+from .tying import tie
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -36,8 +37,6 @@ ASKED: Final = 16
 """Runs of one source after which it is asked whether they are what a spec declares."""
 TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
-FITS_WELL: Final = 2.0
-"""Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 ENOUGH_GAPS: Final = 4
@@ -556,40 +555,6 @@ def _would_decide(lane: Lane, worker: int, more: int) -> bool:
     state = pod.workers[worker]
     run = state.result_run if state.last_result == "Failure" else 0
     return run < spec.failure_threshold <= run + more
-
-
-def tie(runs: Sequence[Run], unplaced: Sequence[PodSpec]) -> tuple[PodSpec, str] | None:
-    """Find the one manifest without an address whose probes are what these runs ask for; None where none, or two, fit."""
-    best: list[tuple[float, PodSpec]] = []
-    for pod in unplaced:
-        fitting, specs = fitting_runs(runs, pod)
-        if fitting and plausible(fitting, specs):
-            best.append((len(fitting) / len(runs), pod))
-    if not best:
-        return None
-    best.sort(key=lambda entry: -entry[0])
-    if len(best) > 1 and best[1][0] > best[0][0] - 0.1:
-        return None
-    telling = any(run.form.path for run in runs)
-    return best[0][1], "port, handler and path" if telling else "port and handler"
-
-
-def fitting_runs(runs: Sequence[Run], pod: PodSpec) -> tuple[list[Run], list[ProbeSpec]]:
-    """Return the runs that may be attempts of a Pod's probes, by their form, and those probes."""
-    specs = [spec for container in pod.containers for spec in container.probes]
-    return [
-        run for run in runs if any((fit := fits(run, spec)) is not None and fit < FITS_WELL for spec in specs)
-    ], specs
-
-
-def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
-    """Tell whether the starts keep the period of one of these probes, where there are enough to say."""
-    starts = [run.start.ns for run in runs]
-    if len(starts) < 4:
-        return True
-    return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(
-        spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs
-    )
 
 
 def _over(item: Exchange | Unresolved) -> bool:
