@@ -170,6 +170,25 @@ _interpret_options = _apply(
             help="A checker's numbers by hand, in its own words: haproxy:rise=2,fall=3,inter=5s, "
             "varnish:window=5,threshold=3,target=10.0.0.1:8080. Repeatable.",
         ),
+        click.option(
+            "--kubelet-log",
+            "kubelet_logs",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="The kubelet's log (klog text or JSON; journalctl as text, -o json or -o export), to lay beside the "
+            "attempts. Repeatable.",
+        ),
+        click.option(
+            "--events",
+            "events",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="What kubectl get events -o json prints, likewise. Repeatable.",
+        ),
     ]
 )
 """What packets mean."""
@@ -187,6 +206,8 @@ class Inputs:
     node_ips: Sequence[str]
     haproxy_cfgs: Sequence[str]
     checks: Sequence[str]
+    kubelet_logs: Sequence[str]
+    events: Sequence[str]
 
     def analysis(self, **more: Any) -> Analysis:
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
@@ -207,6 +228,8 @@ class Inputs:
             "node_ip": self.node_ips,
             "haproxy_cfg": self.haproxy_cfgs,
             "check": self.checks,
+            "kubelet_log": self.kubelet_logs,
+            "events": self.events,
             "keylog": self.keylog,
             "filter": self.expression,
         }

@@ -5,13 +5,13 @@ rest (outcome, cause, detail, ...) is a form that repeats, and is kept once. A b
 and the number of its form; it becomes an `Attempt` again each time it is looked at, with `brief` in the place of its
 legs. So whoever reads attempts, reads these like any others.
 
-Limitations: where more than FORMS different details are met, those of further attempts are let go.
+Limitations: where more than FORMS different details are met, those of further attempts are let go. Of a diagnosis no
+more is kept than its kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from struct import Struct
 from typing import Final, NamedTuple, SupportsIndex, overload
 
@@ -20,7 +20,7 @@ from .diagnosis import Diagnosis
 from .frame import Mark
 from .timeline import Attempt, Brief, Cause, Outcome, Schedule, Trigger
 
-FORMS: Final = 1_024
+FORMS: Final = 256
 """Different forms of a probe's attempts that are kept with what they say in detail."""
 
 _ROW: Final = Struct("<qqIIIIIqI")
@@ -49,7 +49,7 @@ class _Form(NamedTuple):
 
     def plain(self) -> _Form:
         """Return it without what may differ every time."""
-        return self._replace(detail="", diagnosis=None, status=self.status if self.cause is Cause.STATUS else None)
+        return self._replace(detail="", status=self.status if self.cause is Cause.STATUS else None)
 
 
 class Attempts(Sequence[Attempt]):
@@ -74,6 +74,15 @@ class Attempts(Sequence[Attempt]):
     def before(self) -> int:
         """How many came before the first one here."""
         return sum(self.forgotten.values())
+
+    @property
+    def whole(self) -> tuple[Attempt, ...]:
+        """The latest, which are whole."""
+        return tuple(self._whole)
+
+    def renew(self, whole: Iterable[Attempt]) -> None:
+        """Put these in the place of those that are whole."""
+        self._whole = list(whole)
 
     def append(self, attempt: Attempt) -> None:
         """Take the next one, whole."""
@@ -146,7 +155,9 @@ class Attempts(Sequence[Attempt]):
             attempt.tries,
             attempt.answered,
             (attempt.unresolved.client, attempt.unresolved.server) if attempt.unresolved is not None else None,
-            replace(known, attempts=(), evidence=()) if known is not None else None,
+            Diagnosis(kind=known.kind, rows=known.rows, sentence="", harmless=known.harmless)
+            if known is not None
+            else None,
         )
         number = self._known.get(form)
         if number is None and len(self._forms) >= FORMS:

@@ -34,7 +34,7 @@ from probewatch.probes.shapes import Shape, What, shape_of
 from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
-from .build import Latest, confirm, judged_attempt, leg, state_name
+from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Ledger
 from .others import Series, foreign_host, pod_name
 from .survey import SHOWN
@@ -172,11 +172,7 @@ class Assembler:
         for worker, account in ledger.accounts.items():
             planned, last = placed.lane.plan[worker], account.last
             period = planned.spec.period_s * SECOND
-            if (
-                planned.spec.type is not ProbeType.LIVENESS
-                or last is None
-                or last.outcome is not Outcome.SUCCESS
-            ):
+            if planned.spec.type is not ProbeType.LIVENESS or last is None or last.outcome is not Outcome.SUCCESS:
                 continue
             later, latest = 0, 0
             for attempts in ledger.readiness(planned.container):
@@ -432,7 +428,8 @@ class Assembler:
                 start_ns=run.tries[0][0].connection.start.ns,
             )
             legs = tuple(leg(role, one, self.latest) for role, one in run.legs())
-            rows.append(judged_attempt(number, run.start, verdict, legs))
+            made = judged_attempt(number, run.start, verdict, legs)
+            rows.append(diagnosed(made, [one for _, one in run.legs()]))
         regular = steady([run.start.ns for run in series.runs])
         inferred: dict[str, Any] = {}
         if regular is not None:

@@ -12,6 +12,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Leg, Role, Trigger
+from probewatch.probes.diagnose import diagnose
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
 from probewatch.wire.http1 import read_status_line
@@ -75,8 +76,16 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         verdict = replace(verdict, status=said)
         if said is not None:
             legs[-1] = replace(legs[-1], status=said)
-    return replace(
-        judged_attempt(number, run.start, verdict, tuple(legs)),
+    made = Attempt(
+        n=number,
+        start=run.start,
+        end_ns=verdict.end_ns,
+        end_mark=verdict.end_mark,
+        outcome=verdict.outcome,
+        cause=verdict.cause,
+        status=verdict.status,
+        detail=verdict.detail,
+        legs=tuple(legs),
         trigger=reading.trigger,
         schedule=reading.schedule,
         streak=counted.streak,
@@ -85,6 +94,13 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         late_answer_ns=late_ns,
         unresolved=run.unresolved,
     )
+    return diagnosed(made, [exchange for each in (step, *redials) for _, exchange in each.run.legs()])
+
+
+def diagnosed(made: Attempt, exchanges: Sequence[Exchange]) -> Attempt:
+    """Return the attempt with the diagnosis that its own evidence allows."""
+    found = diagnose(made, exchanges)
+    return made if found is None else replace(made, diagnosis=found)
 
 
 def judged_attempt(number: int, start: Mark, verdict: Verdict, legs: tuple[Leg, ...]) -> Attempt:

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import CaptureInfo, Frame
+from probewatch.model.frame import Batch, CaptureInfo, Frame
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
+from probewatch.probes.patterns import explain
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, Standing, standing
 from probewatch.wire.exchange import read_exchange
+from probewatch.wire.fastpath import FastPath
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
 from probewatch.wire.peel import Peeler
 from probewatch.wire.table import Limits
@@ -27,6 +30,7 @@ from probewatch.wire.tcp import Tracker
 from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
+from .keeper import Keeper
 from .lane import Step
 from .ledger import Keep, Ledger
 from .others import Peer, Traffic, periodic
@@ -56,12 +60,8 @@ STATUS_BYTES: Final = 13
 """Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
-WHOLE: Final = 4_000
-"""Steps of all lanes that are held with everything that was read on them; the oldest are entered in the ledgers."""
-FEWEST: Final = 4
-"""Of these each lane keeps so many, however many lanes there are."""
-BRIEF: Final = 500_000
-"""Attempts kept in brief; beyond, the oldest of the probes with the most are only counted."""
+STRANGERS: Final = 10_000
+"""Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,8 @@ class Settings:
     book: AddressBook = field(default_factory=AddressBook)
     keylog: bytes | None = None
     """NSS key log text, None where none was given."""
+    heard: bool = True
+    """Whether somebody takes what becomes known (`Observer.take`)."""
     keep: Keep = Keep.WHOLE
     """What to keep of attempts that are settled; `measure` needs all their steps."""
     measure: bool = False
@@ -95,6 +97,7 @@ class Observer:
         ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
+        self._fast = FastPath(self._tracker, self._peeler)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
@@ -107,12 +110,12 @@ class Observer:
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
         self._undecoded: dict[str, int] = {}
-        self._teller = Teller()
+        self._teller = Teller(heard=self.settings.heard)
         self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
-        self._whole = 0
-        """Settled steps of all lanes."""
-        self._brief = 0
-        """Attempts in brief."""
+        self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
+        self._foreign = 0
+        """Runs held that no kubelet sent."""
+        self._most_foreign = STRANGERS
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
@@ -162,6 +165,15 @@ class Observer:
         if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS:
             self.advance(ns)
 
+    def feed_batch(self, batch: Batch) -> None:
+        """Take the next frames, decoding only those that tell something new."""
+        fast, feed = self._fast, self.feed
+        fast.until = self._turn_ns
+        for frame in fast.through(batch):
+            feed(frame)
+            fast.until = self._turn_ns
+        self._now_ns = max(self._now_ns, batch.times[-1])
+
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
         """Between two files nothing was captured: what was open then is cut, and all states are unknown afterwards."""
         self._seen_until_ns = last_ns
@@ -196,8 +208,8 @@ class Observer:
                 self._tell(target)
             if target.idle:
                 self._busy.discard(address)
-        if self._whole > WHOLE and self._keep is not Keep.STEPS:
-            self._let_go()
+        if self._keeper.full:
+            self._keeper.let_go(self._tell)
 
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
@@ -206,62 +218,7 @@ class Observer:
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
             self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
-            self._whole += len(placed.lane.steps) - placed.noted
-            placed.noted = len(placed.lane.steps)
-
-    # Letting go.
-
-    def _let_go(self) -> None:
-        """Enter the oldest steps of the longest lanes into their ledgers, so that half as many are left."""
-        lanes = [
-            (target, number, placed) for target in self._targets.values() for number, placed in enumerate(target.placed)
-        ]
-        share = max(FEWEST, WHOLE // (2 * len(lanes)))
-        for target, number, placed in lanes:
-            if placed.noted <= share:
-                continue
-            if not placed.ledger.accounts and target.reconsider(placed):
-                self._teller.again(target.address, number)
-                self._tell(target)
-            if placed.noted > share:
-                self._enter(target, number, placed, placed.noted - share)
-        if self._brief > BRIEF:
-            self._forget()
-
-    def _enter(self, target: Target, number: int, placed: Placed, many: int) -> None:
-        """Enter a lane's oldest steps into its ledger."""
-        ledger, address = placed.ledger, target.address
-        for step in placed.lane.let_go(many):
-            if step.reading is None:
-                target.strangers.append(step.run)
-            elif (done := ledger.take(step, self._latest)) is not None:
-                worker, made = done
-                self._teller.last_word((address, number, worker), made)
-                for leg in made.legs:
-                    self._revisions.pop(leg.connection.id, None)
-        placed.noted -= many
-        self._whole -= many
-        self._teller.let_go(address, number, many)
-        for worker, account in ledger.accounts.items():
-            key = address, number, worker
-            self._teller.leave_out(key, "d", account.drafts.left_out)
-            self._teller.leave_out(key, "g", account.gaps.left_out)
-            if self._keep is Keep.BRIEF:
-                self._brief += account.attempts.shorten()
-
-    def _forget(self) -> None:
-        """Count the oldest attempts in brief only, of the probes that have the most."""
-        there = [
-            account.attempts
-            for target in self._targets.values()
-            for placed in target.placed
-            for account in placed.ledger.accounts.values()
-        ]
-        share = BRIEF // (2 * len(there))
-        for attempts in there:
-            if (more := attempts.brief - share) > 0:
-                attempts.forget(more)
-                self._brief -= more
+            self._keeper.note(placed)
 
     def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
         """Enter the last steps of a lane into its ledger."""
@@ -329,11 +286,41 @@ class Observer:
             self._attempt(target, run)
         elif known is Standing.NOT_KUBELET:
             target.strangers.append(run)
+            self._foreign += 1
+            if self._foreign > self._most_foreign:
+                self._count_traffic()
         else:
             held = target.hold(run)
             if held % ASKED == 0:
                 self._match_declared(run.client, source)
                 self._weigh(source, last_word=held >= WAITING)
+
+    def _count_traffic(self) -> None:
+        """Count what no kubelet sent, and what is no check so far, as traffic; keep the latest quarter to look at it again."""
+        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
+        held = [run for target in self._targets.values() for run in target.strangers]
+        named, left = survey(held, skip=kubelets, declared=self.book.checks)
+        self._checks |= {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
+        kept = {id(exchange) for one in named for exchange in one.exchanges}
+        by_target: dict[str, list[Run]] = {}
+        for run in left:
+            by_target.setdefault(run.server, []).append(run)
+        for runs in by_target.values():
+            kept |= {id(leg) for one in periodic(runs)[0] for run in one.runs for _, leg in run.legs()}
+        begun = sorted(run.start.ns for run in held)[len(held) * 3 // 4]
+        self._foreign = 0
+        for target in self._targets.values():
+            stay = []
+            for run in target.strangers:
+                if run.start.ns >= begun or not run.tries or any(id(leg) in kept for _, leg in run.legs()):
+                    stay.append(run)
+                    continue
+                self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
+                for _, leg in run.legs():
+                    self._revisions.pop(leg.connection.id, None)
+            target.strangers = stay
+            self._foreign += len(stay)
+        self._most_foreign = max(STRANGERS, 2 * self._foreign)  # (checks cannot go: no use in looking again at once)
 
     def _weigh(self, source: Source, *, last_word: bool) -> Standing:
         before = self._standing.get(source.address, Standing.OPEN)
@@ -395,7 +382,7 @@ class Observer:
         happened = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
         traffic = self._traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(probes)
+        probes, findings = effects.apply(explained(probes, happened))
         told = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),
@@ -550,6 +537,21 @@ class Observer:
             rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
             out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
         return out
+
+
+def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent]) -> list[Probe]:
+    """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
+    seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
+    out = []
+    for probe, made in zip(probes, explain(seen, events), strict=True):
+        attempts = probe.attempts
+        if isinstance(attempts, Attempts):
+            attempts.renew(made.attempts)
+            whole = len(made.attempts)
+            told = f"why attempts failed is told of the last {whole}: the {len(attempts) - whole} before them are kept in brief"
+            made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
+        out.append(made)
+    return out
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:

@@ -146,9 +146,7 @@ class Account:
 class Ledger:
     """What all workers of a lane came to."""
 
-    def __init__(
-        self, plan: Sequence[Planned], keep: Keep = Keep.WHOLE, holes: Sequence[tuple[int, int]] = ()
-    ) -> None:
+    def __init__(self, plan: Sequence[Planned], keep: Keep = Keep.WHOLE, holes: Sequence[tuple[int, int]] = ()) -> None:
         self.plan = plan
         self.holes = holes
         """Times that no file covers."""
