@@ -75,12 +75,16 @@ class Analysis:
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
         endpoint: tuple[str, int] | None = None,
+        brief: bool = False,
         stdin: BinaryIO | None = None,
         skim: bool = True,
         kubelet_log: PathText | Sequence[PathText] = (),
         events: PathText | Sequence[PathText] = (),
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
+
+        With `brief` the timeline holds of old attempts what a table shows, without their connections, so that memory
+        stays flat at any length of capture (`Attempt.brief`); `on_change` tells them whole before.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
         With an `endpoint` all connections of that address and port are kept (`followed`).
@@ -91,7 +95,7 @@ class Analysis:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
         from .capture import merged_parts
-        from .observer import Observer, Settings
+        from .observer import Keep, Observer, Settings
 
         book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
         self.book = book
@@ -112,7 +116,17 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             parts = merged_parts(self._readers)
-            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure, endpoint=endpoint))
+            keep = Keep.BRIEF if brief else Keep.WHOLE
+            self._observer = Observer(
+                Settings(
+                    book=book,
+                    keylog=secrets,
+                    measure=measure,
+                    endpoint=endpoint,
+                    keep=keep,
+                    heard=on_change is not None,
+                )
+            )
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             first = next(parts, None)

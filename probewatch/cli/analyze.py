@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..model.timeline import Timeline
     from ..report.ndjson import Writer
 
+_BRIEF: Final = ("table", "ndjson")
+"""Outputs that need no more of old attempts than what is kept in brief."""
+
 
 @click.command(cls=Command)
 @analysis_options
@@ -97,6 +100,8 @@ def analyze(
             progress=bar,
             kubelet_log=kubelet_logs,
             events=events,
+            # What was selected, annotated or laid beside a log is shown with all there is.
+            brief=output in _BRIEF and not (narrowed or write or kubelet_logs or events),
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
             stdin=stdin,
         )

@@ -5,9 +5,10 @@ Times are integer nanoseconds since 1970 UTC, or None where unknown; `report` tu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .check import CheckSpec
 from .connection import Connection, Unresolved
@@ -71,6 +72,9 @@ class Role(StrEnum):
     RETRY = "retry"
     REDIRECT = "redirect"
     REDIAL = "redial"
+
+
+_TRIES = (Role.FIRST, Role.RETRY)
 
 
 class Trigger(StrEnum):
@@ -157,6 +161,17 @@ class Leg:
     """Segments that some vantage points showed and others did not, or late; only where several saw this way."""
 
 
+class Brief(NamedTuple):
+    """What is left of an attempt's connections where only little is kept (`model.attempts`)."""
+
+    first: int
+    """First frame of it in its first file."""
+    last: int
+    tries: int
+    answered: bool
+    """The target accepted one of its connections."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One execution of a probe by a checker."""
@@ -195,6 +210,8 @@ class Attempt:
     """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
+    brief: Brief | None = None
+    """Instead of its legs, where they were let go."""
 
     @property
     def end_source(self) -> str:
@@ -207,12 +224,24 @@ class Attempt:
         return self.end_ns - self.start.ns
 
     @property
+    def tries(self) -> int:
+        """Return how often the checker asked, redirects and redials not counted."""
+        return self.brief.tries if self.brief is not None else sum(leg.role in _TRIES for leg in self.legs)
+
+    @property
+    def answered(self) -> bool:
+        """Return whether the target accepted one of its connections."""
+        return self.brief.answered if self.brief is not None else any(leg.connection.resp.syns for leg in self.legs)
+
+    @property
     def file(self) -> int:
         """Return the index of the input that shows its first frame."""
         return self.start.file
 
     def frames(self) -> tuple[int, int]:
         """Return (first, last) frame number in its first file."""
+        if self.brief is not None:
+            return self.brief.first, self.brief.last
         numbers = [self.start.number]
         for leg in self.legs:
             for file, first, last in leg.connection.frames:
@@ -369,7 +398,8 @@ class Probe:
     """State at the first evidence: `unknown`, or `NotReady` ... where the beginning or the first streak tells."""
     initial_evidence: str = ""
     final_state: str = "unknown"
-    attempts: tuple[Attempt, ...] = ()
+    attempts: Sequence[Attempt] = ()
+    """In order: a tuple, or `model.attempts.Attempts` where the oldest are kept in brief."""
     gaps: tuple[Gap, ...] = ()
     decisions: tuple[Decision, ...] = ()
     effects: Effects | None = None

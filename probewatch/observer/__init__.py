@@ -7,6 +7,7 @@ Pure: time enters as data.
 """
 
 from .core import Observer, Settings
+from .ledger import Keep
 from .teller import Change
 
-__all__ = ["Change", "Observer", "Settings"]
+__all__ = ["Change", "Keep", "Observer", "Settings"]

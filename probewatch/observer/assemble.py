@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from probewatch.decisions.worker import INITIAL, Counted, Result
+from probewatch.decisions.pod import Planned
+from probewatch.decisions.worker import INITIAL, Result
 from probewatch.model.book import AddressBook, NodeAddress
-from probewatch.model.prediction import Silence
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
     Attempt,
@@ -34,20 +34,8 @@ from probewatch.probes.shapes import Shape, What, shape_of
 from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
-from .build import (
-    Latest,
-    attempt,
-    confirm,
-    decision,
-    diagnosed,
-    events,
-    gap,
-    interruptions,
-    judged_attempt,
-    leg,
-    state_name,
-)
-from .lane import Step
+from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
+from .ledger import KEPT, Account, Ledger
 from .others import Series, foreign_host, pod_name
 from .survey import SHOWN
 from .target import Placed
@@ -58,15 +46,6 @@ SILENT_NS: Final = 5 * SECOND
 """A probe is called silent at the end of a capture after this many ticks, and this long."""
 GOOD: Final = frozenset({DecisionKind.READY, DecisionKind.STARTED})
 """Decisions that successes make."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One attempt with the step it came from and its count (the last redial's, where it dialled again)."""
-
-    step: Step
-    counted: Counted | None
-    made: Attempt
 
 
 class Assembler:
@@ -94,30 +73,48 @@ class Assembler:
         self,
         address: str,
         placed: Placed,
-        steps: Sequence[Step],
+        ledger: Ledger,
         source: Source,
         *,
         proven: bool,
         ids: Sequence[str] = (),
     ) -> list[Probe]:
-        """Build the probes of one lane; `ids` are those its workers were told under, empty where they were not."""
-        pod = placed.pod
-        names = self._container_names(pod)
-        node = self.book.node(source.address)
-        self.events += events(
-            steps, address, names, node.node if node and node.node else source.address, self._owner(placed)
-        )
-        rows = self._attempts(steps)
-        self.events += self._beginnings(address, placed, rows, names)
-        self.events += self._endings(address, placed, rows, names)
+        """Build the probes of one lane from its closed books; `ids` are those its workers were told under, empty where they were not."""
+        names = self._container_names(placed.pod)
+        self._happened(address, placed, ledger, names, source)
+        self.events += self._beginnings(address, placed, ledger, names)
+        ending = self._endings(address, placed, ledger, names)
+        self.events += ending
+        stopped = {event.container for event in ending}
         probes = []
-        for index, planned in enumerate(placed.lane.plan):
-            if rows.get(index):
-                guess = placed.guesses[index] if placed.guesses else None
-                readiness = self._readiness(placed, rows, planned.container)
-                probe = self._probe(address, placed, index, rows, readiness, guess, source, names, steps, proven=proven)
-                probes.append(replace(probe, id=ids[index] if ids else ""))
+        for worker in sorted(ledger.accounts):
+            guess = placed.guesses[worker] if placed.guesses else None
+            probe = self._probe(address, placed, worker, ledger, guess, source, names, stopped, proven=proven)
+            probes.append(replace(probe, id=ids[worker] if ids else ""))
         return probes
+
+    def _happened(self, address: str, placed: Placed, ledger: Ledger, names: Any, source: Source) -> None:
+        """Tell what must have happened between attempts: new containers, a new kubelet."""
+        node = self.book.node(source.address)
+        owner = self._owner(placed)
+        for one in ledger.happened:
+            if one.container is None:
+                event = TimelineEvent(
+                    ns=one.ns,
+                    kind=EventKind.KUBELET_RESTARTED,
+                    address=node.node if node and node.node else source.address,
+                    evidence=f"silence, then {address} was probed at a new phase",
+                )
+            else:
+                event = TimelineEvent(
+                    ns=one.ns,
+                    kind=EventKind.CONTAINER_STARTED,
+                    address=address,
+                    pod=owner,
+                    container=names(one.container),
+                    evidence=one.evidence,
+                )
+            self.events.append(event)
 
     def _owner(self, placed: Placed) -> str | None:
         """Return `namespace/name` of the Pod whose lane this is, where it is known."""
@@ -130,133 +127,102 @@ class Assembler:
 
         return name
 
-    def _attempts(self, steps: Sequence[Step]) -> dict[int, list[Row]]:
-        """Join redials to their attempts and number the attempts of each worker."""
-        joined: dict[int, list[tuple[Step, list[Step]]]] = {}
-        for step in steps:
-            assert step.reading is not None
-            mine = joined.setdefault(step.reading.worker, [])
-            if step.reading.redial and mine:
-                mine[-1][1].append(step)
-            else:
-                mine.append((step, []))
-        return {
-            worker: [
-                Row(step, (redials[-1] if redials else step).counted, attempt(number, step, redials, self.latest))
-                for number, (step, redials) in enumerate(mine, 1)
-            ]
-            for worker, mine in joined.items()
-        }
-
-    def _beginnings(self, address: str, placed: Placed, rows: dict[int, list[Row]], names: Any) -> list[TimelineEvent]:
+    def _beginnings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:
         """Tell of the containers that begin in this capture."""
         if not placed.lane.fresh:
             return []
         out = []
         for container in sorted({planned.container for planned in placed.lane.plan}):
-            mine = [
-                row for worker, many in rows.items() if placed.lane.plan[worker].container == container for row in many
+            firsts = [
+                account.heads[0].start.ns
+                for worker, account in ledger.accounts.items()
+                if placed.lane.plan[worker].container == container
             ]
-            if mine:
-                first = min(mine, key=lambda row: row.made.start.ns)
+            if firsts:
                 out.append(
                     TimelineEvent(
-                        ns=first.made.start.ns,
+                        ns=min(firsts),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
                         pod=self._owner(placed),
                         container=names(container),
-                        evidence="; ".join(self._signs(placed, container, rows)),
+                        evidence="; ".join(self._signs(placed, container, ledger)),
                     )
                 )
         return out
 
-    def _signs(self, placed: Placed, container: int, rows: dict[int, list[Row]]) -> list[str]:
+    def _signs(self, placed: Placed, container: int, ledger: Ledger) -> list[str]:
         """Say what shows a container's beginning."""
         signs = list(placed.signs)
-        for worker, many in rows.items():
-            planned = placed.lane.plan[worker]
+        for worker, account in ledger.accounts.items():
+            planned, firsts = placed.lane.plan[worker], account.heads
             if planned.container != container:
                 continue
             if planned.spec.type is ProbeType.STARTUP:
                 signs.append("a startup probe runs")
-            if planned.spec.type is ProbeType.READINESS and len(many) > 1 and many[1].made.trigger is Trigger.MANUAL:
+            if planned.spec.type is ProbeType.READINESS and len(firsts) > 1 and firsts[1].trigger is Trigger.MANUAL:
                 signs.append("the first readiness probes are off the later grid")
-            firsts = [row.made for row in many[:8]]
-            if firsts and firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
+            if firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
                 signs.append("refused before the first success")
         return list(dict.fromkeys(signs)) or ["the attempts fit a beginning best"]
 
-    def _endings(self, address: str, placed: Placed, rows: dict[int, list[Row]], names: Any) -> list[TimelineEvent]:
+    def _endings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:
         """Tell of a pod that is being deleted: liveness stops at once and for good, readiness goes on (KUBELET.md 2.7)."""
         out: list[TimelineEvent] = []
-        for worker, many in rows.items():
-            planned = placed.lane.plan[worker]
+        for worker, account in ledger.accounts.items():
+            planned, last = placed.lane.plan[worker], account.last
             period = planned.spec.period_s * SECOND
-            last = many[-1]
-            if planned.spec.type is not ProbeType.LIVENESS or last.made.outcome is not Outcome.SUCCESS:
+            if planned.spec.type is not ProbeType.LIVENESS or last is None or last.outcome is not Outcome.SUCCESS:
                 continue
-            readiness = self._readiness(placed, rows, planned.container)
-            later = [made for made in readiness if made.start.ns > last.made.start.ns + period + SECOND]
-            if len(later) >= 2 and later[-1].start.ns - last.made.start.ns > 2.5 * period:
+            later, latest = 0, 0
+            for attempts in ledger.readiness(planned.container):
+                more = len(attempts) - bisect_right(attempts, last.start.ns + period + SECOND, key=_start)
+                if more:
+                    later, latest = later + more, attempts[-1].start.ns
+            if later >= 2 and latest - last.start.ns > 2.5 * period:
                 out.append(
                     TimelineEvent(
-                        ns=last.made.start.ns + period,
+                        ns=last.start.ns + period,
                         kind=EventKind.POD_TERMINATING,
                         address=address,
                         pod=self._owner(placed),
                         container=names(planned.container),
-                        evidence=f"liveness stopped after a success, readiness went on for {len(later)} attempts",
+                        evidence=f"liveness stopped after a success, readiness went on for {later} attempts",
                     )
                 )
         return out
-
-    def _readiness(self, placed: Placed, rows: dict[int, list[Row]], container: int) -> list[Attempt]:
-        return [
-            row.made
-            for index, planned in enumerate(placed.lane.plan)
-            if planned.container == container and planned.spec.type is ProbeType.READINESS
-            for row in rows.get(index, [])
-        ]
 
     def _probe(
         self,
         address: str,
         placed: Placed,
-        index: int,
-        everything: dict[int, list[Row]],
-        readiness: list[Attempt],
+        worker: int,
+        ledger: Ledger,
         guess: Guess | None,
         source: Source,
         names: Any,
-        steps: Sequence[Step],
+        stopped: set[str | None],
         *,
         proven: bool,
     ) -> Probe:
-        planned = placed.lane.plan[index]
-        spec = planned.spec
-        rows = everything[index]
-        runs = [row.step.run for row in rows]
-        inferred = self.inferred(spec, runs, guess)
+        planned, account = placed.lane.plan[worker], ledger.accounts[worker]
+        spec, first = planned.spec, account.first
+        assert first is not None
+        spoken = account.spoken or first
+        inferred = self._inferred(account, guess)
         thresholds = self._thresholds(spec, guess)
-        if placed.declared is not None and placed.declared[index].spec.period_s != spec.period_s:
+        if placed.declared is not None and placed.declared[worker].spec.period_s != spec.period_s:
             thresholds["periodSeconds"] = (spec.period_s, "inferred")
-        breaks = interruptions(steps, planned.container)
-        decisions, initial, why = self._decisions(placed, index, rows, readiness, breaks, thresholds)
+        decisions, initial, why = self._decisions(placed, planned, account, ledger, thresholds)
         if placed.lane.fresh:
-            why = "; ".join(self._signs(placed, planned.container, everything))
+            why = "; ".join(self._signs(placed, planned.container, ledger))
         pod = placed.pod
-        first = next(
-            (run for run in runs if run.form.host or run.form.path is not None or run.form.service is not None), runs[0]
-        )
-        final = placed.lane.pod().workers[index].cached
-        restarts = [step.run.start.ns for step in steps if step.reading is not None and step.reading.reset == "kubelet"]
-        gaps = self._gaps(rows, breaks, decisions, restarts)
-        ending = {event.container for event in self._endings(address, placed, everything, names)}
+        final = placed.lane.pod().workers[worker].cached
+        gaps = list(account.gaps)
         silent = (
             None
-            if spec.type is ProbeType.LIVENESS and names(planned.container) in ending
-            else self._silence(placed, index, rows)
+            if spec.type is ProbeType.LIVENESS and names(planned.container) in stopped
+            else self._silence(placed, worker, account)
         )
         if silent is not None:
             gaps.append(silent)
@@ -264,7 +230,7 @@ class Assembler:
                 final = Result.FAILURE  # What was killed is not Ready, though no probe says so.
         return Probe(
             id="",
-            checker=self.checker(source, runs, proven=proven),
+            checker=self.checker(source, first, fresh=account.connected and account.fresh, proven=proven),
             target=Target(
                 address=address,
                 port=spec.port,
@@ -278,25 +244,26 @@ class Assembler:
             type_source=self._type_source(guess),
             handler=spec.handler,
             scheme=spec.scheme if spec.handler is Handler.HTTP_GET else None,
-            host=foreign_host(first.form.host, address, spec.port),
-            path=(first.form.path or spec.path if pod else first.form.path)
+            host=foreign_host(spoken.form.host, address, spec.port),
+            path=(spoken.form.path or spec.path if pod else spoken.form.path)
             if spec.handler is Handler.HTTP_GET
             else None,
-            service=(spec.service if pod else first.form.service) if spec.handler is Handler.GRPC else None,
-            command=runs[-1].execs[-1].arguments if runs[-1].execs else (),
-            spec=(placed.declared or placed.lane.plan)[index].spec if guess is None else None,
+            service=(spec.service if pod else spoken.form.service) if spec.handler is Handler.GRPC else None,
+            command=account.ran.execs[-1].arguments if account.ran is not None else (),
+            spec=(placed.declared or placed.lane.plan)[worker].spec if guess is None else None,
             spec_source=pod.source if pod and guess is None else None,
             inferred=inferred,
             thresholds=thresholds,
             initial_state=initial,
             initial_evidence=why,
             final_state=state_name(spec.type, final),
-            attempts=tuple(row.made for row in rows),
+            attempts=account.attempts.result(),
             gaps=tuple(gaps),
             decisions=tuple(decisions),
             notes=(
-                *self._notes(pod, source, placed, initial, sidecar(first.form.path, spec.port)),
-                *expired([row.made for row in rows], kubelet=proven),
+                *self._notes(pod, source, placed, initial, sidecar(spoken.form.path, spec.port)),
+                *(account.expired if proven else expired(account.attempts, kubelet=False)),
+                *let_go(account),
             ),
         )
 
@@ -305,11 +272,12 @@ class Assembler:
             return "declared"
         return f"unknown: {guess.reason}" if guess.spec.type is ProbeType.UNKNOWN else f"inferred: {guess.reason}"
 
-    def inferred(self, spec: ProbeSpec, runs: Sequence[Run], guess: Guess | None) -> dict[str, Any]:
+    def _inferred(self, account: Account, guess: Guess | None) -> dict[str, Any]:
         """Return what the packets show of the spec's numbers."""
         out: dict[str, Any] = dict(guess.inferred) if guess else {}
-        period = observed_period([run.start.ns for run in runs])
-        timeout = observed_timeout(runs, spec.handler)
+        starts = account.attempts.starts()
+        period = observed_period(starts)
+        timeout = account.waits.timeout(starts)
         if period is not None:
             out["periodSeconds"] = period
         if timeout is not None:
@@ -334,72 +302,58 @@ class Assembler:
     def _decisions(
         self,
         placed: Placed,
-        index: int,
-        rows: list[Row],
-        readiness: list[Attempt],
-        breaks: list[tuple[int, int]],
+        planned: Planned,
+        account: Account,
+        ledger: Ledger,
         thresholds: dict[str, tuple[int, str]],
     ) -> tuple[list[Decision], str, str]:
-        spec = placed.lane.plan[index].spec
+        """Return an account's decisions, and its state at the first evidence with what tells it."""
+        spec = planned.spec
         initial, why = self._initial(placed, spec)
+        told = account.settled
+        drafts = list(account.drafts)
+        if told is not None and initial == "unknown" and not any(d.found.attempt < told[0] for d in drafts[:1]):
+            _, settled, streak = told
+            one, many = ("success", "successes") if settled is Result.SUCCESS else ("failure", "failures")
+            initial = state_name(spec.type, settled)
+            why = f"first streak in the capture: {streak} {one if streak == 1 else many}"
+        elif drafts and initial == "unknown":
+            initial, why = drafts[0].found.before, "what followed shows it"
+        # A container that dies takes Ready along, decided by no probe.
+        breaks = [begun for begun, _ in ledger.breaks(planned.container)] if spec.type is ProbeType.READINESS else []
+        breaks.sort()
         since: int | None = None
         out: list[Decision] = []
-        for number, row in enumerate(rows):
-            counted = row.counted
-            if counted is not None and counted.settled is not None and initial == "unknown":
-                initial = state_name(spec.type, counted.settled)
-                one, many = ("success", "successes") if counted.settled is Result.SUCCESS else ("failure", "failures")
-                why = f"first streak in the capture: {counted.streak} {one if counted.streak == 1 else many}"
-            source = thresholds[
-                "successThreshold" if counted is not None and counted.decision in GOOD else "failureThreshold"
-            ][1]
-            if spec.type is ProbeType.READINESS:
-                # A container that dies takes Ready along, decided by no probe.
-                since = max(
-                    [ns for ns, _ in breaks if ns <= row.made.start.ns and (since is None or ns > since)], default=since
-                )
-            if since is not None and any(since <= begun < row.made.start.ns for begun, _ in self.holes):
+        for draft in drafts:
+            found = draft.found
+            if (ended := bisect_right(breaks, draft.start_ns)) and (since is None or breaks[ended - 1] > since):
+                since = breaks[ended - 1]
+            if since is not None and any(since <= begun < draft.start_ns for begun, _ in self.holes):
                 since = None
-            found = decision(counted, row.made, spec, source, since)
-            if found is None:
-                continue
-            following = rows[number + 1].made if number + 1 < len(rows) else None
-            ready = next((other for other in readiness if other.start.ns >= found.ns), None)
-            out.append(confirm(found, spec, following, ready, self.seen_until_ns, lingers=row.made.end_mark is None))
+            origin = thresholds["successThreshold" if found.kind in GOOD else "failureThreshold"][1]
+            ready = self._next_ready(planned, ledger, found.ns) if found.kind is DecisionKind.STARTED else None
+            if not draft.followed or ready is not None:
+                found = confirm(found, spec, None, ready, self.seen_until_ns, lingers=draft.by_deadline)
+            out.append(
+                replace(found, threshold_source=origin, since_ns=found.ns - since if since is not None else None)
+            )
             since = found.ns
-            if initial == "unknown":
-                initial, why = found.before, "what followed shows it"
         return out, initial, why
+
+    def _next_ready(self, planned: Planned, ledger: Ledger, ns: int) -> Attempt | None:
+        """Return the next attempt of a container's readiness probe."""
+        for attempts in ledger.readiness(planned.container):
+            if (at := bisect_left(attempts, ns, key=_start)) < len(attempts):
+                return attempts[at]
+        return None
 
     def _initial(self, placed: Placed, spec: ProbeSpec) -> tuple[str, str]:
         return (state_name(spec.type, INITIAL[spec.type]), "") if placed.lane.fresh else ("unknown", "")
 
-    def _gaps(
-        self, rows: list[Row], breaks: list[tuple[int, int]], decisions: list[Decision], restarts: list[int]
-    ) -> list[Gap]:
-        held = {found.attempt for found in decisions if found.kind in (DecisionKind.RESTART, DecisionKind.STARTED)}
-        out = []
-        for before, row in itertools.pairwise(rows):
-            if any(before.made.start.ns <= begun < row.made.start.ns for begun, _ in self.holes):
-                continue  # Nothing was missed: nobody looked.
-            if before.made.n in held:
-                reason = "on hold until there was a new container"
-            elif before.made.unresolved is not None:
-                reason = "the address could not be resolved: what was sent meanwhile left no frame"
-            elif any(before.made.start.ns < ns <= row.made.start.ns for ns in restarts):
-                reason = "kubelet restarted"
-            elif any(begun > before.made.start.ns and shown <= row.made.start.ns for begun, shown in breaks):
-                reason = "the container was being restarted"
-            else:
-                reason = self._reason(row.step)
-            found = gap(before.made, row.made, row.step, reason)
-            if found is not None:
-                out.append(found)
-        return out
-
-    def _silence(self, placed: Placed, index: int, rows: list[Row]) -> Gap | None:
+    def _silence(self, placed: Placed, index: int, account: Account) -> Gap | None:
         """Make the gap from the last attempt to the end of the capture, where it is long enough to mean something."""
-        last = rows[-1].made
+        last = account.last
+        assert last is not None
         planned = placed.lane.plan[index]
         worker, container = placed.lane.pod().workers[index], placed.lane.pod().containers[planned.container]
         silent = self.seen_until_ns - max(last.start.ns, last.end_ns)
@@ -418,18 +372,6 @@ class Assembler:
             reason=f"silent to the end of the capture: {reason}",
         )
 
-    def _reason(self, step: Step) -> str:
-        reading = step.reading
-        assert reading is not None
-        prediction = step.before.predict()[reading.worker]
-        if prediction.silence is not Silence.NONE:
-            return str(prediction.silence)
-        if prediction.dying or reading.reset == "container":
-            return "the container was being restarted"
-        if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:
-            return "initialDelaySeconds of the new container"
-        return "nothing in the capture says why"
-
     def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str, instead: str) -> list[str]:
         out = [*placed.notes, *([instead] if instead else [])]
         if pod is not None:
@@ -442,16 +384,16 @@ class Assembler:
             out.append("the capture begins in mid-life: the state before its first streak is not known")
         return out
 
-    def checker(self, source: Source, runs: Sequence[Run], *, proven: bool) -> Checker:
-        """Say who probes."""
-        if runs[0].execs:
-            return self._caller(source, runs, proven=proven)
-        said, sure = evidence(source, self.book, runs)
+    def checker(self, source: Source, first: Run, *, fresh: bool, proven: bool) -> Checker:
+        """Say who probes; `first` is the first of its attempts, `fresh`: each had connections of its own."""
+        if first.execs:
+            return self._caller(source, first, proven=proven)
+        said, sure = evidence(source, self.book, fresh=fresh)
         node = self.node_behind(source)
         return Checker(
             kind="kubelet" if proven else "unknown",
-            pod=None if proven else pod_name(source.address, self.book, runs[0].start.ns),
-            could_be=() if proven else guesses(runs[0]),
+            pod=None if proven else pod_name(source.address, self.book, first.start.ns),
+            could_be=() if proven else guesses(first),
             version=source.version,
             address=source.address,
             node=node.node or None if node else None,
@@ -461,10 +403,10 @@ class Assembler:
             evidence=said,
         )
 
-    def _caller(self, source: Source, runs: Sequence[Run], *, proven: bool) -> Checker:
+    def _caller(self, source: Source, run: Run, *, proven: bool) -> Checker:
         """Say who had a command run: the runtime does not tell, so it is known by what was asked."""
         node = self.node_behind(source) if source.address else None
-        above = [name for name in runs[-1].execs[-1].parents if name]
+        above = [name for name in run.execs[-1].parents if name]
         said = (
             ("the declared command, in the declared container",) if proven else ("the same command at whole seconds",)
         )
@@ -560,3 +502,19 @@ def guesses(run: Run) -> tuple[str, ...]:
     """Return the checkers whose form this is, where nothing names one."""
     shown = shape_of(run.tries[0][0]) if run.tries else None
     return could_be(shown or Shape(What.CLOSE), kubelet=run.form.kubelet)
+
+
+def _start(attempt: Attempt) -> int:
+    return attempt.start.ns
+
+
+def let_go(account: Account) -> list[str]:
+    """Say what a limit left of an account."""
+    out = []
+    if (before := account.attempts.before) > 0:
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
+        out.append(f"the first {before} attempts are only counted, and in none of the numbers here: {counts}")
+    for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
+        if few.left_out:
+            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are not told")
+    return out

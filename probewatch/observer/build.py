@@ -11,7 +11,7 @@ from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Gap, Leg, Role, TimelineEvent, Trigger
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Leg, Role, Trigger
 from probewatch.probes.diagnose import diagnose
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
@@ -76,8 +76,16 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         verdict = replace(verdict, status=said)
         if said is not None:
             legs[-1] = replace(legs[-1], status=said)
-    made = replace(
-        judged_attempt(number, run.start, verdict, tuple(legs)),
+    made = Attempt(
+        n=number,
+        start=run.start,
+        end_ns=verdict.end_ns,
+        end_mark=verdict.end_mark,
+        outcome=verdict.outcome,
+        cause=verdict.cause,
+        status=verdict.status,
+        detail=verdict.detail,
+        legs=tuple(legs),
         trigger=reading.trigger,
         schedule=reading.schedule,
         streak=counted.streak,
@@ -217,73 +225,21 @@ def confirm(
     return found
 
 
-def gap(before: Attempt, made: Attempt, step: Step, reason: str) -> Gap | None:
-    """Make the gap before an attempt, where ticks passed without one."""
+def expected_before(before: Attempt, made: Attempt, step: Step) -> int:
+    """Return how many ticks passed without an attempt before one, its `step`, since the one `before`."""
     reading = step.reading
     if reading is None:
-        return None
-    expected = reading.missed
-    if reading.trigger in (Trigger.MANUAL, Trigger.START):
-        # Off the grid: count what the old grid led to expect until then.
-        period = step.before.plan[reading.worker].spec.period_s * SECOND
-        expected = max(0, (made.start.ns - max(before.start.ns, before.end_ns - period)) // period - 1)
-    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=expected, reason=reason) if expected else None
+        return 0
+    if reading.trigger not in (Trigger.MANUAL, Trigger.START):
+        return reading.missed
+    # Off the grid: count what the old grid led to expect until then.
+    period = step.before.plan[reading.worker].spec.period_s * SECOND
+    return max(0, (made.start.ns - max(before.start.ns, before.end_ns - period)) // period - 1)
 
 
-def events(
-    steps: Sequence[Step], address: str, names: Callable[[int], str | None], node: str, pod: str | None
-) -> list[TimelineEvent]:
-    """Tell what must have happened between attempts: new containers, a new kubelet."""
-    out = []
-    for step in steps:
-        reading = step.reading
-        if reading is None:
-            continue
-        planned = step.before.plan[reading.worker]
-        if step.renewed:
-            dying = step.before.containers[planned.container].dying
-            if reading.trigger is Trigger.MANUAL:
-                why = "a readiness probe outside its grid"
-            elif step.before.workers[reading.worker].on_hold:
-                why = "the probe on hold runs again"
-            else:
-                why = "Ready again"
-            out.append(
-                TimelineEvent(
-                    ns=step.run.start.ns,
-                    kind=EventKind.CONTAINER_STARTED,
-                    address=address,
-                    pod=pod,
-                    container=names(planned.container),
-                    evidence=why + (", after a Restart" if dying else " while Ready"),
-                )
-            )
-        elif reading.reset == "kubelet":
-            out.append(
-                TimelineEvent(
-                    ns=step.run.start.ns,
-                    kind=EventKind.KUBELET_RESTARTED,
-                    address=node,
-                    evidence=f"silence, then {address} was probed at a new phase",
-                )
-            )
-    return out
-
-
-def interruptions(steps: Sequence[Step], container: int) -> list[tuple[int, int]]:
-    """Return (when its end was decided or first showed, when the new one showed) for each new container, in order."""
-    out: list[tuple[int, int]] = []
-    killed: int | None = None
-    for step in steps:
-        reading = step.reading
-        if reading is None or step.before.plan[reading.worker].container != container:
-            continue
-        if step.renewed:
-            out.append((step.run.start.ns if killed is None else killed, step.run.start.ns))
-            killed = None
-        if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
-            killed = step.verdict.end_ns
-    return out
+def gap(before: Attempt, made: Attempt, expected: int, reason: str) -> Gap:
+    """Make the gap between two attempts."""
+    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=expected, reason=reason)
 
 
 def state_name(kind: ProbeType, cached: Result) -> str:

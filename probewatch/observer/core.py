@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
@@ -32,7 +33,9 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
+from .keeper import Keeper
 from .lane import Step
+from .ledger import Keep, Ledger
 from .others import Peer, Traffic, periodic
 from .places import place_segments
 from .rollouts import blocked, find_rollouts
@@ -63,6 +66,8 @@ MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
+STRANGERS: Final = 10_000
+"""Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,10 @@ class Settings:
     """NSS key log text, None where none was given."""
     endpoint: tuple[str, int] | None = None
     """Address and port whose connections are to be kept, whatever they are (`Observer.followed`)."""
+    heard: bool = True
+    """Whether somebody takes what becomes known (`Observer.take`)."""
+    keep: Keep = Keep.WHOLE
+    """What to keep of attempts that are settled; `measure` needs all their steps."""
     measure: bool = False
     """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
@@ -109,7 +118,12 @@ class Observer:
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
         self._undecoded: dict[str, int] = {}
-        self._teller = Teller()
+        self._teller = Teller(heard=self.settings.heard)
+        self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
+        self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
+        self._foreign = 0
+        """Runs held that no kubelet sent."""
+        self._most_foreign = STRANGERS
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
@@ -234,6 +248,8 @@ class Observer:
                 self._tell(target)
             if target.idle:
                 self._busy.discard(address)
+        if self._keeper.full:
+            self._keeper.let_go(self._tell)
 
     def followed(self) -> list[Connection]:
         """Return the connections of the endpoint that is followed, as they are known now."""
@@ -246,14 +262,23 @@ class Observer:
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
             self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
+            self._keeper.note(placed)
+
+    def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
+        """Enter the last steps of a lane into its ledger."""
+        ledger = placed.ledger
+        for step in steps:
+            ledger.take(step, self._latest)
+        ledger.close(self._latest)
+        return ledger
 
     def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
-        source = self._sources[_asker(steps)]
         ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
+        ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
+        met = assembler.kubelet(address, placed, ledger, self._sources[ledger.asker], proven=True, ids=ids)
         return next((probe for probe in met if probe.id == "this"), None)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
@@ -286,7 +311,9 @@ class Observer:
     def _target(self, address: str) -> Target:
         target = self._targets.get(address)
         if target is None:
-            target = self._targets[address] = Target(address, self.book, self._guests.get(address, ()))
+            target = self._targets[address] = Target(
+                address, self.book, self._guests.get(address, ()), keep=self._keep, holes=self._holes
+            )
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
         return target
@@ -314,11 +341,41 @@ class Observer:
             self._attempt(target, run)
         elif known is Standing.NOT_KUBELET:
             target.strangers.append(run)
+            self._foreign += 1
+            if self._foreign > self._most_foreign:
+                self._count_traffic()
         else:
             held = target.hold(run)
             if held % ASKED == 0:
                 self._match_declared(run.client, source)
                 self._weigh(source, last_word=held >= WAITING)
+
+    def _count_traffic(self) -> None:
+        """Count what no kubelet sent, and what is no check so far, as traffic; keep the latest quarter to look at it again."""
+        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
+        held = [run for target in self._targets.values() for run in target.strangers]
+        named, left = survey(held, skip=kubelets, declared=self.book.checks)
+        self._checks |= {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
+        kept = {id(exchange) for one in named for exchange in one.exchanges}
+        by_target: dict[str, list[Run]] = {}
+        for run in left:
+            by_target.setdefault(run.server, []).append(run)
+        for runs in by_target.values():
+            kept |= {id(leg) for one in periodic(runs)[0] for run in one.runs for _, leg in run.legs()}
+        begun = sorted(run.start.ns for run in held)[len(held) * 3 // 4]
+        self._foreign = 0
+        for target in self._targets.values():
+            stay = []
+            for run in target.strangers:
+                if run.start.ns >= begun or not run.tries or any(id(leg) in kept for _, leg in run.legs()):
+                    stay.append(run)
+                    continue
+                self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
+                for _, leg in run.legs():
+                    self._revisions.pop(leg.connection.id, None)
+            target.strangers = stay
+            self._foreign += len(stay)
+        self._most_foreign = max(STRANGERS, 2 * self._foreign)  # (checks cannot go: no use in looking again at once)
 
     def _weigh(self, source: Source, *, last_word: bool) -> Standing:
         before = self._standing.get(source.address, Standing.OPEN)
@@ -388,7 +445,7 @@ class Observer:
         happened = tuple(sorted(told, key=lambda event: event.ns))
         traffic = self._traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(explain(place_segments(probes, captures), happened))
+        probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),
@@ -428,20 +485,20 @@ class Observer:
     def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context) -> list[Probe]:
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
-            if steps:
-                source = self._sources[_asker(steps)]
+            ledger = self._closed(placed, steps)
+            if ledger.clients:
+                source = self._sources[ledger.asker]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
-                made = assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
-                out += self._measured(made, placed, steps, target.first_seen_ns)
+                made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
+                out += self._measured(made, placed, target.first_seen_ns)
         for placed, steps in target.command_lanes(context):
-            if steps:
-                made = assembler.kubelet(target.address, placed, steps, self._sources[""], proven=False)
-                out += self._measured(made, placed, steps, target.first_seen_ns)
+            ledger = self._closed(placed, steps)
+            if ledger.clients:
+                made = assembler.kubelet(target.address, placed, ledger, self._sources[""], proven=False)
+                out += self._measured(made, placed, target.first_seen_ns)
         return out
 
-    def _measured(
-        self, probes: list[Probe], placed: Placed, steps: Sequence[Step], appeared_ns: int | None
-    ) -> list[Probe]:
+    def _measured(self, probes: list[Probe], placed: Placed, appeared_ns: int | None) -> list[Probe]:
         """Add to a lane's probes, in the order of their workers, what the packets allow their fields to be."""
         if not self.settings.measure:
             return probes
@@ -449,7 +506,7 @@ class Observer:
 
         hole = self._holes[0][0] if self._holes else None
         known = measures(placed, appeared_ns, hole, self._now_ns)
-        workers = sorted({step.reading.worker for step in steps if step.reading is not None})
+        workers = sorted(placed.ledger.accounts)
         return [replace(probe, measures=known.get(worker, ())) for worker, probe in zip(workers, probes, strict=True)]
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
@@ -492,8 +549,9 @@ class Observer:
                 Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
             ):
                 if steps:
-                    made = assembler.kubelet(target.address, placed, steps, self._sources[client], proven=False)
-                    out += self._measured(made, placed, steps, target.first_seen_ns)
+                    ledger = self._closed(placed, steps)
+                    made = assembler.kubelet(target.address, placed, ledger, self._sources[client], proven=False)
+                    out += self._measured(made, placed, target.first_seen_ns)
         if target.has_kubelet:
             # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.
             del assembler.events[told:]
@@ -556,10 +614,21 @@ class Observer:
         return "it sends no packet, and none of the process events here is a run of its command"
 
 
-def _asker(steps: Sequence[Step]) -> str:
-    """Return the address that most of a lane's attempts come from; empty where all of them are commands."""
-    clients = [step.run.client for step in steps if step.run.client]
-    return max(sorted(set(clients)), key=clients.count) if clients else ""
+def explained(
+    probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]
+) -> list[Probe]:
+    """Return the probes with what many attempts, and several vantage points, show; of attempts in brief too little is left."""
+    seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
+    out = []
+    for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
+        attempts = probe.attempts
+        if isinstance(attempts, Attempts):
+            attempts.renew(made.attempts)
+            whole = len(made.attempts)
+            told = f"why attempts failed is told of the last {whole}: the {len(attempts) - whole} before them are kept in brief"
+            made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
+        out.append(made)
+    return out
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:

@@ -103,7 +103,7 @@ class Lane:
         self.begin_ns = begin_ns
         """Where the capture begins."""
         self.steps: list[Step] = []
-        """Settled steps, oldest first, in the order they were settled."""
+        """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
         """Whether the containers' beginning is in the capture; None until settled."""
 
@@ -193,6 +193,17 @@ class Lane:
             return STRAY
         return STRANGER
 
+    def so_far(self) -> list[Step]:
+        """Return all its steps, as the cheapest history reads those that are not settled."""
+        best = min(self._histories, key=lambda history: history.cost)
+        return self.steps + self._open(best, best.past.length if best.past else 0)
+
+    def let_go(self, number: int) -> list[Step]:
+        """Give the oldest settled steps away."""
+        gone = self.steps[:number]
+        del self.steps[:number]
+        return gone
+
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""
         best = min(self._histories, key=lambda history: history.cost)
@@ -242,14 +253,19 @@ class Lane:
                 self.fresh = self._histories[0].fresh
 
     def _tell(self, history: _History, until: int) -> None:
-        told: list[Step] = []
+        self.steps += self._open(history, until)
+        self._settled = max(self._settled, until)
+
+    def _open(self, history: _History, until: int) -> list[Step]:
+        """Return a history's steps that are not settled, up to this length."""
+        steps: list[Step] = []
         link = history.past
         while link is not None and link.length > self._settled:
             if link.length <= until:
-                told.append(link.step)
+                steps.append(link.step)
             link = link.past
-        self.steps += reversed(told)
-        self._settled = max(self._settled, until)
+        steps.reverse()
+        return steps
 
 
 def _ancestor(link: _Link | None, length: int) -> _Link:

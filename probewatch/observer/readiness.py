@@ -19,7 +19,7 @@ never known to be Ready here.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,9 +71,10 @@ def succeeding(probes: Sequence[Probe], events: Sequence[TimelineEvent], end_ns:
     lives = []
     for probe in probes:
         changes: list[Change] = []
-        for attempt in sorted(probe.attempts, key=lambda attempt: attempt.start.ns):
-            good = attempt.outcome is Outcome.SUCCESS
-            changes.append((attempt.end_ns, State.READY) if good else (attempt.start.ns, State.UNKNOWN))
+        for attempt in probe.attempts:
+            state = State.READY if attempt.outcome is Outcome.SUCCESS else State.UNKNOWN
+            if not changes or changes[-1][1] is not state:
+                changes.append((attempt.end_ns if state is State.READY else attempt.start.ns, state))
         lives.append(_overlaid(changes, [*_silences(probe), *_deletion(probe, events)], end_ns))
     return _together(lives)
 
@@ -87,13 +88,15 @@ def _readiness(
         for found in probe.decisions
         if found.kind in (DecisionKind.READY, DecisionKind.NOT_READY)
     ]
-    attempts = sorted(probe.attempts, key=lambda attempt: attempt.start.ns)
+    attempts = probe.attempts
     blanks = [*_silences(probe), *_deletion(probe, events)]
     begins = [attempts[0].start.ns] if attempts else []
     for event in events:
         if event.kind is EventKind.CAPTURE_GAP or (event.kind is EventKind.KUBELET_RESTARTED and _by(event, probe)):
-            later = [attempt.start.ns for attempt in attempts if attempt.start.ns > event.ns]
-            again = event.ns if event.kind is EventKind.KUBELET_RESTARTED else min(later, default=FOREVER)
+            again = event.ns
+            if event.kind is EventKind.CAPTURE_GAP:
+                later = bisect_right(attempts, event.ns, key=_start)
+                again = attempts[later].start.ns if later < len(attempts) else FOREVER
             begins.append(again)
             if (known := _first_evidence(probe, attempts, again)) is None:
                 blanks.append((event.ns, FOREVER))
@@ -120,14 +123,19 @@ def _readiness(
 
 def _first_evidence(probe: Probe, attempts: Sequence[Attempt], begin_ns: int) -> Change | None:
     """Return the first that is known of a state from attempts that began at `begin_ns` or later."""
-    mine = [attempt for attempt in attempts if attempt.start.ns >= begin_ns]
+    first = bisect_left(attempts, begin_ns, key=_start)
+    mine = (attempts[index] for index in range(first, len(attempts)))
     decided = next((d for d in sorted(probe.decisions, key=lambda d: d.ns) if d.ns >= begin_ns), None)
     settled = next((attempt for attempt in mine if 0 < attempt.threshold <= attempt.streak), None)
     if settled is not None and (decided is None or settled.n < decided.attempt):
         return settled.end_ns, State.READY if settled.outcome is Outcome.SUCCESS else State.NOT_READY
-    if decided is not None and mine and decided.before in (State.READY, State.NOT_READY):
-        return mine[0].start.ns, State(decided.before)
+    if decided is not None and first < len(attempts) and decided.before in (State.READY, State.NOT_READY):
+        return attempts[first].start.ns, State(decided.before)
     return None
+
+
+def _start(attempt: Attempt) -> int:
+    return attempt.start.ns
 
 
 def _silences(probe: Probe) -> list[Blank]:

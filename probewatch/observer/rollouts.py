@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from probewatch.model.book import AddressBook
@@ -106,7 +107,7 @@ def _finding(one: Rollout, by_id: dict[str, Probe]) -> Finding:
     new = one.revisions[-1]
     failing = [by_id[ident] for pod in new.pods for ident in pod.probes if by_id[ident].type in _DECIDING]
     probe = max(failing, key=lambda probe: sum(a.outcome is Outcome.FAILURE for a in probe.attempts))
-    shown = [attempt for attempt in probe.attempts if attempt.outcome is Outcome.FAILURE][:SHOWN]
+    shown = list(islice((made for made in probe.attempts if made.outcome is Outcome.FAILURE), SHOWN))
     failed = sum(each.attempts for each in new.failures)
     return Finding(
         held=Held.FAIL,

@@ -29,6 +29,7 @@ from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 
 from .execs import guess_commands
 from .lane import MID_LIFE, Lane, Step
+from .ledger import Keep, Ledger
 from .tying import tie
 
 WAITING: Final = 2_000
@@ -62,6 +63,10 @@ class Placed:
     notes: list[str] = field(default_factory=list)
     declared: tuple[Planned, ...] | None = None
     """The plan as declared, where the lane was replayed with what the wire shows."""
+    ledger: Ledger = field(default_factory=lambda: Ledger(()))
+    """What its steps came to that were let go."""
+    noted: int = 0
+    """Settled steps of it that were counted (`core`)."""
 
 
 @dataclass(slots=True, order=True)
@@ -76,8 +81,19 @@ class _Queued:
 class Target:
     """Everything that reaches one address."""
 
-    def __init__(self, address: str, book: AddressBook, guests: Sequence[PodSpec] = (), *, proven: bool = True) -> None:
+    def __init__(
+        self,
+        address: str,
+        book: AddressBook,
+        guests: Sequence[PodSpec] = (),
+        *,
+        proven: bool = True,
+        keep: Keep = Keep.WHOLE,
+        holes: Sequence[tuple[int, int]] = (),
+    ) -> None:
         self.address = address
+        self.keep = keep
+        self.holes = holes
         self.proven = proven
         """Whether its attempts come from a proven kubelet; else only the clearest signs give a probe a type."""
         self.book = book
@@ -285,8 +301,16 @@ class Target:
         context: Context,
     ) -> Placed:
         lane, signs = self._lane(plan, pod, runs, context)
-        self.placed.append(Placed(context.checker, lane, pod, guesses, named_by, signs))
-        return self.placed[-1]
+        placed = Placed(context.checker, lane, pod, guesses, named_by, signs, ledger=self._ledger(lane))
+        self.placed.append(placed)
+        return placed
+
+    def _ledger(self, lane: Lane) -> Ledger:
+        return Ledger(lane.plan, self.keep, self.holes)
+
+    def leave(self, run: Run) -> None:
+        """Set aside a run that is nobody's attempt so far."""
+        (self.commands if run.execs else self.strangers).append(run)
 
     def command_lanes(self, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of each command that was run as probes are, and that nobody declared; call it after `finish`."""
@@ -340,15 +364,12 @@ class Target:
         out = []
         for placed in self.placed:
             mine = replace(self._contexts[placed.checker], seen_until_ns=context.seen_until_ns)
+            if not placed.ledger.accounts:
+                self.reconsider(placed, mine)
             steps = placed.lane.finish()
-            steps = (
-                self._corrected(placed, steps, mine)
-                if placed.pod is not None
-                else self._reconsidered(placed, steps, mine)
-            )
             out.append((placed, [step for step in steps if step.reading is not None]))
             for run in (step.run for step in steps if step.reading is None):
-                (self.commands if run.execs else self.strangers).append(run)
+                self.leave(run)
         for client in sorted({run.client for run in self.strangers} & context.kubelets):
             out += self._undeclared(client, context)
         return out
@@ -372,19 +393,30 @@ class Target:
             self._feed(placed, run, (), mine)
         return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]
 
-    def _reconsidered(self, placed: Placed, steps: list[Step], context: Context) -> list[Step]:
+    def reconsider(self, placed: Placed, context: Context | None = None) -> bool:
+        """Hold a lane's plan against all that was seen, before the first steps are let go or at the end; tell whether it was replayed."""
+        before = placed.lane
+        steps = before.so_far()
+        context = context or self._contexts[placed.checker]
+        if placed.pod is not None:
+            self._corrected(placed, steps, context)
+        else:
+            self._reconsidered(placed, steps, context)
+        placed.ledger = self._ledger(placed.lane)
+        return placed.lane is not before
+
+    def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         runs = [step.run for step in steps if not step.run.implied]
         guesses = tuple(guess(runs, proven=self.proven))
         if len(runs) <= GUESS_AFTER or not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
-            return steps
+            return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
         for run in runs:
             self._feed(placed, run, (), context)
-        return placed.lane.finish()
 
-    def _corrected(self, placed: Placed, steps: list[Step], context: Context) -> list[Step]:
+    def _corrected(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
         seen = {
             worker: period
@@ -392,7 +424,7 @@ class Target:
             if (period := other_period(worker, planned.spec, steps)) is not None
         }
         if not seen:
-            return steps
+            return
         plan = list(placed.lane.plan)
         for worker, period in seen.items():
             spec = plan[worker].spec
@@ -406,7 +438,6 @@ class Target:
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
         for run in runs:
             self._feed(placed, run, (), context)
-        return placed.lane.finish()
 
 
 def asks(run: Run) -> bool:

@@ -14,6 +14,7 @@ from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Prob
 
 from .build import Latest, attempt, decision
 from .lane import Step
+from .ledger import KEPT
 from .target import Placed
 
 Value = Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
@@ -49,12 +50,18 @@ class _Progress:
 class Teller:
     """Collects changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, heard: bool = True) -> None:
+        self._heard = heard
+        """Whether somebody listens; else ids and revisions are counted, and nothing is made to be told."""
         self._changes: list[Change] = []
         self._told: dict[str, tuple[int, int]] = {}
         self._workers: dict[Key, _Progress] = {}
         self._settled: dict[tuple[str, int], int] = {}
         self._ids = 0
+        self._final: dict[str, int] = {}
+        """Probe -> the number of its latest attempt that was told for the last time."""
+        self._left_out: dict[tuple[str, str], int] = {}
+        """(Probe, letter) -> how many of its decisions or gaps after the first KEPT have no place in the timeline."""
 
     def take(self) -> list[Change]:
         """Return the changes since the last call."""
@@ -81,12 +88,43 @@ class Teller:
             key = (address, number, step.reading.worker)
             if key not in self._workers:
                 self._workers[key] = _Progress(self.new_id())
-                probe = introduce(placed, step.reading.worker)
-                if probe is not None:
-                    name = self._workers[key].id
+                name = self._workers[key].id
+                if not self._heard:
+                    self._told[name] = (1, 0)
+                elif (probe := introduce(placed, step.reading.worker)) is not None:
                     self._tell("probe", name, name, replace(probe, id=name))
-            self._step(key, step, placed, latest)
+            if self._heard:
+                self._step(key, step, placed, latest)
         self._settled[address, number] = len(steps)
+
+    def again(self, address: str, number: int) -> None:
+        """Take notice that a lane was replayed: everything in it is told anew where it changed."""
+        self._settled.pop((address, number), None)
+        for key, progress in self._workers.items():
+            if key[:2] == (address, number):
+                progress.attempts = progress.decisions = 0
+                progress.step, progress.redials = None, ()
+
+    def let_go(self, address: str, number: int, steps: int) -> None:
+        """Take notice that a lane let its oldest steps go."""
+        self._settled[address, number] -= steps
+
+    def last_word(self, key: Key, made: Attempt) -> None:
+        """Tell an attempt for the last time, where it changed, and forget that it was told."""
+        if not self._heard:
+            return
+        probe = self._workers[key].id
+        name = f"{probe}.a{made.n}"
+        self._tell("attempt", name, probe, made)
+        del self._told[name]
+        self._final[probe] = made.n
+
+    def leave_out(self, key: Key, letter: str, number: int) -> None:
+        """Forget what was told of a worker's decisions (`d`) or gaps (`g`) for which the timeline has no place."""
+        probe = self._workers[key].id
+        for gone in range(self._left_out.get((probe, letter), 0), number):
+            self._told.pop(f"{probe}.{letter}{KEPT + gone + 1}", None)
+        self._left_out[probe, letter] = number
 
     def _step(self, key: Key, step: Step, placed: Placed, latest: Latest) -> None:
         progress = self._workers[key]
@@ -108,6 +146,9 @@ class Teller:
 
     def finish(self, timeline: Timeline) -> Timeline:
         """Tell everything that is new or better known at the end; return the timeline with the revisions that were told."""
+        if not self._heard:
+            told = [replace(probe, rev=self._told.get(probe.id, (0, 0))[0] + 1) for probe in timeline.probes]
+            return replace(timeline, probes=tuple(told))
         probes = [self._probe(probe) for probe in timeline.probes]
         for number, event in enumerate(timeline.events, 1):
             self._tell("event", f"e{number}", None, event)
@@ -116,15 +157,20 @@ class Teller:
         return replace(timeline, probes=tuple(probes))
 
     def _probe(self, probe: Probe) -> Probe:
-        for name, values in (("a", probe.attempts), ("d", probe.decisions), ("g", probe.gaps)):
-            kind = {"a": "attempt", "d": "decision", "g": "gap"}[name]
-            self._all(kind, f"{probe.id}.{name}", probe.id, values)
+        attempts = probe.attempts
+        if (final := self._final.get(probe.id, 0)) and attempts:
+            attempts = attempts[max(0, len(attempts) - (attempts[-1].n - final)) :]
+        for made in attempts:
+            self._tell("attempt", f"{probe.id}.a{made.n}", probe.id, made)
+        self._all("decision", "d", probe.id, probe.decisions)
+        self._all("gap", "g", probe.id, probe.gaps)
         rev = self._tell("probe", probe.id, probe.id, probe)
         return replace(probe, rev=rev)
 
-    def _all(self, kind: str, prefix: str, probe: str, values: Sequence[Value]) -> None:
+    def _all(self, kind: str, letter: str, probe: str, values: Sequence[Value]) -> None:
+        left_out = self._left_out.get((probe, letter), 0)
         for number, value in enumerate(values, 1):
-            self._tell(kind, f"{prefix}{value.n if isinstance(value, Attempt) else number}", probe, value)
+            self._tell(kind, f"{probe}.{letter}{number if number <= KEPT else number + left_out}", probe, value)
 
     def _tell(self, kind: str, name: str, probe: str | None, value: Value) -> int:
         """Tell a value unless the same was told before; return its revision."""

@@ -209,8 +209,7 @@ def _answering(ports: Collection[_Port], probes: Sequence[Probe], ready: Sequenc
         port = probe.target.port
         if port is None or port in found or probe.target.address not in servers:
             continue
-        connections = (leg.connection for attempt in probe.attempts for leg in attempt.legs)
-        if any(connection.resp.syns and is_ready(connection.start.ns) for connection in connections):
+        if any(attempt.answered and is_ready(attempt.start.ns) for attempt in probe.attempts):
             found.add(port)
     return frozenset(found)
 

@@ -149,26 +149,57 @@ def _dialled(exchange: Exchange, handler: Handler, seen_until_ns: int) -> tuple[
 
 def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
     """Return timeoutSeconds as the checker's own giving up shows it; None where it never gave up and never waited a second."""
-    gave_up: Counter[int] = Counter()
-    waited = 0.0
+    waits = Waits(handler)
     for run in runs:
+        waits.note(run)
+    return waits.timeout([run.start.ns for run in runs])
+
+
+class Waits:
+    """What the attempts of one probe show of its timeout, taken in one by one, in order."""
+
+    __slots__ = ("_before", "_gave_up", "_handler", "_poked", "_redialled", "_waited")
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._gave_up: dict[int, int] = {}
+        self._waited = 0.0
+        self._before: Run | None = None
+        self._redialled = 0
+        self._poked: dict[int, int] = {}
+
+    def note(self, run: Run) -> None:
+        """Take the next attempt into account."""
         for command in run.execs[-1:]:
             seconds, bound = patience_of(command)
             if seconds is not None:
-                gave_up[seconds] += 1
-            waited = max(waited, bound)
+                self._gave_up[seconds] = self._gave_up.get(seconds, 0) + 1
+            self._waited = max(self._waited, bound)
         for begun_ns, exchange in _timed(run):
-            seconds, bound = _patience(exchange, handler, begun_ns)
+            seconds, bound = _patience(exchange, self._handler, begun_ns)
             if seconds is not None:
-                gave_up[seconds] += 1
-            waited = max(waited, bound)
-    if not gave_up and handler is Handler.GRPC:
-        gave_up = Counter(2 for _ in _redials(runs))
-    if not gave_up and handler is not Handler.GRPC:
-        gave_up = Counter({seconds: len(those) for seconds, those in _poked_after(runs).items()})
-    if gave_up:
-        return max(gave_up.most_common(1)[0][0], 1)
-    return ceil(waited) if waited > 1.0 else None
+                self._gave_up[seconds] = self._gave_up.get(seconds, 0) + 1
+            self._waited = max(self._waited, bound)
+        before, self._before = self._before, run
+        if before is None:
+            return
+        if self._handler is Handler.GRPC:
+            self._redialled += _redialled(before, run)
+        elif (seconds := _poked(before, run)) is not None:
+            self._poked[seconds] = self._poked.get(seconds, 0) + 1
+
+    def timeout(self, starts: Sequence[int]) -> int | None:
+        """Return timeoutSeconds; `starts` are those of the attempts."""
+        gave_up = self._gave_up
+        if not gave_up and (self._redialled or self._poked):
+            period = period_of(starts)
+            if self._redialled and period is not None and period > 1:
+                gave_up = {2: self._redialled}
+            elif period is not None:
+                gave_up = {seconds: times for seconds, times in self._poked.items() if seconds < period}
+        if gave_up:
+            return max(Counter(gave_up).most_common(1)[0][0], 1)
+        return ceil(self._waited) if self._waited > 1.0 else None
 
 
 def _redials(runs: Sequence[Run]) -> list[tuple[Run, int]]:
@@ -176,11 +207,14 @@ def _redials(runs: Sequence[Run]) -> list[tuple[Run, int]]:
     out = []
     period = period_of([run.start.ns for run in runs])
     for run, following in itertools.pairwise(runs):
-        gap = following.start.ns - run.start.ns
-        refused = run.form.ask is Ask.NOTHING and following.form.ask in (Ask.NOTHING, Ask.GRPC)
-        if refused and REDIAL_NS[0] <= gap <= REDIAL_NS[1] and period is not None and period > 1:
-            out.append((run, gap))
+        if _redialled(run, following) and period is not None and period > 1:
+            out.append((run, following.start.ns - run.start.ns))
     return out
+
+
+def _redialled(run: Run, following: Run) -> bool:
+    refused = run.form.ask is Ask.NOTHING and following.form.ask in (Ask.NOTHING, Ask.GRPC)
+    return refused and REDIAL_NS[0] <= following.start.ns - run.start.ns <= REDIAL_NS[1]
 
 
 def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
@@ -209,19 +243,25 @@ def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
     votes: dict[int, list[Run]] = {}
     period = period_of([run.start.ns for run in runs])
     for run, following in itertools.pairwise(runs):
-        gap = following.start.ns - run.start.ns
-        seconds = gap // SECOND
-        connection = run.tries[0][0].connection if len(run.tries) == 1 and len(run.tries[0]) == 1 else None
-        unanswered = (
-            connection is not None
-            and connection.resp.rst is None
-            and connection.icmp is None
-            and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
-        )
-        at_deadline = seconds > 0 and gap - seconds * SECOND <= PROMPT_NS
-        if unanswered and at_deadline and period is not None and seconds < period:
+        seconds = _poked(run, following)
+        if seconds is not None and period is not None and seconds < period:
             votes.setdefault(seconds, []).append(run)
     return votes
+
+
+def _poked(run: Run, following: Run) -> int | None:
+    """Return after how many whole seconds an unanswered attempt was followed by another; None where it was answered, or not then."""
+    gap = following.start.ns - run.start.ns
+    seconds = gap // SECOND
+    if seconds <= 0 or gap - seconds * SECOND > PROMPT_NS or len(run.tries) != 1 or len(run.tries[0]) != 1:
+        return None
+    connection = run.tries[0][0].connection
+    unanswered = (
+        connection.resp.rst is None
+        and connection.icmp is None
+        and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
+    )
+    return seconds if unanswered else None
 
 
 def given_up(connection: Connection) -> int | None:

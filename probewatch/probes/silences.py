@@ -164,7 +164,7 @@ def one_lost(scene: Scene) -> None:
         where = {a.n: at for at, a in enumerate(probe.attempts)}
         for lost in runs(probe.attempts, chosen):
             at = where[lost[0].n]
-            around = probe.attempts[max(0, at - 1) : at] + probe.attempts[at + 1 : at + 2]
+            around = [*probe.attempts[max(0, at - 1) : at], *probe.attempts[at + 1 : at + 2]]
             if len(lost) == 1 and len(around) == 2 and all(map(connected, around)):
                 scene.say(place, lost, Found(Kind.ONE_LOST_SYN))
 

@@ -8,7 +8,6 @@ so no address is ever taken for a node's because it ends in `.1`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -129,8 +128,11 @@ def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
     return Standing.NOT_KUBELET if last_word else Standing.OPEN
 
 
-def evidence(source: Source, book: AddressBook, runs: Sequence[Run]) -> tuple[tuple[str, ...], float]:
-    """Return the reasons why this source is (or may be) a kubelet, strongest first, and how sure they make it."""
+def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[str, ...], float]:
+    """Return the reasons why this source is (or may be) a kubelet, strongest first, and how sure they make it.
+
+    `fresh`: it made a connection of its own for each attempt.
+    """
     said: list[str] = []
     sure = 0.0
     node = book.node(source.address)
@@ -147,8 +149,7 @@ def evidence(source: Source, book: AddressBook, runs: Sequence[Run]) -> tuple[tu
     if shares and max(shares) >= ON_GRID_SHARE:
         said.append("starts on a whole-second grid")
         sure += 0.02 if sure else 0.5
-    connections = [leg.connection for run in runs for _, leg in run.legs()]
-    if connections and all(c.bare_ack or not c.resp.syns for c in connections):
+    if fresh:
         said.append("a fresh connection for each check")
     if source.packet_type == 4:
         said.append("sent by this node (cooked direction outgoing)")

@@ -20,7 +20,6 @@ from ..model.timeline import (
     Leg,
     Outcome,
     Probe,
-    Role,
     Schedule,
     TimelineEvent,
     TlsSummary,
@@ -66,25 +65,24 @@ class Row:
 
 def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: bool) -> list[Row]:
     """Return the rows in the order of time. `several`: more than one capture, so that frames are told with their file."""
-    attempts = sorted(probe.attempts, key=lambda a: a.n)
     decided: dict[int, list[Decision]] = {}
     for decision in probe.decisions:
         decided.setdefault(decision.attempt, []).append(decision)
     made: list[Row] = []
-    hidden: list[Attempt] = []
+    hidden = _Hidden()
     before: Attempt | None = None
-    for position, attempt in enumerate(attempts):
+    for position, attempt in enumerate(probe.attempts, 1):
         fresh = before is None or _like(before) != _like(attempt)
-        if wide or fresh or attempt.n in decided or (position == len(attempts) - 1 and 0 < len(hidden) < 2):
-            made += _fold(hidden, last=False)
-            hidden = []
+        if wide or fresh or attempt.n in decided or (position == len(probe.attempts) and hidden.number == 1):
+            made += hidden.row(last=False)
+            hidden = _Hidden()
             made += _attempt_rows(
                 probe, attempt, decided.pop(attempt.n, ()), before, fresh=fresh, wide=wide, several=several
             )
         else:
-            hidden.append(attempt)
+            hidden.add(attempt)
         before = attempt
-    made += _fold(hidden, last=True)
+    made += hidden.row(last=True)
     for lost in decided.values():  # their attempts are not among those selected
         made += [_decision_row(decision, wide=wide, several=several) for decision in lost]
     made += [_gap_row(gap) for gap in probe.gaps]
@@ -105,16 +103,30 @@ def _like(attempt: Attempt) -> tuple[object, ...]:
     return attempt.outcome, attempt.cause, attempt.status
 
 
-def _fold(hidden: list[Attempt], *, last: bool) -> list[Row]:
-    if not hidden or (len(hidden) < FOLD and not last):
-        return []
-    slowest = max(a.latency_ns for a in hidden)
-    text = f"{len(hidden)} more like this"
-    if hidden[0].outcome is Outcome.SUCCESS:
-        text += f", at most {duration(slowest)}"
-    if last:
-        text += f", the last is #{hidden[-1].n}"
-    return [Row(ns=hidden[0].start.ns, words=text, quiet=True)]
+@dataclass(slots=True)
+class _Hidden:
+    """A steady run of attempts that is told as one row; it may be long, so only its sums are held."""
+
+    number: int = 0
+    first: Attempt | None = None
+    last_n: int = 0
+    slowest: int = 0
+
+    def add(self, attempt: Attempt) -> None:
+        self.number += 1
+        self.first = self.first or attempt
+        self.last_n = attempt.n
+        self.slowest = attempt.latency_ns if self.number == 1 else max(self.slowest, attempt.latency_ns)
+
+    def row(self, *, last: bool) -> list[Row]:
+        if self.first is None or (self.number < FOLD and not last):
+            return []
+        text = f"{self.number} more like this"
+        if self.first.outcome is Outcome.SUCCESS:
+            text += f", at most {duration(self.slowest)}"
+        if last:
+            text += f", the last is #{self.last_n}"
+        return [Row(ns=self.first.start.ns, words=text, quiet=True)]
 
 
 def _attempt_rows(
@@ -210,7 +222,7 @@ def _remark(
     ):
         parts.append("works again")
     if attempt.outcome is Outcome.DISCARDED:
-        tries = sum(leg.role in (Role.FIRST, Role.RETRY) for leg in attempt.legs)
+        tries = attempt.tries
         parts.append(
             f"thrown away by the kubelet after {count(tries, 'try', 'tries')}"
             if tries > 1

@@ -201,7 +201,7 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
         return
     scale = timeout or SECOND  # the kubelet's default
     room = COLUMNS - _INDENT
-    marks, each = sparkline(sorted(attempts, key=lambda a: a.n), scale, room, paper.glyphs)
+    marks, each = sparkline(attempts, scale, room, paper.glyphs)
     paper.line(" " * _INDENT, *marks)
     if each > 1:
         paper.line(" " * _INDENT, Span(f"each mark is {each} attempts, the worst of them", "dim"))

@@ -7,6 +7,7 @@ fine, one that took a Ready pod out of service is not.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -70,25 +71,25 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     attempts = probe.attempts
     if not attempts:
         return Verdict(level=Level.UNCLEAR, sentence="no attempt in this capture")
-    failed = [a for a in attempts if a.outcome is Outcome.FAILURE]
-    discarded = [a for a in attempts if a.outcome is Outcome.DISCARDED]
-    unclear = [a for a in attempts if a.outcome is Outcome.INCONCLUSIVE]
+    failed = _Tally(probe, (a for a in attempts if a.outcome is Outcome.FAILURE))
+    discarded = _Tally(probe, (a for a in attempts if a.outcome is Outcome.DISCARDED))
+    unclear = _Tally(probe, (a for a in attempts if a.outcome is Outcome.INCONCLUSIVE))
     down_ns, seen_ns = downtime(probe)
     kinds = Counter(d.kind for d in probe.decisions)
     level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
     if discarded:
         level = max(level, Level.WARNING)
-        thrown = f"{count(len(discarded), 'result')} thrown away by the kubelet: {_why(probe, discarded)}"
+        thrown = f"{count(len(discarded), 'result')} thrown away by the kubelet: {_why(discarded)}"
         sentence = f"all {thrown}" if len(discarded) == len(attempts) else f"{sentence}; {thrown}"
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
-        sentence = f"cannot tell: {len(unclear)} of {count(len(attempts), 'attempt')} unclear: {_why(probe, unclear)}"
-    told: list[Attempt] = []
+        sentence = f"cannot tell: {len(unclear)} of {count(len(attempts), 'attempt')} unclear: {_why(unclear)}"
+    told: Counter[Cause] = Counter()
     if level >= Level.WARNING:
-        told = failed + discarded
+        told = failed.causes + discarded.causes
     elif level is Level.UNCLEAR:
-        told = unclear
-    causes = tuple(cause for cause, _ in Counter(a.cause for a in told).most_common())
+        told = unclear.causes
+    causes = tuple(cause for cause, _ in told.most_common())
     if any(finding.probe == probe.id and _turned_away(finding) for finding in timeline.findings):
         away = "clients are turned away while it is Ready (see findings)"
         sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
@@ -101,11 +102,11 @@ def _turned_away(finding: Finding) -> bool:
 
 
 def _decided(
-    probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: list[Attempt], down_ns: int, seen_ns: int
+    probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: _Tally, down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     restarts = kinds[DecisionKind.RESTART]
     if restarts:
-        return Level.TROUBLE, f"Restart {_times(restarts)}: {_why(probe, failed)}"
+        return Level.TROUBLE, f"Restart {_times(restarts)}: {_why(failed)}"
     downs = kinds[DecisionKind.NOT_READY] + kinds[DecisionKind.DOWN]
     if downs:
         return _went_down(probe, timeline, downs, failed, down_ns, seen_ns)
@@ -118,63 +119,63 @@ def _decided(
         whole = "all" if len(failed) == len(probe.attempts) else f"{len(failed)} of"
         return (
             Level.TROUBLE,
-            f"{never} {word}: {whole} {count(len(probe.attempts), 'attempt')} failed: {_why(probe, failed)}",
+            f"{never} {word}: {whole} {count(len(probe.attempts), 'attempt')} failed: {_why(failed)}",
         )
     return _held(probe, failed)
 
 
 def _went_down(
-    probe: Probe, timeline: Timeline, downs: int, failed: list[Attempt], down_ns: int, seen_ns: int
+    probe: Probe, timeline: Timeline, downs: int, failed: _Tally, down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
     first = min(d.ns for d in probe.decisions if d.kind in _DOWN)
     end = " and so at the end" if probe.final_state in _DOWN_STATES else ""
     away = f"out of service {span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
-    sentence = f"{word} {_times(downs)}{end}: {_why(probe, failed)}; {away}"
+    sentence = f"{word} {_times(downs)}{end}: {_why(failed)}; {away}"
     here = [e for e in timeline.events if e.address == probe.target.address]
     if any(e.kind is EventKind.POD_TERMINATING and e.ns <= first for e in here):
         return (
             Level.FINE,
-            f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(probe, failed)}",
+            f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(failed)}",
         )
     return Level.TROUBLE, sentence
 
 
-def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: list[Attempt]) -> tuple[Level, str]:
+def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tuple[Level, str]:
     started = [d for d in probe.decisions if d.kind is DecisionKind.STARTED]
     total = count(len(probe.attempts), "attempt")
     if started:
         last = started[-1]
-        before = sum(a.end_ns <= last.ns for a in failed)
+        before = sum(a.outcome is Outcome.FAILURE and a.end_ns <= last.ns for a in probe.attempts)
         times = "" if kinds[DecisionKind.STARTED] == 1 else f" {_times(kinds[DecisionKind.STARTED])}, the last"
         text = f"Started{times} {span(last.ns - probe.attempts[0].start.ns)} after the first attempt"
-        return Level.FINE, text + (f"; {before} failed while it started: {_why(probe, failed)}" if before else "")
+        return Level.FINE, text + (f"; {before} failed while it started: {_why(failed)}" if before else "")
     if failed:
-        return Level.WARNING, f"not Started in this capture: {len(failed)} of {total} failed: {_why(probe, failed)}"
+        return Level.WARNING, f"not Started in this capture: {len(failed)} of {total} failed: {_why(failed)}"
     return Level.FINE, f"all {total} succeeded"
 
 
-def _held(probe: Probe, failed: list[Attempt]) -> tuple[Level, str]:
+def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
     """No state was lost: say since when it holds, and what nevertheless failed."""
     ups = [d for d in probe.decisions if d.kind in _UP]
     total = count(len(probe.attempts), "attempt")
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
-        late = [a for a in failed if a.n not in starting]
+        late = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting))
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
         text += " and stayed so" if len(ups) == 1 else f", and again after {count(len(ups) - 1, 'new start')}"
         if late:
             few = f"{count(len(late), 'attempt')} of {len(probe.attempts)} failed later, too few in a row to matter"
-            return Level.WARNING, f"{text}; {few}: {_why(probe, late)}"
-        early = f"; {count(len(failed), 'attempt')} failed while it started: {_why(probe, failed)}" if failed else ""
+            return Level.WARNING, f"{text}; {few}: {_why(late)}"
+        early = f"; {count(len(failed), 'attempt')} failed while it started: {_why(failed)}" if failed else ""
         return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if not failed:
         good = sum(a.outcome is Outcome.SUCCESS for a in probe.attempts)
         whole = f"all {total} succeeded" if good == len(probe.attempts) else f"{good} of {total} succeeded"
         return Level.FINE, f"{state} throughout: {whole}" if state else whole
-    text, why = f"{len(failed)} of {total} failed", _why(probe, failed)
+    text, why = f"{len(failed)} of {total} failed", _why(failed)
     if len(failed) == len(probe.attempts):
         return Level.TROUBLE, f"all {total} failed: {why}"
     return (
@@ -188,7 +189,7 @@ def _while_starting(probe: Probe) -> set[int]:
     starting: set[int] = set()
     run: list[int] = []
     deciding = {d.attempt for d in probe.decisions if d.kind in _UP}
-    for attempt in sorted(probe.attempts, key=lambda a: a.n):
+    for attempt in probe.attempts:
         if attempt.n in deciding:
             starting.update(run)
         if attempt.outcome is Outcome.SUCCESS:
@@ -206,13 +207,28 @@ def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-def _why(probe: Probe, attempts: list[Attempt]) -> str:
+class _Tally:
+    """Some attempts of a probe, counted: there may be very many of them."""
+
+    def __init__(self, probe: Probe, attempts: Iterable[Attempt]) -> None:
+        self.results: Counter[str] = Counter()
+        self.causes: Counter[Cause] = Counter()
+        self.first: Attempt | None = None
+        for attempt in attempts:
+            self.first = self.first or attempt
+            self.results[words.result(attempt, probe.handler)] += 1
+            self.causes[attempt.cause] += 1
+
+    def __len__(self) -> int:
+        return self.causes.total()
+
+
+def _why(tally: _Tally) -> str:
     """Return the results in words: `503`, `28 no answer in time, 4 refused`."""
-    counts = Counter(words.result(a, probe.handler) for a in attempts)
-    if len(counts) == 1:
-        attempt = attempts[0]
-        word = words.result(attempt, probe.handler)
-        return f"the application answers {word}" if attempt.cause is Cause.STATUS else word
+    counts, first = tally.results, tally.first
+    if len(counts) == 1 and first is not None:
+        word = next(iter(counts))
+        return f"the application answers {word}" if first.cause is Cause.STATUS else word
     top = [words.counted(number, word) for word, number in counts.most_common(3)]
     return ", ".join(top) + (", ..." if len(counts) > 3 else "")
 
@@ -225,7 +241,7 @@ def downtime(probe: Probe) -> tuple[int, int]:
     if not probe.attempts:
         return 0, 0
     first = min(a.start.ns for a in probe.attempts)
-    last = max([a.end_ns for a in probe.attempts] + [d.ns for d in probe.decisions])
+    last = max(max(a.end_ns for a in probe.attempts), max((d.ns for d in probe.decisions), default=0))
     total = 0
     since: int | None = None
     for decision in sorted(probe.decisions, key=lambda d: d.ns):

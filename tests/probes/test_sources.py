@@ -132,7 +132,7 @@ def test_what_is_kept_is_bounded() -> None:
 def test_evidence_is_ordered_and_bounded() -> None:
     """Reasons come strongest first, and nothing is ever certain."""
     made = runs(*every(1, 10))
-    said, sure = evidence(source(made), NODES, made)
+    said, sure = evidence(source(made), NODES, fresh=True)
     assert said[0] == "address of node node-a (--node-ip)"
     assert said[1] == "User-Agent kube-probe/1.36 with the kubelet's header order"
     assert "starts on a whole-second grid" in said
@@ -143,12 +143,12 @@ def test_evidence_is_ordered_and_bounded() -> None:
 def test_evidence_of_form_and_cadence_is_weak() -> None:
     """Without a decisive sign it stays at about a half."""
     made = runs(*every(1, 10), what="connected")
-    said, sure = evidence(source(made), NOBODY, made)
+    said, sure = evidence(source(made), NOBODY, fresh=True)
     assert not any("User-Agent" in text or "node" in text for text in said)
     assert sure <= 0.6
 
 
 def test_evidence_of_nothing() -> None:
     """A source that did nothing has no evidence."""
-    assert evidence(Source(NODE), NOBODY, []) == ((), 0.0)
+    assert evidence(Source(NODE), NOBODY, fresh=False) == ((), 0.0)
     assert TCP.value == "tcpSocket"

@@ -3,6 +3,7 @@
 `assert_type` holds what comes back; a `type: ignore` with its code holds what must not be accepted, because an unused one is an error.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -90,7 +91,7 @@ def nouns(timeline: Timeline) -> None:
     """Hold the parts of a timeline: values that cannot be changed."""
     assert_type(timeline.probes, tuple[Probe, ...])
     probe = timeline.probes[0]
-    assert_type(probe.attempts, tuple[Attempt, ...])
+    assert_type(probe.attempts, Sequence[Attempt])
     assert_type(probe.decisions, tuple[Decision, ...])
     assert_type(probe.attempts[0].outcome, Outcome)
     assert_type(probe.attempts[0].cause, Cause)

@@ -1,0 +1,298 @@
+"""The books of one lane: what its settled steps come to, put together as they come, so that the steps can be let go.
+
+Theory of operation. A step holds its connections and all that was read on them; what people are told of it is far less.
+So each settled step is entered here once, in order, and what hangs on it goes. An attempt is made when the next one of
+its worker begins, for until then a redial may join it. What can only be said at the end (what confirmed a decision, how
+long the state before had lasted) is drawn up then, from drafts.
+
+`Keep` says what is kept of attempts that are let go: whole they stay values with their connections, and in brief only
+what a table shows of them (`model.attempts`), with limits on the rest. There is one way to the end, whatever is kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import takewhile
+from typing import Final, Generic, TypeVar
+
+from probewatch.decisions.pod import Planned
+from probewatch.decisions.worker import Result
+from probewatch.model.attempts import Attempts
+from probewatch.model.prediction import Silence
+from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Trigger
+from probewatch.probes.patience import Waits
+from probewatch.probes.runs import Run
+
+from .build import Latest, attempt, confirm, decision, expected_before, gap
+from .lane import Step
+from .tls import expired
+
+KEPT: Final = 500
+"""In brief: decisions of a worker, gaps, and ends of containers that are kept from the first on, and as many of the latest."""
+HEADS: Final = 8
+"""Attempts of a worker that tell of its beginning."""
+_HELD: Final = (DecisionKind.RESTART, DecisionKind.STARTED)
+"""Decisions after which a worker is on hold."""
+
+T = TypeVar("T")
+
+
+class Keep(StrEnum):
+    """What the observer keeps of attempts that are settled."""
+
+    STEPS = "steps"
+    """Everything that was read on them, for what reads them again (`Probe.measures`)."""
+    WHOLE = "whole"
+    """They with their connections."""
+    BRIEF = "brief"
+    """What a table shows, in little room, with limits on the rest: memory stays flat."""
+
+
+class Few(Generic[T]):
+    """A series of which the first and the latest are kept, if there is a limit."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._first: list[T] = []
+        self._latest: deque[T] = deque(maxlen=limit)
+        self.left_out = 0
+
+    def append(self, item: T) -> None:
+        """Take the next one."""
+        if self._limit is None or len(self._first) < self._limit:
+            self._first.append(item)
+            return
+        self.left_out += len(self._latest) == self._limit
+        self._latest.append(item)
+
+    @property
+    def last(self) -> T | None:
+        """The latest one."""
+        return self._latest[-1] if self._latest else self._first[-1] if self._first else None
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self._first
+        yield from self._latest
+
+    def __reversed__(self) -> Iterator[T]:
+        yield from reversed(self._latest)
+        yield from reversed(self._first)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A decision as far as it can be told."""
+
+    found: Decision
+    start_ns: int
+    """When the deciding attempt began."""
+    by_deadline: bool
+    followed: bool = False
+    """The next attempt of its worker is known, and what it shows entered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A new container, or a new kubelet (`container` None)."""
+
+    ns: int
+    container: int | None
+    evidence: str
+
+
+class Account:
+    """What one worker's attempts came to."""
+
+    def __init__(self, spec: ProbeSpec, limit: int | None) -> None:
+        self.spec = spec
+        self.attempts = Attempts()
+        self.heads: list[Attempt] = []
+        """The first ones."""
+        self.last: Attempt | None = None
+        self.drafts: Few[Draft] = Few(limit)
+        self.gaps: Few[Gap] = Few(limit)
+        self.settled: tuple[int, Result, int] | None = None
+        """Attempt, state and streak of the first streak that told a state nobody knew."""
+        self.waits = Waits(spec.handler)
+        self.first: Run | None = None
+        self.spoken: Run | None = None
+        """The first run that shows what is asked."""
+        self.ran: Run | None = None
+        """The latest run of a command."""
+        self.connected = False
+        self.fresh = True
+        """Each of its connections was made for one attempt."""
+        self.expired: list[str] = []
+        self.pending: Step | None = None
+        """The attempt in progress, which redials may join."""
+        self.redials: list[Step] = []
+
+    def meet(self, run: Run) -> None:
+        """Take into account what a run shows by itself."""
+        self.waits.note(run)
+        if self.first is None:
+            self.first = run
+        if run.execs:
+            self.ran = run
+        form = run.form
+        if self.spoken is None and (form.host or form.path is not None or form.service is not None):
+            self.spoken = run
+        for hops in run.tries:
+            for exchange in hops:
+                self.connected = True
+                self.fresh = self.fresh and (exchange.connection.bare_ack or not exchange.connection.resp.syns)
+
+
+class Ledger:
+    """What all workers of a lane came to."""
+
+    def __init__(self, plan: Sequence[Planned], keep: Keep = Keep.WHOLE, holes: Sequence[tuple[int, int]] = ()) -> None:
+        self.plan = plan
+        self.holes = holes
+        """Times that no file covers."""
+        self._limit = KEPT if keep is Keep.BRIEF else None
+        self.accounts: dict[int, Account] = {}
+        """By worker."""
+        self.happened: Few[Happened] = Few(self._limit)
+        self.restarts: Few[int] = Few(self._limit)
+        """When new kubelets showed."""
+        self.clients: Counter[str] = Counter()
+        """Who sent the attempts; empty for commands that were run."""
+        self._breaks: dict[int, Few[tuple[int, int]]] = {}
+        self._killed: dict[int, int] = {}
+
+    @property
+    def asker(self) -> str:
+        """The address that most attempts come from; empty where all of them are commands."""
+        sent = {client: times for client, times in self.clients.items() if client}
+        return max(sorted(sent), key=lambda client: sent[client]) if sent else ""
+
+    def breaks(self, container: int) -> Few[tuple[int, int]]:
+        """Return (when its end was decided or first showed, when the new one showed) for each new container, in order."""
+        found = self._breaks.get(container)
+        if found is None:
+            found = self._breaks[container] = Few(self._limit)
+        return found
+
+    def take(self, step: Step, latest: Latest) -> tuple[int, Attempt] | None:
+        """Enter the next step that is somebody's attempt; return the worker and attempt that is complete by that, if one is."""
+        reading = step.reading
+        assert reading is not None
+        worker = reading.worker
+        planned = self.plan[worker]
+        self.clients[step.run.client] += 1
+        self._happens(step, planned.container)
+        account = self.accounts.get(worker)
+        if account is None:
+            account = self.accounts[worker] = Account(planned.spec, self._limit)
+        if reading.redial and account.pending is not None:
+            account.redials.append(step)
+            return None
+        done = self._close(worker, latest)
+        account.pending, account.redials = step, []
+        account.meet(step.run)
+        return None if done is None else (worker, done)
+
+    def close(self, latest: Latest) -> None:
+        """Complete the attempts in progress: nothing more comes."""
+        for worker in self.accounts:
+            self._close(worker, latest)
+
+    def _happens(self, step: Step, container: int) -> None:
+        """Note what a step shows to have happened before it."""
+        reading, start = step.reading, step.run.start.ns
+        assert reading is not None
+        if step.renewed:
+            if reading.trigger is Trigger.MANUAL:
+                why = "a readiness probe outside its grid"
+            elif step.before.workers[reading.worker].on_hold:
+                why = "the probe on hold runs again"
+            else:
+                why = "Ready again"
+            dying = step.before.containers[container].dying
+            why += ", after a Restart" if dying else " while Ready"
+            self.happened.append(Happened(start, container, why))
+            self.breaks(container).append((self._killed.pop(container, start), start))
+        if reading.reset == "kubelet":
+            self.restarts.append(start)
+            if not step.renewed:
+                self.happened.append(Happened(start, None, ""))
+        if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
+            self._killed[container] = step.verdict.end_ns
+
+    def _close(self, worker: int, latest: Latest) -> Attempt | None:
+        account = self.accounts[worker]
+        step = account.pending
+        if step is None:
+            return None
+        account.pending = None
+        before = account.last
+        made = attempt(1 if before is None else before.n + 1, step, account.redials, latest)
+        counted = (account.redials[-1] if account.redials else step).counted
+        account.attempts.append(made)
+        account.last = made
+        if len(account.heads) < HEADS:
+            account.heads.append(made)
+        if not account.expired:
+            account.expired = expired([made], kubelet=True)
+        if before is not None:
+            self._gap(account, before, made, step)
+            draft = account.drafts.last
+            if draft is not None and draft.found.attempt == before.n:
+                draft.found = confirm(draft.found, account.spec, made, None, 0, lingers=draft.by_deadline)
+                draft.followed = True
+        if counted is not None and counted.settled is not None and account.settled is None:
+            account.settled = made.n, counted.settled, counted.streak
+        found = decision(counted, made, account.spec, "", None)
+        if found is not None:
+            account.drafts.append(Draft(found, made.start.ns, made.end_mark is None))
+        return made
+
+    def _gap(self, account: Account, before: Attempt, made: Attempt, step: Step) -> None:
+        begun, ended = before.start.ns, made.start.ns
+        expected = expected_before(before, made, step)
+        if not expected or any(begun <= hole < ended for hole, _ in self.holes):
+            return  # (In a hole nothing was missed: nobody looked.)
+        draft = account.drafts.last
+        container = self.plan[step.reading.worker].container if step.reading is not None else 0
+        if draft is not None and draft.found.attempt == before.n and draft.found.kind in _HELD:
+            reason = "on hold until there was a new container"
+        elif before.unresolved is not None:
+            reason = "the address could not be resolved: what was sent meanwhile left no frame"
+        elif any(ns <= ended for ns in takewhile(lambda ns: ns > begun, reversed(self.restarts))):
+            reason = "kubelet restarted"
+        elif any(
+            killed > begun and shown <= ended
+            for killed, shown in takewhile(lambda one: one[1] > begun, reversed(self.breaks(container)))
+        ):
+            reason = "the container was being restarted"
+        else:
+            reason = _reason(step)
+        account.gaps.append(gap(before, made, expected, reason))
+
+    # Of a whole container.
+
+    def readiness(self, container: int) -> list[Attempts]:
+        """Return the attempts of a container's readiness probes, each probe's apart."""
+        return [
+            self.accounts[worker].attempts
+            for worker, planned in enumerate(self.plan)
+            if planned.container == container and planned.spec.type is ProbeType.READINESS and worker in self.accounts
+        ]
+
+
+def _reason(step: Step) -> str:
+    reading = step.reading
+    assert reading is not None
+    prediction = step.before.prediction(reading.worker)
+    if prediction.silence is not Silence.NONE:
+        return str(prediction.silence)
+    if prediction.dying or reading.reset == "container":
+        return "the container was being restarted"
+    if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:
+        return "initialDelaySeconds of the new container"
+    return "nothing in the capture says why"
