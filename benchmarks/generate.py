@@ -19,6 +19,8 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -37,6 +39,8 @@ BEGIN_NS: Final = 1_790_000_000_000_000_000
 PERIOD_NS: Final = 10_000_000_000
 FRAME_NS: Final = 300_000
 """Mean time between two frames."""
+OVERLAP: Final = 200
+"""Frames of probes that may be under way at the same time."""
 SHARE: Final = 0.015
 """Of all frames, those of probes."""
 TRANSFERS, KEPT = 60, 240
@@ -90,7 +94,7 @@ def probes(pods: int) -> Iterator[tuple[int, bytes]]:
     node, port = 0x0A800001, 32768
     phases = sorted(rng.randrange(PERIOD_NS) for _ in range(pods))
     failing = [0] * pods
-    begin = BEGIN_NS
+    begin, under_way = BEGIN_NS, list[tuple[int, bytes]]()
     while True:
         for n, phase in enumerate(phases):
             if not failing[n] and rng.random() < 0.01:
@@ -98,7 +102,10 @@ def probes(pods: int) -> Iterator[tuple[int, bytes]]:
             how = wrong if failing[n] else right
             failing[n] = max(0, failing[n] - 1)
             port = 32768 + (port + 1) % 28000
-            yield from how.replay(begin + phase + rng.randrange(300_000), node, 0x0A80000A + n, port)
+            for frame in how.replay(begin + phase + rng.randrange(300_000), node, 0x0A80000A + n, port):
+                heappush(under_way, frame)
+            while len(under_way) > OVERLAP:
+                yield heappop(under_way)
         begin += PERIOD_NS
 
 
@@ -198,22 +205,22 @@ def mixed(frames: int) -> Iterator[tuple[int, bytes]]:
     rng = random.Random(SEED + 2)
     rate = SHARE / FRAME_NS  # probe frames a nanosecond
     asked = probes(max(1, round(rate * PERIOD_NS / len(Conversation(OK).frames))))
-    around, ns = background(), BEGIN_NS
+    around, ns, left = background(), BEGIN_NS, frames
     coming = next(asked)
-    for _ in range(frames):
+    while left:
         ns += rng.randrange(2 * FRAME_NS)
-        if coming[0] <= ns:
-            ns = coming[0]
+        while coming[0] <= ns and left:
             yield coming
             coming = next(asked)
-        else:
+            left -= 1
+        if left:
             yield ns, next(around)
+            left -= 1
 
 
 def only_probes(frames: int) -> Iterator[tuple[int, bytes]]:
     """Yield so many frames of probes of 200 pods, in time order."""
-    asked = sorted((next(it) for it in [probes(200)] for _ in range(frames)), key=lambda item: item[0])
-    yield from asked
+    return islice(probes(200), frames)
 
 
 def in_vxlan(frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
+    from .model.connection import Connection
     from .model.expectation import Expectations
     from .model.frame import Frame, Part
     from .model.said import AccountFile
@@ -73,6 +74,7 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        endpoint: tuple[str, int] | None = None,
         stdin: BinaryIO | None = None,
         skim: bool = True,
         kubelet_log: PathText | Sequence[PathText] = (),
@@ -81,6 +83,7 @@ class Analysis:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
+        With an `endpoint` all connections of that address and port are kept (`followed`).
         `stdin` is what to read for `-`; sys.stdin if None.
         Without `skim` every frame is decoded in full, which takes longer and says the same.
 
@@ -109,7 +112,7 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             parts = merged_parts(self._readers)
-            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure))
+            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure, endpoint=endpoint))
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             first = next(parts, None)
@@ -162,6 +165,10 @@ class Analysis:
             return self.timeline()
         finally:
             self.close()
+
+    def followed(self) -> list[Connection]:
+        """Return the connections of the endpoint that was asked for, as far as was read."""
+        return self._observer.followed()
 
     def close(self) -> None:
         """Close all inputs."""
@@ -488,7 +495,9 @@ def read_twice(captures: Source) -> BinaryIO | None:
     from .capture.spool import rereadable
 
     given = [captures] if isinstance(captures, str | PathLike) else list(captures)
-    return rereadable([fspath(item) for item in given if isinstance(item, str | PathLike)], getattr(sys.stdin, "buffer", None))
+    return rereadable(
+        [fspath(item) for item in given if isinstance(item, str | PathLike)], getattr(sys.stdin, "buffer", None)
+    )
 
 
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
@@ -497,6 +506,17 @@ def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
 
 def _texts(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
+
+
+def address_book(
+    *, spec: PathText | Sequence[PathText] = (), cluster: PathText | Sequence[PathText] = ()
+) -> AddressBook:
+    """Return what manifests and dumps say, to look at a node with (`cluster.node.look`).
+
+    Raises:
+        SpecError: one of them cannot be used.
+    """
+    return _book(_listed(spec), _listed(cluster), (), (), ())
 
 
 def _book(

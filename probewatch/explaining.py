@@ -74,17 +74,11 @@ class Explanation:
         self,
         paths: Source,
         *,
-        spec: PathText | Sequence[PathText] = (),
-        cluster: PathText | Sequence[PathText] = (),
-        node_ip: str | Sequence[str] = (),
-        haproxy_cfg: PathText | Sequence[PathText] = (),
-        check: str | Sequence[str] = (),
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
-        progress: Callable[[int, int | None], object] | None = None,
         **more: Any,
     ) -> None:
-        """Read them for the first time; arguments and errors are those of `explain`, `more` are others of `api.Analysis`."""
+        """Read them for the first time; arguments and errors are those of `explain`, and others of `api.Analysis`."""
         if isinstance(paths, str | PathLike):
             paths = [paths]
         self._paths: Source = list(paths)
@@ -95,14 +89,8 @@ class Explanation:
                 stack.callback(self._stdin.close)
             analysis = Analysis(
                 self._paths,
-                spec=spec,
-                cluster=cluster,
-                node_ip=node_ip,
-                haproxy_cfg=haproxy_cfg,
-                check=check,
                 keylog=keylog,
                 filter=filter,
-                progress=progress,
                 stdin=self._stdin,
                 **more,
             )
@@ -243,4 +231,3 @@ def _may_hold(attempt: Attempt, frame: int) -> bool:
     first, last = attempt.frames()
     spans = [(first, last), *((low, high) for leg in attempt.legs for _, low, high in leg.connection.frames)]
     return any(low <= frame <= high for low, high in spans)
-

@@ -96,17 +96,23 @@ _input_options = _apply(
 )
 """Where frames come from."""
 
+
+def probe_option(does: str) -> Callable[[F], F]:
+    """Return the option that selects probes; `does` says to what end."""
+    return click.option(
+        "--probe",
+        "probes",
+        multiple=True,
+        metavar="P",
+        cls=Option,
+        section="Select",
+        help=f"{does}: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
+    )
+
+
 select_options = _apply(
     [
-        click.option(
-            "--probe",
-            "probes",
-            multiple=True,
-            metavar="P",
-            cls=Option,
-            section="Select",
-            help="Show only this probe: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
-        ),
+        probe_option("Show only this probe"),
         click.option(
             "--since",
             metavar="TIME",

@@ -24,6 +24,7 @@ from urllib.parse import urljoin, urlsplit
 from probewatch.cluster.golang import canonical_header, request_target
 from probewatch.model.spec import Handler, ProbeSpec
 
+from . import grpchealth
 from .dial import Deadline, Orphans, Seen, close, dial, endpoint, go_words
 
 BODY_BYTES: Final = 10 * 1024
@@ -63,9 +64,7 @@ def execute(spec: ProbeSpec, site: Site, seen: Seen) -> Said:
         case Handler.TCP_SOCKET:
             return tcp_socket(spec, site, seen)
         case Handler.GRPC:
-            from .grpchealth import check
-
-            return Said(*check(spec, site.address, site.version, seen))
+            return Said(*grpchealth.check(spec, site.address, site.version, seen))
         case _:
             return exec_command(spec, site)
 

@@ -48,6 +48,9 @@ _SYSCTLS: Final = {
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",
+    # every REJECT is heard, where a node in life would send one a second
+    "net/ipv4/icmp_ratelimit": "0",
+    "net/ipv6/icmp/ratelimit": "0",
     # addresses are usable at once
     "net/ipv6/conf/default/accept_dad": "0",
     "net/ipv6/conf/all/accept_dad": "0",
@@ -126,7 +129,8 @@ class Cluster:
     def _node(self, name: str, number: int) -> None:
         _create(name)
         with netlink(name) as ip:
-            ip.link("add", ifname=GATEWAY, kind="bridge")
+            # without snooping: it would hold neighbour solicitations back until hosts have reported their groups
+            ip.link("add", ifname=GATEWAY, kind="bridge", br_mcast_snooping=0)
             bridge = _index(ip, GATEWAY)
             address, address6 = gateways(number)
             ip.link("set", index=bridge, state="up")

@@ -466,7 +466,7 @@ _ALL: Final = (
         "grpc-flapping",
         "gRPC: NOT_SERVING at calls 6 to 11, SERVING at all others.",
         "Ready, NotReady, Ready.",
-        _probe("readiness", _GRPC),
+        _probe("readiness", _GRPC, timeoutSeconds=2),
         _serve("grpc", sick_from=6, well_from=12),
         rows=("D32",),
     ),

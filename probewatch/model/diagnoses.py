@@ -2,7 +2,7 @@
 
 Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
 docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
-diagnosis covers, D01 to D44 in docs/causes.md.
+diagnosis covers, D01 to D44 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ class Kind(StrEnum):
     GRPC_NO_HEALTH = "grpc-no-health"
     GRPC_UNHEALTHY = "grpc-unhealthy"
     EXEC_FAILED = "exec-failed"
+    EXEC_ONE_STRING = "exec-one-string"
+    EXEC_NOT_STARTED = "exec-not-started"
+    EXEC_SLOW = "exec-slow"
+    EXEC_KILLED = "exec-killed"
     POD_TERMINATING = "pod-terminating"
     BEFORE_STARTUP = "before-startup"
     PORT_REUSED = "port-reused"
@@ -481,6 +485,43 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Run the command inside the container by hand; the container's CPU throttling.",
         "Repair the command, or give the container the CPU that the command needs.",
         ("command timed out", "probe errored"),
+    ),
+    Kind.EXEC_ONE_STRING: Why(
+        ("D43",),
+        (Cause.EXEC_NOT_FOUND,),
+        "The command is one string with blanks: no shell takes it apart, so it is the name of one file, which is not there.",
+        "The runtime ends without starting the command, whose list has one argument with a blank in it.",
+        "`command` of the probe: a list with each word for itself.",
+        'Write ["cat", "/tmp/ready"]; ["sh", "-c", "..."] where it needs a pipe, a variable or a wildcard.',
+        ("no such file or directory", "probe errored"),
+    ),
+    Kind.EXEC_NOT_STARTED: Why(
+        ("D43",),
+        (Cause.EXEC_NOT_FOUND,),
+        "The command was never executed: the image does not hold it at this path, or it is no program.",
+        "The runtime ends without starting the command, or a shell ends with exit status 126 or 127.",
+        "The path inside the image, its mode, and whether a script's first line names an interpreter that is there.",
+        "Name a program that the image holds; one without a shell has neither sh nor cat.",
+        ("executable file not found in $PATH", "no such file or directory", "permission denied", "probe errored"),
+    ),
+    Kind.EXEC_SLOW: Why(
+        ("D43",),
+        (Cause.EXEC_TIMEOUT,),
+        "The command ran until the deadline, and was killed.",
+        "SIGKILL when timeoutSeconds were over; or it went on after them.",
+        "How long it takes by hand in the container; container_cpu_cfs_throttled_periods_total of the container.",
+        "Give it the CPU or the time that it needs: starting a program in a throttled container takes long.",
+        ("command timed out",),
+    ),
+    Kind.EXEC_KILLED: Why(
+        ("D43",),
+        (Cause.EXEC_EXIT,),
+        "A signal ended the command before its time was over; with SIGKILL that is mostly the memory limit, shared with "
+        "its container.",
+        "The command is ended by a signal before start + timeoutSeconds.",
+        "The kernel's log for an out-of-memory kill in this container's cgroup.",
+        "A lighter command, or a higher memory limit.",
+        ("command terminated by signal", "exit code 137"),
     ),
     Kind.POD_TERMINATING: Why(
         ("D24",),

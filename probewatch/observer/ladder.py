@@ -45,6 +45,8 @@ AFTER_NS: Final = 1_000_000_000
 """After an attempt's last frame: an ICMP error or an address request may still belong to it."""
 EARLIER_NS: Final = 1_000_000
 """Before an attempt's first frame: another place may have seen it a moment earlier."""
+CROWD: Final = 4
+"""Vantage points beyond which not all can stand side by side."""
 SAME_NS: Final = 50_000_000
 """Two address requests within this are one, seen at several places."""
 
@@ -296,7 +298,7 @@ class _Climb:
             )
         rails = resolving(rails, attempt)
         order = sorted(range(len(self.steps)), key=lambda at: self.steps[at].mark.ns)
-        places, steps = _by_weight(self.names, [_with_words(self.steps[at], said) for at in order])
+        places, steps = _along_the_way(self.names, [_with_words(self.steps[at], said) for at in order])
         return Ladder(
             probe=self.probe,
             attempt=attempt,
@@ -324,12 +326,23 @@ class _Climb:
             yield f"{self.left_out} more frames of this attempt are not shown."
 
 
-def _by_weight(names: list[Place], steps: list[Step]) -> tuple[tuple[Place, ...], tuple[Step, ...]]:
-    """Return the places, those that saw most of it first (an address request floods many), and the steps numbered anew."""
-    weight = Counter(seen.place for step in steps for seen in step.seen)
-    order = sorted(range(len(names)), key=lambda place: -weight[place])  # stable: as they were seen first
-    if order == list(range(len(names))):
-        return tuple(names), tuple(steps)
+def _along_the_way(names: list[Place], steps: list[Step]) -> tuple[tuple[Place, ...], tuple[Step, ...]]:
+    """Return the places in the order in which frames to the target pass them, and the steps numbered anew.
+
+    Of more than `CROWD` places those that saw little (an address request floods many) come last.
+    """
+    weight: Counter[int] = Counter()
+    behind: Counter[int] = Counter()
+    for step in steps:
+        forth = 1 if step.way is Way.TO_TARGET else -1
+        for seen in step.seen:
+            weight[seen.place] += 1
+            behind[seen.place] += forth * (seen.mark.ns - step.mark.ns)
+    most, crowded = max(weight.values(), default=0), len(names) > CROWD
+    order = sorted(
+        range(len(names)),
+        key=lambda place: (crowded and 2 * weight[place] < most, behind[place] / (weight[place] or 1), place),
+    )
     now = {place: number for number, place in enumerate(order)}
     moved = (replace(step, seen=tuple(Seen(now[seen.place], seen.mark) for seen in step.seen)) for step in steps)
     return tuple(names[place] for place in order), tuple(moved)

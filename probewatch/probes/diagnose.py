@@ -23,6 +23,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
 
+from .execs import one_string
 from .judge import SECOND
 
 PROMPT_NS: Final = 200_000_000
@@ -395,6 +396,21 @@ def _reset_after(case: Case) -> Found | None:
     return None
 
 
+def _exec(case: Case) -> Found | None:
+    run = case.attempt.execs[-1] if case.attempt.execs else None
+    if run is None:
+        return Found(Kind.EXEC_FAILED)
+    if case.attempt.cause is Cause.EXEC_TIMEOUT:
+        return Found(Kind.EXEC_SLOW)
+    if case.attempt.cause is Cause.EXEC_NOT_FOUND:
+        return Found(Kind.EXEC_ONE_STRING if one_string(run.arguments) and not run.started else Kind.EXEC_NOT_STARTED)
+    if run.signal:
+        return Found(Kind.EXEC_KILLED)
+    return Found(
+        Kind.EXEC_FAILED, f"The command ended by itself with exit status {run.exit_code}: it says that all is not well."
+    )
+
+
 def _always(kind: Kind) -> Rule:
     def rule(_: Case) -> Found | None:
         return Found(kind)
@@ -424,8 +440,8 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.GRPC_CONNECT: (_grpc_connect,),
     Cause.GRPC_STATUS: (_grpc_status,),
     Cause.GRPC_NOT_SERVING: (_always(Kind.GRPC_UNHEALTHY),),
-    Cause.EXEC_EXIT: (_always(Kind.EXEC_FAILED),),
-    Cause.EXEC_TIMEOUT: (_always(Kind.EXEC_FAILED),),
-    Cause.EXEC_NOT_FOUND: (_always(Kind.EXEC_FAILED),),
+    Cause.EXEC_EXIT: (_exec,),
+    Cause.EXEC_TIMEOUT: (_exec,),
+    Cause.EXEC_NOT_FOUND: (_exec,),
 }
 """Rules of each cause, the most knowing first; none for `encrypted` and `cut`, of which nothing more is known."""

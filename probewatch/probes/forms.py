@@ -34,6 +34,8 @@ class Ask(StrEnum):
     """Never connected, so nothing could be asked."""
     OTHER = "other"
     """Other bytes first."""
+    EXEC = "exec"
+    """Nothing on the wire: a command run inside the container."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ drawing is in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from ..model.finding import Finding, Held
@@ -21,12 +20,13 @@ from . import ladder, words
 from .account import difference, joined, told
 from .escape import printable, safe
 from .findings import passes, summary
-from .html_latency import Plot, plot
-from .html_strip import Strip, strip
-from .html_verdict import Answer, answer, headline, moment, nothing_wrong
+from .html_latency import plot
+from .html_strip import strip
+from .html_values import CauseRow, Connected, Fact, First, Kubelet, Listed, Page, Phase, Reason, Section, Verdicted
+from .html_verdict import answer, headline, moment, nothing_wrong
 from .numbers import clock, count, duration, relative, span
 from .outline import Judged, base_ns, clients, concerns, counts, latency, name_of, nothing, ordered, overview, unwell
-from .rows import Row, event_words, leg_words, rows, trimmed
+from .rows import event_words, leg_words, rows, trimmed
 from .verdict import Level, Verdict, explain, explained_by
 
 MOST_ANSWERS: Final = 4
@@ -49,176 +49,6 @@ _WORD: Final = {
     Level.FINE: "fine",
 }
 GLYPH: Final = {Level.TROUBLE: "✗", Level.WARNING: "!", Level.UNCLEAR: "?", Level.FINE: "✓"}
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A name and what is to say under it."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A probe in the overview."""
-
-    id: str
-    level: str
-    glyph: str
-    kind: str
-    label: str
-    sentence: str
-    linked: bool
-    """Whether it has a section."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseRow:
-    """Failed or discarded attempts of one cause."""
-
-    slug: str
-    attempts: int
-    probes: str
-    meaning: str
-    advice: str
-    first: str
-    last: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """Why attempts of one probe failed, as finely as the wire tells."""
-
-    name: str
-    attempts: str
-    """How many, and the first few."""
-    meaning: str
-    check: str
-    advice: str
-    says: str
-    """The kubelet's words for it."""
-    harmless: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A part of a connection, as a bar: place and width in per cent of the attempt."""
-
-    name: str
-    lasted: str
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
-    """One connection of the first failure."""
-
-    role: str
-    says: str
-    frames: str
-    phases: Sequence[Phase]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class First:
-    """The first failure of a probe, at length."""
-
-    title: str
-    says: str
-    ladder: Sequence[str]
-    """Lines of its diagram; empty where the captures were not read again for it."""
-    legs: Sequence[Connected]
-    filter: str
-    """What shows exactly these frames in Wireshark."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kubelet:
-    """The kubelet's own account."""
-
-    files: Sequence[Sequence[str]]
-    joined: str
-    differences: Sequence[Sequence[str]]
-    decisions: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One probe."""
-
-    id: str
-    level: str
-    glyph: str
-    title: str
-    request: str
-    sentence: str
-    facts: Sequence[Fact]
-    strip: Strip | None
-    plot: Plot | None
-    reasons: Sequence[Reason]
-    rows: Sequence[Row]
-    left_out: str
-    tail: Sequence[Row]
-    first: First | None
-    said: Sequence[Sequence[str]]
-    """Attempts beside what the kubelet said of them."""
-    notes: Sequence[str]
-    open: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicted:
-    """A finding."""
-
-    word: str
-    kind: str
-    subject: str
-    field: str
-    sentence: str
-    expected: str
-    observed: str
-    proof: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """The whole report."""
-
-    title: str
-    subject: str
-    level: str
-    glyph: str
-    headline: str
-    answers: Sequence[Answer]
-    paragraph: str
-    more: str
-    overview: str
-    listed: Sequence[Listed]
-    unlisted: int
-    causes: Sequence[CauseRow]
-    sections: Iterator[Section]
-    untold: int
-    rollouts: Sequence[tuple[str, str, str, Sequence[Sequence[str]]]]
-    others: Sequence[Sequence[str]]
-    others_left: int
-    events: Sequence[Sequence[str]]
-    findings: Sequence[Verdicted]
-    passed: Sequence[tuple[str, str]]
-    """Of what passed: (subject, its fields)."""
-    findings_summary: str
-    kubelet: Kubelet | None
-    inputs: Sequence[Sequence[str]]
-    caveats: Sequence[str]
-    numbers: Sequence[Sequence[str]]
-    notes: Sequence[str]
-    hints: Sequence[str]
-    base: int
-
-    def relative(self, row: Row) -> str:
-        """Return when a row of the story is; empty where it only counts what is left out."""
-        return "" if row.quiet else relative(row.ns, self.base)
 
 
 def first_failures(timeline: Timeline) -> list[tuple[Probe, Attempt]]:
@@ -350,7 +180,7 @@ class Maker:
             rows=head,
             left_out=count(left_out, "row") if left_out else "",
             tail=tail,
-            first=self._first(probe),
+            first=self._first(probe) if verdict.level is not Level.FINE else None,
             said=self._said(probe),
             notes=[safe(note) for note in probe.notes],
             open=verdict.level is not Level.FINE or len(self._judged) == 1,
@@ -562,10 +392,12 @@ class Maker:
 
 def _reasons(probe: Probe, verdict: Verdict) -> list[Reason]:
     """Return diagnoses, and causes of which no more is known; of a probe that is fine what failed nevertheless."""
+    cause_of = {a.n: a.cause.value for a in probe.attempts}
     made = [
         Reason(
             name=safe(one.kind), attempts=_numbers(one.attempts), meaning=safe(explained_by(one)), check=safe(one.check),
             advice=safe(one.advice), says="; ".join(map(safe, one.says)), harmless=one.harmless,
+            below=", ".join(dict.fromkeys(cause_of[n] for n in one.attempts if n in cause_of)),
         )
         for one in probe.diagnoses
     ]  # fmt: skip
@@ -577,7 +409,7 @@ def _reasons(probe: Probe, verdict: Verdict) -> list[Reason]:
     for cause, numbers in sorted(left.items(), key=lambda item: -len(item[1])):
         meaning, advice = explain(probe, cause)
         made.append(Reason(
-            name=cause.value, attempts=_numbers(numbers), meaning=safe(meaning), check="", advice=safe(advice), says="",
+            below="", name=cause.value, attempts=_numbers(numbers), meaning=safe(meaning), check="", advice=safe(advice), says="",
             harmless=verdict.level is Level.FINE,
         ))  # fmt: skip
     return made

@@ -87,8 +87,7 @@ def _story(timeline: Timeline, probe: Probe, verdict: Verdict) -> Iterator[str]:
     if len(probe.decisions) > _SHOWN:
         yield f"and {count(len(probe.decisions) - _SHOWN, 'more decision')}"
     for why in explained(probe, verdict):
-        text = safe(why.meaning)
-        yield f"cause: {safe(why.name)}: {text[:1].lower()}{text[1:]}"
+        yield f"cause: {safe(why.name)}: {words.lowered(safe(why.meaning))}"
         if why.check:
             yield f"check: {safe(why.check)}"
         if why.advice:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from probewatch.model.said import RESULTS, AccountFile, Offset, Saying, Utterance
 from probewatch.model.timeline import Attempt, DecisionKind, Probe
 
-from .utterance import Who, allows, excludes
+from .utterance import Lane, Who, allows, excludes
 
 EARLY_NS: Final = 5_000_000
 """How much earlier than the wire's verdict it may be said: the kubelet's timeout begins before its SYN."""
@@ -30,8 +30,8 @@ TIMER_NS: Final = 120_000_000
 """How much later where silence was the verdict: a busy node's timer is late too, and nothing on the wire shows it."""
 NEAR_NS: Final = 600_000_000_000
 """How far from a whole half hour a clock is sought."""
-MOST_PAIRS: Final = 200_000
-"""Pairs of a saying and an attempt that are weighed for one zone."""
+MOST_PAIRS: Final = 60_000
+"""Pairs of a saying and an attempt that are weighed for the zone of the capture; an eighth of it for each other one."""
 MOST_RIVALS: Final = 3
 """Other offsets named."""
 
@@ -122,21 +122,24 @@ def estimate(file: AccountFile, probes: Sequence[Probe], who: Who) -> Offset:
 
 def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tuple[int, int]) -> Offset | None:
     told = [one for one in said if one.saying in RESULTS or one.saying is Saying.DECIDED]
+    budget = MOST_PAIRS if not base else MOST_PAIRS // 8
     meetings: list[Meeting] = []
     sure: list[Meeting] = []
+    tried: list[Utterance] = []
     for number, one in enumerate(_spread(told)):
-        for probe in who.fitting(one):
-            for ns, timer, port in _moments(one, probe, base):
-                made = _pair(number, (probe.id, ns), one, base, timer=timer)
+        tried.append(one)
+        for lane in who.fitting(one):
+            for ns, timer, port in _moments(one, lane, base):
+                made = _pair(number, (lane.probe.id, ns), one, base, timer=timer)
                 meetings += made
                 if port:
                     sure += made
-        if len(meetings) > MOST_PAIRS:
+        if len(meetings) > budget:
             break
     if not meetings:
         return None
     chosen = sure or meetings  # a port names its connection: nothing else is needed
-    times = sorted(one.ns for one in told if one.saying in RESULTS)
+    times = sorted(one.ns for one in tried if one.saying in RESULTS)
     peaks = sorted(_peaks(chosen), key=lambda peak: -_score(peak, times, shown))
     peaks = [_once(peak, chosen) for peak in peaks[:_PEAKS]]
     best = max(_score(peak, times, shown) for peak in peaks)
@@ -149,7 +152,7 @@ def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tu
     apart = max(_APART_NS, taken.high - taken.low)
     rivals = [peak.middle for peak in peaks[1:] if abs(peak.middle - middle) > apart]
     return Offset(
-        source=source, ns=middle, within_ns=within, pairs=taken.depth, of=len(told), rivals=tuple(rivals[:MOST_RIVALS])
+        source=source, ns=middle, within_ns=within, pairs=taken.depth, of=len(tried), rivals=tuple(rivals[:MOST_RIVALS])
     )
 
 
@@ -183,18 +186,20 @@ def _spread(told: Sequence[Utterance]) -> Iterable[Utterance]:
         yield from told[begin::step]
 
 
-def _moments(said: Utterance, probe: Probe, base: int) -> Iterable[tuple[int, bool, bool]]:
+def _moments(said: Utterance, lane: Lane, base: int) -> Iterable[tuple[int, bool, bool]]:
     """Return when the wire shows what was said, as (verdict, whether by silence, whether the port proves it)."""
     if said.saying is Saying.DECIDED:
+        probe = lane.probe
         wanted = DECIDED.get((probe.type.value, said.state))
-        framed = {a.n for a in probe.attempts if a.end_mark is not None}
-        return [(d.ns, d.attempt not in framed, False) for d in probe.decisions if d.kind is wanted]
-    low, high = said.ns - base - NEAR_NS, said.ns - base + NEAR_NS
+        return [
+            (d.ns, all(a.end_mark is None for a in lane.between(d.ns, d.ns) if a.n == d.attempt), False)
+            for d in probe.decisions if d.kind is wanted
+        ]  # fmt: skip
     return [
         (a.end_ns, a.end_mark is None, said.port is not None and dialled(a, said.port))
-        for a in probe.attempts
-        if low <= a.end_ns <= high and allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
-    ]  # fmt: skip
+        for a in lane.between(said.ns - base - NEAR_NS, said.ns - base + NEAR_NS)
+        if allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
+    ]
 
 
 def dialled(attempt: Attempt, port: int) -> bool:

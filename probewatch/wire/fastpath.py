@@ -9,14 +9,14 @@ and takes in what meets every condition under which `Tracker.segment` would only
 So nothing is skipped: what the tracker knows of the connection is the same afterwards, to the last counter.
 
 A flow runs ahead of its `Side`. What it counted is written down when anything else touches the connection
-(`Life.catch_up`): a frame that was handed on, an ICMP error, its timer. That also ends the fast path for the
+(`Life.fast`): a frame that was handed on, an ICMP error, its hand-out. That also ends the fast path for the
 connection, until the next frame that was handed on shows that it is in order again.
 
 A frame that passed here is no copy of an earlier one: its number or its acknowledgment is new. But later ones may be
 copies of it, so the headers of as many as `sightings` remembers are kept until they are asked for.
 
-Frames must come in time order, and none may pass when something is due (`Tracker.span`, the observer's next turn):
-then it is handed on, and everything happens at the same moments as it would without.
+Frames must come in time order. Timers ring before the frame that is later than they (`Tracker.span`), and the observer
+has its turns after the same frames: so everything happens at the same moments as it would without.
 
 Limitations
 -----------
@@ -60,7 +60,7 @@ _new = tuple.__new__
 class Flow:
     """One direction of a connection on the fast path."""
 
-    __slots__ = ("acked", "bare", "count", "data_ns", "full", "last_ns", "number", "nxt", "pair", "peer", "side", "waiting")
+    __slots__ = ("acked", "bare", "count", "data_ns", "full", "last_ns", "number", "nxt", "orig", "pair", "peer", "side", "waiting")
 
     peer: Flow
 
@@ -68,6 +68,7 @@ class Flow:
         self.pair = pair
         self.side = side
         self.waiting = pair.waiting
+        self.orig = side.orig
         self.nxt = _CLOSED
         """The number its next segment must have; -1 keeps all out."""
         self.acked = 0
@@ -94,8 +95,8 @@ class Pair:
     def __init__(self, owner: FastPath, life: Life) -> None:
         self._owner = owner
         self.life = life
-        self.waiting: list[tuple[int, Flow, bytes]] = []
-        """(time, direction, headers) of what passed and `Recent` does not know yet, oldest first."""
+        self.waiting: list[tuple[int, bool, bytes]] = []
+        """(time, sent by the originator, headers) of what passed and `Recent` does not know yet, oldest first."""
         self.flows = (Flow(self, life.orig), Flow(self, life.resp))
         self.flows[0].peer, self.flows[1].peer = self.flows[1], self.flows[0]
 
@@ -113,22 +114,28 @@ class Pair:
         if not (one.full or other.full):
             return False
         for flow in self.flows:
-            flow.nxt = flow.side.nxt
-        life.catch_up = self.close
+            flow.nxt, flow.orig = flow.side.nxt, flow.side.orig
+        life.fast = self
         return True
+
+    def touch(self) -> None:
+        """Write down when the last segment passed."""
+        for flow in self.flows:
+            if flow.count:
+                self.life.touched = max(self.life.touched, flow.last_ns + self._owner.skew)
 
     def close(self) -> None:
         """Write down what passed, and let nothing pass any more."""
         life = self.life
-        life.catch_up = None
+        life.fast = None
         for flow in self.flows:
             if flow.count:
                 self._settle(flow)
             flow.nxt = _CLOSED
         if self.waiting:
             signature, recent, at = self._owner.signature, life.recent, self.flows[0].side.at
-            for ns, flow, head in self.waiting:
-                recent.is_copy(signature(head, at, orig=flow.side.orig), ns, at)
+            for ns, orig, head in self.waiting:
+                recent.is_copy(signature(head, at, orig=orig), ns, at)
             self.waiting.clear()
 
     def _settle(self, flow: Flow) -> None:
@@ -180,10 +187,13 @@ class FastPath:
         self.skew = 0
         """Of the tracker's clock."""
         self.until = FAR
-        """Time (ns) from which on a frame is handed on in any case; whoever takes frames sets it before each."""
+        """When (ns) whoever takes the frames wants to be told the time."""
 
-    def through(self, batch: Batch) -> Iterator[Frame]:
-        """Yield the frames that are to be decoded; all others have been taken in when the iterator ends."""
+    def through(self, batch: Batch) -> Iterator[Frame | int]:
+        """Yield the frames that are to be decoded, and the time (ns) where one that passed has come to `until`.
+
+        All others have been taken in when the iterator ends.
+        """
         if batch.link_type != ETHERNET:
             yield from batch
             return
@@ -191,13 +201,15 @@ class FastPath:
         flows = self._flows.setdefault((file, batch.interface), {})
         find = flows.get
         handed_on = 0
-        low, until = tracker.span()
-        until, self.skew = min(until, self.until), tracker.skew
+        low, until = self._span()
         number = first - 1
         for ns, start, size in zip(batch.times, batch.starts, batch.sizes, strict=True):
             number += 1
+            if ns >= until and ns >= low:
+                tracker.tick(ns)
+                low, until = self._span()
             flow = find(data[start + 26 : start + 38])
-            if flow is not None and low <= ns < until and size >= 54:
+            if flow is not None and low <= ns and size >= 54:
                 kind, version, total, fragment, protocol, seq, ack, bits, window = _FIELDS(data, start + 12)
                 header = bits >> 10 & 0x3C
                 if (
@@ -224,10 +236,14 @@ class FastPath:
                         flow.last_ns = ns
                         flow.number = number
                         waiting = flow.waiting
-                        waiting.append((ns, flow, data[start : start + 34 + header]))
+                        waiting.append((ns, flow.orig, data[start : start + 34 + header]))
                         if len(waiting) >= KEPT + SPARE:
                             del waiting[:SPARE]
                             flow.side.life.recent.leave_out(SPARE)
+                        if ns >= self.until:
+                            tracker.passed(0, ns)
+                            yield ns
+                            low, until = self._span()
                         continue
             handed_on += 1
             yield batch[number - first]
@@ -236,10 +252,15 @@ class FastPath:
                 last = side.last
                 if last is not None and last.number == number and last.file == file:
                     self._open(flows, flow, side, batch, start)
-            low, until = tracker.span()
-            until, self.skew = min(until, self.until), tracker.skew
+            low, until = self._span()
         if handed_on < len(batch):
             tracker.passed(len(batch) - handed_on, batch.times[-1])
+
+    def _span(self) -> tuple[int, int]:
+        """Return the times between which a frame may pass."""
+        self.skew = self._tracker.skew
+        low, due = self._tracker.span()
+        return low, min(due, self.until)
 
     def _open(self, flows: dict[bytes, Flow], flow: Flow | None, side: Side, batch: Batch, start: int) -> None:
         """Let the connection of a frame that was handed on pass, where it may."""

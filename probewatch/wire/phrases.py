@@ -19,6 +19,7 @@ from probewatch.model.frame import Mark
 from probewatch.model.ladder import Phrase
 from probewatch.wire import tls
 from probewatch.wire.exchange import OPENING, PREFACE, proxy_header, read_exchange
+from probewatch.wire.http1 import BODY_ENOUGH
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog, Opened
@@ -122,8 +123,12 @@ def _http(http: HttpExchange, *, decrypted: bool) -> Iterator[Phrase]:
         yield from say(http.fault or http.first_byte, http.malformed)
     if http.body_error:
         yield from say(http.fault, f"body broken off: {http.body_error}")
-    elif http.body_end is not None and http.body_bytes:
-        yield from say(http.body_end, f"{http.body_bytes} bytes of body")
+        return
+    if http.read_enough is not None and http.read_enough != http.body_end:
+        yield from say(http.read_enough, f"{BODY_ENOUGH >> 10} KiB of body")
+    if http.body_end is not None and http.body_bytes:
+        whole = http.body_end == http.header_end
+        yield from say(http.body_end, f"{http.body_bytes} bytes of body" if whole else f"body whole, {http.body_bytes} bytes")
 
 
 # TLS

@@ -82,6 +82,13 @@ def test_values_of_several_lines(tmp_path, form) -> None:
     assert found.said[0].pod == "web-1"
 
 
+def test_openshift_s_names(tmp_path) -> None:
+    """On OpenShift the process is called kubenswrapper: values of several lines are put together there too."""
+    keys = {"probeType": "Liveness", "pod": "shop/web-1", "containerName": "app", "output": "first\nsecond"}
+    data = says.journal_text([says.Line(NEAR / 1e9, "Probe failed", keys)]).replace(b"kubelet[", b"kubenswrapper[")
+    assert [said.text for said in read(tmp_path, data).said] == ["first\nsecond"]
+
+
 def test_local_time_beside_a_journal(tmp_path, captures) -> None:
     """A node in local time: the journal's own time tells the zone, to the quarter of an hour."""
     made = says.lines(captures / "http-flap-s1")
