@@ -36,6 +36,8 @@ from .silences import AGAIN, TIME_WAIT_NS
 
 LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
+_MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
+"""What says more than that the container was new: it is the mesh's container that was late."""
 UNKNOWN_GAP: Final = "nothing in the capture says why"
 """What a gap's reason says where the kubelet's rules explain nothing (`observer.assemble`)."""
 
@@ -66,7 +68,7 @@ def starting(scene: Scene) -> None:
         for start, end in pairwise([*begun, 1 << 62]):
             life = [a for a in probe.attempts if start - NEAR_NS <= a.start.ns < end - NEAR_NS]
             first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS), None)
-            early = [a for a in life[:first] if a.outcome is Outcome.FAILURE]
+            early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
             if not early or first is None:
                 continue
             took = seconds(life[first].end_ns - early[0].start.ns)
@@ -147,17 +149,17 @@ def gaps(scene: Scene) -> None:
                 continue
             missed += [(gap.start_ns, gap.end_ns, place) for gap in probe.gaps if gap.reason.endswith(UNKNOWN_GAP)]
             known = [gap for gap in probe.gaps if not gap.reason.endswith(UNKNOWN_GAP) and "resolved" not in gap.reason]
+            delay = probe.spec.initial_delay_s if probe.spec is not None else 0
             if known:
                 reason = known[0].reason.removeprefix("silent to the end of the capture: ")
                 number = sum(gap.expected for gap in known)
-                verb = "was" if number == 1 else "were"
-                scene.note(
-                    place,
-                    (),
-                    Found(
-                        Kind.SILENT_BY_DESIGN, f"{number} attempt{'s' if number > 1 else ''} {verb} not due: {reason}."
-                    ),
+                text = (
+                    f"{number} attempt{'s' if number > 1 else ''} {'was' if number == 1 else 'were'} not due: {reason}."
                 )
+                scene.note(place, (), Found(Kind.SILENT_BY_DESIGN, text))
+            elif delay and _waited(scene, place) and happened(scene, place, EventKind.CONTAINER_STARTED):
+                text = f"No attempt was due in the first {delay} s of the container: initialDelaySeconds."
+                scene.note(place, (), Found(Kind.SILENT_BY_DESIGN, text))
         for begun, over, place in missed:
             probe = scene.probes[place]
             others = {scene.probes[p].target.address for b, o, p in missed if b < over and begun < o and p != place} - {
@@ -179,6 +181,18 @@ def gaps(scene: Scene) -> None:
                 scene.note(place, (), Found(Kind.TICKS_DROPPED, text))
             elif Kind.NO_LOCAL_PORT not in told and _out_of_ports([scene.probes[p] for p in places], begun, over):
                 scene.note(place, (), Found(Kind.NO_LOCAL_PORT, equally=(Kind.TICKS_DROPPED,)))
+
+
+def _waited(scene: Scene, place: int) -> bool:
+    """Tell whether a probe stayed silent for several of its periods while another probe of its pod was already running."""
+    probe = scene.probes[place]
+    since = min(
+        other.attempts[0].start.ns
+        for other in scene.probes
+        if other.target.address == probe.target.address and other.attempts and other.checker == probe.checker
+    )
+    period = probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
+    return probe.attempts[0].start.ns - since >= 2 * period
 
 
 def _stood_still(probe: Probe, begun_ns: int) -> tuple[Attempt, int] | None:

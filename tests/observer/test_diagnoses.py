@@ -88,6 +88,7 @@ SHOWN: dict[str, set[Kind]] = {
     "k136-http-flap-s1": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING, Kind.POKED},
     "k136-liveness-restart": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING, Kind.POKED, Kind.SILENT_BY_DESIGN},
     "k136-startup-probe": {Kind.STILL_STARTING},
+    "initial-delay": {Kind.SILENT_BY_DESIGN},
     "kubelet-restart": {Kind.POKED, Kind.SILENT_BY_DESIGN},
     "listen-queue": {Kind.LISTEN_QUEUE_FULL},
     "liveness-restart": {Kind.SAYS_UNHEALTHY, Kind.POKED, Kind.SILENT_BY_DESIGN},
