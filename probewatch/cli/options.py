@@ -170,6 +170,61 @@ _interpret_options = _apply(
             help="A checker's numbers by hand, in its own words: haproxy:rise=2,fall=3,inter=5s, "
             "varnish:window=5,threshold=3,target=10.0.0.1:8080. Repeatable.",
         ),
+    ]
+)
+"""What packets mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What every command that reads captures is given."""
+
+    files: Sequence[str]
+    expression: str | None
+    keylog: str | None
+    specs: Sequence[str]
+    clusters: Sequence[str]
+    node_ips: Sequence[str]
+    haproxy_cfgs: Sequence[str]
+    checks: Sequence[str]
+
+    def analysis(self, **more: Any) -> Analysis:
+        """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
+        from ..api import Analysis
+
+        return Analysis(self.files, **self._settings(), **more)
+
+    def explanation(self, **more: Any) -> Explanation:
+        """Read them for the first of two times; `explaining.Explanation` says what is raised."""
+        from ..explaining import Explanation
+
+        return Explanation(self.files, **self._settings(), **more)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "spec": self.specs,
+            "cluster": self.clusters,
+            "node_ip": self.node_ips,
+            "haproxy_cfg": self.haproxy_cfgs,
+            "check": self.checks,
+            "keylog": self.keylog,
+            "filter": self.expression,
+        }
+
+
+def analysis_options(function: F) -> F:
+    """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
+    names = [field.name for field in fields(Inputs)]
+
+    @wraps(function)
+    def call(**given: Any) -> Any:
+        return function(inputs=Inputs(**{name: given.pop(name) for name in names}), **given)
+
+    return cast("F", _input_options(_interpret_options(call)))
+
+
+kubelet_options = _apply(
+    [
         click.option(
             "--kubelet-log",
             "kubelet_logs",
@@ -191,60 +246,7 @@ _interpret_options = _apply(
         ),
     ]
 )
-"""What packets mean."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What every command that reads captures is given."""
-
-    files: Sequence[str]
-    expression: str | None
-    keylog: str | None
-    specs: Sequence[str]
-    clusters: Sequence[str]
-    node_ips: Sequence[str]
-    haproxy_cfgs: Sequence[str]
-    checks: Sequence[str]
-    kubelet_logs: Sequence[str]
-    events: Sequence[str]
-
-    def analysis(self, **more: Any) -> Analysis:
-        """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
-        from ..api import Analysis
-
-        return Analysis(self.files, **self._settings(), **more)
-
-    def explanation(self, **more: Any) -> Explanation:
-        """Read them for the first of two times; `explaining.Explanation` says what is raised."""
-        from ..explaining import Explanation
-
-        return Explanation(self.files, **self._settings(), **more)
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "spec": self.specs,
-            "cluster": self.clusters,
-            "node_ip": self.node_ips,
-            "haproxy_cfg": self.haproxy_cfgs,
-            "check": self.checks,
-            "kubelet_log": self.kubelet_logs,
-            "events": self.events,
-            "keylog": self.keylog,
-            "filter": self.expression,
-        }
-
-
-def analysis_options(function: F) -> F:
-    """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
-    names = [field.name for field in fields(Inputs)]
-
-    @wraps(function)
-    def call(**given: Any) -> Any:
-        return function(inputs=Inputs(**{name: given.pop(name) for name in names}), **given)
-
-    return cast("F", _input_options(_interpret_options(call)))
-
+"""What the kubelet said, to lay beside what the wire shows."""
 
 expect_option = click.option(
     "--expect",

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from probewatch.model.said import Said, SaidFile, Saying
+from probewatch.model.said import AccountFile, Saying, Utterance
 from probewatch.model.spec import ProbeType
 
 from .journal import Record, records
@@ -65,14 +65,14 @@ class _Line(NamedTuple):
     fields: dict[str, str]
 
 
-def read_kubelet_log(path: str, near_ns: int) -> SaidFile:
+def read_kubelet_log(path: str, near_ns: int) -> AccountFile:
     """Return what a kubelet's log says of probes; `near_ns` is a moment of the capture, by which the year is told.
 
     Raises:
         SpecError: the file cannot be read. One that says nothing of probes raises nothing: there is a note.
     """
     name = PurePath(path).name
-    said: list[Said] = []
+    said: list[Utterance] = []
     number, left_out, headed = 0, 0, 0
     first: int | None = None
     last: int | None = None
@@ -100,7 +100,7 @@ def read_kubelet_log(path: str, near_ns: int) -> SaidFile:
         )
     if left_out:
         notes.append(f"{name}: {left_out} more lines about probes are left out")
-    return SaidFile(name, "log", number, tuple(said), first, last, tuple(notes))
+    return AccountFile(name, "log", number, tuple(said), first, last, tuple(notes))
 
 
 def _lines(entries: Iterator[Record], near_ns: int) -> Iterator[tuple[int, _Line]]:
@@ -179,7 +179,7 @@ def _json(text: str) -> _Line | None:
     return _Line(ns, message, fields)
 
 
-def _said(line: _Line, source: str) -> Said | None:
+def _said(line: _Line, source: str) -> Utterance | None:
     if line.ns is None:
         return None
     saying = _SAYINGS.get(line.message)
@@ -192,18 +192,18 @@ def _said(line: _Line, source: str) -> Said | None:
     if saying is Saying.DECIDED:
         state = fields.get("status", "") or _SILENT.get(kind, "")
     text = fields.get("output") or fields.get("err") or fields.get("error") or ""
-    return Said(
+    return Utterance(
         ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES.get(kind), namespace=namespace or None,
         pod=pod or None, container=fields.get("containerName") or None, text=text[:MAX_TEXT], state=state,
         port=port_of(text), source=source,
     )  # fmt: skip
 
 
-def _old(line: _Line, source: str) -> Said | None:
+def _old(line: _Line, source: str) -> Utterance | None:
     """Read a sentence as Kubernetes before 1.20 wrote it."""
     assert line.ns is not None
     if (loop := _OLD_LOOP.search(line.message)) is not None:
-        return Said(
+        return Utterance(
             ns=line.ns, precision_ns=_MICROSECOND, saying=Saying.DECIDED, type=None, namespace=loop[2], pod=loop[1],
             state="unhealthy", source=source,
         )  # fmt: skip
@@ -212,7 +212,7 @@ def _old(line: _Line, source: str) -> Said | None:
         return None
     kind, pod, namespace, container, failed, errored, _, text = found.groups()
     saying = _OLD_SAYINGS[failed] if failed else Saying.ERRORED if errored else Saying.SUCCEEDED
-    return Said(
+    return Utterance(
         ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES[kind.lower()], namespace=namespace, pod=pod,
         container=container, text=text[:MAX_TEXT], port=port_of(text), source=source,
     )  # fmt: skip

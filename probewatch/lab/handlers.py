@@ -106,9 +106,12 @@ class _Stream(io.RawIOBase):
             raise TimeoutError
         self._sock.settimeout(left)
         try:
-            return self._sock.recv_into(buffer)
+            read = self._sock.recv_into(buffer)
         except ssl.SSLEOFError:
-            return 0
+            read = 0
+        if not self._deadline.left():  # an answer that is noticed too late is none: the timer has ended the request
+            raise TimeoutError
+        return read
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Be what http.client takes for a socket."""

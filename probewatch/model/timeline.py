@@ -18,7 +18,7 @@ from .frame import CaptureInfo, Mark
 from .measure import Measure
 from .path import Placed
 from .rollout import Rollout
-from .said import Account, Said
+from .said import Account, Utterance
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -169,6 +169,7 @@ class Brief(NamedTuple):
     tries: int
     answered: bool
     """The target accepted one of its connections."""
+    retransmits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,7 @@ class Attempt:
     legs: tuple[Leg, ...] = ()
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
-    said: tuple[Said, ...] = ()
+    said: tuple[Utterance, ...] = ()
     """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
@@ -229,6 +230,13 @@ class Attempt:
     def answered(self) -> bool:
         """Return whether the target accepted one of its connections."""
         return self.brief.answered if self.brief is not None else any(leg.connection.resp.syns for leg in self.legs)
+
+    @property
+    def retransmits(self) -> int:
+        """Return how many segments were sent again on its connections, by either side."""
+        if self.brief is not None:
+            return self.brief.retransmits
+        return sum(leg.connection.orig.retransmits + leg.connection.resp.retransmits for leg in self.legs)
 
     @property
     def file(self) -> int:
@@ -312,6 +320,8 @@ class Target:
     namespace: str | None = None
     pod: str | None = None
     container: str | None = None
+    uid: str | None = None
+    """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ..model.frame import CaptureInfo
@@ -15,7 +15,7 @@ from .escape import pad, safe, shorten, width
 from .kubelet_says import kubelet_says
 from .numbers import SECOND, clock, count, duration, relative, share
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span, wrap
-from .verdict import explain
+from .verdict import explained_attempt
 
 _INDENT: Final = 12
 _ARROW: Final = 58
@@ -183,7 +183,7 @@ class _Drawing:
                 before, ended = attempt.end_ns, True
             if not late and deadline is not None and ns > deadline:
                 late = True
-                if attempt.end_mark is not None or attempt.end_ns != deadline:
+                if attempt.end_mark is not None:  # else silence gave the verdict, which is drawn
                     self._pause(before, deadline)
                     self._across(deadline, "the timeout", "yellow")
                     before = deadline
@@ -481,14 +481,21 @@ def _after(paper: Paper, ladder: Ladder) -> None:
         if decision.confirmed is not None:
             said += f", {'confirmed' if decision.confirmed else 'contradicted'}: {safe(decision.confirmed_by)}"
         _field(paper, "decision", said, "alarm" if decision.after in ("NotReady", "Restart", "DOWN") else "green")
-    if attempt.outcome is not Outcome.SUCCESS or attempt.cause.value != "ok":
-        meaning, advice = explain(replace(probe, attempts=(attempt,)), attempt.cause)
-        _field(paper, "cause", f"{attempt.cause.value}: {meaning[:1].lower()}{meaning[1:]}", "red")
-        if advice:
-            _field(paper, "try", advice, "green")
+    for sentence in dict.fromkeys(placed.sentence for leg in attempt.legs for placed in leg.died):
+        _field(paper, "where", safe(sentence), "red")
+    why = explained_attempt(attempt)
+    if why is not None:
+        text = safe(why.meaning)
+        _field(paper, "cause", f"{safe(why.name)}: {text[:1].lower()}{text[1:]}", "red")
+        if why.check:
+            _field(paper, "check", safe(why.check))
+        if why.advice:
+            _field(paper, "try", f"{safe(why.advice)} (docs/causes.md#{why.anchor})", "green")
     message = kubelet_says(probe, attempt)
     if message:
         _field(paper, "kubelet", message)
+    for heard in attempt.said:
+        _field(paper, "said", f"{safe(heard.source)}: {safe(heard.text) or heard.saying.value}")
 
 
 def _filters(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from ..model.frame import CaptureInfo
 from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
+from .account import write_account
 from .escape import pad, safe, shorten, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, relative, span
@@ -83,6 +84,8 @@ def write(
         paper.line(Span("What is fine is told in short; --probe or -o wide shows every attempt.", "dim"))
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
+    if timeline.kubelet is not None:
+        write_account(paper, timeline.kubelet, base, wide=wide)
     if timeline.findings:
         paper.line()
         paper.line(Span("findings", "bold"))

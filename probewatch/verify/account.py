@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.said import RESULTS, Account, Beside, Clash, Difference, Offset, Said, SaidFile, Saying
+from probewatch.model.said import RESULTS, Account, AccountFile, Beside, Clash, Difference, Offset, Saying, Utterance
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
-from .offset import DECIDED, dialled, estimate
+from .offset import DECIDED, ENOUGH, agreed, dialled, estimate
 from .utterance import Who, allows, excludes, exec_like
 
 MOST_SAID: Final = 4
@@ -41,7 +41,7 @@ BURST: Final = 25
 """Events of one object that the kubelet's recorder lets through at once (client-go EventSourceObjectSpamFilter)."""
 
 
-def account(timeline: Timeline, files: Sequence[SaidFile], pods: Sequence[PodSpec] = ()) -> Timeline:
+def account(timeline: Timeline, files: Sequence[AccountFile], pods: Sequence[PodSpec] = ()) -> Timeline:
     """Return the timeline with the kubelet's account. `pods` are the declared ones: they tell which probes are exec probes."""
     return _Join(timeline, files, pods).result()
 
@@ -53,14 +53,14 @@ class _Lane:
         self.probe = probe
         self.attempts = sorted(probe.attempts, key=lambda a: a.end_ns)
         self._ends = [a.end_ns for a in self.attempts]
-        self.said: dict[int, list[Said]] = {}
+        self.said: dict[int, list[Utterance]] = {}
 
     def between(self, low: int, high: int) -> list[Attempt]:
         return self.attempts[bisect_left(self._ends, low) : bisect_left(self._ends, high + 1)]
 
 
 class _Join:
-    def __init__(self, timeline: Timeline, files: Sequence[SaidFile], pods: Sequence[PodSpec]) -> None:
+    def __init__(self, timeline: Timeline, files: Sequence[AccountFile], pods: Sequence[PodSpec]) -> None:
         self.timeline = timeline
         self.files = files
         self.lanes = {probe.id: _Lane(probe) for probe in timeline.probes}
@@ -71,16 +71,17 @@ class _Join:
         starts = [c.first_ns for c in timeline.captures if c.first_ns is not None]
         ends = [c.last_ns for c in timeline.captures if c.last_ns is not None]
         self.begin, self.end = min(starts, default=0), max(ends, default=0)
-        self.joined = self.outside = 0
+        self.joined = self.outside = self.unplaced = 0
         self.decisions: list[Beside] = []
         self.differences: dict[tuple[object, ...], Difference] = {}
         self.offsets: list[Offset] = []
 
     def result(self) -> Timeline:
-        for file in self.files:
-            who = Who(self.timeline.probes, file.said)
-            offset = estimate(file, self.timeline.probes, who)
-            self.offsets.append(offset)
+        probes = self.timeline.probes
+        whom = [Who(probes, file.said) for file in self.files]
+        found = [estimate(file, probes, who) for file, who in zip(self.files, whom, strict=True)]
+        self.offsets = agreed(self.files, found)
+        for file, offset, who in zip(self.files, self.offsets, whom, strict=True):
             _File(self, file, offset, who).read()
         probes = tuple(
             replace(p, attempts=self._marked(p)) if self.lanes[p.id].said else p for p in self.timeline.probes
@@ -89,7 +90,7 @@ class _Join:
             self.timeline,
             probes=probes,
             kubelet=Account(
-                files=tuple(self.files), offsets=tuple(self.offsets), joined=self.joined, outside=self.outside,
+                files=tuple(self.files), offsets=tuple(self.offsets), joined=self.joined, outside=self.outside, unplaced=self.unplaced,
                 decisions=tuple(sorted(self.decisions, key=lambda beside: beside.ns)),
                 differences=tuple(list(self.differences.values())[:MOST_DIFFERENCES]),
             ),
@@ -124,11 +125,12 @@ class _Join:
 class _File:
     """One file's sayings laid beside the capture."""
 
-    def __init__(self, join: _Join, file: SaidFile, offset: Offset, who: Who) -> None:
+    def __init__(self, join: _Join, file: AccountFile, offset: Offset, who: Who) -> None:
         self._join = join
         self._file = file
         self._offset = offset.ns
         self._slack = SLACK_NS + offset.within_ns
+        self._sure = offset.pairs >= ENOUGH or bool(offset.taken_from)
         self._who = who
         self._taken: set[tuple[str, int, Saying]] = set()
         self._covered: dict[str, list[tuple[int, int]]] = {}
@@ -149,12 +151,14 @@ class _File:
         decided = {said.type for said in self._file.said if said.saying is Saying.DECIDED}
         for lane in self._join.lanes.values():
             self._unsaid(lane)
-            if lane.probe.type in decided:
+            if lane.probe.type in decided and self._sure:
                 self._undecided(lane)
 
-    def _about_attempt(self, said: Said, at: int) -> None:
+    def _about_attempt(self, said: Utterance, at: int) -> None:
         fitting = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
         best = self._nearest(said, at, fitting)
+        if best is not None and not self._sure and not allows(said, best[1]):
+            best = None
         if best is None:
             self._left_over(said, at, fitting)
             return
@@ -180,7 +184,7 @@ class _File:
                 Clash.CAUSE, (ident, attempt.cause), sentence, probe=ident, attempt=attempt.n, ns=at, source=said.source
             )
 
-    def _nearest(self, said: Said, at: int, lanes: Sequence[_Lane]) -> tuple[_Lane, Attempt] | None:
+    def _nearest(self, said: Utterance, at: int, lanes: Sequence[_Lane]) -> tuple[_Lane, Attempt] | None:
         """Return the attempt it is about: by port, else by outcome, else the one beside it in time."""
         low, high = at - self._slack, at + self._slack + self._vague(said)
         found: list[tuple[tuple[bool, bool, bool, int], _Lane, Attempt]] = []
@@ -199,11 +203,11 @@ class _File:
         return lane, attempt
 
     @staticmethod
-    def _vague(said: Said) -> int:
+    def _vague(said: Utterance) -> int:
         """Return how much later than its time it may have been said, where that matters."""
         return said.precision_ns if said.precision_ns > 1_000_000 else 0
 
-    def _aggregated(self, said: Said, lane: _Lane, at: int) -> None:
+    def _aggregated(self, said: Utterance, lane: _Lane, at: int) -> None:
         """Hold the number that an event says against the attempts of its time."""
         first = (said.first_ns if said.first_ns is not None else said.ns) - self._offset
         span = (first - self._slack, at + said.precision_ns + self._slack)
@@ -228,7 +232,7 @@ class _File:
             source=said.source,
         )
 
-    def _left_over(self, said: Said, at: int, fitting: Sequence[_Lane]) -> None:
+    def _left_over(self, said: Utterance, at: int, fitting: Sequence[_Lane]) -> None:
         """Say why no attempt was found for it."""
         whom = (
             "/".join(part for part in (said.namespace, said.pod, said.container) if part)
@@ -252,6 +256,9 @@ class _File:
                 Clash.AGGREGATED,
                 f"an event of {whom} stands for {said.count}; its last one is not in the capture",
             )
+        elif not self._sure:
+            self._join.unplaced += 1
+            return
         else:
             clash = Clash.NO_ATTEMPT
             sentence = f"the kubelet says that {kind} probe of {whom} {_VERB[said.saying]}; the capture shows no attempt at that time"
@@ -261,7 +268,7 @@ class _File:
     def _unsaid(self, lane: _Lane) -> None:
         """Note failures that the file does not mention although it covers their time and speaks of this probe."""
         ident, file = lane.probe.id, self._file
-        if not self._told.get(ident) or file.first_ns is None or file.last_ns is None:
+        if not (self._sure and self._told.get(ident)) or file.first_ns is None or file.last_ns is None:
             return
         said = {(n, saying) for probe, n, saying in self._taken if probe == ident}
         low, high = file.first_ns - self._offset + self._slack, file.last_ns - self._offset - self._slack
@@ -309,7 +316,7 @@ class _File:
                     attempt=decision.attempt, ns=decision.ns, source=file.source,
                 )  # fmt: skip
 
-    def _about_decision(self, said: Said, at: int) -> None:
+    def _about_decision(self, said: Utterance, at: int) -> None:
         lanes = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
         found: list[tuple[int, _Lane, Decision]] = []
         for lane in lanes:
@@ -335,6 +342,9 @@ class _File:
         self._join.decisions.append(Beside(said=said, ns=at, probe=lanes[0].probe.id if len(lanes) == 1 else None))
         if self._open(at, lanes):
             return
+        if not self._sure:
+            self._join.unplaced += 1
+            return
         what = "restart" if said.saying is Saying.KILLING else said.state
         probe = lanes[0].probe.id if len(lanes) == 1 else None
         sentence = f"the kubelet decided {what}; replayed from the wire there is no such decision at that time"
@@ -342,7 +352,7 @@ class _File:
             Clash.DECISION, (probe, what, self._file.source), sentence, probe=probe, ns=at, source=said.source
         )
 
-    def _initial(self, said: Said, at: int, lanes: Sequence[_Lane]) -> bool:
+    def _initial(self, said: Utterance, at: int, lanes: Sequence[_Lane]) -> bool:
         """Tell whether no attempt decides it: a new worker's first value, or that of a container that does not run.
 
         (worker.go newWorker and doProbe: a new container begins not ready, one that is not running is not ready; and after a
@@ -350,7 +360,7 @@ class _File:
         """
         return any(self._begins(said, at, lane) or _state(lane.probe, at) == _STATES.get(said.state) for lane in lanes)
 
-    def _begins(self, said: Said, at: int, lane: _Lane) -> bool:
+    def _begins(self, said: Utterance, at: int, lane: _Lane) -> bool:
         if said.state not in ("not ready", "unhealthy"):
             return False
         address = lane.probe.target.address

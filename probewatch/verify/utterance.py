@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from probewatch.model.said import RESULTS, Said, Saying
+from probewatch.model.said import RESULTS, Saying, Utterance
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Attempt, Cause, Outcome, Probe
 
@@ -48,12 +48,12 @@ _OUTCOMES: Final = {
 }
 
 
-def allows(said: Said, attempt: Attempt) -> bool:
+def allows(said: Utterance, attempt: Attempt) -> bool:
     """Tell whether the attempt ended as it was said to have."""
     return attempt.outcome in _OUTCOMES.get(said.saying, ())
 
 
-def excludes(said: Said, attempt: Attempt) -> bool:
+def excludes(said: Utterance, attempt: Attempt) -> bool:
     """Tell whether the text names a cause that the wire excludes: another status, a refusal where there was an answer."""
     if said.saying is not Saying.FAILED or attempt.outcome is not Outcome.FAILURE:
         return False
@@ -64,7 +64,7 @@ def excludes(said: Said, attempt: Attempt) -> bool:
     return known is not None and attempt.cause not in known
 
 
-def exec_like(said: Said) -> bool:
+def exec_like(said: Utterance) -> bool:
     """Tell whether the text is none that a network probe gives: what a command wrote, or an error of the container runtime."""
     return said.saying in RESULTS and bool(said.text) and _NETWORK.search(said.text) is None
 
@@ -72,7 +72,7 @@ def exec_like(said: Said) -> bool:
 class Who:
     """Which probes of the capture a saying may be about."""
 
-    def __init__(self, probes: Iterable[Probe], said: Sequence[Said]) -> None:
+    def __init__(self, probes: Iterable[Probe], said: Sequence[Utterance]) -> None:
         self._probes = [p for p in probes if p.checker.kind in ("kubelet", "unknown")]
         self._addresses: dict[str, set[str]] = {}
         """Pod -> addresses that texts about it name."""
@@ -83,25 +83,25 @@ class Who:
                 self._addresses.setdefault(one.pod, set()).update(named)
         self._alone = len(known) == 1 and len(self._addresses) == 1
 
-    def pod(self, said: Said) -> list[Probe]:
+    def pod(self, said: Utterance) -> list[Probe]:
         """Return the probes of the Pod that it names."""
         return [probe for probe in self._probes if self._same_pod(said, probe)]
 
-    def container(self, said: Said) -> list[Probe]:
+    def container(self, said: Utterance) -> list[Probe]:
         """Return those of the container that it names."""
         return [
             probe for probe in self.pod(said)
             if said.container is None or probe.target.container in (None, said.container)
         ]  # fmt: skip
 
-    def fitting(self, said: Said) -> list[Probe]:
+    def fitting(self, said: Utterance) -> list[Probe]:
         """Return those of the type that it names, network probes only."""
         return [
             probe for probe in self.container(said)
             if (said.type is None or probe.type in (said.type, ProbeType.UNKNOWN)) and probe.handler is not Handler.EXEC
         ]  # fmt: skip
 
-    def _same_pod(self, said: Said, probe: Probe) -> bool:
+    def _same_pod(self, said: Utterance, probe: Probe) -> bool:
         target = probe.target
         if said.pod is None:
             return True

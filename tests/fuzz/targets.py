@@ -37,6 +37,7 @@ from probewatch.wire.exchange import read_exchange
 from probewatch.wire.link import LINKS
 from probewatch.wire.packets import IcmpError, Neighbour, Segment
 from probewatch.wire.peel import Peeler
+from probewatch.wire.phrases import phrases
 from probewatch.wire.tcp import Tracker
 from probewatch.wire.x509 import read_certificate
 
@@ -152,8 +153,8 @@ def _connection(data: bytes) -> Connection:
 
 
 def exchange(data: bytes) -> None:
-    """Read what was said on a connection: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header, anything."""
-    read_exchange(_connection(data))
+    """Read what was said on a connection, whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header."""
+    phrases(_connection(data))
 
 
 @cache
@@ -166,7 +167,7 @@ def _keys() -> Keylog:
 
 def encrypted(data: bytes) -> None:
     """Read a connection with the keys of the captures at hand."""
-    read_exchange(_connection(data), _keys())
+    phrases(_connection(data), _keys())
 
 
 def _conversations() -> Iterator[Connection]:

@@ -45,6 +45,15 @@ def test_what_is_seen_is_what_the_prober_did(ran: dict[str, Ran], name: str) -> 
     assert differences(timeline_of(one), truth, keyed=False, unseen=False, typed=True) == []
 
 
+@pytest.mark.parametrize("name", [name for name in ON_THE_WIRE if SCENARIOS[name].rows])
+def test_a_scenario_shows_what_it_is_made_for(ran: dict[str, Ran], name: str) -> None:
+    """The rows of the catalogue that a scenario claims to make real are among its diagnoses, or its checkers."""
+    probes = timeline_of(ran[name]).probes
+    told = {row for probe in probes for diagnosis in probe.diagnoses for row in diagnosis.rows}
+    foreign = {"D34"} if {"haproxy", "unknown"} & {probe.checker.kind for probe in probes} else set()
+    assert set(SCENARIOS[name].rows) <= told | foreign
+
+
 def test_flapping_flaps(ran: dict[str, Ran]) -> None:
     """The live demonstration shows Ready and NotReady, and the extra probe that confirms it."""
     (probe,) = timeline_of(ran["flapping"]).probes
