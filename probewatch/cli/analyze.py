@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..model.timeline import Timeline
     from ..report.ndjson import Writer
 
-_BRIEF: Final = ("table", "ndjson")
+_BRIEF: Final = ("table", "ndjson", "metrics")
 """Outputs that need no more of old attempts than what is kept in brief."""
 
 
@@ -98,10 +98,10 @@ def analyze(
         stdin = _twice(inputs, write, stack)
         analysis = inputs.analysis(
             progress=bar,
+            # (What was selected is shown with all there is; frames and the kubelet's words are held against connections.)
+            brief=output in _BRIEF and not (narrowed or write or kubelet_logs or events),
             kubelet_log=kubelet_logs,
             events=events,
-            # What was selected, annotated or laid beside a log is shown with all there is.
-            brief=output in _BRIEF and not (narrowed or write or kubelet_logs or events),
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
             stdin=stdin,
         )

@@ -43,13 +43,14 @@ class _Form(NamedTuple):
     """None where silence gave the verdict."""
     tries: int
     answered: bool
+    retransmits: int
     resolving: tuple[str, str] | None
     """Client and server of an address resolution that nobody answered."""
     diagnosis: Diagnosis | None
 
     def plain(self) -> _Form:
         """Return it without what may differ every time."""
-        return self._replace(detail="", status=self.status if self.cause is Cause.STATUS else None)
+        return self._replace(detail="", retransmits=min(self.retransmits, 1), status=self.status if self.cause is Cause.STATUS else None)
 
 
 class Attempts(Sequence[Attempt]):
@@ -154,6 +155,7 @@ class Attempts(Sequence[Attempt]):
             end.file if end is not None else None,
             attempt.tries,
             attempt.answered,
+            attempt.retransmits,
             (attempt.unresolved.client, attempt.unresolved.server) if attempt.unresolved is not None else None,
             Diagnosis(kind=known.kind, rows=known.rows, sentence="", harmless=known.harmless)
             if known is not None
@@ -203,5 +205,5 @@ class Attempts(Sequence[Attempt]):
             if asked is None
             else Unresolved(client=asked[0], server=asked[1], start=start, end=start, requests=()),
             diagnosis=form.diagnosis,
-            brief=Brief(first, last, form.tries, form.answered),
+            brief=Brief(first, last, form.tries, form.answered, form.retransmits),
         )

@@ -170,6 +170,7 @@ class Brief(NamedTuple):
     tries: int
     answered: bool
     """The target accepted one of its connections."""
+    retransmits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +233,13 @@ class Attempt:
     def answered(self) -> bool:
         """Return whether the target accepted one of its connections."""
         return self.brief.answered if self.brief is not None else any(leg.connection.resp.syns for leg in self.legs)
+
+    @property
+    def retransmits(self) -> int:
+        """Return how many segments were sent again on its connections, by either side."""
+        if self.brief is not None:
+            return self.brief.retransmits
+        return sum(leg.connection.orig.retransmits + leg.connection.resp.retransmits for leg in self.legs)
 
     @property
     def file(self) -> int:

@@ -122,8 +122,7 @@ def _attempts(timeline: Timeline) -> Iterator[Metric]:
         if answers:
             _observe(late, labels, answers)
         missed.add_metric(labels, sum(gap.expected for gap in probe.gaps))
-        connections = [leg.connection for a in probe.attempts for leg in a.legs]
-        retransmitted.add_metric(labels, sum(c.orig.retransmits + c.resp.retransmits for c in connections))
+        retransmitted.add_metric(labels, sum(attempt.retransmits for attempt in probe.attempts))
     yield from (counter, histogram, late, missed, retransmitted)
 
 

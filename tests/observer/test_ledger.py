@@ -166,6 +166,7 @@ def test_a_brief_attempt_is_the_attempt_without_its_legs() -> None:
             before.diagnosis and before.diagnosis.kind
         ] * 2
         assert (after.frames(), after.tries, after.answered) == (before.frames(), before.tries, before.answered)
+        assert after.retransmits == before.retransmits
     assert some[3:5] == (some[3], some[4])
     assert some[-1] == whole[-1]
 
