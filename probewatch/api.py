@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .model.book import AddressBook
     from .model.expectation import Expectations
     from .model.timeline import Timeline
-    from .observer import Change
+    from .observer import Change, Observer
     from .verify.inferred import Inferred
     from .verify.whatif import WhatIf
 
@@ -78,13 +78,19 @@ class Analysis:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
         from .capture import merged
-        from .observer import Observer, Settings
 
-        book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
-        self.book = book
+        self._observer = observer(
+            spec=spec,
+            cluster=cluster,
+            node_ip=node_ip,
+            haproxy_cfg=haproxy_cfg,
+            check=check,
+            keylog=keylog,
+            measure=measure,
+        )
+        self.book = self._observer.book
         """What the specs, the cluster and the checkers' configurations say."""
-        secrets = _key_log(keylog)
-        self._matches = _filter(filter)
+        self._matches = frame_filter(filter)
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
@@ -96,7 +102,6 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             self._frames = merged(self._readers)
-            self._observer = Observer(Settings(book=book, keylog=secrets, measure=measure))
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             self._first = next(self._frames, None)
@@ -147,6 +152,23 @@ class Analysis:
         for change in self._observer.take():
             if self._on_change is not None:
                 self._on_change(change)
+
+
+def observer(
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    haproxy_cfg: PathText | Sequence[PathText] = (),
+    check: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    measure: bool = False,
+) -> Observer:
+    """Return an observer that knows what is given here; the arguments are those of `Analysis`."""
+    from .observer import Observer, Settings
+
+    book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
+    return Observer(Settings(book=book, keylog=_key_log(keylog), measure=measure))
 
 
 def analyze(
@@ -461,7 +483,8 @@ def _key_log(path: PathText | None) -> bytes | None:
     return data
 
 
-def _filter(expression: str | None) -> Callable[[Any], bool] | None:
+def frame_filter(expression: str | None) -> Callable[[Any], bool] | None:
+    """Return what tells whether a frame matches an expression in pcap syntax; None where there is none."""
     if not expression:
         return None
     from .capture.filters import Filter

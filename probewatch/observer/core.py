@@ -29,6 +29,7 @@ from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .lane import Step
 from .others import Peer, Traffic, periodic
+from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
@@ -98,6 +99,9 @@ class Observer:
         self._recent: dict[str, deque[int]] = {}
         self._undecoded: dict[str, int] = {}
         self._teller = Teller()
+        self._preview = Preview()
+        self._stirred: set[str] = set()
+        """Addresses with attempts that `glimpse` has not shown."""
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
@@ -186,18 +190,33 @@ class Observer:
         """Return what became known since the last call."""
         return self._teller.take()
 
+    def glimpse(self) -> list[Glimpse]:
+        """Return the attempts since the last call, each as soon as it has its verdict, as it reads then.
+
+        Of a kubelet that is proven, that is; `take` tells the same attempts once nothing can change how they read.
+        """
+        found: list[Glimpse] = []
+        for address in self._stirred:
+            found += self._preview.look(self._targets[address], self._latest, self._met)
+        self._stirred.clear()
+        return sorted(found, key=lambda one: one.attempt.start.ns)
+
+    def _met(self, address: str, placed: Placed, steps: Sequence[Step], worker: int) -> Probe | None:
+        """Make a probe from some of its steps: who, what and how."""
+        steps = [step for step in steps if step.reading is not None]
+        source = self._sources[steps[0].run.client]
+        ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
+        return next((probe for probe in met if probe.id == "this"), None)
+
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
             self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
 
     def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
-        steps = [step for step in placed.lane.steps if step.reading is not None]
-        source = self._sources[steps[0].run.client]
-        ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
-        return next((probe for probe in met if probe.id == "this"), None)
+        return self._met(address, placed, placed.lane.steps, worker)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
@@ -262,6 +281,7 @@ class Observer:
         return known
 
     def _attempt(self, target: Target, run: Run) -> None:
+        self._stirred.add(target.address)
         target.attempt(run, self._elsewhere(run), self._context(run.client))
 
     def _elsewhere(self, run: Run) -> tuple[int, ...]:

@@ -75,7 +75,7 @@ def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: 
         if wide or fresh or attempt.n in decided or (position == len(attempts) - 1 and 0 < len(hidden) < 2):
             made += _fold(hidden, last=False)
             hidden = []
-            made += _attempt_rows(
+            made += attempt_rows(
                 probe, attempt, decided.pop(attempt.n, ()), before, fresh=fresh, wide=wide, several=several
             )
         else:
@@ -114,7 +114,7 @@ def _fold(hidden: list[Attempt], *, last: bool) -> list[Row]:
     return [Row(ns=hidden[0].start.ns, words=text, quiet=True)]
 
 
-def _attempt_rows(
+def attempt_rows(
     probe: Probe,
     attempt: Attempt,
     decisions: Iterable[Decision],
