@@ -19,14 +19,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 if TYPE_CHECKING:
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
     from .model.expectation import Expectations
-    from .model.timeline import Timeline
+    from .model.frame import Frame
+    from .model.timeline import Probe, Timeline
     from .observer import Change, Observer
     from .verify.inferred import Inferred
     from .verify.whatif import WhatIf
@@ -69,10 +70,12 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        stdin: BinaryIO | None = None,
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
+        `stdin` is what to read for `-`; sys.stdin if None.
 
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
@@ -94,8 +97,10 @@ class Analysis:
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
-            self._readers: list[Input] = _inputs(
-                paths, None if progress is None else lambda position: _ignore(progress(position, self._total))
+            self._readers: list[Input] = open_inputs(
+                paths,
+                None if progress is None else lambda position: _ignore(progress(position, self._total)),
+                stdin=stdin,
             )
             for reader in self._readers:
                 stack.callback(reader.close)
@@ -168,7 +173,7 @@ def observer(
     from .observer import Observer, Settings
 
     book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
-    return Observer(Settings(book=book, keylog=_key_log(keylog), measure=measure))
+    return Observer(Settings(book=book, keylog=key_log(keylog), measure=measure))
 
 
 def analyze(
@@ -367,6 +372,28 @@ def whatif(
     return replay(timeline, settings, ids)
 
 
+def matching(timeline: Timeline, selectors: Sequence[str]) -> list[Probe]:
+    """Return the probes that any of the selectors means (see `report.select.matches`), all of them where there is no selector.
+
+    Raises:
+        InputError: a selector means none of the probes there are.
+    """
+    from .report.select import matches
+
+    for wanted in selectors:
+        if not any(matches(probe, wanted) for probe in timeline.probes):
+            from .report import words
+
+            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
+            have = (
+                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
+                if there
+                else "there are none in this input"
+            )
+            raise InputError(f"no probe matches --probe {wanted}: {have}")
+    return [p for p in timeline.probes if not selectors or any(matches(p, wanted) for wanted in selectors)]
+
+
 def span(since: str | int | None, until: str | int | None, base_ns: int) -> tuple[int | None, int | None]:
     """Return two moments in nanoseconds since 1970 (see `moment`); InputError where they are the wrong way round."""
     since_ns, until_ns = moment(since, base_ns), moment(until, base_ns)
@@ -420,8 +447,10 @@ def _ignore(_: object) -> None:
     """Take any result of a callback for none."""
 
 
-def _inputs(captures: Source, progress: Callable[[int], None] | None) -> list[Input]:
-    """Open captures by their paths, or take packets as one input."""
+def open_inputs(
+    captures: Source, progress: Callable[[int], None] | None = None, *, stdin: BinaryIO | None = None
+) -> list[Input]:
+    """Open captures by their paths, or take packets as one input; CaptureError and InputError as `Analysis`."""
     from .capture import open_all
     from .capture.packets import PacketReader, is_packets
 
@@ -431,7 +460,7 @@ def _inputs(captures: Source, progress: Callable[[int], None] | None) -> list[In
         return [PacketReader([item for item in given if not isinstance(item, str | PathLike)])]
     if len(paths) < len(given):
         raise InputError("captures are given as paths and as packets at once: give one or the other")
-    return [*open_all(paths, progress=progress)]
+    return [*open_all(paths, stdin=stdin, progress=progress)]
 
 
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
@@ -470,7 +499,8 @@ def _book(
     )
 
 
-def _key_log(path: PathText | None) -> bytes | None:
+def key_log(path: PathText | None) -> bytes | None:
+    """Read a key log, None where none is given; InputError where it cannot be read or is too long."""
     if path is None:
         return None
     try:
@@ -483,8 +513,8 @@ def _key_log(path: PathText | None) -> bytes | None:
     return data
 
 
-def frame_filter(expression: str | None) -> Callable[[Any], bool] | None:
-    """Return what tells whether a frame matches an expression in pcap syntax; None where there is none."""
+def frame_filter(expression: str | None) -> Callable[[Frame], bool] | None:
+    """Return what says whether a frame matches, None where nothing is filtered; FilterError where it cannot be used."""
     if not expression:
         return None
     from .capture.filters import Filter

@@ -105,7 +105,7 @@ class Watch:
                 break
             self.frames += 1
             if self._saver is not None:
-                frame = frame._replace(number=self.frames)  # noqa: PLW2901  (as the file has it)
+                frame = frame._replace(number=self.frames)  # as the file has it
                 self._saver.frame(frame)
             self.observer.feed(frame)
             if frame.ns > self.now_ns:

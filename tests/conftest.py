@@ -31,6 +31,11 @@ settings.register_profile("house", deadline=None, print_blob=True, derandomize=b
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Know `--thorough`: what is tried at random is tried many times more."""
+    parser.addoption("--thorough", action="store_true", help="fuzz and mutate many times more")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Know our marker also where pytest did not find pyproject.toml (`--captures DIR` points it elsewhere)."""
     config.addinivalue_line("markers", "oracle: needs a program beside Python (tshark)")

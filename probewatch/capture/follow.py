@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 from probewatch.capture.errors import CaptureError
@@ -162,15 +163,13 @@ class Follower:
 
     def info(self) -> CaptureInfo:
         """Return what is known now."""
-        from dataclasses import replace
-
         if self._reader is None:
             return CaptureInfo(path=self.path, format="", notes=tuple(self._notes), complete=not self._notes)
         info = self._reader.info()
         return replace(info, complete=info.complete and not self._notes, notes=(*info.notes, *self._notes))
 
     def close(self) -> None:
-        """Stop reading. (Where the thread waits for input, the process's end ends it.)"""
+        """Stop reading; a thread that waits for input ends with the process."""
         self._stop = True
         with self._turn:
             self._turn.notify_all()

@@ -78,7 +78,7 @@ class _Assembler:
         self._labels[name] = len(self._made)
 
     def done(self) -> list[Instruction]:
-        """Return the instructions. (A conditional jump has 8 bits: what lies further ahead is reached by `go`.)"""
+        """Return the instructions. A conditional jump has 8 bits: what lies further ahead is reached by `go`."""
         out: list[Instruction] = []
         for here, (code, k, true, false) in enumerate(self._made):
             goals = [self._labels[name] - here - 1 if name else 0 for name in (true, false)]
@@ -242,9 +242,9 @@ def _attached(descriptor: int) -> list[Instruction]:
     """Return the program that is attached to a socket."""
     libc = ctypes.CDLL(None, use_errno=True)
     number = ctypes.c_uint(0)
-    held = None
+    held = (ctypes.c_uint64 * 0)()
     for _ in range(2):  # the first call tells the number of instructions
-        if libc.getsockopt(descriptor, socket.SOL_SOCKET, _SO_GET_FILTER, held, ctypes.byref(number)):
+        if libc.getsockopt(descriptor, socket.SOL_SOCKET, _SO_GET_FILTER, held or None, ctypes.byref(number)):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         held = held or (ctypes.c_uint64 * number.value)()
-    return [struct.unpack_from("=HBBI", bytes(held), 8 * at) for at in range(number.value)]  # type: ignore[misc]
+    return list(struct.iter_unpack("=HBBI", bytes(held)))

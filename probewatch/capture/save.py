@@ -44,7 +44,7 @@ class Saver:
         path: str,
         describe: Callable[[], Sequence[Interface]],
         *,
-        bounds: Bounds = Bounds(),  # noqa: B008  (frozen)
+        bounds: Bounds = Bounds(),
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open all files.
@@ -72,7 +72,7 @@ class Saver:
         """Frames kept, those that were overwritten included."""
         self.full = False
         """Whether nothing more is kept."""
-        self._lost = 0
+        self._lost = self._good = 0
         self._why = ""
         self._turn = -1
         self._began_ns = time.time_ns()

@@ -14,11 +14,11 @@ Limitations: a jump of less than STEP_NS is not told from slewing.
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
+from pathlib import Path
 from typing import Final
 
 from probewatch.capture.live import BATCH, HOLD_S, Live
@@ -123,7 +123,7 @@ class Taps:
         return self._numbered(out)
 
     def _numbered(self, frames: list[Frame]) -> list[Frame]:
-        """Number frames as a file of them would, in the order they go out."""
+        """Return frames with the numbers that a file of them would give, in the order they go out."""
         out = []
         for frame in frames:
             self._frames += 1
@@ -148,7 +148,8 @@ class Taps:
             return
         way = "forward" if step > 0 else "back"
         self._notes.append(
-            f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: times before and after that do not compare"
+            f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: "
+            f"times before and after that do not compare"
         )
         if step < 0:  # what waits goes on at once, and the horizon starts anew
             self._edges = [edge if edge == 1 << 62 else 0 for edge in self._edges]
@@ -224,9 +225,9 @@ def _place(netns: str | int | None) -> object:
         return None
     try:
         if isinstance(netns, int):
-            os.stat(f"/proc/{netns}")
+            Path(f"/proc/{netns}").stat()
             return netns
-        found = os.stat(namespace_path(netns))
+        found = Path(namespace_path(netns)).stat()
     except OSError:
         return "gone"
     return found.st_dev, found.st_ino

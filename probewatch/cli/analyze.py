@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, moment, span
+from ..api import matching, moment, span
 from .options import Command, Inputs, analysis_options, output_options, select_options
-from .output import complain, manner, prepare_stdout
+from .output import complain, manner, prepare_stdout, print_page
 from .progress import Bar
 from .run import DONE, INCOMPLETE, INTERRUPTED
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     "wide",
     "json",
     "ndjson",
+    "html",
     says="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
-    "ndjson: the same as it becomes known.",
+    "ndjson: the same as it becomes known; html: one file to look at (see also probewatch report).",
 )
 def analyze(
     inputs: Inputs,
@@ -47,8 +48,8 @@ def analyze(
     for text in (since, until):
         moment(text, 0)  # before any work
     prepare_stdout()
-    selected = bool(probes or since or until)
-    writer = _live_writer() if output == "ndjson" and not selected else None
+    narrowed = bool(probes or since or until)
+    writer = _live_writer() if output == "ndjson" and not narrowed else None
     interrupted = False
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(
@@ -67,8 +68,8 @@ def analyze(
     if writer is not None:
         writer.end(timeline)
     else:
-        _print(_selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
-    if output in ("json", "ndjson") and not quiet:
+        _print(selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
+    if output in ("json", "ndjson", "html") and not quiet:
         note_incomplete(timeline)
     if interrupted:
         return INTERRUPTED
@@ -81,31 +82,13 @@ def _live_writer() -> Writer:
     return Writer(sys.stdout.write)
 
 
-def _selected(
-    timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]
-) -> Timeline:
+def selected(timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]) -> Timeline:
+    """Return what of a timeline is to be shown; InputError where a selector names nothing."""
     from ..report.select import select
 
-    refuse_unmatched(timeline, probes)
+    matching(timeline, probes)
     since_ns, until_ns = span(since, until, base_ns)
     return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
-
-
-def refuse_unmatched(timeline: Timeline, probes: Sequence[str]) -> None:
-    """Raise InputError where a `--probe` names none of the probes there are."""
-    from ..report.select import matches
-
-    for wanted in probes:
-        if not any(matches(probe, wanted) for probe in timeline.probes):
-            from ..report import words
-
-            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
-            have = (
-                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
-                if there
-                else "there are none in this input"
-            )
-            raise InputError(f"no probe matches --probe {wanted}: {have}")
 
 
 def _print(timeline: Timeline, output: str, colour: str) -> None:
@@ -118,6 +101,8 @@ def _print(timeline: Timeline, output: str, colour: str) -> None:
         from ..report import ndjson
 
         ndjson.lines(timeline, out)
+    elif output == "html":
+        print_page(timeline)
     else:
         from ..report import text
 

@@ -49,12 +49,8 @@ _OPTIONS: Final = (
         section="Input",
         help="A network namespace instead of this one: its name, its path, or a process in it.",
     ),
-    click.option(
-        "--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help="End after so long."
-    ),
-    click.option(
-        "-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."
-    ),
+    click.option("--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help="End after so long."),
+    click.option("-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."),
 )
 
 

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ..api import Analysis
+    from ..explaining import Explanation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -215,7 +216,16 @@ class Inputs(Knowledge):
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
         from ..api import Analysis
 
-        return Analysis(self.files, filter=self.expression, **self.arguments(), **more)
+        return Analysis(self.files, **self._settings(), **more)
+
+    def explanation(self, **more: Any) -> Explanation:
+        """Read them for the first of two times; `explaining.Explanation` says what is raised."""
+        from ..explaining import Explanation
+
+        return Explanation(self.files, **self._settings(), **more)
+
+    def _settings(self) -> dict[str, Any]:
+        return self.arguments() | {"filter": self.expression}
 
 
 def _gathered(kind: type[Knowledge], name: str, function: F) -> F:
@@ -239,6 +249,25 @@ def knowledge_options(function: F) -> F:
     return _keylog_option(_interpret_options(_gathered(Knowledge, "knowledge", function)))
 
 
+expect_option = click.option(
+    "--expect",
+    "expects",
+    multiple=True,
+    metavar="FILE",
+    cls=Option,
+    section="Interpret",
+    help="What only you know: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
+)
+
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="No notes and no progress on standard error.",
+)
+
 manner_options = _apply(
     [
         click.option(
@@ -251,14 +280,7 @@ manner_options = _apply(
             section="Output",
             help="auto: on a terminal, unless NO_COLOR is set.",
         ),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            cls=Option,
-            section="Output",
-            help="No notes and no progress on standard error.",
-        ),
+        quiet_option,
     ]
 )
 """How it is printed."""

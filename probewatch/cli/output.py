@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from ..report.escape import printable
 
 if TYPE_CHECKING:
+    from ..model.timeline import Timeline
     from ..report.paper import Glyphs
 
 _WIDEST: Final = 2000
@@ -42,6 +43,15 @@ def manner(colour: str) -> Manner:
     from ..report.paper import glyphs_for
 
     return Manner(colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
+
+
+def print_page(timeline: Timeline) -> None:
+    """Write the HTML report to standard output, in the encoding that it declares whatever the terminal's is."""
+    from ..report import html
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    html.write(timeline, sys.stdout.write)
 
 
 def complain(sentence: str) -> None:

@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     section="Select",
     help="failures: whatever is no success, and decisions; decisions: these alone.",
 )
-@click.option("-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Keep the packets, as pcapng.")
+@click.option(
+    "-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Keep the packets, as pcapng."
+)
 @output_options(
     "table",
     "ndjson",

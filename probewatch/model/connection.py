@@ -16,6 +16,18 @@ class Arrival(NamedTuple):
     mark: Mark
 
 
+class Step(NamedTuple):
+    """The first sighting of one kind of segment at one vantage point."""
+
+    letter: str
+    """Of Zeek's history: S, h, A, D, d, F, f, R, r (upper case from the originator)."""
+    ns: int
+    number: int
+    """Of the frame."""
+    times: int
+    """How many such frames were seen there; only SYN, SYN-ACK, FIN and RST are counted on, the rest is 1."""
+
+
 class Sighting(NamedTuple):
     """One vantage point at which frames of a connection were seen."""
 
@@ -27,6 +39,10 @@ class Sighting(NamedTuple):
     first: int
     """Number of the first frame seen there."""
     last: int
+    steps: tuple[Step, ...] = ()
+    """What was seen there, in the order seen; only where several vantage points saw the connection, or nobody answered."""
+    side: bool = False
+    """Of a cooked v1 capture, which names no interface: which of two sides (`wire.sightings.vantage`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

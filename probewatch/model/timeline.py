@@ -11,9 +11,11 @@ from typing import Any
 
 from .check import CheckSpec
 from .connection import Connection, Unresolved
+from .diagnosis import Diagnosis
 from .finding import Finding
 from .frame import CaptureInfo, Mark
 from .measure import Measure
+from .path import Placed
 from .rollout import Rollout
 from .spec import Handler, ProbeSpec, ProbeType
 
@@ -149,6 +151,8 @@ class Leg:
     total_ns: int = 0
     """First frame to last frame of the connection."""
     tls: TlsSummary | None = None
+    died: tuple[Placed, ...] = ()
+    """Segments that some vantage points showed and others did not, or late; only where several saw this way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +187,8 @@ class Attempt:
     legs: tuple[Leg, ...] = ()
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
+    diagnosis: Diagnosis | None = None
+    """The finer why below the cause; None where the cause says it all."""
 
     @property
     def end_source(self) -> str:
@@ -358,6 +364,8 @@ class Probe:
     effects: Effects | None = None
     measures: tuple[Measure, ...] = ()
     """What the packets allow its fields to be; only where that was asked for."""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """Those of its attempts gathered by kind, and what only many attempts together show; the most weighty first."""
     notes: tuple[str, ...] = ()
     """One plain sentence each: another node probes than the Pod says, the capture began in mid-life, ..."""
 

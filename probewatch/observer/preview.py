@@ -109,9 +109,7 @@ class Preview:
             self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0)
         return placed
 
-    def _lane(
-        self, lane: tuple[str, str], placed: Placed, latest: Latest, introduce: Introduce
-    ) -> Iterator[Glimpse]:
+    def _lane(self, lane: tuple[str, str], placed: Placed, latest: Latest, introduce: Introduce) -> Iterator[Glimpse]:
         seen = self._seen.setdefault(lane, _Seen())
         settled, ahead = placed.lane.outlook()
         steps = [*placed.lane.steps[seen.settled : settled], *ahead]

@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..model.frame import CaptureInfo
-from ..model.timeline import EventKind, Outcome, Probe, Timeline, TimelineEvent
-from . import words
-from .document import latencies
+from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
+from . import outline, words
 from .escape import pad, safe, shorten, width
 from .findings import summary, write_findings
-from .numbers import SECOND, clock, count, duration, percentile, relative, share, span
+from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
 from .sparkline import sparkline
-from .verdict import Level, Verdict, explain, judge
+from .verdict import Level, Verdict, explain
 
 _INDENT: Final = 10
 """Column at which the words behind `by`, `asked`, `result` begin."""
@@ -36,10 +35,6 @@ _CAUSES: Final = 2
 
 _STYLE: Final = {Level.FINE: "green", Level.UNCLEAR: "yellow", Level.WARNING: "yellow", Level.TROUBLE: "alarm"}
 
-_KUBELET_EVENTS: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED)
-
-Judged = tuple[Probe, Verdict]
-
 
 def write_verdicts(
     timeline: Timeline,
@@ -51,19 +46,13 @@ def write_verdicts(
 ) -> None:
     """Write the findings of a timeline alone, and how many there are of each kind."""
     paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
-    base = _base(timeline)
+    base = outline.base_ns(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
     paper.line()
     write_findings(paper, timeline, timeline.findings, base, wide=wide)
     for note in timeline.notes:
         paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
     paper.line(Span(summary(timeline.findings), "bold"))
-
-
-def _base(timeline: Timeline) -> int:
-    """Return the moment from which times are told."""
-    base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=None)
-    return min((a.start.ns for p in timeline.probes for a in p.attempts), default=0) if base is None else base
 
 
 def write(
@@ -76,9 +65,9 @@ def write(
 ) -> None:
     """Write the table, or with `wide` everything."""
     paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
-    base = _base(timeline)
+    base = outline.base_ns(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
-    judged = _ordered(timeline)
+    judged = outline.ordered(timeline)
     if not judged:
         _nothing(paper, timeline)
     if len(judged) > 1:
@@ -125,31 +114,10 @@ def _captures(paper: Paper, captures: Sequence[CaptureInfo], base: int, *, wide:
             paper.filled(safe(note), first=[Span("    ")], indent=4, style="" if not info.complete else "dim")
 
 
-def _ordered(timeline: Timeline) -> list[Judged]:
-    """Return probes with their verdicts, those of one container together, the worst container first."""
-    judged = [(probe, judge(probe, timeline)) for probe in timeline.probes]
-    worst: dict[tuple[object, ...], Level] = {}
-    for probe, verdict in judged:
-        group = _group(probe)
-        worst[group] = max(worst.get(group, Level.FINE), verdict.level)
-    groups = list(worst)
-    groups.sort(key=lambda group: -worst[group])  # stable: as the timeline has them
-    place = {group: number for number, group in enumerate(groups)}
-    return sorted(judged, key=lambda item: place[_group(item[0])])
-
-
-def _group(probe: Probe) -> tuple[object, ...]:
-    target = probe.target
-    return target.address, target.namespace, target.pod, target.container
-
-
-def _overview(paper: Paper, judged: Sequence[Judged]) -> None:
+def _overview(paper: Paper, judged: Sequence[outline.Judged]) -> None:
     """One line a probe: what a reader with one glance should know."""
-    levels = [verdict.level for _, verdict in judged]
-    names = {Level.TROUBLE: "in trouble", Level.WARNING: "with a warning", Level.UNCLEAR: "unclear", Level.FINE: "fine"}
-    said = ", ".join(f"{levels.count(level)} {name}" for level, name in names.items() if level in levels)
     paper.line()
-    paper.line(Span(f"{count(len(judged), 'probe')}: {said}", "bold"))
+    paper.line(Span(outline.overview(judged), "bold"))
     kinds = max(width(words.kind(probe)) for probe, _ in judged)
     labels = min(max(width(words.label(probe)) for probe, _ in judged), 44 if paper.columns else 200)
     for probe, verdict in judged:
@@ -198,7 +166,7 @@ def _probe(
             _field(paper, "seen", seen)
     _result(paper, probe, brief=brief)
     if brief:
-        told.update(id(e) for e in timeline.events if _concerns(e, probe))
+        told.update(id(e) for e in timeline.events if outline.concerns(e, probe))
     else:
         _story(paper, timeline, probe, base, told, wide=wide)
     _clients(paper, probe)
@@ -222,35 +190,8 @@ def _field(paper: Paper, name: str, text: str, style: str = "cyan") -> None:
 
 def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
     """Write counts by result, latency, and the line of marks."""
-    attempts = probe.attempts
-    parts: list[str] = []
-    for outcome, word in (
-        (Outcome.SUCCESS, "ok"),
-        (Outcome.FAILURE, "failed"),
-        (Outcome.DISCARDED, "discarded"),
-        (Outcome.INCONCLUSIVE, "inconclusive"),
-    ):
-        tally = words.tally(attempts, outcome, probe.handler)
-        if not tally:
-            continue
-        number = sum(n for _, n in tally)
-        if outcome is Outcome.SUCCESS and len(tally) == 1:
-            parts.append(f"{number} {word}")
-        elif len(tally) == 1:
-            parts.append(f"{number} {word} ({tally[0][0]})")
-        else:
-            parts.append(f"{number} {word} ({', '.join(words.counted(n, name) for name, n in tally)})")
-    missed = sum(gap.expected for gap in probe.gaps)
-    if missed:
-        parts.append(f"{missed} missing")
-    text = f"{count(len(attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"
-    latency = ""
-    timeout = words.timeout_ns(probe)
-    known = latencies(attempts)
-    if known:
-        latency = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
-        if timeout:
-            latency += f" ({share(known[-1], timeout)} of the timeout)"
+    attempts, timeout = probe.attempts, words.timeout_ns(probe)
+    text, latency = outline.counts(probe), outline.latency(probe)
     if latency and width(text) + width(latency) + 10 <= COLUMNS - _INDENT:
         text, latency = f"{text}; latency {latency}", ""
     _field(paper, "result", text)
@@ -267,7 +208,7 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
 
 
 def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[int], *, wide: bool) -> None:
-    events = [e for e in timeline.events if _concerns(e, probe)]
+    events = [e for e in timeline.events if outline.concerns(e, probe)]
     told.update(map(id, events))
     made = rows(probe, events, wide=wide, several=len(timeline.captures) > 1)
     if not made:
@@ -291,17 +232,6 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
         )
         for row in tail:
             cells.write(paper, row, base)
-
-
-def _concerns(event: TimelineEvent, probe: Probe) -> bool:
-    if event.kind in _KUBELET_EVENTS:
-        return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
-    if event.address != probe.target.address:
-        return False
-    mine = f"{probe.target.namespace}/{probe.target.pod}" if probe.target.pod else None
-    if event.pod is not None and event.pod != mine:
-        return False
-    return event.container is None or probe.target.container is None or event.container == probe.target.container
 
 
 class _Cells:
@@ -357,25 +287,9 @@ class _Cells:
 
 def _clients(paper: Paper, probe: Probe) -> None:
     """How clients followed the decisions."""
-    effects = probe.effects
-    if effects is None:
-        return
-    least = "at least " if effects.approximate else ""
-    about = "about " if effects.approximate else ""
-    parts: list[str] = []
-    if effects.first_client_after_ready_ns is not None:
-        parts.append(f"first new connection {about}{duration(effects.first_client_after_ready_ns)} after Ready")
-    if effects.last_new_client_after_not_ready_ns is not None:
-        parts.append(f"last {about}{duration(effects.last_new_client_after_not_ready_ns)} after NotReady")
-    for number, what in (
-        (effects.clients_while_not_ready, "while NotReady"),
-        (effects.clients_refused_while_ready, "refused while Ready"),
-        (effects.clients_unanswered_while_ready, "without an answer while Ready"),
-    ):
-        if number:
-            parts.append(f"{least}{number} {what}")
-    if parts:
-        _field(paper, "clients", ", ".join(parts))
+    said = outline.clients(probe.effects)
+    if said:
+        _field(paper, "clients", said)
 
 
 def _events(paper: Paper, events: Sequence[TimelineEvent], base: int) -> None:
@@ -398,15 +312,11 @@ def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:
     shown = others if wide else others[:_OTHERS]
     size = max(len(str(o.connections)) for o in shown)
     for other in shown:
-        name = f" ({safe(other.name)})" if other.name else ""
-        failed = "".join(
-            f", {number} {what}"
-            for number, what in ((other.refused, "refused"), (other.unanswered, "unanswered"))
-            if number
-        )
+        unwell = outline.unwell(other)
+        failed = f", {unwell}" if unwell else ""
         where = words.endpoint(other.target_address, other.target_port)
         paper.filled(
-            f"{safe(other.address)}{name} to {where}: {safe(other.what)}{failed}",
+            f"{outline.name_of(other)} to {where}: {safe(other.what)}{failed}",
             first=[Span(f"  {other.connections:>{size}} x  ")],
             indent=size + 6,
         )
@@ -422,25 +332,9 @@ def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:
 
 def _nothing(paper: Paper, timeline: Timeline) -> None:
     """Say what was seen instead, and what to try."""
-    frames = sum(info.frames for info in timeline.captures)
-    connections = sum(other.connections for other in timeline.others)
+    seen, hints = outline.nothing(timeline)
     paper.line()
     paper.line(Span("no probes found", "bold"))
-    if not frames:
-        seen = "no frames at all"
-    elif not connections:
-        seen = f"{count(frames, 'frame')}, but no TCP connection to judge"
-    else:
-        clients = len({other.address for other in timeline.others})
-        seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(clients, 'client')}"
     _field(paper, "seen", seen)
-    hints = [
-        "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
-    ]
-    if frames:
-        hints += [
-            "Without --spec a check must repeat to be seen as one: capture for three periods, or give --spec POD.yaml.",
-            "Exec probes send no packets; probes of a hostNetwork pod stay on the node's lo.",
-        ]
     for number, hint in enumerate(hints):
         _field(paper, "" if number else "try", hint)

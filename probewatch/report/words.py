@@ -205,6 +205,12 @@ def timeout_ns(probe: Probe) -> int:
     return int(value * SECOND) if isinstance(value, int | float) else 0
 
 
+def timeout_source(probe: Probe) -> str:
+    """Return ` (inferred)`, ` (default)`, or nothing where the timeout is declared."""
+    source = probe.thresholds["timeoutSeconds"][1] if "timeoutSeconds" in probe.thresholds else ""
+    return f" ({safe(source)})" if source and source != "declared" else ""
+
+
 def tally(attempts: Iterable[Attempt], outcome: Outcome, handler: Handler) -> list[tuple[str, int]]:
     """Return how often each result led to this outcome, the most frequent first."""
     counts: dict[str, int] = {}

@@ -191,11 +191,15 @@ class Node:
         """Send one httpGet probe as kubelet 1.36 does."""
         host = f"[{address}]" if ":" in address else address
         request = f"GET {path} HTTP/1.1\r\nHost: {host}:{PORT}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-        with contextlib.suppress(OSError):
-            with inside(self.name, lambda: socket.create_connection((address, PORT), timeout=timeout)) as connection:
+
+        def ask() -> None:
+            with socket.create_connection((address, PORT), timeout=timeout) as connection:
                 connection.sendall(request.encode())
                 while connection.recv(65536):
                     pass
+
+        with contextlib.suppress(OSError):
+            inside(self.name, ask)
 
     def kubelet(self, address: str, path: str, period_s: float, times: int) -> threading.Thread:
         """Probe so many times, one each `period_s`, beside everything else."""

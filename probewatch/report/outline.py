@@ -1,0 +1,161 @@
+"""What a report says of a timeline, whatever it is written on: from when times are told, the order of probes, counts in words.
+
+The table and the HTML page are both made from this, so that they say the same. Everything returned is safe for a
+terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..model.timeline import Effects, EventKind, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
+from . import words
+from .document import latencies
+from .escape import safe
+from .numbers import count, duration, percentile, share
+from .verdict import Level, Verdict, judge
+
+Judged = tuple[Probe, Verdict]
+
+LEVELS: Final = {
+    Level.TROUBLE: "in trouble",
+    Level.WARNING: "with a warning",
+    Level.UNCLEAR: "unclear",
+    Level.FINE: "fine",
+}
+"""How probes are counted, the worst first."""
+
+_KUBELET_EVENTS: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED)
+
+
+def base_ns(timeline: Timeline) -> int:
+    """Return the moment from which times are told: the first frame."""
+    base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=None)
+    return min((a.start.ns for p in timeline.probes for a in p.attempts), default=0) if base is None else base
+
+
+def ordered(timeline: Timeline) -> list[Judged]:
+    """Return probes with their verdicts, those of one container together, the worst container first."""
+    judged = [(probe, judge(probe, timeline)) for probe in timeline.probes]
+    worst: dict[tuple[object, ...], Level] = {}
+    for probe, verdict in judged:
+        group = _group(probe)
+        worst[group] = max(worst.get(group, Level.FINE), verdict.level)
+    groups = list(worst)
+    groups.sort(key=lambda group: -worst[group])  # stable: as the timeline has them
+    place = {group: number for number, group in enumerate(groups)}
+    return sorted(judged, key=lambda item: place[_group(item[0])])
+
+
+def _group(probe: Probe) -> tuple[object, ...]:
+    target = probe.target
+    return target.address, target.namespace, target.pod, target.container
+
+
+def overview(judged: Sequence[Judged]) -> str:
+    """Return `5 probes: 1 in trouble, 4 fine`."""
+    levels = [verdict.level for _, verdict in judged]
+    said = ", ".join(f"{levels.count(level)} {name}" for level, name in LEVELS.items() if level in levels)
+    return f"{count(len(judged), 'probe')}: {said}"
+
+
+def concerns(event: TimelineEvent, probe: Probe) -> bool:
+    """Tell whether an event belongs to the story of a probe."""
+    if event.kind in _KUBELET_EVENTS:
+        return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
+    if event.address != probe.target.address:
+        return False
+    mine = f"{probe.target.namespace}/{probe.target.pod}" if probe.target.pod else None
+    if event.pod is not None and event.pod != mine:
+        return False
+    return event.container is None or probe.target.container is None or event.container == probe.target.container
+
+
+def counts(probe: Probe) -> str:
+    """Return `67 attempts: 35 ok, 32 failed (503), 2 missing`."""
+    parts: list[str] = []
+    for outcome, word in (
+        (Outcome.SUCCESS, "ok"),
+        (Outcome.FAILURE, "failed"),
+        (Outcome.DISCARDED, "discarded"),
+        (Outcome.INCONCLUSIVE, "inconclusive"),
+    ):
+        tally = words.tally(probe.attempts, outcome, probe.handler)
+        if not tally:
+            continue
+        number = sum(n for _, n in tally)
+        if outcome is Outcome.SUCCESS and len(tally) == 1:
+            parts.append(f"{number} {word}")
+        elif len(tally) == 1:
+            parts.append(f"{number} {word} ({tally[0][0]})")
+        else:
+            parts.append(f"{number} {word} ({', '.join(words.counted(n, name) for name, n in tally)})")
+    missed = sum(gap.expected for gap in probe.gaps)
+    if missed:
+        parts.append(f"{missed} missing")
+    return f"{count(len(probe.attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"
+
+
+def latency(probe: Probe) -> str:
+    """Return `p50 1.3 ms, max 5.1 ms (0.5 % of the timeout)`; empty where no attempt ended with a frame."""
+    known = latencies(probe.attempts)
+    if not known:
+        return ""
+    timeout = words.timeout_ns(probe)
+    text = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
+    return text + (f" ({share(known[-1], timeout)} of the timeout)" if timeout else "")
+
+
+def clients(effects: Effects | None) -> str:
+    """Return how clients followed the decisions; empty where there is nothing to say."""
+    if effects is None:
+        return ""
+    least = "at least " if effects.approximate else ""
+    about = "about " if effects.approximate else ""
+    parts: list[str] = []
+    if effects.first_client_after_ready_ns is not None:
+        parts.append(f"first new connection {about}{duration(effects.first_client_after_ready_ns)} after Ready")
+    if effects.last_new_client_after_not_ready_ns is not None:
+        parts.append(f"last {about}{duration(effects.last_new_client_after_not_ready_ns)} after NotReady")
+    for number, what in (
+        (effects.clients_while_not_ready, "while NotReady"),
+        (effects.clients_refused_while_ready, "refused while Ready"),
+        (effects.clients_unanswered_while_ready, "without an answer while Ready"),
+    ):
+        if number:
+            parts.append(f"{least}{number} {what}")
+    return ", ".join(parts)
+
+
+def unwell(other: OtherTraffic) -> str:
+    """Return `3 refused, 1 unanswered` of connections that are no probe; empty where all were answered."""
+    kinds = ((other.refused, "refused"), (other.unanswered, "unanswered"))
+    return ", ".join(f"{number} {what}" for number, what in kinds if number)
+
+
+def name_of(other: OtherTraffic) -> str:
+    """Return `10.128.0.20 (lab/client)`."""
+    return safe(other.address) + (f" ({safe(other.name)})" if other.name else "")
+
+
+def nothing(timeline: Timeline) -> tuple[str, list[str]]:
+    """Return what was seen where no probe was found, and what to try."""
+    frames = sum(info.frames for info in timeline.captures)
+    connections = sum(other.connections for other in timeline.others)
+    if not frames:
+        seen = "no frames at all"
+    elif not connections:
+        seen = f"{count(frames, 'frame')}, but no TCP connection to judge"
+    else:
+        sources = len({other.address for other in timeline.others})
+        seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(sources, 'client')}"
+    hints = [
+        "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
+    ]
+    if frames:
+        hints += [
+            "Without --spec a check must repeat to be seen as one: capture for three periods, or give --spec POD.yaml.",
+            "Exec probes send no packets; probes of a hostNetwork pod stay on the node's lo.",
+        ]
+    return seen, hints

@@ -1,0 +1,320 @@
+"""What is fuzzed: each parser that bytes from outside reach, as a function of bytes that must end quietly.
+
+A target takes any bytes and returns, or raises one of the errors that the parser documents; anything else that escapes is
+a finding. Its seeds are real input, taken from `captures/` and the manifests beside them, cut down to what fits.
+`test_fuzz` runs mutations of the seeds everywhere; `guided` runs them under atheris, which follows the branches that an
+input takes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from probewatch.api import Analysis, document, moment
+from probewatch.capture import CaptureError
+from probewatch.capture.reader import Reader
+from probewatch.cluster import (
+    SpecError,
+    parse_check,
+    parse_node_ip,
+    read_cluster,
+    read_expectations,
+    read_haproxy,
+    read_specs,
+)
+from probewatch.model.connection import Arrival, Connection, Half
+from probewatch.model.frame import Frame, Mark
+from probewatch.report import text
+from probewatch.wire.decrypt import Keylog
+from probewatch.wire.exchange import read_exchange
+from probewatch.wire.link import LINKS
+from probewatch.wire.packets import IcmpError, Neighbour, Segment
+from probewatch.wire.peel import Peeler
+from probewatch.wire.tcp import Tracker
+from probewatch.wire.x509 import read_certificate
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CAPTURES: Final = ROOT / "captures"
+MAX_SEED: Final = 8_192
+"""Bytes of a seed: longer ones make a fuzzer slow and no wiser."""
+MAX_SEEDS: Final = 48
+"""Seeds of one target."""
+EPOCH: Final = 1_795_378_200_000_000_000
+MS: Final = 1_000_000
+_LINKS: Final = (*sorted(LINKS), 65_000)
+_SCRATCH: Final = Path(tempfile.gettempdir() if not os.access("/dev/shm", os.W_OK) else "/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parser to be fuzzed."""
+
+    run: Callable[[bytes], object]
+    seeds: Callable[[], Iterator[bytes]]
+    heavy: bool = False
+    """One run takes milliseconds, not microseconds."""
+
+
+def _scratch(data: bytes, suffix: str) -> str:
+    """Write data where a reader of files finds it; one file a process, overwritten each time."""
+    path = _SCRATCH / f"probewatch-fuzz-{os.getpid()}{suffix}"
+    path.write_bytes(data)
+    return str(path)
+
+
+# Frames.
+
+
+def frames(data: bytes) -> None:
+    """Peel and track the frames that data is cut into: each a byte for the link type, two for the length, and so many bytes."""
+    peeler, tracker = Peeler(), Tracker()
+    at = number = 0
+    while at + 3 <= len(data) and number < 64:
+        link = _LINKS[data[at] % len(_LINKS)]
+        length = int.from_bytes(data[at + 1 : at + 3], "big")
+        piece = data[at + 3 : at + 3 + length]
+        at += 3 + len(piece)
+        number += 1
+        frame = Frame(EPOCH + number * MS, 0, number, number % 2, link, piece, max(length, len(piece)))
+        packet = peeler.peel(frame)
+        if isinstance(packet, Segment):
+            tracker.segment(packet)
+        elif isinstance(packet, Neighbour):
+            tracker.neighbour(packet)
+        elif isinstance(packet, IcmpError):
+            tracker.icmp(packet)
+    tracker.advance(EPOCH + 10**12)
+    for item in [*tracker.take(), *tracker.finish()]:
+        if isinstance(item, Connection):
+            read_exchange(item)
+
+
+def _packed(many: list[Frame]) -> bytes:
+    out = b""
+    for frame in many:
+        link = _LINKS.index(frame.link_type) if frame.link_type in _LINKS else len(_LINKS) - 1
+        out += bytes([link]) + len(frame.data).to_bytes(2, "big") + frame.data
+    return out
+
+
+@cache
+def _read(path: Path) -> list[Frame]:
+    try:
+        with Reader(str(path), 0) as reader:
+            return [frame for frame, _ in zip(reader, range(4000), strict=False)]
+    except CaptureError:
+        return []
+
+
+def _small_captures() -> list[Path]:
+    return sorted(path for path in CAPTURES.rglob("*.pcap*") if path.is_file() and path.stat().st_size < 400_000)
+
+
+def _frame_seeds() -> Iterator[bytes]:
+    for path in _small_captures():
+        many = [frame for frame in _read(path) if len(frame.data) < 2_000]
+        if many:
+            yield _packed(many[:12])
+            yield _packed(many[len(many) // 2 : len(many) // 2 + 12])
+
+
+# Streams.
+
+
+def _half(data: bytes, pieces: int, first: int, *, fin: bool, gap: bool) -> Half:
+    size = max(1, -(-len(data) // pieces))
+    ends = [*range(size, len(data), size), *([len(data)] if data else [])]
+    arrivals = tuple(Arrival(end, Mark(EPOCH + (first + n) * MS, 0, first + n)) for n, end in enumerate(ends))
+    last = Mark(EPOCH + (first + len(ends)) * MS, 0, first + len(ends))
+    return Half(
+        packets=len(ends) + 2, data=data, length=len(data) + (100 if gap else 0), arrivals=arrivals,
+        gap=len(data) if gap else None, syns=(Mark(EPOCH, 0, 1),), last=last, fin=last if fin else None,
+    )  # fmt: skip
+
+
+def _connection(data: bytes) -> Connection:
+    """Read a conversation: a byte of flags, a byte of pieces, two bytes with the length of what the client says, then both."""
+    head, data = data[:4].ljust(4, b"\0"), data[4:]
+    flags, pieces, length = head[0], head[1] % 16 + 1, int.from_bytes(head[2:4], "big")
+    orig = _half(data[:length], pieces, 2, fin=bool(flags & 1), gap=bool(flags & 2))
+    resp = _half(data[length:], pieces, 3, fin=bool(flags & 4), gap=bool(flags & 8))
+    return Connection(
+        id=0, client="fd00::1", client_port=40000, server="fd00::10", server_port=8080, start=Mark(EPOCH, 0, 1),
+        end=Mark(EPOCH + 10**9, 0, 99), state="SF", history="ShADadFf", orig=orig, resp=resp, midstream=bool(flags & 16),
+    )  # fmt: skip
+
+
+def exchange(data: bytes) -> None:
+    """Read what was said on a connection: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header, anything."""
+    read_exchange(_connection(data))
+
+
+@cache
+def _keys() -> Keylog:
+    keys = Keylog()
+    for path in sorted(CAPTURES.rglob("keys.log")):
+        keys.add(path.read_bytes())
+    return keys
+
+
+def encrypted(data: bytes) -> None:
+    """Read a connection with the keys of the captures at hand."""
+    read_exchange(_connection(data), _keys())
+
+
+def _conversations() -> Iterator[Connection]:
+    for path in _small_captures():
+        peeler, tracker = Peeler(), Tracker()
+        for frame in _read(path):
+            packet = peeler.peel(frame)
+            if isinstance(packet, Segment):
+                tracker.segment(packet)
+        seen: set[tuple[bytes, bytes]] = set()
+        for item in [*tracker.take(), *tracker.finish()]:
+            if isinstance(item, Connection) and (item.orig.data or item.resp.data):
+                kind = (item.orig.data[:24], item.resp.data[:24])
+                if kind not in seen and len(seen) < 6:
+                    seen.add(kind)
+                    yield item
+
+
+def _stream_seeds() -> Iterator[bytes]:
+    said: set[tuple[bytes, bytes]] = set()
+    for item in _conversations():
+        kind = (item.orig.data[:40], item.resp.data[:40])
+        if kind not in said:
+            said.add(kind)
+            orig = item.orig.data[:4_000]
+            yield bytes([5, len(item.orig.arrivals) % 16]) + len(orig).to_bytes(2, "big") + orig + item.resp.data[:4_000]
+
+
+def _tls_seeds() -> Iterator[bytes]:
+    return (seed for seed in _stream_seeds() if seed[4:6] == b"\x16\x03")
+
+
+def key_log(data: bytes) -> None:
+    """Read a key log and look for every secret that it may hold."""
+    Keylog().add(data)
+
+
+def certificate(data: bytes) -> None:
+    """Read an X.509 certificate."""
+    read_certificate(data)
+
+
+def _certificate_seeds() -> Iterator[bytes]:
+    # A leaf from a Certificate message in clear (TLS 1.2), or none: the fuzzer begins with nothing then.
+    for item in _conversations():
+        at = item.resp.data.find(b"\x30\x82")
+        if item.resp.data[:1] == b"\x16" and at > 0:
+            length = int.from_bytes(item.resp.data[at + 2 : at + 4], "big") + 4
+            yield item.resp.data[at : at + length]
+    yield b"\x30\x03\x02\x01\x00"
+
+
+# Files.
+
+
+def capture(data: bytes) -> None:
+    """Read a capture of any format to its end."""
+    try:
+        with Reader(_scratch(data, ".pcap"), 0) as reader:
+            for _ in reader:
+                pass
+            reader.info()
+    except CaptureError:
+        return
+
+
+def whole(data: bytes) -> None:
+    """Analyse a capture and print what was found: text without a control character, and a document."""
+    out: list[str] = []
+    try:
+        timeline = Analysis([_scratch(data, ".pcap")]).whole()
+    except CaptureError:
+        return
+    text.write(timeline, out.append)
+    document(timeline)
+    said = "".join(out)
+    assert all(character == "\n" or character.isprintable() for character in said), "a control character is printed"
+
+
+def _capture_seeds() -> Iterator[bytes]:
+    for path in sorted(CAPTURES.rglob("*.pcap*")):
+        if path.is_file():
+            yield path.read_bytes()[:MAX_SEED]
+
+
+def _reads(read: Callable[[str], object], suffix: str) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        try:
+            read(_scratch(data, suffix))
+        except SpecError:
+            return
+
+    return run
+
+
+def _texts(*patterns: str) -> Callable[[], Iterator[bytes]]:
+    def seeds() -> Iterator[bytes]:
+        for pattern in patterns:
+            for path in sorted(ROOT.glob(pattern)):
+                yield path.read_bytes()[:MAX_SEED]
+
+    return seeds
+
+
+def _expectation_seeds() -> Iterator[bytes]:
+    # What docs/expect.md shows, and every key that the schema knows.
+    for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "expect.md").read_text(encoding="utf-8"), re.DOTALL):
+        yield block.encode()
+
+
+def options(data: bytes) -> None:
+    """Read the small languages of the command line: times, node addresses, checks by hand."""
+    said = data.decode("utf-8", "replace")
+    for parse in (lambda: moment(said, EPOCH), lambda: parse_node_ip(said), lambda: parse_check(said)):
+        try:
+            parse()
+        except (ValueError, SpecError):  # (an InputError is a ValueError)
+            continue
+
+
+def _said(*texts: str) -> Callable[[], Iterator[bytes]]:
+    return lambda: (said.encode() for said in texts)
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "frames": Target(frames, _frame_seeds),
+    "exchange": Target(exchange, _stream_seeds),
+    "encrypted": Target(encrypted, _tls_seeds),
+    "certificate": Target(certificate, _certificate_seeds),
+    "key_log": Target(key_log, _texts("captures/**/keys.log")),
+    "capture": Target(capture, _capture_seeds),
+    "whole": Target(whole, _capture_seeds, heavy=True),
+    "manifest": Target(_reads(read_specs, ".yaml"), _texts("captures/*/pod*.yaml")),
+    "cluster": Target(_reads(read_cluster, ".json"), _texts("captures/**/cluster*.json")),
+    "expectations": Target(_reads(read_expectations, ".yaml"), _expectation_seeds),
+    "haproxy": Target(_reads(read_haproxy, ".cfg"), _texts("captures/**/*.cfg")),
+    "options": Target(
+        options, _said("+12.5", "2026-11-22T20:10:00.5+01:00", "node-a=fd00::1", "haproxy:rise=2,fall=3,inter=5s,target=[::1]:80")
+    ),
+}
+"""Every target by its name."""
+
+
+def seeds_of(name: str) -> list[bytes]:
+    """Return the seeds of a target, each once, the first `MAX_SEEDS`."""
+    out: dict[bytes, None] = {}
+    for seed in TARGETS[name].seeds():
+        out.setdefault(seed[:MAX_SEED])
+        if len(out) >= MAX_SEEDS:
+            break
+    return list(out) or [b""]
