@@ -1,6 +1,7 @@
-"""Watch: frames as they come into an observer, its timers on packet time and, where nothing comes, on the clock.
+"""Frames as they come, into an observer (`Watch`) or into files (`Keep`).
 
-The same observer as offline, fed in the same order: what `finish` returns is what `analyze` makes of the same frames.
+The observer is the same as offline and fed in the same order; its timers run on packet time and, where nothing comes, on
+the clock. So what `Watch.finish` returns is what `analyze` makes of the same frames.
 """
 
 from __future__ import annotations
@@ -131,3 +132,52 @@ class Watch:
         """End without a timeline; what was kept is whole. After `finish` it does nothing."""
         self._save()
         self.feed.close()
+
+
+class Keep:
+    """One recording, in turns."""
+
+    def __init__(
+        self, feed: Feed, saver: Saver, *, trim: Callable[[Frame], Frame] | None = None, most: int | None = None
+    ) -> None:
+        """Make it ready.
+
+        Args:
+            feed: where frames come from; closed by `finish`.
+            saver: where they go.
+            trim: what is done to each before.
+            most: frames after which it is over.
+        """
+        self.feed = feed
+        self._saver, self._trim, self._left = saver, trim, most
+
+    @property
+    def frames(self) -> int:
+        """Frames kept."""
+        return self._saver.frames
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be kept."""
+        full = self._saver.full or self._saver.broken
+        return self.feed.ended or full or (self._left is not None and self.frames >= self._left)
+
+    def turn(self, timeout_s: float = TURN_S) -> None:
+        """Keep what has come."""
+        self._take(self.feed.poll(timeout_s))
+
+    def _take(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            if self._left is not None and self.frames >= self._left:
+                break
+            self._saver.frame(frame if self._trim is None else self._trim(frame))
+        self._saver.flush()
+
+    def finish(self) -> CaptureInfo:
+        """Keep what had passed; return what there is to say. Feed and files are closed; a second call changes nothing."""
+        self._take(self.feed.drain())
+        for note in self._saver.finish(self.feed.each()):
+            self.feed.note(note)
+        info = self.feed.info()
+        self.feed.close()
+        return info

@@ -33,6 +33,8 @@ _LINK: Final = {ETHERNET: (14, 12), SLL2: (20, 0)}
 """Link type -> (where IP begins, where its EtherType stands)."""
 _IPV4, _IPV6, _VLAN = b"\x08\x00", b"\x86\xdd", b"\x81\x00"
 _TCP, _UDP = 6, 17
+SYN_FIN_RST: Final = 0x07
+"""Flags that a frame of a bulk transfer must have to be copied."""
 _VXLAN: Final = (4789, 8472)
 _GENEVE: Final = 6081
 _MASK: Final = 0xFFFFFFFF
@@ -54,12 +56,14 @@ class Bulk:
         for frame in frames:
             if frame.original_length < LARGE and not self.left_out:
                 continue
-            at = _tcp(frame.link_type, frame.data)
-            if at is None:
+            data = frame.data
+            found = tcp_header(frame.link_type, data)
+            if found is None:
                 continue
-            addresses, ports, flags = at
+            addresses, at = found
+            ports = data[at : at + 4]
             flow = addresses + ports
-            if flags & 0x07:
+            if data[at + 13] & SYN_FIN_RST:
                 if self.left_out and self._forget(addresses, ports):
                     changed = True
             elif frame.original_length >= LARGE:
@@ -104,8 +108,8 @@ PORT_FACTOR: Final = 0x9E3779B1
 """Odd numbers that spread what they multiply (FNV's prime, the golden ratio)."""
 
 
-def _tcp(link_type: int, data: bytes) -> tuple[bytes, bytes, int] | None:
-    """Return addresses, ports and flags of a TCP segment, from inside of a tunnel if it is in one."""
+def tcp_header(link_type: int, data: bytes) -> tuple[bytes, int] | None:
+    """Return the addresses of a TCP segment and where its header begins, inside of a tunnel if it is in one; None for all else."""
     known = _LINK.get(link_type)
     if known is None:
         return None
@@ -125,7 +129,7 @@ def _tcp(link_type: int, data: bytes) -> tuple[bytes, bytes, int] | None:
         else:
             return None
         if protocol == _TCP:
-            return addresses, data[up : up + 4], data[up + 13]
+            return addresses, up
         if protocol != _UDP or kind != _IPV4:
             return None
         port = data[up + 2] << 8 | data[up + 3]

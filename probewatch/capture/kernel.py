@@ -21,7 +21,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from probewatch.capture.bulk import ADDRESS_FACTOR, PORT_FACTOR
+from probewatch.capture.bulk import ADDRESS_FACTOR, PORT_FACTOR, SYN_FIN_RST
 
 EVERYTHING: Final = (
     "not udp or port 4789 or port 8472 or port 6081 or port 4754 or (ip[6:2] & 0x3fff != 0) or ip6[6] = 44"
@@ -51,7 +51,6 @@ Instruction = tuple[int, int, int, int]
 """(code, jt, jf, k) of struct sock_filter."""
 
 _TCP, _UDP = 6, 17
-SYN_FIN_RST: Final = 0x07
 
 
 class _Assembler:

@@ -14,7 +14,7 @@ _MODE: Final = 0o600
 
 
 def open_output(path: str) -> BinaryIO:
-    """Open a file to be written from its beginning, mode 0600; `-` is standard output.
+    """Open a file to be written from its beginning, mode 0600 and without a buffer; `-` is standard output.
 
     A file that is there already is overwritten if it is ours. A symbolic link is not followed, so that nobody who may
     write into the same directory chooses what is overwritten.
@@ -23,7 +23,7 @@ def open_output(path: str) -> BinaryIO:
         CaptureError: it is a link, somebody else's, or cannot be written.
     """
     if path == "-":
-        return cast("BinaryIO", os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+        return cast("BinaryIO", os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0))
     flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     try:
         try:
@@ -35,7 +35,7 @@ def open_output(path: str) -> BinaryIO:
         raise CaptureError(path, "is not a path") from None
     except OSError as error:
         raise CaptureError(path, _refusal(error)) from None
-    return cast("BinaryIO", os.fdopen(descriptor, "wb"))
+    return cast("BinaryIO", os.fdopen(descriptor, "wb", buffering=0))
 
 
 def _take_over(path: str, descriptor: int) -> None:

@@ -6,6 +6,7 @@ last whole block, and what is lost is said.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ from probewatch.model.frame import Frame, Interface
 
 _OVERHEAD: Final = 64
 """Bytes that a frame takes in the file beside its data, at most."""
+PENDING_BYTES: Final = 1 << 20
+"""Bytes after which what waits is written, even if nobody asks for it."""
 MOST_FILES: Final = 1_000
 """Files of a ring: all are opened at the beginning, before privileges are dropped."""
 
@@ -72,7 +75,7 @@ class Saver:
         """Frames kept, those that were overwritten included."""
         self.full = False
         """Whether nothing more is kept."""
-        self._lost = self._good = 0
+        self._lost = self._good = self._kept = 0
         self._why = ""
         self._turn = -1
         self._began_ns = time.time_ns()
@@ -88,17 +91,21 @@ class Saver:
         self._known = 0
         self._size = 0
         self._since = self._steady()
-        try:
-            self._writer = PcapngWriter(self._out)
-            self._introduce()
-            self._out.flush()
-        except OSError as error:
-            self._broken(error)
+        self._good = 0
+        self._pending = io.BytesIO()
+        self._writer = PcapngWriter(self._pending)
+        self._introduce()
+        self.flush()
 
     def _introduce(self) -> None:
         for interface in self._describe()[self._known :]:
             self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME)
             self._known += 1
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing more can be written."""
+        return bool(self._why)
 
     def frame(self, frame: Frame) -> None:
         """Keep a frame."""
@@ -117,43 +124,46 @@ class Saver:
                 return
             self.flush()
             self._next()
-        try:
-            if frame.interface >= self._known:
-                self._introduce()
-            self._writer.frame(frame)
-        except OSError as error:
-            self._broken(error)
-            self._lost += 1
-            return
+        if frame.interface >= self._known:
+            self._introduce()
+        self._writer.frame(frame)
         self._size += size
         self.frames += 1
+        if self._pending.tell() >= PENDING_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Make what was written visible to readers of the file."""
-        if not self._why:
-            try:
-                self._out.flush()
-                self._good = self._out.tell() if self._out.seekable() else 0
-            except OSError as error:
-                self._broken(error)
+        data = memoryview(self._pending.getbuffer())
+        try:
+            done = 0
+            while done < len(data) and not self._why:
+                done += self._out.write(data[done:]) or 0
+            self._good += len(data)
+            self._kept = self.frames
+        except OSError as error:
+            self._broken(error)
+        finally:
+            data.release()
+        self._pending.seek(0)
+        self._pending.truncate()
 
     def _broken(self, error: OSError) -> None:
         """Keep nothing more; leave the file at its last whole block."""
         name = self.paths[self._turn % len(self._files)]
         self._why = f"{name} cannot be written any more: {(error.strerror or str(error)).lower()}"
-        with suppress(OSError, ValueError, AttributeError):
+        self._lost += self.frames - self._kept
+        self.frames = self._kept
+        with suppress(OSError):
             self._out.truncate(self._good)
 
     def finish(self, counts: Sequence[Counts | None]) -> list[str]:
         """Write what was lost at each interface, close; return what there is to say, one sentence each."""
         if not self._why:
-            try:
-                now = time.time_ns()
-                for interface, known in enumerate(counts[: self._known]):
-                    if known is not None:
-                        self._writer.statistics(interface, self._began_ns, now, known)
-            except OSError as error:
-                self._broken(error)
+            now = time.time_ns()
+            for interface, known in enumerate(counts[: self._known]):
+                if known is not None:
+                    self._writer.statistics(interface, self._began_ns, now, known)
             self.flush()
         for file in self._files:
             with suppress(OSError):

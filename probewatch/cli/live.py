@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 RING_BYTES: Final = 32 << 20
 """Bytes of the kernel's ring of each interface."""
+PATIENCE_S: Final = 3.0
+"""Seconds that a write may take once the end was asked for."""
 LOSS_S: Final = 1.0
 """Seconds between two notes of what is being lost, at least."""
 
@@ -53,6 +56,17 @@ _OPTIONS: Final = (
     click.option("-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."),
 )
 
+user_option = click.option(
+    "-Z",
+    "--user",
+    metavar="USER",
+    default="nobody",
+    show_default=True,
+    cls=Option,
+    section="Output",
+    help="The user it becomes, without any capability, once everything is open; root stays root.",
+)
+
 
 def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say what to capture, and for how long."""
@@ -66,6 +80,15 @@ def refuse_nothing(duration: float | None, count: int | None) -> None:
     for name, value in (("--duration", duration), ("-c", count)):
         if value is not None and not value > 0:
             raise InputError(f"{name} {value:g} leaves nothing to do: give a number greater than 0")
+
+
+def step_down(user: str, *, quiet: bool) -> None:
+    """Give up privileges, and say so."""
+    from ..capture.privilege import drop
+
+    said = drop(user)
+    if said and not quiet:
+        complain(said)
 
 
 def tap(interfaces: Sequence[str], netns: str | None, expression: str) -> Taps:
@@ -87,22 +110,44 @@ def tap(interfaces: Sequence[str], netns: str | None, expression: str) -> Taps:
 class Ending:
     """When it is over: Ctrl-C, SIGTERM or the end of its time.
 
-    The first signal asks, the second ends at once. A write that blocks (a pipe that nobody reads) is ended by the first.
+    The first signal asks, the second ends at once. A write that nobody takes (a full pipe) is ended by the first, after
+    PATIENCE_S; after SIGTERM, whose sender will not ask twice, so is the summary.
     """
 
     def __init__(self, duration: float | None) -> None:
         self._until = None if duration is None else time.monotonic() + duration
         self.asked = False
-        self.writing = False
-        """Whether standard output is being written to."""
+        self._writes = 0
+        self._writing = False
+        self._stuck = 0
+        self._terminated = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        signal.signal(signal.SIGALRM, self._alarm)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write to standard output inside."""
+        self._writes += 1
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        at_once = self.asked or self.writing
+        del frame
+        if self.asked:
+            raise KeyboardInterrupt
         self.asked = True
-        if at_once:
+        self._terminated = number == signal.SIGTERM
+        if self._writing or self._terminated:
+            self._stuck = self._writes
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+
+    def _alarm(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._writing and (self._terminated or self._writes == self._stuck):
             raise KeyboardInterrupt
 
     @property

@@ -68,21 +68,19 @@ class LineShow:
         met = self._known.glimpse()
         if not met:
             return
-        self._ending.writing = True
-        for one in met:
-            if self._chosen.takes(one.probe) and wanted(one.attempt, one.decision, self._only):
-                self._lines.attempt(one.key, one.probe, one.attempt, one.decision)
-        sys.stdout.flush()
-        self._ending.writing = False
+        with self._ending.writing():
+            for one in met:
+                if self._chosen.takes(one.probe) and wanted(one.attempt, one.decision, self._only):
+                    self._lines.attempt(one.key, one.probe, one.attempt, one.decision)
+            sys.stdout.flush()
 
     def end(self, timeline: Timeline) -> None:
         """Write the table."""
-        self._ending.writing = True
-        if self._lines.written:
-            sys.stdout.write("\n")
-        text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
-        sys.stdout.flush()
-        self._ending.writing = False
+        with self._ending.writing():
+            if self._lines.written:
+                sys.stdout.write("\n")
+            text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
+            sys.stdout.flush()
 
 
 class NdjsonShow:
@@ -95,16 +93,14 @@ class NdjsonShow:
     def news(self) -> None:
         """Write what became known."""
         changes = self._known.take()
-        self._ending.writing = True
-        for change in changes:
-            self._writer.change(change.kind, change.id, change.rev, change.probe, change.value)
-        sys.stdout.flush()
-        self._ending.writing = False
+        with self._ending.writing():
+            for change in changes:
+                self._writer.change(change.kind, change.id, change.rev, change.probe, change.value)
+            sys.stdout.flush()
 
     def end(self, timeline: Timeline) -> None:
         """Write what only the end tells."""
         self.news()
-        self._ending.writing = True
-        self._writer.end(timeline)
-        sys.stdout.flush()
-        self._ending.writing = False
+        with self._ending.writing():
+            self._writer.end(timeline)
+            sys.stdout.flush()

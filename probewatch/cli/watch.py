@@ -11,7 +11,7 @@ from ..api import InputError, frame_filter, observer
 from ..capture.errors import shown
 from ..capture.save import Saver
 from ..watching import TURN_S, Watch
-from .live import Ending, Losses, live_options, refuse_nothing, tap
+from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
 from .output import complain, prepare_stdout
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Keep the packets, as pcapng."
 )
+@user_option
 @output_options(
     "table",
     "ndjson",
@@ -73,6 +74,7 @@ def watch(
     pods: Sequence[str],
     only: str | None,
     kept: str | None,
+    user: str,
     output: str,
     colour: str,
     quiet: bool,
@@ -104,6 +106,8 @@ def watch(
             saver=None if kept is None else Saver(kept, lambda: feed.descriptions),
             most=count,
         )
+        if path is None:
+            step_down(user, quiet=quiet)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
         show: Show = NdjsonShow(known, ending) if output == "ndjson" else LineShow(known, ending, chosen, only, colour)

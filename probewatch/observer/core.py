@@ -197,7 +197,7 @@ class Observer:
         """
         found: list[Glimpse] = []
         for address in self._stirred:
-            found += self._preview.look(self._targets[address], self._latest, self._met)
+            found += self._preview.look(self._targets[address], self._latest, self._met, self._context)
         self._stirred.clear()
         return sorted(found, key=lambda one: one.attempt.start.ns)
 
@@ -262,6 +262,7 @@ class Observer:
             target.strangers.append(run)
         else:
             held = target.hold(run)
+            self._stirred.add(target.address)
             if held % ASKED == 0:
                 self._match_declared(run.client, source)
                 self._weigh(source, last_word=held >= WAITING)

@@ -5,6 +5,8 @@ target as many as it takes to plan for it (`target.GUESS_AFTER`). A preview look
 what waits for a plan through a plan that is supposed from the runs so far, and made anew as they double. It changes
 nothing: the timeline at the end is the same, looked at or not.
 
+A source that says it is a kubelet is shown before it is believed.
+
 Limitations: each attempt is shown once, though it may be read in another way later; a decision that only shows then is
 shown when it does.
 """
@@ -21,7 +23,7 @@ from probewatch.probes.runs import Run
 
 from .build import Latest, attempt, decision
 from .lane import Step
-from .target import Placed, Target, feed
+from .target import Context, Placed, Target, feed
 
 GROWTH: Final = 1.5
 """A supposed plan is made anew when the runs it was made from have become so many times more."""
@@ -79,12 +81,14 @@ class Preview:
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._supposed: dict[tuple[str, str], _Supposed] = {}
 
-    def look(self, target: Target, latest: Latest, introduce: Introduce) -> Iterator[Glimpse]:
-        """Yield what is new of one target."""
+    def look(
+        self, target: Target, latest: Latest, introduce: Introduce, context: Callable[[str], Context]
+    ) -> Iterator[Glimpse]:
+        """Yield what is new of one target; `context` is that of a checker which is not proven yet."""
         waiting = target.waiting()
         for checker, runs in waiting.items():
             lane = target.address, f"{checker}?"
-            placed = self._suppose(lane, target, checker, runs)
+            placed = self._suppose(lane, target, checker, runs, context)
             if placed is not None:
                 yield from self._lane(lane, placed, latest, introduce)
         for number, placed in enumerate(target.placed):
@@ -96,14 +100,21 @@ class Preview:
                 self._seen[lane] = _Seen(done=self._seen.pop(before).done)
             yield from self._lane(lane, placed, latest, introduce)
 
-    def _suppose(self, lane: tuple[str, str], target: Target, checker: str, runs: Sequence[Run]) -> Placed | None:
+    def _suppose(
+        self,
+        lane: tuple[str, str],
+        target: Target,
+        checker: str,
+        runs: Sequence[Run],
+        context: Callable[[str], Context],
+    ) -> Placed | None:
         known = self._supposed.get(lane)
         if known is not None and len(runs) < known.made_from * GROWTH:
             for run in runs[known.fed :]:
                 feed(known.placed.lane, run, (), None)
             known.fed = len(runs)
             return known.placed
-        placed = target.supposed(runs, checker)
+        placed = target.supposed(runs, checker, context(checker))
         if placed is not None:
             self._supposed[lane] = _Supposed(placed, len(runs), len(runs))
             self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0)

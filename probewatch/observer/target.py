@@ -210,12 +210,13 @@ class Target:
             self._feed(placed, run, elsewhere, context)
 
     def waiting(self) -> dict[str, list[Run]]:
-        """Return the runs that wait for a plan, by checker."""
-        return {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
+        """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
+        claims = {client: runs for client, runs in self._undecided.items() if all(run.form.version for run in runs)}
+        return claims | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
 
-    def supposed(self, runs: Sequence[Run], checker: str) -> Placed | None:
+    def supposed(self, runs: Sequence[Run], checker: str, context: Context) -> Placed | None:
         """Return a lane that fits runs that wait for a plan as they are: to be looked at, not to be kept. None where nothing fits."""
-        context = self._contexts[checker]
+        context = self._contexts.get(checker, context)
         tied = tie(runs, self.book.unplaced)
         guesses = () if tied is not None else tuple(guess(runs, proven=self.proven))
         if tied is None and not guesses:
