@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from .capture.reader import Input
     from .model.book import AddressBook
     from .model.expectation import Expectations
-    from .model.frame import Frame
+    from .model.frame import Frame, Part
+    from .model.said import SaidFile
     from .model.timeline import Probe, Timeline
     from .observer import Change, Observer
     from .verify.inferred import Inferred
@@ -71,16 +73,20 @@ class Analysis:
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
         stdin: BinaryIO | None = None,
+        skim: bool = True,
+        kubelet_log: PathText | Sequence[PathText] = (),
+        events: PathText | Sequence[PathText] = (),
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
         `stdin` is what to read for `-`; sys.stdin if None.
+        Without `skim` every frame is decoded in full, which takes longer and says the same.
 
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
-        from .capture import merged
+        from .capture import merged_parts
 
         self._observer = observer(
             spec=spec,
@@ -94,6 +100,7 @@ class Analysis:
         self.book = self._observer.book
         """What the specs, the cluster and the checkers' configurations say."""
         self._matches = frame_filter(filter)
+        self._skim = skim
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
@@ -106,32 +113,39 @@ class Analysis:
                 stack.callback(reader.close)
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
-            self._frames = merged(self._readers)
+            parts = merged_parts(self._readers)
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
-            self._first = next(self._frames, None)
+            first = next(parts, None)
+            self._parts = parts if first is None else chain((first,), parts)
+            self.base_ns: int | None = _begin(first)
+            """Time of the first frame; None where there is none."""
+            self._account = _account(_listed(kubelet_log), _listed(events), self.base_ns or 0)
             self._stack = stack.pop_all()
-
-    @property
-    def base_ns(self) -> int | None:
-        """Time of the first frame; None where there is none."""
-        return self._first.ns if self._first is not None else None
 
     def run(self) -> None:
         """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
-        if self._first is None:
-            return
-        feed, matches = self._observer.feed, self._matches
-        if matches is None or matches(self._first):
-            feed(self._first)
-        batch, due_ns = 0, self._first.ns + _PAUSE_NS
-        for frame in self._frames:
-            if matches is not None and not matches(frame):
-                continue
-            feed(frame)
-            batch += 1
-            if batch >= _BATCH or frame.ns >= due_ns:
-                batch, due_ns = 0, frame.ns + _PAUSE_NS
+        from .model.frame import Batch
+
+        observer, matches = self._observer, self._matches
+        count = due_ns = 0
+        for part in self._parts:
+            if isinstance(part, Batch):
+                if matches is None and self._skim:
+                    observer.feed_batch(part)
+                else:
+                    for frame in part:
+                        if matches is None or matches(frame):
+                            observer.feed(frame)
+                count += len(part)
+                ns = part.times[-1]
+            else:
+                if matches is None or matches(part):
+                    observer.feed(part)
+                count += 1
+                ns = part.ns
+            if count >= _BATCH or ns >= due_ns:
+                count, due_ns = 0, ns + _PAUSE_NS
                 self._tell()
 
     def timeline(self) -> Timeline:
@@ -139,7 +153,11 @@ class Analysis:
         timeline = self._observer.finish([reader.info() for reader in self._readers])
         self._tell()
         self.close()
-        return timeline
+        if not self._account:
+            return timeline
+        from .verify.account import account
+
+        return account(timeline, self._account, self.book.all_pods())
 
     def whole(self) -> Timeline:
         """Read to the end and return what was found; inputs are closed, whatever happens."""
@@ -191,6 +209,8 @@ def analyze(
     probe: str | Sequence[str] = (),
     progress: Callable[[int, int | None], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures.
 
@@ -212,6 +232,8 @@ def analyze(
         progress: called with (bytes read, bytes in all or None) now and then.
         on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and
             `probe` say.
+        kubelet_log: logs of the kubelet (klog as text or JSON, or what journalctl prints), to lay beside the attempts.
+        events: what `kubectl get events -o json` prints, likewise.
 
     Raises:
         CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
@@ -234,6 +256,8 @@ def analyze(
         filter=filter,
         progress=progress,
         on_change=on_change,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     timeline = analysis.whole()
     since_ns, until_ns = span(since, until, analysis.base_ns or 0)
@@ -257,6 +281,8 @@ def verify(
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
 
@@ -280,6 +306,8 @@ def verify(
         filter=filter,
         progress=progress,
         measure=True,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     return verified(analysis.whole(), analysis.book, wanted)
 
@@ -443,6 +471,15 @@ def _nanoseconds(found: re.Match[str]) -> int:
     return whole * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
 
 
+def _begin(part: Part | None) -> int | None:
+    """Return the time of the first frame."""
+    from .model.frame import Batch
+
+    if part is None:
+        return None
+    return part.times[0] if isinstance(part, Batch) else part.ns
+
+
 def _ignore(_: object) -> None:
     """Take any result of a callback for none."""
 
@@ -497,6 +534,15 @@ def _book(
         notes=[note for _, notes in read for note in notes],
         checks=[*by_hand, *(check for found, _ in read for check in found)],
     )
+
+
+def _account(logs: Sequence[PathText], events: Sequence[PathText], near_ns: int) -> list[SaidFile]:
+    if not (logs or events):
+        return []
+    from .cluster import read_events, read_kubelet_log
+
+    said = [read_kubelet_log(fspath(path), near_ns) for path in logs]
+    return [*said, *(read_events(fspath(path)) for path in events)]
 
 
 def key_log(path: PathText | None) -> bytes | None:

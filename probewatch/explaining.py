@@ -80,6 +80,8 @@ class Explanation:
         node_ip: str | Sequence[str] = (),
         haproxy_cfg: PathText | Sequence[PathText] = (),
         check: str | Sequence[str] = (),
+        kubelet_log: PathText | Sequence[PathText] = (),
+        events: PathText | Sequence[PathText] = (),
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
@@ -100,6 +102,8 @@ class Explanation:
                 node_ip=node_ip,
                 haproxy_cfg=haproxy_cfg,
                 check=check,
+                kubelet_log=kubelet_log,
+                events=events,
                 keylog=keylog,
                 filter=filter,
                 progress=progress,

@@ -9,7 +9,7 @@
     linktypes.py    names of link types, FCS lengths
     tally.py        what is learnt on the way: CaptureInfo
     reader.py       Reader: one input;  open_all: several
-    merge.py        merged: several inputs as one timeline
+    merge.py        merged: several inputs as one timeline;  merged_parts: in batches where nothing comes in between
     packets.py      packets that a program holds already (scapy's)
     live.py         frames of an interface as they pass, in any network namespace (netns.py)
     write.py        captures out: pcapng;  record.py: from an interface into a file
@@ -19,7 +19,7 @@ Whatever bytes come, the end is a frame, a note in `Reader.info()`, or a Capture
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.linktypes import link_type_name
-from probewatch.capture.merge import merged
+from probewatch.capture.merge import merged, merged_parts
 from probewatch.capture.reader import Reader, open_all
 
-__all__ = ["CaptureError", "Reader", "link_type_name", "merged", "open_all"]
+__all__ = ["CaptureError", "Reader", "link_type_name", "merged", "merged_parts", "open_all"]

@@ -17,14 +17,13 @@ that from files joined in the wrong order.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
-from probewatch.capture.reader import Input
+from probewatch.capture.reader import Input, flat
 from probewatch.capture.tally import seconds
-from probewatch.model.frame import Frame
+from probewatch.model.frame import Batch, Frame, Part
 
 WINDOW_FRAMES: Final = 4096
 """Places a frame may stand too late in its file."""
@@ -34,11 +33,7 @@ FULL_WINDOWS: Final = 4
 """Inputs that have such windows; of more inputs each has its share of these."""
 MIN_WINDOW: Final = 64
 """Frames in the window of each of very many inputs."""
-PART: Final = 32
-"""Frames taken between two looks at their size."""
-
 _time = itemgetter(0)
-_data = itemgetter(5)
 
 
 def merged(readers: Sequence[Input]) -> Iterator[Frame]:
@@ -47,10 +42,17 @@ def merged(readers: Sequence[Input]) -> Iterator[Frame]:
     One input that is a stream is passed on as it comes. Among several, a frame goes out when every stream has shown
     a later one, so a silent stream holds up the others.
     """
+    return flat(merged_parts(readers))
+
+
+def merged_parts(readers: Sequence[Input]) -> Iterator[Part]:
+    """Yield the same, in batches where nothing comes in between."""
+    if len(readers) == 1:
+        reader = readers[0]
+        return reader.parts() if reader.live else parts_in_order(reader)
     share = max(1, -(-len(readers) // FULL_WINDOWS))
     frames, size = max(WINDOW_FRAMES // share, MIN_WINDOW), WINDOW_BYTES // share
-    timelines = [iter(reader) if reader.live else in_order(reader, frames, size) for reader in readers]
-    return timelines[0] if len(timelines) == 1 else heapq.merge(*timelines)
+    return heapq.merge(*(iter(reader) if reader.live else in_order(reader, frames, size) for reader in readers))
 
 
 def in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Frame]:
@@ -58,35 +60,68 @@ def in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTE
 
     Of frames larger than `size` bytes together fewer are held back.
     """
-    source = iter(reader)
-    held: list[Frame] = []
+    return flat(_in_order(reader, iter(reader), frames, size))
+
+
+def parts_in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Part]:
+    """Yield the same in batches, except where there is something to sort."""
+    return _in_order(reader, reader.parts(), frames, size)
+
+
+def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> Iterator[Part]:
+    held: list[Part] = []
     sent = -1
-    while block := _block(source, frames, size):
+    while parts := _block(source, frames, size):
+        if _straight((*held, *parts), sent):
+            if held:
+                sent = _last(held[-1])
+            yield from held
+            held = parts
+            continue
+        waiting, block = list(flat(held)), list(flat(parts))
         if min(map(_time, block)) < sent:
             back = next(i for i, frame in enumerate(block) if frame.ns < sent)
             reader.note(
                 f"at frame {block[back].number} time goes back by {seconds(sent - block[back].ns)} s or more, further "
                 f"than can be put in order: the frames before it stay before it"
             )
-            yield from sorted(held + block[:back], key=_time)
-            held, block, sent = [], block[back:], -1
+            yield from sorted(waiting + block[:back], key=_time)
+            waiting, block, sent = [], block[back:], -1
         keep = len(block)
-        held += block
-        held.sort(key=_time)
-        ready, held = held[:-keep], held[-keep:]
+        waiting += block
+        waiting.sort(key=_time)
+        ready, held = waiting[:-keep], [*waiting[-keep:]]
         if ready:
             sent = ready[-1].ns
             yield from ready
     yield from held
 
 
-def _block(source: Iterator[Frame], frames: int, size: int) -> list[Frame]:
-    """Take at most `frames` frames, and no more once they have `size` bytes."""
-    block: list[Frame] = []
-    while len(block) < frames and size > 0:
-        part = list(islice(source, PART))
-        if not part:
+def _straight(parts: Iterable[Part], since: int) -> bool:
+    """Tell whether time nowhere goes back."""
+    for part in parts:
+        if (part.times[0] if isinstance(part, Batch) else part.ns) < since:
+            return False
+        since = _last(part)
+    return True
+
+
+def _last(part: Part) -> int:
+    return part.times[-1] if isinstance(part, Batch) else part.ns
+
+
+def _block(source: Iterator[Part], frames: int, size: int) -> list[Part]:
+    """Take at least `frames` frames, but no more once they have `size` bytes."""
+    block: list[Part] = []
+    while frames > 0 and size > 0:
+        part = next(source, None)
+        if part is None:
             break
-        block += part
-        size -= sum(map(len, map(_data, part)))
+        block.append(part)
+        if isinstance(part, Batch):
+            frames -= len(part)
+            size -= part.starts[-1] - part.starts[0]
+        else:
+            frames -= 1
+            size -= len(part.data)
     return block

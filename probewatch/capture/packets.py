@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.tally import MAX_FRAME, Tally
-from probewatch.model.frame import CaptureInfo, Frame, Interface
+from probewatch.model.frame import CaptureInfo, Frame, Interface, Part
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -63,6 +63,10 @@ class PacketReader:
             length = getattr(packet, "wirelen", None)
             original = max(length if isinstance(length, int) else 0, len(data))
             yield Frame(ns, self._file, number, interface, link_type, data, original)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the frames: there are no batches here."""
+        return iter(self)
 
     def _interface(self, name: str, link_type: int) -> int:
         key = (name, link_type)

@@ -27,10 +27,12 @@ from typing import Final
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.linktypes import split_field
 from probewatch.capture.source import Window
-from probewatch.capture.tally import MAX_FRAME, Tally, read_so_far
-from probewatch.model.frame import Frame, Interface
+from probewatch.capture.tally import BATCH, MAX_FRAME, Tally, read_so_far
+from probewatch.model.frame import Batch, Frame, Interface, Part
 
 FILE_HEADER: Final = 24
+FIELDS: Final = 16
+"""Bytes of the four words that begin every record header; the usual one ends there."""
 
 STANDARD: Final = 0xA1B2C3D4
 NANOSECOND: Final = 0xA1B23C4D
@@ -96,8 +98,11 @@ class PcapReader:
                 return variant
         return first
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames; at a cut or corrupt place stop and tell the tally."""
+    def __iter__(self) -> Iterator[Part]:
+        """Yield the frames; at a cut or corrupt place stop and tell the tally.
+
+        What lies whole and in order in the window goes out as a batch; all else goes through the second half of the loop.
+        """
         window, tally, file, link_type, fcs = self._window, self._tally, self._file, self._link_type, self._fcs
         header = self._header
         unpack = struct.Struct(self._order + "IIII").unpack_from
@@ -108,7 +113,33 @@ class PcapReader:
         end = len(data)
         number = 0
         latest = tally.latest
+        plain = not odd_lengths and not fcs and header == FIELDS
         while True:
+            if plain:
+                times: list[int] = []
+                starts: list[int] = []
+                sizes: list[int] = []
+                room = end - header
+                for _ in range(BATCH):
+                    if pos > room:
+                        break
+                    seconds, fraction, captured, original = unpack(data, pos)
+                    start = pos + header
+                    stop = start + captured
+                    ns = seconds * 1_000_000_000 + fraction * scale
+                    if stop > end or ns < latest or not 0 < captured <= MAX_FRAME:
+                        break
+                    times.append(ns)
+                    starts.append(start)
+                    sizes.append(captured)
+                    latest = ns  # 32 bits of seconds stay below MAX_NS
+                    pos = stop
+                if times:
+                    tally.latest = latest
+                    tally.frames = number + len(times)
+                    yield Batch(file, number + 1, 0, link_type, self._order, data, times, starts, sizes)
+                    number = tally.frames
+                    continue
             if end - pos < header:
                 data, pos = window.more(pos, header), 0
                 end = len(data)
@@ -136,7 +167,7 @@ class PcapReader:
             number += 1
             ns = seconds * 1_000_000_000 + fraction * scale
             if ns >= latest:
-                tally.latest = latest = ns  # 32 bits of seconds stay below MAX_NS
+                tally.latest = latest = ns
             else:
                 ns = tally.odd_time(ns, number)
                 latest = tally.latest

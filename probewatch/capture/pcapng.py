@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
-from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import Frame, Interface
+from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
+from probewatch.model.frame import Batch, Frame, Interface, Part
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
@@ -78,6 +78,11 @@ class _Interface(NamedTuple):
     fcs: int
     snaplen: int
 
+    @property
+    def ordinary(self) -> bool:
+        """Whether its ticks are whole nanoseconds and its frames end where they were captured to."""
+        return self.divisor == 1 and not self.fcs
+
 
 class PcapngReader:
     """Frames of a pcapng input."""
@@ -101,14 +106,15 @@ class PcapngReader:
 
     # --- the chain of blocks ---
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[Part]:
         """Yield the frames; at a cut or corrupt place stop and tell the tally."""
         try:
             yield from self._chain()
         except DamageError as damage:
             self._tally.broken(f"{damage}; {read_so_far(self._tally.frames - self._tally.left_out)}")
 
-    def _chain(self) -> Iterator[Frame]:
+    def _chain(self) -> Iterator[Part]:
+        """Walk the blocks: those of a run of ordinary frames together, all others one by one."""
         window, tally, file = self._window, self._tally, self._file
         data, pos = window.data, window.pos
         end = len(data)
@@ -117,7 +123,41 @@ class PcapngReader:
         section = self._section
         number = tally.frames
         latest = tally.latest
+        current = 0
         while True:
+            # Enhanced Packet Blocks without options, of one interface, in the order of their times.
+            if current < len(section) and section[current].ordinary:
+                multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
+                times: list[int] = []
+                starts: list[int] = []
+                sizes: list[int] = []
+                room = end - PACKET_HEAD
+                for _ in range(BATCH):
+                    if pos > room:
+                        break
+                    kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
+                    stop = pos + length
+                    ns = (high << 32 | low) * multiplier + offset_ns
+                    if (
+                        kind != ENHANCED_PACKET
+                        or number_of != current
+                        or stop > end
+                        or length - (captured + 3 & ~3) != PACKET_HEAD + 4
+                        or captured > MAX_FRAME
+                        or not latest <= ns <= MAX_NS
+                        or unpack_length(data, stop - 4)[0] != length
+                    ):
+                        break
+                    times.append(ns)
+                    starts.append(pos + PACKET_HEAD)
+                    sizes.append(captured)
+                    latest = ns
+                    pos = stop
+                if times:
+                    tally.latest = latest
+                    tally.frames = number + len(times)
+                    yield Batch(file, number + 1, interface, link_type, self._order, data, times, starts, sizes)
+                    number = tally.frames
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
                 end = len(data)
@@ -176,6 +216,7 @@ class PcapngReader:
                     + _nonsense(length, room, number_of, len(section), captured)
                 )
             multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
+            current = number_of
             number += 1
             if kind == SIMPLE_PACKET:
                 ns = 0 if tally.first_ns is None else latest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -10,7 +10,7 @@ from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
 from probewatch.capture.tally import Tally
-from probewatch.model.frame import CaptureInfo, Frame
+from probewatch.model.frame import Batch, CaptureInfo, Frame, Part
 
 
 class Input(Protocol):
@@ -29,6 +29,9 @@ class Input(Protocol):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the same frames, in batches where they come in such."""
 
     def info(self) -> CaptureInfo:
         """Return what is known of it now."""
@@ -80,11 +83,16 @@ class Reader:
             raise
         if self._source.compression:
             self._tally.format += f"+{self._source.compression}"
-        self._frames: Iterator[Frame] = iter(self._format)
+        self._parts: Iterator[Part] = iter(self._format)
+        self._frames = flat(self._parts)
 
     def __iter__(self) -> Iterator[Frame]:
         """Go on where reading stands: an input can be read once."""
         return self._frames
+
+    def parts(self) -> Iterator[Part]:
+        """Go on where reading stands, in batches."""
+        return self._parts
 
     def info(self) -> CaptureInfo:
         """Return what is known of the input now; it is complete after the last frame."""
@@ -125,9 +133,10 @@ class Reader:
 
     def close(self) -> None:
         """Close the input; iteration ends."""
-        close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
+        for iterator in (self._frames, self._parts):
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
         self._source.close()
 
     def __enter__(self) -> Self:
@@ -137,6 +146,15 @@ class Reader:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def flat(parts: Iterable[Part]) -> Iterator[Frame]:
+    """Yield the frames one by one."""
+    for part in parts:
+        if isinstance(part, Batch):
+            yield from part
+        else:
+            yield part
 
 
 def open_all(

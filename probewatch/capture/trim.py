@@ -72,10 +72,15 @@ class _Stream:
     masked: list[tuple[int, int]] = field(default_factory=list)
     """Sequence numbers [from, to) of what is overwritten."""
 
+    forgotten: bool = False
+    """There were more."""
+
     def remember(self, seq: int, length: int) -> None:
         """Let so many bytes be overwritten, now and when they are sent again."""
         self.masked.append((seq & _MASK, seq + length & _MASK))
-        del self.masked[:-MOST_MASKED]
+        if len(self.masked) > MOST_MASKED:
+            del self.masked[0]
+            self.forgotten = True
 
 
 class Trimmer:
@@ -121,7 +126,9 @@ class Trimmer:
     def _read(self, stream: _Stream, seq: int, payload: bytes) -> None:
         """Follow heads and bodies of messages, and remember what of them is to be overwritten."""
         ahead = _ahead(seq, stream.next)
-        if ahead < 0:  # sent again: what it is was remembered
+        if ahead < 0:  # sent again: what it is was remembered, or is taken for secret
+            if stream.forgotten and _ahead(seq, stream.masked[0][0]) < 0:
+                stream.remember(seq, len(payload))
             return
         if ahead > 0:  # something is missing: what it was is not known
             stream.line, stream.secret = b"", stream.in_head

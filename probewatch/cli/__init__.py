@@ -11,6 +11,7 @@ explain.py    probewatch explain
 report.py     probewatch report
 verify.py     probewatch verify
 whatif.py     probewatch whatif
+lab.py        probewatch lab list|run|up|down
 """
 
 from __future__ import annotations

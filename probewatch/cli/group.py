@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "verify": "Check the probes in saved captures against the Pod spec and against expectations.",
     "spec": "Infer the probes' specs from packets, as YAML; or how declared ones differ.",
     "whatif": "Replay what was recorded under other probe settings: when Ready, NotReady, restarted.",
+    "lab": "Try it: scenarios in network namespaces, with a stand-in for the kubelet.",
 }
 """Command -> what it does, as `probewatch --help` prints it. The module and its command have the same name."""
 

@@ -181,6 +181,31 @@ _interpret_options = _apply(
 )
 """What packets mean."""
 
+_account_options = _apply(
+    [
+        click.option(
+            "--kubelet-log",
+            "kubelet_logs",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="The kubelet's log (klog text or JSON; journalctl as text, -o json or -o export), to lay beside the "
+            "attempts. Repeatable.",
+        ),
+        click.option(
+            "--events",
+            "events",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="What kubectl get events -o json prints, likewise. Repeatable.",
+        ),
+    ]
+)
+"""What others say of the same time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
@@ -211,6 +236,8 @@ class Inputs(Knowledge):
 
     files: Sequence[str]
     expression: str | None
+    kubelet_logs: Sequence[str]
+    events: Sequence[str]
 
     def analysis(self, **more: Any) -> Analysis:
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
@@ -225,7 +252,11 @@ class Inputs(Knowledge):
         return Explanation(self.files, **self._settings(), **more)
 
     def _settings(self) -> dict[str, Any]:
-        return self.arguments() | {"filter": self.expression}
+        return self.arguments() | {
+            "kubelet_log": self.kubelet_logs,
+            "events": self.events,
+            "filter": self.expression,
+        }
 
 
 def _gathered(kind: type[Knowledge], name: str, function: F) -> F:
@@ -241,7 +272,7 @@ def _gathered(kind: type[Knowledge], name: str, function: F) -> F:
 
 def analysis_options(function: F) -> F:
     """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
-    return _file_options(_keylog_option(_interpret_options(_gathered(Inputs, "inputs", function))))
+    return _file_options(_keylog_option(_interpret_options(_account_options(_gathered(Inputs, "inputs", function)))))
 
 
 def knowledge_options(function: F) -> F:

@@ -17,6 +17,7 @@ from .frame import CaptureInfo, Mark
 from .measure import Measure
 from .path import Placed
 from .rollout import Rollout
+from .said import Account, Said
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -187,6 +188,8 @@ class Attempt:
     legs: tuple[Leg, ...] = ()
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
+    said: tuple[Said, ...] = ()
+    """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
 
@@ -417,6 +420,8 @@ class Timeline:
     rollouts: tuple[Rollout, ...] = ()
     """Workloads whose Pods were probed, the worst first; empty where no Pod is known to belong to one."""
     findings: tuple[Finding, ...] = ()
+    kubelet: Account | None = None
+    """What the kubelet's log and events say; None where none were given."""
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
 

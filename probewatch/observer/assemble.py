@@ -34,7 +34,19 @@ from probewatch.probes.shapes import Shape, What, shape_of
 from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
-from .build import Latest, attempt, confirm, decision, events, gap, interruptions, judged_attempt, leg, state_name
+from .build import (
+    Latest,
+    attempt,
+    confirm,
+    decision,
+    diagnosed,
+    events,
+    gap,
+    interruptions,
+    judged_attempt,
+    leg,
+    state_name,
+)
 from .lane import Step
 from .others import Series, foreign_host, pod_name
 from .survey import SHOWN
@@ -474,7 +486,8 @@ class Assembler:
                 start_ns=run.tries[0][0].connection.start.ns,
             )
             legs = tuple(leg(role, one, self.latest) for role, one in run.legs())
-            rows.append(judged_attempt(number, run.start, verdict, legs))
+            made = judged_attempt(number, run.start, verdict, legs)
+            rows.append(diagnosed(made, [one for _, one in run.legs()]))
         regular = steady([run.start.ns for run in series.runs])
         inferred: dict[str, Any] = {}
         if regular is not None:

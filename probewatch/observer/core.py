@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import CaptureInfo, Frame
+from probewatch.model.frame import Batch, CaptureInfo, Frame
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
+from probewatch.probes.patterns import explain
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, Standing, standing
 from probewatch.wire.exchange import read_exchange
+from probewatch.wire.fastpath import FastPath
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
 from probewatch.wire.peel import Peeler
 from probewatch.wire.table import Limits
@@ -86,6 +88,7 @@ class Observer:
         ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
+        self._fast = FastPath(self._tracker, self._peeler)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
@@ -150,6 +153,15 @@ class Observer:
         self._now_ns = max(self._now_ns, ns)
         if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS:
             self.advance(ns)
+
+    def feed_batch(self, batch: Batch) -> None:
+        """Take the next frames, decoding only those that tell something new."""
+        fast, feed = self._fast, self.feed
+        fast.until = self._turn_ns
+        for frame in fast.through(batch):
+            feed(frame)
+            fast.until = self._turn_ns
+        self._now_ns = max(self._now_ns, batch.times[-1])
 
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
         """Between two files nothing was captured: what was open then is cut, and all states are unknown afterwards."""
@@ -328,7 +340,7 @@ class Observer:
         happened = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
         traffic = self._traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(probes)
+        probes, findings = effects.apply(explain(probes, happened))
         told = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),

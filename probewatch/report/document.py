@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from ..model.diagnosis import Diagnosis
 from ..model.finding import Evidence, Finding
 from ..model.frame import CaptureInfo
+from ..model.path import Placed
 from ..model.rollout import PodState, Revision, Rollout
 from ..model.timeline import (
     Attempt,
@@ -95,6 +97,7 @@ def probe_object(probe: Probe) -> Json:
         "initial_evidence": probe.initial_evidence or None,
         "final_state": probe.final_state,
         "effects": None if probe.effects is None else effects_object(probe.effects),
+        "diagnoses": list(map(diagnosis_object, probe.diagnoses)),
         "notes": list(probe.notes),
     }
 
@@ -117,6 +120,7 @@ def attempt_object(attempt: Attempt) -> Json:
         "capture": attempt.file,
         "frames": list(attempt.frames()),
         "late_answer_s": seconds(attempt.late_answer_ns),
+        "diagnosis": None if attempt.diagnosis is None else brief_diagnosis(attempt.diagnosis),
         "connections": [_connection_object(leg) for leg in attempt.legs],
     }
     if attempt.implied:
@@ -146,6 +150,7 @@ def _connection_object(leg: Leg) -> Json:
             {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
             for s in connection.sightings
         ],
+        "died": list(map(placed_object, leg.died)),
     }
     if leg.tls is not None:
         made["tls"] = tls_object(leg.tls)
@@ -166,6 +171,41 @@ def tls_object(tls: TlsSummary) -> Json:
         "alert": tls.alert or None,
         "alert_by": by[tls.alert_by_checker],
         "decrypted": tls.decrypted,
+    }
+
+
+def placed_object(placed: Placed) -> Json:
+    """Return a segment that was lost or held up between two vantage points."""
+    return {
+        "segment": placed.segment,
+        "from": "checker" if placed.from_client else "target",
+        "seen": list(placed.seen),
+        "missing": list(placed.missing),
+        "delay_s": seconds(placed.delay_ns),
+        "sentence": placed.sentence,
+    }
+
+
+def brief_diagnosis(diagnosis: Diagnosis) -> Json:
+    """Return what an attempt says of its diagnosis; what to check and do is told once, at its probe."""
+    return {
+        "kind": diagnosis.kind,
+        "rows": list(diagnosis.rows),
+        "sentence": diagnosis.sentence,
+        "equally": list(diagnosis.equally),
+    }
+
+
+def diagnosis_object(diagnosis: Diagnosis) -> Json:
+    """Return a diagnosis of a probe, with all attempts that it explains."""
+    return brief_diagnosis(diagnosis) | {
+        "check": diagnosis.check or None,
+        "advice": diagnosis.advice or None,
+        "says": list(diagnosis.says),
+        "harmless": diagnosis.harmless,
+        "attempts": list(diagnosis.attempts),
+        "evidence": evidence_objects(diagnosis.evidence),
+        "doc": f"docs/causes.md#{diagnosis.kind}",
     }
 
 

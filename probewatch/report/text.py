@@ -19,7 +19,7 @@ from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
 from .sparkline import sparkline
-from .verdict import Level, Verdict, explain
+from .verdict import Level, Verdict, explained
 
 _INDENT: Final = 10
 """Column at which the words behind `by`, `asked`, `result` begin."""
@@ -170,16 +170,13 @@ def _probe(
     else:
         _story(paper, timeline, probe, base, told, wide=wide)
     _clients(paper, probe)
-    for cause in verdict.causes[: None if wide else _CAUSES]:
-        meaning, advice = explain(probe, cause)
-        _field(
-            paper,
-            "cause",
-            f"{cause.value}: {meaning[:1].lower()}{meaning[1:]}",
-            "red" if verdict.level is Level.TROUBLE else "yellow",
-        )
-        if advice:
-            _field(paper, "try", advice, "green")
+    for one in explained(probe, verdict)[: None if wide else _CAUSES]:
+        style = "red" if verdict.level is Level.TROUBLE else "yellow"
+        _field(paper, "cause", safe(f"{one.name}: {one.meaning[:1].lower()}{one.meaning[1:]}"), style)
+        if one.check:
+            _field(paper, "check", safe(one.check))
+        if one.advice:
+            _field(paper, "try", f"{safe(one.advice)} (docs/causes.md#{one.anchor})", "green")
     for note in probe.notes:
         _field(paper, "note", safe(note), "yellow")
 

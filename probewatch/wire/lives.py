@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from probewatch.model.connection import Connection, Half, IcmpNote, Sighting
@@ -108,6 +109,7 @@ class Side:
             retransmits=self.retransmits,
             data=bytes(stream.data),
             length=stream.top,
+            acked=max(0, min(stream.offset(self.acked), stream.top)) if self.acked >= 0 and stream.base >= 0 else 0,
             arrivals=tuple(stream.arrivals),
             gap=stream.gap(self.known_end()),
             syns=tuple(self.syns),
@@ -128,7 +130,7 @@ class Life:
     """One connection in the tracker's table."""
 
     __slots__ = (
-        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "flipped", "gone", "history", "icmp", "id",
+        "answered", "bare_ack", "born", "catch_up", "client", "client_port", "due", "end", "flipped", "gone", "history", "icmp", "id",
         "midstream", "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port",
         "sights", "start", "told", "touched", "tunnel",
     )  # fmt: skip
@@ -163,6 +165,8 @@ class Life:
         self.due = -1
         """Clock of its timer."""
         self.gone = False
+        self.catch_up: Callable[[], None] | None = None
+        """Writes down what passed by the fast path (`wire.fastpath`) and ends it; to be called before anything here is read."""
         self.payload = 0
         """Bytes of payload it holds."""
 

@@ -69,9 +69,11 @@ def vantage(file: int, lane: Lane, from_originator: bool) -> Vantage:
 class Recent:
     """The frames of one connection that were seen last."""
 
-    __slots__ = ("_new", "_old")
+    __slots__ = ("_left_out", "_new", "_old")
 
     def __init__(self) -> None:
+        self._left_out = 0
+        """Frames of the new generation that are not kept."""
         self._new: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
         self._old: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
 
@@ -80,9 +82,10 @@ class Recent:
         new = self._new
         before = new.get(signature)
         if before is None:
-            if len(new) >= GENERATION:
+            if len(new) + self._left_out >= GENERATION:
                 self._old = new
                 new = self._new = {}
+                self._left_out = 0
                 before = self._old.get(signature)
             elif self._old:
                 before = self._old.get(signature)
@@ -100,7 +103,20 @@ class Recent:
         new[signature] = (ns, (at,))
         return False
 
+    def leave_out(self, frames: int) -> None:
+        """Let so many frames pass, each new, of which no copy can come any more: the others grow as old as if they were kept."""
+        count = len(self._new) + self._left_out + frames
+        if count <= GENERATION:
+            self._left_out += frames
+            return
+        # Each generation begins with the frame that found the one before full.
+        turns, rest = divmod(count - 1, GENERATION)
+        self._old = self._new if turns == 1 else {}
+        self._new = {}
+        self._left_out = rest + 1
+
     def clear(self) -> None:
         """Forget them: the connection is over."""
         self._new = {}
         self._old = {}
+        self._left_out = 0

@@ -214,6 +214,10 @@ class Table:
         life.over = self.clock
         self.schedule(life, self.clock + self._limits.settle_ns)
 
+    def due(self) -> int | None:
+        """Return when something is due, None where nothing is."""
+        return self._heap[0][0] if self._heap else None
+
     def expire(self) -> None:
         """Do what is due."""
         clock = self.clock
@@ -225,6 +229,8 @@ class Table:
 
     def _ripen(self, life: Life) -> None:
         """Look at a connection whose timer rang: hand it out, let it go, or wait on."""
+        if life.catch_up is not None:
+            life.catch_up()
         limits, clock = self._limits, self.clock
         quiet = life.touched + limits.quiet_ns
         if not life.told:
@@ -297,6 +303,8 @@ class Table:
                     return
 
     def _hand_out(self, life: Life, *, final: bool) -> None:
+        if life.catch_up is not None:
+            life.catch_up()
         if life.rev == 0:
             self._stop_waiting(life)
         self.ready.append(life.snapshot(final))

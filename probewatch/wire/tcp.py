@@ -51,6 +51,8 @@ STEP: Final = 2_000_000_000
 STEP_FRAMES: Final = 64
 LATE_SYN: Final = 1_000_000_000
 """A SYN this long (ns) after a life's first frame can still be its own, captured late."""
+FAR: Final = 1 << 62
+"""Nanoseconds; later than all times."""
 SWEEP: Final = 100_000_000
 """Nanoseconds between two looks at the address resolutions under way."""
 
@@ -75,7 +77,18 @@ class Tracker:
     `stats` counts what went by.
     """
 
-    __slots__ = ("_behind", "_directions", "_limits", "_resolver", "_sides", "_skew", "_swept", "_table", "stats")
+    __slots__ = (
+        "_behind",
+        "_directions",
+        "_limits",
+        "_resolver",
+        "_sides",
+        "_skew",
+        "_swept",
+        "_table",
+        "latest",
+        "stats",
+    )
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008  (frozen)
         self.stats = Stats()
@@ -87,6 +100,8 @@ class Tracker:
         self._skew = 0
         self._behind = 0
         self._swept = self._table.clock
+        self.latest: Side | None = None
+        """Who sent the latest plain segment that was no copy."""
 
     # Frames in
 
@@ -128,6 +143,8 @@ class Tracker:
             if side is None:
                 return
         life = side.life
+        if life.catch_up is not None:
+            life.catch_up()
         if lane is not side.lane or mark.file != side.at[0]:
             self._look(side, mark, lane)
         signature = (seq, ack, flags, length, ip_id, tsval, side.orig)
@@ -197,6 +214,7 @@ class Tracker:
                 self._data(side, seq, payload, length, mark)
             else:
                 stream.add(seq, payload, length, mark)
+        self.latest = side
 
     def icmp(self, e: IcmpError) -> None:
         """Take in an ICMP error about a segment."""
@@ -207,6 +225,8 @@ class Tracker:
             self.stats.icmp_unknown += 1
             return
         life = side.life
+        if life.catch_up is not None:
+            life.catch_up()
         if life.icmp is None:
             life.icmp = IcmpNote(mark=e.mark, reporter=e.reporter, version=e.version, type=e.type, code=e.code)
             life.touched = self._table.clock
@@ -227,6 +247,24 @@ class Tracker:
     def advance(self, now_ns: int) -> None:
         """Say that it is (at least) this late; nanoseconds since 1970."""
         self._table.clock = max(self._table.clock, now_ns + self._skew)
+
+    @property
+    def skew(self) -> int:
+        """How far the tracker's clock is ahead of the capture's (ns)."""
+        return self._skew
+
+    def span(self) -> tuple[int, int]:
+        """Return the times (ns) between which a segment is neither late nor finds anything due."""
+        due = self._table.due()
+        return self._table.clock - self._skew, FAR if due is None else due - self._skew
+
+    def passed(self, segments: int, ns: int) -> None:
+        """Count segments that went by the fast path, the last of them at `ns`."""
+        self.stats.segments += segments
+        clock = ns + self._skew
+        if clock > self._table.clock:
+            self._table.clock = clock
+            self._behind = 0
 
     def take(self) -> list[Connection | Unresolved]:
         """Return what became ripe, or was revised, since the last call."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from probewatch.capture import Reader, merged, open_all
 from probewatch.capture.merge import WINDOW_FRAMES, in_order
+from probewatch.capture.tally import BATCH
 from probewatch.model.frame import CaptureInfo, Frame
 
 
@@ -107,12 +108,12 @@ def test_each_part_is_sorted_around_a_clock_step(timeline):
 def test_large_frames_shorten_the_window(make, tmp_path):
     """Of large frames fewer are held back, so that memory stays bounded."""
     path = tmp_path / "a"
-    path.write_bytes(make.pcap([(n, 0, bytes(1000)) for n in range(1000)]))
+    path.write_bytes(make.pcap([(n, 0, bytes(1000)) for n in range(5000)]))
     with Reader(str(path), 0) as reader:
         frames = in_order(reader, size=10_000)
         next(frames)
-        assert reader.info().frames <= 128
-        assert len(list(frames)) == 999
+        assert reader.info().frames <= 2 * BATCH
+        assert len(list(frames)) == 4999
 
 
 def test_many_inputs_share_the_window(timeline):

@@ -17,8 +17,11 @@ from probewatch.model.frame import Frame
 from probewatch.report.document import document
 
 CAPTURES = Path(__file__).parents[2] / "captures"
-ALL = sorted(path for path in CAPTURES.glob("*/*.pcap*") if path.parent.name not in ("malformed",) and "snap96" not in path.name)
-NETWORKS = pytest.mark.parametrize("network", [IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")], ids=["IPv4", "IPv6"])
+ALL = sorted(path for path in CAPTURES.glob("*/*.pcap*") if path.parent.name != "malformed" and "snap96" not in path.name)
+LINK = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+NETWORKS = pytest.mark.parametrize(
+    "network", [IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")], ids=["IPv4", "IPv6"]
+)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -41,9 +44,9 @@ def test_a_trimmed_capture_reads_the_same(path: Path, tmp_path: Path) -> None:
 
 def sent(network, *pieces: bytes, at: int = 1001) -> list[Frame]:
     """Return the frames of a connection's client that sends these pieces, checksums right."""
-    made = [Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01") / network / TCP(sport=40000, dport=80, flags="S", seq=at - 1)]
+    made = [LINK / network / TCP(sport=40000, dport=80, flags="S", seq=at - 1)]
     for piece in pieces:
-        made.append(Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01") / network / TCP(sport=40000, dport=80, flags="PA", seq=at) / piece)
+        made.append(LINK / network / TCP(sport=40000, dport=80, flags="PA", seq=at) / piece)
         at += len(piece)
     return [Frame(n, 0, n, 0, 1, bytes(packet), len(bytes(packet))) for n, packet in enumerate(made, 1)]
 
