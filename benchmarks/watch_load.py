@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import re
-import resource
 import selectors
 import signal
 import socket
@@ -30,6 +29,9 @@ from probewatch.capture.netns import inside
 ROOT = Path(__file__).parents[1]
 NODE = f"pwW-load-{os.getpid()}"
 PODS, ADDRESSES, PORTS, PATHS = 10, 10, (8080, 8081), ("/ready", "/live", "/extra")
+REQUEST = (
+    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
@@ -115,7 +117,7 @@ def transfer() -> None:
 def probe(seconds: int, report: Path) -> None:
     """Send each probe once a second, each in its own place of the second; write how many were sent."""
     asked = [
-        (address, port, f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode())
+        (address, port, REQUEST.format(path=path, host=f"{address}:{port}").encode())
         for pod in range(PODS) for address in addresses(pod) for port in PORTS for path in PATHS
     ]
     sent = late = 0
@@ -150,6 +152,7 @@ def main() -> int:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--seconds", type=int, default=30)
     given.add_argument("--no-bulk", action="store_true")
+    given.add_argument("-w", dest="kept", default="", help="keep what watch saw")
     given.add_argument("-o", dest="output", default="table")
     chosen = given.parse_args()
     children: list[int] = []
@@ -162,6 +165,7 @@ def main() -> int:
             time.sleep(1)
             out, report = Path(folder, "out"), Path(folder, "sent")
             command = [sys.executable, "-m", "probewatch.cli", "watch", "--netns", NODE, "-o", chosen.output]
+            command += ["-w", chosen.kept] if chosen.kept else []
             with out.open("wb") as file, Path(folder, "err").open("wb") as notes:
                 watch = subprocess.Popen(command, stdout=file, stderr=notes, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
             time.sleep(3)
@@ -171,21 +175,24 @@ def main() -> int:
             took = time.monotonic() - begun
             used, moved = cpu(watch.pid) - used, bulk_bytes() - moved
             memory = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{watch.pid}/status").read_text())[1]
+            stopping = time.monotonic()
             watch.send_signal(signal.SIGINT)
             watch.wait(timeout=300)
+            ending = time.monotonic() - stopping
             sent, late = json.loads(report.read_text())
             told = out.read_text()
             if chosen.output == "ndjson":
                 seen = len({line["id"] for line in map(json.loads, told.splitlines()) if line["event"] == "attempt"})
                 capture = next(line for line in map(json.loads, told.splitlines()) if line["event"] == "capture")
-                account = f"{capture['frames']} frames, complete {capture['complete']}, drops {[i.get('drops') for i in capture['interfaces']]}"
+                lost = [interface.get("drops") for interface in capture["interfaces"]]
+                account = f"{capture['frames']} frames, complete {capture['complete']}, lost {lost}"
             else:
                 seen = len(re.findall(r"(?m)^\d\d:\d\d:\d\d\.\d{3} ", told))
                 account = " ".join(next(line for line in told.splitlines() if " frames, " in line).split())
             print(f"sent      {sent} probes in {took:.1f} s: {sent / took:.0f}/s, {late} of them more than 0.1 s late")
             print(f"bulk      {moved * 8 / took / 1e9:.1f} Gbit/s")
             print(f"seen      {seen} attempts; status {watch.returncode}; {account}")
-            print(f"watch     {100 * used / took:.0f} % of a core, {int(memory) // 1024} MB at most")
+            print(f"watch     {100 * used / took:.0f} % of a core, {int(memory) // 1024} MB at most; {ending:.1f} s for the summary")
             print(f"notes     {Path(folder, 'err').read_text().strip()}")
             return 0 if seen == sent else 1
     finally:

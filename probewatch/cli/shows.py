@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..report import text
 from ..report.live import Lines, wanted
 from ..report.ndjson import Writer
+from ..report.screen import Board, table
 from ..report.select import matches, select
 from .live import Ending
 from .output import manner
@@ -19,14 +21,21 @@ if TYPE_CHECKING:
     from ..observer import Observer
 
 
+REDRAW_S: Final = 0.25
+"""Seconds between two drawings of the screen."""
+
+
 class Show(Protocol):
     """Shows what an observer has seen since the last call, and at the end everything."""
 
-    def news(self) -> None:
-        """Show what is new."""
+    def news(self, now_ns: int) -> None:
+        """Show what is new at a moment."""
 
     def end(self, timeline: Timeline) -> None:
         """Show the whole."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,9 @@ class LineShow:
         self._manner = manner(colour)
         self._lines = Lines(sys.stdout.write, **self._manner)
 
-    def news(self) -> None:
+    def news(self, now_ns: int) -> None:
         """Write the new lines, and see them off."""
+        del now_ns
         self._known.take()
         met = self._known.glimpse()
         if not met:
@@ -82,6 +92,9 @@ class LineShow:
             text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
             sys.stdout.flush()
 
+    def close(self) -> None:
+        """Nothing to do."""
+
 
 class NdjsonShow:
     """The lines of `analyze -o ndjson`, as they become certain."""
@@ -90,8 +103,9 @@ class NdjsonShow:
         self._known, self._ending = known, ending
         self._writer = Writer(sys.stdout.write)
 
-    def news(self) -> None:
+    def news(self, now_ns: int) -> None:
         """Write what became known."""
+        del now_ns
         changes = self._known.take()
         with self._ending.writing():
             for change in changes:
@@ -100,7 +114,48 @@ class NdjsonShow:
 
     def end(self, timeline: Timeline) -> None:
         """Write what only the end tells."""
-        self.news()
+        self.news(0)
         with self._ending.writing():
             self._writer.end(timeline)
             sys.stdout.flush()
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class ScreenShow:
+    """A table on the terminal that is drawn anew; the table of `analyze` at the end."""
+
+    def __init__(self, known: Observer, chosen: Selection, colour: str, account: Callable[[], str]) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._known, self._chosen, self._account = known, chosen, account
+        self._manner = manner(colour)
+        self._console = Console(no_color=not self._manner["colour"], highlight=False)
+        self._board = Board()
+        self._drawn = Live(console=self._console, screen=True, auto_refresh=False, transient=True)
+        self._drawn.start()
+        self._due = 0.0
+
+    def news(self, now_ns: int) -> None:
+        """Draw anew, a few times a second."""
+        self._known.take()
+        for one in self._known.glimpse():
+            if self._chosen.takes(one.probe):
+                self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.predictions[one.worker])
+        now = time.monotonic()
+        if now >= self._due and now_ns:
+            self._due = now + REDRAW_S
+            room = self._console.size.height
+            self._drawn.update(table(self._board, now_ns, room, self._account(), self._manner["glyphs"]), refresh=True)
+
+    def end(self, timeline: Timeline) -> None:
+        """Give the terminal back, and write the table."""
+        self.close()
+        text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Give the terminal back, whatever happened."""
+        self._drawn.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, 
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
 from .output import complain, prepare_stdout
 from .run import DONE, INCOMPLETE, INTERRUPTED
-from .shows import LineShow, NdjsonShow, Selection, Show
+from .shows import LineShow, NdjsonShow, ScreenShow, Selection, Show
 
 if TYPE_CHECKING:
     from ..capture.follow import Follower
@@ -56,6 +57,13 @@ if TYPE_CHECKING:
 @click.option(
     "-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Keep the packets, as pcapng."
 )
+@click.option(
+    "--screen",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="A table on the terminal instead of lines: a row a probe.",
+)
 @user_option
 @output_options(
     "table",
@@ -74,6 +82,7 @@ def watch(
     pods: Sequence[str],
     only: str | None,
     kept: str | None,
+    screen: bool,
     user: str,
     output: str,
     colour: str,
@@ -93,6 +102,8 @@ def watch(
     chosen = Selection(probes, pods)
     if output == "ndjson" and (chosen or only):
         raise InputError("-o ndjson shows everything: --probe, --pod and --only are for the table")
+    if screen and (only or output == "ndjson" or not sys.stdout.isatty()):
+        raise InputError("--screen draws on a terminal, everything: it goes with no pipe, no --only and no -o ndjson")
     prepare_stdout()
     filtered = " ".join(expression)
     known = observer(**knowledge.arguments())
@@ -110,7 +121,13 @@ def watch(
             step_down(user, quiet=quiet)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
-        show: Show = NdjsonShow(known, ending) if output == "ndjson" else LineShow(known, ending, chosen, only, colour)
+        show: Show
+        if screen:
+            show = ScreenShow(known, chosen, colour, lambda: _account(watching))
+        elif output == "ndjson":
+            show = NdjsonShow(known, ending)
+        else:
+            show = LineShow(known, ending, chosen, only, colour)
         return _run(watching, show, ending, Losses(wanted=not quiet) if path is None else None)
     finally:
         feed.close()
@@ -120,7 +137,7 @@ def _run(watching: Watch, show: Show, ending: Ending, losses: Losses | None) -> 
     try:
         while not (ending.come or watching.over):
             watching.turn()
-            show.news()
+            show.news(watching.now_ns)
             if losses is not None:
                 losses.look(watching.feed.counts)
         timeline = watching.finish()
@@ -128,8 +145,15 @@ def _run(watching: Watch, show: Show, ending: Ending, losses: Losses | None) -> 
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
+        show.close()
         watching.close()
     return DONE if timeline.complete else INCOMPLETE
+
+
+def _account(watching: Watch) -> str:
+    """Return what was seen and lost, in short."""
+    dropped = watching.feed.counts().dropped
+    return f"{watching.frames} frames, " + (f"{dropped} LOST" if dropped else "none lost")
 
 
 def _follow(path: str, known: Observer, ending: Ending) -> Follower:
