@@ -209,9 +209,14 @@ class Observer:
         """
         found: list[Glimpse] = []
         for address in self._stirred:
-            found += self._preview.look(self._targets[address], self._latest, self._met, self._context)
+            found += self._preview.look(self._targets[address], self._latest, self._sketch, self._context)
         self._stirred.clear()
         return sorted(found, key=lambda one: one.attempt.start.ns)
+
+    def _sketch(self, address: str, placed: Placed, step: Step, worker: int) -> Probe:
+        """Say of a probe that is met who asks what of whom."""
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        return assembler.sketch(address, placed, worker, step.run, self._sources[step.run.client])
 
     def _met(self, address: str, placed: Placed, steps: Sequence[Step], worker: int) -> Probe | None:
         """Make a probe from some of its steps: who, what and how."""

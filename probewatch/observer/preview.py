@@ -46,8 +46,8 @@ class Glimpse:
     worker: int
 
 
-Introduce = Callable[[str, Placed, Sequence[Step], int], Probe | None]
-"""Makes the probe of a target's lane's worker from some of its steps."""
+Introduce = Callable[[str, Placed, Step, int], Probe]
+"""Makes the probe of a target's lane's worker from one of its steps."""
 
 
 @dataclass(slots=True)
@@ -109,16 +109,18 @@ class Preview:
         context: Callable[[str], Context],
     ) -> Placed | None:
         known = self._supposed.get(lane)
-        if known is not None and len(runs) < known.made_from * GROWTH:
-            for run in runs[known.fed :]:
-                feed(known.placed.lane, run, (), None)
-            known.fed = len(runs)
-            return known.placed
-        placed = target.supposed(runs, checker, context(checker))
-        if placed is not None:
-            self._supposed[lane] = _Supposed(placed, len(runs), len(runs))
-            self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0)
-        return placed
+        if known is None or len(runs) >= known.made_from * GROWTH:
+            placed = target.supposed(runs, checker, context(checker), known.placed if known is not None else None)
+            if placed is None:
+                return None
+            if known is None or placed is not known.placed:
+                known = self._supposed[lane] = _Supposed(placed, len(runs), len(runs))
+                self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0)
+            known.made_from = len(runs)
+        for run in runs[known.fed :]:
+            feed(known.placed.lane, run, (), None)
+        known.fed = len(runs)
+        return known.placed
 
     def _lane(self, lane: tuple[str, str], placed: Placed, latest: Latest, introduce: Introduce) -> Iterator[Glimpse]:
         seen = self._seen.setdefault(lane, _Seen())
@@ -136,11 +138,11 @@ class Preview:
                 what = decided.kind.value if decided is not None else ""
                 fresh = place > seen.done
                 if (fresh and not step.reading.redial) or (what and seen.shown.get(place, what) != what):
-                    probe = seen.met.get(worker) or introduce(lane[0], placed, steps, worker)
-                    if probe is not None:
-                        seen.met[worker] = probe
-                        predictions = tuple(placed.lane.pod().predict())
-                        yield Glimpse((*lane, worker), probe, made, decided, not fresh, predictions, worker)
+                    probe = seen.met.get(worker)
+                    if probe is None:
+                        probe = seen.met[worker] = introduce(lane[0], placed, step, worker)
+                    predictions = tuple(placed.lane.pod().predict())
+                    yield Glimpse((*lane, worker), probe, made, decided, not fresh, predictions, worker)
                 if place > settled:
                     seen.shown[place] = what
             if place <= settled:

@@ -214,8 +214,13 @@ class Target:
         claims = {client: runs for client, runs in self._undecided.items() if all(run.form.version for run in runs)}
         return claims | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
 
-    def supposed(self, runs: Sequence[Run], checker: str, context: Context) -> Placed | None:
-        """Return a lane that fits runs that wait for a plan as they are: to be looked at, not to be kept. None where nothing fits."""
+    def supposed(
+        self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None
+    ) -> Placed | None:
+        """Return a lane that fits runs that wait for a plan as they are: to be looked at, not to be kept. None where nothing fits.
+
+        It has been fed the runs, unless it is the one from `before`, whose plan still fits best.
+        """
         context = self._contexts.get(checker, context)
         tied = tie(runs, self.book.unplaced)
         guesses = () if tied is not None else tuple(guess(runs, proven=self.proven))
@@ -223,6 +228,8 @@ class Target:
             return None
         pod, named_by = tied if tied is not None else (None, None)
         plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
+        if before is not None and before.lane.plan == tuple(plan):
+            return before
         lane, signs = self._lane(plan, pod, runs, context)
         for run in runs:
             feed(lane, run, (), context.seen_until_ns)

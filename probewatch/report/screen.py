@@ -25,7 +25,7 @@ SHOWN: Final = 24
 """Latest attempts drawn."""
 LATE_NS: Final = SECOND
 """How late an attempt may be before it is called overdue: the kubelet's own ticks wander less."""
-KEPT_NS: Final = 300 * SECOND
+GONE_NS: Final = 300 * SECOND
 """How long a probe that is overdue keeps its row."""
 MOST_ROWS: Final = 10_000
 """Probes that have a row; of more, the one that was silent longest goes."""
@@ -100,7 +100,7 @@ class Board:
 
     def at(self, now_ns: int) -> list[Row]:
         """Return the rows at a moment, the worst first; probes that have been overdue for long are gone."""
-        for key in [key for key, row in self.rows.items() if row.overdue_ns(now_ns) > KEPT_NS]:
+        for key in [key for key, row in self.rows.items() if row.overdue_ns(now_ns) > GONE_NS]:
             del self.rows[key]
         return sorted(self.rows.values(), key=lambda row: row.rank(now_ns))
 

@@ -24,23 +24,29 @@ class Fake:
         os.write(self._ends[1], b"x")  # always readable: nothing here waits
 
     def fileno(self) -> int:
+        """Return a descriptor."""
         return self._ends[0]
 
     def poll(self, timeout_s: float) -> list[Frame]:
+        """Return what was put."""
         del timeout_s
         out, self.came = self.came, []
         return out
 
     def drain(self) -> Iterator[Frame]:
+        """Yield what was put."""
         yield from self.poll(0)
 
     def counts(self) -> Counts:
+        """Return what was lost."""
         return Counts(received=0, dropped=self.dropped)
 
     def info(self) -> CaptureInfo:
+        """Return the account."""
         return CaptureInfo(path=self.path, format="live", interfaces=(Interface(0, self.interface, 1, 0, self.dropped),))
 
     def close(self) -> None:
+        """Let go of the descriptor."""
         for end in self._ends:
             os.close(end)
         self._ends = (-1, -1)

@@ -46,7 +46,7 @@ def drawn(board: Board, now_ns: int, room: int = 40) -> str:
 @pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
 def test_a_row_counts_down_and_then_is_overdue(name: str) -> None:
     """The next attempt is expected a period after the last, and once it is late the row says so, above all others."""
-    board, now = boarded(name)
+    board, _ = boarded(name)
     row = list(board.rows.values())[-1]
     due = row.expected_ns()
     assert due is not None
@@ -75,11 +75,11 @@ def test_without_a_spec_there_are_rows_too() -> None:
 
 
 def test_a_row_goes_when_its_probe_is_long_gone() -> None:
-    """A probe that has been overdue for KEPT_NS has no row any more; of more rows than there is room the rest is counted."""
+    """A probe that has been overdue for GONE_NS has no row any more; of more rows than there is room the rest is counted."""
     board, now = boarded("k136-liveness-restart")
     assert len(board.at(now)) == 2
     assert "and 1 more" in drawn(board, now, room=7)
-    assert board.at(now + 2 * screen.KEPT_NS) == []
+    assert board.at(now + 2 * screen.GONE_NS) == []
 
 
 def test_the_board_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
