@@ -14,6 +14,7 @@ prints.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .model.book import AddressBook
     from .model.expectation import Expectations
     from .model.frame import Frame, Part
-    from .model.said import SaidFile
+    from .model.said import AccountFile
     from .model.timeline import Probe, Timeline
     from .observer import Change, Observer
     from .verify.inferred import Inferred
@@ -500,6 +501,20 @@ def open_inputs(
     return [*open_all(paths, stdin=stdin, progress=progress)]
 
 
+def read_twice(captures: Source) -> BinaryIO | None:
+    """Return what to read for `-` in each of two passes (seek to 0 before the second, close it at the end), None without `-`.
+
+    Raises:
+        CaptureError: an input is a stream that cannot be kept to be read twice.
+    """
+    from .capture.spool import rereadable
+
+    given = [captures] if isinstance(captures, str | PathLike) else list(captures)
+    return rereadable(
+        [fspath(item) for item in given if isinstance(item, str | PathLike)], getattr(sys.stdin, "buffer", None)
+    )
+
+
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
     return [paths] if isinstance(paths, str | PathLike) else list(paths)
 
@@ -536,7 +551,7 @@ def _book(
     )
 
 
-def _account(logs: Sequence[PathText], events: Sequence[PathText], near_ns: int) -> list[SaidFile]:
+def _account(logs: Sequence[PathText], events: Sequence[PathText], near_ns: int) -> list[AccountFile]:
     if not (logs or events):
         return []
     from .cluster import read_events, read_kubelet_log

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from os import PathLike, fspath
-from typing import TYPE_CHECKING, BinaryIO
+from os import PathLike
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .api import Analysis, InputError, PathText, Source, frame_filter, key_log, matching, open_inputs
+from .api import Analysis, InputError, PathText, Source, frame_filter, key_log, matching, open_inputs, read_twice
 
 if TYPE_CHECKING:
     from .model.ladder import Ladder
@@ -75,40 +74,28 @@ class Explanation:
         self,
         paths: Source,
         *,
-        spec: PathText | Sequence[PathText] = (),
-        cluster: PathText | Sequence[PathText] = (),
-        node_ip: str | Sequence[str] = (),
-        haproxy_cfg: PathText | Sequence[PathText] = (),
-        check: str | Sequence[str] = (),
-        kubelet_log: PathText | Sequence[PathText] = (),
-        events: PathText | Sequence[PathText] = (),
         keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
-        progress: Callable[[int, int | None], object] | None = None,
+        **more: Any,
     ) -> None:
-        """Read them for the first time; arguments and errors are those of `explain`."""
+        """Read them for the first time; arguments and errors are those of `explain`, and others of `api.Analysis`."""
         if isinstance(paths, str | PathLike):
             paths = [paths]
         self._paths: Source = list(paths)
         self._keylog, self._filter = keylog, filter
         with ExitStack() as stack:
-            self._stdin = _again([fspath(path) for path in self._paths if isinstance(path, str | PathLike)])
+            self._stdin = read_twice(self._paths)
             if self._stdin is not None:
                 stack.callback(self._stdin.close)
-            self.timeline: Timeline = Analysis(
+            analysis = Analysis(
                 self._paths,
-                spec=spec,
-                cluster=cluster,
-                node_ip=node_ip,
-                haproxy_cfg=haproxy_cfg,
-                check=check,
-                kubelet_log=kubelet_log,
-                events=events,
                 keylog=keylog,
                 filter=filter,
-                progress=progress,
                 stdin=self._stdin,
-            ).whole()
+                **more,
+            )
+            self.book, self.base_ns = analysis.book, analysis.base_ns
+            self.timeline: Timeline = analysis.whole()
             self._stack = stack.pop_all()
 
     def ladders(self, chosen: Iterable[tuple[Probe, Attempt]]) -> list[Ladder]:
@@ -244,9 +231,3 @@ def _may_hold(attempt: Attempt, frame: int) -> bool:
     first, last = attempt.frames()
     spans = [(first, last), *((low, high) for leg in attempt.legs for _, low, high in leg.connection.frames)]
     return any(low <= frame <= high for low, high in spans)
-
-
-def _again(paths: Sequence[str]) -> BinaryIO | None:
-    from .capture.spool import rereadable
-
-    return rereadable(paths, getattr(sys.stdin, "buffer", None))

@@ -18,7 +18,7 @@ PACKAGE: Final = ROOT / "probewatch"
 LAYERS: Final = (
     {"cli"},
     {"lab", "pytest_plugin"},
-    {"recording", "explaining", "watching"},
+    {"recording", "explaining", "annotating", "watching"},
     {"api"},
     {"assertions"},
     {"report"},

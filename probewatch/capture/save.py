@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import PurePath
-from typing import BinaryIO, Final
+from typing import Final
 
 from probewatch.capture.output import open_output
 from probewatch.capture.tally import MAX_FRAME
@@ -63,10 +64,10 @@ class Saver:
         """
         self._describe, self._bounds, self._steady = describe, bounds, steady
         self.paths = ring_names(path, bounds.files)
-        self._files: list[BinaryIO] = []
+        self._files: list[RawIOBase] = []
         try:
             for name in self.paths:
-                self._files.append(open_output(name))
+                self._files.append(open_output(name).detach())
         except BaseException:
             for file in self._files:
                 file.close()

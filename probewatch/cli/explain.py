@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .analyze import note_incomplete
-from .options import Command, Inputs, Option, analysis_options, output_options
+from .options import Command, Inputs, Option, analysis_options, output_options, probe_option
 from .output import complain, manner, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @analysis_options
-@click.option(
-    "--probe",
-    "probes",
-    multiple=True,
-    metavar="P",
-    cls=Option,
-    section="Select",
-    help="Only attempts of this probe: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
-)
+@probe_option("Only attempts of this probe")
 @click.option(
     "--attempt",
     "attempts",

@@ -101,19 +101,23 @@ _keylog_option = _apply(
     ]
 )
 
-probe_option = click.option(
-    "--probe",
-    "probes",
-    multiple=True,
-    metavar="P",
-    cls=Option,
-    section="Select",
-    help="Show only this probe: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
-)
+
+def probe_option(does: str) -> Callable[[F], F]:
+    """Return the option that selects probes; `does` says to what end."""
+    return click.option(
+        "--probe",
+        "probes",
+        multiple=True,
+        metavar="P",
+        cls=Option,
+        section="Select",
+        help=f"{does}: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
+    )
+
 
 select_options = _apply(
     [
-        probe_option,
+        probe_option("Show only this probe"),
         click.option(
             "--since",
             metavar="TIME",
@@ -181,7 +185,7 @@ _interpret_options = _apply(
 )
 """What packets mean."""
 
-_account_options = _apply(
+kubelet_options = _apply(
     [
         click.option(
             "--kubelet-log",
@@ -204,7 +208,7 @@ _account_options = _apply(
         ),
     ]
 )
-"""What others say of the same time."""
+"""What the kubelet said, to lay beside what the wire shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +240,6 @@ class Inputs(Knowledge):
 
     files: Sequence[str]
     expression: str | None
-    kubelet_logs: Sequence[str]
-    events: Sequence[str]
 
     def analysis(self, **more: Any) -> Analysis:
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
@@ -252,11 +254,7 @@ class Inputs(Knowledge):
         return Explanation(self.files, **self._settings(), **more)
 
     def _settings(self) -> dict[str, Any]:
-        return self.arguments() | {
-            "kubelet_log": self.kubelet_logs,
-            "events": self.events,
-            "filter": self.expression,
-        }
+        return self.arguments() | {"filter": self.expression}
 
 
 def _gathered(kind: type[Knowledge], name: str, function: F) -> F:
@@ -272,7 +270,7 @@ def _gathered(kind: type[Knowledge], name: str, function: F) -> F:
 
 def analysis_options(function: F) -> F:
     """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
-    return _file_options(_keylog_option(_interpret_options(_account_options(_gathered(Inputs, "inputs", function)))))
+    return _file_options(_keylog_option(_interpret_options(_gathered(Inputs, "inputs", function))))
 
 
 def knowledge_options(function: F) -> F:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from ..report.escape import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..model.ladder import Ladder
     from ..model.timeline import Timeline
     from ..report.paper import Glyphs
 
@@ -45,13 +48,13 @@ def manner(colour: str) -> Manner:
     return Manner(colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
 
 
-def print_page(timeline: Timeline) -> None:
+def print_page(timeline: Timeline, ladders: Sequence[Ladder] = ()) -> None:
     """Write the HTML report to standard output, in the encoding that it declares whatever the terminal's is."""
     from ..report import html
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    html.write(timeline, sys.stdout.write)
+    html.write(timeline, sys.stdout.write, ladders)
 
 
 def complain(sentence: str) -> None:

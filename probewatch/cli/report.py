@@ -10,17 +10,28 @@ import click
 
 from ..api import InputError, expectations, moment, verified
 from .analyze import note_incomplete, selected
-from .options import Command, Inputs, Option, analysis_options, expect_option, quiet_option, select_options
+from .options import (
+    Command,
+    Inputs,
+    Option,
+    analysis_options,
+    expect_option,
+    kubelet_options,
+    quiet_option,
+    select_options,
+)
 from .output import complain, print_page
 from .progress import Bar
 from .run import DONE, INCOMPLETE
 
 if TYPE_CHECKING:
+    from ..model.ladder import Ladder
     from ..model.timeline import Timeline
 
 
 @click.command(cls=Command)
 @analysis_options
+@kubelet_options
 @expect_option
 @select_options
 @click.option(
@@ -36,6 +47,8 @@ if TYPE_CHECKING:
 @quiet_option
 def report(
     inputs: Inputs,
+    kubelet_logs: Sequence[str],
+    events: Sequence[str],
     expects: Sequence[str],
     probes: Sequence[str],
     since: str | None,
@@ -45,23 +58,30 @@ def report(
 ) -> int:
     """Write one HTML file that says who probed what, what failed, since when, why, and what to do.
 
-    It holds what analyze shows and, where a spec or expectations are given, the findings of verify. It loads nothing
-    and runs nothing: attach it to a ticket.
+    It holds what analyze shows, the first failures as explain draws them and, where a spec or expectations are given,
+    the findings of verify. It loads nothing and runs nothing: attach it to a ticket. The captures are read twice:
+    standard input is kept on disk meanwhile.
 
     Exit status: 0 done, whatever the probes did; 2 usage or unreadable input; 3 an input was cut or corrupt (what was
     whole is reported); 130 interrupted.
     """
     for text in (since, until):
         moment(text, 0)  # before any work
-    _refuse_input(path, [*inputs.files, *inputs.specs, *inputs.clusters, *expects])
+    _refuse_input(path, [*inputs.files, *inputs.specs, *inputs.clusters, *expects, *kubelet_logs, *events])
+    from ..report.html_page import first_failures
+
     wanted = expectations(expects)
     verifying = bool(inputs.specs or inputs.clusters or expects)
-    with Bar(wanted=not quiet) as bar:
-        analysis = inputs.analysis(progress=bar, measure=verifying)
-        timeline = analysis.whole()
-    if verifying:
-        timeline = verified(timeline, analysis.book, wanted)
-    _write(selected(timeline, analysis.base_ns or 0, since, until, probes), path)
+    with (
+        Bar(wanted=not quiet) as bar,
+        inputs.explanation(progress=bar, measure=verifying, kubelet_log=kubelet_logs, events=events) as explanation,
+    ):
+        timeline = explanation.timeline
+        if verifying:
+            timeline = verified(timeline, explanation.book, wanted)
+        shown = selected(timeline, explanation.base_ns or 0, since, until, probes)
+        ladders = explanation.ladders(first_failures(shown))
+    _write(shown, ladders, path)
     if not quiet:
         note_incomplete(timeline)
         if path != "-":
@@ -78,14 +98,14 @@ def _refuse_input(path: str, inputs: Sequence[str]) -> None:
             raise InputError(f"-w {path} is one of the inputs: name another file")
 
 
-def _write(timeline: Timeline, path: str) -> None:
+def _write(timeline: Timeline, ladders: Sequence[Ladder], path: str) -> None:
     from ..report import html
 
     if path == "-":
-        print_page(timeline)
+        print_page(timeline, ladders)
         return
     try:
         with Path(path).open("w", encoding="utf-8") as file:
-            html.write(timeline, file.write)
+            html.write(timeline, file.write, ladders)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "oc debug node/N -- tcpdump -U -i any -w - | probewatch watch -r -",
 )
 @knowledge_options
-@probe_option
+@probe_option("Show only this probe")
 @click.option(
     "--pod",
     "pods",

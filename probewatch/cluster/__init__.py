@@ -7,8 +7,8 @@
     --check        -> checktext  a checker's thresholds by hand -> CheckSpec
     all of these   -> book       -> AddressBook
     --expect FILE  -> expectfile -> Expectations              (wrong in any key: SpecError)
-    --kubelet-log  -> klog       -> SaidFile                 (a line that is none of it: passed over)
-    --events FILE  -> events     -> SaidFile                 (a wrong object: a note)
+    --kubelet-log  -> klog       -> AccountFile                 (a line that is none of it: passed over)
+    --events FILE  -> events     -> AccountFile                 (a wrong object: a note)
 
 Below them, from the file up:
     source      bytes to text: gzip, UTF-16, limits        yamltext    YAML events to values, bounded

@@ -11,7 +11,7 @@ import re
 from pathlib import PurePath
 from typing import Any, Final
 
-from probewatch.model.said import Said, SaidFile, Saying
+from probewatch.model.said import AccountFile, Saying, Utterance
 from probewatch.model.spec import ProbeType
 
 from .addresses import time_ns
@@ -32,14 +32,14 @@ _FIELD: Final = re.compile(r"spec\.(?:containers|initContainers)\{(.+)\}")
 _SAYINGS: Final = {"failed": Saying.FAILED, "errored": Saying.ERRORED, "warning": Saying.WARNED, "error": Saying.FAILED}
 
 
-def read_events(path: str) -> SaidFile:
+def read_events(path: str) -> AccountFile:
     """Return what events say of probes.
 
     Raises:
         SpecError: the file cannot be read, or holds no event at all.
     """
     name = PurePath(path).name
-    said: list[Said] = []
+    said: list[Utterance] = []
     number, unusable, left_out = 0, 0, 0
     times: list[int] = []
     others = 0
@@ -76,7 +76,7 @@ def read_events(path: str) -> SaidFile:
     if left_out:
         notes.append(f"{name}: {left_out} more events about probes are left out")
     first, last = (times[0], times[1]) if times else (None, None)
-    return SaidFile(name, "events", number, tuple(said), first, last, tuple(notes))
+    return AccountFile(name, "events", number, tuple(said), first, last, tuple(notes))
 
 
 def _is_event(value: Any) -> bool:
@@ -113,7 +113,7 @@ def _time(value: Any) -> int | None:
         return None
 
 
-def _said(value: dict[str, Any], moments: tuple[int, int, int], source: str) -> Said | None:
+def _said(value: dict[str, Any], moments: tuple[int, int, int], source: str) -> Utterance | None:
     message = value.get("message", value.get("note"))
     if not isinstance(message, str):
         return None
@@ -133,7 +133,7 @@ def _said(value: dict[str, Any], moments: tuple[int, int, int], source: str) -> 
     series: Any = value.get("series")
     count = series.get("count") if isinstance(series, dict) else value.get("count", value.get("deprecatedCount"))
     count = count if isinstance(count, int) and not isinstance(count, bool) and 0 < count < 1 << 31 else 1
-    return Said(
+    return Utterance(
         ns=last, precision_ns=precision, saying=saying, type=ProbeType(kind), namespace=_text(about.get("namespace")),
         pod=_text(about.get("name")), container=container, text=text[:MAX_TEXT], port=port_of(text),
         first_ns=first if count > 1 or first != last else None, count=count, combined=combined, event=True, source=source,

@@ -17,11 +17,11 @@ import calendar
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
-from probewatch.model.said import Said, SaidFile, Saying
+from probewatch.model.said import AccountFile, Saying, Utterance
 from probewatch.model.spec import ProbeType
 
 from .journal import Record, records
@@ -37,7 +37,8 @@ _MICROSECOND: Final = 1000
 _QUARTER: Final = 900 * 1_000_000_000
 
 _HEADER: Final = re.compile(r"(?:^|(?<=\s))[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+\d+ [\w.-]+:\d+\] ?")
-_PREFIX: Final = re.compile(r"^\S.*?\bkubelet\[\d+\]: ?")
+_PREFIX: Final = re.compile(r"^\S[^\[]{0,200}\s[\w.@/-]+\[\d+\]: ?")
+"""What journalctl writes before a message: `Nov 22 20:11:02 node-a kubenswrapper[2345]: `."""
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _KEY: Final = re.compile(r'\s*([A-Za-z][\w.-]*)=(?:"((?:[^"\\]|\\.)*)"|(<\s*$)|(\S+))')
 _OLD: Final = re.compile(
@@ -52,6 +53,7 @@ _SAYINGS: Final = {
     "Probe succeeded": Saying.SUCCEEDED,
     "Probe succeeded with a warning": Saying.WARNED,
     "SyncLoop (probe)": Saying.DECIDED,
+    "SyncLoop (container unhealthy)": Saying.DECIDED,
 }
 _OLD_SAYINGS: Final = {"failure": Saying.FAILED, "warning": Saying.WARNED, "unknown": Saying.ERRORED}
 _TYPES: Final = {kind.value: kind for kind in ProbeType}
@@ -65,23 +67,20 @@ class _Line(NamedTuple):
     fields: dict[str, str]
 
 
-def read_kubelet_log(path: str, near_ns: int) -> SaidFile:
+def read_kubelet_log(path: str, near_ns: int) -> AccountFile:
     """Return what a kubelet's log says of probes; `near_ns` is a moment of the capture, by which the year is told.
 
     Raises:
         SpecError: the file cannot be read. One that says nothing of probes raises nothing: there is a note.
     """
     name = PurePath(path).name
-    said: list[Said] = []
-    number, left_out, headed = 0, 0, 0
-    first: int | None = None
-    last: int | None = None
-    for place, line in _lines(records(path), near_ns):
-        number += 1
+    said: list[Utterance] = []
+    left_out = 0
+    times: list[int] = []
+    counted = _Counted(records(path))
+    for place, line in _lines(counted, near_ns):
         if line.ns is not None:
-            headed += 1
-            first = line.ns if first is None else min(first, line.ns)
-            last = line.ns if last is None else max(last, line.ns)
+            times = [min([*times[:1], line.ns]), max([*times[1:], line.ns])]
         one = _said(line, f"{name}:{place}")
         if one is None:
             continue
@@ -90,22 +89,42 @@ def read_kubelet_log(path: str, near_ns: int) -> SaidFile:
         else:
             said.append(one)
     notes = []
-    if not headed:
+    if not times:
         notes.append(
             f"{name}: no line of it is a kubelet's: expected klog as text or JSON, or what journalctl -u kubelet prints"
         )
     elif not said:
         notes.append(
-            f"{name}: {headed} lines of a log, none about probes: is it the kubelet's, at verbosity 1 or more (-v=2)?"
+            f"{name}: {counted.number} lines of a log, none about probes: is it the kubelet's, at verbosity 1 or more (-v=2)?"
         )
     if left_out:
         notes.append(f"{name}: {left_out} more lines about probes are left out")
-    return SaidFile(name, "log", number, tuple(said), first, last, tuple(notes))
+    first, last = (times[0], times[-1]) if times else (None, None)
+    return AccountFile(name, "log", counted.number, tuple(said), first, last, tuple(notes))
 
 
-def _lines(entries: Iterator[Record], near_ns: int) -> Iterator[tuple[int, _Line]]:
-    """Yield lines of the log with their place; a value of several lines is put together again."""
+class _Counted:
+    """Messages, counted as they are taken."""
+
+    def __init__(self, entries: Iterator[Record]) -> None:
+        self._entries = entries
+        self.number = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        for record in self._entries:
+            self.number += 1
+            yield record
+
+
+def _lines(entries: Iterable[Record], near_ns: int) -> Iterator[tuple[int, _Line]]:
+    """Yield lines with their place: those that may be about probes, and the first and the last with a time.
+
+    Most lines of a kubelet's log are about something else, and are not looked at closely. A value of several lines is put
+    together again.
+    """
     pending: tuple[Record, list[str]] | None = None
+    begun = False
+    passed: Record | None = None
     for record in entries:
         if pending is not None:
             body = _PREFIX.sub("", record.text)
@@ -118,12 +137,23 @@ def _lines(entries: Iterator[Record], near_ns: int) -> Iterator[tuple[int, _Line
                 continue
             yield pending[0].line, _together(pending, near_ns)
             pending = None
+        if begun and not any(word in record.text for word in _WORTH):
+            passed = record
+            continue
         if record.text.rstrip().endswith("=<"):
             pending = (record, [])
             continue
-        yield record.line, _read(record, near_ns)
+        line = _read(record, near_ns)
+        begun = begun or line.ns is not None
+        yield record.line, line
     if pending is not None:
         yield pending[0].line, _together(pending, near_ns)
+    if passed is not None:
+        yield passed.line, _read(passed, near_ns)
+
+
+_WORTH: Final = ("robe", "SyncLoop (container")
+"""What a line about probes holds: `Probe failed`, `Liveness probe for`, `SyncLoop (probe)`."""
 
 
 def _together(pending: tuple[Record, list[str]], near_ns: int) -> _Line:
@@ -148,13 +178,16 @@ def _read(record: Record, near_ns: int) -> _Line:
     quoted = _QUOTED.match(message)
     if quoted is None:
         return _Line(ns, message[: MAX_TEXT * 2], {})
+    told = _unquote(quoted[1][: MAX_TEXT * 2])
     fields: dict[str, str] = {}
+    if told not in _SAYINGS:
+        return _Line(ns, told, fields)
     at = quoted.end()
     while (found_ := _KEY.match(message, at)) is not None:
         key, text_, _, bare = found_.groups()
         fields[key] = _unquote(text_)[:MAX_TEXT] if text_ is not None else (bare or "")[:MAX_TEXT]
         at = found_.end()
-    return _Line(ns, _unquote(quoted[1]), fields)
+    return _Line(ns, told, fields)
 
 
 def _json(text: str) -> _Line | None:
@@ -176,10 +209,10 @@ def _json(text: str) -> _Line | None:
             fields[key] = f"{space}/{item['name']}" if isinstance(space, str) and space else item["name"]
         elif isinstance(item, str):
             fields[key] = item[:MAX_TEXT]
-    return _Line(ns, message, fields)
+    return _Line(ns, message[: MAX_TEXT * 2], fields)
 
 
-def _said(line: _Line, source: str) -> Said | None:
+def _said(line: _Line, source: str) -> Utterance | None:
     if line.ns is None:
         return None
     saying = _SAYINGS.get(line.message)
@@ -190,20 +223,20 @@ def _said(line: _Line, source: str) -> Said | None:
     namespace, _, pod = fields.get("pod", "").rpartition("/")
     state = ""
     if saying is Saying.DECIDED:
-        state = fields.get("status", "") or _SILENT.get(kind, "")
+        state = fields.get("status", "") or _SILENT.get(kind, "unhealthy")
     text = fields.get("output") or fields.get("err") or fields.get("error") or ""
-    return Said(
+    return Utterance(
         ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES.get(kind), namespace=namespace or None,
         pod=pod or None, container=fields.get("containerName") or None, text=text[:MAX_TEXT], state=state,
         port=port_of(text), source=source,
     )  # fmt: skip
 
 
-def _old(line: _Line, source: str) -> Said | None:
+def _old(line: _Line, source: str) -> Utterance | None:
     """Read a sentence as Kubernetes before 1.20 wrote it."""
     assert line.ns is not None
     if (loop := _OLD_LOOP.search(line.message)) is not None:
-        return Said(
+        return Utterance(
             ns=line.ns, precision_ns=_MICROSECOND, saying=Saying.DECIDED, type=None, namespace=loop[2], pod=loop[1],
             state="unhealthy", source=source,
         )  # fmt: skip
@@ -212,7 +245,7 @@ def _old(line: _Line, source: str) -> Said | None:
         return None
     kind, pod, namespace, container, failed, errored, _, text = found.groups()
     saying = _OLD_SAYINGS[failed] if failed else Saying.ERRORED if errored else Saying.SUCCEEDED
-    return Said(
+    return Utterance(
         ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES[kind.lower()], namespace=namespace, pod=pod,
         container=container, text=text[:MAX_TEXT], port=port_of(text), source=source,
     )  # fmt: skip

@@ -313,7 +313,11 @@ class Pod:
         workers, tickers = list(self.workers), list(self.tickers)
         workers[reading.worker] = result.worker
         tickers[reading.worker] = tickers[reading.worker]._replace(
-            busy_until_ns=end_ns, redials=cause is Cause.GRPC_CONNECT
+            busy_until_ns=end_ns,
+            redials=cause is Cause.GRPC_CONNECT,
+            suspicious=cause in SUSPICIOUS,
+            just_ready=result.decision is DecisionKind.READY,
+            poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 

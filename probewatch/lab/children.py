@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +54,22 @@ def begin(flag: str, netns: str | None) -> None:
             sys.exit(1)
     if netns is not None:
         enter(netns)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no signal that would end this process break off what is done inside; for the main thread, which alone hears them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Final
 from probewatch.capture.netns import inside
 
 from .namespaces import netlink
-from .network import GATEWAY, NODES, Cluster, Place, set_sysctls
+from .network import GATEWAY, NODAD, NODES, Cluster, Place, set_sysctls
 from .state import LabError
 
 Undo = Callable[[], None]
@@ -157,6 +158,33 @@ def few_ports(scene: Scene, fault: Fault) -> Undo:
     return lambda: inside(netns, lambda: set_sysctls({name: before}))
 
 
+def reuse_ports(scene: Scene, fault: Fault) -> Undo:
+    """Leave the node four source ports and let it reuse those in TIME_WAIT after a second: a port comes back soon."""
+    fewer = few_ports(scene, fault)
+    inside(scene.cluster.netns(NODES[0]), lambda: set_sysctls({"net/ipv4/tcp_tw_reuse": "1"}))
+    return fewer
+
+
+def other_source(scene: Scene, fault: Fault) -> Undo:
+    """Let the node choose another of its addresses as source, which the pod's policy does not let in."""
+    place = scene.places[fault.pod]
+    source = "fd01:0:0:1::fff" if scene.ipv6 else "10.128.1.254"
+    family, bits = (socket.AF_INET6, 128) if scene.ipv6 else (socket.AF_INET, 32)
+    with netlink(scene.cluster.netns(NODES[0])) as ip:
+        tunnel = ip.link_lookup(ifname=GATEWAY)[0]
+        ip.addr("add", index=tunnel, address=source, prefixlen=bits, flags=NODAD)
+        ip.route("add", family=family, dst=f"{scene.address(place)}/{bits}", oif=tunnel, prefsrc=source)
+    unlock = _rule(scene.cluster.netns(place.name), _iptables(scene), "INPUT", "-p", "tcp", "-s", source, "-j", "DROP")
+
+    def undo() -> None:
+        with netlink(scene.cluster.netns(NODES[0])) as ip:
+            ip.route("del", family=family, dst=f"{scene.address(place)}/{bits}", oif=tunnel)
+            ip.addr("del", index=tunnel, address=source, prefixlen=bits)
+        unlock()
+
+    return undo
+
+
 def freeze_kubelet(scene: Scene, fault: Fault) -> Undo:
     """Give the prober no CPU: answers wait for it."""
     del fault
@@ -196,6 +224,8 @@ FAULTS: Final[dict[str, tuple[Callable[[Scene, Fault], Undo], str]]] = {
     "silence-neighbour": (silence_neighbour, "the pod no longer answers for its address"),
     "steal-address": (steal_address, "the pod's address is also on the node's lo"),
     "few-ports": (few_ports, "the node has four source ports left"),
+    "reuse-ports": (reuse_ports, "the node has four source ports left, and takes them again after a second"),
+    "other-source": (other_source, "the node sends from another of its addresses, which the pod does not let in"),
     "freeze-kubelet": (freeze_kubelet, "the prober gets no CPU"),
     "freeze-app": (freeze_app, "the application gets no CPU"),
 }

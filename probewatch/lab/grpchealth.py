@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+import hpack
+
 from probewatch.model.spec import ProbeSpec
 
 from .dial import Deadline, Seen, close, dial, endpoint
@@ -124,8 +126,6 @@ def _greeted(sock: socket.socket, deadline: Deadline) -> bool:
 
 
 def _call(sock: socket.socket, spec: ProbeSpec, where: str, version: str, deadline: Deadline) -> tuple[str, str]:
-    import hpack
-
     headers = [
         (":method", "POST"),
         (":scheme", "http"),
@@ -196,8 +196,6 @@ def answer(sock: socket.socket, status: int, grpc_status: int, patience_s: float
     Raises:
         OSError: the client went away.
     """
-    import hpack
-
     deadline = Deadline(patience_s)
     with suppress(_Broken):
         sock.sendall(_frame(SETTINGS, 0, 0))

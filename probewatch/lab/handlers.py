@@ -24,6 +24,7 @@ from urllib.parse import urljoin, urlsplit
 from probewatch.cluster.golang import canonical_header, request_target
 from probewatch.model.spec import Handler, ProbeSpec
 
+from . import grpchealth
 from .dial import Deadline, Orphans, Seen, close, dial, endpoint, go_words
 
 BODY_BYTES: Final = 10 * 1024
@@ -63,9 +64,7 @@ def execute(spec: ProbeSpec, site: Site, seen: Seen) -> Said:
         case Handler.TCP_SOCKET:
             return tcp_socket(spec, site, seen)
         case Handler.GRPC:
-            from .grpchealth import check
-
-            return Said(*check(spec, site.address, site.version, seen))
+            return Said(*grpchealth.check(spec, site.address, site.version, seen))
         case _:
             return exec_command(spec, site)
 
@@ -106,9 +105,12 @@ class _Stream(io.RawIOBase):
             raise TimeoutError
         self._sock.settimeout(left)
         try:
-            return self._sock.recv_into(buffer)
+            read = self._sock.recv_into(buffer)
         except ssl.SSLEOFError:
-            return 0
+            read = 0
+        if not self._deadline.left():  # an answer that is noticed too late is none: the timer has ended the request
+            raise TimeoutError
+        return read
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Be what http.client takes for a socket."""

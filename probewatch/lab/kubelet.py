@@ -232,13 +232,6 @@ class Pod:
                 if kind in (kinds or tuple(ProbeType)):
                     worker.stop()
 
-    def join_workers(self, timeout_s: float) -> None:
-        """Wait until the workers have ended, together so long at most."""
-        end = time.monotonic() + timeout_s
-        for container in self.containers:
-            for worker in container.workers.values():
-                worker.join(max(0.0, end - time.monotonic()))
-
     def join(self, timeout_s: float) -> None:
         """Wait until the thread has ended."""
         self._thread.join(timeout_s)
@@ -252,7 +245,7 @@ class Pod:
         delete_at = self.plan.get("delete_at_s")
         sync_every = self.plan.get("sync_every_s")
         next_list, next_sync, dirty = began, began + (sync_every or 0), 2
-        while not self.kubelet.ended.is_set():
+        while not self.kubelet.ended.is_set():  # `ended` is looked at once a second, and at each wish
             until = min(next_list, next_sync) if sync_every else next_list
             try:
                 why = self._wishes.get(timeout=max(0.0, until - time.monotonic()))
@@ -276,6 +269,18 @@ class Pod:
                 why = why or "resync"
             if why and self._sync():
                 next_list, dirty = time.monotonic() + SOON_S, 2
+        self._end()
+
+    def _end(self) -> None:
+        """End everything: what is under way first, then its containers; they die with this thread (`children`)."""
+        self.stop_workers()
+        end = time.monotonic() + END_S
+        for container in self.containers:
+            for worker in container.workers.values():
+                worker.join(max(0.0, end - time.monotonic()))
+        for container in self.containers:
+            if container.instance is not None:
+                container.instance.stop(END_S)
 
     def _sync(self) -> bool:
         """See kubelet.go SyncPod; say whether it did something."""
@@ -353,14 +358,8 @@ class Kubelet:
         self.ended.wait(max(0.0, self.config["until"] - time.time()))
         self.ended.set()
         for pod in self.pods:
-            pod.stop_workers()
-        for pod in self.pods:  # what is under way ends before its container does
-            pod.join_workers(END_S)
-            pod.join(END_S)
-        for pod in self.pods:
-            for container in pod.containers:
-                if container.instance is not None:
-                    container.instance.stop(0.2)
+            pod.sync_soon("")
+            pod.join(3 * END_S)
 
     def _restart(self, for_s: float) -> None:
         """Be down for a while; then all workers are made anew and begin at random moments of their periods."""

@@ -48,6 +48,9 @@ _SYSCTLS: Final = {
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",
+    # every REJECT is heard, where a node in life would send one a second
+    "net/ipv4/icmp_ratelimit": "0",
+    "net/ipv6/icmp/ratelimit": "0",
     # addresses are usable at once
     "net/ipv6/conf/default/accept_dad": "0",
     "net/ipv6/conf/all/accept_dad": "0",
@@ -126,12 +129,13 @@ class Cluster:
     def _node(self, name: str, number: int) -> None:
         _create(name)
         with netlink(name) as ip:
-            ip.link("add", ifname=GATEWAY, kind="bridge")
+            # without snooping: it would hold neighbour solicitations back until hosts have reported their groups
+            ip.link("add", ifname=GATEWAY, kind="bridge", br_mcast_snooping=0)
             bridge = _index(ip, GATEWAY)
             address, address6 = gateways(number)
             ip.link("set", index=bridge, state="up")
             ip.addr("add", index=bridge, address=address, prefixlen=23)
-            ip.addr("add", index=bridge, address=address6, prefixlen=64, flags=_NODAD)
+            ip.addr("add", index=bridge, address=address6, prefixlen=64, flags=NODAD)
 
     def _join(self) -> None:
         """Lay a cable between the nodes and a tunnel through it; each routes the other's pods into the tunnel."""
@@ -160,7 +164,7 @@ class Cluster:
                 ip.route("add", dst=f"{address}/32", oif=tunnel, scope=_LINK, prefsrc=here)
                 ip.route("add", dst=f"10.128.{2 * there}.0/23", gateway=address, oif=tunnel, prefsrc=here)
                 # a neighbour answers only for addresses of the interface that was asked (RFC 4861 section 7.2.3)
-                ip.addr("add", index=tunnel, address=f"fe80::{number + 1}", prefixlen=64, flags=_NODAD)
+                ip.addr("add", index=tunnel, address=f"fe80::{number + 1}", prefixlen=64, flags=NODAD)
                 subnet = f"fd01:0:0:{there + 1}::/64"
                 ip.route("add", family=_INET6, dst=subnet, gateway=f"fe80::{there + 1}", oif=tunnel, prefsrc=here6)
 
@@ -176,7 +180,7 @@ class Cluster:
             eth0 = _index(ip, "eth0")
             ip.link("set", index=eth0, state="up")
             ip.addr("add", index=eth0, address=place.address, prefixlen=32)
-            ip.addr("add", index=eth0, address=place.address6, prefixlen=128, flags=_NODAD)
+            ip.addr("add", index=eth0, address=place.address6, prefixlen=128, flags=NODAD)
             address, address6 = gateways(place.node)
             ip.route("add", dst=f"{address}/32", oif=eth0, scope=_LINK)
             ip.route("add", dst="0.0.0.0/0", gateway=address, oif=eth0)
@@ -184,7 +188,8 @@ class Cluster:
             ip.route("add", family=_INET6, dst="::/0", gateway=address6, oif=eth0)
 
 
-_NODAD: Final = 0x02
+NODAD: Final = 0x02
+"""IFA_F_NODAD: the address is usable at once."""
 _LINK: Final = 253
 """RT_SCOPE_LINK: the destination is on the link."""
 _INET6: Final = 10

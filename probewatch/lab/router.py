@@ -193,7 +193,7 @@ class Clients:
 def haproxy_configuration(config: dict[str, Any]) -> str:
     """Return haproxy.cfg as the OpenShift router writes it (template haproxy-config.template), one route."""
     servers = [
-        f"  server pod:{name}:web:http:{endpoint((address, TARGET_PORT))} {endpoint((address, TARGET_PORT))}"
+        f"  server pod:{name}:web:http:{address}:{TARGET_PORT} {endpoint((address, TARGET_PORT))}"
         f" cookie {name} weight 1 check inter 5000ms"
         for name, address in config["pods"].items()
     ]

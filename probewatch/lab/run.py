@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from .children import end, start
+from .children import end, start, undisturbed
 from .faults import Faults, Scene
 from .network import FIRST_POD, GATEWAY, NODES, Cluster, Place, gateways, require_privileges, underlay
 from .scenarios import PodPlan, Scenario
@@ -185,9 +185,10 @@ class Run:
             end(child)
 
     def close(self) -> None:
-        """Take everything away. A second call does nothing."""
-        self.stop()
-        self.state.remove()
+        """Take everything away, whatever signal comes meanwhile. A second call does nothing."""
+        with undisturbed():
+            self.stop()
+            self.state.remove()
 
     def release(self) -> None:
         """Leave it running without this process, for `lab down` to end."""

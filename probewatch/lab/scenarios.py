@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .faults import Fault
+from .network import GATEWAY
 
 Serves = dict[str, Any]
 
@@ -129,7 +130,6 @@ _ALL: Final = (
         "NotReady at the third 503, with one extra probe at once; Ready again at the next 200.",
         _probe("readiness", _READY),
         _serve("alternating"),
-        rows=("D22",),
     ),
     _simple(
         "ready",
@@ -282,20 +282,40 @@ _ALL: Final = (
     ),
     _simple(
         "no-ports-left",
-        "The node has four source ports from 3 s on, and TIME_WAIT takes each for a minute.",
-        "Expected attempts that are missing from the wire.",
-        _probe("readiness", _TCP),
+        "The node has four source ports from 3 s on; after a tcpSocket probe TIME_WAIT keeps its port for a minute.",
+        "Expected readiness attempts that are missing, while liveness, where the server closes first, goes on.",
+        _probe("readiness", _TCP) + _probe("liveness", "httpGet: {path: /livez, port: 8081}"),
         _serve("ready"),
+        {"behaviour": "ready", "port": 8081},
         faults=(Fault(kind="few-ports", at_s=3),),
         rows=("D03",),
     ),
     _simple(
+        "ports-come-back",
+        "The node has four source ports from 3 s on and takes those in TIME_WAIT again after a second.",
+        "The same source port several times within a minute, and every attempt succeeds.",
+        _probe("readiness", _TCP),
+        _serve("ready"),
+        faults=(Fault(kind="reuse-ports", at_s=3),),
+        rows=("D42",),
+    ),
+    _simple(
+        "other-source",
+        "From 5 s to 11 s the node probes from another of its addresses, which the pod does not let in.",
+        "SYNs without an answer, all from an address that the others did not come from.",
+        _probe("readiness", _READY),
+        _serve("ready"),
+        faults=(Fault(kind="other-source", at_s=5, for_s=6),),
+        rows=("D37",),
+    ),
+    _simple(
         "frozen-kubelet",
-        "The prober gets no CPU from 6.5 s for 2.5 s, while the server takes 0.6 s to answer.",
+        "The prober gets no CPU from 6.5 s and from 12 s, for 2.5 s each, while the server takes 0.6 s to answer.",
         "A gap in the attempts; an answer in time that is noticed too late.",
         _probe("readiness", _READY),
         _serve("slow", delay_s=0.6),
-        faults=(Fault(kind="freeze-kubelet", at_s=6.5, for_s=2.5),),
+        # half a period apart: one of them falls into an attempt
+        faults=(Fault(kind="freeze-kubelet", at_s=6.5, for_s=2.5), Fault(kind="freeze-kubelet", at_s=12, for_s=2.5)),
         rows=("D11", "D27"),
     ),
     _simple(
@@ -370,6 +390,23 @@ _ALL: Final = (
         rows=("D20",),
     ),
     _simple(
+        "redirect-to-500",
+        "/ready redirects to /final on the same host, which answers 500.",
+        "Two connections for each attempt; the last hop's status fails it.",
+        _probe("readiness", _READY),
+        _serve("redirecting", status=500),
+        seconds=10,
+        rows=("D20",),
+    ),
+    _simple(
+        "redirect-loop",
+        "/ready redirects to itself.",
+        "Ten connections for each attempt, then redirect-limit.",
+        _probe("readiness", _READY, periodSeconds=2),
+        _serve("redirecting", to="/ready"),
+        seconds=10,
+    ),
+    _simple(
         "redirect-elsewhere",
         "/ready redirects to another host, which the kubelet does not follow.",
         "A warning that counts as success.",
@@ -429,7 +466,7 @@ _ALL: Final = (
         "grpc-flapping",
         "gRPC: NOT_SERVING at calls 6 to 11, SERVING at all others.",
         "Ready, NotReady, Ready.",
-        _probe("readiness", _GRPC),
+        _probe("readiness", _GRPC, timeoutSeconds=2),
         _serve("grpc", sick_from=6, well_from=12),
         rows=("D32",),
     ),
@@ -474,6 +511,61 @@ _ALL: Final = (
         + _probe("readiness", _READY)
         + _probe("liveness", "httpGet: {path: /livez, port: 8080}", periodSeconds=2),
         _serve("starting", after_s=5.0),
+    ),
+    Scenario(
+        name="shared-dependency",
+        says="Two pods answer 503 to liveness from 6 s to 12 s, because what both depend on is away.",
+        shows="The same answer of both pods in the same seconds, and both are restarted.",
+        pods=tuple(
+            PodPlan(
+                name=name,
+                containers=(
+                    ContainerPlan(
+                        probes=_probe("liveness", "httpGet: {path: /livez, port: 8080}"),
+                        serves=(_serve("sick", from_s=6.0, to_s=12.0),),
+                    ),
+                ),
+            )
+            for name in ("web-1", "web-2")
+        ),
+        interface=GATEWAY,
+        rows=("D22",),
+    ),
+    Scenario(
+        name="sidecar-late",
+        says="The sidecar's readiness port opens 6 s after the application's.",
+        shows="Two readiness probes: the application's succeeds, the sidecar's is refused; the pod is Ready with the later.",
+        pods=(
+            PodPlan(
+                containers=(
+                    ContainerPlan(probes=_probe("readiness", _READY), serves=(_serve("ready"),)),
+                    ContainerPlan(
+                        name="istio-proxy",
+                        probes=_probe("readiness", "httpGet: {path: /healthz/ready, port: 15021}"),
+                        serves=({"behaviour": "ready", "port": 15021, "opens_s": 6.0},),
+                        ports=(15021,),
+                    ),
+                )
+            ),
+        ),
+        rows=("D36",),
+    ),
+    Scenario(
+        name="sidecar-asks-for-it",
+        says="A sidecar answers the probe in the application's place; the application does not listen until 6 s.",
+        shows="500 from port 15020; the refused connection is on the pod's own lo.",
+        pods=(
+            PodPlan(
+                containers=(
+                    ContainerPlan(
+                        probes=_probe("readiness", "httpGet: {path: /app-health/app/readyz, port: 15020}"),
+                        serves=({"behaviour": "rewriting", "port": 15020}, _serve("ready", opens_s=6.0)),
+                        ports=(8080, 15020),
+                    ),
+                )
+            ),
+        ),
+        rows=("D35",),
     ),
     Scenario(
         name="crash",

@@ -126,6 +126,40 @@ class Starting(Server):
 
 
 @dataclass
+class Sick(Server):
+    """503 from `from_s` to `to_s` after the container's start, as where something that it depends on is away."""
+
+    from_s: float = 5.0
+    to_s: float = 10.0
+    began: float = field(default_factory=time.monotonic)
+
+    def answer(self, sock: socket.socket, number: int, path: str) -> None:
+        """See the class."""
+        del number, path
+        age = time.monotonic() - self.began
+        sock.sendall(response(503 if self.from_s <= age < self.to_s else 200, b"ok\n"))
+
+
+@dataclass
+class Rewriting(Server):
+    """Istio's agent: asks the application over `lo`, from 127.0.0.6, and answers 500 where that fails."""
+
+    application: int = 8080
+
+    def answer(self, sock: socket.socket, number: int, path: str) -> None:
+        """See the class."""
+        del number, path
+        status = 500
+        with suppress(OSError), socket.socket() as inner:
+            inner.settimeout(1.0)
+            inner.bind(("127.0.0.6", 0))
+            inner.connect(("127.0.0.1", self.application))
+            inner.sendall(b"GET /ready HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
+            status = 200 if b" 200 " in inner.recv(4096) else 500
+        sock.sendall(response(status, b"app\n"))
+
+
+@dataclass
 class Slow(Server):
     """Answers requests `first` to `last` after so many seconds, others at once."""
 
@@ -211,14 +245,14 @@ class BigBody(Server):
 
 @dataclass
 class Redirecting(Server):
-    """Sends every path but /final to `to`: a path, or another host's URL."""
+    """Sends every path but /final to `to`, a path or another host's URL; /final is answered with `status`."""
 
     to: str = "/final"
 
     def answer(self, sock: socket.socket, number: int, path: str) -> None:
         """See the class."""
         del number
-        sock.sendall(response(200, b"ok\n") if path == "/final" else response(302, b"", f"Location: {self.to}"))
+        sock.sendall(response(self.status, b"ok\n") if path == "/final" else response(302, b"", f"Location: {self.to}"))
 
 
 @dataclass
@@ -297,6 +331,8 @@ BEHAVIOURS: Final[dict[str, type[Server]]] = {
     "alternating": Alternating,
     "aging": Aging,
     "starting": Starting,
+    "sick": Sick,
+    "rewriting": Rewriting,
     "slow": Slow,
     "silent": Silent,
     "full-queue": FullQueue,

@@ -68,7 +68,7 @@ class Seen(NamedTuple):
     mark: Mark
 
 
-class Said(NamedTuple):
+class Phrase(NamedTuple):
     """What one side said, in one phrase, and the frame with which it had said it."""
 
     mark: Mark
@@ -93,7 +93,7 @@ class Step:
     """In order of time; the first one's time is the step's."""
     name: str
     """`SYN`, `SYN ACK`, `FIN ACK`; `host unreachable`; `who has`, `is at`."""
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What was whole with this frame."""
     length: int = 0
     """Bytes of payload on the wire."""

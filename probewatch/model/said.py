@@ -30,7 +30,7 @@ RESULTS = (Saying.FAILED, Saying.ERRORED, Saying.WARNED, Saying.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Utterance:
     """One line of the kubelet's log, or one event."""
 
     ns: int
@@ -62,7 +62,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidFile:
+class AccountFile:
     """What one file of the kubelet's told."""
 
     source: str
@@ -70,7 +70,7 @@ class SaidFile:
     """`log` or `events`."""
     records: int
     """Lines, journal entries or events read."""
-    said: tuple[Said, ...]
+    said: tuple[Utterance, ...]
     """Those about probes, in the order of the file."""
     first_ns: int | None = None
     """Of all records with a time, not only of those about probes."""
@@ -90,6 +90,8 @@ class Offset:
     """Sayings that fit an attempt of the capture at this offset."""
     of: int
     """Sayings that were tried."""
+    taken_from: str = ""
+    """The file by which it is known, where that is another: a log and events of one kubelet have one clock."""
     rivals: tuple[int, ...] = ()
     """Other offsets that fit as many, in nanoseconds: the failures are alike and equally far apart."""
 
@@ -139,7 +141,7 @@ class Difference:
 class Beside:
     """A decision that the kubelet told, beside the one that was replayed."""
 
-    said: Said
+    said: Utterance
     ns: int
     """When, by the capture's clock."""
     probe: str | None = None
@@ -153,11 +155,13 @@ class Beside:
 class Account:
     """The kubelet's account of a capture."""
 
-    files: tuple[SaidFile, ...]
+    files: tuple[AccountFile, ...]
     offsets: tuple[Offset, ...] = ()
     joined: int = 0
     """Sayings that belong to an attempt."""
     outside: int = 0
     """Sayings before the capture's first frame or after its last."""
+    unplaced: int = 0
+    """Sayings that fit nothing, in files of which too few fit to set the clock."""
     decisions: tuple[Beside, ...] = ()
     differences: tuple[Difference, ...] = field(default=())

@@ -17,7 +17,7 @@ from .frame import CaptureInfo, Mark
 from .measure import Measure
 from .path import Placed
 from .rollout import Rollout
-from .said import Account, Said
+from .said import Account, Utterance
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -188,7 +188,7 @@ class Attempt:
     legs: tuple[Leg, ...] = ()
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
-    said: tuple[Said, ...] = ()
+    said: tuple[Utterance, ...] = ()
     """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
@@ -283,6 +283,8 @@ class Target:
     namespace: str | None = None
     pod: str | None = None
     container: str | None = None
+    uid: str | None = None
+    """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
 

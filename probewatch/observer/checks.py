@@ -99,6 +99,7 @@ class CheckBuilder:
                 port=named.port,
                 namespace=pod.namespace if pod else None,
                 pod=pod.name or None if pod else None,
+                uid=pod.uid if pod else None,
                 named_by=pod.tied_by if pod else None,
             ),
             type=ProbeType.UNKNOWN,

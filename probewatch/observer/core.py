@@ -158,8 +158,11 @@ class Observer:
         """Take the next frames, decoding only those that tell something new."""
         fast, feed = self._fast, self.feed
         fast.until = self._turn_ns
-        for frame in fast.through(batch):
-            feed(frame)
+        for item in fast.through(batch):
+            if isinstance(item, int):
+                self.advance(item)
+            else:
+                feed(item)
             fast.until = self._turn_ns
         self._now_ns = max(self._now_ns, batch.times[-1])
 

@@ -3,7 +3,7 @@
 Theory of operation. The first pass, an ordinary analysis, says which connections and address requests an attempt consists
 of, and in which frames of which input they are. `Ladders` is fed the same frames once more, takes those of the chosen
 attempts, and follows each connection alone with the tracker of the first pass, but with room for all that was said.
-What a frame says comes from `wire.sayings`, which of several sightings are one frame from `wire.sightings`.
+What a frame says comes from `wire.phrases`, which of several sightings are one frame from `wire.sightings`.
 
 Pure: frames in, `Ladder` values out. Who feeds it may leave out every frame outside `window()`.
 
@@ -12,18 +12,19 @@ Bounds. `STEPS` frames of one attempt are shown (the rest is counted), and `SAID
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from probewatch.model.connection import Connection, IcmpNote
 from probewatch.model.frame import Frame, Mark
-from probewatch.model.ladder import Ladder, Place, Rail, Said, Seen, Step, StepKind, Way
+from probewatch.model.ladder import Ladder, Phrase, Place, Rail, Seen, Step, StepKind, Way
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Attempt, Leg, Probe, Timeline
 from probewatch.wire.packets import ACK, FIN, PSH, RST, SYN, URG, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.peel import Peeler
-from probewatch.wire.sayings import sayings
+from probewatch.wire.phrases import phrases
 from probewatch.wire.sightings import Recent, point, vantage
 from probewatch.wire.stream import MASK, distance
 from probewatch.wire.table import Limits
@@ -42,6 +43,10 @@ LADDERS: Final = 1024
 """Attempts of which ladders are made at once."""
 AFTER_NS: Final = 1_000_000_000
 """After an attempt's last frame: an ICMP error or an address request may still belong to it."""
+EARLIER_NS: Final = 1_000_000
+"""Before an attempt's first frame: another place may have seen it a moment earlier."""
+CROWD: Final = 4
+"""Vantage points beyond which not all can stand side by side."""
 SAME_NS: Final = 50_000_000
 """Two address requests within this are one, seen at several places."""
 
@@ -219,7 +224,7 @@ class _Climb:
 
     def neighbour(self, n: Neighbour) -> None:
         """Take an address request or answer between checker and target."""
-        if not self.low_ns <= n.mark.ns <= self.attempt.end_ns + SAME_NS:
+        if not self.attempt.start.ns - EARLIER_NS <= n.mark.ns <= self.attempt.end_ns + SAME_NS:
             return
         of_target = n.target in {self.probe.target.address, *(line.leg.connection.server for line in self.lines)}
         to_target = n.request is of_target
@@ -270,10 +275,10 @@ class _Climb:
         attempt = self.attempt
         deadline = _deadline_ns(self.probe, attempt)
         rails: list[Rail] = []
-        said: dict[tuple[int, bool, int, int], list[Said]] = {}
+        said: dict[tuple[int, bool, int, int], list[Phrase]] = {}
         for number, line in enumerate(self.lines):
             connection = _followed(line)
-            words, exchange = sayings(connection, keys)
+            words, exchange = phrases(connection, keys)
             for one in words:
                 said.setdefault((number, one.by_client, one.mark.file, one.mark.number), []).append(one)
             whole = line.leg.connection
@@ -293,13 +298,14 @@ class _Climb:
             )
         rails = resolving(rails, attempt)
         order = sorted(range(len(self.steps)), key=lambda at: self.steps[at].mark.ns)
+        places, steps = _along_the_way(self.names, [_with_words(self.steps[at], said) for at in order])
         return Ladder(
             probe=self.probe,
             attempt=attempt,
             decisions=tuple(d for d in self.probe.decisions if d.attempt == attempt.n),
-            places=tuple(self.names),
+            places=places,
             connections=tuple(rails),
-            steps=tuple(_with_words(self.steps[at], said) for at in order),
+            steps=steps,
             left_out=self.left_out,
             deadline_ns=deadline,
             base_ns=min(
@@ -320,10 +326,32 @@ class _Climb:
             yield f"{self.left_out} more frames of this attempt are not shown."
 
 
-def _with_words(step: Step, said: dict[tuple[int, bool, int, int], list[Said]]) -> Step:
+def _along_the_way(names: list[Place], steps: list[Step]) -> tuple[tuple[Place, ...], tuple[Step, ...]]:
+    """Return the places in the order in which frames to the target pass them, and the steps numbered anew.
+
+    Of more than `CROWD` places those that saw little (an address request floods many) come last.
+    """
+    weight: Counter[int] = Counter()
+    behind: Counter[int] = Counter()
+    for step in steps:
+        forth = 1 if step.way is Way.TO_TARGET else -1
+        for seen in step.seen:
+            weight[seen.place] += 1
+            behind[seen.place] += forth * (seen.mark.ns - step.mark.ns)
+    most, crowded = max(weight.values(), default=0), len(names) > CROWD
+    order = sorted(
+        range(len(names)),
+        key=lambda place: (crowded and 2 * weight[place] < most, behind[place] / (weight[place] or 1), place),
+    )
+    now = {place: number for number, place in enumerate(order)}
+    moved = (replace(step, seen=tuple(Seen(now[seen.place], seen.mark) for seen in step.seen)) for step in steps)
+    return tuple(names[place] for place in order), tuple(moved)
+
+
+def _with_words(step: Step, said: dict[tuple[int, bool, int, int], list[Phrase]]) -> Step:
     if step.kind is not StepKind.TCP or step.connection is None:
         return step
-    words: list[Said] = []
+    words: list[Phrase] = []
     for seen in step.seen:
         words += said.pop((step.connection, step.way is Way.TO_TARGET, seen.mark.file, seen.mark.number), [])
     return replace(step, said=tuple(words)) if words else step

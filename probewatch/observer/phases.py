@@ -8,7 +8,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.ladder import Phase, PhaseKind, Rail
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import Attempt
+from probewatch.model.timeline import Attempt, Outcome
 
 
 def phases(exchange: Exchange, handler: Handler, attempt: Attempt, deadline_ns: int | None) -> tuple[Phase, ...]:
@@ -30,7 +30,7 @@ def phases(exchange: Exchange, handler: Handler, attempt: Attempt, deadline_ns: 
     over = min([ns for ns in given_up if ns >= connection.start.ns] or [silence])
     found: list[Phase] = []
     at = connection.start.ns
-    for kind, end in _ends(exchange, handler):
+    for kind, end in _ends(exchange, handler, good=attempt.outcome is Outcome.SUCCESS):
         if end is None:
             found.append(Phase(kind=kind, start_ns=at, end_ns=max(over, at), done=False))
             at = max(over, at)
@@ -60,14 +60,18 @@ def tls_words(exchange: Exchange) -> str:
     return facts.version + (f", ALPN {facts.chosen_alpn}" if facts.chosen_alpn else "")
 
 
-def _ends(exchange: Exchange, handler: Handler) -> list[tuple[PhaseKind, int | None]]:
-    """Return what the connection waits for, in order, and when that came (None: never)."""
+def _ends(exchange: Exchange, handler: Handler, *, good: bool) -> list[tuple[PhaseKind, int | None]]:
+    """Return what the connection waits for, in order, and when that came (None: never).
+
+    An answer to the SYN that the client never took note of connects nothing, unless the attempt is `good` all the same.
+    """
     connection, tls = exchange.connection, exchange.tls
     orig, resp = connection.orig, connection.resp
     found: list[tuple[PhaseKind, int | None]] = []
     if not connection.midstream:
         answers = [mark.ns for mark in resp.syns if orig.first_ack is None or mark <= orig.first_ack]
-        found.append((PhaseKind.CONNECT, answers[-1] if answers else None))
+        taken = orig.first_ack is not None or orig.rst is not None or orig.fin is not None
+        found.append((PhaseKind.CONNECT, answers[-1] if answers and (taken or good) else None))
         if found[-1][1] is None:
             return found
     if handler is Handler.TCP_SOCKET:

@@ -217,11 +217,7 @@ class Target:
     def supposed(
         self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None
     ) -> Placed | None:
-        """Return a lane that fits runs that wait for a plan as they are: to be looked at, not to be kept. None where nothing fits.
-
-        It has been fed the runs, unless it is the one from `before`, whose plan still fits best.
-        """
-        context = self._contexts.get(checker, context)
+        """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
         tied = tie(runs, self.book.unplaced)
         guesses = () if tied is not None else tuple(guess(runs, proven=self.proven))
         if tied is None and not guesses:
@@ -230,7 +226,7 @@ class Target:
         plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
         if before is not None and before.lane.plan == tuple(plan):
             return before
-        lane, signs = self._lane(plan, pod, runs, context)
+        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context))
         for run in runs:
             feed(lane, run, (), context.seen_until_ns)
         return Placed(checker, lane, pod, guesses, named_by, signs)

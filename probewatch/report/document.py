@@ -18,6 +18,7 @@ from ..model.finding import Evidence, Finding
 from ..model.frame import CaptureInfo
 from ..model.path import Placed
 from ..model.rollout import PodState, Revision, Rollout
+from ..model.said import EXPLAINED, Account, Utterance
 from ..model.timeline import (
     Attempt,
     Decision,
@@ -125,6 +126,8 @@ def attempt_object(attempt: Attempt) -> Json:
     }
     if attempt.implied:
         made["implied"] = True
+    if attempt.said:
+        made["kubelet"] = [utterance_object(said) for said in attempt.said]
     return made
 
 
@@ -373,6 +376,61 @@ def finding_object(finding: Finding) -> Json:
     }
 
 
+def utterance_object(said: Utterance) -> Json:
+    """Return one line of the kubelet's log, or one event."""
+    return {
+        "time": rfc3339(said.ns),
+        "first_time": rfc3339(said.first_ns),
+        "precision_s": seconds(said.precision_ns),
+        "saying": said.saying.value,
+        "type": said.type.value if said.type is not None else None,
+        "namespace": said.namespace,
+        "pod": said.pod,
+        "container": said.container,
+        "text": said.text,
+        "state": said.state or None,
+        "port": said.port,
+        "count": said.count,
+        "combined": said.combined,
+        "event": said.event,
+        "source": said.source,
+    }
+
+
+def account_object(account: Account) -> Json:
+    """Return what the kubelet's log and events said, as a whole."""
+    return {
+        "files": [
+            {
+                "source": file.source, "kind": file.kind, "records": file.records, "about_probes": len(file.said),
+                "first": rfc3339(file.first_ns), "last": rfc3339(file.last_ns), "notes": list(file.notes),
+                "offset_s": seconds(offset.ns), "offset_within_s": seconds(offset.within_ns),
+                "offset_pairs": offset.pairs, "offset_from": offset.taken_from or file.source,
+                "offset_rivals_s": [seconds(rival) for rival in offset.rivals],
+            }
+            for file, offset in zip(account.files, account.offsets, strict=True)
+        ],
+        "joined": account.joined,
+        "outside": account.outside,
+        "unplaced": account.unplaced,
+        "decisions": [
+            {
+                "time": rfc3339(beside.ns), "probe": beside.probe, "attempt": beside.attempt, "initial": beside.initial,
+                "said": utterance_object(beside.said),
+            }
+            for beside in account.decisions
+        ],
+        "differences": [
+            {
+                "kind": difference.clash.value, "explained": difference.clash in EXPLAINED, "sentence": difference.sentence,
+                "probe": difference.probe, "attempts": list(difference.attempts), "time": rfc3339(difference.ns),
+                "source": difference.source or None, "count": difference.count,
+            }
+            for difference in account.differences
+        ],
+    }  # fmt: skip
+
+
 def evidence_objects(evidence: Iterable[Evidence]) -> list[Json]:
     """Return frames of inputs that show something."""
     return [{"capture": item.file, "frames": [item.first, item.last]} for item in evidence]
@@ -448,7 +506,7 @@ def _dumps(value: Any) -> str:
 
 
 def _frame(timeline: Timeline) -> Json:
-    return {
+    made: Json = {
         "schema": SCHEMA,
         "captures": [capture_object(info) for info in timeline.captures],
         "probes": [],
@@ -458,6 +516,9 @@ def _frame(timeline: Timeline) -> Json:
         "findings": list(map(finding_object, timeline.findings)),
         "notes": list(timeline.notes),
     }
+    if timeline.kubelet is not None:
+        made["kubelet"] = account_object(timeline.kubelet)
+    return made
 
 
 def probe_order(probe: Json) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ attribute of a link but fragments of this very page (tested).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.timeline import Timeline
@@ -17,14 +17,19 @@ from .html_page import Maker
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from ..model.ladder import Ladder
+
 _PIECE: Final = 64
 """Pieces of the template's output that are written at once."""
 
 
-def write(timeline: Timeline, out: Callable[[str], object]) -> None:
-    """Write the page piece by piece; only one probe's drawing is in memory at a time."""
+def write(timeline: Timeline, out: Callable[[str], object], ladders: Sequence[Ladder] = ()) -> None:
+    """Write the page piece by piece; only one probe's drawing is in memory at a time.
+
+    `ladders` are those of first failures (`html_page.first_failures`); where one lacks, the phases of its connections are told.
+    """
     template = _environment().get_template("report.html")
-    stream = template.stream(page=Maker(timeline).page())
+    stream = template.stream(page=Maker(timeline, ladders).page())
     stream.enable_buffering(_PIECE)
     for piece in stream:
         out(piece)

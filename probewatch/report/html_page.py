@@ -7,25 +7,27 @@ drawing is in memory.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from ..model.finding import Finding, Held
 from ..model.frame import CaptureInfo
+from ..model.ladder import Ladder
 from ..model.rollout import PodState, Revision, Rollout
+from ..model.said import EXPLAINED, Account
 from ..model.timeline import Attempt, Cause, Leg, Outcome, Probe, Timeline, TimelineEvent
-from . import words
-from .escape import safe
+from . import ladder, words
+from .account import difference, joined, told
+from .escape import printable, safe
 from .findings import passes, summary
-from .html_latency import Plot, plot
-from .html_strip import Strip, strip
-from .html_verdict import Answer, answer, headline, moment, nothing_wrong
+from .html_latency import plot
+from .html_strip import strip
+from .html_values import CauseRow, Connected, Fact, First, Kubelet, Listed, Page, Phase, Reason, Section, Verdicted
+from .html_verdict import answer, headline, moment, nothing_wrong
 from .numbers import clock, count, duration, relative, span
 from .outline import Judged, base_ns, clients, concerns, counts, latency, name_of, nothing, ordered, overview, unwell
-from .rows import Row, event_words, leg_words, rows, trimmed
-from .verdict import Level, explain
+from .rows import event_words, leg_words, rows, trimmed
+from .verdict import Level, Verdict, explain, explained_by
 
 MOST_ANSWERS: Final = 4
 """Probes whose answers stand at the top."""
@@ -33,6 +35,10 @@ MOST_PROBES: Final = 60
 """Probes with a section of their own, the worst first."""
 MOST_LISTED: Final = 1000
 """Probes in the overview, clients, events and findings in their tables; the rest is counted."""
+MOST_LADDERS: Final = 12
+"""First failures drawn as ladders."""
+MOST_SAID: Final = 60
+"""Rows of one table of what the kubelet said."""
 MOST_CAUSES: Final = 40
 """Rows of the table of causes."""
 
@@ -45,151 +51,26 @@ _WORD: Final = {
 GLYPH: Final = {Level.TROUBLE: "✗", Level.WARNING: "!", Level.UNCLEAR: "?", Level.FINE: "✓"}
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A name and what is to say under it."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A probe in the overview."""
-
-    id: str
-    level: str
-    glyph: str
-    kind: str
-    label: str
-    sentence: str
-    linked: bool
-    """Whether it has a section."""
+def first_failures(timeline: Timeline) -> list[tuple[Probe, Attempt]]:
+    """Return the attempts that the report shows as ladders: the first failure of each probe that should be looked at, the worst first."""
+    bad = [(verdict.level, probe) for probe, verdict in ordered(timeline) if verdict.level >= Level.WARNING]
+    bad.sort(key=lambda item: -item[0])
+    found = [(probe, first_failure(probe)) for _, probe in bad]
+    return [(probe, attempt) for probe, attempt in found if attempt is not None][:MOST_LADDERS]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseRow:
-    """Failed or discarded attempts of one cause."""
-
-    slug: str
-    attempts: int
-    probes: str
-    meaning: str
-    advice: str
-    first: str
-    last: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A part of a connection, as a bar: place and width in per cent of the attempt."""
-
-    name: str
-    lasted: str
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
-    """One connection of the first failure."""
-
-    role: str
-    says: str
-    frames: str
-    phases: Sequence[Phase]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class First:
-    """The first failure of a probe, at length."""
-
-    title: str
-    says: str
-    legs: Sequence[Connected]
-    filter: str
-    """What shows exactly these frames in Wireshark."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One probe."""
-
-    id: str
-    level: str
-    glyph: str
-    title: str
-    request: str
-    sentence: str
-    facts: Sequence[Fact]
-    strip: Strip | None
-    plot: Plot | None
-    causes: Sequence[CauseRow]
-    rows: Sequence[Row]
-    left_out: str
-    tail: Sequence[Row]
-    first: First | None
-    notes: Sequence[str]
-    open: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicted:
-    """A finding."""
-
-    word: str
-    kind: str
-    subject: str
-    field: str
-    sentence: str
-    expected: str
-    observed: str
-    proof: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """The whole report."""
-
-    title: str
-    subject: str
-    level: str
-    glyph: str
-    headline: str
-    answers: Sequence[Answer]
-    paragraph: str
-    more: str
-    overview: str
-    listed: Sequence[Listed]
-    unlisted: int
-    causes: Sequence[CauseRow]
-    sections: Iterator[Section]
-    untold: int
-    rollouts: Sequence[tuple[str, str, str, Sequence[Sequence[str]]]]
-    others: Sequence[Sequence[str]]
-    others_left: int
-    events: Sequence[Sequence[str]]
-    findings: Sequence[Verdicted]
-    passed: Sequence[tuple[str, str]]
-    """Of what passed: (subject, its fields)."""
-    findings_summary: str
-    inputs: Sequence[Sequence[str]]
-    caveats: Sequence[str]
-    numbers: Sequence[Sequence[str]]
-    notes: Sequence[str]
-    hints: Sequence[str]
-    base: int
-
-    def relative(self, row: Row) -> str:
-        """Return when a row of the story is; empty where it only counts what is left out."""
-        return "" if row.quiet else relative(row.ns, self.base)
+def first_failure(probe: Probe) -> Attempt | None:
+    """Return the first attempt that failed, or was thrown away, and has frames."""
+    bad = (Outcome.FAILURE, Outcome.DISCARDED)
+    return next((a for a in probe.attempts if a.outcome in bad and not a.implied), None)
 
 
 class Maker:
     """Makes the page of one timeline."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, ladders: Sequence[Ladder] = ()) -> None:
         self._timeline = timeline
+        self._ladders = {(one.probe.id, one.attempt.n): one for one in ladders}
         self._base = base_ns(timeline)
         self._several = len(timeline.captures) > 1
         self._judged = ordered(timeline)
@@ -226,6 +107,7 @@ class Maker:
             events=self._events(),
             findings=self._findings(),
             passed=list(passes(timeline.findings).items())[:MOST_LISTED],
+            kubelet=self._kubelet(timeline.kubelet) if timeline.kubelet is not None else None,
             findings_summary=summary(timeline.findings) if timeline.findings else "",
             inputs=[self._input(n, info) for n, info in enumerate(timeline.captures, 1)],
             caveats=self._caveats(),
@@ -283,7 +165,6 @@ class Maker:
         probe, verdict = one
         events = [e for e in self._timeline.events if concerns(e, probe)]
         head, left_out, tail = trimmed(rows(probe, events, wide=False, several=self._several))
-        counted = Counter(a.cause for a in probe.attempts if a.outcome is not Outcome.SUCCESS)
         owner = f" {words.owner(probe.target)}" if probe.target.pod is not None else ""
         return Section(
             id=safe(probe.id),
@@ -295,14 +176,12 @@ class Maker:
             facts=self._facts(probe),
             strip=strip(probe, events, self._base) if probe.attempts else None,
             plot=plot(probe, self._base, latency(probe)),
-            causes=[
-                self._cause(cause, probe, [a for a in probe.attempts if a.cause is cause and a.outcome is not Outcome.SUCCESS], [probe])
-                for cause, _ in counted.most_common()
-            ],
+            reasons=_reasons(probe, verdict),
             rows=head,
             left_out=count(left_out, "row") if left_out else "",
             tail=tail,
-            first=self._first(probe),
+            first=self._first(probe) if verdict.level is not Level.FINE else None,
+            said=self._said(probe),
             notes=[safe(note) for note in probe.notes],
             open=verdict.level is not Level.FINE or len(self._judged) == 1,
         )  # fmt: skip
@@ -324,10 +203,7 @@ class Maker:
         return [Fact(name, text) for name, text in facts if text]
 
     def _first(self, probe: Probe) -> First | None:
-        """Return the first attempt that failed, or was thrown away, and has frames."""
-        attempt = next(
-            (a for a in probe.attempts if a.outcome in (Outcome.FAILURE, Outcome.DISCARDED) and not a.implied), None
-        )
+        attempt = first_failure(probe)
         if attempt is None:
             return None
         first, last = attempt.frames()
@@ -338,9 +214,18 @@ class Maker:
             title=f"#{attempt.n} at {moment(attempt.start.ns, self._base)}",
             says=result + (f": {detail}" if detail and detail != result else "") + f", after {duration(attempt.latency_ns)}"
             + ("" if attempt.end_mark is not None else ", when the checker's time was up"),
+            ladder=self._ladder(probe, attempt),
             legs=[self._leg(attempt, leg) for leg in attempt.legs],
             filter=f"{safe(file)}: frame.number in {{{first}..{last}}}",
         )  # fmt: skip
+
+    def _ladder(self, probe: Probe, attempt: Attempt) -> Sequence[str]:
+        made = self._ladders.get((probe.id, attempt.n))
+        if made is None:
+            return ()
+        parts: list[str] = []
+        ladder.write([made], self._timeline.captures, parts.append)
+        return [printable(line) for line in "".join(parts).split("\n")]
 
     def _leg(self, attempt: Attempt, leg: Leg) -> Connected:
         connection = leg.connection
@@ -386,6 +271,44 @@ class Maker:
             safe(one.sentence),
             revisions,
         )
+
+    def _said(self, probe: Probe) -> list[list[str]]:
+        """Return what the wire shows and what the kubelet says, side by side."""
+        made = []
+        for attempt in probe.attempts:
+            for said in attempt.said:
+                wire = f"{attempt.outcome.value}: {words.result(attempt, probe.handler)} ({attempt.cause.value})"
+                text = safe(said.text) or "no text"
+                often = f" ({count(said.count, 'time')})" if said.count > 1 else ""
+                when = relative(attempt.end_ns, self._base)
+                made.append([f"#{attempt.n}", when, wire, f"{said.saying.value}: {text}{often}", safe(said.source)])
+            if len(made) >= MOST_SAID:
+                break
+        return made[:MOST_SAID]
+
+    def _kubelet(self, account: Account) -> Kubelet:
+        decisions = [
+            [
+                relative(beside.ns, self._base),
+                safe(beside.probe or "–"),
+                safe(beside.said.state or beside.said.text),
+                f"decided by #{beside.attempt}" if beside.attempt is not None
+                else "a container's beginning or end" if beside.initial else "not to be seen",
+                safe(beside.said.source),
+            ]
+            for beside in account.decisions[:MOST_SAID]
+        ]  # fmt: skip
+        differences = [
+            ["– explained" if one.clash in EXPLAINED else "! contradiction", difference(one, self._base)]
+            for one in sorted(account.differences, key=lambda d: d.clash in EXPLAINED)[:MOST_LISTED]
+        ]
+        return Kubelet(
+            files=[
+                [safe(file.source), told(file, offset), " ".join(map(safe, file.notes))]
+                for file, offset in zip(account.files, account.offsets, strict=True)
+            ],
+            joined=joined(account), differences=differences, decisions=decisions,
+        )  # fmt: skip
 
     def _others(self) -> list[list[str]]:
         others = sorted(self._timeline.others, key=lambda o: -o.connections)[:MOST_LISTED]
@@ -465,6 +388,37 @@ class Maker:
             why = "the evidence is missing (encrypted, cut, or the capture ended)"
             made.append(f"{count(unclear, 'attempt')} stayed inconclusive: {why}.")
         return made
+
+
+def _reasons(probe: Probe, verdict: Verdict) -> list[Reason]:
+    """Return diagnoses, and causes of which no more is known; of a probe that is fine what failed nevertheless."""
+    cause_of = {a.n: a.cause.value for a in probe.attempts}
+    made = [
+        Reason(
+            name=safe(one.kind), attempts=_numbers(one.attempts), meaning=safe(explained_by(one)), check=safe(one.check),
+            advice=safe(one.advice), says="; ".join(map(safe, one.says)), harmless=one.harmless,
+            below=", ".join(dict.fromkeys(cause_of[n] for n in one.attempts if n in cause_of)),
+        )
+        for one in probe.diagnoses
+    ]  # fmt: skip
+    known = {a.n for a in probe.attempts if a.diagnosis is not None}
+    left: dict[Cause, list[int]] = {}
+    for attempt in probe.attempts:
+        if attempt.outcome is not Outcome.SUCCESS and attempt.n not in known:
+            left.setdefault(attempt.cause, []).append(attempt.n)
+    for cause, numbers in sorted(left.items(), key=lambda item: -len(item[1])):
+        meaning, advice = explain(probe, cause)
+        made.append(Reason(
+            below="", name=cause.value, attempts=_numbers(numbers), meaning=safe(meaning), check="", advice=safe(advice), says="",
+            harmless=verdict.level is Level.FINE,
+        ))  # fmt: skip
+    return made
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Return `7: #6, #7, #8 …`."""
+    shown = ", ".join(f"#{n}" for n in numbers[:6])
+    return f"{len(numbers)}: {shown}" + (" …" if len(numbers) > 6 else "") if numbers else ""
 
 
 def _revision(revision: Revision, base: int) -> list[str]:

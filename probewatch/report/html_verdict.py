@@ -12,7 +12,7 @@ from . import words
 from .escape import safe
 from .numbers import clock, count, relative, span
 from .outline import Judged, overview
-from .verdict import Level, Verdict, explain
+from .verdict import Level, Verdict, explained
 
 _FALLS: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)
 _RISES: Final = (DecisionKind.READY, DecisionKind.UP, DecisionKind.STARTED)
@@ -40,6 +40,7 @@ class Answer:
     what: str
     since: str
     why: str
+    check: str
     do: str
     means: str
     """What its last fall means for the Pod; empty where there was none."""
@@ -63,7 +64,7 @@ def headline(judged: Sequence[Judged]) -> str:
 
 def answer(probe: Probe, verdict: Verdict, base: int, end_ns: int) -> Answer:
     """Return the answers for one probe; `end_ns` is the end of the input."""
-    causes = [explain(probe, cause) for cause in verdict.causes[:2]]
+    reasons = explained(probe, verdict)[:2]
     falls = [d for d in probe.decisions if d.kind in _FALLS]
     return Answer(
         id=safe(probe.id),
@@ -71,8 +72,9 @@ def answer(probe: Probe, verdict: Verdict, base: int, end_ns: int) -> Answer:
         title=_name(probe),
         what=_capital(verdict.sentence) + ".",
         since=_since(probe, base, end_ns),
-        why=" Also: ".join(meaning for meaning, _ in causes),
-        do=" ".join(advice for _, advice in causes if advice),
+        why=" Also: ".join(safe(one.meaning) for one in reasons),
+        check=safe(reasons[0].check) if reasons else "",
+        do=" ".join(dict.fromkeys(safe(one.advice) for one in reasons if one.advice)),
         means=_MEANS.get(falls[-1].after, "") if falls and probe.checker.kind == "kubelet" else "",
         who=_who(probe),
         request=words.request(probe),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..model.connection import Connection
 from ..model.spec import Handler
-from ..model.timeline import Attempt, Cause, Outcome, Probe
+from ..model.timeline import Attempt, Cause, Outcome, Probe, Role
 from .escape import safe
 from .words import endpoint
 
@@ -55,7 +55,10 @@ def _http(probe: Probe, attempt: Attempt) -> str:
     if attempt.cause is Cause.STATUS:
         return f"HTTP probe failed with statuscode: {attempt.status}"
     where = endpoint(probe.target.address, probe.target.port)
-    get = f'Get "{(probe.scheme or "http").lower()}://{where}{safe(probe.path or "/")}": '
+    # after a redirect the URL is that of the last request
+    redirected = any(leg.role is Role.REDIRECT for leg in attempt.legs)
+    url = "..." if redirected else f"{(probe.scheme or 'http').lower()}://{where}{safe(probe.path or '/')}"
+    get = f'Get "{url}": '
     connection = attempt.legs[-1].connection if attempt.legs else None
     match attempt.cause:
         case Cause.SLOW_ANSWER | Cause.CLIENT_LATE:
@@ -65,7 +68,11 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         case Cause.CLOSED_BEFORE_ANSWER:
             return f"{get}EOF"
         case Cause.RESET_BEFORE_ANSWER if connection is not None:
+            if connection.resp.length:  # within the header: what Go says depends on the byte at which it broke off
+                return f"{get}net/http: HTTP/1.x transport connection broken: ..."
             return get + _reset(connection)
+        case Cause.TLS_FAILED if attempt.detail.startswith("the first record"):
+            return f"{get}tls: first record does not look like a TLS handshake"
         case Cause.BODY_BROKEN if connection is not None:
             if connection.resp.rst is not None and connection.resp.fin is None:
                 return _reset(connection)
@@ -75,7 +82,7 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         case Cause.MALFORMED_ANSWER:
             return f"{get}net/http: HTTP/1.x transport connection broken: {safe(attempt.detail)}"
         case Cause.REDIRECT_LIMIT:
-            return f"{get}stopped after 10 redirects"
+            return 'Get "...": stopped after 10 redirects'
         case Cause.TLS_ON_PLAIN_HTTP:
             return f"{get}http: server gave HTTP response to HTTPS client"
         case Cause.TLS_ALERT:

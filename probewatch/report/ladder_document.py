@@ -84,7 +84,7 @@ def _step(step: Step, start: int) -> dict[str, Any]:
         "connection": step.connection,
         "name": step.name,
         "bytes": step.length,
-        "said": [{"text": said.text, "layer": said.layer, "decrypted": said.decrypted} for said in step.said],
+        "said": [{"text": one.text, "layer": one.layer, "decrypted": one.decrypted} for one in step.said],
         "by": step.by or None,
         "notes": list(step.notes),
         "seen": [

@@ -12,6 +12,7 @@ from typing import Final
 from ..model.frame import CaptureInfo
 from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
+from .account import write_account
 from .escape import pad, safe, shorten, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, relative, span
@@ -83,6 +84,8 @@ def write(
         paper.line(Span("What is fine is told in short; --probe or -o wide shows every attempt.", "dim"))
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
+    if timeline.kubelet is not None:
+        write_account(paper, timeline.kubelet, base, wide=wide)
     if timeline.findings:
         paper.line()
         paper.line(Span("findings", "bold"))
@@ -172,7 +175,7 @@ def _probe(
     _clients(paper, probe)
     for one in explained(probe, verdict)[: None if wide else _CAUSES]:
         style = "red" if verdict.level is Level.TROUBLE else "yellow"
-        _field(paper, "cause", safe(f"{one.name}: {one.meaning[:1].lower()}{one.meaning[1:]}"), style)
+        _field(paper, "cause", safe(f"{one.name}: {words.lowered(one.meaning)}"), style)
         if one.check:
             _field(paper, "check", safe(one.check))
         if one.advice:

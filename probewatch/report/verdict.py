@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ..model.catalogue import CATALOGUE
+from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
@@ -244,17 +245,23 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
     if verdict.level is Level.FINE:
         return []
     left = {a.cause for a in probe.attempts if a.diagnosis is None}
-    told = [
-        Explained(one.kind, _or(one.sentence, one.equally), one.check, one.advice, one.kind)
-        for one in probe.diagnoses
-        if not one.harmless
-    ]
-    plain = [
-        Explained(cause.value, CATALOGUE[cause].meaning, "", CATALOGUE[cause].advice, cause.value)
-        for cause in verdict.causes
-        if cause in left
-    ]
-    return told + plain
+    told = [_diagnosed(one) for one in probe.diagnoses if not one.harmless]
+    return told + [_of_cause(cause) for cause in verdict.causes if cause in left]
+
+
+def explained_attempt(attempt: Attempt) -> Explained | None:
+    """Return why one attempt ended so; None where it went well and nothing is to be said of it."""
+    if attempt.diagnosis is not None:
+        return _diagnosed(attempt.diagnosis)
+    return None if attempt.cause is Cause.OK else _of_cause(attempt.cause)
+
+
+def _diagnosed(one: Diagnosis) -> Explained:
+    return Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
+
+
+def _of_cause(cause: Cause) -> Explained:
+    return Explained(cause.value, CATALOGUE[cause].meaning, "", CATALOGUE[cause].advice, cause.value)
 
 
 def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
@@ -265,9 +272,10 @@ def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
     kind = Counter(one.kind for one in own).most_common(1)[0][0]
     several = [one for one in probe.diagnoses if one.kind == kind] if len(own) > 1 else []
     chief = several[0] if several else next(one for one in own if one.kind == kind)
-    return _or(chief.sentence, chief.equally), chief.advice
+    return explained_by(chief), chief.advice
 
 
-def _or(sentence: str, equally: tuple[str, ...]) -> str:
-    """Return the sentence, with the kinds that fit as well."""
-    return f"{sentence} Fits as well: {', '.join(equally)}." if equally else sentence
+def explained_by(diagnosis: Diagnosis) -> str:
+    """Return a diagnosis' sentence, with the kinds that fit as well."""
+    more = f" Fits as well: {', '.join(diagnosis.equally)}." if diagnosis.equally else ""
+    return diagnosis.sentence + more

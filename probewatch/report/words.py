@@ -25,6 +25,11 @@ _GUESSES: Final = 3
 _LEARNT: Final = ("declared", "inferred")
 
 
+def lowered(sentence: str) -> str:
+    """Return a sentence as it goes on after a colon: `SYN left` and `200 came` stay, `The SYN` does not."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
+
+
 def endpoint(address: str, port: int | None) -> str:
     """Return `10.0.0.1:80`, `[fd00::1]:80`."""
     if port is None:

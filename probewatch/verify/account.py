@@ -12,17 +12,16 @@ verbosity 1 or more does.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.said import RESULTS, Account, Beside, Clash, Difference, Offset, Said, SaidFile, Saying
+from probewatch.model.said import RESULTS, Account, AccountFile, Beside, Clash, Difference, Offset, Saying, Utterance
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
-from .offset import DECIDED, dialled, estimate
-from .utterance import Who, allows, excludes, exec_like
+from .offset import DECIDED, ENOUGH, agreed, dialled, estimate
+from .utterance import Lane, Who, allows, excludes, exec_like
 
 MOST_SAID: Final = 4
 """Sayings kept at one attempt: a log and events, an error told twice."""
@@ -41,29 +40,17 @@ BURST: Final = 25
 """Events of one object that the kubelet's recorder lets through at once (client-go EventSourceObjectSpamFilter)."""
 
 
-def account(timeline: Timeline, files: Sequence[SaidFile], pods: Sequence[PodSpec] = ()) -> Timeline:
+def account(timeline: Timeline, files: Sequence[AccountFile], pods: Sequence[PodSpec] = ()) -> Timeline:
     """Return the timeline with the kubelet's account. `pods` are the declared ones: they tell which probes are exec probes."""
     return _Join(timeline, files, pods).result()
 
 
-class _Lane:
-    """The attempts of one probe in the order of their verdicts."""
-
-    def __init__(self, probe: Probe) -> None:
-        self.probe = probe
-        self.attempts = sorted(probe.attempts, key=lambda a: a.end_ns)
-        self._ends = [a.end_ns for a in self.attempts]
-        self.said: dict[int, list[Said]] = {}
-
-    def between(self, low: int, high: int) -> list[Attempt]:
-        return self.attempts[bisect_left(self._ends, low) : bisect_left(self._ends, high + 1)]
-
-
 class _Join:
-    def __init__(self, timeline: Timeline, files: Sequence[SaidFile], pods: Sequence[PodSpec]) -> None:
+    def __init__(self, timeline: Timeline, files: Sequence[AccountFile], pods: Sequence[PodSpec]) -> None:
         self.timeline = timeline
         self.files = files
-        self.lanes = {probe.id: _Lane(probe) for probe in timeline.probes}
+        self.lanes = {probe.id: Lane(probe) for probe in timeline.probes}
+        self.said: dict[tuple[str, int], list[Utterance]] = {}
         self.exec = {
             (pod.namespace, pod.name, container.name, spec.type)
             for pod in pods for container in pod.containers for spec in container.probes if spec.handler is Handler.EXEC
@@ -71,33 +58,35 @@ class _Join:
         starts = [c.first_ns for c in timeline.captures if c.first_ns is not None]
         ends = [c.last_ns for c in timeline.captures if c.last_ns is not None]
         self.begin, self.end = min(starts, default=0), max(ends, default=0)
-        self.joined = self.outside = 0
+        self.joined = self.outside = self.unplaced = 0
         self.decisions: list[Beside] = []
         self.differences: dict[tuple[object, ...], Difference] = {}
         self.offsets: list[Offset] = []
 
     def result(self) -> Timeline:
-        for file in self.files:
-            who = Who(self.timeline.probes, file.said)
-            offset = estimate(file, self.timeline.probes, who)
-            self.offsets.append(offset)
+        probes = self.timeline.probes
+        whom = [Who(self.lanes.values(), file.said) for file in self.files]
+        found = [estimate(file, probes, who) for file, who in zip(self.files, whom, strict=True)]
+        self.offsets = agreed(self.files, found)
+        for file, offset, who in zip(self.files, self.offsets, whom, strict=True):
             _File(self, file, offset, who).read()
-        probes = tuple(
-            replace(p, attempts=self._marked(p)) if self.lanes[p.id].said else p for p in self.timeline.probes
-        )
+        marked = {ident for ident, _ in self.said}
+        probes = tuple(replace(p, attempts=self._marked(p)) if p.id in marked else p for p in self.timeline.probes)
         return replace(
             self.timeline,
             probes=probes,
             kubelet=Account(
-                files=tuple(self.files), offsets=tuple(self.offsets), joined=self.joined, outside=self.outside,
+                files=tuple(self.files), offsets=tuple(self.offsets), joined=self.joined, outside=self.outside, unplaced=self.unplaced,
                 decisions=tuple(sorted(self.decisions, key=lambda beside: beside.ns)),
                 differences=tuple(list(self.differences.values())[:MOST_DIFFERENCES]),
             ),
         )  # fmt: skip
 
     def _marked(self, probe: Probe) -> tuple[Attempt, ...]:
-        said = self.lanes[probe.id].said
-        return tuple(replace(a, said=tuple(said[a.n][:MOST_SAID])) if a.n in said else a for a in probe.attempts)
+        return tuple(
+            replace(a, said=tuple(said[:MOST_SAID])) if (said := self.said.get((probe.id, a.n))) else a
+            for a in probe.attempts
+        )
 
     def differ(
         self, clash: Clash, key: object, sentence: str, *, probe: str | None = None, attempt: int | None = None,
@@ -124,11 +113,12 @@ class _Join:
 class _File:
     """One file's sayings laid beside the capture."""
 
-    def __init__(self, join: _Join, file: SaidFile, offset: Offset, who: Who) -> None:
+    def __init__(self, join: _Join, file: AccountFile, offset: Offset, who: Who) -> None:
         self._join = join
         self._file = file
         self._offset = offset.ns
         self._slack = SLACK_NS + offset.within_ns
+        self._sure = offset.pairs >= ENOUGH or bool(offset.taken_from)
         self._who = who
         self._taken: set[tuple[str, int, Saying]] = set()
         self._covered: dict[str, list[tuple[int, int]]] = {}
@@ -136,6 +126,8 @@ class _File:
         self._told: dict[str, int] = {}
         """Probe -> how many sayings about attempts of it."""
         self._matched: set[tuple[str, int]] = set()
+        self._deciding: set[str] = set()
+        """Probes of which it tells decisions."""
 
     def read(self) -> None:
         for said in sorted(self._file.said, key=lambda one: one.ns):
@@ -146,22 +138,23 @@ class _File:
                 self._about_attempt(said, at)
             else:
                 self._about_decision(said, at)
-        decided = {said.type for said in self._file.said if said.saying is Saying.DECIDED}
         for lane in self._join.lanes.values():
             self._unsaid(lane)
-            if lane.probe.type in decided:
+            if lane.probe.id in self._deciding and self._sure:
                 self._undecided(lane)
 
-    def _about_attempt(self, said: Said, at: int) -> None:
-        fitting = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
+    def _about_attempt(self, said: Utterance, at: int) -> None:
+        fitting = self._who.fitting(said)
         best = self._nearest(said, at, fitting)
+        if best is not None and not self._sure and not allows(said, best[1]):
+            best = None
         if best is None:
             self._left_over(said, at, fitting)
             return
         lane, attempt = best
         ident = lane.probe.id
         self._taken.add((ident, attempt.n, said.saying))
-        lane.said.setdefault(attempt.n, []).append(said)
+        self._join.said.setdefault((ident, attempt.n), []).append(said)
         self._join.joined += 1
         self._told[ident] = self._told.get(ident, 0) + said.count
         if said.first_ns is not None or said.combined:
@@ -180,10 +173,10 @@ class _File:
                 Clash.CAUSE, (ident, attempt.cause), sentence, probe=ident, attempt=attempt.n, ns=at, source=said.source
             )
 
-    def _nearest(self, said: Said, at: int, lanes: Sequence[_Lane]) -> tuple[_Lane, Attempt] | None:
+    def _nearest(self, said: Utterance, at: int, lanes: Sequence[Lane]) -> tuple[Lane, Attempt] | None:
         """Return the attempt it is about: by port, else by outcome, else the one beside it in time."""
         low, high = at - self._slack, at + self._slack + self._vague(said)
-        found: list[tuple[tuple[bool, bool, bool, int], _Lane, Attempt]] = []
+        found: list[tuple[tuple[bool, bool, bool, int], Lane, Attempt]] = []
         for lane in lanes:
             for attempt in lane.between(low, high):
                 if (lane.probe.id, attempt.n, said.saying) in self._taken:
@@ -199,11 +192,11 @@ class _File:
         return lane, attempt
 
     @staticmethod
-    def _vague(said: Said) -> int:
+    def _vague(said: Utterance) -> int:
         """Return how much later than its time it may have been said, where that matters."""
         return said.precision_ns if said.precision_ns > 1_000_000 else 0
 
-    def _aggregated(self, said: Said, lane: _Lane, at: int) -> None:
+    def _aggregated(self, said: Utterance, lane: Lane, at: int) -> None:
         """Hold the number that an event says against the attempts of its time."""
         first = (said.first_ns if said.first_ns is not None else said.ns) - self._offset
         span = (first - self._slack, at + said.precision_ns + self._slack)
@@ -228,7 +221,7 @@ class _File:
             source=said.source,
         )
 
-    def _left_over(self, said: Said, at: int, fitting: Sequence[_Lane]) -> None:
+    def _left_over(self, said: Utterance, at: int, fitting: Sequence[Lane]) -> None:
         """Say why no attempt was found for it."""
         whom = (
             "/".join(part for part in (said.namespace, said.pod, said.container) if part)
@@ -252,16 +245,19 @@ class _File:
                 Clash.AGGREGATED,
                 f"an event of {whom} stands for {said.count}; its last one is not in the capture",
             )
+        elif not self._sure:
+            self._join.unplaced += 1
+            return
         else:
             clash = Clash.NO_ATTEMPT
             sentence = f"the kubelet says that {kind} probe of {whom} {_VERB[said.saying]}; the capture shows no attempt at that time"
         probe = fitting[0].probe.id if len(fitting) == 1 else None
         self._join.differ(clash, (whom, said.type, self._file.source), sentence, probe=probe, ns=at, source=said.source)
 
-    def _unsaid(self, lane: _Lane) -> None:
+    def _unsaid(self, lane: Lane) -> None:
         """Note failures that the file does not mention although it covers their time and speaks of this probe."""
         ident, file = lane.probe.id, self._file
-        if not self._told.get(ident) or file.first_ns is None or file.last_ns is None:
+        if not (self._sure and self._told.get(ident)) or file.first_ns is None or file.last_ns is None:
             return
         said = {(n, saying) for probe, n, saying in self._taken if probe == ident}
         low, high = file.first_ns - self._offset + self._slack, file.last_ns - self._offset - self._slack
@@ -291,14 +287,10 @@ class _File:
                 source=file.source,
             )
 
-    def _undecided(self, lane: _Lane) -> None:
-        """Note replayed decisions that a log does not tell although it tells others of this type and covers the time."""
+    def _undecided(self, lane: Lane) -> None:
+        """Note replayed decisions that a log does not tell although it tells others of this probe and covers the time."""
         probe, file = lane.probe, self._file
-        if (
-            file.first_ns is None
-            or file.last_ns is None
-            or not any(self._who.pod(s) for s in file.said if s.type is probe.type)
-        ):
+        if file.first_ns is None or file.last_ns is None:
             return
         low, high = file.first_ns - self._offset + self._slack, file.last_ns - self._offset - LOOP_NS
         for decision in probe.decisions:
@@ -309,9 +301,11 @@ class _File:
                     attempt=decision.attempt, ns=decision.ns, source=file.source,
                 )  # fmt: skip
 
-    def _about_decision(self, said: Said, at: int) -> None:
-        lanes = [self._join.lanes[probe.id] for probe in self._who.fitting(said)]
-        found: list[tuple[int, _Lane, Decision]] = []
+    def _about_decision(self, said: Utterance, at: int) -> None:
+        lanes = self._who.fitting(said)
+        if said.saying is Saying.DECIDED:
+            self._deciding.update(lane.probe.id for lane in lanes)
+        found: list[tuple[int, Lane, Decision]] = []
         for lane in lanes:
             kind = said.type.value if said.type is not None else lane.probe.type.value
             wanted = DecisionKind.RESTART if said.saying is Saying.KILLING else DECIDED.get((kind, said.state))
@@ -335,6 +329,9 @@ class _File:
         self._join.decisions.append(Beside(said=said, ns=at, probe=lanes[0].probe.id if len(lanes) == 1 else None))
         if self._open(at, lanes):
             return
+        if not self._sure:
+            self._join.unplaced += 1
+            return
         what = "restart" if said.saying is Saying.KILLING else said.state
         probe = lanes[0].probe.id if len(lanes) == 1 else None
         sentence = f"the kubelet decided {what}; replayed from the wire there is no such decision at that time"
@@ -342,7 +339,7 @@ class _File:
             Clash.DECISION, (probe, what, self._file.source), sentence, probe=probe, ns=at, source=said.source
         )
 
-    def _initial(self, said: Said, at: int, lanes: Sequence[_Lane]) -> bool:
+    def _initial(self, said: Utterance, at: int, lanes: Sequence[Lane]) -> bool:
         """Tell whether no attempt decides it: a new worker's first value, or that of a container that does not run.
 
         (worker.go newWorker and doProbe: a new container begins not ready, one that is not running is not ready; and after a
@@ -350,11 +347,11 @@ class _File:
         """
         return any(self._begins(said, at, lane) or _state(lane.probe, at) == _STATES.get(said.state) for lane in lanes)
 
-    def _begins(self, said: Said, at: int, lane: _Lane) -> bool:
+    def _begins(self, said: Utterance, at: int, lane: Lane) -> bool:
         if said.state not in ("not ready", "unhealthy"):
             return False
         address = lane.probe.target.address
-        if not lane.attempts or at <= lane.attempts[0].end_ns + self._slack:
+        if lane.first is None or at <= lane.first.end_ns + self._slack:
             return True
         timeline = self._join.timeline
         starts = [e.ns for e in timeline.events if e.kind is EventKind.CONTAINER_STARTED and e.address == address]
@@ -366,7 +363,7 @@ class _File:
         )  # fmt: skip
         return killed is not None and not any(killed < ns <= at for ns in starts)
 
-    def _open(self, at: int, lanes: Sequence[_Lane]) -> bool:
+    def _open(self, at: int, lanes: Sequence[Lane]) -> bool:
         """Tell whether the wire leaves open what was decided: the attempt before it is inconclusive."""
         for lane in lanes:
             before = lane.between(at - LOOP_NS, at + self._slack)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from probewatch.model.said import RESULTS, Offset, Said, SaidFile, Saying
+from probewatch.model.said import RESULTS, AccountFile, Offset, Saying, Utterance
 from probewatch.model.timeline import Attempt, DecisionKind, Probe
 
-from .utterance import Who, allows, excludes
+from .utterance import Lane, Who, allows, excludes
 
 EARLY_NS: Final = 5_000_000
 """How much earlier than the wire's verdict it may be said: the kubelet's timeout begins before its SYN."""
@@ -29,14 +30,15 @@ TIMER_NS: Final = 120_000_000
 """How much later where silence was the verdict: a busy node's timer is late too, and nothing on the wire shows it."""
 NEAR_NS: Final = 600_000_000_000
 """How far from a whole half hour a clock is sought."""
-MOST_PAIRS: Final = 200_000
-"""Pairs of a saying and an attempt that are weighed for one zone."""
+MOST_PAIRS: Final = 60_000
+"""Pairs of a saying and an attempt that are weighed for the zone of the capture; an eighth of it for each other one."""
 MOST_RIVALS: Final = 3
 """Other offsets named."""
 
 _HALF_HOUR: Final = 1_800_000_000_000
 _ZONES: Final = sorted(range(-28, 29), key=abs)
-_ENOUGH: Final = 3
+ENOUGH: Final = 3
+"""Pairs by which a clock is set."""
 _VAGUE_NS: Final = 500_000_000
 """What whole seconds leave open, whatever they seem to narrow it to."""
 _PEAKS: Final = 32
@@ -70,6 +72,22 @@ class Meeting(NamedTuple):
     difference: int
 
 
+def agreed(files: Sequence[AccountFile], offsets: Sequence[Offset]) -> list[Offset]:
+    """Return the offsets, those of events by the log of the same kubelet where that is known better: both have its clock."""
+    made = []
+    for file, offset in zip(files, offsets, strict=True):
+        pods = {(one.namespace, one.pod) for one in file.said}
+        better = [
+            other for log, other in zip(files, offsets, strict=True)
+            if log.kind == "log" and other.pairs >= ENOUGH and any((one.namespace, one.pod) in pods for one in log.said)
+        ]  # fmt: skip
+        if file.kind == "events" and better:
+            best = min(better, key=lambda other: other.within_ns)
+            offset = replace(offset, ns=best.ns, within_ns=best.within_ns, taken_from=best.source, rivals=())
+        made.append(offset)
+    return made
+
+
 class Peak(NamedTuple):
     """Offsets at which many sayings meet."""
 
@@ -83,7 +101,7 @@ class Peak(NamedTuple):
         return (self.low + self.high) // 2
 
 
-def estimate(file: SaidFile, probes: Sequence[Probe], who: Who) -> Offset:
+def estimate(file: AccountFile, probes: Sequence[Probe], who: Who) -> Offset:
     """Return the offset of one file's clock; no pairs where nothing in it fits any attempt, and the offset is then 0."""
     starts = [a.start.ns for p in probes for a in p.attempts]
     ends = [a.end_ns for p in probes for a in p.attempts]
@@ -97,28 +115,31 @@ def estimate(file: SaidFile, probes: Sequence[Probe], who: Who) -> Offset:
         found = _meet(file.source, near, base, who, (begin, end))
         if found is not None and (best is None or found.pairs > best.pairs):
             best = found
-        if best is not None and (best.pairs >= _ENOUGH or zone == 0) and best.pairs * 2 >= min(best.of, len(starts)):
+        if best is not None and (best.pairs >= ENOUGH or zone == 0) and best.pairs * 2 >= min(best.of, len(starts)):
             break
     return best or Offset(source=file.source, ns=0, within_ns=0, pairs=0, of=len(file.said))
 
 
-def _meet(source: str, said: Sequence[Said], base: int, who: Who, shown: tuple[int, int]) -> Offset | None:
+def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tuple[int, int]) -> Offset | None:
     told = [one for one in said if one.saying in RESULTS or one.saying is Saying.DECIDED]
+    budget = MOST_PAIRS if not base else MOST_PAIRS // 8
     meetings: list[Meeting] = []
     sure: list[Meeting] = []
+    tried: list[Utterance] = []
     for number, one in enumerate(_spread(told)):
-        for probe in who.fitting(one):
-            for ns, timer, port in _moments(one, probe, base):
-                made = _pair(number, (probe.id, ns), one, base, timer=timer)
+        tried.append(one)
+        for lane in who.fitting(one):
+            for ns, timer, port in _moments(one, lane, base):
+                made = _pair(number, (lane.probe.id, ns), one, base, timer=timer)
                 meetings += made
                 if port:
                     sure += made
-        if len(meetings) > MOST_PAIRS:
+        if len(meetings) > budget:
             break
     if not meetings:
         return None
     chosen = sure or meetings  # a port names its connection: nothing else is needed
-    times = sorted(one.ns for one in told if one.saying in RESULTS)
+    times = sorted(one.ns for one in tried if one.saying in RESULTS)
     peaks = sorted(_peaks(chosen), key=lambda peak: -_score(peak, times, shown))
     peaks = [_once(peak, chosen) for peak in peaks[:_PEAKS]]
     best = max(_score(peak, times, shown) for peak in peaks)
@@ -131,7 +152,7 @@ def _meet(source: str, said: Sequence[Said], base: int, who: Who, shown: tuple[i
     apart = max(_APART_NS, taken.high - taken.low)
     rivals = [peak.middle for peak in peaks[1:] if abs(peak.middle - middle) > apart]
     return Offset(
-        source=source, ns=middle, within_ns=within, pairs=taken.depth, of=len(told), rivals=tuple(rivals[:MOST_RIVALS])
+        source=source, ns=middle, within_ns=within, pairs=taken.depth, of=len(tried), rivals=tuple(rivals[:MOST_RIVALS])
     )
 
 
@@ -158,25 +179,27 @@ def _middle(meeting: Sequence[Meeting], peak: Peak) -> tuple[int, int]:
     return peak.middle, max((peak.high - peak.low) // 2, _VAGUE_NS)
 
 
-def _spread(told: Sequence[Said]) -> Iterable[Said]:
+def _spread(told: Sequence[Utterance]) -> Iterable[Utterance]:
     """Return the sayings so that the first few hundred are spread over all."""
     step = max(1, len(told) // 400)
     for begin in range(step):
         yield from told[begin::step]
 
 
-def _moments(said: Said, probe: Probe, base: int) -> Iterable[tuple[int, bool, bool]]:
+def _moments(said: Utterance, lane: Lane, base: int) -> Iterable[tuple[int, bool, bool]]:
     """Return when the wire shows what was said, as (verdict, whether by silence, whether the port proves it)."""
     if said.saying is Saying.DECIDED:
+        probe = lane.probe
         wanted = DECIDED.get((probe.type.value, said.state))
-        framed = {a.n for a in probe.attempts if a.end_mark is not None}
-        return [(d.ns, d.attempt not in framed, False) for d in probe.decisions if d.kind is wanted]
-    low, high = said.ns - base - NEAR_NS, said.ns - base + NEAR_NS
+        return [
+            (d.ns, all(a.end_mark is None for a in lane.between(d.ns, d.ns) if a.n == d.attempt), False)
+            for d in probe.decisions if d.kind is wanted
+        ]  # fmt: skip
     return [
         (a.end_ns, a.end_mark is None, said.port is not None and dialled(a, said.port))
-        for a in probe.attempts
-        if low <= a.end_ns <= high and allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
-    ]  # fmt: skip
+        for a in lane.between(said.ns - base - NEAR_NS, said.ns - base + NEAR_NS)
+        if allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
+    ]
 
 
 def dialled(attempt: Attempt, port: int) -> bool:
@@ -184,15 +207,24 @@ def dialled(attempt: Attempt, port: int) -> bool:
     return any(leg.connection.client_port == port for leg in attempt.legs)
 
 
-def _pair(number: int, about: tuple[str, int], said: Said, base: int, *, timer: bool) -> list[Meeting]:
+def _pair(number: int, about: tuple[str, int], said: Utterance, base: int, *, timer: bool) -> list[Meeting]:
     made = []
-    for at in {said.ns, said.first_ns if said.first_ns is not None else said.ns}:
+    # The first and the last time of an aggregated event are two sayings: both have to fit.
+    for which, at in enumerate((said.ns,) if said.first_ns is None else (said.ns, said.first_ns)):
         difference = at - about[1]
         if abs(difference - base) <= NEAR_NS:
             vague = said.precision_ns if said.precision_ns > 1_000_000 else 0
             late = TIMER_NS if timer else LATE_NS
             made.append(
-                Meeting(number, about, difference - late, difference + vague + EARLY_NS, not vague, timer, difference)
+                Meeting(
+                    2 * number + which,
+                    about,
+                    difference - late,
+                    difference + vague + EARLY_NS,
+                    not vague,
+                    timer,
+                    difference,
+                )
             )
     return made
 

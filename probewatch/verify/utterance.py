@@ -7,10 +7,11 @@ not know them apart: silence is `context deadline exceeded` whether the SYN, the
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from probewatch.model.said import RESULTS, Said, Saying
+from probewatch.model.said import RESULTS, Saying, Utterance
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Attempt, Cause, Outcome, Probe
 
@@ -48,12 +49,12 @@ _OUTCOMES: Final = {
 }
 
 
-def allows(said: Said, attempt: Attempt) -> bool:
+def allows(said: Utterance, attempt: Attempt) -> bool:
     """Tell whether the attempt ended as it was said to have."""
     return attempt.outcome in _OUTCOMES.get(said.saying, ())
 
 
-def excludes(said: Said, attempt: Attempt) -> bool:
+def excludes(said: Utterance, attempt: Attempt) -> bool:
     """Tell whether the text names a cause that the wire excludes: another status, a refusal where there was an answer."""
     if said.saying is not Saying.FAILED or attempt.outcome is not Outcome.FAILURE:
         return False
@@ -64,44 +65,69 @@ def excludes(said: Said, attempt: Attempt) -> bool:
     return known is not None and attempt.cause not in known
 
 
-def exec_like(said: Said) -> bool:
+def exec_like(said: Utterance) -> bool:
     """Tell whether the text is none that a network probe gives: what a command wrote, or an error of the container runtime."""
     return said.saying in RESULTS and bool(said.text) and _NETWORK.search(said.text) is None
+
+
+class Lane:
+    """The attempts of one probe in the order of their verdicts."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self._attempts = sorted(probe.attempts, key=lambda a: a.end_ns)
+        self._ends = [a.end_ns for a in self._attempts]
+
+    def between(self, low: int, high: int) -> list[Attempt]:
+        """Return those whose verdict came in this time, both ends included."""
+        return self._attempts[bisect_left(self._ends, low) : bisect_right(self._ends, high)]
+
+    @property
+    def first(self) -> Attempt | None:
+        """The first of them."""
+        return self._attempts[0] if self._attempts else None
 
 
 class Who:
     """Which probes of the capture a saying may be about."""
 
-    def __init__(self, probes: Iterable[Probe], said: Sequence[Said]) -> None:
-        self._probes = [p for p in probes if p.checker.kind in ("kubelet", "unknown")]
+    def __init__(self, lanes: Iterable[Lane], said: Sequence[Utterance]) -> None:
+        self._lanes = [lane for lane in lanes if lane.probe.checker.kind in ("kubelet", "unknown")]
         self._addresses: dict[str, set[str]] = {}
         """Pod -> addresses that texts about it name."""
-        known = {p.target.address for p in self._probes}
+        known = {lane.probe.target.address for lane in self._lanes}
         for one in said:
             if one.pod is not None:
-                named = {address for address in known if _names(one.text, address)}
-                self._addresses.setdefault(one.pod, set()).update(named)
+                self._addresses.setdefault(one.pod, set()).update(_named(one.text) & known)
         self._alone = len(known) == 1 and len(self._addresses) == 1
+        self._found: dict[tuple[object, ...], list[Lane]] = {}
 
-    def pod(self, said: Said) -> list[Probe]:
+    def pod(self, said: Utterance) -> list[Lane]:
         """Return the probes of the Pod that it names."""
-        return [probe for probe in self._probes if self._same_pod(said, probe)]
+        key = (said.namespace, said.pod)
+        if key not in self._found:
+            self._found[key] = [lane for lane in self._lanes if self._same_pod(said, lane.probe)]
+        return self._found[key]
 
-    def container(self, said: Said) -> list[Probe]:
+    def container(self, said: Utterance) -> list[Lane]:
         """Return those of the container that it names."""
         return [
-            probe for probe in self.pod(said)
-            if said.container is None or probe.target.container in (None, said.container)
+            lane for lane in self.pod(said)
+            if said.container is None or lane.probe.target.container in (None, said.container)
         ]  # fmt: skip
 
-    def fitting(self, said: Said) -> list[Probe]:
+    def fitting(self, said: Utterance) -> list[Lane]:
         """Return those of the type that it names, network probes only."""
-        return [
-            probe for probe in self.container(said)
-            if (said.type is None or probe.type in (said.type, ProbeType.UNKNOWN)) and probe.handler is not Handler.EXEC
-        ]  # fmt: skip
+        key = (said.namespace, said.pod, said.container, said.type)
+        if key not in self._found:
+            self._found[key] = [
+                lane for lane in self.container(said)
+                if (said.type is None or lane.probe.type in (said.type, ProbeType.UNKNOWN))
+                and lane.probe.handler is not Handler.EXEC
+            ]  # fmt: skip
+        return self._found[key]
 
-    def _same_pod(self, said: Said, probe: Probe) -> bool:
+    def _same_pod(self, said: Utterance, probe: Probe) -> bool:
         target = probe.target
         if said.pod is None:
             return True
@@ -115,12 +141,10 @@ class Who:
         return self._alone
 
 
-def _names(text: str, address: str) -> bool:
-    """Tell whether a text names an address and not only a longer one that begins alike."""
-    at = text.find(address)
-    while at >= 0:
-        before, after = text[at - 1 : at], text[at + len(address) : at + len(address) + 1]
-        if not (before.isalnum() or before == ".") and not (after.isalnum() or after == "."):
-            return True
-        at = text.find(address, at + 1)
-    return False
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{3,}")
+
+
+def _named(text: str) -> set[str]:
+    """Return what may be an address in a text, with and without a port behind it."""
+    found = set(_ADDRESS.findall(text))
+    return found | {one.rpartition(":")[0] for one in found}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from probewatch.model.connection import Connection, Half, IcmpNote, Sighting
 from probewatch.model.frame import Mark
@@ -126,11 +125,21 @@ class Side:
         )
 
 
+class Fast(Protocol):
+    """What counts the segments of a connection apart from it (`wire.fastpath`)."""
+
+    def touch(self) -> None:
+        """Write down when the last segment came."""
+
+    def close(self) -> None:
+        """Write down everything, and end it."""
+
+
 class Life:
     """One connection in the tracker's table."""
 
     __slots__ = (
-        "answered", "bare_ack", "born", "catch_up", "client", "client_port", "due", "end", "flipped", "gone", "history", "icmp", "id",
+        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "fast", "flipped", "gone", "history", "icmp", "id",
         "midstream", "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port",
         "sights", "start", "told", "touched", "tunnel",
     )  # fmt: skip
@@ -165,8 +174,8 @@ class Life:
         self.due = -1
         """Clock of its timer."""
         self.gone = False
-        self.catch_up: Callable[[], None] | None = None
-        """Writes down what passed by the fast path (`wire.fastpath`) and ends it; to be called before anything here is read."""
+        self.fast: Fast | None = None
+        """Where segments take the fast path: to be closed before anything else here is read."""
         self.payload = 0
         """Bytes of payload it holds."""
 

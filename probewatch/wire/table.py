@@ -229,8 +229,8 @@ class Table:
 
     def _ripen(self, life: Life) -> None:
         """Look at a connection whose timer rang: hand it out, let it go, or wait on."""
-        if life.catch_up is not None:
-            life.catch_up()
+        if life.fast is not None:
+            life.fast.touch()
         limits, clock = self._limits, self.clock
         quiet = life.touched + limits.quiet_ns
         if not life.told:
@@ -303,8 +303,8 @@ class Table:
                     return
 
     def _hand_out(self, life: Life, *, final: bool) -> None:
-        if life.catch_up is not None:
-            life.catch_up()
+        if life.fast is not None:
+            life.fast.close()
         if life.rev == 0:
             self._stop_waiting(life)
         self.ready.append(life.snapshot(final))

@@ -143,8 +143,8 @@ class Tracker:
             if side is None:
                 return
         life = side.life
-        if life.catch_up is not None:
-            life.catch_up()
+        if life.fast is not None:
+            life.fast.close()
         if lane is not side.lane or mark.file != side.at[0]:
             self._look(side, mark, lane)
         signature = (seq, ack, flags, length, ip_id, tsval, side.orig)
@@ -225,8 +225,8 @@ class Tracker:
             self.stats.icmp_unknown += 1
             return
         life = side.life
-        if life.catch_up is not None:
-            life.catch_up()
+        if life.fast is not None:
+            life.fast.close()
         if life.icmp is None:
             life.icmp = IcmpNote(mark=e.mark, reporter=e.reporter, version=e.version, type=e.type, code=e.code)
             life.touched = self._table.clock
@@ -257,6 +257,11 @@ class Tracker:
         """Return the times (ns) between which a segment is neither late nor finds anything due."""
         due = self._table.due()
         return self._table.clock - self._skew, FAR if due is None else due - self._skew
+
+    def tick(self, ns: int) -> None:
+        """Do what is due at the time of a segment that goes by the fast path."""
+        self.passed(0, ns)
+        self._table.expire()
 
     def passed(self, segments: int, ns: int) -> None:
         """Count segments that went by the fast path, the last of them at `ns`."""

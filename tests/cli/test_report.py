@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 
@@ -25,14 +28,29 @@ def test_report_writes_one_file(run, captures, tmp_path) -> None:
 
 
 def test_three_doors_one_page(run, captures) -> None:
-    """What report writes is what verify prints as html; analyze's page is the same without findings."""
+    """What verify prints as html is analyze's page with findings; report's has the ladders of first failures besides."""
     report = run("report", *arguments(captures), "-w", "-")
     verify = run("verify", *arguments(captures), "-o", "html")
     analyze = run("analyze", *arguments(captures), "-o", "html")
-    assert report.out == verify.out
     assert (report.status, verify.status, analyze.status) == (0, 3, 0)
-    before, _, rest = report.out.partition('<section>\n<h2 id="findings">')
+    before, _, rest = verify.out.partition('<section>\n<h2 id="findings">')
     assert analyze.out.split() == (before + rest.partition("</section>\n")[2]).split()
+    start, end = "<h4>The first failure", "<h4>What happened</h4>"
+    for other in (verify.out, report.out):
+        assert start in other
+    assert [part.split(end)[-1] for part in report.out.split(start)] == [part.split(end)[-1] for part in verify.out.split(start)]
+    assert "SYN ACK" in report.out
+    assert "SYN ACK" not in verify.out
+
+
+def test_report_from_a_pipe(captures, tmp_path) -> None:
+    """Standard input is read twice too."""
+    goal = tmp_path / "report.html"
+    command = [sys.executable, "-m", "probewatch.cli", "report", "-", "--spec", captures / "http-timeout" / "pod.yaml", "-w", goal]
+    with (captures / "http-timeout" / "capture.pcap").open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert "SYN ACK" in goal.read_text(encoding="utf-8")
 
 
 def test_report_shows_what_was_selected(run, captures) -> None:

@@ -45,6 +45,14 @@ def test_what_is_seen_is_what_the_prober_did(ran: dict[str, Ran], name: str) -> 
     assert differences(timeline_of(one), truth, keyed=False, unseen=False, typed=True) == []
 
 
+@pytest.mark.parametrize("name", [name for name in ON_THE_WIRE if SCENARIOS[name].rows and name != "traffic"])
+def test_a_scenario_shows_what_it_is_made_for(ran: dict[str, Ran], name: str) -> None:
+    """The rows of the catalogue that a scenario claims to make real are among its diagnoses."""
+    probes = timeline_of(ran[name]).probes
+    told = {row for probe in probes for diagnosis in probe.diagnoses for row in diagnosis.rows}
+    assert set(SCENARIOS[name].rows) <= told
+
+
 def test_flapping_flaps(ran: dict[str, Ran]) -> None:
     """The live demonstration shows Ready and NotReady, and the extra probe that confirms it."""
     (probe,) = timeline_of(ran["flapping"]).probes
@@ -115,7 +123,7 @@ def begun(name: str, *more: str) -> tuple[subprocess.Popen[str], str]:
     pytest.fail("the scenario did not begin: " + child.communicate()[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["Ctrl-C", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_leaves_nothing(needs_root: None, number: int) -> None:  # noqa: ARG001  (skips)
     """After a signal what was recorded is shown, exit status 130, and no process, namespace or file is left."""
     child, run = begun("flapping")
@@ -123,6 +131,18 @@ def test_an_interrupted_run_leaves_nothing(needs_root: None, number: int) -> Non
     child.send_signal(number)
     out, err = child.communicate(timeout=PATIENCE_S)
     assert (child.returncode, "readiness  lab/web/app" in out) == (130, True), err
+    assert traces(run) == []
+
+
+def test_an_impatient_user_leaves_nothing(needs_root: None) -> None:  # noqa: ARG001  (skips)
+    """Ctrl-C again and again does not break off the taking away."""
+    child, run = begun("flapping")
+    end = time.monotonic() + PATIENCE_S
+    while child.poll() is None and time.monotonic() < end:
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    child.communicate(timeout=PATIENCE_S)
+    assert child.returncode in (130, -signal.SIGINT)  # the last of them may come while Python ends
     assert traces(run) == []
 
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 import pytest
 
+import probewatch
 from probewatch.model.timeline import Cause, Outcome
 from probewatch.report import html
 from probewatch.report.html_page import MOST_LISTED, MOST_PROBES
@@ -261,3 +262,21 @@ def test_a_browser_shows_it(made, tmp_path) -> None:
         capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
     assert 'id="probes"' in done.stdout
     assert done.stdout.count("<details") == 2
+
+
+def test_a_ladder_stays_text(collected, captures) -> None:
+    """What both sides said, as a ladder of the first failure shows it, is text too, and its lines are whole."""
+    from probewatch.explaining import explain
+
+    folder = captures / "http-timeout"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    (ladder,) = explain(folder / "capture.pcap", spec=folder / "pod.yaml")
+    steps = tuple(replace(s, said=tuple(one._replace(text=MARKUP) for one in s.said), notes=(MARKUP,)) for s in ladder.steps)
+    text = collected(lambda out: html.write(timeline, out, [replace(ladder, steps=steps, notes=(MARKUP,))]))
+    read = Page(text)
+    assert not any(tag in ("script", "img") for tag, _ in read.elements)
+    assert "alert(1)" in read.text
+    assert [hex(ord(c)) for c in set(text) if not c.isprintable() and c != "\n"] == []
+    plain = collected(lambda out: html.write(timeline, out, [ladder]))
+    assert "SYN ACK" in plain
+    assert "rest, and close" not in plain

@@ -1,4 +1,4 @@
-"""HTTP/2 and gRPC frame by frame, for a ladder diagram: see `sayings`.
+"""HTTP/2 and gRPC frame by frame, for a ladder diagram: see `phrases`.
 
 Names are those of RFC 9113 section 6; header blocks are told by what matters of them (`:path`, `:status`, `grpc-status`),
 health messages by service and status.
@@ -11,7 +11,7 @@ from typing import Final
 
 from probewatch.model.connection import Half
 from probewatch.model.exchange import SERVING
-from probewatch.model.ladder import Said
+from probewatch.model.ladder import Phrase
 from probewatch.wire import grpc
 from probewatch.wire.http2 import (
     CONTINUATION,
@@ -58,13 +58,13 @@ STATUS: Final = (
 """Codes of gRPC (grpc/grpc doc/statuscodes.md), by number."""
 
 
-def http2(orig: Half, resp: Half, start: int, *, decrypted: bool) -> list[Said]:
+def http2(orig: Half, resp: Half, start: int, *, decrypted: bool) -> list[Phrase]:
     """Tell both directions of a connection whose client sent the preface at `start`."""
     asked, answered = frames(orig.data, start + len(PREFACE)), frames(resp.data, 0)
-    found: list[Said] = []
+    found: list[Phrase] = []
     mark = orig.reached(start + len(PREFACE))
     if mark is not None:
-        found.append(Said(mark, True, "HTTP/2 preface", "http2", decrypted))
+        found.append(Phrase(mark, True, "HTTP/2 preface", "http2", decrypted))
     health: set[int] = set()
     found += _tell(orig, asked, answered, health, by_client=True, decrypted=decrypted)
     found += _tell(resp, answered, asked, health, by_client=False, decrypted=decrypted)
@@ -73,14 +73,14 @@ def http2(orig: Half, resp: Half, start: int, *, decrypted: bool) -> list[Said]:
 
 def _tell(
     half: Half, mine: list[Frame], theirs: list[Frame], health: set[int], *, by_client: bool, decrypted: bool
-) -> Iterator[Said]:
+) -> Iterator[Phrase]:
     for item in walk(mine, table_of(theirs))[:KEPT]:
         mark = half.reached(item.end)
         if mark is None:
             return
         here = item.stream in health
         text = _block(item, health) if isinstance(item, Block) else _frame(item, in_health=here, by_client=by_client)
-        yield Said(mark, by_client, text, "http2", decrypted)
+        yield Phrase(mark, by_client, text, "http2", decrypted)
 
 
 def _block(block: Block, health: set[int]) -> str:
