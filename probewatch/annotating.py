@@ -135,7 +135,9 @@ class _Copy:
             count[0], count[1], count[2] = count[0] + 1, min(count[1], frame.ns), max(count[2], frame.ns)
             mine = self._ours.get(place, [])
             self.commented += bool(mine)
-            writer.frame(frame._replace(interface=self._interfaces.get(source, 0)), [*self._theirs.pop(place, []), *mine])
+            writer.frame(
+                frame._replace(interface=self._interfaces.get(source, 0)), [*self._theirs.pop(place, []), *mine]
+            )
         for file, reader in enumerate(self._readers):
             self._describe(writer, file)
             for interface in reader.info().interfaces:

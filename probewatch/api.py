@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .model.frame import Frame, Part
     from .model.said import AccountFile
     from .model.timeline import Probe, Timeline
-    from .observer import Change
+    from .observer import Change, Observer
     from .verify.inferred import Inferred
     from .verify.whatif import WhatIf
 
@@ -95,12 +95,21 @@ class Analysis:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
         from .capture import merged_parts
-        from .observer import Keep, Observer, Settings
 
-        book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
-        self.book = book
+        self._observer = observer(
+            spec=spec,
+            cluster=cluster,
+            node_ip=node_ip,
+            haproxy_cfg=haproxy_cfg,
+            check=check,
+            keylog=keylog,
+            measure=measure,
+            endpoint=endpoint,
+            brief=brief,
+            heard=on_change is not None,
+        )
+        self.book = self._observer.book
         """What the specs, the cluster and the checkers' configurations say."""
-        secrets = key_log(keylog)
         self._matches = frame_filter(filter)
         self._skim = skim
         self._on_change = on_change
@@ -116,17 +125,6 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             parts = merged_parts(self._readers)
-            keep = Keep.BRIEF if brief else Keep.WHOLE
-            self._observer = Observer(
-                Settings(
-                    book=book,
-                    keylog=secrets,
-                    measure=measure,
-                    endpoint=endpoint,
-                    keep=keep,
-                    heard=on_change is not None,
-                )
-            )
             for reader in self._readers:  # a pcapng may carry TLS secrets
                 reader.on_secret(self._observer.add_secrets)
             first = next(parts, None)
@@ -192,6 +190,37 @@ class Analysis:
         for change in self._observer.take():
             if self._on_change is not None:
                 self._on_change(change)
+
+
+def observer(
+    *,
+    spec: PathText | Sequence[PathText] = (),
+    cluster: PathText | Sequence[PathText] = (),
+    node_ip: str | Sequence[str] = (),
+    haproxy_cfg: PathText | Sequence[PathText] = (),
+    check: str | Sequence[str] = (),
+    keylog: PathText | None = None,
+    measure: bool = False,
+    endpoint: tuple[str, int] | None = None,
+    brief: bool = False,
+    heard: bool = True,
+) -> Observer:
+    """Return an observer that knows what is given here; the arguments are those of `Analysis`.
+
+    `heard` says whether somebody takes what becomes known.
+    """
+    from .observer import Keep, Observer, Settings
+
+    return Observer(
+        Settings(
+            book=_book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check)),
+            keylog=key_log(keylog),
+            measure=measure,
+            endpoint=endpoint,
+            keep=Keep.BRIEF if brief else Keep.WHOLE,
+            heard=heard,
+        )
+    )
 
 
 def analyze(

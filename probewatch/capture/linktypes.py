@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
+ETHERNET: Final = 1
+SLL2: Final = 276
+"""Linux's cooked header, version 2: it tells the interface of each frame, which the older one does not."""
+
 NAMES: Final[dict[int, str]] = {
     0: "NULL",
     1: "EN10MB",

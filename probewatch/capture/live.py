@@ -9,6 +9,8 @@ side by side. A probe's story can wait HOLD_S.
 cypcap 0.6 reads a nanosecond as if it were a microsecond (`Pkthdr.ts`), so frames go through libpcap's own dumper into a
 file in memory, whose records carry the time as the kernel gave it.
 
+With `bulk` frames of bulk transfers are left out by the kernel once they are known as such (`bulk`, `kernel`).
+
 Limitations: Linux only. Interface drops are read by libpcap from /sys, which shows the namespace in which it was
 mounted, so they are not told of another namespace. An interface that is added later is seen by `any` only.
 """
@@ -25,9 +27,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
+from probewatch.capture.bulk import Bulk
 from probewatch.capture.errors import CaptureError, printable
 from probewatch.capture.filters import Filter
-from probewatch.capture.linktypes import LINK_TYPE_MASK
+from probewatch.capture.kernel import KernelFilter
+from probewatch.capture.linktypes import LINK_TYPE_MASK, SLL2
 from probewatch.capture.netns import inside, namespace_words
 from probewatch.capture.pcap import FILE_HEADER, NANOSECOND
 from probewatch.capture.tally import MAX_FRAME, Tally
@@ -51,8 +55,6 @@ DRAIN_S: Final = 2.0
 
 ANY: Final = "any"
 """libpcap's device of all interfaces."""
-_SLL2: Final = 276
-"""LINUX_SLL2: its header tells the interface of each frame, which the older cooked header does not."""
 _LONGEST_NAME: Final = 100
 
 
@@ -66,6 +68,8 @@ class Live:
         netns: str | int | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         file: int = 0,
+        ring: int = RING_BYTES,
+        bulk: Bulk | None = None,
     ) -> None:
         """Begin to capture; what passes from now on is kept in the ring until it is fetched.
 
@@ -74,6 +78,8 @@ class Live:
             netns: a name under /run/netns, a path, or a process's number; None is the caller's own namespace.
             filter: pcap-filter(7); run by the kernel.
             file: `Frame.file` of all its frames.
+            ring: bytes of the kernel's ring.
+            bulk: what knows the bulk transfers, and learns of them from these frames; they are then left out.
 
         Raises:
             CaptureError: interface or namespace do not exist, a capability is missing, the filter cannot be used.
@@ -87,10 +93,12 @@ class Live:
         self._stop = threading.Event()
         self._ended = False
         self._scratch = -1
+        self._bulk = bulk
+        self._kernel: KernelFilter | None = None
         if not interface or "\0" in interface or len(interface) > _LONGEST_NAME:
             raise CaptureError(self.path, "has no name that an interface can have: `ip link` lists those there are")
         wanted = Filter(filter) if filter else None
-        self._pcap: Any = inside(netns, lambda: _opened(interface, self.path, netns))
+        self._pcap: Any = inside(netns, lambda: _opened(interface, self.path, netns, ring))
         try:
             self._scratch = os.memfd_create("probewatch", os.MFD_CLOEXEC)
             self._dumper: Any = None
@@ -101,6 +109,8 @@ class Live:
             if wanted is not None:
                 self._pcap.setfilter(wanted.program(self._link_type))
             self._pcap.setnonblock(True)
+            if bulk is not None:
+                self._kernel = KernelFilter(self._pcap.get_selectable_fd())
             self._tally.interfaces.append(Interface(0, interface, self._link_type, MAX_FRAME))
         except BaseException:
             self.close()
@@ -122,13 +132,21 @@ class Live:
             # The interface was deleted or went down: what was captured stands.
             self._ended = True
             self._tally.broken(f"the capture ended: {printable(str(error.args[-1])).lower()}")
-        return self._fetch()
+        frames = self._fetch()
+        if self._kernel is not None and self._bulk is not None and self._bulk.note(frames) and not self._ended:
+            self._kernel.leave_out(self._bulk.left_out.values())
+        return frames
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until `stop` is called or the interface is gone."""
         while not self._stop.is_set() and not self._ended:
             yield from self.poll()
         yield from self.drain()
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there are frames."""
+        descriptor: int = self._pcap.get_selectable_fd()
+        return descriptor
 
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called.
@@ -193,6 +211,9 @@ class Live:
             self.info()  # the last look at the counts
             self._pcap.close()
             self._pcap = None
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
         dumper = getattr(self, "_dumper", None)
         if dumper is not None:
             dumper.close()
@@ -242,19 +263,19 @@ class Live:
         return frames
 
 
-def _opened(interface: str, path: str, netns: str | int | None) -> Any:
+def _opened(interface: str, path: str, netns: str | int | None, ring: int) -> Any:
     """Return an active capture; runs in the namespace of the interface."""
     import cypcap
 
     pcap = None
     try:
         pcap = cypcap.create(interface)
-        pcap.set_pre_config(snaplen=MAX_FRAME, promisc=False, timeout=HOLD_S, buffer_size=RING_BYTES)
+        pcap.set_pre_config(snaplen=MAX_FRAME, promisc=False, timeout=HOLD_S, buffer_size=ring)
         with suppress(cypcap.Error):  # microseconds then; the dumper's file header says so
             pcap.set_pre_config(tstamp_precision=cypcap.TstampPrecision.NANO)
         pcap.activate()
-        if interface == ANY and _SLL2 in {int(kind) for kind in pcap.list_datalinks()}:
-            pcap.set_datalink(_SLL2)
+        if interface == ANY and SLL2 in {int(kind) for kind in pcap.list_datalinks()}:
+            pcap.set_datalink(SLL2)
     except cypcap.Error as error:
         if pcap is not None:
             pcap.close()

@@ -6,14 +6,15 @@ import errno
 import os
 import stat
 import sys
-from typing import BinaryIO, Final, cast
+from io import BufferedWriter
+from typing import Final
 
 from probewatch.capture.errors import CaptureError
 
 _MODE: Final = 0o600
 
 
-def open_output(path: str) -> BinaryIO:
+def open_output(path: str) -> BufferedWriter:
     """Open a file to be written from its beginning, mode 0600; `-` is standard output.
 
     A file that is there already is overwritten if it is ours. A symbolic link is not followed, so that nobody who may
@@ -23,7 +24,7 @@ def open_output(path: str) -> BinaryIO:
         CaptureError: it is a link, somebody else's, or cannot be written.
     """
     if path == "-":
-        return cast("BinaryIO", os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+        return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     try:
         try:
@@ -35,7 +36,7 @@ def open_output(path: str) -> BinaryIO:
         raise CaptureError(path, "is not a path") from None
     except OSError as error:
         raise CaptureError(path, _refusal(error)) from None
-    return cast("BinaryIO", os.fdopen(descriptor, "wb"))
+    return os.fdopen(descriptor, "wb")
 
 
 def _take_over(path: str, descriptor: int) -> None:

@@ -59,6 +59,7 @@ class Reader:
         *,
         stdin: BinaryIO | None = None,
         progress: Callable[[int], None] | None = None,
+        following: Callable[[], bool] | None = None,
     ) -> None:
         """Open `path` (`-` is standard input) as input number `file` and read its header.
 
@@ -67,13 +68,14 @@ class Reader:
             file: `Frame.file` of all its frames.
             stdin: what to read for `-`; sys.stdin if None.
             progress: called with `position` whenever bytes were read.
+            following: see `Source`.
 
         Raises:
             CaptureError: nothing at all can be read of it.
         """
         self.path = path
         self.file = file
-        self._source = Source(path, stdin=stdin, progress=progress)
+        self._source = Source(path, stdin=stdin, progress=progress, following=following)
         self._tally = Tally(path)
         try:
             head = self._source.head()

@@ -11,6 +11,7 @@ import os
 import select
 import stat
 import sys
+import time
 from collections.abc import Callable
 from typing import BinaryIO, Final, cast
 
@@ -19,6 +20,8 @@ from probewatch.capture.errors import CaptureError, DamageError
 
 CHUNK: Final = 256 * 1024
 """Bytes asked of an input at once."""
+GROWTH_S: Final = 0.1
+"""Seconds between two looks at whether a file that is followed has grown."""
 MAGIC: Final = 8
 """Bytes awaited before a format is recognised: longer than every signature that matters, shorter than any header."""
 
@@ -35,11 +38,17 @@ class Source:
     """
 
     def __init__(
-        self, path: str, *, stdin: BinaryIO | None = None, progress: Callable[[int], None] | None = None
+        self,
+        path: str,
+        *,
+        stdin: BinaryIO | None = None,
+        progress: Callable[[int], None] | None = None,
+        following: Callable[[], bool] | None = None,
     ) -> None:
         """Open it.
 
-        A FIFO without a writer blocks, as it does for every program.
+        A FIFO without a writer blocks, as it does for every program. `following` is called before each read, which may
+        wait for long; and a file is read on when it grows, until it returns False.
 
         Raises:
             CaptureError: it cannot be opened, or is not a file.
@@ -50,6 +59,7 @@ class Source:
         self.position = 0
         self.live = True
         self._progress = progress
+        self._following = following
         self._own = path != "-"
         self._file = self._open_path() if self._own else self._open_stdin(stdin)
         self._read_some = _reader(self._file)
@@ -90,7 +100,7 @@ class Source:
     def _raw(self) -> bytes:
         """Take the next bytes of the input as they are; `b""` at its end."""
         try:
-            data = self._read_some(CHUNK)
+            data = self._read_on() if self._following is not None else self._read_some(CHUNK)
         except (OSError, ValueError) as error:  # ValueError: closed under our hands
             text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise DamageError(f"reading failed: {text}") from None
@@ -98,6 +108,16 @@ class Source:
         if self._progress is not None:
             self._progress(self.position)
         return data
+
+    def _read_on(self) -> bytes:
+        """Read what there is; at the end of a file wait until it grows."""
+        assert self._following is not None
+        while self._following():
+            data = self._read_some(CHUNK)
+            if data or self.live:
+                return data
+            time.sleep(GROWTH_S)
+        return b""
 
     def head(self) -> bytes:
         """Look at the first bytes, unwrapping compression; what `read` returns still begins with them.

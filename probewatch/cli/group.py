@@ -11,6 +11,8 @@ from .. import __version__
 
 COMMANDS: Final = {
     "analyze": "Show who probed what in saved captures, what happened, and what was decided.",
+    "watch": "Show the same as it happens: live on a node, or from a capture that grows.",
+    "record": "Save just what an analysis needs, as pcapng: bounded, without payload, without secrets.",
     "explain": "Show single attempts frame by frame, as a ladder diagram: what happened, why, what to do.",
     "report": "Write one HTML file to attach to a ticket: what failed, since when, why, and what to do.",
     "who": "Say what a connection was that an application logged: whose probe, and what it does.",

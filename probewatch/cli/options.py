@@ -64,7 +64,7 @@ def _apply(decorators: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
     return decorate
 
 
-_input_options = _apply(
+_file_options = _apply(
     [
         click.argument(
             "files",
@@ -85,6 +85,12 @@ _input_options = _apply(
             section="Input",
             help="Look only at frames that match, in pcap syntax: -f 'host 10.128.0.10'.",
         ),
+    ]
+)
+"""Where frames come from."""
+
+_keylog_option = _apply(
+    [
         click.option(
             "--keylog",
             metavar="FILE",
@@ -94,7 +100,6 @@ _input_options = _apply(
         ),
     ]
 )
-"""Where frames come from."""
 
 
 def probe_option(does: str) -> Callable[[F], F]:
@@ -180,55 +185,6 @@ _interpret_options = _apply(
 )
 """What packets mean."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What every command that reads captures is given."""
-
-    files: Sequence[str]
-    expression: str | None
-    keylog: str | None
-    specs: Sequence[str]
-    clusters: Sequence[str]
-    node_ips: Sequence[str]
-    haproxy_cfgs: Sequence[str]
-    checks: Sequence[str]
-
-    def analysis(self, **more: Any) -> Analysis:
-        """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
-        from ..api import Analysis
-
-        return Analysis(self.files, **self._settings(), **more)
-
-    def explanation(self, **more: Any) -> Explanation:
-        """Read them for the first of two times; `explaining.Explanation` says what is raised."""
-        from ..explaining import Explanation
-
-        return Explanation(self.files, **self._settings(), **more)
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "spec": self.specs,
-            "cluster": self.clusters,
-            "node_ip": self.node_ips,
-            "haproxy_cfg": self.haproxy_cfgs,
-            "check": self.checks,
-            "keylog": self.keylog,
-            "filter": self.expression,
-        }
-
-
-def analysis_options(function: F) -> F:
-    """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
-    names = [field.name for field in fields(Inputs)]
-
-    @wraps(function)
-    def call(**given: Any) -> Any:
-        return function(inputs=Inputs(**{name: given.pop(name) for name in names}), **given)
-
-    return cast("F", _input_options(_interpret_options(call)))
-
-
 kubelet_options = _apply(
     [
         click.option(
@@ -253,6 +209,74 @@ kubelet_options = _apply(
     ]
 )
 """What the kubelet said, to lay beside what the wire shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What a command is given to understand packets with."""
+
+    keylog: str | None
+    specs: Sequence[str]
+    clusters: Sequence[str]
+    node_ips: Sequence[str]
+    haproxy_cfgs: Sequence[str]
+    checks: Sequence[str]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return it as the functions of `api` take it."""
+        return {
+            "spec": self.specs,
+            "cluster": self.clusters,
+            "node_ip": self.node_ips,
+            "haproxy_cfg": self.haproxy_cfgs,
+            "check": self.checks,
+            "keylog": self.keylog,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs(Knowledge):
+    """What every command that reads captures is given."""
+
+    files: Sequence[str]
+    expression: str | None
+
+    def analysis(self, **more: Any) -> Analysis:
+        """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
+        from ..api import Analysis
+
+        return Analysis(self.files, **self._settings(), **more)
+
+    def explanation(self, **more: Any) -> Explanation:
+        """Read them for the first of two times; `explaining.Explanation` says what is raised."""
+        from ..explaining import Explanation
+
+        return Explanation(self.files, **self._settings(), **more)
+
+    def _settings(self) -> dict[str, Any]:
+        return self.arguments() | {"filter": self.expression}
+
+
+def _gathered(kind: type[Knowledge], name: str, function: F) -> F:
+    """Hand the options that belong to a kind of arguments over as one."""
+    names = [field.name for field in fields(kind)]
+
+    @wraps(function)
+    def call(**given: Any) -> Any:
+        return function(**{name: kind(**{each: given.pop(each) for each in names})}, **given)
+
+    return cast("F", call)
+
+
+def analysis_options(function: F) -> F:
+    """Give a command the options that say what to read and how to understand it, as its argument `inputs`."""
+    return _file_options(_keylog_option(_interpret_options(_gathered(Inputs, "inputs", function))))
+
+
+def knowledge_options(function: F) -> F:
+    """Give a command the options that say how to understand packets, as its argument `knowledge`."""
+    return _keylog_option(_interpret_options(_gathered(Knowledge, "knowledge", function)))
+
 
 expect_option = click.option(
     "--expect",

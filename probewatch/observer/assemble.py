@@ -228,30 +228,10 @@ class Assembler:
             gaps.append(silent)
             if placed.lane.pod().containers[planned.container].dying and spec.type is ProbeType.READINESS:
                 final = Result.FAILURE  # What was killed is not Ready, though no probe says so.
-        return Probe(
-            id="",
+        return replace(
+            self.sketch(address, placed, worker, spoken, source),
             checker=self.checker(source, first, fresh=account.connected and account.fresh, proven=proven),
-            target=Target(
-                address=address,
-                port=spec.port,
-                namespace=pod.namespace if pod else None,
-                pod=pod.name or None if pod else None,
-                uid=pod.uid if pod else None,
-                container=names(planned.container),
-                named_by=placed.named_by,
-            ),
-            type=spec.type,
-            type_source=self._type_source(guess),
-            handler=spec.handler,
-            scheme=spec.scheme if spec.handler is Handler.HTTP_GET else None,
-            host=foreign_host(spoken.form.host, address, spec.port),
-            path=(spoken.form.path or spec.path if pod else spoken.form.path)
-            if spec.handler is Handler.HTTP_GET
-            else None,
-            service=(spec.service if pod else spoken.form.service) if spec.handler is Handler.GRPC else None,
             command=account.ran.execs[-1].arguments if account.ran is not None else (),
-            spec=(placed.declared or placed.lane.plan)[worker].spec if guess is None else None,
-            spec_source=pod.source if pod and guess is None else None,
             inferred=inferred,
             thresholds=thresholds,
             initial_state=initial,
@@ -265,6 +245,35 @@ class Assembler:
                 *(account.expired if proven else expired(account.attempts, kubelet=False)),
                 *let_go(account),
             ),
+        )
+
+    def sketch(self, address: str, placed: Placed, index: int, run: Run, source: Source) -> Probe:
+        """Make a probe that says who asks what of whom, and no more: cheap enough for each that is met."""
+        spec, pod = placed.lane.plan[index].spec, placed.pod
+        guess = placed.guesses[index] if placed.guesses else None
+        form, http = run.form, spec.handler is Handler.HTTP_GET
+        return Probe(
+            id="",
+            checker=Checker(kind="kubelet", version=source.version, address=source.address),
+            target=Target(
+                address=address,
+                port=spec.port,
+                namespace=pod.namespace if pod else None,
+                pod=pod.name or None if pod else None,
+                uid=pod.uid if pod else None,
+                container=self._container_names(pod)(placed.lane.plan[index].container),
+                named_by=placed.named_by,
+            ),
+            type=spec.type,
+            type_source=self._type_source(guess),
+            handler=spec.handler,
+            scheme=spec.scheme if http else None,
+            host=foreign_host(form.host, address, spec.port),
+            path=(form.path or spec.path if pod else form.path) if http else None,
+            service=(spec.service if pod else form.service) if spec.handler is Handler.GRPC else None,
+            spec=(placed.declared or placed.lane.plan)[index].spec if guess is None else None,
+            spec_source=pod.source if pod and guess is None else None,
+            thresholds=self._thresholds(spec, guess),
         )
 
     def _type_source(self, guess: Guess | None) -> str:

@@ -38,6 +38,7 @@ from .lane import Step
 from .ledger import Keep, Ledger
 from .others import Peer, Traffic, periodic
 from .places import place_segments
+from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .survey import survey
 from .target import ASKED, WAITING, Context, Placed, Target
@@ -124,6 +125,9 @@ class Observer:
         self._foreign = 0
         """Runs held that no kubelet sent."""
         self._most_foreign = STRANGERS
+        self._preview = Preview()
+        self._stirred: set[str] = set()
+        """Addresses with attempts that `glimpse` has not shown."""
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
@@ -259,6 +263,22 @@ class Observer:
         """Return what became known since the last call."""
         return self._teller.take()
 
+    def glimpse(self) -> list[Glimpse]:
+        """Return the attempts since the last call, each as soon as it has its verdict, as it reads then.
+
+        Of a kubelet that is proven, that is; `take` tells the same attempts once nothing can change how they read.
+        """
+        found: list[Glimpse] = []
+        for address in self._stirred:
+            found += self._preview.look(self._targets[address], self._latest, self._sketch, self._context)
+        self._stirred.clear()
+        return sorted(found, key=lambda one: one.attempt.start.ns)
+
+    def _sketch(self, address: str, placed: Placed, step: Step, worker: int) -> Probe:
+        """Say of a probe that is met who asks what of whom."""
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        return assembler.sketch(address, placed, worker, step.run, self._sources[step.run.client])
+
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
             self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
@@ -346,6 +366,7 @@ class Observer:
                 self._count_traffic()
         else:
             held = target.hold(run)
+            self._stirred.add(target.address)
             if held % ASKED == 0:
                 self._match_declared(run.client, source)
                 self._weigh(source, last_word=held >= WAITING)
@@ -392,6 +413,7 @@ class Observer:
         return known
 
     def _attempt(self, target: Target, run: Run) -> None:
+        self._stirred.add(target.address)
         context = self._context(run.client)
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)

@@ -211,6 +211,16 @@ class Lane:
         self.fresh = best.fresh if self._first_fresh is None else self._first_fresh
         return self.steps
 
+    def outlook(self) -> tuple[int, list[Step]]:
+        """Return how many steps are settled, and the cheapest history's steps since, which may yet be read in another way."""
+        best = min(self._histories, key=lambda history: history.cost)
+        found: list[Step] = []
+        link = best.past
+        while link is not None and link.length > self._settled:
+            found.append(link.step)
+            link = link.past
+        return self._settled, found[::-1]
+
     def pod(self) -> Pod:
         """Return the state that the cheapest history has reached."""
         return min(self._histories, key=lambda history: history.cost).pod

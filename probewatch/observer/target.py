@@ -231,6 +231,28 @@ class Target:
         else:
             self._feed(placed, run, elsewhere, context)
 
+    def waiting(self) -> dict[str, list[Run]]:
+        """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
+        claims = {client: runs for client, runs in self._undecided.items() if all(run.form.version for run in runs)}
+        return claims | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
+
+    def supposed(
+        self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None
+    ) -> Placed | None:
+        """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
+        tied = tie(runs, self.book.unplaced)
+        guesses = () if tied is not None else tuple(guess(runs, proven=self.proven))
+        if tied is None and not guesses:
+            return None
+        pod, named_by = tied if tied is not None else (None, None)
+        plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
+        if before is not None and before.lane.plan == tuple(plan):
+            return before
+        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context))
+        for run in runs:
+            feed(lane, run, (), context.seen_until_ns)
+        return Placed(checker, lane, pod, guesses, named_by, signs)
+
     def _declared_for(self, run: Run, context: Context) -> Placed | None:
         """Return the lane of the Pod that is probed here at this time; of several (hostNetwork) the one whose probes fit."""
         pods = self.declared(run.start.ns)

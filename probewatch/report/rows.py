@@ -76,7 +76,7 @@ def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: 
         if wide or fresh or attempt.n in decided or (position == len(probe.attempts) and hidden.number == 1):
             made += hidden.row(last=False)
             hidden = _Hidden()
-            made += _attempt_rows(
+            made += attempt_rows(
                 probe, attempt, decided.pop(attempt.n, ()), before, fresh=fresh, wide=wide, several=several
             )
         else:
@@ -129,7 +129,7 @@ class _Hidden:
         return [Row(ns=self.first.start.ns, words=text, quiet=True)]
 
 
-def _attempt_rows(
+def attempt_rows(
     probe: Probe,
     attempt: Attempt,
     decisions: Iterable[Decision],
@@ -139,6 +139,10 @@ def _attempt_rows(
     wide: bool,
     several: bool,
 ) -> list[Row]:
+    """Return the row of an attempt, and more where it brought several decisions or, with `wide`, has several connections.
+
+    `fresh`: it ended in another way than the attempt `before`.
+    """
     decisions = list(decisions)
     first = decisions[0] if decisions else None
     row = Row(

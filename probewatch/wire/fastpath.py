@@ -60,7 +60,21 @@ _new = tuple.__new__
 class Flow:
     """One direction of a connection on the fast path."""
 
-    __slots__ = ("acked", "bare", "count", "data_ns", "full", "last_ns", "number", "nxt", "orig", "pair", "peer", "side", "waiting")
+    __slots__ = (
+        "acked",
+        "bare",
+        "count",
+        "data_ns",
+        "full",
+        "last_ns",
+        "number",
+        "nxt",
+        "orig",
+        "pair",
+        "peer",
+        "side",
+        "waiting",
+    )
 
     peer: Flow
 

@@ -128,7 +128,9 @@ def _http(http: HttpExchange, *, decrypted: bool) -> Iterator[Phrase]:
         yield from say(http.read_enough, f"{BODY_ENOUGH >> 10} KiB of body")
     if http.body_end is not None and http.body_bytes:
         whole = http.body_end == http.header_end
-        yield from say(http.body_end, f"{http.body_bytes} bytes of body" if whole else f"body whole, {http.body_bytes} bytes")
+        yield from say(
+            http.body_end, f"{http.body_bytes} bytes of body" if whole else f"body whole, {http.body_bytes} bytes"
+        )
 
 
 # TLS

@@ -84,7 +84,18 @@ class Tracker:
     `stats` counts what went by.
     """
 
-    __slots__ = ("_behind", "_directions", "_limits", "_resolver", "_sides", "_skew", "_swept", "_table", "latest", "stats")
+    __slots__ = (
+        "_behind",
+        "_directions",
+        "_limits",
+        "_resolver",
+        "_sides",
+        "_skew",
+        "_swept",
+        "_table",
+        "latest",
+        "stats",
+    )
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008  (frozen)
         self.stats = Stats()

@@ -135,6 +135,121 @@ def pod(needs_root: None) -> Iterator[Pod]:  # noqa: ARG001  (skips)
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True, timeout=PATIENCE_S)
 
 
+@dataclass
+class Node:
+    """A node with a bridge, `tun0`, and pods behind veths: each a namespace with a server of its own."""
+
+    name: str
+    pods: dict[str, str] = field(default_factory=dict)
+    """Address -> namespace."""
+    answers: dict[str, Callable[[str], int]] = field(default_factory=dict)
+    """Address -> what its server answers to a path."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _serial: int = 0
+
+    def pod(self, address: str, answer: Callable[[str], int] = lambda _: 200, *, serve: bool = True) -> None:
+        """Add a pod; an IPv6 address begins with fd01::, an IPv4 one with 10.128."""
+        self._serial += 1
+        name, veth = f"{self.name}-p{self._serial}", f"veth{self._serial}"
+        ip("netns", "add", name)
+        self.pods[address] = name
+        ip("link", "add", veth, "netns", self.name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", name, "address", "add", f"{address}/{64 if ':' in address else 16}", "dev", "eth0", *(["nodad"] if ":" in address else []))
+        ip("-n", name, "link", "set", "eth0", "up")
+        ip("-n", self.name, "link", "set", veth, "master", "tun0", "up")
+        self.answers[address] = answer
+        if serve:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listener = inside(name, lambda: socket.create_server((address, PORT), family=family))
+            listener.settimeout(0.1)
+            self._start(self._serve, listener, address)
+
+    def _serve(self, listener: socket.socket, address: str) -> None:
+        with listener:
+            while not self._stop.is_set() and address in self.pods:
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(1.0)
+                    words = connection.recv(4096).split()
+                    status = self.answers[address](words[1].decode() if len(words) > 1 else "")
+                    body = b"x" * (40_000 if b"big" in (words[1:2] or [b""])[0] else 2)
+                    head = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                    connection.sendall(head.encode())
+                    connection.sendall(body)
+
+    def remove(self, address: str) -> None:
+        """Take a pod away: its namespace, and with it the veth."""
+        name = self.pods.pop(address)
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True, timeout=PATIENCE_S)
+
+    def probe(self, address: str, path: str = "/ready", timeout: float = 1.0) -> None:
+        """Send one httpGet probe as kubelet 1.36 does."""
+        host = f"[{address}]" if ":" in address else address
+        request = f"GET {path} HTTP/1.1\r\nHost: {host}:{PORT}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+
+        def ask() -> None:
+            with socket.create_connection((address, PORT), timeout=timeout) as connection:
+                connection.sendall(request.encode())
+                while connection.recv(65536):
+                    pass
+
+        with contextlib.suppress(OSError):
+            inside(self.name, ask)
+
+    def kubelet(self, address: str, path: str, period_s: float, times: int) -> threading.Thread:
+        """Probe so many times, one each `period_s`, beside everything else."""
+
+        def go() -> None:
+            begun = time.monotonic()
+            for tick in range(times):
+                if self._stop.wait(max(0.0, begun + tick * period_s - time.monotonic())):
+                    return
+                self.probe(address, path)
+
+        return self._start(go)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        return thread
+
+    def close(self) -> None:
+        """End everything, and take it away."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=PATIENCE_S)
+        for address in list(self.pods):
+            self.remove(address)
+        subprocess.run(["ip", "netns", "delete", self.name], check=False, capture_output=True, timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def node(needs_root: None) -> Iterator[Node]:  # noqa: ARG001  (skips)
+    """Make a node without pods; take everything away whatever happens."""
+    if shutil.which("ip") is None:
+        pytest.skip("ip (iproute2) is not installed: it makes the network namespaces of this test")
+    made = Node(f"pwW-{os.getpid()}")
+    try:
+        try:
+            ip("netns", "add", made.name)
+            ip("-n", made.name, "link", "add", "tun0", "type", "bridge")
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"network namespaces cannot be made here: {error.stderr.decode().strip()}")
+        ip("-n", made.name, "link", "set", "lo", "up")
+        ip("-n", made.name, "address", "add", "10.128.0.1/16", "dev", "tun0")
+        ip("-n", made.name, "address", "add", "fd01::1/64", "dev", "tun0", "nodad")
+        ip("-n", made.name, "link", "set", "tun0", "up")
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
     """Wait until something is so; fail after PATIENCE_S."""

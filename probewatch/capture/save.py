@@ -1,0 +1,184 @@
+"""Frames that are kept while they are watched: one pcapng file, or a ring of them.
+
+A file is whole at any moment up to what was flushed. Where it cannot be written on (a full disk), it is cut behind its
+last whole block, and what is lost is said.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import PurePath
+from typing import Final
+
+from probewatch.capture.output import open_output
+from probewatch.capture.tally import MAX_FRAME
+from probewatch.capture.write import Counts, PcapngWriter
+from probewatch.model.frame import Frame, Interface
+
+_OVERHEAD: Final = 64
+"""Bytes that a frame takes in the file beside its data, at most."""
+PENDING_BYTES: Final = 1 << 20
+"""Bytes after which what waits is written, even if nobody asks for it."""
+MOST_FILES: Final = 1_000
+"""Files of a ring: all are opened at the beginning, before privileges are dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much is kept."""
+
+    size: int | None = None
+    """Bytes of a file."""
+    seconds: float | None = None
+    """Seconds in a file."""
+    files: int = 1
+    """Of several, the oldest is overwritten; a single one is full."""
+
+
+class Saver:
+    """Writes frames as they come."""
+
+    def __init__(
+        self,
+        path: str,
+        describe: Callable[[], Sequence[Interface]],
+        *,
+        bounds: Bounds = Bounds(),
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open all files.
+
+        Args:
+            path: the file, or what the names of a ring's files are made of: `x.pcapng` gives `x-0.pcapng`, `x-1.pcapng`.
+            describe: tells the interfaces, in the order of `Frame.interface`.
+            bounds: how much is kept.
+            steady: the clock of `bounds.seconds`.
+
+        Raises:
+            CaptureError: one of them cannot be written.
+        """
+        self._describe, self._bounds, self._steady = describe, bounds, steady
+        self.paths = ring_names(path, bounds.files)
+        self._files: list[RawIOBase] = []
+        try:
+            for name in self.paths:
+                self._files.append(open_output(name).detach())
+        except BaseException:
+            for file in self._files:
+                file.close()
+            raise
+        self.frames = 0
+        """Frames kept, those that were overwritten included."""
+        self.full = False
+        """Whether nothing more is kept."""
+        self._lost = self._good = self._kept = 0
+        self._why = ""
+        self._turn = -1
+        self._began_ns = time.time_ns()
+        self._next()
+
+    def _next(self) -> None:
+        """Begin the next file of the ring."""
+        self._turn += 1
+        self._out = self._files[self._turn % len(self._files)]
+        if self._turn >= len(self._files):
+            self._out.seek(0)
+            self._out.truncate()
+        self._known = 0
+        self._size = 0
+        self._since = self._steady()
+        self._good = 0
+        self._pending = io.BytesIO()
+        self._writer = PcapngWriter(self._pending)
+        self._introduce()
+        self.flush()
+
+    def _introduce(self) -> None:
+        for interface in self._describe()[self._known :]:
+            self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME)
+            self._known += 1
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing more can be written."""
+        return bool(self._why)
+
+    def frame(self, frame: Frame) -> None:
+        """Keep a frame."""
+        if self._why:
+            self._lost += 1
+            return
+        if self.full:
+            return
+        size = len(frame.data) + _OVERHEAD
+        bounds = self._bounds
+        if (bounds.size is not None and self._size + size > bounds.size and self._size) or (
+            bounds.seconds is not None and self._steady() - self._since >= bounds.seconds
+        ):
+            if len(self._files) == 1:
+                self.full = True
+                return
+            self.flush()
+            self._next()
+        if frame.interface >= self._known:
+            self._introduce()
+        self._writer.frame(frame)
+        self._size += size
+        self.frames += 1
+        if self._pending.tell() >= PENDING_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make what was written visible to readers of the file."""
+        data = memoryview(self._pending.getbuffer())
+        try:
+            done = 0
+            while done < len(data) and not self._why:
+                done += self._out.write(data[done:]) or 0
+            self._good += len(data)
+            self._kept = self.frames
+        except OSError as error:
+            self._broken(error)
+        finally:
+            data.release()
+        self._pending.seek(0)
+        self._pending.truncate()
+
+    def _broken(self, error: OSError) -> None:
+        """Keep nothing more; leave the file at its last whole block."""
+        name = self.paths[self._turn % len(self._files)]
+        self._why = f"{name} cannot be written any more: {(error.strerror or str(error)).lower()}"
+        self._lost += self.frames - self._kept
+        self.frames = self._kept
+        with suppress(OSError):
+            self._out.truncate(self._good)
+
+    def finish(self, counts: Sequence[Counts | None]) -> list[str]:
+        """Write what was lost at each interface, close; return what there is to say, one sentence each."""
+        if not self._why:
+            now = time.time_ns()
+            for interface, known in enumerate(counts[: self._known]):
+                if known is not None:
+                    self._writer.statistics(interface, self._began_ns, now, known)
+            self.flush()
+        for file in self._files:
+            with suppress(OSError):
+                file.close()
+        if not self._why:
+            return []
+        rest = f", and {self._lost} frames after that are not kept" if self._lost else ""
+        return [self._why + rest]
+
+
+def ring_names(path: str, files: int) -> list[str]:
+    """Return the names of a ring's files, in the order they are written first."""
+    if files == 1:
+        return [path]
+    whole = PurePath(path)
+    digits = len(str(files - 1))
+    return [str(whole.with_name(f"{whole.stem}-{n:0{digits}}{whole.suffix}")) for n in range(files)]

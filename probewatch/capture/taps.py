@@ -1,0 +1,233 @@
+"""Several live interfaces as one capture in the order of time, and what it says of how far time has come.
+
+Theory of operation: a frame reaches us at most LAG_NS after its time: the kernel holds a block of its ring back for two
+turns of its timer at most (af_packet.c prb_retire_rx_blk_timer_expired), each HOLD_S. So what was stamped LAG_NS before
+a look that found the ring empty has been seen, and where no look finds it empty, what was stamped LAG_NS before the
+latest frame. That moment is the horizon: frames wait until it has passed them and go on in the order of time, as
+`merge` puts those of a file; and a timer whose time lies before it may run although no frame has come.
+
+The clock of the packets is the system's, which may be set. Where it jumps against the monotonic clock, what waits goes on
+as it came, and the account says so.
+
+Limitations: a jump of less than STEP_NS is not told from slewing.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+from probewatch.capture.live import BATCH, HOLD_S, Live
+from probewatch.capture.netns import namespace_path, namespace_words
+from probewatch.capture.tally import seconds
+from probewatch.capture.write import Counts
+from probewatch.model.frame import CaptureInfo, Frame, Interface
+
+LAG_NS: Final = int(2 * HOLD_S * 1e9) + 100_000_000
+"""How much later than its time a frame may come, with some reserve for the kernel's timer wheel."""
+MOST_WAITING: Final = 65_536
+"""Frames that wait for the horizon; of more the first go on."""
+STEP_NS: Final = 500_000_000
+"""A change of the clock that is told."""
+LOOK_S: Final = 1.0
+"""Seconds between two looks at whether the namespace is still there."""
+
+_time = itemgetter(0)
+
+
+class Taps:
+    """What several interfaces of one namespace show."""
+
+    def __init__(
+        self,
+        interfaces: Sequence[str],
+        open_one: Callable[[str], Live],
+        netns: str | int | None = None,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Open them; `open_one` makes a `Live` of a name.
+
+        Raises:
+            CaptureError: one of them cannot be captured from; none stays open.
+        """
+        self._wall_ns, self._steady_ns = wall_ns, steady_ns
+        self._netns = netns
+        self._lives: list[Live] = []
+        try:
+            for name in interfaces:
+                self._lives.append(open_one(name))
+        except BaseException:
+            self.close()
+            raise
+        self.path = self._lives[0].path if len(self._lives) == 1 else _path(interfaces, netns)
+        self._open = list(self._lives)
+        self._edges = [0] * len(self._lives)
+        """Up to when each has shown everything."""
+        self._waiting: list[Frame] = []
+        self._offset_ns = wall_ns() - steady_ns()
+        self._notes: list[str] = []
+        self._gone = ""
+        self._frames = 0
+        self._first_ns: int | None = None
+        self._last_ns: int | None = None
+        self._place = _place(netns)
+        self._looked_ns = steady_ns()
+
+    @property
+    def descriptions(self) -> list[Interface]:
+        """The interfaces, in the order of `Frame.interface`."""
+        return [Interface(n, live.interface, live.link_type, 0) for n, live in enumerate(self._lives)]
+
+    @property
+    def horizon_ns(self) -> int:
+        """The moment before which nothing more will come."""
+        return min(self._edges)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame will come: every interface is gone, or the namespace is."""
+        return not self._open or bool(self._gone)
+
+    def poll(self, timeout_s: float) -> list[Frame]:
+        """Return the frames that the horizon has passed, waiting so long for the first."""
+        began_ns = self._wall_ns()
+        self._watch_clock(began_ns)
+        if self._open:
+            select.select(self._open, [], [], max(timeout_s, 0.0))
+            for live in list(self._open):
+                place = self._lives.index(live)
+                frames = live.poll(0)
+                self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
+                if len(frames) < BATCH:
+                    self._edges[place] = max(self._edges[place], began_ns - LAG_NS)
+                elif frames:
+                    self._edges[place] = max(self._edges[place], max(map(_time, frames)) - LAG_NS)
+                if live.ended:
+                    self._open.remove(live)
+                    self._edges[place] = 1 << 62
+        self._look()
+        return self._ready(self.horizon_ns)
+
+    def _ready(self, until_ns: int) -> list[Frame]:
+        waiting = self._waiting
+        waiting.sort(key=_time)
+        ready = next((n for n, frame in enumerate(waiting) if frame.ns > until_ns), len(waiting))
+        ready = max(ready, len(waiting) - MOST_WAITING)
+        out, self._waiting = waiting[:ready], waiting[ready:]
+        return self._numbered(out)
+
+    def _numbered(self, frames: list[Frame]) -> list[Frame]:
+        """Return frames with the numbers that a file of them would give, in the order they go out."""
+        out = []
+        for frame in frames:
+            self._frames += 1
+            out.append(frame._replace(number=self._frames))
+        if frames:
+            low, high = min(map(_time, frames)), max(map(_time, frames))
+            self._first_ns = low if self._first_ns is None else min(self._first_ns, low)
+            self._last_ns = high if self._last_ns is None else max(self._last_ns, high)
+        return out
+
+    def drain(self) -> Iterator[Frame]:
+        """Yield what had passed when this was called, and what waited."""
+        for place, live in enumerate(self._lives):
+            if live in self._open:
+                self._waiting += [frame._replace(interface=place) for frame in live.drain()]
+        yield from self._ready(1 << 62)
+
+    def _watch_clock(self, wall_ns: int) -> None:
+        offset = wall_ns - self._steady_ns()
+        step, self._offset_ns = offset - self._offset_ns, offset
+        if abs(step) < STEP_NS:
+            return
+        way = "forward" if step > 0 else "back"
+        self._notes.append(
+            f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: "
+            f"times before and after that do not compare"
+        )
+        if step < 0:  # what waits goes on at once, and the horizon starts anew
+            self._edges = [edge if edge == 1 << 62 else 0 for edge in self._edges]
+
+    def _look(self) -> None:
+        """See whether the namespace is still there: our socket alone would keep it alive for ever."""
+        now = self._steady_ns()
+        if self._place is None or now - self._looked_ns < LOOK_S * 1e9:
+            return
+        self._looked_ns = now
+        if _place(self._netns) != self._place:
+            assert self._netns is not None
+            self._gone = f"the capture ended: {namespace_words(self._netns)} is gone"
+
+    # --- the account ---
+
+    def counts(self) -> Counts:
+        """Return what was received and lost so far, at all interfaces together."""
+        known = [counts for live in self._lives if (counts := live.counts()) is not None]
+        lost = [counts.interface_dropped for counts in known if counts.interface_dropped is not None]
+        return Counts(
+            received=sum(counts.received for counts in known),
+            dropped=sum(counts.dropped for counts in known),
+            interface_dropped=sum(lost) if lost else None,
+        )
+
+    def each(self) -> list[Counts | None]:
+        """Return what was received and lost at each interface."""
+        return [live.counts() for live in self._lives]
+
+    def note(self, sentence: str) -> None:
+        """Add a note to `info()` that says why it is not complete."""
+        self._notes.append(sentence)
+
+    def info(self) -> CaptureInfo:
+        """Return what is known now; not complete where anything was lost."""
+        infos = [live.info() for live in self._lives]
+        ended = [note for info in infos if not info.complete for note in info.notes]
+        lost = [note for info in infos if info.complete for note in info.notes]
+        if self._gone:
+            ended.insert(0, self._gone)
+        counts = self.counts()
+        return CaptureInfo(
+            path=self.path,
+            format="live",
+            interfaces=tuple(
+                Interface(n, i.name, i.link_type, i.snaplen, i.drops)
+                for n, info in enumerate(infos)
+                for i in info.interfaces
+            ),
+            link_types=tuple(dict.fromkeys(kind for info in infos for kind in info.link_types)),
+            frames=self._frames,
+            first_ns=self._first_ns,
+            last_ns=self._last_ns,
+            complete=not (ended or counts.dropped or self._notes),
+            notes=(*ended, *self._notes, *lost),
+        )
+
+    def close(self) -> None:
+        """Stop capturing."""
+        for live in self._lives:
+            live.close()
+
+
+def _path(interfaces: Sequence[str], netns: str | int | None) -> str:
+    where = f" in {namespace_words(netns)}" if netns is not None else ""
+    return f"interfaces {', '.join(interfaces)}{where}"
+
+
+def _place(netns: str | int | None) -> object:
+    """Return what tells a namespace from another one of the same name; None where there is none to look at."""
+    if netns is None:
+        return None
+    try:
+        if isinstance(netns, int):
+            Path(f"/proc/{netns}").stat()
+            return netns
+        found = Path(namespace_path(netns)).stat()
+    except OSError:
+        return "gone"
+    return found.st_dev, found.st_ino

@@ -1,0 +1,178 @@
+"""What `watch` and `record` share: options that say what to capture, how it is opened, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..api import InputError
+from .options import Argument, Option
+from .output import complain
+
+if TYPE_CHECKING:
+    from ..capture.taps import Taps
+    from ..capture.write import Counts
+
+RING_BYTES: Final = 32 << 20
+"""Bytes of the kernel's ring of each interface."""
+PATIENCE_S: Final = 3.0
+"""Seconds that a write may take once the end was asked for."""
+LOSS_S: Final = 1.0
+"""Seconds between two notes of what is being lost, at least."""
+
+_OPTIONS: Final = (
+    click.argument(
+        "expression",
+        nargs=-1,
+        metavar="[FILTER]",
+        cls=Argument,
+        section="Input",
+        help="Look only at frames that match, in pcap syntax: host 10.128.0.10. Leave ARP and ICMP in.",
+    ),
+    click.option(
+        "-i",
+        "--interface",
+        "interfaces",
+        multiple=True,
+        metavar="IFACE",
+        cls=Option,
+        section="Input",
+        help="An interface, instead of all of them. Repeatable.",
+    ),
+    click.option(
+        "--netns",
+        metavar="NAME|PID",
+        cls=Option,
+        section="Input",
+        help="A network namespace instead of this one: its name, its path, or a process in it.",
+    ),
+    click.option("--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help="End after so long."),
+    click.option("-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."),
+)
+
+user_option = click.option(
+    "-Z",
+    "--user",
+    metavar="USER",
+    default="nobody",
+    show_default=True,
+    cls=Option,
+    section="Output",
+    help="The user it becomes, without any capability, once everything is open; root stays root.",
+)
+
+
+def live_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say what to capture, and for how long."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def refuse_nothing(duration: float | None, count: int | None) -> None:
+    """Raise InputError where a bound leaves nothing."""
+    for name, value in (("--duration", duration), ("-c", count)):
+        if value is not None and not value > 0:
+            raise InputError(f"{name} {value:g} leaves nothing to do: give a number greater than 0")
+
+
+def step_down(user: str, *, quiet: bool) -> None:
+    """Give up privileges, and say so."""
+    from ..capture.privilege import drop
+
+    said = drop(user)
+    if said and not quiet:
+        complain(said)
+
+
+def tap(interfaces: Sequence[str], netns: str | None, expression: str) -> Taps:
+    """Open what is to be captured; see `Taps` for what is raised."""
+    from ..capture.bulk import Bulk
+    from ..capture.kernel import EVERYTHING
+    from ..capture.live import ANY, Live
+    from ..capture.taps import Taps
+
+    where: str | int | None = int(netns) if netns is not None and netns.isdigit() else netns
+    bulk = Bulk()
+    return Taps(
+        list(dict.fromkeys(interfaces)) or [ANY],
+        lambda name: Live(name, netns=where, filter=expression or EVERYTHING, ring=RING_BYTES, bulk=bulk),
+        where,
+    )
+
+
+class Ending:
+    """When it is over: Ctrl-C, SIGTERM or the end of its time.
+
+    The first signal asks, the second ends at once. A write that nobody takes (a full pipe) is ended by the first, after
+    PATIENCE_S; after SIGTERM, whose sender will not ask twice, so is the summary.
+    """
+
+    def __init__(self, duration: float | None) -> None:
+        self._until = None if duration is None else time.monotonic() + duration
+        self.asked = False
+        self._writes = 0
+        self._writing = False
+        self._stuck = 0
+        self._terminated = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+        signal.signal(signal.SIGALRM, self._alarm)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write to standard output inside."""
+        self._writes += 1
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        self._terminated = number == signal.SIGTERM
+        if self._writing or self._terminated:
+            self._stuck = self._writes
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+
+    def _alarm(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._writing and (self._terminated or self._writes == self._stuck):
+            raise KeyboardInterrupt
+
+    @property
+    def come(self) -> bool:
+        """Whether it is over."""
+        return self.asked or (self._until is not None and time.monotonic() >= self._until)
+
+
+class Losses:
+    """Says what is being lost when it is, and no more than once in LOSS_S."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._dropped = 0
+        self._due = time.monotonic() + LOSS_S
+
+    def look(self, counts: Callable[[], Counts]) -> None:
+        """Compare with what was said before."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + LOSS_S
+        dropped = counts().dropped
+        if dropped > self._dropped and self._wanted:
+            complain(
+                f"the kernel lost {dropped - self._dropped} frames, {dropped} in all: attempts of this time may read wrong"
+            )
+        self._dropped = dropped

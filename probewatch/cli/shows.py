@@ -1,0 +1,161 @@
+"""How `watch` shows what happens: as lines, as NDJSON; and the summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ..report import text
+from ..report.live import Lines, wanted
+from ..report.ndjson import Writer
+from ..report.screen import Board, table
+from ..report.select import matches, select
+from .live import Ending
+from .output import manner
+
+if TYPE_CHECKING:
+    from ..model.timeline import Probe, Timeline
+    from ..observer import Observer
+
+
+REDRAW_S: Final = 0.25
+"""Seconds between two drawings of the screen."""
+
+
+class Show(Protocol):
+    """Shows what an observer has seen since the last call, and at the end everything."""
+
+    def news(self, now_ns: int) -> None:
+        """Show what is new at a moment."""
+
+    def end(self, timeline: Timeline) -> None:
+        """Show the whole."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which probes are shown."""
+
+    probes: Sequence[str] = ()
+    pods: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.probes or self.pods)
+
+    def takes(self, probe: Probe) -> bool:
+        """Return whether a probe is shown."""
+        target = probe.target
+        of = {target.pod, f"{target.namespace}/{target.pod}"} if target.pod is not None else set()
+        return (not self.probes or any(matches(probe, name) for name in self.probes)) and (
+            not self.pods or bool(of.intersection(self.pods))
+        )
+
+    def of(self, timeline: Timeline) -> Timeline:
+        """Return what of a timeline is shown."""
+        if not self:
+            return timeline
+        return select(timeline, probes=[probe.id for probe in timeline.probes if self.takes(probe)] or [""])
+
+
+class LineShow:
+    """A line for each attempt; the table at the end."""
+
+    def __init__(self, known: Observer, ending: Ending, chosen: Selection, only: str | None, colour: str) -> None:
+        self._known, self._ending, self._chosen, self._only = known, ending, chosen, only
+        self._manner = manner(colour)
+        self._lines = Lines(sys.stdout.write, **self._manner)
+
+    def news(self, now_ns: int) -> None:
+        """Write the new lines, and see them off."""
+        del now_ns
+        self._known.take()
+        met = self._known.glimpse()
+        if not met:
+            return
+        with self._ending.writing():
+            for one in met:
+                if self._chosen.takes(one.probe) and wanted(one.attempt, one.decision, self._only):
+                    self._lines.attempt(one.key, one.probe, one.attempt, one.decision)
+            sys.stdout.flush()
+
+    def end(self, timeline: Timeline) -> None:
+        """Write the table."""
+        with self._ending.writing():
+            if self._lines.written:
+                sys.stdout.write("\n")
+            text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class NdjsonShow:
+    """The lines of `analyze -o ndjson`, as they become certain."""
+
+    def __init__(self, known: Observer, ending: Ending) -> None:
+        self._known, self._ending = known, ending
+        self._writer = Writer(sys.stdout.write)
+
+    def news(self, now_ns: int) -> None:
+        """Write what became known."""
+        del now_ns
+        changes = self._known.take()
+        with self._ending.writing():
+            for change in changes:
+                self._writer.change(change.kind, change.id, change.rev, change.probe, change.value)
+            sys.stdout.flush()
+
+    def end(self, timeline: Timeline) -> None:
+        """Write what only the end tells."""
+        self.news(0)
+        with self._ending.writing():
+            self._writer.end(timeline)
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class ScreenShow:
+    """A table on the terminal that is drawn anew; the table of `analyze` at the end."""
+
+    def __init__(self, known: Observer, chosen: Selection, colour: str, account: Callable[[], str]) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._known, self._chosen, self._account = known, chosen, account
+        self._manner = manner(colour)
+        self._console = Console(no_color=not self._manner["colour"], highlight=False)
+        self._board = Board()
+        self._drawn = Live(console=self._console, screen=True, auto_refresh=False, transient=True)
+        self._drawn.start()
+        self._due = 0.0
+
+    def news(self, now_ns: int) -> None:
+        """Draw anew, a few times a second."""
+        self._known.take()
+        for one in self._known.glimpse():
+            if self._chosen.takes(one.probe):
+                self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.predictions[one.worker])
+        now = time.monotonic()
+        if now >= self._due and now_ns:
+            self._due = now + REDRAW_S
+            room = self._console.size.height
+            self._drawn.update(table(self._board, now_ns, room, self._account(), self._manner["glyphs"]), refresh=True)
+
+    def end(self, timeline: Timeline) -> None:
+        """Give the terminal back, and write the table."""
+        self.close()
+        text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Give the terminal back, whatever happened."""
+        self._drawn.stop()

@@ -1,0 +1,169 @@
+"""`probewatch watch`: attempts and decisions as they happen, and at the end what `analyze` would say of the same packets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ..api import InputError, frame_filter, observer
+from ..capture.errors import shown
+from ..capture.save import Saver
+from ..watching import TURN_S, Watch
+from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, user_option
+from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
+from .output import complain, prepare_stdout
+from .run import DONE, INCOMPLETE, INTERRUPTED
+from .shows import LineShow, NdjsonShow, ScreenShow, Selection, Show
+
+if TYPE_CHECKING:
+    from ..capture.follow import Follower
+    from ..capture.taps import Taps
+    from ..observer import Observer
+
+
+@click.command(cls=Command)
+@live_options
+@click.option(
+    "-r",
+    "--read",
+    "path",
+    metavar="FILE",
+    cls=Option,
+    section="Input",
+    help="Follow a capture that grows instead; - is standard input: "
+    "oc debug node/N -- tcpdump -U -i any -w - | probewatch watch -r -",
+)
+@knowledge_options
+@probe_option("Show only this probe")
+@click.option(
+    "--pod",
+    "pods",
+    multiple=True,
+    metavar="NAME",
+    cls=Option,
+    section="Select",
+    help="Show only this pod's probes: NAME or NAMESPACE/NAME. Repeatable.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(["failures", "decisions"]),
+    cls=Option,
+    section="Select",
+    help="failures: whatever is no success, and decisions; decisions: these alone.",
+)
+@click.option(
+    "-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Keep the packets, as pcapng."
+)
+@click.option(
+    "--screen",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="A table on the terminal instead of lines: a row a probe.",
+)
+@user_option
+@output_options(
+    "table",
+    "ndjson",
+    says="table: a line for each attempt, and a table at the end; ndjson: lines as those of analyze.",
+)
+def watch(
+    expression: Sequence[str],
+    interfaces: Sequence[str],
+    netns: str | None,
+    duration: float | None,
+    count: int | None,
+    path: str | None,
+    knowledge: Knowledge,
+    probes: Sequence[str],
+    pods: Sequence[str],
+    only: str | None,
+    kept: str | None,
+    screen: bool,
+    user: str,
+    output: str,
+    colour: str,
+    quiet: bool,
+) -> int:
+    """Show probes as they happen: every attempt, streak and decision on this node, or in a capture that grows.
+
+    Without an argument it sees all that this node's pods see, on all interfaces. Ctrl-C, SIGTERM or the end of its time
+    end it with the table that `analyze` would print of the same packets.
+
+    Exit status: 0 ended, whatever the probes did; 2 usage, unreadable input or a missing capability; 3 something was lost
+    (the notes say what); 130 interrupted twice, or while nobody read what it printed.
+    """
+    refuse_nothing(duration, count)
+    if path is not None and (interfaces or netns):
+        raise InputError("-r reads a capture: it does not go together with -i and --netns")
+    chosen = Selection(probes, pods)
+    if output == "ndjson" and (chosen or only):
+        raise InputError("-o ndjson shows everything: --probe, --pod and --only are for the table")
+    if screen and (only or output == "ndjson" or not sys.stdout.isatty()):
+        raise InputError("--screen draws on a terminal, everything: it goes with no pipe, no --only and no -o ndjson")
+    prepare_stdout()
+    filtered = " ".join(expression)
+    known = observer(**knowledge.arguments(), brief=True)
+    ending = Ending(duration)
+    feed: Taps | Follower = tap(interfaces, netns, filtered) if path is None else _follow(path, known, ending)
+    try:
+        watching = Watch(
+            feed,
+            known,
+            matches=None if path is None else frame_filter(filtered),
+            saver=None if kept is None else Saver(kept, lambda: feed.descriptions),
+            most=count,
+        )
+        if path is None:
+            step_down(user, quiet=quiet)
+        if not quiet:
+            complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
+        show: Show
+        if screen:
+            show = ScreenShow(known, chosen, colour, lambda: _account(watching))
+        elif output == "ndjson":
+            show = NdjsonShow(known, ending)
+        else:
+            show = LineShow(known, ending, chosen, only, colour)
+        return _run(watching, show, ending, Losses(wanted=not quiet) if path is None else None)
+    finally:
+        feed.close()
+
+
+def _run(watching: Watch, show: Show, ending: Ending, losses: Losses | None) -> int:
+    try:
+        while not (ending.come or watching.over):
+            watching.turn()
+            show.news(watching.now_ns)
+            if losses is not None:
+                losses.look(watching.feed.counts)
+        timeline = watching.finish()
+        show.end(timeline)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        show.close()
+        watching.close()
+    return DONE if timeline.complete else INCOMPLETE
+
+
+def _account(watching: Watch) -> str:
+    """Return what was seen and lost, in short."""
+    dropped = watching.feed.counts().dropped
+    return f"{watching.frames} frames, " + (f"{dropped} LOST" if dropped else "none lost")
+
+
+def _follow(path: str, known: Observer, ending: Ending) -> Follower:
+    """Open a capture that grows, and wait until its header has come."""
+    from ..capture.follow import Follower
+
+    feed = Follower(path)
+    feed.on_secret(known.add_secrets)
+    feed.start()
+    while not feed.ready(TURN_S):
+        if ending.come:
+            break
+    return feed

@@ -1,0 +1,154 @@
+"""How attempts read at the moment they have their verdict, for whoever watches and cannot wait until it is certain.
+
+Theory of operation: what is told (`teller`) is told once it is settled, which takes a lane some attempts, and an undeclared
+target as many as it takes to plan for it (`target.GUESS_AFTER`). A preview looks at the cheapest reading as it is, and at
+what waits for a plan through a plan that is supposed from the runs so far, and made anew as they double. It changes
+nothing: the timeline at the end is the same, looked at or not.
+
+A source that says it is a kubelet is shown before it is believed.
+
+Limitations: each attempt is shown once, though it may be read in another way later; a decision that only shows then is
+shown when it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from probewatch.model.prediction import Prediction
+from probewatch.model.timeline import Attempt, Decision, Probe
+from probewatch.probes.runs import Run
+
+from .build import Latest, attempt, decision
+from .lane import Step
+from .target import Context, Placed, Target, feed
+
+GROWTH: Final = 1.5
+"""A supposed plan is made anew when the runs it was made from have become so many times more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """An attempt as it reads now."""
+
+    key: tuple[str, str, int]
+    """Which probe: the same for attempts of the same probe, as far as is known."""
+    probe: Probe
+    """Who, what and how, made when it was first met, without its attempts."""
+    attempt: Attempt
+    decision: Decision | None
+    again: bool
+    """The attempt was shown before, without this decision."""
+    predictions: tuple[Prediction, ...]
+    """What all workers of its pod do next; `worker` says which is this probe's."""
+    worker: int
+
+
+Introduce = Callable[[str, Placed, Step, int], Probe]
+"""Makes the probe of a target's lane's worker from one of its steps."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was shown of one lane."""
+
+    settled: int = 0
+    done: int = 0
+    """Steps that were shown."""
+    numbers: dict[int, int] = field(default_factory=dict)
+    """Attempts of each worker among the settled steps."""
+    shown: dict[int, str] = field(default_factory=dict)
+    """Place of an open step -> the decision it was shown with."""
+    met: dict[int, Probe] = field(default_factory=dict)
+    """The probes of its workers."""
+
+
+@dataclass(slots=True)
+class _Supposed:
+    """The supposed lane of runs that wait for a plan."""
+
+    placed: Placed
+    fed: int
+    made_from: int
+
+
+class Preview:
+    """Shows each attempt once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._supposed: dict[tuple[str, str], _Supposed] = {}
+
+    def look(
+        self, target: Target, latest: Latest, introduce: Introduce, context: Callable[[str], Context]
+    ) -> Iterator[Glimpse]:
+        """Yield what is new of one target; `context` is that of a checker which is not proven yet."""
+        waiting = target.waiting()
+        for checker, runs in waiting.items():
+            lane = target.address, f"{checker}?"
+            placed = self._suppose(lane, target, checker, runs, context)
+            if placed is not None:
+                yield from self._lane(lane, placed, latest, introduce)
+        for number, placed in enumerate(target.placed):
+            lane = target.address, str(number)
+            before = target.address, f"{placed.checker}?"
+            if before in self._supposed and placed.checker not in waiting:
+                # What was supposed is planned now: the same attempts in the same order.
+                del self._supposed[before]
+                self._seen[lane] = _Seen(done=self._seen.pop(before).done)
+            yield from self._lane(lane, placed, latest, introduce)
+
+    def _suppose(
+        self,
+        lane: tuple[str, str],
+        target: Target,
+        checker: str,
+        runs: Sequence[Run],
+        context: Callable[[str], Context],
+    ) -> Placed | None:
+        known = self._supposed.get(lane)
+        if known is None or len(runs) >= known.made_from * GROWTH:
+            placed = target.supposed(runs, checker, context(checker), known.placed if known is not None else None)
+            if placed is None:
+                return None
+            if known is None or placed is not known.placed:
+                known = self._supposed[lane] = _Supposed(placed, len(runs), len(runs))
+                self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0)
+            known.made_from = len(runs)
+        for run in runs[known.fed :]:
+            feed(known.placed.lane, run, (), None)
+        known.fed = len(runs)
+        return known.placed
+
+    def _lane(self, lane: tuple[str, str], placed: Placed, latest: Latest, introduce: Introduce) -> Iterator[Glimpse]:
+        seen = self._seen.setdefault(lane, _Seen())
+        settled, ahead = placed.lane.outlook()
+        gone = settled - len(placed.lane.steps)
+        seen.settled = max(seen.settled, gone)  # (What was let go was shown long before.)
+        steps = [*placed.lane.steps[seen.settled - gone :], *ahead]
+        numbers = dict(seen.numbers)
+        for place, step in enumerate(steps, seen.settled + 1):
+            if step.reading is not None:
+                worker = step.reading.worker
+                if not step.reading.redial:
+                    numbers[worker] = numbers.get(worker, 0) + 1
+                made = attempt(max(1, numbers.get(worker, 1)), step, (), latest)
+                source = "default" if placed.guesses else "declared"
+                decided = decision(step.counted, made, placed.lane.plan[worker].spec, source, None)
+                what = decided.kind.value if decided is not None else ""
+                fresh = place > seen.done
+                if (fresh and not step.reading.redial) or (what and seen.shown.get(place, what) != what):
+                    probe = seen.met.get(worker)
+                    if probe is None:
+                        probe = seen.met[worker] = introduce(lane[0], placed, step, worker)
+                    predictions = tuple(placed.lane.pod().predict())
+                    yield Glimpse((*lane, worker), probe, made, decided, not fresh, predictions, worker)
+                if place > settled:
+                    seen.shown[place] = what
+            if place <= settled:
+                seen.numbers = dict(numbers)
+                seen.shown.pop(place, None)
+        seen.settled = settled
+        seen.done = max(seen.done, seen.settled + len(ahead))

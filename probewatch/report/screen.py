@@ -1,0 +1,153 @@
+"""The live table: a row a probe, with its state, streak, latest results and how long until the next attempt.
+
+`Board` is what is known, as values; `table` draws it with rich, whose text is made of pieces and never of markup: what comes
+from the wire stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model.prediction import Prediction, Silence
+from ..model.timeline import Attempt, Decision, Outcome, Probe
+from . import words
+from .numbers import SECOND, clock, count, duration, span
+from .paper import UNICODE, Glyphs, Span
+from .sparkline import sparkline
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHOWN: Final = 24
+"""Latest attempts drawn."""
+LATE_NS: Final = SECOND
+"""How late an attempt may be before it is called overdue: the kubelet's own ticks wander less."""
+GONE_NS: Final = 300 * SECOND
+"""How long a probe that is overdue keeps its row."""
+MOST_ROWS: Final = 10_000
+"""Probes that have a row; of more, the one that was silent longest goes."""
+
+Key = tuple[str, str, int]
+_STYLES: Final = {"alarm": "bold red", "": ""}
+
+
+@dataclass(slots=True)
+class Row:
+    """One probe."""
+
+    probe: Probe
+    prediction: Prediction | None = None
+    state: str = ""
+    latest: deque[Attempt] = field(default_factory=lambda: deque(maxlen=SHOWN))
+
+    def expected_ns(self) -> int | None:
+        """Return when the next attempt is due; None where nothing says so."""
+        known = self.prediction
+        if known is None or known.silence is not Silence.NONE or not self.latest:
+            return None
+        last = self.latest[-1].start.ns
+        tick = known.tick_ns if known.tick_ns is not None else last
+        # the next tick that is not the one the last attempt was made at
+        return tick + max(0, -(-(last + known.period_ns // 2 - tick) // known.period_ns)) * known.period_ns
+
+    def overdue_ns(self, now_ns: int) -> int:
+        """Return by how much the next attempt is overdue; 0 where it is not."""
+        due = self.expected_ns()
+        return now_ns - due if due is not None and now_ns - due > LATE_NS else 0
+
+    def next(self, now_ns: int) -> tuple[str, str]:
+        """Return what there is to say of the next attempt, and its style."""
+        if self.prediction is not None and self.prediction.silence is not Silence.NONE:
+            return str(self.prediction.silence.value), "dim"
+        due = self.expected_ns()
+        if due is None:
+            return "", ""
+        late = self.overdue_ns(now_ns)
+        if late:
+            return f"overdue {span(late)}", "alarm"
+        return f"in {max(0, due - now_ns) / SECOND:.0f} s", ""
+
+    def rank(self, now_ns: int) -> tuple[int, str]:
+        """Return where it stands: what is overdue, what fails, the rest."""
+        worst = 0 if self.overdue_ns(now_ns) else 1 if self.latest[-1].outcome is not Outcome.SUCCESS else 2
+        return worst, words.label(self.probe)
+
+
+class Board:
+    """All rows."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Row] = {}
+
+    def attempt(
+        self, key: Key, probe: Probe, attempt: Attempt, decision: Decision | None, prediction: Prediction | None
+    ) -> None:
+        """Take in an attempt."""
+        row = self.rows.pop(key, None) or Row(probe)
+        self.rows[key] = row  # the latest stand last
+        row.probe, row.prediction = probe, prediction
+        if not row.latest or row.latest[-1].n != attempt.n:
+            row.latest.append(attempt)
+        if decision is not None:
+            row.state = decision.after
+        elif row.state == "Restart" and attempt.outcome is Outcome.SUCCESS:
+            row.state = "Live"  # a new container
+        if len(self.rows) > MOST_ROWS:
+            del self.rows[next(iter(self.rows))]
+
+    def at(self, now_ns: int) -> list[Row]:
+        """Return the rows at a moment, the worst first; probes that have been overdue for long are gone."""
+        for key in [key for key, row in self.rows.items() if row.overdue_ns(now_ns) > GONE_NS]:
+            del self.rows[key]
+        return sorted(self.rows.values(), key=lambda row: row.rank(now_ns))
+
+
+def table(board: Board, now_ns: int, room: int, account: str, glyphs: Glyphs = UNICODE) -> Table:
+    """Draw the rows that `room` lines can hold, below a line with the time and `account`."""
+    from rich import box
+    from rich.table import Table
+
+    rows = board.at(now_ns)
+    drawn = Table(box=box.SIMPLE_HEAD, expand=True, title_justify="left", caption_justify="left", pad_edge=False)
+    drawn.title = _text([Span(f"{clock(now_ns)}  {count(len(rows), 'probe')}  {account}")])
+    for name, justify in (
+        ("type", "left"), ("probe", "left"), ("state", "left"), ("last", "right"), ("took", "right"),
+        ("streak", "right"), ("latest", "left"), ("next", "right"),
+    ):  # fmt: skip
+        drawn.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    shown = rows[: max(1, room - 6)]
+    for row in shown:
+        drawn.add_row(*(_text(cell) for cell in _cells(row, now_ns, glyphs)))
+    if len(shown) < len(rows):
+        drawn.caption = _text([Span(f"{glyphs.ellipsis} and {len(rows) - len(shown)} more, none of them worse")])
+    return drawn
+
+
+def _cells(row: Row, now_ns: int, glyphs: Glyphs) -> list[Sequence[Span]]:
+    last = row.latest[-1]
+    style = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(last.outcome, "yellow")
+    streak = f"{last.streak}/{last.threshold}" if last.streak <= last.threshold else str(last.streak or "")
+    marks, _ = sparkline(list(row.latest), words.timeout_ns(row.probe) or SECOND, SHOWN, glyphs)
+    bad = row.state in ("NotReady", "Restart", "DOWN")
+    return [
+        [Span(words.kind(row.probe))],
+        [Span(words.label(row.probe), "bold")],
+        [Span(row.state, "alarm" if bad else "green")],
+        [Span(words.result(last, row.probe.handler), style)],
+        [Span(duration(last.latency_ns))],
+        [Span(streak)],
+        marks,
+        [Span(*row.next(now_ns))],
+    ]
+
+
+def _text(spans: Sequence[Span]) -> Any:
+    from rich.text import Text
+
+    made = Text()
+    for piece in spans:
+        made.append(piece.text, style=_STYLES.get(piece.style, piece.style))
+    return made

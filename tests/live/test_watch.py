@@ -1,0 +1,279 @@
+"""`probewatch watch` on a node made of namespaces: what it says is what `analyze` says of a capture made beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from probewatch import analyze
+from probewatch.capture.netns import inside
+from probewatch.report import ndjson
+from probewatch.report.document import document
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def watching(*arguments: object, command: str = "watch", **more: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `probewatch watch` (or `record`) in a process of its own."""
+    command = [sys.executable, "-m", "probewatch.cli", command, *map(str, arguments)]
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=here, **more)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@contextmanager
+def tcpdump(node, path: Path) -> Iterator[None]:
+    """Capture everything on the node beside it."""
+    if shutil.which("tcpdump") is None:
+        pytest.skip("tcpdump is not installed: it captures beside")
+    command = ["ip", "netns", "exec", node.name, "tcpdump", "-U", "-i", "any", "-B", "32768", "-w", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert b"listening" in process.stderr.readline() + process.stderr.readline()
+    try:
+        yield
+    finally:
+        time.sleep(1.2)  # what it holds back
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+
+def listening(process: subprocess.Popen[bytes]) -> None:
+    """Wait until it has said what it watches, and as whom."""
+    assert process.stderr is not None
+    for word in (b"runs as nobody", b"ing "):
+        assert select.select([process.stderr], [], [], 20)[0]
+        said = process.stderr.readline()
+        assert word in said
+
+
+def ended(process: subprocess.Popen[bytes], number: int = signal.SIGINT) -> tuple[int, str, str]:
+    """End it with a signal; return status, output, notes."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out.decode(), err.decode()
+
+
+def told(found: dict) -> dict[tuple, list]:
+    """Return of each probe what must be the same: attempts with outcomes, decisions; times apart."""
+    return {
+        (p["target"]["address"], p["target"]["port"], p["path"], p["type"]): [
+            [(a["n"], a["outcome"], a["cause"], a["status"], a["streak"]) for a in p["attempts"]],
+            [(d["kind"], d["attempt"], d["streak"]) for d in p["decisions"]],
+        ]
+        for p in found["probes"]
+    }
+
+
+def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
+    """Attempts, outcomes and decisions of the live output are those that `analyze` finds in tcpdump's capture of the same time."""
+    turns = iter([200] * 4 + [503] * 4 + [200] * 100)
+    node.pod("10.128.0.10", lambda _: next(turns))
+    node.pod("10.128.0.11")
+    node.pod("fd01::12", lambda _: 500)
+    path, kept = tmp_path / "beside.pcap", tmp_path / "kept.pcapng"
+    with tcpdump(node, path), watching("--netns", node.name, "-o", "ndjson", "-w", kept) as process:
+        listening(process)
+        threads = [
+            node.kubelet("10.128.0.10", "/ready", 0.5, 16),
+            node.kubelet("10.128.0.11", "/big", 1.0, 8),
+            node.kubelet("fd01::12", "/healthz", 1.0, 8),
+            node.kubelet("10.128.0.99", "/nobody", 1.0, 8),
+        ]
+        for thread in threads:
+            thread.join()
+        status, out, err = ended(process)
+    live = ndjson.fold(json.loads(line) for line in out.splitlines())
+    assert (status, err) == (0, "")
+    assert told(live) == told(document(analyze(path)))
+    assert sum(len(p["attempts"]) for p in live["probes"]) >= 32
+    again = document(analyze(kept))
+    assert again["probes"] == live["probes"]
+
+
+def test_pods_that_come_and_go(node, tmp_path: Path) -> None:
+    """While pods are made and deleted every second, live is still what the capture beside it says, of each from its first frame."""
+    node.pod("10.128.0.10")
+    path = tmp_path / "beside.pcap"
+    with tcpdump(node, path), watching("--netns", node.name, "-o", "ndjson") as process:
+        listening(process)
+        steady = node.kubelet("10.128.0.10", "/ready", 0.5, 14)
+        for number in range(6):
+            address = f"10.128.1.{number + 1}"
+            node.pod(address)
+            node.kubelet(address, "/ready", 0.3, 3).join()
+            node.remove(address)
+        steady.join()
+        status, out, err = ended(process)
+    live = ndjson.fold(json.loads(line) for line in out.splitlines())
+    assert (status, err) == (0, "")
+    assert told(live) == told(document(analyze(path)))
+    assert {p["target"]["address"] for p in live["probes"]} == {"10.128.0.10", *(f"10.128.1.{n}" for n in range(1, 7))}
+
+
+def test_lines_come_as_attempts_end(node) -> None:
+    """The line of an attempt is there before the next one begins, and SIGTERM ends with the table."""
+    node.pod("10.128.0.10", lambda _: 503)
+    with watching("--netns", node.name) as process:
+        listening(process)
+        node.probe("10.128.0.10")
+        assert process.stdout is not None
+        lines = []
+        for _ in range(2):
+            assert select.select([process.stdout], [], [], 12)[0], lines
+            lines.append(process.stdout.readline().decode())
+        assert "10.128.0.10:8080/ready" in lines[1]
+        assert " 503 " in lines[1]
+        status, out, _ = ended(process, signal.SIGTERM)
+    assert status == 0
+    assert "1 attempt" in out
+
+
+def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
+    """A recording of a pod with long answers is small, says of the probes what a whole capture says, and holds no secret."""
+    node.pod("10.128.0.10")
+    path, kept = tmp_path / "beside.pcap", tmp_path / "kept.pcapng"
+    with tcpdump(node, path), watching("--netns", node.name, "-w", kept, "--headers-only", "--mask", command="record") as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/big", 0.5, 6).join()
+        status, out, err = ended(process)
+    assert (status, out) == (0, "")
+    assert "nothing lost" in err
+    assert told(document(analyze(kept))) == told(document(analyze(path)))
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_ring_of_files(node, tmp_path: Path) -> None:
+    """A ring keeps the latest frames in N files, each readable alone."""
+    node.pod("10.128.0.10")
+    with watching("--netns", node.name, "-w", tmp_path / "ring.pcapng", "-C", "8k", "-W", "3", command="record") as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 0.1, 20).join()
+        ended(process)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["ring-0.pcapng", "ring-1.pcapng", "ring-2.pcapng"]
+    assert all(0 < file.stat().st_size < 10_000 for file in files)
+    assert all(analyze(file).captures[0].complete for file in files)
+
+
+def test_a_stalled_reader_counts_what_it_lost(node) -> None:
+    """While it is stopped (Ctrl-Z) the ring fills; what the kernel then drops is told, and the status is that of incomplete evidence."""
+    node.pod("10.128.0.10")
+    with watching("--netns", node.name, "tcp or udp") as process:
+        listening(process)
+        process.send_signal(signal.SIGSTOP)
+
+        def flood() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for _ in range(2500):
+                    sender.sendto(bytes(32_000), ("127.0.0.1", 9))
+
+        inside(node.name, flood)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(2.0)
+        status, out, err = ended(process)
+    assert status == 3
+    assert "the capturing program lost" in out
+    assert "INCOMPLETE" in out
+    assert "the kernel lost" in err
+
+
+def test_a_full_disk_is_told(node, tmp_path: Path) -> None:
+    """Where the file cannot grow any more watching goes on, the file ends with a whole frame, and what is not kept is counted."""
+    node.pod("10.128.0.10")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12k", "probewatch", str(disk)], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be made here: {mounted.stderr.decode().strip()}")
+    try:
+        with watching("--netns", node.name, "-w", disk / "kept.pcapng") as process:
+            listening(process)
+            node.kubelet("10.128.0.10", "/ready", 0.2, 10).join()
+            status, out, _ = ended(process)
+        assert status == 3
+        assert "kept.pcapng cannot be written any more: no space left on device, and " in " ".join(out.split())
+        assert "10 attempts" in out
+        info = analyze(disk / "kept.pcapng").captures[0]
+        assert info.complete
+        assert info.frames > 0
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_an_interface_or_a_namespace_that_goes_away(node) -> None:
+    """Each ends the watch with the table of what was seen, and says why."""
+    node.pod("10.128.0.10")
+    with watching("--netns", node.name, "-i", "veth1") as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 0.2, 3).join()
+        time.sleep(0.3)
+        subprocess.run(["ip", "-n", node.name, "link", "delete", "veth1"], check=True, timeout=10)
+        out, _ = process.communicate(timeout=20)
+        assert process.returncode == 3
+        assert b"the capture ended: " in out
+    with watching("--netns", node.name) as process:
+        listening(process)
+        subprocess.run(["ip", "netns", "delete", node.name], check=True, timeout=10)
+        out, _ = process.communicate(timeout=20)
+        assert process.returncode == 3
+        assert f"the capture ended: network namespace {node.name} is gone" in out.decode()
+
+
+def test_a_pipe_that_nobody_reads(node) -> None:
+    """With a full pipe it waits, goes on where the reader does, and SIGTERM ends it all the same."""
+    node.pod("10.128.0.10")
+    with watching("--netns", node.name, "--node-ip", "10.128.0.1") as process:
+        listening(process)
+        fcntl.fcntl(process.stdout.fileno(), 1031, 4096)  # F_SETPIPE_SZ
+        node.kubelet("10.128.0.10", "/ready", 0.05, 60).join()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 130
+
+
+def test_privileges_are_given_up(node) -> None:
+    """Once everything is open it runs as nobody, without a capability and without a way to gain one."""
+    with watching("--netns", node.name) as process:
+        listening(process)
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if ":\t" in line
+        )
+    assert set(status["Uid"].split()) == {"65534"}
+    assert [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [0] * 5
+    assert status["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize("command", ["watch", "record"])
+@pytest.mark.usefixtures("needs_root")
+def test_without_privilege_one_sentence(command: str, tmp_path: Path) -> None:
+    """An ordinary user gets the sentence that names the capability, and nothing else."""
+    arguments = [command] if command == "watch" else [command, "-w", str(tmp_path / "x")]
+    code = (  # (imported first: another user may not be able to read them)
+        "import os, sys, cypcap, probewatch.cli.run, probewatch.cli.watch, probewatch.cli.record, probewatch.observer\n"
+        "import probewatch.capture.taps, probewatch.cluster, probewatch.report.text\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        f"sys.exit(probewatch.cli.main({arguments!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "probewatch: interface any cannot be captured from: this needs the capability CAP_NET_RAW (run it as root)\n"

@@ -1,0 +1,89 @@
+"""The live table: what a row says at a moment."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from probewatch.api import Analysis
+from probewatch.observer import Observer
+from probewatch.observer.core import Settings
+from probewatch.report import screen
+from probewatch.report.screen import Board, table
+
+SECOND = 1_000_000_000
+CAPTURES = Path(__file__).parents[2] / "captures"
+
+
+def boarded(name: str, *, spec: bool = True) -> tuple[Board, int]:
+    """Return a board that has seen a whole capture, and when its last frame was."""
+    from probewatch.capture import Reader
+
+    folder = CAPTURES / name
+    analysis = Analysis([], spec=[folder / "pod.yaml"] if spec else [])
+    known, board, now = Observer(Settings(book=analysis.book)), Board(), 0
+    with Reader(str(folder / "capture.pcap"), 0) as reader:
+        for frame in reader:
+            known.feed(frame)
+            now = frame.ns
+    known.advance(now + SECOND // 2)
+    for one in known.glimpse():
+        board.attempt(one.key, one.probe, one.attempt, one.decision, one.predictions[one.worker])
+    return board, now
+
+
+def drawn(board: Board, now_ns: int, room: int = 40) -> str:
+    """Return the table as a terminal without colours shows it."""
+    console = Console(file=io.StringIO(), width=130, color_system=None)
+    console.print(table(board, now_ns, room, "none lost"))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_a_row_counts_down_and_then_is_overdue(name: str) -> None:
+    """The next attempt is expected a period after the last, and once it is late the row says so, above all others."""
+    board, _ = boarded(name)
+    row = list(board.rows.values())[-1]
+    due = row.expected_ns()
+    assert due is not None
+    assert 0 < due - row.latest[-1].start.ns <= 10 * SECOND
+    assert row.overdue_ns(due) == 0
+    assert row.next(due - 2 * SECOND)[0] == "in 2 s"
+    assert row.next(due + 3 * SECOND) == ("overdue 3.0 s", "alarm")
+    assert row.rank(due + 3 * SECOND)[0] == 0
+    assert "overdue 3.0 s" in drawn(board, due + 3 * SECOND)
+
+
+def test_a_row_says_state_streak_and_latest() -> None:
+    """State, result, streak and marks of the latest attempts stand in one line."""
+    board, now = boarded("http-flap-s1")
+    line = next(line for line in drawn(board, now).splitlines() if "lab/http-flap-s1/app" in line)
+    assert "readiness" in line
+    assert "✗" in line
+    assert " 503 " in line
+    assert " 2/3 " in line
+
+
+def test_without_a_spec_there_are_rows_too() -> None:
+    """What nobody declared has a row with what is supposed of it."""
+    board, now = boarded("http-flap-s1", spec=False)
+    assert "10.128.0.10:8080/flap" in drawn(board, now)
+
+
+def test_a_row_goes_when_its_probe_is_long_gone() -> None:
+    """A probe that has been overdue for GONE_NS has no row any more; of more rows than there is room the rest is counted."""
+    board, now = boarded("k136-liveness-restart")
+    assert len(board.at(now)) == 2
+    assert "and 1 more" in drawn(board, now, room=7)
+    assert board.at(now + 2 * screen.GONE_NS) == []
+
+
+def test_the_board_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are never more rows than MOST_ROWS."""
+    monkeypatch.setattr(screen, "MOST_ROWS", 1)
+    board, _ = boarded("k136-liveness-restart")
+    assert len(board.rows) == 1
