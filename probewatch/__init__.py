@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .assertions import Inconclusive, expect
     from .capture import CaptureError
     from .cluster import SpecError
+    from .explaining import explain
     from .model.finding import Evidence, Finding, Held, worst
+    from .model.ladder import Ladder
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
     from .observer import Change
     from .recording import Recording, record
@@ -37,6 +39,7 @@ __all__ = [
     "Inconclusive",
     "Inferred",
     "InputError",
+    "Ladder",
     "Outcome",
     "Probe",
     "Recording",
@@ -47,6 +50,7 @@ __all__ = [
     "analyze",
     "document",
     "expect",
+    "explain",
     "infer_spec",
     "record",
     "verify",
@@ -67,6 +71,8 @@ _HOME = (
         "WhatIf": "verify.whatif",
         "Inconclusive": "assertions",
         "expect": "assertions",
+        "explain": "explaining",
+        "Ladder": "model.ladder",
         "Recording": "recording",
         "record": "recording",
         "CaptureError": "capture",

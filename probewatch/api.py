@@ -14,21 +14,23 @@ prints.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 if TYPE_CHECKING:
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
     from .model.expectation import Expectations
-    from .model.frame import Part
-    from .model.timeline import Timeline
+    from .model.frame import Frame, Part
+    from .model.said import AccountFile
+    from .model.timeline import Probe, Timeline
     from .observer import Change
     from .verify.inferred import Inferred
     from .verify.whatif import WhatIf
@@ -71,11 +73,15 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        stdin: BinaryIO | None = None,
         skim: bool = True,
+        kubelet_log: PathText | Sequence[PathText] = (),
+        events: PathText | Sequence[PathText] = (),
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
+        `stdin` is what to read for `-`; sys.stdin if None.
         Without `skim` every frame is decoded in full, which takes longer and says the same.
 
         Raises:
@@ -87,14 +93,16 @@ class Analysis:
         book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
         self.book = book
         """What the specs, the cluster and the checkers' configurations say."""
-        secrets = _key_log(keylog)
-        self._matches = _filter(filter)
+        secrets = key_log(keylog)
+        self._matches = frame_filter(filter)
         self._skim = skim
         self._on_change = on_change
         with ExitStack() as stack:
             self._total: int | None = 0
-            self._readers: list[Input] = _inputs(
-                paths, None if progress is None else lambda position: _ignore(progress(position, self._total))
+            self._readers: list[Input] = open_inputs(
+                paths,
+                None if progress is None else lambda position: _ignore(progress(position, self._total)),
+                stdin=stdin,
             )
             for reader in self._readers:
                 stack.callback(reader.close)
@@ -108,6 +116,7 @@ class Analysis:
             self._parts = parts if first is None else chain((first,), parts)
             self.base_ns: int | None = _begin(first)
             """Time of the first frame; None where there is none."""
+            self._account = _account(_listed(kubelet_log), _listed(events), self.base_ns or 0)
             self._stack = stack.pop_all()
 
     def run(self) -> None:
@@ -140,7 +149,11 @@ class Analysis:
         timeline = self._observer.finish([reader.info() for reader in self._readers])
         self._tell()
         self.close()
-        return timeline
+        if not self._account:
+            return timeline
+        from .verify.account import account
+
+        return account(timeline, self._account, self.book.all_pods())
 
     def whole(self) -> Timeline:
         """Read to the end and return what was found; inputs are closed, whatever happens."""
@@ -175,6 +188,8 @@ def analyze(
     probe: str | Sequence[str] = (),
     progress: Callable[[int, int | None], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures.
 
@@ -196,6 +211,8 @@ def analyze(
         progress: called with (bytes read, bytes in all or None) now and then.
         on_change: called with each `Change` as it becomes known; it sees everything, whatever `since`, `until` and
             `probe` say.
+        kubelet_log: logs of the kubelet (klog as text or JSON, or what journalctl prints), to lay beside the attempts.
+        events: what `kubectl get events -o json` prints, likewise.
 
     Raises:
         CaptureError: a capture is none, or the filter cannot be used. One that breaks off raises nothing: see
@@ -218,6 +235,8 @@ def analyze(
         filter=filter,
         progress=progress,
         on_change=on_change,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     timeline = analysis.whole()
     since_ns, until_ns = span(since, until, analysis.base_ns or 0)
@@ -241,6 +260,8 @@ def verify(
     keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
+    kubelet_log: PathText | Sequence[PathText] = (),
+    events: PathText | Sequence[PathText] = (),
 ) -> Timeline:
     """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
 
@@ -264,6 +285,8 @@ def verify(
         filter=filter,
         progress=progress,
         measure=True,
+        kubelet_log=kubelet_log,
+        events=events,
     )
     return verified(analysis.whole(), analysis.book, wanted)
 
@@ -356,6 +379,28 @@ def whatif(
     return replay(timeline, settings, ids)
 
 
+def matching(timeline: Timeline, selectors: Sequence[str]) -> list[Probe]:
+    """Return the probes that any of the selectors means (see `report.select.matches`), all of them where there is no selector.
+
+    Raises:
+        InputError: a selector means none of the probes there are.
+    """
+    from .report.select import matches
+
+    for wanted in selectors:
+        if not any(matches(probe, wanted) for probe in timeline.probes):
+            from .report import words
+
+            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
+            have = (
+                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
+                if there
+                else "there are none in this input"
+            )
+            raise InputError(f"no probe matches --probe {wanted}: {have}")
+    return [p for p in timeline.probes if not selectors or any(matches(p, wanted) for wanted in selectors)]
+
+
 def span(since: str | int | None, until: str | int | None, base_ns: int) -> tuple[int | None, int | None]:
     """Return two moments in nanoseconds since 1970 (see `moment`); InputError where they are the wrong way round."""
     since_ns, until_ns = moment(since, base_ns), moment(until, base_ns)
@@ -418,8 +463,10 @@ def _ignore(_: object) -> None:
     """Take any result of a callback for none."""
 
 
-def _inputs(captures: Source, progress: Callable[[int], None] | None) -> list[Input]:
-    """Open captures by their paths, or take packets as one input."""
+def open_inputs(
+    captures: Source, progress: Callable[[int], None] | None = None, *, stdin: BinaryIO | None = None
+) -> list[Input]:
+    """Open captures by their paths, or take packets as one input; CaptureError and InputError as `Analysis`."""
     from .capture import open_all
     from .capture.packets import PacketReader, is_packets
 
@@ -429,7 +476,19 @@ def _inputs(captures: Source, progress: Callable[[int], None] | None) -> list[In
         return [PacketReader([item for item in given if not isinstance(item, str | PathLike)])]
     if len(paths) < len(given):
         raise InputError("captures are given as paths and as packets at once: give one or the other")
-    return [*open_all(paths, progress=progress)]
+    return [*open_all(paths, stdin=stdin, progress=progress)]
+
+
+def read_twice(captures: Source) -> BinaryIO | None:
+    """Return what to read for `-` in each of two passes (seek to 0 before the second, close it at the end), None without `-`.
+
+    Raises:
+        CaptureError: an input is a stream that cannot be kept to be read twice.
+    """
+    from .capture.spool import rereadable
+
+    given = [captures] if isinstance(captures, str | PathLike) else list(captures)
+    return rereadable([fspath(item) for item in given if isinstance(item, str | PathLike)], getattr(sys.stdin, "buffer", None))
 
 
 def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
@@ -468,7 +527,17 @@ def _book(
     )
 
 
-def _key_log(path: PathText | None) -> bytes | None:
+def _account(logs: Sequence[PathText], events: Sequence[PathText], near_ns: int) -> list[AccountFile]:
+    if not (logs or events):
+        return []
+    from .cluster import read_events, read_kubelet_log
+
+    said = [read_kubelet_log(fspath(path), near_ns) for path in logs]
+    return [*said, *(read_events(fspath(path)) for path in events)]
+
+
+def key_log(path: PathText | None) -> bytes | None:
+    """Read a key log, None where none is given; InputError where it cannot be read or is too long."""
     if path is None:
         return None
     try:
@@ -481,7 +550,8 @@ def _key_log(path: PathText | None) -> bytes | None:
     return data
 
 
-def _filter(expression: str | None) -> Callable[[Any], bool] | None:
+def frame_filter(expression: str | None) -> Callable[[Frame], bool] | None:
+    """Return what says whether a frame matches, None where nothing is filtered; FilterError where it cannot be used."""
     if not expression:
         return None
     from .capture.filters import Filter

@@ -36,8 +36,10 @@ from probewatch.cluster.checktext import KEYS
 from probewatch.decisions.risefall import RULES
 from probewatch.decisions.worker import COUNTED, STATES, Result, Worker, count, fresh, new_container
 from probewatch.model.catalogue import CATALOGUE
+from probewatch.model.diagnoses import DIAGNOSES, Kind
 from probewatch.model.expectation import Expectations
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
+from probewatch.model.symptoms import SYMPTOMS
 from probewatch.model.timeline import Cause, Outcome
 from probewatch.probes.signatures import NAMES, SIGNATURES
 from probewatch.report import expectation
@@ -175,8 +177,10 @@ def test_pages_name_only_commands_that_exist() -> None:
 
 
 def _parameters(group: Any, name: str) -> Iterator[list[str]]:
-    for parameter in group.get_command(None, name).params:
-        yield [*parameter.opts, *parameter.secondary_opts]
+    command = group.get_command(None, name)
+    for one in (command, *getattr(command, "commands", {}).values()):  # `lab` has commands of its own
+        for parameter in one.params:
+            yield [*parameter.opts, *parameter.secondary_opts]
 
 
 def _code(text: str) -> Iterator[str]:
@@ -206,6 +210,61 @@ SEEN_IN: Final[dict[Cause, str]] = {
 """A capture of the project that shows the cause (tested below)."""
 
 
+DIAGNOSED_IN: Final = {
+    Kind.NOTHING_LISTENS: "tcp-flap",
+    Kind.STILL_STARTING: "startup-probe",
+    Kind.SYN_UNANSWERED: "http-blackhole",
+    Kind.REJECTED: "http-icmp-reject",
+    Kind.NOBODY_AT_ADDRESS: "http-arp-dead",
+    Kind.APPLICATION_SLOW: "http-timeout",
+    Kind.BROKEN_BODY: "http-reset-body",
+    Kind.HTTPS_TO_HTTP: "https-on-http",
+    Kind.SAYS_UNHEALTHY: "http-flap-s1",
+    Kind.REDIRECT_ELSEWHERE: "http-redirect-other",
+    Kind.GRPC_REFUSED: "grpc-refused",
+    Kind.GRPC_UNHEALTHY: "grpc-flap",
+    Kind.POD_TERMINATING: "terminating",
+    Kind.SILENT_BY_DESIGN: "kubelet-restart",
+    Kind.POKED: "http-fast-manual",
+    Kind.RESET_AFTER_ANSWER: "grpc-flap",
+    Kind.CONNECT_CHECK: "hap-openshift",
+}
+"""A capture of the project that shows the diagnosis (tested below); the others are proven by written packets."""
+
+
+def files_of(scenario: str) -> list[str]:
+    """Return the capture of a scenario and, where it has one, its Pod."""
+    files = [f"captures/{scenario}/{name}" for name in ("capture.pcap", "cap.pcap", "pod.yaml")]
+    return [file for file in files if (ROOT / file).exists()]
+
+
+def diagnosis(kind: Kind) -> str:
+    """Return the section of one diagnosis, below its cause."""
+    why = DIAGNOSES[kind]
+    number = f" ({', '.join(why.rows)})" if why.rows else ""
+    lines = [f"### {kind.value}", "", why.sentence, "", f"**Sign{number}:** {why.sign}"]
+    for title, text in (("Check", why.check), ("Try", why.advice)):
+        if text:
+            lines += ["", f"**{title}:** {text}"]
+    if why.says:
+        lines += ["", "**The kubelet says:** " + ", ".join(f"`{text}`" for text in why.says)]
+    others = [f"[{cause.value}](#{cause.value})" for cause in why.causes[1:]]
+    if others:
+        lines += ["", f"Also below {', '.join(others)}."]
+    if kind in DIAGNOSED_IN:
+        lines += ["", f"To see one: `probewatch analyze {' --spec '.join(files_of(DIAGNOSED_IN[kind]))}`"]
+    return "\n".join(lines)
+
+
+def symptoms() -> str:
+    """Return the numbered symptoms with the diagnoses that cover them."""
+    lines = ["| number | on the wire | diagnosis |", "| --- | --- | --- |"]
+    for row, text in SYMPTOMS.items():
+        kinds = [kind for kind, why in DIAGNOSES.items() if row in why.rows]
+        lines.append(f"| {row} | {text} | {', '.join(f'[{kind.value}](#{kind.value})' for kind in kinds)} |")
+    return "\n".join(lines)
+
+
 def causes() -> str:
     """Return a section for each cause of the catalogue."""
     parts = []
@@ -217,6 +276,7 @@ def causes() -> str:
             folder = f"captures/{SEEN_IN[cause]}"
             lines += ["", f"To see one: `probewatch analyze {folder}/capture.pcap --spec {folder}/pod.yaml`"]
         parts.append("\n".join(lines))
+        parts += [diagnosis(kind) for kind, why in DIAGNOSES.items() if why.causes[0] is cause]
     return "\n\n".join(parts)
 
 
@@ -394,6 +454,7 @@ def _cell(text: str) -> str:
 
 GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "causes": causes,
+    "symptoms": symptoms,
     "workers": workers,
     "outcomes": outcomes,
     "rise and fall": rise_and_fall,
@@ -430,11 +491,12 @@ def test_generated_sections_equal_the_code(name: str) -> None:
 
 
 def test_every_cause_can_be_linked() -> None:
-    """docs/causes.md has a heading for each cause, so that `docs/causes.md#slow-answer` leads to it."""
-    headings = set(
-        re.findall(r"^## (\S+)$", (ROOT / "docs" / "causes.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """docs/causes.md has one heading for each cause and diagnosis, so that `docs/causes.md#slow-answer` leads to it."""
+    headings = re.findall(
+        r"^##+ ([a-z0-9-]+)$", (ROOT / "docs" / "causes.md").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    assert {cause.value for cause in Cause} - headings == set()
+    assert len(set(headings)) == len(headings)
+    assert {cause.value for cause in Cause} | {kind.value for kind in Kind} <= set(headings)
 
 
 @pytest.mark.parametrize("cause", SEEN_IN, ids=lambda cause: cause.value)
@@ -443,6 +505,14 @@ def test_captures_show_the_causes_they_are_named_for(cause: Cause) -> None:
     folder = ROOT / "captures" / SEEN_IN[cause]
     timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
     assert any(attempt.cause is cause for probe in timeline.probes for attempt in probe.attempts)
+
+
+@pytest.mark.parametrize("kind", DIAGNOSED_IN, ids=lambda kind: kind.value)
+def test_captures_show_the_diagnoses_they_are_named_for(kind: Kind) -> None:
+    """The capture that docs/causes.md names for a diagnosis has a probe with it."""
+    capture, *spec = [ROOT / file for file in files_of(DIAGNOSED_IN[kind])]
+    timeline = probewatch.analyze(capture, spec=spec)
+    assert kind in {one.kind for probe in timeline.probes for one in probe.diagnoses}
 
 
 # Bounds.

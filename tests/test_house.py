@@ -18,7 +18,7 @@ PACKAGE: Final = ROOT / "probewatch"
 LAYERS: Final = (
     {"cli"},
     {"lab", "pytest_plugin"},
-    {"recording"},
+    {"recording", "explaining", "annotating"},
     {"api"},
     {"assertions"},
     {"report"},

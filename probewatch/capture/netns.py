@@ -54,7 +54,7 @@ def inside(netns: str | int | None, work: Callable[[], T]) -> T:
 
     def enter_and_work() -> None:
         try:
-            _enter(netns)
+            enter(netns)
             results.append(work())
         except BaseException as error:  # noqa: BLE001  (handed to the caller, whatever it is)
             errors.append(error)
@@ -67,8 +67,12 @@ def inside(netns: str | int | None, work: Callable[[], T]) -> T:
     return results[0]
 
 
-def _enter(netns: str | int) -> None:
-    """Move this thread, for good."""
+def enter(netns: str | int) -> None:
+    """Move the calling thread, for good; threads and processes that it makes begin there.
+
+    Raises:
+        CaptureError: the namespace does not exist or may not be entered.
+    """
     words = namespace_words(netns)
     try:
         descriptor = os.open(namespace_path(netns), os.O_RDONLY | os.O_CLOEXEC)

@@ -82,6 +82,9 @@ class PacketReader:
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Packets carry no TLS secrets beside them."""
 
+    def on_comment(self, take: Callable[[int, str], object]) -> None:
+        """Packets carry no comments beside them."""
+
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""
         self._tally.note_once(sentence)

@@ -28,6 +28,7 @@ SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
 PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
+NAME_RESOLUTION: Final = 4
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 DECRYPTION_SECRETS: Final = 10
@@ -379,7 +380,7 @@ class PcapngReader:
         """Read a frame's comments and losses; return the octets of FCS it has."""
         for code, value in self._options(data, pos, stop):
             if code == COMMENT:
-                self._tally.comment(number, _text(value))
+                self._tally.comment(number, value.rstrip(b"\0").decode("utf-8", "replace"))
             elif code == EPB_FLAGS and len(value) == 4:
                 own = struct.unpack(self._order + "I", value)[0] >> 5 & 0xF
                 fcs = own if 0 < own <= MAX_FCS else fcs

@@ -27,6 +27,9 @@ class Input(Protocol):
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Call `take` with each TLS key log (NSS format) that it carries, as it is read."""
 
+    def on_comment(self, take: Callable[[int, str], object]) -> None:
+        """Call `take` with (frame number, text) of every frame's comment, before that frame."""
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""
 
@@ -119,6 +122,10 @@ class Reader:
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Call `take` with every key log that is read from now on, before the frames that follow it."""
         self._tally.on_secret = take
+
+    def on_comment(self, take: Callable[[int, str], object]) -> None:
+        """Call `take` with (frame number, text) of every frame's comment that is read from now on, before that frame."""
+        self._tally.on_comment = take
 
     @property
     def comments(self) -> list[tuple[int, str]]:

@@ -31,7 +31,8 @@ class Tally:
 
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
-        "complete", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "on_secret", "path", "secrets",
+        "complete", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "on_comment",
+        "on_secret", "path", "secrets",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -51,6 +52,8 @@ class Tally:
         self.secrets: list[bytes] = []
         self.on_secret: Callable[[bytes], object] | None = None
         """Told of each key log from then on."""
+        self.on_comment: Callable[[int, str], object] | None = None
+        """Told of each frame's comments, before the frame."""
         self.comments: list[tuple[int, str]] = []
         self._secret_bytes = 0
         self._more_notes = 0
@@ -95,7 +98,9 @@ class Tally:
         self.notes.insert(0, sentence)
 
     def comment(self, number: int, text: str) -> None:
-        """Keep a frame's comment."""
+        """Keep a frame's comment, as it is shown; whoever asked is told of it as it stands."""
+        if self.on_comment is not None:
+            self.on_comment(number, text)
         if len(self.comments) < MAX_COMMENTS:
             self.comments.append((number, printable(text)))
         else:

@@ -5,18 +5,24 @@ frame, times in nanoseconds; an Interface Statistics Block for each interface at
 lost. Blocks are whole when they are written and are flushed on request, so a capture that is read while it grows, or
 whose writer died, ends after a whole frame or within one that readers know to be cut.
 
-Limitations: one section, the machine's own byte order is not used (all is little endian), and comments are not written.
+Beside frames: comments on them, a Name Resolution Block (names of addresses), and Decryption Secrets Blocks.
+
+Limitations: one section, and the machine's own byte order is not used (all is little endian).
 """
 
 from __future__ import annotations
 
+import ipaddress
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.pcapng import (
     BYTE_ORDERS,
+    COMMENT,
+    DECRYPTION_SECRETS,
     ENHANCED_PACKET,
     IF_NAME,
     IF_TSRESOL,
@@ -24,7 +30,9 @@ from probewatch.capture.pcapng import (
     INTERFACE_STATISTICS,
     ISB_IFDROP,
     ISB_OSDROP,
+    NAME_RESOLUTION,
     SECTION_HEADER,
+    TLS_KEY_LOG,
 )
 from probewatch.capture.tally import MAX_FRAME
 from probewatch.model.frame import Frame
@@ -36,6 +44,11 @@ NANOSECONDS: Final = 9
 MAX_NAME: Final = 255
 """Bytes of an interface's name that are written; Linux allows 15."""
 
+MAX_COMMENT: Final = 65_535
+"""Bytes of one comment, and of one address's names: the length of an option has 16 bits."""
+
+_RECORD: Final = {4: 1, 16: 2}
+"""Length of an address -> the type of its record in a Name Resolution Block: nrb_record_ipv4, nrb_record_ipv6."""
 _LITTLE: Final = next(magic for magic, order in BYTE_ORDERS.items() if order == "<")
 
 
@@ -66,15 +79,16 @@ class PcapngWriter:
 
     def interface(self, name: str, link_type: int, snaplen: int) -> int:
         """Describe an interface; return the index that its frames have to carry."""
-        body = struct.pack("<HHI", link_type, 0, snaplen) + _options(
-            (IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME]), (IF_TSRESOL, bytes([NANOSECONDS]))
-        )
+        called = [(IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME])] if name else []
+        body = struct.pack("<HHI", link_type, 0, snaplen) + _options(*called, (IF_TSRESOL, bytes([NANOSECONDS])))
         self._block(INTERFACE_DESCRIPTION, body)
         self._interfaces += 1
         return self._interfaces - 1
 
-    def frame(self, frame: Frame) -> None:
+    def frame(self, frame: Frame, comments: Sequence[str] = ()) -> None:
         """Write a frame of an interface that was described; its number is its place in the file, whatever it says.
+
+        A comment longer than an option may be (64 KiB) is cut.
 
         Raises:
             CaptureError: it has more bytes than any reader takes, or its interface is unknown.
@@ -85,8 +99,28 @@ class PcapngWriter:
         head = struct.pack(
             "<IIIII", frame.interface, ns >> 32 & 0xFFFFFFFF, ns & 0xFFFFFFFF, length, frame.original_length
         )
-        self._block(ENHANCED_PACKET, head + frame.data)
+        body = head + frame.data
+        if comments:
+            options = [(COMMENT, text.encode("utf-8", "replace")[:MAX_COMMENT]) for text in comments]
+            body += bytes(-length % 4) + _options(*options)
+        self._block(ENHANCED_PACKET, body)
         self.frames += 1
+
+    def names(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Write names of addresses (section 4.5, Name Resolution Block); what is no address is passed over."""
+        body = b""
+        for address, called in names.items():
+            raw = _packed(address)
+            value = raw + b"".join(_terminated(name) for name in called)
+            if raw and called and len(value) <= MAX_COMMENT:
+                body += struct.pack("<HH", _RECORD[len(raw)], len(value)) + value + bytes(-len(value) % 4)
+        if body:
+            self._block(NAME_RESOLUTION, body + bytes(4) + _options())
+
+    def secrets(self, key_log: bytes) -> None:
+        """Write TLS secrets (section 4.7, Decryption Secrets Block) that the frames after it need; `key_log` is an NSS key log."""
+        padding = bytes(-len(key_log) % 4)
+        self._block(DECRYPTION_SECRETS, struct.pack("<II", TLS_KEY_LOG, len(key_log)) + key_log + padding + _options())
 
     def statistics(self, interface: int, start_ns: int, end_ns: int, counts: Counts) -> None:
         """Write what was received and lost on an interface between two moments."""
@@ -105,6 +139,19 @@ class PcapngWriter:
         body += bytes(-len(body) % 4)
         length = struct.pack("<I", len(body) + 12)
         self._out.write(struct.pack("<I", kind) + length + body + length)
+
+
+def _packed(address: str) -> bytes:
+    """Return the 4 or 16 bytes of an address, none where it is none."""
+    try:
+        return ipaddress.ip_address(address).packed
+    except ValueError:
+        return b""
+
+
+def _terminated(name: str) -> bytes:
+    """Return a name as a Name Resolution Block has it: ended by a zero byte, without one inside."""
+    return name.encode("utf-8", "replace").replace(b"\0", b"") + b"\0"
 
 
 def _halves(ns: int) -> bytes:

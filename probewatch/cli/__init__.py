@@ -7,8 +7,11 @@ options.py    options that several commands share, and help in sections
 output.py     standard output: encoding, colour, a reader that goes away
 progress.py   a bar on standard error, if the work takes long
 analyze.py    probewatch analyze
+explain.py    probewatch explain
+report.py     probewatch report
 verify.py     probewatch verify
 whatif.py     probewatch whatif
+lab.py        probewatch lab list|run|up|down
 """
 
 from __future__ import annotations

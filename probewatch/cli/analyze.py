@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from ..api import InputError, moment, span
-from .options import Command, Inputs, analysis_options, output_options, select_options
-from .output import complain, manner, prepare_stdout
+from ..api import InputError, matching, moment, span
+from .options import (
+    Command,
+    Inputs,
+    Option,
+    analysis_options,
+    kubelet_options,
+    output_options,
+    select_options,
+)
+from .output import complain, manner, prepare_stdout, print_page
 from .progress import Bar
 from .run import DONE, INCOMPLETE, INTERRUPTED
 
@@ -21,23 +32,49 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @analysis_options
+@kubelet_options
 @select_options
 @output_options(
     "table",
     "wide",
     "json",
     "ndjson",
+    "html",
+    "trace",
+    "metrics",
+    "junit",
     says="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
-    "ndjson: the same as it becomes known.",
+    "ndjson: the same as it becomes known; html: one file to look at (see also probewatch report); "
+    "trace: for ui.perfetto.dev; metrics: OpenMetrics, with the kubelet's names; junit: a test case for each probe.",
+)
+@click.option(
+    "-w",
+    "--write",
+    metavar="FILE",
+    cls=Option,
+    section="Output",
+    help="Also write the frames to FILE (pcapng), with comments on those that mattered and names of addresses, for Wireshark. "
+    "Reads the captures twice.",
+)
+@click.option(
+    "--only-probes",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="With -w: only frames of probes, ARP and ICMP about them.",
 )
 def analyze(
     inputs: Inputs,
+    kubelet_logs: Sequence[str],
+    events: Sequence[str],
     probes: Sequence[str],
     since: str | None,
     until: str | None,
     output: str,
     colour: str,
     quiet: bool,
+    write: str | None,
+    only_probes: bool,
 ) -> int:
     """Show who probed what in saved captures, what happened in every attempt and why, and what was decided.
 
@@ -46,14 +83,22 @@ def analyze(
     """
     for text in (since, until):
         moment(text, 0)  # before any work
+    if only_probes and write is None:
+        raise click.UsageError("--only-probes says what -w writes: give -w FILE")
+    if output == "metrics" and find_spec("prometheus_client") is None:
+        raise InputError("-o metrics needs the package prometheus-client: pip install 'probewatch[metrics]'")
     prepare_stdout()
-    selected = bool(probes or since or until)
-    writer = _live_writer() if output == "ndjson" and not selected else None
+    narrowed = bool(probes or since or until)
+    writer = _live_writer() if output == "ndjson" and not narrowed and write != "-" else None
     interrupted = False
-    with Bar(wanted=not quiet) as bar:
+    with Bar(wanted=not quiet) as bar, ExitStack() as stack:
+        stdin = _twice(inputs, write, stack)
         analysis = inputs.analysis(
             progress=bar,
+            kubelet_log=kubelet_logs,
+            events=events,
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
+            stdin=stdin,
         )
         try:
             analysis.run()
@@ -62,17 +107,47 @@ def analyze(
         finally:
             bar.close()
         timeline = analysis.timeline()
-    if interrupted and not quiet:
-        complain("interrupted: what was read until then is shown")
-    if writer is not None:
-        writer.end(timeline)
-    else:
-        _print(_selected(timeline, analysis.base_ns or 0, since, until, probes), output, colour)
-    if output in ("json", "ndjson") and not quiet:
+        if interrupted and not quiet:
+            complain("interrupted: what was read until then is shown")
+        shown = selected(timeline, analysis.base_ns or 0, since, until, probes) if writer is None else timeline
+        if writer is not None:
+            writer.end(timeline)
+        elif write != "-":
+            _print(shown, output, colour)
+        if write is not None and not interrupted:
+            _write_copy(inputs, shown, write, stdin, only_probes=only_probes, quiet=quiet)
+    if (output in _FOR_PROGRAMS or write == "-") and not quiet:
         note_incomplete(timeline)
     if interrupted:
         return INTERRUPTED
     return DONE if timeline.complete else INCOMPLETE
+
+
+def _twice(inputs: Inputs, write: str | None, stack: ExitStack) -> BinaryIO | None:
+    """Prepare to read the captures a second time, where they are to be written."""
+    if write is None:
+        return None
+    from ..annotating import refuse_inputs
+    from ..api import read_twice
+
+    refuse_inputs(write, inputs.files)
+    stdin = read_twice(inputs.files)
+    if stdin is not None:
+        stack.callback(stdin.close)
+    return stdin
+
+
+def _write_copy(
+    inputs: Inputs, timeline: Timeline, path: str, stdin: BinaryIO | None, *, only_probes: bool, quiet: bool
+) -> None:
+    from ..annotating import annotate
+    from ..report.numbers import count
+
+    if stdin is not None:
+        stdin.seek(0)
+    written = annotate(timeline, inputs.files, path, only_probes=only_probes, filter=inputs.expression, stdin=stdin)
+    if not quiet:
+        complain(f"{path}: {count(written.frames, 'frame')}, {written.commented} with a comment")
 
 
 def _live_writer() -> Writer:
@@ -81,47 +156,38 @@ def _live_writer() -> Writer:
     return Writer(sys.stdout.write)
 
 
-def _selected(
-    timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]
-) -> Timeline:
+def selected(timeline: Timeline, base_ns: int, since: str | None, until: str | None, probes: Sequence[str]) -> Timeline:
+    """Return what of a timeline is to be shown; InputError where a selector names nothing."""
     from ..report.select import select
 
-    refuse_unmatched(timeline, probes)
+    matching(timeline, probes)
     since_ns, until_ns = span(since, until, base_ns)
     return select(timeline, since_ns=since_ns, until_ns=until_ns, probes=probes)
 
 
-def refuse_unmatched(timeline: Timeline, probes: Sequence[str]) -> None:
-    """Raise InputError where a `--probe` names none of the probes there are."""
-    from ..report.select import matches
+_WRITERS: Final = {
+    "json": ("document", "write"),
+    "ndjson": ("ndjson", "lines"),
+    "trace": ("trace", "write"),
+    "metrics": ("metrics", "write"),
+    "junit": ("junit_probes", "write"),
+}
+"""Format for programs -> the module of `report` that writes it, and its function."""
 
-    for wanted in probes:
-        if not any(matches(probe, wanted) for probe in timeline.probes):
-            from ..report import words
-
-            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
-            have = (
-                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
-                if there
-                else "there are none in this input"
-            )
-            raise InputError(f"no probe matches --probe {wanted}: {have}")
+_FOR_PROGRAMS: Final = (*_WRITERS, "html")
+"""Formats that leave it to a note on standard error that evidence is incomplete."""
 
 
 def _print(timeline: Timeline, output: str, colour: str) -> None:
-    out = sys.stdout.write
-    if output == "json":
-        from ..report import document
-
-        document.write(timeline, out)
-    elif output == "ndjson":
-        from ..report import ndjson
-
-        ndjson.lines(timeline, out)
+    if output in _WRITERS:
+        module, name = _WRITERS[output]
+        getattr(import_module(f"probewatch.report.{module}"), name)(timeline, sys.stdout.write)
+    elif output == "html":
+        print_page(timeline)
     else:
         from ..report import text
 
-        text.write(timeline, out, wide=output == "wide", **manner(colour))
+        text.write(timeline, sys.stdout.write, wide=output == "wide", **manner(colour))
 
 
 def note_incomplete(timeline: Timeline) -> None:

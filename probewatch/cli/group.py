@@ -11,9 +11,12 @@ from .. import __version__
 
 COMMANDS: Final = {
     "analyze": "Show who probed what in saved captures, what happened, and what was decided.",
+    "explain": "Show single attempts frame by frame, as a ladder diagram: what happened, why, what to do.",
+    "report": "Write one HTML file to attach to a ticket: what failed, since when, why, and what to do.",
     "verify": "Check the probes in saved captures against the Pod spec and against expectations.",
     "spec": "Infer the probes' specs from packets, as YAML; or how declared ones differ.",
     "whatif": "Replay what was recorded under other probe settings: when Ready, NotReady, restarted.",
+    "lab": "Try it: scenarios in network namespaces, with a stand-in for the kubelet.",
 }
 """Command -> what it does, as `probewatch --help` prints it. The module and its command have the same name."""
 

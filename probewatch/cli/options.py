@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ..api import Analysis
+    from ..explaining import Explanation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,17 +96,23 @@ _input_options = _apply(
 )
 """Where frames come from."""
 
+
+def probe_option(does: str) -> Callable[[F], F]:
+    """Return the option that selects probes; `does` says to what end."""
+    return click.option(
+        "--probe",
+        "probes",
+        multiple=True,
+        metavar="P",
+        cls=Option,
+        section="Select",
+        help=f"{does}: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
+    )
+
+
 select_options = _apply(
     [
-        click.option(
-            "--probe",
-            "probes",
-            multiple=True,
-            metavar="P",
-            cls=Option,
-            section="Select",
-            help="Show only this probe: p3, readiness, a pod's name, namespace/pod, type/pod, ADDRESS:PORT. Repeatable.",
-        ),
+        probe_option("Show only this probe"),
         click.option(
             "--since",
             metavar="TIME",
@@ -191,17 +198,24 @@ class Inputs:
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
         from ..api import Analysis
 
-        return Analysis(
-            self.files,
-            spec=self.specs,
-            cluster=self.clusters,
-            node_ip=self.node_ips,
-            haproxy_cfg=self.haproxy_cfgs,
-            check=self.checks,
-            keylog=self.keylog,
-            filter=self.expression,
-            **more,
-        )
+        return Analysis(self.files, **self._settings(), **more)
+
+    def explanation(self, **more: Any) -> Explanation:
+        """Read them for the first of two times; `explaining.Explanation` says what is raised."""
+        from ..explaining import Explanation
+
+        return Explanation(self.files, **self._settings(), **more)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "spec": self.specs,
+            "cluster": self.clusters,
+            "node_ip": self.node_ips,
+            "haproxy_cfg": self.haproxy_cfgs,
+            "check": self.checks,
+            "keylog": self.keylog,
+            "filter": self.expression,
+        }
 
 
 def analysis_options(function: F) -> F:
@@ -215,6 +229,50 @@ def analysis_options(function: F) -> F:
     return cast("F", _input_options(_interpret_options(call)))
 
 
+kubelet_options = _apply(
+    [
+        click.option(
+            "--kubelet-log",
+            "kubelet_logs",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="The kubelet's log (klog text or JSON; journalctl as text, -o json or -o export), to lay beside the "
+            "attempts. Repeatable.",
+        ),
+        click.option(
+            "--events",
+            "events",
+            multiple=True,
+            metavar="FILE",
+            cls=Option,
+            section="Interpret",
+            help="What kubectl get events -o json prints, likewise. Repeatable.",
+        ),
+    ]
+)
+"""What the kubelet said, to lay beside what the wire shows."""
+
+expect_option = click.option(
+    "--expect",
+    "expects",
+    multiple=True,
+    metavar="FILE",
+    cls=Option,
+    section="Interpret",
+    help="What only you know: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
+)
+
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    cls=Option,
+    section="Output",
+    help="No notes and no progress on standard error.",
+)
+
 manner_options = _apply(
     [
         click.option(
@@ -227,14 +285,7 @@ manner_options = _apply(
             section="Output",
             help="auto: on a terminal, unless NO_COLOR is set.",
         ),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            cls=Option,
-            section="Output",
-            help="No notes and no progress on standard error.",
-        ),
+        quiet_option,
     ]
 )
 """How it is printed."""

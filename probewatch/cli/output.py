@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from ..report.escape import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..model.ladder import Ladder
+    from ..model.timeline import Timeline
     from ..report.paper import Glyphs
 
 _WIDEST: Final = 2000
@@ -42,6 +46,15 @@ def manner(colour: str) -> Manner:
     from ..report.paper import glyphs_for
 
     return Manner(colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
+
+
+def print_page(timeline: Timeline, ladders: Sequence[Ladder] = ()) -> None:
+    """Write the HTML report to standard output, in the encoding that it declares whatever the terminal's is."""
+    from ..report import html
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    html.write(timeline, sys.stdout.write, ladders)
 
 
 def complain(sentence: str) -> None:

@@ -13,8 +13,8 @@ import click
 from ..api import InputError, expectations, verified
 from ..model.finding import Held, worst
 from .analyze import note_incomplete
-from .options import Command, Inputs, Option, analysis_options, output_options
-from .output import complain, manner, prepare_stdout
+from .options import Command, Inputs, Option, analysis_options, expect_option, output_options
+from .output import complain, manner, prepare_stdout, print_page
 from .progress import Bar
 from .run import DONE, FAILED, INCOMPLETE
 
@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @analysis_options
-@click.option(
-    "--expect",
-    "expects",
-    multiple=True,
-    metavar="FILE",
-    cls=Option,
-    section="Interpret",
-    help="What only you know: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
-)
+@expect_option
 @click.option(
     "--write-expect",
     "learnt",
@@ -54,8 +46,9 @@ if TYPE_CHECKING:
     "wide",
     "json",
     "junit",
+    "html",
     says="table: failures at length; wide: every finding at length; json: probewatch.timeline/1 with its findings; "
-    "junit: XML, a test case for each finding.",
+    "junit: XML, a test case for each finding; html: one file to look at, as probewatch report writes it.",
 )
 def verify(
     inputs: Inputs,
@@ -87,7 +80,7 @@ def verify(
     timeline = verified(timeline, analysis.book, wanted)
     _print(timeline, output, colour, inputs.files)
     _annotate(timeline, [*inputs.specs, *expects])
-    if output in ("json", "junit") and not quiet:
+    if output in ("json", "junit", "html") and not quiet:
         note_incomplete(timeline)
     if not timeline.findings:
         complain("nothing was verified: no probe that is declared is to be looked for in this capture")
@@ -108,6 +101,8 @@ def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -
         from ..report import junit
 
         junit.write(timeline.findings, out, name=" ".join(files))
+    elif output == "html":
+        print_page(timeline)
     else:
         from ..report import text
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from ..api import moment, span
+from ..api import matching, moment, span
 from ..api import whatif as replay
-from .analyze import note_incomplete, refuse_unmatched
+from .analyze import note_incomplete
 from .options import Command, Inputs, Option, analysis_options, output_options, select_options
 from .output import manner, prepare_stdout
 from .progress import Bar
@@ -78,7 +78,7 @@ def whatif(
     with Bar(wanted=not quiet) as bar:
         analysis = inputs.analysis(progress=bar)
         timeline = analysis.whole()
-    refuse_unmatched(timeline, probes)
+    matching(timeline, probes)
     from ..report import whatif as report
 
     found = replay(timeline, probe=probes, **asked)

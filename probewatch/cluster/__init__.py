@@ -7,6 +7,8 @@
     --check        -> checktext  a checker's thresholds by hand -> CheckSpec
     all of these   -> book       -> AddressBook
     --expect FILE  -> expectfile -> Expectations              (wrong in any key: SpecError)
+    --kubelet-log  -> klog       -> AccountFile                 (a line that is none of it: passed over)
+    --events FILE  -> events     -> AccountFile                 (a wrong object: a note)
 
 Below them, from the file up:
     source      bytes to text: gzip, UTF-16, limits        yamltext    YAML events to values, bounded
@@ -15,7 +17,7 @@ Below them, from the file up:
     expectform  the keys of an expectations file
     nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
     workloads     whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
-    haproxywords  a line into words, times
+    haproxywords  a line into words, times                     journal    messages out of logs and journals
     document      one object with its place in the file
 """
 
@@ -24,8 +26,10 @@ from .book import build_book
 from .checktext import parse_check
 from .dump import ClusterDump, read_cluster
 from .errors import SpecError
+from .events import read_events
 from .expectfile import read_expectations
 from .haproxycfg import read_haproxy
+from .klog import read_kubelet_log
 from .manifests import SpecFile, load_specs, read_specs
 
 __all__ = [
@@ -37,7 +41,9 @@ __all__ = [
     "parse_check",
     "parse_node_ip",
     "read_cluster",
+    "read_events",
     "read_expectations",
     "read_haproxy",
+    "read_kubelet_log",
     "read_specs",
 ]

@@ -171,6 +171,7 @@ def read_pod(document: Document, kind: str, source: str, declared_by: str, on_pr
         kind=kind,
         name=metadata.name or metadata.generate_name or "",
         namespace=metadata.namespace or "default",
+        uid=metadata.uid if kind == "Pod" else None,
         addresses=_addresses(status),
         node=form.node_name or None,
         host_ip=_address(status.host_ip, "status.hostIP"),

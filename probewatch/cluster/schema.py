@@ -27,6 +27,7 @@ class ObjectMeta(Struct, rename="camel"):
     name: str | None = None
     generate_name: str | None = None
     namespace: str | None = None
+    uid: str | None = None
     labels: dict[str, str | None] | None = None
     annotations: dict[str, str | None] | None = None
     creation_timestamp: str | None = None

@@ -22,7 +22,7 @@ MAX_DUMP_BYTES: Final = 4 << 30
 """JSON text (after gzip) of a cluster dump; only a window of it is ever in memory."""
 
 _CHUNK: Final = 1 << 18
-_CAPTURES: Final = (
+CAPTURES: Final = (
     b"\xa1\xb2\xc3\xd4",
     b"\xd4\xc3\xb2\xa1",
     b"\xa1\xb2\x3c\x4d",
@@ -54,7 +54,7 @@ class TextSource:
         try:
             self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115  (closed with the source)
         except (OSError, ValueError) as error:
-            raise SpecError(f"{path}: cannot be opened: {_reason(error)}") from None
+            raise SpecError(f"{path}: cannot be opened: {reason(error)}") from None
         try:
             self._stream, self._decoder = self._begin()
         except BaseException:
@@ -94,7 +94,7 @@ class TextSource:
         if head[:2] == b"\x1f\x8b":
             stream = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw, mode="rb"))
             head = self._peek(stream)
-        if head[:4] in _CAPTURES:
+        if head[:4] in CAPTURES:
             raise SpecError(f"{self.path}: this is a packet capture, not {self.wanted}; give it as FILE")
         encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
         return stream, codecs.getincrementaldecoder(encoding)()
@@ -104,13 +104,13 @@ class TextSource:
             peek = getattr(stream, "peek", None)
             return bytes(peek(4))[:4] if peek else b""
         except (OSError, EOFError, zlib.error) as error:
-            raise SpecError(f"{self.path}: cannot be read: {_reason(error)}") from None
+            raise SpecError(f"{self.path}: cannot be read: {reason(error)}") from None
 
     def _take(self, size: int) -> bytes:
         try:
             chunk = self._stream.read(size)
         except (OSError, EOFError, zlib.error) as error:
-            raise SpecError(f"{self.path}: cannot be read beyond byte {self._taken}: {_reason(error)}") from None
+            raise SpecError(f"{self.path}: cannot be read beyond byte {self._taken}: {reason(error)}") from None
         self._checked = self._taken
         self._taken += len(chunk)
         if self._taken > self.limit:
@@ -137,7 +137,8 @@ class TextSource:
         return "UTF-16" if "utf_16" in type(self._decoder).__module__ else "UTF-8"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return why a file could not be read, as a clause of a sentence."""
     if isinstance(error, IsADirectoryError):
         return "it is a directory; give a file"
     if isinstance(error, OSError) and error.strerror:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
@@ -35,6 +36,9 @@ YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
 MOST_UNSEEN = 4
 """Failures before the capture that are considered."""
+
+_READINESS = {Result.SUCCESS: Manual.READY, Result.NONE: Manual.UNSEEN}
+"""Whether a readiness worker may be poked, by its cached value; else it is possible."""
 
 SUSPICIOUS = frozenset(
     {
@@ -58,8 +62,7 @@ class Planned:
     container: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticker:
+class Ticker(NamedTuple):
     """Timing of one worker."""
 
     tick_ns: int | None = None
@@ -79,8 +82,7 @@ class Ticker:
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """One container of the pod."""
 
     started: bool | None
@@ -93,8 +95,7 @@ class Container:
     """Its readiness probe was poked since: the successor may run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """What an attempt changed."""
 
     pod: Pod
@@ -119,67 +120,73 @@ class Pod:
     new_kubelet: bool = False
     """The capture shows this kubelet's start: its results manager began empty."""
 
+    def __hash__(self) -> int:
+        """Tell states apart by their numbers alone: hashing all of a state costs more than comparing it now and then."""
+        return hash(
+            (
+                tuple([(one.tick_ns, one.last_start_ns) for one in self.tickers]),
+                tuple([(one.result_run, one.on_hold) for one in self.workers]),
+            )
+        )
+
     def predict(self) -> list[Prediction]:
         """Say for each worker what it does next."""
-        return [self._predict(index) for index in range(len(self.plan))]
+        return [self.prediction(index) for index in range(len(self.plan))]
 
-    def _predict(self, index: int) -> Prediction:
+    def prediction(self, index: int) -> Prediction:
+        """Say what one worker does next."""
         planned, worker, ticker = self.plan[index], self.workers[index], self.tickers[index]
+        spec = planned.spec
         container = self.containers[planned.container]
         kind = worker.type
+        manual = Manual.NEVER
         if kind is ProbeType.READINESS:
-            manual = {Result.SUCCESS: Manual.READY, Result.NONE: Manual.UNSEEN}.get(worker.cached, Manual.POSSIBLE)
+            manual = _READINESS.get(worker.cached, Manual.POSSIBLE)
         elif kind is ProbeType.UNKNOWN:
             manual = Manual.UNSEEN
-        else:
-            manual = Manual.NEVER
         silence = Silence.NONE
         if worker.on_hold:
             silence = Silence.ON_HOLD
         elif container.started is False and kind is not ProbeType.STARTUP:
             silence = Silence.GATED
+        # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
+        # attempt of its readiness probe ended, and whether it has a startup probe.
+        latest = echo_ns = None
+        suspicious = has_startup = False
+        for plan, mine in zip(self.plan, self.tickers, strict=True):
+            if plan.container != planned.container:
+                continue
+            begun = mine.last_start_ns
+            if begun is not None and (latest is None or begun > latest):
+                latest, suspicious = begun, mine.suspicious
+            if plan.spec.type is ProbeType.READINESS:
+                busy = mine.busy_until_ns
+                if busy is not None and (echo_ns is None or busy > echo_ns):
+                    echo_ns = busy
+            elif plan.spec.type is ProbeType.STARTUP:
+                has_startup = True
         return Prediction(
-            worker=index,
-            spec=planned.spec,
-            tick_ns=ticker.tick_ns,
-            period_ns=planned.spec.period_s * 1_000_000_000,
-            last_start_ns=ticker.last_start_ns,
-            busy_until_ns=ticker.busy_until_ns,
-            lingers=ticker.lingers,
-            redials=ticker.redials,
-            manual=manual,
-            poked_ns=ticker.poked_ns,
-            stirred_ns=ticker.stirred_ns,
-            silence=silence,
-            dying=container.dying,
-            suspicious=self._suspicious(planned.container),
-            just_ready=ticker.just_ready,
-            begun=container.begun,
-            runs=ticker.runs,
-            gated_anew=kind is not ProbeType.STARTUP and self._has_startup(planned.container),
-            out_of_turn=self._out_of_turn(index),
-            echo_ns=self._echo(index),
+            index,
+            spec,
+            spec.period_s * 1_000_000_000,
+            ticker.tick_ns,
+            ticker.last_start_ns,
+            ticker.busy_until_ns,
+            ticker.lingers,
+            ticker.redials,
+            manual,
+            ticker.poked_ns,
+            ticker.stirred_ns,
+            silence,
+            container.dying,
+            suspicious,
+            ticker.just_ready,
+            container.begun,
+            has_startup and kind is not ProbeType.STARTUP,
+            self._out_of_turn(index),
+            None if spec.type is ProbeType.READINESS else echo_ns,
+            ticker.runs,
         )
-
-    def _suspicious(self, container: int) -> bool:
-        """Tell whether the latest attempt at a container ended as if it were gone."""
-        mine = [self.tickers[index] for index, plan in enumerate(self.plan) if plan.container == container]
-        latest = max(
-            (one for one in mine if one.last_start_ns is not None), key=lambda one: one.last_start_ns or 0, default=None
-        )
-        return latest is not None and latest.suspicious
-
-    def _echo(self, index: int) -> int | None:
-        """Return when the latest attempt of the container's readiness probe ended; None for that probe itself."""
-        container = self.plan[index].container
-        ends = [
-            ticker.busy_until_ns
-            for plan, ticker in zip(self.plan, self.tickers, strict=True)
-            if plan.container == container
-            and plan.spec.type is ProbeType.READINESS
-            and ticker.busy_until_ns is not None
-        ]
-        return max(ends, default=None) if self.plan[index].spec.type is not ProbeType.READINESS else None
 
     def _out_of_turn(self, index: int) -> bool:
         """Tell whether an attempt of this liveness worker now would be the first of a new container.
@@ -220,12 +227,12 @@ class Pod:
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container:
                     workers[other] = new_container(workers[other])
-                    tickers[other] = replace(tickers[other], runs=0)
+                    tickers[other] = tickers[other]._replace(runs=0)
         container = containers[planned.container]
         if kind is ProbeType.STARTUP and container.started is None:
-            container = containers[planned.container] = replace(container, started=False)
+            container = containers[planned.container] = container._replace(started=False)
         elif kind is not ProbeType.STARTUP and not container.started:
-            container = containers[planned.container] = replace(container, started=True)
+            container = containers[planned.container] = container._replace(started=True)
         result = count(workers[index], outcome, planned.spec)
         workers[index] = result.worker
         old = tickers[index]
@@ -245,28 +252,28 @@ class Pod:
             or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")),
         )
         if container.dying and kind is ProbeType.READINESS and reading.trigger is Trigger.MANUAL:
-            container = containers[planned.container] = replace(container, stirred=True)
+            container = containers[planned.container] = container._replace(stirred=True)
         if result.decision is not None:
             for other, plan in enumerate(self.plan):
                 if other != index and plan.spec.type is ProbeType.READINESS:
-                    tickers[other] = replace(tickers[other], stirred_ns=end_ns)
+                    tickers[other] = tickers[other]._replace(stirred_ns=end_ns)
         if result.decision is DecisionKind.RESTART:
-            containers[planned.container] = replace(container, dying=True, stirred=False)
+            containers[planned.container] = container._replace(dying=True, stirred=False)
         elif result.decision is DecisionKind.READY and container.dying:
             # What was told to die does not become Ready: this is the new container, whatever showed it or did not.
             renewed = True
-            containers[planned.container] = replace(container, dying=False, stirred=False, begun=True)
+            containers[planned.container] = container._replace(dying=False, stirred=False, begun=True)
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container and other != index:
                     workers[other] = new_container(workers[other])
-                    tickers[other] = replace(tickers[other], runs=0)
+                    tickers[other] = tickers[other]._replace(runs=0)
         elif result.decision is DecisionKind.NOT_READY:
-            tickers[index] = replace(tickers[index], poked_ns=end_ns)
+            tickers[index] = tickers[index]._replace(poked_ns=end_ns)
         elif kind is ProbeType.STARTUP and result.worker.on_hold:
-            containers[planned.container] = replace(container, started=True)
+            containers[planned.container] = container._replace(started=True)
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
-                    tickers[other] = replace(tickers[other], poked_ns=end_ns)
+                    tickers[other] = tickers[other]._replace(poked_ns=end_ns)
         after = Pod(
             self.plan,
             tuple(workers),
@@ -305,8 +312,12 @@ class Pod:
         result = count(before, outcome, self.plan[reading.worker].spec)
         workers, tickers = list(self.workers), list(self.tickers)
         workers[reading.worker] = result.worker
-        tickers[reading.worker] = replace(
-            tickers[reading.worker], busy_until_ns=end_ns, redials=cause is Cause.GRPC_CONNECT
+        tickers[reading.worker] = tickers[reading.worker]._replace(
+            busy_until_ns=end_ns,
+            redials=cause is Cause.GRPC_CONNECT,
+            suspicious=cause in SUSPICIOUS,
+            just_ready=result.decision is DecisionKind.READY,
+            poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 

@@ -56,6 +56,8 @@ class Half:
     """The stream from its first byte, without gaps, up to a limit (`wire.tcp.Limits`)."""
     length: int = 0
     """Highest stream offset seen, whether kept or not."""
+    acked: int = 0
+    """Stream offset up to which the peer acknowledged it, as far as its acknowledgments were seen."""
     arrivals: tuple[Arrival, ...] = ()
     """Growth of the contiguous stream within `data`, oldest first."""
     gap: int | None = None

@@ -162,6 +162,10 @@ class TlsFacts:
     """Its notAfter."""
 
 
+SERVING = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+"""HealthCheckResponse.ServingStatus (grpc/health/v1/health.proto)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrpcFacts:
     """An HTTP/2 connection in clear with prior knowledge, as gRPC uses it."""
@@ -180,7 +184,7 @@ class GrpcFacts:
     grpc_status: int | None = None
     grpc_message: str = ""
     serving: int | None = None
-    """HealthCheckResponse.status: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN."""
+    """HealthCheckResponse.status, as in `SERVING`."""
     answer_end: Mark | None = None
     """When the trailers (end of the answer's stream) were seen."""
     plain_answer: str = ""

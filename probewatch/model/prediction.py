@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from .spec import ProbeSpec
 from .timeline import Schedule, Trigger
@@ -33,15 +33,14 @@ class Manual(StrEnum):
     """Readiness of unknown state (a capture begun in mid-life)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """The next move of one worker."""
+class Prediction(NamedTuple):
+    """The next move of one worker (a NamedTuple, as `Reading` is, because one is made for every reading of every attempt)."""
 
     worker: int
     spec: ProbeSpec
+    period_ns: int
     tick_ns: int | None = None
     """A moment on its grid (the last tick it ran at); None while the grid is not known."""
-    period_ns: int
     last_start_ns: int | None = None
     busy_until_ns: int | None = None
     """When its last attempt had its verdict; a close that lingers may hold it up to a second more."""
@@ -73,8 +72,7 @@ class Prediction:
     """How often it ran since its container began (counted up to 3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One way to read an attempt: whose it is, why it came when it came, and how far-fetched that is."""
 
     worker: int

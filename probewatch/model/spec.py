@@ -102,6 +102,8 @@ class PodSpec:
     name: str = ""
     """Pod name; for a workload's template the workload's name."""
     namespace: str = "default"
+    uid: str | None = None
+    """metadata.uid of a Pod."""
     addresses: tuple[str, ...] = ()
     """status.podIPs, the primary first; empty where the manifest has no status."""
     node: str | None = None

@@ -17,6 +17,7 @@ from .frame import CaptureInfo, Mark
 from .measure import Measure
 from .path import Placed
 from .rollout import Rollout
+from .said import Account, Utterance
 from .spec import Handler, ProbeSpec, ProbeType
 
 
@@ -187,6 +188,8 @@ class Attempt:
     legs: tuple[Leg, ...] = ()
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
+    said: tuple[Utterance, ...] = ()
+    """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
     """The finer why below the cause; None where the cause says it all."""
 
@@ -280,6 +283,8 @@ class Target:
     namespace: str | None = None
     pod: str | None = None
     container: str | None = None
+    uid: str | None = None
+    """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
 
@@ -417,6 +422,8 @@ class Timeline:
     rollouts: tuple[Rollout, ...] = ()
     """Workloads whose Pods were probed, the worst first; empty where no Pod is known to belong to one."""
     findings: tuple[Finding, ...] = ()
+    kubelet: Account | None = None
+    """What the kubelet's log and events say; None where none were given."""
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
 

@@ -34,7 +34,19 @@ from probewatch.probes.shapes import Shape, What, shape_of
 from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
-from .build import Latest, attempt, confirm, decision, events, gap, interruptions, judged_attempt, leg, state_name
+from .build import (
+    Latest,
+    attempt,
+    confirm,
+    decision,
+    diagnosed,
+    events,
+    gap,
+    interruptions,
+    judged_attempt,
+    leg,
+    state_name,
+)
 from .lane import Step
 from .others import Series, foreign_host, pod_name
 from .survey import SHOWN
@@ -258,6 +270,7 @@ class Assembler:
                 port=spec.port,
                 namespace=pod.namespace if pod else None,
                 pod=pod.name or None if pod else None,
+                uid=pod.uid if pod else None,
                 container=names(planned.container),
                 named_by=placed.named_by,
             ),
@@ -474,7 +487,8 @@ class Assembler:
                 start_ns=run.tries[0][0].connection.start.ns,
             )
             legs = tuple(leg(role, one, self.latest) for role, one in run.legs())
-            rows.append(judged_attempt(number, run.start, verdict, legs))
+            made = judged_attempt(number, run.start, verdict, legs)
+            rows.append(diagnosed(made, [one for _, one in run.legs()]))
         regular = steady([run.start.ns for run in series.runs])
         inferred: dict[str, Any] = {}
         if regular is not None:
@@ -504,6 +518,7 @@ class Assembler:
                 port=series.port,
                 namespace=pod.namespace if pod else None,
                 pod=pod.name or None if pod else None,
+                uid=pod.uid if pod else None,
                 container=None,
                 named_by=pod.tied_by if pod else None,
             ),

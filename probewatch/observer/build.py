@@ -12,6 +12,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Gap, Leg, Role, TimelineEvent, Trigger
+from probewatch.probes.diagnose import diagnose
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
 from probewatch.wire.http1 import read_status_line
@@ -75,7 +76,7 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         verdict = replace(verdict, status=said)
         if said is not None:
             legs[-1] = replace(legs[-1], status=said)
-    return replace(
+    made = replace(
         judged_attempt(number, run.start, verdict, tuple(legs)),
         trigger=reading.trigger,
         schedule=reading.schedule,
@@ -85,6 +86,13 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         late_answer_ns=late_ns,
         unresolved=run.unresolved,
     )
+    return diagnosed(made, [exchange for each in (step, *redials) for _, exchange in each.run.legs()])
+
+
+def diagnosed(made: Attempt, exchanges: Sequence[Exchange]) -> Attempt:
+    """Return the attempt with the diagnosis that its own evidence allows."""
+    found = diagnose(made, exchanges)
+    return made if found is None else replace(made, diagnosis=found)
 
 
 def judged_attempt(number: int, start: Mark, verdict: Verdict, legs: tuple[Leg, ...]) -> Attempt:

@@ -35,7 +35,7 @@ from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.shapes import What, late_reset
 from probewatch.probes.signatures import Basis, Signature, could_be, passes
 
-from .build import Latest, judged_attempt, leg
+from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
 from .survey import TIGHT_NS, Named, gave_up, through
@@ -99,6 +99,7 @@ class CheckBuilder:
                 port=named.port,
                 namespace=pod.namespace if pod else None,
                 pod=pod.name or None if pod else None,
+                uid=pod.uid if pod else None,
                 named_by=pod.tied_by if pod else None,
             ),
             type=ProbeType.UNKNOWN,
@@ -282,7 +283,7 @@ class CheckBuilder:
         start = exchange.connection.neighbour or exchange.connection.start
         made = judged_attempt(number, start, verdict, (leg(Role.FIRST, exchange, self.latest),))
         streak, threshold = (judged.streak, judged.threshold) if judged else (0, 0)
-        return replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold)
+        return diagnosed(replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold), (exchange,))
 
 
 def _timeout(named: Named, spec: CheckSpec | None) -> int:

@@ -16,6 +16,7 @@ from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
+from probewatch.probes.patterns import explain
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, Standing, standing
 from probewatch.wire.exchange import read_exchange
@@ -321,7 +322,7 @@ class Observer:
         happened = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
         traffic = self._traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(probes)
+        probes, findings = effects.apply(explain(probes, happened))
         told = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),

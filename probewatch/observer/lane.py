@@ -18,16 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.probes.assign import readings
+from probewatch.probes.assign import readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
-from probewatch.probes.runs import Run, closed_by_server, verdict_of
+from probewatch.probes.runs import Run, closed_by_server, fits, verdict_of
 
 KEPT: Final = 16
 """Histories carried on after each run."""
@@ -52,8 +52,7 @@ FAILED_BEFORE: Final = 1.0
 """Cost of a history in which a probe's state before the capture is assumed, to be borne out by what follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One run, read in one way."""
 
     run: Run
@@ -65,12 +64,15 @@ class Step:
     before: Pod
 
 
-@dataclass(frozen=True, slots=True)
-class _History:
+class _History(NamedTuple):
     pod: Pod
     cost: float
     fresh: bool
     past: _Link | None
+
+
+_Candidate = tuple[float, _History, Reading | None]
+"""What a history costs once it is carried on in this way (None: the run is nobody's attempt)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -134,23 +136,41 @@ class Lane:
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
+        fitting = [
+            (worker, fit) for worker, planned in enumerate(self.plan) if (fit := fits(run, planned.spec)) is not None
+        ]
+        candidates: list[_Candidate] = []
+        floor = float("inf")
+        for history in self._histories:
+            pod, cost, sure = history.pod, history.cost, False
+            for worker, fit in fitting:
+                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere):
+                    sure = sure or reading.cost < SURE
+                    candidates.append((cost + reading.cost, history, reading))
+                    if not reading.redial:
+                        floor = min(floor, cost + reading.cost)
+            if not (sure and run.form.version):  # else it says whose it is, and came when it was due
+                stranger = cost + self._stranger(run, history)
+                floor = min(floor, stranger)
+                candidates.append((stranger, history, None))
         grown: dict[tuple[Pod, bool], _History] = {}
         verdicts: dict[int, Verdict] = {}
-        for history in self._histories:
-            found = readings(run, history.pod.predict(), elsewhere=elsewhere)
-            for reading in found:
-                if reading.worker not in verdicts:
-                    verdicts[reading.worker] = verdict_of(run, self.plan[reading.worker].spec, seen_until_ns)
-                verdict = verdicts[reading.worker]
-                _keep(grown, _grow(history, run, reading, verdict))
-                if not history.fresh and not reading.reset and not reading.redial:
-                    for pod in history.pod.guesses(reading.worker, verdict.outcome):
-                        guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
-                        _keep(grown, _grow(guessed, run, reading, verdict))
-            if run.form.version and any(reading.cost < SURE for reading in found):
-                continue  # It says whose it is, and came when it was due.
-            link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
-            _keep(grown, _History(history.pod, history.cost + self._stranger(run, history), history.fresh, link))
+        for cost, history, taken in candidates:
+            if cost - floor > WORSE:
+                continue  # It would be given up below: what it leads to need not be worked out.
+            if taken is None:
+                link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
+                _keep(grown, _History(history.pod, cost, history.fresh, link))
+                continue
+            worker = taken.worker
+            if worker not in verdicts:
+                verdicts[worker] = verdict_of(run, self.plan[worker].spec, seen_until_ns)
+            verdict = verdicts[worker]
+            _keep(grown, _grow(history, run, taken, verdict))
+            if not history.fresh and not taken.reset and not taken.redial:
+                for pod in history.pod.guesses(worker, verdict.outcome):
+                    guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
+                    _keep(grown, _grow(guessed, run, taken, verdict))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]
         floor = ranked[0].cost
         self._spent += floor

@@ -89,8 +89,14 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
     for prediction in predictions:
         fit = fits(run, prediction.spec)
         if fit is not None:
-            out += [_add(reading, fit) for reading in _readings(run.start.ns, prediction, elsewhere)]
+            out += readings_of(run.start.ns, fit, prediction, elsewhere)
     return out
+
+
+def readings_of(start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
+    """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`)."""
+    found = _readings(start_ns, prediction, elsewhere)
+    return [_add(reading, fit) for reading in found] if fit else found
 
 
 def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:
@@ -99,19 +105,7 @@ def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:
 
 
 def _add(reading: Reading, cost: float) -> Reading:
-    return (
-        reading
-        if not cost
-        else Reading(
-            reading.worker,
-            reading.cost + cost,
-            reading.trigger,
-            reading.schedule,
-            reading.reset,
-            reading.missed,
-            reading.redial,
-        )
-    )
+    return reading._replace(cost=reading.cost + cost) if cost else reading
 
 
 def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:

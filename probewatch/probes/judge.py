@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from probewatch.model.connection import Connection
-from probewatch.model.exchange import Exchange, GrpcFacts, HttpExchange, TlsFacts
+from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Cause, Outcome
@@ -400,7 +400,6 @@ class _Case:
         return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "health check not answered")
 
     def rpc(self, facts: GrpcFacts, mark: Mark) -> Verdict:
-        names = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
         if facts.grpc_status not in (0, None):
             message = f": {facts.grpc_message}" if facts.grpc_message else ""
             return self.frame(
@@ -413,5 +412,5 @@ class _Case:
         if facts.serving == 1:
             return self.frame(Outcome.SUCCESS, Cause.OK, mark, "SERVING", 0)
         return self.frame(
-            Outcome.FAILURE, Cause.GRPC_NOT_SERVING, mark, names.get(facts.serving, str(facts.serving)), 0
+            Outcome.FAILURE, Cause.GRPC_NOT_SERVING, mark, SERVING.get(facts.serving, str(facts.serving)), 0
         )

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from ..model.diagnosis import Diagnosis
 from ..model.finding import Evidence, Finding
 from ..model.frame import CaptureInfo
+from ..model.path import Placed
 from ..model.rollout import PodState, Revision, Rollout
+from ..model.said import EXPLAINED, Account, Utterance
 from ..model.timeline import (
     Attempt,
     Decision,
@@ -95,6 +98,7 @@ def probe_object(probe: Probe) -> Json:
         "initial_evidence": probe.initial_evidence or None,
         "final_state": probe.final_state,
         "effects": None if probe.effects is None else effects_object(probe.effects),
+        "diagnoses": list(map(diagnosis_object, probe.diagnoses)),
         "notes": list(probe.notes),
     }
 
@@ -117,10 +121,13 @@ def attempt_object(attempt: Attempt) -> Json:
         "capture": attempt.file,
         "frames": list(attempt.frames()),
         "late_answer_s": seconds(attempt.late_answer_ns),
+        "diagnosis": None if attempt.diagnosis is None else brief_diagnosis(attempt.diagnosis),
         "connections": [_connection_object(leg) for leg in attempt.legs],
     }
     if attempt.implied:
         made["implied"] = True
+    if attempt.said:
+        made["kubelet"] = [utterance_object(said) for said in attempt.said]
     return made
 
 
@@ -146,6 +153,7 @@ def _connection_object(leg: Leg) -> Json:
             {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
             for s in connection.sightings
         ],
+        "died": list(map(placed_object, leg.died)),
     }
     if leg.tls is not None:
         made["tls"] = tls_object(leg.tls)
@@ -166,6 +174,41 @@ def tls_object(tls: TlsSummary) -> Json:
         "alert": tls.alert or None,
         "alert_by": by[tls.alert_by_checker],
         "decrypted": tls.decrypted,
+    }
+
+
+def placed_object(placed: Placed) -> Json:
+    """Return a segment that was lost or held up between two vantage points."""
+    return {
+        "segment": placed.segment,
+        "from": "checker" if placed.from_client else "target",
+        "seen": list(placed.seen),
+        "missing": list(placed.missing),
+        "delay_s": seconds(placed.delay_ns),
+        "sentence": placed.sentence,
+    }
+
+
+def brief_diagnosis(diagnosis: Diagnosis) -> Json:
+    """Return what an attempt says of its diagnosis; what to check and do is told once, at its probe."""
+    return {
+        "kind": diagnosis.kind,
+        "rows": list(diagnosis.rows),
+        "sentence": diagnosis.sentence,
+        "equally": list(diagnosis.equally),
+    }
+
+
+def diagnosis_object(diagnosis: Diagnosis) -> Json:
+    """Return a diagnosis of a probe, with all attempts that it explains."""
+    return brief_diagnosis(diagnosis) | {
+        "check": diagnosis.check or None,
+        "advice": diagnosis.advice or None,
+        "says": list(diagnosis.says),
+        "harmless": diagnosis.harmless,
+        "attempts": list(diagnosis.attempts),
+        "evidence": evidence_objects(diagnosis.evidence),
+        "doc": f"docs/causes.md#{diagnosis.kind}",
     }
 
 
@@ -333,6 +376,61 @@ def finding_object(finding: Finding) -> Json:
     }
 
 
+def utterance_object(said: Utterance) -> Json:
+    """Return one line of the kubelet's log, or one event."""
+    return {
+        "time": rfc3339(said.ns),
+        "first_time": rfc3339(said.first_ns),
+        "precision_s": seconds(said.precision_ns),
+        "saying": said.saying.value,
+        "type": said.type.value if said.type is not None else None,
+        "namespace": said.namespace,
+        "pod": said.pod,
+        "container": said.container,
+        "text": said.text,
+        "state": said.state or None,
+        "port": said.port,
+        "count": said.count,
+        "combined": said.combined,
+        "event": said.event,
+        "source": said.source,
+    }
+
+
+def account_object(account: Account) -> Json:
+    """Return what the kubelet's log and events said, as a whole."""
+    return {
+        "files": [
+            {
+                "source": file.source, "kind": file.kind, "records": file.records, "about_probes": len(file.said),
+                "first": rfc3339(file.first_ns), "last": rfc3339(file.last_ns), "notes": list(file.notes),
+                "offset_s": seconds(offset.ns), "offset_within_s": seconds(offset.within_ns),
+                "offset_pairs": offset.pairs, "offset_from": offset.taken_from or file.source,
+                "offset_rivals_s": [seconds(rival) for rival in offset.rivals],
+            }
+            for file, offset in zip(account.files, account.offsets, strict=True)
+        ],
+        "joined": account.joined,
+        "outside": account.outside,
+        "unplaced": account.unplaced,
+        "decisions": [
+            {
+                "time": rfc3339(beside.ns), "probe": beside.probe, "attempt": beside.attempt, "initial": beside.initial,
+                "said": utterance_object(beside.said),
+            }
+            for beside in account.decisions
+        ],
+        "differences": [
+            {
+                "kind": difference.clash.value, "explained": difference.clash in EXPLAINED, "sentence": difference.sentence,
+                "probe": difference.probe, "attempts": list(difference.attempts), "time": rfc3339(difference.ns),
+                "source": difference.source or None, "count": difference.count,
+            }
+            for difference in account.differences
+        ],
+    }  # fmt: skip
+
+
 def evidence_objects(evidence: Iterable[Evidence]) -> list[Json]:
     """Return frames of inputs that show something."""
     return [{"capture": item.file, "frames": [item.first, item.last]} for item in evidence]
@@ -408,7 +506,7 @@ def _dumps(value: Any) -> str:
 
 
 def _frame(timeline: Timeline) -> Json:
-    return {
+    made: Json = {
         "schema": SCHEMA,
         "captures": [capture_object(info) for info in timeline.captures],
         "probes": [],
@@ -418,6 +516,9 @@ def _frame(timeline: Timeline) -> Json:
         "findings": list(map(finding_object, timeline.findings)),
         "notes": list(timeline.notes),
     }
+    if timeline.kubelet is not None:
+        made["kubelet"] = account_object(timeline.kubelet)
+    return made
 
 
 def probe_order(probe: Json) -> tuple[Any, ...]:

@@ -53,15 +53,21 @@ def _lead(finding: Finding) -> Span:
     return Span(f"{word}  ", style)
 
 
+def passes(findings: Sequence[Finding]) -> dict[str, str]:
+    """Return the fields of what passes, by subject."""
+    subjects: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.held is Held.PASS:
+            subjects.setdefault(safe(finding.subject), []).append(safe(finding.field))
+    # A spec and a file of expectations may ask for the same: it is named once.
+    return {subject: ", ".join(dict.fromkeys(fields)) for subject, fields in subjects.items()}
+
+
 def _passes(paper: Paper, findings: Sequence[Finding]) -> None:
     """Write what passes, a line for each subject."""
-    subjects: dict[str, list[Finding]] = {}
-    for finding in findings:
-        subjects.setdefault(finding.subject, []).append(finding)
-    for subject, mine in subjects.items():
-        # A spec and a file of expectations may ask for the same: it is named once.
-        fields = ", ".join(dict.fromkeys(safe(finding.field) for finding in mine))
-        paper.filled(f"{safe(subject)}: {fields}", first=[_lead(mine[0])], indent=_INDENT)
+    word, style = LABELS[Held.PASS]
+    for subject, fields in passes(findings).items():
+        paper.filled(f"{subject}: {fields}", first=[Span(f"{word}  ", style)], indent=_INDENT)
 
 
 def _briefly(paper: Paper, finding: Finding) -> None:

@@ -30,7 +30,7 @@ def write(findings: Sequence[Finding], out: Callable[[str], object], *, name: st
     totals = f'tests="{len(findings)}" failures="{failures}" errors="0" skipped="{skipped}"'
     out('<?xml version="1.0" encoding="UTF-8"?>\n')
     out(f'<testsuites name="{_NAME}" {totals}>\n')
-    out(f"  <testsuite name={_attribute(name)} {totals}>\n")
+    out(f"  <testsuite name={attribute(name)} {totals}>\n")
     seen: Counter[tuple[str, str]] = Counter()
     for finding in findings:
         seen[finding.subject, finding.field] += 1
@@ -56,27 +56,33 @@ def proof(finding: Finding) -> list[str]:
 def _write_case(finding: Finding, number: int, out: Callable[[str], object]) -> None:
     """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
     name = finding.field if number == 1 else f"{finding.field} ({number})"
-    where = f" file={_attribute(finding.source)}" if finding.source not in ("", BY_DEFAULT) else ""
-    out(f'    <testcase classname={_attribute(finding.subject)} name={_attribute(name)}{where} time="0"')
+    where = f" file={attribute(finding.source)}" if finding.source not in ("", BY_DEFAULT) else ""
+    out(f'    <testcase classname={attribute(finding.subject)} name={attribute(name)}{where} time="0"')
     lines = proof(finding)
     if finding.held is Held.PASS:
         out(">\n")
         lines = [safe(finding.sentence), *lines]
     elif finding.held is Held.FAIL:
         text = "\n".join([safe(finding.sentence), *lines])
-        out(f'>\n      <failure message={_attribute(finding.sentence)} type="expectation">{_text(text)}</failure>\n')
+        out(f'>\n      <failure message={attribute(finding.sentence)} type="expectation">{body(text)}</failure>\n')
     else:
-        out(f">\n      <skipped message={_attribute('inconclusive: ' + finding.sentence)}/>\n")
+        out(f">\n      <skipped message={attribute('inconclusive: ' + finding.sentence)}/>\n")
     if lines and finding.held is not Held.FAIL:
-        out(f"      <system-out>{_text(chr(10).join(lines))}</system-out>\n")
+        out(f"      <system-out>{body(chr(10).join(lines))}</system-out>\n")
     out("    </testcase>\n")
 
 
-def _attribute(text: str) -> str:
-    return _ascii(quoteattr(safe(text)))
+def attribute(text: str) -> str:
+    """Return text as an attribute's value, quoted; safe for a terminal too."""
+    return quoted(safe(text))
 
 
-def _text(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return text that is safe already as an attribute's value, quoted."""
+    return _ascii(quoteattr(text))
+
+
+def body(text: str) -> str:
     """Escape lines that are safe already."""
     return _ascii(escape(text))
 

@@ -17,6 +17,7 @@ other      connections that are no probe                    `others[]`
 rollout    a workload and its revisions; at the end         `rollouts[]`
 finding    a verdict on one expectation; at the end         `findings[]`
 capture    one input; at the end of input                   `captures[]`
+kubelet    what its log and events say; at the end          `kubelet`
 note       `text`: one sentence; at the end of input        `notes[]`
 =========  ===============================================  ===========================
 
@@ -32,6 +33,7 @@ from typing import Any, Final
 
 from ..model.finding import Finding
 from ..model.rollout import Rollout
+from ..model.said import Account
 from ..model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
 from . import document as doc
 from .document import Json
@@ -102,10 +104,20 @@ class Writer:
             self._put(record("rollout", f"r{number}", 1, None, rollout))
         for number, finding in enumerate(timeline.findings, 1):
             self._put(record("finding", f"f{number}", 1, finding.probe, finding))
+        if timeline.kubelet is not None:
+            self._account(timeline, timeline.kubelet)
         for number, info in enumerate(timeline.captures):
             self._put({"event": "capture", "id": f"c{number}", "rev": 1, "probe": None} | doc.capture_object(info))
         for number, note in enumerate(timeline.notes, 1):
             self._put({"event": "note", "id": f"n{number}", "rev": 1, "probe": None, "text": note})
+
+    def _account(self, timeline: Timeline, account: Account) -> None:
+        """Write the kubelet's account, and the attempts that it speaks of anew: it is laid beside them at the end of input."""
+        for probe in timeline.probes:
+            for attempt in probe.attempts:
+                if attempt.said:
+                    self._put(record("attempt", f"{probe.id}.a{attempt.n}", attempt.rev + 1, probe.id, attempt))
+        self._put({"event": "kubelet", "id": "kubelet", "rev": 1, "probe": None} | doc.account_object(account))
 
     def _catch_up(self, event: str, ident: str, probe: str | None, wanted: Json) -> None:
         said = self._last.get((event, ident))
@@ -186,7 +198,7 @@ def fold(records: Iterable[Json]) -> Json:
         probe["attempts"].sort(key=doc.attempt_order)
         probe["gaps"].sort(key=doc.canonical)
         probe["decisions"].sort(key=doc.decision_order)
-    return {
+    made = {
         "schema": kinds["schema"][0]["schema"],
         "captures": [_body(line) for line in sorted(kinds.get("capture", ()), key=doc.probe_order)],
         "probes": list(probes.values()),
@@ -196,6 +208,9 @@ def fold(records: Iterable[Json]) -> Json:
         "findings": [_body(line) for line in sorted(kinds.get("finding", ()), key=doc.probe_order)],
         "notes": [line["text"] for line in sorted(kinds.get("note", ()), key=doc.probe_order)],
     }
+    for line in kinds.get("kubelet", ()):
+        made["kubelet"] = _body(line)
+    return made
 
 
 def _body(line: Json) -> dict[str, Any]:

@@ -27,11 +27,14 @@ from ..model.timeline import (
     Trigger,
 )
 from . import words
-from .escape import safe
+from .escape import safe, shorten
 from .numbers import count, duration, rfc3339, span
 
 FOLD: Final = 10
 """A run shorter than this is left out without a word: the numbers show it."""
+
+_SAID: Final = 120
+"""Columns of what the kubelet said, in the table."""
 
 MOST: Final = 60
 """Rows of one probe in the table; of more, the first and the last are shown."""
@@ -215,6 +218,8 @@ def _remark(
         )
     if attempt.implied:
         parts.append("no frame of its own: the neighbour was still being asked for")
+    if attempt.said and (wide or fresh):
+        parts.append(kubelet_words(attempt, wide=wide))
     if wide and attempt.trigger in (Trigger.MANUAL, Trigger.START, Trigger.STORED_TICK):
         parts.append(
             {Trigger.MANUAL: "manual trigger", Trigger.START: "worker start", Trigger.STORED_TICK: "stored tick"}[
@@ -224,8 +229,16 @@ def _remark(
     if wide and attempt.schedule is not Schedule.ON_TIME:
         parts.append({Schedule.LATE: "late", Schedule.EXTRA: "off the grid"}[attempt.schedule])
     if wide and len(attempt.legs) == 1:
-        parts.append(_leg(attempt.legs[0]))
+        parts.append(leg_words(attempt.legs[0]))
     return "; ".join(part for part in parts if part)
+
+
+def kubelet_words(attempt: Attempt, *, wide: bool) -> str:
+    """Return what the kubelet said of an attempt: `kubelet: HTTP probe failed with statuscode: 503`."""
+    told = dict.fromkeys(safe(said.text) or said.saying.value for said in attempt.said)
+    texts = [text if wide else shorten(text, _SAID) for text in told]
+    sources = f" ({', '.join(safe(said.source) for said in attempt.said)})" if wide else ""
+    return f"kubelet: {'; '.join(texts)}{sources}"
 
 
 def _detail(probe: Probe, attempt: Attempt) -> str:
@@ -242,13 +255,14 @@ def _leg_row(attempt: Attempt, leg: Leg, *, several: bool) -> Row:
     return Row(
         ns=attempt.start.ns,
         order=2,
-        words=f"{leg.role.value}: {_leg(leg)}",
+        words=f"{leg.role.value}: {leg_words(leg)}",
         frames=_frames(file, first, last, several=several),
         quiet=True,
     )
 
 
-def _leg(leg: Leg) -> str:
+def leg_words(leg: Leg) -> str:
+    """Return `port 50096, SF ShADadFf, connect 0.04 ms, first byte 0.9 ms, in all 1.3 ms`."""
     connection = leg.connection
     parts = [f"port {connection.client_port}, {safe(connection.state)} {safe(connection.history)}"]
     for name, ns in (

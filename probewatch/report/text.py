@@ -12,6 +12,7 @@ from typing import Final
 from ..model.frame import CaptureInfo
 from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
+from .account import write_account
 from .escape import pad, safe, shorten, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, relative, span
@@ -19,7 +20,7 @@ from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
 from .sparkline import sparkline
-from .verdict import Level, Verdict, explain
+from .verdict import Level, Verdict, explained
 
 _INDENT: Final = 10
 """Column at which the words behind `by`, `asked`, `result` begin."""
@@ -83,6 +84,8 @@ def write(
         paper.line(Span("What is fine is told in short; --probe or -o wide shows every attempt.", "dim"))
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
+    if timeline.kubelet is not None:
+        write_account(paper, timeline.kubelet, base, wide=wide)
     if timeline.findings:
         paper.line()
         paper.line(Span("findings", "bold"))
@@ -170,16 +173,13 @@ def _probe(
     else:
         _story(paper, timeline, probe, base, told, wide=wide)
     _clients(paper, probe)
-    for cause in verdict.causes[: None if wide else _CAUSES]:
-        meaning, advice = explain(probe, cause)
-        _field(
-            paper,
-            "cause",
-            f"{cause.value}: {meaning[:1].lower()}{meaning[1:]}",
-            "red" if verdict.level is Level.TROUBLE else "yellow",
-        )
-        if advice:
-            _field(paper, "try", advice, "green")
+    for one in explained(probe, verdict)[: None if wide else _CAUSES]:
+        style = "red" if verdict.level is Level.TROUBLE else "yellow"
+        _field(paper, "cause", safe(f"{one.name}: {words.lowered(one.meaning)}"), style)
+        if one.check:
+            _field(paper, "check", safe(one.check))
+        if one.advice:
+            _field(paper, "try", f"{safe(one.advice)} (docs/causes.md#{one.anchor})", "green")
     for note in probe.notes:
         _field(paper, "note", safe(note), "yellow")
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from ..model.catalogue import CATALOGUE
+from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
-from .numbers import SECOND, count, duration, share, span
+from .numbers import SECOND, count, share, span
 
 
 class Level(IntEnum):
@@ -42,6 +44,17 @@ class Verdict:
     """What went wrong, the most frequent first; empty where nothing needs an explanation."""
 
 
+class Explained(NamedTuple):
+    """One reason, for the table."""
+
+    name: str
+    meaning: str
+    check: str
+    advice: str
+    anchor: str
+    """In docs/causes.md."""
+
+
 _DOWN = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 _UP = (DecisionKind.READY, DecisionKind.UP)
 _UP_STATES = ("Ready", "UP")
@@ -50,9 +63,6 @@ _DOWN_STATES = ("NotReady", "DOWN")
 
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
 """Fields of findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
-
-_PATIENT = 10
-"""Seconds of timeout beyond which a longer one is no advice."""
 
 
 def judge(probe: Probe, timeline: Timeline) -> Verdict:
@@ -230,61 +240,42 @@ def downtime(probe: Probe) -> tuple[int, int]:
     return total, last - first
 
 
+def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
+    """Return why what went wrong went wrong, the most frequent first: diagnoses, and causes of which no more is known."""
+    if verdict.level is Level.FINE:
+        return []
+    left = {a.cause for a in probe.attempts if a.diagnosis is None}
+    told = [_diagnosed(one) for one in probe.diagnoses if not one.harmless]
+    return told + [_of_cause(cause) for cause in verdict.causes if cause in left]
+
+
+def explained_attempt(attempt: Attempt) -> Explained | None:
+    """Return why one attempt ended so; None where it went well and nothing is to be said of it."""
+    if attempt.diagnosis is not None:
+        return _diagnosed(attempt.diagnosis)
+    return None if attempt.cause is Cause.OK else _of_cause(attempt.cause)
+
+
+def _diagnosed(one: Diagnosis) -> Explained:
+    return Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
+
+
+def _of_cause(cause: Cause) -> Explained:
+    return Explained(cause.value, CATALOGUE[cause].meaning, "", CATALOGUE[cause].advice, cause.value)
+
+
 def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
-    """Return (what it means, what to try) for a cause of this probe, with its own numbers where they say more than the catalogue."""
-    entry = CATALOGUE[cause]
-    if cause is Cause.SLOW_ANSWER:
-        return _slow(probe) or (entry.meaning, entry.advice)
-    if cause is Cause.NO_SYN_ANSWER and all(
-        a.detail.startswith("SYN-ACK seen") for a in probe.attempts if a.cause is cause
-    ):
-        return (
-            "The target answered the connection request, but its answer never came back to the checker.",
-            (
-                "Look on the way back: conntrack or firewall rules that take the answer (a source port in the NodePort range?), "
-                "asymmetric routes, rp_filter; capture at the checker's own end too."
-            ),
-        )
-    if cause is Cause.STATUS:
-        return _status(probe) or (entry.meaning, entry.advice)
-    return entry.meaning, entry.advice
+    """Return (what it means, what to try) for one cause of this probe: its most frequent diagnosis, else the catalogue's words."""
+    own = [a.diagnosis for a in probe.attempts if a.cause is cause and a.diagnosis is not None]
+    if not own:
+        return CATALOGUE[cause].meaning, CATALOGUE[cause].advice
+    kind = Counter(one.kind for one in own).most_common(1)[0][0]
+    several = [one for one in probe.diagnoses if one.kind == kind] if len(own) > 1 else []
+    chief = several[0] if several else next(one for one in own if one.kind == kind)
+    return explained_by(chief), chief.advice
 
 
-def _slow(probe: Probe) -> tuple[str, str] | None:
-    late = sorted(
-        a.late_answer_ns for a in probe.attempts if a.cause is Cause.SLOW_ANSWER and a.late_answer_ns is not None
-    )
-    if not late:
-        return None
-    first, last = duration(late[0]), duration(late[-1])
-    came = last if first == last else f"{first} to {last}"
-    meaning = f"The answers did come, {came} after the attempt began, but the checker had hung up."
-    enough = late[-1] // SECOND + 1
-    if enough > _PATIENT:
-        return meaning, CATALOGUE[Cause.SLOW_ANSWER].advice
-    name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
-    return (
-        meaning,
-        f"{name}{enough} would have waited for them; or find what made the application take that long (load, locks, CPU limit).",
-    )
-
-
-def _status(probe: Probe) -> tuple[str, str] | None:
-    said = [a for a in probe.attempts if a.cause is Cause.STATUS and a.status is not None]
-    if not said:
-        return None
-    status = Counter(a.status for a in said).most_common(1)[0][0] or 0
-    slowest = max(a.latency_ns for a in said)
-    advice = _STATUS_ADVICE.get(status, CATALOGUE[Cause.STATUS].advice)
-    return f"The application answered within {duration(slowest)}, but with {status}: it is there, and says no.", advice
-
-
-_STATUS_ADVICE = {
-    400: "Some servers answer 400 to plain HTTP on a TLS port (then set scheme: HTTPS), others to a Host header they do not know.",
-    401: "The path wants credentials, which the kubelet does not send: probe one that does not, or set httpHeaders.",
-    403: "The path is forbidden to the kubelet: probe one that is open to it, or set httpHeaders.",
-    404: "The application does not know this path: check the probe's path and port.",
-    405: "The path does not allow GET: probe one that does.",
-    429: "The application limits requests: leave its health endpoint out of the limit.",
-}
-"""What to do about a status that says more than that the application feels unhealthy."""
+def explained_by(diagnosis: Diagnosis) -> str:
+    """Return a diagnosis' sentence, with the kinds that fit as well."""
+    more = f" Fits as well: {', '.join(diagnosis.equally)}." if diagnosis.equally else ""
+    return diagnosis.sentence + more

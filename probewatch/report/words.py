@@ -25,6 +25,11 @@ _GUESSES: Final = 3
 _LEARNT: Final = ("declared", "inferred")
 
 
+def lowered(sentence: str) -> str:
+    """Return a sentence as it goes on after a colon: `SYN left` and `200 came` stay, `The SYN` does not."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
+
+
 def endpoint(address: str, port: int | None) -> str:
     """Return `10.0.0.1:80`, `[fd00::1]:80`."""
     if port is None:
@@ -203,6 +208,12 @@ def timeout_ns(probe: Probe) -> int:
         return probe.spec.timeout_s * SECOND
     value = probe.inferred.get("timeoutSeconds", probe.inferred.get("timeout_s"))
     return int(value * SECOND) if isinstance(value, int | float) else 0
+
+
+def timeout_source(probe: Probe) -> str:
+    """Return ` (inferred)`, ` (default)`, or nothing where the timeout is declared."""
+    source = probe.thresholds["timeoutSeconds"][1] if "timeoutSeconds" in probe.thresholds else ""
+    return f" ({safe(source)})" if source and source != "declared" else ""
 
 
 def tally(attempts: Iterable[Attempt], outcome: Outcome, handler: Handler) -> list[tuple[str, int]]:

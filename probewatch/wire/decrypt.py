@@ -63,6 +63,8 @@ MAX_SKIPPED: Final = 64
 MAX_JOINED: Final = 1 << 16
 """Handshake bytes joined of one direction."""
 KEPT_ALERTS: Final = 8
+KEPT_OPENED: Final = 256
+"""Opened records of each direction that are told one by one."""
 
 CLIENT_RANDOM: Final = b"CLIENT_RANDOM"
 CLIENT_HANDSHAKE: Final = b"CLIENT_HANDSHAKE_TRAFFIC_SECRET"
@@ -175,6 +177,17 @@ def available() -> bool:
     return True
 
 
+class Opened(NamedTuple):
+    """One record that was opened."""
+
+    start: int
+    """Offset of its header in the stream."""
+    type: int
+    """Content type inside."""
+    body: bytes
+    """Content; empty for application data, which is in the half."""
+
+
 class Plaintext(NamedTuple):
     """What was inside a TLS connection."""
 
@@ -186,6 +199,8 @@ class Plaintext(NamedTuple):
     """What the server said of these inside its encrypted handshake (TLS 1.3); empty where that could not be opened."""
     certificate_names: tuple[str, ...] = ()
     certificate_expires_ns: int | None = None
+    opened: tuple[tuple[Opened, ...], tuple[Opened, ...]] = ((), ())
+    """The records of the client and of the server, in order, the first `KEPT_OPENED` of each."""
 
 
 def decrypt(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> Plaintext | None:
@@ -214,7 +229,8 @@ def decrypt(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> Plaintex
     if not any(side.opened for side in sides):
         return None
     alerts = sorted(sides[0].alerts + sides[1].alerts, key=lambda alert: alert.mark)
-    plain = Plaintext(sides[0].half(orig), sides[1].half(resp), tuple(alerts[:KEPT_ALERTS]))
+    opened = tuple(sides[0].records), tuple(sides[1].records)
+    plain = Plaintext(sides[0].half(orig), sides[1].half(resp), tuple(alerts[:KEPT_ALERTS]), opened=opened)
     if server.version != TLS13:
         return plain
     names, expires = read_certificate(first_certificate(down.messages.get(CERTIFICATE, b""), TLS13))
@@ -234,7 +250,7 @@ def has_secret(orig: Half, resp: Half, keys: Keylog, *, start: int = 0) -> bool:
 class _Plain:
     """One direction's application data, while it is read."""
 
-    __slots__ = ("alerts", "arrivals", "broken", "closed", "data", "opened")
+    __slots__ = ("alerts", "arrivals", "broken", "closed", "data", "opened", "records")
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -242,6 +258,7 @@ class _Plain:
         self.alerts: list[TlsAlert] = []
         self.opened = 0
         """Records that were opened."""
+        self.records: list[Opened] = []
         self.closed: Mark | None = None
         """close_notify."""
         self.broken = False
@@ -286,6 +303,8 @@ def _read(half: Half, start: int, opener: _Opener, *, by_client: bool) -> _Plain
             continue
         plain.opened += 1
         kind, body = inner
+        if len(plain.records) < KEPT_OPENED:
+            plain.records.append(Opened(record.start, kind, b"" if kind == APPLICATION_DATA else body))
         mark = half.reached(record.end)
         if mark is None:
             continue

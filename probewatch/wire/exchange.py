@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OPENING: Final = 64
 """Bytes kept of an opening or a banner."""
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """As in `http2`, which is imported only where it is needed."""
 _PROXY2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 
@@ -37,13 +37,13 @@ def read_exchange(connection: Connection, keys: Keylog | None = None) -> Exchang
     orig, resp = connection.orig, connection.resp
     exchange = Exchange(connection=connection)
     start = proxy_header(orig.data)
-    if connection.midstream and not (orig.data.startswith(_PREFACE) or _is_client_hello(orig.data)):
+    if connection.midstream and not (orig.data.startswith(PREFACE) or _is_client_hello(orig.data)):
         return _read_midstream(exchange)
     exchange = replace(exchange, banner=_banner(orig, resp), opening=orig.data[:OPENING] if start else b"")
     if begins_tls(orig.data[start : start + 2]):
         exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
         return exchange if keys is None else _decrypt(exchange, keys, start)
-    if orig.data.startswith(_PREFACE, start) or begins_request(orig.data[start:]):
+    if orig.data.startswith(PREFACE, start) or begins_request(orig.data[start:]):
         return read_clear(exchange, orig, resp, start)
     if not orig.data and (orig.packets == 0 or is_cut(orig)) and resp.data.startswith(b"HTTP/"):
         return replace(exchange, http=(read_lone_answer(resp),))  # the request was not captured
@@ -57,7 +57,7 @@ def _is_client_hello(data: bytes) -> bool:
 
 def read_clear(exchange: Exchange, orig: Half, resp: Half, start: int = 0) -> Exchange:
     """Fill in what two halves say in clear (or as plaintext) from `start` on: HTTP/2 or HTTP/1."""
-    if orig.data.startswith(_PREFACE, start):
+    if orig.data.startswith(PREFACE, start):
         from probewatch.wire.grpc import read_grpc
         from probewatch.wire.http2 import exchanges, read_http2
 
@@ -103,7 +103,7 @@ def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
         )
         exchange = replace(exchange, tls=facts)
     data = inside.orig.data
-    if data.startswith(_PREFACE) or begins_request(data):
+    if data.startswith(PREFACE) or begins_request(data):
         exchange = read_clear(exchange, inside.orig, inside.resp)
     return replace(exchange, keyed=True, decrypted=True)
 

@@ -165,8 +165,8 @@ def read_http2(orig: Half, resp: Half, *, start: int = 0) -> Talk:
     asked = frames(orig.data, start + len(PREFACE))
     answered = [] if talk.plain_answer else frames(resp.data, 0)
     streams: dict[int, Stream] = {}
-    _read_requests(talk, orig, asked, _decoder(answered), streams)
-    _read_answers(talk, resp, answered, _decoder(asked), streams)
+    _read_requests(talk, orig, asked, table_of(answered), streams)
+    _read_answers(talk, resp, answered, table_of(asked), streams)
     return talk
 
 
@@ -230,7 +230,7 @@ def _plain_answer(resp: Half) -> str:
     return line.decode("latin-1").encode("unicode_escape").decode("ascii") or "(an empty line)"
 
 
-def _decoder(settings_of: list[Frame]) -> Decoder:
+def table_of(settings_of: list[Frame]) -> Decoder:
     """Make a decoder whose table may be as large as the receiver's SETTINGS ever allowed."""
     decoder = Decoder(max_header_list_size=MAX_HEADER_LIST)
     for frame in settings_of:
@@ -242,7 +242,7 @@ def _decoder(settings_of: list[Frame]) -> Decoder:
     return decoder
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """One whole header block."""
 
     stream: int
@@ -265,9 +265,9 @@ def _strip(frame: Frame) -> bytes | None:
     return payload
 
 
-def _walk(direction: list[Frame], decoder: Decoder) -> list[Frame | _Block]:
+def walk(direction: list[Frame], decoder: Decoder) -> list[Frame | Block]:
     """Join and decode header blocks; other frames pass as they are. Ends at the first fault."""
-    found: list[Frame | _Block] = []
+    found: list[Frame | Block] = []
     opener: Frame | None = None
     block = bytearray()
     for frame in direction:
@@ -287,7 +287,7 @@ def _walk(direction: list[Frame], decoder: Decoder) -> list[Frame | _Block]:
             except (HPACKError, IndexError, ValueError, OverflowError):
                 return found
             ends = bool(opener.flags & _END_STREAM)
-            found.append(_Block(opener.stream, opener.start, frame.end, ends, len(block), headers))
+            found.append(Block(opener.stream, opener.start, frame.end, ends, len(block), headers))
             opener = None
         elif frame.type == PUSH_PROMISE:
             return found
@@ -299,8 +299,8 @@ def _walk(direction: list[Frame], decoder: Decoder) -> list[Frame | _Block]:
 def _read_requests(
     talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream]
 ) -> None:
-    for item in _walk(direction, decoder):
-        if isinstance(item, _Block) and item.stream not in streams and item.stream % 2:
+    for item in walk(direction, decoder):
+        if isinstance(item, Block) and item.stream not in streams and item.stream % 2:
             talk.requests += 1
             if len(streams) >= KEPT_STREAMS:
                 continue
@@ -312,7 +312,7 @@ def _read_requests(
 
 
 def _read_answers(talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream]) -> None:
-    for item in _walk(direction, decoder):
+    for item in walk(direction, decoder):
         if isinstance(item, Frame) and item.stream == 0:
             if item.type == SETTINGS and not item.flags & _ACK and talk.server_settings is None:
                 talk.server_settings = half.reached(item.end)
@@ -325,11 +325,11 @@ def _read_answers(talk: Talk, half: Half, direction: list[Frame], decoder: Decod
             _feed(known.answer, half, item)
 
 
-def _feed(message: Message, half: Half, item: Frame | _Block) -> None:
+def _feed(message: Message, half: Half, item: Frame | Block) -> None:
     """Add one frame or header block to its message."""
     if message.end is not None or message.reset:
         return
-    if isinstance(item, _Block):
+    if isinstance(item, Block):
         status = _status(item.headers)
         if message.header_start is None:
             message.header_start = half.reached(item.start + 1)

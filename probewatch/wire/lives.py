@@ -108,6 +108,7 @@ class Side:
             retransmits=self.retransmits,
             data=bytes(stream.data),
             length=stream.top,
+            acked=max(0, min(stream.offset(self.acked), stream.top)) if self.acked >= 0 and stream.base >= 0 else 0,
             arrivals=tuple(stream.arrivals),
             gap=stream.gap(self.known_end()),
             syns=tuple(self.syns),

@@ -49,7 +49,8 @@ KEPT_NAMES: Final = 64
 
 _RETRY: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """Random of a HelloRetryRequest: SHA-256 of that name (RFC 8446 section 4.1.3)."""
-_ALERT_RECORD: Final = 19
+ALERT_RECORD: Final = 19
+"""Length of an encrypted alert's record in TLS 1.3."""
 _FINISHED_RECORDS: Final = (4 + 32 + 17, 4 + 48 + 17)
 
 VERSIONS: Final = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
@@ -267,7 +268,7 @@ def _established(version: int, client: _Side, server_hello: Mark | None) -> Mark
     for record in later:
         if record.length in _FINISHED_RECORDS:
             return record.mark
-    return next((record.mark for record in later if record.length != _ALERT_RECORD), None)
+    return next((record.mark for record in later if record.length != ALERT_RECORD), None)
 
 
 def _plain_answer(resp: Half) -> Mark | None:

@@ -279,6 +279,8 @@ def test_redial_counts_once() -> None:
     assert again.counted.decision is DecisionKind.READY
     assert again.pod.predict()[0].busy_until_ns == ns(2.1)
     assert not again.pod.predict()[0].redials
+    assert (again.counted.decision, again.pod.predict()[0].just_ready) == (DecisionKind.READY, True)
+    assert not again.pod.predict()[0].suspicious
 
 
 def test_runs_are_counted_to_young() -> None:

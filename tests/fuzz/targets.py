@@ -29,14 +29,16 @@ from probewatch.cluster import (
     read_haproxy,
     read_specs,
 )
+from probewatch.explaining import read_ladders
 from probewatch.model.connection import Arrival, Connection, Half
 from probewatch.model.frame import Frame, Mark
-from probewatch.report import text
+from probewatch.report import ladder, text, trace
 from probewatch.wire.decrypt import Keylog
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.link import LINKS
 from probewatch.wire.packets import IcmpError, Neighbour, Segment
 from probewatch.wire.peel import Peeler
+from probewatch.wire.phrases import phrases
 from probewatch.wire.tcp import Tracker
 from probewatch.wire.x509 import read_certificate
 
@@ -44,6 +46,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CAPTURES: Final = ROOT / "captures"
 MAX_SEED: Final = 8_192
 """Bytes of a seed: longer ones make a fuzzer slow and no wiser."""
+DRAWN: Final = 4
+"""Attempts of one capture that are drawn as ladders."""
 MAX_SEEDS: Final = 48
 """Seeds of one target."""
 EPOCH: Final = 1_795_378_200_000_000_000
@@ -152,8 +156,8 @@ def _connection(data: bytes) -> Connection:
 
 
 def exchange(data: bytes) -> None:
-    """Read what was said on a connection: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header, anything."""
-    read_exchange(_connection(data))
+    """Read what was said on a connection, whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header."""
+    phrases(_connection(data))
 
 
 @cache
@@ -166,7 +170,7 @@ def _keys() -> Keylog:
 
 def encrypted(data: bytes) -> None:
     """Read a connection with the keys of the captures at hand."""
-    read_exchange(_connection(data), _keys())
+    phrases(_connection(data), _keys())
 
 
 def _conversations() -> Iterator[Connection]:
@@ -234,14 +238,19 @@ def capture(data: bytes) -> None:
 
 
 def whole(data: bytes) -> None:
-    """Analyse a capture and print what was found: text without a control character, and a document."""
+    """Analyse a capture and print what was found: text and ladders without a control character, and a document."""
     out: list[str] = []
+    path = _scratch(data, ".pcap")
     try:
-        timeline = Analysis([_scratch(data, ".pcap")]).whole()
+        timeline = Analysis([path]).whole()
     except CaptureError:
         return
     text.write(timeline, out.append)
     document(timeline)
+    chosen = [(probe, attempt) for probe in timeline.probes for attempt in probe.attempts][:DRAWN]
+    ladders = read_ladders(timeline, path, chosen)
+    ladder.write(ladders, timeline.captures, out.append)
+    trace.write(timeline, out.append)
     said = "".join(out)
     assert all(character == "\n" or character.isprintable() for character in said), "a control character is printed"
 

@@ -33,6 +33,8 @@ from probewatch.model.timeline import (
     TlsSummary,
     Trigger,
 )
+from probewatch.probes.diagnose import diagnose
+from probewatch.probes.patterns import explain
 
 BASE = 1_795_378_200_703_335_000
 """2026-11-22 20:10:00.703335 UTC."""
@@ -60,7 +62,7 @@ def connection(at: int, number: int, client: str, server: str, port: int, *, his
     return Connection(
         id=number, final=True, client=client, client_port=50000 + number, server=server, server_port=port,
         start=Mark(at, file, number), end=Mark(at + length, file, end), state=state, history=history,
-        orig=Half(packets=5, retransmits=0), resp=Half(packets=5), icmp=icmp, frames=((file, number, end),),
+        orig=Half(packets=5, retransmits=0, length=110, acked=110), resp=Half(packets=5), icmp=icmp, frames=((file, number, end),),
         sightings=(Sighting(file, 0, -1, 10, number, end),))
 
 
@@ -313,10 +315,19 @@ def timeline(name: str) -> Timeline:
     return MADE[name]()
 
 
+def diagnosed(timeline: Timeline) -> Timeline:
+    """Return the timeline with the diagnoses that its attempts' own evidence allows."""
+    probes = [
+        replace(probe, attempts=tuple(replace(a, diagnosis=a.diagnosis or diagnose(a, ())) for a in probe.attempts))
+        for probe in timeline.probes
+    ]
+    return replace(timeline, probes=tuple(explain(probes, timeline.events)))
+
+
 @pytest.fixture
 def made() -> dict[str, Callable[[], Timeline]]:
-    """Return all makers by name."""
-    return MADE
+    """Return all makers by name; what they make is diagnosed."""
+    return {name: lambda make=make: diagnosed(make()) for name, make in MADE.items()}
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from probewatch import (
     Finding,
     Held,
     Inferred,
+    Ladder,
     Outcome,
     Probe,
     Recording,
@@ -117,6 +118,16 @@ def assertions(timeline: Timeline) -> None:
     readiness.period(10, 0.05)  # type: ignore[call-arg]
     error: AssertionError = probewatch.Inconclusive("")
     raise error
+
+
+def ladders() -> None:
+    """Explain attempts as ladders, whose steps have marks and phrases."""
+    found = probewatch.explain("a.pcap", spec="pod.yaml", probe="readiness", attempt=[7, 8], keylog="keys.log")
+    assert_type(found, list[Ladder])
+    assert_type([one.text for step in found[0].steps for one in step.said], list[str])
+    assert_type(found[0].frames(), dict[int, tuple[tuple[int, int], ...]])
+    assert_type(probewatch.explain(["a.pcap"], frame=88), list[Ladder])
+    probewatch.explain("a.pcap", attempt="8")  # type: ignore[arg-type]
 
 
 def recordings() -> None:

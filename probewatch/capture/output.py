@@ -1,0 +1,57 @@
+"""Files that are written: only for their owner's eyes, and never through somebody else's link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from typing import BinaryIO, Final, cast
+
+from probewatch.capture.errors import CaptureError
+
+_MODE: Final = 0o600
+
+
+def open_output(path: str) -> BinaryIO:
+    """Open a file to be written from its beginning, mode 0600; `-` is standard output.
+
+    A file that is there already is overwritten if it is ours. A symbolic link is not followed, so that nobody who may
+    write into the same directory chooses what is overwritten.
+
+    Raises:
+        CaptureError: it is a link, somebody else's, or cannot be written.
+    """
+    if path == "-":
+        return cast("BinaryIO", os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+    flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
+    try:
+        try:
+            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE)
+        except FileExistsError:
+            descriptor = os.open(path, flags)
+            _take_over(path, descriptor)
+    except ValueError:
+        raise CaptureError(path, "is not a path") from None
+    except OSError as error:
+        raise CaptureError(path, _refusal(error)) from None
+    return cast("BinaryIO", os.fdopen(descriptor, "wb"))
+
+
+def _take_over(path: str, descriptor: int) -> None:
+    """Empty a file that was there; a device or FIFO is written to as it is."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return
+    if found.st_uid != os.geteuid() or found.st_nlink > 1:
+        os.close(descriptor)
+        why = "belongs to somebody else" if found.st_uid != os.geteuid() else "has other names (hard links)"
+        raise CaptureError(path, f"is there already and {why}: name another file")
+    os.fchmod(descriptor, _MODE)
+    os.ftruncate(descriptor, 0)
+
+
+def _refusal(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "is a symbolic link, which is not followed: name the file itself"
+    return f"cannot be written: {(error.strerror or str(error)).lower()}"

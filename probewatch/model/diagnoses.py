@@ -1,0 +1,561 @@
+"""The catalogue of diagnoses: below each cause the finer whys, what to check, what to do, and the kubelet's words for it.
+
+Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
+docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
+diagnosis covers, D01 to D44 in docs/causes.md.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from .timeline import Cause
+
+
+class Kind(StrEnum):
+    """Names of diagnoses: slugs, and anchors in docs/causes.md."""
+
+    NOTHING_LISTENS = "nothing-listens"
+    LOCAL_ADDRESS = "local-address"
+    SIDECAR_DOWN = "sidecar-down"
+    STILL_STARTING = "still-starting"
+    SYN_UNANSWERED = "syn-unanswered"
+    LOST_BEFORE_POD = "lost-before-pod"
+    LISTEN_QUEUE_FULL = "listen-queue-full"
+    SYN_ACK_LOST = "syn-ack-lost"
+    SOURCE_PORTS = "source-ports"
+    TUPLE_COLLISION = "tuple-collision"
+    ONE_LOST_SYN = "one-lost-syn"
+    NEW_CONNECTIONS_DROPPED = "new-connections-dropped"
+    SOURCE_ADDRESS = "source-address"
+    REJECTED = "rejected"
+    NOBODY_AT_ADDRESS = "nobody-at-address"
+    APPLICATION_SLOW = "application-slow"
+    NODE_STALLED = "node-stalled"
+    BIG_SEGMENTS_LOST = "big-segments-lost"
+    ANSWER_LOST = "answer-lost"
+    REQUEST_LOST = "request-lost"
+    TIMEOUT_OVER_PERIOD = "timeout-over-period"
+    KUBELET_LATE = "kubelet-late"
+    TICKS_DROPPED = "ticks-dropped"
+    CLOSED_UNANSWERED = "closed-unanswered"
+    RESET_BY_SERVER = "reset-by-server"
+    BROKEN_BODY = "broken-body"
+    NOT_HTTP = "not-http"
+    HTTPS_TO_HTTP = "https-to-http"
+    HTTP_TO_HTTPS = "http-to-https"
+    TLS_REFUSED = "tls-refused"
+    HTTP2_REFUSED = "http2-refused"
+    SAYS_UNHEALTHY = "says-unhealthy"
+    TURNED_AWAY = "turned-away"
+    UNHEALTHY_TOGETHER = "unhealthy-together"
+    MESH_HIDES_IT = "mesh-hides-it"
+    REDIRECT_ELSEWHERE = "redirect-elsewhere"
+    REDIRECT_FAILED = "redirect-failed"
+    GRPC_REFUSED = "grpc-refused"
+    GRPC_OTHER_PROTOCOL = "grpc-other-protocol"
+    GRPC_NO_HEALTH = "grpc-no-health"
+    GRPC_UNHEALTHY = "grpc-unhealthy"
+    EXEC_FAILED = "exec-failed"
+    POD_TERMINATING = "pod-terminating"
+    BEFORE_STARTUP = "before-startup"
+    PORT_REUSED = "port-reused"
+    NO_LOCAL_PORT = "no-local-port"
+    SILENT_BY_DESIGN = "silent-by-design"
+    POKED = "poked"
+    RESET_AFTER_ANSWER = "reset-after-answer"
+    CONNECT_CHECK = "connect-check"
+
+
+class Why(NamedTuple):
+    """One diagnosis, for people."""
+
+    rows: tuple[str, ...]
+    causes: tuple[Cause, ...]
+    """Causes that it is found below; the first is where docs/causes.md tells it."""
+    sentence: str
+    """What the packets show, where no rule has a better sentence with the numbers of the case."""
+    sign: str
+    """The rule in words: what must be on the wire for it, and what must not."""
+    check: str
+    advice: str
+    says: tuple[str, ...] = ()
+    harmless: bool = False
+
+
+_SILENT: Final = ("context deadline exceeded (Client.Timeout exceeded while awaiting headers)", "i/o timeout")
+_SLOW: Final = ("context deadline exceeded (Client.Timeout exceeded while awaiting headers)",)
+_REFUSED: Final = ("connect: connection refused",)
+_GRPC: Final = ("timeout: failed to connect service",)
+
+DIAGNOSES: Final[dict[Kind, Why]] = {
+    Kind.NOTHING_LISTENS: Why(
+        ("D01",),
+        (Cause.REFUSED,),
+        "The pod's kernel refused the connection: nothing listens on this port.",
+        "A RST is the only answer to the SYN.",
+        "ss -lnt inside the pod: does the process run, on this port, on the pod's address (not only 127.0.0.1), in this family?",
+        "Correct the probe's port or the address that the application binds; if it was only starting, give it a startupProbe.",
+        _REFUSED,
+    ),
+    Kind.LOCAL_ADDRESS: Why(
+        ("D02",),
+        (Cause.REFUSED,),
+        "The refusal came over the node's own loopback interface: this address belongs to the node itself, no packet went to a pod.",
+        "SYN and RST on a loopback interface (no link-layer address), or from an address to itself.",
+        "ip route get ADDRESS on the node: does it say local? For a hostNetwork pod that is right.",
+        "If the pod is not on hostNetwork, its address leaked to the node: clean up the CNI's addresses; else start what should listen.",
+        _REFUSED,
+    ),
+    Kind.SIDECAR_DOWN: Why(
+        ("D36",),
+        (Cause.REFUSED,),
+        "The service mesh's sidecar, which answers the probes of this pod, does not listen.",
+        "Refused on the sidecar's probe port (15020, 15021; 4191).",
+        "The sidecar's container: is it started, throttled, killed? Does the application's own port answer?",
+        "Give the sidecar resources, and let the application wait for it (holdApplicationUntilProxyStarts).",
+        _REFUSED,
+    ),
+    Kind.STILL_STARTING: Why(
+        ("D23",),
+        (Cause.REFUSED, Cause.STATUS, Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.GRPC_CONNECT),
+        "It fails only at the beginning of a container, and works from then on: the application was still starting.",
+        "Failures from a container's beginning up to its first success, and none of that kind later.",
+        "How long the start takes, against initialDelaySeconds + periodSeconds x failureThreshold.",
+        "A startupProbe with room for the slowest start keeps liveness and readiness out of it.",
+        ("connect: connection refused", "HTTP probe failed with statuscode: 503"),
+        harmless=True,
+    ),
+    Kind.SYN_UNANSWERED: Why(
+        ("D05", "D06"),
+        (Cause.NO_SYN_ANSWER,),
+        "The SYN left and nothing came back.",
+        "SYNs and no segment of the target; no second place shows whether they arrived.",
+        "Capture inside the pod too (nsenter -t PID -n): if the SYN arrives there, ss -lnt shows whether the listen queue is full.",
+        "Not arrived: network policy, CNI or rp_filter between node and pod. Arrived: the application hangs and no longer accepts.",
+        _SILENT,
+    ),
+    Kind.LOST_BEFORE_POD: Why(
+        ("D05",),
+        (Cause.NO_SYN_ANSWER,),
+        "The SYN was seen on its way and never at the pod's end.",
+        "SYNs at one vantage point, and none at another that is further along on the same way.",
+        "Network policies, the CNI's flows and rp_filter between the last place that shows the SYN and the next.",
+        "Let the node's source address through to the pod.",
+        _SILENT,
+    ),
+    Kind.LISTEN_QUEUE_FULL: Why(
+        ("D06",),
+        (Cause.NO_SYN_ANSWER,),
+        "The SYN reached the pod, which stayed silent: the listen queue is full because the application no longer accepts.",
+        "SYNs at the pod's end without answer; or unanswered right after connections that the target's kernel opened and the "
+        "application never closed.",
+        "ss -lnt inside the pod: Recv-Q above Send-Q is a full queue; and CLOSE-WAIT sockets that nobody closes.",
+        "The application hangs: find where. A larger backlog only makes it fail later.",
+        _SILENT,
+    ),
+    Kind.SYN_ACK_LOST: Why(
+        ("D07",),
+        (Cause.NO_SYN_ANSWER,),
+        "The pod answered the SYN, and its answer never came back to the checker.",
+        "SYN-ACKs, sent again and again, and no ACK.",
+        "conntrack -S and -L, NOTRACK and NodePort rules for this source port, asymmetric routes, rp_filter; capture at the checker's end.",
+        "Remove what takes the answer on its way back.",
+        _SILENT,
+    ),
+    Kind.SOURCE_PORTS: Why(
+        ("D07",),
+        (Cause.NO_SYN_ANSWER,),
+        "It fails exactly for source ports of one range.",
+        "All attempts without a connection came from source ports of a range of which no attempt succeeded; at least 3 of them.",
+        "sysctl net.ipv4.ip_local_port_range and ip_local_reserved_ports; NodePort (30000-32767) and NOTRACK rules on the node.",
+        "Reserve the range (ip_local_reserved_ports) or remove the rule that takes it.",
+        _SILENT,
+    ),
+    Kind.TUPLE_COLLISION: Why(
+        ("D08",),
+        (Cause.NO_SYN_ANSWER, Cause.RESET_BEFORE_ANSWER),
+        "The SYN was answered by an ACK of another connection: the target still holds one of the same ports and addresses.",
+        "The first answer to a SYN is an ACK without SYN, and the checker resets it.",
+        "Whether this source port was used shortly before, also towards another port of the same pod (a mesh's redirect funnel).",
+        "Exclude the probe's port from the mesh's redirect, or update the mesh.",
+        _SILENT,
+    ),
+    Kind.ONE_LOST_SYN: Why(
+        ("D40",),
+        (Cause.NO_SYN_ANSWER,),
+        "A single SYN (or its answer) was lost, and the attempts around it are fine: with so short a timeout there is no second try.",
+        "One attempt alone without connection, timeout not above the kernel's first retransmission (1 s), neighbours answered.",
+        "Drops on the way (ip -s link, nstat): one is chance, many are not.",
+        "timeoutSeconds: 2 or 3 leaves room for one retransmission.",
+        _SILENT,
+    ),
+    Kind.NEW_CONNECTIONS_DROPPED: Why(
+        ("D41",),
+        (Cause.NO_SYN_ANSWER,),
+        "SYNs to several pods of this node went unanswered at the same time, while connections that were open went on.",
+        "Unanswered SYNs at several targets within one period; segments of older connections pass meanwhile.",
+        "dmesg for nf_conntrack: table full; conntrack -C against nf_conntrack_max.",
+        "Raise nf_conntrack_max, or find who opens so many connections.",
+        _SILENT,
+    ),
+    Kind.SOURCE_ADDRESS: Why(
+        ("D37",),
+        (Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.SLOW_ANSWER),
+        "It fails exactly when it comes from another source address than usual.",
+        "All failures without connection came from a source address of which no attempt succeeded, all successes from another.",
+        "ip route get PODIP on the node: which src does it choose? A new address (VIP, 169.254.x) on the node?",
+        "Fix the route's src, or give the extra address a smaller scope.",
+        _SILENT,
+    ),
+    Kind.REJECTED: Why(
+        ("D38",),
+        (Cause.UNREACHABLE,),
+        "A firewall or router rejected the SYN with an ICMP error.",
+        "An ICMP or ICMPv6 error that quotes the SYN.",
+        "The sender of the ICMP error: its REJECT rules, network policies and routes.",
+        "Allow the node to reach the pod there.",
+        ("connect: no route to host", "connect: connection refused"),
+    ),
+    Kind.NOBODY_AT_ADDRESS: Why(
+        ("D39",),
+        (Cause.NEIGHBOUR_UNRESOLVED,),
+        "Nobody answers for the pod's address on the link (ARP or ND): no SYN could leave.",
+        "ARP or ND requests for the target that stay unanswered, and no SYN.",
+        "Whether the pod's sandbox and interface still exist (crictl pods), and whether another pod has the address.",
+        "Let the CNI set the sandbox up again: delete the pod.",
+        ("connect: no route to host", *_SILENT),
+    ),
+    Kind.APPLICATION_SLOW: Why(
+        ("D09",),
+        (Cause.SLOW_ANSWER,),
+        "The pod's kernel acknowledged the request at once; the application did not answer in time.",
+        "The request is acknowledged within 200 ms, and no byte of an answer comes before the deadline.",
+        "The container's CPU throttling (cpu.stat), garbage collection, locks, a full thread pool, dependencies in the health handler.",
+        "Make the health endpoint cheap, or give the container more CPU; a longer timeoutSeconds only hides it.",
+        _SLOW,
+    ),
+    Kind.NODE_STALLED: Why(
+        ("D10",),
+        (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER),
+        "Even kernels answered late, at several pods at once: the node itself stood still.",
+        "Handshakes or acknowledgments late by more than 200 ms, or retransmissions, at several targets within the same seconds.",
+        "CPU steal, snapshots or migration of the virtual machine, softirq load at these times.",
+        "It is the node or its hypervisor, not these pods.",
+        _SILENT,
+    ),
+    Kind.BIG_SEGMENTS_LOST: Why(
+        ("D15",),
+        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN, Cause.CLIENT_LATE),
+        "Small segments pass, full-sized ones do not: an MTU or path MTU black hole.",
+        "Full-sized segments of the answer are sent again and never acknowledged, while smaller ones are.",
+        "ip link show at each hop: the smallest MTU against the pod's; whether ICMP 'fragmentation needed' is dropped.",
+        "Set the pod network's MTU to what the way carries.",
+        ("while awaiting headers", "while reading body"),
+    ),
+    Kind.ANSWER_LOST: Why(
+        ("D05",),
+        (Cause.SLOW_ANSWER, Cause.CLIENT_LATE),
+        "The target answered in time, and the checker never acknowledged it: the answer was lost on its way back.",
+        "The answer is sent again and never acknowledged.",
+        "Drops between the place of this capture and the checker; capture at the checker's end.",
+        "Find what drops the answer: it is the network, not the application.",
+        _SLOW,
+    ),
+    Kind.REQUEST_LOST: Why(
+        ("D05",),
+        (Cause.SLOW_ANSWER,),
+        "The connection stood, and the request was never acknowledged: it was lost on its way.",
+        "The request is sent again, and the target acknowledges nothing of it before the deadline.",
+        "Drops between the place of this capture and the pod; capture at the pod's end.",
+        "Find what drops it: established connections of this source are filtered, or full-sized segments do not pass (MTU).",
+        _SLOW,
+    ),
+    Kind.TIMEOUT_OVER_PERIOD: Why(
+        ("D28",),
+        (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.BODY_BROKEN),
+        "The timeout is longer than the period: attempts run back to back, one beginning when the one before ends.",
+        "Attempts that last longer than the period are followed by the next at once.",
+        "timeoutSeconds against periodSeconds in the Pod.",
+        "Keep timeoutSeconds below periodSeconds.",
+        _SILENT,
+    ),
+    Kind.KUBELET_LATE: Why(
+        ("D11",),
+        (Cause.CLIENT_LATE,),
+        "The answer was there and acknowledged before the deadline, and the checker noticed it only afterwards.",
+        "A whole, acknowledged answer before the deadline, and the checker's close late after both.",
+        "The node's CPU: load, throttling of the kubelet's slice, and whether all its probes are late.",
+        "Reserve CPU for the kubelet (system-reserved, kube-reserved); fewer or slower probes.",
+        _SLOW,
+    ),
+    Kind.TICKS_DROPPED: Why(
+        ("D27",),
+        (Cause.CLIENT_LATE,),
+        "The checker missed ticks at several pods at once: it was overloaded or blocked.",
+        "Attempts missing at several targets in the same seconds, without a burst afterwards and without a restart of the kubelet.",
+        "The kubelet's log and CPU at these times.",
+        "Give the kubelet CPU, or probe less.",
+        (),
+    ),
+    Kind.CLOSED_UNANSWERED: Why(
+        ("D12",),
+        (Cause.CLOSED_BEFORE_ANSWER,),
+        "The server took the connection and closed it without an answer.",
+        "The server's FIN before a whole answer header.",
+        "Which protocol the port speaks, and the application's log: a crash of a worker, a connection limit, a shutdown.",
+        "Probe with the protocol that the port speaks.",
+        ("EOF",),
+    ),
+    Kind.RESET_BY_SERVER: Why(
+        ("D13",),
+        (Cause.RESET_BEFORE_ANSWER,),
+        "The connection was accepted and then reset before an answer.",
+        "The target's RST after the handshake and before a whole answer header.",
+        "A crash, a limit on connections, a sidecar that drops them while its application is away.",
+        "The application's (or sidecar's) log at these times says why.",
+        ("read: connection reset by peer",),
+    ),
+    Kind.BROKEN_BODY: Why(
+        ("D14",),
+        (Cause.BODY_BROKEN,),
+        "The answer's header is fine, its body never ends: the kubelet throws the result away, which counts as nothing.",
+        "A whole answer header, and a body that ends by RST, FIN or deadline before its length is reached; up to 3 connections at once.",
+        "The handler: a wrong Content-Length, a stream that does not end, a crash while writing.",
+        "Let the health endpoint send a short, whole body. As it is, a dead container is not restarted and Ready is frozen.",
+        ("probe errored", "unexpected EOF", "while reading body"),
+    ),
+    Kind.NOT_HTTP: Why(
+        (),
+        (Cause.MALFORMED_ANSWER,),
+        "What answers on this port is not HTTP.",
+        "Bytes of the server that Go's client does not take for HTTP/1.",
+        "Which program owns the port.",
+        "Probe another port, or use tcpSocket, grpc or exec.",
+        ("malformed HTTP response",),
+    ),
+    Kind.HTTPS_TO_HTTP: Why(
+        ("D16",),
+        (Cause.TLS_ON_PLAIN_HTTP, Cause.TLS_FAILED),
+        "The probe opens TLS, the server answers in clear.",
+        "A ClientHello, answered by bytes that are no TLS record.",
+        "The port: curl http:// works?",
+        "Remove scheme: HTTPS from the probe, or point it at the TLS port.",
+        ("server gave HTTP response to HTTPS client", "first record does not look like a TLS handshake"),
+    ),
+    Kind.HTTP_TO_HTTPS: Why(
+        ("D17",),
+        (Cause.PLAIN_HTTP_ON_TLS, Cause.STATUS),
+        "The probe speaks plain HTTP to a port that wants TLS.",
+        "A plain request, answered by a TLS alert, or by the bare 400 that TLS servers send to plain HTTP.",
+        "The port: curl -k https:// works?",
+        "Set scheme: HTTPS on the probe.",
+        ("HTTP probe failed with statuscode: 400", "EOF", "read: connection reset by peer"),
+    ),
+    Kind.TLS_REFUSED: Why(
+        ("D18",),
+        (Cause.TLS_ALERT, Cause.TLS_FAILED),
+        "The server refused the TLS handshake.",
+        "A ClientHello, and an alert or an end from the server before the handshake is complete.",
+        "The alert's name: versions, ciphers, or a client certificate that the server requires.",
+        "The kubelet never sends a client certificate: probe a port that wants none.",
+        ("remote error: tls:",),
+    ),
+    Kind.HTTP2_REFUSED: Why(
+        ("D44",),
+        (Cause.RESET_BEFORE_ANSWER, Cause.CLOSED_BEFORE_ANSWER, Cause.SLOW_ANSWER),
+        "TLS chose HTTP/2 for this probe, and the server then ended it (GOAWAY or RST_STREAM).",
+        "ALPN h2, and no answer: the server ended stream or connection. Needs keys to be sure.",
+        "curl --http2 -k against the health path.",
+        "Repair the server's HTTP/2 for this path, or take h2 out of its ALPN (DISABLE_HTTP2 on the kubelet is the last resort).",
+        ("http2:",),
+    ),
+    Kind.SAYS_UNHEALTHY: Why(
+        (),
+        (Cause.STATUS,),
+        "The application answered in time, and says that it is not healthy.",
+        "A whole answer in time with a status of 500 or more (or below 200).",
+        "The application's own log at these times.",
+        "Repair what it complains about; a dependency that is away belongs in no liveness probe.",
+        ("HTTP probe failed with statuscode: 503",),
+    ),
+    Kind.TURNED_AWAY: Why(
+        ("D21",),
+        (Cause.STATUS,),
+        "The server is there and turned the probe away.",
+        "A whole answer in time with a status of 400 to 499.",
+        "The path, whether it wants credentials, and which Host it expects: the kubelet sends ADDRESS:PORT.",
+        "Probe a path open to everybody; set the Host header in httpHeaders if the server wants a name.",
+        ("HTTP probe failed with statuscode: 4",),
+    ),
+    Kind.UNHEALTHY_TOGETHER: Why(
+        ("D22",),
+        (Cause.STATUS,),
+        "Several pods said so in the same seconds: something they share is away.",
+        "The same error status at several pods of the same port and path, beginning within the same two periods.",
+        "What the health handler asks: a database, a queue, another service.",
+        "Take dependencies out of liveness; leave in readiness only what the pod cannot work without.",
+        ("HTTP probe failed with statuscode: 503",),
+    ),
+    Kind.MESH_HIDES_IT: Why(
+        ("D35",),
+        (Cause.STATUS,),
+        "Istio's agent answered 500 for the application: whatever went wrong behind it, the kubelet sees only that.",
+        "Status 500 on port 15020 to a path below /app-health/.",
+        "Capture inside the pod: the agent asks the application from 127.0.0.6 (or ::6).",
+        "Look at that inner connection: refused, slow, or a bad status of the application.",
+        ("HTTP probe failed with statuscode: 500",),
+    ),
+    Kind.REDIRECT_ELSEWHERE: Why(
+        ("D19",),
+        (Cause.OK_REDIRECT,),
+        "A redirect to another host, which the kubelet does not follow: it counts as success, with a warning.",
+        "A status of 300 to 399 whose Location (if any) is not on the probed host.",
+        "Whether what stands behind the redirect is what should be probed.",
+        "Probe a path that answers by itself.",
+        ("Probe terminated redirects",),
+        harmless=True,
+    ),
+    Kind.REDIRECT_FAILED: Why(
+        ("D20",),
+        (Cause.REDIRECT_LIMIT, Cause.STATUS, Cause.REFUSED, Cause.SLOW_ANSWER),
+        "The probe was redirected on the same host, and the last hop failed.",
+        "Several connections of one attempt joined by redirects, the last of which fails; or more than 10.",
+        "The Location of each hop, http to https in particular.",
+        "Probe the final URL.",
+        ("stopped after 10 redirects",),
+    ),
+    Kind.GRPC_REFUSED: Why(
+        ("D30",),
+        (Cause.GRPC_CONNECT,),
+        "Nothing listens on the gRPC port; the kubelet dials again until its deadline and reports a timeout.",
+        "A RST answers each SYN of a gRPC probe.",
+        "ss -lnt inside the pod: port and address of the gRPC server.",
+        "Start the server before the probe does, or correct the port.",
+        _GRPC,
+    ),
+    Kind.GRPC_OTHER_PROTOCOL: Why(
+        ("D31",),
+        (Cause.GRPC_CONNECT,),
+        "Another protocol than gRPC in clear answers on this port.",
+        "The HTTP/2 preface is answered by HTTP/1, a TLS alert, or a close.",
+        "Which program owns the port, and whether it wants TLS (the kubelet's gRPC probe has none).",
+        "Give the health service a port in clear.",
+        _GRPC,
+    ),
+    Kind.GRPC_NO_HEALTH: Why(
+        ("D32",),
+        (Cause.GRPC_STATUS,),
+        "The gRPC server has no such health service.",
+        "The call ends with grpc-status 12 (unimplemented) or 5 (not found), or another error.",
+        "Whether the server registers grpc.health.v1.Health, and under which service names.",
+        "Register it, or correct the probe's service.",
+        ("does not implement the grpc health protocol", "health rpc probe failed"),
+    ),
+    Kind.GRPC_UNHEALTHY: Why(
+        ("D32",),
+        (Cause.GRPC_NOT_SERVING,),
+        "The gRPC health service answers, and says that it does not serve.",
+        "grpc-status 0 and a health state other than SERVING.",
+        "The application's own log at these times.",
+        "Ask the application why it set this service's health state.",
+        ('service unhealthy (responded with "NOT_SERVING")',),
+    ),
+    Kind.EXEC_FAILED: Why(
+        ("D43",),
+        (Cause.EXEC_EXIT, Cause.EXEC_TIMEOUT, Cause.EXEC_NOT_FOUND),
+        "The probe is a command inside the container: no packet is part of it, and the network not to blame.",
+        "An exec probe.",
+        "Run the command inside the container by hand; the container's CPU throttling.",
+        "Repair the command, or give the container the CPU that the command needs.",
+        ("command timed out", "probe errored"),
+    ),
+    Kind.POD_TERMINATING: Why(
+        ("D24",),
+        (Cause.REFUSED, Cause.RESET_BEFORE_ANSWER, Cause.NO_SYN_ANSWER, Cause.STATUS),
+        "The pod was being deleted: liveness had stopped, and readiness fails until the end of the grace period.",
+        "Liveness ends after a success, readiness goes on, and then fails.",
+        "The pod's deletionTimestamp.",
+        "Nothing: that is how a pod ends.",
+        ("Unhealthy", "TerminatingPodProbeError"),
+        harmless=True,
+    ),
+    Kind.BEFORE_STARTUP: Why(
+        ("D25",),
+        (Cause.STATUS,),
+        "After a restart this probe ran before the startup probe had succeeded: a regression of the kubelet (1.35 and newer).",
+        "Attempts of readiness or liveness between the first startup attempt of a restarted container and its success.",
+        "kubernetes/kubernetes issue 141155 against the kubelet's version.",
+        "Update the kubelet.",
+        (),
+    ),
+    Kind.PORT_REUSED: Why(
+        ("D42",),
+        (Cause.NO_SYN_ANSWER, Cause.RESET_BEFORE_ANSWER, Cause.OK),
+        "The checker used a source port again to the same target within a minute, and the target still knew the old connection.",
+        "The same source port to the same target less than 60 s after its last connection, and the SYN is answered by an ACK or a RST, "
+        "or only when sent again.",
+        "net.ipv4.ip_local_port_range and the number of TIME-WAIT sockets on the node (ss -s).",
+        "Widen the range, or let the server close first.",
+        ("read: connection reset by peer", "i/o timeout"),
+    ),
+    Kind.NO_LOCAL_PORT: Why(
+        ("D03",),
+        (Cause.NO_SYN_ANSWER,),
+        "No SYN left at the expected time, and source ports are used again as soon as they may be: the node has run out of them.",
+        "Missing attempts, while source ports to this target come again 60 s after the checker's side closed them.",
+        "ss -s on the node: TIME-WAIT sockets to this target against ip_local_port_range; prohibit and blackhole routes.",
+        "Widen the range, set tcp_tw_reuse=1, probe less, or let the server close first.",
+        ("cannot assign requested address", "connect: permission denied", "connect: invalid argument"),
+    ),
+    Kind.SILENT_BY_DESIGN: Why(
+        ("D04",),
+        (Cause.OK,),
+        "No attempt was due: the kubelet was waiting, by its own rules.",
+        "Attempts missing where the kubelet's rules say that none is made (initial delay, on hold after a decision, its own restart).",
+        "",
+        "",
+        harmless=True,
+    ),
+    Kind.POKED: Why(
+        ("D26",),
+        (Cause.OK,),
+        "Extra readiness probes while the pod was not Ready: the kubelet pokes the probe at every change of the pod.",
+        "Readiness attempts off the grid, all of them while the container was not Ready.",
+        "",
+        "",
+        harmless=True,
+    ),
+    Kind.RESET_AFTER_ANSWER: Why(
+        ("D33",),
+        (Cause.OK,),
+        "The checker reset the connection after a whole answer: it had read what it wanted.",
+        "The checker's own RST after a successful answer.",
+        "",
+        "A shorter answer (10 KiB and less) is read to its end.",
+        harmless=True,
+    ),
+    Kind.CONNECT_CHECK: Why(
+        ("D34",),
+        (Cause.OK,),
+        "A load balancer's connect check, not the kubelet: it resets the connection as soon as the SYN is answered.",
+        "SYN, SYN-ACK and RST without an ACK between them, at a steady pace.",
+        "",
+        "",
+        harmless=True,
+    ),
+}
+"""Every kind has its entry (tested), and the entries stand in the order of their causes."""
+
+
+STATUS_ADVICE: Final = {
+    400: "Some servers answer 400 to plain HTTP on a TLS port (then set scheme: HTTPS), others to a Host header they do not know.",
+    401: "The path wants credentials, which the kubelet does not send: probe one that does not, or set httpHeaders.",
+    403: "The path is forbidden to the kubelet: probe one that is open to it, or set httpHeaders.",
+    404: "The application does not know this path: check the probe's path and port, and the Host header that it expects.",
+    405: "The path does not allow GET: probe one that does.",
+    421: "The server expects another Host: set it in httpHeaders.",
+    429: "The application limits requests: leave its health endpoint out of the limit.",
+}
+"""What to do about a status that says more than that the application feels unhealthy."""

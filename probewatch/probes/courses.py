@@ -1,0 +1,248 @@
+"""Patterns over the course of probes: beginnings and ends of containers, gaps, paces, and what several pods say together.
+
+A pattern must not see shapes in noise: each states how many attempts it wants, and what must speak against chance.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from probewatch.model.diagnoses import Kind
+from probewatch.model.spec import Handler, ProbeType
+from probewatch.model.timeline import (
+    Attempt,
+    DecisionKind,
+    EventKind,
+    Outcome,
+    Probe,
+    Trigger,
+)
+
+from .diagnose import Found, seconds
+from .judge import SECOND
+from .scene import (
+    NEAR_NS,
+    Scene,
+    by_checker,
+    connected,
+    happened,
+    runs,
+)
+from .silences import TIME_WAIT_NS
+
+LINGER_NS: Final = 1_200_000_000
+"""A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
+UNKNOWN_GAP: Final = "nothing in the capture says why"
+"""What a gap's reason says where the kubelet's rules explain nothing (`observer.assemble`)."""
+
+
+def terminating(scene: Scene) -> None:
+    """See failures after a pod began to end (D24)."""
+    for place, probe in enumerate(scene.probes):
+        begun = min((e.ns for e in happened(scene, place, EventKind.POD_TERMINATING)), default=None)
+        if begun is None:
+            continue
+        # The event is placed where liveness was missed first; readiness may fail a little before that.
+        since = begun - probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
+        failed = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.start.ns >= since]
+        if failed and failed[-1] is probe.attempts[-1]:
+            scene.say(place, failed, Found(Kind.POD_TERMINATING))
+        elif not failed and probe.type is ProbeType.READINESS:
+            later = [a for a in probe.attempts if a.start.ns >= begun]
+            text = "The pod was being deleted: liveness had stopped, and readiness went on, as it does until the end."
+            scene.note(place, later, Found(Kind.POD_TERMINATING, text))
+
+
+def starting(scene: Scene) -> None:
+    """See failures from a container's beginning to its first success (D23)."""
+    for place, probe in enumerate(scene.probes):
+        begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED))
+        for start, end in pairwise([*begun, 1 << 62]):
+            life = [a for a in probe.attempts if start - NEAR_NS <= a.start.ns < end - NEAR_NS]
+            first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS), None)
+            early = [a for a in life[:first] if a.outcome is Outcome.FAILURE]
+            if not early or first is None:
+                continue
+            took = seconds(life[first].end_ns - early[0].start.ns)
+            scene.say(
+                place,
+                early,
+                Found(
+                    Kind.STILL_STARTING,
+                    f"It failed only while the container was new, and worked {took} after the first attempt.",
+                ),
+            )
+
+
+def unhealthy_together(scene: Scene) -> None:
+    """See the same bad status begin at several pods at the same time (D22)."""
+    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        if probe.handler is Handler.HTTP_GET and probe.checker.kind == "kubelet":
+            alike[probe.target.port, probe.path, probe.type].append(place)
+    for places in alike.values():
+        addresses = {scene.probes[place].target.address for place in places}
+        bursts: list[tuple[int, int, list[Attempt]]] = []
+        for place in places:
+            attempts = scene.probes[place].attempts
+            bad = {a.n for a in attempts if scene.kind(place, a) == Kind.SAYS_UNHEALTHY}
+            # A burst has a good attempt before it: what never worked did not fail together with anything.
+            bursts += [(run[0].start.ns, place, run) for run in runs(attempts, bad) if run[0] is not attempts[0]]
+        bursts.sort(key=lambda burst: burst[0])
+        period = max(scene.probes[place].thresholds.get("periodSeconds", (10, ""))[0] for place in places) * SECOND
+        if len(addresses) < 2:
+            continue
+        at = 0
+        while at < len(bursts):
+            group = [burst for burst in bursts[at:] if burst[0] - bursts[at][0] <= period]
+            struck = {scene.probes[place].target.address for _, place, _ in group}
+            statuses = {run[0].status for _, _, run in group}
+            if len(struck) >= 2 and len(struck) * 2 > len(addresses) and len(statuses) == 1:
+                within = seconds(group[-1][0] - group[0][0])
+                text = (
+                    f"{len(struck)} of {len(addresses)} pods began to answer {statuses.pop()} within {within}: "
+                    "something that they share is away."
+                )
+                for _, place, run in group:
+                    scene.say(place, run, Found(Kind.UNHEALTHY_TOGETHER, text, (Kind.SAYS_UNHEALTHY,)))
+            at += len(group)
+
+
+def over_period(scene: Scene) -> None:
+    """See attempts that last longer than the period, each followed by the next at once (D28)."""
+    for place, probe in enumerate(scene.probes):
+        period = probe.thresholds.get("periodSeconds")
+        timeout = probe.thresholds.get("timeoutSeconds")
+        if probe.checker.kind != "kubelet" or period is None or timeout is None or timeout[0] <= period[0]:
+            continue
+        pressed = [
+            one
+            for one, following in pairwise(probe.attempts)
+            if one.latency_ns > period[0] * SECOND
+            and following.n == one.n + 1
+            and following.trigger in (Trigger.STORED_TICK, Trigger.TICK, Trigger.UNKNOWN)
+            and -SECOND // 20 <= following.start.ns - one.end_ns <= LINGER_NS
+            and one.outcome is not Outcome.SUCCESS
+        ]
+        if len(pressed) >= 2:
+            text = (
+                f"The timeout ({timeout[0]} s) is longer than the period ({period[0]} s): {len(pressed)} attempts in trouble "
+                "were followed by the next at once."
+            )
+            scene.note(place, pressed, Found(Kind.TIMEOUT_OVER_PERIOD, text))
+
+
+def gaps(scene: Scene) -> None:
+    """See missing attempts: by the kubelet's rules (D04), at several pods at once (D27), or for want of a source port (D03)."""
+    for places in by_checker(scene):
+        missed: list[tuple[int, int, int]] = []
+        for place in places:
+            probe = scene.probes[place]
+            if probe.checker.kind != "kubelet":
+                continue
+            missed += [(gap.start_ns, gap.end_ns, place) for gap in probe.gaps if gap.reason.endswith(UNKNOWN_GAP)]
+            known = [gap for gap in probe.gaps if not gap.reason.endswith(UNKNOWN_GAP) and "resolved" not in gap.reason]
+            if known:
+                reason = known[0].reason.removeprefix("silent to the end of the capture: ")
+                number = sum(gap.expected for gap in known)
+                verb = "was" if number == 1 else "were"
+                scene.note(
+                    place,
+                    (),
+                    Found(
+                        Kind.SILENT_BY_DESIGN, f"{number} attempt{'s' if number > 1 else ''} {verb} not due: {reason}."
+                    ),
+                )
+        for begun, over, place in missed:
+            others = {scene.probes[p].target.address for b, o, p in missed if b < over and begun < o and p != place} - {
+                scene.probes[place].target.address
+            }
+            if others and not any(d.kind == Kind.TICKS_DROPPED for d in scene.aside[place]):
+                text = f"Attempts are missing at {len(others) + 1} pods in the same seconds: the checker was overloaded or blocked."
+                scene.note(place, (), Found(Kind.TICKS_DROPPED, text))
+            elif _out_of_ports(scene.probes[place]):
+                scene.note(place, (), Found(Kind.NO_LOCAL_PORT, equally=(Kind.TICKS_DROPPED,)))
+
+
+def _out_of_ports(probe: Probe) -> bool:
+    """Tell whether source ports come again as soon as TIME-WAIT lets them go."""
+    closed: dict[int, int] = {}
+    again = 0
+    for a in probe.attempts:
+        for leg in a.legs:
+            connection = leg.connection
+            before = closed.get(connection.client_port)
+            if before is not None and 0 <= connection.start.ns - before - TIME_WAIT_NS < 5 * SECOND:
+                again += 1
+            fin, theirs = connection.orig.fin, connection.resp.fin
+            if fin is not None and (theirs is None or fin < theirs):
+                closed[connection.client_port] = fin.ns
+    return again >= 3
+
+
+def poked(scene: Scene) -> None:
+    """See extra readiness probes while a container is not Ready (D26)."""
+    for place, probe in enumerate(scene.probes):
+        if probe.type is not ProbeType.READINESS or probe.checker.kind != "kubelet":
+            continue
+        decided = {d.attempt + 1 for d in probe.decisions if d.kind is DecisionKind.NOT_READY}
+        extra = [a for a in probe.attempts if a.trigger is Trigger.MANUAL and a.n not in decided]
+        if len(extra) >= 2:
+            text = (
+                f"{len(extra)} extra readiness probes while the pod was not Ready: "
+                "the kubelet pokes the probe at every change of the pod."
+            )
+            scene.note(place, extra, Found(Kind.POKED, text))
+
+
+def before_startup(scene: Scene) -> None:
+    """See readiness or liveness run before a restarted container's startup probe has succeeded (D25)."""
+    for probe in scene.probes:
+        if probe.type is not ProbeType.STARTUP or not _at_least(probe.checker.version, (1, 35)):
+            continue
+        begun = [
+            e.ns
+            for place, other in enumerate(scene.probes)
+            if other is probe
+            for e in happened(scene, place, EventKind.CONTAINER_STARTED)
+        ]
+        over = [d.ns for d in probe.decisions]
+        for start in sorted(begun)[1:]:
+            mine = [a for a in probe.attempts if a.start.ns >= start - SECOND]
+            until = min((ns for ns in over if ns > start), default=None)
+            if not mine or until is None:
+                continue
+            for place, other in enumerate(scene.probes):
+                same = other.target == replace(probe.target, port=other.target.port)
+                if not same or other.type not in (ProbeType.READINESS, ProbeType.LIVENESS):
+                    continue
+                early = [a for a in other.attempts if mine[0].start.ns < a.start.ns < until - SECOND // 50]
+                if early:
+                    scene.note(place, early, Found(Kind.BEFORE_STARTUP))
+
+
+def _at_least(version: str, wanted: tuple[int, int]) -> bool:
+    major, _, minor = version.partition(".")
+    return major.isdigit() and minor.isdigit() and (int(major), int(minor)) >= wanted
+
+
+def connect_check(scene: Scene) -> None:
+    """See a load balancer's connect check (D34)."""
+    for place, probe in enumerate(scene.probes):
+        if probe.checker.kind in ("kubelet", "unknown") or probe.handler is not Handler.TCP_SOCKET:
+            continue
+        reset = [
+            a
+            for a in probe.attempts
+            if a.legs
+            and (c := a.legs[0].connection).orig.rst is not None
+            and c.resp.syns
+            and not c.bare_ack
+            and not c.orig.length
+        ]
+        if len(reset) >= 2 and len(reset) * 2 > sum(map(connected, probe.attempts)):
+            text = f"A connect check by {probe.checker.kind}, not the kubelet: it resets the connection as soon as the SYN is answered."
+            scene.note(place, reset, Found(Kind.CONNECT_CHECK, text))

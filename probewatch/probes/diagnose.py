@@ -1,0 +1,408 @@
+"""Why one attempt ended so: a table of rules over its own evidence, from a cause to a diagnosis of `model.diagnoses`.
+
+Theory of operation. A verdict (`probes.judge`) says what happened; several reasons may lie below it. For each cause
+`RULES` lists functions in the order of what they know: each looks at the attempt, its connections and what was said on
+them, and returns what it found or None. The first that finds something gives the diagnosis. Where the packets of this
+place fit other kinds as well, the finding names them (`equally`).
+
+What only many attempts together show is for `probes.patterns`, and where a segment was lost for `probes.places`; both
+put a finer diagnosis in the place of one made here.
+
+A success without oddities costs two look-ups; nothing else is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from probewatch.model.diagnoses import DIAGNOSES, STATUS_ADVICE, Kind
+from probewatch.model.diagnosis import Diagnosis
+from probewatch.model.exchange import Exchange
+from probewatch.model.finding import Evidence
+from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
+
+from .judge import SECOND
+
+PROMPT_NS: Final = 200_000_000
+"""A kernel acknowledges within this (Linux delays an ACK by 40 ms, at most 200 ms); later is a stall or a loss."""
+FULL: Final = 100
+"""A segment that leaves so many bytes of the MSS unused (TCP options, an encapsulation) still counts as full-sized."""
+USUAL_MSS: Final = 1460
+MESH_PORTS: Final = frozenset({15020, 15021, 4191})
+"""Istio's agent and proxy (pilot-agent status/server.go), Linkerd's admin port."""
+ISTIO_AGENT: Final = 15020
+APP_HEALTH: Final = "/app-health/"
+"""Where Istio's agent answers for the application (pkg/kube/inject/app_probe.go)."""
+NO_MAC: Final = bytes(6)
+"""Link-layer address on a loopback interface."""
+
+
+class Found(NamedTuple):
+    """What a rule found; empty texts stand for those of the catalogue."""
+
+    kind: Kind
+    sentence: str = ""
+    equally: tuple[Kind, ...] = ()
+    advice: str = ""
+
+
+class Case(NamedTuple):
+    """One attempt before the rules."""
+
+    attempt: Attempt
+    exchanges: Sequence[Exchange]
+    """Of its legs, in the same order; fewer where the attempt is told again without them."""
+
+    @property
+    def leg(self) -> Leg | None:
+        """Return the connection that decided."""
+        return self.attempt.legs[-1] if self.attempt.legs else None
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """Return what was said on it."""
+        return self.exchanges[-1] if self.exchanges else None
+
+
+Rule = Callable[[Case], Found | None]
+
+
+def diagnose(attempt: Attempt, exchanges: Sequence[Exchange]) -> Diagnosis | None:
+    """Return the diagnosis of one attempt from its own evidence; None where its cause says it all, or nothing is wrong."""
+    if attempt.cause is Cause.OK and not any(leg.connection.orig.rst for leg in attempt.legs):
+        return None
+    case = Case(attempt, exchanges)
+    for rule in RULES.get(attempt.cause, ()):
+        found = rule(case)
+        if found is not None:
+            return made(attempt, found)
+    return None
+
+
+def made(attempt: Attempt, found: Found) -> Diagnosis:
+    """Put what was found about one attempt into words."""
+    return worded(found, (attempt.n,), (Evidence(attempt.file, *attempt.frames()),))
+
+
+def worded(
+    found: Found, attempts: tuple[int, ...], evidence: tuple[Evidence, ...], rows: tuple[str, ...] = ()
+) -> Diagnosis:
+    """Put a finding into words; `rows` beyond those of its kind."""
+    why = DIAGNOSES[found.kind]
+    return Diagnosis(
+        kind=found.kind.value,
+        rows=(*why.rows, *(row for row in rows if row not in why.rows)),
+        sentence=found.sentence or why.sentence,
+        check=why.check,
+        advice=found.advice or why.advice,
+        says=why.says,
+        attempts=attempts,
+        evidence=evidence,
+        equally=tuple(kind.value for kind in found.equally),
+        harmless=why.harmless,
+    )
+
+
+def seconds(ns: int) -> str:
+    """Return `2.50 s`, `42 ms`, `1.2 ms`."""
+    if ns >= SECOND:
+        return f"{ns / SECOND:.2f} s"
+    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.1f} ms"
+
+
+# No connection.
+
+
+def _redirected(case: Case) -> Found | None:
+    hops = [leg for leg in case.attempt.legs if leg.role is Role.REDIRECT]
+    if not hops or case.attempt.outcome is Outcome.SUCCESS:
+        return None
+    if case.attempt.cause is Cause.REDIRECT_LIMIT:
+        return Found(Kind.REDIRECT_FAILED, "The answers redirect for ever: the kubelet stops after 10.")
+    count = f"{len(hops)} time{'s' if len(hops) > 1 else ''}"
+    return Found(
+        Kind.REDIRECT_FAILED,
+        f"Redirected {count} on the same host, and the last hop failed: {case.attempt.cause.value}.",
+    )
+
+
+def _local(case: Case) -> Found | None:
+    connection = case.leg.connection if case.leg is not None else None
+    if connection is None or not (connection.client == connection.server or connection.orig.mac == NO_MAC):
+        return None
+    return Found(Kind.LOCAL_ADDRESS)
+
+
+def _sidecar(case: Case) -> Found | None:
+    port = case.leg.connection.server_port if case.leg is not None else 0
+    return Found(Kind.SIDECAR_DOWN) if port in MESH_PORTS else None
+
+
+def _no_connection(case: Case) -> Found | None:
+    """Tell an answer that was lost from one that was never given."""
+    if case.leg is None:
+        return None
+    connection = case.leg.connection
+    syns, answers = connection.orig.syns, connection.resp.syns
+    deadline_ns = case.attempt.end_ns
+    sent = sum(mark.ns <= deadline_ns for mark in syns)
+    if not answers:
+        if connection.resp.packets:
+            return Found(Kind.TUPLE_COLLISION)
+        times = f"{sent} SYNs" if sent > 1 else "The SYN"
+        verb = "left and nothing came back."
+        return Found(Kind.SYN_UNANSWERED, f"{times} {verb}", (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL))
+    if answers[0].ns > deadline_ns:
+        waited = seconds(answers[0].ns - case.attempt.start.ns)
+        if len(syns) > 1 and any(0 <= answers[0].ns - syn.ns < PROMPT_NS for syn in syns[1:]):
+            return Found(
+                Kind.SYN_UNANSWERED,
+                f"The first SYN was lost; one sent again was answered after {waited}, when the probe was over.",
+                (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL),
+            )
+        return Found(
+            Kind.NODE_STALLED, f"The SYN was answered after {waited}: even the kernel was late.", (Kind.SYN_UNANSWERED,)
+        )
+    times = f"{len(answers)} times" if len(answers) > 1 else "once"
+    return Found(
+        Kind.SYN_ACK_LOST, f"The pod answered the SYN ({times}), and its answer never came back to the checker."
+    )
+
+
+def _rejected(case: Case) -> Found | None:
+    note = case.leg.connection.icmp if case.leg is not None else None
+    if note is None:
+        return Found(Kind.REJECTED)
+    return Found(Kind.REJECTED, f"{note.reporter} rejected the SYN with ICMP: {note.explain()}.")
+
+
+# A connection, and no answer in time.
+
+
+def _unacknowledged(case: Case) -> Found | None:
+    """See an answer that is sent again and again, and that the checker never took."""
+    if case.leg is None:
+        return None
+    connection = case.leg.connection
+    resp = connection.resp
+    if not resp.length or resp.acked >= resp.length or not resp.retransmits:
+        return None
+    first = next((arrival for arrival in resp.arrivals if arrival.length > resp.acked), None)
+    if first is None or first.mark.ns > case.attempt.start.ns + max(case.attempt.latency_ns, 0):
+        return None
+    before = max((arrival.length for arrival in resp.arrivals if arrival.length <= resp.acked), default=0)
+    full = (min(size for size in (connection.orig.mss, resp.mss, 9000) if size) or USUAL_MSS) - FULL
+    if first.length - before >= full:
+        return Found(
+            Kind.BIG_SEGMENTS_LOST,
+            f"The answer's segments of full size were sent {resp.retransmits + 1} times and never acknowledged; small ones pass.",
+        )
+    return Found(Kind.ANSWER_LOST)
+
+
+def _not_taken(case: Case) -> Found | None:
+    """See a request that never reached the target, or whose kernel was late to say so."""
+    if case.leg is None:
+        return None
+    orig, resp = case.leg.connection.orig, case.leg.connection.resp
+    asked, taken = orig.first_data, resp.first_ack
+    if asked is None:
+        return None
+    deadline_ns = case.attempt.end_ns
+    if orig.acked == 0 and (taken is None or taken.ns > deadline_ns):
+        if orig.retransmits == 0:
+            return None
+        return Found(Kind.REQUEST_LOST, equally=(Kind.NODE_STALLED,))
+    if taken is not None and taken.ns - asked.ns > PROMPT_NS:
+        return Found(
+            Kind.NODE_STALLED,
+            f"Even the kernel acknowledged the request only after {seconds(taken.ns - asked.ns)}.",
+            (Kind.REQUEST_LOST,) if orig.retransmits else (),
+        )
+    return None
+
+
+def _asked_late(case: Case) -> Found | None:
+    """See a checker that was connected and let most of its own time pass before it asked."""
+    if case.leg is None:
+        return None
+    orig = case.leg.connection.orig
+    asked, ready = orig.first_data, orig.first_ack
+    if asked is None or ready is None or (asked.ns - ready.ns) * 2 < case.attempt.latency_ns:
+        return None
+    return Found(
+        Kind.KUBELET_LATE,
+        f"The checker was connected and asked only {seconds(asked.ns - ready.ns)} later: it was late itself.",
+    )
+
+
+def _http2(case: Case) -> Found | None:
+    exchange = case.exchange
+    if exchange is None or exchange.tls is None or exchange.grpc is None:
+        return None
+    ended = exchange.grpc.goaway or exchange.grpc.reset
+    if not ended:
+        return None
+    frame = "GOAWAY" if exchange.grpc.goaway else "RST_STREAM"
+    return Found(
+        Kind.HTTP2_REFUSED, f"TLS chose HTTP/2 for this probe, and the server ended it with {frame} ({ended})."
+    )
+
+
+def _slow(case: Case) -> Found | None:
+    if case.leg is None or case.leg.connection.orig.length == 0:
+        return None
+    late_ns = case.attempt.late_answer_ns
+    if late_ns is None:
+        return Found(Kind.APPLICATION_SLOW)
+    return Found(
+        Kind.APPLICATION_SLOW,
+        f"The pod's kernel acknowledged the request at once; the application's answer came after {seconds(late_ns)}, when the "
+        "checker had hung up.",
+    )
+
+
+def _late(case: Case) -> Found | None:
+    if case.leg is None or case.attempt.status is None:
+        return None
+    return Found(Kind.KUBELET_LATE)
+
+
+# An answer, or an end.
+
+
+def _status(case: Case) -> Found | None:
+    status, leg, exchange = case.attempt.status, case.leg, case.exchange
+    if status is None or leg is None:
+        return None
+    http = exchange.http[0] if exchange is not None and exchange.http else None
+    if leg.connection.server_port == ISTIO_AGENT and http is not None and http.target.startswith(APP_HEALTH):
+        return Found(Kind.MESH_HIDES_IT) if status == 500 else Found(Kind.SAYS_UNHEALTHY)
+    if not 400 <= status < 500:
+        return Found(
+            Kind.SAYS_UNHEALTHY,
+            f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and says that it is not healthy.",
+        )
+    plain = leg.tls is None
+    if status == 400 and plain and http is not None and http.answer_version == "HTTP/1.0" and not http.answer_headers:
+        # Go's TLS server, to plain HTTP (crypto/tls, net/http: "Client sent an HTTP request to an HTTPS server.").
+        return Found(Kind.HTTP_TO_HTTPS, "The server answered the bare 400 that Go's TLS servers send to plain HTTP.")
+    return Found(
+        Kind.TURNED_AWAY,
+        f"The server answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and turns the probe away.",
+        (Kind.HTTP_TO_HTTPS,) if status == 400 and plain else (),
+        STATUS_ADVICE.get(status, ""),
+    )
+
+
+def _reset(case: Case) -> Found | None:
+    leg = case.leg
+    if leg is None:
+        return None
+    asked, reset = leg.connection.orig.first_data, leg.connection.resp.rst
+    if asked is None or (reset is not None and reset < asked):
+        return Found(Kind.RESET_BY_SERVER, "The connection was accepted and reset at once, before anything was asked.")
+    some = "part of an answer had come" if leg.connection.resp.length else "the request had come"
+    return Found(Kind.RESET_BY_SERVER, f"The connection was accepted, and reset after {some}.")
+
+
+def _closed(case: Case) -> Found | None:
+    exchange = case.exchange
+    plain = exchange is not None and exchange.tls is None and bool(exchange.http)
+    some = case.leg is not None and case.leg.connection.resp.length > 0
+    return Found(
+        Kind.CLOSED_UNANSWERED,
+        "The server closed the connection in the middle of the answer's header." if some else "",
+        (Kind.HTTP_TO_HTTPS,) if plain and not some else (),
+    )
+
+
+def _tls(case: Case) -> Found | None:
+    tls = case.leg.tls if case.leg is not None else None
+    exchange = case.exchange
+    if exchange is not None and exchange.tls is not None and exchange.tls.plain_answer is not None:
+        return Found(Kind.HTTPS_TO_HTTP)
+    if tls is None or not tls.alert:
+        return Found(Kind.TLS_REFUSED, f"The TLS handshake was not completed: {case.attempt.detail}.")
+    who = "The checker" if tls.alert_by_checker else "The server"
+    return Found(Kind.TLS_REFUSED, f"{who} refused the TLS handshake: alert {tls.alert}.")
+
+
+def _grpc_connect(case: Case) -> Found | None:
+    """Tell from all dials of a gRPC probe why it found no peer: the deadline ends it, whatever happened."""
+    legs = [leg.connection for leg in case.attempt.legs]
+    refused = sum(one.resp.rst is not None and not one.resp.syns for one in legs)
+    if refused:
+        times = f"each of {len(legs)} times" if refused == len(legs) > 1 else f"{refused} of {len(legs)} dials"
+        return Found(
+            Kind.GRPC_REFUSED,
+            f"Nothing listens on the gRPC port (refused {times}); the kubelet reports a timeout."
+            if refused > 1
+            else "",
+        )
+    if any(one.icmp is not None and not one.resp.syns for one in legs):
+        return _rejected(case)
+    for exchange in case.exchanges:
+        said = exchange.grpc.plain_answer if exchange.grpc is not None else ""
+        ended = exchange.connection.resp.rst is not None or exchange.connection.resp.fin is not None
+        if said or (exchange.grpc is not None and exchange.grpc.server_settings is None and ended):
+            return Found(
+                Kind.GRPC_OTHER_PROTOCOL,
+                f"The HTTP/2 preface was answered with {said[:40]!r}." if said.isascii() and said else "",
+            )
+    return _no_connection(case)
+
+
+def _grpc_status(case: Case) -> Found | None:
+    status = case.attempt.status
+    what = {12: "does not implement the health service", 5: "does not know the service name that the probe asks for"}
+    if status is None:
+        return Found(Kind.GRPC_OTHER_PROTOCOL, "The server speaks HTTP/2, and not gRPC.")
+    return Found(
+        Kind.GRPC_NO_HEALTH, f"The gRPC server {what.get(status, 'refused the health call')} (grpc-status {status})."
+    )
+
+
+def _reset_after(case: Case) -> Found | None:
+    for leg in case.attempt.legs:
+        connection = leg.connection
+        if connection.orig.rst is not None and connection.resp.length and connection.bare_ack:
+            return Found(Kind.RESET_AFTER_ANSWER)
+    return None
+
+
+def _always(kind: Kind) -> Rule:
+    def rule(_: Case) -> Found | None:
+        return Found(kind)
+
+    return rule
+
+
+RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
+    Cause.OK: (_reset_after,),
+    Cause.OK_REDIRECT: (_always(Kind.REDIRECT_ELSEWHERE),),
+    Cause.REFUSED: (_redirected, _local, _sidecar, _always(Kind.NOTHING_LISTENS)),
+    Cause.NO_SYN_ANSWER: (_redirected, _no_connection),
+    Cause.UNREACHABLE: (_redirected, _rejected),
+    Cause.NEIGHBOUR_UNRESOLVED: (_always(Kind.NOBODY_AT_ADDRESS),),
+    Cause.SLOW_ANSWER: (_redirected, _http2, _unacknowledged, _not_taken, _asked_late, _slow),
+    Cause.CLIENT_LATE: (_unacknowledged, _late),
+    Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),
+    Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
+    Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),
+    Cause.MALFORMED_ANSWER: (_redirected, _always(Kind.NOT_HTTP)),
+    Cause.REDIRECT_LIMIT: (_redirected,),
+    Cause.STATUS: (_redirected, _status),
+    Cause.TLS_ON_PLAIN_HTTP: (_redirected, _always(Kind.HTTPS_TO_HTTP)),
+    Cause.PLAIN_HTTP_ON_TLS: (_redirected, _always(Kind.HTTP_TO_HTTPS)),
+    Cause.TLS_ALERT: (_redirected, _tls),
+    Cause.TLS_FAILED: (_redirected, _tls),
+    Cause.GRPC_CONNECT: (_grpc_connect,),
+    Cause.GRPC_STATUS: (_grpc_status,),
+    Cause.GRPC_NOT_SERVING: (_always(Kind.GRPC_UNHEALTHY),),
+    Cause.EXEC_EXIT: (_always(Kind.EXEC_FAILED),),
+    Cause.EXEC_TIMEOUT: (_always(Kind.EXEC_FAILED),),
+    Cause.EXEC_NOT_FOUND: (_always(Kind.EXEC_FAILED),),
+}
+"""Rules of each cause, the most knowing first; none for `encrypted` and `cut`, of which nothing more is known."""

@@ -1,0 +1,146 @@
+"""What many attempts together show: of one probe, of all probes of a pod, of all pods of a node.
+
+Theory of operation. Each attempt has its own diagnosis (`probes.diagnose`). `explain` takes all probes of a timeline,
+lets each pattern of `PATTERNS` look at them, and puts what a pattern found in the place of the attempts' own diagnoses,
+where it says more. Then a probe's diagnoses are gathered: one for each kind, with the numbers of its attempts and the
+first few frames that show it, and with those patterns that are about no single attempt (`ASIDE`). Patterns run in the
+order of the table; a later one sees what an earlier one has said, and leaves it alone unless it knows better.
+
+A pattern must not see shapes in noise: each states how many attempts it wants, and what must speak against chance.
+
+Limitations: only probes are looked at. What other connections of a node did meanwhile is not known here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from probewatch.model.diagnoses import Kind
+from probewatch.model.diagnosis import Diagnosis
+from probewatch.model.timeline import (
+    Attempt,
+    Probe,
+    TimelineEvent,
+)
+
+from .courses import before_startup, connect_check, gaps, over_period, poked, starting, terminating, unhealthy_together
+from .diagnose import seconds
+from .judge import SECOND
+from .scene import (
+    Scene,
+    evidence_of,
+)
+from .silences import late_handshakes, node_wide, one_lost, port_reused, queue_full, source_address, source_ports
+
+Pattern = Callable[[Scene], None]
+
+PATIENT: Final = 10
+"""Seconds of timeout beyond which a longer one is no advice."""
+
+
+PATTERNS: Final[tuple[Pattern, ...]] = (
+    port_reused,
+    source_ports,
+    source_address,
+    queue_full,
+    one_lost,
+    late_handshakes,
+    node_wide,
+    unhealthy_together,
+    starting,
+    terminating,
+    over_period,
+    gaps,
+    poked,
+    before_startup,
+    connect_check,
+)
+"""In this order; a later one leaves alone what is explained, except that a beginning or an end of a pod explains most."""
+
+
+def explain(probes: Sequence[Probe], events: Sequence[TimelineEvent]) -> list[Probe]:
+    """Return the probes with the diagnoses that all of them together allow."""
+    scene = Scene(probes, events)
+    for probe in probes:
+        scene.found.append({a.n: a.diagnosis for a in probe.attempts if a.diagnosis is not None})
+        scene.aside.append([])
+    for pattern in PATTERNS:
+        pattern(scene)
+    out = []
+    for place, probe in enumerate(probes):
+        known = scene.found[place]
+        diagnoses = gathered(probe, known, scene.aside[place])
+        attempts = probe.attempts
+        if any(known.get(a.n) is not a.diagnosis for a in attempts):
+            attempts = tuple(
+                a if known.get(a.n) is a.diagnosis else replace(a, diagnosis=known.get(a.n)) for a in attempts
+            )
+        changed = attempts is not probe.attempts or bool(diagnoses)
+        out.append(replace(probe, attempts=attempts, diagnoses=diagnoses) if changed else probe)
+    return out
+
+
+def gathered(probe: Probe, known: Mapping[int, Diagnosis], aside: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """Make one diagnosis of those of the same kind; the most frequent first, what is harmless last."""
+    by_kind: dict[str, list[Attempt]] = {}
+    for attempt in probe.attempts:
+        if attempt.n in known:
+            by_kind.setdefault(known[attempt.n].kind, []).append(attempt)
+    out = []
+    for attempts in by_kind.values():
+        each = [known[attempt.n] for attempt in attempts]
+        out.append(
+            replace(
+                each[0],
+                rows=tuple(dict.fromkeys(row for one in each for row in one.rows)),
+                sentence=_sentence(attempts, each),
+                advice=_advice(probe, attempts, each),
+                attempts=tuple(attempt.n for attempt in attempts),
+                evidence=evidence_of(attempts),
+                equally=tuple(dict.fromkeys(kind for one in each for kind in one.equally)),
+            )
+        )
+    out += aside
+    return tuple(sorted(out, key=lambda one: (one.harmless, -len(one.attempts))))
+
+
+def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
+    """Return one sentence for several attempts of one kind, with the span of their numbers."""
+    said = Counter(one.sentence for one in each)
+    if len(said) == 1:
+        return each[0].sentence
+    kind = Kind(each[0].kind)
+    if kind is Kind.APPLICATION_SLOW:
+        late = sorted(a.late_answer_ns for a in attempts if a.late_answer_ns is not None)
+        if late:
+            return f"The pod's kernel acknowledged the requests at once; the answers came after {span(late)}, when the checker had hung up."
+    if kind in (Kind.SAYS_UNHEALTHY, Kind.TURNED_AWAY):
+        status = Counter(a.status for a in attempts).most_common(1)[0][0]
+        slowest = seconds(max(a.latency_ns for a in attempts))
+        what = "says that it is not healthy" if kind is Kind.SAYS_UNHEALTHY else "turns the probe away"
+        return f"The application answered {status} within {slowest}: it is there, and {what}."
+    if kind is Kind.SYN_UNANSWERED:
+        sent = sum(syn.ns <= a.end_ns for a in attempts for leg in a.legs for syn in leg.connection.orig.syns)
+        return f"{sent} SYNs of {len(attempts)} attempts left, and nothing came back in time."
+    return said.most_common(1)[0][0]
+
+
+def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
+    """Return what to do about several attempts of one kind, with a timeout that would have been long enough."""
+    usual = Counter(one.advice for one in each).most_common(1)[0][0]
+    if each[0].kind != Kind.APPLICATION_SLOW:
+        return usual
+    enough = max((a.late_answer_ns for a in attempts if a.late_answer_ns is not None), default=-1) // SECOND + 1
+    if not 0 < enough <= PATIENT:
+        return usual
+    name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
+    return f"Make the health endpoint cheap, or give the container more CPU; {name}{enough} would have waited for these answers."
+
+
+def span(values: Sequence[int]) -> str:
+    """Return `2.50 s` or `1.20 s to 2.50 s` of sorted nanoseconds."""
+    first, last = seconds(values[0]), seconds(values[-1])
+    return first if first == last else f"{first} to {last}"

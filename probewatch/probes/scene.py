@@ -1,0 +1,121 @@
+"""All probes of a timeline before the patterns: what is known of each attempt so far, and who belongs together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
+
+from probewatch.model.diagnoses import Kind
+from probewatch.model.diagnosis import Diagnosis
+from probewatch.model.finding import Evidence
+from probewatch.model.timeline import (
+    Attempt,
+    Cause,
+    EventKind,
+    Probe,
+    TimelineEvent,
+)
+
+from .diagnose import Found, worded
+from .judge import SECOND
+
+SHOWN: Final = 8
+"""Frames of attempts given as evidence of one diagnosis."""
+NEAR_NS: Final = 50_000_000
+"""Attempts of one container's beginning that start this close together are of one moment."""
+SILENT: Final = frozenset(
+    {Kind.SYN_UNANSWERED, Kind.SYN_ACK_LOST, Kind.NODE_STALLED, Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL}
+)
+"""Diagnoses of attempts that got no connection and no refusal."""
+KEEPS_ROWS: Final = frozenset({Kind.STILL_STARTING, Kind.UNHEALTHY_TOGETHER})
+"""Kinds that say when it fails and leave standing how."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """All probes with their attempts' diagnoses as they stand."""
+
+    probes: Sequence[Probe]
+    events: Sequence[TimelineEvent]
+    found: list[dict[int, Diagnosis]] = field(default_factory=list)
+    """By probe (its place), by number of attempt."""
+    aside: list[list[Diagnosis]] = field(default_factory=list)
+    """By probe: diagnoses of no single attempt."""
+
+    def kind(self, place: int, attempt: Attempt) -> str:
+        """Return the kind that an attempt has so far; empty where it has none."""
+        known = self.found[place].get(attempt.n)
+        return known.kind if known is not None else ""
+
+    def say(self, place: int, attempts: Sequence[Attempt], found: Found) -> None:
+        """Put a diagnosis in the place of these attempts' own."""
+        for attempt in attempts:
+            before = self.found[place].get(attempt.n)
+            rows = before.rows if before is not None and found.kind in KEEPS_ROWS else ()
+            self.found[place][attempt.n] = worded(found, (attempt.n,), evidence_of((attempt,)), rows)
+
+    def note(self, place: int, attempts: Sequence[Attempt], found: Found) -> None:
+        """Add a diagnosis that stands beside those of the attempts."""
+        numbers = tuple(attempt.n for attempt in attempts)
+        self.aside[place].append(worded(found, numbers, evidence_of(attempts)))
+
+
+def evidence_of(attempts: Sequence[Attempt]) -> tuple[Evidence, ...]:
+    """Return the frames of the first of these attempts."""
+    return tuple(Evidence(attempt.file, *attempt.frames()) for attempt in attempts[:SHOWN])
+
+
+def silent(scene: Scene, place: int) -> list[Attempt]:
+    """Return a probe's attempts that got no connection and no refusal, as no pattern has explained yet."""
+    return [
+        a
+        for a in scene.probes[place].attempts
+        if a.cause in (Cause.NO_SYN_ANSWER, Cause.GRPC_CONNECT) and scene.kind(place, a) in SILENT
+    ]
+
+
+def connected(attempt: Attempt) -> bool:
+    """Tell whether an attempt got a connection."""
+    return bool(attempt.legs) and attempt.legs[0].connection.orig.first_ack is not None
+
+
+def runs(attempts: Sequence[Attempt], chosen: set[int]) -> list[list[Attempt]]:
+    """Return the stretches of attempts in a row whose numbers are chosen."""
+    return [list(group) for mine, group in groupby(attempts, key=lambda a: a.n in chosen) if mine]
+
+
+def by_checker(scene: Scene) -> Iterator[list[int]]:
+    """Return the places of the probes of each checker."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        places[probe.checker.node or probe.checker.address].append(place)
+    yield from places.values()
+
+
+def happened(scene: Scene, place: int, kind: EventKind) -> list[TimelineEvent]:
+    """Return the events of this kind at a probe's container."""
+    target = scene.probes[place].target
+    mine = f"{target.namespace}/{target.pod}" if target.pod else None
+    return [
+        e
+        for e in scene.events
+        if e.kind is kind
+        and e.address == target.address
+        and (e.pod is None or e.pod == mine)
+        and (e.container is None or target.container is None or e.container == target.container)
+    ]
+
+
+def together(items: Sequence[tuple[int, int, Attempt]]) -> Iterator[list[tuple[int, int, Attempt]]]:
+    """Split what is sorted by time where nothing happened for the length of the longest attempt in it and two seconds."""
+    group: list[tuple[int, int, Attempt]] = []
+    for item in items:
+        if group and item[0] - group[-1][2].end_ns > 2 * SECOND:
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group

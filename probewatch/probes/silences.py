@@ -1,0 +1,224 @@
+"""Patterns over attempts that got no connection: which source ports, which addresses, after what, and who else.
+
+A pattern must not see shapes in noise: each states how many attempts it wants, and what must speak against chance.
+
+Limitations: only probes are looked at. What other connections of a node did meanwhile is not known here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from probewatch.model.diagnoses import DIAGNOSES, Kind
+from probewatch.model.timeline import (
+    Attempt,
+    Outcome,
+)
+
+from .diagnose import PROMPT_NS, Found, seconds
+from .judge import SECOND
+from .scene import (
+    Scene,
+    by_checker,
+    connected,
+    runs,
+    silent,
+    together,
+)
+
+NODE_PORTS: Final = (30_000, 32_767)
+"""Ports of Services of type NodePort (kube-apiserver --service-node-port-range)."""
+EPHEMERAL: Final = 28_232
+"""Ports in Linux' usual range of source ports, 32768-60999."""
+CHANCE: Final = 1e-3
+"""Source ports that fall into one range by chance more often than this prove nothing."""
+TIME_WAIT_NS: Final = 60 * SECOND
+"""How long Linux keeps the port of a connection that it closed first (TCP_TIMEWAIT_LEN)."""
+
+
+def source_ports(scene: Scene) -> None:
+    """See failures that belong to source ports of one range (D07)."""
+    for places in by_checker(scene):
+        failed = [(place, a) for place in places for a in silent(scene, place)]
+        good = [a.legs[0].connection.client_port for p in places for a in scene.probes[p].attempts if connected(a)]
+        ports = sorted(a.legs[0].connection.client_port for _, a in failed if a.legs)
+        if len(ports) < 3 or len(good) < 5:
+            continue
+        low, high = ports[0], ports[-1]
+        named = NODE_PORTS[0] <= low and high <= NODE_PORTS[1]
+        if named:
+            low, high = NODE_PORTS
+        if any(low <= port <= high for port in good):
+            continue
+        share = (high - low + 1) / EPHEMERAL
+        by_chance = share ** len(ports) if named else len(ports) * share ** (len(ports) - 1)
+        # Source ports of one target follow each other: a single stretch of failures proves no range, unless it is a known one.
+        several = any(len(runs(scene.probes[p].attempts, {a.n for q, a in failed if q == p})) > 1 for p in places)
+        if by_chance > CHANCE or not (named or several):
+            continue
+        what = "the NodePort range" if named else "one range"
+        text = (
+            f"All {len(ports)} attempts without connection came from source ports {ports[0]}-{ports[-1]} ({what}); "
+            f"the {len(good)} others were answered."
+        )
+        for place in places:
+            scene.say(place, [a for p, a in failed if p == place], Found(Kind.SOURCE_PORTS, text))
+
+
+def source_address(scene: Scene) -> None:
+    """See failures that belong to another source address than the successes (D37)."""
+    by_target: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        by_target[probe.target.address, probe.target.port].append(place)
+    for places in by_target.values():
+        failed: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
+        good: set[str] = set()
+        for place in places:
+            for a in silent(scene, place):
+                failed[a.legs[0].connection.client].append((place, a))
+            good |= {a.legs[0].connection.client for a in scene.probes[place].attempts if connected(a)}
+        for client, those in failed.items():
+            if client in good or not good or len(those) < 2:
+                continue
+            usual = ", ".join(sorted(good)[:2])
+            text = f"The {len(those)} attempts from {client} got no connection; those from {usual} did."
+            for place in places:
+                scene.say(place, [a for p, a in those if p == place], Found(Kind.SOURCE_ADDRESS, text))
+
+
+def queue_full(scene: Scene) -> None:
+    """See silence right after connections that the application never took or closed (D06)."""
+    by_target: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        by_target[probe.target.address, probe.target.port].append(place)
+    for places in by_target.values():
+        mine = sorted(
+            ((a.start.ns, place, a) for place in places for a in scene.probes[place].attempts if a.legs),
+            key=lambda t: t[0],
+        )
+        dead = {place: {a.n for a in silent(scene, place)} for place in places}
+        left_open: list[Attempt] = []
+        for _, place, a in mine:
+            if a.n in dead[place]:
+                if left_open:
+                    text = (
+                        f"The SYN is not answered any more after {len(left_open)} connection{'s' if len(left_open) > 1 else ''} that "
+                        "the pod's kernel opened and the application never closed: it no longer accepts, and its listen queue is full."
+                    )
+                    scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, text))
+            elif connected(a):
+                connection = a.legs[-1].connection
+                resp = connection.resp
+                if connection.orig.fin is not None and resp.fin is None and resp.rst is None:
+                    left_open.append(a)
+                else:
+                    left_open = []
+
+
+def one_lost(scene: Scene) -> None:
+    """See a single attempt without connection among good ones, too short for a second SYN (D40)."""
+    for place, probe in enumerate(scene.probes):
+        chosen = {a.n for a in silent(scene, place) if a.latency_ns <= SECOND + SECOND // 20}
+        where = {a.n: at for at, a in enumerate(probe.attempts)}
+        for lost in runs(probe.attempts, chosen):
+            at = where[lost[0].n]
+            around = probe.attempts[max(0, at - 1) : at] + probe.attempts[at + 1 : at + 2]
+            if len(lost) == 1 and len(around) == 2 and all(map(connected, around)):
+                scene.say(place, lost, Found(Kind.ONE_LOST_SYN))
+
+
+def node_wide(scene: Scene) -> None:
+    """See several targets of one checker fall silent in the same seconds (D41, D10)."""
+    for places in by_checker(scene):
+        targets = {scene.probes[place].target.address for place in places}
+        if len(targets) < 2:
+            continue
+        for kinds, kind, others in (
+            ({Kind.SYN_UNANSWERED}, Kind.NEW_CONNECTIONS_DROPPED, (Kind.NODE_STALLED, Kind.LOST_BEFORE_POD)),
+            ({Kind.NODE_STALLED, Kind.REQUEST_LOST}, Kind.NODE_STALLED, ()),
+        ):
+            lost = [
+                (a.start.ns, place, a)
+                for place in places
+                for a in scene.probes[place].attempts
+                if scene.kind(place, a) in kinds
+            ]
+            for group in together(sorted(lost, key=lambda t: t[0])):
+                struck = {scene.probes[place].target.address for _, place, _ in group}
+                begun, over = group[0][0], group[-1][0]
+                tried = {
+                    scene.probes[place].target.address
+                    for place in places
+                    for a in scene.probes[place].attempts
+                    if begun <= a.start.ns <= over and connected(a) and scene.kind(place, a) not in kinds
+                }
+                if len(struck) < 2 or tried - struck or tried & struck:
+                    continue
+                within = seconds(max(over - begun, SECOND))
+                text = (
+                    f"{len(struck)} pods of this node fell silent within the same {within}: {DIAGNOSES[kind].sentence}"
+                )
+                for place in places:
+                    scene.say(place, [a for _, p, a in group if p == place], Found(kind, text, others))
+
+
+def late_handshakes(scene: Scene) -> None:
+    """See kernels of several pods answer late in the same seconds (D10)."""
+    for places in by_checker(scene):
+        late = sorted(
+            (
+                (a.start.ns, place, a)
+                for place in places
+                for a in scene.probes[place].attempts
+                if a.outcome is Outcome.FAILURE
+                and a.legs
+                and (a.legs[0].connect_ns or 0) > PROMPT_NS
+                and len(a.legs[0].connection.orig.syns) == 1
+            ),
+            key=lambda t: t[0],
+        )
+        for group in together(late):
+            struck = {scene.probes[place].target.address for _, place, _ in group}
+            if len(struck) < 2:
+                continue
+            slowest = seconds(max(a.legs[0].connect_ns or 0 for _, _, a in group))
+            text = (
+                f"The kernels of {len(struck)} pods took up to {slowest} to answer a SYN in the same seconds: "
+                "the node itself stood still."
+            )
+            for place in places:
+                scene.say(place, [a for _, p, a in group if p == place], Found(Kind.NODE_STALLED, text))
+
+
+def port_reused(scene: Scene) -> None:
+    """See a source port that came again to the same target too soon, and was not taken for a new connection (D42)."""
+    last: dict[tuple[object, ...], tuple[int, bool]] = {}
+    tries = sorted(
+        (
+            (leg.connection.start.ns, place, a, leg.connection)
+            for place, probe in enumerate(scene.probes)
+            for a in probe.attempts
+            for leg in a.legs
+        ),
+        key=lambda t: t[0],
+    )
+    for ns, place, a, connection in tries:
+        key = connection.client, connection.client_port, connection.server, connection.server_port
+        before = last.get(key)
+        orig, resp = connection.orig, connection.resp
+        odd = (
+            (not resp.syns and resp.packets > 0)
+            or (len(orig.syns) > 1 and bool(resp.syns))
+            or (len(orig.syns) > 1 and not resp.packets)
+        )
+        if before is not None and odd and orig.syns and 0 <= ns - before[0] < TIME_WAIT_NS + 2 * SECOND:
+            text = (
+                f"Source port {connection.client_port} came again to the same target {seconds(ns - before[0])} after its last "
+                "use, and the SYN was not taken for a new connection at once."
+            )
+            if a.outcome is Outcome.SUCCESS:
+                scene.note(place, [a], Found(Kind.PORT_REUSED, text))
+            else:
+                scene.say(place, [a], Found(Kind.PORT_REUSED, text))
+        last[key] = (connection.end.ns, orig.fin is not None)

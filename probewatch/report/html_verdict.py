@@ -1,0 +1,180 @@
+"""The verdict of the HTML report: who asks whom, what failed, since when, why, and what to do, for somebody who reads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..model.spec import ProbeType
+from ..model.timeline import Attempt, Decision, DecisionKind, Outcome, Probe, Timeline
+from . import words
+from .escape import safe
+from .numbers import clock, count, relative, span
+from .outline import Judged, overview
+from .verdict import Level, Verdict, explained
+
+_FALLS: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)
+_RISES: Final = (DecisionKind.READY, DecisionKind.UP, DecisionKind.STARTED)
+
+_RESULT: Final = {
+    ProbeType.READINESS: "the Pod NotReady",
+    ProbeType.LIVENESS: "it restart the container",
+    ProbeType.STARTUP: "it restart the container",
+}
+
+_MEANS: Final = {
+    "Ready": "it gets traffic from Services",
+    "NotReady": "it gets no traffic from Services while that lasts",
+    "Restart": "the kubelet kills the container and starts it anew",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What there is to know about one probe in trouble."""
+
+    id: str
+    level: str
+    title: str
+    what: str
+    since: str
+    why: str
+    check: str
+    do: str
+    means: str
+    """What its last fall means for the Pod; empty where there was none."""
+    who: str
+    request: str
+
+
+def headline(judged: Sequence[Judged]) -> str:
+    """Return one sentence on the whole."""
+    if not judged:
+        return "No probes found"
+    if len(judged) == 1:
+        probe, verdict = judged[0]
+        return f"{_name(probe)}: {verdict.sentence}"
+    bad = [one for one in judged if one[1].level is Level.TROUBLE]
+    if len(bad) == 1:
+        probe, verdict = bad[0]
+        return f"1 of {len(judged)} probes is in trouble. {_name(probe)}: {verdict.sentence}"
+    return overview(judged)
+
+
+def answer(probe: Probe, verdict: Verdict, base: int, end_ns: int) -> Answer:
+    """Return the answers for one probe; `end_ns` is the end of the input."""
+    reasons = explained(probe, verdict)[:2]
+    falls = [d for d in probe.decisions if d.kind in _FALLS]
+    return Answer(
+        id=safe(probe.id),
+        level=verdict.level.name.lower(),
+        title=_name(probe),
+        what=_capital(verdict.sentence) + ".",
+        since=_since(probe, base, end_ns),
+        why=" Also: ".join(safe(one.meaning) for one in reasons),
+        check=safe(reasons[0].check) if reasons else "",
+        do=" ".join(dict.fromkeys(safe(one.advice) for one in reasons if one.advice)),
+        means=_MEANS.get(falls[-1].after, "") if falls and probe.checker.kind == "kubelet" else "",
+        who=_who(probe),
+        request=words.request(probe),
+    )
+
+
+def _name(probe: Probe) -> str:
+    noun = " probe" if probe.type is not ProbeType.UNKNOWN else ""
+    return f"{_capital(words.kind(probe))}{noun} of {words.label(probe)}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _who(probe: Probe) -> str:
+    """Return `Kubelet 1.36 at 10.128.0.1 asks every 2 s and waits 1 s; 3 failures in a row make the Pod NotReady:`."""
+    told = {name: value for name, (value, _) in probe.thresholds.items()}
+    period, timeout, failures = (told.get(name) for name in ("periodSeconds", "timeoutSeconds", "failureThreshold"))
+    text = f"{_capital(words.who(probe.checker))} asks"
+    if probe.checker.kind != "kubelet" or not (period and timeout and failures):
+        said = words.asked(probe).partition(" (")[0] or words.seen(probe)
+        return f"{text}, {said}:" if said else f"{text}:"
+    text += f" every {period} s and waits {timeout} s for the answer"
+    result = _RESULT.get(probe.type)
+    return (
+        f"{text}; {count(failures, 'failure')} in a row {'makes' if failures == 1 else 'make'} {result}:"
+        if result
+        else f"{text}:"
+    )
+
+
+def moment(ns: int, base: int) -> str:
+    """Return `2026-11-22 20:11:05.936 UTC (+12.345 s)`."""
+    return f"{clock(ns)} ({relative(ns, base)} s)"
+
+
+def _since(probe: Probe, base: int, end_ns: int) -> str:
+    """Return when it began, what was decided, and how it ended."""
+    attempts = {a.n: a for a in probe.attempts}
+    falls = sorted((d for d in probe.decisions if d.kind in _FALLS), key=lambda d: d.ns)
+    failed = sorted((a for a in probe.attempts if a.outcome is not Outcome.SUCCESS), key=lambda a: a.start.ns)
+    if not failed:
+        return ""
+    if not falls:
+        return _undecided(probe, failed, base)
+    first = falls[0]
+    begin = _begin(attempts, first)
+    parts = [f"The failures began at {moment(begin.start.ns, base)}, with attempt #{begin.n}."] if begin else []
+    parts.append(f"{_decided(first)} at {moment(first.ns, base)}, after {count(first.streak, 'failure')} in a row.")
+    if len(falls) > 1:
+        parts.append(f"That happened {len(falls)} times, last at {moment(falls[-1].ns, base)}.")
+    parts.append(_end(probe, falls[-1], base, end_ns))
+    return " ".join(part for part in parts if part)
+
+
+def _decided(decision: Decision) -> str:
+    if decision.kind is DecisionKind.RESTART:
+        return "The restart was decided"
+    return f"{safe(decision.after)} was decided"
+
+
+def _begin(attempts: dict[int, Attempt], decision: Decision) -> Attempt | None:
+    """Return the first attempt of the streak that a decision ended."""
+    here = attempts.get(decision.attempt)
+    number = decision.attempt
+    while (before := attempts.get(number - 1)) is not None and before.outcome is not Outcome.SUCCESS:
+        here, number = before, number - 1
+    return here
+
+
+def _undecided(probe: Probe, failed: Sequence[Attempt], base: int) -> str:
+    first, last = failed[0], failed[-1]
+    everything = len(failed) == len(probe.attempts)
+    begin = f"From {moment(first.start.ns, base)} on, attempt #{first.n}"
+    if everything:
+        return f"{begin}, the first that the capture shows; none succeeded until its end."
+    if last.n == max(a.n for a in probe.attempts):
+        return f"{begin}, and still when the capture ends."
+    return f"{begin}; the last at {moment(last.start.ns, base)}, attempt #{last.n}."
+
+
+def _end(probe: Probe, last: Decision, base: int, end_ns: int) -> str:
+    later = sorted((d for d in probe.decisions if d.kind in _RISES and d.ns > last.ns), key=lambda d: d.ns)
+    if later:
+        back = later[0]
+        return f"{safe(back.after)} again at {moment(back.ns, base)}, {span(back.ns - last.ns)} later."
+    if last.kind is DecisionKind.RESTART or probe.type is ProbeType.LIVENESS:
+        good = [a for a in probe.attempts if a.start.ns > last.ns and a.outcome is Outcome.SUCCESS]
+        return (
+            f"The next container answered from {moment(min(a.start.ns for a in good), base)} on."
+            if good
+            else ("No later attempt in this capture succeeded.")
+        )
+    return f"Still so when the capture ends, {span(max(end_ns - last.ns, 0))} later."
+
+
+def nothing_wrong(judged: Sequence[Judged], timeline: Timeline) -> str:
+    """Return the paragraph of a report without trouble."""
+    attempts = sum(len(probe.attempts) for probe, _ in judged)
+    lasted = [c.last_ns - c.first_ns for c in timeline.captures if c.first_ns is not None and c.last_ns is not None]
+    within = f" in {span(max(lasted))}" if lasted else ""
+    return f"{count(attempts, 'attempt')} of {count(len(judged), 'probe')}{within}: nothing here needs to be done."

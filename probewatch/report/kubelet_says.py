@@ -1,0 +1,137 @@
+"""The kubelet's own message for an attempt: what stands in its event, with the addresses and numbers of this one.
+
+Sources: pkg/kubelet/prober/prober.go (`<Type> probe failed: <output>`), pkg/probe/{http,tcp,grpc,exec}, Go's net and net/http.
+Where identical packets lead to one of two texts, the likelier is given.
+"""
+
+from __future__ import annotations
+
+from ..model.connection import Connection
+from ..model.spec import Handler
+from ..model.timeline import Attempt, Cause, Outcome, Probe, Role
+from .escape import safe
+from .words import endpoint
+
+_NEW_WORDS = 33
+_WAITING = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+
+
+def kubelet_says(probe: Probe, attempt: Attempt) -> str:
+    """Return the event's message, safe for a terminal; empty where the kubelet says nothing (success), or we do not know what."""
+    if probe.checker.kind != "kubelet":
+        return ""
+    name = probe.type.value.capitalize() if probe.type.value != "unknown" else "<Type>"
+    if attempt.cause is Cause.OK_REDIRECT:
+        return f"{name} probe warning: Probe terminated redirects, Response body: ..."
+    text = _output(probe, attempt)
+    if not text or attempt.outcome is Outcome.SUCCESS:
+        return ""
+    if attempt.outcome is not Outcome.DISCARDED:
+        return f"{name} probe failed: {text}"
+    # worded anew in 1.33 (prober.go); the result beside the error is the HTTP prober's: Failure
+    state = " and resulted in failure state" if _minor(probe.checker.version) >= _NEW_WORDS else ""
+    return f"{name} probe errored{state}: {text}"
+
+
+def _minor(version: str) -> int:
+    """Return the minor number of a kubelet's version, the latest there is where it is not known."""
+    minor = version.partition(".")[2]
+    return int(minor) if minor.isascii() and minor.isdigit() and len(minor) < 4 else 999
+
+
+def _output(probe: Probe, attempt: Attempt) -> str:
+    match probe.handler:
+        case Handler.HTTP_GET:
+            return _http(probe, attempt)
+        case Handler.TCP_SOCKET:
+            return _dial(probe, attempt)
+        case Handler.GRPC:
+            return _grpc(probe, attempt)
+        case _:
+            return ""
+
+
+def _http(probe: Probe, attempt: Attempt) -> str:
+    if attempt.cause is Cause.STATUS:
+        return f"HTTP probe failed with statuscode: {attempt.status}"
+    where = endpoint(probe.target.address, probe.target.port)
+    # after a redirect the URL is that of the last request
+    redirected = any(leg.role is Role.REDIRECT for leg in attempt.legs)
+    url = "..." if redirected else f"{(probe.scheme or 'http').lower()}://{where}{safe(probe.path or '/')}"
+    get = f'Get "{url}": '
+    connection = attempt.legs[-1].connection if attempt.legs else None
+    match attempt.cause:
+        case Cause.SLOW_ANSWER | Cause.CLIENT_LATE:
+            return get + _WAITING
+        case Cause.NO_SYN_ANSWER:
+            return f"{get}{_WAITING} (or: dial tcp {where}: i/o timeout)"
+        case Cause.CLOSED_BEFORE_ANSWER:
+            return f"{get}EOF"
+        case Cause.RESET_BEFORE_ANSWER if connection is not None:
+            if connection.resp.length:  # within the header: what Go says depends on the byte at which it broke off
+                return f"{get}net/http: HTTP/1.x transport connection broken: ..."
+            return get + _reset(connection)
+        case Cause.TLS_FAILED if attempt.detail.startswith("the first record"):
+            return f"{get}tls: first record does not look like a TLS handshake"
+        case Cause.BODY_BROKEN if connection is not None:
+            if connection.resp.rst is not None and connection.resp.fin is None:
+                return _reset(connection)
+            if connection.resp.fin is not None and connection.resp.fin.ns <= attempt.end_ns:
+                return "unexpected EOF"
+            return "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+        case Cause.MALFORMED_ANSWER:
+            return f"{get}net/http: HTTP/1.x transport connection broken: {safe(attempt.detail)}"
+        case Cause.REDIRECT_LIMIT:
+            return 'Get "...": stopped after 10 redirects'
+        case Cause.TLS_ON_PLAIN_HTTP:
+            return f"{get}http: server gave HTTP response to HTTPS client"
+        case Cause.TLS_ALERT:
+            return f"{get}remote error: tls: {safe(attempt.detail)}"
+        case Cause.REFUSED | Cause.UNREACHABLE | Cause.NEIGHBOUR_UNRESOLVED:
+            dial = _dial(probe, attempt)
+            return get + (_WAITING if attempt.end_mark is None else dial)
+        case _:
+            return ""
+
+
+def _reset(connection: Connection) -> str:
+    here = endpoint(connection.client, connection.client_port)
+    there = endpoint(connection.server, connection.server_port)
+    return f"read tcp {here}->{there}: read: connection reset by peer"
+
+
+def _dial(probe: Probe, attempt: Attempt) -> str:
+    dial = f"dial tcp {endpoint(probe.target.address, probe.target.port)}: "
+    match attempt.cause:
+        case Cause.REFUSED:
+            return f"{dial}connect: connection refused"
+        case Cause.NO_SYN_ANSWER:
+            return f"{dial}i/o timeout"
+        case Cause.UNREACHABLE | Cause.NEIGHBOUR_UNRESOLVED:
+            if attempt.end_mark is None:
+                return f"{dial}i/o timeout"
+            refused = any(
+                leg.connection.icmp is not None and leg.connection.icmp.explain() == "port unreachable"
+                for leg in attempt.legs
+            )
+            return f"{dial}connect: {'connection refused' if refused else 'no route to host'}"
+        case _:
+            return ""
+
+
+def _grpc(probe: Probe, attempt: Attempt) -> str:
+    where = endpoint(probe.target.address, probe.target.port)
+    timeout = probe.thresholds.get("timeoutSeconds", (1, ""))[0]
+    match attempt.cause:
+        case Cause.GRPC_NOT_SERVING:
+            return f'service unhealthy (responded with "{safe(attempt.detail)}")'
+        case Cause.GRPC_CONNECT | Cause.NO_SYN_ANSWER | Cause.REFUSED:
+            return f'timeout: failed to connect service "{where}" within {timeout}s: context deadline exceeded'
+        case Cause.SLOW_ANSWER:
+            return f"timeout: health rpc did not complete within {timeout}s"
+        case Cause.GRPC_STATUS if attempt.status == 12:
+            return "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): ..."
+        case Cause.GRPC_STATUS:
+            return f"error: health rpc probe failed: {safe(attempt.detail)}"
+        case _:
+            return ""

@@ -1,0 +1,145 @@
+"""A ladder for people: 100 columns wide, two rails with the frames between them, phases as bars, and what follows from it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ..model.frame import CaptureInfo
+from ..model.ladder import Ladder
+from ..model.timeline import Outcome
+from . import words
+from .escape import safe, width
+from .kubelet_says import kubelet_says
+from .ladder_bars import bars
+from .ladder_rails import draw
+from .numbers import clock, duration, relative, share
+from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
+from .strokes import INDENT, STYLE
+from .verdict import explained_attempt
+
+_RUNS: Final = 24
+"""Runs of frames in one filter; of more, their first and last frame."""
+
+
+def write(
+    ladders: Sequence[Ladder],
+    captures: Sequence[CaptureInfo],
+    out: Callable[[str], object],
+    *,
+    colour: bool = False,
+    glyphs: Glyphs = UNICODE,
+) -> None:
+    """Write ladders one below the other, with the filters that show their frames in Wireshark."""
+    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    for number, ladder in enumerate(ladders):
+        if number:
+            paper.line()
+            paper.line()
+        _write(paper, ladder, captures)
+
+
+def _write(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> None:
+    probe, attempt = ladder.probe, ladder.attempt
+    owner = f"  {words.owner(probe.target)}" if probe.target.pod is not None else ""
+    title, request = f"{words.kind(probe)} #{attempt.n}{owner}", words.request(probe)
+    if width(title) + 2 + width(request) <= COLUMNS:
+        paper.line(Span(title, "bold"), f"  {request}")
+    else:
+        paper.line(Span(title, "bold"))
+        paper.filled(request, first=[Span("  ")], indent=2)
+    took = "" if attempt.implied else f" after {duration(attempt.latency_ns)}"
+    timeout = words.timeout_ns(probe)
+    if timeout and not attempt.implied:
+        took += (
+            f" ({share(attempt.latency_ns, timeout)} of the timeout)"
+            if attempt.end_mark is not None
+            else " (the timeout)"
+        )
+    result = words.result(attempt, probe.handler)
+    paper.filled(
+        f"{attempt.outcome.value}: {result}{took}",
+        first=[Span("  ")],
+        indent=2,
+        style=STYLE.get(attempt.outcome, "yellow"),
+    )
+    _field(paper, "by", words.who(probe.checker))
+    _field(paper, "began", f"{relative(attempt.start.ns, ladder.base_ns)}  {clock(attempt.start.ns)}")
+    paper.line()
+    if ladder.steps:
+        draw(paper, ladder)
+        paper.line()
+    for note in ladder.notes:
+        _field(paper, "note", safe(note), "yellow")
+    bars(paper, ladder)
+    _after(paper, ladder)
+    _filters(paper, ladder, captures)
+
+
+def _field(paper: Paper, name: str, text: str, style: str = "cyan") -> None:
+    paper.filled(text, first=[Span(f"  {name:<{INDENT - 2}}", style)], indent=INDENT)
+
+
+# What follows
+
+
+def _after(paper: Paper, ladder: Ladder) -> None:
+    probe, attempt = ladder.probe, ladder.attempt
+    parts: list[str] = []
+    if attempt.streak and attempt.threshold:
+        name = "successThreshold" if attempt.outcome is Outcome.SUCCESS else "failureThreshold"
+        if probe.checker.kind != "kubelet":
+            name = "rise" if attempt.outcome is Outcome.SUCCESS else "fall"
+        source = probe.thresholds.get(name, (0, ""))[1]
+        word = "success" if attempt.outcome is Outcome.SUCCESS else "failure"
+        streak = f"{word} {attempt.streak} in a row" if attempt.streak > 1 else f"first {word}"
+        parts.append(f"{streak}, {name} is {attempt.threshold}{f' ({source})' if source else ''}")
+    elif attempt.outcome is Outcome.DISCARDED:
+        parts.append("thrown away by the kubelet: it counts neither as success nor as failure")
+    if parts:
+        _field(paper, "counts", "; ".join(parts))
+    for decision in ladder.decisions:
+        said = f"{safe(decision.before)} -> {safe(decision.after)}"
+        if decision.confirmed is not None:
+            said += f", {'confirmed' if decision.confirmed else 'contradicted'}: {safe(decision.confirmed_by)}"
+        _field(paper, "decision", said, "alarm" if decision.after in ("NotReady", "Restart", "DOWN") else "green")
+    why = explained_attempt(attempt)
+    for sentence in dict.fromkeys(placed.sentence for leg in attempt.legs for placed in leg.died):
+        if why is None or sentence.rstrip(".") not in why.meaning:
+            _field(paper, "where", safe(sentence), "red")
+    if why is not None:
+        style = "yellow" if attempt.outcome is Outcome.SUCCESS else "red"
+        _field(paper, "cause", f"{safe(why.name)}: {words.lowered(safe(why.meaning))}", style)
+        if why.check:
+            _field(paper, "check", safe(why.check))
+        if why.advice:
+            _field(paper, "try", f"{safe(why.advice)} (docs/causes.md#{why.anchor})", "green")
+    message = kubelet_says(probe, attempt)
+    if message:
+        _field(paper, "kubelet", message)
+    for heard in attempt.said:
+        _field(paper, "said", f"{safe(heard.source)}: {safe(heard.text) or heard.saying.value}")
+
+
+def _filters(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> None:
+    """Write the filter that shows exactly these frames, one for each input."""
+    frames = ladder.frames()
+    for file, runs in frames.items():
+        if file >= len(captures):
+            continue
+        parts = [str(first) if first == last else f"{first}..{last}" for first, last in runs]
+        if len(parts) > _RUNS:
+            parts = [f"{runs[0][0]}..{runs[-1][1]}"]
+        info = captures[file]
+        wanted = f"frame.number in {{{', '.join(parts)}}}"
+        if info.path == "-":
+            _field(paper, "frames", wanted)
+            continue
+        # A line may end within the quotes, where the shell and the filter take it for a blank, and nowhere else.
+        program = f"tshark -r {safe(shlex.quote(info.path))}"
+        if width(program) + 6 + len(parts[0]) + 20 > COLUMNS - INDENT:
+            paper.line(Span(f"  {'frames':<{INDENT - 2}}", "cyan"), f"{program} \\")
+            paper.filled(f"-Y '{wanted}'", first=[Span(" " * INDENT)], indent=INDENT)
+        else:
+            _field(paper, "frames", f"{program} -Y '{wanted}'")

@@ -1,0 +1,65 @@
+"""How tests call the laboratory, and what they look for afterwards."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE_S = 60.0
+PLAN = {
+    # name: seconds, more words
+    "flapping": (11, ()),
+    "refused-at-start": (7, ("-6",)),
+    "reset-in-body": (5, ()),
+    "grpc-flapping": (10, ()),
+    "exec": (7, ()),
+    "traffic": (10, ()),
+}
+"""What is run: a probe each second, so that some seconds show a decision."""
+
+
+@dataclass
+class Ran:
+    """A scenario that has run."""
+
+    folder: Path
+    status: int
+    out: str
+    err: str
+
+    @property
+    def capture(self) -> Path:
+        """What was recorded."""
+        return self.folder / "run.pcapng"
+
+    @property
+    def manifests(self) -> list[Path]:
+        """The pods."""
+        return sorted(self.folder.glob("run.pod*.yaml"))
+
+    @property
+    def record(self) -> Path:
+        """What the prober wrote down."""
+        return self.folder / "run.truth.jsonl"
+
+
+def command(*words: str) -> list[str]:
+    """Return how the command line is called."""
+    return [sys.executable, "-m", "probewatch.cli", "lab", *words]
+
+
+def traces(number: str) -> list[str]:
+    """Return what there is of a run: processes that carry its number, namespaces, its directory."""
+    mark = f"PROBEWATCH_LAB={number}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            marked = entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0")
+            if marked and (entry / "stat").read_text().rpartition(") ")[2][0] not in "ZX":
+                found.append(f"process {entry.name} {(entry / 'cmdline').read_bytes()!r}")
+        except OSError:
+            continue
+    found += [f"namespace {path}" for path in Path("/run/netns").glob(f"pwlab-{number}-*")]
+    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"*/probewatch-lab-*{number}*")]
+    return found + [str(path) for path in Path("/run/probewatch-lab").glob(number)]
