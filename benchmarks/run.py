@@ -7,8 +7,8 @@ Each program reads each file once a round, one after the other, so that whatever
 medians over the rounds are shown. A file is read once before, so that all find it in memory. Wall time and processor time
 (user + system, from wait4) are both given: on a machine that does other things only the second means much. Peak memory is
 the largest resident set of the process, as the kernel counts it. Programs that are not installed are left out.
-Slow ones (tshark, tcptrace, scapy) read a shorter file of the same kind, as the table says, and their ratios are for each
-frame.
+Slow ones (tshark, tcptrace, scapy) read a shorter file of the same kind, as the table says. Times include each program's
+start, which is most of what a short file takes.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ FILES: Final[tuple[tuple[str, str, int, tuple[Program, ...]], ...]] = (
     ("probes", "nothing but probes, ten times as many", 2_000_000, (TCPDUMP, TABLE, NDJSON)),
 )  # fmt: skip
 """Kind, what it is, frames, who reads it."""
+ENOUGH: Final = 100_000
+"""Frames from which on a program's time is not mostly its start."""
 LONG: Final = 10_000_000
 """Frames from which on a file is read in one round only."""
 
@@ -125,7 +127,7 @@ def table(what: str, frames: int, size: int, found: dict[Program, Runs]) -> list
         )
     if TABLE in found:
         for other, name in ((TSHARK, "tshark"), (TCPTRACE, "tcptrace"), (SCAPY_COUNT, "scapy")):
-            if other in found:
+            if other in found and found[other].frames >= ENOUGH:
                 times = found[other].each() / found[TABLE].each()
                 lines += ["", f"For each frame {name} takes {times:.1f} times what `probewatch analyze` takes."]
     return [*lines, ""]
@@ -168,7 +170,7 @@ def start_up(rounds: int) -> list[str]:
     return ["## Start", "", f"`probewatch --version` takes {more:.0f} ms more than `python -c pass` (median wall time).", ""]
 
 
-def machine() -> list[str]:
+def machine(how: str) -> list[str]:
     """Say what was measured where."""
     model = next(
         (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
@@ -178,9 +180,10 @@ def machine() -> list[str]:
     return [
         "# Results",
         "",
-        f"Written by `python benchmarks/run.py` on {time.strftime('%Y-%m-%d')}: {model}, {os.cpu_count()} cores,",
+        f"Written by `python benchmarks/run.py{how}` on {time.strftime('%Y-%m-%d')}: {model}, {os.cpu_count()} cores,",
         f"Python {platform.python_version()}, load average at the end {load:.1f}.",
         "What the files are says `benchmarks/generate.py`, how it is measured `benchmarks/run.py`.",
+        "Times include each program's start, which is most of what a short file takes.",
         "",
     ]
 
@@ -196,7 +199,8 @@ def main() -> None:
     rounds = 1 if chosen.quick else chosen.rounds
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         found = run(Path(folder), rounds, 10 if chosen.quick else 1, chosen.only) + start_up(rounds)
-    text = "\n".join([*machine(), *found])
+    how = " --quick" if chosen.quick else f" --rounds {rounds}"
+    text = "\n".join([*machine(how), *found])
     if chosen.quick or chosen.only:
         print(text)
     else:
