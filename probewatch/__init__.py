@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import Analysis, InputError, analyze, document, infer_spec, verify, whatif
+    from .asking import who
     from .assertions import Inconclusive, expect
     from .capture import CaptureError
     from .cluster import SpecError
@@ -55,6 +56,7 @@ __all__ = [
     "record",
     "verify",
     "whatif",
+    "who",
     "worst",
 ]
 
@@ -72,6 +74,7 @@ _HOME = (
         "Inconclusive": "assertions",
         "expect": "assertions",
         "explain": "explaining",
+        "who": "asking",
         "Ladder": "model.ladder",
         "Recording": "recording",
         "record": "recording",

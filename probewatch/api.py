@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
+    from .model.connection import Connection
     from .model.expectation import Expectations
     from .model.frame import Frame, Part
     from .model.said import AccountFile
@@ -73,6 +74,7 @@ class Analysis:
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
         measure: bool = False,
+        endpoint: tuple[str, int] | None = None,
         stdin: BinaryIO | None = None,
         skim: bool = True,
         kubelet_log: PathText | Sequence[PathText] = (),
@@ -81,6 +83,7 @@ class Analysis:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
         With `measure` each probe of the timeline says what the packets allow its fields to be (`Probe.measures`).
+        With an `endpoint` all connections of that address and port are kept (`followed`).
         `stdin` is what to read for `-`; sys.stdin if None.
         Without `skim` every frame is decoded in full, which takes longer and says the same.
 
@@ -96,10 +99,9 @@ class Analysis:
             haproxy_cfg=haproxy_cfg,
             check=check,
             keylog=keylog,
-            measure=measure,
+            **{"measure": measure, "endpoint": endpoint},
         )
         self.book = self._observer.book
-        """What the specs, the cluster and the checkers' configurations say."""
         self._matches = frame_filter(filter)
         self._skim = skim
         self._on_change = on_change
@@ -168,6 +170,10 @@ class Analysis:
         finally:
             self.close()
 
+    def followed(self) -> list[Connection]:
+        """Return the connections of the endpoint that was asked for, as far as was read."""
+        return self._observer.followed()
+
     def close(self) -> None:
         """Close all inputs."""
         self._stack.close()
@@ -186,13 +192,13 @@ def observer(
     haproxy_cfg: PathText | Sequence[PathText] = (),
     check: str | Sequence[str] = (),
     keylog: PathText | None = None,
-    measure: bool = False,
+    **more: Any,
 ) -> Observer:
-    """Return an observer that knows what is given here; the arguments are those of `Analysis`."""
+    """Return an observer that knows what is given here, as `Analysis` takes it; `more` are further `Settings`."""
     from .observer import Observer, Settings
 
     book = _book(_listed(spec), _listed(cluster), _texts(node_ip), _listed(haproxy_cfg), _texts(check))
-    return Observer(Settings(book=book, keylog=key_log(keylog), measure=measure))
+    return Observer(Settings(book=book, keylog=key_log(keylog), **more))
 
 
 def analyze(
@@ -521,6 +527,17 @@ def _listed(paths: PathText | Sequence[PathText]) -> list[PathText]:
 
 def _texts(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
+
+
+def address_book(
+    *, spec: PathText | Sequence[PathText] = (), cluster: PathText | Sequence[PathText] = ()
+) -> AddressBook:
+    """Return what manifests and dumps say, to look at a node with (`cluster.node.look`).
+
+    Raises:
+        SpecError: one of them cannot be used.
+    """
+    return _book(_listed(spec), _listed(cluster), (), (), ())
 
 
 def _book(

@@ -214,13 +214,19 @@ DIAGNOSED_IN: Final = {
     Kind.NOTHING_LISTENS: "tcp-flap",
     Kind.STILL_STARTING: "startup-probe",
     Kind.SYN_UNANSWERED: "http-blackhole",
+    Kind.LOST_BEFORE_POD: "three-places",
+    Kind.LISTEN_QUEUE_FULL: "listen-queue",
+    Kind.SYN_ACK_LOST: "three-places",
     Kind.REJECTED: "http-icmp-reject",
     Kind.NOBODY_AT_ADDRESS: "http-arp-dead",
     Kind.APPLICATION_SLOW: "http-timeout",
+    Kind.BIG_SEGMENTS_LOST: "mtu-black-hole",
+    Kind.ANSWER_LOST: "three-places",
     Kind.BROKEN_BODY: "http-reset-body",
     Kind.HTTPS_TO_HTTP: "https-on-http",
     Kind.SAYS_UNHEALTHY: "http-flap-s1",
     Kind.REDIRECT_ELSEWHERE: "http-redirect-other",
+    Kind.REDIRECT_FOLLOWED: "http-redirect-same",
     Kind.GRPC_REFUSED: "grpc-refused",
     Kind.GRPC_UNHEALTHY: "grpc-flap",
     Kind.POD_TERMINATING: "terminating",
@@ -234,8 +240,10 @@ DIAGNOSED_IN: Final = {
 
 def files_of(scenario: str) -> list[str]:
     """Return the capture of a scenario and, where it has one, its Pod."""
-    files = [f"captures/{scenario}/{name}" for name in ("capture.pcap", "cap.pcap", "pod.yaml")]
-    return [file for file in files if (ROOT / file).exists()]
+    names = ("capture.pcap", "cap.pcap", "node.pcapng", "pod.pcapng")
+    seen = [f"captures/{scenario}/{name}" for name in names if (ROOT / "captures" / scenario / name).exists()]
+    spec = f"captures/{scenario}/pod.yaml"
+    return [" ".join(seen), *([spec] if (ROOT / spec).exists() else [])]
 
 
 def diagnosis(kind: Kind) -> str:
@@ -510,8 +518,8 @@ def test_captures_show_the_causes_they_are_named_for(cause: Cause) -> None:
 @pytest.mark.parametrize("kind", DIAGNOSED_IN, ids=lambda kind: kind.value)
 def test_captures_show_the_diagnoses_they_are_named_for(kind: Kind) -> None:
     """The capture that docs/causes.md names for a diagnosis has a probe with it."""
-    capture, *spec = [ROOT / file for file in files_of(DIAGNOSED_IN[kind])]
-    timeline = probewatch.analyze(capture, spec=spec)
+    captures, *spec = files_of(DIAGNOSED_IN[kind])
+    timeline = probewatch.analyze([ROOT / file for file in captures.split()], spec=[ROOT / file for file in spec])
     assert kind in {one.kind for probe in timeline.probes for one in probe.diagnoses}
 
 

@@ -18,7 +18,7 @@ PACKAGE: Final = ROOT / "probewatch"
 LAYERS: Final = (
     {"cli"},
     {"lab", "pytest_plugin"},
-    {"recording", "explaining", "annotating", "watching"},
+    {"recording", "explaining", "annotating", "asking", "watching"},
     {"api"},
     {"assertions"},
     {"report"},

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from probewatch.capture.errors import CaptureError, printable
 from probewatch.capture.linktypes import link_type_name
-from probewatch.model.frame import Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Frame
 
 _SNAPLEN: Final = 262_144
 """A matching frame is never cut by the program: only its verdict is used."""
@@ -59,11 +59,13 @@ class Filter:
         raise FilterError(expression, first.reason) from first
 
     def matches(self, frame: Frame) -> bool:
-        """Return whether a frame matches.
+        """Return whether a frame matches; a process event, of which no expression speaks, always does.
 
         Raises:
             FilterError: the expression has no meaning on this frame's link type (`vlan` on raw IP).
         """
+        if frame.link_type == JOURNAL_ENTRY:
+            return True
         program = self._programs.get(frame.link_type)
         if program is None:
             program = self.program(frame.link_type)

@@ -6,7 +6,8 @@ Block adds one with its own link type, time resolution and offset; Enhanced, Sim
 frames. Interface Statistics tell losses, Decryption Secrets carry key logs; everything else is stepped over.
 
 Frames are numbered as Wireshark numbers them: it also gives numbers to journal entries, custom blocks and system call
-events, so those take a number here and are not handed out.
+events, so those take a number here. Journal entries that hold process events (`model.journal`) are handed out as frames
+of their own kind, the others are not.
 
 Limitations: a Simple Packet Block has no time, so its frame takes the latest time before it, and a note says so.
 """
@@ -22,7 +23,8 @@ from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import Batch, Frame, Interface, Part
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, Interface, Part
+from probewatch.model.journal import nanoseconds
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
@@ -32,7 +34,8 @@ NAME_RESOLUTION: Final = 4
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 DECRYPTION_SECRETS: Final = 10
-NUMBERED: Final = frozenset({0x009, 0xBAD, 0x40000BAD, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
+JOURNAL_EXPORT: Final = 9
+NUMBERED: Final = frozenset({JOURNAL_EXPORT, 0xBAD, 0x40000BAD, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
 """systemd journal entries, custom blocks and sysdig events: Wireshark numbers them like frames."""
 LEFT_OUT: Final = (
     "it holds journal entries, custom blocks or system call events: they have frame numbers but are left out"
@@ -206,7 +209,13 @@ class PcapngReader:
                     number += 1
                     tally.frames = number
                     tally.left_out += 1
-                    tally.note_once(LEFT_OUT)
+                    told_ns = self._event(kind, data, pos, number)
+                    latest = tally.latest
+                    if told_ns is not None:
+                        body = data[pos + 8 : stop - 4].rstrip(b"\0")
+                        pos = stop
+                        yield new(Frame, (told_ns, file, number, 0, JOURNAL_ENTRY, body, len(body)))
+                        continue
                 else:
                     self._other(kind, data, pos, stop)
                 pos = stop
@@ -313,6 +322,20 @@ class PcapngReader:
                 self._tally.note(f"comment of the file: {_text(value)}")
 
     # --- the other blocks ---
+
+    def _event(self, kind: int, data: bytes, pos: int, number: int) -> int | None:
+        """Return the time of a journal entry that holds a process event; None, with a note, for any other block."""
+        tally = self._tally
+        if kind == JOURNAL_EXPORT:
+            ns = nanoseconds(data[pos + 8 : pos + 64])
+            if ns is not None:
+                tally.events += 1
+                if tally.latest <= ns <= MAX_NS:
+                    tally.latest = ns
+                    return ns
+                return tally.odd_time(ns, number)
+        tally.note_once(LEFT_OUT)
+        return None
 
     def _other(self, kind: int, data: bytes, pos: int, stop: int) -> None:
         if kind == INTERFACE_DESCRIPTION:

@@ -31,7 +31,7 @@ class Tally:
 
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
-        "complete", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "on_comment",
+        "complete", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "on_comment",
         "on_secret", "path", "secrets",
     )  # fmt: skip
 
@@ -41,7 +41,9 @@ class Tally:
         self.frames = 0
         """Number of the last frame."""
         self.left_out = 0
-        """Numbers that went to something else than frames."""
+        """Numbers that went to something else than packets."""
+        self.events = 0
+        """Process events among them."""
         self.first_ns: int | None = None
         self.latest = BEFORE_FIRST
         self.complete = True
@@ -143,6 +145,8 @@ class Tally:
             )
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
+        if self.events:
+            notes.append(f"{_count(self.events, 'process event is', 'process events are')} recorded beside the packets")
         lossy = [i for i in interfaces if i.drops]
         for i in lossy[:MAX_NOTES]:
             where = f"interface {i.index}" + (f" ({i.name})" if i.name else "")

@@ -2,8 +2,9 @@
 
 Theory of operation: one section; an Interface Description Block when an interface is added; an Enhanced Packet Block a
 frame, times in nanoseconds; an Interface Statistics Block for each interface at the end, so that a reader knows what was
-lost. Blocks are whole when they are written and are flushed on request, so a capture that is read while it grows, or
-whose writer died, ends after a whole frame or within one that readers know to be cut.
+lost. A process event (`model.journal.journal_frame`) is a Systemd Journal Export Block, which Wireshark numbers like a
+frame and libpcap steps over. Blocks are whole when they are written and are flushed on request, so a capture that is
+read while it grows, or whose writer died, ends after a whole frame or within one that readers know to be cut.
 
 Beside frames: comments on them, a Name Resolution Block (names of addresses), and Decryption Secrets Blocks.
 
@@ -30,12 +31,13 @@ from probewatch.capture.pcapng import (
     INTERFACE_STATISTICS,
     ISB_IFDROP,
     ISB_OSDROP,
+    JOURNAL_EXPORT,
     NAME_RESOLUTION,
     SECTION_HEADER,
     TLS_KEY_LOG,
 )
 from probewatch.capture.tally import MAX_FRAME
-from probewatch.model.frame import Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Frame
 
 ISB_STARTTIME, ISB_ENDTIME, ISB_IFRECV = 2, 3, 4
 SHB_USERAPPL: Final = 4
@@ -86,13 +88,17 @@ class PcapngWriter:
         return self._interfaces - 1
 
     def frame(self, frame: Frame, comments: Sequence[str] = ()) -> None:
-        """Write a frame of an interface that was described; its number is its place in the file, whatever it says.
+        """Write a frame of an interface that was described, or a process event; its number is its place in the file.
 
         A comment longer than an option may be (64 KiB) is cut.
 
         Raises:
             CaptureError: it has more bytes than any reader takes, or its interface is unknown.
         """
+        if frame.link_type == JOURNAL_ENTRY:
+            self._block(JOURNAL_EXPORT, frame.data[:MAX_FRAME])
+            self.frames += 1
+            return
         if len(frame.data) > MAX_FRAME or not 0 <= frame.interface < self._interfaces:
             raise CaptureError("frame", f"of {len(frame.data)} bytes on interface {frame.interface} cannot be written")
         ns, length = max(frame.ns, 0), len(frame.data)

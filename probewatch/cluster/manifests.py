@@ -213,7 +213,7 @@ def _nothing(first: Sequence[str], count: int) -> str:
     return ", ".join(first) + (f", and {count - len(first)} more are no Pods either" if count > len(first) else "")
 
 
-_Starts = dict[str, tuple[tuple[ContainerStart, ...], int | None]]
+_Starts = dict[str, tuple[tuple[ContainerStart, ...], int | None, tuple[str, ...]]]
 
 
 def _container(form: Container, at: str, starts: _Starts, on_problem: OnProblem, *, init: bool) -> ContainerSpec | None:
@@ -244,9 +244,9 @@ def _container(form: Container, at: str, starts: _Starts, on_problem: OnProblem,
             on_problem(error)
     if init and not sidecar:
         return None
-    seen, restarts = starts.get(form.name, ((), None))
+    seen, restarts, ids = starts.get(form.name, ((), None, ()))
     return ContainerSpec(
-        name=form.name, ports=ports, probes=tuple(probes), sidecar=sidecar, starts=seen, restart_count=restarts
+        name=form.name, ports=ports, probes=tuple(probes), sidecar=sidecar, starts=seen, restart_count=restarts, ids=ids
     )
 
 
@@ -298,8 +298,15 @@ def _starts(status: PodStatus) -> _Starts:
                 for name, state in (("lastState", each.last_state), ("state", each.state))
                 for start in _instances(state, f"{at}.{name}")
             }
-            found[each.name] = (tuple(instances[ns] for ns in sorted(instances)), each.restart_count)
+            found[each.name] = (tuple(instances[ns] for ns in sorted(instances)), each.restart_count, _ids(each))
     return found
+
+
+def _ids(status: ContainerStatus) -> tuple[str, ...]:
+    """Return the ids of a container's instances, `containerd://ID` without its runtime."""
+    ended = [state.terminated for state in (status.state, status.last_state) if state is not None and state.terminated]
+    named = [status.container_id, *(each.container_id for each in ended)]
+    return tuple(dict.fromkeys(text.rpartition("//")[2] for text in named if text))
 
 
 def _instances(state: ContainerState | None, at: str) -> Iterable[ContainerStart]:
@@ -321,6 +328,6 @@ def _ended(status: PodStatus, starts: _Starts) -> int | None:
     if status.phase not in _FINISHED:
         return None
     ends = [
-        start.finished_ns for instances, _ in starts.values() for start in instances if start.finished_ns is not None
+        start.finished_ns for instances, _, _ in starts.values() for start in instances if start.finished_ns is not None
     ]
     return max(ends, default=None)

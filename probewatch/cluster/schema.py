@@ -75,6 +75,7 @@ class Terminated(Struct, rename="camel"):
 
     started_at: str | None = None
     finished_at: str | None = None
+    container_id: str | None = field(default=None, name="containerID")
 
 
 class ContainerState(Struct, rename="camel"):
@@ -91,6 +92,8 @@ class ContainerStatus(Struct, rename="camel"):
     state: ContainerState | None = None
     last_state: ContainerState | None = None
     restart_count: int | None = None
+    container_id: str | None = field(default=None, name="containerID")
+    """`containerd://` and the id."""
 
 
 class PodIP(Struct):

@@ -140,8 +140,10 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
     Cause.EXEC_NOT_FOUND: Entry(
         "command not found",
-        "The command could not be started, which the kubelet treats as an error and not as a failure.",
-        "Check that the image holds the command at this path.",
+        "The command could not be started, which the kubelet treats as an error and not as a failure, or its shell found "
+        "nothing to run (exit status 126 or 127), which is a failure.",
+        "Check that the image holds the command at this path, and that `command` is a list: one string with blanks is the "
+        'name of one file, and pipes and variables need ["sh", "-c", "..."].',
     ),
     Cause.ENCRYPTED: Entry(
         "encrypted",
@@ -162,7 +164,9 @@ def result(attempt: Attempt, handler: Handler) -> str:
     if attempt.cause is Cause.OK or attempt.cause is Cause.OK_REDIRECT:
         if handler is Handler.HTTP_GET:
             return str(attempt.status) if attempt.status is not None else "ok"
-        return {Handler.TCP_SOCKET: "open", Handler.GRPC: "SERVING"}.get(handler, "ok")
+        return {Handler.TCP_SOCKET: "open", Handler.GRPC: "SERVING", Handler.EXEC: "exit 0"}.get(handler, "ok")
     if attempt.cause is Cause.STATUS and attempt.status is not None:
         return str(attempt.status)
+    if attempt.cause is Cause.EXEC_EXIT and attempt.status is not None:
+        return f"exit {attempt.status}"
     return CATALOGUE[attempt.cause].label

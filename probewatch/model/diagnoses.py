@@ -2,7 +2,7 @@
 
 Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
 docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
-diagnosis covers, D01 to D44 in docs/causes.md.
+diagnosis covers, D01 to D44 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
 """
 
 from __future__ import annotations
@@ -52,12 +52,17 @@ class Kind(StrEnum):
     UNHEALTHY_TOGETHER = "unhealthy-together"
     MESH_HIDES_IT = "mesh-hides-it"
     REDIRECT_ELSEWHERE = "redirect-elsewhere"
+    REDIRECT_FOLLOWED = "redirect-followed"
     REDIRECT_FAILED = "redirect-failed"
     GRPC_REFUSED = "grpc-refused"
     GRPC_OTHER_PROTOCOL = "grpc-other-protocol"
     GRPC_NO_HEALTH = "grpc-no-health"
     GRPC_UNHEALTHY = "grpc-unhealthy"
     EXEC_FAILED = "exec-failed"
+    EXEC_ONE_STRING = "exec-one-string"
+    EXEC_NOT_STARTED = "exec-not-started"
+    EXEC_SLOW = "exec-slow"
+    EXEC_KILLED = "exec-killed"
     POD_TERMINATING = "pod-terminating"
     BEFORE_STARTUP = "before-startup"
     PORT_REUSED = "port-reused"
@@ -195,7 +200,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D41",),
         (Cause.NO_SYN_ANSWER,),
         "SYNs to several pods of this node went unanswered at the same time, while connections that were open went on.",
-        "Unanswered SYNs at several targets within one period; segments of older connections pass meanwhile.",
+        "Unanswered SYNs at three targets or more in the same seconds, and no answered one.",
         "dmesg for nf_conntrack: table full; conntrack -C against nf_conntrack_max.",
         "Raise nf_conntrack_max, or find who opens so many connections.",
         _SILENT,
@@ -247,7 +252,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
     Kind.BIG_SEGMENTS_LOST: Why(
         ("D15",),
-        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN, Cause.CLIENT_LATE),
+        (Cause.SLOW_ANSWER, Cause.BODY_BROKEN),
         "Small segments pass, full-sized ones do not: an MTU or path MTU black hole.",
         "Full-sized segments of the answer are sent again and never acknowledged, while smaller ones are.",
         "ip link show at each hop: the smallest MTU against the pod's; whether ICMP 'fragmentation needed' is dropped.",
@@ -256,7 +261,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
     Kind.ANSWER_LOST: Why(
         ("D05",),
-        (Cause.SLOW_ANSWER, Cause.CLIENT_LATE),
+        (Cause.SLOW_ANSWER,),
         "The target answered in time, and the checker never acknowledged it: the answer was lost on its way back.",
         "The answer is sent again and never acknowledged.",
         "Drops between the place of this capture and the checker; capture at the checker's end.",
@@ -276,7 +281,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D28",),
         (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.BODY_BROKEN),
         "The timeout is longer than the period: attempts run back to back, one beginning when the one before ends.",
-        "Attempts that last longer than the period are followed by the next at once.",
+        "timeoutSeconds above periodSeconds, and attempts that last longer than the period and are followed by the next at once.",
         "timeoutSeconds against periodSeconds in the Pod.",
         "Keep timeoutSeconds below periodSeconds.",
         _SILENT,
@@ -293,8 +298,9 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.TICKS_DROPPED: Why(
         ("D27",),
         (Cause.CLIENT_LATE,),
-        "The checker missed ticks at several pods at once: it was overloaded or blocked.",
-        "Attempts missing at several targets in the same seconds, without a burst afterwards and without a restart of the kubelet.",
+        "The checker missed attempts that were due: it was overloaded or blocked.",
+        "Attempts missing at several targets in the same seconds; or missing right after the checker closed a connection a second and "
+        "more after its whole answer. No restart of the kubelet.",
         "The kubelet's log and CPU at these times.",
         "Give the kubelet CPU, or probe less.",
         (),
@@ -393,7 +399,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D22",),
         (Cause.STATUS,),
         "Several pods said so in the same seconds: something they share is away.",
-        "The same error status at several pods of the same port and path, beginning within the same two periods.",
+        "The same error status at most pods of the same port and path, beginning within one period.",
         "What the health handler asks: a database, a queue, another service.",
         "Take dependencies out of liveness; leave in readiness only what the pod cannot work without.",
         ("HTTP probe failed with statuscode: 503",),
@@ -415,6 +421,15 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Whether what stands behind the redirect is what should be probed.",
         "Probe a path that answers by itself.",
         ("Probe terminated redirects",),
+        harmless=True,
+    ),
+    Kind.REDIRECT_FOLLOWED: Why(
+        ("D20",),
+        (Cause.OK,),
+        "The kubelet followed a redirect on the same host: two connections and one timeout for both.",
+        "Several connections of one attempt joined by redirects, the last of which succeeds.",
+        "",
+        "Probe the final URL: one connection less that can fail.",
         harmless=True,
     ),
     Kind.REDIRECT_FAILED: Why(
@@ -471,6 +486,43 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Repair the command, or give the container the CPU that the command needs.",
         ("command timed out", "probe errored"),
     ),
+    Kind.EXEC_ONE_STRING: Why(
+        ("D43",),
+        (Cause.EXEC_NOT_FOUND,),
+        "The command is one string with blanks: no shell takes it apart, so it is the name of one file, which is not there.",
+        "The runtime ends without starting the command, whose list has one argument with a blank in it.",
+        "`command` of the probe: a list with each word for itself.",
+        'Write ["cat", "/tmp/ready"]; ["sh", "-c", "..."] where it needs a pipe, a variable or a wildcard.',
+        ("no such file or directory", "probe errored"),
+    ),
+    Kind.EXEC_NOT_STARTED: Why(
+        ("D43",),
+        (Cause.EXEC_NOT_FOUND,),
+        "The command was never executed: the image does not hold it at this path, or it is no program.",
+        "The runtime ends without starting the command, or a shell ends with exit status 126 or 127.",
+        "The path inside the image, its mode, and whether a script's first line names an interpreter that is there.",
+        "Name a program that the image holds; one without a shell has neither sh nor cat.",
+        ("executable file not found in $PATH", "no such file or directory", "permission denied", "probe errored"),
+    ),
+    Kind.EXEC_SLOW: Why(
+        ("D43",),
+        (Cause.EXEC_TIMEOUT,),
+        "The command ran until the deadline, and was killed.",
+        "SIGKILL when timeoutSeconds were over; or it went on after them.",
+        "How long it takes by hand in the container; container_cpu_cfs_throttled_periods_total of the container.",
+        "Give it the CPU or the time that it needs: starting a program in a throttled container takes long.",
+        ("command timed out",),
+    ),
+    Kind.EXEC_KILLED: Why(
+        ("D43",),
+        (Cause.EXEC_EXIT,),
+        "A signal ended the command before its time was over; with SIGKILL that is mostly the memory limit, shared with "
+        "its container.",
+        "The command is ended by a signal before start + timeoutSeconds.",
+        "The kernel's log for an out-of-memory kill in this container's cgroup.",
+        "A lighter command, or a higher memory limit.",
+        ("command terminated by signal", "exit code 137"),
+    ),
     Kind.POD_TERMINATING: Why(
         ("D24",),
         (Cause.REFUSED, Cause.RESET_BEFORE_ANSWER, Cause.NO_SYN_ANSWER, Cause.STATUS),
@@ -494,8 +546,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D42",),
         (Cause.NO_SYN_ANSWER, Cause.RESET_BEFORE_ANSWER, Cause.OK),
         "The checker used a source port again to the same target within a minute, and the target still knew the old connection.",
-        "The same source port to the same target less than 60 s after its last connection, and the SYN is answered by an ACK or a RST, "
-        "or only when sent again.",
+        "The same source port to the same target less than 60 s after its last connection, and the SYN is answered by an ACK; or at "
+        "least three times after the checker had closed first.",
         "net.ipv4.ip_local_port_range and the number of TIME-WAIT sockets on the node (ss -s).",
         "Widen the range, or let the server close first.",
         ("read: connection reset by peer", "i/o timeout"),
@@ -504,7 +556,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D03",),
         (Cause.NO_SYN_ANSWER,),
         "No SYN left at the expected time, and source ports are used again as soon as they may be: the node has run out of them.",
-        "Missing attempts, while source ports to this target come again 60 s after the checker's side closed them.",
+        "Missing attempts, while source ports of this checker come again within a minute, or 60 s after it closed them.",
         "ss -s on the node: TIME-WAIT sockets to this target against ip_local_port_range; prohibit and blackhole routes.",
         "Widen the range, set tcp_tw_reuse=1, probe less, or let the server close first.",
         ("cannot assign requested address", "connect: permission denied", "connect: invalid argument"),

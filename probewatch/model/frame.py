@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 _LENGTH: Final = {order: struct.Struct(order + "I").unpack_from for order in "<>"}
+JOURNAL_ENTRY: Final = -9
+"""`Frame.link_type` of an entry of a systemd journal (pcapng block type 9), which no LINKTYPE_ value names: a process event."""
 
 
 class Frame(NamedTuple):

@@ -16,8 +16,8 @@ class Placed:
     seen: tuple[str, ...]
     """Names of the vantage points that showed it, in the order of its way."""
     missing: tuple[str, ...] = ()
-    """Those further along that never did; empty where it was only held up."""
+    """Those further along that never did, or only when it was sent again; empty where it was held up, or not lost before the last."""
     delay_ns: int | None = None
-    """How long it took from the first of `seen` to the last, clocks compared; None where it was lost."""
+    """How long it took from the first point to the last that showed it, clocks compared; None where it never came further."""
     sentence: str
     """`SYN-ACK left pod.pcap, reached veth3, never reached tun0`."""

@@ -78,6 +78,8 @@ class ContainerSpec:
     sidecar: bool = False
     starts: tuple[ContainerStart, ...] = ()
     restart_count: int | None = None
+    ids: tuple[str, ...] = ()
+    """Container ids of the instances that the status names, without the runtime's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

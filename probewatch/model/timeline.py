@@ -16,6 +16,7 @@ from .finding import Finding
 from .frame import CaptureInfo, Mark
 from .measure import Measure
 from .path import Placed
+from .process import ExecRun
 from .rollout import Rollout
 from .said import Account, Utterance
 from .spec import Handler, ProbeSpec, ProbeType
@@ -172,7 +173,7 @@ class Attempt:
     outcome: Outcome
     cause: Cause
     status: int | None = None
-    """HTTP status (or grpc-status) where one was seen."""
+    """HTTP status, grpc-status, or a command's exit status, where one was seen."""
     detail: str = ""
     """One short phrase: `200 OK`, `connection refused`, `answer after 2.41 s`."""
     trigger: Trigger = Trigger.UNKNOWN
@@ -188,6 +189,8 @@ class Attempt:
     legs: tuple[Leg, ...] = ()
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
+    execs: tuple[ExecRun, ...] = ()
+    """The command of an exec attempt, several where it could not be started and was tried again."""
     said: tuple[Utterance, ...] = ()
     """What the kubelet's log and events say of it, where they were given."""
     diagnosis: Diagnosis | None = None
@@ -217,6 +220,7 @@ class Attempt:
                     numbers += [first, last]
         if self.unresolved is not None:
             numbers += [m.number for m in self.unresolved.requests if m.file == self.start.file]
+        numbers += [run.last.number for run in self.execs if run.last.file == self.start.file]
         return min(numbers), max(numbers)
 
 
@@ -349,6 +353,8 @@ class Probe:
     """Host header or httpGet.host where it is not the target itself."""
     path: str | None = None
     service: str | None = None
+    command: tuple[str, ...] = ()
+    """Of an exec probe."""
     spec: ProbeSpec | None = None
     """Declared spec; None where none fits."""
     spec_source: str | None = None

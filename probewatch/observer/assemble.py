@@ -265,6 +265,7 @@ class Assembler:
         return replace(
             self.sketch(address, placed, index, first, source),
             checker=self.checker(source, runs, proven=proven),
+            command=runs[-1].execs[-1].arguments if runs[-1].execs else (),
             inferred=inferred,
             thresholds=thresholds,
             initial_state=initial,
@@ -452,6 +453,8 @@ class Assembler:
 
     def checker(self, source: Source, runs: Sequence[Run], *, proven: bool) -> Checker:
         """Say who probes."""
+        if runs[0].execs:
+            return self._caller(source, runs, proven=proven)
         said, sure = evidence(source, self.book, runs)
         node = self.node_behind(source)
         return Checker(
@@ -465,6 +468,25 @@ class Assembler:
             node_source=node.source if node else None,
             confidence=sure,
             evidence=said,
+        )
+
+    def _caller(self, source: Source, runs: Sequence[Run], *, proven: bool) -> Checker:
+        """Say who had a command run: the runtime does not tell, so it is known by what was asked."""
+        node = self.node_behind(source) if source.address else None
+        above = [name for name in runs[-1].execs[-1].parents if name]
+        said = (
+            ("the declared command, in the declared container",) if proven else ("the same command at whole seconds",)
+        )
+        return Checker(
+            kind="kubelet" if proven else "unknown",
+            could_be=() if proven else ("kubelet",),
+            version=source.version,
+            address=source.address,
+            node=node.node or None if node else None,
+            node_address=node.node_address if node else None,
+            node_source=node.source if node else None,
+            confidence=0.9 if proven else 0.5,
+            evidence=(*said, *((f"run by {' under '.join(above[:2])}, without a terminal",) if above else ())),
         )
 
     def node_behind(self, source: Source) -> NodeAddress | None:

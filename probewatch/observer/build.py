@@ -85,6 +85,7 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
         implied=run.implied,
         late_answer_ns=late_ns,
         unresolved=run.unresolved,
+        execs=run.execs,
     )
     return diagnosed(made, [exchange for each in (step, *redials) for _, exchange in each.run.legs()])
 

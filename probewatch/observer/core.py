@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import Batch, CaptureInfo, Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame
+from probewatch.model.journal import process_event
+from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from probewatch.probes.cadence import SECOND
@@ -29,14 +31,17 @@ from probewatch.wire.tcp import Tracker
 from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
+from .execs import Execs
 from .lane import Step
 from .others import Peer, Traffic, periodic
+from .places import place_segments
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .survey import survey
-from .target import ASKED, WAITING, Context, Placed, Target, fitting_runs, plausible
+from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
 from .tls import Sessions
+from .tying import fitting_runs, plausible
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog
@@ -55,6 +60,8 @@ KEPT_ARRIVALS: Final = 16
 """Moments at which a stream grew that are kept once it has been read."""
 STATUS_BYTES: Final = 13
 """Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
+MOST_FOLLOWED: Final = 10_000
+"""Connections kept of an endpoint that is asked about."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 
@@ -66,6 +73,8 @@ class Settings:
     book: AddressBook = field(default_factory=AddressBook)
     keylog: bytes | None = None
     """NSS key log text, None where none was given."""
+    endpoint: tuple[str, int] | None = None
+    """Address and port whose connections are to be kept, whatever they are (`Observer.followed`)."""
     measure: bool = False
     """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
@@ -104,7 +113,6 @@ class Observer:
         self._teller = Teller()
         self._preview = Preview()
         self._stirred: set[str] = set()
-        """Addresses with attempts that `glimpse` has not shown."""
         self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
@@ -117,6 +125,9 @@ class Observer:
         self._keys: Keylog | None = None
         self._sessions = Sessions()
         self._carried = False
+        self._followed: dict[int, Connection] = {}
+        self._execs: Execs | None = None
+        """Commands run in containers; None while no process event was seen."""
         if self.settings.keylog is not None:
             self.add_secrets(self.settings.keylog, carried=False)
 
@@ -139,6 +150,10 @@ class Observer:
             self._neighbour(packet)
         elif isinstance(packet, IcmpError):
             self._tracker.icmp(packet)
+        elif frame.link_type == JOURNAL_ENTRY:
+            event = process_event(frame)
+            if event is not None:
+                self.feed_process(event)
         elif isinstance(packet, Undecoded):
             what = f"{packet.layer}: {packet.reason}"
             if what in self._undecoded or len(self._undecoded) < 32:
@@ -166,6 +181,21 @@ class Observer:
             fast.until = self._turn_ns
         self._now_ns = max(self._now_ns, batch.times[-1])
 
+    def feed_process(self, event: ProcessEvent) -> None:
+        """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""
+        if self._execs is None:
+            self._execs = Execs(self.book)
+            for target in self._targets.values():
+                target.sees_execs = True
+        self._commands(self._execs.feed(event))
+        self._now_ns = max(self._now_ns, event.mark.ns)
+
+    def _commands(self, runs: Sequence[Run]) -> None:
+        """Queue commands at their targets."""
+        for run in runs:
+            self._target(run.server).take(run)
+            self._busy.add(run.server)
+
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
         """Between two files nothing was captured: what was open then is cut, and all states are unknown afterwards."""
         self._seen_until_ns = last_ns
@@ -191,9 +221,16 @@ class Observer:
         self._now_ns = max(self._now_ns, now_ns)
         self._tracker.advance(now_ns)
         self._collect(self._tracker.take())
+        under_way: dict[str, int] = {}
+        if self._execs is not None:
+            self._commands(self._execs.advance(now_ns))
+            under_way = self._execs.since()
         for address in list(self._busy):
             target = self._targets[address]
-            runs = target.release(now_ns, self._tracker.unripe_since(address), self._patience_ns)
+            unripe_ns = self._tracker.unripe_since(address)
+            if address in under_way:
+                unripe_ns = min(under_way[address], under_way[address] if unripe_ns is None else unripe_ns)
+            runs = target.release(now_ns, unripe_ns, self._patience_ns)
             for run in runs:
                 self._run(target, run)
             if runs:
@@ -201,34 +238,21 @@ class Observer:
             if target.idle:
                 self._busy.discard(address)
 
+    def followed(self) -> list[Connection]:
+        """Return the connections of the endpoint that is followed, as they are known now."""
+        return [self._latest(connection) for connection in self._followed.values()]
+
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
         return self._teller.take()
 
     def glimpse(self) -> list[Glimpse]:
-        """Return the attempts since the last call, each as soon as it has its verdict, as it reads then.
-
-        Of a kubelet that is proven, that is; `take` tells the same attempts once nothing can change how they read.
-        """
-        found: list[Glimpse] = []
-        for address in self._stirred:
-            found += self._preview.look(self._targets[address], self._latest, self._sketch, self._context)
-        self._stirred.clear()
+        """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        stirred, self._stirred = [self._targets[address] for address in self._stirred], set()
+        look = self._preview.look
+        found = [one for target in stirred for one in look(target, assembler, self._sources, self._context)]
         return sorted(found, key=lambda one: one.attempt.start.ns)
-
-    def _sketch(self, address: str, placed: Placed, step: Step, worker: int) -> Probe:
-        """Say of a probe that is met who asks what of whom."""
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        return assembler.sketch(address, placed, worker, step.run, self._sources[step.run.client])
-
-    def _met(self, address: str, placed: Placed, steps: Sequence[Step], worker: int) -> Probe | None:
-        """Make a probe from some of its steps: who, what and how."""
-        steps = [step for step in steps if step.reading is not None]
-        source = self._sources[steps[0].run.client]
-        ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
-        return next((probe for probe in met if probe.id == "this"), None)
 
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):
@@ -236,7 +260,12 @@ class Observer:
 
     def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
-        return self._met(address, placed, placed.lane.steps, worker)
+        steps = [step for step in placed.lane.steps if step.reading is not None]
+        source = self._sources[_asker(steps)]
+        ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        met = assembler.kubelet(address, placed, steps, source, proven=True, ids=ids)
+        return next((probe for probe in met if probe.id == "this"), None)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
@@ -247,10 +276,9 @@ class Observer:
                 if target is not None:
                     target.revise(item, self._read)
                 continue
-            target = self._targets.get(item.server)
-            if target is None:
-                target = self._targets[item.server] = Target(item.server, self.book, self._guests.get(item.server, ()))
-                target.first_seen_ns = self._appeared.get(item.server)
+            if self.settings.endpoint is not None and isinstance(item, Connection):
+                self._follow(item)
+            target = self._target(item.server)
             self._busy.add(item.server)
             if isinstance(item, Unresolved):
                 target.take(item)
@@ -259,6 +287,20 @@ class Observer:
                 if self._keys is not None:
                     self._sessions.note(exchange)
                 target.take(exchange)
+
+    def _follow(self, connection: Connection) -> None:
+        """Keep a connection of the endpoint that is asked about."""
+        ends = ((connection.client, connection.client_port), (connection.server, connection.server_port))
+        if self.settings.endpoint in ends and len(self._followed) < MOST_FOLLOWED:
+            self._followed[connection.id] = slim(connection)
+
+    def _target(self, address: str) -> Target:
+        target = self._targets.get(address)
+        if target is None:
+            target = self._targets[address] = Target(address, self.book, self._guests.get(address, ()))
+            target.first_seen_ns = self._appeared.get(address)
+            target.sees_execs = self._execs is not None
+        return target
 
     def _read(self, connection: Connection) -> Exchange:
         """Read what was said, and let go of the bytes: nobody above needs them."""
@@ -271,6 +313,9 @@ class Observer:
         if source is None:
             source = self._sources[run.client] = Source(run.client)
         source.note(run)
+        if run.execs:
+            self._attempt(target, run)
+            return
         if run.form.version and not source.declared:
             source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
         known = self._standing.get(run.client, Standing.OPEN)
@@ -303,7 +348,10 @@ class Observer:
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred.add(target.address)
-        target.attempt(run, self._elsewhere(run), self._context(run.client))
+        context = self._context(run.client)
+        if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
+            context = replace(context, container_started=True)
+        target.attempt(run, self._elsewhere(run), context)
 
     def _elsewhere(self, run: Run) -> tuple[int, ...]:
         """Return the starts of a checker's latest attempts at anybody, before this one."""
@@ -328,6 +376,8 @@ class Observer:
         """Close everything and return the timeline."""
         self._seen_until_ns = self._now_ns
         self._collect(self._tracker.finish())
+        if self._execs is not None:
+            self._commands(self._execs.finish())
         for target in self._targets.values():
             for run in target.drain():
                 self._run(target, run)
@@ -345,18 +395,21 @@ class Observer:
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
         probes = [probe if probe.id else replace(probe, id=self._teller.new_id()) for probe in probes]
-        happened = tuple(sorted(merge_events(assembler.events), key=lambda event: event.ns))
+        told = merge_events(assembler.events)
+        if self._execs is not None:
+            told = self._execs.with_own(told)
+        happened = tuple(sorted(told, key=lambda event: event.ns))
         traffic = self._traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(explain(probes, happened))
-        told = find_rollouts(probes, happened, self.book, self._now_ns)
+        probes, findings = effects.apply(explain(place_segments(probes, captures), happened))
+        rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
             others=tuple(traffic.result(self.book)),
             events=happened,
-            rollouts=told,
-            findings=(*blocked(told, probes), *findings),
+            rollouts=rollouts,
+            findings=(*blocked(rollouts, probes), *findings),
             notes=tuple(self._notes(probes)),
         )
         return self._teller.finish(timeline)
@@ -388,11 +441,14 @@ class Observer:
     def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context) -> list[Probe]:
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
-            clients = [step.run.client for step in steps]
-            if clients:
-                source = self._sources[max(set(clients), key=clients.count)]
+            if steps:
+                source = self._sources[_asker(steps)]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, steps, source, proven=True, ids=ids)
+                out += self._measured(made, placed, steps, target.first_seen_ns)
+        for placed, steps in target.command_lanes(context):
+            if steps:
+                made = assembler.kubelet(target.address, placed, steps, self._sources[""], proven=False)
                 out += self._measured(made, placed, steps, target.first_seen_ns)
         return out
 
@@ -477,7 +533,7 @@ class Observer:
         return [*keys.notes, *(self._sessions.said(log, len(keys.secrets)) if available() else ())]
 
     def _notes(self, probes: Sequence[Probe]) -> list[str]:
-        out = list(self.book.notes)
+        out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ())]
         if self._keys is not None:
             out += self._key_notes(self._keys)
         for what, count in self._undecoded.items():
@@ -490,9 +546,9 @@ class Observer:
         for pod in pods:
             for container in pod.containers:
                 out += [
-                    f"{spec.type} of {pod.name}/{container.name} is an exec probe: it runs inside the container and sends no packet"
+                    f"{spec.type} of {pod.name}/{container.name} is an exec probe: {self._unseen}"
                     for spec in container.probes
-                    if spec.handler is Handler.EXEC
+                    if spec.handler is Handler.EXEC and not any(spec is probe.spec for probe in probes)
                 ]
             if pod.source not in used and any(
                 spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
@@ -504,6 +560,19 @@ class Observer:
             rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
             out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
         return out
+
+    @property
+    def _unseen(self) -> str:
+        """Say why an exec probe was not seen."""
+        if self._execs is None:
+            return "it runs inside the container and sends no packet"
+        return "it sends no packet, and none of the process events here is a run of its command"
+
+
+def _asker(steps: Sequence[Step]) -> str:
+    """Return the address that most of a lane's attempts come from; empty where all of them are commands."""
+    clients = [step.run.client for step in steps if step.run.client]
+    return max(sorted(set(clients)), key=clients.count) if clients else ""
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:

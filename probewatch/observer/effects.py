@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from probewatch.model.book import AddressBook
 from probewatch.model.finding import Finding
-from probewatch.model.spec import Handler, PodSpec, ProbeType
+from probewatch.model.spec import PodSpec, ProbeType
 from probewatch.model.timeline import Effects, Period, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
@@ -195,8 +195,8 @@ def _hides(spec: PodSpec | None, readiness: Sequence[Probe]) -> bool:
         for found in container.probes
         if found.type is ProbeType.READINESS
     ]
-    seen = {probe.target.container for probe in readiness}
-    return any(found.handler is Handler.EXEC or name not in seen for name, found in declared)
+    seen = {(probe.target.container, probe.handler) for probe in readiness}
+    return any((name, found.handler) not in seen for name, found in declared)
 
 
 def _ports(spec: PodSpec | None, mine: Sequence[Probe]) -> frozenset[int]:

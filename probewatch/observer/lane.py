@@ -137,7 +137,9 @@ class Lane:
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
         fitting = [
-            (worker, fit) for worker, planned in enumerate(self.plan) if (fit := fits(run, planned.spec)) is not None
+            (worker, fit)
+            for worker, planned in enumerate(self.plan)
+            if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
         candidates: list[_Candidate] = []
         floor = float("inf")

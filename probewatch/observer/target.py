@@ -22,12 +22,14 @@ from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, period_of, whole_seconds
+from probewatch.probes.cadence import GRID_NS, SECOND, period_of, whole_seconds
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 
+from .execs import guess_commands
 from .lane import MID_LIFE, Lane, Step
+from .tying import tie
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -35,8 +37,6 @@ ASKED: Final = 16
 """Runs of one source after which it is asked whether they are what a spec declares."""
 TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
-FITS_WELL: Final = 2.0
-"""Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 ENOUGH_GAPS: Final = 4
@@ -70,7 +70,7 @@ class _Queued:
 
     start_ns: int
     serial: int
-    item: Exchange | Unresolved = field(compare=False)
+    item: Exchange | Unresolved | Run = field(compare=False)
 
 
 class Target:
@@ -86,6 +86,10 @@ class Target:
         self.placed: list[Placed] = []
         self.strangers: list[Run] = []
         """Runs of others, and of a kubelet's address that fit no probe."""
+        self.commands: list[Run] = []
+        """Commands run in its containers that no probe declares."""
+        self.sees_execs = False
+        """Whether process events show exec probes here, so that they are to be expected."""
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
         self._heap: list[_Queued] = []
@@ -105,9 +109,9 @@ class Target:
 
     # In: connections in any order.
 
-    def take(self, item: Exchange | Unresolved) -> None:
-        """Queue a connection."""
-        start = item.start if isinstance(item, Unresolved) else attempt_start(item)
+    def take(self, item: Exchange | Unresolved | Run) -> None:
+        """Queue a connection, or a command that was run."""
+        start = attempt_start(item) if isinstance(item, Exchange) else item.start
         self._serial += 1
         entry = _Queued(start.ns, self._serial, item)
         heappush(self._heap, entry)
@@ -125,7 +129,7 @@ class Target:
         if entry is not None:
             entry.item = read(connection)
 
-    def _pop(self) -> Exchange | Unresolved:
+    def _pop(self) -> Exchange | Unresolved | Run:
         item = heappop(self._heap).item
         if isinstance(item, Exchange):
             self._queued.pop(item.connection.id, None)
@@ -159,7 +163,9 @@ class Target:
             out += joiner.finish()
         return sorted(out, key=lambda run: run.start.ns)
 
-    def _join(self, item: Exchange | Unresolved) -> list[Run]:
+    def _join(self, item: Exchange | Unresolved | Run) -> list[Run]:
+        if isinstance(item, Run):
+            return [item]
         client = item.client if isinstance(item, Unresolved) else item.connection.client
         joiner = self._joiners.get(client)
         if joiner is None:
@@ -196,7 +202,7 @@ class Target:
     def attempt(self, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
         if not run.form.kubelet:
-            self.strangers.append(run)
+            (self.commands if run.execs else self.strangers).append(run)
             return
         self._contexts[context.checker] = context
         placed = self._declared_for(run, context) or self._lane_for(run, context)
@@ -238,7 +244,9 @@ class Target:
             return None
         pod = next((pod for pod in pods if self.declares(run, pod) is not None), pods[0])
         for placed in self.placed:
-            if placed.pod is pod and placed.checker == context.checker:
+            # Who asked the runtime for a command is not known; one Pod has one kubelet.
+            if placed.pod is pod and (placed.checker == context.checker or "" in (placed.checker, context.checker)):
+                placed.checker = placed.checker or context.checker
                 return placed
         return self._place(self._plan(pod), pod, (), pod.tied_by, [run], context)
 
@@ -260,7 +268,7 @@ class Target:
                 Planned(spec, index)
                 for index, container in enumerate(pod.containers)
                 for spec in container.probes
-                if spec.handler is not Handler.EXEC and spec.host in own
+                if (self.sees_execs if spec.handler is Handler.EXEC else spec.host in own)
             ]
         return known
 
@@ -269,12 +277,17 @@ class Target:
         waiting = self._waiting.pop(context.checker, [])
         if not waiting:
             return
+        if context.checker and "" in self._waiting:
+            waiting = sorted([*waiting, *self._waiting.pop("")], key=lambda item: item[0].start.ns)
         runs = [run for run, _ in waiting]
         tied = tie(runs, self.book.unplaced)
         if tied is not None:
             pod, named_by = tied
             placed = self._place(self._plan(pod), pod, (), named_by, runs, context)
         else:
+            self.commands += [run for run in runs if run.execs]
+            waiting = [item for item in waiting if not item[0].execs]
+            runs = [run for run, _ in waiting]
             guesses = tuple(guess(runs, proven=self.proven))
             if not guesses:
                 self.strangers += runs
@@ -296,6 +309,17 @@ class Target:
         lane, signs = self._lane(plan, pod, runs, context)
         self.placed.append(Placed(context.checker, lane, pod, guesses, named_by, signs))
         return self.placed[-1]
+
+    def command_lanes(self, context: Context) -> list[tuple[Placed, list[Step]]]:
+        """Make a lane of each command that was run as probes are, and that nobody declared; call it after `finish`."""
+        out = []
+        self._contexts[""] = context
+        for found, runs in guess_commands(sorted(self.commands, key=lambda run: run.start.ns)):
+            placed = self._place([Planned(found.spec, 0)], None, (found,), None, runs, context)
+            for run in runs:
+                self._feed(placed, replace(run, container=None), (), context)
+            out.append((placed, [step for step in placed.lane.finish() if step.reading is not None]))
+        return out
 
     def _lane(
         self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
@@ -323,6 +347,8 @@ class Target:
         mine = [placed for placed in self.placed if placed.checker == context.checker]
         if run.unresolved is not None and mine:
             return mine[-1]
+        if run.execs and self._loose:
+            return next(iter(self._loose.values()))
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
@@ -331,7 +357,7 @@ class Target:
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Close all lanes; what a kubelet asked that no spec declares gets a lane of its own."""
-        for checker in list(self._waiting):
+        for checker in sorted(self._waiting, reverse=True):  # commands, whose checker is not known, with another's
             self._plan_rest(replace(self._contexts[checker], seen_until_ns=context.seen_until_ns))
         out = []
         for placed in self.placed:
@@ -343,7 +369,8 @@ class Target:
                 else self._reconsidered(placed, steps, mine)
             )
             out.append((placed, [step for step in steps if step.reading is not None]))
-            self.strangers += [step.run for step in steps if step.reading is None]
+            for run in (step.run for step in steps if step.reading is None):
+                (self.commands if run.execs else self.strangers).append(run)
         for client in sorted({run.client for run in self.strangers} & context.kubelets):
             out += self._undeclared(client, context)
         return out
@@ -457,6 +484,8 @@ class Context:
     """Sources that are proven kubelets."""
     seen_until_ns: int | None = None
     """Where the capture ends, once that is known."""
+    container_started: bool = False
+    """A process event shows that a container of the target began just before."""
 
 
 def beginning(
@@ -466,16 +495,19 @@ def beginning(
     cost = MID_LIFE
     signs: list[str] = []
     first = runs[0] if runs else None
-    if first is None or not first.tries:
+    if first is None or not (first.tries or first.execs):
         return cost, ()
-    connection = first.tries[0][0].connection
-    if connection.neighbour is not None:
+    connection = first.tries[0][0].connection if first.tries else None
+    if context.container_started:
+        cost -= 6.0
+        signs.append("its first process was seen to begin")
+    if connection is not None and connection.neighbour is not None:
         cost -= 2.5
         signs.append("its address had to be resolved first")
     if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
         cost -= 3.0
         signs.append("its address was announced just before")
-    if first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
+    if connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
         cost -= 1.2
     starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
     if starts:
@@ -553,43 +585,9 @@ def _would_decide(lane: Lane, worker: int, more: int) -> bool:
     return run < spec.failure_threshold <= run + more
 
 
-def tie(runs: Sequence[Run], unplaced: Sequence[PodSpec]) -> tuple[PodSpec, str] | None:
-    """Find the one manifest without an address whose probes are what these runs ask for; None where none, or two, fit."""
-    best: list[tuple[float, PodSpec]] = []
-    for pod in unplaced:
-        fitting, specs = fitting_runs(runs, pod)
-        if fitting and plausible(fitting, specs):
-            best.append((len(fitting) / len(runs), pod))
-    if not best:
-        return None
-    best.sort(key=lambda entry: -entry[0])
-    if len(best) > 1 and best[1][0] > best[0][0] - 0.1:
-        return None
-    telling = any(run.form.path for run in runs)
-    return best[0][1], "port, handler and path" if telling else "port and handler"
-
-
-def fitting_runs(runs: Sequence[Run], pod: PodSpec) -> tuple[list[Run], list[ProbeSpec]]:
-    """Return the runs that may be attempts of a Pod's probes, by their form, and those probes."""
-    specs = [spec for container in pod.containers for spec in container.probes]
-    return [
-        run for run in runs if any((fit := fits(run, spec)) is not None and fit < FITS_WELL for spec in specs)
-    ], specs
-
-
-def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
-    """Tell whether the starts keep the period of one of these probes, where there are enough to say."""
-    starts = [run.start.ns for run in runs]
-    if len(starts) < 4:
-        return True
-    return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(
-        spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs
-    )
-
-
-def _over(item: Exchange | Unresolved) -> bool:
+def _over(item: Exchange | Unresolved | Run) -> bool:
     """Tell whether nothing can change the verdict on a connection any more."""
-    if isinstance(item, Unresolved):
+    if not isinstance(item, Exchange):
         return True
     connection = item.connection
     orig, resp = connection.orig, connection.resp

@@ -17,6 +17,7 @@ from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler, ProbeSpec
 
+from .execs import command_line
 from .forms import KUBE_PROBE, Ask
 from .runs import Run, frames_of
 
@@ -37,6 +38,12 @@ FOLLOWING: Final = frozenset({"referer"})
 
 def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
     """Return what these attempts of one probe show of the fields that say what to ask."""
+    if handler is Handler.EXEC:
+        ran = [(command_line(run.execs[-1].arguments), run) for run in runs if run.execs]
+        return [
+            _words("handler", [(Handler.EXEC.value, run) for _, run in ran], "no run of a command was seen"),
+            _words("command", ran, "no run of a command was seen"),
+        ]
     ports = [run for run in runs if run.tries]
     out = [_words("port", [(str(run.form.port), run) for run in ports], "no SYN left the node")]
     spoke = [(HANDLERS[run.form.ask].value, run) for run in ports if run.form.ask in HANDLERS]

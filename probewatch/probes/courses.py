@@ -6,6 +6,7 @@ A pattern must not see shapes in noise: each states how many attempts it wants, 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -31,7 +32,7 @@ from .scene import (
     happened,
     runs,
 )
-from .silences import TIME_WAIT_NS
+from .silences import AGAIN, TIME_WAIT_NS
 
 LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
@@ -59,6 +60,8 @@ def terminating(scene: Scene) -> None:
 def starting(scene: Scene) -> None:
     """See failures from a container's beginning to its first success (D23)."""
     for place, probe in enumerate(scene.probes):
+        if probe.checker.kind != "kubelet":
+            continue
         begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED))
         for start, end in pairwise([*begun, 1 << 62]):
             life = [a for a in probe.attempts if start - NEAR_NS <= a.start.ns < end - NEAR_NS]
@@ -125,11 +128,10 @@ def over_period(scene: Scene) -> None:
             and following.n == one.n + 1
             and following.trigger in (Trigger.STORED_TICK, Trigger.TICK, Trigger.UNKNOWN)
             and -SECOND // 20 <= following.start.ns - one.end_ns <= LINGER_NS
-            and one.outcome is not Outcome.SUCCESS
         ]
         if len(pressed) >= 2:
             text = (
-                f"The timeout ({timeout[0]} s) is longer than the period ({period[0]} s): {len(pressed)} attempts in trouble "
+                f"The timeout ({timeout[0]} s) is longer than the period ({period[0]} s): {len(pressed)} attempts that took longer "
                 "were followed by the next at once."
             )
             scene.note(place, pressed, Found(Kind.TIMEOUT_OVER_PERIOD, text))
@@ -157,30 +159,55 @@ def gaps(scene: Scene) -> None:
                     ),
                 )
         for begun, over, place in missed:
+            probe = scene.probes[place]
             others = {scene.probes[p].target.address for b, o, p in missed if b < over and begun < o and p != place} - {
-                scene.probes[place].target.address
+                probe.target.address
             }
-            if others and not any(d.kind == Kind.TICKS_DROPPED for d in scene.aside[place]):
+            told = {one.kind for one in scene.aside[place]}
+            stood = _stood_still(probe, begun)
+            if stood is not None and Kind.TICKS_DROPPED not in told:
+                late = seconds(stood[1])
+                text = f"The checker itself stood still: it closed {late} after the whole answer had come, and missed attempts meanwhile."
+                scene.note(place, [stood[0]], Found(Kind.TICKS_DROPPED, text))
+                scene.note(
+                    place,
+                    [stood[0]],
+                    Found(Kind.KUBELET_LATE, f"The answer was there {late} before the checker closed."),
+                )
+            elif others and Kind.TICKS_DROPPED not in told:
                 text = f"Attempts are missing at {len(others) + 1} pods in the same seconds: the checker was overloaded or blocked."
                 scene.note(place, (), Found(Kind.TICKS_DROPPED, text))
-            elif _out_of_ports(scene.probes[place]):
+            elif Kind.NO_LOCAL_PORT not in told and _out_of_ports([scene.probes[p] for p in places], begun, over):
                 scene.note(place, (), Found(Kind.NO_LOCAL_PORT, equally=(Kind.TICKS_DROPPED,)))
 
 
-def _out_of_ports(probe: Probe) -> bool:
-    """Tell whether source ports come again as soon as TIME-WAIT lets them go."""
-    closed: dict[int, int] = {}
+def _stood_still(probe: Probe, begun_ns: int) -> tuple[Attempt, int] | None:
+    """Return the attempt before a gap whose checker closed long after its answer, and how long."""
+    before = next((a for a in probe.attempts if a.start.ns == begun_ns), None)
+    if before is None or not before.legs or before.outcome is Outcome.INCONCLUSIVE:
+        return None
+    orig, resp = before.legs[-1].connection.orig, before.legs[-1].connection.resp
+    if orig.fin is None or resp.fin is None or not resp.length:
+        return None
+    late = orig.fin.ns - resp.fin.ns
+    return (before, late) if late > SECOND else None
+
+
+def _out_of_ports(probes: Sequence[Probe], begun_ns: int, over_ns: int) -> bool:
+    """Tell whether a checker's source ports come again within a minute, or as soon as TIME-WAIT lets them go, around a gap."""
+    used = sorted(
+        (leg.connection.start.ns, leg.connection.client_port)
+        for probe in probes
+        for a in probe.attempts
+        for leg in a.legs
+        if begun_ns - TIME_WAIT_NS <= leg.connection.start.ns <= over_ns + 2 * TIME_WAIT_NS
+    )
+    last: dict[int, int] = {}
     again = 0
-    for a in probe.attempts:
-        for leg in a.legs:
-            connection = leg.connection
-            before = closed.get(connection.client_port)
-            if before is not None and 0 <= connection.start.ns - before - TIME_WAIT_NS < 5 * SECOND:
-                again += 1
-            fin, theirs = connection.orig.fin, connection.resp.fin
-            if fin is not None and (theirs is None or fin < theirs):
-                closed[connection.client_port] = fin.ns
-    return again >= 3
+    for ns, port in used:
+        again += port in last and ns - last[port] < TIME_WAIT_NS + 5 * SECOND
+        last[port] = ns
+    return again >= AGAIN
 
 
 def poked(scene: Scene) -> None:

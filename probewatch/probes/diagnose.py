@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import DIAGNOSES, STATUS_ADVICE, Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.exchange import Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
 
+from .execs import one_string
 from .judge import SECOND
 
 PROMPT_NS: Final = 200_000_000
@@ -70,7 +72,7 @@ Rule = Callable[[Case], Found | None]
 
 def diagnose(attempt: Attempt, exchanges: Sequence[Exchange]) -> Diagnosis | None:
     """Return the diagnosis of one attempt from its own evidence; None where its cause says it all, or nothing is wrong."""
-    if attempt.cause is Cause.OK and not any(leg.connection.orig.rst for leg in attempt.legs):
+    if attempt.cause is Cause.OK and len(attempt.legs) < 2 and not any(leg.connection.orig.rst for leg in attempt.legs):
         return None
     case = Case(attempt, exchanges)
     for rule in RULES.get(attempt.cause, ()):
@@ -127,6 +129,10 @@ def _redirected(case: Case) -> Found | None:
     )
 
 
+def _followed(case: Case) -> Found | None:
+    return Found(Kind.REDIRECT_FOLLOWED) if any(leg.role is Role.REDIRECT for leg in case.attempt.legs) else None
+
+
 def _local(case: Case) -> Found | None:
     connection = case.leg.connection if case.leg is not None else None
     if connection is None or not (connection.client == connection.server or connection.orig.mac == NO_MAC):
@@ -139,6 +145,18 @@ def _sidecar(case: Case) -> Found | None:
     return Found(Kind.SIDECAR_DOWN) if port in MESH_PORTS else None
 
 
+def challenged(connection: Connection) -> bool:
+    """Tell whether the first answer to the SYN was an ACK of another connection (RFC 5961 section 4: a challenge ACK)."""
+    orig, resp = connection.orig, connection.resp
+    acked, opened = connection.history.find("a"), connection.history.find("h")
+    if acked < 0 or not orig.syns or resp.rst is not None:
+        return False
+    if opened >= 0:
+        return acked < opened
+    # Where the capture lost the SYN-ACK, the checker goes on to talk; here its kernel sent a RST and no more.
+    return orig.packets > len(orig.syns) and orig.first_ack is None and not (orig.length or resp.length)
+
+
 def _no_connection(case: Case) -> Found | None:
     """Tell an answer that was lost from one that was never given."""
     if case.leg is None:
@@ -147,9 +165,9 @@ def _no_connection(case: Case) -> Found | None:
     syns, answers = connection.orig.syns, connection.resp.syns
     deadline_ns = case.attempt.end_ns
     sent = sum(mark.ns <= deadline_ns for mark in syns)
+    if challenged(connection):
+        return Found(Kind.TUPLE_COLLISION)
     if not answers:
-        if connection.resp.packets:
-            return Found(Kind.TUPLE_COLLISION)
         times = f"{sent} SYNs" if sent > 1 else "The SYN"
         verb = "left and nothing came back."
         return Found(Kind.SYN_UNANSWERED, f"{times} {verb}", (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL))
@@ -192,7 +210,7 @@ def _unacknowledged(case: Case) -> Found | None:
     if first is None or first.mark.ns > case.attempt.start.ns + max(case.attempt.latency_ns, 0):
         return None
     before = max((arrival.length for arrival in resp.arrivals if arrival.length <= resp.acked), default=0)
-    full = (min(size for size in (connection.orig.mss, resp.mss, 9000) if size) or USUAL_MSS) - FULL
+    full = min((size for size in (connection.orig.mss, resp.mss) if size), default=USUAL_MSS) - FULL
     if first.length - before >= full:
         return Found(
             Kind.BIG_SEGMENTS_LOST,
@@ -303,8 +321,14 @@ def _reset(case: Case) -> Found | None:
     asked, reset = leg.connection.orig.first_data, leg.connection.resp.rst
     if asked is None or (reset is not None and reset < asked):
         return Found(Kind.RESET_BY_SERVER, "The connection was accepted and reset at once, before anything was asked.")
-    some = "part of an answer had come" if leg.connection.resp.length else "the request had come"
-    return Found(Kind.RESET_BY_SERVER, f"The connection was accepted, and reset after {some}.")
+    if leg.connection.resp.length:
+        return Found(Kind.RESET_BY_SERVER, "The connection was accepted, and reset after part of an answer had come.")
+    plain = case.exchange is not None and case.exchange.tls is None and bool(case.exchange.http)
+    return Found(
+        Kind.RESET_BY_SERVER,
+        "The connection was accepted, and reset after the request had come.",
+        (Kind.HTTP_TO_HTTPS,) if plain else (),
+    )
 
 
 def _closed(case: Case) -> Found | None:
@@ -372,6 +396,21 @@ def _reset_after(case: Case) -> Found | None:
     return None
 
 
+def _exec(case: Case) -> Found | None:
+    run = case.attempt.execs[-1] if case.attempt.execs else None
+    if run is None:
+        return Found(Kind.EXEC_FAILED)
+    if case.attempt.cause is Cause.EXEC_TIMEOUT:
+        return Found(Kind.EXEC_SLOW)
+    if case.attempt.cause is Cause.EXEC_NOT_FOUND:
+        return Found(Kind.EXEC_ONE_STRING if one_string(run.arguments) and not run.started else Kind.EXEC_NOT_STARTED)
+    if run.signal:
+        return Found(Kind.EXEC_KILLED)
+    return Found(
+        Kind.EXEC_FAILED, f"The command ended by itself with exit status {run.exit_code}: it says that all is not well."
+    )
+
+
 def _always(kind: Kind) -> Rule:
     def rule(_: Case) -> Found | None:
         return Found(kind)
@@ -380,14 +419,14 @@ def _always(kind: Kind) -> Rule:
 
 
 RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
-    Cause.OK: (_reset_after,),
+    Cause.OK: (_followed, _reset_after),
     Cause.OK_REDIRECT: (_always(Kind.REDIRECT_ELSEWHERE),),
     Cause.REFUSED: (_redirected, _local, _sidecar, _always(Kind.NOTHING_LISTENS)),
     Cause.NO_SYN_ANSWER: (_redirected, _no_connection),
     Cause.UNREACHABLE: (_redirected, _rejected),
     Cause.NEIGHBOUR_UNRESOLVED: (_always(Kind.NOBODY_AT_ADDRESS),),
     Cause.SLOW_ANSWER: (_redirected, _http2, _unacknowledged, _not_taken, _asked_late, _slow),
-    Cause.CLIENT_LATE: (_unacknowledged, _late),
+    Cause.CLIENT_LATE: (_late,),
     Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),
     Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
     Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),
@@ -401,8 +440,8 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.GRPC_CONNECT: (_grpc_connect,),
     Cause.GRPC_STATUS: (_grpc_status,),
     Cause.GRPC_NOT_SERVING: (_always(Kind.GRPC_UNHEALTHY),),
-    Cause.EXEC_EXIT: (_always(Kind.EXEC_FAILED),),
-    Cause.EXEC_TIMEOUT: (_always(Kind.EXEC_FAILED),),
-    Cause.EXEC_NOT_FOUND: (_always(Kind.EXEC_FAILED),),
+    Cause.EXEC_EXIT: (_exec,),
+    Cause.EXEC_TIMEOUT: (_exec,),
+    Cause.EXEC_NOT_FOUND: (_exec,),
 }
 """Rules of each cause, the most knowing first; none for `encrypted` and `cut`, of which nothing more is known."""

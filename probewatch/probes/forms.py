@@ -34,6 +34,8 @@ class Ask(StrEnum):
     """Never connected, so nothing could be asked."""
     OTHER = "other"
     """Other bytes first."""
+    EXEC = "exec"
+    """Nothing on the wire: a command run inside the container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def form_of(exchange: Exchange) -> Form:
         )
     if orig.length or exchange.opening:
         return Form(Ask.OTHER, port)
-    if resp.syns and (orig.first_ack is not None or orig.rst is not None):
+    # A RST without ACK is the kernel's, for a socket that its checker has closed: that one never heard of the answer.
+    if resp.syns and (orig.first_ack is not None or (orig.rst is not None and orig.rst_acks)):
         banner = resp.length > 0
         if _stale(orig.syns):
             return Form(Ask.CONNECT, port, stale=True)

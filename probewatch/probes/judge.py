@@ -181,6 +181,13 @@ class _Case:
                 return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
             if resp.packets == 0 and (orig.first_ack is not None or orig.length):
                 return self.cut("only the checker's direction was captured")
+            asked = orig.length or resp.length or orig.first_ack is not None
+            if resp.packets and resp.rst is None and orig.packets > len(orig.syns) and not asked:
+                # A challenge ACK (RFC 5961 section 4), which the checker's kernel answered by a RST: the target still knows
+                # another connection of these ports.
+                return self.silence(
+                    Outcome.FAILURE, Cause.NO_SYN_ANSWER, "the SYN was answered by an ACK, not by a SYN-ACK"
+                )
             if resp.packets and resp.rst is None:
                 return self.cut("the answer to the SYN is missing from the capture")
             tries = sum(mark.ns <= self.deadline_ns for mark in orig.syns)
@@ -193,7 +200,7 @@ class _Case:
         if accepted is None:
             if orig.packets == 0 or not orig.syns:
                 return self.cut("only the target's direction was captured")
-            if orig.rst is not None and orig.rst.ns <= self.deadline_ns:
+            if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
                 return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
             times = len(resp.syns)
             return self.silence(
@@ -284,6 +291,10 @@ class _Case:
                 return broken
             done = head
         if self.gave_up is not None and self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS:
+            resp = self.connection.resp
+            if resp.retransmits and resp.acked < resp.length:
+                # Seen here, near the target, and never at the checker: it was lost behind this place.
+                return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, f"{text} was sent, and never acknowledged")
             return Verdict(
                 outcome=Outcome.FAILURE,
                 cause=Cause.CLIENT_LATE,

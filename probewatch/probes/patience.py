@@ -21,6 +21,7 @@ from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler
 
 from .cadence import SECOND, period_of
+from .execs import patience_of
 from .forms import Ask, form_of
 from .runs import Run, attempt_start, frames_of
 
@@ -55,6 +56,13 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
     high: int | None = None
     high_runs: list[Run] = []
     for run in runs:
+        for command in run.execs[-1:]:
+            seconds, waited = patience_of(command)
+            if seconds is not None:
+                gave_up.setdefault(seconds, []).append(run)
+            slowest = max(slowest, waited)
+            if waited > low:
+                low, low_runs = ceil(waited - SLACK_NS / SECOND), [run]
         for begun_ns, exchange in _timed(run):
             least, most = _dialled(exchange, handler, seen_until_ns) if alone else (0, None)
             if most is not None:
@@ -144,6 +152,11 @@ def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
     gave_up: Counter[int] = Counter()
     waited = 0.0
     for run in runs:
+        for command in run.execs[-1:]:
+            seconds, bound = patience_of(command)
+            if seconds is not None:
+                gave_up[seconds] += 1
+            waited = max(waited, bound)
         for begun_ns, exchange in _timed(run):
             seconds, bound = _patience(exchange, handler, begun_ns)
             if seconds is not None:
@@ -183,7 +196,7 @@ def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
             silent = connection.resp.rst is None and connection.icmp is None and len(run.tries) == 1
             if silent and all(mark.ns > following.start.ns for mark in connection.resp.syns):
                 out.append((run, gap))
-        elif gap < RESOLUTION_NS:
+        elif gap < RESOLUTION_NS and not run.execs:
             out.append((run, gap))
     return out
 

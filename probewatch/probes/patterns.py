@@ -33,15 +33,27 @@ from .scene import (
     Scene,
     evidence_of,
 )
-from .silences import late_handshakes, node_wide, one_lost, port_reused, queue_full, source_address, source_ports
+from .silences import (
+    late_handshakes,
+    node_wide,
+    on_the_way,
+    one_lost,
+    port_reused,
+    queue_full,
+    source_address,
+    source_ports,
+)
 
 Pattern = Callable[[Scene], None]
 
+KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RESET_AFTER_ANSWER})
+"""What is only known to mean this where a kubelet is the checker."""
 PATIENT: Final = 10
 """Seconds of timeout beyond which a longer one is no advice."""
 
 
 PATTERNS: Final[tuple[Pattern, ...]] = (
+    on_the_way,
     port_reused,
     source_ports,
     source_address,
@@ -65,7 +77,14 @@ def explain(probes: Sequence[Probe], events: Sequence[TimelineEvent]) -> list[Pr
     """Return the probes with the diagnoses that all of them together allow."""
     scene = Scene(probes, events)
     for probe in probes:
-        scene.found.append({a.n: a.diagnosis for a in probe.attempts if a.diagnosis is not None})
+        kubelet = probe.checker.kind == "kubelet"
+        scene.found.append(
+            {
+                a.n: a.diagnosis
+                for a in probe.attempts
+                if a.diagnosis is not None and (kubelet or a.diagnosis.kind not in KUBELETS)
+            }
+        )
         scene.aside.append([])
     for pattern in PATTERNS:
         pattern(scene)

@@ -20,9 +20,11 @@ from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.frame import Mark
+from probewatch.model.process import ExecRun
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
 
+from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
 from .judge import SECOND, Verdict, is_broken_body, judge, redirect_target
 
@@ -48,6 +50,10 @@ class Run:
     tries: tuple[tuple[Exchange, ...], ...] = ()
     unresolved: Unresolved | None = None
     implied: bool = False
+    execs: tuple[ExecRun, ...] = ()
+    """The tries of an exec attempt, which has no connections."""
+    container: int | None = None
+    """Index of the container that it ran in, among its Pod's; None where that is not known (connections never tell)."""
 
     def legs(self) -> list[tuple[Role, Exchange]]:
         """Return its connections in order, each with its role."""
@@ -60,6 +66,8 @@ class Run:
 
     def last_ns(self) -> int:
         """Return the time of its last own frame that matters for a follow-up."""
+        if self.execs:
+            return self.execs[-1].last.ns
         if not self.tries:
             return self.start.ns
         connection = self.tries[-1][-1].connection
@@ -74,12 +82,15 @@ class Run:
 def frames_of(run: Run) -> Evidence:
     """Return the frames of a run in its first file."""
     last = [e.connection.end.number for _, e in run.legs() if e.connection.end.file == run.start.file]
+    last += [one.last.number for one in run.execs if one.last.file == run.start.file]
     return Evidence(run.start.file, run.start.number, max([run.start.number, *last]))
 
 
 def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
     """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts)."""
     timeout = spec.timeout_s * SECOND
+    if run.execs:
+        return judge_exec(run.execs, timeout, seen_until_ns)
     if not run.tries:
         return Verdict(
             outcome=Outcome.FAILURE,
@@ -136,8 +147,8 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
 
 
 def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:
-    if exchange.tls is not None:
-        return "HTTPS"
+    if exchange.tls is not None and (exchange.decrypted or exchange.tls.client_hello is not None or not exchange.http):
+        return "HTTPS"  # An alert alone may also answer plain HTTP.
     return "HTTP" if exchange.http else spec.scheme
 
 
@@ -148,6 +159,18 @@ def same_host(location: str, server: str) -> bool:
     except ValueError:
         return False
     return host is None or host == server
+
+
+def exec_run(tries: tuple[ExecRun, ...], server: str, container: int | None = None) -> Run:
+    """Return an execution of a command as a run at a target; who asked the runtime for it is not known."""
+    return Run(
+        client="",
+        server=server,
+        form=Form(Ask.EXEC, 0, kubelet=not tries[-1].terminal),
+        start=tries[0].start,
+        execs=tries,
+        container=container,
+    )
 
 
 class Joiner:
@@ -278,7 +301,11 @@ def _retries(run: Run, exchange: Exchange) -> bool:
 def fits(run: Run, spec: ProbeSpec) -> float | None:
     """Say how well a run's form agrees with a probe: None not at all, 0 wholly, more where something could not be seen."""
     form = run.form
-    if spec.handler is Handler.EXEC or spec.port is None:
+    if run.execs or spec.handler is Handler.EXEC:
+        if not run.execs or spec.handler is not Handler.EXEC or run.execs[-1].terminal:
+            return None
+        return 0.0 if is_command(spec.command, run.execs[-1].arguments) else None
+    if spec.port is None:
         return None
     if run.unresolved is not None:
         return 0.0  # Nothing of the request can be seen, not even the port.

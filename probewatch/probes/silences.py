@@ -13,12 +13,15 @@ from typing import Final
 from probewatch.model.diagnoses import DIAGNOSES, Kind
 from probewatch.model.timeline import (
     Attempt,
+    Cause,
     Outcome,
 )
 
-from .diagnose import PROMPT_NS, Found, seconds
+from .diagnose import PROMPT_NS, Found, challenged, seconds
 from .judge import SECOND
+from .places import at_pod
 from .scene import (
+    SILENT,
     Scene,
     by_checker,
     connected,
@@ -33,8 +36,43 @@ EPHEMERAL: Final = 28_232
 """Ports in Linux' usual range of source ports, 32768-60999."""
 CHANCE: Final = 1e-3
 """Source ports that fall into one range by chance more often than this prove nothing."""
+AGAIN: Final = 3
+"""Source ports that come again so often within a minute do not do so by chance."""
+FEWEST: Final = 3
+"""Pods that must fall silent together before it is the node: two may share something else."""
 TIME_WAIT_NS: Final = 60 * SECOND
 """How long Linux keeps the port of a connection that it closed first (TCP_TIMEWAIT_LEN)."""
+
+
+def on_the_way(scene: Scene) -> None:
+    """See between which vantage points a segment was lost (D05, D06, D07)."""
+    for place, probe in enumerate(scene.probes):
+        for a in probe.attempts:
+            died = next(
+                (one for leg in reversed(a.legs) for one in leg.died if one.missing or one.delay_ns is None), None
+            )
+            if died is None or a.outcome is Outcome.SUCCESS:
+                continue
+            own = scene.found[place].get(a.n)
+            if own is not None and own.kind == Kind.BIG_SEGMENTS_LOST:
+                continue
+            kinds = _LOST_BEFORE if a.cause in (Cause.NO_SYN_ANSWER, Cause.GRPC_CONNECT) else _LOST_AFTER
+            kind = kinds.get(died.segment)
+            if kind is None or (not died.missing and scene.kind(place, a) not in SILENT):
+                continue
+            if died.missing:
+                scene.say(place, [a], Found(kind, f"{died.sentence}."))
+            elif at_pod(died):
+                scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, f"{died.sentence}.", (Kind.SYN_UNANSWERED,)))
+            else:
+                text = f"{died.sentence}: it was dropped behind that, or the pod did not answer."
+                scene.say(place, [a], Found(Kind.SYN_UNANSWERED, text, (Kind.LISTEN_QUEUE_FULL, Kind.LOST_BEFORE_POD)))
+
+
+_LOST_BEFORE: Final = {"SYN": Kind.LOST_BEFORE_POD, "SYN-ACK": Kind.SYN_ACK_LOST, "ACK": Kind.LOST_BEFORE_POD}
+"""Which segment was lost -> what that means for an attempt without connection."""
+_LOST_AFTER: Final = {"ACK": Kind.REQUEST_LOST, "request": Kind.REQUEST_LOST, "answer": Kind.ANSWER_LOST}
+"""The same for an attempt that got one."""
 
 
 def source_ports(scene: Scene) -> None:
@@ -101,16 +139,19 @@ def queue_full(scene: Scene) -> None:
         left_open: list[Attempt] = []
         for _, place, a in mine:
             if a.n in dead[place]:
-                if left_open:
+                # The application's end resets what it never took: what was open then counts.
+                still = [
+                    one for one in left_open if (rst := one.legs[-1].connection.resp.rst) is None or rst.ns > a.end_ns
+                ]
+                if still:
                     text = (
-                        f"The SYN is not answered any more after {len(left_open)} connection{'s' if len(left_open) > 1 else ''} that "
+                        f"The SYN is not answered any more after {len(still)} connection{'s' if len(still) > 1 else ''} that "
                         "the pod's kernel opened and the application never closed: it no longer accepts, and its listen queue is full."
                     )
                     scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, text))
             elif connected(a):
-                connection = a.legs[-1].connection
-                resp = connection.resp
-                if connection.orig.fin is not None and resp.fin is None and resp.rst is None:
+                orig, resp = a.legs[-1].connection.orig, a.legs[-1].connection.resp
+                if resp.fin is None and not resp.length and orig.fin is not None and orig.rst is None:
                     left_open.append(a)
                 else:
                     left_open = []
@@ -131,9 +172,7 @@ def one_lost(scene: Scene) -> None:
 def node_wide(scene: Scene) -> None:
     """See several targets of one checker fall silent in the same seconds (D41, D10)."""
     for places in by_checker(scene):
-        targets = {scene.probes[place].target.address for place in places}
-        if len(targets) < 2:
-            continue
+        places = [place for place in places if scene.probes[place].checker.kind == "kubelet"]
         for kinds, kind, others in (
             ({Kind.SYN_UNANSWERED}, Kind.NEW_CONNECTIONS_DROPPED, (Kind.NODE_STALLED, Kind.LOST_BEFORE_POD)),
             ({Kind.NODE_STALLED, Kind.REQUEST_LOST}, Kind.NODE_STALLED, ()),
@@ -146,14 +185,14 @@ def node_wide(scene: Scene) -> None:
             ]
             for group in together(sorted(lost, key=lambda t: t[0])):
                 struck = {scene.probes[place].target.address for _, place, _ in group}
-                begun, over = group[0][0], group[-1][0]
+                begun, over = group[0][0], max(a.end_ns for _, _, a in group)
                 tried = {
                     scene.probes[place].target.address
                     for place in places
                     for a in scene.probes[place].attempts
                     if begun <= a.start.ns <= over and connected(a) and scene.kind(place, a) not in kinds
                 }
-                if len(struck) < 2 or tried - struck or tried & struck:
+                if len(struck) < FEWEST or tried:
                     continue
                 within = seconds(max(over - begun, SECOND))
                 text = (
@@ -180,7 +219,7 @@ def late_handshakes(scene: Scene) -> None:
         )
         for group in together(late):
             struck = {scene.probes[place].target.address for _, place, _ in group}
-            if len(struck) < 2:
+            if len(struck) < 2 or any(scene.probes[place].checker.kind != "kubelet" for _, place, _ in group):
                 continue
             slowest = seconds(max(a.legs[0].connect_ns or 0 for _, _, a in group))
             text = (
@@ -194,10 +233,12 @@ def late_handshakes(scene: Scene) -> None:
 def port_reused(scene: Scene) -> None:
     """See a source port that came again to the same target too soon, and was not taken for a new connection (D42)."""
     last: dict[tuple[object, ...], tuple[int, bool]] = {}
+    again: dict[int, list[Attempt]] = defaultdict(list)
     tries = sorted(
         (
             (leg.connection.start.ns, place, a, leg.connection)
             for place, probe in enumerate(scene.probes)
+            if probe.checker.kind == "kubelet"
             for a in probe.attempts
             for leg in a.legs
         ),
@@ -205,20 +246,25 @@ def port_reused(scene: Scene) -> None:
     )
     for ns, place, a, connection in tries:
         key = connection.client, connection.client_port, connection.server, connection.server_port
-        before = last.get(key)
+        before, first = last.get(key, (-(1 << 62), False))
+        if 0 <= ns - before < TIME_WAIT_NS:
+            if challenged(connection):
+                text = (
+                    f"Source port {connection.client_port} came again to the same target {seconds(ns - before)} after its last "
+                    "use, and the SYN was not taken for a new connection at once."
+                )
+                if a.outcome is Outcome.SUCCESS:
+                    scene.note(place, [a], Found(Kind.PORT_REUSED, text))
+                else:
+                    scene.say(place, [a], Found(Kind.PORT_REUSED, text))
+            elif first:
+                again[place].append(a)
         orig, resp = connection.orig, connection.resp
-        odd = (
-            (not resp.syns and resp.packets > 0)
-            or (len(orig.syns) > 1 and bool(resp.syns))
-            or (len(orig.syns) > 1 and not resp.packets)
-        )
-        if before is not None and odd and orig.syns and 0 <= ns - before[0] < TIME_WAIT_NS + 2 * SECOND:
+        last[key] = connection.end.ns, orig.fin is not None and (resp.fin is None or orig.fin < resp.fin)
+    for place, attempts in again.items():
+        if len(attempts) >= AGAIN:
             text = (
-                f"Source port {connection.client_port} came again to the same target {seconds(ns - before[0])} after its last "
-                "use, and the SYN was not taken for a new connection at once."
+                f"Source ports come again to the same target within a minute ({len(attempts)} times) after the checker closed "
+                "first: the node takes them out of TIME-WAIT, because it has few."
             )
-            if a.outcome is Outcome.SUCCESS:
-                scene.note(place, [a], Found(Kind.PORT_REUSED, text))
-            else:
-                scene.say(place, [a], Found(Kind.PORT_REUSED, text))
-        last[key] = (connection.end.ns, orig.fin is not None)
+            scene.note(place, attempts, Found(Kind.PORT_REUSED, text))

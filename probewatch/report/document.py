@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from ..model.diagnosis import Diagnosis
 from ..model.finding import Evidence, Finding
 from ..model.frame import CaptureInfo
 from ..model.path import Placed
+from ..model.process import ExecRun
 from ..model.rollout import PodState, Revision, Rollout
 from ..model.said import EXPLAINED, Account, Utterance
 from ..model.timeline import (
@@ -61,7 +62,7 @@ def capture_object(info: CaptureInfo) -> Json:
 def probe_object(probe: Probe) -> Json:
     """Return a probe without what it owns (attempts, gaps, decisions) and without its summary."""
     checker, target = probe.checker, probe.target
-    return {
+    made: Json = {
         "id": probe.id,
         "checker": {
             "kind": checker.kind,
@@ -101,6 +102,9 @@ def probe_object(probe: Probe) -> Json:
         "diagnoses": list(map(diagnosis_object, probe.diagnoses)),
         "notes": list(probe.notes),
     }
+    if probe.command:
+        made["command"] = list(probe.command)
+    return made
 
 
 def attempt_object(attempt: Attempt) -> Json:
@@ -126,9 +130,28 @@ def attempt_object(attempt: Attempt) -> Json:
     }
     if attempt.implied:
         made["implied"] = True
+    if attempt.execs:
+        made["exec"] = _exec_object(attempt.execs)
     if attempt.said:
         made["kubelet"] = [utterance_object(said) for said in attempt.said]
     return made
+
+
+def _exec_object(tries: Sequence[ExecRun]) -> Json:
+    """Return the command of an exec attempt: the last try, and how many there were."""
+    run = tries[-1]
+    end = run.end.ns if run.end is not None else None
+    return {
+        "command": list(run.arguments),
+        "container": run.container or None,
+        "pid": run.pid or None,
+        "started": rfc3339(run.command.ns) if run.command is not None else None,
+        "exit_status": run.exit_code,
+        "signal": run.signal or None,
+        "ran_s": seconds(end - run.command.ns) if end is not None and run.command is not None else None,
+        "tries": len(tries),
+        "events_lost": run.lost,
+    }
 
 
 def _connection_object(leg: Leg) -> Json:
@@ -150,7 +173,16 @@ def _connection_object(leg: Leg) -> Json:
         "retransmits": connection.orig.retransmits + connection.resp.retransmits,
         "icmp": connection.icmp.explain() if connection.icmp is not None else None,
         "sightings": [
-            {"capture": s.file, "interface": s.interface, "packets": s.packets, "frames": [s.first, s.last]}
+            {
+                "capture": s.file,
+                "interface": s.interface,
+                "packets": s.packets,
+                "frames": [s.first, s.last],
+                "steps": [
+                    {"letter": step.letter, "time": rfc3339(step.ns), "frame": step.number, "times": step.times}
+                    for step in s.steps
+                ],
+            }
             for s in connection.sightings
         ],
         "died": list(map(placed_object, leg.died)),

@@ -286,6 +286,7 @@ def leg_words(leg: Leg) -> str:
         parts.append(f"ICMP from {safe(connection.icmp.reporter)}: {connection.icmp.explain()}")
     if len(connection.sightings) > 1:
         parts.append(f"seen at {len(connection.sightings)} places")
+    parts += [safe(placed.sentence) for placed in leg.died]
     return ", ".join(parts)
 
 

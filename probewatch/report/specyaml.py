@@ -9,6 +9,7 @@ Everything from packets is written as `scalar` (a value) or `escape.safe` (a com
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -43,6 +44,7 @@ INSIDE: Final = {
     Handler.HTTP_GET: ("path", "port", "scheme", "httpHeaders"),
     Handler.TCP_SOCKET: ("port",),
     Handler.GRPC: ("port", "service"),
+    Handler.EXEC: ("command",),
 }
 """Fields of each handler, in the order kubectl prints them."""
 
@@ -99,7 +101,10 @@ def _pod(pod: InferredPod, out: Out, first: str, rest: str) -> None:
         _line(out, f"{rest}  - name: {scalar(name)}", why)
         _container(container, out, rest + "    ")
     out(f"{rest}status:\n")
-    _line(out, f"{rest}  podIP: {scalar(pod.address)}", "read: the address probed; it ties this Pod to captures")
+    if pod.address.startswith("container"):
+        _line(out, f"{rest}  # podIP:", f"not visible: nothing tells the address of {pod.address}")
+    else:
+        _line(out, f"{rest}  podIP: {scalar(pod.address)}", "read: the address probed; it ties this Pod to captures")
 
 
 def _placeholder(word: str, address: str) -> str:
@@ -135,6 +140,9 @@ def _probe(one: InferredProbe, out: Out, indent: str) -> None:
             continue
         if name == "httpHeaders" and isinstance(field.value, tuple):
             _headers(field.value, field, one, out, indent + "  ")
+        elif name == "command":
+            # a JSON list is YAML too; in ASCII it holds nothing that a terminal would act on
+            _line(out, f"{indent}  command: {json.dumps(json.loads(str(field.value)))}", _comment(field))
         elif name == "path":
             _path(field, out, indent + "  ")
         else:

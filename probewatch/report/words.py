@@ -9,6 +9,7 @@ from ..model.catalogue import result as result
 from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
 from ..model.timeline import Attempt, Checker, Outcome, Probe, Target
+from ..probes.execs import command_text
 from .escape import safe, width
 from .numbers import SECOND, count, plain
 
@@ -52,7 +53,8 @@ def label(probe: Probe) -> str:
         text += safe(probe.path)
     elif target.pod is not None and target.container is None and target.port is not None:
         text += f":{target.port}"
-    return text if probe.checker.kind == "kubelet" else f"{text} from {safe(probe.checker.address)}"
+    from_whom = probe.checker.kind != "kubelet" and probe.checker.address
+    return f"{text} from {safe(probe.checker.address)}" if from_whom else text
 
 
 def span(file: int, first: int, last: int, *, several: bool) -> str:
@@ -82,8 +84,8 @@ def request(probe: Probe) -> str:
         case Handler.GRPC:
             return f"gRPC {where}" + (f" service {safe(probe.service)}" if probe.service else "")
         case _:
-            command = " ".join(probe.spec.command) if probe.spec is not None else ""
-            return f"exec {safe(command)}".rstrip()
+            words = probe.command or (probe.spec.command if probe.spec is not None else ())
+            return f"exec {safe(command_text(words))}" if words else "exec"
 
 
 def kind(probe: Probe) -> str:
@@ -97,11 +99,10 @@ def kind(probe: Probe) -> str:
 
 def who(checker: Checker) -> str:
     """Return `kubelet 1.36 at 10.128.0.1, node node-a`."""
-    text = (
-        safe(checker.kind) + (f" {safe(checker.version)}" if checker.version else "") + f" at {safe(checker.address)}"
-    )
+    where = f" at {safe(checker.address)}" if checker.address else ""
+    text = safe(checker.kind) + (f" {safe(checker.version)}" if checker.version else "") + where
     if checker.kind == "unknown":
-        text = f"an unknown checker at {safe(checker.address)}"
+        text = f"an unknown checker{where}"
         if checker.could_be:
             named = [safe(name) for name in checker.could_be[:_GUESSES]]
             rest = len(checker.could_be) - len(named)

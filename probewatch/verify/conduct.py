@@ -35,7 +35,9 @@ def _source(probe: Probe, pod: PodSpec, subject: str) -> Finding:
         same, other = pod.node == checker.node, pod.node != checker.node
     else:
         same, other = _same_address(pod.host_ip, checker.node_address)
-    if same:
+    if not checker.address:
+        sentence = "who asked the container runtime for a command leaves no trace"
+    elif same:
         held, sentence = Held.PASS, f"{count} come from the hosting node {said} ({checker.address})"
     elif other:
         held, sentence = Held.FAIL, f"probed by {seen} ({checker.address}), but the Pod runs on {said}"

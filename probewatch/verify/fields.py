@@ -22,6 +22,7 @@ ORDER: Final = (
     "scheme",
     "path",
     "service",
+    "command",
     "httpHeaders",
     "type",
     "periodSeconds",

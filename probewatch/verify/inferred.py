@@ -160,7 +160,9 @@ def infer_probe(probe: Probe) -> InferredProbe:
             continue  # the API server lets liveness and startup have no other than 1
         if field in DEFAULTS:
             made[field] = _number(probe, measure or Measure(field=field, number=True))
-        elif field != "type" and (measure is not None or field in ("port", "handler")):
+        elif field != "type" and (
+            measure is not None or field == "handler" or (field == "port" and probe.handler is not Handler.EXEC)
+        ):
             made[field] = _asked(probe, measure or Measure(field=field))
     return InferredProbe(
         probe=probe,

@@ -14,7 +14,16 @@ from probewatch.probes.cadence import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
 
-WEIGHTS: Final = {"port": 3, "handler": 2, "path": 3, "scheme": 1, "service": 3, "httpHeaders": 1, "type": 2}
+WEIGHTS: Final = {
+    "port": 3,
+    "handler": 2,
+    "path": 3,
+    "scheme": 1,
+    "service": 3,
+    "command": 3,
+    "httpHeaders": 1,
+    "type": 2,
+}
 """How much each field that agrees speaks for a seen probe being the declared one."""
 SHOWN: Final = 3
 """Attempts named as evidence."""
@@ -157,7 +166,7 @@ def _differences(one: Declared, probe: Probe) -> dict[str, tuple[str, str]]:
     handler = measures.get("handler")
     if "handler" not in out and probe.handler is not one.spec.handler and handler is not None and handler.visible:
         out["handler"] = (one.spec.handler.value, probe.handler.value)
-    if one.spec.handler is Handler.EXEC:
+    if one.spec.handler is Handler.EXEC and probe.handler is not Handler.EXEC:
         out["handler"] = (Handler.EXEC.value, probe.handler.value)
     return out
 
@@ -171,7 +180,7 @@ def _instead(one: Declared, probe: Probe) -> Finding:
     kubelet = (
         ""
         if probe.checker.kind == "kubelet"
-        else f" (from {probe.checker.address}, which nothing proves to be a kubelet)"
+        else f" (from {probe.checker.address or 'a runtime'}, which nothing proves to be a kubelet)"
     )
     return Finding(
         held=Held.FAIL if asked else Held.INCONCLUSIVE,

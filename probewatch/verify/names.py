@@ -6,6 +6,7 @@ from probewatch.model.finding import BY_DEFAULT, Evidence
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Attempt, Probe
 from probewatch.probes.asked import declared_headers, header_text
+from probewatch.probes.execs import command_line, command_text
 
 UNITS = {"periodSeconds": " s", "timeoutSeconds": " s", "initialDelaySeconds": " s"}
 """Field -> what its number is followed by."""
@@ -30,7 +31,7 @@ def subject_of(probe: Probe) -> str:
     by = ""
     if probe.checker.kind != "kubelet":
         kind = "check" if probe.checker.kind == "unknown" else f"{probe.checker.kind} check"
-        by = f" from {probe.checker.address}"
+        by = f" from {probe.checker.address}" if probe.checker.address else ""
     port = "" if target.port is None else f":{target.port}"
     where = "/".join(part for part in (target.namespace, target.pod, target.container) if part and target.pod)
     host = f"[{target.address}]" if ":" in target.address and port else target.address
@@ -48,6 +49,10 @@ def declared_value(spec: ProbeSpec, field: str, address: str = "") -> int | str 
         "scheme": spec.scheme if spec.handler is Handler.HTTP_GET else None,
         "path": spec.path if spec.handler is Handler.HTTP_GET else None,
         "service": (spec.service or "(none)") if spec.handler is Handler.GRPC else None,
+        # `$(NAME)` becomes what the container's environment holds, which nothing here tells.
+        "command": command_line(spec.command)
+        if spec.handler is Handler.EXEC and "$" not in "".join(spec.command)
+        else None,
         "periodSeconds": spec.period_s,
         "timeoutSeconds": spec.timeout_s,
         "successThreshold": spec.success_threshold,
@@ -66,16 +71,25 @@ def origin(pod: PodSpec, spec: ProbeSpec, field: str) -> str:
 def request(spec: ProbeSpec) -> str:
     """Return what a declared probe asks: `httpGet http :8080/ready`, `tcpSocket :5432`."""
     port = spec.port if spec.port is not None else spec.port_name or "?"
-    return _request(spec.handler, port, spec.scheme, spec.path, spec.service)
+    return _request(spec.handler, port, spec.scheme, spec.path, spec.service, spec.command)
 
 
 def request_of(probe: Probe) -> str:
     """Return what a seen probe asks, in the same form."""
     path = probe.path if probe.path is not None else " (path encrypted)"
-    return _request(probe.handler, probe.target.port, probe.scheme, path, probe.service)
+    return _request(probe.handler, probe.target.port, probe.scheme, path, probe.service, probe.command)
 
 
-def _request(handler: Handler, port: int | str | None, scheme: str | None, path: str, service: str | None) -> str:
+def _request(
+    handler: Handler,
+    port: int | str | None,
+    scheme: str | None,
+    path: str,
+    service: str | None,
+    command: tuple[str, ...],
+) -> str:
+    if handler is Handler.EXEC:
+        return f"{handler.value} {command_text(command)}" if command else handler.value
     if handler is Handler.HTTP_GET:
         return f"{handler.value} {scheme} :{port}{path}"
     named = f" service {service}" if handler is Handler.GRPC and service else ""

@@ -20,6 +20,10 @@ def sources(case: Case, allowed: Sequence[str]) -> Finding:
     known: dict[str, bool] = {}
     wrong: list[Attempt] = []
     found: dict[str, None] = {}
+    if not case.probe.checker.address:
+        return case.unclear(
+            "source", "who asked the container runtime for a command leaves no trace", f"only {', '.join(allowed)}", ""
+        )
     for attempt in case.probe.attempts:
         clients = [leg.connection.client for leg in attempt.legs] or [case.probe.checker.address]
         for client in clients:
@@ -68,7 +72,8 @@ def _told(who: Checker) -> str:
     """Return `kubelet 1.36 at 10.128.0.1, node node-a`."""
     named = f"{who.kind} {who.version}".rstrip() if who.kind != "unknown" else "an unknown checker"
     could = f", could be {' or '.join(who.could_be)}" if who.kind == "unknown" and who.could_be else ""
-    return f"{named} at {who.address}{could}" + (f", node {who.node}" if who.node else "")
+    where = f" at {who.address}" if who.address else ""
+    return f"{named}{where}{could}" + (f", node {who.node}" if who.node else "")
 
 
 def _address(text: str) -> str | None:

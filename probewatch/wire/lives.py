@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from probewatch.model.connection import Connection, Half, IcmpNote, Sighting
+from probewatch.model.connection import Connection, Half, IcmpNote, Sighting, Step
 from probewatch.model.frame import Mark
 from probewatch.wire.packets import Lane
 from probewatch.wire.sightings import Point, Recent, Vantage
@@ -23,13 +23,26 @@ _CLOSED = Endpoint.CLOSED
 class Sight:
     """What one vantage point showed of a connection."""
 
-    __slots__ = ("first", "last", "packets", "vantage")
+    __slots__ = ("first", "last", "packets", "steps", "vantage")
 
     def __init__(self, vantage: Vantage, number: int) -> None:
         self.vantage = vantage
         self.packets = 0
         self.first = number
         self.last = number
+        self.steps: dict[str, tuple[Mark, int]] = {}
+        """Letter -> (first such frame here, how many)."""
+
+    def note(self, letter: str, mark: Mark) -> None:
+        """Note a segment by its letter."""
+        known = self.steps.get(letter)
+        self.steps[letter] = (mark, 1) if known is None else (known[0], known[1] + 1)
+
+    def value(self, *, alone: bool) -> Sighting:
+        """Return the frozen value; where it is the only vantage point, the connection itself tells the steps."""
+        steps = () if alone else tuple(Step(letter, m.ns, m.number, times) for letter, (m, times) in self.steps.items())
+        file, interface, ifindex, side = self.vantage
+        return Sighting(file, interface, ifindex, self.packets, self.first, self.last, steps, side)
 
 
 class Side:
@@ -198,9 +211,8 @@ class Life:
         self.rev += 1
         orig, resp = self.orig.half(), self.resp.half()
         letters = self.history.letters
-        sightings = tuple(
-            Sighting(*s.vantage[:3], packets=s.packets, first=s.first, last=s.last) for s in self.sights.values()
-        )
+        alone = len(self.sights) == 1
+        sightings = tuple(s.value(alone=alone) for s in self.sights.values())
         frames: dict[int, tuple[int, int]] = {}
         for s in sightings:
             first, last = frames.get(s.file, (s.first, s.last))

@@ -71,6 +71,13 @@ _SYN_EVENTS: Final = {
 """(from the originator, with ACK) -> event."""
 
 
+def _letter(s: Segment) -> str:
+    """Return the history letter (upper case) of what matters most in a segment."""
+    if s.flags & SYN:
+        return "H" if s.flags & ACK else "S"
+    return "R" if s.flags & RST else "F" if s.flags & FIN else "D" if s.length else "A"
+
+
 class Tracker:
     """Follows connections and address resolutions; see the module.
 
@@ -149,7 +156,7 @@ class Tracker:
             self._look(side, mark, lane)
         signature = (seq, ack, flags, length, ip_id, tsval, side.orig)
         if life.recent.is_copy(signature, ns, side.at):
-            self._copy(side, mark, lane)
+            self._copy(side, s)
             return
         if flags & SYN and self._is_reborn(side, seq, flags, ns):
             table.leave(life)
@@ -183,9 +190,13 @@ class Tracker:
             if not side.seen_data:
                 side.seen_data = True
                 life.history.once(side.letter("D"))
+                if sight is not None:
+                    sight.note(side.letter("D"), mark)
         elif not side.seen_ack and flags & ACK:
             side.seen_ack = True
             life.history.once(side.letter("A"))
+            if sight is not None:
+                sight.note(side.letter("A"), mark)
         if not window and peer.state is not _CLOSED and state not in _RESETS:
             life.history.scaled(side.letter("W"))
         unseen = False
@@ -382,12 +393,16 @@ class Tracker:
             sight = life.sights[seen_at] = Sight(seen_at, mark.number)
         side.sight = sight
 
-    def _copy(self, side: Side, mark: Mark, lane: Lane) -> None:
+    def _copy(self, side: Side, s: Segment) -> None:
         """Count a further sighting of a frame."""
         self.stats.duplicates += 1
-        if side.sight is not None:
-            side.sight.packets += 1
-            side.sight.last = mark.number
+        mark, lane, sight = s.mark, s.lane, side.sight
+        if sight is not None:
+            sight.packets += 1
+            sight.last = mark.number
+            letter = _letter(s)
+            if s.flags & CONTROL or side.letter(letter) not in sight.steps:
+                sight.note(side.letter(letter), mark)
         life = side.life
         if lane.tunnel and side.orig and not life.tunnel:
             life.tunnel, life.outer_source = lane.tunnel, lane.outer_source
@@ -398,6 +413,8 @@ class Tracker:
         """Take in a segment with SYN, FIN or RST."""
         mark, flags, seq, ack, length = s.mark, s.flags, s.seq, s.ack, s.length
         life, peer = side.life, side.peer
+        if side.sight is not None:
+            side.sight.note(side.letter(_letter(s)), mark)
         reset = bool(flags & RST)
         past = (seq + bool(flags & SYN) + bool(flags & FIN) + (0 if reset else length)) & MASK
         first = side.state is _INACTIVE

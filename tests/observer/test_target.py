@@ -19,7 +19,8 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause
 from probewatch.observer.lane import Lane
-from probewatch.observer.target import Context, Target, beginning, implied_runs, plausible, tie
+from probewatch.observer.target import Context, Target, beginning, implied_runs
+from probewatch.observer.tying import plausible, tie
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
 

@@ -1,0 +1,105 @@
+"""What a node shows of itself: Pods, interfaces, namespaces and containers as a table and as JSON (`probewatch.pods/1`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..cluster.node import NodePod, NodeView
+from .escape import pad, safe, valid_value, width
+from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
+
+SCHEMA: Final = "probewatch.pods/1"
+SHORT_ID: Final = 12
+"""Digits of a container id in the table, as runtimes' own tools show them."""
+
+
+def write(view: NodeView, out: Callable[[str], object], *, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+    """Write the table: the node's own addresses, then a Pod a row, with the source of each fact below."""
+    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    own = [f"{safe(address)} ({safe(link.name)})" for link in view.links for address in link.addresses]
+    paper.filled(
+        ", ".join(own) or "no address but those that stay inside it",
+        first=[Span(f"node {safe(view.host)}  ", "bold")],
+        indent=6,
+    )
+    rows = [_row(pod) for pod in view.pods]
+    if rows:
+        head = ("POD", "INTERFACE", "ADDRESS", "CONTAINERS")
+        sizes = [max(width(row[column]) for row in (head, *rows)) for column in range(4)]
+        paper.line()
+        paper.line(Span("  ".join(pad(text, size) for text, size in zip(head, sizes, strict=True)).rstrip(), "dim"))
+        for row, pod in zip(rows, view.pods, strict=True):
+            paper.line("  ".join(pad(text, size) for text, size in zip(row, sizes, strict=True)).rstrip())
+            if sources := _sources(pod):
+                paper.filled(sources, first=[Span("    ")], indent=4, style="dim")
+    else:
+        paper.line()
+        paper.line("no Pod and no other network namespace is on this node")
+    for note in view.notes:
+        paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
+
+
+def _row(pod: NodePod) -> tuple[str, str, str, str]:
+    if pod.name:
+        name = f"{safe(pod.namespace)}/{safe(pod.name)}"
+    elif pod.uid:
+        name = f"Pod {safe(pod.uid)}"
+    else:
+        name = (
+            f"namespace {safe(pod.net_namespace_name)}" if pod.net_namespace_name else f"namespace {pod.net_namespace}"
+        )
+    where = "the node's own" if pod.host_network else ", ".join(map(safe, pod.interfaces)) or "-"
+    containers = ", ".join(safe(one.name) or safe(one.id[:SHORT_ID]) for one in pod.containers)
+    return name, where, ", ".join(map(safe, pod.addresses)) or "-", containers or "-"
+
+
+def _sources(pod: NodePod) -> str:
+    named = [f"{fact} by {safe(source)}" for fact, source in pod.sources.items()]
+    if pod.net_namespace_name and pod.name:
+        named.append(f"namespace {safe(pod.net_namespace_name)}")
+    return ", ".join(named)
+
+
+def document(view: NodeView) -> dict[str, Any]:
+    """Return the JSON document."""
+    made: dict[str, Any] = {
+        "schema": SCHEMA,
+        "host": view.host,
+        "interfaces": [
+            {
+                "index": link.index,
+                "name": link.name,
+                "kind": link.kind or None,
+                "up": link.up,
+                "mac": link.mac or None,
+                "addresses": list(link.addresses),
+            }
+            for link in view.links
+        ],
+        "pods": [
+            {
+                "namespace": pod.namespace or None,
+                "name": pod.name or None,
+                "uid": pod.uid or None,
+                "host_network": pod.host_network,
+                "addresses": list(pod.addresses),
+                "interfaces": list(pod.interfaces),
+                "net_namespace": {"inode": pod.net_namespace, "name": pod.net_namespace_name or None},
+                "containers": [
+                    {"id": one.id, "name": one.name or None, "pid": one.pid or None} for one in pod.containers
+                ],
+                "sources": dict(pod.sources),
+            }
+            for pod in view.pods
+        ],
+        "notes": list(view.notes),
+    }
+    result: dict[str, Any] = valid_value(made)
+    return result
+
+
+def write_json(view: NodeView, out: Callable[[str], object]) -> None:
+    """Write the JSON document."""
+    out(json.dumps(document(view), ensure_ascii=True, indent=2) + "\n")

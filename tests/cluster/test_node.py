@@ -1,0 +1,144 @@
+"""What a node shows of itself: names of containers, namespaces, Pods; and what it adds to an address book."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probewatch.capture.netns import inside
+from probewatch.cluster.links import Link, LinkWatch
+from probewatch.cluster.names import by_container_logs, by_pod_logs, read_crictl
+from probewatch.cluster.node import NodeContainer, NodePod, NodeView, look
+from probewatch.model.book import AddressBook
+from probewatch.model.spec import PodSpec
+
+ID = "c821af9ed74dfaae8e86eeb6c852cdf715eff12f1882863b58dc315ad86d8be3"
+UID = "ad4aaaa5-c083-eb0e-1af8-01aed7fb8174"
+
+
+def test_names_by_logs(tmp_path: Path) -> None:
+    """The kubelet's links and directories of logs name container and Pod; other files name nothing."""
+    for name in (f"web-1_shop_my-app-{ID}.log", "web-1_shop_app-short.log", "x.log"):
+        (tmp_path / name).touch()
+    (found,) = by_container_logs(tmp_path).items()
+    assert found[0] == ID
+    assert (found[1].namespace, found[1].pod, found[1].container) == ("shop", "web-1", "my-app")
+    (tmp_path / f"shop_web-1_{UID}").mkdir()
+    assert (by_pod_logs(tmp_path)[UID].namespace, by_pod_logs(tmp_path)[UID].pod) == ("shop", "web-1")
+    assert by_container_logs(tmp_path / "missing") == {}
+
+
+def test_names_by_crictl() -> None:
+    """The labels of `crictl ps -o json` name container and Pod."""
+    labels = {"io.kubernetes.pod.name": "web-1", "io.kubernetes.pod.namespace": "shop", "io.kubernetes.container.name": "app"}
+    names, why = read_crictl(json.dumps({"containers": [{"id": ID, "labels": labels}, {"id": "other"}]}).encode())
+    assert why == ""
+    assert [(one, name.pod, name.container) for one, name in names.items()] == [(ID, "web-1", "app")]
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"[]", b'{"containers": 3}', b'{"containers": [4]}', b"{}"]))
+def test_any_answer_of_crictl(text: bytes) -> None:
+    """What is no answer gives no names and one sentence."""
+    names, why = read_crictl(text)
+    assert names == {}
+    assert "\n" not in why
+
+
+def view(**more: object) -> NodeView:
+    """Make the view of a node with one Pod."""
+    pod = NodePod(
+        namespace="shop",
+        name="web-1",
+        net_namespace=7,
+        addresses=("10.128.0.10", "fd01::a"),
+        interfaces=("veth1",),
+        containers=(NodeContainer(id=ID, name="app"),),
+        sources={"name": "crictl"},
+    )
+    links = (Link(index=2, name="tun0", addresses=("10.128.0.1", "fd01::1")),)
+    return NodeView(host="labnode", links=links, pods=(pod,), **more)  # type: ignore[arg-type]
+
+
+def test_what_it_adds_to_a_book() -> None:
+    """Its own addresses are the node's for certain, and an address means the Pod that has it."""
+    book = view().book()
+    for address in ("10.128.0.1", "fd01::1"):
+        node = book.node(address)
+        assert node is not None
+        assert (node.node, node.source, node.rank) == ("labnode", "own interface tun0", 0)
+    for address in ("10.128.0.10", "fd01::a"):
+        pod = book.pod(address, 0)
+        assert pod is not None
+        assert (pod.name, pod.declared_by, pod.containers[0].ids) == ("web-1", "this node", (ID,))
+    behind = view().pod_behind("veth1")
+    assert behind is not None
+    assert behind.name == "web-1"
+    assert view().pod_behind("veth2") is None
+
+
+def test_a_manifest_wins() -> None:
+    """A Pod that a manifest declares is not added a second time."""
+    declared = PodSpec(source="pod.yaml", name="web-1", namespace="shop", addresses=("10.128.0.10",))
+    book = view().book(AddressBook(pods={"10.128.0.10": (declared,)}))
+    assert book.pods_at("10.128.0.10", 0) == [declared]
+
+
+@pytest.fixture
+def pod(needs_root: None) -> Iterator[tuple[str, str]]:  # noqa: ARG001  (skips)
+    """Make a node and a pod as network namespaces joined by a veth; return their names."""
+    if shutil.which("ip") is None:
+        pytest.skip("ip (iproute2) is not installed")
+    node, name = f"pwX-n{os.getpid()}", f"pwX-p{os.getpid()}"
+    try:
+        for words in (
+            ("netns", "add", node),
+            ("netns", "add", name),
+            ("link", "add", "vethX", "netns", node, "type", "veth", "peer", "name", "eth0", "netns", name),
+            ("-n", node, "address", "add", "10.128.0.1/24", "dev", "vethX"),
+            ("-n", name, "address", "add", "10.128.0.10/24", "dev", "eth0"),
+            ("-n", name, "address", "add", "fd01::a/64", "dev", "eth0", "nodad"),
+            ("-n", name, "link", "set", "eth0", "up"),
+            ("-n", node, "link", "set", "vethX", "up"),
+        ):
+            done = subprocess.run(["ip", *words], capture_output=True, timeout=10, check=False)
+            if done.returncode:
+                pytest.skip(f"network namespaces cannot be made here: {done.stderr.decode().strip()}")
+        yield node, name
+    finally:
+        for one in (node, name):
+            subprocess.run(["ip", "netns", "delete", one], check=False, capture_output=True, timeout=10)
+
+
+def test_the_namespace_behind_a_veth(pod: tuple[str, str]) -> None:
+    """From the node's namespace the other end of its veth is found, with the addresses it has, IPv4 and IPv6."""
+    node, name = pod
+    seen = inside(node, lambda: look(crictl=False))
+    found = seen.pod_behind("vethX")
+    assert found is not None
+    assert found.net_namespace_name == name
+    assert found.addresses == ("10.128.0.10", "fd01::a")
+    assert found.sources == {"addresses": "its network namespace", "interfaces": "veth peer"}
+    own = seen.book().node("10.128.0.1")
+    assert own is not None
+    assert own.source == "own interface vethX"
+
+
+def test_links_that_come_and_go(pod: tuple[str, str]) -> None:
+    """A link that comes is told, so that what was looked up is looked up anew; nothing else is."""
+    node, _ = pod
+    watch = inside(node, LinkWatch)
+    try:
+        assert not watch.changed()
+        subprocess.run(["ip", "-n", node, "link", "add", "vethY", "type", "veth", "peer", "name", "vethZ"], check=True, timeout=10)
+        assert watch.changed(5.0)
+        assert not watch.changed()
+    finally:
+        watch.close()

@@ -1,0 +1,498 @@
+# ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
+"""Each capture is diagnosed as what it shows, and as nothing else; and so are conversations written for what no capture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builder import S
+from make import (
+    NODE,
+    NODE6,
+    OPENED,
+    POD,
+    POD6,
+    READINESS,
+    STARTUP,
+    answer,
+    connection,
+    every,
+    exchange,
+    frames,
+    ns,
+    probes,
+    request,
+    script_of,
+    spec,
+)  # fmt: skip
+
+import probewatch
+from probewatch.model.book import AddressBook
+from probewatch.model.diagnoses import DIAGNOSES, Kind
+from probewatch.model.exchange import GrpcFacts, TlsFacts
+from probewatch.model.frame import Frame, Mark
+from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
+from probewatch.model.symptoms import SYMPTOMS
+from probewatch.model.timeline import (
+    Attempt,
+    Cause,
+    Checker,
+    Decision,
+    DecisionKind,
+    EventKind,
+    Gap,
+    Outcome,
+    Probe,
+    Role,
+    Target,
+    Timeline,
+    TimelineEvent,
+)  # fmt: skip
+from probewatch.observer import Observer, Settings
+from probewatch.observer.build import judged_attempt, leg
+from probewatch.probes.diagnose import RULES, diagnose
+from probewatch.probes.judge import Verdict, judge
+from probewatch.probes.patterns import explain
+
+SHOWN: dict[str, set[Kind]] = {
+    "accept-no-answer": {Kind.APPLICATION_SLOW},
+    "grpc-flap": {Kind.GRPC_UNHEALTHY, Kind.RESET_AFTER_ANSWER},
+    "grpc-on-http": {Kind.GRPC_OTHER_PROTOCOL},
+    "grpc-refused": {Kind.GRPC_REFUSED, Kind.POKED},
+    "http-404": {Kind.TURNED_AWAY},
+    "http-arp-dead": {Kind.NOBODY_AT_ADDRESS},
+    "http-big-body": {Kind.RESET_AFTER_ANSWER},
+    "http-blackhole": {Kind.SYN_UNANSWERED},
+    "http-close-body": {Kind.BROKEN_BODY},
+    "http-fast-manual": {Kind.STILL_STARTING, Kind.POKED},
+    "http-flap-below": {Kind.SAYS_UNHEALTHY},
+    "http-flap-s1": {Kind.SAYS_UNHEALTHY},
+    "http-flap-s2": {Kind.SAYS_UNHEALTHY},
+    "http-icmp-reject": {Kind.REJECTED},
+    "http-redirect-loop": {Kind.REDIRECT_FAILED},
+    "http-redirect-other": {Kind.REDIRECT_ELSEWHERE},
+    "http-redirect-same": {Kind.REDIRECT_FOLLOWED},
+    "http-reset-body": {Kind.BROKEN_BODY},
+    "http-reset-head": {Kind.RESET_BY_SERVER},
+    "http-timeout": {Kind.APPLICATION_SLOW},
+    "https-503": {Kind.SAYS_UNHEALTHY},
+    "https-flap": {Kind.SAYS_UNHEALTHY},
+    "https-tls12": {Kind.RESET_AFTER_ANSWER},
+    "https-on-http": {Kind.HTTPS_TO_HTTP},
+    "https-on-http-garbage": {Kind.HTTPS_TO_HTTP},
+    "https-suites": {Kind.SAYS_UNHEALTHY, Kind.TLS_REFUSED},
+    "k136-http-flap-s1": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING, Kind.POKED},
+    "k136-liveness-restart": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING, Kind.POKED, Kind.SILENT_BY_DESIGN},
+    "k136-startup-probe": {Kind.STILL_STARTING},
+    "kubelet-restart": {Kind.POKED, Kind.SILENT_BY_DESIGN},
+    "listen-queue": {Kind.LISTEN_QUEUE_FULL},
+    "liveness-restart": {Kind.SAYS_UNHEALTHY, Kind.POKED, Kind.SILENT_BY_DESIGN},
+    "mid-http-flap-s1": {Kind.SAYS_UNHEALTHY},
+    "mid-k136-liveness-restart": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING, Kind.POKED, Kind.SILENT_BY_DESIGN},
+    "mtu-black-hole": {Kind.BIG_SEGMENTS_LOST},
+    "ready-but-down": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING},
+    "ready-but-down6": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING},
+    "rollout": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING},
+    "startup-probe": {Kind.STILL_STARTING},
+    "tcp-blackhole": {Kind.SYN_UNANSWERED},
+    "tcp-flap": {Kind.NOTHING_LISTENS, Kind.STILL_STARTING},
+    "tcp-wrong-port": {Kind.NOTHING_LISTENS},
+    "terminating": {Kind.POD_TERMINATING},
+}
+"""What each capture of a kubelet shows; one that is not named shows nothing to diagnose."""
+ELSEWHERE = {"multi"}
+"""Captures of several pods, tested below for themselves or not at all."""
+
+
+def of_folder(folder: Path, *names: str) -> Timeline:
+    """Analyze captures with what lies beside them."""
+    keys = folder / "keys.log"
+    return probewatch.analyze(
+        [folder / name for name in names], spec=sorted(folder.glob("pod*.yaml")), keylog=keys if keys.exists() else None
+    )
+
+
+def kinds(probes: Sequence[Probe]) -> set[str]:
+    """Return the kinds of all diagnoses of kubelets' probes."""
+    return {one.kind for probe in probes if probe.checker.kind == "kubelet" for one in probe.diagnoses}
+
+
+def test_each_capture_is_diagnosed_as_what_it_shows(kubelet_scenario: Path) -> None:
+    """Exactly the diagnoses of the table, for every attempt that failed; a probe's diagnoses are those of its attempts, and no others' numbers."""
+    name = kubelet_scenario.name
+    if name in ELSEWHERE or not (kubelet_scenario / "capture.pcap").exists():
+        pytest.skip("several pods")
+    timeline = of_folder(kubelet_scenario, "capture.pcap")
+    assert kinds(timeline.probes) == SHOWN.get(name, set())
+    for probe in timeline.probes:
+        numbers = {a.n: a for a in probe.attempts}
+        for one in probe.diagnoses:
+            assert one.rows == DIAGNOSES[Kind(one.kind)].rows or one.kind in (Kind.STILL_STARTING, Kind.UNHEALTHY_TOGETHER)
+            assert set(one.rows) <= set(SYMPTOMS)
+            assert set(one.attempts) <= set(numbers)
+            assert len(one.evidence) == min(len(one.attempts), 8)
+        for a in probe.attempts:
+            if a.diagnosis is not None:
+                assert a.n in next(one for one in probe.diagnoses if one.kind == a.diagnosis.kind).attempts
+
+
+@pytest.mark.parametrize("name", ["listen-queue", "mtu-black-hole"])
+def test_captures_of_the_stand_in(captures: Path, name: str) -> None:
+    """The laboratory's captures with a stand-in for the kubelet show what their names say, and nothing else."""
+    assert kinds(of_folder(captures / name, "capture.pcap").probes) == SHOWN[name]
+
+
+def test_three_places_tell_where_it_died(captures: Path) -> None:
+    """With bridge, veth and pod's end at hand each lost segment is placed between two of them, at the attempts whose packets were dropped there."""
+    timeline = of_folder(captures / "three-places", "node.pcapng", "pod.pcapng")
+    (probe,) = timeline.probes
+    died = {(one.segment, one.seen, one.missing[:1]) for a in probe.attempts for x in a.legs for one in x.died if a.outcome is not Outcome.SUCCESS}
+    assert died == {
+        ("SYN-ACK", ("eth0", "veth3"), ("tun0",)),
+        ("SYN", ("tun0",), ("veth3",)),
+        ("answer", ("eth0", "veth3"), ("tun0",)),
+    }
+    assert kinds([probe]) == {Kind.SYN_ACK_LOST, Kind.LOST_BEFORE_POD, Kind.ANSWER_LOST}
+    assert any(one.sentence == "SYN left tun0, never reached veth3." for one in probe.diagnoses)
+    for a in probe.attempts:
+        assert (a.diagnosis is None) == (a.outcome is Outcome.SUCCESS)
+
+
+def test_fewer_places_say_less(captures: Path) -> None:
+    """Without the pod's end the same packets leave open whether the answer was ever given; nothing is invented."""
+    (probe,) = of_folder(captures / "three-places", "pod.pcapng").probes
+    assert not any(x.died for a in probe.attempts for x in a.legs)
+
+
+def test_good_ways_are_not_blamed(captures: Path) -> None:
+    """Two vantage points that see everything place no loss."""
+    timeline = of_folder(captures / "tcp-ready", "tun0.pcap", "capture.pcap")
+    assert not any(x.died for probe in timeline.probes for a in probe.attempts for x in a.legs)
+
+
+# Conversations.
+
+
+FOUR, SIX = (NODE, "10.128.0.{}"), (NODE6, "fd00:10:128::{}")
+BOTH = pytest.mark.parametrize("family", [FOUR, SIX], ids=["v4", "v6"])
+
+
+def pod(address: str, *declared: ProbeSpec, name: str = "web") -> PodSpec:
+    """Return a Pod of one container."""
+    return PodSpec(source=f"{name}.yaml", name=name, addresses=(address,), containers=(ContainerSpec(name="app", probes=declared),))
+
+
+def book(*pods: PodSpec) -> AddressBook:
+    """Return what declares these Pods."""
+    return AddressBook(pods={one.addresses[0]: (one,) for one in pods})
+
+
+def watch(*scripts: tuple[float, str, str], known: AddressBook) -> list[Probe]:
+    """Return the probes that conversations show; they begin 20 s after the capture did."""
+    observer = Observer(Settings(book=known))
+    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
+    for one in frames(*scripts):
+        observer.feed(one)
+    return list(observer.finish().probes)
+
+
+def ends(family: tuple[str, str], sport: int, port: int = 8080, last: int = 10, client: str = "") -> str:
+    """Return `client:sport > server:port`."""
+    source, server = client or family[0], family[1].format(last)
+    return f"[{source}]:{sport} > [{server}]:{port}" if ":" in server else f"{source}:{sport} > {server}:{port}"
+
+
+def conversations(family: tuple[str, str], script: str, count: int = 4, *, port: int = 8080, path: str = "/ready", good: int = 4) -> tuple[list[tuple[float, str, str]], AddressBook]:
+    """Return good attempts and then others after a script, once in 10 s, and the Pod that declares them."""
+    server = family[1].format(10)
+    asks = request(path, f"[{server}]:{port}" if ":" in server else f"{server}:{port}")
+    out = probes(every(10, good), client=family[0], server=server, port=port, path=path)
+    out += [(at, ends(family, 50_001 + 2 * n, port), script.replace("{request}", asks)) for n, at in enumerate(every(10, count, 10.0 * good))]
+    out += probes([10.0 * (good + count)], client=family[0], server=server, port=port, path=path)
+    return out, book(pod(server, spec(path=path, port=port, period_s=10)))
+
+
+ASKED = OPENED + "> PA {request}\n < A\n "
+AWAY = answer("302 Found", "", "Location: http://example.com/\\r\\n")
+ON = answer("302 Found", "", "Location: /x\\r\\n")
+CLOSES = "\n > A\n < FA\n > FA\n < A"
+ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
+    "refused": ("> S\n < RA", Kind.NOTHING_LISTENS, {}),
+    "sidecar": ("> S\n < RA", Kind.SIDECAR_DOWN, {"port": 15021, "path": "/healthz/ready"}),
+    "syn": ("> S", Kind.SYN_UNANSWERED, {}),
+    "syn-ack": ("> S\n < SA\n +1s < SA\n > R", Kind.SYN_ACK_LOST, {}),
+    "syn-ack late": ("> S\n +1.2s < SA\n > R", Kind.NODE_STALLED, {}),
+    "first syn lost": ("> S\n +1.0s > S seq=0\n +200us < SA\n > R", Kind.SYN_UNANSWERED, {}),
+    "challenge": ("> S\n < A seq=777777 ack=888888\n > R seq=888888", Kind.TUPLE_COLLISION, {}),
+    "slow": (ASKED + "+999ms > FA\n +40ms < A", Kind.APPLICATION_SLOW, {}),
+    "request lost": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +400ms > FA", Kind.REQUEST_LOST, {}),
+    "late kernel": (OPENED + "> PA {request}\n +600ms < A\n +399ms > FA\n < A", Kind.NODE_STALLED, {}),
+    "asked late": (OPENED + "+900ms > PA {request}\n < A\n +90ms > FA\n < A", Kind.KUBELET_LATE, {}),
+    "noticed late": (ASKED + f"+100ms < PA {answer()}\n > A\n +1.5s > FA\n < FA\n > A", Kind.KUBELET_LATE, {}),
+    "answer lost": (ASKED + f"< PA {answer()}\n +200ms < PA seq=1 {answer()}\n +400ms < PA seq=1 {answer()}\n +402ms > FA ack=1\n < A", Kind.ANSWER_LOST, {}),
+    "big answer lost": (ASKED + f"< PA {answer(body='x' * 1400)}\n +200ms < PA seq=1 {answer(body='x' * 1400)}\n +802ms > FA ack=1\n < A", Kind.BIG_SEGMENTS_LOST, {}),
+    "closed": (ASKED + "< FA\n > FA\n < A", Kind.CLOSED_UNANSWERED, {}),
+    "reset": (ASKED + "< RA", Kind.RESET_BY_SERVER, {}),
+    "ssh": (ASKED + f"< PA 'SSH-2.0-OpenSSH_9.2\\r\\n'{CLOSES}", Kind.NOT_HTTP, {}),
+    "403": (ASKED + f"< PA {answer('403 Forbidden')}{CLOSES}", Kind.TURNED_AWAY, {}),
+    "bare 400": (ASKED + "< PA 'HTTP/1.0 400 Bad Request\\r\\n\\r\\nClient sent an HTTP request to an HTTPS server.\\n'" + CLOSES, Kind.HTTP_TO_HTTPS, {}),
+    "alert": (ASKED + "< PA '\\x15\\x03\\x01\\x00\\x02\\x02\\x46'" + CLOSES, Kind.HTTP_TO_HTTPS, {}),
+    "500": (ASKED + f"< PA {answer('500 Internal Server Error')}{CLOSES}", Kind.SAYS_UNHEALTHY, {}),
+    "masked": (ASKED + f"< PA {answer('500 Internal Server Error')}{CLOSES}", Kind.MESH_HIDES_IT, {"port": 15020, "path": "/app-health/app/readyz"}),
+    "elsewhere": (ASKED + f"< PA {AWAY}{CLOSES}", Kind.REDIRECT_ELSEWHERE, {}),
+    "body": (ASKED + f"< PA {answer(length=900)}\n > A\n < RA", Kind.BROKEN_BODY, {}),
+    "rst after answer": (ASKED + f"< PA {answer()}\n > RA", Kind.RESET_AFTER_ANSWER, {}),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("what", ONE)
+def test_one_connection_has_one_diagnosis(family: tuple[str, str], what: str) -> None:
+    """Each conversation is diagnosed as the one kind of its row, at each attempt, and the good ones before it as nothing."""
+    script, kind, how = ONE[what]
+    scripts, known = conversations(family, script, **how)
+    (probe,) = watch(*scripts, known=known)
+    assert kinds([probe]) == {kind}
+    told = [a.n for a in probe.attempts if a.diagnosis is not None]
+    assert told == [5, 6, 7, 8]
+    assert probe.diagnoses[0].attempts == (5, 6, 7, 8)
+
+
+def test_every_rule_speaks_of_its_cause() -> None:
+    """A cause's rules and the catalogue agree: every kind stands below a cause that has rules, or is a pattern's."""
+    assert set(RULES) == set(Cause) - {Cause.ENCRYPTED, Cause.CUT}
+    for kind, why in DIAGNOSES.items():
+        assert why.causes[0] in RULES, kind
+        assert set(why.rows) <= set(SYMPTOMS), kind
+        assert why.sentence.endswith("."), kind
+        assert why.sign, kind
+        assert why.harmless or why.advice, kind
+    assert list(DIAGNOSES) == list(Kind)[: len(DIAGNOSES)] or set(DIAGNOSES) == set(Kind)
+    assert set(SYMPTOMS) - {row for why in DIAGNOSES.values() for row in why.rows} == {"D29"}
+
+
+# Patterns.
+
+
+@BOTH
+def test_one_lost_syn(family: tuple[str, str]) -> None:
+    """A single SYN without answer at a timeout of 1 s, its neighbours fine; two in a row, or a longer timeout, are no mere loss."""
+    server = family[1].format(10)
+    good = [*every(10, 4), *every(10, 4, 50)]
+    known = book(pod(server, spec(period_s=10)))
+    one = watch(*probes(good, client=family[0], server=server), (40, ends(family, 50_001), "> S"), known=known)
+    assert kinds(one) == {Kind.ONE_LOST_SYN}
+    two = watch(*probes(good[:-1], client=family[0], server=server), *((at, ends(family, 50_001 + int(at)), "> S") for at in (40.0, 80.0, 90.0)), known=known)
+    assert kinds(two) == {Kind.ONE_LOST_SYN, Kind.SYN_UNANSWERED}
+    patient = book(pod(server, spec(period_s=10, timeout_s=3)))
+    long = watch(*probes(good, client=family[0], server=server), (40, ends(family, 50_001), "> S\n +1s > S seq=0\n +1s > S seq=0"), known=patient)
+    assert kinds(long) == {Kind.SYN_UNANSWERED}
+
+
+@BOTH
+def test_source_ports_of_the_nodeport_range(family: tuple[str, str]) -> None:
+    """Unanswered SYN-ACKs only for source ports of the NodePort range; a good one of that range, or other ports, acquit it."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=10)))
+    script = script_of("ok", host=f"[{server}]:8080" if ":" in server else f"{server}:8080")
+    bad = "> S\n < SA\n +1s < SA seq=0\n > R"
+
+    def shown(lost: Sequence[int], also: int = 40_000) -> set[str]:
+        out = [(10.0 * n, ends(family, 41_000 + 2 * n), script) for n in range(12)]
+        for place, sport in zip((2, 5, 9), lost, strict=True):
+            out[place] = (10.0 * place, ends(family, sport), bad)
+        out[7] = (70.0, ends(family, also), script)
+        return kinds(watch(*out, known=known))
+
+    assert shown((30_100, 31_200, 32_300)) == {Kind.SOURCE_PORTS}
+    assert Kind.SOURCE_PORTS not in shown((30_100, 31_200, 32_300), also=30_500)
+    assert Kind.SOURCE_PORTS not in shown((30_100, 41_003, 52_300))
+
+
+@BOTH
+def test_source_address(family: tuple[str, str]) -> None:
+    """Attempts from another address of the node than usual get no answer, the usual ones do; the address is named."""
+    server = family[1].format(10)
+    other = family[1].format(2)
+    known = replace(book(pod(server, spec(period_s=10))))
+    good = probes(every(10, 6), client=family[0], server=server)
+    lost = [(at, ends(family, 50_001 + int(at), client=other), "> S") for at in every(10, 4, 60)]
+    found = [one for probe in watch(*good, *lost, known=known) for one in probe.diagnoses]
+    assert [one.kind for one in found] == [Kind.SOURCE_ADDRESS]
+    assert other in found[0].sentence
+
+
+@BOTH
+def test_pods_of_a_node_fall_silent_together(family: tuple[str, str]) -> None:
+    """Three pods whose SYNs go unanswered in the same seconds are the node's trouble; where another pod is answered meanwhile they are not."""
+
+    def shown(*struck: int) -> set[str]:
+        scripts: list[tuple[float, str, str]] = []
+        pods = []
+        for last in (11, 12, 13, 14):
+            server = family[1].format(last)
+            pods.append(pod(server, spec(period_s=10), name=f"web-{last}"))
+            lost = every(10, 3, 40 + last / 100) if last in struck else []
+            starts = [at for at in every(10, 10, last / 100) if at not in lost]
+            scripts += probes([at for at in starts if not any(abs(at - x) < 1 for x in lost)], client=family[0], server=server)
+            scripts += [(at, ends(family, 50_001 + int(at), last=last), "> S") for at in lost]
+        return kinds(watch(*scripts, known=book(*pods)))
+
+    assert shown(11, 12, 13, 14) == {Kind.NEW_CONNECTIONS_DROPPED}
+    assert shown(11, 12, 13) == {Kind.SYN_UNANSWERED}
+    assert shown(12) == {Kind.SYN_UNANSWERED}
+
+
+@BOTH
+def test_pods_that_are_unhealthy_together(family: tuple[str, str]) -> None:
+    """Replicas that begin to answer 503 in the same seconds share a dependency; one alone says that it is unhealthy."""
+
+    def shown(*struck: int) -> set[str]:
+        scripts: list[tuple[float, str, str]] = []
+        pods = []
+        for last in (11, 12, 13):
+            server = family[1].format(last)
+            pods.append(pod(server, spec(period_s=10), name=f"web-{last}"))
+            bad = every(10, 3, 40 + last / 100) if last in struck else []
+            scripts += probes(bad, "503", client=family[0], server=server)
+            scripts += probes([at for at in every(10, 10, last / 100) if not any(abs(at - x) < 1 for x in bad)], client=family[0], server=server)
+        return kinds(watch(*scripts, known=book(*pods)))
+
+    assert shown(11, 12, 13) == {Kind.UNHEALTHY_TOGETHER}
+    assert shown(12) == {Kind.SAYS_UNHEALTHY}
+
+
+@BOTH
+def test_timeout_over_period(family: tuple[str, str]) -> None:
+    """A timeout of 3 s and a period of 1 s, and a server that hangs: attempts back to back."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=1, timeout_s=3)))
+    hung = probes([5, 8.045, 11.09, 14.135], "hung", client=family[0], server=server, timeout=3)
+    found = kinds(watch(*probes(every(1, 5), client=family[0], server=server), *hung, known=known))
+    assert found == {Kind.TIMEOUT_OVER_PERIOD, Kind.APPLICATION_SLOW}
+
+
+@BOTH
+def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
+    """Ticks that come at no pod for a while are the checker's; at one pod alone they are not."""
+
+    def shown(*struck: int) -> set[str]:
+        scripts: list[tuple[float, str, str]] = []
+        pods = []
+        for last in (11, 12, 13):
+            server = family[1].format(last)
+            pods.append(pod(server, spec(period_s=2), name=f"web-{last}"))
+            starts = every(2, 30, last / 100)
+            scripts += probes([at for at in starts if not (last in struck and 19 < at < 31)], client=family[0], server=server)
+        return kinds(watch(*scripts, known=book(*pods)))
+
+    assert Kind.TICKS_DROPPED in shown(11, 12)
+    assert Kind.TICKS_DROPPED not in shown(12)
+
+
+@BOTH
+def test_port_reused(family: tuple[str, str]) -> None:
+    """The same source port within a minute, and a SYN that draws an ACK: the target still knows the old connection."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=10)))
+    script = script_of("ok", host=f"[{server}]:8080" if ":" in server else f"{server}:8080")
+    out = [(10.0 * n, ends(family, 41_000 + 2 * n), script) for n in range(6)]
+    out[4] = (40.0, ends(family, 41_002), "> S isn=900000\n < A seq=777777 ack=888888\n > R seq=888888")
+    assert kinds(watch(*out, known=known)) == {Kind.PORT_REUSED}
+
+
+# What packets of the tests' making cannot show in a line.
+
+
+def made(cause: Cause, outcome: Outcome = Outcome.FAILURE, *, n: int = 1, at: float = 0.0, **more: Any) -> Attempt:
+    """Return an attempt without connections."""
+    return Attempt(n=n, start=Mark(ns(at), 0, n), end_ns=ns(at) + S, outcome=outcome, cause=cause, **more)
+
+
+@pytest.mark.parametrize("cause", [Cause.EXEC_EXIT, Cause.EXEC_TIMEOUT, Cause.EXEC_NOT_FOUND])
+def test_exec(cause: Cause) -> None:
+    """An exec probe that fails is no matter of the network."""
+    found = diagnose(made(cause), ())
+    assert found is not None
+    assert (found.kind, found.rows) == (Kind.EXEC_FAILED, ("D43",))
+
+
+@pytest.mark.parametrize("said", [{"goaway": "PROTOCOL_ERROR"}, {"reset": "INTERNAL_ERROR"}])
+def test_http2_that_the_server_ends(said: dict[str, str]) -> None:
+    """HTTP/2 inside TLS that the server ended says with which frame; a reset without it is a reset."""
+    one = exchange(OPENED + "> PA 'x'\n < A\n < RA", tls=TlsFacts(chosen_alpn="h2"), grpc=GrpcFacts(**said), http=())
+    failed = judged_attempt(1, one.connection.start, Verdict(outcome=Outcome.FAILURE, cause=Cause.RESET_BEFORE_ANSWER, end_ns=ns(1)), (leg(Role.FIRST, one, lambda c: c),))
+    found = diagnose(failed, (one,))
+    assert found is not None
+    assert found.kind == Kind.HTTP2_REFUSED
+    assert next(iter(said.values())) in found.sentence
+    plain = diagnose(failed, (replace(one, grpc=None),))
+    assert plain is not None
+    assert plain.kind == Kind.RESET_BY_SERVER
+
+
+def test_redirect_into_a_failure() -> None:
+    """Several hops of one attempt, the last of which fails, are told as a redirect that failed."""
+    first = exchange(ASKED.replace("{request}", request()) + f"< PA {ON}{CLOSES}")
+    last = exchange("> S\n < RA", at=0.01)
+    failed = judged_attempt(
+        1, first.connection.start, judge(last, Handler.HTTP_GET, S),
+        (leg(Role.FIRST, first, lambda c: c), leg(Role.REDIRECT, last, lambda c: c)))  # fmt: skip
+    found = diagnose(failed, (first, last))
+    assert found is not None
+    assert found.kind == Kind.REDIRECT_FAILED
+
+
+def test_an_address_of_the_node_itself() -> None:
+    """A refusal from an address to itself went over loopback: no pod was asked."""
+    one = exchange("> S\n < RA", f"{NODE}:40000 > {NODE}:8080")
+    refused = judged_attempt(1, one.connection.start, judge(one, Handler.TCP_SOCKET, S), (leg(Role.FIRST, one, lambda c: c),))
+    found = diagnose(refused, (one,))
+    assert found is not None
+    assert found.kind == Kind.LOCAL_ADDRESS
+
+
+def base(kind: ProbeType, version: str, *attempts: Attempt, **more: Any) -> Probe:
+    """Return a kubelet's probe of attempts made by hand."""
+    return Probe(
+        id=str(kind), checker=Checker(kind="kubelet", version=version, address=NODE), target=Target(address=POD, port=8080, container="app"),
+        type=kind, type_source="declared", handler=Handler.HTTP_GET, attempts=attempts, **more)  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "seen"), [("1.36", True), ("1.35", True), ("1.34", False)])
+def test_before_startup(version: str, seen: bool) -> None:
+    """Readiness between a restarted container's first startup attempt and its success is the kubelet's regression, from 1.35 on."""
+    begun = [TimelineEvent(ns=ns(at), kind=EventKind.CONTAINER_STARTED, address=POD, container="app") for at in (0, 50)]
+    started = [
+        Decision(ns=ns(at), kind=DecisionKind.STARTED, before="NotStarted", after="Started", attempt=n, mark=None, streak=1, threshold=1, threshold_source="default")
+        for n, at in ((2, 11), (4, 61))
+    ]
+    startup = base(STARTUP, version, *(made(Cause.OK, Outcome.SUCCESS, n=n, at=at) for n, at in enumerate((0, 10, 50, 60), 1)), decisions=tuple(started))
+    ready = base(READINESS, version, *(made(Cause.OK, Outcome.SUCCESS, n=n, at=at) for n, at in enumerate((12, 22, 55, 65), 1)))
+    found = explain([startup, ready], begun)
+    assert [one.attempts for one in found[1].diagnoses if one.kind == Kind.BEFORE_STARTUP] == ([(3,)] if seen else [])
+
+
+def test_no_local_port() -> None:
+    """Missing attempts, while source ports come again as soon as TIME-WAIT ends."""
+    attempts = []
+    for n, at in enumerate((0.0, 1.0, 2.0, 61.0, 62.0, 63.0)):
+        sport = 40_000 + n % 3
+        one = exchange(OPENED + "> FA\n < A\n < FA\n > A", f"{NODE}:{sport} > {POD}:8080", at=at)
+        attempts.append(replace(made(Cause.OK, Outcome.SUCCESS, n=n + 1, at=at), legs=(leg(Role.FIRST, one, lambda c: c),)))
+    gap = Gap(start_ns=ns(3), end_ns=ns(61), expected=50, reason="nothing in the capture says why")
+    (probe,) = explain([base(READINESS, "1.36", *attempts, gaps=(gap,))], ())
+    assert [one.kind for one in probe.diagnoses] == [Kind.NO_LOCAL_PORT]
+    (probe,) = explain([base(READINESS, "1.36", *attempts[:3], gaps=(gap,))], ())
+    assert probe.diagnoses == ()
+
+
+def test_connection_made_for_the_tests_is_none() -> None:
+    """A connection that ended well has no diagnosis, and costs none."""
+    assert connection(OPENED + "> FA\n < A\n < FA\n > A").orig.rst is None
+    assert diagnose(made(Cause.OK, Outcome.SUCCESS), ()) is None
+    assert POD6 != POD
