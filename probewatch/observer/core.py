@@ -264,20 +264,12 @@ class Observer:
         return self._teller.take()
 
     def glimpse(self) -> list[Glimpse]:
-        """Return the attempts since the last call, each as soon as it has its verdict, as it reads then.
-
-        Of a kubelet that is proven, that is; `take` tells the same attempts once nothing can change how they read.
-        """
-        found: list[Glimpse] = []
-        for address in self._stirred:
-            found += self._preview.look(self._targets[address], self._latest, self._sketch, self._context)
-        self._stirred.clear()
-        return sorted(found, key=lambda one: one.attempt.start.ns)
-
-    def _sketch(self, address: str, placed: Placed, step: Step, worker: int) -> Probe:
-        """Say of a probe that is met who asks what of whom."""
+        """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        return assembler.sketch(address, placed, worker, step.run, self._sources[step.run.client])
+        stirred, self._stirred = [self._targets[address] for address in self._stirred], set()
+        look = self._preview.look
+        found = [one for target in stirred for one in look(target, assembler, self._sources, self._context)]
+        return sorted(found, key=lambda one: one.attempt.start.ns)
 
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):

@@ -13,16 +13,17 @@ shown when it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from probewatch.model.prediction import Prediction
 from probewatch.model.timeline import Attempt, Decision, Probe
 from probewatch.probes.runs import Run
+from probewatch.probes.sources import Source
 
-from .build import Latest, attempt, decision
-from .lane import Step
+from .assemble import Assembler
+from .build import attempt, decision
 from .target import Context, Placed, Target, feed
 
 GROWTH: Final = 1.5
@@ -44,10 +45,6 @@ class Glimpse:
     predictions: tuple[Prediction, ...]
     """What all workers of its pod do next; `worker` says which is this probe's."""
     worker: int
-
-
-Introduce = Callable[[str, Placed, Step, int], Probe]
-"""Makes the probe of a target's lane's worker from one of its steps."""
 
 
 @dataclass(slots=True)
@@ -82,7 +79,11 @@ class Preview:
         self._supposed: dict[tuple[str, str], _Supposed] = {}
 
     def look(
-        self, target: Target, latest: Latest, introduce: Introduce, context: Callable[[str], Context]
+        self,
+        target: Target,
+        assembler: Assembler,
+        sources: Mapping[str, Source],
+        context: Callable[[str], Context],
     ) -> Iterator[Glimpse]:
         """Yield what is new of one target; `context` is that of a checker which is not proven yet."""
         waiting = target.waiting()
@@ -90,7 +91,7 @@ class Preview:
             lane = target.address, f"{checker}?"
             placed = self._suppose(lane, target, checker, runs, context)
             if placed is not None:
-                yield from self._lane(lane, placed, latest, introduce)
+                yield from self._lane(lane, placed, assembler, sources)
         for number, placed in enumerate(target.placed):
             lane = target.address, str(number)
             before = target.address, f"{placed.checker}?"
@@ -98,7 +99,7 @@ class Preview:
                 # What was supposed is planned now: the same attempts in the same order.
                 del self._supposed[before]
                 self._seen[lane] = _Seen(done=self._seen.pop(before).done)
-            yield from self._lane(lane, placed, latest, introduce)
+            yield from self._lane(lane, placed, assembler, sources)
 
     def _suppose(
         self,
@@ -122,7 +123,9 @@ class Preview:
         known.fed = len(runs)
         return known.placed
 
-    def _lane(self, lane: tuple[str, str], placed: Placed, latest: Latest, introduce: Introduce) -> Iterator[Glimpse]:
+    def _lane(
+        self, lane: tuple[str, str], placed: Placed, assembler: Assembler, sources: Mapping[str, Source]
+    ) -> Iterator[Glimpse]:
         seen = self._seen.setdefault(lane, _Seen())
         settled, ahead = placed.lane.outlook()
         gone = settled - len(placed.lane.steps)
@@ -134,7 +137,7 @@ class Preview:
                 worker = step.reading.worker
                 if not step.reading.redial:
                     numbers[worker] = numbers.get(worker, 0) + 1
-                made = attempt(max(1, numbers.get(worker, 1)), step, (), latest)
+                made = attempt(max(1, numbers.get(worker, 1)), step, (), assembler.latest)
                 source = "default" if placed.guesses else "declared"
                 decided = decision(step.counted, made, placed.lane.plan[worker].spec, source, None)
                 what = decided.kind.value if decided is not None else ""
@@ -142,7 +145,8 @@ class Preview:
                 if (fresh and not step.reading.redial) or (what and seen.shown.get(place, what) != what):
                     probe = seen.met.get(worker)
                     if probe is None:
-                        probe = seen.met[worker] = introduce(lane[0], placed, step, worker)
+                        asker = sources[step.run.client]
+                        probe = seen.met[worker] = assembler.sketch(lane[0], placed, worker, step.run, asker)
                     predictions = tuple(placed.lane.pod().predict())
                     yield Glimpse((*lane, worker), probe, made, decided, not fresh, predictions, worker)
                 if place > settled:
