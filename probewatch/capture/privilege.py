@@ -53,9 +53,15 @@ def drop(user: str = NOBODY, keep: Collection[str] = ()) -> str:
         if number not in {CAPABILITIES[name] for name in keep}:
             libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # refused for numbers that this kernel does not know
     _held(libc.prctl(_PR_SET_KEEPCAPS, 1 if keep else 0, 0, 0, 0))
-    os.setgroups([])
-    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
-    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    try:
+        os.setgroups([])
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    except PermissionError:
+        raise CaptureError(
+            "privileges",
+            f"cannot be given up: to become {user} needs the capabilities CAP_SETUID and CAP_SETGID (-Z root stays root)",
+        ) from None
     _capset(libc, keep)
     _held(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     kept = f"keeping {', '.join(sorted(keep))} and nothing else" if keep else "without any capability"
