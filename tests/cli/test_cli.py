@@ -174,7 +174,9 @@ def test_real_interrupt_of_a_stream() -> None:
     """SIGINT while a stream is open but silent ends the process with status 130."""
     process_ = subprocess.Popen(
         [sys.executable, "-m", "probewatch.cli", "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"})
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        # (a shell that starts the tests in the background has SIGINT ignored, and so would we)
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process_.stdin is not None
     process_.stdin.write((FLAP / "capture.pcap").read_bytes())
     process_.stdin.flush()
@@ -183,7 +185,7 @@ def test_real_interrupt_of_a_stream() -> None:
     process_.stdin.flush()
     process_.send_signal(signal.SIGINT)
     _, said = process_.communicate(timeout=60)
-    assert process_.returncode == 130
+    assert process_.returncode == 130, said
     assert b"Traceback" not in said
 
 
