@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ..api import InputError, observer
+from ..api import observer
+from ..moments import InputError
 from .live import Ending, tap
 from .options import Command
 from .output import complain, prepare_stdout

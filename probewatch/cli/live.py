@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..api import InputError
+from ..moments import InputError
 from .options import Argument, Option
 from .output import complain
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import click
 
-from ..api import InputError
 from ..capture.errors import shown
 from ..capture.save import MOST_FILES, Bounds, Saver
 from ..capture.trim import Trimmer
+from ..moments import InputError
 from ..watching import Keep
 from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, user_option
 from .options import Command, Option, quiet_option

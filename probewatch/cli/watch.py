@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, frame_filter, observer
+from ..api import frame_filter, observer
 from ..capture.errors import shown
 from ..capture.save import Saver
+from ..moments import InputError
 from ..watching import TURN_S, Watch
 from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
