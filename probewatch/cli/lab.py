@@ -5,20 +5,22 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from ..api import observer
 from ..moments import InputError
+from .live import Ending, tap
 from .options import Command
-from .output import complain, manner, prepare_stdout
+from .output import complain, prepare_stdout
 from .run import DONE, INTERRUPTED
 
 if TYPE_CHECKING:
     from ..lab.run import Run
     from ..lab.scenarios import Scenario
-    from ..observer import Change
 
 _LONGEST_S: Final = 3600
 """Seconds that a scenario may last."""
@@ -73,22 +75,21 @@ def run_(name: str, duration: float | None, ipv6: bool, keep: str | None, colour
     """
     from ..lab.run import Run
     from ..lab.state import LabError
-    from ..report import text
 
     scenario = _scenario(name)
-    if keep is not None:
-        _refuse_unwritable(Path(keep))
     prepare_stdout()
-    ended = _Ended()
+    ending = Ending(None)
+    signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGINT))  # a terminal that went away
     try:
-        with ended, Run(scenario, seconds=duration, ipv6=ipv6) as run:
-            sys.stdout.write(f"{scenario.name}: {scenario.says}\n-> {scenario.shows}\n\n")
-            timeline = _shown(run, keep)
-            sys.stdout.write("\n")
-            text.write(timeline, sys.stdout.write, **manner(colour))
+        with Run(scenario, seconds=duration, ipv6=ipv6) as run:
+            with ending.writing():
+                sys.stdout.write(f"{scenario.name}: {scenario.says}\n-> {scenario.shows}\n\n")
+            _watched(run, keep, colour, ending)
+            if keep is not None:
+                _copy(run, Path(keep))
     except LabError as error:
         raise InputError(str(error)) from None
-    return INTERRUPTED if ended.happened else DONE
+    return INTERRUPTED if ending.asked else DONE
 
 
 def _scenario(name: str) -> Scenario:
@@ -99,65 +100,37 @@ def _scenario(name: str) -> Scenario:
     return SCENARIOS[name]
 
 
-def _refuse_unwritable(path: Path) -> None:
+def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
+    """Run it, and show what `watch` shows of its interface, to its end or until somebody asks for that."""
+    from ..capture.save import Saver
+    from ..watching import Watch
+    from .shows import LineShow, Selection
+
+    known = observer(spec=[str(path) for path in run.manifests], brief=True)
+    feed = tap([run.interface], run.netns, "")
     try:
-        with path.open("ab"):
-            pass
-    except OSError as error:
-        raise InputError(f"--keep {path}: {(error.strerror or str(error)).lower()}") from None
+        watching = Watch(feed, known, saver=None if keep is None else Saver(keep, lambda: feed.descriptions))
+        show = LineShow(known, ending, Selection(), None, colour)
+        try:
+            run.begin(lambda sentence: complain(f"lab: {sentence}"))
+            until = time.monotonic() + run.seconds
+            while not (ending.asked or watching.over or time.monotonic() >= until):
+                run.check()
+                watching.turn()
+                show.news(watching.now_ns)
+            run.stop()
+            show.end(watching.finish())
+        finally:
+            watching.close()
+    finally:
+        feed.close()
 
 
-def _shown(run: Run, keep: str | None) -> Any:
-    from ..lab.show import show
-
-    path = Path(keep) if keep is not None else run.state.path / f"{run.scenario.name}.pcapng"
-    timeline = show(run, path, _tell, lambda sentence: complain(f"lab: {sentence}"))
-    if keep is not None:
-        for file in (*run.manifests, run.record, run.clients):
-            if file.exists():
-                shutil.copy(file, path.with_suffix(f".{file.name}"))
-    return timeline
-
-
-def _tell(change: Change) -> None:
-    """Write what became known, a line."""
-    from ..model.timeline import Attempt, Decision
-
-    if change.rev > 1:
-        return
-    match change.value:
-        case Attempt() as attempt:
-            streak = f"{attempt.streak}/{attempt.threshold}" if attempt.streak else ""
-            line = f"{change.probe} #{attempt.n:<4} {attempt.outcome.value:<9} {attempt.detail:<30} {streak}"
-        case Decision() as decision:
-            line = f"{change.probe}       {decision.kind.value}"
-        case _:
-            return
-    from ..report.escape import safe
-
-    sys.stdout.write(safe(line).rstrip() + "\n")
-    sys.stdout.flush()
-
-
-class _Ended:
-    """SIGTERM and SIGHUP end a scenario as Ctrl-C does: everything is taken away."""
-
-    def __init__(self) -> None:
-        self.happened = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._on)
-
-    def _on(self, *_: object) -> None:
-        if not self.happened:  # a second one must not break the taking away
-            self.happened = True
-            raise KeyboardInterrupt
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+def _copy(run: Run, kept: Path) -> None:
+    """Put the Pods, and what the prober and the clients wrote down, beside the packets."""
+    for file in (*run.manifests, run.record, run.clients):
+        if file.exists():
+            shutil.copy(file, kept.with_suffix(f".{file.name}"))
 
 
 @lab.command("up", cls=Command)

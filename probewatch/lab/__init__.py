@@ -15,7 +15,6 @@ servers.py    the process in a container: servers that misbehave
 faults.py     what goes wrong between node and pod, at its time
 router.py     HAProxy as OpenShift's router, a Service that follows readiness, clients
 run.py        one scenario from beginning to end
-show.py       a scenario recorded, and what probewatch makes of it as it happens
 children.py   processes that end with whoever started them
 state.py      what a run has made, written down so that it can be taken away, even after kill -9
 """

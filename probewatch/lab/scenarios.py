@@ -2,6 +2,8 @@
 
 `rows` are the rows of the catalogue of causes in docs/causes.md that a scenario makes real. A scenario is begun by
 `probewatch lab run NAME`, over IPv4 or IPv6.
+
+It is over 600 lines: a table with an entry for each scenario, in the order of `lab list`.
 """
 
 from __future__ import annotations
