@@ -139,6 +139,16 @@ class Target:
         """Whether nothing waits to be handed on."""
         return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held that came here: it may be forgotten."""
+        held = self.placed or self.strangers or self.commands or self._undecided or self._waiting
+        return not held and self.idle
+
+    def sweep(self) -> None:
+        """Forget the clients that have nothing to be joined."""
+        self._joiners = {client: joiner for client, joiner in self._joiners.items() if joiner.waiting}
+
     def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
         """Replace a queued connection by its newer snapshot."""
         entry = self._queued.get(connection.id)

@@ -19,9 +19,7 @@ MS: Final = 1_000_000
 S: Final = 10**9
 NODE: Final = "10.128.0.1"
 POD: Final = "10.128.0.10"
-GET: Final = (
-    b"GET /ready HTTP/1.1\r\nHost: 10.128.0.10:8080\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-)
+GET: Final = b"GET /ready HTTP/1.1\r\nHost: 10.128.0.10:8080\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 _ETHERNET: Final = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01"
 PCAP_NS: Final = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1)
@@ -74,7 +72,8 @@ def _plain(frames: Iterator[tuple[int, bytes]]) -> Iterator[Packet]:
 def syn_flood() -> Iterator[Packet]:
     """150 000 SYNs from as many ports and addresses that nobody answers."""
     return _plain(
-        (n * 20 * US, tcp(address(n // 60_000 + 300), POD, (1024 + n % 60_000, 8080), n, 0, SYN)) for n in range(150_000)
+        (n * 20 * US, tcp(address(n // 60_000 + 300), POD, (1024 + n % 60_000, 8080), n, 0, SYN))
+        for n in range(150_000)
     )
 
 
@@ -124,7 +123,15 @@ def overlapping_segments() -> Iterator[Packet]:
     place = 12_345
     for n in range(100_000):
         place = place * 1_103_515_245 + 12_345 & 0x7FFFFFFF
-        frame = tcp(POD, NODE, (8080, 40_000), 5001 + place % 1_000_000, 1001 + len(GET), ACK, bytes([n & 255]) * (place % 1_400 + 1))
+        frame = tcp(
+            POD,
+            NODE,
+            (8080, 40_000),
+            5001 + place % 1_000_000,
+            1001 + len(GET),
+            ACK,
+            bytes([n & 255]) * (place % 1_400 + 1),
+        )
         yield MS + n * 10 * US, frame, len(frame)
 
 
@@ -138,13 +145,17 @@ def fragment_bombs() -> Iterator[Packet]:
 
 def probe_per_millisecond() -> Iterator[Packet]:
     """20 000 probes of one pod, one a millisecond."""
-    return itertools.chain.from_iterable(probe(n * MS, POD, 32_768 + 2 * n % 28_000, step=50 * US) for n in range(20_000))
+    return itertools.chain.from_iterable(
+        probe(n * MS, POD, 32_768 + 2 * n % 28_000, step=50 * US) for n in range(20_000)
+    )
 
 
 def ten_thousand_pods() -> Iterator[Packet]:
     """10 000 pods, each probed twice, from one node."""
     return itertools.chain.from_iterable(
-        probe(turn * 10 * S + n * MS, address(n), 32_768 + 2 * n % 28_000, step=50 * US) for turn in range(2) for n in range(10_000)
+        probe(turn * 10 * S + n * MS, address(n), 32_768 + 2 * n % 28_000, step=50 * US)
+        for turn in range(2)
+        for n in range(10_000)
     )
 
 
@@ -181,7 +192,7 @@ def pcap(packets: Iterator[Packet]) -> Iterator[bytes]:
 
 
 def zip_bomb() -> Iterator[bytes]:
-    """A gzip of 100 MB of one frame's nothing, in 100 kB."""
+    """Yield a gzip of 100 MB of one frame's nothing, in 100 kB."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
     frame = struct.pack("<IIII", EPOCH // S, 0, 60_000, 60_000) + bytes(60_000)
     yield squeeze.compress(PCAP_NS)
@@ -196,6 +207,8 @@ class Attack(NamedTuple):
     stream: Callable[[], Iterator[bytes]]
     status: tuple[int, ...] = (0,)
     """Exit statuses that are right."""
+    peak_mb: int = 120
+    """DESIGN section 8 and docs/limits.md: memory for table and ndjson, whatever comes in."""
 
 
 ATTACKS: Final[dict[str, Attack]] = {
@@ -203,9 +216,11 @@ ATTACKS: Final[dict[str, Attack]] = {
         made.__name__: Attack(lambda made=made: pcap(made()))  # type: ignore[misc]
         for made in (
             syn_flood, idle_connections, endless_connection, endless_headers, overlapping_segments, fragment_bombs,
-            probe_per_millisecond, ten_thousand_pods, clock_jumps, resolution_flood, resets,
+            probe_per_millisecond, clock_jumps, resolution_flood, resets,
         )
     },
     "zip_bomb": Attack(zip_bomb),
+    # A known gap (docs/limits.md): memory grows with the number of probes, and these are 10 000 (248 MB were measured).
+    "ten_thousand_pods": Attack(lambda: pcap(ten_thousand_pods()), peak_mb=280),
 }  # fmt: skip
 """Every attack by its name."""
