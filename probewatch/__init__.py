@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import Analysis, InputError, analyze, document, infer_spec, verify, whatif
+    from .api import Analysis, analyze, document, infer_spec, verify, whatif
     from .asking import who
     from .assertions import Inconclusive, expect
     from .capture import CaptureError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .model.finding import Evidence, Finding, Held, worst
     from .model.ladder import Ladder
     from .model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Timeline
+    from .moments import InputError
     from .observer import Change
     from .recording import Recording, record
     from .verify.inferred import Inferred
@@ -63,7 +64,7 @@ __all__ = [
 _HOME = (
     {
         "Analysis": "api",
-        "InputError": "api",
+        "InputError": "moments",
         "analyze": "api",
         "document": "api",
         "infer_spec": "api",

@@ -11,7 +11,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from .api import InputError, PathText, Source, frame_filter, open_inputs
+from .api import PathText, Source, frame_filter, open_inputs
+from .moments import InputError
 
 if TYPE_CHECKING:
     from .capture.reader import Input

@@ -13,7 +13,6 @@ prints.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,8 @@ from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+
+from .moments import InputError, moment, span
 
 if TYPE_CHECKING:
     from .capture.packets import Packet
@@ -47,14 +48,6 @@ _BATCH: Final = 2048
 """Frames between two looks at what became known ..."""
 _PAUSE_NS: Final = 1_000_000_000
 """... or packet time, whichever comes first: a quiet stream is told of in time."""
-
-_RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))"
-)
-
-
-class InputError(ValueError):
-    """What was asked for cannot be: a time, address or checker that is none, an unreadable key log. `str()` is one sentence."""
 
 
 class Analysis:
@@ -451,53 +444,11 @@ def matching(timeline: Timeline, selectors: Sequence[str]) -> list[Probe]:
     return [p for p in timeline.probes if not selectors or any(matches(p, wanted) for wanted in selectors)]
 
 
-def span(since: str | int | None, until: str | int | None, base_ns: int) -> tuple[int | None, int | None]:
-    """Return two moments in nanoseconds since 1970 (see `moment`); InputError where they are the wrong way round."""
-    since_ns, until_ns = moment(since, base_ns), moment(until, base_ns)
-    if since_ns is not None and until_ns is not None and since_ns > until_ns:
-        raise InputError(f"--since {since} is later than --until {until}: nothing lies between them")
-    return since_ns, until_ns
-
-
 def document(timeline: Timeline) -> dict[str, Any]:
     """Return the JSON document `probewatch.timeline/1` as plain dicts and lists."""
     from .report.document import document as make
 
     return make(timeline)
-
-
-def moment(text: str | int | None, base_ns: int) -> int | None:
-    """Return nanoseconds since 1970 for an RFC 3339 time or `+SECONDS` after `base_ns`.
-
-    Raises:
-        InputError: it is neither.
-    """
-    if text is None or isinstance(text, int):
-        return text
-    stripped = text.strip()
-    if re.fullmatch(r"\+\d{1,10}(\.\d{1,9})?", stripped):
-        whole, _, part = stripped[1:].partition(".")
-        return base_ns + int(whole) * 1_000_000_000 + int(part.ljust(9, "0") or 0)
-    found = _RFC3339.fullmatch(stripped)
-    if found is not None:
-        try:
-            return _nanoseconds(found)
-        except ValueError:
-            pass
-    shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
-    raise InputError(
-        f"'{shown}' is no time: give it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame"
-    )
-
-
-def _nanoseconds(found: re.Match[str]) -> int:
-    from datetime import datetime, timedelta, timezone
-
-    year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
-    offset = timedelta(hours=int(found[10]), minutes=int(found[11])) if found[9] else timedelta()
-    zone = timezone(-offset if found[9] == "-" else offset)
-    whole = int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp())
-    return whole * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
 
 
 def _begin(part: Part | None) -> int | None:

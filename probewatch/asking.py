@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .api import Analysis, InputError, Source
+from .api import Analysis, Source
+from .moments import InputError
 
 if TYPE_CHECKING:
     from .model.answer import Answer

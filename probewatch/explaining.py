@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .api import Analysis, InputError, PathText, Source, frame_filter, key_log, matching, open_inputs, read_twice
+from .api import Analysis, PathText, Source, frame_filter, key_log, matching, open_inputs, read_twice
+from .moments import InputError
 
 if TYPE_CHECKING:
     from .model.ladder import Ladder

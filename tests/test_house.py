@@ -20,6 +20,7 @@ LAYERS: Final = (
     {"lab", "pytest_plugin"},
     {"recording", "explaining", "annotating", "asking", "watching"},
     {"api"},
+    {"moments"},
     {"assertions"},
     {"report"},
     {"observer"},

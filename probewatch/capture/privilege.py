@@ -1,7 +1,8 @@
 """Give privileges up, once everything that needs them is open.
 
 Theory of operation: root, or its capabilities, is needed to open packet sockets (CAP_NET_RAW) in other namespaces
-(CAP_SYS_ADMIN), and never to read from them or to exchange their filter. What comes off the wire is hostile and is
+(CAP_SYS_ADMIN), and never to read from them or to exchange their filter. What process events need for longer stays with a
+process that decodes no packet (`apart`). What comes off the wire is hostile and is
 decoded by a process that can do nothing with this machine: another user, without groups, without capabilities but those
 that are asked for, and without a way to gain any (capabilities(7), PR_SET_NO_NEW_PRIVS).
 
@@ -23,7 +24,13 @@ from typing import Final
 from probewatch.capture.errors import CaptureError, printable
 
 NOBODY: Final = "nobody"
-CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+CAPABILITIES: Final = {
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_NET_ADMIN": 12,
+    "CAP_NET_RAW": 13,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+}
 """linux/capability.h; those that something of ours may have to keep."""
 
 _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 8, 38, 24
@@ -47,15 +54,21 @@ def drop(user: str = NOBODY, keep: Collection[str] = ()) -> str:
         raise CaptureError(
             "user", f"{printable(user)} does not exist here: -Z names one, or root to stay root"
         ) from None
-    _import_everything()
+    import_everything()
     libc = ctypes.CDLL(None, use_errno=True)
     for number in range(_LAST + 1):
         if number not in {CAPABILITIES[name] for name in keep}:
             libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # refused for numbers that this kernel does not know
     _held(libc.prctl(_PR_SET_KEEPCAPS, 1 if keep else 0, 0, 0, 0))
-    os.setgroups([])
-    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
-    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    try:
+        os.setgroups([])
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    except PermissionError:
+        raise CaptureError(
+            "privileges",
+            f"cannot be given up: to become {user} needs the capabilities CAP_SETUID and CAP_SETGID (-Z root stays root)",
+        ) from None
     _capset(libc, keep)
     _held(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     kept = f"keeping {', '.join(sorted(keep))} and nothing else" if keep else "without any capability"
@@ -78,7 +91,7 @@ def _held(result: int) -> None:
         )
 
 
-def _import_everything() -> None:
+def import_everything() -> None:
     """Import what may be wanted later, our own and others'."""
     for part in ("model", "capture", "wire", "probes", "decisions", "observer", "report"):
         package = importlib.import_module(f"probewatch.{part}")

@@ -64,6 +64,8 @@ _GROUP: Final = 1  # CN_IDX_PROC and CN_VAL_PROC
 _LISTEN: Final = 1  # PROC_CN_MCAST_LISTEN
 _FORK, _EXEC, _EXIT = 1, 2, 0x80000000
 _FORCED_RECEIVE: Final = 33  # SO_RCVBUFFORCE
+_FIRST: Final = {"pid": 0xEFFFFFFC, "user": 0xEFFFFFFD}
+"""Inodes of the first namespaces: linux/proc_ns.h."""
 _HEAD: Final = 16 + 20  # struct nlmsghdr, struct cn_msg
 _EVENT: Final = struct.Struct("=IIQIIII")
 """struct proc_event: what, cpu, time since boot, then pid and tgid of the process (and of its child, or its status)."""
@@ -334,6 +336,11 @@ def _bound(kept: dict[int, Any], most: int) -> None:
 
 def connected() -> socket.socket:
     """Return a socket that is subscribed to the process connector."""
+    # The kernel says nothing to those whom it does not tell (cn_proc_mcast_ctl).
+    if any(proc.namespace(os.getpid(), kind) not in (0, first) for kind, first in _FIRST.items()):
+        raise CaptureError(
+            "process events", "are told in the node's own pid and user namespace only (in a container: with hostPID)"
+        )
     try:
         made = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _CONNECTOR)
     except OSError:

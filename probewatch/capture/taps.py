@@ -21,6 +21,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+from probewatch.capture.apart import ProcessEvents
 from probewatch.capture.live import BATCH, HOLD_S, Live
 from probewatch.capture.netns import namespace_path, namespace_words
 from probewatch.capture.tally import seconds
@@ -48,16 +49,18 @@ class Taps:
         open_one: Callable[[str], Live],
         netns: str | int | None = None,
         *,
+        processes: ProcessEvents | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Open them; `open_one` makes a `Live` of a name.
+        """Open them; `open_one` makes a `Live` of a name. `processes` come beside the packets, and are closed with them.
 
         Raises:
             CaptureError: one of them cannot be captured from; none stays open.
         """
         self._wall_ns, self._steady_ns = wall_ns, steady_ns
-        self._netns = netns
+        self._netns, self._processes = netns, processes
+        self._events = 0
         self._lives: list[Live] = []
         try:
             for name in interfaces:
@@ -99,7 +102,11 @@ class Taps:
         began_ns = self._wall_ns()
         self._watch_clock(began_ns)
         if self._open:
-            select.select(self._open, [], [], max(timeout_s, 0.0))
+            sources: list[Live | ProcessEvents] = [*self._open]
+            if self._processes is not None and not self._processes.ended:
+                sources.append(self._processes)
+            select.select(sources, [], [], max(timeout_s, 0.0))
+            self._take_events()
             for live in list(self._open):
                 place = self._lives.index(live)
                 frames = live.poll(0)
@@ -113,6 +120,17 @@ class Taps:
                     self._edges[place] = 1 << 62
         self._look()
         return self._ready(self.horizon_ns)
+
+    def _take_events(self) -> None:
+        """Put what happened to processes beside the frames."""
+        processes = self._processes
+        if processes is None or processes.ended:
+            return
+        frames = processes.poll()
+        self._events += len(frames)
+        self._waiting += frames
+        if processes.ended:
+            self._notes.append("process events ended before the packets: exec probes after that are not seen")
 
     def _ready(self, until_ns: int) -> list[Frame]:
         waiting = self._waiting
@@ -139,6 +157,7 @@ class Taps:
         for place, live in enumerate(self._lives):
             if live in self._open:
                 self._waiting += [frame._replace(interface=place) for frame in live.drain()]
+        self._take_events()
         yield from self._ready(1 << 62)
 
     def _watch_clock(self, wall_ns: int) -> None:
@@ -166,6 +185,11 @@ class Taps:
 
     # --- the account ---
 
+    @property
+    def events_lost(self) -> int:
+        """How often the kernel had no room for process events."""
+        return self._processes.lost if self._processes is not None else 0
+
     def counts(self) -> Counts:
         """Return what was received and lost so far, at all interfaces together."""
         known = [counts for live in self._lives if (counts := live.counts()) is not None]
@@ -191,6 +215,11 @@ class Taps:
         lost = [note for info in infos if info.complete for note in info.notes]
         if self._gone:
             ended.insert(0, self._gone)
+        if self.events_lost:
+            ended.append(f"the kernel lost process events ({self.events_lost} times)")
+        if self._events:
+            events = "process event is" if self._events == 1 else "process events are"
+            lost.append(f"{self._events} {events} beside the packets")
         counts = self.counts()
         return CaptureInfo(
             path=self.path,
@@ -201,7 +230,7 @@ class Taps:
                 for i in info.interfaces
             ),
             link_types=tuple(dict.fromkeys(kind for info in infos for kind in info.link_types)),
-            frames=self._frames,
+            frames=max(self._frames - self._events, 0),
             first_ns=self._first_ns,
             last_ns=self._last_ns,
             complete=not (ended or counts.dropped or self._notes),
@@ -210,6 +239,8 @@ class Taps:
 
     def close(self) -> None:
         """Stop capturing."""
+        if self._processes is not None:
+            self._processes.close()
         for live in self._lives:
             live.close()
 

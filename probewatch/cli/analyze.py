@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from ..api import InputError, matching, moment, span
+from ..api import matching
+from ..moments import InputError, moment, span
 from .options import (
     Command,
     Inputs,

@@ -63,9 +63,9 @@ def explain(
     """
     if sum((bool(attempts), failed, first_failed, frame is not None)) > 1:
         raise click.UsageError("--attempt, --failed, --first-failed and --frame exclude each other")
-    from ..api import InputError
     from ..explaining import MOST, choose, holding
     from ..model.timeline import Outcome
+    from ..moments import InputError
 
     prepare_stdout()
     with Bar(wanted=not quiet) as bar, inputs.explanation(progress=bar) as explanation:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..api import InputError
+from ..moments import InputError
 from .options import Command
 from .output import complain, manner, prepare_stdout
 from .run import DONE, INTERRUPTED

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..api import InputError
+from ..moments import InputError
 from .options import Argument, Option
 from .output import complain
 
 if TYPE_CHECKING:
+    from ..capture.apart import ProcessEvents
     from ..capture.taps import Taps
-    from ..capture.write import Counts
 
 RING_BYTES: Final = 32 << 20
 """Bytes of the kernel's ring of each interface."""
@@ -91,7 +91,23 @@ def step_down(user: str, *, quiet: bool) -> None:
         complain(said)
 
 
-def tap(interfaces: Sequence[str], netns: str | None, expression: str) -> Taps:
+def process_events(netns: str | None, user: str) -> tuple[ProcessEvents | None, str]:
+    """Begin to watch processes, which is to be done before all else; return (what tells them, why nothing does).
+
+    A namespace that was asked for has packets; processes are the whole node's.
+    """
+    from ..capture.apart import ProcessEvents
+    from ..capture.errors import CaptureError
+
+    if netns is not None:
+        return None, ""
+    try:
+        return ProcessEvents(user=user), ""
+    except CaptureError as error:
+        return None, f"exec probes are not seen: {error}"
+
+
+def tap(interfaces: Sequence[str], netns: str | None, expression: str, processes: ProcessEvents | None = None) -> Taps:
     """Open what is to be captured; see `Taps` for what is raised."""
     from ..capture.bulk import Bulk
     from ..capture.kernel import EVERYTHING
@@ -104,6 +120,7 @@ def tap(interfaces: Sequence[str], netns: str | None, expression: str) -> Taps:
         list(dict.fromkeys(interfaces)) or [ANY],
         lambda name: Live(name, netns=where, filter=expression or EVERYTHING, ring=RING_BYTES, bulk=bulk),
         where,
+        processes=processes,
     )
 
 
@@ -159,20 +176,22 @@ class Ending:
 class Losses:
     """Says what is being lost when it is, and no more than once in LOSS_S."""
 
-    def __init__(self, *, wanted: bool) -> None:
-        self._wanted = wanted
-        self._dropped = 0
+    def __init__(self, taps: Taps, *, wanted: bool) -> None:
+        self._taps, self._wanted = taps, wanted
+        self._dropped = self._events = 0
         self._due = time.monotonic() + LOSS_S
 
-    def look(self, counts: Callable[[], Counts]) -> None:
+    def look(self) -> None:
         """Compare with what was said before."""
         now = time.monotonic()
         if now < self._due:
             return
         self._due = now + LOSS_S
-        dropped = counts().dropped
+        dropped, events = self._taps.counts().dropped, self._taps.events_lost
         if dropped > self._dropped and self._wanted:
             complain(
                 f"the kernel lost {dropped - self._dropped} frames, {dropped} in all: attempts of this time may read wrong"
             )
-        self._dropped = dropped
+        if events > self._events and self._wanted:
+            complain(f"the kernel lost process events ({events} times in all): exec probes of this time may read wrong")
+        self._dropped, self._events = dropped, events

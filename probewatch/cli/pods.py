@@ -37,9 +37,10 @@ def pods(clusters: Sequence[str], netns: str | None, no_crictl: bool, output: st
     Exit status: 0 done; 2 usage, unreadable input, or this machine lets nothing be looked at; 130 interrupted.
     """
     del quiet  # there is nothing to leave out
-    from ..api import InputError, address_book
+    from ..api import address_book
     from ..capture.netns import inside
     from ..cluster.node import look
+    from ..moments import InputError
     from ..report import node
 
     prepare_stdout()

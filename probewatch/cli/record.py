@@ -8,12 +8,12 @@ from typing import Final
 
 import click
 
-from ..api import InputError
 from ..capture.errors import shown
 from ..capture.save import MOST_FILES, Bounds, Saver
 from ..capture.trim import Trimmer
+from ..moments import InputError
 from ..watching import Keep
-from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, user_option
+from .live import Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Option, quiet_option
 from .output import complain
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -108,19 +108,22 @@ def record(
     if path == "-" and files > 1:
         raise InputError("standard output is one file: -W needs -w FILE")
     ending = Ending(duration)
-    feed = tap(interfaces, netns, " ".join(expression))
+    processes, blind = process_events(netns, user)
+    feed = tap(interfaces, netns, " ".join(expression), processes)
     try:
         saver = Saver(path, lambda: feed.descriptions, bounds=bounds)
         keep = Keep(feed, saver, trim=Trimmer(headers_only=headers_only, mask=mask).trim, most=count)
         step_down(user, quiet=quiet)
+        if blind and not quiet:
+            complain(blind)
         if not quiet:
             complain(
                 f"recording {shown(feed.path)} into {', '.join(map(shown, saver.paths[:3]))}{' ...' if files > 3 else ''}"
             )
-        losses = Losses(wanted=not quiet)
+        losses = Losses(feed, wanted=not quiet)
         while not (ending.come or keep.over):
             keep.turn()
-            losses.look(feed.counts)
+            losses.look()
         info = keep.finish()
     except KeyboardInterrupt:
         keep.finish()
@@ -128,7 +131,8 @@ def record(
     finally:
         feed.close()
     if not quiet:
-        complain(f"{keep.frames} frames kept" + (f": {'; '.join(info.notes)}" if info.notes else ", nothing lost"))
+        lost = ", nothing lost" if info.complete else ""
+        complain(f"{keep.frames} frames kept{lost}" + (f": {'; '.join(info.notes)}" if info.notes else ""))
     return DONE if info.complete else INCOMPLETE
 
 

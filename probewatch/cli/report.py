@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, expectations, moment, verified
+from ..api import expectations, verified
+from ..moments import InputError, moment
 from .analyze import note_incomplete, selected
 from .options import (
     Command,

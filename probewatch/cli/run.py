@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from ..api import InputError
+from ..moments import InputError
 from .group import Interrupted, ReaderGone, cli
 from .output import abandon_stdout, complain
 

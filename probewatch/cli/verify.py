@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, expectations, verified
+from ..api import expectations, verified
 from ..model.finding import Held, worst
+from ..moments import InputError
 from .analyze import note_incomplete
 from .options import Command, Inputs, Option, analysis_options, expect_option, output_options
 from .output import complain, manner, prepare_stdout, print_page

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api import InputError, frame_filter, observer
+from ..api import frame_filter, observer
 from ..capture.errors import shown
 from ..capture.save import Saver
+from ..moments import InputError
 from ..watching import TURN_S, Watch
-from .live import Ending, Losses, live_options, refuse_nothing, step_down, tap, user_option
+from .live import Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
 from .output import complain, prepare_stdout
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -108,7 +109,15 @@ def watch(
     filtered = " ".join(expression)
     known = observer(**knowledge.arguments(), brief=True)
     ending = Ending(duration)
-    feed: Taps | Follower = tap(interfaces, netns, filtered) if path is None else _follow(path, known, ending)
+    blind = ""
+    losses = None
+    feed: Taps | Follower
+    if path is None:
+        processes, blind = process_events(netns, user)
+        feed = tap(interfaces, netns, filtered, processes)
+        losses = Losses(feed, wanted=not quiet)
+    else:
+        feed = _follow(path, known, ending)
     try:
         watching = Watch(
             feed,
@@ -119,6 +128,8 @@ def watch(
         )
         if path is None:
             step_down(user, quiet=quiet)
+        if blind and not quiet:
+            complain(blind)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
         show: Show
@@ -128,7 +139,7 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, Losses(wanted=not quiet) if path is None else None)
+        return _run(watching, show, ending, losses)
     finally:
         feed.close()
 
@@ -139,7 +150,7 @@ def _run(watching: Watch, show: Show, ending: Ending, losses: Losses | None) -> 
             watching.turn()
             show.news(watching.now_ns)
             if losses is not None:
-                losses.look(watching.feed.counts)
+                losses.look()
         timeline = watching.finish()
         show.end(timeline)
     except KeyboardInterrupt:

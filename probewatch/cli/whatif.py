@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from ..api import matching, moment, span
+from ..api import matching
 from ..api import whatif as replay
+from ..moments import moment, span
 from .analyze import note_incomplete
 from .options import Command, Inputs, Option, analysis_options, output_options, select_options
 from .output import manner, prepare_stdout

@@ -50,7 +50,9 @@ class _Form(NamedTuple):
 
     def plain(self) -> _Form:
         """Return it without what may differ every time."""
-        return self._replace(detail="", retransmits=min(self.retransmits, 1), status=self.status if self.cause is Cause.STATUS else None)
+        return self._replace(
+            detail="", retransmits=min(self.retransmits, 1), status=self.status if self.cause is Cause.STATUS else None
+        )
 
 
 class Attempts(Sequence[Attempt]):

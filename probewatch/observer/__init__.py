@@ -6,8 +6,9 @@ workers and lets `decisions` count them; `build` and `assemble` turn the result 
 Pure: time enters as data.
 """
 
-from .core import Observer, Settings
+from .core import Observer
 from .ledger import Keep
+from .settings import Settings
 from .teller import Change
 
 __all__ = ["Change", "Keep", "Observer", "Settings"]

@@ -1,25 +1,26 @@
-"""Frames in, a Timeline out: carries what `wire` finds to the targets, decides who is a kubelet, and numbers the probes."""
+"""Frames in, a Timeline out: carries what `wire` finds to the targets, decides who is a kubelet, and numbers the probes.
+
+It is over 600 lines because whoever holds the targets, sources and revisions also bounds them, and each bound touches several.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
-from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
+from probewatch.model.spec import PodSpec
+from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
-from probewatch.probes.patterns import explain
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source, Standing, standing
 from probewatch.wire.exchange import read_exchange
@@ -37,13 +38,15 @@ from .keeper import Keeper
 from .lane import Step
 from .ledger import Keep, Ledger
 from .others import Peer, Traffic, periodic
-from .places import place_segments
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
-from .survey import survey
+from .settings import Settings
+from .slim import slim
+from .survey import so_far, survey
 from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
 from .tls import Sessions
+from .together import explained, merge_events, unmatched
 from .tying import fitting_runs, plausible
 
 if TYPE_CHECKING:
@@ -59,10 +62,6 @@ KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
 RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
-KEPT_ARRIVALS: Final = 16
-"""Moments at which a stream grew that are kept once it has been read."""
-STATUS_BYTES: Final = 13
-"""Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
 MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 KEPT_REVISIONS: Final = 200_000
@@ -77,23 +76,6 @@ MOST_UNDECIDED: Final = 6_000
 """Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
 MOST_SOURCES: Final = 4_096
 """Sources, and targets, remembered of which nothing is held."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the observer is told beside the frames."""
-
-    book: AddressBook = field(default_factory=AddressBook)
-    keylog: bytes | None = None
-    """NSS key log text, None where none was given."""
-    endpoint: tuple[str, int] | None = None
-    """Address and port whose connections are to be kept, whatever they are (`Observer.followed`)."""
-    heard: bool = True
-    """Whether somebody takes what becomes known (`Observer.take`)."""
-    keep: Keep = Keep.WHOLE
-    """What to keep of attempts that are settled; `measure` needs all their steps."""
-    measure: bool = False
-    """Whether to find out, at the end, what the packets allow the fields of each probe to be (`Probe.measures`)."""
 
 
 class Observer:
@@ -271,7 +253,7 @@ class Observer:
             self._foreign = sum(len(target.strangers) for target in self._targets.values())
 
     def followed(self) -> list[Connection]:
-        """Return the connections of the endpoint that is followed, as they are known now."""
+        """Return the connections of the followed endpoint, as they are known now."""
         return [self._latest(connection) for connection in self._followed.values()]
 
     def take(self) -> list[Change]:
@@ -281,9 +263,10 @@ class Observer:
     def glimpse(self) -> list[Glimpse]:
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
-        stirred, self._stirred = [self._targets[address] for address in self._stirred], set()
-        look = self._preview.look
-        found = [one for target in stirred for one in look(target, assembler, self._sources, self._context)]
+        found: list[Glimpse] = []
+        for address in self._stirred:
+            found += self._preview.look(self._targets[address], assembler, self._sources, self._context)
+        self._stirred.clear()
         return sorted(found, key=lambda one: one.attempt.start.ns)
 
     def _tell(self, target: Target) -> None:
@@ -401,14 +384,8 @@ class Observer:
         """Count what no kubelet sent, and what is no check so far, as traffic; keep the latest quarter to look at it again."""
         kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
         held = [run for target in self._targets.values() for run in target.strangers]
-        named, left = survey(held, skip=kubelets, declared=self.book.checks)
-        self._checks |= {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
-        kept = {id(exchange) for one in named for exchange in one.exchanges}
-        by_target: dict[str, list[Run]] = {}
-        for run in left:
-            by_target.setdefault(run.server, []).append(run)
-        for runs in by_target.values():
-            kept |= {id(leg) for one in periodic(runs)[0] for run in one.runs for _, leg in run.legs()}
+        found, kept = so_far(held, skip=kubelets, declared=self.book.checks)
+        self._checks |= found
         begun = sorted(run.start.ns for run in held)[len(held) * 3 // 4]
         self._foreign = 0
         for target in self._targets.values():
@@ -683,70 +660,11 @@ class Observer:
             )
         for what, count in self._undecoded.items():
             out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
-        pods: list[PodSpec] = list(
-            {id(pod): pod for many in self.book.pods.values() for pod in many if pod.declared_by == "--spec"}.values()
-        )
-        pods += self.book.unplaced
-        used = {probe.spec_source for probe in probes}
-        for pod in pods:
-            for container in pod.containers:
-                out += [
-                    f"{spec.type} of {pod.name}/{container.name} is an exec probe: {self._unseen}"
-                    for spec in container.probes
-                    if spec.handler is Handler.EXEC and not any(spec is probe.spec for probe in probes)
-                ]
-            if pod.source not in used and any(
-                spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
-            ):
-                out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
-        idle = [check for check in self.book.checks if id(check) not in self._tied]
-        if idle:
-            first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
-            rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
-            out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
-        return out
+        return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
 
     @property
     def _unseen(self) -> str:
-        """Say why an exec probe was not seen."""
+        """Why an exec probe was not seen."""
         if self._execs is None:
             return "it runs inside the container and sends no packet"
         return "it sends no packet, and none of the process events here is a run of its command"
-
-
-def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
-    """Return the probes with what many attempts, and several vantage points, show; of attempts in brief too little is left."""
-    seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
-    out = []
-    for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
-        attempts = probe.attempts
-        if isinstance(attempts, Attempts):
-            attempts.renew(made.attempts)
-            whole = len(made.attempts)
-            told = f"why attempts failed is told of the last {whole}: the {len(attempts) - whole} before them are kept in brief"
-            made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
-        out.append(made)
-    return out
-
-
-def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
-    """Keep one event where several probes tell of the same (a new container seen by two of them)."""
-    out: list[TimelineEvent] = []
-    latest: dict[tuple[str, str, str | None], int] = {}
-    for event in sorted(events, key=lambda event: event.ns):
-        key = (event.kind, event.address, event.container)
-        near = 5 * SECOND if event.kind is EventKind.KUBELET_RESTARTED else SECOND
-        if key not in latest or event.ns - latest[key] > near:
-            latest[key] = event.ns
-            out.append(event)
-    return out
-
-
-def slim(connection: Connection) -> Connection:
-    """Return a connection without its bytes: what was said on it has been read; only the status of a late answer may yet be wanted."""
-    orig, resp = connection.orig, connection.resp
-    return replace(
-        connection,
-        orig=replace(orig, data=b"", arrivals=orig.arrivals[:KEPT_ARRIVALS]),
-        resp=replace(resp, data=resp.data[:STATUS_BYTES], arrivals=resp.arrivals[:KEPT_ARRIVALS]),
-    )

@@ -43,6 +43,8 @@ from probewatch.probes.runs import Run
 from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
 from probewatch.probes.signatures import BY_PACE, NOT_CHECKS, Basis, Signature, named_by
 
+from .others import Peer, periodic
+
 UNANSWERED_NS: Final = 150 * MS
 """A checker that hangs up unanswered after at least this shows its timeout."""
 TIGHT_NS: Final = 20 * MS
@@ -153,6 +155,18 @@ def survey(
             named += [_named("unknown", None, group, track, _said(track), 0.0) for track in rest]
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
+
+
+def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[CheckSpec]) -> tuple[set[Peer], set[int]]:
+    """Return who checks whom, of the checkers that are named, and the exchanges (by id) of all that is a check as it looks now."""
+    named, left = survey(held, skip=skip, declared=declared)
+    kept = {id(exchange) for one in named for exchange in one.exchanges}
+    by_target: dict[str, list[Run]] = {}
+    for run in left:
+        by_target.setdefault(run.server, []).append(run)
+    for runs in by_target.values():
+        kept |= {id(exchange) for one in periodic(runs)[0] for run in one.runs for _, exchange in run.legs()}
+    return {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}, kept
 
 
 def _said(track: Track) -> list[str]:

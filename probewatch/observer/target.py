@@ -3,15 +3,15 @@
 A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
 which probes to expect (a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from
 the start nothing waits.
+
+It is over 600 lines because all of its rooms (queue, undecided, waiting, lanes) are one target's, which hands runs between them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
-from itertools import pairwise
 from typing import Final
 
 from probewatch.decisions.pod import Planned
@@ -20,9 +20,8 @@ from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
-from probewatch.model.spec import Handler, PodSpec, ProbeSpec
-from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, period_of, whole_seconds
+from probewatch.model.spec import Handler, PodSpec
+from probewatch.probes.cadence import SECOND, period_of
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
@@ -30,7 +29,7 @@ from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 from .execs import guess_commands
 from .lane import MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
-from .tying import tie
+from .tying import other_period, tie
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -40,8 +39,6 @@ TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
 FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
-ENOUGH_GAPS: Final = 4
-"""Steps after a success that can contradict a declared period."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 RESOLUTION_NS: Final = 1_070_000_000
@@ -485,31 +482,6 @@ def connects(runs: Sequence[Run]) -> list[Run]:
         if len(mine) >= FEWEST_CONNECTS and period_of([run.start.ns for run in mine]) is not None:
             out += mine
     return out
-
-
-def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
-    """Return the period that a worker's attempts keep, where it is not the declared one; None where they do not contradict it.
-
-    Only the time after a success counts: while a container is not Ready its readiness probe is poked at any time.
-    """
-    mine = [
-        step for step in steps if step.reading is not None and step.reading.worker == worker and not step.run.implied
-    ]
-    gaps = [
-        after.run.start.ns - before.run.start.ns
-        for before, after in pairwise(mine)
-        if before.verdict is not None and before.verdict.outcome is Outcome.SUCCESS
-    ]
-    if len(gaps) < ENOUGH_GAPS:
-        return None
-    fits_declared = sum(
-        abs(gap - round(gap / SECOND / spec.period_s) * spec.period_s * SECOND) <= GRID_NS for gap in gaps
-    )
-    seconds = Counter(whole for gap in gaps if (whole := whole_seconds(gap)) is not None)
-    if fits_declared >= len(gaps) / 2 and not all(gap >= 1.5 * spec.period_s * SECOND for gap in gaps):
-        return None
-    period, times = seconds.most_common(1)[0] if seconds else (0, 0)
-    return period if times >= 0.6 * len(gaps) and period != spec.period_s else None
 
 
 @dataclass(frozen=True, slots=True)

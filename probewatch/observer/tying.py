@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from probewatch.model.spec import PodSpec, ProbeSpec
-from probewatch.probes.cadence import SECOND, on_grid
+from probewatch.model.timeline import Outcome
+from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, whole_seconds
 from probewatch.probes.runs import Run, fits
 
+from .lane import Step
+
+ENOUGH_GAPS: Final = 4
+"""Steps after a success that can contradict a declared period."""
 FITS_WELL: Final = 2.0
 """Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 
@@ -45,3 +52,28 @@ def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(
         spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs
     )
+
+
+def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
+    """Return the period that a worker's attempts keep, where it is not the declared one; None where they do not contradict it.
+
+    Only the time after a success counts: while a container is not Ready its readiness probe is poked at any time.
+    """
+    mine = [
+        step for step in steps if step.reading is not None and step.reading.worker == worker and not step.run.implied
+    ]
+    gaps = [
+        after.run.start.ns - before.run.start.ns
+        for before, after in pairwise(mine)
+        if before.verdict is not None and before.verdict.outcome is Outcome.SUCCESS
+    ]
+    if len(gaps) < ENOUGH_GAPS:
+        return None
+    fits_declared = sum(
+        abs(gap - round(gap / SECOND / spec.period_s) * spec.period_s * SECOND) <= GRID_NS for gap in gaps
+    )
+    seconds = Counter(whole for gap in gaps if (whole := whole_seconds(gap)) is not None)
+    if fits_declared >= len(gaps) / 2 and not all(gap >= 1.5 * spec.period_s * SECOND for gap in gaps):
+        return None
+    period, times = seconds.most_common(1)[0] if seconds else (0, 0)
+    return period if times >= 0.6 * len(gaps) and period != spec.period_s else None

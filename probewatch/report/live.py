@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from ..model.timeline import Attempt, Decision, Outcome, Probe
+from ..probes.execs import command_text
 from . import words
-from .escape import pad, width
+from .escape import pad, safe, width
 from .numbers import SECOND, rfc3339
 from .paper import UNICODE, Glyphs, Paper, Span
 from .rows import attempt_rows
@@ -55,6 +56,8 @@ class Lines:
             shown = f"{text:>{size}}" if place in (4, 5) else pad(text, size)
             line += [Span("  "), Span(shown, style)]
         line += [Span("  "), Span(pad(row.decision, 8), row.mood), Span(f"  {row.words}" if row.words else "")]
+        if attempt.execs and attempt.execs[-1].arguments:
+            line.append(Span(f"  {safe(command_text(attempt.execs[-1].arguments))}"))
         self._paper.line(*line, Span(f"  {row.frames}", "dim"))
 
     def _time(self, ns: int) -> str:

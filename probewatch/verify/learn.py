@@ -90,13 +90,15 @@ def _entry(timeline: Timeline, probe: Probe) -> ProbeExpectation:
 def select(timeline: Timeline, probe: Probe) -> Selector:
     """Return the shortest selector that names this probe and no other of the timeline; by names where there are any."""
     target = probe.target
+    # A container whose Pod is not known is told by its id, which the next run will not have.
+    address = target.address if not target.address.startswith("container") else None
     selector = Selector(
         type=probe.type if probe.type is not ProbeType.UNKNOWN else None,
         checker=probe.checker.kind if probe.type is ProbeType.UNKNOWN else None,
         namespace=target.namespace if target.pod is not None else None,
         pod=target.pod,
         container=target.container if target.pod is not None else None,
-        address=target.address if target.pod is None else None,
+        address=address if target.pod is None else None,
         port=target.port if target.pod is None else None,
     )
     more: tuple[dict[str, Any], ...] = (
@@ -105,8 +107,8 @@ def select(timeline: Timeline, probe: Probe) -> Selector:
         {"service": probe.service},
         {"handler": probe.handler},
         {"checker": probe.checker.kind},
-        {"address": target.address},
-        {"checker_address": probe.checker.address},
+        {"address": address},
+        {"checker_address": probe.checker.address or None},
     )
     rivals = [each for each in timeline.probes if each is not probe and fit(selector, each).fits is not False]
     for addition in more:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import probewatch
-from probewatch.api import InputError, moment
+from probewatch.moments import InputError, moment
 from probewatch.report.numbers import rfc3339
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import probewatch
-from probewatch.api import InputError
 from probewatch.asking import endpoint_of, who
+from probewatch.moments import InputError
 
 
 def test_tcp_socket_probe(captures: Path) -> None:

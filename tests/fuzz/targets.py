@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from probewatch.api import Analysis, document, moment
+from probewatch.api import Analysis, document
 from probewatch.capture import CaptureError
 from probewatch.capture.reader import Reader
 from probewatch.cluster import (
@@ -32,6 +32,7 @@ from probewatch.cluster import (
 from probewatch.explaining import read_ladders
 from probewatch.model.connection import Arrival, Connection, Half
 from probewatch.model.frame import Frame, Mark
+from probewatch.moments import moment
 from probewatch.report import ladder, text, trace
 from probewatch.wire.decrypt import Keylog
 from probewatch.wire.exchange import read_exchange

@@ -17,7 +17,7 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, Outcome, Timeline
-from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger
+from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger, together
 from probewatch.observer.lane import Step
 from probewatch.report import ndjson, text
 
@@ -50,7 +50,7 @@ def test_the_table_of_brief_attempts_is_the_table(kubelet_scenario: Path, monkey
     """Whatever is let go, and whenever: table and JSON are those of attempts that are all kept, and the lines of ndjson add up to them."""
     captures, specs = inputs(kubelet_scenario)
     # What many attempts together show is looked for among those that are whole (docs/limits.md), so it is left out here.
-    monkeypatch.setattr(core, "explain", lambda probes, _: list(probes))
+    monkeypatch.setattr(together, "explain", lambda probes, _: list(probes))
     everything = Analysis(captures, spec=specs).whole()
     monkeypatch.setattr(keeper, "WHOLE", 12)
     monkeypatch.setattr(keeper, "FEWEST", 1)

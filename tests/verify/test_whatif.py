@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import probewatch
-from probewatch.api import InputError
 from probewatch.capture import CaptureError
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe, Timeline, Trigger
+from probewatch.moments import InputError
 from probewatch.verify.container import containers
 from probewatch.verify.replay import Case, End, replay
 from probewatch.verify.whatif import Replayed, Settings, WhatIf, whatif

@@ -1,0 +1,71 @@
+"""What only all probes together tell: one event for all who show it, why attempts failed, and what is declared and was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from probewatch.model.attempts import Attempts
+from probewatch.model.book import AddressBook
+from probewatch.model.frame import CaptureInfo
+from probewatch.model.spec import Handler, PodSpec
+from probewatch.model.timeline import EventKind, Probe, TimelineEvent
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.patterns import explain
+
+from .places import place_segments
+
+
+def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
+    """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
+    seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
+    out = []
+    for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
+        attempts = probe.attempts
+        if isinstance(attempts, Attempts):
+            attempts.renew(made.attempts)
+            whole = len(made.attempts)
+            told = f"why attempts failed is told of the last {whole}: the {len(attempts) - whole} before them are kept in brief"
+            made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
+        out.append(made)
+    return out
+
+
+def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
+    """Keep one event where several probes tell of the same (a new container seen by two of them)."""
+    out: list[TimelineEvent] = []
+    latest: dict[tuple[str, str, str | None], int] = {}
+    for event in sorted(events, key=lambda event: event.ns):
+        key = (event.kind, event.address, event.container)
+        near = 5 * SECOND if event.kind is EventKind.KUBELET_RESTARTED else SECOND
+        if key not in latest or event.ns - latest[key] > near:
+            latest[key] = event.ns
+            out.append(event)
+    return out
+
+
+def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int], unseen: str) -> list[str]:
+    """Say what is declared and nothing here fits; `tied` are the checks (by id) that fit something, `unseen` says why no command did."""
+    out: list[str] = []
+    pods: list[PodSpec] = list(
+        {id(pod): pod for many in book.pods.values() for pod in many if pod.declared_by == "--spec"}.values()
+    )
+    pods += book.unplaced
+    used = {probe.spec_source for probe in probes}
+    for pod in pods:
+        for container in pod.containers:
+            out += [
+                f"{spec.type} of {pod.name}/{container.name} is an exec probe: {unseen}"
+                for spec in container.probes
+                if spec.handler is Handler.EXEC and not any(spec is probe.spec for probe in probes)
+            ]
+        if pod.source not in used and any(
+            spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
+        ):
+            out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
+    idle = [check for check in book.checks if id(check) not in tied]
+    if idle:
+        first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
+        rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
+        out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
+    return out
