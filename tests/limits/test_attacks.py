@@ -17,7 +17,7 @@ if str(HERE) not in sys.path:
 
 from attacks import ATTACKS  # noqa: E402
 
-PIECES = 25_000
+PIECES = 15_000
 """Frames of an attack that are sent, unless `--thorough` asks for all."""
 
 
