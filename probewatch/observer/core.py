@@ -1,8 +1,11 @@
-"""Frames in, a Timeline out: carries what `wire` finds to the targets, decides who is a kubelet, and numbers the probes."""
+"""Frames in, a Timeline out: carries what `wire` finds to the targets, decides who is a kubelet, and numbers the probes.
+
+It is over 600 lines because whoever holds the targets, sources and revisions also bounds them, and each bound touches several.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -63,8 +66,16 @@ MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
-STRANGERS: Final = 10_000
+BRIEF_REVISIONS: Final = 8_192
+"""The same where attempts are kept in brief; the oldest is forgotten."""
+STRANGERS: Final = 5_000
 """Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
+MOST_CHECKS: Final = 16_000
+"""Of these, checks held where attempts are kept in brief; beyond, the oldest quarter is counted as traffic too."""
+MOST_UNDECIDED: Final = 6_000
+"""Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
+MOST_SOURCES: Final = 4_096
+"""Sources, and targets, remembered of which nothing is held."""
 
 
 class Observer:
@@ -104,6 +115,12 @@ class Observer:
         self._foreign = 0
         """Runs held that no kubelet sent."""
         self._most_foreign = STRANGERS
+        self._waiting: dict[str, Counter[str]] = {}
+        """Source that is not decided -> target -> runs held there."""
+        self._undecided = 0
+        """How many these are."""
+        self._let_go = 0
+        """Checks counted as traffic because there were too many."""
         self._preview = Preview()
         self._stirred: set[str] = set()
         """Addresses with attempts that `glimpse` has not shown."""
@@ -233,6 +250,7 @@ class Observer:
                 self._busy.discard(address)
         if self._keeper.full:
             self._keeper.let_go(self._tell)
+            self._foreign = sum(len(target.strangers) for target in self._targets.values())
 
     def followed(self) -> list[Connection]:
         """Return the connections of the followed endpoint, as they are known now."""
@@ -276,8 +294,7 @@ class Observer:
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
             if isinstance(item, Connection) and item.rev > 1:
-                if item.id in self._revisions or len(self._revisions) < KEPT_REVISIONS:
-                    self._revisions[item.id] = slim(item)
+                self._revise(item)
                 target = self._targets.get(item.server)
                 if target is not None:
                     target.revise(item, self._read)
@@ -293,6 +310,14 @@ class Observer:
                 if self._keys is not None:
                     self._sessions.note(exchange)
                 target.take(exchange)
+
+    def _revise(self, connection: Connection) -> None:
+        """Remember what became of a connection that was handed on."""
+        revisions = self._revisions
+        if self._keep is Keep.BRIEF and len(revisions) >= BRIEF_REVISIONS and connection.id not in revisions:
+            del revisions[next(iter(revisions))]
+        if connection.id in revisions or len(revisions) < KEPT_REVISIONS:
+            revisions[connection.id] = slim(connection)
 
     def _follow(self, connection: Connection) -> None:
         """Keep a connection of the endpoint that is asked about."""
@@ -334,14 +359,26 @@ class Observer:
         elif known is Standing.NOT_KUBELET:
             target.strangers.append(run)
             self._foreign += 1
-            if self._foreign > self._most_foreign:
-                self._count_traffic()
         else:
             held = target.hold(run)
+            self._waiting.setdefault(run.client, Counter())[run.server] += 1
+            self._undecided += 1
             self._stirred.add(target.address)
             if held % ASKED == 0:
                 self._match_declared(run.client, source)
                 self._weigh(source, last_word=held >= WAITING)
+            if self._undecided > MOST_UNDECIDED:
+                self._decide()
+        if self._foreign > self._most_foreign:
+            self._count_traffic()
+
+    def _decide(self) -> None:
+        """Say the last word about the sources that most undecided runs come from, so that half as many are left."""
+        for address in sorted(self._waiting, key=lambda address: -self._waiting[address].total()):
+            self._match_declared(address, self._sources[address])
+            self._weigh(self._sources[address], last_word=True)
+            if self._undecided <= MOST_UNDECIDED // 2:
+                break
 
     def _count_traffic(self) -> None:
         """Count what no kubelet sent, and what is no check so far, as traffic; keep the latest quarter to look at it again."""
@@ -354,15 +391,52 @@ class Observer:
         for target in self._targets.values():
             stay = []
             for run in target.strangers:
-                if run.start.ns >= begun or not run.tries or any(id(leg) in kept for _, leg in run.legs()):
+                if run.start.ns >= begun or any(id(leg) in kept for _, leg in run.legs()):
                     stay.append(run)
-                    continue
-                self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
-                for _, leg in run.legs():
-                    self._revisions.pop(leg.connection.id, None)
+                else:
+                    self._count(run)
             target.strangers = stay
             self._foreign += len(stay)
-        self._most_foreign = max(STRANGERS, 2 * self._foreign)  # (checks cannot go: no use in looking again at once)
+        if self._keep is Keep.BRIEF and self._foreign > MOST_CHECKS:
+            self._shed()
+        self._most_foreign = max(STRANGERS, 2 * self._foreign)  # (checks stay: no use in looking again at once)
+        if self._keep is Keep.BRIEF:
+            self._most_foreign = max(
+                STRANGERS, min(self._most_foreign, max(MOST_CHECKS, self._foreign + STRANGERS // 2))
+            )
+        self._sweep()
+
+    def _count(self, run: Run) -> None:
+        """Count a run as traffic and let it go."""
+        self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
+        for _, leg in run.legs():
+            self._revisions.pop(leg.connection.id, None)
+
+    def _shed(self) -> None:
+        """Count the oldest runs that no kubelet sent as traffic, checks too, so that three quarters of the limit are left."""
+        starts = sorted(run.start.ns for target in self._targets.values() for run in target.strangers)
+        begun = starts[-(MOST_CHECKS * 3 // 4)]
+        for target in self._targets.values():
+            old = [run for run in target.strangers if run.start.ns < begun]
+            target.strangers = [run for run in target.strangers if run.start.ns >= begun]
+            for run in old:
+                self._count(run)
+            self._foreign -= len(old)
+            self._let_go += len(old)
+
+    def _sweep(self) -> None:
+        """Forget the targets and sources of which nothing is held, where there are many."""
+        for target in self._targets.values():
+            target.sweep()
+        if len(self._targets) > MOST_SOURCES:
+            for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
+                del self._targets[address]
+                self._stirred.discard(address)
+        if len(self._sources) > MOST_SOURCES:
+            held = {run.client for target in self._targets.values() for run in target.strangers}
+            for address in [one for one in self._sources if one not in held and one not in self._waiting]:
+                if self._standing.get(address) is Standing.NOT_KUBELET:
+                    del self._sources[address], self._standing[address]
 
     def _weigh(self, source: Source, *, last_word: bool) -> Standing:
         before = self._standing.get(source.address, Standing.OPEN)
@@ -370,12 +444,19 @@ class Observer:
         if known in (Standing.OPEN, before):
             return known
         self._standing[source.address] = known
-        for target in self._targets.values():
-            for run in target.held(source.address, strangers=before is Standing.NOT_KUBELET):
+        places = self._waiting.pop(source.address, Counter())
+        self._undecided -= places.total()
+        doubted = before is Standing.NOT_KUBELET
+        for target in self._targets.values() if doubted else [self._targets[address] for address in places]:
+            runs = target.held(source.address, strangers=doubted)
+            if doubted:
+                self._foreign -= len(runs)
+            for run in runs:
                 if known is Standing.KUBELET:
                     self._attempt(target, run)
                 else:
                     target.strangers.append(run)
+                    self._foreign += 1
         return known
 
     def _attempt(self, target: Target, run: Run) -> None:
@@ -383,7 +464,9 @@ class Observer:
         context = self._context(run.client)
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
+        before = len(target.strangers)
         target.attempt(run, self._elsewhere(run), context)
+        self._foreign += len(target.strangers) - before
 
     def _elsewhere(self, run: Run) -> tuple[int, ...]:
         """Return the starts of a checker's latest attempts at anybody, before this one."""
@@ -410,6 +493,7 @@ class Observer:
         self._collect(self._tracker.finish())
         if self._execs is not None:
             self._commands(self._execs.finish())
+        self._busy.update(self._targets)
         for target in self._targets.values():
             for run in target.drain():
                 self._run(target, run)
@@ -459,7 +543,7 @@ class Observer:
                 self._weigh(source, last_word=True)
 
     def _match_declared(self, address: str, source: Source) -> None:
-        for target in self._targets.values():
+        for target in [self._targets[server] for server in self._waiting.get(address, ())]:
             runs = target.undecided().get(address, [])
             # One pod has one kubelet: where it is proven, whoever else connects is somebody else.
             if not runs or target.has_kubelet or not all(run.form.kubelet for run in runs):
@@ -569,6 +653,11 @@ class Observer:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ())]
         if self._keys is not None:
             out += self._key_notes(self._keys)
+        if self._let_go:
+            out.append(
+                f"{self._let_go} connections that no kubelet made are counted as traffic, though some may be checks:"
+                f" beyond {MOST_CHECKS} the oldest are let go; -o json keeps all"
+            )
         for what, count in self._undecoded.items():
             out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]

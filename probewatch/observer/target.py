@@ -3,6 +3,8 @@
 A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
 which probes to expect (a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from
 the start nothing waits.
+
+It is over 600 lines because all of its rooms (queue, undecided, waiting, lanes) are one target's, which hands runs between them.
 """
 
 from __future__ import annotations
@@ -133,6 +135,16 @@ class Target:
     def idle(self) -> bool:
         """Whether nothing waits to be handed on."""
         return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held that came here: it may be forgotten."""
+        held = self.placed or self.strangers or self.commands or self._undecided or self._waiting
+        return not held and self.idle
+
+    def sweep(self) -> None:
+        """Forget the clients that have nothing to be joined."""
+        self._joiners = {client: joiner for client, joiner in self._joiners.items() if joiner.waiting}
 
     def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
         """Replace a queued connection by its newer snapshot."""

@@ -104,7 +104,8 @@ class Resolver:
             self._end(key, silent=apart > PAUSE)
         elif len(self._open) >= self.rounds:
             self.evicted += 1
-            self._end(next(iter(self._open)))
+            # Whether a single request was answered where nobody looks is not known before it should be sent again.
+            self._end(next(iter(self._open)), silent=True)
         self._open[key] = _Round(n.asker, n.target, [n.mark], clock)
 
     def reply(self, n: Neighbour, clock: int) -> None:

@@ -40,7 +40,7 @@ Key = tuple[str, int, str, int]
 class Limits:
     """Every bound of the tracker."""
 
-    connections: int = 8192
+    connections: int = 4096
     """In the table. Above it one leaves: first what was handed out (oldest first), then unanswered SYNs, then the oldest."""
     payload: int = 16 << 20
     """Bytes of payload held by all together. Above it connections leave in the same order."""
