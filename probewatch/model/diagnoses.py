@@ -98,10 +98,12 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.NOTHING_LISTENS: Why(
         ("D01",),
         (Cause.REFUSED,),
-        "The pod's kernel refused the connection: nothing listens on this port.",
+        "The pod's kernel refused the connection: nothing listens on this port (or a firewall there answers with a reset).",
         "A RST is the only answer to the SYN.",
-        "ss -lnt inside the pod: does the process run, on this port, on the pod's address (not only 127.0.0.1), in this family?",
-        "Correct the probe's port or the address that the application binds; if it was only starting, give it a startupProbe.",
+        "ss -lnt inside the pod: does the process run, on this port, on the pod's address (not only 127.0.0.1), in this family? "
+        "Restarts, kubectl logs --previous, iptables-save -c.",
+        "Where it never answered: correct the probe's port or the address that the application binds. Where it had answered: find why it "
+        "stopped.",
         _REFUSED,
     ),
     Kind.LOCAL_ADDRESS: Why(
@@ -129,7 +131,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Failures from a container's beginning up to its first success, and none of that kind later.",
         "How long the start takes, against initialDelaySeconds + periodSeconds x failureThreshold.",
         "A startupProbe with room for the slowest start keeps liveness and readiness out of it.",
-        ("connect: connection refused", "HTTP probe failed with statuscode: 503"),
+        ("connect: connection refused", "HTTP probe failed with statuscode: 5"),
         harmless=True,
     ),
     Kind.SYN_UNANSWERED: Why(
@@ -137,8 +139,10 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.NO_SYN_ANSWER,),
         "The SYN left and nothing came back.",
         "SYNs and no segment of the target; no second place shows whether they arrived.",
-        "Capture inside the pod too (nsenter -t PID -n): if the SYN arrives there, ss -lnt shows whether the listen queue is full.",
-        "Not arrived: network policy, CNI or rp_filter between node and pod. Arrived: the application hangs and no longer accepts.",
+        "Capture inside the pod too (nsenter -t PID -n); if the SYN arrives there: ss -lnt (Recv-Q above Send-Q is a full listen queue), "
+        "iptables-save -c, nft list ruleset.",
+        "Not arrived: network policy, CNI or rp_filter between node and pod. Arrived, queue full: the application hangs and no longer "
+        "accepts. Arrived, queue not full: a firewall inside the pod drops it.",
         _SILENT,
     ),
     Kind.LOST_BEFORE_POD: Why(
@@ -229,7 +233,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Nobody answers for the pod's address on the link (ARP or ND): no SYN could leave.",
         "ARP or ND requests for the target that stay unanswered, and no SYN.",
         "Whether the pod's sandbox and interface still exist (crictl pods), and whether another pod has the address.",
-        "Let the CNI set the sandbox up again: delete the pod.",
+        "Where it does not answer again by itself, let the CNI set the sandbox up again: delete the pod.",
         ("connect: no route to host", *_SILENT),
     ),
     Kind.APPLICATION_SLOW: Why(
@@ -382,9 +386,9 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.STATUS,),
         "The application answered in time, and says that it is not healthy.",
         "A whole answer in time with a status of 500 or more (or below 200).",
-        "The application's own log at these times.",
-        "Repair what it complains about; a dependency that is away belongs in no liveness probe.",
-        ("HTTP probe failed with statuscode: 503",),
+        "The application's own log at these times (kubectl logs; with --previous where it was restarted).",
+        "Repair what it complains about; do not let a liveness probe depend on other services.",
+        ("HTTP probe failed with statuscode: 5",),
     ),
     Kind.TURNED_AWAY: Why(
         ("D21",),
@@ -402,7 +406,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The same error status at most pods of the same port and path, beginning within one period.",
         "What the health handler asks: a database, a queue, another service.",
         "Take dependencies out of liveness; leave in readiness only what the pod cannot work without.",
-        ("HTTP probe failed with statuscode: 503",),
+        ("HTTP probe failed with statuscode: 5",),
     ),
     Kind.MESH_HIDES_IT: Why(
         ("D35",),
