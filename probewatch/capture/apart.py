@@ -27,7 +27,7 @@ from probewatch.capture.processes import ProcessSource
 from probewatch.model.frame import JOURNAL_ENTRY, Frame
 from probewatch.model.journal import process_event
 
-KEPT: Final = ("CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE")
+NEEDED: Final = ("CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE")
 """What the child keeps, and why: see above."""
 START_S: Final = 20.0
 """Seconds that the child may take to begin: it looks at every process once."""
@@ -140,7 +140,7 @@ def _child(out: socket.socket, user: str) -> NoReturn:
         os.closerange(out.fileno() + 1, 1024)
         try:
             source = ProcessSource()
-            drop(user, KEPT)
+            drop(user, NEEDED)
         except CaptureError as error:
             out.sendall(str(error).removeprefix("process events ").encode())
             os._exit(0)

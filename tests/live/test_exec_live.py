@@ -14,7 +14,7 @@ import pytest
 
 from probewatch import analyze
 from probewatch.capture import CaptureError
-from probewatch.capture.apart import KEPT
+from probewatch.capture.apart import NEEDED
 from probewatch.capture.privilege import CAPABILITIES
 from probewatch.capture.processes import connected
 from tests.live.test_execs import POD, Container, container, of, started
