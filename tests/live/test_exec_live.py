@@ -84,7 +84,7 @@ def test_what_stays_privileged_decodes_no_packet(spec: Path, tmp_path: Path, eve
         process.kill()
         eventually(lambda: not Path(f"/proc/{child}").exists() or facts(child)["State"].startswith("Z"))
     assert int(own["CapPrm"], 16) == 0
-    kept = sum(1 << CAPABILITIES[name] for name in KEPT)
+    kept = sum(1 << CAPABILITIES[name] for name in NEEDED)
     assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {kept}
     assert set(status["Uid"].split()) == {"65534"}
     assert status["NoNewPrivs"] == "1"
