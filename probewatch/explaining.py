@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -39,8 +40,8 @@ def explain(
     Args:
         paths: captures as `analyze` takes them; standard input is kept on disk meanwhile.
         probe: only attempts of these probes (selectors as `analyze` takes them).
-        attempt: numbers of the attempts. Without one, and without `frame` and `failed`: the first failure, else the last
-            attempt.
+        attempt: numbers of the attempts. Without one, and without `frame` and `failed`: the failure that began the worst
+            that was decided (Restart, NotReady), else the first failure, else the last attempt.
         frame: the attempt that this frame belongs to (of any input).
         failed: every failed attempt, at most `MOST` of them.
         spec, cluster, node_ip, haproxy_cfg, check, keylog, filter, progress: as `analyze`.
@@ -169,6 +170,7 @@ def choose(
     attempts: Sequence[int] = (),
     frame: int | None = None,
     failed: bool = False,
+    first: bool = False,
 ) -> list[tuple[Probe, Attempt]]:
     """Return the attempts that are meant, in the order of time; see `explain`.
 
@@ -178,6 +180,8 @@ def choose(
         InputError: there is none, or a number means attempts of several probes.
     """
     from .model.timeline import Outcome
+    from .report.outline import ordered
+    from .report.verdict import telling
 
     shown = matching(timeline, probes)
     if not any(one.attempts for one in shown):
@@ -193,10 +197,14 @@ def choose(
             raise InputError(f"frame {frame} belongs to no attempt of a probe")
         return near
     bad = [pair for pair in pairs if pair[1].outcome in (Outcome.FAILURE, Outcome.DISCARDED)]
-    if failed:
+    if failed or first:
         if not bad:
             raise InputError("no attempt failed: --attempt N shows one that did not")
-        return bad
+        return bad if failed else bad[:1]
+    judged = ordered(replace(timeline, probes=tuple(shown)))
+    for one, _ in sorted(judged, key=lambda judged: -judged[1].level):
+        if one.decisions and (found := telling(one)) is not None:
+            return [(one, found)]
     return bad[:1] or pairs[-1:]
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     metavar="N",
     cls=Option,
     section="Select",
-    help="This attempt, by its number in analyze. Repeatable. Without any: the first that failed, else the last.",
+    help="This attempt, by its number in analyze. Repeatable. Without any: the failure that began the worst that was "
+    "decided, else the first that failed, else the last.",
 )
 @click.option("--failed", is_flag=True, cls=Option, section="Select", help="Every attempt that failed, the first 20.")
 @click.option("--first-failed", is_flag=True, cls=Option, section="Select", help="The first attempt that failed.")
@@ -64,16 +65,12 @@ def explain(
     if sum((bool(attempts), failed, first_failed, frame is not None)) > 1:
         raise click.UsageError("--attempt, --failed, --first-failed and --frame exclude each other")
     from ..explaining import MOST, choose, holding
-    from ..model.timeline import Outcome
-    from ..moments import InputError
 
     prepare_stdout()
     with Bar(wanted=not quiet) as bar, inputs.explanation(progress=bar) as explanation:
         bar.close()
         timeline = explanation.timeline
-        chosen = choose(timeline, probes=probes, attempts=attempts, frame=frame, failed=failed)
-        if first_failed and chosen[0][1].outcome is Outcome.SUCCESS:
-            raise InputError("no attempt failed: --attempt N shows one that did not")
+        chosen = choose(timeline, probes=probes, attempts=attempts, frame=frame, failed=failed, first=first_failed)
         if failed and len(chosen) > MOST and not quiet:
             complain(f"{len(chosen)} attempts failed, the first {MOST} are shown: --attempt N shows another")
         ladders = explanation.ladders(chosen[:MOST] if failed else chosen)

@@ -18,7 +18,7 @@ from .escape import safe
 from .junit import attribute, body, quoted
 from .numbers import count, percentile, relative, span
 from .outline import base_ns
-from .verdict import Level, Verdict, explained, judge
+from .verdict import Level, Verdict, explained, judge, telling
 
 _SHOWN: Final = 20
 """Decisions told of one probe."""
@@ -92,9 +92,12 @@ def _story(timeline: Timeline, probe: Probe, verdict: Verdict) -> Iterator[str]:
             yield f"check: {safe(why.check)}"
         if why.advice:
             yield f"try: {safe(why.advice)} (docs/causes.md#{why.anchor})"
-    failed = next((a for a in probe.attempts if a.outcome is Outcome.FAILURE and not a.implied), None)
+    failed = telling(probe)
     if failed is not None:
         where = words.frames_of(failed, several=len(timeline.captures) > 1)
-        yield f"first failure: #{failed.n} at {relative(failed.start.ns, base)}, {where}; probewatch explain --attempt {failed.n} shows it"
+        yield (
+            f"see: #{failed.n} at {relative(failed.start.ns, base)}, {where}; "
+            f"probewatch explain --probe {probe.id} --attempt {failed.n} shows it"
+        )
     if verdict.down_ns:
         yield f"out of service: {span(verdict.down_ns)}"

@@ -57,6 +57,7 @@ class Explained(NamedTuple):
 
 
 _DOWN = (DecisionKind.NOT_READY, DecisionKind.DOWN)
+_ENDS = (*_DOWN, DecisionKind.RESTART)
 _UP = (DecisionKind.READY, DecisionKind.UP)
 _UP_STATES = ("Ready", "UP")
 _DOWN_STATES = ("NotReady", "DOWN")
@@ -254,6 +255,24 @@ def downtime(probe: Probe) -> tuple[int, int]:
     if since is not None:
         total += last - since
     return total, last - first
+
+
+def telling(probe: Probe) -> Attempt | None:
+    """Return the failure that says most: the first of those in a row that made it Restart or go out of service, else the first of all.
+
+    None where no attempt failed or was thrown away. Where a tick left no frame of its own there is nothing to be seen of it.
+    """
+    bad = (Outcome.FAILURE, Outcome.DISCARDED)
+    decided = sorted((d.kind is not DecisionKind.RESTART, d.attempt) for d in probe.decisions if d.kind in _ENDS)
+    begun: Attempt | None = None
+    first: Attempt | None = None
+    for attempt in probe.attempts:
+        failed = attempt.outcome in bad
+        begun = (begun or (None if attempt.implied else attempt)) if failed else None
+        first = first or begun
+        if decided and attempt.n == decided[0][1]:
+            return begun or first
+    return first
 
 
 def explained(probe: Probe, verdict: Verdict) -> list[Explained]:

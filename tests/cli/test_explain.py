@@ -230,3 +230,12 @@ def test_hostile_bytes_do_not_reach_the_terminal(tmp_path: Path, run) -> None:
         json.loads(run("explain", path, "-o", "json").out)["ladders"][0]["steps"][3]["said"][0]["text"]
         == "GET /\x1b[31mx"
     )
+
+
+def test_the_failure_that_began_the_outage_is_shown_first(run, captures: Path) -> None:
+    """Without a choice it is not the refusal while the container started, but the first of those that made it NotReady or restart it."""
+    for name, first, told in (("tcp-flap", "readiness #1 ", "readiness #27 "), ("k136-liveness-restart", "readiness #1 ", "liveness #11 ")):
+        scenario = captures / name
+        arguments = ("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml")
+        assert run(*arguments).out.startswith(told)
+        assert run(*arguments, "--first-failed").out.startswith(first)

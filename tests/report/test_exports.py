@@ -192,6 +192,6 @@ def test_junit_says_why(captures: Path, collected) -> None:
     assert failure is not None
     assert failure.get("type") == "slow-answer"
     assert "#8 3/3 -> NotReady" in (failure.text or "")
-    assert "first failure: #6" in (failure.text or "")
+    assert "see: #6 at" in (failure.text or "")
     values = {p.get("name"): p.get("value") for p in case.iter("property")}
     assert (values["attempts"], values["failure"], values["decisions.not_ready"]) == ("32", "7", "1")
