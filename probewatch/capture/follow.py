@@ -2,7 +2,8 @@
 
 Theory of operation: the thread hands over what it has decoded whenever the next read may wait. How far time has come the
 frames tell; while nothing comes, the latest frame's time and how long ago it came, less LAG_NS: what a program at the
-other end may hold back (tcpdump without --immediate-mode: one second) and a network in between.
+other end may hold back (tcpdump without --immediate-mode: one second) and a network in between. A file that has not grown since
+it was opened may have been finished long ago: the clock says nothing of it, and time stands at its last frame.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Follower:
         self._over = False
         self._error: BaseException | None = None
         self._last_ns = 0
+        self._grows = False
         self._came = time.monotonic_ns()
         self._notes: list[str] = []
         # A descriptor of our own, unbuffered: a thread that waits in sys.stdin would hold its lock at exit.
@@ -93,6 +95,8 @@ class Follower:
             self._error = error
         finally:
             self._hand_over()
+            if self._reader is not None:
+                self._reader.close()
             with self._turn:
                 self._over = True
                 self._turn.notify_all()
@@ -120,7 +124,15 @@ class Follower:
     @property
     def horizon_ns(self) -> int:
         """The moment before which nothing more is expected."""
-        return self._last_ns + time.monotonic_ns() - self._came - LAG_NS if self._last_ns else 0
+        if not self._grows:
+            return self._last_ns
+        return self._last_ns + time.monotonic_ns() - self._came - LAG_NS
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of a file was taken that has not grown since it was opened: more may come, but need not."""
+        reader = self._reader
+        return reader is not None and reader.at_end and not reader.grows and not self._ahead
 
     @property
     def ended(self) -> bool:
@@ -138,6 +150,8 @@ class Follower:
         if frames:
             self._last_ns = max(self._last_ns, frames[-1].ns)
             self._came = time.monotonic_ns()
+            # Told with frames, so that what passed before the file grew is not counted.
+            self._grows = self._reader is not None and self._reader.grows
         return frames
 
     def drain(self) -> Iterator[Frame]:

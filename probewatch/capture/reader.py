@@ -117,6 +117,16 @@ class Reader:
         return self._source.position
 
     @property
+    def at_end(self) -> bool:
+        """Whether a file that is followed was read as far as it goes, and waits until it grows."""
+        return self._source.at_end
+
+    @property
+    def grows(self) -> bool:
+        """Whether more comes than was there when it was opened: a stream, or a file that has grown since."""
+        return self._source.size is None or self._source.position > self._source.size
+
+    @property
     def secrets(self) -> list[bytes]:
         """TLS key logs (NSS format) that the input carries, those read so far."""
         return self._tally.secrets

@@ -58,6 +58,7 @@ class Source:
         self.size: int | None = None
         self.position = 0
         self.live = True
+        self.at_end = False
         self._progress = progress
         self._following = following
         self._own = path != "-"
@@ -115,7 +116,9 @@ class Source:
         while self._following():
             data = self._read_some(CHUNK)
             if data or self.live:
+                self.at_end = False
                 return data
+            self.at_end = True
             time.sleep(GROWTH_S)
         return b""
 

@@ -110,14 +110,15 @@ def watch(
     known = observer(**knowledge.arguments(), brief=True)
     ending = Ending(duration)
     blind = ""
-    losses = None
     feed: Taps | Follower
+    notes: Losses | _EndOfFile
     if path is None:
         processes, blind = process_events(netns, user)
         feed = tap(interfaces, netns, filtered, processes)
-        losses = Losses(feed, wanted=not quiet)
+        notes = Losses(feed, wanted=not quiet)
     else:
         feed = _follow(path, known, ending)
+        notes = _EndOfFile(feed, wanted=not quiet)
     try:
         watching = Watch(
             feed,
@@ -139,18 +140,33 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, losses)
+        return _run(watching, show, ending, notes)
     finally:
         feed.close()
 
 
-def _run(watching: Watch, show: Show, ending: Ending, losses: Losses | None) -> int:
+class _EndOfFile:
+    """Says once that a file was read which may be finished: otherwise a user waits for what never comes."""
+
+    def __init__(self, feed: Follower, *, wanted: bool) -> None:
+        self._feed, self._wanted = feed, wanted
+
+    def look(self) -> None:
+        """See whether it is there."""
+        if self._wanted and self._feed.finished:
+            self._wanted = False
+            complain(
+                f"end of {shown(self._feed.path)}; waiting for more frames, Ctrl-C ends with the summary "
+                "(for a finished capture: probewatch analyze)"
+            )
+
+
+def _run(watching: Watch, show: Show, ending: Ending, notes: Losses | _EndOfFile) -> int:
     try:
         while not (ending.come or watching.over):
             watching.turn()
             show.news(watching.now_ns)
-            if losses is not None:
-                losses.look()
+            notes.look()
         timeline = watching.finish()
         show.end(timeline)
     except KeyboardInterrupt:

@@ -12,16 +12,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from probewatch import analyze
+from probewatch.api import observer
+from probewatch.capture import follow
 from probewatch.capture.netns import inside
+from probewatch.cli import main
 from probewatch.report import ndjson
 from probewatch.report.document import document
+from probewatch.watching import Watch
 
 ROOT = Path(__file__).parents[2]
 
@@ -277,3 +282,77 @@ def test_without_privilege_one_sentence(command: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "probewatch: interface any cannot be captured from: this needs the capability CAP_NET_RAW (run it as root)\n"
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_a_finished_file_is_what_analyze_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """However late Ctrl-C comes, the table of a file that does not grow is that of `analyze`, and one note says that it ended."""
+    path = ROOT / "captures" / name / "capture.pcap"
+    spec = ROOT / "captures" / name / "pod.yaml"
+    assert main(["analyze", str(path), "--spec", str(spec), "-q"]) == 0
+    wanted = capsys.readouterr().out
+    with watching("-r", path, "--spec", spec, "--only", "decisions") as process:
+        assert process.stderr is not None
+        said = [process.stderr.readline().decode() for _ in range(2)]
+        status, out, err = ended(process)
+    assert said[1].startswith(f"probewatch: end of {path}; waiting for more frames, Ctrl-C ends with the summary")
+    assert (status, err) == (0, "")
+    assert out.endswith(wanted)
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_an_hour_after_a_finished_file_is_no_capture_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour on the clock after the end of a file that does not grow changes nothing: no attempt is missing in it."""
+    path = ROOT / "captures" / name / "capture.pcap"
+    late_ns = 0
+    clock = time.monotonic_ns
+    monkeypatch.setattr(follow, "time", SimpleNamespace(monotonic_ns=lambda: clock() + late_ns))
+    feed = follow.Follower(str(path))
+    feed.start()
+    watched = Watch(feed, observer())
+    try:
+        end = time.monotonic() + 20
+        while not feed.finished:
+            assert time.monotonic() < end
+            watched.turn()
+        late_ns = 3600 * 10**9
+        watched.turn()
+        found = document(watched.finish())
+    finally:
+        feed.close()
+        end = time.monotonic() + 5
+        while not feed.ended and time.monotonic() < end:
+            time.sleep(0.02)
+    assert found["probes"] == document(analyze(path))["probes"]
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_the_clock_goes_on_where_a_file_grows(name: str, tmp_path: Path) -> None:
+    """Time stands at the end of a file until it grows; from the first frames after that silence counts as it passes."""
+    whole = (ROOT / "captures" / name / "capture.pcap").read_bytes()
+    path = tmp_path / "growing.pcap"
+    path.write_bytes(whole[: len(whole) // 2])
+    feed = follow.Follower(str(path))
+    feed.start()
+    try:
+        last_ns = 0
+
+        def read_on(until: Callable[[], bool]) -> None:
+            nonlocal last_ns
+            end = time.monotonic() + 20
+            while not until():
+                assert time.monotonic() < end
+                last_ns = max([last_ns, *(frame.ns for frame in feed.poll(0.05))])
+
+        read_on(lambda: feed.finished)
+        time.sleep(0.2)
+        assert feed.horizon_ns == last_ns > 0
+        with path.open("ab") as file:
+            file.write(whole[len(whole) // 2 :])
+        read_on(lambda: feed.horizon_ns > last_ns)
+        assert not feed.finished
+    finally:
+        feed.close()
+        end = time.monotonic() + 5
+        while not feed.ended and time.monotonic() < end:
+            time.sleep(0.02)
