@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from ..capture.apart import ProcessEvents
     from ..capture.taps import Taps
 
-RING_BYTES: Final = 32 << 20
+RING_BYTES: Final = 64 << 20
 """Bytes of the kernel's ring of each interface."""
 PATIENCE_S: Final = 3.0
 """Seconds that a write may take once the end was asked for."""
 LOSS_S: Final = 1.0
 """Seconds between two notes of what is being lost, at least."""
+BEHIND_S: Final = 5.0
+"""Seconds of packets that wait to be worked out, of which a note is made, and again when they have doubled."""
 
 _OPTIONS: Final = (
     click.argument(
@@ -174,12 +176,13 @@ class Ending:
 
 
 class Losses:
-    """Says what is being lost when it is, and no more than once in LOSS_S."""
+    """Says what is being lost when it is, and no more than once in LOSS_S; and when what is shown is late."""
 
     def __init__(self, taps: Taps, *, wanted: bool) -> None:
-        self._taps, self._wanted = taps, wanted
+        self.taps, self._wanted = taps, wanted
         self._dropped = self._events = 0
         self._due = time.monotonic() + LOSS_S
+        self._late_s = BEHIND_S
 
     def look(self) -> None:
         """Compare with what was said before."""
@@ -187,7 +190,7 @@ class Losses:
         if now < self._due:
             return
         self._due = now + LOSS_S
-        dropped, events = self._taps.counts().dropped, self._taps.events_lost
+        dropped, events = self.taps.counts().dropped, self.taps.events_lost
         if dropped > self._dropped and self._wanted:
             complain(
                 f"the kernel lost {dropped - self._dropped} frames, {dropped} in all: attempts of this time may read wrong"
@@ -195,3 +198,8 @@ class Losses:
         if events > self._events and self._wanted:
             complain(f"the kernel lost process events ({events} times in all): exec probes of this time may read wrong")
         self._dropped, self._events = dropped, events
+        behind_s = self.taps.behind_ns / 1e9
+        if behind_s >= self._late_s:
+            self._late_s = 2 * behind_s
+            if self._wanted:
+                complain(f"{behind_s:.0f} s behind: packets wait in memory to be worked out, none is lost for that")

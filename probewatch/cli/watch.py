@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from ..capture.follow import Follower
     from ..capture.taps import Taps
     from ..observer import Observer
+
+NEWS_S: Final = 0.1
+"""Seconds between two looks at what is new to show: looking costs less for many attempts at once."""
 
 
 @click.command(cls=Command)
@@ -127,8 +131,9 @@ def watch(
             saver=None if kept is None else Saver(kept, lambda: feed.descriptions),
             most=count,
         )
-        if path is None:
+        if isinstance(notes, Losses):
             step_down(user, quiet=quiet)
+            notes.taps.begin()
         if blind and not quiet:
             complain(blind)
         if not quiet:
@@ -163,9 +168,12 @@ class _EndOfFile:
 
 def _run(watching: Watch, show: Show, ending: Ending, notes: Losses | _EndOfFile) -> int:
     try:
+        due = 0.0
         while not (ending.come or watching.over):
             watching.turn()
-            show.news(watching.now_ns)
+            if (now := time.monotonic()) >= due:
+                show.news(watching.now_ns)
+                due = now + NEWS_S
             notes.look()
         timeline = watching.finish()
         show.end(timeline)
