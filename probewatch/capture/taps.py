@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from probewatch.capture.apart import ProcessEvents
-from probewatch.capture.live import HOLD_S, Live
+from probewatch.capture.live import ANY, HOLD_S, Live
 from probewatch.capture.netns import namespace_path, namespace_words
 from probewatch.capture.tally import seconds
 from probewatch.capture.write import Counts
@@ -61,6 +61,8 @@ class Taps:
         self._wall_ns, self._steady_ns = wall_ns, steady_ns
         self._netns, self._processes = netns, processes
         self._events = 0
+        self.links: dict[int, str] = {}
+        """Names of the node's interfaces by their index, as far as somebody told: `any` does not."""
         self._lives: list[Live] = []
         try:
             for name in interfaces:
@@ -90,7 +92,13 @@ class Taps:
     @property
     def descriptions(self) -> list[Interface]:
         """The interfaces, in the order of `Frame.interface`."""
-        return [Interface(n, live.interface, live.link_type, 0) for n, live in enumerate(self._lives)]
+        return [
+            Interface(n, live.interface, live.link_type, 0, links=self._links(live.interface))
+            for n, live in enumerate(self._lives)
+        ]
+
+    def _links(self, interface: str) -> tuple[tuple[int, str], ...]:
+        return tuple(self.links.items()) if interface == ANY else ()
 
     @property
     def horizon_ns(self) -> int:
@@ -231,7 +239,7 @@ class Taps:
             path=self.path,
             format="live",
             interfaces=tuple(
-                Interface(n, i.name, i.link_type, i.snaplen, i.drops)
+                Interface(n, i.name, i.link_type, i.snaplen, i.drops, self._links(i.name))
                 for n, info in enumerate(infos)
                 for i in info.interfaces
             ),

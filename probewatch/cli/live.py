@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,8 @@ from .output import complain
 if TYPE_CHECKING:
     from ..capture.apart import ProcessEvents
     from ..capture.taps import Taps
+    from ..cluster.node import NodeView
+    from ..observer import Observer
 
 RING_BYTES: Final = 64 << 20
 """Bytes of the kernel's ring of each interface."""
@@ -114,16 +117,67 @@ def tap(interfaces: Sequence[str], netns: str | None, expression: str, processes
     from ..capture.bulk import Bulk
     from ..capture.kernel import EVERYTHING
     from ..capture.live import ANY, Live
+    from ..capture.netns import inside
     from ..capture.taps import Taps
+    from ..cluster.links import links
 
-    where: str | int | None = int(netns) if netns is not None and netns.isdigit() else netns
-    bulk = Bulk()
-    return Taps(
+    where, bulk = place(netns), Bulk()
+    taps = Taps(
         list(dict.fromkeys(interfaces)) or [ANY],
         lambda name: Live(name, netns=where, filter=expression or EVERYTHING, ring=RING_BYTES, bulk=bulk),
         where,
         processes=processes,
     )
+    with suppress(OSError):
+        taps.links = {link.index: link.name for link in inside(where, links)}
+    return taps
+
+
+def place(netns: str | None) -> str | int | None:
+    """Return a namespace as everything else takes it: a process by its number."""
+    return int(netns) if netns is not None and netns.isdigit() else netns
+
+
+class Around:
+    """What the node shows of itself: its addresses, and the names of its pods as they come and go."""
+
+    def __init__(self, known: Observer, netns: str | None, user: str) -> None:
+        """Look once, with all privileges, and go on looking in a child; to be made before privileges are dropped."""
+        from ..capture.netns import inside
+        from ..cluster.lookout import Lookout, Names
+        from ..cluster.node import look
+
+        where, book = place(netns), known.book
+        self._known = known
+        self._names = Names(replace(book, nodes=dict(book.nodes), pods=dict(book.pods)))
+        self._lookout: Lookout | None = None
+        self._links: dict[int, str] = {}
+        self.why = ""
+        """Why nothing is known of it."""
+        try:
+            self._take(inside(where, lambda: look(book)))
+            self._lookout = Lookout(self._names.book, where, user=user)
+        except OSError as error:
+            self.why = f"pods have no names from this node: {(error.strerror or str(error)).lower()}"
+
+    def _take(self, view: NodeView) -> None:
+        self._known.meet(self._names.take(view, time.time_ns()))
+        self._links.update({link.index: link.name for link in view.links})
+
+    def name(self, taps: Taps) -> None:
+        """Name the interfaces of these frames from now on."""
+        self._links = taps.links = self._links | taps.links
+
+    def look(self) -> None:
+        """Take in what has changed."""
+        view = self._lookout.news() if self._lookout is not None else None
+        if view is not None:
+            self._take(view)
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._lookout is not None:
+            self._lookout.close()
 
 
 class Ending:
