@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from probewatch.decisions.pod import Planned
+from probewatch.decisions.pod import SUSPICIOUS, Planned
 from probewatch.decisions.worker import INITIAL, Result
+from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
@@ -336,15 +337,14 @@ class Assembler:
             why = f"first streak in the capture: {streak} {one if streak == 1 else many}"
         elif drafts and initial == "unknown":
             initial, why = drafts[0].found.before, "what followed shows it"
-        # A container that dies takes Ready along, decided by no probe.
-        breaks = [begun for begun, _ in ledger.breaks(planned.container)] if spec.type is ProbeType.READINESS else []
-        breaks.sort()
         since: int | None = None
+        held = initial
         out: list[Decision] = []
         for draft in drafts:
             found = draft.found
-            if (ended := bisect_right(breaks, draft.start_ns)) and (since is None or breaks[ended - 1] > since):
-                since = breaks[ended - 1]
+            if spec.type is ProbeType.READINESS and found.before != held:
+                since = self._lost(planned, account, ledger, since, draft.start_ns)
+            held = found.after
             if since is not None and any(since <= begun < draft.start_ns for begun, _ in self.holes):
                 since = None
             origin = thresholds["successThreshold" if found.kind in GOOD else "failureThreshold"][1]
@@ -356,6 +356,13 @@ class Assembler:
             )
             since = found.ns
         return out, initial, why
+
+    def _lost(self, planned: Planned, account: Account, ledger: Ledger, since: int | None, until: int) -> int | None:
+        """Return since when Ready was gone that no decision took: its container ended, else its kubelet was restarted (before 1.35)."""
+        for ended, shown in ledger.breaks(planned.container):
+            if ended <= until and (since is None or ended > since):
+                return _gone(account.attempts, ended, shown)
+        return next((ns for ns in ledger.restarts if ns <= until and (since is None or ns > since)), None)
 
     def _next_ready(self, planned: Planned, ledger: Ledger, ns: int) -> Attempt | None:
         """Return the next attempt of a container's readiness probe."""
@@ -519,6 +526,22 @@ def guesses(run: Run) -> tuple[str, ...]:
     """Return the checkers whose form this is, where nothing names one."""
     shown = shape_of(run.tries[0][0]) if run.tries else None
     return could_be(shown or Shape(What.CLOSE), kubelet=run.form.kubelet)
+
+
+def _gone(attempts: Attempts, ended: int, shown: int) -> int:
+    """Return when a container was gone whose end was decided at `ended`, and whose successor showed at `shown`.
+
+    One that was told to end may still answer for a while. One that exited by itself (then both moments are the same) was
+    gone by the first of the attempts before its successor that met nobody.
+    """
+    at = bisect_left(attempts, shown, key=_start)
+    if ended < shown:
+        told = bisect_left(attempts, ended, key=_start)
+        good = (attempts[place].end_ns for place in range(told, at) if attempts[place].outcome is Outcome.SUCCESS)
+        return max(good, default=ended)
+    while at > 0 and attempts[at - 1].cause in SUSPICIOUS:
+        at -= 1
+    return min(shown, attempts[at].end_ns) if at < len(attempts) else shown
 
 
 def _start(attempt: Attempt) -> int:

@@ -41,7 +41,7 @@ from .others import Peer, Traffic, periodic
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .settings import Settings
-from .slim import slim
+from .slim import slim, slim_exchange
 from .survey import so_far, survey
 from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
@@ -343,7 +343,7 @@ class Observer:
 
     def _read(self, connection: Connection) -> Exchange:
         """Read what was said, and let go of the bytes: nobody above needs them."""
-        return replace(read_exchange(connection, self._keys), connection=slim(connection))
+        return slim_exchange(read_exchange(connection, self._keys))
 
     # Runs.
 

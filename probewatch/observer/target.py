@@ -440,8 +440,10 @@ class Target:
     def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         runs = [step.run for step in steps if not step.run.implied]
+        if len(runs) <= GUESS_AFTER:
+            return
         guesses = tuple(guess(runs, proven=self.proven))
-        if len(runs) <= GUESS_AFTER or not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
+        if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
