@@ -38,6 +38,9 @@ class Feed(Protocol):
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return the next frames in the order of time, waiting so long for the first."""
 
+    def losses(self) -> list[tuple[int, int]]:
+        """Return between which moments (ns) frames were lost, as far as that became known since the last call."""
+
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called."""
 
@@ -82,6 +85,8 @@ class Watch:
         self._matches, self._saver, self._left = matches, saver, most
         self.frames = 0
         """Frames looked at."""
+        self._lost: list[tuple[int, int]] = []
+        """Losses that lie behind what was fed."""
         self.now_ns = 0
         """How far time has come."""
 
@@ -99,7 +104,11 @@ class Watch:
             self.observer.advance(horizon)
 
     def _take(self, frames: Iterable[Frame]) -> None:
+        lost = self._lost
+        lost += self.feed.losses()
         for frame in frames:
+            while lost and lost[0][1] < frame.ns:
+                self.observer.lost(*lost.pop(0))
             if self._matches is not None and not self._matches(frame):
                 continue
             if self._left is not None and self.frames >= self._left:
@@ -117,6 +126,8 @@ class Watch:
     def finish(self) -> Timeline:
         """Take what had passed, and return the timeline of everything; feed and saver are closed."""
         self._take(self.feed.drain())
+        for loss in [*self._lost, *self.feed.losses()]:
+            self.observer.lost(*loss)
         self._save()
         info = self.feed.info()
         self.feed.close()
