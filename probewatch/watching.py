@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
+from .model.frame import JOURNAL_ENTRY
+
 if TYPE_CHECKING:
     from .capture.save import Saver
     from .capture.write import Counts
@@ -84,7 +86,9 @@ class Watch:
         self.feed, self.observer = feed, observer
         self._matches, self._saver, self._left = matches, saver, most
         self.frames = 0
-        """Frames looked at."""
+        """Frames looked at, process events not."""
+        self._number = 0
+        """Those with them: how a file numbers them."""
         self._lost: list[tuple[int, int]] = []
         """Losses that lie behind what was fed."""
         self.now_ns = 0
@@ -99,7 +103,7 @@ class Watch:
         """Take what has come, or let time pass."""
         self._take(self.feed.poll(timeout_s))
         horizon = self.feed.horizon_ns
-        if horizon > self.now_ns and self.frames:
+        if horizon > self.now_ns and self._number:
             self.now_ns = horizon
             self.observer.advance(horizon)
 
@@ -113,9 +117,10 @@ class Watch:
                 continue
             if self._left is not None and self.frames >= self._left:
                 break
-            self.frames += 1
+            self.frames += frame.link_type != JOURNAL_ENTRY
+            self._number += 1
             if self._saver is not None:
-                frame = frame._replace(number=self.frames)  # as the file has it
+                frame = frame._replace(number=self._number)  # as the file has it
                 self._saver.frame(frame)
             self.observer.feed(frame)
             if frame.ns > self.now_ns:
