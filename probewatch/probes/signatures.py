@@ -75,6 +75,8 @@ OK200: Final = ((200, 200),)
 OK2XX: Final = ((200, 299),)
 GOOGLE: Final = ("35.191.0.0/16", "130.211.0.0/22", "2600:2d00:1:b029::/64", "2600:2d00:1:1::/64")
 AZURE: Final = ("168.63.129.16/32",)
+GO_CLIENT: Final = "Go-http-client/"
+"""Go's HTTP client where a program sets no User-Agent."""
 KUBE_PROBE: Final = "kube-probe/"
 """A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
@@ -83,9 +85,11 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(
         kind="envoy",
         agent="Envoy/HC",
+        what=(What.HTTP, What.TLS, What.GRPC),
         passes=OK200,
         says="User-Agent Envoy/HC",
-        source="envoy health_checker_impl.cc onInterval",
+        source="Envoy 1.40 on the wire: HTTP/1, HTTP/2 and gRPC, on kept connections and on fresh ones",
+        capture="envoy",
     ),
     Signature(
         kind="keepalived",
@@ -340,7 +344,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="linkerd",
-        agent="Go-http-client/",
+        agent=GO_CLIENT,
         target="/ready",
         port=4191,
         basis=Basis.CLOCK,
@@ -351,12 +355,20 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="traefik",
-        agent="Go-http-client/",
+        agent=GO_CLIENT,
         names=("Host", "User-Agent", "Accept-Encoding"),
         basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
         source="traefik pkg/healthcheck/healthcheck.go checkHealthHTTP (nothing of its own in the request)",
+    ),
+    Signature(
+        kind="caddy",
+        agent=GO_CLIENT,
+        basis=Basis.CLOCK,
+        confidence=0.3,
+        says="Go's plain client, regular, on a kept connection",
+        source="Caddy 2.11 on the wire (nothing of its own in the request)",
     ),
 )
 """First fit wins."""
@@ -376,6 +388,7 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
         "monit",
         "apache",
         "blackbox_exporter",
+        "envoy",
         "consul",
         "nomad",
         "aws_elb",
@@ -408,6 +421,10 @@ Sources: istio pkg/kube/inject/app_probe.go FormatProberURL, injected sidecars' 
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
 
+SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
+"""Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+"""What a check asks by."""
 NOT_CHECKS: Final = ("Prometheus/", "kube-lifecycle/", "curl/", "Wget/", "python-requests/", "Python-urllib/")
 """User-Agents of programs that may ask periodically and are no checkers with a signature: scrapes, hooks, people's loops."""
 
@@ -422,7 +439,11 @@ def named_agent(agent: str) -> Signature | None:
         (
             row
             for row in SIGNATURES
-            if row.agent and row.confidence >= NAMES and agent.startswith(row.agent) and row.agent != KUBE_PROBE
+            if row.agent
+            and row.confidence >= NAMES
+            and agent.startswith(row.agent)
+            and row.agent != KUBE_PROBE
+            and not row.target
         ),
         None,
     )
@@ -431,6 +452,12 @@ def named_agent(agent: str) -> Signature | None:
 def named_by(shape: Shape, manner: Manner) -> Signature | None:
     """Return the row that names this series, or None; a row below NAMES is known, but says too little to name anybody."""
     return next((row for row in SIGNATURES if row.confidence >= NAMES and _fits(row, shape, manner)), None)
+
+
+def ticks_by(shape: Shape, manner: Manner) -> bool:
+    """Tell whether whoever may ask like this paces itself by a clock; rows that name nobody count, too."""
+    row = next((row for row in SIGNATURES if _fits(row, shape, manner)), None)
+    return row is not None and row.basis is Basis.CLOCK
 
 
 def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
@@ -472,6 +499,8 @@ def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
         return ()
     if shape.agent.startswith(KUBE_PROBE):
         return ("kubelet",) if kubelet else ()
+    if shape.agent.startswith(GO_CLIENT):
+        return ("traefik", "caddy", "linkerd")
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
 
 

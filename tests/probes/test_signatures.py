@@ -162,6 +162,26 @@ def test_the_captures_that_prove_rows_are_there_or_known() -> None:
     assert all(abs(a - b) < 1.2 for (a, _), (b, _) in zip(told, logged, strict=True))
 
 
+@pytest.mark.parametrize("checker", ["web", "web6", "db"])
+def test_envoy_is_read_as_its_own_event_log_tells(checker: str) -> None:
+    """Every check that Envoy logged is an attempt of that outcome, on kept connections and fresh ones; so are its decisions."""
+    truth = json.loads((CAPTURES / "envoy" / "truth.json").read_text("utf-8"))
+    one = next(one for one in truth["checkers"] if one["id"] == checker)
+    target = f"[{one['dst']}]" if ":" in one["dst"] else one["dst"]
+    numbers = ",".join(f"{name}={one[name]}" for name in ("healthy_threshold", "unhealthy_threshold"))
+    found = probewatch.analyze(CAPTURES / "envoy" / "cap.pcap.gz", check=f"envoy:{numbers},target={target}:{one['dport']}")
+    (probe,) = [probe for probe in found.probes if (probe.target.address, probe.target.port) == (one["dst"], one["dport"])]
+    end = found.captures[0].last_ns / 1e9
+    logged = [(entry["t_end"], entry["outcome"]) for entry in truth["checks"] if entry["checker"] == checker and entry["t_end"] < end]
+    told = [(attempt.end_ns / 1e9, "pass" if attempt.outcome == "success" else "fail") for attempt in probe.attempts]
+    assert [outcome for _, outcome in told] == [outcome for _, outcome in logged]
+    assert all(abs(a - b) < 0.05 for (a, _), (b, _) in zip(told, logged, strict=True))
+    decided = [(entry["t"], entry["to"]) for entry in truth["transitions"] if entry["checker"] == checker]
+    assert [decision.after for decision in probe.decisions] == [to for _, to in decided]
+    assert all(abs(decision.ns / 1e9 - t) < 0.05 for decision, (t, _) in zip(probe.decisions, decided, strict=True))
+    assert probe.inferred["interval_s"] == pytest.approx(one["interval_s"], rel=0.01)
+
+
 def test_passes() -> None:
     """Each program's own idea of success: HAProxy takes a redirect, Varnish does not."""
     rows = {row.kind: row for row in SIGNATURES}
