@@ -33,6 +33,7 @@ from probewatch.probes.checkers import (
     Check,
     Learnt,
     Track,
+    earliest,
     in_step,
     learn,
     tracks,
@@ -268,6 +269,8 @@ def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: l
     if kind == "monit" and learnt.interval_ns is not None and learnt.interval_ns >= SECOND:
         # `set daemon` takes whole seconds, and what its cycle does beside this check comes on top.
         learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
+    if row is not None and row.tick_ns and (interval := earliest(group.checks, track, row.tick_ns)) is not None:
+        learnt = replace(learnt, interval_ns=interval)
     return Named(kind, row, track, exchanges, learnt, why, sure)
 
 

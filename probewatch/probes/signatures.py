@@ -62,6 +62,8 @@ class Signature:
     basis: Basis = Basis.PAUSE
     passes: tuple[tuple[int, int], ...] = ((200, 399),)
     """Status codes it takes for success where nothing else was configured: ranges, inclusive."""
+    tick_ns: int = 0
+    """It looks only so often whether a check is due, so that each comes up to this late; 0: a timer of its own."""
     confidence: float = 0.9
     says: str
     """The evidence, for people."""
@@ -106,7 +108,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.95,
         says="User-Agent Monit",
         source="Monit 5.33.0 on the wire",
-        capture="monit",
+        capture="several",
     ),
     Signature(
         kind="blackbox_exporter",
@@ -220,7 +222,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.97,
         says="lower-case header names; no third handshake ACK of its own",
         source="HAProxy 2.6, 2.8, 3.5-dev on the wire",
-        capture="hap-get11",
+        capture="several",
     ),
     Signature(
         kind="haproxy",
@@ -230,7 +232,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.97,
         says="a request line and no header; no third handshake ACK of its own",
         source="HAProxy 2.6, 2.8 on the wire",
-        capture="hap-httpchk-default",
+        capture="several",
     ),
     Signature(
         kind="haproxy",
@@ -239,7 +241,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.97,
         says="SYN, SYN-ACK, RST: a connect check without the third handshake ACK",
         source="HAProxy 2.6, 2.8 on the wire",
-        capture="hap-l4",
+        capture="hap-openshift",
     ),
     Signature(
         kind="haproxy",
@@ -322,16 +324,17 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.85,
         says="Host and Connection: close and no other header",
         source="Varnish 7.1 on the wire, cache_backend_probe.c",
-        capture="varnish",
+        capture="several",
     ),
     Signature(
         kind="apache",
         names=("Host",),
         methods=("GET", "HEAD", "OPTIONS"),
+        tick_ns=100_000_000,  # AP_WD_TM_SLICE, mod_watchdog.h
         confidence=0.85,
         says="Host and no other header",
         source="Apache 2.4.71 mod_proxy_hcheck on the wire",
-        capture="apache-hcheck",
+        capture="several",
     ),
     Signature(
         kind="dnsdist",
@@ -368,7 +371,8 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular, on a kept connection",
-        source="Caddy 2.11 on the wire (nothing of its own in the request)",
+        source="Caddy 2.11.7 on the wire (nothing of its own in the request)",
+        capture="caddy",
     ),
 )
 """First fit wins."""
