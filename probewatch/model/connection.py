@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .direct import direct
 from .frame import Mark
 
 
@@ -46,6 +47,7 @@ class Sighting(NamedTuple):
     """Of a cooked v1 capture, which names no interface: which of two sides (`wire.sightings.vantage`)."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Half:
     """One direction of a connection."""
@@ -134,6 +136,7 @@ _ICMP6 = {
 }
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One TCP connection. `client` is the originator, the one that sent the SYN (or is taken for it; see `flipped`)."""

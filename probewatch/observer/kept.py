@@ -37,13 +37,12 @@ class KeptConnections:
 
     def begin(self, connection: Connection, exchange: Exchange, keys: Keylog | None) -> list[Exchange] | None:
         """Return the questions of a connection that was just handed out and read; None where it is an ordinary one."""
-        peers = (connection.client, connection.client_port, connection.server, connection.server_port)
         if not keeps_asking(exchange):
-            rest = connection.midstream and not connection.orig.length and peers in self._parted
+            rest = connection.midstream and not connection.orig.length and _peers(connection) in self._parted
             return [] if rest else None  # (how a kept connection ended, after its last question)
         if exchange.grpc is None and exchange.tls is None:
             self._tracker.part(connection)
-            _remember(self._parted, peers, None)
+            _remember(self._parted, _peers(connection), None)
         _remember(self._told, connection.id, 0)
         return self.more(connection, keys)
 
@@ -59,6 +58,10 @@ class KeptConnections:
         else:
             self._told[connection.id] = told + len(found)
         return found
+
+
+def _peers(connection: Connection) -> Peers:
+    return (connection.client, connection.client_port, connection.server, connection.server_port)
 
 
 def _remember(table: dict[K, V], key: K, value: V) -> None:

@@ -28,27 +28,32 @@ from .signatures import METHODS, SCRAPES, named_agent
 KEPT_QUESTIONS: Final = 256
 """Questions read of one connection, or of one piece of it (`wire.table.Table.part`)."""
 
-
 CALM_NS: Final = SECOND // 2
 """Whoever says not that it checks, and asks oftener than this, is a client."""
 
 
 def keeps_asking(exchange: Exchange) -> bool:
     """Tell whether a checker that says who it is keeps this connection, as far as it goes."""
-    c = exchange.connection
-    agent = agent_of(exchange)
-    if agent.startswith(SCRAPES) or (named_agent(agent) is None and not _calm(exchange)):
+    if exchange.requests == 0 or (exchange.requests == 1 and not exchange.connection.midstream and _fresh(exchange)):
         return False
-    answered = (
-        exchange.http[0].status is not None
-        if exchange.http
-        else exchange.grpc is not None and exchange.grpc.answer_end is not None
-    )
-    return exchange.requests > 1 or c.midstream or (answered and not ended(c))
+    agent = agent_of(exchange)
+    return not agent.startswith(SCRAPES) and (named_agent(agent) is not None or _calm(exchange))
+
+
+def _fresh(exchange: Exchange) -> bool:
+    """Tell whether a connection's one question is all of it, as who asks `Connection: close` says, or has no answer yet."""
+    if ended(exchange.connection):
+        return True
+    if exchange.http:
+        http = exchange.http[0]
+        return http.status is None or (http.header("Connection") or "").lower() == "close"
+    return exchange.grpc is None or exchange.grpc.answer_end is None
 
 
 def _calm(exchange: Exchange) -> bool:
     """Tell whether the requests read so far are one question, asked no more often than a checker would."""
+    if not exchange.http:
+        return False
     asked = {(http.method, http.target, http.headers) for http in exchange.http}
     c = exchange.connection
     calm = (exchange.requests - 1) * CALM_NS <= c.end.ns - c.start.ns

@@ -81,6 +81,7 @@ def test_a_piece_without_its_beginning_has_no_first_question() -> None:
 @pytest.mark.parametrize(("script", "keeps"), [
     (ask() + tell(), True),
     (ask(), False),
+    (ask(agent="User-Agent: kube-probe/1.36\\r\\nConnection: close") + tell(), False),
     (ask() + tell() + "> FA\n < FA\n > A", False),
     (ask(agent="user-agent: curl/8") + tell() + ask(agent="user-agent: curl/8") + tell(), True),
     (ask(agent="User-Agent: Prometheus/2.42.0") + tell() + ask(agent="User-Agent: Prometheus/2.42.0") + tell(), False),
