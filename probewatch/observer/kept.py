@@ -3,6 +3,9 @@
 An HTTP/1 connection is followed in pieces (`wire.tcp.Tracker.part`), so that it may be asked on for days. HTTP/2 needs
 its beginning, because header compression has a memory: of such a connection the first questions are read, as far as a
 stream is kept, and later ones are missing.
+
+Limitations: a connection that nobody had asked anything, or not answered, when the tracker first handed it out (after
+5 s of silence) stays an ordinary one; checkers ask as soon as they are connected.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ from probewatch.model.frame import JOURNAL_ENTRY, Frame, Mark
 from probewatch.model.journal import SIGN, process_event, sentence
 from probewatch.moments import moment
 from probewatch.observer import Observer
+from probewatch.probes.questions import KEPT_QUESTIONS, questions
 from probewatch.report import ladder, text, trace
 from probewatch.wire.decrypt import Keylog
 from probewatch.wire.exchange import read_exchange
@@ -165,7 +166,10 @@ def _connection(data: bytes) -> Connection:
 
 def exchange(data: bytes) -> None:
     """Read what was said on a connection, whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header."""
-    phrases(_connection(data))
+    made = _connection(data)
+    phrases(made)
+    for part in questions(read_exchange(made, most=KEPT_QUESTIONS)):
+        assert part.connection.start <= part.connection.end
 
 
 @cache
