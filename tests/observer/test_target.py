@@ -249,6 +249,14 @@ def test_ticks_during_a_resolution_in_vain_are_implied() -> None:
     assert [one.start.number for one in implied] == [101, 102, 102]
 
 
+def test_a_clock_that_runs_years_ahead_costs_no_time() -> None:
+    """The next tick is reckoned, not walked to: with one byte of a capture changed, 174 million ticks lay between."""
+    century = 100 * 366 * 86_400
+    late = resolving(century)
+    implied = implied_runs(late, lane_after(*runs(*every(1, 5))))
+    assert [round((one.start.ns - ns(0)) / S) - century for one in implied] == [1, 2, 3]
+
+
 def test_an_answered_resolution_implies_nothing() -> None:
     """Where an answer came after all the attempt got its connection."""
     first = resolving(5, answered=7.5)
