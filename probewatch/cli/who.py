@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @analysis_options
-@output_options("text", "json", says="text, 100 columns; json: probewatch.who/1.")
+@output_options("text", "json", says="text; json: probewatch.who/1.")
 def who(inputs: Inputs, output: str, colour: str, quiet: bool) -> int:
     """Say what a connection was that an application logged: whose probe, which attempt, what it does, what servers log of it.
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.diagnoses import Kind
+from probewatch.model.diagnoses import Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.timeline import (
     Attempt,
@@ -124,7 +124,7 @@ def gathered(probe: Probe, known: Mapping[int, Diagnosis], aside: Sequence[Diagn
                 equally=tuple(dict.fromkeys(kind for one in each for kind in one.equally)),
             )
         )
-    out += aside
+    out = [replace(one, says=spoken(one.says, probe.handler)) for one in (*out, *aside)]
     return tuple(sorted(out, key=lambda one: (one.harmless, -len(one.attempts))))
 
 
