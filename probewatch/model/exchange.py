@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .connection import Connection
+from .direct import direct
 from .frame import Mark
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpExchange:
     """One HTTP/1.x request and the answer to it, as Go's net/http client would take it (or an HTTP/2 one, see `version`)."""
@@ -195,6 +197,7 @@ class GrpcFacts:
     """Error code name of the server's GOAWAY, where it sent one with an error."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A connection and what was said on it."""

@@ -97,8 +97,8 @@ class Assembler:
     def _happened(self, address: str, placed: Placed, ledger: Ledger, names: Any, source: Source) -> None:
         """Tell what must have happened between attempts: new containers, a new kubelet."""
         node = self.book.node(source.address)
-        owner = self._owner(placed)
         for one in ledger.happened:
+            owner = self._owner(address, placed, one.ns)
             if one.container is None:
                 event = TimelineEvent(
                     ns=one.ns,
@@ -117,9 +117,16 @@ class Assembler:
                 )
             self.events.append(event)
 
-    def _owner(self, placed: Placed) -> str | None:
+    def _pod(self, address: str, placed: Placed, ns: int) -> PodSpec | None:
+        """Return the Pod whose lane this is: that declares its probes, else the one that has the address at that time."""
+        if placed.pod is not None:
+            return placed.pod
+        here = [pod for pod in self.book.pods_at(address, ns) if pod.name and not pod.host_network]
+        return here[0] if len(here) == 1 else None
+
+    def _owner(self, address: str, placed: Placed, ns: int) -> str | None:
         """Return `namespace/name` of the Pod whose lane this is, where it is known."""
-        pod = placed.pod
+        pod = self._pod(address, placed, ns)
         return f"{pod.namespace}/{pod.name}" if pod is not None and pod.name else None
 
     def _container_names(self, pod: PodSpec | None) -> Any:
@@ -145,7 +152,7 @@ class Assembler:
                         ns=min(firsts),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
-                        pod=self._owner(placed),
+                        pod=self._owner(address, placed, min(firsts)),
                         container=names(container),
                         evidence="; ".join(self._signs(placed, container, ledger)),
                     )
@@ -186,7 +193,7 @@ class Assembler:
                         ns=last.start.ns + period,
                         kind=EventKind.POD_TERMINATING,
                         address=address,
-                        pod=self._owner(placed),
+                        pod=self._owner(address, placed, last.start.ns),
                         container=names(planned.container),
                         evidence=f"liveness stopped after a success, readiness went on for {later} attempts",
                     )
@@ -253,17 +260,18 @@ class Assembler:
         spec, pod = placed.lane.plan[index].spec, placed.pod
         guess = placed.guesses[index] if placed.guesses else None
         form, http = run.form, spec.handler is Handler.HTTP_GET
+        owner = self._pod(address, placed, run.start.ns)
         return Probe(
             id="",
             checker=Checker(kind="kubelet", version=source.version, address=source.address),
             target=Target(
                 address=address,
                 port=spec.port,
-                namespace=pod.namespace if pod else None,
-                pod=pod.name or None if pod else None,
-                uid=pod.uid if pod else None,
+                namespace=owner.namespace if owner else None,
+                pod=owner.name or None if owner else None,
+                uid=owner.uid if owner else None,
                 container=self._container_names(pod)(placed.lane.plan[index].container),
-                named_by=placed.named_by,
+                named_by=placed.named_by or (owner.tied_by if owner is not None and pod is None else None),
             ),
             type=spec.type,
             type_source=self._type_source(guess),
