@@ -332,7 +332,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.BROKEN_BODY: Why(
         ("D14",),
         (Cause.BODY_BROKEN,),
-        "The answer's header is fine, its body never ends: the kubelet throws the result away, which counts as nothing.",
+        "The answer's header is fine, its body is not whole: the kubelet throws the result away, which counts as nothing.",
         "A whole answer header, and a body that ends by RST, FIN or deadline before its length is reached; up to 3 connections at once.",
         "The handler: a wrong Content-Length, a stream that does not end, a crash while writing.",
         "Let the health endpoint send a short, whole body. As it is, a dead container is not restarted and Ready is frozen.",

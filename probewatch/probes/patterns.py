@@ -49,6 +49,8 @@ Pattern = Callable[[Scene], None]
 
 KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RESET_AFTER_ANSWER})
 """What is only known to mean this where a kubelet is the checker."""
+NEVER: Final = 3
+"""Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
 PATIENT: Final = 10
 """Seconds of timeout beyond which a longer one is no advice."""
 
@@ -154,7 +156,12 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
     usual = Counter(one.advice for one in each).most_common(1)[0][0]
     if each[0].kind != Kind.APPLICATION_SLOW:
         return usual
-    enough = max((a.late_answer_ns for a in attempts if a.late_answer_ns is not None), default=-1) // SECOND + 1
+    late = [a.late_answer_ns for a in attempts if a.late_answer_ns is not None]
+    if not late and len(attempts) >= NEVER:
+        return (
+            "Find where the application hangs: no answer came later either, so a longer timeout would not have helped."
+        )
+    enough = max(late, default=-1) // SECOND + 1
     if not 0 < enough <= PATIENT:
         return usual
     name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "

@@ -247,8 +247,8 @@ def test_failures_alike_are_drawn_once(run, captures: Path) -> None:
     arguments = ("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml", "--failed")
     said = run(*arguments).out
     assert said.count("readiness #") == 1
-    assert "again     the same 7 more times: #9 at +19.474, #10 at +21.474 -> NotReady, #11 at +26.476" in said
-    assert len(json.loads(run(*arguments, "-o", "json").out)["ladders"]) == 8
+    assert "again     the same 9 more times: #9 at +19.474, #10 at +21.474 -> NotReady, #11 at +22.474" in said
+    assert len(json.loads(run(*arguments, "-o", "json").out)["ladders"]) == 10
     scenario = captures / "startup-probe"
     said = run("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml", "--failed").out
     assert [line.split()[1] for line in said.splitlines() if line.startswith("startup")] == ["#1", "#5"]  # refused, then 503
