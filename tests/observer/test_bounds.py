@@ -107,7 +107,8 @@ def test_sources_and_targets_of_which_nothing_is_held_are_forgotten(monkeypatch:
     observer = Observer(Settings(keep=Keep.BRIEF))
     scripts = []
     for number in range(200):
-        scripts += probes([number * 1.37 + (number % 7) * 0.2], client=client(number), server=f"10.128.2.{number % 200 + 1}", agent="curl/8.1")
+        at, server = number * 1.37 + (number % 7) * 0.2, f"10.128.2.{number % 200 + 1}"
+        scripts += probes([at], client=client(number), server=server, agent="curl/8.1")
     for one in frames(*scripts):
         observer.feed(one)
     sources, targets = len(observer._senders.sources), len(observer._targets)

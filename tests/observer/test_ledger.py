@@ -17,7 +17,7 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, Outcome, Timeline
-from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger, strangers, together
+from probewatch.observer import Keep, Observer, Settings, keeper, ledger, strangers, together
 from probewatch.observer.lane import Step
 from probewatch.report import ndjson, text
 

@@ -38,7 +38,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
-from probewatch.observer import Change, Observer, Settings, core, senders
+from probewatch.observer import Change, Observer, Settings, senders
 
 FLAP = [*probes([0, 0.001, 1.001, 2.001]), *probes([3.001, 4.001, 5.001, 5.003, 6.003], "503"), *probes([7.003, 8.003, 9.003])]
 """A container that begins, loses Ready, comes back."""
