@@ -435,6 +435,7 @@ class Observer:
             if ledger.clients:
                 made = assembler.kubelet(target.address, placed, ledger, self._senders.sources[""], proven=False)
                 out += self._measured(made, placed, target.first_seen_ns)
+        target.close()
         return out
 
     def _measured(self, probes: list[Probe], placed: Placed, appeared_ns: int | None) -> list[Probe]:

@@ -27,6 +27,8 @@ class _Queued:
 class Queue:
     """Connections of one target that wait, and the runs that may yet be joined."""
 
+    __slots__ = ("_heap", "_joiners", "_queued", "_serial")
+
     def __init__(self) -> None:
         self._heap: list[_Queued] = []
         self._queued: dict[int, _Queued] = {}

@@ -103,6 +103,8 @@ class Target:
         self._quiet_ns: int | None = None
         """When the latest run of a lane that is over by now was seen."""
         self._plans: dict[int, list[Planned]] = {}
+        self._closed = False
+        """Its lanes were told, and let go."""
 
     @property
     def empty(self) -> bool:
@@ -135,7 +137,7 @@ class Target:
     @property
     def has_kubelet(self) -> bool:
         """Whether a proven kubelet probes it."""
-        return bool(self.placed or self._waiting)
+        return bool(self._closed or self.placed or self._waiting)
 
     def attempt(self, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
@@ -317,6 +319,11 @@ class Target:
         for client in sorted({run.client for run in self.strangers} & context.kubelets):
             out += self._undeclared(client, context)
         return out
+
+    def close(self) -> None:
+        """Let its lanes go: what they came to has been told."""
+        self._closed = self.has_kubelet
+        self.placed, self._loose = [], {}
 
     def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""
