@@ -473,6 +473,8 @@ class Timeline:
     """What the kubelet's log and events say; None where none were given."""
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
+    until_ns: int | None = None
+    """Where what is shown ends; None where it is the end of the input."""
 
     @property
     def complete(self) -> bool:

@@ -132,6 +132,12 @@ class Observer:
         self._keys = self._keys or Keylog()
         self._keys.add(text)
 
+    def meet(self, book: AddressBook) -> None:
+        """Know from now on what this book knows: that of before, and who has come or gone at addresses since."""
+        for mine, theirs in ((self.book.nodes, book.nodes), (self.book.pods, book.pods)):
+            mine.update(theirs)  # type: ignore[arg-type]  # in place: all parts look into the same book
+        self._preview.forget_names()
+
     # Frames.
 
     def feed(self, frame: Frame) -> None:

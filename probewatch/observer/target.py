@@ -22,7 +22,7 @@ from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Run, fits
 
 from .execs import guess_commands
-from .lane import MID_LIFE, Lane, Step
+from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
 from .queue import Queue
 from .tying import other_period, tie
@@ -37,6 +37,8 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
+SUPPOSED: Final = 3
+"""Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
@@ -172,7 +174,7 @@ class Target:
         plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
         if before is not None and before.lane.plan == tuple(plan):
             return before
-        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context))
+        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
         for run in runs:
             feed(lane, run, (), context.seen_until_ns)
         return Placed(checker, lane, pod, guesses, named_by, signs)
@@ -270,7 +272,7 @@ class Target:
         return out
 
     def _lane(
-        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
+        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context, kept: int = KEPT
     ) -> tuple[Lane, tuple[str, ...]]:
         version = context.version
         cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
@@ -280,6 +282,7 @@ class Target:
             begin_ns=context.first_frame_ns,
             resets=version is None or version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
+            kept=kept,
         )
         return lane, signs
 
