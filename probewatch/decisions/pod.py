@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
-from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
 from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
@@ -32,6 +32,8 @@ LINGER_NS = 1_100_000_000
 
 EARLY_NS = 6_000_000
 """A tick may look early by this: the one that set the grid was itself late."""
+GRID_EARLY_NS = 50_000_000
+"""The same for a worker that was not busy."""
 YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
 MOST_UNSEEN = 4
@@ -78,6 +80,8 @@ class Ticker(NamedTuple):
     suspicious: bool = False
     runs: int = 0
     """Attempts since its container began, counted up to YOUNG."""
+    thawed_ns: int | None = None
+    """When the kubelet ran again that had noticed the end of the last attempt too late."""
     just_ready: bool = False
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
 
@@ -151,9 +155,11 @@ class Pod:
             silence = Silence.GATED
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
-        latest = echo_ns = None
+        latest = echo_ns = thawed_ns = None
         suspicious = has_startup = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
+            if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
+                thawed_ns = mine.thawed_ns
             if plan.container != planned.container:
                 continue
             begun = mine.last_start_ns
@@ -186,6 +192,7 @@ class Pod:
             self._out_of_turn(index),
             None if spec.type is ProbeType.READINESS else echo_ns,
             ticker.runs,
+            thawed_ns,
         )
 
     def _out_of_turn(self, index: int) -> bool:
@@ -210,9 +217,18 @@ class Pod:
         return False
 
     def apply(
-        self, reading: Reading, start_ns: int, end_ns: int, outcome: Outcome, cause: Cause, *, by_deadline: bool
+        self,
+        reading: Reading,
+        start_ns: int,
+        end_ns: int,
+        outcome: Outcome,
+        cause: Cause,
+        *,
+        by_deadline: bool,
+        free_ns: int | None = None,
     ) -> Applied:
-        """Take one attempt, read in one way."""
+        """Take one attempt, read in one way; `free_ns` is when its worker could go on, where that was after its end."""
+        end_ns = end_ns if free_ns is None else max(end_ns, free_ns)
         index = reading.worker
         workers, tickers, containers = list(self.workers), list(self.tickers), list(self.containers)
         planned = self.plan[index]
@@ -244,9 +260,10 @@ class Pod:
             last_start_ns=start_ns,
             busy_until_ns=end_ns,
             lingers=by_deadline,
-            redials=cause is Cause.GRPC_CONNECT,
+            redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and planned.spec.handler is Handler.GRPC),
             suspicious=cause in SUSPICIOUS,
             runs=min(old.runs + 1, YOUNG),
+            thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
             just_ready=result.decision is DecisionKind.READY
             or (old.just_ready and reading.trigger is Trigger.STORED_TICK)
             or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")),
@@ -333,8 +350,8 @@ class Pod:
                 if not old.sure:
                     return None
                 return old.tick_ns + (start_ns + EARLY_NS - old.tick_ns) // period * period
-            steps = round((start_ns - old.tick_ns) / period)
-            expected = old.tick_ns + steps * period
+            # (Down, not to the nearest: a kubelet that got no CPU runs a tick however late.)
+            expected = old.tick_ns + (start_ns - old.tick_ns + GRID_EARLY_NS) // period * period
             late = start_ns - expected
             return start_ns if late <= 0 else expected + min(late, 200_000)
         if not self.resets and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:

@@ -70,6 +70,8 @@ class Prediction(NamedTuple):
     """When the latest attempt of its container's readiness probe ended (not for that probe itself)."""
     runs: int = 0
     """How often it ran since its container began (counted up to 3)."""
+    thawed_ns: int | None = None
+    """When the kubelet ran again after it had got no CPU, as the late end of one of the pod's attempts shows."""
 
 
 class Reading(NamedTuple):

@@ -27,7 +27,7 @@ from probewatch.model.spec import Handler
 from probewatch.probes.assign import readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
-from probewatch.probes.runs import Run, closed_by_server, fits, verdict_of
+from probewatch.probes.runs import Run, closed_by_server, fits, free_ns, is_refused, verdict_of
 
 KEPT: Final = 16
 """Histories carried on after each run."""
@@ -141,12 +141,13 @@ class Lane:
             for worker, planned in enumerate(self.plan)
             if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
+        refused = is_refused(run)
         candidates: list[_Candidate] = []
         floor = float("inf")
         for history in self._histories:
             pod, cost, sure = history.pod, history.cost, False
             for worker, fit in fitting:
-                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere):
+                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused):
                     sure = sure or reading.cost < SURE
                     candidates.append((cost + reading.cost, history, reading))
                     if not reading.redial:
@@ -302,9 +303,14 @@ def _link(history: _History, step: Step) -> _Link:
 def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _History:
     if reading.redial:
         return _redial(history, run, reading)
-    end = verdict.end_ns
     applied = history.pod.apply(
-        reading, run.start.ns, end, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline
+        reading,
+        run.start.ns,
+        verdict.end_ns,
+        verdict.outcome,
+        verdict.cause,
+        by_deadline=verdict.by_deadline,
+        free_ns=free_ns(run, history.pod.plan[reading.worker].spec, verdict),
     )
     step = Step(run, reading, verdict, applied.counted, applied.renewed, history.pod)
     return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))

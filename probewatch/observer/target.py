@@ -570,9 +570,12 @@ def implied_runs(run: Run, lane: Lane) -> list[Run]:
         tick = prediction.tick_ns
         while tick <= max(run.start.ns + 50_000_000, prediction.last_start_ns + 50_000_000):
             tick += prediction.period_ns
-        while tick < until:
-            before = [mark for mark in unresolved.requests if mark.ns <= tick]
-            mark = Mark(tick, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=tick)
+        free = prediction.busy_until_ns or 0
+        while (start := max(tick, free)) < until:
+            # (A dial that waits for the neighbour ends at its deadline; where that is no shorter than the period, ticks wait for it.)
+            free = start + prediction.spec.timeout_s * SECOND
+            before = [mark for mark in unresolved.requests if mark.ns <= start]
+            mark = Mark(start, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=start)
             out.append(
                 Run(
                     client=run.client,
@@ -583,7 +586,8 @@ def implied_runs(run: Run, lane: Lane) -> list[Run]:
                     implied=True,
                 )
             )
-            tick += prediction.period_ns
+            while tick <= start:
+                tick += prediction.period_ns
             if _would_decide(lane, prediction.worker, len(out)):
                 break
     return sorted(out, key=lambda implied: implied.start.ns)

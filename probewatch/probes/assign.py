@@ -20,7 +20,7 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
 
-from .runs import Run, fits
+from .runs import Run, fits, is_refused
 
 MS: Final = 1_000_000
 EARLY_NS: Final = 50 * MS
@@ -67,12 +67,21 @@ NEW_KUBELET_QUIET: Final = 1.5
 """... after it was silent towards everybody for longer than a period."""
 NEW_KUBELET_BUSY: Final = 11.0
 """... although it never paused."""
+NEW_KUBELET_REFUSED: Final = 3.0
+"""... although the port, which was open before, is closed now: containers outlive their kubelet, so this one's would have died meanwhile too."""
 BUSY_NODE: Final = 16
 """With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
 USUAL_OUTAGE_NS: Final = 8_000 * MS
 """Silence up to this is more likely one container's than the kubelet's."""
 SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 """A kubelet does not restart faster than this."""
+FROZEN: Final = 5.0
+"""A tick that ran late because the kubelet got no CPU: no more and no less than a new container, so that the next tick decides.
+Whether the grid is the old one or a new one is what tells them apart."""
+FROZEN_SEEN: Final = 0.5
+"""... where an attempt's late end shows it."""
+THAW_NS: Final = 60 * MS
+"""All that waited runs this soon after the kubelet runs again."""
 OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
@@ -89,13 +98,17 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
     for prediction in predictions:
         fit = fits(run, prediction.spec)
         if fit is not None:
-            out += readings_of(run.start.ns, fit, prediction, elsewhere)
+            out += readings_of(run.start.ns, fit, prediction, elsewhere, refused=is_refused(run))
     return out
 
 
-def readings_of(start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
+def readings_of(
+    start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int], *, refused: bool = False
+) -> list[Reading]:
     """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`)."""
     found = _readings(start_ns, prediction, elsewhere)
+    if refused and not prediction.suspicious:
+        found = [_add(one, NEW_KUBELET_REFUSED if one.reset == "kubelet" else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
 
 
@@ -139,6 +152,10 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     tick = _tick(start, p)
     if tick is not None:
         out.append(_add(tick, gated))
+    elif not gated and p.tick_ns is not None:
+        late = _frozen(start, p, p.tick_ns, elsewhere)
+        if late is not None:
+            out.append(late)
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_add(_poke(start, p), gated))
     if tick is None or tick.cost >= FIRST:
@@ -218,6 +235,19 @@ def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     return Reading(
         p.worker, STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0), Trigger.STORED_TICK, Schedule.LATE
     )
+
+
+def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Sequence[int]) -> Reading | None:
+    """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
+    assert p.last_start_ns is not None
+    steps = (start - anchor) // p.period_ns
+    due = anchor + steps * p.period_ns
+    if steps < 1 or due <= p.last_start_ns:
+        return None
+    if any(due + LATE_NS < ns < start - THAW_NS for ns in elsewhere):
+        return None  # It was at work meanwhile.
+    seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
+    return Reading(p.worker, FROZEN_SEEN if seen else FROZEN, Trigger.TICK, Schedule.LATE, missed=steps - 1)
 
 
 def lateness(off_ns: int, period_ns: int = 0) -> float:

@@ -79,6 +79,28 @@ class Run:
         return max((m.ns for m in marks), default=connection.end.ns)
 
 
+def is_refused(run: Run) -> bool:
+    """Tell whether the target's kernel refused the connection: nothing listens."""
+    if not run.tries or run.form.ask is not Ask.NOTHING:
+        return False
+    resp = run.tries[0][0].connection.resp
+    return resp.rst is not None and not resp.syns
+
+
+def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
+    """Return when a run's worker could run again at the earliest: once it has closed, which a busy node does some time after the answer.
+
+    Where silence gave the verdict that is the deadline: a dial that outlives its probe (Go 1.23+) closes long after it.
+    """
+    if verdict.by_deadline or not run.tries:
+        return verdict.end_ns
+    if verdict.cause is Cause.CUT and spec.handler is Handler.GRPC:
+        return run.start.ns + spec.timeout_s * SECOND  # Where the capture ends, a dial that was refused may be repeated yet.
+    orig = run.tries[-1][-1].connection.orig
+    close = orig.fin or orig.rst
+    return verdict.end_ns if close is None else max(close.ns, verdict.end_ns)
+
+
 def frames_of(run: Run) -> Evidence:
     """Return the frames of a run in its first file."""
     last = [e.connection.end.number for _, e in run.legs() if e.connection.end.file == run.start.file]
