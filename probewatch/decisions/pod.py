@@ -36,6 +36,10 @@ GRID_EARLY_NS = 50_000_000
 """The same for a worker that was not busy."""
 YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
+KEPT_AFTER_NS = 10_000_000_000
+"""How much older than its kubelet a container must be for its state to be kept (worker.go kubeletRestartGracePeriod, since 1.35)."""
+FEW = 5
+"""Missed ticks beyond which more of them say nothing more."""
 MOST_UNSEEN = 4
 """Failures before the capture that are considered."""
 
@@ -97,6 +101,10 @@ class Container(NamedTuple):
     """It was told to die, and nothing has shown its successor yet."""
     stirred: bool = False
     """Its readiness probe was poked since: the successor may run."""
+    since_ns: int | None = None
+    """It began after this; None where the capture does not tell."""
+    alive_ns: int | None = None
+    """When it, or what stood before it, was last known to run: at an answer, or when it was told to die."""
 
 
 class Applied(NamedTuple):
@@ -155,14 +163,16 @@ class Pod:
             silence = Silence.GATED
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
-        latest = echo_ns = thawed_ns = None
+        latest = echo_ns = thawed_ns = heard_ns = None
         suspicious = has_startup = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
+            begun = mine.last_start_ns
+            if begun is not None and (heard_ns is None or begun > heard_ns):
+                heard_ns = begun
             if plan.container != planned.container:
                 continue
-            begun = mine.last_start_ns
             if begun is not None and (latest is None or begun > latest):
                 latest, suspicious = begun, mine.suspicious
             if plan.spec.type is ProbeType.READINESS:
@@ -193,6 +203,12 @@ class Pod:
             None if spec.type is ProbeType.READINESS else echo_ns,
             ticker.runs,
             thawed_ns,
+            _delayed(spec, None if ticker.runs else container.since_ns),
+            _delayed(spec, container.alive_ns),
+            heard_ns,
+            latest,
+            not self.resets,
+            has_startup and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
         )
 
     def _out_of_turn(self, index: int) -> bool:
@@ -235,11 +251,23 @@ class Pod:
         kind = planned.spec.type
         renewed = False
         if reading.reset == "kubelet":
-            workers = [new_kubelet(worker, keeps_ready=self.keeps_ready) for worker in workers]
+            kept = [self.keeps_ready and self._outlived(number, start_ns) for number in range(len(containers))]
+            workers = [
+                new_kubelet(worker, keeps_ready=kept[plan.container], started=bool(containers[plan.container].started))
+                for worker, plan in zip(workers, self.plan, strict=True)
+            ]
             tickers = [Ticker() for _ in tickers]
+            # Up to 1.34 a container counts as not started until the new kubelet's own startup probe says so.
+            containers = [
+                one if kept[number] or not self._has_startup(number) else one._replace(started=False)
+                for number, one in enumerate(containers)
+            ]
         elif reading.reset == "container":
             renewed = True
-            containers[planned.container] = Container(started=not self._has_startup(planned.container), begun=True)
+            alive_ns = containers[planned.container].alive_ns
+            containers[planned.container] = Container(
+                started=not self._has_startup(planned.container), begun=True, since_ns=alive_ns, alive_ns=alive_ns
+            )
             for other, plan in enumerate(self.plan):
                 if plan.container == planned.container:
                     workers[other] = new_container(workers[other])
@@ -270,14 +298,17 @@ class Pod:
         )
         if container.dying and kind is ProbeType.READINESS and reading.trigger is Trigger.MANUAL:
             container = containers[planned.container] = container._replace(stirred=True)
+        if cause not in SUSPICIOUS and cause is not Cause.CUT:
+            container = containers[planned.container] = container._replace(alive_ns=end_ns)
         if result.decision is not None:
             for other, plan in enumerate(self.plan):
                 if other != index and plan.spec.type is ProbeType.READINESS:
                     tickers[other] = tickers[other]._replace(stirred_ns=end_ns)
         if result.decision is DecisionKind.RESTART:
-            containers[planned.container] = container._replace(dying=True, stirred=False)
-        elif result.decision is DecisionKind.READY and container.dying:
-            # What was told to die does not become Ready: this is the new container, whatever showed it or did not.
+            containers[planned.container] = container._replace(dying=True, stirred=False, alive_ns=end_ns)
+        elif result.decision is DecisionKind.READY and container.stirred and not self._has_startup(planned.container):
+            # What was told to die, and whose readiness was poked since, is replaced by now: the start of the new container
+            # poked it. (An application that takes its time to stop may well turn Ready meanwhile, at its ticks.)
             renewed = True
             containers[planned.container] = container._replace(dying=False, stirred=False, begun=True)
             for other, plan in enumerate(self.plan):
@@ -302,6 +333,18 @@ class Pod:
         )
         return Applied(after, result, renewed)
 
+    def unseen(self, index: int, begin_ns: int, now_ns: int) -> int:
+        """Return how many ticks a worker would have missed that makes its first attempt now, though it ran when the capture began.
+
+        At most FEW. Its grid is not known, and a start of its kubelet or its container since would explain any silence.
+        """
+        ticker, container = self.tickers[index], self.containers[self.plan[index].container]
+        if ticker.last_start_ns is not None or self.new_kubelet or container.begun or container.dying:
+            return 0
+        if container.started is not True:
+            return 0
+        return min((now_ns - begin_ns) // (self.plan[index].spec.period_s * 1_000_000_000), FEW)
+
     def guesses(self, index: int, outcome: Outcome) -> list[Pod]:
         """Return what may have gone before a worker's first attempt in mid-life: it was fine, and perhaps had begun to fail.
 
@@ -309,8 +352,8 @@ class Pod:
         streak.
         """
         worker, spec = self.workers[index], self.plan[index].spec
-        if worker.cached is not Result.NONE or self.tickers[index].last_start_ns is not None:
-            return []
+        if worker.cached is not Result.NONE or self.tickers[index].last_start_ns is not None or self.new_kubelet:
+            return []  # (A new kubelet has counted nothing yet.)
         if worker.type not in (ProbeType.READINESS, ProbeType.LIVENESS):
             return []
         fine = replace(worker, cached=Result.SUCCESS)
@@ -338,6 +381,12 @@ class Pod:
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 
+    def _outlived(self, container: int, now_ns: int) -> bool:
+        """Tell whether a container may have run for 10 s when its kubelet began, which then keeps its state (kubeletRestartGracePeriod)."""
+        known = self.containers[container]
+        since_ns = known.alive_ns if known.dying else known.since_ns
+        return since_ns is None or now_ns - since_ns > KEPT_AFTER_NS
+
     def _has_startup(self, container: int) -> bool:
         return any(p.container == container and p.spec.type is ProbeType.STARTUP for p in self.plan)
 
@@ -359,6 +408,13 @@ class Pod:
         return start_ns
 
 
+def _delayed(spec: ProbeSpec, since_ns: int | None) -> int | None:
+    """Return before when a probe cannot run in a container that began after this; None where nothing holds it back."""
+    if since_ns is None or not spec.initial_delay_s:
+        return None
+    return since_ns + (spec.initial_delay_s - 1) * 1_000_000_000
+
+
 def begin(
     plan: Sequence[Planned],
     *,
@@ -366,12 +422,13 @@ def begin(
     resets: bool = True,
     keeps_ready: bool = True,
     new_kubelet: bool = False,
+    since_ns: int | None = None,
 ) -> Pod:
-    """Start watching a pod, its containers seen from their beginning or in mid-life."""
+    """Start watching a pod, its containers seen from their beginning (`since_ns`: after this) or in mid-life."""
     count_containers = max((p.container for p in plan), default=-1) + 1
     gated = [any(p.container == c and p.spec.type is ProbeType.STARTUP for p in plan) for c in range(count_containers)]
     containers = tuple(
-        Container(started=(not gated[c]) if fresh_start or not gated[c] else None, begun=fresh_start)
+        Container(started=(not gated[c]) if fresh_start or not gated[c] else None, begun=fresh_start, since_ns=since_ns)
         for c in range(count_containers)
     )
     workers = tuple(fresh(p.spec.type) if fresh_start else Worker(p.spec.type) for p in plan)

@@ -117,14 +117,17 @@ def new_container(worker: Worker) -> Worker:
     return Worker(worker.type, worker.last_result, worker.result_run, INITIAL[worker.type])
 
 
-def new_kubelet(worker: Worker, *, keeps_ready: bool) -> Worker:
+def new_kubelet(worker: Worker, *, keeps_ready: bool, started: bool = True) -> Worker:
     """Start anew as a restarted kubelet does: no streak.
 
     Up to 1.34 its results manager sets readiness to Failure at once; from 1.35 on it holds nothing for a container that
-    ran before, and the Pod's status keeps what it was (setReadyStateOnKubeletRestart).
+    ran before, and the Pod's status keeps what it was (setReadyStateOnKubeletRestart); what had `started` needs no
+    startup probe again.
     """
     if worker.type is ProbeType.READINESS:
         return Worker(worker.type, cached=Result.NONE if keeps_ready else Result.FAILURE)
+    if worker.type is ProbeType.STARTUP and keeps_ready and started:
+        return Worker(worker.type, cached=Result.SUCCESS, on_hold=True)
     return Worker(worker.type, cached=INITIAL[worker.type])
 
 

@@ -24,7 +24,7 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.probes.assign import readings_of
+from probewatch.probes.assign import MISSED, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run, closed_by_server, fits, free_ns, is_refused, verdict_of
@@ -102,6 +102,8 @@ class Lane:
         self._begin_cost = begin_cost
         self.begin_ns = begin_ns
         """Where the capture begins."""
+        self._whole = begin_ns > 0
+        """Nothing is missing since then."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
@@ -120,7 +122,12 @@ class Lane:
 
     def _begin(self, *, fresh: bool, new_kubelet: bool = False) -> Pod:
         return begin(
-            self.plan, fresh_start=fresh, resets=self._resets, keeps_ready=self._keeps_ready, new_kubelet=new_kubelet
+            self.plan,
+            fresh_start=fresh,
+            resets=self._resets,
+            keeps_ready=self._keeps_ready,
+            new_kubelet=new_kubelet,
+            since_ns=self.begin_ns if fresh else None,
         )
 
     def interrupt(self) -> None:
@@ -133,6 +140,7 @@ class Lane:
         if self._first_fresh is None:
             self._first_fresh = best.fresh
         self._histories = [_History(self._begin(fresh=False), 0.0, fresh=False, past=best.past)]
+        self._whole = False
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
@@ -147,6 +155,8 @@ class Lane:
         for history in self._histories:
             pod, cost, sure = history.pod, history.cost, False
             for worker, fit in fitting:
+                if not history.fresh and self._whole:
+                    fit += MISSED * pod.unseen(worker, self.begin_ns, run.start.ns)
                 for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused):
                     sure = sure or reading.cost < SURE
                     candidates.append((cost + reading.cost, history, reading))

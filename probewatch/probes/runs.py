@@ -24,6 +24,7 @@ from probewatch.model.process import ExecRun
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
 
+from .cadence import whole_seconds
 from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
 from .judge import SECOND, Verdict, is_broken_body, judge, redirect_target
@@ -34,6 +35,8 @@ MAX_HOPS = 10
 """http.go RedirectChecker: `stopped after 10 redirects`."""
 FOLLOW_NS = 60_000_000
 """A follow-up leaves within a millisecond; the rest is room for a starved node."""
+BROKEN_OFF_NS = 60_000_000
+"""A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 MAX_OPEN = 64
 """Runs of one client at one target that wait for a follow-up; the oldest is handed on beyond that."""
 
@@ -165,7 +168,33 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
                 verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
             )
     assert verdict is not None
-    return verdict
+    return _broken_off(run, timeout, verdict)
+
+
+def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
+    """Take back a timeout that its checker did not wait for: a kubelet that is stopped leaves its connections to the kernel.
+
+    One that gives up after another number of whole seconds has another timeoutSeconds than the one declared.
+    """
+    if verdict.cause is not Cause.SLOW_ANSWER or not verdict.by_deadline:
+        return verdict
+    hops = run.tries[-1]
+    orig = hops[-1].connection.orig
+    begun = attempt_start(hops[0]).ns
+    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
+    if not closes or min(closes).ns > begun + timeout_ns - BROKEN_OFF_NS:
+        return verdict
+    close = min(closes)
+    waited = close.ns - begun
+    if whole_seconds(waited, BROKEN_OFF_NS) is not None:
+        return verdict
+    return Verdict(
+        outcome=Outcome.INCONCLUSIVE,
+        cause=Cause.CUT,
+        end_ns=close.ns,
+        end_mark=close,
+        detail=f"the checker itself broke off after {waited / SECOND:.2f} s, as a process does that is stopped",
+    )
 
 
 def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:

@@ -239,9 +239,11 @@ def test_new_kubelet_and_readiness(keeps_ready, value) -> None:
 
 @pytest.mark.parametrize("kind", [LIVENESS, STARTUP])
 def test_new_kubelet_and_the_others(kind) -> None:
-    """For the others a new kubelet is a new worker."""
+    """For the others a new kubelet is a new worker; only what has started needs no startup probe again, from 1.35 on."""
     worker = tell(fresh(kind), "F", spec(kind))[-1].worker
-    assert new_kubelet(worker, keeps_ready=True) == fresh(kind)
+    assert new_kubelet(worker, keeps_ready=False) == fresh(kind)
+    assert new_kubelet(worker, keeps_ready=True, started=False) == fresh(kind)
+    assert new_kubelet(worker, keeps_ready=True).on_hold is (kind is STARTUP)
 
 
 # A capture begun in mid-life.
