@@ -32,6 +32,8 @@ LINGER_NS = 1_100_000_000
 
 EARLY_NS = 6_000_000
 """A tick may look early by this: the one that set the grid was itself late."""
+SAME_SYNC_NS = 50_000_000
+"""A poke this soon after a decision is of the sync that the decision made."""
 GRID_EARLY_NS = 50_000_000
 """The same for a worker that was not busy."""
 YOUNG = 3
@@ -100,7 +102,7 @@ class Container(NamedTuple):
     dying: bool = False
     """It was told to die, and nothing has shown its successor yet."""
     stirred: bool = False
-    """Its readiness probe was poked since: the successor may run."""
+    """Its readiness probe was poked since, and not by the sync that killed it: the successor may run."""
     since_ns: int | None = None
     """It began after this; None where the capture does not tell."""
     alive_ns: int | None = None
@@ -208,7 +210,8 @@ class Pod:
             heard_ns,
             latest,
             not self.resets,
-            has_startup and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
+            has_startup
+            and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
         )
 
     def _out_of_turn(self, index: int) -> bool:
@@ -296,9 +299,14 @@ class Pod:
             or (old.just_ready and reading.trigger is Trigger.STORED_TICK)
             or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")),
         )
-        if container.dying and kind is ProbeType.READINESS and reading.trigger is Trigger.MANUAL:
+        if (
+            container.dying
+            and kind is ProbeType.READINESS
+            and reading.trigger is Trigger.MANUAL
+            and start_ns - (container.alive_ns or 0) > SAME_SYNC_NS
+        ):
             container = containers[planned.container] = container._replace(stirred=True)
-        if cause not in SUSPICIOUS and cause is not Cause.CUT:
+        if cause not in SUSPICIOUS and cause is not Cause.CUT and not container.dying:
             container = containers[planned.container] = container._replace(alive_ns=end_ns)
         if result.decision is not None:
             for other, plan in enumerate(self.plan):

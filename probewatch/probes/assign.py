@@ -72,7 +72,8 @@ NEW_KUBELET_QUIET: Final = 1.5
 NEW_KUBELET_BUSY: Final = 11.0
 """... although it never paused."""
 REFUSED_AFTER: Final = 3.0
-"""A kubelet that was away or got no CPU, although the port, which was open before, is closed now: containers outlive their kubelet, so this one's would have died meanwhile too."""
+"""A kubelet that was away or got no CPU, although the port, which was open before, is closed now: containers outlive their
+kubelet, so this one's would have died meanwhile too."""
 SAME_PHASE_NS: Final = 5 * MS
 OLD_PHASE: Final = 3.0
 """... and the worker's new phase would be its old one, which happens once in a hundred."""

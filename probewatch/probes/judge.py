@@ -23,6 +23,8 @@ from probewatch.model.timeline import Cause, Outcome
 SECOND = 1_000_000_000
 STARVED_NS = 50_000_000
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
+LEAD_NS = 1_000_000
+"""The checker's timer starts this much before its SYN is seen, at most (0.2-0.6 ms is usual)."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -145,7 +147,7 @@ class _Case:
         late_ns = late.ns - self.start_ns if late is not None and late.ns > self.deadline_ns else None
         if late is not None and late_ns is None and self.gave_up is not None and late.ns > self.gave_up.ns:
             late_ns = late.ns - self.start_ns
-        if self.gave_up is None and self.seen_until_ns is not None and self.seen_until_ns < self.deadline_ns:
+        if self.gave_up is None and self.seen_until_ns is not None and self.seen_until_ns < self.deadline_ns - LEAD_NS:
             return self.cut("the capture ends before the deadline")
         return Verdict(
             outcome=outcome, cause=cause, end_ns=self.deadline_ns, status=status, detail=detail, late_answer_ns=late_ns

@@ -98,7 +98,9 @@ def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
     if verdict.by_deadline or not run.tries:
         return verdict.end_ns
     if verdict.cause is Cause.CUT and spec.handler is Handler.GRPC:
-        return run.start.ns + spec.timeout_s * SECOND  # Where the capture ends, a dial that was refused may be repeated yet.
+        return (
+            run.start.ns + spec.timeout_s * SECOND
+        )  # Where the capture ends, a dial that was refused may be repeated yet.
     orig = run.tries[-1][-1].connection.orig
     close = orig.fin or orig.rst
     return verdict.end_ns if close is None else max(close.ns, verdict.end_ns)
