@@ -38,6 +38,8 @@ GRID_EARLY_NS = 50_000_000
 """The same for a worker that was not busy."""
 YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
+NOTICED_S = 2
+"""Seconds until the start of a container is noticed: PLEG's relist is a second (kubelet.go), and a pod sync follows."""
 KEPT_AFTER_NS = 10_000_000_000
 """How much older than its kubelet a container must be for its state to be kept (worker.go kubeletRestartGracePeriod, since 1.35)."""
 FEW = 5
@@ -127,8 +129,11 @@ class Pod:
     workers: tuple[Worker, ...]
     tickers: tuple[Ticker, ...]
     containers: tuple[Container, ...]
-    resets: bool = True
-    """A manual run restarts the period (Ticker.Reset: not in 1.30.1, in 1.32.1; 1.31 is taken for the newer)."""
+    resets: bool | None = True
+    """A manual run restarts the period (Ticker.Reset: not in 1.30.1, in 1.32.1; 1.31 is taken for the newer).
+
+    None where the kubelet's version is not known: then the grid is not known either after the poke at a container's beginning.
+    """
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
     new_kubelet: bool = False
@@ -209,7 +214,7 @@ class Pod:
             _delayed(spec, container.alive_ns),
             heard_ns,
             latest,
-            not self.resets,
+            self.resets is False,
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
         )
@@ -276,6 +281,10 @@ class Pod:
                     workers[other] = new_container(workers[other])
                     tickers[other] = tickers[other]._replace(runs=0)
         container = containers[planned.container]
+        if container.begun and container.since_ns is None:
+            # The first attempt comes at the first tick after the container was noticed, and its delay.
+            behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
+            container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
         if kind is ProbeType.STARTUP and container.started is None:
             container = containers[planned.container] = container._replace(started=False)
         elif kind is not ProbeType.STARTUP and not container.started:
@@ -349,7 +358,7 @@ class Pod:
         ticker, container = self.tickers[index], self.containers[self.plan[index].container]
         if ticker.last_start_ns is not None or self.new_kubelet or container.begun or container.dying:
             return 0
-        if container.started is not True:
+        if container.started is not True or self.plan[index].spec.type is ProbeType.STARTUP:
             return 0
         return min((now_ns - begin_ns) // (self.plan[index].spec.period_s * 1_000_000_000), FEW)
 
@@ -412,7 +421,11 @@ class Pod:
             late = start_ns - expected
             return start_ns if late <= 0 else expected + min(late, 200_000)
         if not self.resets and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
-            return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
+            # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
+            if self.resets is False:
+                return old.tick_ns
+            if reading.trigger is Trigger.MANUAL and old.runs < 2:
+                return None
         return start_ns
 
 
@@ -427,12 +440,12 @@ def begin(
     plan: Sequence[Planned],
     *,
     fresh_start: bool,
-    resets: bool = True,
+    resets: bool | None = True,
     keeps_ready: bool = True,
     new_kubelet: bool = False,
     since_ns: int | None = None,
 ) -> Pod:
-    """Start watching a pod, its containers seen from their beginning (`since_ns`: after this) or in mid-life."""
+    """Start watching a pod, its containers seen from their beginning (after `since_ns`, where that is known) or in mid-life."""
     count_containers = max((p.container for p in plan), default=-1) + 1
     gated = [any(p.container == c and p.spec.type is ProbeType.STARTUP for p in plan) for c in range(count_containers)]
     containers = tuple(

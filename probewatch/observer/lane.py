@@ -92,7 +92,8 @@ class Lane:
         *,
         begin_cost: float = MID_LIFE,
         begin_ns: int = 0,
-        resets: bool = True,
+        appeared_ns: int | None = None,
+        resets: bool | None = True,
         keeps_ready: bool = True,
     ) -> None:
         self.plan = tuple(plan)
@@ -102,6 +103,8 @@ class Lane:
         self._begin_cost = begin_cost
         self.begin_ns = begin_ns
         """Where the capture begins."""
+        self._appeared_ns = appeared_ns
+        """When the pod's address was announced, before any of its containers ran."""
         self._whole = begin_ns > 0
         """Nothing is missing since then."""
         self.steps: list[Step] = []
@@ -127,7 +130,7 @@ class Lane:
             resets=self._resets,
             keeps_ready=self._keeps_ready,
             new_kubelet=new_kubelet,
-            since_ns=self.begin_ns if fresh else None,
+            since_ns=self._appeared_ns if fresh else None,
         )
 
     def interrupt(self) -> None:
@@ -252,6 +255,7 @@ class Lane:
             plan,
             begin_cost=self._begin_cost,
             begin_ns=self.begin_ns,
+            appeared_ns=self._appeared_ns,
             resets=self._resets,
             keeps_ready=self._keeps_ready,
         )

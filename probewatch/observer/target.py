@@ -41,6 +41,8 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
+ANNOUNCED_NS: Final = 60 * SECOND
+"""An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
@@ -356,15 +358,22 @@ class Target:
         self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
     ) -> tuple[Lane, tuple[str, ...]]:
         version = context.version
-        cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
+        cost, signs = beginning(runs, pod, self._appeared_ns(runs), self._quiet_since_ns(runs, context), context)
         lane = Lane(
             plan,
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
-            resets=version is None or version >= (1, 31),
+            appeared_ns=self._appeared_ns(runs),
+            resets=None if version is None else version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
         )
         return lane, signs
+
+    def _appeared_ns(self, runs: Sequence[Run]) -> int | None:
+        """Return when the address was announced, where that was shortly before the first of these runs."""
+        if self.first_seen_ns is None or not runs or not 0 <= runs[0].start.ns - self.first_seen_ns <= ANNOUNCED_NS:
+            return None
+        return self.first_seen_ns
 
     def _quiet_since_ns(self, runs: Sequence[Run], context: Context) -> int:
         """Return since when nothing had reached this address when the first of these runs did."""
@@ -517,7 +526,7 @@ def beginning(
     if connection is not None and connection.neighbour is not None:
         cost -= 2.5
         signs.append("its address had to be resolved first")
-    if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
+    if appeared_ns is not None:
         cost -= 3.0
         signs.append("its address was announced just before")
     if connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None:

@@ -212,6 +212,9 @@ def _first(start: int, p: Prediction) -> list[Reading]:
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
+    if p.spec.type is ProbeType.STARTUP and p.container_ns is not None:
+        # What ran before it had started, so this is another container.
+        return [_add(first, STARTUP_AGAIN)._replace(reset="container")]
     if p.dying:
         return [first, Reading(p.worker, cost, Trigger.UNKNOWN, Schedule.ON_TIME, "container")]
     return [first]

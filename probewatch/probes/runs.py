@@ -170,7 +170,8 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
                 verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
             )
     assert verdict is not None
-    return _broken_off(run, timeout, verdict)
+    # (A gRPC dial may be a redial, whose deadline is that of the first.)
+    return verdict if spec.handler is Handler.GRPC else _broken_off(run, timeout, verdict)
 
 
 def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
@@ -330,6 +331,8 @@ def _redirects_to(run: Run, exchange: Exchange) -> bool:
         return False
     if exchange.connection.server_port != port:
         return False
+    if form_of(exchange).ask is Ask.CONNECT:
+        return False  # It was closed without a request: a tcpSocket probe of the same moment.
     if exchange.http:
         referer = exchange.http[0].header("Referer")
         answered = last.http[0].header_end
