@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
-from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
+from probewatch.model.timeline import Cause, DecisionKind, Outcome, Schedule, Trigger
 
 from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
 
@@ -32,6 +32,8 @@ LINGER_NS = 1_100_000_000
 
 EARLY_NS = 6_000_000
 """A tick may look early by this: the one that set the grid was itself late."""
+ON_GRID_NS = 100_000_000
+"""What is later than this after its tick is not on that grid."""
 SAME_SYNC_NS = 50_000_000
 """A poke this soon after a decision is of the sync that the decision made."""
 GRID_EARLY_NS = 50_000_000
@@ -132,7 +134,7 @@ class Pod:
     resets: bool | None = True
     """A manual run restarts the period (Ticker.Reset: not in 1.30.1, in 1.32.1; 1.31 is taken for the newer).
 
-    None where the kubelet's version is not known: then the grid is not known either after the poke at a container's beginning.
+    None where the kubelet's version is not known: then the grid is not sure either after the pokes at a container's beginning.
     """
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
@@ -215,6 +217,7 @@ class Pod:
             heard_ns,
             latest,
             self.resets is False,
+            self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
         )
@@ -419,13 +422,11 @@ class Pod:
             # (Down, not to the nearest: a kubelet that got no CPU runs a tick however late.)
             expected = old.tick_ns + (start_ns - old.tick_ns + GRID_EARLY_NS) // period * period
             late = start_ns - expected
+            if late > ON_GRID_NS and reading.schedule is Schedule.ON_TIME:
+                return start_ns  # It was read as a tick of another grid.
             return start_ns if late <= 0 else expected + min(late, 200_000)
-        if not self.resets and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
-            # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
-            if self.resets is False:
-                return old.tick_ns
-            if reading.trigger is Trigger.MANUAL and old.runs < 2:
-                return None
+        if self.resets is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
+            return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
         return start_ns
 
 

@@ -82,6 +82,8 @@ class Prediction(NamedTuple):
     """The same at its container."""
     grid_stays: bool = False
     """A manual run does not move the grid (up to 1.30)."""
+    grid_unsure: bool = False
+    """Its grid may be another: its version is not known, and it was only poked so far."""
     behind: bool = False
     """A new kubelet would not begin with it: its startup probe comes before it, or (1.35 and newer) needs no further success."""
 

@@ -358,22 +358,16 @@ class Target:
         self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
     ) -> tuple[Lane, tuple[str, ...]]:
         version = context.version
-        cost, signs = beginning(runs, pod, self._appeared_ns(runs), self._quiet_since_ns(runs, context), context)
+        cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
         lane = Lane(
             plan,
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
-            appeared_ns=self._appeared_ns(runs),
+            appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
             resets=None if version is None else version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
         )
         return lane, signs
-
-    def _appeared_ns(self, runs: Sequence[Run]) -> int | None:
-        """Return when the address was announced, where that was shortly before the first of these runs."""
-        if self.first_seen_ns is None or not runs or not 0 <= runs[0].start.ns - self.first_seen_ns <= ANNOUNCED_NS:
-            return None
-        return self.first_seen_ns
 
     def _quiet_since_ns(self, runs: Sequence[Run], context: Context) -> int:
         """Return since when nothing had reached this address when the first of these runs did."""
@@ -510,6 +504,11 @@ class Context:
     """A process event shows that a container of the target began just before."""
 
 
+def announced(first: Run, appeared_ns: int | None) -> bool:
+    """Tell whether the address was announced shortly before the first attempt."""
+    return appeared_ns is not None and 0 <= first.start.ns - appeared_ns <= ANNOUNCED_NS
+
+
 def beginning(
     runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, quiet_since_ns: int, context: Context
 ) -> tuple[float, tuple[str, ...]]:
@@ -526,7 +525,7 @@ def beginning(
     if connection is not None and connection.neighbour is not None:
         cost -= 2.5
         signs.append("its address had to be resolved first")
-    if appeared_ns is not None:
+    if announced(first, appeared_ns):
         cost -= 3.0
         signs.append("its address was announced just before")
     if connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None:

@@ -41,6 +41,8 @@ REDIALS_NS: Final = ((700 * MS, 1_300 * MS), (1_200 * MS, 3_500 * MS))
 """grpc-go's back-off before the second and the third dial: base 1 s, times 1.6, jitter 20 %."""
 
 # Costs: about the negative logarithm of how often it happens.
+OTHER_GRID: Final = 2.0
+"""A tick of a grid that the pokes before did not show (kubelets up to 1.30, where no packet tells the version)."""
 FIRST: Final = 1.0
 """First attempt of a worker: nothing is known of its grid."""
 MISSED: Final = 0.7
@@ -230,6 +232,8 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     found = [
         reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None
     ]
+    if not found and p.grid_unsure:
+        found = [Reading(p.worker, OTHER_GRID, Trigger.TICK, Schedule.ON_TIME)]
     return _add(min(found, key=lambda reading: reading.cost), absent) if found else None
 
 

@@ -35,6 +35,8 @@ MAX_HOPS = 10
 """http.go RedirectChecker: `stopped after 10 redirects`."""
 FOLLOW_NS = 60_000_000
 """A follow-up leaves within a millisecond; the rest is room for a starved node."""
+AT_ONCE_NS = 8_000_000
+"""A tick that waited runs within this of the attempt that delayed it."""
 BROKEN_OFF_NS = 60_000_000
 """A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 MAX_OPEN = 64
@@ -80,6 +82,11 @@ class Run:
             if m is not None
         ]
         return max((m.ns for m in marks), default=connection.end.ns)
+
+
+def at_once(before: Run, after: Run) -> bool:
+    """Tell whether an attempt began when the one before, which took longer than any period can be short, had ended."""
+    return after.start.ns - before.start.ns > SECOND and 0 <= after.start.ns - before.last_ns() <= AT_ONCE_NS
 
 
 def is_refused(run: Run) -> bool:
