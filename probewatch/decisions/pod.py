@@ -173,7 +173,7 @@ class Pod:
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
         latest = echo_ns = thawed_ns = heard_ns = None
-        suspicious = has_startup = False
+        suspicious = has_startup = heralded = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
@@ -185,6 +185,7 @@ class Pod:
             if begun is not None and (latest is None or begun > latest):
                 latest, suspicious = begun, mine.suspicious
             if plan.spec.type is ProbeType.READINESS:
+                heralded = not plan.spec.initial_delay_s
                 busy = mine.busy_until_ns
                 if busy is not None and (echo_ns is None or busy > echo_ns):
                     echo_ns = busy
@@ -217,6 +218,7 @@ class Pod:
             heard_ns,
             latest,
             self.resets is False,
+            heralded and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
@@ -276,6 +278,8 @@ class Pod:
         elif reading.reset == "container":
             renewed = True
             alive_ns = containers[planned.container].alive_ns
+            if alive_ns is not None and start_ns - alive_ns < SAME_SYNC_NS:
+                alive_ns = None  # That may have been the new one already.
             containers[planned.container] = Container(
                 started=not self._has_startup(planned.container), begun=True, since_ns=alive_ns, alive_ns=alive_ns
             )

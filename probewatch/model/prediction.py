@@ -82,6 +82,8 @@ class Prediction(NamedTuple):
     """The same at its container."""
     grid_stays: bool = False
     """A manual run does not move the grid (up to 1.30)."""
+    heralded: bool = False
+    """Its container has a readiness probe without a delay, which is poked, and so runs, as soon as the container does."""
     grid_unsure: bool = False
     """Its grid may be another: its version is not known, and it was only poked so far."""
     behind: bool = False

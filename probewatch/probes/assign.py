@@ -291,7 +291,7 @@ def _came_back(start: int, p: Prediction) -> bool:
     if p.dying or p.gated_anew or p.container_ns is None or start - p.container_ns <= 2 * p.period_ns:
         return False
     if p.spec.type is ProbeType.LIVENESS:
-        return True
+        return not p.heralded
     return p.spec.type is ProbeType.READINESS and p.grid_stays and p.spec.initial_delay_s > 0
 
 
