@@ -346,7 +346,7 @@ def _redial(history: _History, run: Run, reading: Reading) -> _History:
             _link(history, Step(run, None, None, None, False, history.pod)),
         )
     first = link.step
-    verdict = verdict_of(run, spec, None)
+    verdict = verdict_of(run, spec, None, redial=True)
     left = first.run.start.ns + spec.timeout_s * SECOND
     if verdict.by_deadline or verdict.end_ns > left:
         verdict = replace(verdict, end_ns=left, end_mark=None)

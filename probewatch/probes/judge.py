@@ -175,8 +175,8 @@ class _Case:
         """
         if self.gave_up is not None:
             return self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS
-        # It never closed. Only where its kernel took the server's FIN is it sure that no close of its own was lost here.
-        if self.connection.resp.fin_acked is None or not self.whole_body:
+        # It never closed: its kernel took the server's FIN, and nothing that it sent is missing here.
+        if self.connection.resp.fin_acked is None or not self.whole_body or "G" in self.connection.history:
             return False
         return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
 
@@ -422,8 +422,11 @@ class _Case:
                     return self.silence(
                         Outcome.FAILURE, Cause.GRPC_CONNECT, f"{what} by the server before HTTP/2 settings"
                     )
-        elif resp.gap is not None and resp.gap < resp.length:
+        if resp.gap is not None and resp.gap < resp.length:
             return self.cut("the capture lost the answer")
+        orig = self.connection.orig
+        if facts.request_end is None and orig.gap is not None and orig.gap < orig.length:
+            return self.cut("the capture lost the request")
         for mark, cause, what in (
             (resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"),
             (resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"),

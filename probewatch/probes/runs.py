@@ -120,8 +120,11 @@ def frames_of(run: Run) -> Evidence:
     return Evidence(run.start.file, run.start.number, max([run.start.number, *last]))
 
 
-def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
-    """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts)."""
+def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: bool = False) -> Verdict:
+    """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts).
+
+    The deadline of a `redial` (gRPC) is that of the first dial, which comes sooner.
+    """
     timeout = spec.timeout_s * SECOND
     if run.execs:
         return judge_exec(run.execs, timeout, seen_until_ns)
@@ -177,12 +180,11 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
                 verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
             )
     assert verdict is not None
-    # (A gRPC dial may be a redial, whose deadline is that of the first.)
-    return verdict if spec.handler is Handler.GRPC else _broken_off(run, timeout, verdict)
+    return verdict if redial else _broken_off(run, timeout, verdict)
 
 
 def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
-    """Take back a timeout that its checker did not wait for: a kubelet that is stopped leaves its connections to the kernel.
+    """Take back a timeout that its checker did not wait for: it was stopped, or an answer came that the capture does not have.
 
     One that gives up after another number of whole seconds has another timeoutSeconds than the one declared.
     """
@@ -203,7 +205,7 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
         cause=Cause.CUT,
         end_ns=close.ns,
         end_mark=close,
-        detail=f"the checker itself broke off after {waited / SECOND:.2f} s, as a process does that is stopped",
+        detail=f"closed by the checker after {waited / SECOND:.2f} s: it was stopped, or the capture lost the answer",
     )
 
 
