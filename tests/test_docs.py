@@ -232,6 +232,7 @@ DIAGNOSED_IN: Final = {
     Kind.GRPC_REFUSED: "grpc-refused",
     Kind.GRPC_UNHEALTHY: "grpc-flap",
     Kind.POD_TERMINATING: "terminating",
+    Kind.RESTART_LOOP: "k136-liveness-restart",
     Kind.SILENT_BY_DESIGN: "kubelet-restart",
     Kind.POKED: "http-fast-manual",
     Kind.RESET_AFTER_ANSWER: "grpc-flap",

@@ -100,7 +100,7 @@ class Saver:
 
     def _introduce(self) -> None:
         for interface in self._describe()[self._known :]:
-            self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME)
+            self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME, interface.links)
             self._known += 1
 
     @property

@@ -25,6 +25,7 @@ from probewatch.capture.pcapng import (
     COMMENT,
     DECRYPTION_SECRETS,
     ENHANCED_PACKET,
+    IF_DESCRIPTION,
     IF_NAME,
     IF_TSRESOL,
     INTERFACE_DESCRIPTION,
@@ -32,6 +33,7 @@ from probewatch.capture.pcapng import (
     ISB_IFDROP,
     ISB_OSDROP,
     JOURNAL_EXPORT,
+    LINKS,
     NAME_RESOLUTION,
     SECTION_HEADER,
     TLS_KEY_LOG,
@@ -43,6 +45,8 @@ ISB_STARTTIME, ISB_ENDTIME, ISB_IFRECV = 2, 3, 4
 SHB_USERAPPL: Final = 4
 NANOSECONDS: Final = 9
 """if_tsresol: times count in units of 10^-9 s."""
+MOST_LINKS: Final = 2_000
+"""Names of a node's interfaces kept beside a capture on `any`."""
 MAX_NAME: Final = 255
 """Bytes of an interface's name that are written; Linux allows 15."""
 
@@ -79,9 +83,12 @@ class PcapngWriter:
         body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + _options((SHB_USERAPPL, application.encode()))
         self._block(SECTION_HEADER, body)
 
-    def interface(self, name: str, link_type: int, snaplen: int) -> int:
-        """Describe an interface; return the index that its frames have to carry."""
+    def interface(self, name: str, link_type: int, snaplen: int, links: Sequence[tuple[int, str]] = ()) -> int:
+        """Describe an interface; return the index that its frames have to carry. `links` are those of `Interface.links`."""
         called = [(IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME])] if name else []
+        if links:
+            said = LINKS + " ".join(f"{index}={link}" for index, link in links[:MOST_LINKS])
+            called.append((IF_DESCRIPTION, said.encode("utf-8", "replace")))
         body = struct.pack("<HHI", link_type, 0, snaplen) + _options(*called, (IF_TSRESOL, bytes([NANOSECONDS])))
         self._block(INTERFACE_DESCRIPTION, body)
         self._interfaces += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .direct import direct
 from .frame import Mark
 
 
@@ -45,6 +46,7 @@ class Sighting(NamedTuple):
     """Of a cooked v1 capture, which names no interface: which of two sides (`wire.sightings.vantage`)."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Half:
     """One direction of a connection."""
@@ -135,6 +137,7 @@ _ICMP6 = {
 }
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One TCP connection. `client` is the originator, the one that sent the SYN (or is taken for it; see `flipped`)."""

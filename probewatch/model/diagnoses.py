@@ -2,7 +2,7 @@
 
 Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
 docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
-diagnosis covers, D01 to D44 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
+diagnosis covers, D01 to D45 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Kind(StrEnum):
     EXEC_SLOW = "exec-slow"
     EXEC_KILLED = "exec-killed"
     POD_TERMINATING = "pod-terminating"
+    RESTART_LOOP = "restart-loop"
     BEFORE_STARTUP = "before-startup"
     PORT_REUSED = "port-reused"
     NO_LOCAL_PORT = "no-local-port"
@@ -536,6 +537,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Nothing: that is how a pod ends.",
         ("Unhealthy", "TerminatingPodProbeError"),
         harmless=True,
+    ),
+    Kind.RESTART_LOOP: Why(
+        ("D45",),
+        (Cause.STATUS, Cause.REFUSED, Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.EXEC_EXIT),
+        "The container is restarted again and again; after a while the kubelet waits longer before each start (CrashLoopBackOff).",
+        "A container that began anew at least three times (twice where a pause of 9 s and more without any probe shows the kubelet's "
+        "wait), each time less than ten minutes after its beginning.",
+        "kubectl describe pod: Restart Count, Last State (its reason and exit code), BackOff events; kubectl logs --previous.",
+        "Repair what ends it: where a probe has it restarted, the cause told for that probe; where it exits by itself, what its last log "
+        "lines say. A container that only needs longer to start wants a startupProbe.",
+        ("Back-off restarting failed container",),
     ),
     Kind.BEFORE_STARTUP: Why(
         ("D25",),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .connection import Connection
+from .direct import direct
 from .frame import Mark
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpExchange:
     """One HTTP/1.x request and the answer to it, as Go's net/http client would take it (or an HTTP/2 one, see `version`)."""
@@ -197,6 +199,7 @@ class GrpcFacts:
     """The client's RST_STREAM on the first request's stream: grpc-go sends it when the call's deadline has passed."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A connection and what was said on it."""

@@ -41,7 +41,7 @@ from .others import Peer, Traffic, periodic
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .settings import Settings
-from .slim import slim
+from .slim import slim, slim_exchange
 from .survey import so_far, survey
 from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
@@ -149,6 +149,12 @@ class Observer:
         self._carried = self._carried or carried
         self._keys = self._keys or Keylog()
         self._keys.add(text)
+
+    def meet(self, book: AddressBook) -> None:
+        """Know from now on what this book knows: that of before, and who has come or gone at addresses since."""
+        for mine, theirs in ((self.book.nodes, book.nodes), (self.book.pods, book.pods)):
+            mine.update(theirs)  # type: ignore[arg-type]  # in place: all parts look into the same book
+        self._preview.forget_names()
 
     # Frames.
 
@@ -337,7 +343,7 @@ class Observer:
 
     def _read(self, connection: Connection) -> Exchange:
         """Read what was said, and let go of the bytes: nobody above needs them."""
-        return replace(read_exchange(connection, self._keys), connection=slim(connection))
+        return slim_exchange(read_exchange(connection, self._keys))
 
     # Runs.
 

@@ -27,7 +27,7 @@ from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 
 from .execs import guess_commands
-from .lane import MID_LIFE, Lane, Step
+from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
 from .tying import other_period, tie
 
@@ -43,6 +43,8 @@ GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
+SUPPOSED: Final = 3
+"""Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
@@ -257,7 +259,7 @@ class Target:
         plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
         if before is not None and before.lane.plan == tuple(plan):
             return before
-        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context))
+        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
         for run in runs:
             feed(lane, run, (), context.seen_until_ns)
         return Placed(checker, lane, pod, guesses, named_by, signs)
@@ -355,7 +357,7 @@ class Target:
         return out
 
     def _lane(
-        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
+        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context, kept: int = KEPT
     ) -> tuple[Lane, tuple[str, ...]]:
         version = context.version
         cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
@@ -366,6 +368,7 @@ class Target:
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
             resets=None if version is None else version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
+            kept=kept,
         )
         return lane, signs
 
@@ -440,8 +443,10 @@ class Target:
     def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         runs = [step.run for step in steps if not step.run.implied]
+        if len(runs) <= GUESS_AFTER:
+            return
         guesses = tuple(guess(runs, proven=self.proven))
-        if len(runs) <= GUESS_AFTER or not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
+        if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)

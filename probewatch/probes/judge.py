@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from probewatch.model.connection import Connection
+from probewatch.model.direct import direct
 from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
@@ -29,6 +30,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How one connection (or a whole attempt) ended."""

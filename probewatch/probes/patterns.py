@@ -29,6 +29,7 @@ from probewatch.model.timeline import (
 from .courses import before_startup, connect_check, gaps, over_period, poked, starting, terminating, unhealthy_together
 from .diagnose import seconds
 from .judge import SECOND
+from .loops import restart_loop
 from .scene import (
     Scene,
     evidence_of,
@@ -69,6 +70,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     poked,
     before_startup,
     connect_check,
+    restart_loop,
 )
 """In this order; a later one leaves alone what is explained, except that a beginning or an end of a pod explains most."""
 

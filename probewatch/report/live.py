@@ -51,7 +51,7 @@ class Lines:
             (row.streak, ""),
         ]
         self._sizes = [max(size, min(width(text), WIDEST)) for size, (text, _) in zip(self._sizes, cells, strict=True)]
-        line = [Span(self._time(attempt.start.ns))]
+        line = [Span(self._time(row.ns))]
         for place, ((text, style), size) in enumerate(zip(cells, self._sizes, strict=True)):
             shown = f"{text:>{size}}" if place in (4, 5) else pad(text, size)
             line += [Span("  "), Span(shown, style)]

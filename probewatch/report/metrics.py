@@ -16,7 +16,7 @@ from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
-from .verdict import downtime
+from .service import downtime
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -156,7 +156,7 @@ def _states(timeline: Timeline) -> Iterator[Metric]:
             streak.add_metric((*labels, last.outcome.value), last.streak)
         for field, (value, source) in sorted(probe.thresholds.items()):
             numbers.add_metric((*labels, safe(field), safe(source)), value)
-        down.add_metric(labels, downtime(probe)[0] / 1e9)
+        down.add_metric(labels, downtime(probe, timeline)[0] / 1e9)
     yield from (decisions, up, streak, numbers, down)
 
 

@@ -19,6 +19,7 @@ from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
+from .service import standing
 from .sparkline import sparkline
 from .verdict import Level, Verdict, explained
 
@@ -155,6 +156,10 @@ def _probe(
         paper.line(Span(title, "bold"))
         paper.filled(request, first=[Span("  ")], indent=2)
     paper.filled(verdict.sentence, first=[Span("  ")], indent=2, style=_STYLE[verdict.level])
+    if verdict.level in (Level.TROUBLE, Level.WARNING):
+        stands = standing(probe, timeline, lambda ns: relative(ns, base))
+        if stands is not None:
+            _field(paper, "now", stands.sentence, "alarm" if stands.over is False else "cyan")
     by = words.who(probe.checker)
     _field(
         paper, "by", f"{by} {words.proof(probe.checker, None if wide else COLUMNS - _INDENT - width(by) - 1)}".rstrip()

@@ -16,7 +16,7 @@ from .escape import pad, safe, width
 from .numbers import SECOND, count, duration, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .select import select
-from .verdict import downtime
+from .service import downtime
 
 _INDENT: Final = 11
 _MOST: Final = 40
@@ -225,9 +225,13 @@ def _times(number: int) -> str:
 
 
 def out_of_service_ns(probe: Probe, decisions: Sequence[Decision], until_ns: int | None) -> int:
-    """Return how long a readiness probe's container was out of service by these decisions, up to a moment."""
+    """Return how long a readiness probe's container was out of service by these decisions, up to a moment.
+
+    Time between a container and its successor is left out: a replay does not know when the next one would have begun.
+    """
     seen = tuple(a for a in probe.attempts if until_ns is None or a.start.ns <= until_ns)
-    return downtime(replace(probe, attempts=seen, decisions=tuple(decisions)))[0]
+    own = tuple(replace(d, since_ns=None) for d in decisions)
+    return downtime(replace(probe, attempts=seen, decisions=own))[0]
 
 
 def _decisions(paper: Paper, one: Replayed, base: int) -> None:

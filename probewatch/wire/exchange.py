@@ -35,11 +35,11 @@ def read_exchange(connection: Connection, keys: Keylog | None = None) -> Exchang
     With `keys`, TLS is decrypted where they fit (`Exchange.decrypted` says so); keys that do not fit change nothing.
     """
     orig, resp = connection.orig, connection.resp
-    exchange = Exchange(connection=connection)
     start = proxy_header(orig.data)
     if connection.midstream and not (orig.data.startswith(PREFACE) or _is_client_hello(orig.data)):
-        return _read_midstream(exchange)
-    exchange = replace(exchange, banner=_banner(orig, resp), opening=orig.data[:OPENING] if start else b"")
+        return _read_midstream(Exchange(connection=connection))
+    opening = orig.data[:OPENING] if start else b""
+    exchange = Exchange(connection=connection, banner=_banner(orig, resp), opening=opening)
     if begins_tls(orig.data[start : start + 2]):
         exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
         return exchange if keys is None else _decrypt(exchange, keys, start)

@@ -281,7 +281,8 @@ class Table:
         del self.sides[key]
         self.sides.pop((key[2], key[3], key[0], key[1]), None)
         # Two sides and their life hold each other; without this only the garbage collector would free them.
-        del life.orig.peer, life.resp.peer
+        orig, resp = life.orig, life.resp
+        del orig.peer, resp.peer, orig.life, resp.life
         if len(self._heap) > 2 * len(self.lives) + SLACK:
             # Timers of connections gone, kept until they ring, would hold their memory.
             self._heap = [entry for entry in self._heap if not entry[2].gone]

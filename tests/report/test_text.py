@@ -298,15 +298,17 @@ def test_paper_is_the_last_guard() -> None:
 
 
 def test_failures_of_a_start_are_no_warning(made, attempts) -> None:
-    """What is refused right before each Ready is a container coming up; what fails in between is told as a warning."""
+    """What is refused right before the first Ready is a container coming up; what fails later is a warning; Ready anew means an outage."""
     timeline = made["restarting"]()
     probe = timeline.probes[0]
     ok, bad = (Cause.OK, 1_000_000), (Cause.REFUSED, 1_000_000)
     tries = attempts([bad, ok, ok, bad, bad, ok, ok])
     ready = [replace(probe.decisions[0], attempt=n, ns=tries[n - 1].end_ns) for n in (2, 6)]
-    fine = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),)))
-    said = "Ready 1.0 s after the first attempt, and again after 1 new start; 3 attempts failed while it started: refused"
-    assert said in " ".join(fine.split())
+    early = replace(probe, attempts=tries[:3], decisions=tuple(ready[:1]))
+    fine = table(replace(timeline, probes=(early,), events=()))
+    assert "Ready 1.0 s after the first attempt and stayed so; 1 attempt failed while it started: refused" in " ".join(fine.split())
     assert "cause" not in fine
-    warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),)))
+    again = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),), events=()))
+    assert "NotReady once: its container ended" in " ".join(again.split())
+    warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),), events=()))
     assert "2 attempts of 7 failed later, too few in a row to matter" in " ".join(warned.split())
