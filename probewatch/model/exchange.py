@@ -196,6 +196,8 @@ class GrpcFacts:
     """Error code name of the server's RST_STREAM on the first request's stream."""
     goaway: str = ""
     """Error code name of the server's GOAWAY, where it sent one with an error."""
+    cancelled: Mark | None = None
+    """The client's RST_STREAM on the first request's stream: grpc-go sends it when the call's deadline has passed."""
 
 
 @direct

@@ -37,6 +37,8 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
+ANNOUNCED_NS: Final = 60 * SECOND
+"""An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 
@@ -282,7 +284,8 @@ class Target:
             plan,
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
-            resets=version is None or version >= (1, 31),
+            appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
+            resets=None if version is None else version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
             kept=kept,
         )
@@ -438,6 +441,11 @@ class Context:
     """A process event shows that a container of the target began just before."""
 
 
+def announced(first: Run, appeared_ns: int | None) -> bool:
+    """Tell whether the address was announced shortly before the first attempt."""
+    return appeared_ns is not None and 0 <= first.start.ns - appeared_ns <= ANNOUNCED_NS
+
+
 def beginning(
     runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, quiet_since_ns: int, context: Context
 ) -> tuple[float, tuple[str, ...]]:
@@ -454,7 +462,7 @@ def beginning(
     if connection is not None and connection.neighbour is not None:
         cost -= 2.5
         signs.append("its address had to be resolved first")
-    if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
+    if announced(first, appeared_ns):
         cost -= 3.0
         signs.append("its address was announced just before")
     if connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
@@ -475,5 +483,3 @@ def beginning(
         of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
         signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
-
-

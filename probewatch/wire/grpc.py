@@ -49,7 +49,8 @@ def read_grpc(talk: Talk, number: int = 0) -> GrpcFacts:
         serving=None if told is None else health_status(told),
         answer_end=answer.end,
         plain_answer=talk.plain_answer,
-        reset=answer.reset,
+        reset=answer.reset if answer.end is None else "",
+        cancelled=request.reset_mark,
         goaway=talk.goaway,
     )
 

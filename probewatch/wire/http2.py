@@ -327,8 +327,10 @@ def _read_answers(talk: Talk, half: Half, direction: list[Frame], decoder: Decod
 
 def _feed(message: Message, half: Half, item: Frame | Block) -> None:
     """Add one frame or header block to its message."""
-    if message.end is not None or message.reset:
+    if message.reset:
         return
+    if message.end is not None and not (isinstance(item, Frame) and item.type == RST_STREAM):
+        return  # What may still follow a stream's end is that its sender wants no more of it (RFC 9113 section 5.1).
     if isinstance(item, Block):
         status = _status(item.headers)
         if message.header_start is None:

@@ -260,8 +260,8 @@ class Table:
             due = quiet
             if life.rev == 0:
                 due = min(due, life.born + limits.ripe_age_ns)
-                if life.over is not None:
-                    due = min(due, life.over + limits.settle_ns)
+            if life.over is not None and not life.ended:
+                due = min(due, life.over + limits.settle_ns)
             if due > clock:
                 self.schedule(life, due)
                 return
@@ -350,6 +350,7 @@ class Table:
             self._stop_waiting(life)
         self.ready.append(life.snapshot(final))
         life.told = True
+        life.ended = life.over is not None
         self._told[life.id] = life
         if life.over is not None:
             life.recent.clear()
