@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -69,7 +70,8 @@ class LineShow:
     def __init__(self, known: Observer, ending: Ending, chosen: Selection, only: str | None, colour: str) -> None:
         self._known, self._ending, self._chosen, self._only = known, ending, chosen, only
         self._manner = manner(colour)
-        self._lines = Lines(sys.stdout.write, **self._manner)
+        room = (lambda: shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+        self._lines = Lines(sys.stdout.write, **self._manner, room=room)
 
     def news(self, now_ns: int) -> None:
         """Write the new lines, and see them off."""

@@ -20,9 +20,20 @@ Key = tuple[str, str, int]
 
 
 class Lines:
-    """Writes lines; columns grow with what they hold."""
+    """Writes lines; columns grow with what they hold.
 
-    def __init__(self, out: Callable[[str], object], *, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+    With `room` (columns of a terminal) a line that is longer goes without its frames, and what there is to say is cut.
+    """
+
+    def __init__(
+        self,
+        out: Callable[[str], object],
+        *,
+        colour: bool = False,
+        glyphs: Glyphs = UNICODE,
+        room: Callable[[], int] | None = None,
+    ) -> None:
+        self._room = room
         self._paper = Paper(out, None, colour=colour, glyphs=glyphs)
         self._before: dict[Key, Attempt] = {}
         self._sizes = [9, 0, 3, 3, 7, 3]
@@ -58,7 +69,23 @@ class Lines:
         line += [Span("  "), Span(pad(row.decision, 8), row.mood), Span(f"  {row.words}" if row.words else "")]
         if attempt.execs and attempt.execs[-1].arguments:
             line.append(Span(f"  {safe(command_text(attempt.execs[-1].arguments))}"))
-        self._paper.line(*line, Span(f"  {row.frames}", "dim"))
+        self._paper.line(*self._fitting([*line, Span(f"  {row.frames}", "dim")]))
+
+    def _fitting(self, line: list[Span]) -> list[Span]:
+        """Return what there is room for."""
+        left = self._room() if self._room is not None else 0
+        if not left or sum(width(span.text) for span in line) <= left:
+            return line
+        out: list[Span] = []
+        ellipsis = self._paper.glyphs.ellipsis
+        for span in line[:-1]:  # (without its frames)
+            size = width(span.text)
+            if size > left:
+                kept = span.text[: max(0, left - width(ellipsis))].rstrip()
+                return [*out, Span(kept + ellipsis, span.style)] if kept else out
+            out.append(span)
+            left -= size
+        return out
 
     def _time(self, ns: int) -> str:
         """Return the time of day; a new day has a line for itself."""
