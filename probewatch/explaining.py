@@ -211,6 +211,21 @@ def choose(
     return bad[:1] or pairs[-1:]
 
 
+def alike(
+    chosen: Iterable[tuple[Probe, Attempt]],
+) -> list[tuple[tuple[Probe, Attempt], list[Attempt]]]:
+    """Return one attempt of each kind, with the later ones of its probe that ended in the same way for the same reason."""
+    kinds: dict[tuple[object, ...], tuple[tuple[Probe, Attempt], list[Attempt]]] = {}
+    for one, each in chosen:
+        why = each.diagnosis.kind if each.diagnosis is not None else ""
+        key = (one.id, each.outcome, each.cause, each.status, why)
+        if key in kinds:
+            kinds[key][1].append(each)
+        else:
+            kinds[key] = ((one, each), [])
+    return list(kinds.values())
+
+
 def holding(ladders: Iterable[Ladder], frame: int) -> list[Ladder]:
     """Return the ladders that a frame of this number belongs to; InputError where it is in none."""
     found = [

@@ -35,6 +35,7 @@ from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
 from .keeper import Keeper
+from .kept import KeptConnections
 from .lane import Step
 from .ledger import Keep, Ledger
 from .losses import Losses
@@ -43,7 +44,7 @@ from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .settings import Settings
 from .slim import slim, slim_exchange
-from .survey import so_far, survey
+from .survey import single, so_far, survey
 from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
 from .tls import Sessions
@@ -98,6 +99,7 @@ class Observer:
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
         self._fast = FastPath(self._tracker, self._peeler)
+        self._kept = KeptConnections(self._tracker)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
@@ -310,6 +312,10 @@ class Observer:
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
             if isinstance(item, Connection) and item.rev > 1:
+                asked = self._kept.more(item, self._keys)
+                if asked is not None:
+                    self._ask(item.server, asked)
+                    continue
                 self._revise(item)
                 target = self._targets.get(item.server)
                 if target is not None:
@@ -325,7 +331,16 @@ class Observer:
                 exchange = self._read(item)
                 if self._keys is not None:
                     self._sessions.note(exchange)
-                target.take(exchange)
+                asked = self._kept.begin(item, exchange, self._keys)
+                if asked is None:
+                    target.take(exchange)
+                else:
+                    self._ask(item.server, asked)
+
+    def _ask(self, server: str, asked: Sequence[Exchange]) -> None:
+        """Hand on the questions of a kept connection: nothing joins them, and no kubelet keeps one."""
+        for exchange in asked:
+            self._run(self._target(server), single(exchange))
 
     def _revise(self, connection: Connection) -> None:
         """Remember what became of a connection that was handed on."""
@@ -552,7 +567,7 @@ class Observer:
         return self._teller.finish(timeline)
 
     def _latest(self, connection: Connection) -> Connection:
-        return self._revisions.get(connection.id, connection)
+        return connection if connection.question else self._revisions.get(connection.id, connection)
 
     def _last_word(self) -> None:
         """Decide about the sources that are still open: a declared probe that matches proves one, else a claim nothing contradicts."""

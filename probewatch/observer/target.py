@@ -18,15 +18,14 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import Mark
-from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.probes.cadence import SECOND, period_of
-from probewatch.probes.forms import Ask, Form
+from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 
 from .execs import guess_commands
+from .implied import feed
 from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
 from .losses import Losses
@@ -44,8 +43,6 @@ GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
-RESOLUTION_NS: Final = 1_070_000_000
-"""The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
 
 @dataclass(slots=True)
@@ -556,64 +553,6 @@ def beginning(
         of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
         signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
-
-
-def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None) -> None:
-    """Give a lane its next run, and the attempts that this run implies."""
-    lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
-    if run.unresolved is not None:
-        for implied in implied_runs(run, lane):
-            lane.feed(implied, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
-
-
-def implied_runs(run: Run, lane: Lane) -> list[Run]:
-    """Make the attempts that sent nothing because an address resolution was already failing (DESIGN section 6, implied attempts).
-
-    Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves
-    the grid.
-    """
-    unresolved = run.unresolved
-    assert unresolved is not None
-    if unresolved.resolved is not None:
-        return []
-    until = unresolved.end.ns + RESOLUTION_NS
-    out = []
-    for prediction in lane.pod().predict():
-        if prediction.tick_ns is None or prediction.last_start_ns is None or prediction.silence:
-            continue
-        if prediction.manual is Manual.UNSEEN:
-            continue  # Perhaps this attempt took Ready away, and a poke that cannot be seen moved the grid.
-        if prediction.poked_ns is not None:
-            continue
-        tick = prediction.tick_ns
-        while tick <= max(run.start.ns + 50_000_000, prediction.last_start_ns + 50_000_000):
-            tick += prediction.period_ns
-        while tick < until:
-            before = [mark for mark in unresolved.requests if mark.ns <= tick]
-            mark = Mark(tick, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=tick)
-            out.append(
-                Run(
-                    client=run.client,
-                    server=run.server,
-                    form=Form(Ask.NOTHING, 0, kubelet=True),
-                    start=mark,
-                    unresolved=unresolved,
-                    implied=True,
-                )
-            )
-            tick += prediction.period_ns
-            if _would_decide(lane, prediction.worker, len(out)):
-                break
-    return sorted(out, key=lambda implied: implied.start.ns)
-
-
-def _would_decide(lane: Lane, worker: int, more: int) -> bool:
-    """Tell whether so many failures more reach a readiness threshold: the poke that follows breaks the grid."""
-    pod = lane.pod()
-    spec = pod.plan[worker].spec
-    state = pod.workers[worker]
-    run = state.result_run if state.last_result == "Failure" else 0
-    return run < spec.failure_threshold <= run + more
 
 
 def _over(item: Exchange | Unresolved | Run) -> bool:

@@ -173,6 +173,8 @@ class _Case:
         """Judge the handshake; None where it was completed in time."""
         c = self.connection
         orig, resp = c.orig, c.resp
+        if c.question > 1:
+            return None  # it was connected before
         if c.midstream:
             return self.cut("the capture begins in the middle of this connection")
         if not resp.syns:

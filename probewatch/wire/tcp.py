@@ -291,6 +291,11 @@ class Tracker:
             self._resolver.expire(table.clock)
         return self._collect()
 
+    def part(self, connection: Connection) -> None:
+        """From now on follow this connection in pieces, one from each rest after an answer to a later one; see `Table.part`."""
+        c = connection
+        self._table.part((c.client, c.client_port, c.server, c.server_port))
+
     def finish(self) -> list[Connection | Unresolved]:
         """Return all that was not handed out yet, or has changed since, as final; the tracker is empty then."""
         self._resolver.expire(self._table.clock)
