@@ -38,6 +38,7 @@ from .keeper import Keeper
 from .kept import KeptConnections
 from .lane import Step
 from .ledger import Keep, Ledger
+from .losses import Losses
 from .others import Peer, Traffic, periodic
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
@@ -102,7 +103,8 @@ class Observer:
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
-        """Times between files that no file covers."""
+        """Times of which not everything was captured: between files, and where the kernel lost frames."""
+        self._losses = Losses()
         self._busy: set[str] = set()
         """Addresses with something still to be handed on."""
         self._sources: dict[str, Source] = {}
@@ -226,6 +228,14 @@ class Observer:
         self._first_ns = next_ns
         self._holes.append((last_ns, next_ns))
 
+    def lost(self, begun_ns: int, ended_ns: int) -> None:
+        """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
+        whole, before = self._losses.add((begun_ns, ended_ns))
+        if before is None:
+            self._holes.append(whole)
+        else:
+            self._holes[self._holes.index(before)] = whole
+
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
         # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine
@@ -270,7 +280,7 @@ class Observer:
 
     def glimpse(self) -> list[Glimpse]:
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         found: list[Glimpse] = []
         for address in self._stirred:
             found += self._preview.look(self._targets[address], assembler, self._sources, self._context)
@@ -294,7 +304,7 @@ class Observer:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
         ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
         met = assembler.kubelet(address, placed, ledger, self._sources[ledger.asker], proven=True, ids=ids)
         return next((probe for probe in met if probe.id == "this"), None)
@@ -350,7 +360,12 @@ class Observer:
         target = self._targets.get(address)
         if target is None:
             target = self._targets[address] = Target(
-                address, self.book, self._guests.get(address, ()), keep=self._keep, holes=self._holes
+                address,
+                self.book,
+                self._guests.get(address, ()),
+                keep=self._keep,
+                holes=self._holes,
+                losses=self._losses,
             )
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
@@ -519,7 +534,7 @@ class Observer:
             for run in target.drain():
                 self._run(target, run)
         self._last_word()
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         probes: list[Probe] = []
         kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)

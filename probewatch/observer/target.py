@@ -29,6 +29,7 @@ from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 from .execs import guess_commands
 from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
+from .losses import Losses
 from .tying import other_period, tie
 
 WAITING: Final = 2_000
@@ -66,6 +67,8 @@ class Placed:
     """What its steps came to that were let go."""
     noted: int = 0
     """Settled steps of it that were counted (`core`)."""
+    passed: int = 0
+    """Losses that lie before what it was fed."""
 
 
 @dataclass(slots=True, order=True)
@@ -89,10 +92,12 @@ class Target:
         proven: bool = True,
         keep: Keep = Keep.WHOLE,
         holes: Sequence[tuple[int, int]] = (),
+        losses: Losses | None = None,
     ) -> None:
         self.address = address
         self.keep = keep
         self.holes = holes
+        self.losses = losses or Losses()
         self.proven = proven
         """Whether its attempts come from a proven kubelet; else only the clearest signs give a probe a type."""
         self.book = book
@@ -386,7 +391,13 @@ class Target:
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
-        feed(placed.lane, run, elsewhere, context.seen_until_ns)
+        seen_until_ns = context.seen_until_ns
+        if self.losses.all:
+            seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)
+            placed.passed, hidden = self.losses.hides(placed.lane, placed.passed, run.start.ns)
+            if hidden:
+                placed.lane.interrupt()
+        feed(placed.lane, run, elsewhere, seen_until_ns)
         self._quiet_ns = max(self._quiet_ns or 0, run.last_ns())
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
@@ -447,6 +458,7 @@ class Target:
             return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
+        placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
 
@@ -470,6 +482,7 @@ class Target:
         placed.declared = placed.lane.plan
         runs = [step.run for step in steps if not step.run.implied]
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
+        placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
 
