@@ -53,6 +53,9 @@ MAX_NAME: Final = 255
 MAX_COMMENT: Final = 65_535
 """Bytes of one comment, and of one address's names: the length of an option has 16 bits."""
 
+COMMENT_FIELD: Final = "PROBEWATCH_COMMENT"
+"""Field of a process event's entry that holds a comment."""
+
 _RECORD: Final = {4: 1, 16: 2}
 """Length of an address -> the type of its record in a Name Resolution Block: nrb_record_ipv4, nrb_record_ipv6."""
 _LITTLE: Final = next(magic for magic, order in BYTE_ORDERS.items() if order == "<")
@@ -99,13 +102,15 @@ class PcapngWriter:
     def frame(self, frame: Frame, comments: Sequence[str] = ()) -> None:
         """Write a frame of an interface that was described, or a process event; its number is its place in the file.
 
-        A comment longer than an option may be (64 KiB) is cut.
+        A comment longer than an option may be (64 KiB) is cut. A process event's block has no options: there each comment is a
+        field of its entry (systemd's Journal Export Format: unknown fields are to be passed over).
 
         Raises:
             CaptureError: it has more bytes than any reader takes, or its interface is unknown.
         """
         if frame.link_type == JOURNAL_ENTRY:
-            self._block(JOURNAL_EXPORT, frame.data[:MAX_FRAME])
+            fields = "".join(f"{COMMENT_FIELD}={' '.join(text.splitlines())}\n" for text in comments)
+            self._block(JOURNAL_EXPORT, _with_fields(frame.data, fields.encode("utf-8", "replace"))[:MAX_FRAME])
             self.frames += 1
             return
         if len(frame.data) > MAX_FRAME or not 0 <= frame.interface < self._interfaces:
@@ -154,6 +159,14 @@ class PcapngWriter:
         body += bytes(-len(body) % 4)
         length = struct.pack("<I", len(body) + 12)
         self._out.write(struct.pack("<I", kind) + length + body + length)
+
+
+def _with_fields(entry: bytes, fields: bytes) -> bytes:
+    """Return a journal entry with more fields at its end, before the padding of its block."""
+    if not fields:
+        return entry
+    text = entry.rstrip(b"\0")
+    return text + (b"" if text.endswith(b"\n") else b"\n") + fields
 
 
 def _packed(address: str) -> bytes:

@@ -30,7 +30,7 @@ LOOK_S: Final = 15.0
 @duration_option(f"Without a capture: look so long. [default: {LOOK_S:g}]")
 @netns_option
 @user_option
-@output_options("text", "json", says="text, 100 columns; json: probewatch.who/1.")
+@output_options("text", "json", says="text; json: probewatch.who/1.")
 def who(
     inputs: Inputs, duration: float | None, netns: str | None, user: str, output: str, colour: str, quiet: bool
 ) -> int:

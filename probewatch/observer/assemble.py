@@ -175,7 +175,7 @@ class Assembler:
             if planned.spec.type is ProbeType.STARTUP:
                 signs.append("a startup probe runs")
             if planned.spec.type is ProbeType.READINESS and len(firsts) > 1 and firsts[1].trigger is Trigger.MANUAL:
-                signs.append("the first readiness probes are off the later grid")
+                signs.append("its first readiness probes are out of step with the later ones")
             if firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
                 signs.append("refused before the first success")
         return list(dict.fromkeys(signs)) or ["the attempts fit a beginning best"]

@@ -24,7 +24,8 @@ from probewatch.probes.sources import Source
 
 from .assemble import Assembler
 from .build import attempt, decision
-from .target import Context, Placed, Target, feed
+from .implied import feed
+from .target import Context, Placed, Target
 
 GROWTH: Final = 2
 """A supposed plan is made anew when the runs it was made from have become so many times more."""

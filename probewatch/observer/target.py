@@ -3,33 +3,28 @@
 A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
 which probes to expect (a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from
 the start nothing waits.
-
-It is over 600 lines because all of its rooms (queue, undecided, waiting, lanes) are one target's, which hands runs between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from heapq import heappop, heappush
 from typing import Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
-from probewatch.model.connection import Connection, Unresolved
-from probewatch.model.exchange import Exchange
-from probewatch.model.frame import Mark
-from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.probes.cadence import SECOND, period_of
-from probewatch.probes.forms import Ask, Form
+from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess
-from probewatch.probes.runs import Joiner, Run, attempt_start, fits
+from probewatch.probes.runs import Run, fits
 
 from .execs import guess_commands
+from .implied import feed
 from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
 from .losses import Losses
+from .queue import Queue
 from .tying import other_period, tie
 
 WAITING: Final = 2_000
@@ -44,8 +39,6 @@ GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
-RESOLUTION_NS: Final = 1_070_000_000
-"""The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
 
 @dataclass(slots=True)
@@ -69,15 +62,6 @@ class Placed:
     """Settled steps of it that were counted (`core`)."""
     passed: int = 0
     """Losses that lie before what it was fed."""
-
-
-@dataclass(slots=True, order=True)
-class _Queued:
-    """A connection that waits for its turn."""
-
-    start_ns: int
-    serial: int
-    item: Exchange | Unresolved | Run = field(compare=False)
 
 
 class Target:
@@ -112,11 +96,8 @@ class Target:
         """Whether process events show exec probes here, so that they are to be expected."""
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
-        self._heap: list[_Queued] = []
-        self._queued: dict[int, _Queued] = {}
-        """Queued connections by their id."""
-        self._serial = 0
-        self._joiners: dict[str, Joiner] = {}
+        self.queue = Queue()
+        """Connections that wait for their turn."""
         self._undecided: dict[str, list[Run]] = {}
         self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
         """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
@@ -126,81 +107,14 @@ class Target:
         self._quiet_ns: int | None = None
         """When the latest run of a lane that is over by now was seen."""
         self._plans: dict[int, list[Planned]] = {}
-
-    # In: connections in any order.
-
-    def take(self, item: Exchange | Unresolved | Run) -> None:
-        """Queue a connection, or a command that was run."""
-        start = attempt_start(item) if isinstance(item, Exchange) else item.start
-        self._serial += 1
-        entry = _Queued(start.ns, self._serial, item)
-        heappush(self._heap, entry)
-        if isinstance(item, Exchange):
-            self._queued[item.connection.id] = entry
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be handed on."""
-        return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
+        self._closed = False
+        """Its lanes were told, and let go."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing is held that came here: it may be forgotten."""
         held = self.placed or self.strangers or self.commands or self._undecided or self._waiting
-        return not held and self.idle
-
-    def sweep(self) -> None:
-        """Forget the clients that have nothing to be joined."""
-        self._joiners = {client: joiner for client, joiner in self._joiners.items() if joiner.waiting}
-
-    def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
-        """Replace a queued connection by its newer snapshot."""
-        entry = self._queued.get(connection.id)
-        if entry is not None:
-            entry.item = read(connection)
-
-    def _pop(self) -> Exchange | Unresolved | Run:
-        item = heappop(self._heap).item
-        if isinstance(item, Exchange):
-            self._queued.pop(item.connection.id, None)
-        return item
-
-    def release(self, now_ns: int, unripe_ns: int | None, patience_ns: int) -> list[Run]:
-        """Return the runs that are complete and in order: nothing that began earlier is still open.
-
-        After `patience_ns` whatever is known of a connection must do: the tracker has handed it out by then.
-        """
-        out: list[Run] = []
-        while self._heap:
-            start, item = self._heap[0].start_ns, self._heap[0].item
-            if now_ns - start < patience_ns and ((unripe_ns is not None and unripe_ns < start) or not _over(item)):
-                break
-            out += self._join(self._pop())
-        # What is still open, or still queued, may be the follow-up of what was joined.
-        until = min(
-            [now_ns, *(entry.start_ns for entry in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])]
-        )
-        for joiner in self._joiners.values():
-            out += joiner.advance(until)
-        return sorted(out, key=lambda run: run.start.ns)
-
-    def drain(self) -> list[Run]:
-        """Return everything left, in order."""
-        out: list[Run] = []
-        while self._heap:
-            out += self._join(self._pop())
-        for joiner in self._joiners.values():
-            out += joiner.finish()
-        return sorted(out, key=lambda run: run.start.ns)
-
-    def _join(self, item: Exchange | Unresolved | Run) -> list[Run]:
-        if isinstance(item, Run):
-            return [item]
-        client = item.client if isinstance(item, Unresolved) else item.connection.client
-        joiner = self._joiners.get(client)
-        if joiner is None:
-            joiner = self._joiners[client] = Joiner()
-        return joiner.feed(item)
+        return not held and self.queue.idle
 
     # Who: runs of a source that is not decided wait here.
 
@@ -227,7 +141,7 @@ class Target:
     @property
     def has_kubelet(self) -> bool:
         """Whether a proven kubelet probes it."""
-        return bool(self.placed or self._waiting)
+        return bool(self._closed or self.placed or self._waiting)
 
     def attempt(self, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
@@ -417,6 +331,11 @@ class Target:
             out += self._undeclared(client, context)
         return out
 
+    def close(self) -> None:
+        """Let its lanes go: what they came to has been told."""
+        self._closed = self.has_kubelet
+        self.placed, self._loose = [], {}
+
     def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""
         theirs = [run for run in self.strangers if run.client == client]
@@ -558,73 +477,3 @@ def beginning(
     return cost, tuple(signs)
 
 
-def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None) -> None:
-    """Give a lane its next run, and the attempts that this run implies."""
-    lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
-    if run.unresolved is not None:
-        for implied in implied_runs(run, lane):
-            lane.feed(implied, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
-
-
-def implied_runs(run: Run, lane: Lane) -> list[Run]:
-    """Make the attempts that sent nothing because an address resolution was already failing (DESIGN section 6, implied attempts).
-
-    Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves
-    the grid.
-    """
-    unresolved = run.unresolved
-    assert unresolved is not None
-    if unresolved.resolved is not None:
-        return []
-    until = unresolved.end.ns + RESOLUTION_NS
-    out = []
-    for prediction in lane.pod().predict():
-        if prediction.tick_ns is None or prediction.last_start_ns is None or prediction.silence:
-            continue
-        if prediction.manual is Manual.UNSEEN:
-            continue  # Perhaps this attempt took Ready away, and a poke that cannot be seen moved the grid.
-        if prediction.poked_ns is not None:
-            continue
-        tick = prediction.tick_ns
-        passed = max(run.start.ns, prediction.last_start_ns) + 50_000_000 - tick
-        if passed >= 0:  # (not tick by tick: a damaged clock may be years ahead)
-            tick += (passed // prediction.period_ns + 1) * prediction.period_ns
-        while tick < until:
-            before = [mark for mark in unresolved.requests if mark.ns <= tick]
-            mark = Mark(tick, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=tick)
-            out.append(
-                Run(
-                    client=run.client,
-                    server=run.server,
-                    form=Form(Ask.NOTHING, 0, kubelet=True),
-                    start=mark,
-                    unresolved=unresolved,
-                    implied=True,
-                )
-            )
-            tick += prediction.period_ns
-            if _would_decide(lane, prediction.worker, len(out)):
-                break
-    return sorted(out, key=lambda implied: implied.start.ns)
-
-
-def _would_decide(lane: Lane, worker: int, more: int) -> bool:
-    """Tell whether so many failures more reach a readiness threshold: the poke that follows breaks the grid."""
-    pod = lane.pod()
-    spec = pod.plan[worker].spec
-    state = pod.workers[worker]
-    run = state.result_run if state.last_result == "Failure" else 0
-    return run < spec.failure_threshold <= run + more
-
-
-def _over(item: Exchange | Unresolved | Run) -> bool:
-    """Tell whether nothing can change the verdict on a connection any more."""
-    if not isinstance(item, Exchange):
-        return True
-    connection = item.connection
-    orig, resp = connection.orig, connection.resp
-    return (
-        connection.final
-        or any(mark is not None for mark in (orig.fin, orig.rst, resp.rst))
-        or connection.icmp is not None
-    )

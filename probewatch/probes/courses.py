@@ -5,6 +5,7 @@ A pattern must not see shapes in noise: each states how many attempts it wants, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,6 +39,10 @@ LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
 _MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
 """What says more than that the container was new: it is the mesh's container that was late."""
+_ROOM: Final = (
+    "Nothing, as long as the slowest start stays well below failureThreshold x periodSeconds of this startup probe."
+)
+"""What to do about a start that a startup probe waits for: it is what the advice for the others asks for."""
 UNKNOWN_GAP: Final = "nothing in the capture says why"
 """What a gap's reason says where the kubelet's rules explain nothing (`observer.assemble`)."""
 
@@ -65,21 +70,17 @@ def starting(scene: Scene) -> None:
         if probe.checker.kind != "kubelet":
             continue
         begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED))
-        for start, end in pairwise([*begun, 1 << 62]):
-            life = [a for a in probe.attempts if start - NEAR_NS <= a.start.ns < end - NEAR_NS]
+        borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
+        for at, end in pairwise([*borders, len(probe.attempts)]):
+            life = probe.attempts[at:end]
             first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS), None)
             early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
             if not early or first is None:
                 continue
             took = seconds(life[first].end_ns - early[0].start.ns)
-            scene.say(
-                place,
-                early,
-                Found(
-                    Kind.STILL_STARTING,
-                    f"It failed only while the container was new, and worked {took} after the first attempt.",
-                ),
-            )
+            text = f"It failed only while the container was new, and worked {took} after the first attempt."
+            startup = probe.type is ProbeType.STARTUP
+            scene.say(place, early, Found(Kind.STILL_STARTING, text, advice=_ROOM if startup else ""))
 
 
 def unhealthy_together(scene: Scene) -> None:
@@ -287,3 +288,7 @@ def connect_check(scene: Scene) -> None:
         if len(reset) >= 2 and len(reset) * 2 > sum(map(connected, probe.attempts)):
             text = f"A connect check by {probe.checker.kind}, not the kubelet: it resets the connection as soon as the SYN is answered."
             scene.note(place, reset, Found(Kind.CONNECT_CHECK, text))
+
+
+def _start(attempt: Attempt) -> int:
+    return attempt.start.ns

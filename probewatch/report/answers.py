@@ -73,9 +73,10 @@ def write(
     *,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the answers for people, in the order of time."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     several = len(timeline.captures) > 1
     for number, answer in enumerate(found[:SHOWN]):
         if number:

@@ -12,7 +12,8 @@ successor. So such a time is told as "about".
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -91,8 +92,12 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
     if timeline is None:
         return Outage(start_ns=start, end_ns=end, by=By.CONTAINER)
     killer = next((one.type for one, d in restarts(probe, timeline) if d.ns == start), None)
-    events = (e for e in timeline.events if e.kind is EventKind.KUBELET_RESTARTED and e.ns == start)
-    kubelet = killer is None and any(e.address in _nodes(probe) for e in events)
+    known = _index(timeline).events
+    kubelet = killer is None and any(
+        e.kind is EventKind.KUBELET_RESTARTED and e.ns == start
+        for node in _nodes(probe)
+        for e in known.get(node or "", ())
+    )
     return Outage(start_ns=start, end_ns=end, by=By.KUBELET if kubelet else By.CONTAINER, restarted_by=killer)
 
 
@@ -101,9 +106,9 @@ def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
     if probe.type is not ProbeType.READINESS:
         return None
     ends = [d.ns for _, d in restarts(probe, timeline) if d.confirmed is not False]
-    ends += [e.ns for e in timeline.events if e.kind is EventKind.CONTAINER_EXITED and _of(e, probe)]
+    ends += [e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_EXITED]
     if last_ns:  # before the first decision, a beginning is that of the container which was already Ready
-        ends += [e.ns for e in timeline.events if e.kind is EventKind.CONTAINER_STARTED and _of(e, probe)]
+        ends += [e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
     ended = min((ns for ns in ends if ns > last_ns), default=None)
     if ended is None:
         return None
@@ -139,16 +144,38 @@ def input_end(timeline: Timeline, otherwise: int) -> int:
     return end if timeline.until_ns is None else min(end, timeline.until_ns)
 
 
-def siblings(probe: Probe, timeline: Timeline) -> list[Probe]:
+class _Index:
+    """What is known of each address: asked once for each probe, so that no probe looks at all others."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.of = timeline
+        self.probes: dict[tuple[object, ...], list[Probe]] = defaultdict(list)
+        self.events: dict[str, list[TimelineEvent]] = defaultdict(list)
+        for probe in timeline.probes:
+            if probe.checker.kind == "kubelet":
+                self.probes[_container(probe)].append(probe)
+        for event in timeline.events:
+            self.events[event.address].append(event)
+
+
+_asked_last: list[_Index] = []
+"""The index of the timeline that was asked about last."""
+
+
+def _index(timeline: Timeline) -> _Index:
+    if not _asked_last or _asked_last[0].of is not timeline:
+        _asked_last[:] = [_Index(timeline)]
+    return _asked_last[0]
+
+
+def _container(probe: Probe) -> tuple[object, ...]:
+    target = probe.target
+    return target.address, target.namespace, target.pod, target.container
+
+
+def siblings(probe: Probe, timeline: Timeline) -> Sequence[Probe]:
     """Return all probes that kubelets make of a probe's container, itself among them."""
-    mine = probe.target
-    return [
-        one
-        for one in timeline.probes
-        if one.checker.kind == "kubelet"
-        and (one.target.address, one.target.namespace, one.target.pod, one.target.container)
-        == (mine.address, mine.namespace, mine.pod, mine.container)
-    ]
+    return _index(timeline).probes.get(_container(probe), ())
 
 
 def restarts(probe: Probe, timeline: Timeline) -> list[tuple[Probe, Decision]]:
@@ -169,7 +196,7 @@ def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Pro
     can only have met the new one (the probe that had it restarted is on hold until then, what dies does not become Ready).
     """
     begun = min(
-        (e.ns for e in timeline.events if e.kind is EventKind.CONTAINER_STARTED and _of(e, probe) and e.ns > after_ns),
+        (e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and e.ns > after_ns),
         default=None,
     )
     held = {one.id for one, decision in restarts(probe, timeline) if decision.ns <= after_ns}
@@ -272,14 +299,16 @@ def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-def _of(event: TimelineEvent, probe: Probe) -> bool:
+def _events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
+    """Return the events of a probe's container."""
     target = probe.target
-    if event.address != target.address:
-        return False
     mine = f"{target.namespace}/{target.pod}" if target.pod else None
-    return event.pod in (None, mine) and (
-        event.container is None or target.container is None or event.container == target.container
-    )
+    return [
+        event
+        for event in _index(timeline).events.get(target.address, ())
+        if event.pod in (None, mine)
+        and (event.container is None or target.container is None or event.container == target.container)
+    ]
 
 
 def _nodes(probe: Probe) -> Iterator[str | None]:

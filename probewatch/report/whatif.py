@@ -43,9 +43,10 @@ def write(
     *,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the answer; `timeline` is the one that was replayed (or a part of it, for the times of its captures)."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     base = base_ns(timeline)
     asked = ", ".join(f"{field} {value}" for field, value in found.settings.asked().items())
     paper.filled(f"what if {asked}?" if asked else "what if nothing changed?", style="bold")

@@ -60,6 +60,8 @@ class Limits:
     """Endpoints remembered to tell directions."""
     rounds: int = 4096
     """Address resolutions under way; above it the oldest ends."""
+    ready: int = 512
+    """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowded`)."""
     settle_ns: int = 60_000_000
     """From the end of a connection until it is handed out; longer than `sightings.WINDOW`."""
     quiet_ns: int = 5_000_000_000

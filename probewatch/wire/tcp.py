@@ -303,6 +303,11 @@ class Tracker:
         self._table.finish()
         return self._collect()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is ready that `take` should be called, though no time has passed."""
+        return len(self._table.ready) >= self._limits.ready
+
     def unripe_since(self, server: str) -> int | None:
         """Return the earliest start (ns) of what was not handed out yet and goes to this address, or None.
 

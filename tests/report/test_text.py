@@ -60,6 +60,26 @@ def test_an_expectation_names_its_field_once(made, field: str, expected: str, li
     assert line in table(replace(whole, findings=(found,))).splitlines()
 
 
+def test_the_same_finding_of_many_is_told_once(made) -> None:
+    """What three and more probes have in common is one finding with the numbers as a range; fewer, other reasons, and `wide` one each."""
+    whole = made["flapping"]()
+    waits = ("2.47", "0.033", "7.29")
+    found = [
+        Finding(held=Held.INCONCLUSIVE, subject=f"readiness lab/web-{n}", field="timeoutSeconds", expected="1 s",
+                sentence=f"none from 10.0.0.{n} had to wait (the longest {waited} ms)".replace(f"10.0.0.{n}", "10.0.0.1"))
+        for n, waited in enumerate(waits)
+    ]  # fmt: skip
+    other = replace(found[0], sentence="cut")
+    passed = [Finding(held=Held.PASS, subject=one.subject, field="port", sentence="fine") for one in found]
+    shown = table(replace(whole, findings=(*found, other, *passed)))
+    assert "????  timeoutSeconds 1 s: none from 10.0.0.1 had to wait (the longest 0.033 to 7.29 ms)\n      of all 3\n" in shown
+    assert "????  readiness lab/web-0: timeoutSeconds 1 s: cut" in shown
+    assert "PASS  port\n      of all 3\n" in shown
+    assert shown.count("????") == 2
+    assert table(replace(whole, findings=tuple(found)), wide=True).count("????") == 3
+    assert table(replace(whole, findings=tuple(found[:2]))).count("????") == 2
+
+
 def test_no_spaces_at_line_ends(timeline) -> None:
     """Lines end with their last word."""
     assert not [line for line in table(timeline).splitlines() if line != line.rstrip()]
