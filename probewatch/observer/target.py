@@ -475,5 +475,3 @@ def beginning(
         of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
         signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
-
-
