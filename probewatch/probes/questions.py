@@ -28,6 +28,8 @@ from .signatures import METHODS, SCRAPES, named_agent
 KEPT_QUESTIONS: Final = 256
 """Questions read of one connection, or of one piece of it (`wire.table.Table.part`)."""
 
+SWAPPED_NS: Final = 1_000_000
+"""By so much frames of both directions may stand in the wrong order, where several queues captured them."""
 CALM_NS: Final = SECOND // 2
 """Whoever says not that it checks, and asks oftener than this, is a client."""
 
@@ -80,6 +82,8 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
     over = ended(exchange.connection) or exchange.connection.final
     hung_up = min((mark for mark in (exchange.connection.orig.fin, exchange.connection.orig.rst) if mark), default=None)
     for number, (one, begun, told_at, done) in enumerate(asked, 1):
+        if told_at is not None and told_at.ns < begun.ns - SWAPPED_NS:
+            break  # answered before it was asked: who answers what is not known from here on
         if number <= told:
             continue
         if done is not None and hung_up is not None and hung_up < done:
@@ -126,7 +130,8 @@ def _part(c: Connection, number: int, begun: Mark, told: Mark | None, done: Mark
     if not last:
         orig = replace(orig, fin=None, fin_acked=None, rst=None)
         resp = replace(resp, fin=None, fin_acked=None, rst=None)
-    end = done if done is not None else c.end if last else begun
+    done = max(done, start) if done is not None else None
+    end = done if done is not None else max(c.end, start) if last else begun
     return replace(
         c,
         start=start,
