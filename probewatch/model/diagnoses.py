@@ -389,7 +389,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The application answered in time, and says that it is not healthy.",
         "A whole answer in time with a status of 500 or more (or below 200).",
         "The application's own log at these times (kubectl logs; with --previous where it was restarted).",
-        "Repair what it complains about; do not let a liveness probe depend on other services.",
+        "Repair what it complains about.",
         ("HTTP probe failed with statuscode: 5",),
     ),
     Kind.TURNED_AWAY: Why(
@@ -641,6 +641,9 @@ def spoken(says: tuple[str, ...], handler: Handler) -> tuple[str, ...]:
         if all(handler in handlers for parts, handlers in _SPEAKERS if any(part in text for part in parts))
     )
 
+
+LIVENESS_ADVICE: Final = "Do not let a liveness probe depend on other services: a restart does not repair those."
+"""What to do besides where a liveness probe says that it is unhealthy."""
 
 STATUS_ADVICE: Final = {
     400: "Some servers answer 400 to plain HTTP on a TLS port (then set scheme: HTTPS), others to a Host header they do not know.",

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.diagnoses import Kind, spoken
+from probewatch.model.diagnoses import LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
+from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
     Attempt,
     Probe,
@@ -154,6 +155,8 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
 def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
     """Return what to do about several attempts of one kind, with a timeout that would have been long enough."""
     usual = Counter(one.advice for one in each).most_common(1)[0][0]
+    if each[0].kind == Kind.SAYS_UNHEALTHY and probe.type is ProbeType.LIVENESS:
+        return f"{usual} {LIVENESS_ADVICE}"
     if each[0].kind != Kind.APPLICATION_SLOW:
         return usual
     late = [a.late_answer_ns for a in attempts if a.late_answer_ns is not None]

@@ -114,7 +114,7 @@ def _after(paper: Paper, ladder: Ladder) -> None:
         if decision.confirmed is not None:
             said += f", {'confirmed' if decision.confirmed else 'contradicted'}: {safe(decision.confirmed_by)}"
         _field(paper, "decision", said, "alarm" if decision.after in ("NotReady", "Restart", "DOWN") else "green")
-    why = explained_attempt(attempt)
+    why = explained_attempt(probe, attempt)
     for sentence in dict.fromkeys(placed.sentence for leg in attempt.legs for placed in leg.died):
         if why is None or sentence.rstrip(".") not in why.meaning:
             _field(paper, "where", safe(sentence), "red")

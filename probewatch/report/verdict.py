@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -267,10 +267,15 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
     return told + [_of_cause(cause) for cause in verdict.causes if cause in left]
 
 
-def explained_attempt(attempt: Attempt) -> Explained | None:
-    """Return why one attempt ended so; None where it went well and nothing is to be said of it."""
-    if attempt.diagnosis is not None:
-        return _diagnosed(attempt.diagnosis)
+def explained_attempt(probe: Probe, attempt: Attempt) -> Explained | None:
+    """Return why one attempt ended so; None where it went well and nothing is to be said of it.
+
+    What to do is what is said of all the probe's attempts of this kind: they know more than one.
+    """
+    one = attempt.diagnosis
+    if one is not None:
+        alike = next((all_ for all_ in probe.diagnoses if all_.kind == one.kind), one)
+        return _diagnosed(replace(one, check=alike.check, advice=alike.advice))
     return None if attempt.cause is Cause.OK else _of_cause(attempt.cause)
 
 
