@@ -21,6 +21,7 @@ def slim_exchange(exchange: Exchange) -> Exchange:
         requests=exchange.requests,
         tls=exchange.tls,
         grpc=exchange.grpc,
+        calls=exchange.calls,
         opening=exchange.opening,
         banner=exchange.banner,
         keyed=exchange.keyed,
