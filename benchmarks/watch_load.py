@@ -169,7 +169,9 @@ def main() -> int:
             command += ["-w", chosen.kept] if chosen.kept else []
             with out.open("wb") as file, Path(folder, "err").open("wb") as notes:
                 watch = subprocess.Popen(command, stdout=file, stderr=notes, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-            time.sleep(3)
+            until = time.monotonic() + 60
+            while "watching" not in Path(folder, "err").read_text() and time.monotonic() < until:
+                time.sleep(0.1)
             used, moved, begun = cpu(watch.pid), bulk_bytes(), time.monotonic()
             prober = child(probe, chosen.seconds, report)
             if chosen.later:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, TypedDict, Unpack
 
 from .moments import InputError, moment, span
 
@@ -44,6 +44,18 @@ Source: TypeAlias = "PathText | Iterable[PathText | Packet]"
 SECRETS_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of key log that are read; more is an error."""
 
+
+class Knowledge(TypedDict, total=False):
+    """What packets are understood with, as one value: `analyze` says what each of it is."""
+
+    spec: PathText | Sequence[PathText]
+    cluster: PathText | Sequence[PathText]
+    node_ip: str | Sequence[str]
+    haproxy_cfg: PathText | Sequence[PathText]
+    check: str | Sequence[str]
+    keylog: PathText | None
+
+
 _BATCH: Final = 2048
 """Frames between two looks at what became known ..."""
 _PAUSE_NS: Final = 1_000_000_000
@@ -57,12 +69,6 @@ class Analysis:
         self,
         paths: Source,
         *,
-        spec: PathText | Sequence[PathText] = (),
-        cluster: PathText | Sequence[PathText] = (),
-        node_ip: str | Sequence[str] = (),
-        haproxy_cfg: PathText | Sequence[PathText] = (),
-        check: str | Sequence[str] = (),
-        keylog: PathText | None = None,
         filter: str | None = None,  # noqa: A002  (tcpdump's word)
         progress: Callable[[int, int | None], object] | None = None,
         on_change: Callable[[Change], object] | None = None,
@@ -73,6 +79,7 @@ class Analysis:
         skim: bool = True,
         kubelet_log: PathText | Sequence[PathText] = (),
         events: PathText | Sequence[PathText] = (),
+        **knowledge: Unpack[Knowledge],
     ) -> None:
         """Open every input; nothing is read beyond the headers of the captures. The arguments are those of `analyze`.
 
@@ -90,16 +97,11 @@ class Analysis:
         from .capture import merged_parts
 
         self._observer = observer(
-            spec=spec,
-            cluster=cluster,
-            node_ip=node_ip,
-            haproxy_cfg=haproxy_cfg,
-            check=check,
-            keylog=keylog,
             measure=measure,
             endpoint=endpoint,
             brief=brief,
             heard=on_change is not None,
+            **knowledge,
         )
         self.book = self._observer.book
         """What the specs, the cluster and the checkers' configurations say."""
@@ -219,12 +221,6 @@ def observer(
 def analyze(
     paths: Source,
     *,
-    spec: PathText | Sequence[PathText] = (),
-    cluster: PathText | Sequence[PathText] = (),
-    node_ip: str | Sequence[str] = (),
-    haproxy_cfg: PathText | Sequence[PathText] = (),
-    check: str | Sequence[str] = (),
-    keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     since: str | int | None = None,
     until: str | int | None = None,
@@ -233,6 +229,7 @@ def analyze(
     on_change: Callable[[Change], object] | None = None,
     kubelet_log: PathText | Sequence[PathText] = (),
     events: PathText | Sequence[PathText] = (),
+    **knowledge: Unpack[Knowledge],
 ) -> Timeline:
     """Return the timeline of saved captures.
 
@@ -269,17 +266,12 @@ def analyze(
         moment(text, 0)
     analysis = Analysis(
         paths,
-        spec=spec,
-        cluster=cluster,
-        node_ip=node_ip,
-        haproxy_cfg=haproxy_cfg,
-        check=check,
-        keylog=keylog,
         filter=filter,
         progress=progress,
         on_change=on_change,
         kubelet_log=kubelet_log,
         events=events,
+        **knowledge,
     )
     timeline = analysis.whole()
     since_ns, until_ns = span(since, until, analysis.base_ns or 0)
@@ -294,17 +286,12 @@ def analyze(
 def verify(
     paths: Source,
     *,
-    spec: PathText | Sequence[PathText] = (),
     expect: PathText | Sequence[PathText] = (),
-    cluster: PathText | Sequence[PathText] = (),
-    node_ip: str | Sequence[str] = (),
-    haproxy_cfg: PathText | Sequence[PathText] = (),
-    check: str | Sequence[str] = (),
-    keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
     kubelet_log: PathText | Sequence[PathText] = (),
     events: PathText | Sequence[PathText] = (),
+    **knowledge: Unpack[Knowledge],
 ) -> Timeline:
     """Return the timeline of saved captures with its `findings`: each declared probe held against what the packets show.
 
@@ -314,22 +301,17 @@ def verify(
     Raises:
         CaptureError, SpecError, InputError: as `analyze`; SpecError also where a file of expectations cannot be used.
     """
-    if not (_listed(spec) or _listed(cluster) or _listed(expect)):
+    if not (knowledge.get("spec") or knowledge.get("cluster") or expect):
         raise InputError("nothing to verify against: give spec, cluster or expect")
     wanted = expectations(expect)
     analysis = Analysis(
         paths,
-        spec=spec,
-        cluster=cluster,
-        node_ip=node_ip,
-        haproxy_cfg=haproxy_cfg,
-        check=check,
-        keylog=keylog,
         filter=filter,
         progress=progress,
         measure=True,
         kubelet_log=kubelet_log,
         events=events,
+        **knowledge,
     )
     return verified(analysis.whole(), analysis.book, wanted)
 

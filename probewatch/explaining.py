@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
-from .api import Analysis, PathText, Source, frame_filter, key_log, matching, open_inputs, read_twice
+from .api import Analysis, Knowledge, PathText, Source, frame_filter, key_log, matching, open_inputs, read_twice
 from .moments import InputError
 
 if TYPE_CHECKING:
@@ -26,14 +26,9 @@ def explain(
     attempt: int | Sequence[int] = (),
     frame: int | None = None,
     failed: bool = False,
-    spec: PathText | Sequence[PathText] = (),
-    cluster: PathText | Sequence[PathText] = (),
-    node_ip: str | Sequence[str] = (),
-    haproxy_cfg: PathText | Sequence[PathText] = (),
-    check: str | Sequence[str] = (),
-    keylog: PathText | None = None,
     filter: str | None = None,  # noqa: A002  (tcpdump's word)
     progress: Callable[[int, int | None], object] | None = None,
+    **knowledge: Unpack[Knowledge],
 ) -> list[Ladder]:
     """Return attempts of the probes in saved captures as ladders, frame by frame.
 
@@ -50,17 +45,7 @@ def explain(
         InputError: no attempt is like that, or a number means attempts of several probes.
         CaptureError, SpecError: as `analyze`; also where an input is a stream that cannot be read twice.
     """
-    with Explanation(
-        paths,
-        spec=spec,
-        cluster=cluster,
-        node_ip=node_ip,
-        haproxy_cfg=haproxy_cfg,
-        check=check,
-        keylog=keylog,
-        filter=filter,
-        progress=progress,
-    ) as explanation:
+    with Explanation(paths, filter=filter, progress=progress, **knowledge) as explanation:
         timeline = explanation.timeline
         numbers = [attempt] if isinstance(attempt, int) else list(attempt)
         selectors = [probe] if isinstance(probe, str) else list(probe)

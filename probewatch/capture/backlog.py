@@ -84,6 +84,8 @@ class Backlog:
         """What the kernel had counted when capturing began."""
         self._quiet_ns = 0
         """When the ring was last found empty."""
+        self.reached_ns = 0
+        """The moment up to which everything has been moved on."""
         self._dropped = 0
         self._looked_ns = time.time_ns()
         self._gap: tuple[int, int] | None = None
@@ -241,6 +243,7 @@ class Backlog:
                 self.moved += frames
             if frames < TAKEN:
                 self._quiet_ns = looked_ns
+            self.reached_ns = seen_ns
             self._turn.notify_all()
         if why:
             self._end(why)

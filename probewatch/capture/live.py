@@ -39,10 +39,10 @@ HOLD_S: Final = 0.05
 """Seconds that the kernel may hold back a block of the ring that is not full."""
 TURN_S: Final = 0.2
 """Seconds that a call waits for frames."""
-QUIET_S: Final = 0.5
-"""Seconds without a frame after which the ring is taken for empty where libpcap's counts cannot tell."""
-DRAIN_S: Final = 2.0
-"""Seconds after which fetching what the ring still holds ends, even if frames keep coming."""
+LAST_NS: Final = int(4 * HOLD_S * 1e9)
+"""How much later a look at the ring shows all that had passed: the kernel holds back a block for two turns of its timer at most."""
+DRAIN_S: Final = 60.0
+"""Seconds that fetching what the ring still holds may take."""
 
 ANY: Final = "any"
 """libpcap's device of all interfaces."""
@@ -164,25 +164,25 @@ class Live:
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called.
 
-        The kernel counts a frame when it comes, so what was fetched is compared with that. On `any` and `lo` it counts
-        frames that libpcap passes over; there QUIET_S decides. DRAIN_S is the end in any case.
+        The kernel counts a frame when it comes, so what was moved on is compared with that. On `any` and `lo` it counts
+        frames that libpcap passes over; there all is fetched once the ring was found empty LAST_NS later, or shows later frames.
         """
         backlog, counts = self._backlog, self.counts()
         if backlog is None or self._ended:
             return
         backlog.start()
-        due = counts.received - counts.dropped if counts is not None else None
-        begun = heard = time.monotonic()
+        due = counts.received - counts.dropped if counts is not None else 1 << 62
+        until_ns, begun = time.time_ns() + LAST_NS, time.monotonic()
+
+        def there() -> bool:
+            return backlog.moved >= due or backlog.reached_ns >= until_ns
+
+        backlog.catch_up(there, DRAIN_S)
+        if not (there() or backlog.why):
+            waited = time.monotonic() - begun
+            self._tally.broken(f"what passed last could not be fetched within {waited:.0f} s")
         moved = backlog.moved
-        while not backlog.why and (due is None or moved < due):
-            before = moved
-            backlog.catch_up(lambda: backlog.moved > before, HOLD_S)  # noqa: B023  (called at once)
-            moved, now = backlog.moved, time.monotonic()
-            heard = now if moved > before else heard
-            if now - heard > QUIET_S or now - begun > DRAIN_S:
-                break
-        until = moved
-        while self._number < until and (frames := self.poll(0)):
+        while self._number < moved and (frames := self.poll(0)):
             yield from frames
 
     def stop(self) -> None:

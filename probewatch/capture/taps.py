@@ -130,6 +130,14 @@ class Taps:
         self._look()
         return self._ready(self.horizon_ns)
 
+    def losses(self) -> list[tuple[int, int]]:
+        """Return between which moments the kernel lost frames, as far as that became known since the last call."""
+        found: list[tuple[int, int]] = []
+        for live in self._lives:
+            found += live.gaps
+            live.gaps.clear()
+        return sorted(found)
+
     def _take_events(self) -> None:
         """Put what happened to processes beside the frames."""
         processes = self._processes

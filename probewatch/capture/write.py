@@ -76,14 +76,16 @@ class Counts:
 class PcapngWriter:
     """Writes one capture."""
 
-    def __init__(self, out: BinaryIO, application: str = "probewatch") -> None:
-        """Write the section header to `out`, which the caller closes."""
+    def __init__(self, out: BinaryIO, application: str = "probewatch", comment: str = "") -> None:
+        """Write the section header to `out`, which the caller closes; `comment` is one of the whole file."""
         self._out = out
         self._interfaces = 0
         self.frames = 0
         """Frames written."""
         # the length of the section is not known beforehand: -1 says so
-        body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + _options((SHB_USERAPPL, application.encode()))
+        said = [(COMMENT, comment.encode("utf-8", "replace")[:MAX_COMMENT])] if comment else []
+        options = _options(*said, (SHB_USERAPPL, application.encode()))
+        body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + options
         self._block(SECTION_HEADER, body)
 
     def interface(self, name: str, link_type: int, snaplen: int, links: Sequence[tuple[int, str]] = ()) -> int:

@@ -31,6 +31,20 @@ LOSS_S: Final = 1.0
 BEHIND_S: Final = 5.0
 """Seconds of packets that wait to be worked out, of which a note is made, and again when they have doubled."""
 
+
+def duration_option(says: str) -> Callable[..., Any]:
+    """Return the option that bounds the time."""
+    return click.option("--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help=says)
+
+
+netns_option = click.option(
+    "--netns",
+    metavar="NAME|PID",
+    cls=Option,
+    section="Input",
+    help="A network namespace instead of this one: its name, its path, or a process in it.",
+)
+
 _OPTIONS: Final = (
     click.argument(
         "expression",
@@ -50,14 +64,8 @@ _OPTIONS: Final = (
         section="Input",
         help="An interface, instead of all of them. Repeatable.",
     ),
-    click.option(
-        "--netns",
-        metavar="NAME|PID",
-        cls=Option,
-        section="Input",
-        help="A network namespace instead of this one: its name, its path, or a process in it.",
-    ),
-    click.option("--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help="End after so long."),
+    netns_option,
+    duration_option("End after so long."),
     click.option("-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."),
 )
 

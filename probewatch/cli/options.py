@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ..api import Analysis
+    from ..api import Knowledge as Given
     from ..explaining import Explanation
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -222,7 +223,7 @@ class Knowledge:
     haproxy_cfgs: Sequence[str]
     checks: Sequence[str]
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Given:
         """Return it as the functions of `api` take it."""
         return {
             "spec": self.specs,
@@ -245,16 +246,13 @@ class Inputs(Knowledge):
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
         from ..api import Analysis
 
-        return Analysis(self.files, **self._settings(), **more)
+        return Analysis(self.files, filter=self.expression, **self.arguments(), **more)
 
     def explanation(self, **more: Any) -> Explanation:
         """Read them for the first of two times; `explaining.Explanation` says what is raised."""
         from ..explaining import Explanation
 
-        return Explanation(self.files, **self._settings(), **more)
-
-    def _settings(self) -> dict[str, Any]:
-        return self.arguments() | {"filter": self.expression}
+        return Explanation(self.files, filter=self.expression, **self.arguments(), **more)
 
 
 def _gathered(kind: type[Knowledge], name: str, function: F) -> F:

@@ -153,8 +153,9 @@ class ScreenShow:
         now = time.monotonic()
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S
-            room = self._console.size.height
-            self._drawn.update(table(self._board, now_ns, room, self._account(), self._manner["glyphs"]), refresh=True)
+            size, glyphs = self._console.size, self._manner["glyphs"]
+            drawn = table(self._board, now_ns, size.height, self._account(), glyphs, columns=size.width)
+            self._drawn.update(drawn, refresh=True)
 
     def end(self, timeline: Timeline) -> None:
         """Give the terminal back, and write the table."""

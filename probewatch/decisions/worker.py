@@ -74,6 +74,8 @@ STATES: Final[dict[tuple[ProbeType, Result], str]] = {
 }
 """What a cached value means for people."""
 
+_OPPOSITE: Final = {Result.SUCCESS: Result.FAILURE, Result.FAILURE: Result.SUCCESS}
+
 COUNTED: Final[dict[Outcome, Result | None]] = {
     Outcome.SUCCESS: Result.SUCCESS,
     Outcome.FAILURE: Result.FAILURE,
@@ -95,6 +97,8 @@ class Worker:
     cached: Result = Result.NONE
     """NONE: not known yet (capture begun in mid-life), or a new kubelet that holds no result."""
     on_hold: bool = False
+    doubt: int = 0
+    """So many more of `last_result` may have come before those in `result_run`: attempts whose outcome is not known."""
 
 
 @direct
@@ -120,14 +124,17 @@ def new_container(worker: Worker) -> Worker:
     return Worker(worker.type, worker.last_result, worker.result_run, INITIAL[worker.type])
 
 
-def new_kubelet(worker: Worker, *, keeps_ready: bool) -> Worker:
+def new_kubelet(worker: Worker, *, keeps_ready: bool, started: bool = True) -> Worker:
     """Start anew as a restarted kubelet does: no streak.
 
     Up to 1.34 its results manager sets readiness to Failure at once; from 1.35 on it holds nothing for a container that
-    ran before, and the Pod's status keeps what it was (setReadyStateOnKubeletRestart).
+    ran before, and the Pod's status keeps what it was (setReadyStateOnKubeletRestart); what had `started` needs no
+    startup probe again.
     """
     if worker.type is ProbeType.READINESS:
         return Worker(worker.type, cached=Result.NONE if keeps_ready else Result.FAILURE)
+    if worker.type is ProbeType.STARTUP and keeps_ready and started:
+        return Worker(worker.type, cached=Result.SUCCESS, on_hold=True)
     return Worker(worker.type, cached=INITIAL[worker.type])
 
 
@@ -136,19 +143,36 @@ def threshold(spec: ProbeSpec, result: Result) -> int:
     return spec.success_threshold if result is Result.SUCCESS else spec.failure_threshold
 
 
+def _doubted(worker: Worker, spec: ProbeSpec) -> Worker:
+    """Return a worker after an attempt that may have succeeded or failed: counts begin anew, and may in truth be higher.
+
+    What matters is the result that would change the cached value. A readiness worker that may have changed it is of
+    unknown state; one of the other types would have gone silent, so that what follows tells.
+    """
+    if worker.cached not in _OPPOSITE:
+        return replace(worker, result_run=0, doubt=0)
+    other = _OPPOSITE[worker.cached]
+    doubt = worker.result_run + worker.doubt + 1 if worker.last_result is other else 1
+    turned = doubt >= threshold(spec, other) and worker.type is ProbeType.READINESS
+    cached = Result.NONE if turned else worker.cached
+    return replace(worker, last_result=other, result_run=0, cached=cached, doubt=0 if turned else doubt)
+
+
 def count(worker: Worker, outcome: Outcome, spec: ProbeSpec) -> Counted:
     """Feed one attempt (doProbe from `if w.lastResult == result` on)."""
     result = COUNTED[outcome]
     if result is None:
         if outcome is Outcome.INCONCLUSIVE:
-            # Neither a success nor a failure can be ruled out, so no later count is certain until the result changes.
-            return Counted(replace(worker, result_run=0), 0, 0)
+            return Counted(_doubted(worker, spec), 0, 0)
         return Counted(worker, worker.result_run, threshold(spec, worker.last_result))
-    run = worker.result_run + 1 if worker.last_result is result else 1
+    run, doubt = (worker.result_run + 1, worker.doubt) if worker.last_result is result else (1, 0)
     needed = threshold(spec, result)
     # (Made whole and not by `replace`: this runs for every reading of every attempt.)
     if run < needed:
-        return Counted(Worker(worker.type, result, run, worker.cached, worker.on_hold), run, needed)
+        cached = worker.cached
+        if doubt and run + doubt >= needed and cached is not result and worker.type is ProbeType.READINESS:
+            cached = Result.NONE  # It may have turned by now.
+        return Counted(Worker(worker.type, result, run, cached, worker.on_hold, doubt), run, needed)
     reached = REACHED[worker.type, result]
     changed = worker.cached is not result
     after = Worker(worker.type, result, 0 if reached.on_hold else run, result, worker.on_hold or reached.on_hold)

@@ -180,6 +180,7 @@ class GrpcFacts:
     user_agent: str = ""
     service: str | None = None
     """Name in the HealthCheckRequest; None where no request message was seen, empty for the server's overall health."""
+    request_start: Mark | None = None
     request_end: Mark | None = None
     http_status: str = ""
     """`:status` of the answer."""
@@ -195,6 +196,8 @@ class GrpcFacts:
     """Error code name of the server's RST_STREAM on the first request's stream."""
     goaway: str = ""
     """Error code name of the server's GOAWAY, where it sent one with an error."""
+    cancelled: Mark | None = None
+    """The client's RST_STREAM on the first request's stream: grpc-go sends it when the call's deadline has passed."""
 
 
 @direct
@@ -209,6 +212,9 @@ class Exchange:
     """Requests seen in all, also those beyond what `http` keeps."""
     tls: TlsFacts | None = None
     grpc: GrpcFacts | None = None
+    """Of the first request."""
+    calls: tuple[GrpcFacts, ...] = ()
+    """Of every gRPC call, in order; only where the questions of a kept connection were asked for (`read_exchange`)."""
     opening: bytes = b""
     """First bytes (at most 64) the client sent when they are none of the above: `*1\\r\\n$4\\r\\nPING`, `PROXY TCP4 ...`."""
     banner: bytes = b""

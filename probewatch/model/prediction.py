@@ -70,6 +70,24 @@ class Prediction(NamedTuple):
     """When the latest attempt of its container's readiness probe ended (not for that probe itself)."""
     runs: int = 0
     """How often it ran since its container began (counted up to 3)."""
+    thawed_ns: int | None = None
+    """When the kubelet ran again after it had got no CPU, as the late end of one of the pod's attempts shows."""
+    not_before_ns: int | None = None
+    """Its first attempt at the container cannot come sooner (initialDelaySeconds, less the second that startedAt is cut by)."""
+    renewed_ns: int | None = None
+    """The same, if its container was replaced after it was last known to run."""
+    heard_ns: int | None = None
+    """When the latest attempt at the pod began, whosever it was."""
+    container_ns: int | None = None
+    """The same at its container."""
+    grid_stays: bool = False
+    """A manual run does not move the grid (up to 1.30)."""
+    heralded: bool = False
+    """Its container has a readiness probe without a delay, which is poked, and so runs, as soon as the container does."""
+    grid_unsure: bool = False
+    """Its grid may be another: its version is not known, and it was only poked so far."""
+    behind: bool = False
+    """A new kubelet would not begin with it: its startup probe comes before it, or (1.35 and newer) needs no further success."""
 
 
 class Reading(NamedTuple):

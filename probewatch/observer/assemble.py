@@ -37,6 +37,7 @@ from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Ledger
+from .losses import Loss, why
 from .others import Series, foreign_host, pod_name
 from .survey import SHOWN
 from .target import Placed
@@ -53,21 +54,26 @@ class Assembler:
     """Builds probes with ids in the order of their first attempts."""
 
     def __init__(
-        self, book: AddressBook, latest: Latest, seen_until_ns: int, holes: Sequence[tuple[int, int]] = ()
+        self,
+        book: AddressBook,
+        latest: Latest,
+        seen_until_ns: int,
+        holes: Sequence[Loss] = (),
+        losses: Sequence[Loss] = (),
     ) -> None:
         self.book = book
         self.latest = latest
         self.seen_until_ns = seen_until_ns
         self.holes = holes
-        """Times that no file covers."""
+        """Times of which not everything was captured; among them `losses`."""
         self.events: list[TimelineEvent] = [
             TimelineEvent(
-                ns=begun,
+                ns=hole[0],
                 kind=EventKind.CAPTURE_GAP,
                 address="",
-                evidence=f"no file covers the next {(ended - begun) / SECOND:.0f} s",
+                evidence=why(hole, losses),
             )
-            for begun, ended in holes
+            for hole in holes
         ]
 
     def kubelet(

@@ -48,7 +48,7 @@ def leg(role: Role, exchange: Exchange, latest: Latest) -> Leg:
         role=role,
         connection=c,
         status=status,
-        connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream else None,
+        connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream and c.question < 2 else None,
         tls_ns=tls.established.ns - tls.client_hello.ns
         if tls is not None and tls.established is not None and tls.client_hello is not None
         else None,

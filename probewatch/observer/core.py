@@ -1,11 +1,8 @@
-"""Frames in, a Timeline out: carries what `wire` finds to the targets, decides who is a kubelet, and numbers the probes.
-
-It is over 600 lines because whoever holds the targets, sources and revisions also bounds them, and each bound touches several.
-"""
+"""Frames in, a Timeline out: carries what `wire` finds to the targets, and makes probes of what they found."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,9 +17,8 @@ from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
-from probewatch.probes.sources import Source, Standing, standing
+from probewatch.probes.sources import Standing
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.fastpath import FastPath
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
@@ -35,19 +31,22 @@ from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
 from .keeper import Keeper
+from .kept import KeptConnections
 from .lane import Step
 from .ledger import Keep, Ledger
-from .others import Peer, Traffic, periodic
+from .losses import Losses
+from .others import periodic
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
+from .senders import MOST_SOURCES, Senders
 from .settings import Settings
 from .slim import slim, slim_exchange
-from .survey import so_far, survey
-from .target import ASKED, WAITING, Context, Placed, Target
+from .strangers import Strangers
+from .survey import single, survey
+from .target import Context, Placed, Target
 from .teller import Change, Teller
 from .tls import Sessions
 from .together import explained, merge_events, unmatched
-from .tying import fitting_runs, plausible
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog
@@ -58,6 +57,8 @@ TURN_NS: Final = 100_000_000
 """Packet time between two looks at what has become complete."""
 HOLE_NS: Final = 60 * SECOND
 """A new file that begins this long after everything before is another piece of time, not the next of a rotated set."""
+MOST_WAITING: Final = 8_192
+"""Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
 KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
 RECENT: Final = 32
@@ -68,14 +69,6 @@ KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 BRIEF_REVISIONS: Final = 8_192
 """The same where attempts are kept in brief; the oldest is forgotten."""
-STRANGERS: Final = 5_000
-"""Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
-MOST_CHECKS: Final = 16_000
-"""Of these, checks held where attempts are kept in brief; beyond, the oldest quarter is counted as traffic too."""
-MOST_UNDECIDED: Final = 6_000
-"""Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
-MOST_SOURCES: Final = 4_096
-"""Sources, and targets, remembered of which nothing is held."""
 
 
 class Observer:
@@ -97,14 +90,14 @@ class Observer:
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
         self._fast = FastPath(self._tracker, self._peeler)
+        self._kept = KeptConnections(self._tracker)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
-        """Times between files that no file covers."""
+        """Times of which not everything was captured: between files, and where the kernel lost frames."""
+        self._losses = Losses()
         self._busy: set[str] = set()
         """Addresses with something still to be handed on."""
-        self._sources: dict[str, Source] = {}
-        self._standing: dict[str, Standing] = {}
         self._revisions: dict[int, Connection] = {}
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
@@ -112,23 +105,16 @@ class Observer:
         self._teller = Teller(heard=self.settings.heard)
         self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
-        self._foreign = 0
-        """Runs held that no kubelet sent."""
-        self._most_foreign = STRANGERS
-        self._waiting: dict[str, Counter[str]] = {}
-        """Source that is not decided -> target -> runs held there."""
-        self._undecided = 0
-        """How many these are."""
-        self._let_go = 0
-        """Checks counted as traffic because there were too many."""
+        standing: dict[str, Standing] = {}
+        self._strangers = Strangers(
+            self.book, self._targets, standing, self._revisions, self._latest, brief=self._keep is Keep.BRIEF
+        )
+        self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
         self._stirred: set[str] = set()
         """Addresses with attempts that `glimpse` has not shown."""
-        self._traffic = Traffic()
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
-        self._checks: set[Peer] = set()
-        """Who checks whom, of the checkers that are named."""
         self._turn_ns = 0
         self._now_ns = 0
         self._first_ns: int | None = None
@@ -183,7 +169,7 @@ class Observer:
         if self._first_ns is None or ns < self._first_ns:
             self._first_ns = ns
         self._now_ns = max(self._now_ns, ns)
-        if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS:
+        if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS or self._tracker.crowded:
             self.advance(ns)
 
     def feed_batch(self, batch: Batch) -> None:
@@ -210,7 +196,7 @@ class Observer:
     def _commands(self, runs: Sequence[Run]) -> None:
         """Queue commands at their targets."""
         for run in runs:
-            self._target(run.server).take(run)
+            self._target(run.server).queue.take(run)
             self._busy.add(run.server)
 
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
@@ -223,6 +209,14 @@ class Observer:
                 placed.lane.interrupt()
         self._first_ns = next_ns
         self._holes.append((last_ns, next_ns))
+
+    def lost(self, begun_ns: int, ended_ns: int) -> None:
+        """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
+        whole, before = self._losses.add((begun_ns, ended_ns))
+        if before is None:
+            self._holes.append(whole)
+        else:
+            self._holes[self._holes.index(before)] = whole
 
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
@@ -242,21 +236,23 @@ class Observer:
         if self._execs is not None:
             self._commands(self._execs.advance(now_ns))
             under_way = self._execs.since()
+        waiting = sum(len(self._targets[address].queue) for address in self._busy)
+        most = None if waiting <= MOST_WAITING else MOST_WAITING // (2 * len(self._busy))
         for address in list(self._busy):
             target = self._targets[address]
             unripe_ns = self._tracker.unripe_since(address)
             if address in under_way:
                 unripe_ns = min(under_way[address], under_way[address] if unripe_ns is None else unripe_ns)
-            runs = target.release(now_ns, unripe_ns, self._patience_ns)
+            runs = target.queue.release(now_ns, unripe_ns, self._patience_ns, most)
             for run in runs:
                 self._run(target, run)
             if runs:
                 self._tell(target)
-            if target.idle:
+            if target.queue.idle:
                 self._busy.discard(address)
         if self._keeper.full:
             self._keeper.let_go(self._tell)
-            self._foreign = sum(len(target.strangers) for target in self._targets.values())
+            self._strangers.recount()
 
     def followed(self) -> list[Connection]:
         """Return the connections of the followed endpoint, as they are known now."""
@@ -268,10 +264,10 @@ class Observer:
 
     def glimpse(self) -> list[Glimpse]:
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         found: list[Glimpse] = []
         for address in self._stirred:
-            found += self._preview.look(self._targets[address], assembler, self._sources, self._context)
+            found += self._preview.look(self._targets[address], assembler, self._senders.sources, self._context)
         self._stirred.clear()
         return sorted(found, key=lambda one: one.attempt.start.ns)
 
@@ -292,30 +288,43 @@ class Observer:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
         ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
-        met = assembler.kubelet(address, placed, ledger, self._sources[ledger.asker], proven=True, ids=ids)
+        met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True, ids=ids)
         return next((probe for probe in met if probe.id == "this"), None)
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
             if isinstance(item, Connection) and item.rev > 1:
+                asked = self._kept.more(item, self._keys)
+                if asked is not None:
+                    self._ask(item.server, asked)
+                    continue
                 self._revise(item)
                 target = self._targets.get(item.server)
                 if target is not None:
-                    target.revise(item, self._read)
+                    target.queue.revise(item, self._read)
                 continue
             if self.settings.endpoint is not None and isinstance(item, Connection):
                 self._follow(item)
             target = self._target(item.server)
             self._busy.add(item.server)
             if isinstance(item, Unresolved):
-                target.take(item)
+                target.queue.take(item)
             else:
                 exchange = self._read(item)
                 if self._keys is not None:
                     self._sessions.note(exchange)
-                target.take(exchange)
+                asked = self._kept.begin(item, exchange, self._keys)
+                if asked is None:
+                    target.queue.take(exchange)
+                else:
+                    self._ask(item.server, asked)
+
+    def _ask(self, server: str, asked: Sequence[Exchange]) -> None:
+        """Hand on the questions of a kept connection: nothing joins them, and no kubelet keeps one."""
+        for exchange in asked:
+            self._run(self._target(server), single(exchange))
 
     def _revise(self, connection: Connection) -> None:
         """Remember what became of a connection that was handed on."""
@@ -335,7 +344,12 @@ class Observer:
         target = self._targets.get(address)
         if target is None:
             target = self._targets[address] = Target(
-                address, self.book, self._guests.get(address, ()), keep=self._keep, holes=self._holes
+                address,
+                self.book,
+                self._guests.get(address, ()),
+                keep=self._keep,
+                holes=self._holes,
+                losses=self._losses,
             )
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
@@ -348,122 +362,25 @@ class Observer:
     # Runs.
 
     def _run(self, target: Target, run: Run) -> None:
-        source = self._sources.get(run.client)
-        if source is None:
-            source = self._sources[run.client] = Source(run.client)
-        source.note(run)
+        source = self._senders.note(run)
         if run.execs:
             self._attempt(target, run)
             return
-        if run.form.version and not source.declared:
-            source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
-        known = self._standing.get(run.client, Standing.OPEN)
-        if known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
-            known = self._weigh(source, last_word=False)
-        if known is Standing.KUBELET:
-            self._attempt(target, run)
-        elif known is Standing.NOT_KUBELET:
-            target.strangers.append(run)
-            self._foreign += 1
-        else:
-            held = target.hold(run)
-            self._waiting.setdefault(run.client, Counter())[run.server] += 1
-            self._undecided += 1
+        if self._senders.sort(target, run, source):
             self._stirred.add(target.address)
-            if held % ASKED == 0:
-                self._match_declared(run.client, source)
-                self._weigh(source, last_word=held >= WAITING)
-            if self._undecided > MOST_UNDECIDED:
-                self._decide()
-        if self._foreign > self._most_foreign:
-            self._count_traffic()
-
-    def _decide(self) -> None:
-        """Say the last word about the sources that most undecided runs come from, so that half as many are left."""
-        for address in sorted(self._waiting, key=lambda address: -self._waiting[address].total()):
-            self._match_declared(address, self._sources[address])
-            self._weigh(self._sources[address], last_word=True)
-            if self._undecided <= MOST_UNDECIDED // 2:
-                break
-
-    def _count_traffic(self) -> None:
-        """Count what no kubelet sent, and what is no check so far, as traffic; keep the latest quarter to look at it again."""
-        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
-        held = [run for target in self._targets.values() for run in target.strangers]
-        found, kept = so_far(held, skip=kubelets, declared=self.book.checks)
-        self._checks |= found
-        begun = sorted(run.start.ns for run in held)[len(held) * 3 // 4]
-        self._foreign = 0
-        for target in self._targets.values():
-            stay = []
-            for run in target.strangers:
-                if run.start.ns >= begun or any(id(leg) in kept for _, leg in run.legs()):
-                    stay.append(run)
-                else:
-                    self._count(run)
-            target.strangers = stay
-            self._foreign += len(stay)
-        if self._keep is Keep.BRIEF and self._foreign > MOST_CHECKS:
-            self._shed()
-        self._most_foreign = max(STRANGERS, 2 * self._foreign)  # (checks stay: no use in looking again at once)
-        if self._keep is Keep.BRIEF:
-            self._most_foreign = max(
-                STRANGERS, min(self._most_foreign, max(MOST_CHECKS, self._foreign + STRANGERS // 2))
-            )
-        self._sweep()
-
-    def _count(self, run: Run) -> None:
-        """Count a run as traffic and let it go."""
-        self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
-        for _, leg in run.legs():
-            self._revisions.pop(leg.connection.id, None)
-
-    def _shed(self) -> None:
-        """Count the oldest runs that no kubelet sent as traffic, checks too, so that three quarters of the limit are left."""
-        starts = sorted(run.start.ns for target in self._targets.values() for run in target.strangers)
-        begun = starts[-(MOST_CHECKS * 3 // 4)]
-        for target in self._targets.values():
-            old = [run for run in target.strangers if run.start.ns < begun]
-            target.strangers = [run for run in target.strangers if run.start.ns >= begun]
-            for run in old:
-                self._count(run)
-            self._foreign -= len(old)
-            self._let_go += len(old)
+        if self._strangers.full:
+            self._strangers.relieve(self._senders.kubelets(), self._now_ns)
+            self._sweep()
 
     def _sweep(self) -> None:
         """Forget the targets and sources of which nothing is held, where there are many."""
         for target in self._targets.values():
-            target.sweep()
+            target.queue.sweep()
         if len(self._targets) > MOST_SOURCES:
             for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
                 del self._targets[address]
                 self._stirred.discard(address)
-        if len(self._sources) > MOST_SOURCES:
-            held = {run.client for target in self._targets.values() for run in target.strangers}
-            for address in [one for one in self._sources if one not in held and one not in self._waiting]:
-                if self._standing.get(address) is Standing.NOT_KUBELET:
-                    del self._sources[address], self._standing[address]
-
-    def _weigh(self, source: Source, *, last_word: bool) -> Standing:
-        before = self._standing.get(source.address, Standing.OPEN)
-        known = standing(source, self.book, last_word=last_word or before is Standing.NOT_KUBELET)
-        if known in (Standing.OPEN, before):
-            return known
-        self._standing[source.address] = known
-        places = self._waiting.pop(source.address, Counter())
-        self._undecided -= places.total()
-        doubted = before is Standing.NOT_KUBELET
-        for target in self._targets.values() if doubted else [self._targets[address] for address in places]:
-            runs = target.held(source.address, strangers=doubted)
-            if doubted:
-                self._foreign -= len(runs)
-            for run in runs:
-                if known is Standing.KUBELET:
-                    self._attempt(target, run)
-                else:
-                    target.strangers.append(run)
-                    self._foreign += 1
-        return known
+        self._senders.forget()
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred.add(target.address)
@@ -472,7 +389,7 @@ class Observer:
             context = replace(context, container_started=True)
         before = len(target.strangers)
         target.attempt(run, self._elsewhere(run), context)
-        self._foreign += len(target.strangers) - before
+        self._strangers.held += len(target.strangers) - before
 
     def _elsewhere(self, run: Run) -> tuple[int, ...]:
         """Return the starts of a checker's latest attempts at anybody, before this one."""
@@ -482,7 +399,8 @@ class Observer:
         return before
 
     def _context(self, client: str) -> Context:
-        version = self._sources[client].version if client in self._sources else ""
+        source = self._senders.sources.get(client)
+        version = source.version if source is not None else ""
         major, _, minor = version.partition(".")
         number = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
         node = self.book.node(client)
@@ -501,12 +419,12 @@ class Observer:
             self._commands(self._execs.finish())
         self._busy.update(self._targets)
         for target in self._targets.values():
-            for run in target.drain():
+            for run in target.queue.drain():
                 self._run(target, run)
-        self._last_word()
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        self._senders.last_word()
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         probes: list[Probe] = []
-        kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
+        kubelets = self._senders.kubelets()
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler, context)
@@ -521,7 +439,7 @@ class Observer:
         if self._execs is not None:
             told = self._execs.with_own(told)
         happened = tuple(sorted(told, key=lambda event: event.ns))
-        traffic = self._traffic
+        traffic = self._strangers.traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
@@ -537,43 +455,23 @@ class Observer:
         return self._teller.finish(timeline)
 
     def _latest(self, connection: Connection) -> Connection:
-        return self._revisions.get(connection.id, connection)
-
-    def _last_word(self) -> None:
-        """Decide about the sources that are still open: a declared probe that matches proves one, else a claim nothing contradicts."""
-        for address, source in list(self._sources.items()):
-            if self._standing.get(address, Standing.OPEN) is Standing.OPEN:
-                self._match_declared(address, source)
-        for address, source in list(self._sources.items()):
-            if self._standing.get(address, Standing.OPEN) is Standing.OPEN:
-                self._weigh(source, last_word=True)
-
-    def _match_declared(self, address: str, source: Source) -> None:
-        for target in [self._targets[server] for server in self._waiting.get(address, ())]:
-            runs = target.undecided().get(address, [])
-            # One pod has one kubelet: where it is proven, whoever else connects is somebody else.
-            if not runs or target.has_kubelet or not all(run.form.kubelet for run in runs):
-                continue
-            for pod in target.declared(runs[0].start.ns) or self.book.unplaced:
-                fitting, specs = fitting_runs(runs, pod)
-                asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
-                if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
-                    source.declared = True
+        return connection if connection.question else self._revisions.get(connection.id, connection)
 
     def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context) -> list[Probe]:
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
             if ledger.clients:
-                source = self._sources[ledger.asker]
+                source = self._senders.sources[ledger.asker]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
                 out += self._measured(made, placed, target.first_seen_ns)
         for placed, steps in target.command_lanes(context):
             ledger = self._closed(placed, steps)
             if ledger.clients:
-                made = assembler.kubelet(target.address, placed, ledger, self._sources[""], proven=False)
+                made = assembler.kubelet(target.address, placed, ledger, self._senders.sources[""], proven=False)
                 out += self._measured(made, placed, target.first_seen_ns)
+        target.close()
         return out
 
     def _measured(self, probes: list[Probe], placed: Placed, appeared_ns: int | None) -> list[Probe]:
@@ -595,7 +493,7 @@ class Observer:
             target.strangers = []
         for run in left:
             self._targets[run.server].strangers.append(run)
-        self._checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
+        self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
         out = [builder.probe(one) for one in named]
         self._tied |= builder.tied
@@ -604,19 +502,18 @@ class Observer:
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
         series, rest = periodic(target.strangers)
-        for run in rest:
-            self._traffic.note(run, self._latest, self._now_ns, client=not self._stray(run))
+        self._strangers.count(rest, self._now_ns)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
         for one in series:
             if (
                 all(run.form.kubelet for run in one.runs)
-                and self._standing.get(one.client) is not Standing.KUBELET
+                and self._senders.standing(one.client) is not Standing.KUBELET
                 and not self._is_pod(one.client)
             ):
                 by_client.setdefault(one.client, []).extend(one.runs)
             else:
-                out.append(assembler.unknown(one, self._sources[one.client]))
+                out.append(assembler.unknown(one, self._senders.sources[one.client]))
         told = len(assembler.events)
         for client, runs in by_client.items():
             lone = Target(target.address, AddressBook(), proven=False)
@@ -628,22 +525,17 @@ class Observer:
             ):
                 if steps:
                     ledger = self._closed(placed, steps)
-                    made = assembler.kubelet(target.address, placed, ledger, self._sources[client], proven=False)
+                    made = assembler.kubelet(
+                        target.address, placed, ledger, self._senders.sources[client], proven=False
+                    )
                     out += self._measured(made, placed, target.first_seen_ns)
         if target.has_kubelet:
             # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.
             del assembler.events[told:]
         return out
 
-    def _stray(self, run: Run) -> bool:
-        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step."""
-        if self._standing.get(run.client) is Standing.KUBELET:
-            return run.form.kubelet or run.form.stale
-        silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
-        return silent and (run.client, run.server, run.form.port) in self._checks
-
     def _is_pod(self, address: str) -> bool:
-        first_ns = self._sources[address].first_ns
+        first_ns = self._senders.sources[address].first_ns
         return any(not pod.host_network for pod in self.book.pods_at(address, first_ns))
 
     def _key_notes(self, keys: Keylog) -> list[str]:
@@ -659,11 +551,7 @@ class Observer:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ())]
         if self._keys is not None:
             out += self._key_notes(self._keys)
-        if self._let_go:
-            out.append(
-                f"{self._let_go} connections that no kubelet made are counted as traffic, though some may be checks:"
-                f" beyond {MOST_CHECKS} the oldest are let go; -o json keeps all"
-            )
+        out += self._strangers.notes()
         for what, count in self._undecoded.items():
             out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]

@@ -75,13 +75,15 @@ class EffectsBuilder:
             if probe.type is ProbeType.READINESS or probe.checker.kind == "kubelet":
                 pods.setdefault((probe.target.address, probe.target.namespace, probe.target.pod), []).append(probe)
         named = {address for address, _, pod in pods if pod is not None}
+        there: dict[str, list[list[Probe]]] = {}
+        for (address, _, _), mine in pods.items():
+            there.setdefault(address, []).append(mine)
         made: dict[str, Effects] = {}
         findings: list[Finding] = []
         for (address, _, pod), mine in pods.items():
             if pod is None and address in named:
                 continue  # Some other probe of an address whose Pod is known: its traffic is told there.
-            neighbours = [theirs for (other, _, _), theirs in pods.items() if other == address and theirs is not mine]
-            shared = any(_at_one_time(mine, theirs) for theirs in neighbours)
+            shared = any(_at_one_time(mine, theirs) for theirs in there[address] if theirs is not mine)
             findings += self._pod(mine, probes, made, shared=shared)
         return [replace(p, effects=made[p.id]) if p.id in made else p for p in probes], findings
 

@@ -15,6 +15,7 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import ProbeType
+from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
 
@@ -56,11 +57,15 @@ def implied_runs(run: Run, lane: Lane) -> list[Run]:
         if prediction.poked_ns is not None:
             continue
         tick = prediction.tick_ns
-        while tick <= max(run.start.ns + 50_000_000, prediction.last_start_ns + 50_000_000):
-            tick += prediction.period_ns
-        while tick < until:
-            out.append(_implied(run, unresolved, tick))
-            tick += prediction.period_ns
+        passed = max(run.start.ns, prediction.last_start_ns) + 50_000_000 - tick
+        if passed >= 0:  # (not tick by tick: a damaged clock may be years ahead)
+            tick += (passed // prediction.period_ns + 1) * prediction.period_ns
+        free = prediction.busy_until_ns or 0
+        while (start := max(tick, free)) < until:
+            # (A dial that waits for the neighbour ends at its deadline; where that is no shorter than the period, ticks wait for it.)
+            free = start + prediction.spec.timeout_s * SECOND
+            out.append(_implied(run, unresolved, start))
+            tick += ((start - tick) // prediction.period_ns + 1) * prediction.period_ns
             if _would_decide(lane, prediction.worker, len(out)):
                 break
     return sorted(out, key=lambda implied: implied.start.ns)
@@ -84,6 +89,8 @@ def overtaken_runs(run: Run, lane: Lane) -> list[Run]:
     for prediction in predictions:
         poked, tick = prediction.poked_ns, prediction.tick_ns
         if pod.plan[prediction.worker].spec.type is not ProbeType.READINESS or poked is None or tick is None:
+            continue
+        if poked < unresolved.start.ns:  # (nor may a damaged clock make years of ticks)
             continue
         others = [one for one in predictions if one is not prediction and one.tick_ns is not None]
         if (

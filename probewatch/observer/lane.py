@@ -24,10 +24,10 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.probes.assign import readings_of
+from probewatch.probes.assign import MISSED, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
-from probewatch.probes.runs import Run, closed_by_server, fits, verdict_of
+from probewatch.probes.runs import Run, closed_by_server, fits, free_ns, is_refused, verdict_of
 
 KEPT: Final = 16
 """Histories carried on after each run."""
@@ -92,7 +92,8 @@ class Lane:
         *,
         begin_cost: float = MID_LIFE,
         begin_ns: int = 0,
-        resets: bool = True,
+        appeared_ns: int | None = None,
+        resets: bool | None = True,
         keeps_ready: bool = True,
         kept: int = KEPT,
     ) -> None:
@@ -105,6 +106,10 @@ class Lane:
         self._begin_cost = begin_cost
         self.begin_ns = begin_ns
         """Where the capture begins."""
+        self._appeared_ns = appeared_ns
+        """When the pod's address was announced, before any of its containers ran."""
+        self._whole = begin_ns > 0
+        """Nothing is missing since then."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
@@ -123,7 +128,12 @@ class Lane:
 
     def _begin(self, *, fresh: bool, new_kubelet: bool = False) -> Pod:
         return begin(
-            self.plan, fresh_start=fresh, resets=self._resets, keeps_ready=self._keeps_ready, new_kubelet=new_kubelet
+            self.plan,
+            fresh_start=fresh,
+            resets=self._resets,
+            keeps_ready=self._keeps_ready,
+            new_kubelet=new_kubelet,
+            since_ns=self._appeared_ns if fresh else None,
         )
 
     def interrupt(self) -> None:
@@ -136,6 +146,7 @@ class Lane:
         if self._first_fresh is None:
             self._first_fresh = best.fresh
         self._histories = [_History(self._begin(fresh=False), 0.0, fresh=False, past=best.past)]
+        self._whole = False
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
         """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
@@ -144,12 +155,15 @@ class Lane:
             for worker, planned in enumerate(self.plan)
             if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
+        refused = is_refused(run)
         candidates: list[_Candidate] = []
         floor = float("inf")
         for history in self._histories:
             pod, cost, sure = history.pod, history.cost, False
             for worker, fit in fitting:
-                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere):
+                if not history.fresh and self._whole:
+                    fit += MISSED * pod.unseen(worker, self.begin_ns, run.start.ns)
+                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused):
                     sure = sure or reading.cost < SURE
                     candidates.append((cost + reading.cost, history, reading))
                     if not reading.redial:
@@ -244,6 +258,7 @@ class Lane:
             plan,
             begin_cost=self._begin_cost,
             begin_ns=self.begin_ns,
+            appeared_ns=self._appeared_ns,
             resets=self._resets,
             keeps_ready=self._keeps_ready,
         )
@@ -305,9 +320,14 @@ def _link(history: _History, step: Step) -> _Link:
 def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _History:
     if reading.redial:
         return _redial(history, run, reading)
-    end = verdict.end_ns
     applied = history.pod.apply(
-        reading, run.start.ns, end, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline
+        reading,
+        run.start.ns,
+        verdict.end_ns,
+        verdict.outcome,
+        verdict.cause,
+        by_deadline=verdict.by_deadline,
+        free_ns=free_ns(run, history.pod.plan[reading.worker].spec, verdict),
     )
     step = Step(run, reading, verdict, applied.counted, applied.renewed, history.pod)
     return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
@@ -329,7 +349,7 @@ def _redial(history: _History, run: Run, reading: Reading) -> _History:
             _link(history, Step(run, None, None, None, False, history.pod)),
         )
     first = link.step
-    verdict = verdict_of(run, spec, None)
+    verdict = verdict_of(run, spec, None, redial=True)
     left = first.run.start.ns + spec.timeout_s * SECOND
     if verdict.by_deadline or verdict.end_ns > left:
         verdict = replace(verdict, end_ns=left, end_mark=None)

@@ -55,6 +55,8 @@ def slim(connection: Connection) -> Connection:
         sightings=one.sightings,
         tunnel=one.tunnel,
         outer_source=one.outer_source,
+        question=one.question,
+        answered=one.answered,
     )
 
 

@@ -3,31 +3,28 @@
 A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
 which probes to expect (a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from
 the start nothing waits.
-
-It is over 600 lines because all of its rooms (queue, undecided, waiting, lanes) are one target's, which hands runs between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from heapq import heappop, heappush
 from typing import Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
-from probewatch.model.connection import Connection, Unresolved
-from probewatch.model.exchange import Exchange
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.probes.cadence import SECOND, period_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess
-from probewatch.probes.runs import Joiner, Run, attempt_start, fits
+from probewatch.probes.runs import Run, fits
 
 from .execs import guess_commands
 from .implied import feed
 from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
+from .losses import Losses
+from .queue import Queue
 from .tying import other_period, tie
 
 WAITING: Final = 2_000
@@ -40,6 +37,8 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
+ANNOUNCED_NS: Final = 60 * SECOND
+"""An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 
@@ -63,15 +62,8 @@ class Placed:
     """What its steps came to that were let go."""
     noted: int = 0
     """Settled steps of it that were counted (`core`)."""
-
-
-@dataclass(slots=True, order=True)
-class _Queued:
-    """A connection that waits for its turn."""
-
-    start_ns: int
-    serial: int
-    item: Exchange | Unresolved | Run = field(compare=False)
+    passed: int = 0
+    """Losses that lie before what it was fed."""
 
 
 class Target:
@@ -86,10 +78,12 @@ class Target:
         proven: bool = True,
         keep: Keep = Keep.WHOLE,
         holes: Sequence[tuple[int, int]] = (),
+        losses: Losses | None = None,
     ) -> None:
         self.address = address
         self.keep = keep
         self.holes = holes
+        self.losses = losses or Losses()
         self.proven = proven
         """Whether its attempts come from a proven kubelet; else only the clearest signs give a probe a type."""
         self.book = book
@@ -104,11 +98,8 @@ class Target:
         """Whether process events show exec probes here, so that they are to be expected."""
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
-        self._heap: list[_Queued] = []
-        self._queued: dict[int, _Queued] = {}
-        """Queued connections by their id."""
-        self._serial = 0
-        self._joiners: dict[str, Joiner] = {}
+        self.queue = Queue()
+        """Connections that wait for their turn."""
         self._undecided: dict[str, list[Run]] = {}
         self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
         """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
@@ -118,81 +109,14 @@ class Target:
         self._quiet_ns: int | None = None
         """When the latest run of a lane that is over by now was seen."""
         self._plans: dict[int, list[Planned]] = {}
-
-    # In: connections in any order.
-
-    def take(self, item: Exchange | Unresolved | Run) -> None:
-        """Queue a connection, or a command that was run."""
-        start = attempt_start(item) if isinstance(item, Exchange) else item.start
-        self._serial += 1
-        entry = _Queued(start.ns, self._serial, item)
-        heappush(self._heap, entry)
-        if isinstance(item, Exchange):
-            self._queued[item.connection.id] = entry
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be handed on."""
-        return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
+        self._closed = False
+        """Its lanes were told, and let go."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing is held that came here: it may be forgotten."""
         held = self.placed or self.strangers or self.commands or self._undecided or self._waiting
-        return not held and self.idle
-
-    def sweep(self) -> None:
-        """Forget the clients that have nothing to be joined."""
-        self._joiners = {client: joiner for client, joiner in self._joiners.items() if joiner.waiting}
-
-    def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
-        """Replace a queued connection by its newer snapshot."""
-        entry = self._queued.get(connection.id)
-        if entry is not None:
-            entry.item = read(connection)
-
-    def _pop(self) -> Exchange | Unresolved | Run:
-        item = heappop(self._heap).item
-        if isinstance(item, Exchange):
-            self._queued.pop(item.connection.id, None)
-        return item
-
-    def release(self, now_ns: int, unripe_ns: int | None, patience_ns: int) -> list[Run]:
-        """Return the runs that are complete and in order: nothing that began earlier is still open.
-
-        After `patience_ns` whatever is known of a connection must do: the tracker has handed it out by then.
-        """
-        out: list[Run] = []
-        while self._heap:
-            start, item = self._heap[0].start_ns, self._heap[0].item
-            if now_ns - start < patience_ns and ((unripe_ns is not None and unripe_ns < start) or not _over(item)):
-                break
-            out += self._join(self._pop())
-        # What is still open, or still queued, may be the follow-up of what was joined.
-        until = min(
-            [now_ns, *(entry.start_ns for entry in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])]
-        )
-        for joiner in self._joiners.values():
-            out += joiner.advance(until)
-        return sorted(out, key=lambda run: run.start.ns)
-
-    def drain(self) -> list[Run]:
-        """Return everything left, in order."""
-        out: list[Run] = []
-        while self._heap:
-            out += self._join(self._pop())
-        for joiner in self._joiners.values():
-            out += joiner.finish()
-        return sorted(out, key=lambda run: run.start.ns)
-
-    def _join(self, item: Exchange | Unresolved | Run) -> list[Run]:
-        if isinstance(item, Run):
-            return [item]
-        client = item.client if isinstance(item, Unresolved) else item.connection.client
-        joiner = self._joiners.get(client)
-        if joiner is None:
-            joiner = self._joiners[client] = Joiner()
-        return joiner.feed(item)
+        return not held and self.queue.idle
 
     # Who: runs of a source that is not decided wait here.
 
@@ -219,7 +143,7 @@ class Target:
     @property
     def has_kubelet(self) -> bool:
         """Whether a proven kubelet probes it."""
-        return bool(self.placed or self._waiting)
+        return bool(self._closed or self.placed or self._waiting)
 
     def attempt(self, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
@@ -360,7 +284,8 @@ class Target:
             plan,
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
-            resets=version is None or version >= (1, 31),
+            appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
+            resets=None if version is None else version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
             kept=kept,
         )
@@ -383,7 +308,13 @@ class Target:
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
-        feed(placed.lane, run, elsewhere, context.seen_until_ns)
+        seen_until_ns = context.seen_until_ns
+        if self.losses.all:
+            seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)
+            placed.passed, hidden = self.losses.hides(placed.lane, placed.passed, run.start.ns)
+            if hidden:
+                placed.lane.interrupt()
+        feed(placed.lane, run, elsewhere, seen_until_ns)
         self._quiet_ns = max(self._quiet_ns or 0, run.last_ns())
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
@@ -402,6 +333,11 @@ class Target:
         for client in sorted({run.client for run in self.strangers} & context.kubelets):
             out += self._undeclared(client, context)
         return out
+
+    def close(self) -> None:
+        """Let its lanes go: what they came to has been told."""
+        self._closed = self.has_kubelet
+        self.placed, self._loose = [], {}
 
     def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""
@@ -444,6 +380,7 @@ class Target:
             return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
+        placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
 
@@ -467,6 +404,7 @@ class Target:
         placed.declared = placed.lane.plan
         runs = [step.run for step in steps if not step.run.implied]
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
+        placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
 
@@ -503,6 +441,11 @@ class Context:
     """A process event shows that a container of the target began just before."""
 
 
+def announced(first: Run, appeared_ns: int | None) -> bool:
+    """Tell whether the address was announced shortly before the first attempt."""
+    return appeared_ns is not None and 0 <= first.start.ns - appeared_ns <= ANNOUNCED_NS
+
+
 def beginning(
     runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, quiet_since_ns: int, context: Context
 ) -> tuple[float, tuple[str, ...]]:
@@ -519,7 +462,7 @@ def beginning(
     if connection is not None and connection.neighbour is not None:
         cost -= 2.5
         signs.append("its address had to be resolved first")
-    if appeared_ns is not None and first.start.ns - 60 * SECOND <= appeared_ns <= first.start.ns:
+    if announced(first, appeared_ns):
         cost -= 3.0
         signs.append("its address was announced just before")
     if connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
@@ -540,16 +483,3 @@ def beginning(
         of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
         signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
-
-
-def _over(item: Exchange | Unresolved | Run) -> bool:
-    """Tell whether nothing can change the verdict on a connection any more."""
-    if not isinstance(item, Exchange):
-        return True
-    connection = item.connection
-    orig, resp = connection.orig, connection.resp
-    return (
-        connection.final
-        or any(mark is not None for mark in (orig.fin, orig.rst, resp.rst))
-        or connection.icmp is not None
-    )

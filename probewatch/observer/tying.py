@@ -10,7 +10,7 @@ from typing import Final
 from probewatch.model.spec import PodSpec, ProbeSpec
 from probewatch.model.timeline import Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, whole_seconds
-from probewatch.probes.runs import Run, fits
+from probewatch.probes.runs import Run, at_once, fits
 
 from .lane import Step
 
@@ -57,7 +57,8 @@ def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
 def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
     """Return the period that a worker's attempts keep, where it is not the declared one; None where they do not contradict it.
 
-    Only the time after a success counts: while a container is not Ready its readiness probe is poked at any time.
+    Only the time after a success counts: while a container is not Ready its readiness probe is poked at any time. What runs as
+    soon as the one before has ended waited for it, and tells of no period.
     """
     mine = [
         step for step in steps if step.reading is not None and step.reading.worker == worker and not step.run.implied
@@ -65,7 +66,9 @@ def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | N
     gaps = [
         after.run.start.ns - before.run.start.ns
         for before, after in pairwise(mine)
-        if before.verdict is not None and before.verdict.outcome is Outcome.SUCCESS
+        if before.verdict is not None
+        and before.verdict.outcome is Outcome.SUCCESS
+        and not at_once(before.run, after.run)
     ]
     if len(gaps) < ENOUGH_GAPS:
         return None

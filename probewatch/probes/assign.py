@@ -20,7 +20,7 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
 
-from .runs import Run, fits
+from .runs import Run, fits, is_refused
 
 MS: Final = 1_000_000
 EARLY_NS: Final = 50 * MS
@@ -41,11 +41,15 @@ REDIALS_NS: Final = ((700 * MS, 1_300 * MS), (1_200 * MS, 3_500 * MS))
 """grpc-go's back-off before the second and the third dial: base 1 s, times 1.6, jitter 20 %."""
 
 # Costs: about the negative logarithm of how often it happens.
+OTHER_GRID: Final = 2.0
+"""A tick of a grid that the pokes before did not show (kubelets up to 1.30, where no packet tells the version)."""
 FIRST: Final = 1.0
 """First attempt of a worker: nothing is known of its grid."""
 MISSED: Final = 0.7
 """A tick that left no attempt, each; up to MISSED_MOST."""
 MISSED_MOST: Final = 4.0
+MISSED_FEW: Final = 1
+"""So many may be missing without a reason."""
 LATENESS_MOST: Final = 4.0
 """A start that is late by 5 ms costs a half, one by 40 ms and more costs this."""
 POKE: Final = 1.5
@@ -61,22 +65,46 @@ NEW_CONTAINER: Final = 5.0
 """Off the grid while Ready: there must be a new container."""
 NEW_CONTAINER_SUSPICIOUS: Final = 2.0
 NEW_CONTAINER_DYING: Final = 0.5
+STARTUP_AGAIN: Final = 1.0
+"""A startup probe on its old grid after it had succeeded. A restarted kubelet's phases are new: that they fall on the old ones is rarer."""
 NEW_KUBELET: Final = 5.0
 """A new grid for everybody."""
 NEW_KUBELET_QUIET: Final = 1.5
 """... after it was silent towards everybody for longer than a period."""
 NEW_KUBELET_BUSY: Final = 11.0
 """... although it never paused."""
+REFUSED_AFTER: Final = 3.0
+"""A kubelet that was away or got no CPU, although the port, which was open before, is closed now: containers outlive their
+kubelet, so this one's would have died meanwhile too."""
+SAME_PHASE_NS: Final = 5 * MS
+OLD_PHASE: Final = 3.0
+"""... and the worker's new phase would be its old one, which happens once in a hundred."""
+BACK_OFF: Final = 1.5
+"""A container that went away and came back while nothing of it was seen, at an attempt that keeps the old grid."""
 BUSY_NODE: Final = 16
 """With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
 USUAL_OUTAGE_NS: Final = 8_000 * MS
 """Silence up to this is more likely one container's than the kubelet's."""
 SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 """A kubelet does not restart faster than this."""
+FROZEN: Final = 4.5
+"""A tick that ran late because the kubelet got no CPU: about as rare as a new container, so that the next tick decides.
+Whether the grid is the old one or a new one is what tells them apart."""
+FROZEN_NS: Final = 2_000 * MS
+"""Each so long it lasted costs one more, up to FROZEN_MOST: long stops are rarer."""
+FROZEN_MOST: Final = 2.5
+FROZEN_SEEN: Final = 0.5
+"""... where an attempt's late end shows it."""
+THAW_NS: Final = 60 * MS
+"""All that waited runs this soon after the kubelet runs again."""
 OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
+TOO_EARLY: Final = 6.0
+"""Before its initialDelaySeconds have passed."""
+GATED_ANEW: Final = 3.0
+"""First at a new container though its startup probe should come before it (1.35 and newer do it by mistake, KUBELET.md D25)."""
 ECHO: Final = 1.0
 """A first attempt on the heels of its container's readiness probe: mostly that probe's own second."""
 OUT_OF_TURN: Final = 2.5
@@ -89,13 +117,21 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
     for prediction in predictions:
         fit = fits(run, prediction.spec)
         if fit is not None:
-            out += readings_of(run.start.ns, fit, prediction, elsewhere)
+            out += readings_of(run.start.ns, fit, prediction, elsewhere, refused=is_refused(run))
     return out
 
 
-def readings_of(start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
+def readings_of(
+    start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int], *, refused: bool = False
+) -> list[Reading]:
     """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`)."""
     found = _readings(start_ns, prediction, elsewhere)
+    if prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
+        fit += TOO_EARLY
+    if prediction.renewed_ns is not None and start_ns < prediction.renewed_ns:
+        found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
+    if refused and not prediction.suspicious:
+        found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or _is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
 
 
@@ -123,7 +159,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     renewal = _renewal(p)
     if p.silence is Silence.ON_HOLD:
         if kind is ProbeType.STARTUP:
-            renewal = min(renewal, NEW_CONTAINER_SUSPICIOUS)  # What else would wake it?
+            renewal = min(renewal, STARTUP_AGAIN)  # What else would wake it?
         renewal += AGAINST_SILENCE if p.gated_anew else 0.0
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)
@@ -139,8 +175,14 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     tick = _tick(start, p)
     if tick is not None:
         out.append(_add(tick, gated))
+    elif not gated and p.tick_ns is not None:
+        late = _frozen(start, p, p.tick_ns, elsewhere)
+        if late is not None:
+            out.append(late)
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_add(_poke(start, p), gated))
+    if tick is not None and tick.missed > MISSED_FEW and _came_back(start, p):
+        out.append(_add(tick._replace(cost=BACK_OFF, reset="container"), gated))
     if tick is None or tick.cost >= FIRST:
         if (
             p.manual is Manual.READY
@@ -150,7 +192,8 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         ):
             out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
         elif p.manual is Manual.READY:
-            out.append(Reading(p.worker, renewal + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
+            anew = GATED_ANEW if p.gated_anew else 0.0
+            out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
         out.append(_kubelet(start, p, elsewhere))
@@ -171,6 +214,9 @@ def _first(start: int, p: Prediction) -> list[Reading]:
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
+    if p.spec.type is ProbeType.STARTUP and p.container_ns is not None:
+        # What ran before it had started, so this is another container.
+        return [_add(first, STARTUP_AGAIN)._replace(reset="container")]
     if p.dying:
         return [first, Reading(p.worker, cost, Trigger.UNKNOWN, Schedule.ON_TIME, "container")]
     return [first]
@@ -186,6 +232,8 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     found = [
         reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None
     ]
+    if not found and p.grid_unsure:
+        found = [Reading(p.worker, OTHER_GRID, Trigger.TICK, Schedule.ON_TIME)]
     return _add(min(found, key=lambda reading: reading.cost), absent) if found else None
 
 
@@ -220,6 +268,38 @@ def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     )
 
 
+def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Sequence[int]) -> Reading | None:
+    """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
+    assert p.last_start_ns is not None
+    steps = (start - anchor) // p.period_ns
+    due = anchor + steps * p.period_ns
+    if steps < 1 or due <= p.last_start_ns:
+        return None
+    if any(due + LATE_NS < ns < start - THAW_NS for ns in elsewhere):
+        return None  # It was at work meanwhile.
+    seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
+    cost = FROZEN_SEEN if seen else FROZEN + min((start - due) / FROZEN_NS, FROZEN_MOST)
+    return Reading(p.worker, cost, Trigger.TICK, Schedule.LATE, missed=steps - 1)
+
+
+def _came_back(start: int, p: Prediction) -> bool:
+    """Tell whether its container may have been away, though the worker's grid is the old one.
+
+    No other probe of the container ran meanwhile. A new container pokes its readiness probe, which moves its grid: not
+    up to 1.30, where initialDelaySeconds may hide the poke.
+    """
+    if p.dying or p.gated_anew or p.container_ns is None or start - p.container_ns <= 2 * p.period_ns:
+        return False
+    if p.spec.type is ProbeType.LIVENESS:
+        return not p.heralded
+    return p.spec.type is ProbeType.READINESS and p.grid_stays and p.spec.initial_delay_s > 0
+
+
+def _is_frozen(reading: Reading) -> bool:
+    """Tell whether it supposes that the kubelet got no CPU, with nothing else to show for it."""
+    return reading.trigger is Trigger.TICK and not reading.reset and reading.cost >= FROZEN
+
+
 def lateness(off_ns: int, period_ns: int = 0) -> float:
     """Return the cost of a distance from the grid (of a whole number of periods, where one is given)."""
     if period_ns:
@@ -251,9 +331,10 @@ def _renewal(p: Prediction) -> float:
 def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     """Read it as an attempt of a restarted kubelet: new phases for all, after silence towards everybody."""
     assert p.last_start_ns is not None
-    seen = sorted(ns for ns in elsewhere if p.last_start_ns < ns < start)
+    heard = p.last_start_ns if p.heard_ns is None else p.heard_ns
+    seen = sorted(ns for ns in elsewhere if heard < ns < start)
     # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
-    since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [p.last_start_ns]), *seen, start]
+    since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [heard]), *seen, start]
     silent = max(b - a for a, b in itertools.pairwise(since))
     if silent <= SHORTEST_OUTAGE_NS:
         cost = NEW_KUBELET_BUSY
@@ -261,4 +342,7 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
         cost = NEW_KUBELET
     else:
         cost = NEW_KUBELET_QUIET
+    cost += GATED_ANEW if p.behind else 0.0
+    if p.tick_ns is not None and abs((start - p.tick_ns + EARLY_NS) % p.period_ns - EARLY_NS) <= SAME_PHASE_NS:
+        cost += OLD_PHASE
     return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")

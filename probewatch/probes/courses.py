@@ -5,6 +5,7 @@ A pattern must not see shapes in noise: each states how many attempts it wants, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -69,8 +70,9 @@ def starting(scene: Scene) -> None:
         if probe.checker.kind != "kubelet":
             continue
         begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED))
-        for start, end in pairwise([*begun, 1 << 62]):
-            life = [a for a in probe.attempts if start - NEAR_NS <= a.start.ns < end - NEAR_NS]
+        borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
+        for at, end in pairwise([*borders, len(probe.attempts)]):
+            life = probe.attempts[at:end]
             first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS), None)
             early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
             if not early or first is None:
@@ -286,3 +288,7 @@ def connect_check(scene: Scene) -> None:
         if len(reset) >= 2 and len(reset) * 2 > sum(map(connected, probe.attempts)):
             text = f"A connect check by {probe.checker.kind}, not the kubelet: it resets the connection as soon as the SYN is answered."
             scene.note(place, reset, Found(Kind.CONNECT_CHECK, text))
+
+
+def _start(attempt: Attempt) -> int:
+    return attempt.start.ns

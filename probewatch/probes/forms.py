@@ -32,7 +32,7 @@ class Ask(StrEnum):
     CONNECT = "connect"
     """Connected, said nothing, closed."""
     NOTHING = "nothing"
-    """Never connected, so nothing could be asked."""
+    """Never connected, so nothing could be asked; or connected, and nothing came of it."""
     OTHER = "other"
     """Other bytes first."""
     EXEC = "exec"
@@ -87,7 +87,9 @@ def form_of(exchange: Exchange) -> Form:
         )
     if exchange.http:
         http = exchange.http[0]
-        fits = kubelet_headers(http) and exchange.requests <= 1
+        # Where even the server's SYN is missing, this may be an old request sent again.
+        stale = connection.midstream and not connection.resp.syns
+        fits = kubelet_headers(http) and exchange.requests <= 1 and not stale
         claimed = KUBE_PROBE.match(http.header("User-Agent") or "")
         ask = Ask.TLS if exchange.tls is not None and exchange.decrypted else Ask.HTTP
         return Form(
@@ -101,6 +103,7 @@ def form_of(exchange: Exchange) -> Form:
             kubelet=fits,
             version=claimed[1] if claimed and fits else "",
             requests=exchange.requests,
+            stale=stale,
         )
     if connection.midstream:
         # The rest of something that began before the capture: what it asked, and when, was not seen.
@@ -121,6 +124,9 @@ def form_of(exchange: Exchange) -> Form:
         banner = resp.length > 0
         if _stale(orig.syns):
             return Form(Ask.CONNECT, port, stale=True)
+        if orig.fin is None and orig.rst is None and resp.fin is None and resp.rst is None:
+            # Connected, and neither asked nor closed so far: what it wanted is not known (yet).
+            return Form(Ask.NOTHING, port, kubelet=connection.bare_ack)
         closes_like_go = connection.bare_ack and (
             orig.fin is not None or orig.rst is None or banner or resp.rst is not None
         )

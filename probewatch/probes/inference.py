@@ -14,19 +14,22 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Final
 
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
-from .cadence import SECOND, Chain, chains, period_of, side_by_side
+from .cadence import SECOND, Chain, chains, period_of, side_by_side, steady
 from .forms import Ask
 from .judge import Verdict
 from .patience import observed_timeout
-from .runs import Run, verdict_of
+from .runs import Run, at_once, verdict_of
 
 POKE_NS: Final = 15_000_000
 """A poked readiness probe follows what poked it within this."""
+REGULAR: Final = 0.05
+"""Relative spread below which steps are all the same."""
 ENOUGH: Final = 4
 """Starts that a series of its own needs."""
 DEFAULT_FAILURES: Final = 3
@@ -62,6 +65,8 @@ class _Group:
     mute: list[Run] = field(default_factory=list)
     """Runs to its port that never got to ask: perhaps its own."""
     period_s: int | None = None
+    at_most: bool = False
+    """The period is that long or shorter: each attempt began when the one before had ended."""
     timeout_s: int | None = None
     found: list[Chain] = field(default_factory=list)
     workers: int = 1
@@ -136,6 +141,10 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
 def _by_period(group: _Group) -> list[_Group]:
     """Split what two probes of different periods share: the chains of the shorter one leave the longer one's starts over."""
     group.period_s = period_of(group.starts)
+    pace = _back_to_back(group)
+    if pace is not None and (group.period_s is None or pace < group.period_s):
+        group.period_s, group.at_most = pace, True
+        return [group]
     if group.period_s is None:
         return [group]
     starts, span = group.starts, group.period_s * SECOND
@@ -160,9 +169,30 @@ def _by_period(group: _Group) -> list[_Group]:
     return [group, _Group(group.key, [runs[index] for index in sorted(others)], group.mute, period)]
 
 
+def _back_to_back(group: _Group) -> int | None:
+    """Return the longest period of a worker that is busy all the time, None where it is not.
+
+    Its attempts last longer than the period, so that a tick always waits for it (worker.go run).
+    """
+    steps = [
+        (after.start.ns - before.start.ns, at_once(before, after)) for before, after in itertools.pairwise(group.runs)
+    ]
+    long = [step for step, waited in steps if waited]
+    return int(median(long)) // SECOND if len(long) >= ENOUGH and len(long) >= 0.6 * len(steps) else None
+
+
 def observed_period(starts: Sequence[int]) -> int | None:
-    """Return periodSeconds as one probe's own starts show it, None where they do not."""
-    return period_of(starts) if len(starts) >= 3 else None
+    """Return periodSeconds as one probe's own starts show it, None where they do not.
+
+    Attempts that last longer than the period follow each other at once (worker.go run: one tick is kept). Such steps are
+    as regular and say nothing of the period, nor do two of them that come to whole seconds.
+    """
+    if len(starts) < 3:
+        return None
+    period, rhythm = period_of(starts), steady(starts)
+    if period is not None and rhythm is not None and rhythm[1] < REGULAR and rhythm[0] < period * (1 - REGULAR):
+        return None
+    return period
 
 
 def _groups(runs: Sequence[Run]) -> list[_Group]:
@@ -232,7 +262,7 @@ def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
     seen = {
         name: value
         for name, value in (("periodSeconds", group.period_s), ("timeoutSeconds", group.timeout_s))
-        if value is not None
+        if value is not None and not (group.at_most and name == "periodSeconds")
     }
     poked = _pokes(group)
     held = _held(group)

@@ -24,6 +24,8 @@ from probewatch.model.timeline import Cause, Outcome
 SECOND = 1_000_000_000
 STARVED_NS = 50_000_000
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
+LEAD_NS = 1_000_000
+"""The checker's timer starts this much before its SYN is seen, at most (0.2-0.6 ms is usual)."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -131,9 +133,10 @@ class _Case:
         self.seen_until_ns = seen_until_ns
         self.whole_body = whole_body
         orig = self.connection.orig
-        closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
+        cancelled = exchange.grpc.cancelled if exchange.grpc is not None else None
+        closes = [mark for mark in (orig.fin, orig.rst, cancelled) if mark is not None]
         self.gave_up = min(closes) if closes else None
-        """The checker's own close."""
+        """The checker's own close, or its word that it waits no longer."""
 
     # Verdicts.
 
@@ -146,7 +149,7 @@ class _Case:
         late_ns = late.ns - self.start_ns if late is not None and late.ns > self.deadline_ns else None
         if late is not None and late_ns is None and self.gave_up is not None and late.ns > self.gave_up.ns:
             late_ns = late.ns - self.start_ns
-        if self.gave_up is None and self.seen_until_ns is not None and self.seen_until_ns < self.deadline_ns:
+        if self.gave_up is None and self.seen_until_ns is not None and self.seen_until_ns < self.deadline_ns - LEAD_NS:
             return self.cut("the capture ends before the deadline")
         return Verdict(
             outcome=outcome, cause=cause, end_ns=self.deadline_ns, status=status, detail=detail, late_answer_ns=late_ns
@@ -167,12 +170,37 @@ class _Case:
             return False
         return self.gave_up is None or mark[:1] <= self.gave_up[:1]
 
+    def noticed_late(self, done: Mark) -> bool:
+        """Tell whether the checker was still waiting at its deadline though what it waited for had come in time (KUBELET.md D11).
+
+        A process without CPU finds its timer run out and the answer there together; Go runs timers first.
+        """
+        if self.gave_up is not None:
+            return self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS
+        # It never closed: its kernel took the server's FIN, and nothing that it sent is missing here.
+        if self.connection.resp.fin_acked is None or not self.whole_body or "G" in self.connection.history:
+            return False
+        return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
+
+    def late(self, done: Mark, what: str, status: int | None = None) -> Verdict:
+        """Return the verdict on what was noticed too late."""
+        return Verdict(
+            outcome=Outcome.FAILURE,
+            cause=Cause.CLIENT_LATE,
+            end_ns=self.deadline_ns if self.gave_up is None else self.gave_up.ns,
+            end_mark=self.gave_up,
+            status=status,
+            detail=f"{what} came after {(done.ns - self.start_ns) / SECOND:.3f} s, noticed too late",
+        )
+
     # Phases.
 
     def connect(self) -> Verdict | None:
         """Judge the handshake; None where it was completed in time."""
         c = self.connection
         orig, resp = c.orig, c.resp
+        if c.question > 1:
+            return None  # it was connected before
         if c.midstream:
             return self.cut("the capture begins in the middle of this connection")
         if not resp.syns:
@@ -221,7 +249,10 @@ class _Case:
         resp = self.connection.resp
         accepted = self.connection.orig.first_ack or self.connection.orig.rst
         answers = [mark for mark in resp.syns if accepted is None or mark.ns <= accepted.ns]
-        return self.frame(Outcome.SUCCESS, Cause.OK, answers[-1] if answers else resp.syns[0], "connected")
+        answer = answers[-1] if answers else resp.syns[0]
+        if self.gave_up is not None and accepted is not None and self.noticed_late(accepted):
+            return self.late(answer, "the SYN-ACK")
+        return self.frame(Outcome.SUCCESS, Cause.OK, answer, "connected")
 
     def http(self) -> Verdict:
         http = self.exchange.http[0] if self.exchange.http else None
@@ -292,19 +323,12 @@ class _Case:
             if broken is not None:
                 return broken
             done = head
-        if self.gave_up is not None and self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS:
+        if self.noticed_late(done):
             resp = self.connection.resp
             if resp.retransmits and resp.acked < resp.length:
                 # Seen here, near the target, and never at the checker: it was lost behind this place.
                 return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, f"{text} was sent, and never acknowledged")
-            return Verdict(
-                outcome=Outcome.FAILURE,
-                cause=Cause.CLIENT_LATE,
-                end_ns=self.gave_up.ns,
-                end_mark=self.gave_up,
-                status=http.status,
-                detail=f"{text} came after {(done.ns - self.start_ns) / SECOND:.3f} s, noticed too late",
-            )
+            return self.late(done, text, http.status)
         if 300 <= http.status < 400:
             # Whatever 3xx is left after the redirect policy is a warning to the kubelet, 304 too (DoHTTPProbe).
             return self.frame(Outcome.SUCCESS, Cause.OK_REDIRECT, done, text, http.status)
@@ -402,8 +426,11 @@ class _Case:
                     return self.silence(
                         Outcome.FAILURE, Cause.GRPC_CONNECT, f"{what} by the server before HTTP/2 settings"
                     )
-        elif resp.gap is not None and resp.gap < resp.length:
+        if resp.gap is not None and resp.gap < resp.length:
             return self.cut("the capture lost the answer")
+        orig = self.connection.orig
+        if facts.request_end is None and orig.gap is not None and orig.gap < orig.length:
+            return self.cut("the capture lost the request")
         for mark, cause, what in (
             (resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"),
             (resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"),

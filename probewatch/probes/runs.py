@@ -12,7 +12,6 @@ Connections must come in the order of their starts.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +24,7 @@ from probewatch.model.process import ExecRun
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
 
+from .cadence import whole_seconds
 from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
 from .judge import SECOND, Verdict, is_broken_body, judge, redirect_target
@@ -35,6 +35,10 @@ MAX_HOPS = 10
 """http.go RedirectChecker: `stopped after 10 redirects`."""
 FOLLOW_NS = 60_000_000
 """A follow-up leaves within a millisecond; the rest is room for a starved node."""
+AT_ONCE_NS = 8_000_000
+"""A tick that waited runs within this of the attempt that delayed it."""
+BROKEN_OFF_NS = 60_000_000
+"""A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 MAX_OPEN = 64
 """Runs of one client at one target that wait for a follow-up; the oldest is handed on beyond that."""
 
@@ -81,6 +85,35 @@ class Run:
         return max((m.ns for m in marks), default=connection.end.ns)
 
 
+def at_once(before: Run, after: Run) -> bool:
+    """Tell whether an attempt began when the one before, which took longer than any period can be short, had ended."""
+    return after.start.ns - before.start.ns > SECOND and 0 <= after.start.ns - before.last_ns() <= AT_ONCE_NS
+
+
+def is_refused(run: Run) -> bool:
+    """Tell whether the target's kernel refused the connection: nothing listens."""
+    if not run.tries or run.form.ask is not Ask.NOTHING:
+        return False
+    resp = run.tries[0][0].connection.resp
+    return resp.rst is not None and not resp.syns
+
+
+def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
+    """Return when a run's worker could run again at the earliest: once it has closed, which a busy node does some time after the answer.
+
+    Where silence gave the verdict that is the deadline: a dial that outlives its probe (Go 1.23+) closes long after it.
+    """
+    if verdict.by_deadline or not run.tries:
+        return verdict.end_ns
+    if verdict.cause is Cause.CUT and spec.handler is Handler.GRPC:
+        return (
+            run.start.ns + spec.timeout_s * SECOND
+        )  # Where the capture ends, a dial that was refused may be repeated yet.
+    orig = run.tries[-1][-1].connection.orig
+    close = orig.fin or orig.rst
+    return verdict.end_ns if close is None else max(close.ns, verdict.end_ns)
+
+
 def frames_of(run: Run) -> Evidence:
     """Return the frames of a run in its first file."""
     last = [e.connection.end.number for _, e in run.legs() if e.connection.end.file == run.start.file]
@@ -88,8 +121,11 @@ def frames_of(run: Run) -> Evidence:
     return Evidence(run.start.file, run.start.number, max([run.start.number, *last]))
 
 
-def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
-    """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts)."""
+def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: bool = False) -> Verdict:
+    """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts).
+
+    The deadline of a `redial` (gRPC) is that of the first dial, which comes sooner.
+    """
     timeout = spec.timeout_s * SECOND
     if run.execs:
         return judge_exec(run.execs, timeout, seen_until_ns)
@@ -145,7 +181,33 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None) -> Verdict:
                 verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
             )
     assert verdict is not None
-    return verdict
+    return verdict if redial else _broken_off(run, timeout, verdict)
+
+
+def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
+    """Take back a timeout that its checker did not wait for: it was stopped, or an answer came that the capture does not have.
+
+    One that gives up after another number of whole seconds has another timeoutSeconds than the one declared.
+    """
+    if verdict.cause is not Cause.SLOW_ANSWER or not verdict.by_deadline:
+        return verdict
+    hops = run.tries[-1]
+    orig = hops[-1].connection.orig
+    begun = attempt_start(hops[0]).ns
+    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
+    if not closes or min(closes).ns > begun + timeout_ns - BROKEN_OFF_NS:
+        return verdict
+    close = min(closes)
+    waited = close.ns - begun
+    if whole_seconds(waited, BROKEN_OFF_NS) is not None:
+        return verdict
+    return Verdict(
+        outcome=Outcome.INCONCLUSIVE,
+        cause=Cause.CUT,
+        end_ns=close.ns,
+        end_mark=close,
+        detail=f"closed by the checker after {waited / SECOND:.2f} s: it was stopped, or the capture lost the answer",
+    )
 
 
 def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:
@@ -178,8 +240,12 @@ def exec_run(tries: tuple[ExecRun, ...], server: str, container: int | None = No
 class Joiner:
     """Joins the connections of one client to one target address."""
 
+    __slots__ = ("_open",)
+
     def __init__(self) -> None:
-        self._open: deque[Run] = deque()
+        self._open: list[
+            Run
+        ] = []  # (No deque: there is one for each client of a target, and an empty one takes 600 bytes.)
 
     def feed(self, item: Exchange | Unresolved) -> list[Run]:
         """Take the next connection (or unanswered address resolution); return the runs that are complete by now."""
@@ -207,14 +273,14 @@ class Joiner:
                 )
             )
         while len(self._open) > MAX_OPEN:
-            done.append(self._open.popleft())
+            done.append(self._open.pop(0))
         return done
 
     def advance(self, now_ns: int) -> list[Run]:
         """Hand on, in the order of their starts, the runs that nothing can join after this moment."""
         done = []
         while self._open and (not _may_go_on(self._open[0]) or self._open[0].last_ns() + FOLLOW_NS < now_ns):
-            done.append(self._open.popleft())
+            done.append(self._open.pop(0))
         return done
 
     @property
@@ -279,6 +345,8 @@ def _redirects_to(run: Run, exchange: Exchange) -> bool:
         return False
     if exchange.connection.server_port != port:
         return False
+    if form_of(exchange).ask is Ask.CONNECT:
+        return False  # It was closed without a request: a tcpSocket probe of the same moment.
     if exchange.http:
         referer = exchange.http[0].header("Referer")
         answered = last.http[0].header_end

@@ -44,6 +44,15 @@ class Scene:
     """By probe (its place), by number of attempt."""
     aside: list[list[Diagnosis]] = field(default_factory=list)
     """By probe: diagnoses of no single attempt."""
+    _at: dict[str, list[TimelineEvent]] | None = None
+
+    def events_at(self, address: str) -> list[TimelineEvent]:
+        """Return the events at an address; they are sorted by it once, for each probe asks."""
+        if self._at is None:
+            self._at = {}
+            for event in self.events:
+                self._at.setdefault(event.address, []).append(event)
+        return self._at.get(address, [])
 
     def kind(self, place: int, attempt: Attempt) -> str:
         """Return the kind that an attempt has so far; empty where it has none."""
@@ -101,9 +110,8 @@ def happened(scene: Scene, place: int, kind: EventKind) -> list[TimelineEvent]:
     mine = f"{target.namespace}/{target.pod}" if target.pod else None
     return [
         e
-        for e in scene.events
+        for e in scene.events_at(target.address)
         if e.kind is kind
-        and e.address == target.address
         and (e.pod is None or e.pod == mine)
         and (e.container is None or target.container is None or e.container == target.container)
     ]

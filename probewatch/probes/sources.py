@@ -8,7 +8,6 @@ so no address is ever taken for a node's because it ends in `.1`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -42,6 +41,19 @@ class _Series:
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     claims: int = 0
+    _paced: tuple[int, bool] = (0, False)
+    """Of how many starts it was said whether they are on a grid, and what."""
+
+    @property
+    def long(self) -> bool:
+        """Whether its cadence says anything."""
+        return len(self.starts) >= ENOUGH
+
+    def on_grid(self) -> bool:
+        """Tell whether it keeps to whole seconds; asked again and again, worked out where a start was added."""
+        if self._paced[0] != len(self.starts):
+            self._paced = len(self.starts), self.long and on_grid(self.starts, self.ends) >= ON_GRID_SHARE
+        return self._paced[1]
 
 
 @dataclass(slots=True)
@@ -61,10 +73,6 @@ class Source:
     claims: int = 0
     declared: bool = False
     """It asks what a declared probe asks, in form and cadence."""
-    starts: int = 0
-    """Kept in all its series."""
-    _regular: tuple[int, bool] = (0, False)
-    """Whether any of its series is on a grid, and of how many starts that was said."""
     _network: tuple[int, str | None] = (0, None)
     """Which network its address speaks for, and of how many targets that was said."""
 
@@ -95,7 +103,6 @@ class Source:
             series = self.series[key] = _Series()
         series.claims += bool(form.version)
         if len(series.starts) < KEPT_STARTS:
-            self.starts += 1
             series.starts.append(connection.start.ns)
             series.ends.append(run.last_ns())
 
@@ -109,26 +116,19 @@ class Source:
         if not self.claims:
             return False
         claimed = [s for s in self.series.values() if s.claims]
-        if not any(len(s.starts) >= ENOUGH for s in claimed):
+        if not any(s.long for s in claimed):
             return None
-        return _any_on_grid(claimed)
+        return any(s.on_grid() for s in claimed)
 
     def on_grid(self) -> bool:
-        """Tell whether any of its series keeps to whole seconds; asked for each of its probes, worked out where more was seen."""
-        if self._regular[0] != self.starts:
-            self._regular = self.starts, _any_on_grid(self.series.values())
-        return self._regular[1]
+        """Tell whether any of its series keeps to whole seconds."""
+        return any(s.on_grid() for s in self.series.values())
 
     def network(self) -> str | None:
-        """Return which network its address speaks for, likewise."""
+        """Return which network its address speaks for; worked out where a target was added, for each of its probes asks."""
         if self._network[0] != len(self.targets):
             self._network = len(self.targets), hint(self.address, self.targets)
         return self._network[1]
-
-
-def _any_on_grid(series: Iterable[_Series]) -> bool:
-    """Tell whether one is long enough to say, and does; looks no further than the first."""
-    return any(len(s.starts) >= ENOUGH and on_grid(s.starts, s.ends) >= ON_GRID_SHARE for s in series)
 
 
 def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:

@@ -158,13 +158,13 @@ def begins_request(data: bytes) -> bool:
 
 
 def read_http1(
-    orig: Half, resp: Half, *, start: int = 0, answered: bool = True
+    orig: Half, resp: Half, *, start: int = 0, answered: bool = True, most: int = KEPT_EXCHANGES
 ) -> tuple[tuple[HttpExchange, ...], int]:
     """Read the requests of one half and the answers of the other.
 
     `start` is the offset of the first request (behind a PROXY header, say). `answered` False reads no answers, because
-    it is not known where they begin (connections caught in mid-stream). Returns the first `KEPT_EXCHANGES` exchanges
-    and the number of requests in all, as far as the kept data shows them. Never raises.
+    it is not known where they begin (connections caught in mid-stream). Returns the first `most` exchanges and
+    the number of requests in all, as far as the kept data shows them. Never raises.
     """
     kept: list[HttpExchange] = []
     count = 0
@@ -177,7 +177,7 @@ def read_http1(
             break
         count += 1
         at = request.next
-        if len(kept) >= KEPT_EXCHANGES:
+        if len(kept) >= most:
             continue
         answer = Answer(lost=lost) if answer_at is None else read_answer(resp, answer_at, request.method)
         answer_at, lost = answer.next, answer.lost

@@ -152,7 +152,7 @@ class Life:
     """One connection in the tracker's table."""
 
     __slots__ = (
-        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "fast", "flipped", "gone", "history", "icmp", "id",
+        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone", "history", "icmp", "id",
         "midstream", "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port",
         "sights", "start", "told", "touched", "tunnel",
     )  # fmt: skip
@@ -184,6 +184,8 @@ class Life:
         """Handed out, and nothing came since."""
         self.over: int | None = None
         """Clock when it ended."""
+        self.ended = False
+        """Its end was handed out."""
         self.due = -1
         """Clock of its timer."""
         self.gone = False

@@ -54,10 +54,14 @@ class Limits:
     """SYN marks kept a side; more are counted as retransmits, not kept."""
     stubs: int = 16384
     """Closed or unanswered connections remembered by their ports alone; the oldest goes first."""
+    parted: int = 1024
+    """Connections followed in pieces (`Table.part`); the oldest is followed whole again."""
     servers: int = 4096
     """Endpoints remembered to tell directions."""
     rounds: int = 4096
     """Address resolutions under way; above it the oldest ends."""
+    ready: int = 512
+    """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowded`)."""
     settle_ns: int = 60_000_000
     """From the end of a connection until it is handed out; longer than `sightings.WINDOW`."""
     quiet_ns: int = 5_000_000_000
@@ -103,6 +107,7 @@ class Table:
         "_heap",
         "_ids",
         "_limits",
+        "_parted",
         "_told",
         "_waiting",
         "clock",
@@ -130,6 +135,7 @@ class Table:
         self._half: dict[int, Life] = {}
         self._heap: list[tuple[int, int, Life]] = []
         self._waiting: dict[str, dict[int, int]] = {}
+        self._parted: dict[Key, None] = {}
         self._ids = 0
 
     # Birth
@@ -165,6 +171,20 @@ class Table:
     def answered(self, life: Life) -> None:
         """Say that the server was heard: the connection is no lonely SYN any more."""
         self._half.pop(life.id, None)
+
+    def part(self, client: Key) -> None:
+        """From now on follow this connection in pieces: let go of it wherever it rests after an answer, and begin anew.
+
+        So one that is kept for days, and asked on, is read to its end in a constant memory. `client` is its 4-tuple from
+        the client's side.
+        """
+        self._parted.pop(client, None)
+        if len(self._parted) >= self._limits.parted:
+            del self._parted[next(iter(self._parted))]
+        self._parted[client] = None
+        side = self.sides.get(client)
+        if side is not None:
+            self.schedule(side.life, self.clock + self._limits.settle_ns)
 
     def flip(self, life: Life) -> None:
         """Swap client and server."""
@@ -232,13 +252,16 @@ class Table:
         if life.fast is not None:
             life.fast.touch()
         limits, clock = self._limits, self.clock
+        if self._parted and self._rests(life):
+            self.leave(life)
+            return
         quiet = life.touched + limits.quiet_ns
         if not life.told:
             due = quiet
             if life.rev == 0:
                 due = min(due, life.born + limits.ripe_age_ns)
-                if life.over is not None:
-                    due = min(due, life.over + limits.settle_ns)
+            if life.over is not None and not life.ended:
+                due = min(due, life.over + limits.settle_ns)
             if due > clock:
                 self.schedule(life, due)
                 return
@@ -250,6 +273,23 @@ class Table:
             self.leave(life)
         else:
             self.schedule(life, leave)
+
+    def _rests(self, life: Life) -> bool:
+        """Tell whether a connection that is followed in pieces rests: old enough, all answered, and nothing since."""
+        key = (life.client, life.client_port, life.server, life.server_port)
+        if key not in self._parted:
+            return False
+        if life.over is not None:
+            del self._parted[key]
+            return False
+        asked, told = life.orig.stream, life.resp.stream
+        answered = bool(asked.arrivals and told.arrivals) and told.arrivals[-1].mark > asked.arrivals[-1].mark
+        whole = not asked.spans and not told.spans
+        calm = self.clock - life.touched >= self._limits.settle_ns
+        if answered and whole and calm:
+            return True
+        self.schedule(life, self.clock + self._limits.settle_ns)
+        return False
 
     def finish(self) -> None:
         """Let all go."""
@@ -310,6 +350,7 @@ class Table:
             self._stop_waiting(life)
         self.ready.append(life.snapshot(final))
         life.told = True
+        life.ended = life.over is not None
         self._told[life.id] = life
         if life.over is not None:
             life.recent.clear()

@@ -291,12 +291,22 @@ class Tracker:
             self._resolver.expire(table.clock)
         return self._collect()
 
+    def part(self, connection: Connection) -> None:
+        """From now on follow this connection in pieces, one from each rest after an answer to a later one; see `Table.part`."""
+        c = connection
+        self._table.part((c.client, c.client_port, c.server, c.server_port))
+
     def finish(self) -> list[Connection | Unresolved]:
         """Return all that was not handed out yet, or has changed since, as final; the tracker is empty then."""
         self._resolver.expire(self._table.clock)
         self._resolver.finish()
         self._table.finish()
         return self._collect()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is ready that `take` should be called, though no time has passed."""
+        return len(self._table.ready) >= self._limits.ready
 
     def unripe_since(self, server: str) -> int | None:
         """Return the earliest start (ns) of what was not handed out yet and goes to this address, or None.

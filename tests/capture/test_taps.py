@@ -20,6 +20,7 @@ class Fake:
         self._clocks = clocks
         self.interface, self.path, self.link_type, self.ended = name, f"interface {name}", 1, False
         self.came: list[Frame] = []
+        self.gaps: list[tuple[int, int]] = []
         self.dropped = 0
         self._ends = os.pipe()
         os.write(self._ends[1], b"x")  # always readable: nothing here waits

@@ -149,7 +149,8 @@ def test_pods_that_come_and_go_at_one_address() -> None:
     """A Pod keeps its name for its time: whoever has its address later is another, and a Pod of --cluster stays what it was."""
 
     def seen(*names: str) -> NodeView:
-        pods = [NodePod(namespace="shop", name=name, net_namespace=7, addresses=("10.128.0.10",), sources={"name": "crictl"}) for name in names]
+        known = {"name": "crictl"}
+        pods = [NodePod(namespace="shop", name=name, net_namespace=7, addresses=("10.128.0.10",), sources=known) for name in names]
         return NodeView(host="n", links=(Link(index=3, name="tun0", addresses=("10.128.0.1",)),), pods=tuple(pods))
 
     declared = PodSpec(source="pods.json", name="db-1", namespace="shop", addresses=("10.128.0.11",), declared_by="--cluster")

@@ -239,9 +239,11 @@ def test_new_kubelet_and_readiness(keeps_ready, value) -> None:
 
 @pytest.mark.parametrize("kind", [LIVENESS, STARTUP])
 def test_new_kubelet_and_the_others(kind) -> None:
-    """For the others a new kubelet is a new worker."""
+    """For the others a new kubelet is a new worker; only what has started needs no startup probe again, from 1.35 on."""
     worker = tell(fresh(kind), "F", spec(kind))[-1].worker
-    assert new_kubelet(worker, keeps_ready=True) == fresh(kind)
+    assert new_kubelet(worker, keeps_ready=False) == fresh(kind)
+    assert new_kubelet(worker, keeps_ready=True, started=False) == fresh(kind)
+    assert new_kubelet(worker, keeps_ready=True).on_hold is (kind is STARTUP)
 
 
 # A capture begun in mid-life.
@@ -285,7 +287,29 @@ def test_unknown_outcome_breaks_the_count() -> None:
     """After an attempt of unknown outcome a count begins anew: nothing before it is certain to be in a row with what follows."""
     told = tell(fresh(READINESS), "SFFIFFFS", spec(failure_threshold=3))
     assert [counted.streak for counted in told] == [1, 1, 2, 0, 1, 2, 3, 1]
-    assert decided(told)[3:] == [None, None, None, DecisionKind.NOT_READY, DecisionKind.READY]
+    assert decided(told)[3:] == [None, None, None, None, DecisionKind.READY]
+    assert told[6].settled is Result.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("story", "turned"),
+    [
+        ("SIFFF", None),  # the third of four, or of three
+        ("SFISFFF", 6),  # the count is certain again once the result changes
+        ("SFIFS", None),  # perhaps not Ready, perhaps still Ready: no second Ready is told
+        ("SISFFF", 5),
+    ],
+)
+def test_a_decision_is_told_where_its_moment_is_certain(story: str, turned: int | None) -> None:
+    """A streak that an attempt of unknown outcome may belong to turns a readiness worker at a moment nobody knows: it settles its state."""
+    told = tell(fresh(READINESS), story, spec(failure_threshold=3))[1:]
+    found = [place + 1 for place, counted in enumerate(told) if counted.decision is not None]
+    assert found == ([] if turned is None else [turned])
+
+
+def test_a_restart_is_told_by_what_followed() -> None:
+    """Liveness that goes on was not on hold: the attempt of unknown outcome did not reach the threshold."""
+    assert decided(tell(fresh(LIVENESS), "SFFIFFF", spec(LIVENESS, failure_threshold=3)))[-1] is DecisionKind.RESTART
 
 
 # All stories at once.

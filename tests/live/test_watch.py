@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -161,7 +162,8 @@ def test_a_pod_that_comes_later_has_its_name(node) -> None:
         group.mkdir(parents=True)
         log.touch()
         node.pod("10.128.0.10")
-        sleeper = inside(node.pods["10.128.0.10"], lambda: subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
+        waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+        sleeper = inside(node.pods["10.128.0.10"], lambda: subprocess.Popen(waits, stdin=subprocess.PIPE))
         try:
             (group / "cgroup.procs").write_text(str(sleeper.pid))
             time.sleep(1.0)
@@ -179,6 +181,21 @@ def test_a_pod_that_comes_later_has_its_name(node) -> None:
     assert (probe["target"]["namespace"], probe["target"]["pod"]) == ("shop", "web-1")
     assert probe["target"]["named_by"] == "this node (/var/log/containers)"
     assert probe["checker"]["node_source"] == "own interface tun0"
+
+
+def test_who_is_connecting_now(node) -> None:
+    """Without a capture `who` looks at what passes, and tells whose connections an address gets, and that some were refused."""
+    node.pod("10.128.0.10", serve=False)
+    prober = node.kubelet("10.128.0.10", "/ready", 1.0, 8)
+    done = subprocess.run(
+        [sys.executable, "-m", "probewatch.cli", "who", "10.128.0.10:8080", "--netns", node.name, "--duration", "4"],
+        capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    prober.join()
+    assert done.returncode == 0
+    assert "connections of 10.128.0.1 to 10.128.0.10:8080" in done.stdout
+    assert re.search(r"result  (\d) attempts: \1 failed \(refused\)", done.stdout), done.stdout
+    assert done.stderr.startswith(f"probewatch: looking at interface any in network namespace {node.name} for 4 s")
 
 
 def test_lines_come_as_attempts_end(node) -> None:

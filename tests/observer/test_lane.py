@@ -9,12 +9,29 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from make import GRPC, LIVENESS, POD6, READINESS, STARTUP, attempt, every, exchange, run, run_of, runs, spec
+from make import (
+    GRPC,
+    LIVENESS,
+    OPENED,
+    POD6,
+    READINESS,
+    STARTUP,
+    answer,
+    attempt,
+    every,
+    exchange,
+    ns,
+    request,
+    run,
+    run_of,
+    runs,
+    spec,
+)
 
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.worker import Result
 from probewatch.model.spec import ProbeSpec
-from probewatch.model.timeline import DecisionKind, Role, Trigger
+from probewatch.model.timeline import Cause, DecisionKind, Role, Schedule, Trigger
 from probewatch.observer.lane import KEPT, LAG, MID_LIFE, Lane, Step
 from probewatch.probes.runs import Run
 
@@ -98,6 +115,54 @@ def test_slow_probe_runs_stored_ticks() -> None:
     steps = play(lane_of(probe), runs(0, 2, 4), runs(*[6 + 3.044 * n for n in range(5)], what="hung", timeout=3))
     assert resets(steps) == []
     assert [step.reading.trigger for step in in_order(steps)[4:] if step.reading] == [Trigger.STORED_TICK] * 4
+
+
+def frozen(at: float, closed: float, path: str = "/ready") -> Run:
+    """Return an attempt whose answer came in time and whose checker closed later, for it got no CPU."""
+    pause = round((closed - at - 0.6) * 1000)
+    return run_of(exchange(OPENED + f"> PA {request(path)}\n < A\n +600ms < PA {answer()}\n > A\n < FA\n +{pause}ms > FA\n < A", at=at))
+
+
+def test_a_kubelet_without_cpu_during_an_attempt() -> None:
+    """The attempt in flight failed, the waiting tick runs at once, later ones are on the old grid: no new container (lab `frozen-kubelet`)."""
+    steps = in_order(play(lane_of(spec(READINESS)), runs(0, 0.001, *every(1, 4, 1)), [frozen(5, 7.56)], runs(7.562, 8, 9, 10)))
+    assert resets(steps) == []
+    assert decided(steps) == [DecisionKind.READY]
+    late = [step for step in steps if step.verdict and step.verdict.cause is Cause.CLIENT_LATE]
+    assert [step.counted.streak for step in late if step.counted] == [1]
+    assert [(step.reading.trigger, step.reading.schedule) for step in steps if step.reading and step.run.start.ns == ns(7.562)] == [(Trigger.STORED_TICK, Schedule.LATE)]
+
+
+def test_a_kubelet_without_cpu_between_attempts() -> None:
+    """Both probes' ticks run late and together, and go on on their grids: neither container nor kubelet is new."""
+    ready, live = runs(0, 0.001, *every(1, 7, 1)), runs(*every(1, 7, 0.4), path="/live")
+    steps = play(lane_of(spec(READINESS), spec(LIVENESS, path="/live")), ready, live, runs(10.2, *every(1, 5, 11)),
+                 runs(10.201, *every(1, 5, 10.4), path="/live"))
+    assert resets(steps) == []
+    assert decided(steps) == [DecisionKind.READY]
+
+
+def test_a_new_container_is_on_a_new_grid() -> None:
+    """The same late attempt is a new container's where what follows keeps its distance."""
+    steps = play(lane_of(spec(READINESS)), runs(0, 0.001, *every(1, 7, 1)), runs(10.2, 10.201, *every(1, 5, 11.201)))
+    assert resets(steps) == ["container"]
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.READY]
+
+
+def test_what_is_told_to_die_may_turn_ready() -> None:
+    """An application that takes its time to stop is probed on, and may turn Ready: its startup probe has not run again yet."""
+    probes = (spec(STARTUP, path="/up"), spec(READINESS, success_threshold=3), spec(LIVENESS, path="/live", failure_threshold=1))
+    story = (runs(0, path="/up"), runs(0.002, 1.002, what="503"), runs(1.5, path="/live", what="503"), runs(1.502, 2.502, 3.502),
+             runs(7, path="/up"), runs(7.002))
+    assert decided(play(lane_of(*probes), *story)) == [DecisionKind.STARTED, DecisionKind.RESTART, DecisionKind.READY, DecisionKind.STARTED, DecisionKind.READY]
+
+
+def test_a_young_container_is_not_kept_ready() -> None:
+    """A kubelet that restarts within ten seconds of its container's start takes nothing over from its predecessor (1.35 and newer)."""
+    probes = (spec(READINESS, period_s=2), spec(LIVENESS, path="/live", failure_threshold=1))
+    before = (runs(0, 0.001, 2.001, 4.001), runs(0.5, 1.5, 2.5, 3.5, path="/live"), runs(4.5, path="/live", what="503"))
+    after = (runs(8.3, 8.302, 10.302), runs(8.9, 9.9, 10.9, path="/live"))
+    assert decided(play(lane_of(*probes), *before, *after))[-1] is DecisionKind.READY
 
 
 # Mid-life.

@@ -17,7 +17,7 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, Outcome, Timeline
-from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger, together
+from probewatch.observer import Keep, Observer, Settings, keeper, ledger, strangers, together
 from probewatch.observer.lane import Step
 from probewatch.report import ndjson, text
 
@@ -203,5 +203,5 @@ def test_traffic_that_is_counted_early_is_the_same_traffic(monkeypatch: pytest.M
         return [replace(one, first_ns=0) for one in timeline.others], len(timeline.probes)
 
     whole = others()
-    monkeypatch.setattr(core, "STRANGERS", 40)
+    monkeypatch.setattr(strangers, "STRANGERS", 40)
     assert others() == whole

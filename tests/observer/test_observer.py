@@ -38,7 +38,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
-from probewatch.observer import Change, Observer, Settings, core
+from probewatch.observer import Change, Observer, Settings, senders
 
 FLAP = [*probes([0, 0.001, 1.001, 2.001]), *probes([3.001, 4.001, 5.001, 5.003, 6.003], "503"), *probes([7.003, 8.003, 9.003])]
 """A container that begins, loses Ready, comes back."""
@@ -151,11 +151,11 @@ def test_attempts_are_told_before_the_end() -> None:
 
 def test_undecided_runs_are_bounded(monkeypatch) -> None:
     """A source that nothing proves costs no more than WAITING runs: then the last word is said with what there is."""
-    monkeypatch.setattr(core, "WAITING", core.ASKED)
+    monkeypatch.setattr(senders, "WAITING", senders.ASKED)
     observer = Observer()
     for one in frames(*probes(every(1, 40), "connected")):
         observer.feed(one)
-        assert sum(len(held) for target in observer._targets.values() for held in target.undecided().values()) <= core.ASKED
+        assert sum(len(held) for target in observer._targets.values() for held in target.undecided().values()) <= senders.ASKED
     assert observer.finish().probes
 
 

@@ -15,7 +15,17 @@ from make import GRPC, LIVENESS, READINESS, STARTUP, ns, run, spec
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
-from probewatch.probes.assign import LATENESS_MOST, MISSED_MOST, lateness, readings
+from probewatch.probes.assign import (
+    FROZEN,
+    FROZEN_SEEN,
+    LATENESS_MOST,
+    MISSED_MOST,
+    OLD_PHASE,
+    REFUSED_AFTER,
+    TOO_EARLY,
+    lateness,
+    readings,
+)
 
 EARLIER = 100.0
 """When the worker of these tests last ran."""
@@ -73,9 +83,62 @@ def test_later_costs_more() -> None:
 
 
 def test_a_late_tick() -> None:
-    """Behind 20 ms a tick is late; behind 100 ms it is none."""
+    """Behind 20 ms a tick is late; behind 100 ms only a kubelet that got no CPU explains it, which is as rare as a new container."""
     assert best(EARLIER + 10.03, predicted(LIVENESS)).schedule is Schedule.LATE
-    assert all(one.trigger is not Trigger.TICK for one in read(EARLIER + 10.2, predicted(LIVENESS)))
+    (late,) = [one for one in read(EARLIER + 10.2, predicted(LIVENESS)) if one.trigger is Trigger.TICK]
+    assert (late.schedule, late.reset) == (Schedule.LATE, "")
+    assert FROZEN <= late.cost < FROZEN + 0.2
+
+
+def test_a_kubelet_that_was_at_work_was_not_stopped() -> None:
+    """An attempt at anybody after the tick was due excludes that the kubelet got no CPU."""
+    assert not [one for one in read(EARLIER + 13, predicted(LIVENESS), elsewhere=[EARLIER + 11.5]) if one.trigger is Trigger.TICK]
+    assert [one for one in read(EARLIER + 13, predicted(LIVENESS), elsewhere=[EARLIER + 9.5]) if one.trigger is Trigger.TICK]
+
+
+def test_a_late_end_explains_a_late_tick() -> None:
+    """Where an attempt of the pod was seen to be noticed too late, what starts in that moment is a tick that waited."""
+    thawed = predicted(LIVENESS, thawed_ns=ns(EARLIER + 13))
+    assert best(EARLIER + 13.001, thawed) == Reading(0, FROZEN_SEEN, Trigger.TICK, Schedule.LATE)
+
+
+@pytest.mark.parametrize("what", ["ok", "refused"])
+def test_a_refusal_speaks_for_a_new_container(what: str) -> None:
+    """A port that is closed all at once is no sign of a kubelet that was away or stopped."""
+    reset = best(EARLIER + 4, predicted(), what=what).reset
+    off = [one for one in read(EARLIER + 14, predicted(), what=what) if one.reset == "kubelet" or one.schedule is Schedule.LATE]
+    assert reset == "container"
+    assert min(one.cost for one in off) >= FROZEN + (REFUSED_AFTER if what == "refused" else 0.0)
+
+
+def test_a_restarted_kubelet_has_new_phases() -> None:
+    """An attempt on the worker's old grid is hardly a new kubelet's first."""
+    quiet = predicted(LIVENESS, period=2)
+    new = [next(one for one in read(EARLIER + at, quiet) if one.reset == "kubelet").cost for at in (30.5, 31.3)]
+    held = predicted(LIVENESS, period=2, silence=Silence.ON_HOLD)
+    assert new[0] == new[1]
+    assert not [one for one in read(EARLIER + 30, quiet) if one.reset == "kubelet" and one.cost < new[0] + OLD_PHASE]
+    assert best(EARLIER + 30, held).reset == "container"
+
+
+def test_nothing_runs_before_its_initial_delay() -> None:
+    """A first attempt before initialDelaySeconds has passed since the container can have begun is far-fetched."""
+    probe = spec(LIVENESS, initial_delay_s=12)
+    first = [best(at, predicted(LIVENESS, tick=None, last=None, spec=probe, begun=True, not_before_ns=ns(111))).cost for at in (110.9, 111.1)]
+    assert first[0] == first[1] + TOO_EARLY
+
+
+def test_a_container_that_came_back_on_the_old_grid() -> None:
+    """Where nothing of a container was seen for several periods, its liveness probe may be a new container's; readiness is, up to 1.30."""
+    away = {"container_ns": ns(EARLIER), "heard_ns": ns(EARLIER)}
+
+    def renewed(at: float, prediction: Prediction) -> bool:
+        return any(one.reset == "container" and one.trigger is Trigger.TICK for one in read(at, prediction))
+
+    assert renewed(EARLIER + 40, predicted(LIVENESS, **away))
+    assert not renewed(EARLIER + 40, predicted(**away))
+    assert renewed(EARLIER + 40, predicted(spec=spec(initial_delay_s=5), grid_stays=True, **away))
+    assert not renewed(EARLIER + 40, predicted(LIVENESS, container_ns=ns(EARLIER + 35)))
 
 
 def test_missed_ticks_are_counted() -> None:

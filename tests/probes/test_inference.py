@@ -19,9 +19,11 @@ from make import (
     STARTUP,
     TCP,
     UNKNOWN,
+    answer,
     every,
     exchange,
     mark,
+    request,
     run,
     run_of,
     runs,
@@ -196,6 +198,20 @@ def test_observed_period_needs_three() -> None:
     """Two starts are no cadence."""
     assert observed_period([0, 2 * S]) is None
     assert observed_period([0, 2 * S, 4 * S]) == 2
+
+
+def test_a_period_is_not_the_length_of_attempts() -> None:
+    """Attempts that follow each other at once last 1.5 s; that two of them last 3 s is no period."""
+    assert observed_period([round(1.5 * S * n) for n in range(12)]) is None
+    assert observed_period([2 * S * n for n in range(12)]) == 2
+
+
+def test_a_worker_that_is_busy_all_the_time() -> None:
+    """Answers that take longer than the period make one probe, not two that alternate, and the period is at most their length."""
+    slow = [run_of(exchange(OPENED + f"> PA {request()}\n < A\n +1500ms < PA {answer()}\n > A\n > FA\n < FA\n > A", at=1.504 * n)) for n in range(12)]
+    (one,) = guess(slow)
+    assert one.spec.period_s == 1
+    assert "periodSeconds" not in one.inferred
 
 
 # Anything.

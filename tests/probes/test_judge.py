@@ -138,6 +138,33 @@ def test_client_late(ends) -> None:
     assert verdict.end_ns > ns(1.6)
 
 
+def test_client_late_and_still_silent(ends) -> None:
+    """The checker's kernel took answer and FIN, and its process has not closed though its deadline passed: it gets no CPU."""
+    verdict = judged(f"{ASKED} +300ms < PA {answer()}\n > A\n < FA\n +40ms > A", ends)
+    assert (said(verdict), verdict.by_deadline) == ((FAILURE, Cause.CLIENT_LATE), True)
+    early = judged(f"{ASKED} +300ms < PA {answer()}\n > A\n < FA\n +40ms > A", ends, until=0.9)
+    assert said(early) == (SUCCESS, Cause.OK)
+
+
+def test_a_close_that_the_capture_lost_is_no_client_late(ends) -> None:
+    """Where the server acknowledges a FIN that is not here, the checker had closed."""
+    asked = exchange(ASKED, ends).connection.orig.length
+    verdict = judged(f"{ASKED} +3ms < PA {answer()}\n > A\n < FA\n > A\n < A ack={asked + 2}", ends)
+    assert said(verdict) == (SUCCESS, Cause.OK)
+
+
+def test_tcp_noticed_too_late(ends) -> None:
+    """A connect check whose process was stopped closes long after its deadline: its dial had timed out by then."""
+    assert said(judged(OPENED + "+2500ms > FA\n < FA\n > A", ends, TCP)) == (FAILURE, Cause.CLIENT_LATE)
+    assert said(judged(OPENED + "+700ms > FA\n < FA\n > A", ends, TCP)) == (SUCCESS, Cause.OK)
+
+
+def test_a_deadline_at_the_end_of_the_capture(ends) -> None:
+    """The checker's timer starts before its SYN is seen: what comes a moment later, the next attempt, ends the capture after the deadline."""
+    assert said(judged("> S", ends, until=0.9995)) == (FAILURE, Cause.NO_SYN_ANSWER)
+    assert said(judged("> S", ends, until=0.99)) == (UNKNOWN, Cause.CUT)
+
+
 def test_late_close_within_the_deadline_is_no_client_late(ends) -> None:
     """A FIN half a second after the answer, before the deadline, is slow but a success."""
     verdict = judged(f"{ASKED} < PA {answer()}\n > A\n +500ms > FA\n < FA\n > A", ends)
@@ -401,6 +428,14 @@ def test_grpc_status(ends, status, message) -> None:
     verdict = judged(GRPC_DONE, ends, GRPC, grpc=call(grpc_status=status, grpc_message=message, answer_end=mark(0.0007, 7)), http=())
     assert said(verdict) == (FAILURE, Cause.GRPC_STATUS)
     assert (verdict.status, verdict.detail) == (status, f"grpc-status {status}: {message}")
+
+
+def test_grpc_cancelled_before_the_answer(ends) -> None:
+    """What the server answers after the client's RST_STREAM at the deadline is not heard, though it comes before SYN + timeoutSeconds."""
+    known = call(serving=1, cancelled=mark(0.9992, 7), answer_end=mark(0.9995, 8))
+    assert said(judged(GRPC_DONE, ends, GRPC, grpc=known, http=())) == (FAILURE, Cause.SLOW_ANSWER)
+    sooner = call(serving=1, cancelled=mark(0.0009, 8), answer_end=mark(0.0007, 7))
+    assert said(judged(GRPC_DONE, ends, GRPC, grpc=sooner, http=())) == (SUCCESS, Cause.OK)
 
 
 def test_grpc_http_error(ends) -> None:

@@ -139,6 +139,15 @@ def test_reset_and_goaway() -> None:
     assert error_name(99) == "error 99"
 
 
+def test_the_client_cancels() -> None:
+    """grpc-go's RST_STREAM at the deadline follows the request's END_STREAM; it is the client's word, not the server's."""
+    cancel = frame(RST_STREAM, (8).to_bytes(4), stream=1)
+    got = facts([*check(), cancel], serving())
+    assert (got.cancelled, got.request_end, got.reset) == (mark(5), mark(4), "")
+    assert facts(check(), serving()).cancelled is None
+    assert facts(check(), [*serving(), frame(RST_STREAM, bytes(4), stream=1)]).reset == ""
+
+
 @pytest.mark.parametrize(
     ("answer", "line"),
     [

@@ -292,6 +292,15 @@ def test_age_is_told(between: str) -> None:
 
 
 @BOTH
+def test_an_end_after_a_revision_is_told_at_once(between: str) -> None:
+    """A connection that was handed out for its age is handed out again a moment after its end, not when it has been quiet."""
+    packets = conversation(between, HELLO + "+2500ms > FA\n< FA\n> A")
+    ripe = {"limits": Limits(ripe_age_ns=2 * S)}
+    assert told(packets, until=100 * MS, **ripe) == [(0, 1, "S1", False), (0, 2, "SF", False)]
+    assert told(packets, until=60 * S, **ripe) == [(0, 1, "S1", False), (0, 2, "SF", False)]
+
+
+@BOTH
 def test_finish_tells_the_rest_as_final(between: str) -> None:
     """At the end comes what was not told, or has changed, and nothing twice."""
     tracker = Tracker()

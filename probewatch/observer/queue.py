@@ -1,0 +1,127 @@
+"""What reaches one target and waits for its turn: connections come in any order, and leave as runs in the order of their starts.
+
+A connection's turn has come when nothing that began before it may still be handed out, and when nothing can change what came of it;
+or when it has waited long enough. Where too many wait, the oldest go with what is known of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.exchange import Exchange
+from probewatch.probes.runs import Joiner, Run, attempt_start
+
+
+@dataclass(slots=True, order=True)
+class _Queued:
+    """A connection that waits for its turn."""
+
+    start_ns: int
+    serial: int
+    item: Exchange | Unresolved | Run = field(compare=False)
+
+
+class Queue:
+    """Connections of one target that wait, and the runs that may yet be joined."""
+
+    __slots__ = ("_heap", "_joiners", "_queued", "_serial")
+
+    def __init__(self) -> None:
+        self._heap: list[_Queued] = []
+        self._queued: dict[int, _Queued] = {}
+        """Queued connections by their id."""
+        self._serial = 0
+        self._joiners: dict[str, Joiner] = {}
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._heap)
+
+    def take(self, item: Exchange | Unresolved | Run) -> None:
+        """Queue a connection, or a command that was run."""
+        start = attempt_start(item) if isinstance(item, Exchange) else item.start
+        self._serial += 1
+        entry = _Queued(start.ns, self._serial, item)
+        heappush(self._heap, entry)
+        if isinstance(item, Exchange):
+            self._queued[item.connection.id] = entry
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be handed on."""
+        return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
+
+    def sweep(self) -> None:
+        """Forget the clients that have nothing to be joined."""
+        self._joiners = {client: joiner for client, joiner in self._joiners.items() if joiner.waiting}
+
+    def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
+        """Replace a queued connection by its newer snapshot."""
+        entry = self._queued.get(connection.id)
+        if entry is not None:
+            entry.item = read(connection)
+
+    def _pop(self) -> Exchange | Unresolved | Run:
+        item = heappop(self._heap).item
+        if isinstance(item, Exchange):
+            self._queued.pop(item.connection.id, None)
+        return item
+
+    def release(self, now_ns: int, unripe_ns: int | None, patience_ns: int, most: int | None = None) -> list[Run]:
+        """Return the runs that are complete and in order: nothing that began earlier is still open.
+
+        After `patience_ns` whatever is known of a connection must do: the tracker has handed it out by then. So it must for
+        the oldest where more than `most` wait.
+        """
+        out: list[Run] = []
+        while self._heap:
+            start, item = self._heap[0].start_ns, self._heap[0].item
+            roomy = most is None or len(self._heap) <= most
+            if (
+                roomy
+                and now_ns - start < patience_ns
+                and ((unripe_ns is not None and unripe_ns < start) or not _over(item))
+            ):
+                break
+            out += self._join(self._pop())
+        # What is still open, or still queued, may be the follow-up of what was joined.
+        until = min(
+            [now_ns, *(entry.start_ns for entry in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])]
+        )
+        for joiner in self._joiners.values():
+            out += joiner.advance(until)
+        return sorted(out, key=lambda run: run.start.ns)
+
+    def drain(self) -> list[Run]:
+        """Return everything left, in order."""
+        out: list[Run] = []
+        while self._heap:
+            out += self._join(self._pop())
+        for joiner in self._joiners.values():
+            out += joiner.finish()
+        return sorted(out, key=lambda run: run.start.ns)
+
+    def _join(self, item: Exchange | Unresolved | Run) -> list[Run]:
+        if isinstance(item, Run):
+            return [item]
+        client = item.client if isinstance(item, Unresolved) else item.connection.client
+        joiner = self._joiners.get(client)
+        if joiner is None:
+            joiner = self._joiners[client] = Joiner()
+        return joiner.feed(item)
+
+
+def _over(item: Exchange | Unresolved | Run) -> bool:
+    """Tell whether nothing can change the verdict on a connection any more."""
+    if not isinstance(item, Exchange):
+        return True
+    connection = item.connection
+    orig, resp = connection.orig, connection.resp
+    return (
+        connection.final
+        or any(mark is not None for mark in (orig.fin, orig.rst, resp.rst))
+        or connection.icmp is not None
+    )

@@ -1,0 +1,145 @@
+"""Who sends: what is known of each source, and the runs that wait at their targets until it is known.
+
+A source is a kubelet's, or not, or it is not known yet (`probes.sources`). What it sent meanwhile waits; as soon as it is known the
+runs go on as attempts, or to the strangers. Where too many wait it is decided with what there is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from probewatch.model.book import AddressBook
+from probewatch.probes.forms import Ask
+from probewatch.probes.runs import Run
+from probewatch.probes.sources import Source, Standing, standing
+
+from .strangers import Strangers
+from .target import ASKED, WAITING, Target
+from .tying import fitting_runs, plausible
+
+MOST_UNDECIDED: Final = 6_000
+"""Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
+MOST_SOURCES: Final = 4_096
+"""Sources, and targets, remembered of which nothing is held."""
+
+
+class Senders:
+    """Knows the sources, and sorts what they send."""
+
+    def __init__(
+        self,
+        book: AddressBook,
+        targets: Mapping[str, Target],
+        known: dict[str, Standing],
+        strangers: Strangers,
+        attempt: Callable[[Target, Run], None],
+    ) -> None:
+        self._book = book
+        self._targets = targets
+        self._strangers = strangers
+        self._attempt = attempt
+        self.sources: dict[str, Source] = {}
+        self._known = known
+        self._waiting: dict[str, Counter[str]] = {}
+        """Source that is not decided -> target -> runs held there."""
+        self._undecided = 0
+        """How many these are."""
+
+    def standing(self, address: str) -> Standing:
+        """Return what is known of a source."""
+        return self._known.get(address, Standing.OPEN)
+
+    def kubelets(self) -> frozenset[str]:
+        """Return the addresses that are known to be kubelets'."""
+        return frozenset(address for address, known in self._known.items() if known is Standing.KUBELET)
+
+    def note(self, run: Run) -> Source:
+        """Learn from a run about its source."""
+        source = self.sources.get(run.client)
+        if source is None:
+            source = self.sources[run.client] = Source(run.client)
+        source.note(run)
+        return source
+
+    def sort(self, target: Target, run: Run, source: Source) -> bool:
+        """Hand a run on as an attempt or a stranger's; return whether it waits instead."""
+        if run.form.version and not source.declared:
+            source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
+        known = self.standing(run.client)
+        if known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
+            known = self._weigh(source, last_word=False)
+        if known is Standing.KUBELET:
+            self._attempt(target, run)
+            return False
+        if known is Standing.NOT_KUBELET:
+            self._strangers.add(target, run)
+            return False
+        held = target.hold(run)
+        self._waiting.setdefault(run.client, Counter())[run.server] += 1
+        self._undecided += 1
+        if held % ASKED == 0:
+            self._match_declared(source)
+            self._weigh(source, last_word=held >= WAITING)
+        if self._undecided > MOST_UNDECIDED:
+            self._decide()
+        return True
+
+    def _decide(self) -> None:
+        """Say the last word about the sources that most undecided runs come from, so that half as many are left."""
+        for address in sorted(self._waiting, key=lambda address: -self._waiting[address].total()):
+            self._match_declared(self.sources[address])
+            self._weigh(self.sources[address], last_word=True)
+            if self._undecided <= MOST_UNDECIDED // 2:
+                break
+
+    def last_word(self) -> None:
+        """Decide about the sources that are still open: a declared probe that matches proves one, else a claim nothing contradicts."""
+        for address, source in list(self.sources.items()):
+            if self.standing(address) is Standing.OPEN:
+                self._match_declared(source)
+        for address, source in list(self.sources.items()):
+            if self.standing(address) is Standing.OPEN:
+                self._weigh(source, last_word=True)
+
+    def _weigh(self, source: Source, *, last_word: bool) -> Standing:
+        before = self.standing(source.address)
+        known = standing(source, self._book, last_word=last_word or before is Standing.NOT_KUBELET)
+        if known in (Standing.OPEN, before):
+            return known
+        self._known[source.address] = known
+        places = self._waiting.pop(source.address, Counter())
+        self._undecided -= places.total()
+        doubted = before is Standing.NOT_KUBELET
+        for target in self._targets.values() if doubted else [self._targets[address] for address in places]:
+            runs = target.held(source.address, strangers=doubted)
+            if doubted:
+                self._strangers.held -= len(runs)
+            for run in runs:
+                if known is Standing.KUBELET:
+                    self._attempt(target, run)
+                else:
+                    self._strangers.add(target, run)
+        return known
+
+    def _match_declared(self, source: Source) -> None:
+        for target in [self._targets[server] for server in self._waiting.get(source.address, ())]:
+            runs = target.undecided().get(source.address, [])
+            # One pod has one kubelet: where it is proven, whoever else connects is somebody else.
+            if not runs or target.has_kubelet or not all(run.form.kubelet for run in runs):
+                continue
+            for pod in target.declared(runs[0].start.ns) or self._book.unplaced:
+                fitting, specs = fitting_runs(runs, pod)
+                asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
+                if fitting and (asked or len(fitting) == len(runs)) and plausible(fitting, specs):
+                    source.declared = True
+
+    def forget(self) -> None:
+        """Forget the sources of which nothing is held, where there are many."""
+        if len(self.sources) <= MOST_SOURCES:
+            return
+        held = {run.client for target in self._targets.values() for run in target.strangers}
+        for address in [one for one in self.sources if one not in held and one not in self._waiting]:
+            if self.standing(address) is Standing.NOT_KUBELET:
+                del self.sources[address], self._known[address]

@@ -1,0 +1,126 @@
+"""What no kubelet sent: held, for only the whole tells a check from traffic, and counted as traffic where it is too much.
+
+Theory of operation. Runs of strangers stay with their targets, and `held` says how many there are. When there are too many, what is
+no check so far (`survey.so_far`) is counted as traffic but for the latest quarter, which is looked at again with what comes next.
+Checks stay, unless attempts are kept in brief: then there is a limit on them too, and beyond it the oldest go, with a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from probewatch.model.book import AddressBook
+from probewatch.model.connection import Connection
+from probewatch.probes.forms import Ask
+from probewatch.probes.runs import Run
+from probewatch.probes.sources import Standing
+
+from .build import Latest
+from .others import Peer, Traffic
+from .survey import so_far
+from .target import Target
+
+STRANGERS: Final = 5_000
+"""Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
+MOST_CHECKS: Final = 16_000
+"""Of these, checks held where attempts are kept in brief; beyond, the oldest quarter is counted as traffic too."""
+
+
+class Strangers:
+    """Counts the runs that no kubelet sent, and bounds them."""
+
+    def __init__(
+        self,
+        book: AddressBook,
+        targets: Mapping[str, Target],
+        standing: Mapping[str, Standing],
+        revisions: dict[int, Connection],
+        latest: Latest,
+        *,
+        brief: bool,
+    ) -> None:
+        self._book = book
+        self._targets = targets
+        self._standing = standing
+        self._revisions = revisions
+        self._latest = latest
+        self._brief = brief
+        self.held = 0
+        """Runs that targets hold."""
+        self._most = STRANGERS
+        self.let_go = 0
+        """Checks counted as traffic because there were too many."""
+        self.checks: set[Peer] = set()
+        """Who checks whom, of the checkers that are named."""
+        self.traffic = Traffic()
+
+    def add(self, target: Target, run: Run) -> None:
+        """Take a run."""
+        target.strangers.append(run)
+        self.held += 1
+
+    def recount(self) -> None:
+        """Count what targets hold anew: lanes have given some back."""
+        self.held = sum(len(target.strangers) for target in self._targets.values())
+
+    @property
+    def full(self) -> bool:
+        """Whether some must go."""
+        return self.held > self._most
+
+    def stray(self, run: Run) -> bool:
+        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step."""
+        if self._standing.get(run.client) is Standing.KUBELET:
+            return run.form.kubelet or run.form.stale
+        silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
+        return silent and (run.client, run.server, run.form.port) in self.checks
+
+    def count(self, runs: Iterable[Run], now_ns: int) -> None:
+        """Count runs as traffic."""
+        for run in runs:
+            self.traffic.note(run, self._latest, now_ns, client=not self.stray(run))
+
+    def relieve(self, kubelets: frozenset[str], now_ns: int) -> None:
+        """Count what is no check so far as traffic and let it go; keep the latest quarter to look at it again."""
+        held = [run for target in self._targets.values() for run in target.strangers]
+        found, kept = so_far(held, skip=kubelets, declared=self._book.checks)
+        self.checks |= found
+        begun = sorted(run.start.ns for run in held)[len(held) * 3 // 4]
+        self._part(lambda run: run.start.ns >= begun or any(id(leg) in kept for _, leg in run.legs()), now_ns)
+        if not self._brief:
+            self._most = max(STRANGERS, 2 * self.held)  # (checks stay: no use in looking again at once)
+            return
+        if self.held > MOST_CHECKS:
+            begun = sorted(run.start.ns for target in self._targets.values() for run in target.strangers)[
+                -(MOST_CHECKS * 3 // 4)
+            ]
+            self.let_go += self._part(lambda run: run.start.ns >= begun, now_ns)
+        self._most = max(STRANGERS, min(2 * self.held, max(MOST_CHECKS, self.held + STRANGERS // 2)))
+
+    def _part(self, stays: Callable[[Run], bool], now_ns: int) -> int:
+        """Keep the runs that stay, count the others as traffic; return how many these are."""
+        before = self.held
+        self.held = 0
+        for target in self._targets.values():
+            stay: list[Run] = []
+            go: list[Run] = []
+            for run in target.strangers:
+                (stay if stays(run) else go).append(run)
+            target.strangers = stay
+            self.held += len(stay)
+            self.count(go, now_ns)
+            for run in go:
+                for _, leg in run.legs():
+                    self._revisions.pop(leg.connection.id, None)
+        return before - self.held
+
+    def notes(self) -> list[str]:
+        """Say what the limit on checks did."""
+        if not self.let_go:
+            return []
+        said = (
+            f"{self.let_go} connections that no kubelet made are counted as traffic, though some may be checks:"
+            f" beyond {MOST_CHECKS} the oldest are let go; -o json keeps all"
+        )
+        return [said]

@@ -1,0 +1,176 @@
+"""What the observer holds is bounded, and what a bound does is said: sources, strangers, checks, revisions, waiting connections."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from builder import S
+from make import NODE, POD, every, frames, probes, script_of
+
+from probewatch.model.frame import Frame
+from probewatch.model.timeline import Timeline
+from probewatch.observer import Keep, Observer, Settings, core, senders, strangers
+from probewatch.wire.table import Limits
+
+
+def client(number: int) -> str:
+    """Return the address of a client."""
+    return f"10.129.{number // 200}.{number % 200 + 1}"
+
+
+def held(observer: Observer) -> int:
+    """Return how many runs of strangers there are."""
+    return sum(len(target.strangers) for target in observer._targets.values())
+
+
+def undecided(observer: Observer) -> int:
+    """Return how many runs wait until it is known who sent them."""
+    return sum(len(runs) for target in observer._targets.values() for runs in target.undecided().values())
+
+
+def waiting(observer: Observer) -> int:
+    """Return how many connections wait for their turn, or to be read."""
+    return sum(len(target.queue) for target in observer._targets.values()) + len(observer._tracker._table.ready)
+
+
+def checks(checkers: int, each: int) -> list[Frame]:
+    """Return the frames of so many checkers that each check one server of their own every two seconds."""
+    scripts = []
+    for number in range(checkers):
+        scripts += probes(every(2, each, number * 0.01), "ok", client=client(number), server=f"10.128.1.{number + 1}", agent="check/1.0")
+    return frames(*scripts)
+
+
+def test_checks_are_shed_where_attempts_are_kept_in_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond MOST_CHECKS the oldest checks become traffic, so that no more are held, and a note says how many; nothing is lost."""
+    monkeypatch.setattr(strangers, "STRANGERS", 40)
+    monkeypatch.setattr(strangers, "MOST_CHECKS", 80)
+    monkeypatch.setattr(senders, "MOST_UNDECIDED", 8)
+    observer = Observer(Settings(keep=Keep.BRIEF))
+    most = 0
+    for one in checks(4, 60):
+        observer.feed(one)
+        most = max(most, held(observer))
+    timeline = observer.finish()
+
+    assert 40 < most <= 80 + 40 // 2 + 1, "held until the limit, and never far beyond it"
+    (note,) = [note for note in timeline.notes if "counted as traffic" in note]
+    shed = int(note.split()[0])
+    told = sum(len(probe.attempts) for probe in timeline.probes)
+    assert shed > 0
+    assert told + sum(one.connections for one in timeline.others) == 240
+    assert told >= 4 * 10, "the latest are still told as checks"
+
+
+def test_checks_are_kept_where_attempts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown with all its attempts keeps its checks too, however many there are, without a note."""
+    monkeypatch.setattr(strangers, "STRANGERS", 40)
+    monkeypatch.setattr(strangers, "MOST_CHECKS", 80)
+    monkeypatch.setattr(senders, "MOST_UNDECIDED", 8)
+    observer = Observer()
+    for one in checks(4, 60):
+        observer.feed(one)
+    timeline = observer.finish()
+
+    assert sum(len(probe.attempts) for probe in timeline.probes) == 240
+    assert not [note for note in timeline.notes if "counted as traffic" in note]
+
+
+def test_runs_of_all_sources_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond MOST_UNDECIDED it is decided for the busiest sources with what there is, until half as many wait."""
+    monkeypatch.setattr(senders, "MOST_UNDECIDED", 30)
+    observer = Observer()
+    scripts = []
+    for number in range(12):
+        scripts += probes(every(3, 2 + number, number * 0.1), "connected", client=client(number))
+    most, fell = 0, False
+    for one in frames(*scripts):
+        observer.feed(one)
+        now = undecided(observer)
+        fell = fell or (most == 30 and now <= 15)
+        most = max(most, now)
+    timeline = observer.finish()
+
+    assert most == 30
+    assert fell
+    told = sum(len(probe.attempts) for probe in timeline.probes) + sum(one.connections for one in timeline.others)
+    assert told == sum(2 + number for number in range(12)), "all are told, as attempts or as traffic"
+
+
+def test_sources_and_targets_of_which_nothing_is_held_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that come once and are counted leave nothing behind beyond MOST_SOURCES, and their counts stay."""
+    monkeypatch.setattr(strangers, "STRANGERS", 20)
+    monkeypatch.setattr(senders, "MOST_UNDECIDED", 8)
+    monkeypatch.setattr(senders, "MOST_SOURCES", 10)
+    monkeypatch.setattr(core, "MOST_SOURCES", 10)
+    observer = Observer(Settings(keep=Keep.BRIEF))
+    scripts = []
+    for number in range(200):
+        at, server = number * 1.37 + (number % 7) * 0.2, f"10.128.2.{number % 200 + 1}"
+        scripts += probes([at], client=client(number), server=server, agent="curl/8.1")
+    for one in frames(*scripts):
+        observer.feed(one)
+    sources, targets = len(observer._senders.sources), len(observer._targets)
+    timeline = observer.finish()
+
+    assert sources <= 10 + 20 + 1
+    assert targets <= 10 + 20 + 1 + len(observer._busy)
+    assert sum(one.connections for one in timeline.others) + sum(len(probe.attempts) for probe in timeline.probes) == 200
+
+
+def test_revisions_are_bounded_in_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond BRIEF_REVISIONS the oldest late frames are forgotten: what was told first of those connections stays."""
+    late = f"{script_of()}\n+2s < FA\n+100us > A"
+    scripts = [(number * 0.5, f"{client(number)}:40000 > {POD}:8080", late) for number in range(60)]
+
+    def revisions(limit: int) -> int:
+        monkeypatch.setattr(core, "BRIEF_REVISIONS", limit)
+        observer = Observer(Settings(keep=Keep.BRIEF))
+        most = 0
+        for one in frames(*scripts):
+            observer.feed(one)
+            most = max(most, len(observer._revisions))
+        assert connections(observer.finish()) == 60
+        return most
+
+    assert revisions(1000) > 20, "the late frames do make revisions"
+    assert revisions(7) == 7
+
+
+@pytest.mark.parametrize("keep", [Keep.BRIEF, Keep.WHOLE])
+def test_connections_of_one_moment_do_not_pile_up(monkeypatch: pytest.MonkeyPatch, keep: Keep) -> None:
+    """Where no time passes between frames, what the table lets go is read and sorted all the same, whatever still waits."""
+    monkeypatch.setattr(core, "MOST_WAITING", 200)
+    monkeypatch.setattr(core, "Limits", partial(Limits, connections=50, ready=20))
+    observer = Observer(Settings(keep=keep))
+    scripts = [(0.0, f"{client(number)}:40000 > {POD}:8080", "> S") for number in range(1500)]
+    most = 0
+    for one in frames(*scripts):
+        observer.feed(one._replace(ns=10 * S))
+        most = max(most, waiting(observer))
+    timeline = observer.finish()
+
+    assert most <= 200 + 20
+    assert connections(timeline) == 1500
+
+
+def test_waiting_behind_an_older_connection_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that stays open holds up those that came after it no longer than there is room for them; none is lost."""
+    monkeypatch.setattr(core, "MOST_WAITING", 60)
+    observer = Observer()
+    talk = "> S\n< SA\n> A\n" + "+1s > PA 'x'\n< A\n" * 19
+    scripts = [(0.0, f"10.129.9.9:50000 > {POD}:8080", talk), *probes(every(0.05, 300, 0.5), client=NODE, agent="curl/8.1")]
+    most = 0
+    for one in frames(*scripts):
+        observer.feed(one)
+        most = max(most, waiting(observer))
+    timeline = observer.finish()
+
+    assert 40 < most <= 60 + 5
+    assert connections(timeline) == 301
+
+
+def connections(timeline: Timeline) -> int:
+    """Return how many connections are told, as attempts or as traffic."""
+    return sum(len(probe.attempts) for probe in timeline.probes) + sum(one.connections for one in timeline.others)
