@@ -11,6 +11,9 @@ the initial value but keeps
 Two tables say it all: INITIAL (newWorker) and REACHED (what a threshold does). The names are the kubelet's, so that the
 two files can be laid side by side.
 
+An attempt of unknown outcome begins counts anew. A later streak may in truth be longer, so that it tells a readiness
+worker's state and not the moment at which it turned.
+
 Limitations: exec errors and `no status` guards send no packet and are not modelled; versions up to 1.30 keep a startup
 worker running after success, which shows as an extra attempt and changes no decision.
 """

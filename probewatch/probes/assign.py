@@ -3,7 +3,7 @@
 Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes
 when a worker's tick was due is almost surely that worker's. Off the grid only a readiness worker may run, and only
 while its container is not Ready; anything else off the grid means that something happened before it: a new container,
-or a new kubelet. A worker runs one attempt at a time, keeps one tick while it is busy, and is silent on hold and behind
+a new kubelet, or a kubelet that got no CPU, whose ticks run late, together, and go on on the old grid. A worker runs one attempt at a time, keeps one tick while it is busy, and is silent on hold and behind
 a startup probe. Each departure has a cost (below); `observer` carries the cheapest histories on.
 
 Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths

@@ -195,5 +195,5 @@ def _answer(chance: random.Random) -> Answer:
     return Answer(kind)
 
 
-SEEDS = tuple(range(60))
+SEEDS = tuple(range(120))
 """The seeds that the tests run."""

@@ -18,11 +18,12 @@ OPEN: dict[str, str] = {
     "crash-loop-mid": "begun inside back-off: the failures before are assumed, not seen",
     "tcp-both-mid": "two tcpSocket probes of one port, begun while both fail: nothing tells them apart",
     "seed-15": "startup and liveness ask the same: the first attempt of a new container is given to liveness",
-    "seed-27": "a decision by a deadline while the kubelet stops",
-    "seed-29": "two probes of one port that fail in the same millisecond",
     "seed-38": "startup, readiness and liveness ask the same and stall together",
+    "seed-44": "readiness and liveness ask the same: whose the first attempt of a restarted kubelet is",
     "seed-45": "startup, readiness and liveness on one port, all refused after a restart",
     "seed-49": "three probes that ask the same",
+    "seed-94": "two tcpSocket probes of one port, milliseconds apart",
+    "seed-101": "three probes that ask the same, after the kubelet's restart",
 }
 """Scenario name -> fault. A scenario that passes again is to be taken out."""
 
