@@ -36,6 +36,7 @@ def write_findings(
     paper: Paper, timeline: Timeline, findings: Sequence[Finding], base: int, *, wide: bool = False
 ) -> None:
     """Write findings, the worst first."""
+    together: dict[int, list[Finding]] = {}
     for held in LABELS:
         mine = [finding for finding in findings if finding.held is held]
         if held is Held.PASS and not wide:
@@ -45,12 +46,16 @@ def write_findings(
             for finding in mine:
                 _at_length(paper, timeline, finding, base)
             continue
+        told: set[int] = set()
         for group in _alike(mine):
-            if len(group) < _GROUP:
-                for finding in group:
-                    _briefly(paper, finding)
-            else:
-                _together(paper, group, len({finding.subject for finding in findings}))
+            if len(group) >= _GROUP:
+                told.update(map(id, group[1:]))
+                together[id(group[0])] = group
+        for finding in mine:
+            if id(finding) in together:
+                _together(paper, together[id(finding)], len({one.subject for one in findings}))
+            elif id(finding) not in told:
+                _briefly(paper, finding)
 
 
 def summary(findings: Sequence[Finding]) -> str:
