@@ -131,21 +131,22 @@ class Analysis:
         """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
         from .model.frame import Batch
 
-        observer, matches = self._observer, self._matches
+        matches = self._matches
+        take: Callable[[Any], None] = self._observer.skim if self._skim else self._observer.feed
         count = due_ns = 0
         for part in self._parts:
             if isinstance(part, Batch):
                 if matches is None and self._skim:
-                    observer.feed_batch(part)
+                    take(part)
                 else:
                     for frame in part:
                         if matches is None or matches(frame):
-                            observer.feed(frame)
+                            take(frame)
                 count += len(part)
-                ns = part.times[-1]
+                ns = part.last_ns
             else:
                 if matches is None or matches(part):
-                    observer.feed(part)
+                    take(part)
                 count += 1
                 ns = part.ns
             if count >= _BATCH or ns >= due_ns:
@@ -457,7 +458,7 @@ def _begin(part: Part | None) -> int | None:
 
     if part is None:
         return None
-    return part.times[0] if isinstance(part, Batch) else part.ns
+    return part.first_ns if isinstance(part, Batch) else part.ns
 
 
 def _ignore(_: object) -> None:

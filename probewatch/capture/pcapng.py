@@ -23,7 +23,7 @@ from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, Interface, Part
+from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Layout, Part, Row
 from probewatch.model.journal import nanoseconds
 
 SECTION_HEADER: Final = 0x0A0D0D0A
@@ -123,6 +123,7 @@ class PcapngReader:
         data, pos = window.data, window.pos
         end = len(data)
         unpack_block, unpack_length = self._unpackers()
+        walks: dict[int, struct.Struct] = {}
         new = tuple.__new__  # Frame(...) costs twice as much
         section = self._section
         number = tally.frames
@@ -132,19 +133,22 @@ class PcapngReader:
             # Enhanced Packet Blocks without options, of one interface, in the order of their times.
             if current < len(section) and section[current].ordinary:
                 multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
-                times: list[int] = []
-                starts: list[int] = []
-                sizes: list[int] = []
-                room = end - PACKET_HEAD
+                walk = walks.get(link_type)
+                if walk is None:
+                    walk = walks[link_type] = struct.Struct(f"{self._order}6I4x{HEADERS.get(link_type, '')}")
+                unpack_row = walk.unpack_from
+                rows: list[Row] = []
+                begin, room = pos, end - walk.size
                 for _ in range(BATCH):
                     if pos > room:
                         break
-                    kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
+                    row = unpack_row(data, pos)
+                    length, captured = row[1], row[5]
                     stop = pos + length
-                    ns = (high << 32 | low) * multiplier + offset_ns
+                    ns = (row[3] << 32 | row[4]) * multiplier + offset_ns
                     if (
-                        kind != ENHANCED_PACKET
-                        or number_of != current
+                        row[0] != ENHANCED_PACKET
+                        or row[2] != current
                         or stop > end
                         or length - (captured + 3 & ~3) != PACKET_HEAD + 4
                         or captured > MAX_FRAME
@@ -152,15 +156,14 @@ class PcapngReader:
                         or unpack_length(data, stop - 4)[0] != length
                     ):
                         break
-                    times.append(ns)
-                    starts.append(pos + PACKET_HEAD)
-                    sizes.append(captured)
+                    rows.append(row)
                     latest = ns
                     pos = stop
-                if times:
+                if rows:
                     tally.latest = latest
-                    tally.frames = number + len(times)
-                    yield Batch(file, number + 1, interface, link_type, self._order, data, times, starts, sizes)
+                    tally.frames = number + len(rows)
+                    layout = Layout(begin + PACKET_HEAD, 5, Clock(multiplier << 32, multiplier, offset_ns), 1, 0)
+                    yield Batch(file, number + 1, interface, link_type, self._order, data, rows, layout)
                     number = tally.frames
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
@@ -177,6 +180,7 @@ class PcapngReader:
             if kind == SECTION_HEADER:
                 length = self._begin_section(data, pos)
                 unpack_block, unpack_length = self._unpackers()
+                walks = {}
                 section = self._section
             elif length < 12 or length & 3 or length > MAX_BLOCK:
                 raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")

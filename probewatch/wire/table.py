@@ -48,6 +48,11 @@ class Limits:
     """Kept of a client's stream (and as many waiting behind a hole); more is counted, not kept. A side whose direction turns
     out to be the other one keeps the limit it began with."""
     server_bytes: int = 32 << 10
+    followed: int = 128 << 10
+    """Bytes of one direction after which a connection is bypassed: of a reader that takes in no more, as a kubelet does after
+    10 KiB, a kernel accepts so many (Linux: net.ipv4.tcp_rmem)."""
+    turns: int = 32
+    """Changes of who sends data after which it is bypassed: 16 requests and answers, of which no check has so many."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
     syns: int = 32
@@ -230,7 +235,7 @@ class Table:
     def _ripen(self, life: Life) -> None:
         """Look at a connection whose timer rang: hand it out, let it go, or wait on."""
         if life.fast is not None:
-            life.fast.touch()
+            life.fast.settle()
         limits, clock = self._limits, self.clock
         quiet = life.touched + limits.quiet_ns
         if not life.told:

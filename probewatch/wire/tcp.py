@@ -151,9 +151,21 @@ class Tracker:
                 return
         life = side.life
         if life.fast is not None:
-            life.fast.close()
+            life.fast.settle()
         if lane is not side.lane or mark.file != side.at[0]:
             self._look(side, mark, lane)
+        if life.bypassed:
+            if not flags & CONTROL:
+                life.see(side, side.sight, mark)
+                life.touched = table.clock
+                if life.told:
+                    table.news(life)
+                self.latest = side
+                return
+            if not flags & SYN:
+                if life.fast is not None:
+                    life.fast.close()
+                life.rejoin(side, seq, ack if flags & ACK else side.peer.nxt)
         signature = (seq, ack, flags, length, ip_id, tsval, side.orig)
         if life.recent.is_copy(signature, ns, side.at):
             self._copy(side, s)
@@ -225,6 +237,11 @@ class Tracker:
                 self._data(side, seq, payload, length, mark)
             else:
                 stream.add(seq, payload, length, mark)
+            if life.speaker is not side:
+                life.speaker = side
+                life.turns += 1
+            if (life.turns > self._limits.turns or stream.next > self._limits.followed) and life.open:
+                life.bypassed = True
         self.latest = side
 
     def icmp(self, e: IcmpError) -> None:
@@ -237,7 +254,7 @@ class Tracker:
             return
         life = side.life
         if life.fast is not None:
-            life.fast.close()
+            life.fast.settle()
         if life.icmp is None:
             life.icmp = IcmpNote(mark=e.mark, reporter=e.reporter, version=e.version, type=e.type, code=e.code)
             life.touched = self._table.clock
