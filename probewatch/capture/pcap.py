@@ -28,7 +28,7 @@ from probewatch.capture.errors import CaptureError
 from probewatch.capture.linktypes import split_field
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, Tally, read_so_far
-from probewatch.model.frame import HEADERS, Batch, Clock, Frame, Interface, Layout, Part, Row
+from probewatch.model.frame import HEADERS, Batch, Clock, Frame, Interface, Part, Row
 
 FILE_HEADER: Final = 24
 FIELDS: Final = 16
@@ -136,8 +136,9 @@ class PcapReader:
                 if rows:
                     tally.latest = latest
                     tally.frames = number + len(rows)
-                    layout = Layout(begin + FIELDS, 2, clock, 2, FIELDS)
-                    yield Batch(file, number + 1, 0, link_type, self._order, data, rows, layout)
+                    yield Batch(
+                        file, number + 1, 0, link_type, self._order, data, rows, clock, begin + FIELDS, between=FIELDS
+                    )
                     number = tally.frames
                     continue
             if end - pos < header:

@@ -23,7 +23,7 @@ from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Layout, Part, Row
+from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Part, Row
 from probewatch.model.journal import nanoseconds
 
 SECTION_HEADER: Final = 0x0A0D0D0A
@@ -56,6 +56,7 @@ UNKNOWN_DROPS: Final = 0xFFFF
 """drops_count of a Packet Block that does not say."""
 
 PACKET_HEAD: Final = 28
+BEFORE_TIME: Final = 12
 """Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
 carries a frame of any use."""
 
@@ -123,6 +124,7 @@ class PcapngReader:
         data, pos = window.data, window.pos
         end = len(data)
         unpack_block, unpack_length = self._unpackers()
+        unpack_head = struct.Struct(self._order + "3I").unpack_from
         walks: dict[int, struct.Struct] = {}
         new = tuple.__new__  # Frame(...) costs twice as much
         section = self._section
@@ -135,20 +137,22 @@ class PcapngReader:
                 multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
                 walk = walks.get(link_type)
                 if walk is None:
-                    walk = walks[link_type] = struct.Struct(f"{self._order}6I4x{HEADERS.get(link_type, '')}")
+                    walk = walks[link_type] = struct.Struct(f"{self._order}3I4x{HEADERS.get(link_type, '')}")
                 unpack_row = walk.unpack_from
+                clock = Clock(multiplier << 32, multiplier, offset_ns)
                 rows: list[Row] = []
-                begin, room = pos, end - walk.size
+                begin, room = pos, end - walk.size - BEFORE_TIME
                 for _ in range(BATCH):
                     if pos > room:
                         break
-                    row = unpack_row(data, pos)
-                    length, captured = row[1], row[5]
+                    kind, length, number_of = unpack_head(data, pos)
+                    row = unpack_row(data, pos + BEFORE_TIME)
+                    captured = row[2]
                     stop = pos + length
-                    ns = (row[3] << 32 | row[4]) * multiplier + offset_ns
+                    ns = (row[0] << 32 | row[1]) * multiplier + offset_ns
                     if (
-                        row[0] != ENHANCED_PACKET
-                        or row[2] != current
+                        kind != ENHANCED_PACKET
+                        or number_of != current
                         or stop > end
                         or length - (captured + 3 & ~3) != PACKET_HEAD + 4
                         or captured > MAX_FRAME
@@ -162,8 +166,19 @@ class PcapngReader:
                 if rows:
                     tally.latest = latest
                     tally.frames = number + len(rows)
-                    layout = Layout(begin + PACKET_HEAD, 5, Clock(multiplier << 32, multiplier, offset_ns), 1, 0)
-                    yield Batch(file, number + 1, interface, link_type, self._order, data, rows, layout)
+                    yield Batch(
+                        file,
+                        number + 1,
+                        interface,
+                        link_type,
+                        self._order,
+                        data,
+                        rows,
+                        clock,
+                        begin + PACKET_HEAD,
+                        between=PACKET_HEAD + 4,
+                        align=4,
+                    )
                     number = tally.frames
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
@@ -180,6 +195,7 @@ class PcapngReader:
             if kind == SECTION_HEADER:
                 length = self._begin_section(data, pos)
                 unpack_block, unpack_length = self._unpackers()
+                unpack_head = struct.Struct(self._order + "3I").unpack_from
                 walks = {}
                 section = self._section
             elif length < 12 or length & 3 or length > MAX_BLOCK:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -37,148 +37,111 @@ class Frame(NamedTuple):
     """Length on the wire; larger than `len(data)` where a snapshot length cut the frame."""
 
 
-HEADERS: Final = {1: "12x3sx2s2x2sxs2x12s8x2s"}
-"""What a row of a `Batch` tells of a frame itself, as `struct` writes it, by link type; others tell nothing.
+HEADERS: Final = {1: "12x3s5x4s2x12s8x2s"}
+"""What a row of a `Batch` tells of the frame itself, as `struct` writes it, by link type; of other link types it tells nothing.
 
-Ethernet: EtherType with the byte behind it, total length, fragment word, protocol, addresses with ports, data offset with
-flags, all as bytes. So it reads a frame of IPv4 without options and TCP; of any other the fields mean nothing."""
+Ethernet: EtherType with the byte behind it, then of IPv4 fragment, TTL and protocol, addresses with ports, data offset with
+flags, all as bytes. So it reads a frame of TCP in IPv4 without options; of any other the fields mean nothing."""
+
+Row: TypeAlias = tuple[Any, ...]
+"""The two words of a time, the captured length, and `HEADERS`."""
 
 
 class Clock(NamedTuple):
-    """How the two words of a record's time are read: ns = high * each_high + low * each_low + offset."""
+    """How the two words of a time are read: ns = high * each_high + low * each_low + offset."""
 
     each_high: int
     each_low: int
     offset: int = 0
 
-    def ns(self, row: Row, at: int) -> int:
-        """Return the time in a row of a `Batch` whose captured length stands at index `at`."""
-        ns: int = row[at - 2] * self.each_high + row[at - 1] * self.each_low + self.offset
+    def ns(self, row: Row) -> int:
+        """Return the time of a row, nanoseconds since 1970 UTC."""
+        each_high, each_low, offset = self
+        ns: int = row[0] * each_high + row[1] * each_low + offset
         return ns
 
 
+@dataclass(slots=True)
 class Batch:
     """Frames as they stand one behind the other in a buffer, none of them made yet: millions are never needed one by one.
 
     All were captured at one interface, in the order of their times.
-
-    Attributes:
-        file: as in `Frame`, and so are `interface` and `link_type`.
-        first: number of the first frame; the others follow it without a gap.
-        data: the buffer.
-        rows: of each frame what one `struct.unpack` tells of its record and its headers: somewhere the two words of its
-            time and behind them the captured length (at index `at`), then `HEADERS`.
     """
 
-    __slots__ = (
-        "_begin",
-        "_extra",
-        "_order",
-        "_step",
-        "_sums",
-        "at",
-        "clock",
-        "data",
-        "file",
-        "first",
-        "interface",
-        "link_type",
-        "rows",
-    )
-
-    def __init__(
-        self,
-        file: int,
-        first: int,
-        interface: int,
-        link_type: int,
-        order: str,
-        data: bytes,
-        rows: list[Row],
-        layout: Layout,
-    ) -> None:
-        """Take rows of one layout.
-
-        Args:
-            order: byte order of the file, as `struct` writes it. In the 32 bits in front of each frame stands its original
-                length.
-            layout: where they come from.
-        """
-        self.file = file
-        self.first = first
-        self.interface = interface
-        self.link_type = link_type
-        self.data = data
-        self.rows = rows
-        self._order = order
-        self._begin, self.at, self.clock, self._step, self._extra = layout
-        self._sums: list[int] = []
+    file: int
+    first: int
+    """Number of the first; the others follow it without a gap."""
+    interface: int
+    link_type: int
+    order: str
+    """Byte order of the file, as `struct` writes it."""
+    data: bytes
+    """The buffer. In the 32 bits in front of each frame stands its original length."""
+    rows: list[Row]
+    """One for each frame."""
+    clock: Clock
+    """How their times are read."""
+    begin: int
+    """Where the first frame begins in `data`."""
+    between: int
+    """Bytes from the end of a frame to the beginning of the next ..."""
+    align: int = 1
+    """... where the frame has so many bytes or a multiple; else it is filled up."""
+    _starts: list[int] = field(default_factory=list, init=False)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def time(self, index: int) -> int:
         """Return when a frame was captured, nanoseconds since 1970 UTC."""
-        return self.clock.ns(self.rows[index], self.at)
+        return self.clock.ns(self.rows[index])
 
     @property
     def first_ns(self) -> int:
         """When the first frame was captured."""
-        return self.time(0)
+        return self.clock.ns(self.rows[0])
 
     @property
     def last_ns(self) -> int:
         """When the last frame was captured."""
-        return self.time(-1)
+        return self.clock.ns(self.rows[-1])
 
     def since(self, ns: int) -> int:
         """Return the index of the first frame captured at `ns` or later; the number of frames where there is none."""
-        return bisect_left(range(len(self.rows)), ns, key=self.time)
+        return bisect_left(self.rows, ns, key=self.clock.ns)
 
     def start(self, index: int) -> int:
         """Return where a frame begins in `data`."""
-        if not self._sums:
-            self._sums = list(accumulate(map(itemgetter(self._step), self.rows), initial=self._begin))
-        return self._sums[index] + index * self._extra
+        if not self._starts:
+            sizes: Iterable[int] = map(itemgetter(2), self.rows)
+            if self.align > 1:
+                sizes = (size + -size % self.align for size in sizes)
+            self._starts = list(accumulate(sizes, initial=self.begin))
+        return self._starts[index] + index * self.between
 
     @property
     def bytes(self) -> int:
         """Bytes from the first to the last frame in the buffer."""
-        return self.start(len(self.rows) - 1) - self._begin
+        return self.start(len(self.rows) - 1) - self.begin
 
     def __getitem__(self, index: int) -> Frame:
         start = self.start(index)
+        row = self.rows[index]
         return tuple.__new__(  # Frame(...) costs twice as much
             Frame,
             (
-                self.time(index),
+                self.clock.ns(row),
                 self.file,
                 self.first + index,
                 self.interface,
                 self.link_type,
-                self.data[start : start + self.rows[index][self.at]],
-                _LENGTH[self._order](self.data, start - 4)[0],
+                self.data[start : start + row[2]],
+                _LENGTH[self.order](self.data, start - 4)[0],
             ),
         )
 
     def __iter__(self) -> Iterator[Frame]:
         return map(self.__getitem__, range(len(self.rows)))
-
-
-Row: TypeAlias = tuple[Any, ...]
-
-
-class Layout(NamedTuple):
-    """How the rows of a batch are laid out."""
-
-    begin: int
-    """Where the first frame begins in the buffer."""
-    at: int
-    """Index of the captured length in a row."""
-    clock: Clock
-    step: int
-    """Index of the field that says, with `extra`, how far it is from one frame to the next."""
-    extra: int
 
 
 Part: TypeAlias = Frame | Batch

@@ -34,22 +34,20 @@ FLOWS: Final = 16_384
 
 _PLAIN4: Final = b"\x08\x00\x45"
 """EtherType of IPv4, and a header of 20 bytes."""
-_TCP: Final = b"\x06"
-_WHOLE: Final = frozenset((b"\x00\x00", b"\x40\x00", b"\x80\x00", b"\xc0\x00"))
-"""Fragment words of what is no fragment."""
-_NEEDED: Final = {bits: (34 + size, (20 + size).to_bytes(2, "big")) for bits, size in PLAIN.items()}
-"""Data offset and flags of plain segments -> bytes that must be captured, total length that IP must at least say."""
-
-_NEVER: Final = (FAR, b"")
+_TCP: Final = 6
+_NEEDED: Final = {bits: 34 + size for bits, size in PLAIN.items()}
+"""Data offset and flags of plain segments -> bytes that must have been captured."""
 
 
 class Flow:
     """One direction of a bypassed connection at one place of capture."""
 
-    __slots__ = ("fast", "number", "row", "side", "sight")
+    __slots__ = ("fast", "fixed", "number", "row", "side", "sight")
 
-    def __init__(self, fast: Passing, side: Side) -> None:
+    def __init__(self, fast: Passing, side: Side, fixed: bytes) -> None:
         self.fast = fast
+        self.fixed = fixed
+        """Where IPv4 is right behind Ethernet: its fragment word, TTL and protocol."""
         self.side = side
         self.sight: Sight | None = side.sight
         self.row: Row | None = None
@@ -61,19 +59,17 @@ class Flow:
 class Place:
     """Where frames are captured: an interface of a file, and the flows there."""
 
-    __slots__ = ("at", "clock", "file", "flows")
+    __slots__ = ("clock", "file", "flows")
 
     def __init__(self, file: int) -> None:
         self.file = file
         self.flows: dict[bytes | None, Flow] = {}
         self.clock = Clock(0, 0)
-        """How to read the time of a row ..."""
-        self.at = 0
-        """... by the index of its captured length."""
+        """How to read the time of a row."""
 
     def mark(self, row: Row, number: int) -> Mark:
         """Return the mark of a frame that passed here."""
-        return Mark(self.clock.ns(row, self.at), self.file, number)
+        return Mark(self.clock.ns(row), self.file, number)
 
 
 class Passing:
@@ -86,9 +82,9 @@ class Passing:
         self._flows: list[tuple[Place, bytes, Flow]] = []
         self.life = life
 
-    def add(self, place: Place, key: bytes, side: Side) -> None:
+    def add(self, place: Place, key: bytes, side: Side, fixed: bytes) -> None:
         """Let the plain segments of one more kind pass."""
-        flow = place.flows[key] = Flow(self, side)
+        flow = place.flows[key] = Flow(self, side, fixed)
         self._flows.append((place, key, flow))
 
     def settle(self) -> None:
@@ -141,11 +137,12 @@ class FastPath:
         """
         tracker, rows, first = self._tracker, batch.rows, batch.first
         place = self._place(batch.file, batch.interface)
-        place.clock, place.at = batch.clock, batch.at
+        place.clock = batch.clock
         passing = _plainly if batch.link_type == ETHERNET else _otherwise
         count, last_ns = len(rows), batch.last_ns
         handed_on = at = 0
         low, until = self._span()
+        looked_until = reached = -1
         while at < count:
             ns = batch.time(at)
             turn = False
@@ -159,12 +156,14 @@ class FastPath:
             elif turn:
                 stop = at + 1
             elif last_ns >= until:
-                stop = batch.since(until)
+                if until != looked_until:
+                    looked_until, reached = until, batch.since(until)
+                stop = reached
             at = passing(batch, place.flows, at, stop)
             if at < stop or ns < low:
                 handed_on += 1
                 yield batch[at]
-                self._opened(place, first + at, batch.data, batch.start(at), rows[at][batch.at], batch.link_type)
+                self._opened(place, first + at, batch.data, batch.start(at), rows[at][2], batch.link_type)
                 at += 1
             elif turn:
                 tracker.passed(0, ns)
@@ -224,31 +223,33 @@ class FastPath:
         if last is None or last.number != number or last.file != place.file or life.told or life.gone:
             return
         key = peek(data, start, start + size, link_type)
-        if key is None or key in place.flows or self.count >= FLOWS:
+        if key is None:
+            return
+        fixed = data[start + 20 : start + 24]
+        known = place.flows.get(key)
+        if known is not None:
+            known.fixed = fixed
+            return
+        if self.count >= FLOWS:
             return
         if life.fast is None:
             life.fast = Passing(self, life)
         assert isinstance(life.fast, Passing)
-        life.fast.add(place, key, side)
+        life.fast.add(place, key, side, fixed)
         self.count += 1
 
 
 def _plainly(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) -> int:
     """Let frames of Ethernet pass from one index up to another; return that of the first that does not."""
-    size = batch.at
-    kind, total, fragment, protocol, key, bits = range(size + 1, size + 7)
     find, needed, first = flows.get, _NEEDED.get, batch.first
     for number, row in enumerate(batch.rows[at:stop], first + at):
-        flow = find(row[key])
-        if row[kind] == _PLAIN4 and row[protocol] == _TCP:
-            if flow is None or row[fragment] not in _WHOLE:
+        _, _, size, kind, fixed, key, bits = row
+        flow = find(key)
+        if flow is None or flow.fixed != fixed or kind != _PLAIN4 or size < needed(bits, FAR):
+            if kind == _PLAIN4 and fixed[3] == _TCP:
                 return number - first
-            captured, length = needed(row[bits], _NEVER)
-            if row[size] < captured or row[total] < length:
-                return number - first
-        else:
             start = batch.start(number - first)
-            flow = find(peek(batch.data, start, start + row[size], ETHERNET))
+            flow = find(peek(batch.data, start, start + size, ETHERNET))
             if flow is None:
                 return number - first
         flow.row = row
@@ -258,11 +259,11 @@ def _plainly(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) 
 
 def _otherwise(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) -> int:
     """Do the same with frames of other link types."""
-    size, data, link_type = batch.at, batch.data, batch.link_type
+    data, link_type = batch.data, batch.link_type
     for index in range(at, stop):
         row = batch.rows[index]
         start = batch.start(index)
-        flow = flows.get(peek(data, start, start + row[size], link_type))
+        flow = flows.get(peek(data, start, start + row[2], link_type))
         if flow is None:
             return index
         flow.row = row

@@ -31,6 +31,9 @@ from probewatch.wire.lives import Life, Side
 
 SLACK: Final = 1024
 """Timers that may outnumber twice the connections before those of connections gone are swept out."""
+BYPASSED_NS: Final = 1_000_000_000
+"""Nanoseconds between two moments at which timers of bypassed connections ring: all together, for each ends a run of frames
+that pass."""
 
 Key = tuple[str, int, str, int]
 """Source, source port, destination, destination port."""
@@ -203,7 +206,9 @@ class Table:
     # Time
 
     def schedule(self, life: Life, due: int) -> None:
-        """See to it that a connection is looked at when it is this late."""
+        """See to it that a connection is looked at when it is this late; a bypassed one at the next full second."""
+        if life.bypassed:
+            due += -due % BYPASSED_NS
         if life.due < 0 or due < life.due:
             life.due = due
             heapq.heappush(self._heap, (due, life.id, life))
