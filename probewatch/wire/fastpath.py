@@ -145,13 +145,16 @@ class FastPath:
         looked_until = reached = -1
         while at < count:
             ns = batch.time(at)
-            turn = False
-            if ns >= until and ns >= low:
-                tracker.tick(ns)
-                low, until = self._span()
-                turn = ns >= self.until
-            stop = count
-            if ns < low:
+            turn, stop = False, count
+            hand_on = ns < low
+            if ns >= until and not hand_on:
+                start = batch.start(at)
+                hand_on = peek(batch.data, start, start + rows[at][2], batch.link_type) not in place.flows
+                if not hand_on:  # (else whoever takes it sees to what is due)
+                    tracker.tick(ns)
+                    low, until = self._span()
+                    turn = ns >= self.until
+            if hand_on:
                 stop = at
             elif turn:
                 stop = at + 1
@@ -160,7 +163,7 @@ class FastPath:
                     looked_until, reached = until, batch.since(until)
                 stop = reached
             at = passing(batch, place.flows, at, stop)
-            if at < stop or ns < low:
+            if hand_on or at < stop:
                 handed_on += 1
                 yield batch[at]
                 self._opened(place, first + at, batch.data, batch.start(at), rows[at][2], batch.link_type)

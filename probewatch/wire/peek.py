@@ -57,13 +57,13 @@ def peek(data: bytes, at: int, stop: int, link_type: int) -> bytes | None:
         kind, key = _BY_NIBBLE.get(data[at] >> 4, b""), b"raw"
     else:
         return None
-    while kind in _TAGS and at < stop:
-        key += kind + data[at : at + 2]
-        kind = data[at + 2 : at + 4]
-        at += 4
     plain = kind == _V4 and not key
     inside = False
     for _ in range(_IPS):
+        while kind in _TAGS and at < stop:
+            key += kind + data[at : at + 2]
+            kind = data[at + 2 : at + 4]
+            at += 4
         if kind == _V4 and stop - at >= 40:
             first, total, fragment, protocol = _HEADER4(data, at)
             if first != 0x45 or fragment & 0x3FFF:
