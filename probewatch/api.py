@@ -131,22 +131,21 @@ class Analysis:
         """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
         from .model.frame import Batch
 
-        matches = self._matches
-        take: Callable[[Any], None] = self._observer.skim if self._skim else self._observer.feed
+        observer, matches = self._observer, self._matches
         count = due_ns = 0
         for part in self._parts:
             if isinstance(part, Batch):
                 if matches is None and self._skim:
-                    take(part)
+                    observer.skim(part)
                 else:
                     for frame in part:
                         if matches is None or matches(frame):
-                            take(frame)
+                            observer.feed(frame)
                 count += len(part)
                 ns = part.last_ns
             else:
                 if matches is None or matches(part):
-                    take(part)
+                    observer.feed(part)
                 count += 1
                 ns = part.ns
             if count >= _BATCH or ns >= due_ns:

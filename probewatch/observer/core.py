@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import JOURNAL_ENTRY, CaptureInfo, Frame, Part
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
@@ -176,32 +176,21 @@ class Observer:
                 self._interrupt(self._now_ns, ns)
         if self._first_ns is None or ns < self._first_ns:
             self._first_ns = ns
-        self._passed(ns)
-
-    def _passed(self, ns: int) -> None:
-        """Have a turn where it is time, after a frame of this time."""
         self._now_ns = max(self._now_ns, ns)
         if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS:
             self.advance(ns)
 
-    def skim(self, part: Part) -> None:
+    def skim(self, batch: Batch) -> None:
         """Take the next frames, decoding only those that tell something new: the same comes of it as of `feed`."""
         fast, feed = self._fast, self.feed
         fast.until = self._turn_ns
-        if isinstance(part, Frame):
-            if fast.passes(part):
-                self._passed(part.ns)
-            else:
-                feed(part)
-                fast.decoded(part)
-            return
-        for item in fast.through(part):
+        for item in fast.through(batch):
             if isinstance(item, int):
                 self.advance(item)
             else:
                 feed(item)
             fast.until = self._turn_ns
-        self._now_ns = max(self._now_ns, part.last_ns)
+        self._now_ns = max(self._now_ns, batch.last_ns)
 
     def feed_process(self, event: ProcessEvent) -> None:
         """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""

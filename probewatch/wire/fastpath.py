@@ -175,36 +175,6 @@ class FastPath:
         if handed_on < count:
             tracker.passed(count - handed_on, last_ns)
 
-    def passes(self, frame: Frame) -> bool:
-        """Let a frame pass that comes alone, where it may; return whether it did."""
-        ns, file, number, interface, link_type, data, _ = frame
-        place = self._places.get((file, interface))
-        if place is None:
-            return False
-        find = place.flows.get
-        key = peek(data, 0, len(data), link_type)
-        if find(key) is None:
-            return False
-        low, due = self._span()
-        if ns < low:
-            return False
-        if ns >= due:
-            self._tracker.tick(ns)
-        flow = find(key)
-        if flow is None:
-            return False
-        self._tracker.passed(1, ns)
-        flow.fast.settle()
-        life = flow.fast.life
-        life.see(flow.side, flow.sight, Mark(ns, file, number))
-        life.touched = ns + self.skew
-        return True
-
-    def decoded(self, frame: Frame) -> None:
-        """Say that a frame that came alone, and did not pass, was decoded."""
-        place = self._place(frame.file, frame.interface)
-        self._opened(place, frame.number, frame.data, 0, len(frame.data), frame.link_type)
-
     def _place(self, file: int, interface: int) -> Place:
         place = self._places.get((file, interface))
         if place is None:

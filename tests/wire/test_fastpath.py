@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from probewatch.capture import Reader
 from probewatch.model.connection import Connection
-from probewatch.model.frame import Frame
+from probewatch.model.frame import Batch, Frame
 from probewatch.observer import Observer
 from probewatch.wire import fastpath
 from probewatch.wire.fastpath import FastPath
@@ -224,14 +224,17 @@ def capture_of(frames: list[tuple[int, bytes]], link_type: int) -> Reader:
     return Reader("-", 0, stdin=io.BytesIO(bytes(out)))
 
 
-def both(frames: list[tuple[int, bytes]], limits: Limits, *, link_type: int = 1, alone: bool = False) -> tuple[Witness, Witness]:
-    """Run frames through an observer in full, and through another in batches, or one by one."""
+def both(frames: list[tuple[int, bytes]], limits: Limits, *, link_type: int = 1) -> tuple[Witness, Witness]:
+    """Run frames through an observer in full, and through another in batches."""
     full, fast = Witness(limits), Witness(limits)
     for frame in capture_of(frames, link_type):
         full.feed(frame)
     reader = capture_of(frames, link_type)
-    for part in reader if alone else reader.parts():
-        fast.skim(part)
+    for part in reader.parts():
+        if isinstance(part, Batch):
+            fast.skim(part)
+        else:
+            fast.feed(part)
     full.finish()
     fast.finish()
     return full, fast
@@ -241,20 +244,19 @@ SMALL = Limits(client_bytes=60, server_bytes=150, followed=300, turns=6)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 1 << 30), connections=st.integers(1, 12), tunnels=st.booleans(), alone=st.booleans())
-def test_connections_are_the_same(seed, connections, tunnels, alone):
+@given(seed=st.integers(0, 1 << 30), connections=st.integers(1, 12), tunnels=st.booleans())
+def test_connections_are_the_same(seed, connections, tunnels):
     """Each connection, in each revision, has the same states, letters, numbers, counters and marks; so have the counts of what went by."""
-    full, fast = both(Traffic(seed, tunnels=tunnels).all(connections), SMALL, alone=alone)
+    full, fast = both(Traffic(seed, tunnels=tunnels).all(connections), SMALL)
     assert fast.seen == full.seen
     assert fast._tracker.stats == full._tracker.stats
 
 
 @pytest.mark.parametrize("link_type", [101, 113, 276])
-@pytest.mark.parametrize("alone", [False, True], ids=["", "alone"])
-def test_other_links(link_type, alone):
+def test_other_links(link_type):
     """So it is behind cooked headers and none, and most frames pass there."""
     frames = [(ns, cooked(frame, link_type)) for ns, frame in Traffic(9).all(8)]
-    full, fast = both(frames, SMALL, link_type=link_type, alone=alone)
+    full, fast = both(frames, SMALL, link_type=link_type)
     assert fast.seen == full.seen
     assert fast.decoded < len(frames) * 0.7
 
@@ -288,7 +290,7 @@ def test_most_of_a_long_transfer_passes(wrapper):
         assert connection.orig.last.number == 10_000
         assert connection.resp.fin is not None
         if wrapper != CHECKSUMMED:
-            assert 260 < fast.decoded < 280
+            assert 260 < fast.decoded < 400  # (one or two of each chunk of the file stand alone)
 
 
 CHECKSUMMED = 8
