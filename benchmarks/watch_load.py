@@ -152,6 +152,7 @@ def main() -> int:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--seconds", type=int, default=30)
     given.add_argument("--no-bulk", action="store_true")
+    given.add_argument("--later", action="store_true", help="begin the bulk transfer while watch runs")
     given.add_argument("-w", dest="kept", default="", help="keep what watch saw")
     given.add_argument("-o", dest="output", default="table")
     chosen = given.parse_args()
@@ -160,7 +161,7 @@ def main() -> int:
         build()
         with tempfile.TemporaryDirectory() as folder:
             children.append(child(serve))
-            if not chosen.no_bulk:
+            if not (chosen.no_bulk or chosen.later):
                 children.append(child(transfer))
             time.sleep(1)
             out, report = Path(folder, "out"), Path(folder, "sent")
@@ -171,6 +172,9 @@ def main() -> int:
             time.sleep(3)
             used, moved, begun = cpu(watch.pid), bulk_bytes(), time.monotonic()
             prober = child(probe, chosen.seconds, report)
+            if chosen.later:
+                time.sleep(chosen.seconds / 2)
+                children.append(child(transfer))
             os.waitpid(prober, 0)
             took = time.monotonic() - begun
             used, moved = cpu(watch.pid) - used, bulk_bytes() - moved

@@ -13,6 +13,7 @@ from .moments import InputError
 
 if TYPE_CHECKING:
     from .model.answer import Answer
+    from .model.connection import Connection
     from .model.timeline import Timeline
 
 _WITH_PORT = re.compile(r"\[?(?P<address>[0-9a-fA-F.:]+(?:%[\w.]+)?)\]?:(?P<port>\d{1,5})")
@@ -74,15 +75,22 @@ def who(
 
 def asked(analysis: Analysis, wanted: tuple[str, int]) -> Told:
     """Read an analysis that follows an endpoint to its end, and return what its connections were."""
+    timeline = analysis.whole()
+    return told(timeline, analysis.followed(), wanted)
+
+
+def told(
+    timeline: Timeline, followed: Sequence[Connection], wanted: tuple[str, int], seen: str = "is in this capture"
+) -> Told:
+    """Return what the connections of an endpoint were, that an observer followed; `seen` says where others are not."""
     from .observer.whose import answers
 
-    timeline = analysis.whole()
-    found = tuple(answers(timeline, analysis.followed(), wanted))
+    found = tuple(answers(timeline, followed, wanted))
     shown = f"[{wanted[0]}]:{wanted[1]}" if ":" in wanted[0] else f"{wanted[0]}:{wanted[1]}"
-    return Told(shown, found, timeline, "" if found else _instead(timeline, wanted[0], shown))
+    return Told(shown, found, timeline, "" if found else _instead(timeline, wanted[0], shown, seen))
 
 
-def _instead(timeline: Timeline, address: str, shown: str) -> str:
+def _instead(timeline: Timeline, address: str, shown: str, seen: str) -> str:
     """Say in one sentence what was seen of an address whose port was not."""
     from .report import words
 
@@ -92,10 +100,10 @@ def _instead(timeline: Timeline, address: str, shown: str) -> str:
 
     mine = [probe for probe in timeline.probes if probe.checker.address == address]
     if mine:
-        return f"no connection of {shown} is in this capture; that address sends {_names(mine)}, so it was most likely one of these"
+        return f"no connection of {shown} {seen}; that address sends {_names(mine)}, so it was most likely one of these"
     theirs = [probe for probe in timeline.probes if probe.target.address == address]
     if theirs:
-        return f"no connection of {shown} is in this capture; that address is probed: {_names(theirs)}"
+        return f"no connection of {shown} {seen}; that address is probed: {_names(theirs)}"
     if any(address in (other.address, other.target_address) for other in timeline.others):
-        return f"no connection of {shown} is in this capture, but others of that address are, and none is a probe's"
-    return f"no connection of {shown} is in this capture, nor any other of that address"
+        return f"no connection of {shown} {seen}; others of that address were seen, and none is a probe's"
+    return f"no connection of {shown} {seen}, nor any other of that address"

@@ -181,7 +181,7 @@ def choose(
     """
     from .model.timeline import Outcome
     from .report.outline import ordered
-    from .report.verdict import telling
+    from .report.verdict import ENDS, telling
 
     shown = matching(timeline, probes)
     if not any(one.attempts for one in shown):
@@ -202,10 +202,28 @@ def choose(
             raise InputError("no attempt failed: --attempt N shows one that did not")
         return bad if failed else bad[:1]
     judged = ordered(replace(timeline, probes=tuple(shown)))
-    for one, _ in sorted(judged, key=lambda judged: -judged[1].level):
+    # Of probes that are equally badly off, the one that decided tells why: a restart takes readiness along.
+    for one, _ in sorted(
+        judged, key=lambda judged: (-judged[1].level, not any(d.kind in ENDS for d in judged[0].decisions))
+    ):
         if one.decisions and (found := telling(one)) is not None:
             return [(one, found)]
     return bad[:1] or pairs[-1:]
+
+
+def alike(
+    chosen: Iterable[tuple[Probe, Attempt]],
+) -> list[tuple[tuple[Probe, Attempt], list[Attempt]]]:
+    """Return one attempt of each kind, with the later ones of its probe that ended in the same way for the same reason."""
+    kinds: dict[tuple[object, ...], tuple[tuple[Probe, Attempt], list[Attempt]]] = {}
+    for one, each in chosen:
+        why = each.diagnosis.kind if each.diagnosis is not None else ""
+        key = (one.id, each.outcome, each.cause, each.status, why)
+        if key in kinds:
+            kinds[key][1].append(each)
+        else:
+            kinds[key] = ((one, each), [])
+    return list(kinds.values())
 
 
 def holding(ladders: Iterable[Ladder], frame: int) -> list[Ladder]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
+from .model.frame import JOURNAL_ENTRY
+
 if TYPE_CHECKING:
     from .capture.save import Saver
     from .capture.write import Counts
@@ -37,6 +39,9 @@ class Feed(Protocol):
 
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return the next frames in the order of time, waiting so long for the first."""
+
+    def losses(self) -> list[tuple[int, int]]:
+        """Return between which moments (ns) frames were lost, as far as that became known since the last call."""
 
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called."""
@@ -81,7 +86,11 @@ class Watch:
         self.feed, self.observer = feed, observer
         self._matches, self._saver, self._left = matches, saver, most
         self.frames = 0
-        """Frames looked at."""
+        """Frames looked at, process events not."""
+        self._number = 0
+        """Those with them: how a file numbers them."""
+        self._lost: list[tuple[int, int]] = []
+        """Losses that lie behind what was fed."""
         self.now_ns = 0
         """How far time has come."""
 
@@ -94,19 +103,24 @@ class Watch:
         """Take what has come, or let time pass."""
         self._take(self.feed.poll(timeout_s))
         horizon = self.feed.horizon_ns
-        if horizon > self.now_ns and self.frames:
+        if horizon > self.now_ns and self._number:
             self.now_ns = horizon
             self.observer.advance(horizon)
 
     def _take(self, frames: Iterable[Frame]) -> None:
+        lost = self._lost
+        lost += self.feed.losses()
         for frame in frames:
+            while lost and lost[0][1] < frame.ns:
+                self.observer.lost(*lost.pop(0))
             if self._matches is not None and not self._matches(frame):
                 continue
             if self._left is not None and self.frames >= self._left:
                 break
-            self.frames += 1
+            self.frames += frame.link_type != JOURNAL_ENTRY
+            self._number += 1
             if self._saver is not None:
-                frame = frame._replace(number=self.frames)  # as the file has it
+                frame = frame._replace(number=self._number)  # as the file has it
                 self._saver.frame(frame)
             self.observer.feed(frame)
             if frame.ns > self.now_ns:
@@ -117,6 +131,8 @@ class Watch:
     def finish(self) -> Timeline:
         """Take what had passed, and return the timeline of everything; feed and saver are closed."""
         self._take(self.feed.drain())
+        for loss in [*self._lost, *self.feed.losses()]:
+            self.observer.lost(*loss)
         self._save()
         info = self.feed.info()
         self.feed.close()

@@ -73,6 +73,22 @@ def capture_files(tree: Path) -> list[Path]:
     return sorted(path for path in tree.rglob("*") if path.name.endswith(ENDINGS) and path.is_file())
 
 
+OF_THE_MACHINE = ("lab", "live")
+"""Directories of tests that make namespaces and look at all of this machine: one worker runs them, one after the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep on one worker what shares the machine, and the tests of a file that read the same capture (they keep what they read)."""
+    for item in items:
+        if item.path.parent.name in OF_THE_MACHINE:
+            item.add_marker(pytest.mark.xdist_group("machine"))
+            continue
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        read = next((given[name] for name in (*FINDERS, "scenario") if name in given), None)
+        if read is not None:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{read}"))
+
+
 FINDERS = {
     "kubelet_scenario": kubelet_scenarios,
     "checker_scenario": checker_scenarios,

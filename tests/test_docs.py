@@ -232,6 +232,7 @@ DIAGNOSED_IN: Final = {
     Kind.GRPC_REFUSED: "grpc-refused",
     Kind.GRPC_UNHEALTHY: "grpc-flap",
     Kind.POD_TERMINATING: "terminating",
+    Kind.RESTART_LOOP: "k136-liveness-restart",
     Kind.SILENT_BY_DESIGN: "kubelet-restart",
     Kind.POKED: "http-fast-manual",
     Kind.RESET_AFTER_ANSWER: "grpc-flap",
@@ -360,7 +361,11 @@ def signatures() -> str:
     """Return what names a checker, a line a row."""
     rows = []
     for row in SIGNATURES:
-        proof = f"capture `{row.capture}`" if row.capture else "no capture"
+        here = (ROOT / "captures" / row.capture).is_dir()
+        proof = "documents and source only"
+        if row.capture:
+            named = f"[{row.capture}](../captures/README.md)" if here else f"`{row.capture}`, which is not kept here"
+            proof = f"proven by the capture {named}"
         names = "" if row.confidence >= NAMES else " (never named by this alone)"
         rows.append(f"| `{row.kind}` | {_cell(row.says)}{names} | {row.basis.value} | {_cell(row.source)}; {proof} |")
     return "\n".join(["| checker | is known by | counts its interval from the | how we know |", "| --- | --- | --- | --- |", *rows])

@@ -14,11 +14,9 @@ one that was left out sends within a few milliseconds of its SYN, without the ol
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from typing import Final
 
 from probewatch.capture.linktypes import ETHERNET, SLL2
-from probewatch.model.frame import Frame
 
 BULK_BYTES: Final = 1 << 20
 """Bytes in large frames of one connection, at all interfaces together, after which it is a bulk transfer."""
@@ -50,29 +48,25 @@ class Bulk:
         """How many were found in all."""
         self._bytes: dict[bytes, int] = {}
 
-    def note(self, frames: Iterable[Frame]) -> bool:
-        """Take note of frames; return whether `left_out` changed."""
-        changed = False
-        for frame in frames:
-            if frame.original_length < LARGE and not self.left_out:
-                continue
-            data = frame.data
-            found = tcp_header(frame.link_type, data)
-            if found is None:
-                continue
-            addresses, at = found
-            ports = data[at : at + 4]
-            flow = addresses + ports
-            if data[at + 13] & SYN_FIN_RST:
-                if self.left_out and self._forget(addresses, ports):
-                    changed = True
-            elif frame.original_length >= LARGE:
-                seen = self._bytes.get(flow, 0) + frame.original_length
-                self._bytes[flow] = seen
-                if seen >= BULK_BYTES and flow not in self.left_out:
-                    changed = True
-                    self._leave_out(flow, addresses, ports)
-        return changed
+    def note(self, link_type: int, data: bytes, original_length: int) -> bool:
+        """Take note of a frame; return whether `left_out` changed."""
+        if original_length < LARGE and not self.left_out:
+            return False
+        found = tcp_header(link_type, data)
+        if found is None:
+            return False
+        addresses, at = found
+        ports = data[at : at + 4]
+        if data[at + 13] & SYN_FIN_RST:
+            return bool(self.left_out) and self._forget(addresses, ports)
+        if original_length < LARGE:
+            return False
+        flow = addresses + ports
+        seen = self._bytes[flow] = self._bytes.get(flow, 0) + original_length
+        if seen < BULK_BYTES or flow in self.left_out:
+            return False
+        self._leave_out(flow, addresses, ports)
+        return True
 
     def _leave_out(self, flow: bytes, addresses: bytes, ports: bytes) -> None:
         self.found += 1

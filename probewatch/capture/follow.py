@@ -163,6 +163,10 @@ class Follower:
             self._turn.notify_all()
         yield from frames
 
+    def losses(self) -> list[tuple[int, int]]:
+        """Return when frames were lost: a capture tells how many, and not when."""
+        return []
+
     def counts(self) -> Counts:
         """Return what is known of losses: nothing before its end."""
         return Counts(received=0, dropped=0)

@@ -32,6 +32,10 @@ SNAPLEN: Final = 33 * 1024
 """Bytes copied of one frame: more than is kept of a stream (`wire.table.Limits.server_bytes`), however long segments
 are that the kernel has not cut yet."""
 
+HUGE: Final = 4 * 1024
+"""Bytes copied of a frame that is longer than SNAPLEN: such a one is a bulk transfer's, or the middle of an answer far longer
+than any check reads, and copied to SNAPLEN a few thousand of them fill the ring before the transfer is known."""
+
 _SO_ATTACH_FILTER: Final = 26
 _SO_GET_FILTER: Final = 26
 _NET: Final = 0xFFF00000
@@ -217,15 +221,18 @@ class KernelFilter:
             OSError: the kernel does not tell it.
         """
         self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._base = [
-            (code, true, false, SNAPLEN if code == _RET_K and k else k)
-            for code, true, false, k in _attached(self._socket.fileno())
-        ]
-        self.leave_out(())
+        self._base = measured(_attached(self._socket.fileno()))
+        self.pass_nothing()
+
+    def pass_nothing(self) -> None:
+        """Drop everything, uncounted, until `leave_out` is called: nobody is there yet to empty the ring."""
+        self._attach([(_RET_K, 0, 0, 0)])
 
     def leave_out(self, flows: Iterable[tuple[int, int]]) -> None:
         """Pass of these transfers only frames with SYN, FIN or RST, of everything else what the expression says."""
-        program = [*leaving_out(flows), *self._base]
+        self._attach([*leaving_out(flows), *self._base])
+
+    def _attach(self, program: Sequence[Instruction]) -> None:
         packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
         held = ctypes.create_string_buffer(packed, len(packed))
         self._socket.setsockopt(
@@ -235,6 +242,21 @@ class KernelFilter:
     def close(self) -> None:
         """Let go of the socket."""
         self._socket.close()
+
+
+def measured(program: Sequence[Instruction]) -> list[Instruction]:
+    """Return a filter that says of what passes how much of it is copied: SNAPLEN, or HUGE of what is longer."""
+    length = len(program)
+    return [
+        *(
+            (_JA, 0, 0, length - here - 1) if code == _RET_K and k else (code, true, false, k)
+            for here, (code, true, false, k) in enumerate(program)
+        ),
+        (_LD_LEN, 0, 0, 0),
+        (_JGE, 0, 1, SNAPLEN + 1),
+        (_RET_K, 0, 0, HUGE),
+        (_RET_K, 0, 0, SNAPLEN),
+    ]
 
 
 def _attached(descriptor: int) -> list[Instruction]:

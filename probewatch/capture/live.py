@@ -4,12 +4,11 @@ Theory of operation: the socket is opened in a thread that has entered the names
 be read from anywhere. The kernel filters (BPF) and fills a ring of RING_BYTES; it hands a block of the ring over when it
 is full or HOLD_S old. libpcap's immediate mode would hand over each frame at once, but its ring then has places of the
 snapshot length: 64 of them in 16 MiB, and a burst of a few hundred frames is lost, while blocks hold frames of any size
-side by side. A probe's story can wait HOLD_S.
+side by side. A probe's story can wait HOLD_S. From `begin` on, or the first call that asks for frames, a thread
+empties the ring into memory (`backlog`), so that what it holds is not lost while we are busy.
 
-cypcap 0.6 reads a nanosecond as if it were a microsecond (`Pkthdr.ts`), so frames go through libpcap's own dumper into a
-file in memory, whose records carry the time as the kernel gave it.
-
-With `bulk` frames of bulk transfers are left out by the kernel once they are known as such (`bulk`, `kernel`).
+With `bulk` frames of bulk transfers are left out by the kernel once they are known as such (`bulk`, `kernel`), and capturing
+begins with `begin`: what comes before would fill the ring while nobody empties it.
 
 Limitations: Linux only. Interface drops are read by libpcap from /sys, which shows the namespace in which it was
 mounted, so they are not told of another namespace. An interface that is added later is seen by `any` only.
@@ -17,9 +16,6 @@ mounted, so they are not told of another namespace. An interface that is added l
 
 from __future__ import annotations
 
-import os
-import select
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -27,13 +23,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
+from probewatch.capture.backlog import Backlog, Chunk
 from probewatch.capture.bulk import Bulk
 from probewatch.capture.errors import CaptureError, printable
 from probewatch.capture.filters import Filter
-from probewatch.capture.kernel import KernelFilter
-from probewatch.capture.linktypes import LINK_TYPE_MASK, SLL2
+from probewatch.capture.linktypes import SLL2
 from probewatch.capture.netns import inside, namespace_words
-from probewatch.capture.pcap import FILE_HEADER, NANOSECOND
 from probewatch.capture.tally import MAX_FRAME, Tally
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, Interface
@@ -42,16 +37,12 @@ RING_BYTES: Final = 16 << 20
 """Bytes of the kernel's ring: what may wait until it is fetched; more is lost and counted."""
 HOLD_S: Final = 0.05
 """Seconds that the kernel may hold back a block of the ring that is not full."""
-BATCH: Final = 256
-"""Frames fetched at once."""
-SCRATCH_BYTES: Final = 4 << 20
-"""Bytes after which the file in memory is begun anew."""
 TURN_S: Final = 0.2
-"""Seconds between two looks at whether to stop."""
-QUIET_S: Final = 0.5
-"""Seconds without a frame after which the ring is taken for empty where libpcap's counts cannot tell."""
-DRAIN_S: Final = 2.0
-"""Seconds after which fetching what the ring still holds ends, even if frames keep coming."""
+"""Seconds that a call waits for frames."""
+LAST_NS: Final = int(4 * HOLD_S * 1e9)
+"""How much later a look at the ring shows all that had passed: the kernel holds back a block for two turns of its timer at most."""
+DRAIN_S: Final = 60.0
+"""Seconds that fetching what the ring still holds may take."""
 
 ANY: Final = "any"
 """libpcap's device of all interfaces."""
@@ -71,7 +62,7 @@ class Live:
         ring: int = RING_BYTES,
         bulk: Bulk | None = None,
     ) -> None:
-        """Begin to capture; what passes from now on is kept in the ring until it is fetched.
+        """Begin to capture; what passes from now on is kept in the ring until it is fetched (with `bulk`: from `begin` on).
 
         Args:
             interface: its name, or `any`.
@@ -89,28 +80,24 @@ class Live:
         self._file, self._elsewhere = file, netns is not None
         self._tally = Tally(self.path)
         self._tally.format = "live"
+        self.gaps: list[tuple[int, int]] = []
+        """Between which moments frames were lost that should have come before those fetched last; whoever reads it empties it."""
         self._number = 0
         self._stop = threading.Event()
         self._ended = False
-        self._scratch = -1
-        self._bulk = bulk
-        self._kernel: KernelFilter | None = None
+        self._backlog: Backlog | None = None
         if not interface or "\0" in interface or len(interface) > _LONGEST_NAME:
             raise CaptureError(self.path, "has no name that an interface can have: `ip link` lists those there are")
         wanted = Filter(filter) if filter else None
         self._pcap: Any = inside(netns, lambda: _opened(interface, self.path, netns, ring))
         try:
-            self._scratch = os.memfd_create("probewatch", os.MFD_CLOEXEC)
-            self._dumper: Any = None
-            self._begin_scratch()
-            magic, *_, link_type = struct.unpack("=IHHiIII", os.pread(self._scratch, FILE_HEADER, 0))
-            self._scale = 1 if magic == NANOSECOND else 1000
-            self._link_type: int = link_type & LINK_TYPE_MASK
+            self._backlog = Backlog(self._pcap, bulk)
+            self._link_type = self._backlog.link_type
             if wanted is not None:
                 self._pcap.setfilter(wanted.program(self._link_type))
             self._pcap.setnonblock(True)
             if bulk is not None:
-                self._kernel = KernelFilter(self._pcap.get_selectable_fd())
+                self._backlog.hold()
             self._tally.interfaces.append(Interface(0, interface, self._link_type, MAX_FRAME))
         except BaseException:
             self.close()
@@ -118,24 +105,49 @@ class Live:
 
     # --- frames ---
 
-    def poll(self, timeout_s: float = TURN_S) -> list[Frame]:
-        """Return the next frames, at most BATCH, waiting so long for the first; none once the interface is gone."""
-        if self._ended or self._pcap is None:
-            return []
-        import cypcap
+    def begin(self) -> None:
+        """Begin to empty the ring; to be called once privileges are dropped. A second call does nothing."""
+        if self._backlog is not None:
+            self._backlog.start()
 
-        select.select([self._pcap.get_selectable_fd()], [], [], max(timeout_s, 0.0))
-        try:
-            self._pcap.dispatch(BATCH, self._dumper.dump)
-            self._dumper.flush()
-        except cypcap.Error as error:
-            # The interface was deleted or went down: what was captured stands.
+    def poll(self, timeout_s: float = TURN_S) -> list[Frame]:
+        """Return the next frames, waiting so long for the first; none once the interface is gone."""
+        if self._ended or self._backlog is None:
+            return []
+        self.begin()
+        chunk = self._backlog.take(timeout_s)
+        if chunk is not None:
+            return self._made(self._backlog, chunk)
+        if self._backlog.ended:
             self._ended = True
-            self._tally.broken(f"the capture ended: {printable(str(error.args[-1])).lower()}")
-        frames = self._fetch()
-        if self._kernel is not None and self._bulk is not None and self._bulk.note(frames) and not self._ended:
-            self._kernel.leave_out(self._bulk.left_out.values())
+            self._tally.broken(self._backlog.why)
+        return []
+
+    def _made(self, backlog: Backlog, chunk: Chunk) -> list[Frame]:
+        """Make frames of records."""
+        if chunk.gap is not None:
+            self.gaps.append(chunk.gap)
+        tally, new, file, link_type, number = self._tally, tuple.__new__, self._file, self._link_type, self._number
+        frames: list[Frame] = []
+        for ns, original, data in backlog.frames(chunk):
+            number += 1
+            if ns >= tally.latest:
+                tally.latest = ns
+            else:
+                ns = tally.odd_time(ns, number)
+            frames.append(new(Frame, (ns, file, number, 0, link_type, data, original)))  # (as in model.frame)
+        self._number = tally.frames = number
         return frames
+
+    @property
+    def seen_ns(self) -> int:
+        """The moment up to which the kernel had handed out everything that was fetched, by the system's clock."""
+        return self._backlog.seen_ns if self._backlog is not None else 0
+
+    @property
+    def behind_ns(self) -> int:
+        """How old the oldest of what waits in memory is; 0 where nothing waits."""
+        return self._backlog.behind_ns if self._backlog is not None else 0
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until `stop` is called or the interface is gone."""
@@ -145,25 +157,33 @@ class Live:
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there are frames."""
-        descriptor: int = self._pcap.get_selectable_fd()
-        return descriptor
+        assert self._backlog is not None
+        self._backlog.start()
+        return self._backlog.fileno()
 
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called.
 
-        The kernel counts a frame when it comes, so what was fetched is compared with that. On `any` and `lo` it counts
-        frames that libpcap passes over; there QUIET_S decides. DRAIN_S is the end in any case.
+        The kernel counts a frame when it comes, so what was moved on is compared with that. On `any` and `lo` it counts
+        frames that libpcap passes over; there all is fetched once the ring was found empty LAST_NS later, or shows later frames.
         """
-        counts = self.counts()
-        due = counts.received - counts.dropped if counts is not None else None
-        begun = heard = time.monotonic()
-        while not self._ended and (due is None or self._number < due):
-            frames = self.poll(HOLD_S)
+        backlog, counts = self._backlog, self.counts()
+        if backlog is None or self._ended:
+            return
+        backlog.start()
+        due = counts.received - counts.dropped if counts is not None else 1 << 62
+        until_ns, begun = time.time_ns() + LAST_NS, time.monotonic()
+
+        def there() -> bool:
+            return backlog.moved >= due or backlog.reached_ns >= until_ns
+
+        backlog.catch_up(there, DRAIN_S)
+        if not (there() or backlog.why):
+            waited = time.monotonic() - begun
+            self._tally.broken(f"what passed last could not be fetched within {waited:.0f} s")
+        moved = backlog.moved
+        while self._number < moved and (frames := self.poll(0)):
             yield from frames
-            now = time.monotonic()
-            heard = now if frames else heard
-            if now - heard > QUIET_S or now - begun > DRAIN_S:
-                return
 
     def stop(self) -> None:
         """Let iteration end; may be called from any thread."""
@@ -188,7 +208,7 @@ class Live:
 
     def counts(self) -> Counts | None:
         """Return what was received and lost so far; None where libpcap cannot say."""
-        if self._pcap is None:
+        if self._pcap is None or self._backlog is None:
             return None
         import cypcap
 
@@ -196,7 +216,12 @@ class Live:
             stat = self._pcap.stats()
         except cypcap.Error:
             return None
-        return Counts(received=stat.recv, dropped=stat.drop, interface_dropped=None if self._elsewhere else stat.ifdrop)
+        before = self._backlog.before
+        return Counts(
+            received=stat.recv - before.received,
+            dropped=stat.drop - before.dropped,
+            interface_dropped=None if self._elsewhere else stat.ifdrop - (before.interface_dropped or 0),
+        )
 
     def info(self) -> CaptureInfo:
         """Return what is known of it now."""
@@ -207,20 +232,14 @@ class Live:
 
     def close(self) -> None:
         """Stop capturing. What was not fetched is lost."""
-        if self._pcap is not None:
-            self.info()  # the last look at the counts
-            self._pcap.close()
-            self._pcap = None
-        if self._kernel is not None:
-            self._kernel.close()
-            self._kernel = None
-        dumper = getattr(self, "_dumper", None)
-        if dumper is not None:
-            dumper.close()
-            self._dumper = None
-        if self._scratch >= 0:
-            os.close(self._scratch)
-            self._scratch = -1
+        if self._pcap is None:
+            return
+        self.info()  # the last look at the counts
+        if self._backlog is not None:
+            self._backlog.close()
+            self._backlog = None
+        self._pcap.close()
+        self._pcap = None
 
     def __enter__(self) -> Self:
         return self
@@ -229,38 +248,6 @@ class Live:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    # --- from libpcap's records to frames ---
-
-    def _begin_scratch(self) -> None:
-        """Empty the file in memory; the dumper writes a file header first."""
-        if self._dumper is not None:
-            self._dumper.close()
-        self._dumper = self._pcap.dump_open(f"/proc/self/fd/{self._scratch}")
-        self._dumper.flush()
-        self._read_to = FILE_HEADER
-
-    def _fetch(self) -> list[Frame]:
-        """Return the frames behind what was read, all of them whole: the dumper was flushed."""
-        size = os.fstat(self._scratch).st_size
-        data = os.pread(self._scratch, size - self._read_to, self._read_to) if size > self._read_to else b""
-        frames: list[Frame] = []
-        tally, pos, end = self._tally, 0, len(data)
-        while end - pos >= 16:
-            seconds, fraction, captured, original = struct.unpack_from("=IIII", data, pos)
-            pos += 16
-            self._number = tally.frames = self._number + 1
-            ns = seconds * 1_000_000_000 + fraction * self._scale
-            if ns >= tally.latest:
-                tally.latest = ns
-            else:
-                ns = tally.odd_time(ns, self._number)
-            frames.append(Frame(ns, self._file, self._number, 0, self._link_type, data[pos : pos + captured], original))
-            pos += captured
-        self._read_to += end
-        if self._read_to > SCRATCH_BYTES and not self._ended:
-            self._begin_scratch()
-        return frames
 
 
 def _opened(interface: str, path: str, netns: str | int | None, ring: int) -> Any:

@@ -14,6 +14,7 @@ Limitations: a Simple Packet Block has no time, so its frame takes the latest ti
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from math import gcd
@@ -63,6 +64,8 @@ carries a frame of any use."""
 END_OF_OPTIONS: Final = 0
 COMMENT: Final = 1
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_FCSLEN, IF_TSOFFSET = 2, 3, 9, 13, 14
+LINKS: Final = "links: "
+"""How we begin the description of a capture on `any` that tells the names of the node's interfaces: `links: 7=veth0 8=tun0`."""
 EPB_FLAGS, EPB_DROPCOUNT = 2, 4
 ISB_IFDROP, ISB_OSDROP = 5, 7
 
@@ -400,7 +403,7 @@ class PcapngReader:
         self._section.append(
             _Interface(1_000_000_000 // common, per_second // common, offset_ns, link_type, index, fcs, snaplen)
         )
-        tally.interfaces.append(Interface(index, name, link_type, snaplen))
+        tally.interfaces.append(Interface(index, name, link_type, snaplen, links=_links(description)))
 
     def _statistics(self, data: bytes, pos: int, stop: int) -> None:
         """Read losses; the counters run from the start of the capture, so the last block of an interface counts."""
@@ -465,3 +468,11 @@ def _length(length: int) -> str:
     if length > MAX_BLOCK:
         return f"{length} bytes, more than the {MAX_BLOCK} a block can have"
     return f"{length} bytes, " + ("which is no multiple of 4" if length & 3 else "too few for its kind")
+
+
+def _links(description: str) -> tuple[tuple[int, str], ...]:
+    """Return what our own description of a capture on `any` tells: names by interface index."""
+    if not description.startswith(LINKS):
+        return ()
+    pairs = (word.partition("=") for word in description[len(LINKS) :].split())
+    return tuple((int(index), name) for index, _, name in pairs if re.fullmatch("[0-9]{1,9}", index) and name)

@@ -1,5 +1,7 @@
 """Frames that are kept while they are watched: one pcapng file, or a ring of them.
 
+Each file of a ring can be read alone: it says which file it went on from, and that process events were watched.
+
 A file is whole at any moment up to what was flushed. Where it cannot be written on (a full disk), it is cut behind its
 last whole block, and what is lost is said.
 """
@@ -10,7 +12,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import RawIOBase
 from pathlib import PurePath
 from typing import Final
@@ -18,7 +20,9 @@ from typing import Final
 from probewatch.capture.output import open_output
 from probewatch.capture.tally import MAX_FRAME
 from probewatch.capture.write import Counts, PcapngWriter
-from probewatch.model.frame import Frame, Interface
+from probewatch.model.frame import JOURNAL_ENTRY, Frame, Interface, Mark
+from probewatch.model.journal import journal_frame, process_event
+from probewatch.model.process import ProcessEvent, ProcessKind
 
 _OVERHEAD: Final = 64
 """Bytes that a frame takes in the file beside its data, at most."""
@@ -73,7 +77,8 @@ class Saver:
                 file.close()
             raise
         self.frames = 0
-        """Frames kept, those that were overwritten included."""
+        """Frames kept, those that were overwritten included, process events not."""
+        self._watched: ProcessEvent | None = None
         self.full = False
         """Whether nothing more is kept."""
         self._lost = self._good = self._kept = 0
@@ -94,13 +99,14 @@ class Saver:
         self._since = self._steady()
         self._good = 0
         self._pending = io.BytesIO()
-        self._writer = PcapngWriter(self._pending)
+        before = PurePath(self.paths[(self._turn - 1) % len(self._files)]).name if self._turn else ""
+        self._writer = PcapngWriter(self._pending, comment=f"this recording went on from {before}" if before else "")
         self._introduce()
         self.flush()
 
     def _introduce(self) -> None:
         for interface in self._describe()[self._known :]:
-            self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME)
+            self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME, interface.links)
             self._known += 1
 
     @property
@@ -125,13 +131,24 @@ class Saver:
                 return
             self.flush()
             self._next()
+            if self._watched is not None:
+                self._writer.frame(journal_frame(replace(self._watched, mark=Mark(frame.ns, 0, 0))))
         if frame.interface >= self._known:
             self._introduce()
         self._writer.frame(frame)
         self._size += size
-        self.frames += 1
+        if frame.link_type == JOURNAL_ENTRY:
+            self._note(frame)
+        else:
+            self.frames += 1
         if self._pending.tell() >= PENDING_BYTES:
             self.flush()
+
+    def _note(self, frame: Frame) -> None:
+        """Remember that process events are watched: each file of a ring must say so, for those that are read alone."""
+        if self._watched is None:
+            event = process_event(frame)
+            self._watched = event if event is not None and event.kind is ProcessKind.BEGAN else None
 
     def flush(self) -> None:
         """Make what was written visible to readers of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from probewatch.capture.errors import printable
@@ -121,8 +122,7 @@ class Tally:
     def info(self) -> CaptureInfo:
         """Return what is known now."""
         interfaces = tuple(
-            i if i.index not in self.lost else Interface(i.index, i.name, i.link_type, i.snaplen, self.lost[i.index])
-            for i in self.interfaces
+            i if i.index not in self.lost else replace(i, drops=self.lost[i.index]) for i in self.interfaces
         )
         return CaptureInfo(
             path=self.path,

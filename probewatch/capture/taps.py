@@ -3,8 +3,8 @@
 Theory of operation: a frame reaches us at most LAG_NS after its time: the kernel holds a block of its ring back for two
 turns of its timer at most (af_packet.c prb_retire_rx_blk_timer_expired), each HOLD_S. So what was stamped LAG_NS before
 a look that found the ring empty has been seen, and where no look finds it empty, what was stamped LAG_NS before the
-latest frame. That moment is the horizon: frames wait until it has passed them and go on in the order of time, as
-`merge` puts those of a file; and a timer whose time lies before it may run although no frame has come.
+latest frame (`Live.seen_ns`). That moment is the horizon: frames wait until it has passed them and go on in the order of
+time, as `merge` puts those of a file; and a timer whose time lies before it may run although no frame has come.
 
 The clock of the packets is the system's, which may be set. Where it jumps against the monotonic clock, what waits goes on
 as it came, and the account says so.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from probewatch.capture.apart import ProcessEvents
-from probewatch.capture.live import BATCH, HOLD_S, Live
+from probewatch.capture.live import ANY, HOLD_S, Live
 from probewatch.capture.netns import namespace_path, namespace_words
 from probewatch.capture.tally import seconds
 from probewatch.capture.write import Counts
@@ -61,6 +61,8 @@ class Taps:
         self._wall_ns, self._steady_ns = wall_ns, steady_ns
         self._netns, self._processes = netns, processes
         self._events = 0
+        self.links: dict[int, str] = {}
+        """Names of the node's interfaces by their index, as far as somebody told: `any` does not."""
         self._lives: list[Live] = []
         try:
             for name in interfaces:
@@ -82,10 +84,21 @@ class Taps:
         self._place = _place(netns)
         self._looked_ns = steady_ns()
 
+    def begin(self) -> None:
+        """Begin: what passes from now on is seen. To be called once privileges are dropped."""
+        for live in self._lives:
+            live.begin()
+
     @property
     def descriptions(self) -> list[Interface]:
         """The interfaces, in the order of `Frame.interface`."""
-        return [Interface(n, live.interface, live.link_type, 0) for n, live in enumerate(self._lives)]
+        return [
+            Interface(n, live.interface, live.link_type, 0, links=self._links(live.interface))
+            for n, live in enumerate(self._lives)
+        ]
+
+    def _links(self, interface: str) -> tuple[tuple[int, str], ...]:
+        return tuple(self.links.items()) if interface == ANY else ()
 
     @property
     def horizon_ns(self) -> int:
@@ -99,8 +112,7 @@ class Taps:
 
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return the frames that the horizon has passed, waiting so long for the first."""
-        began_ns = self._wall_ns()
-        self._watch_clock(began_ns)
+        self._watch_clock(self._wall_ns())
         if self._open:
             sources: list[Live | ProcessEvents] = [*self._open]
             if self._processes is not None and not self._processes.ended:
@@ -111,15 +123,20 @@ class Taps:
                 place = self._lives.index(live)
                 frames = live.poll(0)
                 self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
-                if len(frames) < BATCH:
-                    self._edges[place] = max(self._edges[place], began_ns - LAG_NS)
-                elif frames:
-                    self._edges[place] = max(self._edges[place], max(map(_time, frames)) - LAG_NS)
+                self._edges[place] = live.seen_ns - LAG_NS
                 if live.ended:
                     self._open.remove(live)
                     self._edges[place] = 1 << 62
         self._look()
         return self._ready(self.horizon_ns)
+
+    def losses(self) -> list[tuple[int, int]]:
+        """Return between which moments the kernel lost frames, as far as that became known since the last call."""
+        found: list[tuple[int, int]] = []
+        for live in self._lives:
+            found += live.gaps
+            live.gaps.clear()
+        return sorted(found)
 
     def _take_events(self) -> None:
         """Put what happened to processes beside the frames."""
@@ -142,10 +159,10 @@ class Taps:
 
     def _numbered(self, frames: list[Frame]) -> list[Frame]:
         """Return frames with the numbers that a file of them would give, in the order they go out."""
-        out = []
-        for frame in frames:
-            self._frames += 1
-            out.append(frame._replace(number=self._frames))
+        out, new, first = [], tuple.__new__, self._frames + 1
+        for number, (ns, file, _, interface, link_type, data, original) in enumerate(frames, first):
+            out.append(new(Frame, (ns, file, number, interface, link_type, data, original)))
+        self._frames += len(frames)
         if frames:
             low, high = min(map(_time, frames)), max(map(_time, frames))
             self._first_ns = low if self._first_ns is None else min(self._first_ns, low)
@@ -190,6 +207,11 @@ class Taps:
         """How often the kernel had no room for process events."""
         return self._processes.lost if self._processes is not None else 0
 
+    @property
+    def behind_ns(self) -> int:
+        """How old the oldest of what waits to be worked out is."""
+        return max((live.behind_ns for live in self._open), default=0)
+
     def counts(self) -> Counts:
         """Return what was received and lost so far, at all interfaces together."""
         known = [counts for live in self._lives if (counts := live.counts()) is not None]
@@ -225,7 +247,7 @@ class Taps:
             path=self.path,
             format="live",
             interfaces=tuple(
-                Interface(n, i.name, i.link_type, i.snaplen, i.drops)
+                Interface(n, i.name, i.link_type, i.snaplen, i.drops, self._links(i.name))
                 for n, info in enumerate(infos)
                 for i in info.interfaces
             ),

@@ -25,6 +25,7 @@ from probewatch.capture.pcapng import (
     COMMENT,
     DECRYPTION_SECRETS,
     ENHANCED_PACKET,
+    IF_DESCRIPTION,
     IF_NAME,
     IF_TSRESOL,
     INTERFACE_DESCRIPTION,
@@ -32,6 +33,7 @@ from probewatch.capture.pcapng import (
     ISB_IFDROP,
     ISB_OSDROP,
     JOURNAL_EXPORT,
+    LINKS,
     NAME_RESOLUTION,
     SECTION_HEADER,
     TLS_KEY_LOG,
@@ -43,11 +45,16 @@ ISB_STARTTIME, ISB_ENDTIME, ISB_IFRECV = 2, 3, 4
 SHB_USERAPPL: Final = 4
 NANOSECONDS: Final = 9
 """if_tsresol: times count in units of 10^-9 s."""
+MOST_LINKS: Final = 2_000
+"""Names of a node's interfaces kept beside a capture on `any`."""
 MAX_NAME: Final = 255
 """Bytes of an interface's name that are written; Linux allows 15."""
 
 MAX_COMMENT: Final = 65_535
 """Bytes of one comment, and of one address's names: the length of an option has 16 bits."""
+
+COMMENT_FIELD: Final = "PROBEWATCH_COMMENT"
+"""Field of a process event's entry that holds a comment."""
 
 _RECORD: Final = {4: 1, 16: 2}
 """Length of an address -> the type of its record in a Name Resolution Block: nrb_record_ipv4, nrb_record_ipv6."""
@@ -69,19 +76,24 @@ class Counts:
 class PcapngWriter:
     """Writes one capture."""
 
-    def __init__(self, out: BinaryIO, application: str = "probewatch") -> None:
-        """Write the section header to `out`, which the caller closes."""
+    def __init__(self, out: BinaryIO, application: str = "probewatch", comment: str = "") -> None:
+        """Write the section header to `out`, which the caller closes; `comment` is one of the whole file."""
         self._out = out
         self._interfaces = 0
         self.frames = 0
         """Frames written."""
         # the length of the section is not known beforehand: -1 says so
-        body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + _options((SHB_USERAPPL, application.encode()))
+        said = [(COMMENT, comment.encode("utf-8", "replace")[:MAX_COMMENT])] if comment else []
+        options = _options(*said, (SHB_USERAPPL, application.encode()))
+        body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + options
         self._block(SECTION_HEADER, body)
 
-    def interface(self, name: str, link_type: int, snaplen: int) -> int:
-        """Describe an interface; return the index that its frames have to carry."""
+    def interface(self, name: str, link_type: int, snaplen: int, links: Sequence[tuple[int, str]] = ()) -> int:
+        """Describe an interface; return the index that its frames have to carry. `links` are those of `Interface.links`."""
         called = [(IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME])] if name else []
+        if links:
+            said = LINKS + " ".join(f"{index}={link}" for index, link in links[:MOST_LINKS])
+            called.append((IF_DESCRIPTION, said.encode("utf-8", "replace")))
         body = struct.pack("<HHI", link_type, 0, snaplen) + _options(*called, (IF_TSRESOL, bytes([NANOSECONDS])))
         self._block(INTERFACE_DESCRIPTION, body)
         self._interfaces += 1
@@ -90,13 +102,15 @@ class PcapngWriter:
     def frame(self, frame: Frame, comments: Sequence[str] = ()) -> None:
         """Write a frame of an interface that was described, or a process event; its number is its place in the file.
 
-        A comment longer than an option may be (64 KiB) is cut.
+        A comment longer than an option may be (64 KiB) is cut. A process event's block has no options: there each comment is a
+        field of its entry (systemd's Journal Export Format: unknown fields are to be passed over).
 
         Raises:
             CaptureError: it has more bytes than any reader takes, or its interface is unknown.
         """
         if frame.link_type == JOURNAL_ENTRY:
-            self._block(JOURNAL_EXPORT, frame.data[:MAX_FRAME])
+            fields = "".join(f"{COMMENT_FIELD}={' '.join(text.splitlines())}\n" for text in comments)
+            self._block(JOURNAL_EXPORT, _with_fields(frame.data, fields.encode("utf-8", "replace"))[:MAX_FRAME])
             self.frames += 1
             return
         if len(frame.data) > MAX_FRAME or not 0 <= frame.interface < self._interfaces:
@@ -145,6 +159,14 @@ class PcapngWriter:
         body += bytes(-len(body) % 4)
         length = struct.pack("<I", len(body) + 12)
         self._out.write(struct.pack("<I", kind) + length + body + length)
+
+
+def _with_fields(entry: bytes, fields: bytes) -> bytes:
+    """Return a journal entry with more fields at its end, before the padding of its block."""
+    if not fields:
+        return entry
+    text = entry.rstrip(b"\0")
+    return text + (b"" if text.endswith(b"\n") else b"\n") + fields
 
 
 def _packed(address: str) -> bytes:

@@ -47,7 +47,7 @@ _BRIEF: Final = ("table", "ndjson", "metrics")
     "trace",
     "metrics",
     "junit",
-    says="table: what matters, 100 columns; wide: every attempt and connection; json: probewatch.timeline/1; "
+    says="table: what matters; wide: every attempt and connection; json: probewatch.timeline/1; "
     "ndjson: the same as it becomes known; html: one file to look at (see also probewatch report); "
     "trace: for ui.perfetto.dev; metrics: OpenMetrics, with the kubelet's names; junit: a test case for each probe.",
 )

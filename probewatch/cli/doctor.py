@@ -22,7 +22,7 @@ def doctor(output: str, colour: str, quiet: bool) -> int:
     130 interrupted.
     """
     from ..cluster.checkup import checkup
-    from ..report.paper import COLUMNS, Paper, Span
+    from ..report.paper import Paper, Span
 
     prepare_stdout()
     found = checkup()
@@ -45,7 +45,7 @@ def doctor(output: str, colour: str, quiet: bool) -> int:
         }
         sys.stdout.write(json.dumps(made, indent=2) + "\n")
         return DONE if able else INCOMPLETE
-    paper = Paper(sys.stdout.write, COLUMNS, **manner(colour))
+    paper = Paper(sys.stdout.write, **manner(colour))
     size = max(len(check.name) for check in found)
     for check in found:
         if quiet and check.works:

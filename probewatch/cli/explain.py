@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,7 @@ from .run import DONE, INCOMPLETE
 
 if TYPE_CHECKING:
     from ..model.ladder import Ladder
-    from ..model.timeline import Timeline
+    from ..model.timeline import Attempt, Timeline
 
 
 @click.command(cls=Command)
@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     help="This attempt, by its number in analyze. Repeatable. Without any: the failure that began the worst that was "
     "decided, else the first that failed, else the last.",
 )
-@click.option("--failed", is_flag=True, cls=Option, section="Select", help="Every attempt that failed, the first 20.")
+@click.option(
+    "--failed",
+    is_flag=True,
+    cls=Option,
+    section="Select",
+    help="Every attempt that failed: one of each kind is drawn, and the others are named below it; as JSON the first 20.",
+)
 @click.option("--first-failed", is_flag=True, cls=Option, section="Select", help="The first attempt that failed.")
 @click.option(
     "--frame",
@@ -43,7 +49,7 @@ if TYPE_CHECKING:
     section="Select",
     help="The attempt that this frame belongs to, as Wireshark numbers frames.",
 )
-@output_options("text", "json", says="text: a ladder diagram, 100 columns; json: probewatch.ladder/1.")
+@output_options("text", "json", says="text: a ladder diagram; json: probewatch.ladder/1.")
 def explain(
     inputs: Inputs,
     probes: Sequence[str],
@@ -64,23 +70,34 @@ def explain(
     """
     if sum((bool(attempts), failed, first_failed, frame is not None)) > 1:
         raise click.UsageError("--attempt, --failed, --first-failed and --frame exclude each other")
-    from ..explaining import MOST, choose, holding
+    from ..explaining import MOST, alike, choose, holding
 
     prepare_stdout()
     with Bar(wanted=not quiet) as bar, inputs.explanation(progress=bar) as explanation:
         bar.close()
         timeline = explanation.timeline
         chosen = choose(timeline, probes=probes, attempts=attempts, frame=frame, failed=failed, first=first_failed)
+        again: dict[tuple[str, int], Sequence[Attempt]] = {}
+        if failed and output == "text":
+            kinds = alike(chosen)
+            chosen = [pair for pair, _ in kinds]
+            again = {(one.id, first.n): others for (one, first), others in kinds}
         if failed and len(chosen) > MOST and not quiet:
-            complain(f"{len(chosen)} attempts failed, the first {MOST} are shown: --attempt N shows another")
+            complain(f"{len(chosen)} failures, the first {MOST} are shown: --attempt N shows another")
         ladders = explanation.ladders(chosen[:MOST] if failed else chosen)
-    _print(ladders if frame is None else holding(ladders, frame), timeline, output, colour)
+    _print(ladders if frame is None else holding(ladders, frame), timeline, output, colour, again)
     if not timeline.complete and not quiet:
         note_incomplete(timeline)
     return DONE if timeline.complete else INCOMPLETE
 
 
-def _print(ladders: Sequence[Ladder], timeline: Timeline, output: str, colour: str) -> None:
+def _print(
+    ladders: Sequence[Ladder],
+    timeline: Timeline,
+    output: str,
+    colour: str,
+    again: Mapping[tuple[str, int], Sequence[Attempt]],
+) -> None:
     if output == "json":
         from ..report import ladder_document
 
@@ -88,4 +105,4 @@ def _print(ladders: Sequence[Ladder], timeline: Timeline, output: str, colour: s
     else:
         from ..report import ladder
 
-        ladder.write(ladders, timeline.captures, sys.stdout.write, **manner(colour))
+        ladder.write(ladders, timeline.captures, sys.stdout.write, again=again, **manner(colour))

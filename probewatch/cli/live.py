@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +19,31 @@ from .output import complain
 if TYPE_CHECKING:
     from ..capture.apart import ProcessEvents
     from ..capture.taps import Taps
+    from ..cluster.node import NodeView
+    from ..observer import Observer
 
-RING_BYTES: Final = 32 << 20
+RING_BYTES: Final = 64 << 20
 """Bytes of the kernel's ring of each interface."""
 PATIENCE_S: Final = 3.0
 """Seconds that a write may take once the end was asked for."""
 LOSS_S: Final = 1.0
 """Seconds between two notes of what is being lost, at least."""
+BEHIND_S: Final = 5.0
+"""Seconds of packets that wait to be worked out, of which a note is made, and again when they have doubled."""
+
+
+def duration_option(says: str) -> Callable[..., Any]:
+    """Return the option that bounds the time."""
+    return click.option("--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help=says)
+
+
+netns_option = click.option(
+    "--netns",
+    metavar="NAME|PID",
+    cls=Option,
+    section="Input",
+    help="A network namespace instead of this one: its name, its path, or a process in it.",
+)
 
 _OPTIONS: Final = (
     click.argument(
@@ -45,14 +64,8 @@ _OPTIONS: Final = (
         section="Input",
         help="An interface, instead of all of them. Repeatable.",
     ),
-    click.option(
-        "--netns",
-        metavar="NAME|PID",
-        cls=Option,
-        section="Input",
-        help="A network namespace instead of this one: its name, its path, or a process in it.",
-    ),
-    click.option("--duration", type=float, metavar="SECONDS", cls=Option, section="Input", help="End after so long."),
+    netns_option,
+    duration_option("End after so long."),
     click.option("-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."),
 )
 
@@ -112,16 +125,67 @@ def tap(interfaces: Sequence[str], netns: str | None, expression: str, processes
     from ..capture.bulk import Bulk
     from ..capture.kernel import EVERYTHING
     from ..capture.live import ANY, Live
+    from ..capture.netns import inside
     from ..capture.taps import Taps
+    from ..cluster.links import links
 
-    where: str | int | None = int(netns) if netns is not None and netns.isdigit() else netns
-    bulk = Bulk()
-    return Taps(
+    where, bulk = place(netns), Bulk()
+    taps = Taps(
         list(dict.fromkeys(interfaces)) or [ANY],
         lambda name: Live(name, netns=where, filter=expression or EVERYTHING, ring=RING_BYTES, bulk=bulk),
         where,
         processes=processes,
     )
+    with suppress(OSError):
+        taps.links = {link.index: link.name for link in inside(where, links)}
+    return taps
+
+
+def place(netns: str | None) -> str | int | None:
+    """Return a namespace as everything else takes it: a process by its number."""
+    return int(netns) if netns is not None and netns.isdigit() else netns
+
+
+class Around:
+    """What the node shows of itself: its addresses, and the names of its pods as they come and go."""
+
+    def __init__(self, known: Observer, netns: str | None, user: str) -> None:
+        """Look once, with all privileges, and go on looking in a child; to be made before privileges are dropped."""
+        from ..capture.netns import inside
+        from ..cluster.lookout import Lookout, Names
+        from ..cluster.node import look
+
+        where, book = place(netns), known.book
+        self._known = known
+        self._names = Names(replace(book, nodes=dict(book.nodes), pods=dict(book.pods)))
+        self._lookout: Lookout | None = None
+        self._links: dict[int, str] = {}
+        self.why = ""
+        """Why nothing is known of it."""
+        try:
+            self._take(inside(where, lambda: look(book)))
+            self._lookout = Lookout(self._names.book, where, user=user)
+        except OSError as error:
+            self.why = f"pods have no names from this node: {(error.strerror or str(error)).lower()}"
+
+    def _take(self, view: NodeView) -> None:
+        self._known.meet(self._names.take(view, time.time_ns()))
+        self._links.update({link.index: link.name for link in view.links})
+
+    def name(self, taps: Taps) -> None:
+        """Name the interfaces of these frames from now on."""
+        self._links = taps.links = self._links | taps.links
+
+    def look(self) -> None:
+        """Take in what has changed."""
+        view = self._lookout.news() if self._lookout is not None else None
+        if view is not None:
+            self._take(view)
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._lookout is not None:
+            self._lookout.close()
 
 
 class Ending:
@@ -174,12 +238,13 @@ class Ending:
 
 
 class Losses:
-    """Says what is being lost when it is, and no more than once in LOSS_S."""
+    """Says what is being lost when it is, and no more than once in LOSS_S; and when what is shown is late."""
 
     def __init__(self, taps: Taps, *, wanted: bool) -> None:
-        self._taps, self._wanted = taps, wanted
+        self.taps, self._wanted = taps, wanted
         self._dropped = self._events = 0
         self._due = time.monotonic() + LOSS_S
+        self._late_s = BEHIND_S
 
     def look(self) -> None:
         """Compare with what was said before."""
@@ -187,7 +252,7 @@ class Losses:
         if now < self._due:
             return
         self._due = now + LOSS_S
-        dropped, events = self._taps.counts().dropped, self._taps.events_lost
+        dropped, events = self.taps.counts().dropped, self.taps.events_lost
         if dropped > self._dropped and self._wanted:
             complain(
                 f"the kernel lost {dropped - self._dropped} frames, {dropped} in all: attempts of this time may read wrong"
@@ -195,3 +260,8 @@ class Losses:
         if events > self._events and self._wanted:
             complain(f"the kernel lost process events ({events} times in all): exec probes of this time may read wrong")
         self._dropped, self._events = dropped, events
+        behind_s = self.taps.behind_ns / 1e9
+        if behind_s >= self._late_s:
+            self._late_s = 2 * behind_s
+            if self._wanted:
+                complain(f"{behind_s:.0f} s behind: packets wait in memory to be worked out, none is lost for that")

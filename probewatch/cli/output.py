@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _WIDEST: Final = 2000
 """Characters of one note."""
+_NARROWEST: Final = 40
+"""Columns below which nothing is laid out any more: the terminal then breaks the lines."""
+_BROADEST: Final = 160
+"""Columns beyond which lines are no easier to read."""
 
 
 def prepare_stdout() -> None:
@@ -39,13 +44,27 @@ class Manner(TypedDict):
 
     colour: bool
     glyphs: Glyphs
+    columns: int
 
 
 def manner(colour: str) -> Manner:
-    """Return whether to colour, as asked, and the marks that standard output can hold."""
-    from ..report.paper import glyphs_for
+    """Return whether to colour, as asked, the marks that standard output can hold, and how wide it is."""
+    from ..report.paper import COLUMNS, glyphs_for
 
-    return Manner(colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding))
+    return Manner(
+        colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding), columns=terminal_columns() or COLUMNS
+    )
+
+
+def terminal_columns() -> int | None:
+    """Return the width of the terminal that standard output is, within what can be read; None where it is none.
+
+    COLUMNS in the environment counts before what the terminal says, as elsewhere (POSIX, Environment Variables).
+    """
+    if not sys.stdout.isatty():
+        return None
+    columns = shutil.get_terminal_size(fallback=(0, 0)).columns
+    return min(max(columns, _NARROWEST), _BROADEST) if columns else None
 
 
 def print_page(timeline: Timeline, ladders: Sequence[Ladder] = ()) -> None:

@@ -30,7 +30,7 @@ from .run import DONE
     help="Look from this network namespace instead of our own.",
 )
 @click.option("--no-crictl", is_flag=True, cls=Option, section="Input", help="Do not ask the container runtime.")
-@output_options("table", "json", says="table, 100 columns; json: probewatch.pods/1.")
+@output_options("table", "json", says="table; json: probewatch.pods/1.")
 def pods(clusters: Sequence[str], netns: str | None, no_crictl: bool, output: str, colour: str, quiet: bool) -> int:
     """List what this node shows of its Pods, each fact with its source.
 

@@ -114,6 +114,7 @@ def record(
         saver = Saver(path, lambda: feed.descriptions, bounds=bounds)
         keep = Keep(feed, saver, trim=Trimmer(headers_only=headers_only, mask=mask).trim, most=count)
         step_down(user, quiet=quiet)
+        feed.begin()
         if blind and not quiet:
             complain(blind)
         if not quiet:

@@ -14,7 +14,7 @@ from ..report.ndjson import Writer
 from ..report.screen import Board, table
 from ..report.select import matches, select
 from .live import Ending
-from .output import manner
+from .output import manner, terminal_columns
 
 if TYPE_CHECKING:
     from ..model.timeline import Probe, Timeline
@@ -69,7 +69,13 @@ class LineShow:
     def __init__(self, known: Observer, ending: Ending, chosen: Selection, only: str | None, colour: str) -> None:
         self._known, self._ending, self._chosen, self._only = known, ending, chosen, only
         self._manner = manner(colour)
-        self._lines = Lines(sys.stdout.write, **self._manner)
+        # a line each where nobody looks, so that programs can take them apart
+        self._lines = Lines(
+            sys.stdout.write,
+            colour=self._manner["colour"],
+            glyphs=self._manner["glyphs"],
+            columns=terminal_columns(),
+        )
 
     def news(self, now_ns: int) -> None:
         """Write the new lines, and see them off."""
@@ -147,8 +153,9 @@ class ScreenShow:
         now = time.monotonic()
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S
-            room = self._console.size.height
-            self._drawn.update(table(self._board, now_ns, room, self._account(), self._manner["glyphs"]), refresh=True)
+            size, glyphs = self._console.size, self._manner["glyphs"]
+            drawn = table(self._board, now_ns, size.height, self._account(), glyphs, columns=size.width)
+            self._drawn.update(drawn, refresh=True)
 
     def end(self, timeline: Timeline) -> None:
         """Give the terminal back, and write the table."""

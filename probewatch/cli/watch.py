@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,7 +14,7 @@ from ..capture.errors import shown
 from ..capture.save import Saver
 from ..moments import InputError
 from ..watching import TURN_S, Watch
-from .live import Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
+from .live import Around, Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
 from .output import complain, prepare_stdout
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from ..capture.follow import Follower
     from ..capture.taps import Taps
     from ..observer import Observer
+
+NEWS_S: Final = 0.1
+"""Seconds between two looks at what is new to show: looking costs less for many attempts at once."""
 
 
 @click.command(cls=Command)
@@ -110,11 +114,14 @@ def watch(
     known = observer(**knowledge.arguments(), brief=True)
     ending = Ending(duration)
     blind = ""
+    around: Around | None = None
     feed: Taps | Follower
     notes: Losses | _EndOfFile
     if path is None:
         processes, blind = process_events(netns, user)
         feed = tap(interfaces, netns, filtered, processes)
+        around = Around(known, netns, user)
+        around.name(feed)
         notes = Losses(feed, wanted=not quiet)
     else:
         feed = _follow(path, known, ending)
@@ -127,10 +134,12 @@ def watch(
             saver=None if kept is None else Saver(kept, lambda: feed.descriptions),
             most=count,
         )
-        if path is None:
+        if isinstance(notes, Losses):
             step_down(user, quiet=quiet)
-        if blind and not quiet:
-            complain(blind)
+            notes.taps.begin()
+        for why in (blind, around.why if around is not None else ""):
+            if why and not quiet:
+                complain(why)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
         show: Show
@@ -140,8 +149,10 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, notes)
+        return _run(watching, show, ending, [notes, around] if around is not None else [notes])
     finally:
+        if around is not None:
+            around.close()
         feed.close()
 
 
@@ -161,12 +172,16 @@ class _EndOfFile:
             )
 
 
-def _run(watching: Watch, show: Show, ending: Ending, notes: Losses | _EndOfFile) -> int:
+def _run(watching: Watch, show: Show, ending: Ending, beside: Sequence[Losses | _EndOfFile | Around]) -> int:
     try:
+        due = 0.0
         while not (ending.come or watching.over):
             watching.turn()
-            show.news(watching.now_ns)
-            notes.look()
+            if (now := time.monotonic()) >= due:
+                show.news(watching.now_ns)
+                due = now + NEWS_S
+            for one in beside:
+                one.look()
         timeline = watching.finish()
         show.end(timeline)
     except KeyboardInterrupt:

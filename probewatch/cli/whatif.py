@@ -39,7 +39,7 @@ def _setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @analysis_options
 @_setting_options
 @select_options
-@output_options("table", "json", says="table: 100 columns; json: probewatch.whatif/1.")
+@output_options("table", "json", says="table; json: probewatch.whatif/1.")
 def whatif(
     inputs: Inputs,
     timeout: int | None,

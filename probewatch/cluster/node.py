@@ -31,7 +31,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.spec import ContainerSpec, PodSpec
 
 THIS_NODE: Final = "this node"
-"""`PodSpec.declared_by` of Pods that nothing but the node itself tells of."""
+"""How `PodSpec.declared_by` begins of Pods that nothing but the node itself tells of; what told their names follows."""
 MOST_PROCESSES: Final = 100_000
 """Processes looked at."""
 
@@ -92,14 +92,15 @@ class NodeView:
         for pod in self.pods:
             if pod.host_network or not pod.name or (pod.namespace, pod.name) in known:
                 continue
+            told_by = f"{THIS_NODE} ({pod.sources.get('name', '')})"
             spec = PodSpec(
-                source=f"this node ({pod.sources.get('name', '')})",
+                source=told_by,
                 name=pod.name,
                 namespace=pod.namespace,
                 uid=pod.uid,
                 addresses=pod.addresses,
                 containers=tuple(ContainerSpec(name=one.name, ids=(one.id,)) for one in pod.containers if one.name),
-                declared_by=THIS_NODE,
+                declared_by=told_by,
             )
             for address in pod.addresses:
                 pods[address] = (*pods.get(address, ()), spec)
@@ -175,7 +176,7 @@ def _namespaces(own: int) -> tuple[dict[object, _Found], int]:
         net = proc.inode(path)
         if net and net != own:
             each = found.setdefault(net, _Found(net))
-            each.path, each.named = path, entry
+            each.path, each.named = each.path or path, entry
     return found, hidden
 
 
@@ -254,8 +255,10 @@ def _pod(found: _Found, own: int, interfaces: list[str], names: _Names) -> NodeP
 
 def _addresses(found: _Found) -> tuple[str, ...]:
     if found.path.startswith("/proc/"):
-        return proc.addresses(int(found.path.split("/")[2]))
-    try:
-        return inside(found.path, lambda: proc.addresses("thread-self"))
+        told = proc.addresses(int(found.path.split("/")[2]))
+        if told or not found.named:
+            return told
+    try:  # what no process is in takes a visit
+        return inside(found.named, lambda: proc.addresses("thread-self"))
     except (CaptureError, OSError):
         return ()

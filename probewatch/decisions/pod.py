@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from probewatch.model.direct import direct
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
@@ -104,6 +105,7 @@ class Applied(NamedTuple):
     """It showed that there is a new container."""
 
 
+@direct
 @dataclass(frozen=True, slots=True)
 class Pod:
     """The joint state of a pod's workers."""

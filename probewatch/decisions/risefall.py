@@ -9,6 +9,9 @@ logs):
 * `streak`: so many results of one kind in a row (Apache hcpasses/hcfails, Consul, the clouds; Monit and blackbox with
   1 and 1).
 * `window`: healthy while at least `threshold` of the last `window` checks passed (Varnish).
+* Envoy's streak: it begins DOWN, its first check alone brings UP (`eager`), and a failure that the server itself
+  answered (a status, NOT_SERVING) brings DOWN at once (`answered`): only refusals, timeouts and broken connections are
+  counted up to `fall` (health_checker_base_impl.cc setUnhealthy, handleSuccess).
 * `retry`: the first failure is repeated so many times before it counts, one success brings back (keepalived); a
   streak of 1 and retry + 1.
 
@@ -60,6 +63,10 @@ class Thresholds:
     """What to tell people where the numbers are a guess."""
     announces: bool = False
     """Its first result is news to it, and a decision where the capture shows its beginning."""
+    eager: bool = False
+    """It begins DOWN, and its very first check brings UP whatever `rise` says."""
+    answered: bool = False
+    """A failure that the server answered brings DOWN whatever `fall` says."""
 
     def source(self, name: str) -> str:
         """Return where `rise`, `fall` or `window` comes from: `declared`, `inferred` or `default`."""
@@ -89,7 +96,12 @@ RULES: Final[dict[str, Thresholds]] = {
     "monit": Thresholds(Rule.STREAK, 1, 1, announces=True),
     "blackbox_exporter": Thresholds(Rule.STREAK, 1, 1),
     "envoy": Thresholds(
-        Rule.STREAK, 1, 2, note="healthy_threshold and unhealthy_threshold have no default and are assumed"
+        Rule.STREAK,
+        2,
+        3,
+        note="healthy_threshold 2 and unhealthy_threshold 3 are assumed: they have no default and nothing on the wire shows them",
+        eager=True,
+        answered=True,
     ),
     "consul": Thresholds(Rule.STREAK, 1, 1),
     "nomad": Thresholds(Rule.STREAK, 1, 1),
@@ -150,16 +162,22 @@ def begin(thresholds: Thresholds, *, fresh: bool) -> Health:
     elif thresholds.rule is Rule.STREAK:
         ups = [(True, n) for n in range(thresholds.fall)]
         downs = [(False, n) for n in range(thresholds.rise)]
-        states = frozenset({(True, 0)}) if fresh and not thresholds.announces else frozenset([*ups, *downs])
+        states = frozenset([*ups, *downs])
+        if fresh and thresholds.eager:
+            states = frozenset({(False, thresholds.rise - 1)})
+        elif fresh and not thresholds.announces:
+            states = frozenset({(True, 0)})
     else:
         states = frozenset({(None,) * thresholds.window})
     begun = Health(thresholds, states)
     return replace(begun, known=begun.up)
 
 
-def count(health: Health, passed: bool | None) -> Judged:
-    """Feed one check; None: its outcome is not known."""
+def count(health: Health, passed: bool | None, *, answered: bool = False) -> Judged:
+    """Feed one check; None: its outcome is not known. `answered` says that the server itself told the failure."""
     t = health.thresholds
+    if answered and t.answered and passed is False:
+        t = replace(t, fall=1)
     outcomes = (True, False) if passed is None else (passed,)
     if passed is None and t.rule is Rule.WINDOW:
         states = frozenset(_step(state, None, t) for state in health.states)
@@ -172,7 +190,7 @@ def count(health: Health, passed: bool | None) -> Judged:
         if health.results and health.results[-1] is passed
         else (passed,)
     )
-    after = Health(t, states, run, health.known)
+    after = Health(health.thresholds, states, run, health.known)
     was, now = health.known, after.up
     after = replace(after, known=now if now is not None else was)
     needed = t.rise if passed else t.fall
@@ -180,6 +198,8 @@ def count(health: Health, passed: bool | None) -> Judged:
         return Judged(after, len(run), needed)
     if was is None:
         return Judged(after, len(run), needed, settled=now)
+    if t.eager:
+        needed = min(needed, max(len(run), 1))  # its very first check was enough
     return Judged(after, len(run), needed, decision=DecisionKind.UP if now else DecisionKind.DOWN)
 
 

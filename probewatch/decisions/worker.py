@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from probewatch.model.direct import direct
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
 
@@ -82,6 +83,7 @@ COUNTED: Final[dict[Outcome, Result | None]] = {
 """How an attempt's outcome enters doProbe; None is thrown away (or not known)."""
 
 
+@direct
 @dataclass(frozen=True, slots=True)
 class Worker:
     """One worker's memory."""
@@ -95,6 +97,7 @@ class Worker:
     on_hold: bool = False
 
 
+@direct
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What one attempt did to a worker."""

@@ -210,6 +210,8 @@ class Run:
         return [
             *lines,
             "",
+            f"watch its probes:   probewatch watch --netns {self.netns}"
+            + "".join(f" --spec {path}" for path in self.manifests),
             f"enter the node:     ip netns exec {self.netns} bash",
             f"look at {first.name + ':':<12}ip netns exec {self.netns} tcpdump -ni {first.link}",
             f"its manifests:      {', '.join(str(path) for path in self.manifests)}",

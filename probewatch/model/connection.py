@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .direct import direct
 from .frame import Mark
 
 
@@ -45,6 +47,7 @@ class Sighting(NamedTuple):
     """Of a cooked v1 capture, which names no interface: which of two sides (`wire.sightings.vantage`)."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Half:
     """One direction of a connection."""
@@ -89,10 +92,8 @@ class Half:
 
     def reached(self, length: int) -> Mark | None:
         """Return when the contiguous stream had grown to `length` bytes; None where it never did."""
-        for arrival in self.arrivals:
-            if arrival.length >= length:
-                return arrival.mark
-        return None
+        at = bisect_left(self.arrivals, (length,))
+        return self.arrivals[at].mark if at < len(self.arrivals) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ _ICMP6 = {
 }
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One TCP connection. `client` is the originator, the one that sent the SYN (or is taken for it; see `flipped`)."""
@@ -177,6 +179,11 @@ class Connection:
     tunnel: str = ""
     outer_source: str = ""
     """Outer source address where a tunnel carried the client's first frame: the node that sent it."""
+    question: int = 0
+    """0: this is the whole connection. Else only its n-th question, from 1, and the answer to that: one check of a checker
+    that keeps its connection (`probes.questions`). Of all but the first the handshake is none of theirs."""
+    answered: Mark | None = None
+    """When the answer to that question was whole; None where it never was, and of a whole connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
 docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
-diagnosis covers, D01 to D44 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
+diagnosis covers, D01 to D45 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from .spec import Handler
 from .timeline import Cause
 
 
@@ -64,6 +65,7 @@ class Kind(StrEnum):
     EXEC_SLOW = "exec-slow"
     EXEC_KILLED = "exec-killed"
     POD_TERMINATING = "pod-terminating"
+    RESTART_LOOP = "restart-loop"
     BEFORE_STARTUP = "before-startup"
     PORT_REUSED = "port-reused"
     NO_LOCAL_PORT = "no-local-port"
@@ -330,7 +332,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.BROKEN_BODY: Why(
         ("D14",),
         (Cause.BODY_BROKEN,),
-        "The answer's header is fine, its body never ends: the kubelet throws the result away, which counts as nothing.",
+        "The answer's header is fine, its body is not whole: the kubelet throws the result away, which counts as nothing.",
         "A whole answer header, and a body that ends by RST, FIN or deadline before its length is reached; up to 3 connections at once.",
         "The handler: a wrong Content-Length, a stream that does not end, a crash while writing.",
         "Let the health endpoint send a short, whole body. As it is, a dead container is not restarted and Ready is frozen.",
@@ -537,6 +539,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("Unhealthy", "TerminatingPodProbeError"),
         harmless=True,
     ),
+    Kind.RESTART_LOOP: Why(
+        ("D45",),
+        (Cause.STATUS, Cause.REFUSED, Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.EXEC_EXIT),
+        "The container is restarted again and again; after a while the kubelet waits longer before each start (CrashLoopBackOff).",
+        "A container that began anew at least three times (twice where a pause of 9 s and more without any probe shows the kubelet's "
+        "wait), each time less than ten minutes after its beginning.",
+        "kubectl describe pod: Restart Count, Last State (its reason and exit code), BackOff events; kubectl logs --previous.",
+        "Repair what ends it: where a probe has it restarted, the cause told for that probe; where it exits by itself, what its last log "
+        "lines say. A container that only needs longer to start wants a startupProbe.",
+        ("Back-off restarting failed container",),
+    ),
     Kind.BEFORE_STARTUP: Why(
         ("D25",),
         (Cause.STATUS,),
@@ -589,7 +602,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The checker reset the connection after a whole answer: it had read what it wanted.",
         "The checker's own RST after a successful answer.",
         "",
-        "A shorter answer (10 KiB and less) is read to its end.",
+        "",
         harmless=True,
     ),
     Kind.CONNECT_CHECK: Why(
@@ -603,6 +616,30 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     ),
 }
 """Every kind has its entry (tested), and the entries stand in the order of their causes."""
+
+
+_SPEAKERS: Final = (
+    (
+        ("Client.Timeout", "HTTP", "headers", "body", "http2:", "tls", "TLS", "redirect", "EOF"),
+        frozenset({Handler.HTTP_GET}),
+    ),
+    (("timeout: ", "service", "grpc", "health rpc"), frozenset({Handler.GRPC})),
+    (
+        ("connect:", "i/o timeout", "connection reset by peer", "cannot assign"),
+        frozenset({Handler.HTTP_GET, Handler.TCP_SOCKET}),
+    ),
+)
+"""Parts of the kubelet's messages, and the handlers whose prober says such things (pkg/probe/{http,tcp,grpc}): gRPC reports
+whatever went wrong with the connection as its own timeout."""
+
+
+def spoken(says: tuple[str, ...], handler: Handler) -> tuple[str, ...]:
+    """Return those of the kubelet's messages that a probe of this handler can bring about."""
+    return tuple(
+        text
+        for text in says
+        if all(handler in handlers for parts, handlers in _SPEAKERS if any(part in text for part in parts))
+    )
 
 
 STATUS_ADVICE: Final = {

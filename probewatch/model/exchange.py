@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .connection import Connection
+from .direct import direct
 from .frame import Mark
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpExchange:
     """One HTTP/1.x request and the answer to it, as Go's net/http client would take it (or an HTTP/2 one, see `version`)."""
@@ -178,6 +180,7 @@ class GrpcFacts:
     user_agent: str = ""
     service: str | None = None
     """Name in the HealthCheckRequest; None where no request message was seen, empty for the server's overall health."""
+    request_start: Mark | None = None
     request_end: Mark | None = None
     http_status: str = ""
     """`:status` of the answer."""
@@ -195,6 +198,7 @@ class GrpcFacts:
     """Error code name of the server's GOAWAY, where it sent one with an error."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A connection and what was said on it."""
@@ -206,6 +210,9 @@ class Exchange:
     """Requests seen in all, also those beyond what `http` keeps."""
     tls: TlsFacts | None = None
     grpc: GrpcFacts | None = None
+    """Of the first request."""
+    calls: tuple[GrpcFacts, ...] = ()
+    """Of every gRPC call, in order; only where the questions of a kept connection were asked for (`read_exchange`)."""
     opening: bytes = b""
     """First bytes (at most 64) the client sent when they are none of the above: `*1\\r\\n$4\\r\\nPING`, `PROXY TCP4 ...`."""
     banner: bytes = b""

@@ -168,6 +168,12 @@ class Interface:
     """0 is unlimited."""
     drops: int | None = None
     """Packets the capturing program says it lost here; None where it does not say."""
+    links: tuple[tuple[int, str], ...] = ()
+    """Of a capture on `any`: the names of the node's interfaces, by the index that a cooked header of the second kind holds."""
+
+    def link(self, ifindex: int) -> str:
+        """Return the name of the interface with this index in its node, or nothing."""
+        return dict(self.links).get(ifindex, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,4 +49,5 @@ SYMPTOMS: Final[dict[str, str]] = {
     "D42": "source port used again within a minute, SYN answered by an ACK or RST",
     "D43": "an exec probe fails: no packet",
     "D44": "TLS chose HTTP/2, the server ends stream or connection",
+    "D45": "a container begins again and again, in the end with pauses of 10 s and more without a probe",
 }

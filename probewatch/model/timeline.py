@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .check import CheckSpec
 from .connection import Connection, Unresolved
 from .diagnosis import Diagnosis
+from .direct import direct
 from .finding import Finding
 from .frame import CaptureInfo, Mark
 from .measure import Measure
@@ -141,6 +142,7 @@ class TlsSummary:
     decrypted: bool = False
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One connection of an attempt."""
@@ -173,6 +175,7 @@ class Brief(NamedTuple):
     retransmits: int = 0
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One execution of a probe by a checker."""
@@ -470,6 +473,8 @@ class Timeline:
     """What the kubelet's log and events say; None where none were given."""
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
+    until_ns: int | None = None
+    """Where what is shown ends; None where it is the end of the input."""
 
     @property
     def complete(self) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from probewatch.decisions.pod import Planned
+from probewatch.decisions.pod import SUSPICIOUS, Planned
 from probewatch.decisions.worker import INITIAL, Result
+from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
@@ -36,6 +37,7 @@ from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Ledger
+from .losses import Loss, why
 from .others import Series, foreign_host, pod_name
 from .survey import SHOWN
 from .target import Placed
@@ -52,21 +54,26 @@ class Assembler:
     """Builds probes with ids in the order of their first attempts."""
 
     def __init__(
-        self, book: AddressBook, latest: Latest, seen_until_ns: int, holes: Sequence[tuple[int, int]] = ()
+        self,
+        book: AddressBook,
+        latest: Latest,
+        seen_until_ns: int,
+        holes: Sequence[Loss] = (),
+        losses: Sequence[Loss] = (),
     ) -> None:
         self.book = book
         self.latest = latest
         self.seen_until_ns = seen_until_ns
         self.holes = holes
-        """Times that no file covers."""
+        """Times of which not everything was captured; among them `losses`."""
         self.events: list[TimelineEvent] = [
             TimelineEvent(
-                ns=begun,
+                ns=hole[0],
                 kind=EventKind.CAPTURE_GAP,
                 address="",
-                evidence=f"no file covers the next {(ended - begun) / SECOND:.0f} s",
+                evidence=why(hole, losses),
             )
-            for begun, ended in holes
+            for hole in holes
         ]
 
     def kubelet(
@@ -96,8 +103,8 @@ class Assembler:
     def _happened(self, address: str, placed: Placed, ledger: Ledger, names: Any, source: Source) -> None:
         """Tell what must have happened between attempts: new containers, a new kubelet."""
         node = self.book.node(source.address)
-        owner = self._owner(placed)
         for one in ledger.happened:
+            owner = self._owner(address, placed, one.ns)
             if one.container is None:
                 event = TimelineEvent(
                     ns=one.ns,
@@ -116,9 +123,16 @@ class Assembler:
                 )
             self.events.append(event)
 
-    def _owner(self, placed: Placed) -> str | None:
+    def _pod(self, address: str, placed: Placed, ns: int) -> PodSpec | None:
+        """Return the Pod whose lane this is: that declares its probes, else the one that has the address at that time."""
+        if placed.pod is not None:
+            return placed.pod
+        here = [pod for pod in self.book.pods_at(address, ns) if pod.name and not pod.host_network]
+        return here[0] if len(here) == 1 else None
+
+    def _owner(self, address: str, placed: Placed, ns: int) -> str | None:
         """Return `namespace/name` of the Pod whose lane this is, where it is known."""
-        pod = placed.pod
+        pod = self._pod(address, placed, ns)
         return f"{pod.namespace}/{pod.name}" if pod is not None and pod.name else None
 
     def _container_names(self, pod: PodSpec | None) -> Any:
@@ -144,7 +158,7 @@ class Assembler:
                         ns=min(firsts),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
-                        pod=self._owner(placed),
+                        pod=self._owner(address, placed, min(firsts)),
                         container=names(container),
                         evidence="; ".join(self._signs(placed, container, ledger)),
                     )
@@ -161,7 +175,7 @@ class Assembler:
             if planned.spec.type is ProbeType.STARTUP:
                 signs.append("a startup probe runs")
             if planned.spec.type is ProbeType.READINESS and len(firsts) > 1 and firsts[1].trigger is Trigger.MANUAL:
-                signs.append("the first readiness probes are off the later grid")
+                signs.append("its first readiness probes are out of step with the later ones")
             if firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
                 signs.append("refused before the first success")
         return list(dict.fromkeys(signs)) or ["the attempts fit a beginning best"]
@@ -185,7 +199,7 @@ class Assembler:
                         ns=last.start.ns + period,
                         kind=EventKind.POD_TERMINATING,
                         address=address,
-                        pod=self._owner(placed),
+                        pod=self._owner(address, placed, last.start.ns),
                         container=names(planned.container),
                         evidence=f"liveness stopped after a success, readiness went on for {later} attempts",
                     )
@@ -252,17 +266,18 @@ class Assembler:
         spec, pod = placed.lane.plan[index].spec, placed.pod
         guess = placed.guesses[index] if placed.guesses else None
         form, http = run.form, spec.handler is Handler.HTTP_GET
+        owner = self._pod(address, placed, run.start.ns)
         return Probe(
             id="",
             checker=Checker(kind="kubelet", version=source.version, address=source.address),
             target=Target(
                 address=address,
                 port=spec.port,
-                namespace=pod.namespace if pod else None,
-                pod=pod.name or None if pod else None,
-                uid=pod.uid if pod else None,
+                namespace=owner.namespace if owner else None,
+                pod=owner.name or None if owner else None,
+                uid=owner.uid if owner else None,
                 container=self._container_names(pod)(placed.lane.plan[index].container),
-                named_by=placed.named_by,
+                named_by=placed.named_by or (owner.tied_by if owner is not None and pod is None else None),
             ),
             type=spec.type,
             type_source=self._type_source(guess),
@@ -328,15 +343,14 @@ class Assembler:
             why = f"first streak in the capture: {streak} {one if streak == 1 else many}"
         elif drafts and initial == "unknown":
             initial, why = drafts[0].found.before, "what followed shows it"
-        # A container that dies takes Ready along, decided by no probe.
-        breaks = [begun for begun, _ in ledger.breaks(planned.container)] if spec.type is ProbeType.READINESS else []
-        breaks.sort()
         since: int | None = None
+        held = initial
         out: list[Decision] = []
         for draft in drafts:
             found = draft.found
-            if (ended := bisect_right(breaks, draft.start_ns)) and (since is None or breaks[ended - 1] > since):
-                since = breaks[ended - 1]
+            if spec.type is ProbeType.READINESS and found.before != held:
+                since = self._lost(planned, account, ledger, since, draft.start_ns)
+            held = found.after
             if since is not None and any(since <= begun < draft.start_ns for begun, _ in self.holes):
                 since = None
             origin = thresholds["successThreshold" if found.kind in GOOD else "failureThreshold"][1]
@@ -348,6 +362,13 @@ class Assembler:
             )
             since = found.ns
         return out, initial, why
+
+    def _lost(self, planned: Planned, account: Account, ledger: Ledger, since: int | None, until: int) -> int | None:
+        """Return since when Ready was gone that no decision took: its container ended, else its kubelet was restarted (before 1.35)."""
+        for ended, shown in ledger.breaks(planned.container):
+            if ended <= until and (since is None or ended > since):
+                return _gone(account.attempts, ended, shown)
+        return next((ns for ns in ledger.restarts if ns <= until and (since is None or ns > since)), None)
 
     def _next_ready(self, planned: Planned, ledger: Ledger, ns: int) -> Attempt | None:
         """Return the next attempt of a container's readiness probe."""
@@ -511,6 +532,22 @@ def guesses(run: Run) -> tuple[str, ...]:
     """Return the checkers whose form this is, where nothing names one."""
     shown = shape_of(run.tries[0][0]) if run.tries else None
     return could_be(shown or Shape(What.CLOSE), kubelet=run.form.kubelet)
+
+
+def _gone(attempts: Attempts, ended: int, shown: int) -> int:
+    """Return when a container was gone whose end was decided at `ended`, and whose successor showed at `shown`.
+
+    One that was told to end may still answer for a while. One that exited by itself (then both moments are the same) was
+    gone by the first of the attempts before its successor that met nobody.
+    """
+    at = bisect_left(attempts, shown, key=_start)
+    if ended < shown:
+        told = bisect_left(attempts, ended, key=_start)
+        good = (attempts[place].end_ns for place in range(told, at) if attempts[place].outcome is Outcome.SUCCESS)
+        return max(good, default=ended)
+    while at > 0 and attempts[at - 1].cause in SUSPICIOUS:
+        at -= 1
+    return min(shown, attempts[at].end_ns) if at < len(attempts) else shown
 
 
 def _start(attempt: Attempt) -> int:

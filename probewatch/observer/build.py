@@ -48,7 +48,7 @@ def leg(role: Role, exchange: Exchange, latest: Latest) -> Leg:
         role=role,
         connection=c,
         status=status,
-        connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream else None,
+        connect_ns=answered.ns - c.start.ns if answered is not None and not c.midstream and c.question < 2 else None,
         tls_ns=tls.established.ns - tls.client_hello.ns
         if tls is not None and tls.established is not None and tls.client_hello is not None
         else None,
@@ -196,6 +196,8 @@ def confirm(
         if following.trigger is Trigger.MANUAL and after <= free_ns:
             first, last = following.frames()
             text = f"one extra readiness probe {max(after, 0) / 1e6:.1f} ms later, frames {first}-{last}"
+            if following.implied:  # it left no frame: what shows it is the pace of those after it
+                text = "the attempts after it are in step with it, and no longer with those before"
             return replace(found, confirmed=True, confirmed_by=text)
         if (
             following.trigger is Trigger.TICK

@@ -45,6 +45,8 @@ USUAL: Final = 0.6
 """Share of the answers that must have a record of some length for this length to be usual."""
 CLOSE_RECORD: Final = 24
 """An encrypted close_notify is no longer than this."""
+ANSWERED: Final = frozenset({Cause.STATUS, Cause.GRPC_NOT_SERVING, Cause.GRPC_STATUS})
+"""Failures that the server itself told."""
 SMALL_RECORD: Final = 40
 """TLS records up to this length carry alerts and tickets' ends and say nothing."""
 
@@ -218,9 +220,10 @@ class CheckBuilder:
         fresh = first - self.first_ns > 1.2 * (named.learnt.interval_ns or pace.interval_ns) + 100 * MS
         health = begin(thresholds, fresh=fresh) if thresholds is not None else None
         initial, why = "unknown", ""
-        if fresh and health is not None and health.up is not None and health.thresholds.rule is Rule.COUNTER:
+        if health is not None and health.up is not None and _begins_known(health.thresholds):
             initial = "UP" if health.up else "DOWN"
-            why = f"HAProxy begins {initial}, and the capture shows its first check"
+            name = "Envoy" if health.thresholds.eager else "HAProxy"
+            why = f"{name} begins {initial}, and the capture shows its first check"
         attempts: list[Attempt] = []
         decisions: list[Decision] = []
         since: int | None = None
@@ -230,7 +233,7 @@ class CheckBuilder:
             if health is not None and thresholds is not None:
                 if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
-                judged = count(health, result)
+                judged = count(health, result, answered=verdict.cause in ANSWERED)
                 health = judged.health
             attempts.append(self._attempt(number, exchange, verdict, judged))
             if judged is None or thresholds is None or named.outer is not None:
@@ -286,6 +289,11 @@ class CheckBuilder:
         return diagnosed(replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold), (exchange,))
 
 
+def _begins_known(thresholds: Thresholds) -> bool:
+    """Tell whether the program's own state at its start is known."""
+    return thresholds.eager or thresholds.rule is Rule.COUNTER
+
+
 def _timeout(named: Named, spec: CheckSpec | None) -> int:
     """Return the timeout it shows, else the declared one, else its interval (HAProxy's rule); never less than its slowest good answer."""
     learnt = named.learnt
@@ -295,7 +303,8 @@ def _timeout(named: Named, spec: CheckSpec | None) -> int:
     for exchange in named.exchanges:
         c = exchange.connection
         first, end = c.resp.first_data, through(c)
-        if first is not None and end is not None and first.ns <= end:
+        gone = c.orig.rst is not None and not c.orig.rst_acks  # the kernel's RST: the checker had closed before
+        if first is not None and end is not None and first.ns <= end and not gone:
             slowest = max(slowest, first.ns - c.start.ns)
     return max(timeout + 20 * MS, slowest)
 

@@ -35,14 +35,16 @@ from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
 from .keeper import Keeper
+from .kept import KeptConnections
 from .lane import Step
 from .ledger import Keep, Ledger
+from .losses import Losses
 from .others import Peer, Traffic, periodic
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .settings import Settings
-from .slim import slim
-from .survey import so_far, survey
+from .slim import slim, slim_exchange
+from .survey import single, so_far, survey
 from .target import ASKED, WAITING, Context, Placed, Target
 from .teller import Change, Teller
 from .tls import Sessions
@@ -97,10 +99,12 @@ class Observer:
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
         self._fast = FastPath(self._tracker)
+        self._kept = KeptConnections(self._tracker)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
-        """Times between files that no file covers."""
+        """Times of which not everything was captured: between files, and where the kernel lost frames."""
+        self._losses = Losses()
         self._busy: set[str] = set()
         """Addresses with something still to be handed on."""
         self._sources: dict[str, Source] = {}
@@ -149,6 +153,12 @@ class Observer:
         self._carried = self._carried or carried
         self._keys = self._keys or Keylog()
         self._keys.add(text)
+
+    def meet(self, book: AddressBook) -> None:
+        """Know from now on what this book knows: that of before, and who has come or gone at addresses since."""
+        for mine, theirs in ((self.book.nodes, book.nodes), (self.book.pods, book.pods)):
+            mine.update(theirs)  # type: ignore[arg-type]  # in place: all parts look into the same book
+        self._preview.forget_names()
 
     # Frames.
 
@@ -218,6 +228,14 @@ class Observer:
         self._first_ns = next_ns
         self._holes.append((last_ns, next_ns))
 
+    def lost(self, begun_ns: int, ended_ns: int) -> None:
+        """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
+        whole, before = self._losses.add((begun_ns, ended_ns))
+        if before is None:
+            self._holes.append(whole)
+        else:
+            self._holes[self._holes.index(before)] = whole
+
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
         # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine
@@ -262,7 +280,7 @@ class Observer:
 
     def glimpse(self) -> list[Glimpse]:
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         found: list[Glimpse] = []
         for address in self._stirred:
             found += self._preview.look(self._targets[address], assembler, self._sources, self._context)
@@ -286,7 +304,7 @@ class Observer:
         """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
         ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
         met = assembler.kubelet(address, placed, ledger, self._sources[ledger.asker], proven=True, ids=ids)
         return next((probe for probe in met if probe.id == "this"), None)
@@ -294,6 +312,10 @@ class Observer:
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:
             if isinstance(item, Connection) and item.rev > 1:
+                asked = self._kept.more(item, self._keys)
+                if asked is not None:
+                    self._ask(item.server, asked)
+                    continue
                 self._revise(item)
                 target = self._targets.get(item.server)
                 if target is not None:
@@ -309,7 +331,16 @@ class Observer:
                 exchange = self._read(item)
                 if self._keys is not None:
                     self._sessions.note(exchange)
-                target.take(exchange)
+                asked = self._kept.begin(item, exchange, self._keys)
+                if asked is None:
+                    target.take(exchange)
+                else:
+                    self._ask(item.server, asked)
+
+    def _ask(self, server: str, asked: Sequence[Exchange]) -> None:
+        """Hand on the questions of a kept connection: nothing joins them, and no kubelet keeps one."""
+        for exchange in asked:
+            self._run(self._target(server), single(exchange))
 
     def _revise(self, connection: Connection) -> None:
         """Remember what became of a connection that was handed on."""
@@ -329,7 +360,12 @@ class Observer:
         target = self._targets.get(address)
         if target is None:
             target = self._targets[address] = Target(
-                address, self.book, self._guests.get(address, ()), keep=self._keep, holes=self._holes
+                address,
+                self.book,
+                self._guests.get(address, ()),
+                keep=self._keep,
+                holes=self._holes,
+                losses=self._losses,
             )
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
@@ -337,7 +373,7 @@ class Observer:
 
     def _read(self, connection: Connection) -> Exchange:
         """Read what was said, and let go of the bytes: nobody above needs them."""
-        return replace(read_exchange(connection, self._keys), connection=slim(connection))
+        return slim_exchange(read_exchange(connection, self._keys))
 
     # Runs.
 
@@ -498,7 +534,7 @@ class Observer:
             for run in target.drain():
                 self._run(target, run)
         self._last_word()
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         probes: list[Probe] = []
         kubelets = frozenset(address for address, known in self._standing.items() if known is Standing.KUBELET)
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
@@ -531,7 +567,7 @@ class Observer:
         return self._teller.finish(timeline)
 
     def _latest(self, connection: Connection) -> Connection:
-        return self._revisions.get(connection.id, connection)
+        return connection if connection.question else self._revisions.get(connection.id, connection)
 
     def _last_word(self) -> None:
         """Decide about the sources that are still open: a declared probe that matches proves one, else a claim nothing contradicts."""

@@ -134,11 +134,41 @@ def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None
         if learnt.retries is not None:
             return replace(base, fall=learnt.retries + 1, inferred=frozenset({"fall"}))
         return base
-    if named.kind == "haproxy" and learnt.long_ns is not None and learnt.interval_ns is not None:
-        fall = _until_long(named, results, learnt.long_ns)
+    if named.kind == "haproxy":
+        fall = _until_long(named, results, learnt.long_ns) if learnt.long_ns is not None else None
+        if fall is None and learnt.retries is not None:
+            fall = learnt.retries + 1
         if fall is not None:
-            return replace(base, fall=fall, inferred=frozenset({"fall"}))
+            base = replace(base, fall=fall, inferred=frozenset({"fall"}))
+            rise = _until_usual(named, results, fall) if learnt.short_ns is not None else None
+            if rise is not None:
+                return replace(base, rise=rise, inferred=frozenset({"rise", "fall"}))
     return base
+
+
+def _until_usual(named: Named, results: Sequence[bool | None], fall: int) -> int | None:
+    """Count the passes until HAProxy's shorter pause for servers in doubt (fastinter) ends: the last of them brought UP."""
+    counts: Counter[int] = Counter()
+    failures = passes = 0
+    short, usual = named.learnt.short_ns or 0, named.learnt.interval_ns or 0
+    for number, result in enumerate(results[:-1]):
+        if result is not True:
+            failures, passes = (failures + 1, 0) if result is False else (0, 0)
+            continue
+        if failures < fall:
+            failures = 0
+            continue
+        passes += 1
+        end = through(named.exchanges[number].connection)
+        if end is None:
+            failures = 0
+            continue
+        pause = named.exchanges[number + 1].connection.start.ns - end
+        if abs(pause - short) > 60 * MS:
+            if abs(pause - usual) <= 60 * MS:
+                counts[passes] += 1
+            failures = 0
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _until_long(named: Named, results: Sequence[bool | None], long_ns: int) -> int | None:

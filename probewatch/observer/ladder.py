@@ -403,16 +403,18 @@ def _place_name(timeline: Timeline, file: int, lane: Lane, side: bool) -> str:
     """Name a vantage point by interface, or input where there are several, and tunnel."""
     captures = timeline.captures
     parts: list[str] = []
+    link = ""
     if len(captures) > 1 and file < len(captures):
         parts.append(captures[file].path.rsplit("/", 1)[-1])
     if file < len(captures):
         interfaces = captures[file].interfaces
-        name = next((i.name for i in interfaces if i.index == lane.interface), "")
-        if name:
-            parts.append(name)
+        here = next((i for i in interfaces if i.index == lane.interface), None)
+        link = here.link(lane.ifindex) if here is not None else ""
+        if here is not None and (link or here.name):
+            parts.append(link or here.name)
         elif len(interfaces) > 1:
             parts.append(f"interface {lane.interface}")
-    if lane.ifindex >= 0:
+    if lane.ifindex >= 0 and not link:
         parts.append(f"if {lane.ifindex}")
     elif lane.packet_type >= 0:
         parts.append("towards the target" if side else "from the checker")

@@ -94,8 +94,11 @@ class Lane:
         begin_ns: int = 0,
         resets: bool = True,
         keeps_ready: bool = True,
+        kept: int = KEPT,
     ) -> None:
+        """Make a lane of which nothing was seen; `kept` histories are carried on, fewer where a guess will do."""
         self.plan = tuple(plan)
+        self._kept = kept
         self._settled = 0
         self._spent = 0.0
         """What the cheapest history had cost when histories were last compared: they carry only what they cost more."""
@@ -173,7 +176,7 @@ class Lane:
                 for pod in history.pod.guesses(worker, verdict.outcome):
                     guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
                     _keep(grown, _grow(guessed, run, taken, verdict))
-        ranked = sorted(grown.values(), key=lambda history: history.cost)[:KEPT]
+        ranked = sorted(grown.values(), key=lambda history: history.cost)[: self._kept]
         floor = ranked[0].cost
         self._spent += floor
         self._histories = [_History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE]

@@ -208,7 +208,7 @@ class Ledger:
         assert reading is not None
         if step.renewed:
             if reading.trigger is Trigger.MANUAL:
-                why = "a readiness probe outside its grid"
+                why = "a readiness probe out of step"
             elif step.before.workers[reading.worker].on_hold:
                 why = "the probe on hold runs again"
             else:

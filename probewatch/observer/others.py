@@ -79,14 +79,15 @@ class Traffic:
                     self.whole = False
                     continue
                 tally = self._tallies[key] = Tally(first_ns=connection.start.ns)
-            tally.connections += 1
+            later = connection.question > 1  # of a connection that was counted, or began before the capture
+            tally.connections += not later or not tally.connections
             tally.requests += exchange.requests
-            tally.most_requests = max(tally.most_requests, exchange.requests)
+            tally.most_requests = max(tally.most_requests, exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
             tally.last_ns = max(tally.last_ns, connection.end.ns)
             agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
             tally.agent = tally.agent or agent
-            if connection.midstream:
+            if connection.midstream or later:
                 continue
             answer = answer_of(connection, seen_until_ns)
             tally.answers[answer] = tally.answers.get(answer, 0) + 1
@@ -189,8 +190,16 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
         ask = Ask.CONNECT if form.ask is Ask.NOTHING else form.ask
         groups.setdefault((run.client, run.server, form.port, ask, form.path, form.user_agent), []).append(run)
     found: list[Series] = []
+    talkers = {
+        (run.client, run.server, run.form.port)
+        for run in runs
+        if run.form.ask is Ask.OTHER or run.form.requests > 1 or run.form.stale
+    }
     for (client, server, port, ask, path, agent), members in groups.items():
-        if check_like(members, ask, agent):
+        mere = all(run.form.ask is Ask.NOTHING for run in members)
+        if mere and (client, server, port) in talkers:
+            rest += members  # who talks there otherwise was refused: no check of its own
+        elif check_like(members, ask, agent):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
                 ask, Handler.TCP_SOCKET
             )

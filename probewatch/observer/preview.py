@@ -24,9 +24,10 @@ from probewatch.probes.sources import Source
 
 from .assemble import Assembler
 from .build import attempt, decision
-from .target import Context, Placed, Target, feed
+from .implied import feed
+from .target import Context, Placed, Target
 
-GROWTH: Final = 1.5
+GROWTH: Final = 2
 """A supposed plan is made anew when the runs it was made from have become so many times more."""
 
 
@@ -77,6 +78,11 @@ class Preview:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._supposed: dict[tuple[str, str], _Supposed] = {}
+
+    def forget_names(self) -> None:
+        """Meet the probes anew: their pods may have got names."""
+        for seen in self._seen.values():
+            seen.met.clear()
 
     def look(
         self,
@@ -137,12 +143,13 @@ class Preview:
                 worker = step.reading.worker
                 if not step.reading.redial:
                     numbers[worker] = numbers.get(worker, 0) + 1
-                made = attempt(max(1, numbers.get(worker, 1)), step, (), assembler.latest)
-                source = "default" if placed.guesses else "declared"
-                decided = decision(step.counted, made, placed.lane.plan[worker].spec, source, None)
-                what = decided.kind.value if decided is not None else ""
+                counted = step.counted
+                what = counted.decision.value if counted is not None and counted.decision is not None else ""
                 fresh = place > seen.done
                 if (fresh and not step.reading.redial) or (what and seen.shown.get(place, what) != what):
+                    made = attempt(max(1, numbers.get(worker, 1)), step, (), assembler.latest)
+                    source = "default" if placed.guesses else "declared"
+                    decided = decision(counted, made, placed.lane.plan[worker].spec, source, None)
                     probe = seen.met.get(worker)
                     if probe is None:
                         asker = sources[step.run.client]

@@ -9,7 +9,7 @@ look at.
 Two series that are one: behind address translation the same check is seen as two connections, one inside the other in
 time.
 
-Limitations: checks on a kept connection (Envoy's default, HAProxy's check-reuse-pool) are counted with traffic. Two
+Limitations: checks on a kept connection are counted with traffic, but for those that `probes.questions` takes apart. Two
 checkers whose refused checks come within a few milliseconds of each other may have them swapped: nothing but time tells
 them apart.
 """
@@ -33,6 +33,7 @@ from probewatch.probes.checkers import (
     Check,
     Learnt,
     Track,
+    earliest,
     in_step,
     learn,
     tracks,
@@ -41,7 +42,7 @@ from probewatch.probes.checkers import (
 from probewatch.probes.forms import form_of
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
-from probewatch.probes.signatures import BY_PACE, NOT_CHECKS, Basis, Signature, named_by
+from probewatch.probes.signatures import BY_PACE, METHODS, NOT_CHECKS, SCRAPES, Basis, Signature, named_by, ticks_by
 
 from .others import Peer, periodic
 
@@ -51,8 +52,6 @@ TIGHT_NS: Final = 20 * MS
 """Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
 NESTED_NS: Final = 20 * MS
 """Address translation delays a SYN by no more than this between two interfaces of a node."""
-SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
-"""Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
 STEADY: Final = 0.2
 """Spread, relative to the pause, up to which a series that nothing names counts as periodic."""
 NEAR: Final = 0.05
@@ -61,7 +60,6 @@ SHOWN: Final = 60
 """Characters of a User-Agent that are shown as evidence."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
-METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(slots=True)
@@ -152,7 +150,7 @@ def survey(
         if client not in skip and (
             len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
         ):
-            named += [_named("unknown", None, group, track, _said(track), 0.0) for track in rest]
+            named += [_named("unknown", None, group, track, _said(group, track), 0.0) for track in rest]
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
 
@@ -169,10 +167,12 @@ def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[Chec
     return {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}, kept
 
 
-def _said(track: Track) -> list[str]:
+def _said(group: _Group, track: Track) -> list[str]:
     """Return what is seen of a series that nothing names."""
     agent = track.pace.shape.agent[:SHOWN]
-    return ["periodic, a fresh connection for each check", *([f"User-Agent {agent}"] if agent else [])]
+    kept = any(group.exchanges[index].connection.question > 1 for index in track.members)
+    how = "periodic, on a kept connection" if kept else "periodic, a fresh connection for each check"
+    return [how, *([f"User-Agent {agent}"] if agent else [])]
 
 
 def check_like(shape: Shape) -> bool:
@@ -218,12 +218,16 @@ def _read(group: _Group) -> None:
     for exchange, check in zip(group.exchanges, group.checks, strict=True):
         if check.shape is not None:
             by_shape.setdefault(check.shape, []).append(exchange)
+    clocks: set[Shape] = set()
     for shape, members in by_shape.items():
-        if len(members) >= ENOUGH and (row := named_by(shape, manner_of(members))) is not None:
+        if len(members) < ENOUGH:
+            continue
+        manner = manner_of(members)
+        if (row := named_by(shape, manner)) is not None:
             group.rows[shape] = row
-    group.found = tracks(
-        group.checks, frozenset(shape for shape, row in group.rows.items() if row.basis is Basis.CLOCK)
-    )
+        if ticks_by(shape, manner):
+            clocks.add(shape)
+    group.found = tracks(group.checks, frozenset(clocks))
 
 
 def _check(exchange: Exchange) -> Check:
@@ -233,7 +237,12 @@ def _check(exchange: Exchange) -> Check:
 
 
 def through(c: Connection) -> int | None:
-    """Return when the checker was through with a connection, as its frames show."""
+    """Return when the checker was through with a connection, or with its question, as its frames show."""
+    if c.answered is not None:
+        return c.answered.ns
+    if c.question > 1:
+        closes = [mark.ns for mark in (c.orig.fin, c.orig.rst, c.resp.fin, c.resp.rst) if mark is not None]
+        return min(closes) if closes else None
     if not c.resp.syns:
         return c.resp.rst.ns if c.resp.rst is not None and c.icmp is None else None
     if late_reset(c) or (c.orig.first_ack is None and c.orig.rst is None):
@@ -246,7 +255,7 @@ def through(c: Connection) -> int | None:
 def _failed(exchange: Exchange) -> bool:
     """Tell whether a check failed for every checker, before it is known whose it is."""
     c = exchange.connection
-    if not c.resp.syns or late_reset(c):
+    if c.question < 2 and (not c.resp.syns or late_reset(c)):
         return True
     if exchange.http:
         status = exchange.http[0].status
@@ -260,6 +269,8 @@ def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: l
     if kind == "monit" and learnt.interval_ns is not None and learnt.interval_ns >= SECOND:
         # `set daemon` takes whole seconds, and what its cycle does beside this check comes on top.
         learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
+    if row is not None and row.tick_ns and (interval := earliest(group.checks, track, row.tick_ns)) is not None:
+        learnt = replace(learnt, interval_ns=interval)
     return Named(kind, row, track, exchanges, learnt, why, sure)
 
 
@@ -267,7 +278,7 @@ def gave_up(exchange: Exchange) -> int | None:
     """Return how long a checker waited on an open connection before it hung up unanswered; None where it was answered."""
     c = exchange.connection
     closes = [mark.ns for mark in (c.orig.fin, c.orig.rst) if mark is not None]
-    if not c.resp.syns or late_reset(c) or not closes:
+    if (c.question < 2 and (not c.resp.syns or late_reset(c))) or not closes:
         return None
     answered = exchange.tls.established if exchange.tls is not None and not exchange.tls.records else c.resp.first_data
     waited = min(closes) - c.start.ns

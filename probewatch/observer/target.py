@@ -18,17 +18,17 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import Mark
-from probewatch.model.prediction import Manual
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.probes.cadence import SECOND, period_of
-from probewatch.probes.forms import Ask, Form
+from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess
 from probewatch.probes.runs import Joiner, Run, attempt_start, fits
 
 from .execs import guess_commands
-from .lane import MID_LIFE, Lane, Step
+from .implied import feed
+from .lane import KEPT, MID_LIFE, Lane, Step
 from .ledger import Keep, Ledger
+from .losses import Losses
 from .tying import other_period, tie
 
 WAITING: Final = 2_000
@@ -41,8 +41,8 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
-RESOLUTION_NS: Final = 1_070_000_000
-"""The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
+SUPPOSED: Final = 3
+"""Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 
 
 @dataclass(slots=True)
@@ -64,6 +64,8 @@ class Placed:
     """What its steps came to that were let go."""
     noted: int = 0
     """Settled steps of it that were counted (`core`)."""
+    passed: int = 0
+    """Losses that lie before what it was fed."""
 
 
 @dataclass(slots=True, order=True)
@@ -87,10 +89,12 @@ class Target:
         proven: bool = True,
         keep: Keep = Keep.WHOLE,
         holes: Sequence[tuple[int, int]] = (),
+        losses: Losses | None = None,
     ) -> None:
         self.address = address
         self.keep = keep
         self.holes = holes
+        self.losses = losses or Losses()
         self.proven = proven
         """Whether its attempts come from a proven kubelet; else only the clearest signs give a probe a type."""
         self.book = book
@@ -255,7 +259,7 @@ class Target:
         plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
         if before is not None and before.lane.plan == tuple(plan):
             return before
-        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context))
+        lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
         for run in runs:
             feed(lane, run, (), context.seen_until_ns)
         return Placed(checker, lane, pod, guesses, named_by, signs)
@@ -353,7 +357,7 @@ class Target:
         return out
 
     def _lane(
-        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context
+        self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context, kept: int = KEPT
     ) -> tuple[Lane, tuple[str, ...]]:
         version = context.version
         cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
@@ -363,6 +367,7 @@ class Target:
             begin_ns=context.first_frame_ns,
             resets=version is None or version >= (1, 31),
             keeps_ready=version is None or version >= (1, 35),
+            kept=kept,
         )
         return lane, signs
 
@@ -383,7 +388,13 @@ class Target:
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
-        feed(placed.lane, run, elsewhere, context.seen_until_ns)
+        seen_until_ns = context.seen_until_ns
+        if self.losses.all:
+            seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)
+            placed.passed, hidden = self.losses.hides(placed.lane, placed.passed, run.start.ns)
+            if hidden:
+                placed.lane.interrupt()
+        feed(placed.lane, run, elsewhere, seen_until_ns)
         self._quiet_ns = max(self._quiet_ns or 0, run.last_ns())
 
     def finish(self, context: Context) -> list[tuple[Placed, list[Step]]]:
@@ -437,11 +448,14 @@ class Target:
     def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         runs = [step.run for step in steps if not step.run.implied]
+        if len(runs) <= GUESS_AFTER:
+            return
         guesses = tuple(guess(runs, proven=self.proven))
-        if len(runs) <= GUESS_AFTER or not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
+        if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
+        placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
 
@@ -465,6 +479,7 @@ class Target:
         placed.declared = placed.lane.plan
         runs = [step.run for step in steps if not step.run.implied]
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
+        placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
 
@@ -538,64 +553,6 @@ def beginning(
         of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
         signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
     return cost, tuple(signs)
-
-
-def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None) -> None:
-    """Give a lane its next run, and the attempts that this run implies."""
-    lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
-    if run.unresolved is not None:
-        for implied in implied_runs(run, lane):
-            lane.feed(implied, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
-
-
-def implied_runs(run: Run, lane: Lane) -> list[Run]:
-    """Make the attempts that sent nothing because an address resolution was already failing (DESIGN section 6, implied attempts).
-
-    Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves
-    the grid.
-    """
-    unresolved = run.unresolved
-    assert unresolved is not None
-    if unresolved.resolved is not None:
-        return []
-    until = unresolved.end.ns + RESOLUTION_NS
-    out = []
-    for prediction in lane.pod().predict():
-        if prediction.tick_ns is None or prediction.last_start_ns is None or prediction.silence:
-            continue
-        if prediction.manual is Manual.UNSEEN:
-            continue  # Perhaps this attempt took Ready away, and a poke that cannot be seen moved the grid.
-        if prediction.poked_ns is not None:
-            continue
-        tick = prediction.tick_ns
-        while tick <= max(run.start.ns + 50_000_000, prediction.last_start_ns + 50_000_000):
-            tick += prediction.period_ns
-        while tick < until:
-            before = [mark for mark in unresolved.requests if mark.ns <= tick]
-            mark = Mark(tick, before[-1].file, before[-1].number) if before else unresolved.start._replace(ns=tick)
-            out.append(
-                Run(
-                    client=run.client,
-                    server=run.server,
-                    form=Form(Ask.NOTHING, 0, kubelet=True),
-                    start=mark,
-                    unresolved=unresolved,
-                    implied=True,
-                )
-            )
-            tick += prediction.period_ns
-            if _would_decide(lane, prediction.worker, len(out)):
-                break
-    return sorted(out, key=lambda implied: implied.start.ns)
-
-
-def _would_decide(lane: Lane, worker: int, more: int) -> bool:
-    """Tell whether so many failures more reach a readiness threshold: the poke that follows breaks the grid."""
-    pod = lane.pod()
-    spec = pod.plan[worker].spec
-    state = pod.workers[worker]
-    run = state.result_run if state.last_result == "Failure" else 0
-    return run < spec.failure_threshold <= run + more
 
 
 def _over(item: Exchange | Unresolved | Run) -> bool:

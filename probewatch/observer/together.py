@@ -52,6 +52,7 @@ def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int],
     )
     pods += book.unplaced
     used = {probe.spec_source for probe in probes}
+    unfit: list[str] = []
     for pod in pods:
         for container in pod.containers:
             out += [
@@ -62,7 +63,9 @@ def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int],
         if pod.source not in used and any(
             spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
         ):
-            out.append(f"no attempt in this capture fits the probes of {pod.name} ({pod.source})")
+            unfit.append(f"{pod.name} ({pod.source})")
+    if unfit:
+        out.append(f"no attempt in this capture fits the probes of {', '.join(unfit)}")
     idle = [check for check in book.checks if id(check) not in tied]
     if idle:
         first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()

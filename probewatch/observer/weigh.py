@@ -33,8 +33,8 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
 from probewatch.probes.runs import Run, frames_of
 
+from .implied import feed
 from .lane import STRANGER, Lane, Step
-from .target import feed
 
 WEIGHED: Final = 400
 """Runs of a lane that are read again for each value."""

@@ -10,6 +10,7 @@ load balancer's) are those of the side that was captured.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from probewatch.model.answer import Answer
@@ -53,7 +54,9 @@ def _answer(timeline: Timeline, connections: Sequence[Connection], legs: dict[_K
     if found:
         probe = found[0][0]
         attempts = {attempt.n: attempt for _, attempt in found}
-        what, logged = _conduct(probe, found[-1][1], last)
+        conducts = [_conduct(probe, legs[_key(one)][1], one) for one in connections if _key(one) in legs]
+        what = _together([each for each, _ in conducts])
+        logged = next((texts for _, texts in reversed(conducts) if texts), ())
         return Answer(
             connections=tuple(connections), probe=probe, attempts=tuple(attempts.values()), what=what, logged=logged
         )
@@ -66,6 +69,14 @@ def _answer(timeline: Timeline, connections: Sequence[Connection], legs: dict[_K
         None,
     )
     return Answer(connections=tuple(connections), other=other, what=_bare(last))
+
+
+def _together(conducts: Sequence[str]) -> str:
+    """Say what connections did: the most frequent first, how many did else."""
+    (first, number), *others = Counter(conducts).most_common()
+    if not others:
+        return first
+    return f"{first} ({number} of {len(conducts)}); " + "; ".join(f"{what} ({many})" for what, many in others)
 
 
 def _conduct(probe: Probe, attempt: Attempt, connection: Connection) -> tuple[str, tuple[str, ...]]:

@@ -458,6 +458,14 @@ def _interval(healthy: Sequence[int], pace: Pace) -> int:
     return pace.interval_ns if pace.spread_ns > 100 * MS else int(median(near))
 
 
+def earliest(checks: Sequence[Check], track: Track, late_ns: int) -> int | None:
+    """Return the interval of a series whose checks come up to `late_ns` too late, each by chance: about its shortest usual pause."""
+    members = [checks[index] for index in track.members]
+    gaps = [_gap(before, check, track.pace.basis) for before, check in pairwise(members) if not before.failed]
+    near = sorted(gap for gap in gaps if abs(gap - track.pace.interval_ns) <= late_ns)
+    return near[len(near) // 20] if len(near) >= ENOUGH else None
+
+
 def _timeout(silent: Sequence[int], pauses: Sequence[int], patience: int) -> int | None:
     """Return the timeout that, with one of the known pauses on top, explains most steps after an unanswered check."""
     best: tuple[int, int] | None = None

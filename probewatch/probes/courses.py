@@ -38,6 +38,10 @@ LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
 _MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
 """What says more than that the container was new: it is the mesh's container that was late."""
+_ROOM: Final = (
+    "Nothing, as long as the slowest start stays well below failureThreshold x periodSeconds of this startup probe."
+)
+"""What to do about a start that a startup probe waits for: it is what the advice for the others asks for."""
 UNKNOWN_GAP: Final = "nothing in the capture says why"
 """What a gap's reason says where the kubelet's rules explain nothing (`observer.assemble`)."""
 
@@ -72,14 +76,9 @@ def starting(scene: Scene) -> None:
             if not early or first is None:
                 continue
             took = seconds(life[first].end_ns - early[0].start.ns)
-            scene.say(
-                place,
-                early,
-                Found(
-                    Kind.STILL_STARTING,
-                    f"It failed only while the container was new, and worked {took} after the first attempt.",
-                ),
-            )
+            text = f"It failed only while the container was new, and worked {took} after the first attempt."
+            startup = probe.type is ProbeType.STARTUP
+            scene.say(place, early, Found(Kind.STILL_STARTING, text, advice=_ROOM if startup else ""))
 
 
 def unhealthy_together(scene: Scene) -> None:

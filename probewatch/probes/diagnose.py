@@ -36,6 +36,8 @@ MESH_PORTS: Final = frozenset({15020, 15021, 4191})
 ISTIO_AGENT: Final = 15020
 APP_HEALTH: Final = "/app-health/"
 """Where Istio's agent answers for the application (pkg/kube/inject/app_probe.go)."""
+READ_BYTES: Final = 10 * 1024
+"""What the kubelet reads of a body (pkg/probe/http maxRespBodyLength)."""
 NO_MAC: Final = bytes(6)
 """Link-layer address on a loopback interface."""
 
@@ -388,11 +390,26 @@ def _grpc_status(case: Case) -> Found | None:
     )
 
 
+def _answered_late(case: Case) -> Found | None:
+    """See an address that was answered for when the probe was over: then the SYN left after all."""
+    leg = case.leg
+    if leg is None:
+        return None
+    waited = leg.connection.start.ns - case.attempt.start.ns
+    return Found(
+        Kind.NOBODY_AT_ADDRESS,
+        f"The pod's address was answered for on the link (ARP or ND) only after {seconds(waited)}, when the probe was over.",
+    )
+
+
 def _reset_after(case: Case) -> Found | None:
     for leg in case.attempt.legs:
         connection = leg.connection
         if connection.orig.rst is not None and connection.resp.length and connection.bare_ack:
-            return Found(Kind.RESET_AFTER_ANSWER)
+            long = connection.resp.length > READ_BYTES
+            return Found(
+                Kind.RESET_AFTER_ANSWER, advice="A body of 10 KiB and less is read to its end." if long else ""
+            )
     return None
 
 
@@ -424,7 +441,7 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.REFUSED: (_redirected, _local, _sidecar, _always(Kind.NOTHING_LISTENS)),
     Cause.NO_SYN_ANSWER: (_redirected, _no_connection),
     Cause.UNREACHABLE: (_redirected, _rejected),
-    Cause.NEIGHBOUR_UNRESOLVED: (_always(Kind.NOBODY_AT_ADDRESS),),
+    Cause.NEIGHBOUR_UNRESOLVED: (_answered_late, _always(Kind.NOBODY_AT_ADDRESS)),
     Cause.SLOW_ANSWER: (_redirected, _http2, _unacknowledged, _not_taken, _asked_late, _slow),
     Cause.CLIENT_LATE: (_late,),
     Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),

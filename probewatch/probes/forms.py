@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from probewatch.model.direct import direct
 from probewatch.model.exchange import Exchange, HttpExchange
 from probewatch.model.frame import Mark
 
@@ -38,6 +39,7 @@ class Ask(StrEnum):
     """Nothing on the wire: a command run inside the container."""
 
 
+@direct
 @dataclass(frozen=True, slots=True)
 class Form:
     """What one connection asked of whom."""

@@ -21,6 +21,7 @@ from probewatch.model.timeline import Outcome
 
 from .cadence import SECOND, Chain, chains, period_of, side_by_side
 from .forms import Ask
+from .judge import Verdict
 from .patience import observed_timeout
 from .runs import Run, verdict_of
 
@@ -64,10 +65,18 @@ class _Group:
     timeout_s: int | None = None
     found: list[Chain] = field(default_factory=list)
     workers: int = 1
+    _judged: tuple[Sequence[Run], list[Verdict]] | None = None
 
     @property
     def starts(self) -> list[int]:
         return [run.start.ns for run in self.runs]
+
+    def verdicts(self) -> list[Verdict]:
+        """Return what came of each run, worked out once: several signs are sought in it."""
+        if self._judged is None or self._judged[0] is not self.runs:
+            spec = _spec(self, ProbeType.UNKNOWN, {})
+            self._judged = self.runs, [verdict_of(run, spec, None) for run in self.runs]
+        return self._judged[1]
 
 
 def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
@@ -272,11 +281,6 @@ def _known(signs: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in signs.items() if name != "times"}
 
 
-def _outcomes(group: _Group) -> list[Outcome]:
-    spec = _spec(group, ProbeType.UNKNOWN, {})
-    return [verdict_of(run, spec, None).outcome for run in group.runs]
-
-
 def _pokes(group: _Group) -> dict[str, int]:
     """Find runs outside the grid; and the streak after which the first one came at once, which is the failure threshold.
 
@@ -287,8 +291,7 @@ def _pokes(group: _Group) -> dict[str, int]:
         return _lone_pokes(group)
     period = group.period_s * SECOND
     starts = group.starts
-    spec = _spec(group, ProbeType.UNKNOWN, {})
-    verdicts = [verdict_of(run, spec, None) for run in group.runs]
+    verdicts = group.verdicts()
     times = 0
     after: Counter[int] = Counter()
     streak = 0
@@ -336,7 +339,8 @@ def _streaks(group: _Group) -> tuple[Counter[int], int]:
     longest = streak = 0
     period = (group.period_s or 0) * SECOND
     starts = group.starts
-    for index, outcome in enumerate(_outcomes(group)):
+    for index, verdict in enumerate(group.verdicts()):
+        outcome = verdict.outcome
         streak = streak + 1 if outcome is Outcome.FAILURE else streak if outcome is Outcome.DISCARDED else 0
         if streak and period and index + 1 < len(starts) and starts[index + 1] - starts[index] > 1.5 * period:
             lengths[streak] += 1

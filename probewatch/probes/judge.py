@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from probewatch.model.connection import Connection
+from probewatch.model.direct import direct
 from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
@@ -27,6 +28,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How one connection (or a whole attempt) ended."""
@@ -171,6 +173,8 @@ class _Case:
         """Judge the handshake; None where it was completed in time."""
         c = self.connection
         orig, resp = c.orig, c.resp
+        if c.question > 1:
+            return None  # it was connected before
         if c.midstream:
             return self.cut("the capture begins in the middle of this connection")
         if not resp.syns:

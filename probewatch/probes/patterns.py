@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.diagnoses import Kind
+from probewatch.model.diagnoses import Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.timeline import (
     Attempt,
@@ -29,6 +29,7 @@ from probewatch.model.timeline import (
 from .courses import before_startup, connect_check, gaps, over_period, poked, starting, terminating, unhealthy_together
 from .diagnose import seconds
 from .judge import SECOND
+from .loops import restart_loop
 from .scene import (
     Scene,
     evidence_of,
@@ -48,6 +49,8 @@ Pattern = Callable[[Scene], None]
 
 KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RESET_AFTER_ANSWER})
 """What is only known to mean this where a kubelet is the checker."""
+NEVER: Final = 3
+"""Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
 PATIENT: Final = 10
 """Seconds of timeout beyond which a longer one is no advice."""
 
@@ -69,6 +72,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     poked,
     before_startup,
     connect_check,
+    restart_loop,
 )
 """In this order; a later one leaves alone what is explained, except that a beginning or an end of a pod explains most."""
 
@@ -122,7 +126,7 @@ def gathered(probe: Probe, known: Mapping[int, Diagnosis], aside: Sequence[Diagn
                 equally=tuple(dict.fromkeys(kind for one in each for kind in one.equally)),
             )
         )
-    out += aside
+    out = [replace(one, says=spoken(one.says, probe.handler)) for one in (*out, *aside)]
     return tuple(sorted(out, key=lambda one: (one.harmless, -len(one.attempts))))
 
 
@@ -152,7 +156,12 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
     usual = Counter(one.advice for one in each).most_common(1)[0][0]
     if each[0].kind != Kind.APPLICATION_SLOW:
         return usual
-    enough = max((a.late_answer_ns for a in attempts if a.late_answer_ns is not None), default=-1) // SECOND + 1
+    late = [a.late_answer_ns for a in attempts if a.late_answer_ns is not None]
+    if not late and len(attempts) >= NEVER:
+        return (
+            "Find where the application hangs: no answer came later either, so a longer timeout would not have helped."
+        )
+    enough = max(late, default=-1) // SECOND + 1
     if not 0 < enough <= PATIENT:
         return usual
     name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "

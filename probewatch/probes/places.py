@@ -274,10 +274,13 @@ def names(captures: Sequence[CaptureInfo], points: Iterable[Point]) -> dict[Poin
         path = f"input {file + 1}"
         if file < len(captures):
             path = files[file] if files.count(files[file]) == 1 else captures[file].path
-            known = next((i.name for i in captures[file].interfaces if i.index == interface), "")
+            here = next((i for i in captures[file].interfaces if i.index == interface), None)
+            known, link = (here.name, here.link(ifindex)) if here is not None else ("", "")
         else:
-            known = ""
-        if ifindex >= 0:
+            known = link = ""
+        if link:
+            plain[at] = link
+        elif ifindex >= 0:
             plain[at] = f"{path} interface {ifindex}"
         elif known and known != "any":
             plain[at] = known

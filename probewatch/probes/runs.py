@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.direct import direct
 from probewatch.model.exchange import Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.frame import Mark
@@ -38,6 +39,7 @@ MAX_OPEN = 64
 """Runs of one client at one target that wait for a follow-up; the oldest is handed on beyond that."""
 
 
+@direct
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution of some probe, not yet assigned."""

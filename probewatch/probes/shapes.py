@@ -67,6 +67,8 @@ class Manner(NamedTuple):
 
 def late_reset(connection: Connection) -> bool:
     """Tell whether the only answer to a SYN-ACK was the kernel's RST without ACK: the checker had closed its socket before it came."""
+    if connection.question > 1:
+        return False
     orig = connection.orig
     silent = not connection.bare_ack and orig.length == 0 and orig.fin is None
     return bool(connection.resp.syns) and silent and orig.rst is not None and not orig.rst_acks
@@ -93,6 +95,10 @@ def shape_of(exchange: Exchange) -> Shape | None:
     if form.ask is Ask.TLS:
         alpn = exchange.tls.alpn if exchange.tls is not None else ()
         return Shape(What.TLS, names=alpn, host=form.host, acked=connection.bare_ack)
+    if form.ask is Ask.GRPC and exchange.http:
+        http = exchange.http[0]  # HTTP/2, and no gRPC
+        names = tuple(name for name, _ in http.headers)
+        return Shape(What.HTTP, http.method, http.target, http.version, names, http.header("User-Agent") or "")
     if form.ask is Ask.GRPC:
         return Shape(What.GRPC, target=form.path or "", agent=form.user_agent, opening=(form.service or "").encode())
     if form.ask is Ask.OTHER:

@@ -62,6 +62,8 @@ class Signature:
     basis: Basis = Basis.PAUSE
     passes: tuple[tuple[int, int], ...] = ((200, 399),)
     """Status codes it takes for success where nothing else was configured: ranges, inclusive."""
+    tick_ns: int = 0
+    """It looks only so often whether a check is due, so that each comes up to this late; 0: a timer of its own."""
     confidence: float = 0.9
     says: str
     """The evidence, for people."""
@@ -75,6 +77,8 @@ OK200: Final = ((200, 200),)
 OK2XX: Final = ((200, 299),)
 GOOGLE: Final = ("35.191.0.0/16", "130.211.0.0/22", "2600:2d00:1:b029::/64", "2600:2d00:1:1::/64")
 AZURE: Final = ("168.63.129.16/32",)
+GO_CLIENT: Final = "Go-http-client/"
+"""Go's HTTP client where a program sets no User-Agent."""
 KUBE_PROBE: Final = "kube-probe/"
 """A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
@@ -83,9 +87,11 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(
         kind="envoy",
         agent="Envoy/HC",
+        what=(What.HTTP, What.TLS, What.GRPC),
         passes=OK200,
         says="User-Agent Envoy/HC",
-        source="envoy health_checker_impl.cc onInterval",
+        source="Envoy 1.40 on the wire: HTTP/1, HTTP/2 and gRPC, on kept connections and on fresh ones",
+        capture="envoy",
     ),
     Signature(
         kind="keepalived",
@@ -102,7 +108,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.95,
         says="User-Agent Monit",
         source="Monit 5.33.0 on the wire",
-        capture="monit",
+        capture="several",
     ),
     Signature(
         kind="blackbox_exporter",
@@ -216,7 +222,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.97,
         says="lower-case header names; no third handshake ACK of its own",
         source="HAProxy 2.6, 2.8, 3.5-dev on the wire",
-        capture="hap-get11",
+        capture="several",
     ),
     Signature(
         kind="haproxy",
@@ -226,7 +232,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.97,
         says="a request line and no header; no third handshake ACK of its own",
         source="HAProxy 2.6, 2.8 on the wire",
-        capture="hap-httpchk-default",
+        capture="several",
     ),
     Signature(
         kind="haproxy",
@@ -235,7 +241,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.97,
         says="SYN, SYN-ACK, RST: a connect check without the third handshake ACK",
         source="HAProxy 2.6, 2.8 on the wire",
-        capture="hap-l4",
+        capture="hap-openshift",
     ),
     Signature(
         kind="haproxy",
@@ -318,16 +324,17 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         confidence=0.85,
         says="Host and Connection: close and no other header",
         source="Varnish 7.1 on the wire, cache_backend_probe.c",
-        capture="varnish",
+        capture="several",
     ),
     Signature(
         kind="apache",
         names=("Host",),
         methods=("GET", "HEAD", "OPTIONS"),
+        tick_ns=100_000_000,  # AP_WD_TM_SLICE, mod_watchdog.h
         confidence=0.85,
         says="Host and no other header",
         source="Apache 2.4.71 mod_proxy_hcheck on the wire",
-        capture="apache-hcheck",
+        capture="several",
     ),
     Signature(
         kind="dnsdist",
@@ -340,7 +347,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="linkerd",
-        agent="Go-http-client/",
+        agent=GO_CLIENT,
         target="/ready",
         port=4191,
         basis=Basis.CLOCK,
@@ -351,12 +358,21 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="traefik",
-        agent="Go-http-client/",
+        agent=GO_CLIENT,
         names=("Host", "User-Agent", "Accept-Encoding"),
         basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
         source="traefik pkg/healthcheck/healthcheck.go checkHealthHTTP (nothing of its own in the request)",
+    ),
+    Signature(
+        kind="caddy",
+        agent=GO_CLIENT,
+        basis=Basis.CLOCK,
+        confidence=0.3,
+        says="Go's plain client, regular, on a kept connection",
+        source="Caddy 2.11.7 on the wire (nothing of its own in the request)",
+        capture="caddy",
     ),
 )
 """First fit wins."""
@@ -376,6 +392,7 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
         "monit",
         "apache",
         "blackbox_exporter",
+        "envoy",
         "consul",
         "nomad",
         "aws_elb",
@@ -408,6 +425,10 @@ Sources: istio pkg/kube/inject/app_probe.go FormatProberURL, injected sidecars' 
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
 
+SCRAPES: Final = ("Prometheus/", "kube-lifecycle/")
+"""Periodic and no check: User-Agents of scrapes and of the kubelet's lifecycle hooks."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+"""What a check asks by."""
 NOT_CHECKS: Final = ("Prometheus/", "kube-lifecycle/", "curl/", "Wget/", "python-requests/", "Python-urllib/")
 """User-Agents of programs that may ask periodically and are no checkers with a signature: scrapes, hooks, people's loops."""
 
@@ -422,7 +443,11 @@ def named_agent(agent: str) -> Signature | None:
         (
             row
             for row in SIGNATURES
-            if row.agent and row.confidence >= NAMES and agent.startswith(row.agent) and row.agent != KUBE_PROBE
+            if row.agent
+            and row.confidence >= NAMES
+            and agent.startswith(row.agent)
+            and row.agent != KUBE_PROBE
+            and not row.target
         ),
         None,
     )
@@ -431,6 +456,12 @@ def named_agent(agent: str) -> Signature | None:
 def named_by(shape: Shape, manner: Manner) -> Signature | None:
     """Return the row that names this series, or None; a row below NAMES is known, but says too little to name anybody."""
     return next((row for row in SIGNATURES if row.confidence >= NAMES and _fits(row, shape, manner)), None)
+
+
+def ticks_by(shape: Shape, manner: Manner) -> bool:
+    """Tell whether whoever may ask like this paces itself by a clock; rows that name nobody count, too."""
+    row = next((row for row in SIGNATURES if _fits(row, shape, manner)), None)
+    return row is not None and row.basis is Basis.CLOCK
 
 
 def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
@@ -472,6 +503,8 @@ def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
         return ()
     if shape.agent.startswith(KUBE_PROBE):
         return ("kubelet",) if kubelet else ()
+    if shape.agent.startswith(GO_CLIENT):
+        return ("traefik", "caddy", "linkerd")
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
 
 

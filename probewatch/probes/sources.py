@@ -8,6 +8,7 @@ so no address is ever taken for a node's because it ends in `.1`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -60,6 +61,12 @@ class Source:
     claims: int = 0
     declared: bool = False
     """It asks what a declared probe asks, in form and cadence."""
+    starts: int = 0
+    """Kept in all its series."""
+    _regular: tuple[int, bool] = (0, False)
+    """Whether any of its series is on a grid, and of how many starts that was said."""
+    _network: tuple[int, str | None] = (0, None)
+    """Which network its address speaks for, and of how many targets that was said."""
 
     def note(self, run: Run) -> None:
         """Take a run into account."""
@@ -88,6 +95,7 @@ class Source:
             series = self.series[key] = _Series()
         series.claims += bool(form.version)
         if len(series.starts) < KEPT_STARTS:
+            self.starts += 1
             series.starts.append(connection.start.ns)
             series.ends.append(run.last_ns())
 
@@ -101,11 +109,26 @@ class Source:
         if not self.claims:
             return False
         claimed = [s for s in self.series.values() if s.claims]
-        long = [s for s in claimed if len(s.starts) >= ENOUGH]
-        if not long:
+        if not any(len(s.starts) >= ENOUGH for s in claimed):
             return None
-        shares = [on_grid(s.starts, s.ends) for s in long]
-        return max(shares) >= ON_GRID_SHARE
+        return _any_on_grid(claimed)
+
+    def on_grid(self) -> bool:
+        """Tell whether any of its series keeps to whole seconds; asked for each of its probes, worked out where more was seen."""
+        if self._regular[0] != self.starts:
+            self._regular = self.starts, _any_on_grid(self.series.values())
+        return self._regular[1]
+
+    def network(self) -> str | None:
+        """Return which network its address speaks for, likewise."""
+        if self._network[0] != len(self.targets):
+            self._network = len(self.targets), hint(self.address, self.targets)
+        return self._network[1]
+
+
+def _any_on_grid(series: Iterable[_Series]) -> bool:
+    """Tell whether one is long enough to say, and does; looks no further than the first."""
+    return any(len(s.starts) >= ENOUGH and on_grid(s.starts, s.ends) >= ON_GRID_SHARE for s in series)
 
 
 def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
@@ -145,8 +168,7 @@ def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[s
     if source.declared:
         said.append("form and cadence of the declared probe")
         sure = max(sure, 0.9)
-    shares = [on_grid(s.starts, s.ends) for s in source.series.values() if len(s.starts) >= ENOUGH]
-    if shares and max(shares) >= ON_GRID_SHARE:
+    if source.on_grid():
         said.append("starts on a whole-second grid")
         sure += 0.02 if sure else 0.5
     if fresh:
@@ -156,7 +178,7 @@ def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[s
         sure += 0.02 if sure else 0.0
     elif source.ttl in (64, 255):
         said.append(f"TTL {source.ttl}: not routed")
-    network = hint(source.address, source.targets) if node is None else None
+    network = source.network() if node is None else None
     if network is not None:
         said.append(f"may be {network}")
     if source.outer_source:

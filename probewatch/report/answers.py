@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..model.answer import Answer
@@ -14,11 +16,30 @@ from . import words
 from .document import probe_object
 from .escape import safe, valid_value
 from .numbers import clock, count, rfc3339
+from .outline import counts
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 
 SCHEMA: Final = "probewatch.who/1"
 SHOWN: Final = 20
 """Connections of one endpoint that are told one by one."""
+
+
+STATES: Final = {
+    "S0": "never answered",
+    "S1": "still open at the end",
+    "S2": "closed by the client only",
+    "S3": "closed by the server only",
+    "SF": "closed in order",
+    "REJ": "refused",
+    "RSTO": "reset by the client",
+    "RSTR": "reset by the server",
+    "RSTOS0": "given up by the client before an answer",
+    "RSTRH": "reset by the server, without the client's SYN",
+    "SH": "closed by the client before an answer",
+    "SHR": "closed by the server, without the client's SYN",
+    "OTH": "seen from its middle",
+}
+"""How connections ended: Zeek's `conn_state` in words."""
 
 
 def headline(answer: Answer) -> str:
@@ -52,9 +73,10 @@ def write(
     *,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the answers for people, in the order of time."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     several = len(timeline.captures) > 1
     for number, answer in enumerate(found[:SHOWN]):
         if number:
@@ -74,6 +96,8 @@ def _one(paper: Paper, answer: Answer, *, several: bool) -> None:
     paper.filled(headline(answer), style="bold", indent=2, first=[])
     _field(paper, "was", f"{where}, {clock(first.start.ns)}{_until(first, last)}, {_frames(answer, several=several)}")
     _field(paper, "it", answer.what)
+    if len(answer.attempts) > 1 and answer.probe is not None:
+        _field(paper, "result", counts(replace(answer.probe, attempts=answer.attempts, gaps=())))
     if answer.probe is not None:
         _field(paper, "by", words.who(answer.probe.checker))
     elif answer.other is not None:
@@ -100,7 +124,10 @@ def _frames(answer: Answer, *, several: bool) -> str:
     begin = first.start.number
     end = max(last.end.number, begin) if last.end.file == first.start.file else begin
     where = words.span(first.start.file, begin, end, several=several)
-    return f"frames {where}, {safe(last.state)} {safe(last.history)}"
+    ends = Counter(STATES.get(one.state, one.state) for one in answer.connections)
+    if len(ends) == 1:
+        return f"frames {where}, {safe(next(iter(ends)))}"
+    return f"frames {where}; " + ", ".join(f"{number} {safe(end)}" for end, number in ends.most_common())
 
 
 def document(found: Sequence[Answer], timeline: Timeline, endpoint: str) -> dict[str, Any]:

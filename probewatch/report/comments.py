@@ -17,7 +17,8 @@ Frames = dict[tuple[int, int], list[str]]
 def comments(timeline: Timeline) -> Frames:
     """Return a comment for the first frame of each attempt, the frame that gave its verdict, and an answer that came too late.
 
-    A verdict by silence stands on the attempt's first frame. Decisions stand with the verdict that brought them about.
+    A verdict by silence stands on the attempt's first frame. Decisions stand with the verdict that brought them about. What
+    sent no frame of its own stands on the address request that was still unanswered then.
     """
     found: Frames = {}
     for probe in timeline.probes:
@@ -25,8 +26,7 @@ def comments(timeline: Timeline) -> Frames:
         for decision in probe.decisions:
             decided.setdefault(decision.attempt, []).append(decision)
         for attempt in probe.attempts:
-            if not attempt.implied:
-                _attempt(probe, attempt, decided.get(attempt.n, ()), found)
+            _attempt(probe, attempt, decided.get(attempt.n, ()), found)
     return found
 
 
@@ -66,6 +66,8 @@ def _attempt(probe: Probe, attempt: Attempt, decisions: Iterable[Decision], foun
         verdict += f", {attempt.streak} in a row"
     verdict += "".join(f" -> {safe(decision.after)}" for decision in decisions)
     begins = f"{who} begins: {words.label(probe)}"
+    if attempt.implied:
+        begins = f"{who} sends no frame of its own, the address is still being asked for: {words.label(probe)}"
     if attempt.end_mark is None:
         after = "" if attempt.outcome is Outcome.INCONCLUSIVE else f" after {duration(attempt.latency_ns)}"
         begins += f"; {result}{after}: {verdict}"

@@ -35,6 +35,7 @@ from ..model.timeline import (
 )
 from .escape import valid_value
 from .numbers import percentile, rfc3339, seconds
+from .verdicts import verdict_objects
 
 SCHEMA: Final = "probewatch.timeline/1"
 
@@ -541,6 +542,7 @@ def _frame(timeline: Timeline) -> Json:
     made: Json = {
         "schema": SCHEMA,
         "captures": [capture_object(info) for info in timeline.captures],
+        "verdicts": verdict_objects(timeline),
         "probes": [],
         "others": sorted(map(other_object, timeline.others), key=canonical),
         "events": sorted(map(event_object, timeline.events), key=canonical),

@@ -6,6 +6,7 @@ probe; `wide` tells everything at length.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +24,12 @@ LABELS: Final = {
 }
 """How each verdict is marked, worst first."""
 _INDENT: Final = 6
+_GROUP: Final = 3
+"""So many findings that say the same are told as one."""
+_SUBJECTS: Final = 12
+"""Subjects of one that are named."""
+_NUMBER: Final = re.compile(r"(?<![\w.:])[0-9]+(?:\.[0-9]+)?(?![\w.:])")
+"""A number that was seen: no part of a name, an address or a time of day."""
 
 
 def write_findings(
@@ -32,13 +39,18 @@ def write_findings(
     for held in LABELS:
         mine = [finding for finding in findings if finding.held is held]
         if held is Held.PASS and not wide:
-            _passes(paper, mine)
+            _passes(paper, mine, len({finding.subject for finding in findings}))
             continue
-        for finding in mine:
-            if held is Held.FAIL or wide:
+        if held is Held.FAIL or wide:
+            for finding in mine:
                 _at_length(paper, timeline, finding, base)
+            continue
+        for group in _alike(mine):
+            if len(group) < _GROUP:
+                for finding in group:
+                    _briefly(paper, finding)
             else:
-                _briefly(paper, finding)
+                _together(paper, group, len({finding.subject for finding in findings}))
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -63,11 +75,54 @@ def passes(findings: Sequence[Finding]) -> dict[str, str]:
     return {subject: ", ".join(dict.fromkeys(fields)) for subject, fields in subjects.items()}
 
 
-def _passes(paper: Paper, findings: Sequence[Finding]) -> None:
-    """Write what passes, a line for each subject."""
+def _passes(paper: Paper, findings: Sequence[Finding], everybody: int) -> None:
+    """Write what passes, a line for each subject; once for several of which the same does."""
     word, style = LABELS[Held.PASS]
+    alike: dict[str, list[str]] = {}
     for subject, fields in passes(findings).items():
-        paper.filled(f"{subject}: {fields}", first=[Span(f"{word}  ", style)], indent=_INDENT)
+        alike.setdefault(fields, []).append(subject)
+    for fields, subjects in alike.items():
+        if len(subjects) < _GROUP:
+            for subject in subjects:
+                paper.filled(f"{subject}: {fields}", first=[Span(f"{word}  ", style)], indent=_INDENT)
+        else:
+            paper.filled(fields, first=[Span(f"{word}  ", style)], indent=_INDENT)
+            paper.filled(_whom(subjects, everybody), first=[Span(" " * _INDENT)], indent=_INDENT, style="dim")
+
+
+def _alike(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return findings that say the same of several subjects together, but for the numbers that were seen."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.field, finding.expected, _NUMBER.sub("#", finding.sentence)), []).append(finding)
+    return list(groups.values())
+
+
+def _together(paper: Paper, group: Sequence[Finding], everybody: int) -> None:
+    """Write what is said of several subjects once, numbers as ranges, and of whom of `everybody` it is said."""
+    first = group[0]
+    said = f" {safe(first.expected)}" if 0 < len(first.expected) < 20 else ""
+    numbers = [[one.group() for one in _NUMBER.finditer(finding.sentence)] for finding in group]
+    ranges = iter([_range(column) for column in zip(*numbers, strict=True)])
+    sentence = _NUMBER.sub(lambda _: next(ranges), first.sentence)
+    paper.filled(f"{safe(first.field)}{said}: {safe(sentence)}", first=[_lead(first)], indent=_INDENT)
+    subjects = list(dict.fromkeys(safe(finding.subject) for finding in group))
+    paper.filled(_whom(subjects, everybody), first=[Span(" " * _INDENT)], indent=_INDENT, style="dim")
+
+
+def _whom(subjects: Sequence[str], everybody: int) -> str:
+    """Return `of all 19`, `of 3: readiness shop/web, ...`."""
+    if len(subjects) == everybody:
+        return f"of all {everybody}"
+    rest = len(subjects) - _SUBJECTS
+    of = ", ".join(subjects[:_SUBJECTS]) + (f" and {count(rest, 'other')} (-o wide)" if rest > 0 else "")
+    return f"of {len(subjects)}: {of}"
+
+
+def _range(seen: Sequence[str]) -> str:
+    """Return `0.033 to 7.29` of numbers as they were written."""
+    low, high = min(seen, key=float), max(seen, key=float)
+    return low if low == high else f"{low} to {high}"
 
 
 def _briefly(paper: Paper, finding: Finding) -> None:

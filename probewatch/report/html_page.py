@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..model.catalogue import CATALOGUE
 from ..model.finding import Finding, Held
 from ..model.frame import CaptureInfo
 from ..model.ladder import Ladder
 from ..model.rollout import PodState, Revision, Rollout
 from ..model.said import EXPLAINED, Account
-from ..model.timeline import Attempt, Cause, Leg, Outcome, Probe, Timeline, TimelineEvent
+from ..model.timeline import Attempt, Cause, DecisionKind, Leg, Outcome, Probe, Timeline, TimelineEvent
 from . import ladder, words
 from .account import difference, joined, told
 from .escape import printable, safe
@@ -24,10 +25,13 @@ from .html_latency import plot
 from .html_strip import strip
 from .html_values import CauseRow, Connected, Fact, First, Kubelet, Listed, Page, Phase, Reason, Section, Verdicted
 from .html_verdict import answer, headline, moment, nothing_wrong
+from .kubelet_says import kubelet_says
 from .numbers import clock, count, duration, relative, span
 from .outline import Judged, base_ns, clients, concerns, counts, latency, name_of, nothing, ordered, overview, unwell
+from .paper import COLUMNS
 from .rows import event_words, leg_words, rows, trimmed
-from .verdict import Level, Verdict, explain, explained_by
+from .service import outages
+from .verdict import ENDS, Level, Verdict, explain, explained_by, telling
 
 MOST_ANSWERS: Final = 4
 """Probes whose answers stand at the top."""
@@ -37,6 +41,8 @@ MOST_LISTED: Final = 1000
 """Probes in the overview, clients, events and findings in their tables; the rest is counted."""
 MOST_LADDERS: Final = 12
 """First failures drawn as ladders."""
+PHONE: Final = 46
+"""Columns of a ladder on a phone (390 CSS pixels wide)."""
 MOST_SAID: Final = 60
 """Rows of one table of what the kubelet said."""
 MOST_CAUSES: Final = 40
@@ -52,17 +58,11 @@ GLYPH: Final = {Level.TROUBLE: "✗", Level.WARNING: "!", Level.UNCLEAR: "?", Le
 
 
 def first_failures(timeline: Timeline) -> list[tuple[Probe, Attempt]]:
-    """Return the attempts that the report shows as ladders: the first failure of each probe that should be looked at, the worst first."""
+    """Return the attempts that the report shows as ladders: of each probe that should be looked at the failure that says most."""
     bad = [(verdict.level, probe) for probe, verdict in ordered(timeline) if verdict.level >= Level.WARNING]
     bad.sort(key=lambda item: -item[0])
-    found = [(probe, first_failure(probe)) for _, probe in bad]
+    found = [(probe, telling(probe)) for _, probe in bad]
     return [(probe, attempt) for probe, attempt in found if attempt is not None][:MOST_LADDERS]
-
-
-def first_failure(probe: Probe) -> Attempt | None:
-    """Return the first attempt that failed, or was thrown away, and has frames."""
-    bad = (Outcome.FAILURE, Outcome.DISCARDED)
-    return next((a for a in probe.attempts if a.outcome in bad and not a.implied), None)
 
 
 class Maker:
@@ -83,7 +83,8 @@ class Maker:
         bad = [one for one in judged if one[1].level >= Level.WARNING] or [
             o for o in judged if o[1].level is not Level.FINE
         ]
-        bad.sort(key=lambda one: -one[1].level)
+        # of those equally badly off, first the one that decided: it tells why
+        bad.sort(key=lambda one: (-one[1].level, not any(d.kind in ENDS for d in one[0].decisions)))
         seen, hints = nothing(timeline) if not judged else ("", [])
         more = len(bad) - MOST_ANSWERS
         return Page(
@@ -92,7 +93,7 @@ class Maker:
             level=_WORD[worst],
             glyph=GLYPH[worst],
             headline=headline(judged),
-            answers=[answer(probe, verdict, self._base, self._end) for probe, verdict in bad[:MOST_ANSWERS]],
+            answers=[answer(probe, verdict, timeline, self._base) for probe, verdict in bad[:MOST_ANSWERS]],
             paragraph="" if bad else nothing_wrong(judged, timeline) if judged else f"Seen were {seen}.",
             more=f"{count(more, 'more probe')} that should be looked at: see the overview." if more > 0 else "",
             overview=overview(judged) if judged else "",
@@ -153,10 +154,10 @@ class Maker:
 
     def _cause(self, cause: Cause, chief: Probe, attempts: Sequence[Attempt], probes: Sequence[Probe]) -> CauseRow:
         meaning, advice = explain(chief, cause)
-        names = ", ".join(f"{safe(p.id)} ({words.kind(p)})" for p in probes[:6])
+        names = ", ".join(_named(p) for p in probes[:6])
         first, last = min(a.start.ns for a in attempts), max(a.start.ns for a in attempts)
         return CauseRow(
-            slug=cause.value, attempts=len(attempts), meaning=meaning, advice=advice,
+            slug=cause.value, label=CATALOGUE[cause].label, attempts=len(attempts), meaning=meaning, advice=advice,
             probes=names + (f" and {len(probes) - 6} more" if len(probes) > 6 else ""),
             first=relative(first, self._base), last=relative(last, self._base),
         )  # fmt: skip
@@ -166,6 +167,7 @@ class Maker:
         events = [e for e in self._timeline.events if concerns(e, probe)]
         head, left_out, tail = trimmed(rows(probe, events, wide=False, several=self._several))
         owner = f" {words.owner(probe.target)}" if probe.target.pod is not None else ""
+        reasons = _reasons(probe, verdict)
         return Section(
             id=safe(probe.id),
             level=_WORD[verdict.level],
@@ -174,9 +176,10 @@ class Maker:
             request=words.request(probe),
             sentence=verdict.sentence,
             facts=self._facts(probe),
-            strip=strip(probe, events, self._base) if probe.attempts else None,
+            strip=strip(probe, events, self._base, outages(probe, self._timeline)) if probe.attempts else None,
             plot=plot(probe, self._base, latency(probe)),
-            reasons=_reasons(probe, verdict),
+            reasons=[one for one, remark in reasons if not remark],
+            remarks=[one for one, remark in reasons if remark],
             rows=head,
             left_out=count(left_out, "row") if left_out else "",
             tail=tail,
@@ -203,7 +206,7 @@ class Maker:
         return [Fact(name, text) for name, text in facts if text]
 
     def _first(self, probe: Probe) -> First | None:
-        attempt = first_failure(probe)
+        attempt = telling(probe)
         if attempt is None:
             return None
         first, last = attempt.frames()
@@ -211,21 +214,23 @@ class Maker:
         result = words.result(attempt, probe.handler)
         detail = safe(attempt.detail)
         return First(
-            title=f"#{attempt.n} at {moment(attempt.start.ns, self._base)}",
+            title=f"{_which(probe)}: #{attempt.n} at {moment(attempt.start.ns, self._base)}",
             says=result + (f": {detail}" if detail and detail != result else "") + f", after {duration(attempt.latency_ns)}"
             + ("" if attempt.end_mark is not None else ", when the checker's time was up"),
-            ladder=self._ladder(probe, attempt),
+            ladder=self._ladder(probe, attempt, COLUMNS),
+            narrow=self._ladder(probe, attempt, PHONE),
             legs=[self._leg(attempt, leg) for leg in attempt.legs],
             filter=f"{safe(file)}: frame.number in {{{first}..{last}}}",
         )  # fmt: skip
 
-    def _ladder(self, probe: Probe, attempt: Attempt) -> Sequence[str]:
+    def _ladder(self, probe: Probe, attempt: Attempt, columns: int) -> Sequence[str]:
         made = self._ladders.get((probe.id, attempt.n))
         if made is None:
             return ()
         parts: list[str] = []
-        ladder.write([made], self._timeline.captures, parts.append)
-        return [printable(line) for line in "".join(parts).split("\n")]
+        ladder.write([made], self._timeline.captures, parts.append, columns=columns)
+        # the sign of a pause comes from another font in many browsers, of another width
+        return [printable(line) for line in "".join(parts).replace("⋮", ":").split("\n")]
 
     def _leg(self, attempt: Attempt, leg: Leg) -> Connected:
         connection = leg.connection
@@ -287,10 +292,11 @@ class Maker:
         return made[:MOST_SAID]
 
     def _kubelet(self, account: Account) -> Kubelet:
+        names = {probe.id: _named(probe) for probe in self._timeline.probes}
         decisions = [
             [
                 relative(beside.ns, self._base),
-                safe(beside.probe or "–"),
+                names.get(beside.probe or "", "–"),
                 safe(beside.said.state or beside.said.text),
                 f"decided by #{beside.attempt}" if beside.attempt is not None
                 else "a container's beginning or end" if beside.initial else "not to be seen",
@@ -359,9 +365,10 @@ class Maker:
         made = []
         for probe, _ in self._judged[:MOST_PROBES]:
             said = [f"{safe(name)} {value} ({safe(source)})" for name, (value, source) in probe.thresholds.items()]
-            made.append(
-                [safe(probe.id), safe(probe.type_source), safe(probe.target.named_by or "not named"), ", ".join(said)]
-            )
+            made.append([
+                f"{_named(probe)} ({safe(probe.id)})", safe(probe.type_source),
+                safe(probe.target.named_by or "not named"), ", ".join(said),
+            ])  # fmt: skip
         return made
 
     def _caveats(self) -> list[str]:
@@ -390,28 +397,45 @@ class Maker:
         return made
 
 
-def _reasons(probe: Probe, verdict: Verdict) -> list[Reason]:
-    """Return diagnoses, and causes of which no more is known; of a probe that is fine what failed nevertheless."""
-    cause_of = {a.n: a.cause.value for a in probe.attempts}
-    made = [
-        Reason(
-            name=safe(one.kind), attempts=_numbers(one.attempts), meaning=safe(explained_by(one)), check=safe(one.check),
-            advice=safe(one.advice), says="; ".join(map(safe, one.says)), harmless=one.harmless,
-            below=", ".join(dict.fromkeys(cause_of[n] for n in one.attempts if n in cause_of)),
-        )
-        for one in probe.diagnoses
-    ]  # fmt: skip
-    known = {a.n for a in probe.attempts if a.diagnosis is not None}
-    left: dict[Cause, list[int]] = {}
+def _named(probe: Probe) -> str:
+    """Return what a probe is called among others: `readiness shop/web/app`."""
+    return f"{words.kind(probe)} {words.label(probe)}"
+
+
+def _which(probe: Probe) -> str:
+    """Say why this failure of all is shown."""
+    ended = [decision for decision in probe.decisions if decision.kind in ENDS]
+    if not ended:
+        return "The first failure"
+    restart = next((one for one in ended if one.kind is DecisionKind.RESTART), ended[0])
+    return f"The failure that led to {safe(restart.after)}"
+
+
+def _reasons(probe: Probe, verdict: Verdict) -> list[tuple[Reason, bool]]:
+    """Return diagnoses, and causes of which no more is known, each with whether it is a remark: none of its attempts failed."""
+    known = {a.n: a for a in probe.attempts}
+    made: list[tuple[Reason, bool]] = []
+    for one in probe.diagnoses:
+        mine = [known[n] for n in one.attempts if n in known]
+        said = dict.fromkeys(kubelet_says(probe, a) for a in mine[:MOST_SAID])
+        reason = Reason(
+            name=safe(one.kind), label=safe(one.kind.replace("-", " ")), attempts=_numbers(one.attempts),
+            meaning=safe(explained_by(one)), check=safe(one.check), advice=safe(one.advice),
+            says="; ".join([text for text in said if text][:3] or map(safe, one.says)), harmless=one.harmless,
+            below=", ".join(dict.fromkeys(CATALOGUE[a.cause].label for a in mine if a.cause is not Cause.OK)),
+        )  # fmt: skip
+        made.append((reason, one.harmless and all(a.outcome is Outcome.SUCCESS for a in mine)))
+    left: dict[Cause, list[Attempt]] = {}
     for attempt in probe.attempts:
-        if attempt.outcome is not Outcome.SUCCESS and attempt.n not in known:
-            left.setdefault(attempt.cause, []).append(attempt.n)
-    for cause, numbers in sorted(left.items(), key=lambda item: -len(item[1])):
+        if attempt.outcome is not Outcome.SUCCESS and attempt.diagnosis is None:
+            left.setdefault(attempt.cause, []).append(attempt)
+    for cause, attempts in sorted(left.items(), key=lambda item: -len(item[1])):
         meaning, advice = explain(probe, cause)
-        made.append(Reason(
-            below="", name=cause.value, attempts=_numbers(numbers), meaning=safe(meaning), check="", advice=safe(advice), says="",
-            harmless=verdict.level is Level.FINE,
-        ))  # fmt: skip
+        numbers = [a.n for a in attempts]
+        made.append((Reason(
+            below="", name=cause.value, label=CATALOGUE[cause].label, attempts=_numbers(numbers), meaning=safe(meaning), check="",
+            advice=safe(advice), says=kubelet_says(probe, attempts[0]), harmless=verdict.level is Level.FINE,
+        ), False))  # fmt: skip
     return made
 
 

@@ -18,6 +18,7 @@ from .escape import safe
 from .html_scale import Scale, Tick
 from .numbers import count, duration, relative, span
 from .rows import event_words
+from .service import By, Outage
 
 DRAWN: Final = 120
 """Attempts drawn one by one; of more, so many bins."""
@@ -121,12 +122,12 @@ class Strip:
     flags: Sequence[Flag]
 
 
-def strip(probe: Probe, events: Sequence[TimelineEvent], base: int) -> Strip:
-    """Return the drawing of one probe. It must have attempts."""
+def strip(probe: Probe, events: Sequence[TimelineEvent], base: int, gone: Sequence[Outage] = ()) -> Strip:
+    """Return the drawing of one probe. It must have attempts. `gone`: when it was out of service."""
     attempts = sorted(probe.attempts, key=lambda a: a.start.ns)
     scale = Scale(attempts[0].start.ns, max([a.end_ns for a in attempts] + [g.end_ns for g in probe.gaps]))
     few = len(attempts) <= DRAWN
-    bands = _states(probe, events, scale, base)
+    bands = _states(probe, events, gone, scale, base)
     return Strip(
         title=f"Timeline of {words.kind(probe)} {words.label(probe)}",
         says=_says(probe, bands),
@@ -197,9 +198,12 @@ def _band(scale: Scale, start_ns: int, end_ns: int, kind: str, label: str, title
     return Band(x, width, kind, label, f"{label}, {when}" + (f": {title}" if title else ""))
 
 
-def _states(probe: Probe, events: Iterable[TimelineEvent], scale: Scale, base: int) -> list[Band]:
-    """Return the state over time: what decisions say, and that a new container begins anew."""
+def _states(
+    probe: Probe, events: Iterable[TimelineEvent], gone: Iterable[Outage], scale: Scale, base: int
+) -> list[Band]:
+    """Return the state over time: what decisions say, what went with a container, and that a new one begins anew."""
     changes: list[tuple[int, int, str]] = [(d.ns, 1, safe(d.after)) for d in probe.decisions]
+    changes += [(one.start_ns, 1, "NotReady") for one in gone if one.by is not By.DECISION]
     changes += [(e.ns, 0, "") for e in events if e.kind is EventKind.CONTAINER_STARTED and e.ns > scale.start_ns]
     first = probe.initial_state or "unknown"
     state, since = safe(first), scale.start_ns

@@ -39,6 +39,8 @@ class CauseRow:
     """Failed or discarded attempts of one cause."""
 
     slug: str
+    """Its name in docs/causes.md."""
+    label: str
     attempts: int
     probes: str
     meaning: str
@@ -49,9 +51,11 @@ class CauseRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why attempts of one probe failed, as finely as the wire tells."""
+    """Why attempts of one probe failed, as finely as the wire tells; or, where none of them did, what is to be said of them."""
 
     name: str
+    """Its name in docs/causes.md."""
+    label: str
     attempts: str
     """How many, and the first few."""
     meaning: str
@@ -76,7 +80,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """One connection of the first failure."""
+    """One connection of that failure."""
 
     role: str
     says: str
@@ -86,12 +90,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class First:
-    """The first failure of a probe, at length."""
+    """The failure of a probe that says most, at length."""
 
     title: str
     says: str
     ladder: Sequence[str]
     """Lines of its diagram; empty where the captures were not read again for it."""
+    narrow: Sequence[str]
+    """The same, for the width of a phone."""
     legs: Sequence[Connected]
     filter: str
     """What shows exactly these frames in Wireshark."""
@@ -121,6 +127,8 @@ class Section:
     strip: Strip | None
     plot: Plot | None
     reasons: Sequence[Reason]
+    remarks: Sequence[Reason]
+    """What is to be said of attempts of which none failed."""
     rows: Sequence[Row]
     left_out: str
     tail: Sequence[Row]

@@ -12,10 +12,10 @@ from . import words
 from .escape import safe
 from .numbers import clock, count, relative, span
 from .outline import Judged, overview
-from .verdict import Level, Verdict, explained
+from .service import Outage, Standing, outages, standing, told
+from .verdict import ENDS, Level, Verdict, explained
 
 _FALLS: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)
-_RISES: Final = (DecisionKind.READY, DecisionKind.UP, DecisionKind.STARTED)
 
 _RESULT: Final = {
     ProbeType.READINESS: "the Pod NotReady",
@@ -39,6 +39,8 @@ class Answer:
     title: str
     what: str
     since: str
+    over: str
+    """Whether it is over at the end, and since when."""
     why: str
     check: str
     do: str
@@ -56,14 +58,17 @@ def headline(judged: Sequence[Judged]) -> str:
         probe, verdict = judged[0]
         return f"{_name(probe)}: {verdict.sentence}"
     bad = [one for one in judged if one[1].level is Level.TROUBLE]
-    if len(bad) == 1:
-        probe, verdict = bad[0]
-        return f"1 of {len(judged)} probes is in trouble. {_name(probe)}: {verdict.sentence}"
+    targets = {(probe.target.address, probe.target.pod, probe.target.container) for probe, _ in bad}
+    if len(targets) == 1:
+        # of several probes of one container the one that decided tells what is wrong
+        probe, verdict = max(bad, key=lambda one: any(d.kind in ENDS for d in one[0].decisions))
+        are = "is" if len(bad) == 1 else "are"
+        return f"{len(bad)} of {len(judged)} probes {are} in trouble. {_name(probe)}: {verdict.sentence}"
     return overview(judged)
 
 
-def answer(probe: Probe, verdict: Verdict, base: int, end_ns: int) -> Answer:
-    """Return the answers for one probe; `end_ns` is the end of the input."""
+def answer(probe: Probe, verdict: Verdict, timeline: Timeline, base: int) -> Answer:
+    """Return the answers for one probe; times are told from `base`."""
     reasons = explained(probe, verdict)[:2]
     falls = [d for d in probe.decisions if d.kind in _FALLS]
     return Answer(
@@ -71,7 +76,8 @@ def answer(probe: Probe, verdict: Verdict, base: int, end_ns: int) -> Answer:
         level=verdict.level.name.lower(),
         title=_name(probe),
         what=_capital(verdict.sentence) + ".",
-        since=_since(probe, base, end_ns),
+        since=_since(probe, timeline, base),
+        over=_over(standing(probe, timeline, lambda ns: moment(ns, base))),
         why=" Also: ".join(safe(one.meaning) for one in reasons),
         check=safe(reasons[0].check) if reasons else "",
         do=" ".join(dict.fromkeys(safe(one.advice) for one in reasons if one.advice)),
@@ -112,22 +118,30 @@ def moment(ns: int, base: int) -> str:
     return f"{clock(ns)} ({relative(ns, base)} s)"
 
 
-def _since(probe: Probe, base: int, end_ns: int) -> str:
-    """Return when it began, what was decided, and how it ended."""
+def _over(stands: Standing | None) -> str:
+    """Return `Yes: Ready since …`, `No: NotReady since …`."""
+    if stands is None:
+        return ""
+    word = {True: "Yes", False: "No", None: "Not for sure"}[stands.over]
+    return f"{word}: {stands.sentence}."
+
+
+def _since(probe: Probe, timeline: Timeline, base: int) -> str:
+    """Return when it began and what was decided."""
     attempts = {a.n: a for a in probe.attempts}
     falls = sorted((d for d in probe.decisions if d.kind in _FALLS), key=lambda d: d.ns)
     failed = sorted((a for a in probe.attempts if a.outcome is not Outcome.SUCCESS), key=lambda a: a.start.ns)
-    if not failed:
-        return ""
     if not falls:
-        return _undecided(probe, failed, base)
+        gone = outages(probe, timeline)
+        if gone:
+            return _taken(gone, base)
+        return _undecided(probe, failed, base) if failed else ""
     first = falls[0]
     begin = _begin(attempts, first)
     parts = [f"The failures began at {moment(begin.start.ns, base)}, with attempt #{begin.n}."] if begin else []
     parts.append(f"{_decided(first)} at {moment(first.ns, base)}, after {count(first.streak, 'failure')} in a row.")
     if len(falls) > 1:
         parts.append(f"That happened {len(falls)} times, last at {moment(falls[-1].ns, base)}.")
-    parts.append(_end(probe, falls[-1], base, end_ns))
     return " ".join(part for part in parts if part)
 
 
@@ -157,19 +171,10 @@ def _undecided(probe: Probe, failed: Sequence[Attempt], base: int) -> str:
     return f"{begin}; the last at {moment(last.start.ns, base)}, attempt #{last.n}."
 
 
-def _end(probe: Probe, last: Decision, base: int, end_ns: int) -> str:
-    later = sorted((d for d in probe.decisions if d.kind in _RISES and d.ns > last.ns), key=lambda d: d.ns)
-    if later:
-        back = later[0]
-        return f"{safe(back.after)} again at {moment(back.ns, base)}, {span(back.ns - last.ns)} later."
-    if last.kind is DecisionKind.RESTART or probe.type is ProbeType.LIVENESS:
-        good = [a for a in probe.attempts if a.start.ns > last.ns and a.outcome is Outcome.SUCCESS]
-        return (
-            f"The next container answered from {moment(min(a.start.ns for a in good), base)} on."
-            if good
-            else ("No later attempt in this capture succeeded.")
-        )
-    return f"Still so when the capture ends, {span(max(end_ns - last.ns, 0))} later."
+def _taken(gone: Sequence[Outage], base: int) -> str:
+    """Tell of what no threshold of the probe decided: its container ended."""
+    often = f" That happened {len(gone)} times, last at {moment(gone[-1].start_ns, base)}." if len(gone) > 1 else ""
+    return f"It went out of service at {moment(gone[0].start_ns, base)}: {told(gone)}.{often}"
 
 
 def nothing_wrong(judged: Sequence[Judged], timeline: Timeline) -> str:

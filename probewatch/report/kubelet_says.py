@@ -64,7 +64,8 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         case Cause.SLOW_ANSWER | Cause.CLIENT_LATE:
             return get + _WAITING
         case Cause.NO_SYN_ANSWER:
-            return f"{get}{_WAITING} (or: dial tcp {where}: i/o timeout)"
+            dialling = _WAITING.replace("context deadline exceeded", f"dial tcp {where}: i/o timeout")
+            return f"{get}{_WAITING}; or, for the same packets, {get}{dialling}"
         case Cause.CLOSED_BEFORE_ANSWER:
             return f"{get}EOF"
         case Cause.RESET_BEFORE_ANSWER if connection is not None:

@@ -1,24 +1,28 @@
-"""A ladder for people: 100 columns wide, two rails with the frames between them, phases as bars, and what follows from it."""
+"""A ladder for people: as wide as the terminal, two rails with the frames between them, phases as bars, and what follows from it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ..model.frame import CaptureInfo
 from ..model.ladder import Ladder
-from ..model.timeline import Outcome
+from ..model.timeline import Attempt, Outcome
 from . import words
 from .escape import safe, width
 from .kubelet_says import kubelet_says
 from .ladder_bars import bars
 from .ladder_rails import draw
-from .numbers import clock, duration, relative, share
+from .numbers import clock, count, duration, relative, share
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .strokes import INDENT, STYLE
 from .verdict import explained_attempt
 
+NONE_AGAIN: Final[Mapping[tuple[str, int], Sequence[Attempt]]] = MappingProxyType({})
+_AGAIN: Final = 12
+"""Attempts like one that is drawn, named one by one."""
 _RUNS: Final = 24
 """Runs of frames in one filter; of more, their first and last frame."""
 
@@ -30,21 +34,27 @@ def write(
     *,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
+    again: Mapping[tuple[str, int], Sequence[Attempt]] = NONE_AGAIN,
 ) -> None:
-    """Write ladders one below the other, with the filters that show their frames in Wireshark."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    """Write ladders one below the other, with the filters that show their frames in Wireshark.
+
+    `again`: by probe and number of a ladder's attempt, others that ended like it and have no ladder of their own.
+    """
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     for number, ladder in enumerate(ladders):
         if number:
             paper.line()
             paper.line()
         _write(paper, ladder, captures)
+        _again(paper, ladder, again.get((ladder.probe.id, ladder.attempt.n), ()))
 
 
 def _write(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> None:
     probe, attempt = ladder.probe, ladder.attempt
     owner = f"  {words.owner(probe.target)}" if probe.target.pod is not None else ""
     title, request = f"{words.kind(probe)} #{attempt.n}{owner}", words.request(probe)
-    if width(title) + 2 + width(request) <= COLUMNS:
+    if width(title) + 2 + width(request) <= (paper.columns or COLUMNS):
         paper.line(Span(title, "bold"), f"  {request}")
     else:
         paper.line(Span(title, "bold"))
@@ -109,8 +119,9 @@ def _after(paper: Paper, ladder: Ladder) -> None:
         if why is None or sentence.rstrip(".") not in why.meaning:
             _field(paper, "where", safe(sentence), "red")
     if why is not None:
-        style = "yellow" if attempt.outcome is Outcome.SUCCESS else "red"
-        _field(paper, "cause", f"{safe(why.name)}: {words.lowered(safe(why.meaning))}", style)
+        fine = attempt.outcome is Outcome.SUCCESS
+        style = "yellow" if fine else "red"
+        _field(paper, "remark" if fine else "cause", f"{safe(why.name)}: {words.lowered(safe(why.meaning))}", style)
         if why.check:
             _field(paper, "check", safe(why.check))
         if why.advice:
@@ -120,6 +131,24 @@ def _after(paper: Paper, ladder: Ladder) -> None:
         _field(paper, "kubelet", message)
     for heard in attempt.said:
         _field(paper, "said", f"{safe(heard.source)}: {safe(heard.text) or heard.saying.value}")
+
+
+def _again(paper: Paper, ladder: Ladder, others: Sequence[Attempt]) -> None:
+    """Name the attempts that ended like the one that is drawn, and what they decided."""
+    if not others:
+        return
+    decided = {decision.attempt: safe(decision.after) for decision in ladder.probe.decisions}
+    shown = [one for place, one in enumerate(others) if place < _AGAIN or one.n in decided][: 2 * _AGAIN]
+    said = [
+        f"#{one.n} at {relative(one.start.ns, ladder.base_ns)}" + (f" -> {decided[one.n]}" if one.n in decided else "")
+        for one in shown
+    ]
+    rest = len(others) - len(shown)
+    if rest:
+        said.append(
+            f"and {count(rest, 'other')}, the last #{others[-1].n} at {relative(others[-1].start.ns, ladder.base_ns)}"
+        )
+    _field(paper, "again", f"the same {count(len(others), 'more time')}: {', '.join(said)}")
 
 
 def _filters(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> None:
@@ -138,8 +167,8 @@ def _filters(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> N
             continue
         # A line may end within the quotes, where the shell and the filter take it for a blank, and nowhere else.
         program = f"tshark -r {safe(shlex.quote(info.path))}"
-        if width(program) + 6 + len(parts[0]) + 20 > COLUMNS - INDENT:
-            paper.line(Span(f"  {'frames':<{INDENT - 2}}", "cyan"), f"{program} \\")
+        if width(program) + 6 + len(parts[0]) + 20 > (paper.columns or COLUMNS) - INDENT:
+            paper.line(Span(f"  {'frames':<{INDENT - 2}}", "cyan"), f"{program} \\", cut=False)  # it is to be copied
             paper.filled(f"-Y '{wanted}'", first=[Span(" " * INDENT)], indent=INDENT)
         else:
             _field(paper, "frames", f"{program} -Y '{wanted}'")

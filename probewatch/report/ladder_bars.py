@@ -12,7 +12,9 @@ from .paper import Paper, Span
 from .strokes import INDENT, Strokes, letter, strokes_for
 
 _LANE: Final = 50
-"""Columns of the bars."""
+"""Columns of the bars, at most."""
+_BESIDE: Final = 38
+"""Columns beside them: their names, how long they lasted, and a word behind."""
 
 _EACH: Final = 4
 """Connections whose phases have a bar each; of more, each connection has one."""
@@ -55,13 +57,14 @@ def bars(paper: Paper, ladder: Ladder) -> None:
     timeout = deadline - start if deadline is not None else 0
     shown = timeout > 0 and (timeout <= end - start or 4 * (end - start) >= timeout)
     scale = max(end - start, timeout if shown else 0, 1)
-    mark = min(_LANE, timeout * _LANE // scale) if shown else None
+    lane = _LANE if paper.columns is None else max(8, min(_LANE, paper.columns - INDENT - _BESIDE))
+    mark = min(lane, timeout * lane // scale) if shown else None
     strokes = strokes_for(paper.glyphs)
     several = len(rails) > 1
     name = "phases"
     for number, what, phase in _rows(ladder):
         lead = f"{letter(number)} " if several else ""
-        bar = _bar(phase, start, scale, mark, strokes, ladder.attempt.end_ns)
+        bar = _bar(phase, start, scale, lane, mark, strokes, ladder.attempt.end_ns)
         lost = "" if phase.done else f" {_NEVER.get(phase.kind, 'not completed')}"
         paper.line(
             Span(f"  {name:<{INDENT - 2}}", "cyan"),
@@ -75,10 +78,14 @@ def bars(paper: Paper, ladder: Ladder) -> None:
         if shown and mark is not None:
             lead = " " * (INDENT + 19 + (2 if several else 0))
             room = mark - width(text) - 1
-            text = f"{' ' * room}{text} {strokes.mark}" if room >= 0 else f"{' ' * mark}{strokes.mark} {text}"
+            if room < 0 and paper.columns is not None and len(lead) + mark + 2 + width(text) > paper.columns:
+                lead, text = " " * INDENT, f"{strokes.mark} {text}"
+            else:
+                text = f"{' ' * room}{text} {strokes.mark}" if room >= 0 else f"{' ' * mark}{strokes.mark} {text}"
             paper.line(Span(lead + text, "yellow"))
         else:
-            paper.line(Span(" " * INDENT + f"{text}: {timeout // scale} times as long as all of this", "dim"))
+            text = f"{text}: {timeout // scale} times as long as all of this"
+            paper.filled(text, first=[Span(" " * INDENT)], indent=INDENT, style="dim")
     paper.line()
 
 
@@ -97,13 +104,14 @@ def _rows(ladder: Ladder) -> Iterator[tuple[int, str, Phase]]:
             yield number, rail.role.value, whole
 
 
-def _bar(phase: Phase, start: int, scale: int, mark: int | None, strokes: Strokes, verdict_ns: int) -> str:
-    first = min(_LANE - 1, max(0, (phase.start_ns - start) * _LANE // scale))
-    last = min(_LANE, max(first + 1, -(-(phase.end_ns - start) * _LANE // scale)))
-    cells = [" "] * _LANE
-    if mark is not None and mark < _LANE:
+def _bar(phase: Phase, start: int, scale: int, lane: int, mark: int | None, strokes: Strokes, verdict_ns: int) -> str:
+    """Return the bar of a phase on a lane of so many columns."""
+    first = min(lane - 1, max(0, (phase.start_ns - start) * lane // scale))
+    last = min(lane, max(first + 1, -(-(phase.end_ns - start) * lane // scale)))
+    cells = [" "] * lane
+    if mark is not None and mark < lane:
         cells[mark] = strokes.mark
-    over = min(last, max(first, (verdict_ns - start) * _LANE // scale)) if phase.end_ns > verdict_ns else last
+    over = min(last, max(first, (verdict_ns - start) * lane // scale)) if phase.end_ns > verdict_ns else last
     over = over if phase.start_ns < verdict_ns else first
     cells[first:last] = (strokes.bar if phase.done else strokes.open) * (over - first) + strokes.late * (last - over)
     return "".join(cells).rstrip()

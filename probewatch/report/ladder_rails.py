@@ -19,6 +19,8 @@ _ARROW: Final = 58
 _LEAST: Final = 24
 _NOTES: Final = 26
 """Columns kept for notes behind the right rail."""
+_ROOMY: Final = 80
+"""On fewer columns notes stand between the rails, so that the arrows keep their room."""
 _COLUMNS: Final = 4
 """Vantage points that have a column of their own; sightings at further ones are counted."""
 _NAME: Final = 12
@@ -56,8 +58,10 @@ class _Drawing:
         self.clock = max(len(text) for text in times)
         self.left = 2 + sum(size + 2 for size in self.sizes) + self.clock + 2 + (3 if self.several else 0)
         noted = any(step.notes for step in ladder.steps)
-        self.arrow = max(_LEAST, min(_ARROW, COLUMNS - self.left - 2 - (_NOTES if noted else 0)))
-        self.room = COLUMNS - self.left - self.arrow - 4
+        columns = paper.columns or COLUMNS
+        beside = _NOTES if noted and columns >= _ROOMY else 0
+        self.arrow = max(_LEAST, min(_ARROW, columns - self.left - 2 - beside))
+        self.room = columns - self.left - self.arrow - 4
         """Columns for notes behind the right rail."""
 
     def _time(self, ns: int) -> str:
@@ -184,7 +188,7 @@ class _Drawing:
         if step.by and step.by not in (self.ladder.probe.target.address, self.ladder.probe.checker.address):
             notes.insert(0, f"from {safe(step.by)}")
         beside = "; ".join(notes)
-        fits = width(beside) <= self.room
+        fits = not beside or width(beside) <= self.room
         self.paper.line(
             self._lead(step, step.mark.ns),
             strokes.rail,

@@ -16,14 +16,26 @@ from .rows import attempt_rows
 WIDEST: Final = 48
 """Columns that a probe's name may take before it pushes the rest of its own line to the right."""
 
+_INDENT: Final = 14
+"""Where remarks below a line begin: behind the time of day."""
+
 Key = tuple[str, str, int]
 
 
 class Lines:
     """Writes lines; columns grow with what they hold."""
 
-    def __init__(self, out: Callable[[str], object], *, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self,
+        out: Callable[[str], object],
+        *,
+        colour: bool = False,
+        glyphs: Glyphs = UNICODE,
+        columns: int | None = None,
+    ) -> None:
+        """Begin; with `columns`, remarks that do not fit behind a line stand below it."""
         self._paper = Paper(out, None, colour=colour, glyphs=glyphs)
+        self._below = Paper(out, columns, colour=colour, glyphs=glyphs)
         self._before: dict[Key, Attempt] = {}
         self._sizes = [9, 0, 3, 3, 7, 3]
         self._day = ""
@@ -51,14 +63,22 @@ class Lines:
             (row.streak, ""),
         ]
         self._sizes = [max(size, min(width(text), WIDEST)) for size, (text, _) in zip(self._sizes, cells, strict=True)]
-        line = [Span(self._time(attempt.start.ns))]
+        line = [Span(self._time(row.ns))]
         for place, ((text, style), size) in enumerate(zip(cells, self._sizes, strict=True)):
             shown = f"{text:>{size}}" if place in (4, 5) else pad(text, size)
             line += [Span("  "), Span(shown, style)]
-        line += [Span("  "), Span(pad(row.decision, 8), row.mood), Span(f"  {row.words}" if row.words else "")]
+        line += [Span("  "), Span(pad(row.decision, 8), row.mood)]
+        said = [row.words] if row.words else []
         if attempt.execs and attempt.execs[-1].arguments:
-            line.append(Span(f"  {safe(command_text(attempt.execs[-1].arguments))}"))
-        self._paper.line(*line, Span(f"  {row.frames}", "dim"))
+            said.append(safe(command_text(attempt.execs[-1].arguments)))
+        text, frames = "".join(f"  {one}" for one in said), Span(f"  {row.frames}", "dim")
+        room = self._below.columns
+        if room is None or sum(width(piece.text) for piece in (*line, frames)) + width(text) <= room:
+            self._paper.line(*line, Span(text), frames)
+            return
+        self._paper.line(*line, frames)
+        if text:
+            self._below.filled(text.strip(), first=[Span(" " * _INDENT)], indent=_INDENT)
 
     def _time(self, ns: int) -> str:
         """Return the time of day; a new day has a line for itself."""

@@ -16,7 +16,7 @@ from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
-from .verdict import downtime
+from .service import downtime, outages
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -96,7 +96,7 @@ def _attempts(timeline: Timeline) -> Iterator[Metric]:
     )
     histogram = HistogramMetricFamily(
         "probewatch_attempt_duration_seconds",
-        "From an attempt's first frame to the checker's verdict, failures included.",
+        "From an attempt's beginning (its first frame, where it sent one) to the checker's verdict, failures included.",
         labels=(*_OURS, "outcome"),
     )
     late = HistogramMetricFamily(
@@ -115,7 +115,7 @@ def _attempts(timeline: Timeline) -> Iterator[Metric]:
         for (outcome, cause), number in Counter((a.outcome, a.cause) for a in probe.attempts).items():
             counter.add_metric((*labels, outcome.value, cause.value), number)
         for outcome in Outcome:
-            taken = [a.latency_ns for a in probe.attempts if a.outcome is outcome and not a.implied]
+            taken = [a.latency_ns for a in probe.attempts if a.outcome is outcome]
             if taken:
                 _observe(histogram, (*labels, outcome.value), taken)
         answers = [a.late_answer_ns for a in probe.attempts if a.late_answer_ns is not None]
@@ -133,7 +133,7 @@ def _states(timeline: Timeline) -> Iterator[Metric]:
     decisions = CounterMetricFamily("probewatch_decisions", "Thresholds reached.", labels=(*_OURS, "decision"))
     up = GaugeMetricFamily(
         "probewatch_up",
-        "1 where the last state is Ready, Started or UP, 0 where it is not; absent where unknown.",
+        "1 where the last state is Ready, Started or UP, 0 where it is not, or its container ended; absent where unknown.",
         labels=_OURS,
     )
     streak = GaugeMetricFamily(
@@ -149,14 +149,15 @@ def _states(timeline: Timeline) -> Iterator[Metric]:
         labels = _ours(probe)
         for kind, number in Counter(d.kind for d in probe.decisions).items():
             decisions.add_metric((*labels, kind.value), number)
-        if probe.final_state in _UP:
-            up.add_metric(labels, _UP[probe.final_state])
+        gone = any(outage.end_ns is None for outage in outages(probe, timeline))
+        if gone or probe.final_state in _UP:
+            up.add_metric(labels, 0 if gone else _UP[probe.final_state])
         last = _last_counted(probe.attempts)
         if last is not None:
             streak.add_metric((*labels, last.outcome.value), last.streak)
         for field, (value, source) in sorted(probe.thresholds.items()):
             numbers.add_metric((*labels, safe(field), safe(source)), value)
-        down.add_metric(labels, downtime(probe)[0] / 1e9)
+        down.add_metric(labels, downtime(probe, timeline)[0] / 1e9)
     yield from (decisions, up, streak, numbers, down)
 
 

@@ -38,6 +38,7 @@ from ..model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeli
 from . import document as doc
 from .document import Json
 from .escape import valid_value
+from .verdicts import verdict_objects
 
 _HEAD: Final = ("event", "id", "rev", "probe")
 
@@ -102,6 +103,8 @@ class Writer:
             self._put({"event": "summary", "id": probe.id, "rev": 1, "probe": probe.id} | doc.summary_object(probe))
         for number, rollout in enumerate(timeline.rollouts, 1):
             self._put(record("rollout", f"r{number}", 1, None, rollout))
+        for number, verdict in enumerate(verdict_objects(timeline), 1):
+            self._put({"event": "verdict", "id": f"v{number}", "rev": 1, "probe": verdict["probe"]} | verdict)
         for number, finding in enumerate(timeline.findings, 1):
             self._put(record("finding", f"f{number}", 1, finding.probe, finding))
         if timeline.kubelet is not None:
@@ -201,6 +204,7 @@ def fold(records: Iterable[Json]) -> Json:
     made = {
         "schema": kinds["schema"][0]["schema"],
         "captures": [_body(line) for line in sorted(kinds.get("capture", ()), key=doc.probe_order)],
+        "verdicts": [_body(line) for line in sorted(kinds.get("verdict", ()), key=doc.probe_order)],
         "probes": list(probes.values()),
         "others": sorted(map(_body, kinds.get("other", ())), key=doc.canonical),
         "events": sorted(map(_body, kinds.get("event", ())), key=doc.canonical),
@@ -218,4 +222,4 @@ def _body(line: Json) -> dict[str, Any]:
     kept = {key: value for key, value in line.items() if key not in _HEAD}
     if line["event"] == "probe":
         return {"id": line["id"]} | kept
-    return {"probe": line["probe"]} | kept if line["event"] == "finding" else kept
+    return {"probe": line["probe"]} | kept if line["event"] in ("finding", "verdict") else kept

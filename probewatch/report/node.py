@@ -15,9 +15,16 @@ SHORT_ID: Final = 12
 """Digits of a container id in the table, as runtimes' own tools show them."""
 
 
-def write(view: NodeView, out: Callable[[str], object], *, colour: bool = False, glyphs: Glyphs = UNICODE) -> None:
+def write(
+    view: NodeView,
+    out: Callable[[str], object],
+    *,
+    colour: bool = False,
+    glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
+) -> None:
     """Write the table: the node's own addresses, then a Pod a row, with the source of each fact below."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     own = [f"{safe(address)} ({safe(link.name)})" for link in view.links for address in link.addresses]
     paper.filled(
         ", ".join(own) or "no address but those that stay inside it",

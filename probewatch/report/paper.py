@@ -76,9 +76,9 @@ class Paper:
         self.columns = columns
         self.glyphs = glyphs
 
-    def line(self, *spans: Span | str) -> None:
-        """Write one line, cut at the right margin; spaces at its end are left out."""
-        room = self.columns
+    def line(self, *spans: Span | str, cut: bool = True) -> None:
+        """Write one line, cut at the right margin if it may be; spaces at its end are left out."""
+        room = self.columns if cut else None
         made: list[str] = []
         pieces = [Span(s) if isinstance(s, str) else s for s in spans]
         while pieces and not pieces[-1].text.strip():

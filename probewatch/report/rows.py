@@ -44,6 +44,7 @@ class Row:
     """One line of a probe's story, in cells."""
 
     ns: int
+    """When an attempt began; where it brought a decision, when that was made: at the attempt's verdict."""
     order: int = 0
     """Among rows of the same moment."""
     number: str = ""
@@ -68,6 +69,7 @@ def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: 
     decided: dict[int, list[Decision]] = {}
     for decision in probe.decisions:
         decided.setdefault(decision.attempt, []).append(decision)
+    deciding = frozenset(decided)
     made: list[Row] = []
     hidden = _Hidden()
     before: Attempt | None = None
@@ -85,7 +87,8 @@ def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: 
     made += hidden.row(last=True)
     for lost in decided.values():  # their attempts are not among those selected
         made += [_decision_row(decision, wide=wide, several=several) for decision in lost]
-    made += [_gap_row(gap) for gap in probe.gaps]
+    by_start = {a.start.ns: a.end_ns for a in probe.attempts if a.n in deciding}
+    made += [_gap_row(gap, by_start.get(gap.start_ns, gap.start_ns)) for gap in probe.gaps]
     made += [_event_row(event) for event in events]
     made.sort(key=lambda row: (row.ns, row.order))
     return made
@@ -146,7 +149,7 @@ def attempt_rows(
     decisions = list(decisions)
     first = decisions[0] if decisions else None
     row = Row(
-        ns=attempt.start.ns,
+        ns=first.ns if first is not None else attempt.start.ns,
         number=f"#{attempt.n}",
         result=words.result(attempt, probe.handler),
         latency="" if attempt.implied else duration(attempt.latency_ns),
@@ -159,11 +162,10 @@ def attempt_rows(
     )
     made = [row]
     made += [
-        Row(ns=attempt.start.ns, order=1, decision=_state(d), words=_because(d, wide=wide), mood=_mood(d))
-        for d in decisions[1:]
+        Row(ns=row.ns, order=1, decision=_state(d), words=_because(d, wide=wide), mood=_mood(d)) for d in decisions[1:]
     ]
     if wide and len(attempt.legs) > 1:
-        made += [_leg_row(attempt, leg, several=several) for leg in attempt.legs]
+        made += [_leg_row(row.ns, leg, several=several) for leg in attempt.legs]
     return made
 
 
@@ -263,13 +265,13 @@ def _detail(probe: Probe, attempt: Attempt) -> str:
     return "" if text == said else text
 
 
-def _leg_row(attempt: Attempt, leg: Leg, *, several: bool) -> Row:
+def _leg_row(ns: int, leg: Leg, *, several: bool) -> Row:
     """One connection of several, for `wide`."""
     connection = leg.connection
     begin, end = connection.start, connection.end
     file, first, last = connection.frames[0] if connection.frames else (begin.file, begin.number, end.number)
     return Row(
-        ns=attempt.start.ns,
+        ns=ns,
         order=2,
         words=f"{leg.role.value}: {leg_words(leg)}",
         frames=_frames(file, first, last, several=several),
@@ -339,9 +341,10 @@ def _decision_row(decision: Decision, *, wide: bool, several: bool) -> Row:
     )
 
 
-def _gap_row(gap: Gap) -> Row:
+def _gap_row(gap: Gap, ns: int) -> Row:
+    """Return the row of a gap: it begins with the attempt before it, and stands behind what that decided."""
     return Row(
-        ns=gap.start_ns,
+        ns=ns,
         order=3,
         aside=True,
         style="yellow",

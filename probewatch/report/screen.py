@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.prediction import Prediction, Silence
+from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, Outcome, Probe
 from . import words
 from .numbers import SECOND, clock, count, duration, span
@@ -31,6 +32,21 @@ MOST_ROWS: Final = 10_000
 """Probes that have a row; of more, the one that was silent longest goes."""
 
 Key = tuple[str, str, int]
+_STATES: Final = {
+    (ProbeType.READINESS, Outcome.SUCCESS): "Ready",
+    (ProbeType.READINESS, Outcome.FAILURE): "NotReady",
+    (ProbeType.LIVENESS, Outcome.SUCCESS): "Live",
+    (ProbeType.STARTUP, Outcome.SUCCESS): "Started",
+}
+"""What a streak that has reached its threshold says of the state."""
+FEWEST: Final = 8
+"""Latest attempts drawn where the terminal is narrow."""
+WIDE: Final = 100
+"""Columns of a terminal that leaves room between the table's."""
+REST: Final = 60
+"""Columns of the table without the probe's name and the latest attempts, in a narrow terminal."""
+NARROW: Final = {"last": 10, "next": 12}
+"""Columns that words may take there: `no answer in time` and `on hold until there is a new container` are cut."""
 _STYLES: Final = {"alarm": "bold red", "": ""}
 
 
@@ -93,6 +109,10 @@ class Board:
             row.latest.append(attempt)
         if decision is not None:
             row.state = decision.after
+        elif not row.state and attempt.threshold and attempt.streak >= attempt.threshold:
+            row.state = _STATES.get(
+                (probe.type, attempt.outcome), ""
+            )  # (it was so before, and nothing decided it here)
         elif row.state == "Restart" and attempt.outcome is Outcome.SUCCESS:
             row.state = "Live"  # a new container
         if len(self.rows) > MOST_ROWS:
@@ -105,32 +125,45 @@ class Board:
         return sorted(self.rows.values(), key=lambda row: row.rank(now_ns))
 
 
-def table(board: Board, now_ns: int, room: int, account: str, glyphs: Glyphs = UNICODE) -> Table:
-    """Draw the rows that `room` lines can hold, below a line with the time and `account`."""
+def table(
+    board: Board, now_ns: int, room: int, account: str, glyphs: Glyphs = UNICODE, *, columns: int = WIDE
+) -> Table:
+    """Draw the rows that `room` lines of so many columns can hold, below a line with the time and `account`.
+
+    Where there is little room the probe's name is cut, and fewer of the latest attempts are drawn: never a number.
+    """
     from rich import box
     from rich.table import Table
 
     rows = board.at(now_ns)
     drawn = Table(box=box.SIMPLE_HEAD, expand=True, title_justify="left", caption_justify="left", pad_edge=False)
+    wide = columns >= WIDE
+    marks = SHOWN if wide else FEWEST
+    if not wide:
+        drawn.padding = (0, 0)
+        drawn.show_edge = False
     drawn.title = _text([Span(f"{clock(now_ns)}  {count(len(rows), 'probe')}  {account}")])
     for name, justify in (
         ("type", "left"), ("probe", "left"), ("state", "left"), ("last", "right"), ("took", "right"),
         ("streak", "right"), ("latest", "left"), ("next", "right"),
     ):  # fmt: skip
-        drawn.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+        widest = max(FEWEST, columns - REST - marks) if name == "probe" else NARROW.get(name)
+        widest = None if wide else widest
+        drawn.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=widest)  # type: ignore[arg-type]
     shown = rows[: max(1, room - 6)]
     for row in shown:
-        drawn.add_row(*(_text(cell) for cell in _cells(row, now_ns, glyphs)))
+        drawn.add_row(*(_text(cell) for cell in _cells(row, now_ns, glyphs, marks)))
     if len(shown) < len(rows):
         drawn.caption = _text([Span(f"{glyphs.ellipsis} and {len(rows) - len(shown)} more, none of them worse")])
     return drawn
 
 
-def _cells(row: Row, now_ns: int, glyphs: Glyphs) -> list[Sequence[Span]]:
+def _cells(row: Row, now_ns: int, glyphs: Glyphs, shown: int) -> list[Sequence[Span]]:
     last = row.latest[-1]
     style = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(last.outcome, "yellow")
     streak = f"{last.streak}/{last.threshold}" if last.streak <= last.threshold else str(last.streak or "")
-    marks, _ = sparkline(list(row.latest), words.timeout_ns(row.probe) or SECOND, SHOWN, glyphs)
+    latest = list(row.latest)[-shown:]
+    marks, _ = sparkline(latest, words.timeout_ns(row.probe) or SECOND, shown, glyphs)
     bad = row.state in ("NotReady", "Restart", "DOWN")
     return [
         [Span(words.kind(row.probe))],

@@ -47,6 +47,7 @@ def select(
         others=tuple(o for o in chosen.others if _touches(o, low, high)),
         events=tuple(e for e in chosen.events if low <= e.ns <= high),
         notes=(*chosen.notes, _note(chosen, since_ns, until_ns)),
+        until_ns=until_ns,
     )
 
 

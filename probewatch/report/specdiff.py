@@ -28,9 +28,10 @@ def write(
     *,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the table of a timeline that has the findings on these Pods."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     found = differences(timeline, pods)
     counts = {verdict: sum(one.verdict is verdict for one in found) for verdict in Verdict}
     said = ", ".join(f"{number} {verdict.value}" for verdict, number in counts.items() if number)

@@ -1,4 +1,4 @@
-"""The timeline for people: `table`, 100 columns wide, and `wide`, which shows every attempt and connection on lines of any length.
+"""The timeline for people: `table`, as wide as the terminal, and `wide`, which shows every attempt and connection on lines of any length.
 
 The order is verdict, who, what was asked, what happened, proof, what to do. A line a thought; times of day once, then
 relative to the first frame; the worst first.
@@ -19,6 +19,7 @@ from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
+from .service import standing
 from .sparkline import sparkline
 from .verdict import Level, Verdict, explained
 
@@ -30,6 +31,9 @@ _OTHERS: Final = 12
 
 _MANY: Final = 6
 """Above so many probes those that are fine are told in short."""
+
+_BESIDE: Final = 36
+"""Columns that a verdict wants beside the name of its probe; else it stands below."""
 
 _CAUSES: Final = 2
 """Causes explained for one probe in the table."""
@@ -44,9 +48,10 @@ def write_verdicts(
     wide: bool = False,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the findings of a timeline alone, and how many there are of each kind."""
-    paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, None if wide else columns, colour=colour, glyphs=glyphs)
     base = outline.base_ns(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
     paper.line()
@@ -63,9 +68,10 @@ def write(
     wide: bool = False,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the table, or with `wide` everything."""
-    paper = Paper(out, None if wide else COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, None if wide else columns, colour=colour, glyphs=glyphs)
     base = outline.base_ns(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
     judged = outline.ordered(timeline)
@@ -110,29 +116,39 @@ def _captures(paper: Paper, captures: Sequence[CaptureInfo], base: int, *, wide:
         rest = [Span(f"   {text}, "), state, Span(tail, "dim")]
         long = sum(width(piece.text) for piece in [*lead, *rest])
         if paper.columns is not None and (width(name) > longest or long > paper.columns):
-            paper.line(*lead)  # a long name has the line for itself, so that what follows stays whole
+            paper.filled(name, style="bold")  # a long name has the line for itself, so that what follows stays whole
             lead = [Span("  ")]
-        paper.line(*lead, *rest)
+        if paper.columns is not None and 2 + sum(width(piece.text) for piece in rest) > paper.columns:
+            paper.filled("".join(piece.text for piece in rest).strip(), first=[Span("    ")], indent=4)
+        else:
+            paper.line(*lead, *rest)
         for note in info.notes:
             paper.filled(safe(note), first=[Span("    ")], indent=4, style="" if not info.complete else "dim")
 
 
 def _overview(paper: Paper, judged: Sequence[outline.Judged]) -> None:
-    """One line a probe: what a reader with one glance should know."""
+    """Write what a reader with one glance should know: a line a probe, and more where one is not fine."""
     paper.line()
     paper.line(Span(outline.overview(judged), "bold"))
     kinds = max(width(words.kind(probe)) for probe, _ in judged)
-    labels = min(max(width(words.label(probe)) for probe, _ in judged), 44 if paper.columns else 200)
+    labels = min(
+        max(width(words.label(probe)) for probe, _ in judged), paper.columns * 44 // 100 if paper.columns else 200
+    )
     for probe, verdict in judged:
         glyph = {Level.TROUBLE: paper.glyphs.failure, Level.FINE: paper.glyphs.good}.get(verdict.level, "!")
-        paper.line(
+        lead = [
             Span(f"  {glyph} ", _STYLE[verdict.level]),
-            pad(words.kind(probe), kinds),
-            "  ",
-            pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels),
-            "  ",
-            verdict.sentence,
-        )
+            Span(pad(words.kind(probe), kinds)),
+            Span(f"  {pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels)}  "),
+        ]
+        indent = 4 + kinds + 2 + labels + 2
+        if verdict.level is Level.FINE:
+            paper.line(*lead, verdict.sentence)
+        elif paper.columns is not None and paper.columns - indent < _BESIDE:
+            paper.line(*lead)
+            paper.filled(verdict.sentence, first=[Span("      ")], indent=6)
+        else:  # the whole sentence: nobody should have to look for the other half of what is wrong
+            paper.filled(verdict.sentence, first=lead, indent=indent)
 
 
 def _probe(
@@ -155,12 +171,15 @@ def _probe(
         paper.line(Span(title, "bold"))
         paper.filled(request, first=[Span("  ")], indent=2)
     paper.filled(verdict.sentence, first=[Span("  ")], indent=2, style=_STYLE[verdict.level])
+    if verdict.level in (Level.TROUBLE, Level.WARNING):
+        stands = standing(probe, timeline, lambda ns: relative(ns, base))
+        if stands is not None:
+            _field(paper, "now", stands.sentence, "alarm" if stands.over is False else "cyan")
+    room = None if paper.columns is None else paper.columns - _INDENT
     by = words.who(probe.checker)
-    _field(
-        paper, "by", f"{by} {words.proof(probe.checker, None if wide else COLUMNS - _INDENT - width(by) - 1)}".rstrip()
-    )
+    _field(paper, "by", f"{by} {words.proof(probe.checker, None if room is None else room - width(by) - 1)}".rstrip())
     asked, seen = words.asked(probe), words.seen(probe)
-    if asked and seen and (wide or width(asked) + width(seen) + 16 <= COLUMNS - _INDENT):
+    if asked and seen and (room is None or width(asked) + width(seen) + 16 <= room):
         _field(paper, "asked", f"{asked}        seen  {seen}")
     else:
         if asked or probe.checker.kind == "kubelet":
@@ -192,7 +211,8 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
     """Write counts by result, latency, and the line of marks."""
     attempts, timeout = probe.attempts, words.timeout_ns(probe)
     text, latency = outline.counts(probe), outline.latency(probe)
-    if latency and width(text) + width(latency) + 10 <= COLUMNS - _INDENT:
+    room = (paper.columns or COLUMNS) - _INDENT
+    if latency and width(text) + width(latency) + 10 <= room:
         text, latency = f"{text}; latency {latency}", ""
     _field(paper, "result", text)
     if latency:
@@ -200,7 +220,6 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
     if not attempts or brief:
         return
     scale = timeout or SECOND  # the kubelet's default
-    room = COLUMNS - _INDENT
     marks, each = sparkline(attempts, scale, room, paper.glyphs)
     paper.line(" " * _INDENT, *marks)
     if each > 1:
@@ -277,6 +296,11 @@ class _Cells:
             return
         right = self._frames + 2 if self._frames else 0
         room = paper.columns - self._left - right
+        if room < 0:  # a narrow terminal: what does not fit goes below, whole
+            paper.line(*lead)
+            indent = 2 + self._time + 2
+            paper.filled("  ".join(filter(None, (row.words, row.frames))), first=[Span(" " * indent)], indent=indent)
+            return
         fits = width(row.words) <= room
         rest = Span(f"  {pad(row.frames, self._frames)}", "dim") if row.frames else Span("")
         paper.line(*lead, pad(row.words if fits else "", max(0, room)), rest)

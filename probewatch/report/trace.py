@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Timeline, TimelineEvent
+from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Role, Timeline, TimelineEvent
 from . import words
 from .escape import safe, valid_value
 from .numbers import rfc3339
@@ -113,15 +113,24 @@ def _leg(leg: Leg, attempt: Attempt, here: Event, base: int) -> Iterator[Event]:
     if start > attempt.end_ns:
         return
     arguments = {
+        "role": leg.role.value,
         "client_port": c.client_port,
         "state": c.state,
         "history": safe(c.history),
         "total_ms": leg.total_ns / 1e6,
     }
-    yield {**_span(leg.role.value, start, end, here, base), "cat": "connection", "args": arguments}
+    yield {**_span(_title(leg), start, end, here, base), "cat": "connection", "args": arguments}
     for name, first, last in _phases(leg, attempt):
         if start <= first < end:
             yield {**_span(name, first, min(last, end), here, base), "cat": "phase"}
+
+
+def _title(leg: Leg) -> str:
+    """Return `10.128.0.1:34568 to 10.128.0.10:8080: 200`, with the role of a connection that is not the first of its attempt."""
+    c = leg.connection
+    where = f"{words.endpoint(c.client, c.client_port)} to {words.endpoint(c.server, c.server_port)}"
+    role = "" if leg.role is Role.FIRST else f"{leg.role.value} "
+    return f"{role}{where}" + (f": {leg.status}" if leg.status is not None else f": {safe(c.state)}")
 
 
 def _phases(leg: Leg, attempt: Attempt) -> Iterator[tuple[str, int, int]]:

@@ -7,12 +7,13 @@ fine, one that took a Ready pod out of service is not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..model.catalogue import CATALOGUE
+from ..model.diagnoses import Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
@@ -20,6 +21,7 @@ from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, P
 from . import words
 from .escape import safe
 from .numbers import SECOND, count, share, span
+from .service import DOWN, DOWN_STATES, UP, By, Outage, downtime, outages, told
 
 
 class Level(IntEnum):
@@ -56,11 +58,8 @@ class Explained(NamedTuple):
     """In docs/causes.md."""
 
 
-_DOWN = (DecisionKind.NOT_READY, DecisionKind.DOWN)
-_ENDS = (*_DOWN, DecisionKind.RESTART)
-_UP = (DecisionKind.READY, DecisionKind.UP)
-_UP_STATES = ("Ready", "UP")
-_DOWN_STATES = ("NotReady", "DOWN")
+ENDS: Final = (*DOWN, DecisionKind.RESTART)
+"""Decisions that take something out of service."""
 
 
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
@@ -75,7 +74,7 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     failed = _Tally(probe, (a for a in attempts if a.outcome is Outcome.FAILURE))
     discarded = _Tally(probe, (a for a in attempts if a.outcome is Outcome.DISCARDED))
     unclear = _Tally(probe, (a for a in attempts if a.outcome is Outcome.INCONCLUSIVE))
-    down_ns, seen_ns = downtime(probe)
+    down_ns, seen_ns = downtime(probe, timeline)
     kinds = Counter(d.kind for d in probe.decisions)
     level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
     if discarded:
@@ -107,15 +106,15 @@ def _decided(
 ) -> tuple[Level, str]:
     restarts = kinds[DecisionKind.RESTART]
     if restarts:
-        return Level.TROUBLE, f"Restart {_times(restarts)}: {_why(failed)}"
-    downs = kinds[DecisionKind.NOT_READY] + kinds[DecisionKind.DOWN]
-    if downs:
-        return _went_down(probe, timeline, downs, failed, down_ns, seen_ns)
+        return Level.TROUBLE, f"Restart {_times(restarts)}{_loop(probe)}: {_why(failed)}"
+    gone = outages(probe, timeline)
+    if gone:
+        return _went_down(probe, timeline, gone, failed, down_ns, seen_ns)
     state = probe.final_state
     if probe.type is ProbeType.STARTUP:
         return _startup(probe, kinds, failed)
-    if state in _DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
-        never = "never" if probe.initial_state in (*_DOWN_STATES, "unknown") else "not"
+    if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
+        never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
         word = "Ready" if state == "NotReady" else "UP"
         whole = "all" if len(failed) == len(probe.attempts) else f"{len(failed)} of"
         return (
@@ -126,20 +125,28 @@ def _decided(
 
 
 def _went_down(
-    probe: Probe, timeline: Timeline, downs: int, failed: _Tally, down_ns: int, seen_ns: int
+    probe: Probe, timeline: Timeline, gone: Sequence[Outage], failed: _Tally, down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
-    first = min(d.ns for d in probe.decisions if d.kind in _DOWN)
-    end = " and so at the end" if probe.final_state in _DOWN_STATES else ""
-    away = f"out of service {span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
-    sentence = f"{word} {_times(downs)}{end}: {_why(failed)}; {away}"
+    end = " and so at the end" if gone[-1].end_ns is None else ""
+    own = sum(one.by is By.DECISION for one in gone)
+    why = _why(failed) if own else told(gone)
+    if 0 < own < len(gone):
+        why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
+    about = "" if own == len(gone) else "about "
+    away = f"out of service {about}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
     here = [e for e in timeline.events if e.address == probe.target.address]
-    if any(e.kind is EventKind.POD_TERMINATING and e.ns <= first for e in here):
+    if any(e.kind is EventKind.POD_TERMINATING and e.ns <= gone[0].start_ns for e in here):
         return (
             Level.FINE,
-            f"{word} {_times(downs)} while the pod was terminating, as it should be: {_why(failed)}",
+            f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
         )
-    return Level.TROUBLE, sentence
+    early = f"; {count(len(failed), 'attempt')} failed meanwhile: {_why(failed)}" if failed and not own else ""
+    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}; {away}{early}"
+
+
+def _loop(probe: Probe) -> str:
+    return " in a restart loop" if any(one.kind == Kind.RESTART_LOOP for one in probe.diagnoses) else ""
 
 
 def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tuple[Level, str]:
@@ -158,14 +165,13 @@ def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tupl
 
 def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
     """No state was lost: say since when it holds, and what nevertheless failed."""
-    ups = [d for d in probe.decisions if d.kind in _UP]
+    ups = [d for d in probe.decisions if d.kind in UP]
     total = count(len(probe.attempts), "attempt")
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
         late = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting))
-        text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
-        text += " and stayed so" if len(ups) == 1 else f", and again after {count(len(ups) - 1, 'new start')}"
+        text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)} and stayed so"
         if late:
             few = f"{count(len(late), 'attempt')} of {len(probe.attempts)} failed later, too few in a row to matter"
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
@@ -189,7 +195,7 @@ def _while_starting(probe: Probe) -> set[int]:
     """Return the numbers of the attempts that failed in a row right before a Ready: a container comes up like that."""
     starting: set[int] = set()
     run: list[int] = []
-    deciding = {d.attempt for d in probe.decisions if d.kind in _UP}
+    deciding = {d.attempt for d in probe.decisions if d.kind in UP}
     for attempt in probe.attempts:
         if attempt.n in deciding:
             starting.update(run)
@@ -234,36 +240,13 @@ def _why(tally: _Tally) -> str:
     return ", ".join(top) + (", ..." if len(counts) > 3 else "")
 
 
-def downtime(probe: Probe) -> tuple[int, int]:
-    """Return (nanoseconds out of service, nanoseconds seen).
-
-    Time before a new container is Ready for the first time is its start and is not counted.
-    """
-    if not probe.attempts:
-        return 0, 0
-    first = min(a.start.ns for a in probe.attempts)
-    last = max(max(a.end_ns for a in probe.attempts), max((d.ns for d in probe.decisions), default=0))
-    total = 0
-    since: int | None = None
-    for decision in sorted(probe.decisions, key=lambda d: d.ns):
-        if decision.kind in _DOWN:
-            since = decision.ns
-        elif decision.kind in _UP:
-            if since is not None:
-                total += decision.ns - since
-            since = None
-    if since is not None:
-        total += last - since
-    return total, last - first
-
-
 def telling(probe: Probe) -> Attempt | None:
     """Return the failure that says most: the first of those in a row that made it Restart or go out of service, else the first of all.
 
     None where no attempt failed or was thrown away. Where a tick left no frame of its own there is nothing to be seen of it.
     """
     bad = (Outcome.FAILURE, Outcome.DISCARDED)
-    decided = sorted((d.kind is not DecisionKind.RESTART, d.attempt) for d in probe.decisions if d.kind in _ENDS)
+    decided = sorted((d.kind is not DecisionKind.RESTART, d.attempt) for d in probe.decisions if d.kind in ENDS)
     begun: Attempt | None = None
     first: Attempt | None = None
     for attempt in probe.attempts:

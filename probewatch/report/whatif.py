@@ -16,7 +16,7 @@ from .escape import pad, safe, width
 from .numbers import SECOND, count, duration, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .select import select
-from .verdict import downtime
+from .service import downtime
 
 _INDENT: Final = 11
 _MOST: Final = 40
@@ -43,9 +43,10 @@ def write(
     *,
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
+    columns: int = COLUMNS,
 ) -> None:
     """Write the answer; `timeline` is the one that was replayed (or a part of it, for the times of its captures)."""
-    paper = Paper(out, COLUMNS, colour=colour, glyphs=glyphs)
+    paper = Paper(out, columns, colour=colour, glyphs=glyphs)
     base = base_ns(timeline)
     asked = ", ".join(f"{field} {value}" for field, value in found.settings.asked().items())
     paper.filled(f"what if {asked}?" if asked else "what if nothing changed?", style="bold")
@@ -225,9 +226,13 @@ def _times(number: int) -> str:
 
 
 def out_of_service_ns(probe: Probe, decisions: Sequence[Decision], until_ns: int | None) -> int:
-    """Return how long a readiness probe's container was out of service by these decisions, up to a moment."""
+    """Return how long a readiness probe's container was out of service by these decisions, up to a moment.
+
+    Time between a container and its successor is left out: a replay does not know when the next one would have begun.
+    """
     seen = tuple(a for a in probe.attempts if until_ns is None or a.start.ns <= until_ns)
-    return downtime(replace(probe, attempts=seen, decisions=tuple(decisions)))[0]
+    own = tuple(replace(d, since_ns=None) for d in decisions)
+    return downtime(replace(probe, attempts=seen, decisions=own))[0]
 
 
 def _decisions(paper: Paper, one: Replayed, base: int) -> None:

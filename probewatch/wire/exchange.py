@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from probewatch.model.connection import Connection, Half
 from probewatch.model.exchange import Exchange
-from probewatch.wire.http1 import TLS_ANSWER, begins_request, is_cut, read_http1, read_lone_answer
+from probewatch.wire.http1 import KEPT_EXCHANGES, TLS_ANSWER, begins_request, is_cut, read_http1, read_lone_answer
 from probewatch.wire.tls import KEPT_ALERTS, begins_tls, read_alert_answer, read_tls
 
 if TYPE_CHECKING:
@@ -29,22 +29,23 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _PROXY2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
-def read_exchange(connection: Connection, keys: Keylog | None = None) -> Exchange:
+def read_exchange(connection: Connection, keys: Keylog | None = None, *, most: int = KEPT_EXCHANGES) -> Exchange:
     """Read what was said on a connection, as far as the snapshot goes. Takes any bytes; never raises.
 
     With `keys`, TLS is decrypted where they fit (`Exchange.decrypted` says so); keys that do not fit change nothing.
+    `most` is how many requests are read, of which more are only counted.
     """
     orig, resp = connection.orig, connection.resp
-    exchange = Exchange(connection=connection)
     start = proxy_header(orig.data)
     if connection.midstream and not (orig.data.startswith(PREFACE) or _is_client_hello(orig.data)):
-        return _read_midstream(exchange)
-    exchange = replace(exchange, banner=_banner(orig, resp), opening=orig.data[:OPENING] if start else b"")
+        return _read_midstream(Exchange(connection=connection), most)
+    opening = orig.data[:OPENING] if start else b""
+    exchange = Exchange(connection=connection, banner=_banner(orig, resp), opening=opening)
     if begins_tls(orig.data[start : start + 2]):
         exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
-        return exchange if keys is None else _decrypt(exchange, keys, start)
+        return exchange if keys is None else _decrypt(exchange, keys, start, most)
     if orig.data.startswith(PREFACE, start) or begins_request(orig.data[start:]):
-        return read_clear(exchange, orig, resp, start)
+        return read_clear(exchange, orig, resp, start, most=most)
     if not orig.data and (orig.packets == 0 or is_cut(orig)) and resp.data.startswith(b"HTTP/"):
         return replace(exchange, http=(read_lone_answer(resp),))  # the request was not captured
     return replace(exchange, opening=orig.data[:OPENING])
@@ -55,34 +56,38 @@ def _is_client_hello(data: bytes) -> bool:
     return begins_tls(data) and data[5:6] == b"\x01"
 
 
-def read_clear(exchange: Exchange, orig: Half, resp: Half, start: int = 0) -> Exchange:
+def read_clear(exchange: Exchange, orig: Half, resp: Half, start: int = 0, *, most: int = KEPT_EXCHANGES) -> Exchange:
     """Fill in what two halves say in clear (or as plaintext) from `start` on: HTTP/2 or HTTP/1."""
     if orig.data.startswith(PREFACE, start):
         from probewatch.wire.grpc import read_grpc
-        from probewatch.wire.http2 import exchanges, read_http2
+        from probewatch.wire.http2 import KEPT_STREAMS, exchanges, read_http2
 
-        talk = read_http2(orig, resp, start=start)
+        talk = read_http2(orig, resp, start=start, most=max(most, KEPT_STREAMS))
         tls = exchange.tls or read_alert_answer(resp)
-        return replace(exchange, http=exchanges(talk), requests=talk.requests, grpc=read_grpc(talk), tls=tls)
-    http, count = read_http1(orig, resp, start=start)
+        http, grpc = exchanges(talk, most), read_grpc(talk)
+        exchange = replace(exchange, http=http, requests=talk.requests, grpc=grpc, tls=tls)
+        if most == KEPT_EXCHANGES or http:
+            return exchange
+        return replace(exchange, calls=tuple(read_grpc(talk, number) for number in range(len(talk.streams))))
+    http, count = read_http1(orig, resp, start=start, most=most)
     tls = exchange.tls
     if tls is None and http and http[0].malformed == TLS_ANSWER:
         tls = read_alert_answer(resp)
     return replace(exchange, http=http, requests=count, tls=tls)
 
 
-def _read_midstream(exchange: Exchange) -> Exchange:
+def _read_midstream(exchange: Exchange, most: int) -> Exchange:
     """Read a connection whose beginning was not seen, where its bytes leave no doubt."""
     orig, resp = exchange.connection.orig, exchange.connection.resp
     if not begins_request(orig.data) or b"\n" not in orig.data:
         return exchange
     asked, told = orig.first_data, resp.first_data
     in_step = told is None or (asked is not None and asked <= told and resp.data.startswith(b"HTTP/"))
-    http, count = read_http1(orig, resp, answered=in_step)
+    http, count = read_http1(orig, resp, answered=in_step, most=most)
     return replace(exchange, http=http, requests=count)
 
 
-def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
+def _decrypt(exchange: Exchange, keys: Keylog, start: int, most: int) -> Exchange:
     from probewatch.wire.decrypt import decrypt, has_secret
 
     inside = decrypt(exchange.connection.orig, exchange.connection.resp, keys, start=start)
@@ -104,7 +109,7 @@ def _decrypt(exchange: Exchange, keys: Keylog, start: int) -> Exchange:
         exchange = replace(exchange, tls=facts)
     data = inside.orig.data
     if data.startswith(PREFACE) or begins_request(data):
-        exchange = read_clear(exchange, inside.orig, inside.resp)
+        exchange = read_clear(exchange, inside.orig, inside.resp, most=most)
     return replace(exchange, keyed=True, decrypted=True)
 
 

@@ -190,10 +190,10 @@ class FastPath:
     def _opened(self, place: Place, number: int, data: bytes, start: int, size: int, link_type: int) -> None:
         """Let pass what is like a frame that was handed on, where its connection is bypassed."""
         side = self._tracker.latest
-        if side is None or not side.life.bypassed:
+        life: Life | None = getattr(side, "life", None)  # (taken from the sides of a connection that has left)
+        if side is None or life is None or not life.bypassed or life.told or life.gone:
             return
-        last, life = side.last, side.life
-        if last is None or last.number != number or last.file != place.file or life.told or life.gone:
+        if side.last is None or side.last.number != number or side.last.file != place.file:
             return
         key = peek(data, start, start + size, link_type)
         if key is None:

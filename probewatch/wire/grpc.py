@@ -19,16 +19,16 @@ KEPT_TEXT: Final = 1024
 """Characters kept of a service name or a grpc-message."""
 
 
-def read_grpc(talk: Talk) -> GrpcFacts:
-    """Say what the first request of an HTTP/2 connection was, and its answer, in gRPC's terms. Never raises."""
-    if not talk.streams:
+def read_grpc(talk: Talk, number: int = 0) -> GrpcFacts:
+    """Say what a request of an HTTP/2 connection was, the first one by default, and its answer, in gRPC's terms. Never raises."""
+    if number >= len(talk.streams):
         return GrpcFacts(
             preface=talk.preface,
             server_settings=talk.server_settings,
             plain_answer=talk.plain_answer,
             goaway=talk.goaway,
         )
-    stream = talk.streams[0]
+    stream = talk.streams[number]
     request, answer = stream.request, stream.answer
     path = request.header(":path")
     health = is_grpc(stream) and path.startswith(HEALTH)
@@ -41,6 +41,7 @@ def read_grpc(talk: Talk) -> GrpcFacts:
         path=path,
         user_agent=request.header("user-agent"),
         service=None if asked is None else health_service(asked),
+        request_start=request.header_start,
         request_end=request.end,
         http_status=answer.header(":status"),
         grpc_status=int(status) if status.isascii() and status.isdigit() and len(status) <= 9 else None,

@@ -27,6 +27,7 @@ interim answers, later ones limit their bytes: they are not counted against here
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from probewatch.model.connection import Half
@@ -51,6 +52,11 @@ CHUNK_EXCESS: Final = 16 * 1024
 TLS_ANSWER: Final = "answered with a TLS record"
 """`malformed` of a server that speaks TLS to an HTTP client."""
 
+KEPT_WHOLE: Final = 1024
+"""Bytes of a stream up to which a request, or an answer's header, is remembered as it was read: probes repeat themselves."""
+REMEMBERED: Final = 512
+"""So many of them, and so many header lines."""
+
 _REQUEST: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) +(\S+) +(HTTP/[01]\.\d)[ \t]*\r?$")
 _BEGUN: Final = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PROPFIND) [^\x00-\x1f\x7f]*\r?$")
 _ATOI: Final = re.compile(rb"[+-]?[0-9]+")
@@ -60,6 +66,9 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z -]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _HEX: Final = re.compile(rb"[0-9a-fA-F]+")
 _DIGITS: Final = re.compile(rb"[0-9]+")
+
+_BLANK: Final = b" \t"
+_BLANKS: Final = (b" ", b"\t")
 
 _Fields = tuple[tuple[str, str], ...]
 
@@ -72,6 +81,15 @@ class _Header(NamedTuple):
     """Offset after the empty line; None where it was not reached."""
     fault: str
     fault_end: int
+
+
+class _Field(NamedTuple):
+    """One header line."""
+
+    pair: tuple[str, str] | None
+    """Name and value; None where there is no colon."""
+    bad: bool
+    """Go refuses it."""
 
 
 class _Framing(NamedTuple):
@@ -140,13 +158,13 @@ def begins_request(data: bytes) -> bool:
 
 
 def read_http1(
-    orig: Half, resp: Half, *, start: int = 0, answered: bool = True
+    orig: Half, resp: Half, *, start: int = 0, answered: bool = True, most: int = KEPT_EXCHANGES
 ) -> tuple[tuple[HttpExchange, ...], int]:
     """Read the requests of one half and the answers of the other.
 
     `start` is the offset of the first request (behind a PROXY header, say). `answered` False reads no answers, because
-    it is not known where they begin (connections caught in mid-stream). Returns the first `KEPT_EXCHANGES` exchanges
-    and the number of requests in all, as far as the kept data shows them. Never raises.
+    it is not known where they begin (connections caught in mid-stream). Returns the first `most` exchanges and
+    the number of requests in all, as far as the kept data shows them. Never raises.
     """
     kept: list[HttpExchange] = []
     count = 0
@@ -159,7 +177,7 @@ def read_http1(
             break
         count += 1
         at = request.next
-        if len(kept) >= KEPT_EXCHANGES:
+        if len(kept) >= most:
             continue
         answer = Answer(lost=lost) if answer_at is None else read_answer(resp, answer_at, request.method)
         answer_at, lost = answer.next, answer.lost
@@ -217,16 +235,25 @@ def _read_request(half: Half, start: int) -> _Request | None:
             return None
         method, _, target = part.partition(b" ")
         return _Request(_text(method), _text(target.split(b" ")[0].rstrip(b"\r")), "", (), start, None, None)
+    if len(data) - start <= KEPT_WHOLE:
+        return _whole_request(data, start, end)
+    return _parse_request(data, start, end)
+
+
+def _parse_request(data: bytes, start: int, end: int) -> _Request | None:
+    """Read the request whose line stands in `data[start:end]`."""
     line = _REQUEST.match(data[start:end])
     if line is None:
         return None
     method, target, version = line.groups()
     header = _read_fields(data, end + 1, ended=False, strict=False)
+    following = None if header.end is None else _request_end(data, header.end, header.fields)
     fields = header.fields[:KEPT_FIELDS]
-    request = _Request(_text(method), _text(target), _text(version), fields, start, header.end, None)
-    if header.end is None:
-        return request
-    return request._replace(next=_request_end(data, header.end, header.fields))
+    return _Request(_text(method), _text(target), _text(version), fields, start, header.end, following)
+
+
+_whole_request = lru_cache(REMEMBERED)(_parse_request)
+"""The same for what a checker sends: one request, the same bytes each time."""
 
 
 def _request_end(data: bytes, at: int, fields: _Fields) -> int | None:
@@ -263,7 +290,7 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
             if stump is None or 100 <= int(stump[2]) <= 199:
                 return answer
             return answer._replace(status=int(stump[2]), version=_text(stump[1]))
-        version, status, reason, fault = _read_status(line)
+        version, status, reason, fault = _whole_status(line) if len(line) <= KEPT_WHOLE else _read_status(line)
         if fault:
             return Answer(interim=tuple(interim), first_byte=first_byte, malformed=fault, fault=_seen(half, after))
         header = _read_fields(data, after, ended=ended, strict=True)
@@ -342,6 +369,9 @@ def _read_status(line: bytes) -> tuple[str, int, str, str]:
     return _text(proto), int(code), _text(reason), ""
 
 
+_whole_status = lru_cache(REMEMBERED)(_read_status)
+
+
 def _read_fields(data: bytes, at: int, *, ended: bool, strict: bool) -> _Header:
     """Read header fields as textproto's ReadMIMEHeader; not `strict`, lines that are no fields are passed over."""
     fields: list[tuple[str, str]] = []
@@ -358,22 +388,34 @@ def _read_fields(data: bytes, at: int, *, ended: bool, strict: bool) -> _Header:
             return _Header(tuple(fields), at, "", at)
         if strict and b":" not in line:
             return _Header(tuple(fields), None, f"malformed MIME header: missing colon: {quote(line)}", at)
-        parts = [line.strip(b" \t")]
-        while data[at : at + 1] in (b" ", b"\t"):
-            more, after = _line(data, at, ended=ended)
-            if more is None:
-                return _Header(tuple(fields), None, "", at)
-            parts.append(more.strip(b" \t"))
-            at = after
+        line = line.strip(_BLANK)
+        if data[at : at + 1] in _BLANKS:
+            parts = [line]
+            while data[at : at + 1] in _BLANKS:
+                more, after = _line(data, at, ended=ended)
+                if more is None:
+                    return _Header(tuple(fields), None, "", at)
+                parts.append(more.strip(_BLANK))
+                at = after
+            line = b" ".join(parts)
         if at >= len(data) and not ended:
             # The next byte may yet continue this line: only an empty line ends a header.
             return _Header(tuple(fields), None, "", at)
-        field = parts[0] if len(parts) == 1 else b" ".join(parts)
-        name, colon, value = field.partition(b":")
-        if strict and (not _NAME.fullmatch(name) or _BAD_VALUE.search(value)):
-            return _Header(tuple(fields), None, f"malformed MIME header line: {_short(field)}", at)
-        if colon:
-            fields.append((_text(name), _text(value.lstrip(b" \t"))))
+        field = _whole_field(line) if len(line) <= KEPT_WHOLE else _field(line)
+        if field.bad and strict:
+            return _Header(tuple(fields), None, f"malformed MIME header line: {_short(line)}", at)
+        if field.pair is not None:
+            fields.append(field.pair)
+
+
+def _field(line: bytes) -> _Field:
+    """Split a header line, whose continuations were joined to it."""
+    name, colon, value = line.partition(b":")
+    bad = not _NAME.fullmatch(name) or _BAD_VALUE.search(value) is not None
+    return _Field((_text(name), _text(value.lstrip(_BLANK))) if colon else None, bad)
+
+
+_whole_field = lru_cache(REMEMBERED)(_field)
 
 
 def _frame(version: str, status: int, method: str, fields: _Fields) -> _Framing:

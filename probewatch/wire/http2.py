@@ -158,22 +158,22 @@ def frames(data: bytes, at: int) -> list[Frame]:
     return found
 
 
-def read_http2(orig: Half, resp: Half, *, start: int = 0) -> Talk:
-    """Read a connection whose client sent the preface at `start`. Never raises."""
+def read_http2(orig: Half, resp: Half, *, start: int = 0, most: int = KEPT_STREAMS) -> Talk:
+    """Read a connection whose client sent the preface at `start`, its first `most` streams. Never raises."""
     talk = Talk(preface=orig.reached(start + len(PREFACE)), lost=is_cut(resp))
     talk.plain_answer = _plain_answer(resp)
     asked = frames(orig.data, start + len(PREFACE))
     answered = [] if talk.plain_answer else frames(resp.data, 0)
     streams: dict[int, Stream] = {}
-    _read_requests(talk, orig, asked, table_of(answered), streams)
+    _read_requests(talk, orig, asked, table_of(answered), streams, most)
     _read_answers(talk, resp, answered, table_of(asked), streams)
     return talk
 
 
-def exchanges(talk: Talk) -> tuple[HttpExchange, ...]:
-    """Return the plain HTTP exchanges (not gRPC) in the order of their requests, the first `KEPT_EXCHANGES`."""
+def exchanges(talk: Talk, most: int = KEPT_EXCHANGES) -> tuple[HttpExchange, ...]:
+    """Return the plain HTTP exchanges (not gRPC) in the order of their requests, the first `most`."""
     plain = [stream for stream in talk.streams if not is_grpc(stream)]
-    return tuple(_exchange(stream, lost=talk.lost) for stream in plain[:KEPT_EXCHANGES])
+    return tuple(_exchange(stream, lost=talk.lost) for stream in plain[:most])
 
 
 def is_grpc(stream: Stream) -> bool:
@@ -297,12 +297,12 @@ def walk(direction: list[Frame], decoder: Decoder) -> list[Frame | Block]:
 
 
 def _read_requests(
-    talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream]
+    talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream], most: int
 ) -> None:
     for item in walk(direction, decoder):
         if isinstance(item, Block) and item.stream not in streams and item.stream % 2:
             talk.requests += 1
-            if len(streams) >= KEPT_STREAMS:
+            if len(streams) >= most:
                 continue
             streams[item.stream] = stream = Stream(item.stream)
             talk.streams.append(stream)

@@ -154,7 +154,8 @@ class Life:
 
     __slots__ = (
         "answered", "bare_ack", "born", "bypassed", "client", "client_port", "due", "end", "fast", "flipped", "gone", "history",
-        "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port",
+        "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "payload",
+        "recent", "resp", "rev", "server", "server_port",
         "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
     )  # fmt: skip
 
@@ -193,7 +194,9 @@ class Life:
         self.speaker: Side | None = None
         """Who sent data last."""
         self.turns = 0
-        """How often that changed."""
+        """How often that changed"""
+        self.paced = clock
+        """since then."""
         self.bypassed = False
         """Nothing more of it is followed but its end."""
         self.payload = 0

@@ -55,13 +55,18 @@ class Limits:
     """Bytes of one direction after which a connection is bypassed: of a reader that takes in no more, as a kubelet does after
     10 KiB, a kernel accepts so many (Linux: net.ipv4.tcp_rmem)."""
     turns: int = 32
-    """Changes of who sends data after which it is bypassed: 16 requests and answers, of which no check has so many."""
+    """Changes of who sends data after which it is weighed ..."""
+    pace_ns: int = 8_000_000_000
+    """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
+    no checker asks twice a second."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
     syns: int = 32
     """SYN marks kept a side; more are counted as retransmits, not kept."""
     stubs: int = 16384
     """Closed or unanswered connections remembered by their ports alone; the oldest goes first."""
+    parted: int = 1024
+    """Connections followed in pieces (`Table.part`); the oldest is followed whole again."""
     servers: int = 4096
     """Endpoints remembered to tell directions."""
     rounds: int = 4096
@@ -111,6 +116,7 @@ class Table:
         "_heap",
         "_ids",
         "_limits",
+        "_parted",
         "_told",
         "_waiting",
         "clock",
@@ -138,6 +144,7 @@ class Table:
         self._half: dict[int, Life] = {}
         self._heap: list[tuple[int, int, Life]] = []
         self._waiting: dict[str, dict[int, int]] = {}
+        self._parted: dict[Key, None] = {}
         self._ids = 0
 
     # Birth
@@ -173,6 +180,20 @@ class Table:
     def answered(self, life: Life) -> None:
         """Say that the server was heard: the connection is no lonely SYN any more."""
         self._half.pop(life.id, None)
+
+    def part(self, client: Key) -> None:
+        """From now on follow this connection in pieces: let go of it wherever it rests after an answer, and begin anew.
+
+        So one that is kept for days, and asked on, is read to its end in a constant memory. `client` is its 4-tuple from
+        the client's side.
+        """
+        self._parted.pop(client, None)
+        if len(self._parted) >= self._limits.parted:
+            del self._parted[next(iter(self._parted))]
+        self._parted[client] = None
+        side = self.sides.get(client)
+        if side is not None:
+            self.schedule(side.life, self.clock + self._limits.settle_ns)
 
     def flip(self, life: Life) -> None:
         """Swap client and server."""
@@ -242,6 +263,9 @@ class Table:
         if life.fast is not None:
             life.fast.settle()
         limits, clock = self._limits, self.clock
+        if self._parted and self._rests(life):
+            self.leave(life)
+            return
         quiet = life.touched + limits.quiet_ns
         if not life.told:
             due = quiet
@@ -260,6 +284,23 @@ class Table:
             self.leave(life)
         else:
             self.schedule(life, leave)
+
+    def _rests(self, life: Life) -> bool:
+        """Tell whether a connection that is followed in pieces rests: old enough, all answered, and nothing since."""
+        key = (life.client, life.client_port, life.server, life.server_port)
+        if key not in self._parted:
+            return False
+        if life.over is not None:
+            del self._parted[key]
+            return False
+        asked, told = life.orig.stream, life.resp.stream
+        answered = bool(asked.arrivals and told.arrivals) and told.arrivals[-1].mark > asked.arrivals[-1].mark
+        whole = not asked.spans and not told.spans
+        calm = self.clock - life.touched >= self._limits.settle_ns
+        if answered and whole and calm:
+            return True
+        self.schedule(life, self.clock + self._limits.settle_ns)
+        return False
 
     def finish(self) -> None:
         """Let all go."""
@@ -291,7 +332,8 @@ class Table:
         del self.sides[key]
         self.sides.pop((key[2], key[3], key[0], key[1]), None)
         # Two sides and their life hold each other; without this only the garbage collector would free them.
-        del life.orig.peer, life.resp.peer
+        orig, resp = life.orig, life.resp
+        del orig.peer, resp.peer, orig.life, resp.life
         if len(self._heap) > 2 * len(self.lives) + SLACK:
             # Timers of connections gone, kept until they ring, would hold their memory.
             self._heap = [entry for entry in self._heap if not entry[2].gone]

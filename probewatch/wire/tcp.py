@@ -35,7 +35,7 @@ from probewatch.model.connection import Connection, IcmpNote, Unresolved
 from probewatch.model.frame import Mark
 from probewatch.wire import numbers
 from probewatch.wire.direction import Directions
-from probewatch.wire.lives import SIGHTINGS, Side, Sight
+from probewatch.wire.lives import SIGHTINGS, Life, Side, Sight
 from probewatch.wire.packets import ACK, FIN, RST, SYN, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.resolution import Resolver
 from probewatch.wire.sightings import point, vantage
@@ -240,8 +240,8 @@ class Tracker:
             if life.speaker is not side:
                 life.speaker = side
                 life.turns += 1
-            if (life.turns > self._limits.turns or stream.next > self._limits.followed) and life.open:
-                life.bypassed = True
+            if life.turns > self._limits.turns or stream.next > self._limits.followed:
+                self._weigh(life, side)
         self.latest = side
 
     def icmp(self, e: IcmpError) -> None:
@@ -307,6 +307,11 @@ class Tracker:
             self._swept = table.clock
             self._resolver.expire(table.clock)
         return self._collect()
+
+    def part(self, connection: Connection) -> None:
+        """From now on follow this connection in pieces, one from each rest after an answer to a later one; see `Table.part`."""
+        c = connection
+        self._table.part((c.client, c.client_port, c.server, c.server_port))
 
     def finish(self) -> list[Connection | Unresolved]:
         """Return all that was not handed out yet, or has changed since, as final; the tracker is empty then."""
@@ -486,6 +491,16 @@ class Tracker:
             self._step(side, Event.FIN)
             if side.fin is None:
                 side.fin, side.fin_end = mark, past
+
+    def _weigh(self, life: Life, side: Side) -> None:
+        """Bypass a connection that has transferred much, or asks oftener than a checker does."""
+        limits, stream, clock = self._limits, side.stream, self._table.clock
+        if not life.open:
+            return
+        if stream.next > min(limits.followed, stream.limit) or clock - life.paced < limits.pace_ns:
+            life.bypassed = True
+        else:
+            life.turns, life.paced = 0, clock
 
     @staticmethod
     def _step(side: Side, event: Event) -> None:

@@ -16,9 +16,11 @@ SECOND = 1_000_000_000
 class Fake:
     """Stands for a `Live`: frames that come when they are put."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clocks: Clocks) -> None:
+        self._clocks = clocks
         self.interface, self.path, self.link_type, self.ended = name, f"interface {name}", 1, False
         self.came: list[Frame] = []
+        self.gaps: list[tuple[int, int]] = []
         self.dropped = 0
         self._ends = os.pipe()
         os.write(self._ends[1], b"x")  # always readable: nothing here waits
@@ -26,6 +28,11 @@ class Fake:
     def fileno(self) -> int:
         """Return a descriptor."""
         return self._ends[0]
+
+    @property
+    def seen_ns(self) -> int:
+        """Return up to when everything was handed out."""
+        return self._clocks.wall
 
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return what was put."""
@@ -66,7 +73,8 @@ class Clocks:
 
 def made(*names: str) -> tuple[Taps, dict[str, Fake], Clocks]:
     """Return taps of fake interfaces, and their clocks."""
-    clocks, lives = Clocks(), {name: Fake(name) for name in names}
+    clocks = Clocks()
+    lives = {name: Fake(name, clocks) for name in names}
     open_one = lives.__getitem__
     taps = Taps(names, open_one, wall_ns=lambda: clocks.wall, steady_ns=lambda: clocks.steady)  # type: ignore[arg-type]
     return taps, lives, clocks

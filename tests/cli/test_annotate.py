@@ -219,3 +219,21 @@ def test_names_and_comments_of_hostile_bytes() -> None:
     (frame,) = reader
     assert (frame.data, reader.info().complete) == (b"abc", True)
     assert struct.unpack_from("<I", out.getvalue(), 0)[0] == 0x0A0D0D0A
+
+
+@pytest.mark.parametrize("name", ["http-arp-dead", "exec-runc", "http-timeout"])
+def test_every_attempt_is_named(captures: Path, tmp_path: Path, run, name: str) -> None:
+    """Each attempt is named on a frame or on a process event, also one that sent no frame of its own; the copy tells the same story."""
+    scenario, copy = captures / name, tmp_path / "copy.pcapng"
+    (source,) = [path for path in scenario.glob("capture.pcap*") if path.suffix in (".pcap", ".pcapng")]
+    spec = ("--spec", scenario / "pod.yaml")
+    assert run("analyze", source, *spec, "-w", copy).status == 0
+    data = copy.read_bytes().decode("latin-1")
+    whole = probewatch.analyze(source, spec=scenario / "pod.yaml")
+    for probe in whole.probes:
+        for attempt in probe.attempts:
+            word = "sends no frame of its own" if attempt.implied else "begins"
+            assert f"{probe.type.value} #{attempt.n} {word}" in data, (probe.id, attempt.n)
+    again = probewatch.analyze(copy, spec=scenario / "pod.yaml")
+    read, written = ([[(a.cause, a.end_ns) for a in p.attempts] for p in one.probes] for one in (whole, again))
+    assert written == read

@@ -88,8 +88,8 @@ def test_the_kubelets_message_is_what_it_said(kubelet_scenario: Path) -> None:
             ]
             if not near:
                 continue
-            text, _, other = message.partition(": ")[2].partition(" (or: ")
-            likely = [text, re.sub(r"context deadline.*", other.rstrip(")"), text) if other else text]
+            text, _, other = message.partition(": ")[2].partition("; or, for the same packets, ")
+            likely = [text, other or text]
             patterns = [re.escape(one).replace(r"\.\.\.", ".*") for one in likely]
             fits = any(re.fullmatch(one, said, re.DOTALL) for one in patterns for said in near)
             assert fits, (probe.id, attempt.n, message, near)
@@ -239,3 +239,30 @@ def test_the_failure_that_began_the_outage_is_shown_first(run, captures: Path) -
         arguments = ("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml")
         assert run(*arguments).out.startswith(told)
         assert run(*arguments, "--first-failed").out.startswith(first)
+
+
+def test_failures_alike_are_drawn_once(run, captures: Path) -> None:
+    """`--failed` draws one attempt of each kind; the others stand below it with their times and what they decided. JSON has each."""
+    scenario = captures / "http-arp-dead"
+    arguments = ("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml", "--failed")
+    said = run(*arguments).out
+    assert said.count("readiness #") == 1
+    assert "again     the same 9 more times: #9 at +19.474, #10 at +21.474 -> NotReady, #11 at +22.474" in said
+    assert len(json.loads(run(*arguments, "-o", "json").out)["ladders"]) == 10
+    scenario = captures / "startup-probe"
+    said = run("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml", "--failed").out
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("startup")] == ["#1", "#5"]  # refused, then 503
+    assert said.count("again     the same 3 more times:") == 2
+
+
+def test_a_success_has_a_remark_and_no_cause(run, captures: Path) -> None:
+    """What is to be said of an attempt that went well is no cause, and a gRPC probe is told nothing about HTTP."""
+    scenario = captures / "grpc-flap"
+    said = run("explain", scenario / "capture.pcap", "--spec", scenario / "pod.yaml", "--probe", "readiness", "--attempt", "1").out
+    assert "  remark    reset-after-answer:" in said
+    assert "  cause" not in said
+    assert "KiB" not in said
+    told = probewatch.analyze(scenario / "capture.pcap", spec=scenario / "pod.yaml")
+    words = [text for probe in told.probes for one in probe.diagnoses for text in one.says]
+    assert words
+    assert not [text for text in words if "HTTP" in text or "Client.Timeout" in text]

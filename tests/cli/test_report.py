@@ -23,7 +23,7 @@ def test_report_writes_one_file(run, captures, tmp_path) -> None:
     text = goal.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")
-    assert "slow-answer" in text
+    assert "causes.md#application-slow" in text
     assert 'id="findings"' in text
 
 
@@ -35,7 +35,7 @@ def test_three_doors_one_page(run, captures) -> None:
     assert (report.status, verify.status, analyze.status) == (0, 3, 0)
     before, _, rest = verify.out.partition('<section>\n<h2 id="findings">')
     assert analyze.out.split() == (before + rest.partition("</section>\n")[2]).split()
-    start, end = "<h4>The first failure", "<h4>What happened</h4>"
+    start, end = "<h4>The failure that led to NotReady", "<h4>What happened</h4>"
     for other in (verify.out, report.out):
         assert start in other
     assert [part.split(end)[-1] for part in report.out.split(start)] == [part.split(end)[-1] for part in verify.out.split(start)]

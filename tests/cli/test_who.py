@@ -49,6 +49,20 @@ def test_a_port_that_was_used_again(captures: Path) -> None:
     assert [len(answer.attempts) for answer in told.answers] == [len(probe.attempts) for probe in timeline.probes]
 
 
+def test_what_became_of_many(captures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a server's connections the results are counted, and how they ended is said in words."""
+    from probewatch.cli.run import run
+
+    assert run(["who", "-q", str(captures / "http-flap-s1" / "capture.pcap"), "10.128.0.10:8080"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "result 67 attempts: 35 ok, 32 failed (503)" in said
+    assert "closed in order" in said
+    assert run(["who", "-q", str(captures / "grpc-refused" / "capture.pcap"), "10.128.0.10:9001"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "10 failed (refused)" in said
+    assert ", refused it asks for a connection, and is refused" in said
+
+
 def test_as_a_command(captures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Found is 0 with text or JSON on standard output; not found is 3 with one sentence; no endpoint is 2."""
     from probewatch.cli.run import run

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from probewatch.capture.netns import inside
 from probewatch.cluster.links import Link, LinkWatch
+from probewatch.cluster.lookout import Names
 from probewatch.cluster.names import by_container_logs, by_pod_logs, read_crictl
 from probewatch.cluster.node import NodeContainer, NodePod, NodeView, look
 from probewatch.model.book import AddressBook
@@ -77,7 +78,7 @@ def test_what_it_adds_to_a_book() -> None:
     for address in ("10.128.0.10", "fd01::a"):
         pod = book.pod(address, 0)
         assert pod is not None
-        assert (pod.name, pod.declared_by, pod.containers[0].ids) == ("web-1", "this node", (ID,))
+        assert (pod.name, pod.declared_by, pod.containers[0].ids) == ("web-1", "this node (crictl)", (ID,))
     behind = view().pod_behind("veth1")
     assert behind is not None
     assert behind.name == "web-1"
@@ -142,3 +143,24 @@ def test_links_that_come_and_go(pod: tuple[str, str]) -> None:
         assert not watch.changed()
     finally:
         watch.close()
+
+
+def test_pods_that_come_and_go_at_one_address() -> None:
+    """A Pod keeps its name for its time: whoever has its address later is another, and a Pod of --cluster stays what it was."""
+
+    def seen(*names: str) -> NodeView:
+        known = {"name": "crictl"}
+        pods = [NodePod(namespace="shop", name=name, net_namespace=7, addresses=("10.128.0.10",), sources=known) for name in names]
+        return NodeView(host="n", links=(Link(index=3, name="tun0", addresses=("10.128.0.1",)),), pods=tuple(pods))
+
+    declared = PodSpec(source="pods.json", name="db-1", namespace="shop", addresses=("10.128.0.11",), declared_by="--cluster")
+    names = Names(AddressBook(pods={"10.128.0.11": (declared,)}))
+    second = 1_000_000_000
+    names.take(seen("web-1"), 100 * second)
+    names.take(seen(), 200 * second)
+    book = names.take(seen("web-2"), 300 * second)
+    at = {s: [pod.name for pod in book.pods_at("10.128.0.10", s * second)] for s in (50, 150, 250, 350)}
+    assert at == {50: ["web-1"], 150: ["web-1"], 250: [], 350: ["web-2"]}
+    assert [pod.tied_by for pod in book.pods["10.128.0.10"]] == ["this node (crictl)"] * 2
+    assert book.pods["10.128.0.11"] == (declared,)
+    assert book.node("10.128.0.1").source == "own interface tun0"

@@ -103,3 +103,22 @@ def test_thresholds_are_bounded() -> None:
     """Absurd thresholds cost no absurd memory."""
     assert len(begin(Thresholds(Rule.COUNTER, 10**9, 10**9), fresh=False).states) <= 2 * MOST
     assert all(rule.bounded() == rule for rule in RULES.values())
+
+
+ENVOY = RULES["envoy"]
+
+
+def test_envoy_begins_down_and_its_first_check_is_enough() -> None:
+    """handleSuccess: `first_check_ || ++num_healthy_ == healthy_threshold_`; after a first failure the threshold holds."""
+    assert replay(ENVOY, "+", fresh=True) == [(1, UP)]
+    assert replay(ENVOY, "-++", fresh=True) == [(3, UP)]
+    assert replay(ENVOY, "+--+---++", fresh=True) == [(1, UP), (7, DOWN), (9, UP)]
+
+
+def test_what_envoys_server_answers_itself_counts_at_once() -> None:
+    """setUnhealthy: only network failures and timeouts wait for unhealthy_threshold; nobody else's rule knows the difference."""
+    for thresholds, kind in ((ENVOY, DOWN), (STREAK, None)):
+        health = count(begin(thresholds, fresh=True), True).health
+        assert count(health, False).decision is None
+        judged = count(health, False, answered=True)
+        assert (judged.decision, judged.health.thresholds) == (kind, health.thresholds)

@@ -8,8 +8,10 @@ input takes.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,14 +27,20 @@ from probewatch.cluster import (
     parse_check,
     parse_node_ip,
     read_cluster,
+    read_events,
     read_expectations,
     read_haproxy,
+    read_kubelet_log,
     read_specs,
 )
+from probewatch.cluster.names import read_crictl
 from probewatch.explaining import read_ladders
 from probewatch.model.connection import Arrival, Connection, Half
-from probewatch.model.frame import Frame, Mark
+from probewatch.model.frame import JOURNAL_ENTRY, Frame, Mark
+from probewatch.model.journal import SIGN, process_event, sentence
 from probewatch.moments import moment
+from probewatch.observer import Observer
+from probewatch.probes.questions import KEPT_QUESTIONS, questions
 from probewatch.report import ladder, text, trace
 from probewatch.wire.decrypt import Keylog
 from probewatch.wire.exchange import read_exchange
@@ -158,7 +166,10 @@ def _connection(data: bytes) -> Connection:
 
 def exchange(data: bytes) -> None:
     """Read what was said on a connection, whole and phrase by phrase: HTTP/1, TLS, HTTP/2 with hpack, gRPC, a PROXY header."""
-    phrases(_connection(data))
+    made = _connection(data)
+    phrases(made)
+    for part in questions(read_exchange(made, most=KEPT_QUESTIONS)):
+        assert part.connection.start <= part.connection.end
 
 
 @cache
@@ -287,6 +298,44 @@ def _expectation_seeds() -> Iterator[bytes]:
         yield block.encode()
 
 
+def _log_seeds() -> Iterator[bytes]:
+    # As klog writes it, and as the journal gives it out: with its own time before each line, as JSON, in its export format.
+    for path in sorted(CAPTURES.rglob("kubelet.log")):
+        said = path.read_bytes()[: MAX_SEED // 2]
+        lines = [line for line in said.splitlines() if line][:20]
+        yield said
+        yield b"\n".join(b"Nov 22 20:10:48 node-a kubelet[812]: " + line for line in lines)
+        entries = [{"__REALTIME_TIMESTAMP": "1795378248000000", "MESSAGE": line.decode("utf-8", "replace")} for line in lines]
+        yield b"\n".join(json.dumps(entry).encode() for entry in entries)
+        heads = (b"__REALTIME_TIMESTAMP=1795378248000000\nMESSAGE\n" + struct.pack("<Q", len(line)) for line in lines)
+        yield b"".join(head + line + b"\n\n" for head, line in zip(heads, lines, strict=True))
+
+
+def journal(data: bytes) -> None:
+    """Read process events, one a line as the first field of a journal entry, and make attempts of what they tell."""
+    observer = Observer()
+    for number, line in enumerate(data.split(b"\n")[:256], 1):
+        entry = SIGN + line + b"\n"
+        frame = Frame(EPOCH + number * 20 * MS, 0, number, 0, JOURNAL_ENTRY, entry, len(entry))
+        event = process_event(frame)
+        if event is not None:
+            sentence(event)
+        observer.feed(frame)
+    out: list[str] = []
+    timeline = observer.finish()
+    text.write(timeline, out.append)
+    document(timeline)
+    assert all(character == "\n" or character.isprintable() for character in "".join(out)), "a control character is printed"
+
+
+def _journal_seeds() -> Iterator[bytes]:
+    for path in sorted(CAPTURES.rglob("*.pcapng")):
+        entries = [frame.data for frame in _read(path) if frame.link_type == JOURNAL_ENTRY and frame.data.startswith(SIGN)]
+        lines = [entry[len(SIGN) :].split(b"\n", 1)[0] for entry in entries]
+        for begun in range(0, len(lines), 40):
+            yield b"\n".join(lines[begun : begun + 40])
+
+
 def options(data: bytes) -> None:
     """Read the small languages of the command line: times, node addresses, checks by hand."""
     said = data.decode("utf-8", "replace")
@@ -313,6 +362,13 @@ TARGETS: Final[dict[str, Target]] = {
     "cluster": Target(_reads(read_cluster, ".json"), _texts("captures/**/cluster*.json")),
     "expectations": Target(_reads(read_expectations, ".yaml"), _expectation_seeds),
     "haproxy": Target(_reads(read_haproxy, ".cfg"), _texts("captures/**/*.cfg")),
+    "kubelet_log": Target(_reads(lambda path: read_kubelet_log(path, EPOCH), ".log"), _log_seeds),
+    "events": Target(_reads(read_events, ".json"), _texts("captures/**/events.json")),
+    "journal": Target(journal, _journal_seeds, heavy=True),
+    "crictl": Target(
+        read_crictl,
+        _said('{"containers": [{"id": "1f", "metadata": {"name": "app"}, "labels": {"io.kubernetes.pod.name": "web-1"}}]}'),
+    ),
     "options": Target(
         options, _said("+12.5", "2026-11-22T20:10:00.5+01:00", "node-a=fd00::1", "haproxy:rise=2,fall=3,inter=5s,target=[::1]:80")
     ),

@@ -47,6 +47,7 @@ def test_a_bulk_transfer_is_left_out(pod, address: str, interface: str) -> None:
     bulk = Bulk()
     frames = []
     with Live(interface, netns=pod.node, filter=EVERYTHING, ring=32 << 20, bulk=bulk) as live:
+        live.begin()
         pod.probe(address)
         worker = threading.Thread(target=transfer, args=(pod, address, 400 << 20))
         worker.start()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,6 @@ def test_any_sees_every_interface(pod) -> None:
 
 def test_times_are_in_nanoseconds_and_true(pod) -> None:
     """A frame's time lies between the clock before and after it was sent, and is finer than a microsecond."""
-    import time
-
     pod.serve()
     with Live("veth0", netns=pod.node, filter="tcp") as live:
         before = time.time_ns()
@@ -89,9 +88,48 @@ def test_a_burst_is_not_lost(pod) -> None:
     assert [int.from_bytes(frame.data[-4:], "big") for frame in frames] == list(range(5000))
 
 
+def test_what_is_not_fetched_waits_in_memory(pod) -> None:
+    """Far more than the ring holds passes while nobody asks for frames, and none of it is lost."""
+    with Live("lo", netns=pod.node, filter="udp port 9", ring=1 << 20) as live:
+        live.begin()
+
+        def flow() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for number in range(4000):
+                    sender.sendto(number.to_bytes(4, "big") * 500, ("127.0.0.1", 9))
+                    if number % 50 == 49:
+                        time.sleep(0.02)  # (a ring of 1 MiB holds a few hundred of these)
+
+        inside(pod.node, flow)
+        assert live.behind_ns > 0
+        frames = drained(live)
+        assert (live.counts().dropped, live.gaps) == (0, [])
+    assert [int.from_bytes(frame.data[-4:], "big") for frame in frames] == list(range(4000))
+
+
+def test_a_full_ring_is_told_with_its_time(pod) -> None:
+    """Where the kernel had no room, it is told between which moments, and the frames fetched with it lie around them."""
+    before = time.time_ns()
+    with Live("lo", netns=pod.node, filter="udp port 9", ring=1 << 20) as live:
+
+        def burst() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for _ in range(3000):
+                    sender.sendto(bytes(2000), ("127.0.0.1", 9))
+
+        inside(pod.node, burst)  # nobody empties the ring yet
+        frames = drained(live)
+        after = time.time_ns()
+        lost = live.counts().dropped
+    assert lost > 0
+    assert len(frames) < 3000
+    assert len(live.gaps) == 1
+    assert before <= live.gaps[0][0] <= live.gaps[0][1] <= after
+
+
 def test_the_file_in_memory_is_begun_anew(pod, monkeypatch) -> None:
     """Whatever passes in all, no more than SCRATCH_BYTES and a batch lie in memory, and no frame is lost or read twice."""
-    monkeypatch.setattr("probewatch.capture.live.SCRATCH_BYTES", 2000)
+    monkeypatch.setattr("probewatch.capture.backlog.SCRATCH_BYTES", 2000)
     test_a_burst_is_not_lost(pod)
 
 

@@ -7,6 +7,7 @@ import select
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_stream_from_a_far_tcpdump(pod, address: str) -> None:
                 assert select.select([watch.stdout], [], [], 15)[0], lines
                 lines.append(watch.stdout.readline().decode())
             assert sum(" 503 " in line for line in lines) >= 2
+            time.sleep(1.2)  # what tcpdump holds back
         finally:
             tcpdump.terminate()
         out = watch.stdout.read().decode()

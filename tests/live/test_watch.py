@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from probewatch.api import observer
 from probewatch.capture import follow
 from probewatch.capture.netns import inside
 from probewatch.cli import main
+from probewatch.cluster.names import CONTAINER_LOGS
 from probewatch.report import ndjson
 from probewatch.report.document import document
 from probewatch.watching import Watch
@@ -89,6 +92,12 @@ def told(found: dict) -> dict[tuple, list]:
     }
 
 
+def unnamed(probe: dict) -> dict:
+    """Return a probe without what only the node itself tells: whose addresses these are."""
+    checker = {key: value for key, value in probe["checker"].items() if key in ("kind", "version", "address")}
+    return probe | {"checker": checker}
+
+
 def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
     """Attempts, outcomes and decisions of the live output are those that `analyze` finds in tcpdump's capture of the same time."""
     turns = iter([200] * 4 + [503] * 4 + [200] * 100)
@@ -112,7 +121,10 @@ def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
     assert told(live) == told(document(analyze(path)))
     assert sum(len(p["attempts"]) for p in live["probes"]) >= 32
     again = document(analyze(kept))
-    assert again["probes"] == live["probes"]
+    assert [unnamed(probe) for probe in again["probes"]] == [unnamed(probe) for probe in live["probes"]]
+    assert {probe["checker"]["node_source"] for probe in live["probes"] if probe["checker"]["kind"] == "kubelet"} <= {
+        "own interface tun0", "own interface veth0"
+    }
 
 
 def test_pods_that_come_and_go(node, tmp_path: Path) -> None:
@@ -133,6 +145,57 @@ def test_pods_that_come_and_go(node, tmp_path: Path) -> None:
     assert (status, err) == (0, "")
     assert told(live) == told(document(analyze(path)))
     assert {p["target"]["address"] for p in live["probes"]} == {"10.128.0.10", *(f"10.128.1.{n}" for n in range(1, 7))}
+
+
+def test_a_pod_that_comes_later_has_its_name(node) -> None:
+    """A pod that is made while watch runs, without privileges by then, is named: its process's cgroup tells whose it is."""
+    uid, container = str(uuid.uuid4()), uuid.uuid4().hex * 2
+    root = next((p for p in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")) if (p / "cgroup.procs").exists()), None)
+    if root is None or not os.access(root, os.W_OK):
+        pytest.skip("no cgroup can be made here")
+    logs = CONTAINER_LOGS if CONTAINER_LOGS.is_dir() else None
+    CONTAINER_LOGS.mkdir(parents=True, exist_ok=True)
+    log = CONTAINER_LOGS / f"web-1_shop_app-{container}.log"  # as the kubelet's link
+    group = root / f"kubepods-{node.name}" / f"pod{uid}" / container
+    with watching("--netns", node.name, "-o", "ndjson") as process:
+        listening(process)
+        group.mkdir(parents=True)
+        log.touch()
+        node.pod("10.128.0.10")
+        waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+        sleeper = inside(node.pods["10.128.0.10"], lambda: subprocess.Popen(waits, stdin=subprocess.PIPE))
+        try:
+            (group / "cgroup.procs").write_text(str(sleeper.pid))
+            time.sleep(1.0)
+            node.kubelet("10.128.0.10", "/ready", 1.0, 4).join()
+            status, out, err = ended(process)
+        finally:
+            sleeper.communicate()
+            log.unlink()
+            if logs is None:
+                CONTAINER_LOGS.rmdir()
+            for folder in (group, group.parent, group.parent.parent):
+                folder.rmdir()
+    assert (status, err) == (0, "")
+    (probe,) = ndjson.fold(json.loads(line) for line in out.splitlines())["probes"]
+    assert (probe["target"]["namespace"], probe["target"]["pod"]) == ("shop", "web-1")
+    assert probe["target"]["named_by"] == "this node (/var/log/containers)"
+    assert probe["checker"]["node_source"] == "own interface tun0"
+
+
+def test_who_is_connecting_now(node) -> None:
+    """Without a capture `who` looks at what passes, and tells whose connections an address gets, and that some were refused."""
+    node.pod("10.128.0.10", serve=False)
+    prober = node.kubelet("10.128.0.10", "/ready", 1.0, 8)
+    done = subprocess.run(
+        [sys.executable, "-m", "probewatch.cli", "who", "10.128.0.10:8080", "--netns", node.name, "--duration", "4"],
+        capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    prober.join()
+    assert done.returncode == 0
+    assert "connections of 10.128.0.1 to 10.128.0.10:8080" in done.stdout
+    assert re.search(r"result  (\d) attempts: \1 failed \(refused\)", done.stdout), done.stdout
+    assert done.stderr.startswith(f"probewatch: looking at interface any in network namespace {node.name} for 4 s")
 
 
 def test_lines_come_as_attempts_end(node) -> None:
@@ -213,7 +276,7 @@ def test_a_full_disk_is_told(node, tmp_path: Path) -> None:
     try:
         with watching("--netns", node.name, "-w", disk / "kept.pcapng") as process:
             listening(process)
-            node.kubelet("10.128.0.10", "/ready", 0.2, 10).join()
+            node.kubelet("10.128.0.10", "/ready", 1.0, 10).join()
             status, out, _ = ended(process)
         assert status == 3
         assert "kept.pcapng cannot be written any more: no space left on device, and " in " ".join(out.split())

@@ -23,6 +23,8 @@ SCRIPTS = {
     "haproxy": f"> S\n < SA\n {ASK}\n < A\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 900\\r\\n\\r\\nok'\n > RA",
     "haproxy-503": f"> S\n < SA\n {ASK}\n < A\n < PA 'HTTP/1.1 503 No\\r\\nContent-Length: 2\\r\\n\\r\\nno'\n > RA",
     "varnish": f"> S\n < SA\n > A\n {VARNISH}\n < A\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n < FA\n > FA\n < A",
+    "apache": "> S\n < SA\n > A\n > PA 'GET /a HTTP/1.0\\r\\nHost: a\\r\\n\\r\\n'\n < A\n < FPA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n"
+              " > FA\n < A",
     "proxied": "> S\n < SA\n > A\n > PA 'GET /app HTTP/1.1\\r\\nhost: a\\r\\nx-forwarded-for: 10.0.0.7\\r\\n\\r\\n'\n < A\n"
                " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > FA\n < FA\n > A",
     "fin": "> S\n < SA\n > A\n > FA\n < FA\n > A",
@@ -134,6 +136,30 @@ def test_fall_is_learnt_from_the_longer_pause_of_a_server_that_is_down() -> None
     probe = only(runs)
     assert probe.inferred["fall"] == 4
     assert told(probe) == [(10, DOWN), (15, UP)]
+
+
+def test_rise_is_learnt_from_the_shorter_pauses_of_a_server_in_doubt() -> None:
+    """With fastinter, the pauses are short until the pass that brings UP: three of them, where two are the default (2.6.12)."""
+    runs, at = [], 0.5
+    once = [("haproxy", 3.0)] * 5 + [("haproxy-503", 1.0)] + [("haproxy-503", 3.0)] * 3 + [("haproxy", 1.0)] * 2
+    for what, pause in [*once, *once, *[("haproxy", 3.0)] * 4]:
+        runs.append(check(at, what))
+        at += 0.003 + pause
+    probe = only(runs)
+    assert (probe.inferred["fall"], probe.inferred["rise"]) == (2, 3)
+    assert told(probe) == [(7, DOWN), (12, UP), (18, DOWN), (23, UP)]
+
+
+def test_a_watchdogs_ticks_do_not_count_to_its_interval() -> None:
+    """Apache looks ten times a second whether a check is due: its hcinterval is the shortest pause and not the usual one."""
+    late = random.Random(7)
+    runs, at = [], 0.5
+    for _ in range(40):
+        runs.append(check(at, "apache"))
+        at += 0.001 + 1.0 + late.uniform(0.0, 0.1)
+    probe = only(runs)
+    assert probe.checker.kind == "apache"
+    assert 1.0 <= probe.inferred["interval_s"] <= 1.02
 
 
 def test_users_of_a_proxy_are_no_checks() -> None:

@@ -18,8 +18,9 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause
+from probewatch.observer.implied import feed, implied_runs, overtaken_runs
 from probewatch.observer.lane import Lane
-from probewatch.observer.target import Context, Target, beginning, implied_runs
+from probewatch.observer.target import Context, Target, beginning
 from probewatch.observer.tying import plausible, tie
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
@@ -249,6 +250,14 @@ def test_ticks_during_a_resolution_in_vain_are_implied() -> None:
     assert [one.start.number for one in implied] == [101, 102, 102]
 
 
+def test_a_clock_that_runs_years_ahead_costs_no_time() -> None:
+    """The next tick is reckoned, not walked to: with one byte of a capture changed, 174 million ticks lay between."""
+    century = 100 * 366 * 86_400
+    late = resolving(century)
+    implied = implied_runs(late, lane_after(*runs(*every(1, 5))))
+    assert [round((one.start.ns - ns(0)) / S) - century for one in implied] == [1, 2, 3]
+
+
 def test_an_answered_resolution_implies_nothing() -> None:
     """Where an answer came after all the attempt got its connection."""
     first = resolving(5, answered=7.5)
@@ -260,6 +269,29 @@ def test_nothing_is_implied_past_a_decision() -> None:
     first = resolving(5)
     implied = implied_runs(first, lane_after(*runs(*every(1, 5)), first, probe=spec(failure_threshold=2)))
     assert [round((one.start.ns - ns(0)) / S) for one in implied] == [6]
+
+
+def test_what_a_decision_set_off_is_implied_once_it_is_proven() -> None:
+    """NotReady at 11 s begins a new grid: an attempt at 13 s is in step with it, so one was made at 11 s. Other paces prove nothing."""
+    lane = Lane([Planned(spec(failure_threshold=2, period_s=2, timeout_s=1), 0)], begin_cost=-8)
+    for one in (*runs(*every(2, 4)), resolving(8)):
+        feed(lane, one, (), None)  # fails at 9 s and, implied at 10 s, at 11 s: NotReady
+    assert [round((one.start.ns - ns(0)) / S, 3) for one in overtaken_runs(resolving(13), lane)] == [11.0]
+    assert overtaken_runs(resolving(14), lane) == []  # in step with the ticks before: nothing was set off that moved them
+    assert overtaken_runs(resolving(13.5), lane) == []  # in step with nothing
+    feed(lane, resolving(13), (), None)
+    told = [step for step in lane.finish() if step.verdict is not None and step.verdict.cause is Cause.NEIGHBOUR_UNRESOLVED]
+    seen = [(round((step.run.start.ns - ns(0)) / S), step.run.implied) for step in told]
+    assert seen == [(8, False), (10, True), (11, True), (13, False), (15, True)]
+    assert [step.counted.streak for step in told if step.counted] == [1, 2, 3, 4, 5]
+
+
+def test_where_both_paces_fit_nothing_is_implied() -> None:
+    """With a timeout as long as the period the decision is in step with the old ticks too: which grid it is cannot be told."""
+    lane = Lane([Planned(spec(failure_threshold=2, period_s=1, timeout_s=1), 0)], begin_cost=-8)
+    for one in (*runs(*every(1, 5, 0.5)), resolving(5.5)):
+        feed(lane, one, (), None)
+    assert overtaken_runs(resolving(9.5), lane) == []
 
 
 def test_nothing_is_implied_without_a_grid() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import probewatch
 from probewatch.model.timeline import Cause, Gap
 from probewatch.report import document, ndjson
 from probewatch.report.numbers import percentile, rfc3339, seconds
@@ -165,3 +166,24 @@ def test_seconds_keep_their_nanoseconds(ns: int) -> None:
     text = json.dumps(seconds(ns))
     assert round(float(text) * 10**9) == ns
     assert "e" in text or len(text.partition(".")[2]) <= 9
+
+
+def test_verdicts_answer_in_one_screen(captures) -> None:
+    """The worst first: who fails, since when, whether it is over, by what it was out of service, why, and what to look at."""
+    folder = captures / "k136-liveness-restart"
+    told = document.document(probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml"))["verdicts"]
+    liveness, readiness = told
+    assert (liveness["subject"], readiness["subject"]) == ("liveness lab/liveness-restart/app", "readiness lab/liveness-restart/app")
+    assert [(one["level"], one["over"]) for one in told] == [("trouble", None), ("trouble", None)]
+    assert (liveness["since"], liveness["attempt"]) == ("2026-11-22T20:19:36.682985000Z", 11)
+    assert [one["name"] for one in liveness["causes"]] == ["says-unhealthy", "restart-loop"]
+    assert [(one["by"], one["restarted_by"]) for one in readiness["out_of_service"]] == 4 * [("container", "liveness")]
+    assert round(readiness["out_of_service_s"], 1) == 33.9
+    assert "Ready since 2026-11-22T20:20:52.339952000Z" in readiness["now"]
+
+
+def test_a_verdict_on_what_is_fine_asks_for_nothing(captures) -> None:
+    """Where nothing is wrong there is no since, no cause and nothing to look at."""
+    folder = captures / "tcp-ready"
+    (one,) = document.document(probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml"))["verdicts"]
+    assert (one["level"], one["since"], one["over"], one["now"], one["causes"], one["attempt"]) == ("fine", None, None, None, [], None)

@@ -7,6 +7,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,37 @@ def test_the_kubelets_metrics(kubelet_scenario: Path, collected) -> None:
     assert observed == outcomes[Outcome.SUCCESS]
     assert sum(s.value for s in found["probewatch_attempts_total"]) == sum(len(p.attempts) for p in timeline.probes)
     assert sum(s.value for s in found["probewatch_decisions_total"]) == sum(len(p.decisions) for p in timeline.probes)
-    attempts = sum(not a.implied for p in timeline.probes for a in p.attempts)
+    attempts = sum(len(p.attempts) for p in timeline.probes)  # also those that sent no frame of their own
     assert sum(s.value for s in found["probewatch_attempt_duration_seconds_count"]) == attempts
+
+
+def test_a_probe_whose_container_ended_is_not_up(captures: Path, collected) -> None:
+    """`probewatch_up` and `probewatch_down_seconds` know what the probe itself did not decide: a restart under it."""
+    folder = captures / "k136-liveness-restart"
+    whole = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    found = _samples(whole, collected)
+    (down,) = [s.value for s in found["probewatch_down_seconds_total"] if s.labels["probe_type"] == "Readiness"]
+    assert round(down, 1) == 33.9
+    (ready,) = [p for p in whole.probes if p.type == "readiness"]
+    last = max(d.ns for p in whole.probes for d in p.decisions if d.kind == "restart")
+    info = replace(whole.captures[0], last_ns=last + 1)
+    cut = replace(
+        ready,
+        decisions=tuple(d for d in ready.decisions if d.ns < last),
+        attempts=tuple(a for a in ready.attempts if a.end_ns < last),
+    )
+    others = tuple(p for p in whole.probes if p is not ready)
+    found = _samples(replace(whole, captures=(info,), probes=(cut, *others), events=()), collected)
+    assert [s.value for s in found["probewatch_up"] if s.labels["probe_type"] == "Readiness"] == [0]
+
+
+def test_connections_have_telling_names(captures: Path) -> None:
+    """In a trace a connection is named by its ends and what it brought, and by its role where it is not the first."""
+    folder = captures / "http-redirect-same"
+    whole = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    names = [e["name"] for e in trace.events(whole, 0) if e.get("cat") == "connection"][:2]
+    assert re.fullmatch(r"10\.128\.0\.1:\d+ to 10\.128\.0\.10:8080: 302", names[0])
+    assert re.fullmatch(r"redirect 10\.128\.0\.1:\d+ to 10\.128\.0\.10:8080: 200", names[1])
 
 
 def test_a_pods_uid_is_its_own(captures: Path, collected) -> None:

@@ -13,9 +13,11 @@ from importlib.resources import files
 import pytest
 
 import probewatch
+from probewatch.explaining import Explanation
 from probewatch.model.timeline import Cause, Outcome
 from probewatch.report import html
-from probewatch.report.html_page import MOST_LISTED, MOST_PROBES
+from probewatch.report.escape import width
+from probewatch.report.html_page import MOST_LISTED, MOST_PROBES, PHONE, Maker, first_failures
 from probewatch.report.html_scale import Scale
 from probewatch.report.html_strip import DRAWN
 
@@ -196,6 +198,41 @@ def many(made, number: int):
         for n in range(number)
     )  # fmt: skip
     return replace(timeline, probes=(replace(probe, attempts=attempts, decisions=probe.decisions[:2]),))
+
+
+def test_it_says_whether_it_is_over(captures) -> None:
+    """The top box says whether it is over: yes, no, or not for sure where it came back before."""
+    for name, word in (("http-timeout", "Yes: Ready since"), ("grpc-refused", "No: still NotReady at the end."),
+                       ("k136-liveness-restart", "Not for sure: a new container answers since")):  # fmt: skip
+        folder = captures / name
+        parts: list[str] = []
+        html.write(probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml"), parts.append)
+        assert f"<dt>Is it over?</dt><dd>{word}" in "".join(parts)
+
+
+def test_remarks_are_no_causes(captures) -> None:
+    """What needs no repair stands apart from why attempts failed; causes have names in words and the kubelet's own message."""
+    folder = captures / "grpc-flap"
+    parts: list[str] = []
+    html.write(probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml"), parts.append)
+    whole = "".join(parts)
+    failed, _, remarks = whole.partition("<h4>Remarks")
+    assert "<b>grpc unhealthy</b>" in failed
+    assert "service unhealthy (responded with &#34;NOT_SERVING&#34;)" in failed
+    assert "<b>reset after answer</b>" not in failed
+    assert "<b>reset after answer</b>" in remarks.partition("</ul>")[0]
+    assert not re.search(r"<td[^>]*>p[0-9]+</td>", whole)  # probes are called by their names
+
+
+def test_a_phone_has_a_ladder_of_its_own(captures) -> None:
+    """Each ladder is there twice, and the one for a phone has no line wider than its columns but the command to be copied."""
+    folder = captures / "http-timeout"
+    with Explanation(folder / "capture.pcap", spec=folder / "pod.yaml") as explanation:
+        ladders = explanation.ladders(first_failures(explanation.timeline))
+    page = Maker(explanation.timeline, ladders).page()
+    (first,) = [section.first for section in page.sections if section.first is not None]
+    assert max(width(line) for line in first.narrow if "tshark" not in line) <= PHONE
+    assert max(width(line) for line in first.ladder) > PHONE
 
 
 def test_size_does_not_grow_with_the_capture(made, collected) -> None:

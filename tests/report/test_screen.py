@@ -87,3 +87,27 @@ def test_the_board_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screen, "MOST_ROWS", 1)
     board, _ = boarded("k136-liveness-restart")
     assert len(board.rows) == 1
+
+
+def test_it_fits_a_narrow_terminal() -> None:
+    """In 80 columns no number and no state is cut: the probe's name is, and what words say besides."""
+    board, now = boarded("k136-liveness-restart")
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(table(board, now, 20, "none lost", columns=80))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    (head,) = [line for line in lines if "streak" in line]
+    assert head.split() == ["type", "probe", "state", "last", "took", "streak", "latest", "next"]
+    for row in board.at(now):
+        (line,) = [line for line in lines if line.startswith(f"{row.probe.type.value} ")]
+        assert f" {row.state} " in line
+        assert f"{row.latest[-1].streak}" in line
+        assert " ms" in line or " s" in line
+
+
+def test_a_streak_tells_the_state() -> None:
+    """Where nothing was decided since the capture began, a streak that has reached its threshold still tells the state."""
+    board, now = boarded("tcp-ready")
+    line = next(line for line in drawn(board, now).splitlines() if "readiness" in line)
+    assert " Ready " in line

@@ -60,6 +60,26 @@ def test_an_expectation_names_its_field_once(made, field: str, expected: str, li
     assert line in table(replace(whole, findings=(found,))).splitlines()
 
 
+def test_the_same_finding_of_many_is_told_once(made) -> None:
+    """What three and more probes have in common is one finding with the numbers as a range; fewer, other reasons, and `wide` one each."""
+    whole = made["flapping"]()
+    waits = ("2.47", "0.033", "7.29")
+    found = [
+        Finding(held=Held.INCONCLUSIVE, subject=f"readiness lab/web-{n}", field="timeoutSeconds", expected="1 s",
+                sentence=f"none from 10.0.0.{n} had to wait (the longest {waited} ms)".replace(f"10.0.0.{n}", "10.0.0.1"))
+        for n, waited in enumerate(waits)
+    ]  # fmt: skip
+    other = replace(found[0], sentence="cut")
+    passed = [Finding(held=Held.PASS, subject=one.subject, field="port", sentence="fine") for one in found]
+    shown = table(replace(whole, findings=(*found, other, *passed)))
+    assert "????  timeoutSeconds 1 s: none from 10.0.0.1 had to wait (the longest 0.033 to 7.29 ms)\n      of all 3\n" in shown
+    assert "????  readiness lab/web-0: timeoutSeconds 1 s: cut" in shown
+    assert "PASS  port\n      of all 3\n" in shown
+    assert shown.count("????") == 2
+    assert table(replace(whole, findings=tuple(found)), wide=True).count("????") == 3
+    assert table(replace(whole, findings=tuple(found[:2]))).count("????") == 2
+
+
 def test_no_spaces_at_line_ends(timeline) -> None:
     """Lines end with their last word."""
     assert not [line for line in table(timeline).splitlines() if line != line.rstrip()]
@@ -298,15 +318,17 @@ def test_paper_is_the_last_guard() -> None:
 
 
 def test_failures_of_a_start_are_no_warning(made, attempts) -> None:
-    """What is refused right before each Ready is a container coming up; what fails in between is told as a warning."""
+    """What is refused right before the first Ready is a container coming up; what fails later is a warning; Ready anew means an outage."""
     timeline = made["restarting"]()
     probe = timeline.probes[0]
     ok, bad = (Cause.OK, 1_000_000), (Cause.REFUSED, 1_000_000)
     tries = attempts([bad, ok, ok, bad, bad, ok, ok])
     ready = [replace(probe.decisions[0], attempt=n, ns=tries[n - 1].end_ns) for n in (2, 6)]
-    fine = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),)))
-    said = "Ready 1.0 s after the first attempt, and again after 1 new start; 3 attempts failed while it started: refused"
-    assert said in " ".join(fine.split())
+    early = replace(probe, attempts=tries[:3], decisions=tuple(ready[:1]))
+    fine = table(replace(timeline, probes=(early,), events=()))
+    assert "Ready 1.0 s after the first attempt and stayed so; 1 attempt failed while it started: refused" in " ".join(fine.split())
     assert "cause" not in fine
-    warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),)))
+    again = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),), events=()))
+    assert "NotReady once: its container ended" in " ".join(again.split())
+    warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),), events=()))
     assert "2 attempts of 7 failed later, too few in a row to matter" in " ".join(warned.split())

@@ -1,0 +1,84 @@
+"""What a live capture lost, and what it leaves open: the moments between which the kernel dropped frames.
+
+Theory of operation. A frame that was dropped may have been anybody's. Silence that reaches into such a time proves nothing:
+an attempt whose deadline lies behind its beginning, and that got no answer, is cut there. And an attempt that was due in it
+and was not seen may have been made all the same, with any result: what its pod's workers count is not known behind it, as at
+the beginning of a capture. All else stands: what was seen happened.
+
+Limitations: where two losses are less than NEAR_NS apart they are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from probewatch.probes.cadence import SECOND
+
+from .lane import Lane
+
+Loss = tuple[int, int]
+"""From when to when (ns) the kernel may have dropped frames."""
+
+NEAR_NS: Final = 1_000_000_000
+"""Losses that lie nearer are one."""
+MOST_LOSSES: Final = 1_000
+"""Losses kept apart; of more, the last one goes on."""
+EARLY_NS: Final = 100_000_000
+"""How far off its tick an attempt may begin and still be the one that a loss hid."""
+
+
+class Losses:
+    """Losses in the order of time."""
+
+    def __init__(self) -> None:
+        self.all: list[Loss] = []
+
+    def add(self, loss: Loss) -> tuple[Loss, Loss | None]:
+        """Take a loss; return it as it is kept, and the one before that it goes on with, if it does."""
+        before = self.all[-1] if self.all else None
+        if before is not None and (loss[0] - before[1] < NEAR_NS or len(self.all) >= MOST_LOSSES):
+            whole = self.all[-1] = before[0], max(before[1], loss[1])
+            return whole, before
+        self.all.append(loss)
+        return loss, None
+
+    def seen_until(self, start_ns: int, until_ns: int | None) -> int | None:
+        """Return up to when everything was seen of an attempt that began at `start_ns`: `until_ns`, or where a loss begins."""
+        for begun, ended in reversed(self.all):
+            if ended <= start_ns:
+                break
+            until_ns = begun if until_ns is None else min(begun, until_ns)
+        return until_ns
+
+    def hides(self, lane: Lane, since: int, start_ns: int) -> tuple[int, bool]:
+        """Tell how many losses have passed when a run of a lane begins, and whether one since `since` may hide an attempt."""
+        passed = since
+        while passed < len(self.all) and self.all[passed][1] <= start_ns:
+            passed += 1
+        return passed, any(_hidden(lane, loss) for loss in self.all[since:passed])
+
+
+def _hidden(lane: Lane, loss: Loss) -> bool:
+    begun, ended = loss[0] - EARLY_NS, loss[1] + EARLY_NS
+    for worker in lane.pod().predict():
+        last = worker.last_start_ns
+        if last is None or worker.period_ns <= 0:
+            continue
+        tick = worker.tick_ns if worker.tick_ns is not None else last
+        due = tick + max(0, -(-(last + worker.period_ns // 2 - tick) // worker.period_ns)) * worker.period_ns
+        if due < begun:
+            due += -(-(begun - due) // worker.period_ns) * worker.period_ns
+        if due <= ended:
+            return True
+    return False
+
+
+def why(hole: Loss, losses: Sequence[Loss]) -> str:
+    """Say why nothing is known of a time: the kernel dropped frames, or no file covers it."""
+    length = (hole[1] - hole[0]) / SECOND
+    return (
+        f"the kernel dropped frames within {length:.2f} s"
+        if hole in losses
+        else f"no file covers the next {length:.0f} s"
+    )

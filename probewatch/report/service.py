@@ -1,0 +1,330 @@
+"""Out of service: when a probe's target was, by what, and whether that is over where the input ends.
+
+A readiness probe loses Ready by its own threshold; or its container ends (a liveness or startup probe had it restarted,
+or it exited), which no readiness probe decides and which takes Ready along (pkg/kubelet/prober: a new container's worker
+begins with Failure); or, before 1.35, its kubelet is restarted. All of these count.
+
+Limitation: when exactly a container ended no packet shows. What it took out of service is counted from the Restart
+decision or, where it was still answered after that, the last success; else from the first attempt that met its
+successor. So such a time is told as "about".
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from ..model.spec import ProbeType
+from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline, TimelineEvent
+from . import words
+from .escape import safe
+from .numbers import span
+
+DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
+UP: Final = (DecisionKind.READY, DecisionKind.UP)
+UP_STATES: Final = ("Ready", "UP")
+DOWN_STATES: Final = ("NotReady", "DOWN")
+
+
+class By(StrEnum):
+    """What took a probe's target out of service."""
+
+    DECISION = "decision"
+    """The probe's own threshold."""
+    CONTAINER = "container"
+    """Its container ended."""
+    KUBELET = "kubelet"
+    """Its kubelet was restarted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A stretch of time out of service after it had been in service, or of unknown beginning."""
+
+    start_ns: int
+    end_ns: int | None
+    """None where it lasts to the end of the input."""
+    by: By
+    restarted_by: ProbeType | None = None
+    """The probe that had the container restarted; None where none did, or that is not in the input."""
+
+
+class Standing(NamedTuple):
+    """Where a probe stands at the end of the input."""
+
+    over: bool | None
+    """Whether what was wrong is over; None where it came back before, or nothing tells."""
+    sentence: str
+
+
+def outages(probe: Probe, timeline: Timeline | None = None) -> list[Outage]:
+    """Return when a probe's target was out of service, in order.
+
+    Without a `timeline`, what is not over at the end is known of the probe's own decisions only.
+    """
+    up = probe.initial_state in UP_STATES
+    since: int | None = None
+    last = 0
+    found: list[Outage] = []
+    for decision in sorted(probe.decisions, key=lambda d: d.ns):
+        if decision.kind in DOWN:
+            since, up = decision.ns if since is None else since, False
+        elif decision.kind in UP:
+            if since is not None:
+                found.append(Outage(start_ns=since, end_ns=decision.ns, by=By.DECISION))
+            elif up and decision.kind is DecisionKind.READY:
+                start = decision.ns - (decision.since_ns or 0)
+                found.append(_lost(probe, timeline, start, decision.ns))
+            since, up, last = None, True, decision.ns
+    if since is not None:
+        found.append(Outage(start_ns=since, end_ns=None, by=By.DECISION))
+    elif up and timeline is not None and (ended := _ended(probe, timeline, last)) is not None:
+        found.append(_lost(probe, timeline, ended, None))
+    return found
+
+
+def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) -> Outage:
+    """Return an outage that the probe itself did not decide."""
+    if timeline is None:
+        return Outage(start_ns=start, end_ns=end, by=By.CONTAINER)
+    killer = next((one.type for one, d in restarts(probe, timeline) if d.ns == start), None)
+    known = _index(timeline).events
+    kubelet = killer is None and any(
+        e.kind is EventKind.KUBELET_RESTARTED and e.ns == start
+        for node in _nodes(probe)
+        for e in known.get(node or "", ())
+    )
+    return Outage(start_ns=start, end_ns=end, by=By.KUBELET if kubelet else By.CONTAINER, restarted_by=killer)
+
+
+def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
+    """Return when the container that was last known Ready ended, where no successor became Ready."""
+    if probe.type is not ProbeType.READINESS:
+        return None
+    ends = [d.ns for _, d in restarts(probe, timeline) if d.confirmed is not False]
+    ends += [e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_EXITED]
+    if last_ns:  # before the first decision, a beginning is that of the container which was already Ready
+        ends += [e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
+    ended = min((ns for ns in ends if ns > last_ns), default=None)
+    if ended is None:
+        return None
+    # A container that was told to end still answers for a while.
+    later = range(bisect_left(probe.attempts, ended, key=_start), len(probe.attempts))
+    good = [at for at in later if probe.attempts[at].outcome is Outcome.SUCCESS]
+    if good and good[-1] == later[-1]:
+        return None
+    return probe.attempts[good[-1]].end_ns if good else ended
+
+
+def downtime(probe: Probe, timeline: Timeline | None = None) -> tuple[int, int]:
+    """Return (nanoseconds out of service, nanoseconds seen).
+
+    Time before a container is Ready for the first time that the input shows is its start and is not counted.
+    """
+    if not probe.attempts:
+        return 0, 0
+    first = min(a.start.ns for a in probe.attempts)
+    last = max(max(a.end_ns for a in probe.attempts), max((d.ns for d in probe.decisions), default=0))
+    total = 0
+    for outage in outages(probe, timeline):
+        if outage.end_ns is None and outage.by is not By.DECISION and timeline is not None:
+            # its probes are silent until there is a new container
+            last = max(last, input_end(timeline, last))
+        total += (last if outage.end_ns is None else outage.end_ns) - outage.start_ns
+    return total, last - first
+
+
+def input_end(timeline: Timeline, otherwise: int) -> int:
+    """Return the time of the input's last frame, or where what is shown ends before it."""
+    end = max((c.last_ns for c in timeline.captures if c.last_ns is not None), default=otherwise)
+    return end if timeline.until_ns is None else min(end, timeline.until_ns)
+
+
+class _Index:
+    """What is known of each address: asked once for each probe, so that no probe looks at all others."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.of = timeline
+        self.probes: dict[tuple[object, ...], list[Probe]] = defaultdict(list)
+        self.events: dict[str, list[TimelineEvent]] = defaultdict(list)
+        for probe in timeline.probes:
+            if probe.checker.kind == "kubelet":
+                self.probes[_container(probe)].append(probe)
+        for event in timeline.events:
+            self.events[event.address].append(event)
+
+
+_asked_last: list[_Index] = []
+"""The index of the timeline that was asked about last."""
+
+
+def _index(timeline: Timeline) -> _Index:
+    if not _asked_last or _asked_last[0].of is not timeline:
+        _asked_last[:] = [_Index(timeline)]
+    return _asked_last[0]
+
+
+def _container(probe: Probe) -> tuple[object, ...]:
+    target = probe.target
+    return target.address, target.namespace, target.pod, target.container
+
+
+def siblings(probe: Probe, timeline: Timeline) -> Sequence[Probe]:
+    """Return all probes that kubelets make of a probe's container, itself among them."""
+    return _index(timeline).probes.get(_container(probe), ())
+
+
+def restarts(probe: Probe, timeline: Timeline) -> list[tuple[Probe, Decision]]:
+    """Return the decisions to restart a probe's container, with the probes that led to them, in order."""
+    found = [
+        (one, decision)
+        for one in siblings(probe, timeline)
+        for decision in one.decisions
+        if decision.kind is DecisionKind.RESTART
+    ]
+    return sorted(found, key=lambda item: item[1].ns)
+
+
+def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Probe, Attempt] | None:
+    """Return the first success of a container that is newer than a Restart, whichever of its probes saw it; None where none did.
+
+    What the old container answered before it was gone is none: the new one must be known to have begun, or the attempt
+    can only have met the new one (the probe that had it restarted is on hold until then, what dies does not become Ready).
+    """
+    begun = min(
+        (e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and e.ns > after_ns),
+        default=None,
+    )
+    held = {one.id for one, decision in restarts(probe, timeline) if decision.ns <= after_ns}
+    found: list[tuple[Probe, Attempt]] = []
+    for one in siblings(probe, timeline):
+        rose = {d.attempt for d in one.decisions if d.kind in (DecisionKind.READY, DecisionKind.STARTED)}
+        for at in range(bisect_right(one.attempts, after_ns, key=_start), len(one.attempts)):
+            attempt = one.attempts[at]
+            met = one.id in held or attempt.n in rose or (begun is not None and attempt.start.ns >= begun)
+            if attempt.outcome is Outcome.SUCCESS and met:
+                found.append((one, attempt))
+                break
+    return min(found, key=lambda item: item[1].start.ns, default=None)
+
+
+def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> Standing | None:
+    """Return whether what was wrong with a probe is over at the end of the input; None where no attempt tells.
+
+    `when` writes a moment.
+    """
+    if not probe.attempts:
+        return None
+    end = input_end(timeline, probe.attempts[-1].end_ns)
+    killed = [decision for one, decision in restarts(probe, timeline) if one.id == probe.id]
+    if killed:
+        return _after_restart(probe, timeline, killed, when, end)
+    gone = outages(probe, timeline)
+    if gone:
+        return _after_outage(probe, gone, when, end)
+    if probe.final_state in DOWN_STATES:
+        return Standing(False, f"still {safe(probe.final_state)} at the end")
+    return _latest(probe, when)
+
+
+def _after_outage(probe: Probe, gone: list[Outage], when: Callable[[int], str], end: int) -> Standing:
+    last = gone[-1]
+    down = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
+    if last.end_ns is None:
+        return Standing(False, f"{down} since {when(last.start_ns)}, {_to_end(end - last.start_ns)}")
+    up = "UP" if down == "DOWN" else "Ready"
+    text = f"{up} since {when(last.end_ns)}, {_to_end(end - last.end_ns)}"
+    if len(gone) > 1:
+        return Standing(None, f"{text}; but it came back {_times(len(gone) - 1)} before")
+    return Standing(True, text)
+
+
+def _after_restart(
+    probe: Probe, timeline: Timeline, killed: list[Decision], when: Callable[[int], str], end: int
+) -> Standing:
+    last = killed[-1]
+    back = answered_again(probe, timeline, last.ns)
+    again = f"; restarted {_times(len(killed))}" if len(killed) > 1 else ""
+    if back is None:
+        text = f"no new container has answered since the Restart at {when(last.ns)}, {_to_end(end - last.ns)}"
+        return Standing(False, text + again)
+    by, attempt = back
+    text = (
+        f"a new container answers since {when(attempt.end_ns)} ({words.kind(by)} #{attempt.n}), "
+        f"{span(max(0, attempt.end_ns - last.ns))} after the Restart{again}"
+    )
+    latest = probe.attempts[-1]
+    if latest.start.ns > last.ns and latest.outcome is Outcome.FAILURE:
+        return Standing(False, f"{text}; failing again: {latest.streak} of {latest.threshold} in a row")
+    return Standing(None if again else True, text)
+
+
+def _latest(probe: Probe, when: Callable[[int], str]) -> Standing:
+    """Tell by the latest attempts alone."""
+    run = 0
+    latest = probe.attempts[-1].outcome
+    for attempt in reversed(probe.attempts):
+        if attempt.outcome is not latest:
+            break
+        run += 1
+    begun = probe.attempts[-run]
+    if latest is Outcome.SUCCESS:
+        return Standing(True, f"{_latest_ones(run)} succeeded, since {when(begun.start.ns)}")
+    word = {Outcome.FAILURE: "failed", Outcome.DISCARDED: "came to nothing"}.get(latest)
+    if word is None:
+        return Standing(None, "the latest attempt is unclear")
+    threshold = probe.attempts[-1].threshold
+    of = f"; {threshold} in a row would decide" if latest is Outcome.FAILURE and run < threshold else ""
+    return Standing(False, f"{_latest_ones(run)} {word}, since {when(begun.start.ns)}{of}")
+
+
+def _start(attempt: Attempt) -> int:
+    return attempt.start.ns
+
+
+def _latest_ones(number: int) -> str:
+    return "the latest attempt" if number == 1 else f"the latest {number} attempts"
+
+
+def _to_end(ns: int) -> str:
+    """Return `39.6 s to the end`: what was captured of it, for it may have gone on."""
+    return f"{span(max(0, ns))} to the end"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
+    """Return the events of a probe's container."""
+    target = probe.target
+    mine = f"{target.namespace}/{target.pod}" if target.pod else None
+    return [
+        event
+        for event in _index(timeline).events.get(target.address, ())
+        if event.pod in (None, mine)
+        and (event.container is None or target.container is None or event.container == target.container)
+    ]
+
+
+def _nodes(probe: Probe) -> Iterator[str | None]:
+    checker = probe.checker
+    yield from (checker.address, checker.node, checker.node_address)
+
+
+def told(gone: Iterable[Outage]) -> str:
+    """Return what took it out of service but its own threshold: `its container was restarted by the liveness probe`."""
+    kinds = dict.fromkeys((one.by, one.restarted_by) for one in gone if one.by is not By.DECISION)
+    said = []
+    for by, killer in kinds:
+        if by is By.KUBELET:
+            said.append("its kubelet was restarted")
+        elif killer is not None:
+            said.append(f"its container was restarted by the {safe(killer.value)} probe")
+        else:
+            said.append("its container ended")
+    return ", ".join(said)
