@@ -56,9 +56,9 @@ class Limits:
     10 KiB, a kernel accepts so many (Linux: net.ipv4.tcp_rmem)."""
     turns: int = 32
     """Changes of who sends data after which it is weighed ..."""
-    pace_ns: int = 8_000_000_000
+    pace_ns: int = 3_200_000_000
     """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
-    no checker asks twice a second."""
+    no checker asks five times a second."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
     syns: int = 32
