@@ -138,13 +138,13 @@ class Analysis:
         for part in self._parts:
             if isinstance(part, Batch):
                 if matches is None and self._skim:
-                    observer.feed_batch(part)
+                    observer.skim(part)
                 else:
                     for frame in part:
                         if matches is None or matches(frame):
                             observer.feed(frame)
                 count += len(part)
-                ns = part.times[-1]
+                ns = part.last_ns
             else:
                 if matches is None or matches(part):
                     observer.feed(part)
@@ -439,7 +439,7 @@ def _begin(part: Part | None) -> int | None:
 
     if part is None:
         return None
-    return part.times[0] if isinstance(part, Batch) else part.ns
+    return part.first_ns if isinstance(part, Batch) else part.ns
 
 
 def _ignore(_: object) -> None:

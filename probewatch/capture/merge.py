@@ -100,14 +100,14 @@ def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> 
 def _straight(parts: Iterable[Part], since: int) -> bool:
     """Tell whether time nowhere goes back."""
     for part in parts:
-        if (part.times[0] if isinstance(part, Batch) else part.ns) < since:
+        if (part.first_ns if isinstance(part, Batch) else part.ns) < since:
             return False
         since = _last(part)
     return True
 
 
 def _last(part: Part) -> int:
-    return part.times[-1] if isinstance(part, Batch) else part.ns
+    return part.last_ns if isinstance(part, Batch) else part.ns
 
 
 def _block(source: Iterator[Part], frames: int, size: int) -> list[Part]:
@@ -120,7 +120,7 @@ def _block(source: Iterator[Part], frames: int, size: int) -> list[Part]:
         block.append(part)
         if isinstance(part, Batch):
             frames -= len(part)
-            size -= part.starts[-1] - part.starts[0]
+            size -= part.bytes
         else:
             frames -= 1
             size -= len(part.data)

@@ -28,7 +28,7 @@ from probewatch.capture.errors import CaptureError
 from probewatch.capture.linktypes import split_field
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, Tally, read_so_far
-from probewatch.model.frame import Batch, Frame, Interface, Part
+from probewatch.model.frame import HEADERS, Batch, Clock, Frame, Interface, Part, Row
 
 FILE_HEADER: Final = 24
 FIELDS: Final = 16
@@ -114,30 +114,31 @@ class PcapReader:
         number = 0
         latest = tally.latest
         plain = not odd_lengths and not fcs and header == FIELDS
+        walk = struct.Struct(f"{self._order}III4x{HEADERS.get(link_type, '')}")
+        unpack_row, row_size = walk.unpack_from, walk.size
+        clock = Clock(1_000_000_000, scale)
         while True:
             if plain:
-                times: list[int] = []
-                starts: list[int] = []
-                sizes: list[int] = []
-                room = end - header
+                rows: list[Row] = []
+                begin, room = pos, end - row_size
                 for _ in range(BATCH):
                     if pos > room:
                         break
-                    seconds, fraction, captured, original = unpack(data, pos)
-                    start = pos + header
-                    stop = start + captured
-                    ns = seconds * 1_000_000_000 + fraction * scale
+                    row = unpack_row(data, pos)
+                    captured = row[2]
+                    stop = pos + FIELDS + captured
+                    ns = row[0] * 1_000_000_000 + row[1] * scale
                     if stop > end or ns < latest or not 0 < captured <= MAX_FRAME:
                         break
-                    times.append(ns)
-                    starts.append(start)
-                    sizes.append(captured)
+                    rows.append(row)
                     latest = ns  # 32 bits of seconds stay below MAX_NS
                     pos = stop
-                if times:
+                if rows:
                     tally.latest = latest
-                    tally.frames = number + len(times)
-                    yield Batch(file, number + 1, 0, link_type, self._order, data, times, starts, sizes)
+                    tally.frames = number + len(rows)
+                    yield Batch(
+                        file, number + 1, 0, link_type, self._order, data, rows, clock, begin + FIELDS, between=FIELDS
+                    )
                     number = tally.frames
                     continue
             if end - pos < header:

@@ -24,7 +24,7 @@ from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, Interface, Part
+from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Part, Row
 from probewatch.model.journal import nanoseconds
 
 SECTION_HEADER: Final = 0x0A0D0D0A
@@ -57,6 +57,7 @@ UNKNOWN_DROPS: Final = 0xFFFF
 """drops_count of a Packet Block that does not say."""
 
 PACKET_HEAD: Final = 28
+BEFORE_TIME: Final = 12
 """Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
 carries a frame of any use."""
 
@@ -126,6 +127,8 @@ class PcapngReader:
         data, pos = window.data, window.pos
         end = len(data)
         unpack_block, unpack_length = self._unpackers()
+        unpack_head = struct.Struct(self._order + "3I").unpack_from
+        walks: dict[int, struct.Struct] = {}
         new = tuple.__new__  # Frame(...) costs twice as much
         section = self._section
         number = tally.frames
@@ -135,16 +138,21 @@ class PcapngReader:
             # Enhanced Packet Blocks without options, of one interface, in the order of their times.
             if current < len(section) and section[current].ordinary:
                 multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
-                times: list[int] = []
-                starts: list[int] = []
-                sizes: list[int] = []
-                room = end - PACKET_HEAD
+                walk = walks.get(link_type)
+                if walk is None:
+                    walk = walks[link_type] = struct.Struct(f"{self._order}3I4x{HEADERS.get(link_type, '')}")
+                unpack_row = walk.unpack_from
+                clock = Clock(multiplier << 32, multiplier, offset_ns)
+                rows: list[Row] = []
+                begin, room = pos, end - walk.size - BEFORE_TIME
                 for _ in range(BATCH):
                     if pos > room:
                         break
-                    kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
+                    kind, length, number_of = unpack_head(data, pos)
+                    row = unpack_row(data, pos + BEFORE_TIME)
+                    captured = row[2]
                     stop = pos + length
-                    ns = (high << 32 | low) * multiplier + offset_ns
+                    ns = (row[0] << 32 | row[1]) * multiplier + offset_ns
                     if (
                         kind != ENHANCED_PACKET
                         or number_of != current
@@ -155,15 +163,25 @@ class PcapngReader:
                         or unpack_length(data, stop - 4)[0] != length
                     ):
                         break
-                    times.append(ns)
-                    starts.append(pos + PACKET_HEAD)
-                    sizes.append(captured)
+                    rows.append(row)
                     latest = ns
                     pos = stop
-                if times:
+                if rows:
                     tally.latest = latest
-                    tally.frames = number + len(times)
-                    yield Batch(file, number + 1, interface, link_type, self._order, data, times, starts, sizes)
+                    tally.frames = number + len(rows)
+                    yield Batch(
+                        file,
+                        number + 1,
+                        interface,
+                        link_type,
+                        self._order,
+                        data,
+                        rows,
+                        clock,
+                        begin + PACKET_HEAD,
+                        between=PACKET_HEAD + 4,
+                        align=4,
+                    )
                     number = tally.frames
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
@@ -180,6 +198,8 @@ class PcapngReader:
             if kind == SECTION_HEADER:
                 length = self._begin_section(data, pos)
                 unpack_block, unpack_length = self._unpackers()
+                unpack_head = struct.Struct(self._order + "3I").unpack_from
+                walks = {}
                 section = self._section
             elif length < 12 or length & 3 or length > MAX_BLOCK:
                 raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -21,6 +22,12 @@ BAD_INPUT: Final = 2
 INCOMPLETE: Final = 3
 INTERRUPTED: Final = 130
 
+COLLECT: Final = (20_000, 10, 50)
+"""Objects made, and younger collections, after which Python looks for garbage in circles (gc.set_threshold; 700, 10, 10 else).
+
+Nearly all of ours is freed without that: the connection tracker takes its own circles apart. It costs a fifth of the time
+of a long capture otherwise, and gains 3 MB."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 done, 1 an expectation failed, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
@@ -29,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         return BAD_INPUT
     if sys.stdout is None:
         return BAD_INPUT  # closed by whoever started us: there is nowhere to write to, nor much sense in reading
+    gc.set_threshold(*COLLECT)
     try:
         status = cli.main(args=list(arguments), prog_name="probewatch", standalone_mode=False)
         sys.stdout.flush()

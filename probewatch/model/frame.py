@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeAlias
 
 _LENGTH: Final = {order: struct.Struct(order + "I").unpack_from for order in "<>"}
 JOURNAL_ENTRY: Final = -9
@@ -34,7 +37,31 @@ class Frame(NamedTuple):
     """Length on the wire; larger than `len(data)` where a snapshot length cut the frame."""
 
 
-@dataclass(frozen=True, slots=True)
+HEADERS: Final = {1: "12x3s5x4s2x12s8x2s"}
+"""What a row of a `Batch` tells of the frame itself, as `struct` writes it, by link type; of other link types it tells nothing.
+
+Ethernet: EtherType with the byte behind it, then of IPv4 fragment, TTL and protocol, addresses with ports, data offset with
+flags, all as bytes. So it reads a frame of TCP in IPv4 without options; of any other the fields mean nothing."""
+
+Row: TypeAlias = tuple[Any, ...]
+"""The two words of a time, the captured length, and `HEADERS`."""
+
+
+class Clock(NamedTuple):
+    """How the two words of a time are read: ns = high * each_high + low * each_low + offset."""
+
+    each_high: int
+    each_low: int
+    offset: int = 0
+
+    def ns(self, row: Row) -> int:
+        """Return the time of a row, nanoseconds since 1970 UTC."""
+        each_high, each_low, offset = self
+        ns: int = row[0] * each_high + row[1] * each_low + offset
+        return ns
+
+
+@dataclass(slots=True)
 class Batch:
     """Frames as they stand one behind the other in a buffer, none of them made yet: millions are never needed one by one.
 
@@ -50,47 +77,71 @@ class Batch:
     """Byte order of the file, as `struct` writes it."""
     data: bytes
     """The buffer. In the 32 bits in front of each frame stands its original length."""
-    times: Sequence[int]
-    """Of each frame, nanoseconds since 1970 UTC."""
-    starts: Sequence[int]
-    """Where each frame begins in `data`."""
-    sizes: Sequence[int]
-    """How many bytes of each were captured."""
+    rows: list[Row]
+    """One for each frame."""
+    clock: Clock
+    """How their times are read."""
+    begin: int
+    """Where the first frame begins in `data`."""
+    between: int
+    """Bytes from the end of a frame to the beginning of the next ..."""
+    align: int = 1
+    """... where the frame has so many bytes or a multiple; else it is filled up."""
+    _starts: list[int] = field(default_factory=list, init=False)
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.rows)
+
+    def time(self, index: int) -> int:
+        """Return when a frame was captured, nanoseconds since 1970 UTC."""
+        return self.clock.ns(self.rows[index])
+
+    @property
+    def first_ns(self) -> int:
+        """When the first frame was captured."""
+        return self.clock.ns(self.rows[0])
+
+    @property
+    def last_ns(self) -> int:
+        """When the last frame was captured."""
+        return self.clock.ns(self.rows[-1])
+
+    def since(self, ns: int) -> int:
+        """Return the index of the first frame captured at `ns` or later; the number of frames where there is none."""
+        return bisect_left(self.rows, ns, key=self.clock.ns)
+
+    def start(self, index: int) -> int:
+        """Return where a frame begins in `data`."""
+        if not self._starts:
+            sizes: Iterable[int] = map(itemgetter(2), self.rows)
+            if self.align > 1:
+                sizes = (size + -size % self.align for size in sizes)
+            self._starts = list(accumulate(sizes, initial=self.begin))
+        return self._starts[index] + index * self.between
+
+    @property
+    def bytes(self) -> int:
+        """Bytes from the first to the last frame in the buffer."""
+        return self.start(len(self.rows) - 1) - self.begin
 
     def __getitem__(self, index: int) -> Frame:
-        start = self.starts[index]
+        start = self.start(index)
+        row = self.rows[index]
         return tuple.__new__(  # Frame(...) costs twice as much
             Frame,
             (
-                self.times[index],
+                self.clock.ns(row),
                 self.file,
                 self.first + index,
                 self.interface,
                 self.link_type,
-                self.data[start : start + self.sizes[index]],
+                self.data[start : start + row[2]],
                 _LENGTH[self.order](self.data, start - 4)[0],
             ),
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        return map(self.__getitem__, range(len(self.times)))
-
-    def part(self, begin: int, end: int) -> Batch:
-        """Return its frames from index `begin` up to `end`."""
-        return Batch(
-            self.file,
-            self.first + begin,
-            self.interface,
-            self.link_type,
-            self.order,
-            self.data,
-            self.times[begin:end],
-            self.starts[begin:end],
-            self.sizes[begin:end],
-        )
+        return map(self.__getitem__, range(len(self.rows)))
 
 
 Part: TypeAlias = Frame | Batch

@@ -1,203 +1,130 @@
-"""The fast path: plain segments of long connections, taken in where they stand in the buffer, without being decoded in full.
+"""The fast path: segments of bypassed connections, passed over where they stand in the buffer, without being decoded.
 
 Theory of operation
 -------------------
-Most frames of a mixed capture belong to a few connections that transfer much, and change nothing but counters: the next
-bytes in order, of which none is kept any more (`Stream.limit`), or an acknowledgment of more of them. `FastPath` keeps a
-`Flow` for each direction of such connections, found by the 12 bytes of addresses and ports as they stand in the frame,
-and takes in what meets every condition under which `Tracker.segment` would only count. All other frames it hands on.
-So nothing is skipped: what the tracker knows of the connection is the same afterwards, to the last counter.
+Most frames of a mixed capture belong to connections of which nothing more is followed but their end (`Tracker`; Suricata
+calls the same stream bypass). Of their plain segments all that counts is which one came last. So `FastPath` keeps a `Flow`
+for each direction of such a connection at each place of capture, found by what `peek` reads of a frame. Whatever has the
+key of a frame that was decoded in full belongs to the same connection, and passes; all other frames are handed on. What the
+tracker knows of the connection is the same afterwards as if each had been decoded.
 
-A flow runs ahead of its `Side`. What it counted is written down when anything else touches the connection
-(`Life.fast`): a frame that was handed on, an ICMP error, its hand-out. That also ends the fast path for the
-connection, until the next frame that was handed on shows that it is in order again.
-
-A frame that passed here is no copy of an earlier one: its number or its acknowledgment is new. But later ones may be
-copies of it, so the headers of as many as `sightings` remembers are kept until they are asked for.
+A flow runs ahead of its `Life`. Which segment came last is written down when anything else touches the connection
+(`Life.fast`): a frame that was handed on, a timer, an ICMP error, its hand-out. The last of these also closes its flows, until
+the next frame, which is handed on, opens them again.
 
 Frames must come in time order. Timers ring before the frame that is later than they (`Tracker.span`), and the observer
 has its turns after the same frames: so everything happens at the same moments as it would without.
 
-Limitations
------------
-Ethernet without tags and IPv4 without options; all else is handed on.
+Of a batch the rows alone are looked at, as long as they show TCP in IPv4 right behind Ethernet; what else there is costs a
+`peek` at the frame itself.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Final
 
-from probewatch.model.frame import Batch, Frame, Mark
-from probewatch.wire.lives import Life, Side
-from probewatch.wire.packets import Segment
-from probewatch.wire.peel import Peeler
-from probewatch.wire.sightings import GENERATION, Point, Signature
-from probewatch.wire.states import Endpoint
-from probewatch.wire.stream import MASK, REACH
+from probewatch.model.frame import Batch, Clock, Frame, Mark, Row
+from probewatch.wire.lives import Life, Side, Sight
+from probewatch.wire.peek import ETHERNET, PLAIN, peek
 from probewatch.wire.tcp import FAR, Tracker
 
-WARM: Final = 12
-"""Segments of a side before it may take the fast path: those of a check never do."""
-FLOWS: Final = 2048
-"""Directions that take it at once; of more connections all frames are handed on."""
-KEPT: Final = 2 * GENERATION
-"""Headers kept of a connection: no more frames than that are remembered."""
-SPARE: Final = 32
-"""So many more before the oldest are let go together."""
-ETHERNET: Final = 1
-PLAIN4: Final = b"\x08\x00\x45"
-"""Ethertype of IPv4, and a header of 20 bytes."""
+FLOWS: Final = 16_384
+"""Flows at once; of more connections all frames are handed on."""
 
-# From the ethertype on: ethertype, version and header length, total length, fragment, protocol; seq, ack, flags, window.
-_FIELDS: Final = struct.Struct("!HBxHxxHxBxx12xIIHH").unpack_from
-_CLOSED: Final = -1
-_OPEN: Final = frozenset({Endpoint.ESTABLISHED, Endpoint.PARTIAL})
-_new = tuple.__new__
+_PLAIN4: Final = b"\x08\x00\x45"
+"""EtherType of IPv4, and a header of 20 bytes."""
+_TCP: Final = 6
+_NEEDED: Final = {bits: 34 + size for bits, size in PLAIN.items()}
+"""Data offset and flags of plain segments -> bytes that must have been captured."""
 
 
 class Flow:
-    """One direction of a connection on the fast path."""
+    """One direction of a bypassed connection at one place of capture."""
 
-    __slots__ = (
-        "acked",
-        "bare",
-        "count",
-        "data_ns",
-        "full",
-        "last_ns",
-        "number",
-        "nxt",
-        "orig",
-        "pair",
-        "peer",
-        "side",
-        "waiting",
-    )
+    __slots__ = ("fast", "fixed", "number", "row", "side", "sight")
 
-    peer: Flow
-
-    def __init__(self, pair: Pair, side: Side) -> None:
-        self.pair = pair
+    def __init__(self, fast: Passing, side: Side, fixed: bytes) -> None:
+        self.fast = fast
+        self.fixed = fixed
+        """Where IPv4 is right behind Ethernet: its fragment word, TTL and protocol."""
         self.side = side
-        self.waiting = pair.waiting
-        self.orig = side.orig
-        self.nxt = _CLOSED
-        """The number its next segment must have; -1 keeps all out."""
-        self.acked = 0
-        """What it has acknowledged."""
-        self.bare = False
-        """Acknowledgments without data may pass: one was seen before."""
-        self.full = False
-        """Data may pass: some was seen before, and no more of it is kept."""
-        self.count = 0
-        """Segments that passed, the last of them"""
-        self.last_ns = 0
-        """at this time,"""
+        self.sight: Sight | None = side.sight
+        self.row: Row | None = None
+        """Of the last segment that passed; None where it is written down."""
         self.number = 0
-        """with this frame number,"""
-        self.data_ns = 0
-        """and the last one with data at this time."""
+        """Its frame number."""
 
 
-class Pair:
-    """A connection on the fast path."""
+class Place:
+    """Where frames are captured: an interface of a file, and the flows there."""
 
-    __slots__ = ("_owner", "flows", "life", "waiting")
+    __slots__ = ("clock", "file", "flows")
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+        self.flows: dict[bytes | None, Flow] = {}
+        self.clock = Clock(0, 0)
+        """How to read the time of a row."""
+
+    def mark(self, row: Row, number: int) -> Mark:
+        """Return the mark of a frame that passed here."""
+        return Mark(self.clock.ns(row), self.file, number)
+
+
+class Passing:
+    """All flows of one connection."""
+
+    __slots__ = ("_flows", "_owner", "life")
 
     def __init__(self, owner: FastPath, life: Life) -> None:
         self._owner = owner
+        self._flows: list[tuple[Place, bytes, Flow]] = []
         self.life = life
-        self.waiting: list[tuple[int, bool, bytes]] = []
-        """(time, sent by the originator, headers) of what passed and `Recent` does not know yet, oldest first."""
-        self.flows = (Flow(self, life.orig), Flow(self, life.resp))
-        self.flows[0].peer, self.flows[1].peer = self.flows[1], self.flows[0]
 
-    def open(self) -> bool:
-        """Let segments pass from now on, where the connection is in order; return whether they may."""
+    def add(self, place: Place, key: bytes, side: Side, fixed: bytes) -> None:
+        """Let the plain segments of one more kind pass."""
+        flow = place.flows[key] = Flow(self, side, fixed)
+        self._flows.append((place, key, flow))
+
+    def settle(self) -> None:
+        """Write down which segments came last."""
+        last: list[tuple[Mark, Flow]] = []
+        for place, _, flow in self._flows:
+            if flow.row is not None:
+                last.append((place.mark(flow.row, flow.number), flow))
+                flow.row = None
+        if not last:
+            return
         life = self.life
-        one, other = self.flows
-        if life.told or life.gone or life.over is not None or not (_orderly(one.side) and _orderly(other.side)):
-            return False
-        for flow in self.flows:
-            side, stream = flow.side, flow.side.stream
-            flow.bare = side.seen_ack
-            flow.full = side.seen_data and stream.next >= stream.limit
-            flow.acked = side.peer.acked
-        if not (one.full or other.full):
-            return False
-        for flow in self.flows:
-            flow.nxt, flow.orig = flow.side.nxt, flow.side.orig
-        life.fast = self
-        return True
-
-    def touch(self) -> None:
-        """Write down when the last segment passed."""
-        for flow in self.flows:
-            if flow.count:
-                self.life.touched = max(self.life.touched, flow.last_ns + self._owner.skew)
+        for mark, flow in sorted(last, key=_mark):
+            life.see(flow.side, flow.sight, mark)
+        life.touched = max(life.touched, life.end.ns + self._owner.skew)
 
     def close(self) -> None:
-        """Write down what passed, and let nothing pass any more."""
-        life = self.life
-        life.fast = None
-        for flow in self.flows:
-            if flow.count:
-                self._settle(flow)
-            flow.nxt = _CLOSED
-        if self.waiting:
-            signature, recent, at = self._owner.signature, life.recent, self.flows[0].side.at
-            for ns, orig, head in self.waiting:
-                recent.is_copy(signature(head, at, orig=orig), ns, at)
-            self.waiting.clear()
-
-    def _settle(self, flow: Flow) -> None:
-        life, side, stream, peer = self.life, flow.side, flow.side.stream, flow.side.peer
-        mark = Mark(flow.last_ns, side.at[0], flow.number)
-        side.last = mark
-        side.packets += flow.count
-        if side.sight is not None:
-            side.sight.packets += flow.count
-            side.sight.last = max(side.sight.last, mark.number)
-        flow.count = 0
-        if mark.number > life.end.number or mark.file != life.end.file:
-            life.end, life.touched = mark, mark.ns + self._owner.skew
-        if flow.nxt != side.nxt:
-            stream.next += (flow.nxt - side.nxt) & MASK
-            stream.top = max(stream.top, stream.next)
-            stream.edge = side.nxt = flow.nxt
-            side.nxt_ns = flow.data_ns
-        if flow.acked != peer.acked:
-            peer.acked = flow.acked
-            side.dup_acks = 0
+        """Write that down, and let nothing pass any more."""
+        self.settle()
+        self.life.fast = None
+        for place, key, _ in self._flows:
+            del place.flows[key]
+        self._owner.count -= len(self._flows)
 
 
-def _orderly(side: Side) -> bool:
-    """Tell whether a side's numbers run without a hole, with nothing sent again on the way, and nothing ended."""
-    stream = side.stream
-    return (
-        side.state in _OPEN
-        and side.fin is None
-        and side.first_ack is not None
-        and side.acked >= 0
-        and stream.base >= 0
-        and not stream.spans
-        and stream.edge == side.nxt
-        and 0 <= side.nxt - side.acked <= REACH  # (around the wrap of the numbers nothing passes)
-    )
+def _mark(one: tuple[Mark, Flow]) -> Mark:
+    return one[0]
 
 
 class FastPath:
-    """Takes in what may pass of a batch, and hands on the rest."""
+    """Lets pass what may, and hands on the rest."""
 
-    __slots__ = ("_flows", "_peeler", "_tracker", "skew", "until")
+    __slots__ = ("_places", "_tracker", "count", "skew", "until")
 
-    def __init__(self, tracker: Tracker, peeler: Peeler) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._peeler = peeler
-        self._flows: dict[tuple[int, int], dict[bytes, Flow]] = {}
-        """By file and interface, then by addresses and ports."""
+        self._places: dict[tuple[int, int], Place] = {}
+        """By file and interface."""
+        self.count = 0
+        """Flows at all places."""
         self.skew = 0
         """Of the tracker's clock."""
         self.until = FAR
@@ -206,69 +133,53 @@ class FastPath:
     def through(self, batch: Batch) -> Iterator[Frame | int]:
         """Yield the frames that are to be decoded, and the time (ns) where one that passed has come to `until`.
 
-        All others have been taken in when the iterator ends.
+        All others have passed when the iterator ends.
         """
-        if batch.link_type != ETHERNET:
-            yield from batch
-            return
-        tracker, first, file, data = self._tracker, batch.first, batch.file, batch.data
-        flows = self._flows.setdefault((file, batch.interface), {})
-        find = flows.get
-        handed_on = 0
+        tracker, rows, first = self._tracker, batch.rows, batch.first
+        place = self._place(batch.file, batch.interface)
+        place.clock = batch.clock
+        passing = _plainly if batch.link_type == ETHERNET else _otherwise
+        count, last_ns = len(rows), batch.last_ns
+        handed_on = at = 0
         low, until = self._span()
-        number = first - 1
-        for ns, start, size in zip(batch.times, batch.starts, batch.sizes, strict=True):
-            number += 1
-            if ns >= until and ns >= low:
-                tracker.tick(ns)
-                low, until = self._span()
-            flow = find(data[start + 26 : start + 38])
-            if flow is not None and low <= ns and size >= 54:
-                kind, version, total, fragment, protocol, seq, ack, bits, window = _FIELDS(data, start + 12)
-                header = bits >> 10 & 0x3C
-                if (
-                    seq == flow.nxt
-                    and bits & 0xF7 == 0x10  # ACK, with or without PSH
-                    and window
-                    and 20 <= header <= size - 34
-                    and kind == 0x0800
-                    and version == 0x45
-                    and protocol == 6
-                    and not fragment & 0x3FFF
-                ):
-                    length = total - 20 - header
-                    if (
-                        flow.full and flow.acked <= ack <= flow.peer.nxt and seq + length <= MASK
-                        if length > 0
-                        else length == 0 and flow.bare and flow.acked < ack <= flow.peer.nxt
-                    ):
-                        if length:
-                            flow.nxt = seq + length
-                            flow.data_ns = ns
-                        flow.acked = ack
-                        flow.count += 1
-                        flow.last_ns = ns
-                        flow.number = number
-                        waiting = flow.waiting
-                        waiting.append((ns, flow.orig, data[start : start + 34 + header]))
-                        if len(waiting) >= KEPT + SPARE:
-                            del waiting[:SPARE]
-                            flow.side.life.recent.leave_out(SPARE)
-                        if ns >= self.until:
-                            tracker.passed(0, ns)
-                            yield ns
-                            low, until = self._span()
-                        continue
-            handed_on += 1
-            yield batch[number - first]
-            side = tracker.latest
-            if side is not None and side.packets >= WARM:
-                last = side.last
-                if last is not None and last.number == number and last.file == file:
-                    self._open(flows, flow, side, batch, start)
+        looked_until = reached = -1
+        while at < count:
+            ns = batch.time(at)
+            turn, stop = False, count
+            hand_on = ns < low
+            if ns >= until and not hand_on:
+                start = batch.start(at)
+                hand_on = peek(batch.data, start, start + rows[at][2], batch.link_type) not in place.flows
+                if not hand_on:  # (else whoever takes it sees to what is due)
+                    tracker.tick(ns)
+                    low, until = self._span()
+                    turn = ns >= self.until
+            if hand_on:
+                stop = at
+            elif turn:
+                stop = at + 1
+            elif last_ns >= until:
+                if until != looked_until:
+                    looked_until, reached = until, batch.since(until)
+                stop = reached
+            at = passing(batch, place.flows, at, stop)
+            if hand_on or at < stop:
+                handed_on += 1
+                yield batch[at]
+                self._opened(place, first + at, batch.data, batch.start(at), rows[at][2], batch.link_type)
+                at += 1
+            elif turn:
+                tracker.passed(0, ns)
+                yield ns
             low, until = self._span()
-        if handed_on < len(batch):
-            tracker.passed(len(batch) - handed_on, batch.times[-1])
+        if handed_on < count:
+            tracker.passed(count - handed_on, last_ns)
+
+    def _place(self, file: int, interface: int) -> Place:
+        place = self._places.get((file, interface))
+        if place is None:
+            place = self._places[file, interface] = Place(file)
+        return place
 
     def _span(self) -> tuple[int, int]:
         """Return the times between which a frame may pass."""
@@ -276,46 +187,58 @@ class FastPath:
         low, due = self._tracker.span()
         return low, min(due, self.until)
 
-    def _open(self, flows: dict[bytes, Flow], flow: Flow | None, side: Side, batch: Batch, start: int) -> None:
-        """Let the connection of a frame that was handed on pass, where it may."""
-        life = side.life
-        if flow is not None and flow.pair.life is life:
-            flow.pair.open()
+    def _opened(self, place: Place, number: int, data: bytes, start: int, size: int, link_type: int) -> None:
+        """Let pass what is like a frame that was handed on, where its connection is bypassed."""
+        side = self._tracker.latest
+        life: Life | None = getattr(side, "life", None)  # (taken from the sides of a connection that has left)
+        if side is None or life is None or not life.bypassed or life.told or life.gone:
             return
-        data = batch.data
-        at = (batch.file, batch.interface, -1, -1, "")
-        if (
-            data[start + 12 : start + 15] != PLAIN4
-            or side.at != at
-            or side.peer.at != at
-            or not (_full(side) or _full(side.peer))
-        ):
+        if side.last is None or side.last.number != number or side.last.file != place.file:
             return
-        if len(flows) >= FLOWS and not _cleared(flows):
+        key = peek(data, start, start + size, link_type)
+        if key is None:
             return
-        pair = Pair(self, life)
-        if not pair.open():
+        fixed = data[start + 20 : start + 24]
+        known = place.flows.get(key)
+        if known is not None:
+            known.fixed = fixed
             return
-        key = data[start + 26 : start + 38]
-        one, other = pair.flows
-        mine, theirs = (one, other) if one.side is side else (other, one)
-        flows[key] = mine
-        flows[key[4:8] + key[:4] + key[10:12] + key[8:10]] = theirs
-
-    def signature(self, head: bytes, at: Point, *, orig: bool) -> Signature:
-        """Return how the tracker would have remembered a frame that passed."""
-        segment = self._peeler.peel(Frame(0, at[0], 0, at[1], ETHERNET, head, len(head)))
-        assert isinstance(segment, Segment)
-        return segment.seq, segment.ack, segment.flags, segment.length, segment.ip_id, segment.tsval, orig
+        if self.count >= FLOWS:
+            return
+        if life.fast is None:
+            life.fast = Passing(self, life)
+        assert isinstance(life.fast, Passing)
+        life.fast.add(place, key, side, fixed)
+        self.count += 1
 
 
-def _full(side: Side) -> bool:
-    return side.stream.next >= side.stream.limit
+def _plainly(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) -> int:
+    """Let frames of Ethernet pass from one index up to another; return that of the first that does not."""
+    find, needed, first = flows.get, _NEEDED.get, batch.first
+    for number, row in enumerate(batch.rows[at:stop], first + at):
+        _, _, size, kind, fixed, key, bits = row
+        flow = find(key)
+        if flow is None or flow.fixed != fixed or kind != _PLAIN4 or size < needed(bits, FAR):
+            if kind == _PLAIN4 and fixed[3] == _TCP:
+                return number - first
+            start = batch.start(number - first)
+            flow = find(peek(batch.data, start, start + size, ETHERNET))
+            if flow is None:
+                return number - first
+        flow.row = row
+        flow.number = number
+    return stop
 
 
-def _cleared(flows: dict[bytes, Flow]) -> bool:
-    """Forget the flows that are closed; return whether there were any."""
-    closed = [key for key, flow in flows.items() if flow.nxt == _CLOSED]
-    for key in closed:
-        del flows[key]
-    return bool(closed)
+def _otherwise(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) -> int:
+    """Do the same with frames of other link types."""
+    data, link_type = batch.data, batch.link_type
+    for index in range(at, stop):
+        row = batch.rows[index]
+        start = batch.start(index)
+        flow = flows.get(peek(data, start, start + row[2], link_type))
+        if flow is None:
+            return index
+        flow.row = row
+        flow.number = batch.first + index
+    return stop

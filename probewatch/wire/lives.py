@@ -18,6 +18,7 @@ _INACTIVE = Endpoint.INACTIVE
 _PARTIAL = Endpoint.PARTIAL
 _ESTABLISHED = Endpoint.ESTABLISHED
 _CLOSED = Endpoint.CLOSED
+_OPEN = frozenset({_PARTIAL, _ESTABLISHED})
 
 
 class Sight:
@@ -139,22 +140,22 @@ class Side:
 
 
 class Fast(Protocol):
-    """What counts the segments of a connection apart from it (`wire.fastpath`)."""
+    """What lets the segments of a connection pass by (`wire.fastpath`)."""
 
-    def touch(self) -> None:
-        """Write down when the last segment came."""
+    def settle(self) -> None:
+        """Write down which of them came last."""
 
     def close(self) -> None:
-        """Write down everything, and end it."""
+        """Write that down, and let no more pass."""
 
 
 class Life:
     """One connection in the tracker's table."""
 
     __slots__ = (
-        "answered", "bare_ack", "born", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone", "history", "icmp", "id",
-        "midstream", "neighbour", "orig", "outer_source", "over", "payload", "recent", "resp", "rev", "server", "server_port",
-        "sights", "start", "told", "touched", "tunnel",
+        "answered", "bare_ack", "born", "bypassed", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone",
+        "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "payload", "recent", "resp",
+        "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
     )  # fmt: skip
 
     def __init__(self, number: int, orig: Side, resp: Side, start: Mark, clock: int) -> None:
@@ -190,7 +191,15 @@ class Life:
         """Clock of its timer."""
         self.gone = False
         self.fast: Fast | None = None
-        """Where segments take the fast path: to be closed before anything else here is read."""
+        """Where segments pass by: to be settled before anything else here is read."""
+        self.speaker: Side | None = None
+        """Who sent data last."""
+        self.turns = 0
+        """How often that changed"""
+        self.paced = clock
+        """since then."""
+        self.bypassed = False
+        """Nothing more of it is followed but its end."""
         self.payload = 0
         """Bytes of payload it holds."""
 
@@ -207,6 +216,25 @@ class Life:
         self.client_port, self.server_port = self.server_port, self.client_port
         self.history.flip()
         self.flipped = True
+
+    @property
+    def open(self) -> bool:
+        """Whether neither side has ended it."""
+        return self.over is None and self.orig.state in _OPEN and self.resp.state in _OPEN
+
+    def see(self, side: Side, sight: Sight | None, mark: Mark) -> None:
+        """Take in a segment of which nothing counts but that it came."""
+        side.last = self.end = mark
+        if sight is not None:
+            sight.last = mark.number
+
+    def rejoin(self, side: Side, seq: int, ack: int) -> None:
+        """Follow a connection again that was bypassed: its numbers go on from this segment, as if nothing were missing."""
+        self.bypassed = False
+        for one, number in ((side, seq), (side.peer, ack)):
+            one.nxt = one.stream.edge = number
+            one.stream.spans.clear()
+        side.peer.acked = ack
 
     def snapshot(self, final: bool) -> Connection:
         """Return the next revision."""

@@ -31,6 +31,9 @@ from probewatch.wire.lives import Life, Side
 
 SLACK: Final = 1024
 """Timers that may outnumber twice the connections before those of connections gone are swept out."""
+BYPASSED_NS: Final = 1_000_000_000
+"""Nanoseconds between two moments at which timers of bypassed connections ring: all together, for each ends a run of frames
+that pass."""
 
 Key = tuple[str, int, str, int]
 """Source, source port, destination, destination port."""
@@ -48,6 +51,14 @@ class Limits:
     """Kept of a client's stream (and as many waiting behind a hole); more is counted, not kept. A side whose direction turns
     out to be the other one keeps the limit it began with."""
     server_bytes: int = 32 << 10
+    followed: int = 128 << 10
+    """Bytes of one direction after which a connection is bypassed: of a reader that takes in no more, as a kubelet does after
+    10 KiB, a kernel accepts so many (Linux: net.ipv4.tcp_rmem)."""
+    turns: int = 32
+    """Changes of who sends data after which it is weighed ..."""
+    pace_ns: int = 3_200_000_000
+    """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
+    no checker asks five times a second."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
     syns: int = 32
@@ -218,7 +229,9 @@ class Table:
     # Time
 
     def schedule(self, life: Life, due: int) -> None:
-        """See to it that a connection is looked at when it is this late."""
+        """See to it that a connection is looked at when it is this late; a bypassed one at the next full second."""
+        if life.bypassed:
+            due += -due % BYPASSED_NS
         if life.due < 0 or due < life.due:
             life.due = due
             heapq.heappush(self._heap, (due, life.id, life))
@@ -250,7 +263,7 @@ class Table:
     def _ripen(self, life: Life) -> None:
         """Look at a connection whose timer rang: hand it out, let it go, or wait on."""
         if life.fast is not None:
-            life.fast.touch()
+            life.fast.settle()
         limits, clock = self._limits, self.clock
         if self._parted and self._rests(life):
             self.leave(life)

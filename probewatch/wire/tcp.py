@@ -35,7 +35,7 @@ from probewatch.model.connection import Connection, IcmpNote, Unresolved
 from probewatch.model.frame import Mark
 from probewatch.wire import numbers
 from probewatch.wire.direction import Directions
-from probewatch.wire.lives import SIGHTINGS, Side, Sight
+from probewatch.wire.lives import SIGHTINGS, Life, Side, Sight
 from probewatch.wire.packets import ACK, FIN, RST, SYN, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.resolution import Resolver
 from probewatch.wire.sightings import point, vantage
@@ -151,9 +151,21 @@ class Tracker:
                 return
         life = side.life
         if life.fast is not None:
-            life.fast.close()
+            life.fast.settle()
         if lane is not side.lane or mark.file != side.at[0]:
             self._look(side, mark, lane)
+        if life.bypassed:
+            if not flags & CONTROL:
+                life.see(side, side.sight, mark)
+                life.touched = table.clock
+                if life.told:
+                    table.news(life)
+                self.latest = side
+                return
+            if not flags & SYN:
+                if life.fast is not None:
+                    life.fast.close()
+                life.rejoin(side, seq, ack if flags & ACK else side.peer.nxt)
         signature = (seq, ack, flags, length, ip_id, tsval, side.orig)
         if life.recent.is_copy(signature, ns, side.at):
             self._copy(side, s)
@@ -225,6 +237,11 @@ class Tracker:
                 self._data(side, seq, payload, length, mark)
             else:
                 stream.add(seq, payload, length, mark)
+            if life.speaker is not side:
+                life.speaker = side
+                life.turns += 1
+            if life.turns > self._limits.turns or stream.next > self._limits.followed:
+                self._weigh(life, side)
         self.latest = side
 
     def icmp(self, e: IcmpError) -> None:
@@ -237,7 +254,7 @@ class Tracker:
             return
         life = side.life
         if life.fast is not None:
-            life.fast.close()
+            life.fast.settle()
         if life.icmp is None:
             life.icmp = IcmpNote(mark=e.mark, reporter=e.reporter, version=e.version, type=e.type, code=e.code)
             life.touched = self._table.clock
@@ -479,6 +496,16 @@ class Tracker:
             self._step(side, Event.FIN)
             if side.fin is None:
                 side.fin, side.fin_end = mark, past
+
+    def _weigh(self, life: Life, side: Side) -> None:
+        """Bypass a connection that has transferred much, or asks oftener than a checker does."""
+        limits, stream, clock = self._limits, side.stream, self._table.clock
+        if not life.open:
+            return
+        if stream.next > min(limits.followed, stream.limit) or clock - life.paced < limits.pace_ns:
+            life.bypassed = True
+        else:
+            life.turns, life.paced = 0, clock
 
     @staticmethod
     def _step(side: Side, event: Event) -> None:

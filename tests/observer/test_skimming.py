@@ -1,4 +1,4 @@
-"""Frames taken in by the fast path: the document says the same as if every frame had been decoded in full."""
+"""Frames that the fast path passes over: the document says the same as if every frame had been decoded in full."""
 
 from __future__ import annotations
 
@@ -9,20 +9,49 @@ import pytest
 
 import probewatch
 from probewatch.api import Analysis
-from probewatch.capture import CaptureError
-from probewatch.observer import core
-from probewatch.wire import fastpath
+from probewatch.capture import CaptureError, Reader, merged_parts
+from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.frame import Frame
+from probewatch.observer import Observer, core
 from probewatch.wire.table import Limits
 
 
-@pytest.mark.parametrize("small", [False, True], ids=["", "small"])
-def test_nothing_changes(capture_file: Path, monkeypatch: pytest.MonkeyPatch, small: bool) -> None:
-    """On every capture; and again with so little kept of a stream that ordinary connections take the fast path."""
-    if small:
-        monkeypatch.setattr(core, "Limits", partial(Limits, client_bytes=64, server_bytes=64))
-        monkeypatch.setattr(fastpath, "WARM", 2)
+def test_nothing_changes(capture_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every capture, with connections bypassed so early that those of probes are, too."""
+    monkeypatch.setattr(core, "Limits", partial(Limits, followed=100, turns=1))
     try:
         skimmed = probewatch.document(Analysis(capture_file).whole())
     except CaptureError:
         return
     assert skimmed == probewatch.document(Analysis(capture_file, skim=False).whole())
+
+
+class Connections(Observer):
+    """Keeps what is handed out, and when, and does nothing with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, Connection | Unresolved]] = []
+
+    def _collect(self, items) -> None:
+        self.seen += [(self._now_ns, item) for item in items]
+
+
+def test_connections_are_the_same(capture_file: Path) -> None:
+    """On every capture, with the limits that hold: connections are all that the rest is made of."""
+    full, skimmed = Connections(), Connections()
+    try:
+        with Reader(str(capture_file), 0) as reader:
+            for part in merged_parts([reader]):
+                if isinstance(part, Frame):
+                    skimmed.feed(part)
+                    full.feed(part)
+                    continue
+                skimmed.skim(part)
+                for frame in part:
+                    full.feed(frame)
+    except CaptureError:
+        return
+    full._collect(full._tracker.finish())
+    skimmed._collect(skimmed._tracker.finish())
+    assert skimmed.seen == full.seen
