@@ -41,6 +41,8 @@ DEAD_DIAL_NS: Final = 130_000_000_000
 """How long the kernel goes on with a dial (tcp_syn_retries 6: 127 s)."""
 LAG: Final = 24
 """Steps after which the cheapest reading is believed, if others are still possible."""
+RIVAL: Final = 2.0
+"""Below this a run's form (`runs.fits`) leaves open whose it is, where it does so for several."""
 WORSE: Final = 9.5
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
@@ -155,7 +157,7 @@ class Lane:
             for worker, planned in enumerate(self.plan)
             if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
-        refused = is_refused(run)
+        refused, rivals = is_refused(run), sum(fit < RIVAL for _, fit in fitting) > 1
         candidates: list[_Candidate] = []
         floor = float("inf")
         for history in self._histories:
@@ -163,7 +165,9 @@ class Lane:
             for worker, fit in fitting:
                 if not history.fresh and self._whole:
                     fit += MISSED * pod.unseen(worker, self.begin_ns, run.start.ns)
-                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused):
+                for reading in readings_of(
+                    run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused, rivals=rivals
+                ):
                     sure = sure or reading.cost < SURE
                     candidates.append((cost + reading.cost, history, reading))
                     if not reading.redial:

@@ -3,8 +3,9 @@
 Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes
 when a worker's tick was due is almost surely that worker's. Off the grid only a readiness worker may run, and only
 while its container is not Ready; anything else off the grid means that something happened before it: a new container,
-a new kubelet, or a kubelet that got no CPU, whose ticks run late, together, and go on on the old grid. A worker runs one attempt at a time, keeps one tick while it is busy, and is silent on hold and behind
-a startup probe. Each departure has a cost (below); `observer` carries the cheapest histories on.
+a new kubelet, or a kubelet that got no CPU, whose ticks run late, together, and go on on the old grid. A worker runs
+one attempt at a time, keeps one tick while it is busy, and is silent on hold and behind a startup probe. Each
+departure has a cost (below); `observer` carries the cheapest histories on.
 
 Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths
 still do.
@@ -122,13 +123,22 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
 
 
 def readings_of(
-    start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int], *, refused: bool = False
+    start_ns: int,
+    fit: float,
+    prediction: Prediction,
+    elsewhere: Sequence[int],
+    *,
+    refused: bool = False,
+    rivals: bool = False,
 ) -> list[Reading]:
-    """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`)."""
+    """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`).
+
+    `rivals`: it may be another worker's as well. Where it cannot, a delay that was not kept is the spec's fault.
+    """
     found = _readings(start_ns, prediction, elsewhere)
-    if prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
+    if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
-    if prediction.renewed_ns is not None and start_ns < prediction.renewed_ns:
+    if rivals and prediction.renewed_ns is not None and start_ns < prediction.renewed_ns:
         found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or _is_frozen(one) else 0.0) for one in found]

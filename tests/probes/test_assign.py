@@ -25,6 +25,7 @@ from probewatch.probes.assign import (
     TOO_EARLY,
     lateness,
     readings,
+    readings_of,
 )
 
 EARLIER = 100.0
@@ -122,10 +123,15 @@ def test_a_restarted_kubelet_has_new_phases() -> None:
 
 
 def test_nothing_runs_before_its_initial_delay() -> None:
-    """A first attempt before initialDelaySeconds has passed since the container can have begun is far-fetched."""
+    """Before initialDelaySeconds has passed since the container can have begun an attempt is another worker's, where it may be."""
     probe = spec(LIVENESS, initial_delay_s=12)
-    first = [best(at, predicted(LIVENESS, tick=None, last=None, spec=probe, begun=True, not_before_ns=ns(111))).cost for at in (110.9, 111.1)]
-    assert first[0] == first[1] + TOO_EARLY
+    waiting = predicted(LIVENESS, tick=None, last=None, spec=probe, begun=True, not_before_ns=ns(111))
+
+    def cost(at: float, *, rivals: bool) -> float:
+        return min(one.cost for one in readings_of(ns(at), 0.0, waiting, (), rivals=rivals))
+
+    assert cost(110.9, rivals=True) == cost(111.1, rivals=True) + TOO_EARLY
+    assert cost(110.9, rivals=False) == cost(111.1, rivals=False)
 
 
 def test_a_container_that_came_back_on_the_old_grid() -> None:
