@@ -103,13 +103,15 @@ def test_a_late_end_explains_a_late_tick() -> None:
     assert best(EARLIER + 13.001, thawed) == Reading(0, FROZEN_SEEN, Trigger.TICK, Schedule.LATE)
 
 
-@pytest.mark.parametrize("what", ["ok", "refused"])
-def test_a_refusal_speaks_for_a_new_container(what: str) -> None:
+def test_a_refusal_speaks_for_a_new_container() -> None:
     """A port that is closed all at once is no sign of a kubelet that was away or stopped."""
-    reset = best(EARLIER + 4, predicted(), what=what).reset
-    off = [one for one in read(EARLIER + 14, predicted(), what=what) if one.reset == "kubelet" or one.schedule is Schedule.LATE]
-    assert reset == "container"
-    assert min(one.cost for one in off) >= FROZEN + (REFUSED_AFTER if what == "refused" else 0.0)
+
+    def costs(what: str) -> dict[tuple[str, Schedule], float]:
+        return {(one.reset, one.schedule): one.cost for one in read(EARLIER + 14, predicted(), what=what)}
+
+    ok, refused = costs("ok"), costs("refused")
+    for key in (("kubelet", Schedule.EXTRA), ("", Schedule.LATE)):
+        assert refused[key] - refused["container", Schedule.EXTRA] == pytest.approx(ok[key] - ok["container", Schedule.EXTRA] + REFUSED_AFTER)
 
 
 def test_a_restarted_kubelet_has_new_phases() -> None:
