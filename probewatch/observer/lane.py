@@ -24,7 +24,7 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.probes.assign import MISSED, readings_of
+from probewatch.probes.assign import MISSED, is_frozen, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run, closed_by_server, fits, free_ns, is_refused, verdict_of
@@ -41,6 +41,8 @@ DEAD_DIAL_NS: Final = 130_000_000_000
 """How long the kernel goes on with a dial (tcp_syn_retries 6: 127 s)."""
 LAG: Final = 24
 """Steps after which the cheapest reading is believed, if others are still possible."""
+RIVAL: Final = 2.0
+"""Below this a run's form (`runs.fits`) leaves open whose it is, where it does so for several."""
 WORSE: Final = 9.5
 """A history that costs this much more than the cheapest is given up."""
 MID_LIFE: Final = 1.0
@@ -108,6 +110,8 @@ class Lane:
         """Where the capture begins."""
         self._appeared_ns = appeared_ns
         """When the pod's address was announced, before any of its containers ran."""
+        self._tried = False
+        """Other numbers than those that are thought to run here are tried: no kubelet that got no CPU is to make them fit."""
         self._whole = begin_ns > 0
         """Nothing is missing since then."""
         self.steps: list[Step] = []
@@ -155,7 +159,7 @@ class Lane:
             for worker, planned in enumerate(self.plan)
             if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
-        refused = is_refused(run)
+        refused, rivals = is_refused(run), sum(fit < RIVAL for _, fit in fitting) > 1
         candidates: list[_Candidate] = []
         floor = float("inf")
         for history in self._histories:
@@ -163,7 +167,11 @@ class Lane:
             for worker, fit in fitting:
                 if not history.fresh and self._whole:
                     fit += MISSED * pod.unseen(worker, self.begin_ns, run.start.ns)
-                for reading in readings_of(run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused):
+                for reading in readings_of(
+                    run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused, rivals=rivals
+                ):
+                    if self._tried and is_frozen(reading):
+                        continue
                     sure = sure or reading.cost < SURE
                     candidates.append((cost + reading.cost, history, reading))
                     if not reading.redial:
@@ -254,7 +262,7 @@ class Lane:
 
     def again(self, plan: Sequence[Planned]) -> Lane:
         """Return a new lane in the same circumstances, for the same workers with other numbers."""
-        return Lane(
+        lane = Lane(
             plan,
             begin_cost=self._begin_cost,
             begin_ns=self.begin_ns,
@@ -262,6 +270,8 @@ class Lane:
             resets=self._resets,
             keeps_ready=self._keeps_ready,
         )
+        lane._tried = True
+        return lane
 
     def _settle(self) -> None:
         """Tell the steps that all histories share; what is older than LAG steps is settled by the cheapest one."""

@@ -3,8 +3,9 @@
 Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes
 when a worker's tick was due is almost surely that worker's. Off the grid only a readiness worker may run, and only
 while its container is not Ready; anything else off the grid means that something happened before it: a new container,
-a new kubelet, or a kubelet that got no CPU, whose ticks run late, together, and go on on the old grid. A worker runs one attempt at a time, keeps one tick while it is busy, and is silent on hold and behind
-a startup probe. Each departure has a cost (below); `observer` carries the cheapest histories on.
+a new kubelet, or a kubelet that got no CPU, whose ticks run late, together, and go on on the old grid. A worker runs
+one attempt at a time, keeps one tick while it is busy, and is silent on hold and behind a startup probe. Each
+departure has a cost (below); `observer` carries the cheapest histories on.
 
 Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths
 still do.
@@ -87,8 +88,8 @@ USUAL_OUTAGE_NS: Final = 8_000 * MS
 """Silence up to this is more likely one container's than the kubelet's."""
 SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 """A kubelet does not restart faster than this."""
-FROZEN: Final = 4.5
-"""A tick that ran late because the kubelet got no CPU: about as rare as a new container, so that the next tick decides.
+FROZEN: Final = 6.5
+"""A tick that ran late because the kubelet got no CPU: rarer than a new container, so that the next tick decides.
 Whether the grid is the old one or a new one is what tells them apart."""
 FROZEN_NS: Final = 2_000 * MS
 """Each so long it lasted costs one more, up to FROZEN_MOST: long stops are rarer."""
@@ -101,7 +102,7 @@ OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
-TOO_EARLY: Final = 6.0
+TOO_EARLY: Final = 1.0
 """Before its initialDelaySeconds have passed."""
 GATED_ANEW: Final = 3.0
 """First at a new container though its startup probe should come before it (1.35 and newer do it by mistake, KUBELET.md D25)."""
@@ -122,16 +123,25 @@ def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence
 
 
 def readings_of(
-    start_ns: int, fit: float, prediction: Prediction, elsewhere: Sequence[int], *, refused: bool = False
+    start_ns: int,
+    fit: float,
+    prediction: Prediction,
+    elsewhere: Sequence[int],
+    *,
+    refused: bool = False,
+    rivals: bool = False,
 ) -> list[Reading]:
-    """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`)."""
+    """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`).
+
+    `rivals`: it may be another worker's as well. Where it cannot, a delay that was not kept is the spec's fault.
+    """
     found = _readings(start_ns, prediction, elsewhere)
-    if prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
+    if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
-    if prediction.renewed_ns is not None and start_ns < prediction.renewed_ns:
+    if rivals and prediction.renewed_ns is not None and start_ns < prediction.renewed_ns:
         found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
     if refused and not prediction.suspicious:
-        found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or _is_frozen(one) else 0.0) for one in found]
+        found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
 
 
@@ -295,7 +305,7 @@ def _came_back(start: int, p: Prediction) -> bool:
     return p.spec.type is ProbeType.READINESS and p.grid_stays and p.spec.initial_delay_s > 0
 
 
-def _is_frozen(reading: Reading) -> bool:
+def is_frozen(reading: Reading) -> bool:
     """Tell whether it supposes that the kubelet got no CPU, with nothing else to show for it."""
     return reading.trigger is Trigger.TICK and not reading.reset and reading.cost >= FROZEN
 

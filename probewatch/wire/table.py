@@ -2,11 +2,11 @@
 
 Theory of operation
 -------------------
-A connection is *ripe*, and handed out, `settle_ns` after it was over (both FINs, or a RST: the pause lets the last ACK,
-a second RST and the copies at other vantage points come in), or when it was silent for `quiet_ns`, or at the age
-`ripe_age_ns` even if alive, or when it must leave. If frames come after that it is handed out again, `rev` one higher,
-at its next such point: its end, silence, or leaving. `final` is said where a value was made while leaving the table; a connection of which nothing
-more comes is not handed out once more only to say so.
+A connection is *ripe*, and handed out, `settle_ns` after it was over (both FINs, or a RST: the pause lets the last
+ACK, a second RST and the copies at other vantage points come in), or when it was silent for `quiet_ns`, or at the age
+`ripe_age_ns` even if alive, or when it must leave. If frames come after that it is handed out again, `rev` one
+higher, at its next such point: its end, silence, or leaving. `final` is said where a value was made while leaving the
+table; a connection of which nothing more comes is not handed out once more only to say so.
 
 Then it stays, so that late frames find it: one that was reset for `remember_ns` (answers come up to half a minute after
 their checker reset the connection), one that is not over for `idle_ns` (SYNs of a dead dial come minutes later, up to

@@ -25,6 +25,7 @@ from probewatch.probes.assign import (
     TOO_EARLY,
     lateness,
     readings,
+    readings_of,
 )
 
 EARLIER = 100.0
@@ -102,13 +103,15 @@ def test_a_late_end_explains_a_late_tick() -> None:
     assert best(EARLIER + 13.001, thawed) == Reading(0, FROZEN_SEEN, Trigger.TICK, Schedule.LATE)
 
 
-@pytest.mark.parametrize("what", ["ok", "refused"])
-def test_a_refusal_speaks_for_a_new_container(what: str) -> None:
+def test_a_refusal_speaks_for_a_new_container() -> None:
     """A port that is closed all at once is no sign of a kubelet that was away or stopped."""
-    reset = best(EARLIER + 4, predicted(), what=what).reset
-    off = [one for one in read(EARLIER + 14, predicted(), what=what) if one.reset == "kubelet" or one.schedule is Schedule.LATE]
-    assert reset == "container"
-    assert min(one.cost for one in off) >= FROZEN + (REFUSED_AFTER if what == "refused" else 0.0)
+
+    def costs(what: str) -> dict[tuple[str, Schedule], float]:
+        return {(one.reset, one.schedule): one.cost for one in read(EARLIER + 14, predicted(), what=what)}
+
+    ok, refused = costs("ok"), costs("refused")
+    for key in (("kubelet", Schedule.EXTRA), ("", Schedule.LATE)):
+        assert refused[key] - refused["container", Schedule.EXTRA] == pytest.approx(ok[key] - ok["container", Schedule.EXTRA] + REFUSED_AFTER)
 
 
 def test_a_restarted_kubelet_has_new_phases() -> None:
@@ -122,10 +125,15 @@ def test_a_restarted_kubelet_has_new_phases() -> None:
 
 
 def test_nothing_runs_before_its_initial_delay() -> None:
-    """A first attempt before initialDelaySeconds has passed since the container can have begun is far-fetched."""
+    """Before initialDelaySeconds has passed since the container can have begun an attempt is another worker's, where it may be."""
     probe = spec(LIVENESS, initial_delay_s=12)
-    first = [best(at, predicted(LIVENESS, tick=None, last=None, spec=probe, begun=True, not_before_ns=ns(111))).cost for at in (110.9, 111.1)]
-    assert first[0] == first[1] + TOO_EARLY
+    waiting = predicted(LIVENESS, tick=None, last=None, spec=probe, begun=True, not_before_ns=ns(111))
+
+    def cost(at: float, *, rivals: bool) -> float:
+        return min(one.cost for one in readings_of(ns(at), 0.0, waiting, (), rivals=rivals))
+
+    assert cost(110.9, rivals=True) == cost(111.1, rivals=True) + TOO_EARLY
+    assert cost(110.9, rivals=False) == cost(111.1, rivals=False)
 
 
 def test_a_container_that_came_back_on_the_old_grid() -> None:
