@@ -43,7 +43,7 @@ YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
 NOTICED_S = 2
 """Seconds until the start of a container is noticed: PLEG's relist is a second (kubelet.go), and a pod sync follows."""
-KEPT_AFTER_NS = 10_000_000_000
+RESTART_GRACE_NS = 10_000_000_000
 """How much older than its kubelet a container must be for its state to be kept (worker.go kubeletRestartGracePeriod, since 1.35)."""
 FEW = 5
 """Missed ticks beyond which more of them say nothing more."""
@@ -411,7 +411,7 @@ class Pod:
         """Tell whether a container may have run for 10 s when its kubelet began, which then keeps its state (kubeletRestartGracePeriod)."""
         known = self.containers[container]
         since_ns = known.alive_ns if known.dying else known.since_ns
-        return since_ns is None or now_ns - since_ns > KEPT_AFTER_NS
+        return since_ns is None or now_ns - since_ns > RESTART_GRACE_NS
 
     def _has_startup(self, container: int) -> bool:
         return any(p.container == container and p.spec.type is ProbeType.STARTUP for p in self.plan)
