@@ -43,6 +43,7 @@ class KeptConnections:
         if not keeps_asking(exchange):
             rest = connection.midstream and not connection.orig.length and _peers(connection) in self._parted
             return [] if rest else None  # (how a kept connection ended, after its last question)
+        self._tracker.claim(connection)
         if exchange.grpc is None and exchange.tls is None:
             self._tracker.part(connection)
             _remember(self._parted, _peers(connection), None)

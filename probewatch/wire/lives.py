@@ -153,7 +153,7 @@ class Life:
     """One connection in the tracker's table."""
 
     __slots__ = (
-        "answered", "bare_ack", "born", "bypassed", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone",
+        "answered", "bare_ack", "born", "bypassed", "claimed", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone",
         "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "payload", "recent", "resp",
         "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
     )  # fmt: skip
@@ -200,6 +200,8 @@ class Life:
         """since then."""
         self.bypassed = False
         """Nothing more of it is followed but its end."""
+        self.claimed = False
+        """Handed out, and known for one that a checker keeps."""
         self.payload = 0
         """Bytes of payload it holds."""
 

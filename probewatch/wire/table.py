@@ -4,9 +4,10 @@ Theory of operation
 -------------------
 A connection is *ripe*, and handed out, `settle_ns` after it was over (both FINs, or a RST: the pause lets the last
 ACK, a second RST and the copies at other vantage points come in), or when it was silent for `quiet_ns`, or at the age
-`ripe_age_ns` even if alive, or when it must leave. If frames come after that it is handed out again, `rev` one
-higher, at its next such point: its end, silence, or leaving. `final` is said where a value was made while leaving the
-table; a connection of which nothing more comes is not handed out once more only to say so.
+`ripe_age_ns` even if alive, or when it was asked so often that it is weighed (`Limits.turns`), or when it must leave.
+If frames come after that it is handed out again, `rev` one higher, at its next such point: its end, silence, or
+leaving. `final` is said where a value was made while leaving the table; a connection of which nothing more comes is
+not handed out once more only to say so.
 
 Then it stays, so that late frames find it: one that was reset for `remember_ns` (answers come up to half a minute after
 their checker reset the connection), one that is not over for `idle_ns` (SYNs of a dead dial come minutes later, up to
@@ -58,7 +59,8 @@ class Limits:
     """Changes of who sends data after which it is weighed ..."""
     pace_ns: int = 3_200_000_000
     """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
-    no checker asks five times a second."""
+    no checker asks five times a second. A slower one is handed out, and bypassed when it is weighed again, unless its owner
+    claimed it meanwhile (`Table.claim`)."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
     syns: int = 32
@@ -197,6 +199,12 @@ class Table:
         if side is not None:
             self.schedule(side.life, self.clock + self._limits.settle_ns)
 
+    def claim(self, number: int) -> None:
+        """Mark a connection, by its id, as one that a checker keeps."""
+        life = self.lives.get(number)
+        if life is not None:
+            life.claimed = True
+
     def flip(self, life: Life) -> None:
         """Swap client and server."""
         start = self._stop_waiting(life) if life.rev == 0 else None
@@ -278,7 +286,7 @@ class Table:
             if due > clock:
                 self.schedule(life, due)
                 return
-            self._hand_out(life, final=False)
+            self.hand_out(life)
         leave = life.touched + (limits.idle_ns if life.over is None else limits.remember_ns)
         if life.closed:
             leave = quiet
@@ -324,7 +332,7 @@ class Table:
     def leave(self, life: Life) -> None:
         """Take a connection out of the table; hand it out where that is due."""
         if not life.told:
-            self._hand_out(life, final=True)
+            self.hand_out(life, final=True)
         life.gone = True
         self._told.pop(life.id, None)
         self._half.pop(life.id, None)
@@ -356,7 +364,8 @@ class Table:
                     self.stats.evicted += 1
                     return
 
-    def _hand_out(self, life: Life, *, final: bool) -> None:
+    def hand_out(self, life: Life, *, final: bool = False) -> None:
+        """Make a connection's next revision ready to be taken."""
         if life.fast is not None:
             life.fast.close()
         if life.rev == 0:

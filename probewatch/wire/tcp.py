@@ -313,6 +313,10 @@ class Tracker:
         c = connection
         self._table.part((c.client, c.client_port, c.server, c.server_port))
 
+    def claim(self, connection: Connection) -> None:
+        """Go on following a connection that was handed out, however often it is asked: a checker keeps it."""
+        self._table.claim(connection.id)
+
     def finish(self) -> list[Connection | Unresolved]:
         """Return all that was not handed out yet, or has changed since, as final; the tracker is empty then."""
         self._resolver.expire(self._table.clock)
@@ -498,14 +502,17 @@ class Tracker:
                 side.fin, side.fin_end = mark, past
 
     def _weigh(self, life: Life, side: Side) -> None:
-        """Bypass a connection that has transferred much, or asks oftener than a checker does."""
+        """Bypass a connection that has transferred much, asks oftener than a checker does, or that nobody claimed who saw it ask."""
         limits, stream, clock = self._limits, side.stream, self._table.clock
         if not life.open:
             return
-        if stream.next > min(limits.followed, stream.limit) or clock - life.paced < limits.pace_ns:
+        passed_by = life.rev > 0 and not life.claimed
+        if passed_by or stream.next > min(limits.followed, stream.limit) or clock - life.paced < limits.pace_ns:
             life.bypassed = True
         else:
             life.turns, life.paced = 0, clock
+            if life.rev == 0:
+                self._table.hand_out(life)
 
     @staticmethod
     def _step(side: Side, event: Event) -> None:
