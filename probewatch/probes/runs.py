@@ -37,6 +37,10 @@ FOLLOW_NS = 60_000_000
 """A follow-up leaves within a millisecond; the rest is room for a starved node."""
 AT_ONCE_NS = 8_000_000
 """A tick that waited runs within this of the attempt that delayed it."""
+SOLICITATIONS = 3
+"""neigh/default/mcast_solicit: so many requests the kernel sends ..."""
+GIVEN_UP_NS = 1_024_000_000
+"""... and fails every dial that waits so long after the last (retrans_time_ms is 1000; its timer adds a tick of 24 ms)."""
 BROKEN_OFF_NS = 60_000_000
 """A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 MAX_OPEN = 64
@@ -121,6 +125,14 @@ def frames_of(run: Run) -> Evidence:
     return Evidence(run.start.file, run.start.number, max([run.start.number, *last]))
 
 
+def _given_up(run: Run, timeout: int) -> int:
+    """Return when a dial ended whose address nobody gave: at its deadline, or with "no route to host" as the kernel gave it up."""
+    deadline, unresolved = run.start.ns + timeout, run.unresolved
+    if unresolved is None or unresolved.resolved is not None or len(unresolved.requests) < SOLICITATIONS:
+        return deadline
+    return min(deadline, max(run.start.ns, unresolved.end.ns + GIVEN_UP_NS))
+
+
 def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: bool = False) -> Verdict:
     """Judge a whole run as an execution of this probe (runProbeWithRetries: the last try counts).
 
@@ -130,11 +142,13 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: 
     if run.execs:
         return judge_exec(run.execs, timeout, seen_until_ns)
     if not run.tries:
+        ended = _given_up(run, timeout)
+        soon = ", which the kernel gave up" if ended < run.start.ns + timeout else ""
         return Verdict(
             outcome=Outcome.FAILURE,
             cause=Cause.NEIGHBOUR_UNRESOLVED,
-            end_ns=run.start.ns + timeout,
-            detail=f"no answer to the address resolution of {run.server}",
+            end_ns=ended,
+            detail=f"no answer to the address resolution of {run.server}{soon}",
         )
     verdict: Verdict | None = None
     for hops in run.tries:

@@ -89,8 +89,9 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         case Cause.TLS_ALERT:
             return f"{get}remote error: tls: {safe(attempt.detail)}"
         case Cause.REFUSED | Cause.UNREACHABLE | Cause.NEIGHBOUR_UNRESOLVED:
-            dial = _dial(probe, attempt)
-            return get + (_WAITING if attempt.end_mark is None else dial)
+            return get + (
+                _WAITING if attempt.end_mark is None and not _given_up(probe, attempt) else _dial(probe, attempt)
+            )
         case _:
             return ""
 
@@ -109,7 +110,7 @@ def _dial(probe: Probe, attempt: Attempt) -> str:
         case Cause.NO_SYN_ANSWER:
             return f"{dial}i/o timeout"
         case Cause.UNREACHABLE | Cause.NEIGHBOUR_UNRESOLVED:
-            if attempt.end_mark is None:
+            if attempt.end_mark is None and not _given_up(probe, attempt):
                 return f"{dial}i/o timeout"
             refused = any(
                 leg.connection.icmp is not None and leg.connection.icmp.explain() == "port unreachable"
@@ -118,6 +119,12 @@ def _dial(probe: Probe, attempt: Attempt) -> str:
             return f"{dial}connect: {'connection refused' if refused else 'no route to host'}"
         case _:
             return ""
+
+
+def _given_up(probe: Probe, attempt: Attempt) -> bool:
+    """Tell whether the kernel gave up the address before the kubelet's deadline."""
+    timeout = probe.thresholds.get("timeoutSeconds", (1, ""))[0]
+    return attempt.cause is Cause.NEIGHBOUR_UNRESOLVED and attempt.end_ns - attempt.start.ns < timeout * 1_000_000_000
 
 
 def _grpc(probe: Probe, attempt: Attempt) -> str:

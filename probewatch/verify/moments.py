@@ -221,7 +221,9 @@ def state(case: Case, wanted: str) -> Finding:
     last = max((d.ns for d in case.probe.decisions), default=None)
     reason = end_unseen(case.timeline)
     if not reason and final in ("unknown", ""):
-        reason = untyped(case.probe) or "no streak in this capture reached a threshold"
+        first = case.probe.initial_state
+        dark = hidden(case.probe, NEXT[first], since_ns=last) if first in NEXT else ""
+        reason = untyped(case.probe) or dark or "no streak in this capture reached a threshold"
     if not reason and final in NEXT:
         reason = hidden(case.probe, NEXT[final], since_ns=last)
     if reason:

@@ -13,7 +13,6 @@ from kubelet import Scenario, play
 from scenarios import SEEDS, by_hand, by_seed
 
 OPEN: dict[str, str] = {
-    "http-ack-blackhole-t3-mid": "begun inside a chain of stored ticks: the grid shows late",
     "http-blackhole-t1-old-mid": "begun inside a black hole: dials from before look like attempts",
     "crash-loop-mid": "begun inside back-off: the failures before are assumed, not seen",
     "tcp-both-mid": "two tcpSocket probes of one port, begun while both fail: nothing tells them apart",
