@@ -39,7 +39,7 @@ from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Ledger
 from .losses import Loss, why
 from .others import Series, foreign_host, pod_name
-from .survey import SHOWN
+from .survey import said_of_itself
 from .target import Placed
 from .tls import expired
 
@@ -499,9 +499,9 @@ class Assembler:
             node_address=node.node_address if node else None,
             node_source=node.source if node else None,
             evidence=(
+                *said_of_itself(form.user_agent or ""),
                 "regular, a fresh connection for each check",
                 "not asked as a kubelet asks",
-                *([f"User-Agent {form.user_agent[:SHOWN]}"] if form.user_agent else []),
             ),
         )
         return Probe(

@@ -169,10 +169,16 @@ def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[Chec
 
 def _said(group: _Group, track: Track) -> list[str]:
     """Return what is seen of a series that nothing names."""
-    agent = track.pace.shape.agent[:SHOWN]
     kept = any(group.exchanges[index].connection.question > 1 for index in track.members)
     how = "periodic, on a kept connection" if kept else "periodic, a fresh connection for each check"
-    return [how, *([f"User-Agent {agent}"] if agent else [])]
+    return [*said_of_itself(track.pace.shape.agent), how]
+
+
+def said_of_itself(agent: str) -> list[str]:
+    """Return what a checker that nothing names says of itself; a kubelet's name alone proves none."""
+    if not agent:
+        return []
+    return [f"User-Agent {agent[:SHOWN]}" + (", but not proven to be a kubelet" if agent.startswith("kube-probe/") else "")]
 
 
 def check_like(shape: Shape) -> bool:
