@@ -336,9 +336,11 @@ def test_privileges_are_given_up(node) -> None:
 def test_without_privilege_one_sentence(command: str, tmp_path: Path) -> None:
     """An ordinary user gets the sentence that names the capability, and nothing else."""
     arguments = [command] if command == "watch" else [command, "-w", str(tmp_path / "x")]
-    code = (  # (imported first: another user may not be able to read them)
-        "import os, sys, cypcap, probewatch.cli.run, probewatch.cli.watch, probewatch.cli.record, probewatch.observer\n"
-        "import probewatch.capture.taps, probewatch.cluster, probewatch.report.text\n"
+    code = (  # (all imported first: another user may not be able to read them)
+        "import os, sys, pkgutil, importlib, cypcap, probewatch\n"
+        "for module in pkgutil.walk_packages(probewatch.__path__, 'probewatch.'):\n"
+        "    if '__main__' not in module.name: importlib.import_module(module.name)\n"
+        "import probewatch.cli\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         f"sys.exit(probewatch.cli.main({arguments!r}))"
     )
