@@ -128,16 +128,21 @@ class ProcessEvents:
             time.sleep(0.005)
 
 
+def cut_off(out: socket.socket) -> None:
+    """Leave a forked child nothing of its parent's but one socket, and no signal of the terminal: its end is that socket's."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    os.closerange(3, out.fileno())
+    os.closerange(out.fileno() + 1, 1024)
+
+
 def _child(out: socket.socket, user: str) -> NoReturn:
     """Hand on events until nobody takes them; never returns."""
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # its end is ours
-            signal.signal(number, signal.SIG_IGN)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(nothing, standard)
-        os.closerange(3, out.fileno())
-        os.closerange(out.fileno() + 1, 1024)
+        cut_off(out)
         try:
             source = ProcessSource()
             drop(user, NEEDED)

@@ -23,6 +23,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from probewatch.capture.apart import cut_off
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.netns import inside
 from probewatch.capture.privilege import NOBODY, drop
@@ -121,13 +122,7 @@ class Lookout:
 def _child(out: socket.socket, book: AddressBook, netns: str | int | None, user: str) -> NoReturn:
     """Send views until nobody takes them; never returns."""
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # its end is ours
-            signal.signal(number, signal.SIG_IGN)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(nothing, standard)
-        os.closerange(3, out.fileno())
-        os.closerange(out.fileno() + 1, 1024)
+        cut_off(out)
         with suppress(CaptureError, OSError):
             inside(netns, lambda: _look_out(out, book, user))  # (capabilities are a thread's own: it drops there)
     finally:

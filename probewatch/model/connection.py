@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .direct import direct
 from .frame import Mark
+
+SOLICITATIONS: Final = 3
+"""Requests of one address resolution before the kernel gives it up: neigh/default/mcast_solicit."""
 
 
 class Arrival(NamedTuple):

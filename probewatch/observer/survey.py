@@ -178,7 +178,9 @@ def said_of_itself(agent: str) -> list[str]:
     """Return what a checker that nothing names says of itself; a kubelet's name alone proves none."""
     if not agent:
         return []
-    return [f"User-Agent {agent[:SHOWN]}" + (", but not proven to be a kubelet" if agent.startswith("kube-probe/") else "")]
+    return [
+        f"User-Agent {agent[:SHOWN]}" + (", but not proven to be a kubelet" if agent.startswith("kube-probe/") else "")
+    ]
 
 
 def check_like(shape: Shape) -> bool:

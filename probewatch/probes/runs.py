@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
-from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.connection import SOLICITATIONS, Connection, Unresolved
 from probewatch.model.direct import direct
 from probewatch.model.exchange import Exchange
 from probewatch.model.finding import Evidence
@@ -37,10 +37,8 @@ FOLLOW_NS = 60_000_000
 """A follow-up leaves within a millisecond; the rest is room for a starved node."""
 AT_ONCE_NS = 8_000_000
 """A tick that waited runs within this of the attempt that delayed it."""
-SOLICITATIONS = 3
-"""neigh/default/mcast_solicit: so many requests the kernel sends ..."""
 GIVEN_UP_NS = 1_024_000_000
-"""... and fails every dial that waits so long after the last (retrans_time_ms is 1000; its timer adds a tick of 24 ms)."""
+"""The kernel fails every dial that waits so long after its last solicitation (retrans_time_ms is 1000; its timer adds 24 ms)."""
 BROKEN_OFF_NS = 60_000_000
 """A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 MAX_OPEN = 64

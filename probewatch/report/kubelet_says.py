@@ -123,13 +123,17 @@ def _dial(probe: Probe, attempt: Attempt) -> str:
 
 def _given_up(probe: Probe, attempt: Attempt) -> bool:
     """Tell whether the kernel gave up the address before the kubelet's deadline."""
-    timeout = probe.thresholds.get("timeoutSeconds", (1, ""))[0]
-    return attempt.cause is Cause.NEIGHBOUR_UNRESOLVED and attempt.end_ns - attempt.start.ns < timeout * 1_000_000_000
+    short = attempt.end_ns - attempt.start.ns < _timeout_s(probe) * 1_000_000_000
+    return attempt.cause is Cause.NEIGHBOUR_UNRESOLVED and short
+
+
+def _timeout_s(probe: Probe) -> float:
+    return probe.thresholds.get("timeoutSeconds", (1, ""))[0]
 
 
 def _grpc(probe: Probe, attempt: Attempt) -> str:
     where = endpoint(probe.target.address, probe.target.port)
-    timeout = probe.thresholds.get("timeoutSeconds", (1, ""))[0]
+    timeout = _timeout_s(probe)
     match attempt.cause:
         case Cause.GRPC_NOT_SERVING:
             return f'service unhealthy (responded with "{safe(attempt.detail)}")'

@@ -55,18 +55,17 @@ def write(
         _probe(paper, one, base)
     if found.left_out or timeline.notes:
         paper.line()
-    if True:
-        for probe in found.left_out:
-            why = (
-                "no type is known for it (give --spec)"
-                if probe.checker.kind in ("kubelet", "unknown")
-                else f"whatif counts as the kubelet does, and this is {safe(probe.checker.kind)}"
-            )
-            paper.filled(
-                f"{words.kind(probe)} {words.label(probe)} is not replayed: {why}",
-                first=[Span("note  ", "yellow")],
-                indent=6,
-            )
+    for probe in found.left_out:
+        why = (
+            "no type is known for it (give --spec)"
+            if probe.checker.kind in ("kubelet", "unknown")
+            else f"whatif counts as the kubelet does, and this is {safe(probe.checker.kind)}"
+        )
+        paper.filled(
+            f"{words.kind(probe)} {words.label(probe)} is not replayed: {why}",
+            first=[Span("note  ", "yellow")],
+            indent=6,
+        )
     for note in timeline.notes:
         paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
     if not found.probes:

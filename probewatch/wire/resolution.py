@@ -13,7 +13,7 @@ after the last. The kubelet's dials, as its own record beside a capture shows th
   request.
 
 `Resolver` follows one round for each (asker, target). A round ends with its answer, with a SYN from asker to target,
-with a request after its `LIMIT`th, or after a pause of `PAUSE`. If a SYN came, the round's first request belongs to
+with a request after its `SOLICITATIONS`th, or after a pause of `PAUSE`. If a SYN came, the round's first request belongs to
 that connection (`claim`). Else it becomes an `Unresolved`, unless nobody can have waited long:
 
 - confirmation of a known neighbour is unicast, or answered at once with no SYN behind it;
@@ -32,14 +32,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from probewatch.model.connection import Unresolved
+from probewatch.model.connection import SOLICITATIONS, Unresolved
 from probewatch.model.frame import Mark
 from probewatch.wire.packets import Neighbour
 
 PAUSE: Final = 1_500_000_000
 """A request this long (ns) after the one before starts a new round: Linux leaves 1 s between the requests of one."""
-LIMIT: Final = 3
-"""Requests a round: Linux' mcast_solicit."""
 SAME: Final = 50_000_000
 """Two requests within this are one, seen at several ports or vantage points."""
 RELEASE: Final = 20_000_000
@@ -97,7 +95,7 @@ class Resolver:
             apart = n.mark.ns - current.requests[-1].ns
             if abs(apart) <= SAME:
                 return
-            if current.resolved is None and apart <= PAUSE and len(current.requests) < LIMIT:
+            if current.resolved is None and apart <= PAUSE and len(current.requests) < SOLICITATIONS:
                 current.requests.append(n.mark)
                 current.touched = clock
                 return
