@@ -320,6 +320,13 @@ class Lane:
             link = link.past
         return self._settled, found[::-1]
 
+    def latest(self) -> Step | None:
+        """Return the last step of the cheapest history; None where there is none, or it was let go."""
+        best = min(self._histories, key=_cost).past
+        if best is not None and best.length > self._settled:
+            return best.step
+        return self.steps[-1] if self.steps else None
+
     def pod(self) -> Pod:
         """Return the state that the cheapest history has reached."""
         return min(self._histories, key=_cost).pod
