@@ -117,13 +117,13 @@ class Table:
 
     __slots__ = (
         "_half",
-        "_heap",
         "_ids",
         "_limits",
         "_parted",
         "_told",
         "_waiting",
         "clock",
+        "heap",
         "lives",
         "payload",
         "ready",
@@ -146,7 +146,8 @@ class Table:
         """Bytes of payload in memory."""
         self._told: dict[int, Life] = {}
         self._half: dict[int, Life] = {}
-        self._heap: list[tuple[int, int, Life]] = []
+        self.heap: list[tuple[int, int, Life]] = []
+        """Timers: when one rings, whose it is."""
         self._waiting: dict[str, dict[int, int]] = {}
         self._parted: dict[Key, None] = {}
         self._ids = 0
@@ -242,7 +243,7 @@ class Table:
             due += -due % BYPASSED_NS
         if life.due < 0 or due < life.due:
             life.due = due
-            heapq.heappush(self._heap, (due, life.id, life))
+            heapq.heappush(self.heap, (due, life.id, life))
 
     def news(self, life: Life) -> None:
         """Say that something came after a connection was handed out."""
@@ -257,13 +258,13 @@ class Table:
 
     def due(self) -> int | None:
         """Return when something is due, None where nothing is."""
-        return self._heap[0][0] if self._heap else None
+        return self.heap[0][0] if self.heap else None
 
     def expire(self) -> None:
         """Do what is due."""
-        clock = self.clock
-        while self._heap and self._heap[0][0] <= clock:
-            due, _, life = heapq.heappop(self._heap)
+        clock, heap = self.clock, self.heap
+        while heap and heap[0][0] <= clock:
+            due, _, life = heapq.heappop(heap)
             if not life.gone and due == life.due:
                 life.due = -1
                 self._ripen(life)
@@ -317,7 +318,7 @@ class Table:
         self.expire()
         for life in list(self.lives.values()):
             self.leave(life)
-        self._heap.clear()
+        self.heap.clear()
         self.stubs.clear()
 
     # Leaving
@@ -344,10 +345,10 @@ class Table:
         # Two sides and their life hold each other; without this only the garbage collector would free them.
         orig, resp = life.orig, life.resp
         del orig.peer, resp.peer, orig.life, resp.life
-        if len(self._heap) > 2 * len(self.lives) + SLACK:
+        if len(self.heap) > 2 * len(self.lives) + SLACK:
             # Timers of connections gone, kept until they ring, would hold their memory.
-            self._heap = [entry for entry in self._heap if not entry[2].gone]
-            heapq.heapify(self._heap)
+            self.heap[:] = [entry for entry in self.heap if not entry[2].gone]
+            heapq.heapify(self.heap)
         if life.over is not None or not life.resp.packets:
             stubs = self.stubs
             stubs.pop(key, None)

@@ -141,7 +141,9 @@ class Tracker:
         if clock > table.clock:
             table.clock = clock
             self._behind = 0
-            table.expire()
+            heap = table.heap
+            if heap and heap[0][0] <= clock:
+                table.expire()
         elif clock < table.clock - STEP:
             self._stepped(ns)
         side = self._sides.get((source, sport, destination, dport))

@@ -608,7 +608,7 @@ def test_a_syn_flood_is_bounded_and_spares_the_living() -> None:
     assert all(isinstance(c, Connection) and c.state == "S0" and c.final for c in out)
     assert len(tracker._table.stubs) <= 50
     assert len(tracker._sides) <= 200
-    assert len(tracker._table._heap) <= 2 * 100 + SLACK + 1
+    assert len(tracker._table.heap) <= 2 * 100 + SLACK + 1
     assert any(life.client == "10.9.9.9" for life in tracker._table.lives.values())
 
 
@@ -646,7 +646,7 @@ def test_heap_is_bounded_by_what_happens() -> None:
         if not i % 10:
             tracker.take()
 
-    assert len(tracker._table._heap) <= 2
+    assert len(tracker._table.heap) <= 2
 
 
 @st.composite
