@@ -303,15 +303,8 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
         if header.end is None:
             if passing or not cut:
                 return Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
-            return Answer(
-                status=status,
-                reason=reason,
-                version=version,
-                fields=header.fields[:KEPT_FIELDS],
-                interim=tuple(interim),
-                first_byte=first_byte,
-                lost=True,
-            )
+            known = header.fields[:KEPT_FIELDS]
+            return Answer(status, reason, version, known, tuple(interim), first_byte, lost=True)
         if not passing:
             break
         at = header.end
