@@ -151,13 +151,20 @@ class Ticks(Protocol):
     """When a worker ran, as `Prediction` says it too."""
 
     @property
-    def tick_ns(self) -> int | None: ...  # noqa: D102
+    def tick_ns(self) -> int | None:
+        """A moment on its grid."""
+
     @property
-    def busy_until_ns(self) -> int | None: ...  # noqa: D102
+    def busy_until_ns(self) -> int | None:
+        """When its last attempt was over."""
+
     @property
-    def lingers(self) -> bool: ...  # noqa: D102
+    def lingers(self) -> bool:
+        """Whether that may have held it up longer."""
+
     @property
-    def stirred_ns(self) -> int | None: ...  # noqa: D102
+    def stirred_ns(self) -> int | None:
+        """When a sibling made a pod sync."""
 
 
 def due_readings(start: int, worker: int, period_ns: int, ticks: Ticks, manual: Manual) -> list[Reading] | None:

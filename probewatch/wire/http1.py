@@ -309,9 +309,8 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
             break
         at = header.end
     framing = (_whole_frame if header.end - at <= KEPT_WHOLE else _frame)(version, status, method, header.fields)
-    head = Answer(
-        status, reason, version, header.fields[:KEPT_FIELDS], tuple(interim), first_byte, half.reached(header.end)
-    )
+    told = header.fields[:KEPT_FIELDS]
+    head = Answer(status, reason, version, told, tuple(interim), first_byte, half.reached(header.end))
     if framing.fault:
         return Answer(interim=tuple(interim), first_byte=first_byte, malformed=framing.fault, fault=head.header_end)
     return _read_body(half, head, header.end, framing)
