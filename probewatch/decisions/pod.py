@@ -89,6 +89,7 @@ class Ticker(NamedTuple):
     stirred_ns: int | None = None
     """A decision about another probe of the pod made a pod sync, which pokes what is not Ready."""
     suspicious: bool = False
+    refused: bool = False
     runs: int = 0
     """Attempts since its container began, counted up to YOUNG."""
     thawed_ns: int | None = None
@@ -175,7 +176,7 @@ class Pod:
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
         latest = echo_ns = thawed_ns = heard_ns = None
-        suspicious = has_startup = heralded = False
+        suspicious = refused = has_startup = heralded = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
@@ -185,7 +186,7 @@ class Pod:
             if plan.container != planned.container:
                 continue
             if begun is not None and (latest is None or begun > latest):
-                latest, suspicious = begun, mine.suspicious
+                latest, suspicious, refused = begun, mine.suspicious, mine.refused
             if plan.spec.type is ProbeType.READINESS:
                 heralded = not plan.spec.initial_delay_s
                 busy = mine.busy_until_ns
@@ -208,6 +209,7 @@ class Pod:
             silence,
             container.dying,
             suspicious,
+            refused,
             ticker.just_ready,
             container.begun,
             has_startup and kind is not ProbeType.STARTUP,
@@ -219,7 +221,7 @@ class Pod:
             _delayed(spec, container.alive_ns),
             heard_ns,
             latest,
-            self.resets is False,
+            None if self.resets is None else not self.resets,
             heralded and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
@@ -311,6 +313,7 @@ class Pod:
             lingers=by_deadline,
             redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and planned.spec.handler is Handler.GRPC),
             suspicious=cause in SUSPICIOUS,
+            refused=cause is Cause.REFUSED,
             runs=min(old.runs + 1, YOUNG),
             thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
             just_ready=result.decision is DecisionKind.READY
@@ -402,6 +405,7 @@ class Pod:
             busy_until_ns=end_ns,
             redials=cause is Cause.GRPC_CONNECT,
             suspicious=cause in SUSPICIOUS,
+            refused=cause is Cause.REFUSED,
             just_ready=result.decision is DecisionKind.READY,
             poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
         )

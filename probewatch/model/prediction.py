@@ -57,7 +57,9 @@ class Prediction(NamedTuple):
     dying: bool = False
     """Its container was told to die: a new one is to come."""
     suspicious: bool = False
-    """Its last attempt was refused, reset or unanswered: its container may have gone."""
+    """The latest attempt at its container was refused, reset or unanswered: the container may have gone."""
+    refused: bool = False
+    """It was refused."""
     just_ready: bool = False
     """Its last attempt made the container Ready: one poke may still be waiting."""
     begun: bool = False
@@ -80,8 +82,8 @@ class Prediction(NamedTuple):
     """When the latest attempt at the pod began, whosever it was."""
     container_ns: int | None = None
     """The same at its container."""
-    grid_stays: bool = False
-    """A manual run does not move the grid (up to 1.30)."""
+    grid_stays: bool | None = False
+    """A manual run does not move the grid (up to 1.30); None where the version is not known."""
     heralded: bool = False
     """Its container has a readiness probe without a delay, which is poked, and so runs, as soon as the container does."""
     grid_unsure: bool = False
