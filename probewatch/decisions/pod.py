@@ -67,6 +67,10 @@ SUSPICIOUS = frozenset(
 """Ends of an attempt that a container which is gone would also cause."""
 
 
+UNCONNECTED = frozenset({Cause.NO_SYN_ANSWER, Cause.NEIGHBOUR_UNRESOLVED})
+"""Ends of an attempt that had no connection to close: nothing lingers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A probe to be watched: its spec and the container it belongs to."""
@@ -213,6 +217,7 @@ class Pod:
             ticker.just_ready,
             container.begun,
             has_startup and kind is not ProbeType.STARTUP,
+            self.keeps_ready and container.started is not False,
             self._out_of_turn(index),
             None if spec.type is ProbeType.READINESS else echo_ns,
             ticker.runs,
@@ -296,7 +301,8 @@ class Pod:
             # The first attempt comes at the first tick after the container was noticed, and its delay.
             behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
             container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
-        if kind is ProbeType.STARTUP and container.started is None:
+        if kind is ProbeType.STARTUP and container.started is not False:
+            # (True: it counted as started because the one before was, until its startup probe's turn came.)
             container = containers[planned.container] = container._replace(started=False)
         elif kind is not ProbeType.STARTUP and not container.started:
             container = containers[planned.container] = container._replace(started=True)
@@ -310,7 +316,7 @@ class Pod:
             sure=anchor is not None and (sure or old.sure),
             last_start_ns=start_ns,
             busy_until_ns=end_ns,
-            lingers=by_deadline,
+            lingers=by_deadline and cause not in UNCONNECTED,
             redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and planned.spec.handler is Handler.GRPC),
             suspicious=cause in SUSPICIOUS,
             refused=cause is Cause.REFUSED,

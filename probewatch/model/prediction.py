@@ -66,6 +66,8 @@ class Prediction(NamedTuple):
     """The capture shows the container's beginning."""
     gated_anew: bool = False
     """In a new container its startup probe would have to succeed first."""
+    inherits: bool = False
+    """... but a new container counts as started because the one before was (1.35 and newer do it by mistake, KUBELET.md D25)."""
     out_of_turn: bool = False
     """It would be the first attempt at a new container, and readiness should have come before it."""
     echo_ns: int | None = None

@@ -195,7 +195,7 @@ def _answer(chance: random.Random) -> Answer:
     return Answer(kind)
 
 
-SEEDS = tuple(range(120))
+SEEDS = (*range(80), 94, 101)
 """The seeds that the tests run."""
 
 
@@ -284,3 +284,7 @@ def _widened(container: ContainerSpec, chance: random.Random, minor: int) -> Con
     port = container.listeners[0].port
     return replace(container, probes=tuple(sorted(probes, key=lambda p: order[p.type])), ports=(("web", port),) if named else (),
                    stops_after=chance.choice((container.stops_after, 8.0)))
+
+
+WIDE_SEEDS = (1, 5, 7, 9, 10, 20, 25, 30, 31, 35, 67, 112, 118, 119, 121, 135, 162, 174, 177, 225, 231, 234, 249, 303, 311, 332, 353, 383, 398)
+"""Of these: what was read wrongly once, and of everything else that is drawn something."""
