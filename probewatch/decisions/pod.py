@@ -67,6 +67,10 @@ SUSPICIOUS = frozenset(
 """Ends of an attempt that a container which is gone would also cause."""
 
 
+UNCONNECTED = frozenset({Cause.NO_SYN_ANSWER, Cause.NEIGHBOUR_UNRESOLVED})
+"""Ends of an attempt that had no connection to close: nothing lingers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A probe to be watched: its spec and the container it belongs to."""
@@ -89,6 +93,7 @@ class Ticker(NamedTuple):
     stirred_ns: int | None = None
     """A decision about another probe of the pod made a pod sync, which pokes what is not Ready."""
     suspicious: bool = False
+    refused: bool = False
     runs: int = 0
     """Attempts since its container began, counted up to YOUNG."""
     thawed_ns: int | None = None
@@ -175,7 +180,7 @@ class Pod:
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
         latest = echo_ns = thawed_ns = heard_ns = None
-        suspicious = has_startup = heralded = False
+        suspicious = refused = has_startup = heralded = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
@@ -185,7 +190,7 @@ class Pod:
             if plan.container != planned.container:
                 continue
             if begun is not None and (latest is None or begun > latest):
-                latest, suspicious = begun, mine.suspicious
+                latest, suspicious, refused = begun, mine.suspicious, mine.refused
             if plan.spec.type is ProbeType.READINESS:
                 heralded = not plan.spec.initial_delay_s
                 busy = mine.busy_until_ns
@@ -208,9 +213,11 @@ class Pod:
             silence,
             container.dying,
             suspicious,
+            refused,
             ticker.just_ready,
             container.begun,
             has_startup and kind is not ProbeType.STARTUP,
+            self.keeps_ready and container.started is not False,
             self._out_of_turn(index),
             None if spec.type is ProbeType.READINESS else echo_ns,
             ticker.runs,
@@ -219,7 +226,7 @@ class Pod:
             _delayed(spec, container.alive_ns),
             heard_ns,
             latest,
-            self.resets is False,
+            None if self.resets is None else not self.resets,
             heralded and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
@@ -294,7 +301,8 @@ class Pod:
             # The first attempt comes at the first tick after the container was noticed, and its delay.
             behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
             container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
-        if kind is ProbeType.STARTUP and container.started is None:
+        if kind is ProbeType.STARTUP and container.started is not False:
+            # (True: it counted as started because the one before was, until its startup probe's turn came.)
             container = containers[planned.container] = container._replace(started=False)
         elif kind is not ProbeType.STARTUP and not container.started:
             container = containers[planned.container] = container._replace(started=True)
@@ -308,9 +316,10 @@ class Pod:
             sure=anchor is not None and (sure or old.sure),
             last_start_ns=start_ns,
             busy_until_ns=end_ns,
-            lingers=by_deadline,
+            lingers=by_deadline and cause not in UNCONNECTED,
             redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and planned.spec.handler is Handler.GRPC),
             suspicious=cause in SUSPICIOUS,
+            refused=cause is Cause.REFUSED,
             runs=min(old.runs + 1, YOUNG),
             thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
             just_ready=result.decision is DecisionKind.READY
@@ -402,6 +411,7 @@ class Pod:
             busy_until_ns=end_ns,
             redials=cause is Cause.GRPC_CONNECT,
             suspicious=cause in SUSPICIOUS,
+            refused=cause is Cause.REFUSED,
             just_ready=result.decision is DecisionKind.READY,
             poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
         )

@@ -278,7 +278,7 @@ class _Case:
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
-        if http is not None and http.lost:
+        if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)
             return self.cut("the capture lost the answer")
         if resp.fin is not None and self.in_time(resp.fin):
             what = "EOF in the answer's header" if resp.arrivals else "EOF"
