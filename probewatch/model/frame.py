@@ -141,7 +141,26 @@ class Batch:
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        return map(self.__getitem__, range(len(self.rows)))
+        return self.frames(0)
+
+    def frames(self, begin: int) -> Iterator[Frame]:
+        """Yield the frames from an index on, each made when it is asked for."""
+        data, length_at, new = self.data, _LENGTH[self.order], tuple.__new__
+        file, interface, link_type = self.file, self.interface, self.link_type
+        each_high, each_low, offset = self.clock
+        number, between, align = self.first + begin, self.between, self.align
+        at = self.start(begin) if begin else self.begin
+        for row in self.rows[begin:] if begin else self.rows:
+            size = row[2]
+            ns = row[0] * each_high + row[1] * each_low + offset
+            yield new(
+                Frame,
+                (ns, file, number, interface, link_type, data[at : at + size], length_at(data, at - 4)[0]),
+            )
+            number += 1
+            at += size + between
+            if align > 1:
+                at += -size % align
 
 
 Part: TypeAlias = Frame | Batch

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
@@ -29,6 +29,8 @@ EARLY_NS: Final = 50 * MS
 STORED_EARLY_NS: Final = 6 * MS
 LATE_NS: Final = 100 * MS
 """Latest start after a tick (47 ms was the worst of 9 900 on a loaded two-core node)."""
+DUE_NS: Final = 10 * MS
+"""A tick nearer to its grid than this is likelier (`lateness`) than that something happened."""
 ON_TIME_NS: Final = 20 * MS
 """Within this of its tick an attempt is on time, else late."""
 POKED_NS: Final = 15 * MS
@@ -149,6 +151,40 @@ def readings_of(
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
+
+
+class Ticks(Protocol):
+    """When a worker ran, as `Prediction` says it too."""
+
+    @property
+    def tick_ns(self) -> int | None: ...  # noqa: D102
+    @property
+    def busy_until_ns(self) -> int | None: ...  # noqa: D102
+    @property
+    def lingers(self) -> bool: ...  # noqa: D102
+    @property
+    def stirred_ns(self) -> int | None: ...  # noqa: D102
+
+
+def due_readings(start: int, worker: int, period_ns: int, ticks: Ticks, manual: Manual) -> list[Reading] | None:
+    """Return the ways to read an attempt that came when the next tick of its worker was due; None where it did not.
+
+    What `readings_of` says of a worker that ran before, was not poked, and is neither silent nor dying: most attempts there
+    are, so that they cost no prediction.
+    """
+    anchor, busy = ticks.tick_ns, ticks.busy_until_ns
+    if anchor is None or busy is None:
+        return None
+    late = start - anchor - period_ns
+    if not -DUE_NS < late < DUE_NS or start - busy <= (LINGER_NS if ticks.lingers else POKED_NS):
+        return None
+    found = [Reading(worker, lateness(late), Trigger.TICK, Schedule.ON_TIME)]
+    if manual in (Manual.POSSIBLE, Manual.UNSEEN):
+        if ticks.stirred_ns is not None and start - ticks.stirred_ns <= POKED_NS + DELAYED_ACK_NS:
+            return None
+        cost = POKE_UNSEEN if manual is Manual.UNSEEN else POKE
+        found.append(Reading(worker, cost, Trigger.MANUAL, Schedule.EXTRA))
+    return found
 
 
 def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:

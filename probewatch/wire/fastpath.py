@@ -144,6 +144,20 @@ class FastPath:
         low, until = self._span()
         looked_until = reached = -1
         while at < count:
+            if not place.flows:
+                # Nothing may pass here: hand on until something may.
+                for frame in batch.frames(at):
+                    yield frame
+                    at += 1
+                    handed_on += 1
+                    life: Life | None = getattr(tracker.latest, "life", None)
+                    if life is not None and life.bypassed:
+                        start, size = batch.start(at - 1), rows[at - 1][2]
+                        self._opened(place, frame.number, batch.data, start, size, batch.link_type)
+                        if place.flows:
+                            break
+                low, until = self._span()
+                continue
             ns = batch.time(at)
             turn, stop = False, count
             hand_on = ns < low
