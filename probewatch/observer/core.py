@@ -378,8 +378,6 @@ class Observer:
 
     def _sweep(self) -> None:
         """Forget the targets and sources of which nothing is held, where there are many."""
-        for target in self._targets.values():
-            target.queue.sweep()
         if len(self._targets) > MOST_SOURCES:
             for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
                 del self._targets[address]

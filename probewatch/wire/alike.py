@@ -20,11 +20,11 @@ from probewatch.wire.peek import PLAIN, Shape
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
-_NEVER: Final = 1 << 30
+_NEVER: Final = 255
 _AT_FLAGS: Final = 12
 """Where data offset and flags stand in a TCP header."""
-_HEADER: Final = np.full(1 << 16, _NEVER, np.int64)
-"""Data offset and flags, as a number -> bytes of the TCP header where they are those of a plain segment."""
+_HEADER: Final = np.full(1 << 16, _NEVER, np.uint8)
+"""Data offset and flags, as a number -> bytes of the TCP header where they are those of a plain segment; else more than there can be."""
 for _bits, _size in PLAIN.items():
     _HEADER[int.from_bytes(_bits, "big")] = _size
 _FACTOR: Final = 0x9E3779B97F4A7C15
@@ -89,10 +89,10 @@ class Kin:
         return total
 
     def find(self, batch: Batch, rows: Ints) -> tuple[Ints, Ints]:
-        """Return (rows, flows) of those frames among some rows of a batch that are plain segments of a flow."""
+        """Return (rows, flows) of those frames among some rows of a batch, in their order, that are plain segments of a flow."""
         width = self._width
         starts = batch.starts[rows]
-        room = int(np.searchsorted(starts, len(batch.data) - width, "right"))
+        room = int(starts.searchsorted(len(batch.data) - width, "right"))
         if room < len(rows):
             rows, starts = rows[:room], starts[:room]
         if not room:
@@ -102,7 +102,7 @@ class Kin:
         words = heads.view(np.uint64).reshape(-1, width // _WORD)
         columns = [words[:, column] & mask for column, mask, _ in self._columns]
         hashed = self._hashed(columns)
-        near = np.searchsorted(self._hashes, hashed)
+        near = self._hashes.searchsorted(hashed)
         near[near == len(self._hashes)] = 0
         fits = self._hashes[near] == hashed
         for have, words_of in zip(self._looks, columns, strict=True):
@@ -110,7 +110,9 @@ class Kin:
         halves = heads.view(">u2").reshape(-1, width // 2)
         sizes = batch.sizes[rows]
         tcp = self.shape.tcp
-        least = _HEADER[halves[:, (tcp + _AT_FLAGS) // 2]] + tcp
+        header = _HEADER[halves[:, (tcp + _AT_FLAGS) // 2]]
+        fits &= header != _NEVER
+        least = header.astype(np.int64) + tcp
         fits &= least <= sizes
         *outer, (at, more) = self.shape.ends
         end = halves[:, at // 2].astype(np.int64) + more

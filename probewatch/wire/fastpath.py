@@ -77,7 +77,12 @@ class Passing:
             return
         for mark, flow in sorted(last, key=_mark):
             life.see(flow.side, flow.sight, mark)
-        life.touched = max(life.touched, life.end.ns + owner.skew)
+        life.touched = max(life.touched, life.end.ns + owner.tracker.skew)
+
+    def touched(self) -> int:
+        """Return when the last segment came that is not written down, as the tracker's clock shows it."""
+        owner = self._owner
+        return max(map(owner.last_ns, self._flows)) + owner.tracker.skew
 
     def close(self) -> None:
         """Write that down, and let nothing pass any more."""
@@ -95,11 +100,11 @@ class FastPath:
     """Lets pass what may, and hands on the rest."""
 
     __slots__ = (
-        "_at", "_batch", "_changed", "_flow_of", "_free", "_last", "_last_ns", "_noted", "_places", "_skipped", "_tracker", "skew", "until",
+        "_at", "_batch", "_changed", "_flow_of", "_free", "_last", "_last_ns", "_noted", "_places", "_skipped", "tracker", "until",
     )  # fmt: skip
 
     def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
+        self.tracker = tracker
         self._places: dict[tuple[int, int, int], Place] = {}
         """By file, interface and link type."""
         self._free = list(range(FLOWS))
@@ -121,8 +126,6 @@ class FastPath:
         """... whether flows ended since that was looked at, ..."""
         self._skipped: set[int] = set()
         """... and which frames pass because flows opened since."""
-        self.skew = 0
-        """Of the tracker's clock."""
         self.until = FAR
         """When (ns) whoever takes the frames wants to be told the time."""
 
@@ -131,10 +134,9 @@ class FastPath:
 
         All others have passed when the iterator ends.
         """
-        tracker, times, count = self._tracker, batch.times, len(batch)
+        tracker, times, count = self.tracker, batch.times, len(batch)
         self._begin(batch)
         handed_on, last_ns = 0, batch.last_ns
-        until = self._span()
         self._changed = True
         while self._changed:  # flows ended: what they would have let pass comes as well
             self._changed = False
@@ -143,9 +145,10 @@ class FastPath:
             for row, frame in chain(zip(rest.tolist(), batch.made(rest), strict=True), ((count, None),)):
                 if row in skipped:
                     continue
+                until = FAR if row == self._at else min(tracker.span()[1], self.until)  # (if anything passed before it)
                 ns = last_ns if frame is None else frame.ns
                 while ns >= until:
-                    due = max(int(np.searchsorted(times, until)), self._at)
+                    due = max(int(times.searchsorted(until)), self._at)
                     if due >= row:
                         break  # whoever takes that frame sees to what is due
                     self._at, now = due, int(times[due])
@@ -156,20 +159,20 @@ class FastPath:
                     if now >= self.until:
                         tracker.passed(0, now)
                         yield now
-                    until = self._span()
                     if self._changed:
                         break
+                    until = min(tracker.span()[1], self.until)
                 if self._changed or frame is None:
                     break
                 self._at = row
                 handed_on += 1
                 yield frame
                 self._at += 1
-                self._opened(frame)
-                until = self._span()
+                life: Life | None = getattr(tracker.latest, "life", None)  # (taken from the sides of a connection that has left)
+                if life is not None and life.bypassed:
+                    self._opened(frame, life)
                 if self._changed:
                     break
-            until = self._span()
         self._at = count
         self._note()
         self._batch = None
@@ -184,6 +187,12 @@ class FastPath:
             return None
         self._last[flow.number] = 0
         return Mark(self._last_ns.item(flow.number), flow.file, number)
+
+    def last_ns(self, flow: Flow) -> int:
+        """Return when the last segment passed in a flow that `last` was not asked for; before all times where there is none."""
+        if self._noted != self._at:
+            self._note()
+        return self._last_ns.item(flow.number) if self._last.item(flow.number) else -FAR
 
     def drop(self, flow: Flow) -> None:
         """Let frames of a flow, of which `last` was asked, pass no more."""
@@ -221,25 +230,19 @@ class FastPath:
                 found, flows = kin.find(batch, left)
                 self._flow_of[found] = flows
                 left = left[self._flow_of[left] < 0]
-        low = self._tracker.span()[0]
+        low = self.tracker.span()[0]
         if batch.first_ns < low:  # late ones are handed on
             self._flow_of[: np.searchsorted(batch.times, low)] = -1
 
     def _place(self, file: int, interface: int, link_type: int) -> Place:
         return self._places.setdefault((file, interface, link_type), {})
 
-    def _span(self) -> int:
-        """Return the time (ns) from which on a frame may not pass before that was seen to what is due."""
-        self.skew = self._tracker.skew
-        return min(self._tracker.span()[1], self.until)
-
-    def _opened(self, frame: Frame) -> None:
-        """Let pass what is like a frame that was handed on, where its connection is bypassed."""
-        side = self._tracker.latest
-        life: Life | None = getattr(side, "life", None)  # (taken from the sides of a connection that has left)
-        if side is None or life is None or not life.bypassed or life.told or life.gone:
+    def _opened(self, frame: Frame, life: Life) -> None:
+        """Let pass what is like a frame that was handed on, where it belongs to this connection, which is bypassed."""
+        side = self.tracker.latest
+        if side is None or life.told or life.gone or not self._free:
             return
-        if side.last is None or side.last.number != frame.number or side.last.file != frame.file or not self._free:
+        if side.last is None or side.last.number != frame.number or side.last.file != frame.file:
             return
         data = frame.data
         shape = peek(data, 0, len(data), frame.link_type)
