@@ -18,14 +18,18 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from math import gcd
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
-from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Part, Row
+from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
+from probewatch.capture.wholesale import Wholesale
+from probewatch.model.frame import JOURNAL_ENTRY, Frame, Interface, Part
 from probewatch.model.journal import nanoseconds
+
+if TYPE_CHECKING:
+    from probewatch.capture.runs import Link
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
@@ -57,7 +61,6 @@ UNKNOWN_DROPS: Final = 0xFFFF
 """drops_count of a Packet Block that does not say."""
 
 PACKET_HEAD: Final = 28
-BEFORE_TIME: Final = 12
 """Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
 carries a frame of any use."""
 
@@ -86,10 +89,13 @@ class _Interface(NamedTuple):
     fcs: int
     snaplen: int
 
-    @property
-    def ordinary(self) -> bool:
-        """Whether its ticks are whole nanoseconds and its frames end where they were captured to."""
-        return self.divisor == 1 and not self.fcs
+    def link(self) -> Link | None:
+        """Return what the reading of runs needs of it; None where ticks are no whole nanoseconds or a frame check sequence follows."""
+        if self.divisor != 1 or self.fcs or abs(self.offset_ns) > MAX_NS:
+            return None
+        from probewatch.capture.runs import Link
+
+        return Link(self.multiplier, self.offset_ns, self.interface, self.link_type)
 
 
 class PcapngReader:
@@ -102,6 +108,7 @@ class PcapngReader:
             CaptureError: it is not whole or not one.
         """
         self._window, self._tally, self._file = window, tally, file
+        self.wholesale = Wholesale(window)
         self._order = "<"
         self._section: list[_Interface] = []
         tally.format = "pcapng"
@@ -127,62 +134,23 @@ class PcapngReader:
         data, pos = window.data, window.pos
         end = len(data)
         unpack_block, unpack_length = self._unpackers()
-        unpack_head = struct.Struct(self._order + "3I").unpack_from
-        walks: dict[int, struct.Struct] = {}
         new = tuple.__new__  # Frame(...) costs twice as much
         section = self._section
         number = tally.frames
         latest = tally.latest
-        current = 0
+        wholesale = self.wholesale
         while True:
-            # Enhanced Packet Blocks without options, of one interface, in the order of their times.
-            if current < len(section) and section[current].ordinary:
-                multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
-                walk = walks.get(link_type)
-                if walk is None:
-                    walk = walks[link_type] = struct.Struct(f"{self._order}3I4x{HEADERS.get(link_type, '')}")
-                unpack_row = walk.unpack_from
-                clock = Clock(multiplier << 32, multiplier, offset_ns)
-                rows: list[Row] = []
-                begin, room = pos, end - walk.size - BEFORE_TIME
-                for _ in range(BATCH):
-                    if pos > room:
-                        break
-                    kind, length, number_of = unpack_head(data, pos)
-                    row = unpack_row(data, pos + BEFORE_TIME)
-                    captured = row[2]
-                    stop = pos + length
-                    ns = (row[0] << 32 | row[1]) * multiplier + offset_ns
-                    if (
-                        kind != ENHANCED_PACKET
-                        or number_of != current
-                        or stop > end
-                        or length - (captured + 3 & ~3) != PACKET_HEAD + 4
-                        or captured > MAX_FRAME
-                        or not latest <= ns <= MAX_NS
-                        or unpack_length(data, stop - 4)[0] != length
-                    ):
-                        break
-                    rows.append(row)
-                    latest = ns
-                    pos = stop
-                if rows:
-                    tally.latest = latest
-                    tally.frames = number + len(rows)
-                    yield Batch(
-                        file,
-                        number + 1,
-                        interface,
-                        link_type,
-                        self._order,
-                        data,
-                        rows,
-                        clock,
-                        begin + PACKET_HEAD,
-                        between=PACKET_HEAD + 4,
-                        align=4,
-                    )
-                    number = tally.frames
+            if wholesale.wanted and wholesale.now(pos):
+                from probewatch.capture.runs import pcapng_run
+
+                links = [interface.link() for interface in section]
+                run = pcapng_run(data, pos, self._order, links, latest, file, number + 1)
+                pos, batch = wholesale.took(run), run.batch
+                if batch is not None:
+                    number += len(batch)
+                    tally.frames, tally.latest = number, batch.last_ns
+                    latest = tally.latest
+                    yield batch
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
                 end = len(data)
@@ -198,8 +166,6 @@ class PcapngReader:
             if kind == SECTION_HEADER:
                 length = self._begin_section(data, pos)
                 unpack_block, unpack_length = self._unpackers()
-                unpack_head = struct.Struct(self._order + "3I").unpack_from
-                walks = {}
                 section = self._section
             elif length < 12 or length & 3 or length > MAX_BLOCK:
                 raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")
@@ -249,7 +215,6 @@ class PcapngReader:
                     + _nonsense(length, room, number_of, len(section), captured)
                 )
             multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
-            current = number_of
             number += 1
             if kind == SIMPLE_PACKET:
                 ns = 0 if tally.first_ns is None else latest

@@ -94,7 +94,8 @@ class Reader:
         return self._frames
 
     def parts(self) -> Iterator[Part]:
-        """Go on where reading stands, in batches."""
+        """Go on where reading stands, in batches where it is large."""
+        self._format.wholesale.wanted = True
         return self._parts
 
     def info(self) -> CaptureInfo:

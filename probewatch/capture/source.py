@@ -19,7 +19,7 @@ from probewatch.capture import compression
 from probewatch.capture.errors import CaptureError, DamageError
 
 CHUNK: Final = 256 * 1024
-"""Bytes asked of an input at once."""
+"""Bytes asked of an input at once, to begin with."""
 GROWTH_S: Final = 0.1
 """Seconds between two looks at whether a file that is followed has grown."""
 MAGIC: Final = 8
@@ -59,6 +59,8 @@ class Source:
         self.position = 0
         self.live = True
         self.at_end = False
+        self.chunk = CHUNK
+        """Bytes asked of it at once."""
         self._progress = progress
         self._following = following
         self._own = path != "-"
@@ -101,7 +103,7 @@ class Source:
     def _raw(self) -> bytes:
         """Take the next bytes of the input as they are; `b""` at its end."""
         try:
-            data = self._read_on() if self._following is not None else self._read_some(CHUNK)
+            data = self._read_on() if self._following is not None else self._read_some(self.chunk)
         except (OSError, ValueError) as error:  # ValueError: closed under our hands
             text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise DamageError(f"reading failed: {text}") from None
@@ -114,7 +116,7 @@ class Source:
         """Read what there is; at the end of a file wait until it grows."""
         assert self._following is not None
         while self._following():
-            data = self._read_some(CHUNK)
+            data = self._read_some(self.chunk)
             if data or self.live:
                 self.at_end = False
                 return data

@@ -20,7 +20,6 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 from probewatch.wire.exchange import read_exchange
-from probewatch.wire.fastpath import FastPath
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
 from probewatch.wire.peel import Peeler
 from probewatch.wire.table import Limits
@@ -50,6 +49,7 @@ from .together import explained, merge_events, unmatched
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog
+    from probewatch.wire.fastpath import FastPath
 
 DEFAULT_TIMEOUT_S: Final = 30
 """How long an unfinished connection is waited for where no spec says how patient its checker is."""
@@ -89,7 +89,7 @@ class Observer:
         ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
-        self._fast = FastPath(self._tracker)
+        self._fast: FastPath | None = None
         self._kept = KeptConnections(self._tracker)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
@@ -174,6 +174,10 @@ class Observer:
 
     def skim(self, batch: Batch) -> None:
         """Take the next frames, decoding only those that tell something new: the same comes of it as of `feed`."""
+        if self._fast is None:
+            from probewatch.wire.fastpath import FastPath  # (imports numpy, which only large captures need)
+
+            self._fast = FastPath(self._tracker)
         fast, feed = self._fast, self.feed
         fast.until = self._turn_ns
         for item in fast.through(batch):
@@ -374,8 +378,6 @@ class Observer:
 
     def _sweep(self) -> None:
         """Forget the targets and sources of which nothing is held, where there are many."""
-        for target in self._targets.values():
-            target.queue.sweep()
         if len(self._targets) > MOST_SOURCES:
             for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
                 del self._targets[address]

@@ -297,9 +297,9 @@ class Joiner:
         return done
 
     @property
-    def waiting(self) -> bool:
-        """Whether runs still wait for a follow-up."""
-        return bool(self._open)
+    def rests_until(self) -> int | None:
+        """The moment (ns) up to which `advance`, if it was called last, hands on nothing more; None where no run waits."""
+        return self._open[0].last_ns() + FOLLOW_NS if self._open else None
 
     def finish(self) -> list[Run]:
         """Hand on what is left."""
