@@ -86,7 +86,7 @@ class PcapReader:
             tally.note(f"the file says it is pcap version {major}.{minor}, which is unknown: it is read as version 2.4")
         window.pos = FILE_HEADER
         tally.format, self._header = self._layout(head)
-        tally.interfaces.append(Interface(0, "", link_type, snaplen))
+        tally.interface(Interface(0, "", link_type, snaplen))
 
     def _layout(self, head: bytes) -> tuple[str, int]:
         """Choose among the layouts of this magic number by the records in sight."""

@@ -24,7 +24,7 @@ from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Part, Row
+from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, HostLink, Interface, Loss, Part, Row
 from probewatch.model.journal import nanoseconds
 
 SECTION_HEADER: Final = 0x0A0D0D0A
@@ -64,10 +64,12 @@ carries a frame of any use."""
 END_OF_OPTIONS: Final = 0
 COMMENT: Final = 1
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_FCSLEN, IF_TSOFFSET = 2, 3, 9, 13, 14
-LINKS: Final = "links: "
-"""How we begin the description of a capture on `any` that tells the names of the node's interfaces: `links: 7=veth0 8=tun0`."""
+LINKS: Final = "links"
+"""How we begin the description of an interface that tells those of its machine: `links of node-a: 7=veth0 8=tun0/10.128.0.1/fd01::1`.
+
+No name of an interface has a slash, a colon or a space in it (Linux, dev_valid_name)."""
 EPB_FLAGS, EPB_DROPCOUNT = 2, 4
-ISB_IFDROP, ISB_OSDROP = 5, 7
+ISB_ENDTIME, ISB_IFDROP, ISB_OSDROP, ISB_USRDELIV = 3, 5, 7, 8
 
 
 _Unpack = Callable[[bytes, int], tuple[int, ...]]
@@ -85,6 +87,10 @@ class _Interface(NamedTuple):
     """Its index in the input, across sections."""
     fcs: int
     snaplen: int
+
+    def ns(self, high: int, low: int) -> int:
+        """Return a time of it in nanoseconds."""
+        return min((high << 32 | low) * self.multiplier // self.divisor + self.offset_ns, MAX_NS)
 
     @property
     def ordinary(self) -> bool:
@@ -104,6 +110,14 @@ class PcapngReader:
         self._window, self._tally, self._file = window, tally, file
         self._order = "<"
         self._section: list[_Interface] = []
+        self._told: dict[tuple[int, int], tuple[int, int]] = {}
+        """What the latest statistics of an interface said of one kind of loss: when, and how many frames until then."""
+        self._latest: dict[int, int] = {}
+        """Time of the latest frame of each interface (of the section) that another one took turns with."""
+        self._since = (0, 0)
+        """Times of the frame that is read, and of the one before it at the same interface."""
+        self._ends: dict[int, tuple[int, int]] = {}
+        """What the latest statistics of an interface said: when capturing ended, and how many frames were handed out until then."""
         tally.format = "pcapng"
         head = window.more(0, 12)
         try:
@@ -249,7 +263,10 @@ class PcapngReader:
                     + _nonsense(length, room, number_of, len(section), captured)
                 )
             multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
-            current = number_of
+            before = latest
+            if number_of != current:
+                self._latest[current] = latest
+                current, before = number_of, self._latest.get(number_of, latest)
             number += 1
             if kind == SIMPLE_PACKET:
                 ns = 0 if tally.first_ns is None else latest
@@ -264,6 +281,7 @@ class PcapngReader:
                 latest = tally.latest
             tally.frames = number
             if room - captured >= 8 and kind != SIMPLE_PACKET:
+                self._since = min(before, ns), ns
                 fcs = self._packet_options(data, start + (captured + 3 & ~3), stop - 4, number, interface, fcs, kind)
             pos = stop
             stop = start + captured
@@ -331,6 +349,7 @@ class PcapngReader:
             raise DamageError(f"the section header at byte {where} claims {_length(length)}")
         self._order = order
         self._section = []
+        self._latest = {}
         return length
 
     def _section_header(self, data: bytes, pos: int, stop: int) -> None:
@@ -403,22 +422,39 @@ class PcapngReader:
         self._section.append(
             _Interface(1_000_000_000 // common, per_second // common, offset_ns, link_type, index, fcs, snaplen)
         )
-        tally.interfaces.append(Interface(index, name, link_type, snaplen, links=_links(description)))
+        host, links = _links(description)
+        tally.interface(Interface(index, name, link_type, snaplen, links=links, host=host))
 
     def _statistics(self, data: bytes, pos: int, stop: int) -> None:
-        """Read losses; the counters run from the start of the capture, so the last block of an interface counts."""
+        """Read losses, and whether capturing ended here.
+
+        The counters run from the start of the capture, so the last block of an interface counts; what two blocks in a row
+        differ in was lost between them.
+        """
         if stop - pos < 24:
             return
         (number,) = struct.unpack_from(self._order + "I", data, pos + 8)
         if number >= len(self._section):
             return
-        drops = [
-            struct.unpack(self._order + "Q", value)[0]
+        each = self._section[number]
+        values = {
+            code: struct.unpack(self._order + ("II" if code == ISB_ENDTIME else "Q"), value)
             for code, value in self._options(data, pos + 20, stop - 4)
-            if code in (ISB_IFDROP, ISB_OSDROP) and len(value) == 8
-        ]
+            if code in (ISB_ENDTIME, ISB_IFDROP, ISB_OSDROP, ISB_USRDELIV) and len(value) == 8
+        }
+        tally, high_low = self._tally, struct.unpack_from(self._order + "II", data, pos + 12)
+        ns, drops = each.ns(*high_low), {code: values[code][0] for code in (ISB_IFDROP, ISB_OSDROP) if code in values}
+        for code, lost in drops.items():
+            begun_ns, before = self._told.get((each.interface, code), (ns, lost))
+            if lost > before:
+                tally.loss(Loss(begun_ns, ns, lost - before, each.interface))
+            self._told[each.interface, code] = ns, lost
         if drops:
-            self._tally.lost[self._section[number].interface] = sum(drops)
+            tally.lost[each.interface] = sum(drops.values())
+        if ISB_USRDELIV in values and ISB_ENDTIME in values:
+            self._ends[each.interface] = each.ns(*values[ISB_ENDTIME]), values[ISB_USRDELIV][0]
+            whole = sum(frames for _, frames in self._ends.values()) == tally.frames - tally.left_out
+            tally.ended_ns = max(ns for ns, _ in self._ends.values()) if whole else None
 
     def _packet_options(
         self, data: bytes, pos: int, stop: int, number: int, interface: int, fcs: int, kind: int
@@ -431,7 +467,9 @@ class PcapngReader:
                 own = struct.unpack(self._order + "I", value)[0] >> 5 & 0xF
                 fcs = own if 0 < own <= MAX_FCS else fcs
             elif code == EPB_DROPCOUNT and len(value) == 8 and kind == ENHANCED_PACKET:
-                self._lost(interface, struct.unpack(self._order + "Q", value)[0])
+                self._lost(interface, lost := struct.unpack(self._order + "Q", value)[0])
+                if lost:
+                    self._tally.loss(Loss(*self._since, lost, interface))
         return fcs
 
     def _options(self, data: bytes, pos: int, stop: int) -> Iterator[tuple[int, bytes]]:
@@ -470,9 +508,15 @@ def _length(length: int) -> str:
     return f"{length} bytes, " + ("which is no multiple of 4" if length & 3 else "too few for its kind")
 
 
-def _links(description: str) -> tuple[tuple[int, str], ...]:
-    """Return what our own description of a capture on `any` tells: names by interface index."""
-    if not description.startswith(LINKS):
-        return ()
-    pairs = (word.partition("=") for word in description[len(LINKS) :].split())
-    return tuple((int(index), name) for index, _, name in pairs if re.fullmatch("[0-9]{1,9}", index) and name)
+def _links(description: str) -> tuple[str, tuple[HostLink, ...]]:
+    """Return what our own description of an interface tells of its machine: its name, and its interfaces."""
+    found = re.fullmatch(rf"{LINKS}(?: of ([^\s:]+))?: (.*)", description)
+    if found is None:
+        return "", ()
+    out = []
+    for word in found[2].split():
+        index, _, rest = word.partition("=")
+        name, *addresses = rest.split("/")
+        if re.fullmatch("[0-9]{1,9}", index) and name:
+            out.append(HostLink(int(index), name, tuple(addresses)))
+    return found[1] or "", tuple(out)

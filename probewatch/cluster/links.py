@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from probewatch.model.frame import HostLink
+
 LOCAL_SCOPES: Final = (253, 254)
 """RT_SCOPE_LINK and RT_SCOPE_HOST: addresses that nobody elsewhere sees."""
 _GROUPS: Final = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
@@ -51,6 +53,11 @@ def links() -> list[Link]:
             if address and one["scope"] not in LOCAL_SCOPES:
                 addresses.setdefault(one["index"], []).append(address)
         return sorted((_link(one, addresses) for one in netlink.get_links()), key=lambda link: link.index)
+
+
+def host_links(found: Iterable[Link]) -> tuple[HostLink, ...]:
+    """Return of links what is kept with a capture."""
+    return tuple(HostLink(link.index, link.name, link.addresses) for link in found)
 
 
 def _link(one: Any, addresses: dict[int, list[str]]) -> Link:

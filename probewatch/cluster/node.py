@@ -25,9 +25,9 @@ from typing import Final
 
 from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import NAMED, inside
-from probewatch.cluster.links import Link, links, namespace_numbers
+from probewatch.cluster.links import Link, host_links, links, namespace_numbers
 from probewatch.cluster.names import Name, by_container_logs, by_crictl, by_pod_logs
-from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.book import AddressBook
 from probewatch.model.spec import ContainerSpec, PodSpec
 
 THIS_NODE: Final = "this node"
@@ -82,11 +82,7 @@ class NodeView:
     def book(self, book: AddressBook | None = None) -> AddressBook:
         """Return an address book with what this node adds to one: its own addresses, and its Pods by address."""
         book = book or AddressBook()
-        nodes = dict(book.nodes)
-        for link in self.links:
-            for address in link.addresses:
-                own = NodeAddress(address=address, node=self._name(book), source=f"own interface {link.name}", rank=0)
-                nodes[address] = (own, *nodes.get(address, ()))
+        nodes = book.with_own(self.host, host_links(self.links))
         pods = dict(book.pods)
         known = {(pod.namespace, pod.name) for pod in book.all_pods()}
         for pod in self.pods:
@@ -105,15 +101,6 @@ class NodeView:
             for address in pod.addresses:
                 pods[address] = (*pods.get(address, ()), spec)
         return replace(book, nodes=nodes, pods=pods)
-
-    def _name(self, book: AddressBook) -> str:
-        """Return the node's name: the cluster's for one of its addresses, else its host name."""
-        for link in self.links:
-            for address in link.addresses:
-                known = book.node(address)
-                if known is not None and known.node:
-                    return known.node
-        return self.host
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame, Interface
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
@@ -141,6 +141,11 @@ class Observer:
         for mine, theirs in ((self.book.nodes, book.nodes), (self.book.pods, book.pods)):
             mine.update(theirs)  # type: ignore[arg-type]  # in place: all parts look into the same book
         self._preview.forget_names()
+
+    def meet_host(self, interface: Interface) -> None:
+        """Know the addresses of the machine that an interface belongs to, where the capture tells them."""
+        if any(link.addresses for link in interface.links):
+            self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
 
     # Frames.
 

@@ -124,7 +124,8 @@ def test_a_full_ring_is_told_with_its_time(pod) -> None:
     assert lost > 0
     assert len(frames) < 3000
     assert len(live.gaps) == 1
-    assert before <= live.gaps[0][0] <= live.gaps[0][1] <= after
+    assert before <= live.gaps[0].begun_ns <= live.gaps[0].ended_ns <= after
+    assert live.gaps[0].frames == lost
 
 
 def test_the_file_in_memory_is_begun_anew(pod, monkeypatch) -> None:
