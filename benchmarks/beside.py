@@ -151,7 +151,7 @@ def compared(folder: Path, manifests: list[Path]) -> list[str]:
     return out
 
 
-OWN = r"frames [0-9, -]+|frame \d+|\+\d+\.\d+|/\S+/pod"
+OWN = r"[0-9.]+ (ms|s)\b|frames [0-9, -]+|frame \d+|\+\d+\.\d+|/\S+/pod"
 """What two looks at the same packets number differently."""
 
 
@@ -168,8 +168,9 @@ def tables(live: str, kept: str) -> Iterator[str]:
     yield from (f"+ {line}" for line in theirs if line not in ours)
 
 
-LOOSE = {"frames", "frame", "capture", "sightings", "confirmed_by", "evidence", "id", "confidence", "node", "node_source"}
-"""What two captures of the same packets may number differently, and what only the node itself tells."""
+LOOSE = {"frames", "frame", "capture", "sightings", "confirmed_by", "evidence", "id", "confidence", "node", "node_source",
+         "initial_evidence"}  # fmt: skip
+"""What two captures of the same packets may number differently, that one began earlier, and what only the node itself tells."""
 
 
 def unlike(ours: Any, theirs: Any, *, exact: bool, at: str = "") -> Iterator[str]:

@@ -92,6 +92,16 @@ def test_a_manifest_wins() -> None:
     assert book.pods_at("10.128.0.10", 0) == [declared]
 
 
+def test_a_pods_own_namespace_is_no_node() -> None:
+    """Seen from inside a Pod its addresses are no node's: what it asks of others is no kubelet's. A node in a container is one."""
+    lo = Link(index=1, name="lo")
+    eth0 = Link(index=2, name="eth0", kind="veth", addresses=("10.128.0.10", "fd01::a"), peer=7, namespace=0)
+    second = Link(index=3, name="net1", kind="macvlan", addresses=("192.0.2.7",), namespace=0)
+    theirs = Link(index=4, name="veth1", kind="veth", namespace=1)
+    assert NodeView(host="web-1", links=(lo, eth0, second), pods=()).book().nodes == {}
+    assert set(NodeView(host="kind", links=(lo, eth0, theirs), pods=()).book().nodes) == {"10.128.0.10", "fd01::a"}
+
+
 @pytest.fixture
 def pod(needs_root: None) -> Iterator[tuple[str, str]]:  # noqa: ARG001  (skips)
     """Make a node and a pod as network namespaces joined by a veth; return their names."""
@@ -130,6 +140,7 @@ def test_the_namespace_behind_a_veth(pod: tuple[str, str]) -> None:
     own = seen.book().node("10.128.0.1")
     assert own is not None
     assert own.source == "own interface vethX"
+    assert inside(name, lambda: look(crictl=False)).book().nodes == {}
 
 
 def test_links_that_come_and_go(pod: tuple[str, str]) -> None:
