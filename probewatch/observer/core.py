@@ -389,7 +389,7 @@ class Observer:
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred.add(target.address)
-        context = self._context(run.client)
+        context = self._context(self._senders.asker(run))
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
         before = len(target.strangers)

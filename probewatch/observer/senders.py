@@ -21,6 +21,8 @@ from .tying import fitting_runs, plausible
 
 MOST_UNDECIDED: Final = 6_000
 """Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
+_OUTGOING: Final = 4
+"""sll_pkttype of what the capturing machine sends (packet(7) PACKET_OUTGOING)."""
 MOST_SOURCES: Final = 4_096
 """Sources, and targets, remembered of which nothing is held."""
 
@@ -68,7 +70,9 @@ class Senders:
         if run.form.version and not source.declared:
             source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
         known = self.standing(run.client)
-        if known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
+        if known is not Standing.KUBELET and self.asker(run) != run.client:
+            known = Standing.KUBELET
+        elif known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
             known = self._weigh(source, last_word=False)
         if known is Standing.KUBELET:
             self._attempt(target, run)
@@ -85,6 +89,18 @@ class Senders:
         if self._undecided > MOST_UNDECIDED:
             self._decide()
         return True
+
+    def asker(self, run: Run) -> str:
+        """Return who made a run: its client, but for what goes from an address to itself.
+
+        Where the node whose kubelet asks that address is captured (on cooked interfaces what it sends is outgoing), the node
+        itself sends that: the address is also its own, and the kubelet gets no further.
+        """
+        if run.client != run.server:
+            return run.client
+        asks = (self.sources[address] for address in sorted(self.kubelets()) if address in self.sources)
+        here = (source for source in asks if source.packet_type == _OUTGOING and run.server in source.targets)
+        return next((source.address for source in here), run.client)
 
     def _decide(self) -> None:
         """Say the last word about the sources that most undecided runs come from, so that half as many are left."""
