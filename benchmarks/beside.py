@@ -169,8 +169,8 @@ def tables(live: str, kept: str) -> Iterator[str]:
 
 
 LOOSE = {"frames", "frame", "capture", "sightings", "confirmed_by", "evidence", "id", "confidence", "node", "node_source",
-         "initial_evidence"}  # fmt: skip
-"""What two captures of the same packets may number differently, that one began earlier, and what only the node itself tells."""
+         "initial_evidence", "died", "steps", "sentence"}  # fmt: skip
+"""What differs between two captures of the same packets: numbers, the beginning, and what only the node tells (names of interfaces)."""
 
 
 def unlike(ours: Any, theirs: Any, *, exact: bool, at: str = "") -> Iterator[str]:

@@ -126,6 +126,9 @@ class Analysis:
                 reader.on_interface(self._observer.meet_host)
                 reader.on_loss(self._lost.append)
             first = next(parts, None)
+            began = [ns for reader in self._readers if (ns := reader.info().began_ns) is not None]
+            if began:
+                self._observer.begin(min(began))
             self._parts = parts if first is None else chain((first,), parts)
             self.base_ns: int | None = _begin(first)
             """Time of the first frame; None where there is none."""

@@ -30,6 +30,10 @@ class Feed(Protocol):
         """The interfaces, in the order of `Frame.interface`."""
 
     @property
+    def began_ns(self) -> int | None:
+        """When capturing began, if that is known: what passed since then is seen."""
+
+    @property
     def horizon_ns(self) -> int:
         """The moment before which nothing more will come."""
 
@@ -111,6 +115,10 @@ class Watch:
         lost = self._lost
         lost += self.feed.losses()
         for frame in frames:
+            if not self._number and self.feed.began_ns is not None:
+                self.observer.begin(self.feed.began_ns)
+                if self._saver is not None:
+                    self._saver.began(self.feed.began_ns)
             while lost and lost[0].ended_ns <= frame.ns:
                 self._lose(lost.pop(0))
             if self._matches is not None and not self._matches(frame):
@@ -195,6 +203,8 @@ class Keep:
         for frame in frames:
             if self._left is not None and self.frames >= self._left:
                 break
+            if not self._now_ns and self.feed.began_ns is not None:
+                self._saver.began(self.feed.began_ns)
             while lost and lost[0].ended_ns <= frame.ns:
                 self._saver.lost(lost.pop(0))
             self._saver.frame(frame if self._trim is None else self._trim(frame))

@@ -135,6 +135,11 @@ class Follower:
         return list(self.info().interfaces)
 
     @property
+    def began_ns(self) -> int | None:
+        """When capturing began, where the capture tells."""
+        return self._reader.began_ns if self._reader is not None else None
+
+    @property
     def horizon_ns(self) -> int:
         """The moment before which nothing more is expected."""
         if not self._grows:

@@ -426,7 +426,7 @@ class PcapngReader:
         tally.interface(Interface(index, name, link_type, snaplen, links=links, host=host))
 
     def _statistics(self, data: bytes, pos: int, stop: int) -> None:
-        """Read losses, and whether capturing ended here.
+        """Read losses, and when capturing began and ended: statistics before the first frame, and at the end.
 
         The counters run from the start of the capture, so the last block of an interface counts; what two blocks in a row
         differ in was lost between them.
@@ -451,6 +451,8 @@ class PcapngReader:
             self._told[each.interface, code] = ns, lost
         if drops:
             tally.lost[each.interface] = sum(drops.values())
+        if tally.first_ns is None and high_low != (0, 0):
+            tally.began_ns = ns if tally.began_ns is None else min(tally.began_ns, ns)
         if ISB_USRDELIV in values and ISB_ENDTIME in values:
             self._ends[each.interface] = each.ns(*values[ISB_ENDTIME]), values[ISB_USRDELIV][0]
             whole = sum(frames for _, frames in self._ends.values()) == tally.frames - tally.left_out

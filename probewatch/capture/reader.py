@@ -133,6 +133,11 @@ class Reader:
         return self._source.size is None or self._source.position > self._source.size
 
     @property
+    def began_ns(self) -> int | None:
+        """When capturing began, where that was told before the first frame."""
+        return self._tally.began_ns
+
+    @property
     def ended_ns(self) -> int | None:
         """When capturing ended, where that was told and all frames until then were read."""
         return self._tally.ended_ns

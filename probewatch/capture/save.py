@@ -107,7 +107,15 @@ class Saver:
         before = PurePath(self.paths[(self._turn - 1) % len(self._files)]).name if self._turn else ""
         self._writer = PcapngWriter(self._pending, comment=f"this recording went on from {before}" if before else "")
         self._introduce()
+        if self._turn:
+            self.began(began_ns)
         self.flush()
+
+    def began(self, ns: int) -> None:
+        """Say that everything since this moment is kept; to be called before the first frame."""
+        self._began_ns = ns
+        for interface in range(self._known):
+            self._writer.lost(interface, ns, 0)
 
     def _introduce(self) -> None:
         for interface in self._describe()[self._known :]:

@@ -31,8 +31,8 @@ class Tally:
     """Mutable account of one input. Format readers write it, `info` reads it at any moment."""
 
     __slots__ = (
-        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
-        "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
+        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "began_ns",
+        "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
         "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "timed",
     )  # fmt: skip
 
@@ -53,6 +53,8 @@ class Tally:
         """Frames lost by interface, as its statistics say."""
         self.timed: dict[int, int] = {}
         """Those of them of which it says when."""
+        self.began_ns: int | None = None
+        """When capturing began, where the format tells it before the first frame."""
         self.ended_ns: int | None = None
         """When capturing ended, where the format tells."""
         self.notes: list[str] = []
@@ -155,6 +157,7 @@ class Tally:
             frames=self.frames - self.left_out,
             first_ns=self.first_ns,
             last_ns=None if self.first_ns is None else self.latest,
+            began_ns=self.began_ns,
             ended_ns=self.ended_ns,
             complete=self.complete,
             notes=tuple(self._all_notes(interfaces)),

@@ -73,6 +73,8 @@ class Taps:
             self.close()
             raise
         self.path = self._lives[0].path if len(self._lives) == 1 else _path(interfaces, netns)
+        self.began_ns: int | None = None
+        """When it began."""
         self._open = list(self._lives)
         self._edges = [0] * len(self._lives)
         """Up to when each has shown everything."""
@@ -90,6 +92,7 @@ class Taps:
         """Begin: what passes from now on is seen. To be called once privileges are dropped."""
         for live in self._lives:
             live.begin()
+        self.began_ns = self._wall_ns()
 
     @property
     def descriptions(self) -> list[Interface]:

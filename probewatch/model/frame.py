@@ -216,6 +216,8 @@ class CaptureInfo:
     """Smallest capture time of its frames."""
     last_ns: int | None = None
     """Largest capture time of its frames."""
+    began_ns: int | None = None
+    """When capturing began, where the format tells: before its first frame was silence."""
     ended_ns: int | None = None
     """When capturing ended, where the format tells and all frames are there: behind the last of them was silence."""
     complete: bool = True

@@ -147,6 +147,10 @@ class Observer:
         if any(link.addresses for link in interface.links):
             self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
 
+    def begin(self, ns: int) -> None:
+        """Know that everything was captured from this moment on, although the first frame comes later."""
+        self._first_ns = ns if self._first_ns is None else min(self._first_ns, ns)
+
     # Frames.
 
     def feed(self, frame: Frame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_what_was_lost_is_known_when_it_is_read_again(name: str, captures: Path,
     own = Interface(0, "any", frames[0].link_type, 0, links=(HostLink(8, "tun0", ("10.128.0.1", "fd00:10:128::1")),), host="node-a")
     saver, known = Saver(str(kept), lambda: [own]), observer(spec=spec)
     known.meet_host(own)
+    known.begin(frames[0].ns - 30 * SECOND)
+    saver.began(frames[0].ns - 30 * SECOND)
     for frame in (frame for frame in frames if not begun <= frame.ns <= ended):
         if loss is not None and frame.ns > ended:
             known.lost(begun, ended)
@@ -67,4 +70,5 @@ def test_what_was_lost_is_known_when_it_is_read_again(name: str, captures: Path,
     assert [(i.drops, i.drops_timed) for i in found.captures[0].interfaces] == [(9, 9)]
     assert EventKind.CAPTURE_GAP in {event.kind for event in found.events}
     assert {probe.checker.node for probe in found.probes if probe.checker.kind == "kubelet"} == {"node-a"}
+    assert re.search(r"nothing reached it in the first 3\d s", found.probes[0].initial_evidence)
     assert found.probes[0].gaps[-1].end_ns > frames[-1].ns
