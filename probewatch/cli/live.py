@@ -167,8 +167,9 @@ class Around:
         self.why = ""
         """Why nothing is known of it."""
         try:
-            self._take(inside(where, lambda: look(book)))
-            self._lookout = Lookout(self._names.book, where, user=user)
+            view = inside(where, lambda: look(book))
+            self._take(view)
+            self._lookout = Lookout(self._names.book, where, user=user, known=view.names())
         except OSError as error:
             self.why = f"pods have no names from this node: {(error.strerror or str(error)).lower()}"
 
