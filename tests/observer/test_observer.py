@@ -103,6 +103,21 @@ def test_a_kubelet_that_reaches_only_itself(node: str, pod: str) -> None:
     assert [(kind, address, attempts) for kind, address, attempts, _ in found[pod] if kind == "kubelet"] == [("kubelet", node, 6)]
 
 
+@pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+def test_a_known_node_changes_no_decision(node: str, pod: str) -> None:
+    """Where the node's address is known attempts count at once; the kubelet's version, told by later ones, counts all the same."""
+    ways = {"client": node, "server": pod}
+    late = [0.969, 1.973, 2.97, 3.972, 4.972, 8.084, 8.972, 9.973, 10.972, 11.972, 12.972, 13.972, 14.972, 15.969]
+    stood_still = [*probes([0, 0.024], "refused", **ways), *probes(late, **ways)]
+    said = []
+    for nodes in ((), (node,)):
+        (probe,) = kubelets(watch(*stood_still, book=book_of(pod_of(spec(), address=pod), nodes=nodes)))
+        said.append(([(one.trigger, one.schedule) for one in probe.attempts], [(d.kind, d.attempt) for d in probe.decisions],
+                     [gap.reason for gap in probe.gaps]))  # fmt: skip
+    assert said[0] == said[1]
+    assert [kind for kind, _ in said[0][1]] == [DecisionKind.READY]
+
+
 # The same however it comes.
 
 
