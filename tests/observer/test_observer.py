@@ -103,6 +103,20 @@ def test_a_kubelet_that_reaches_only_itself(node: str, pod: str) -> None:
     assert [(kind, address, attempts) for kind, address, attempts, _ in found[pod] if kind == "kubelet"] == [("kubelet", node, 6)]
 
 
+@pytest.mark.parametrize(("node", "other", "pod"), [(NODE, "10.128.1.254", POD), (NODE6, "fd00:10:128::fff", POD6)])
+def test_another_address_of_the_same_node(node: str, other: str, pod: str) -> None:
+    """What the captured node sends from another of its addresses, as its kubelet does, is its kubelet's; another machine's is not."""
+    asked = [*probes([0, 1, 2, 3], client=node, server=pod), *probes([4, 5, 6], "unanswered", client=other, server=pod),
+             *probes([7, 8, 9], client=node, server=pod)]  # fmt: skip
+    for same in (True, False):
+        observer = Observer(Settings(book=book_of(pod_of(spec(), address=pod))))
+        for one in frames(*asked):
+            outgoing = cooked(one, node)
+            observer.feed(cooked(one, other) if same and outgoing.data[:2] == b"\0\0" else outgoing)
+        (probe,) = kubelets(observer.finish())
+        assert (probe.checker.address, len(probe.attempts)) == (node, 10 if same else 7)
+
+
 @pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
 def test_a_known_node_changes_no_decision(node: str, pod: str) -> None:
     """Where the node's address is known attempts count at once; the kubelet's version, told by later ones, counts all the same."""
