@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from .children import end, start, undisturbed
-from .faults import Faults, Scene
+from .faults import BEFORE, Faults, Scene
 from .network import FIRST_POD, GATEWAY, NODES, Cluster, Place, gateways, require_privileges, underlay
 from .scenarios import PodPlan, Scenario
 from .state import LabError, Process, State
@@ -102,6 +102,9 @@ class Run:
             build(self)
         for plan, place, path in zip(scenario.pods, self.places, self.manifests, strict=True):
             path.write_text(manifest(plan, self.address(place)), encoding="utf-8")
+        for fault in scenario.faults:
+            if fault.kind in BEFORE:
+                BEFORE[fault.kind](self.cluster)
         if scenario.tls:
             write_certificate(self.state.path / "server.pem")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame, Interface
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
@@ -141,6 +141,15 @@ class Observer:
         for mine, theirs in ((self.book.nodes, book.nodes), (self.book.pods, book.pods)):
             mine.update(theirs)  # type: ignore[arg-type]  # in place: all parts look into the same book
         self._preview.forget_names()
+
+    def meet_host(self, interface: Interface) -> None:
+        """Know the addresses of the machine that an interface belongs to, where the capture tells them."""
+        if any(link.addresses for link in interface.links):
+            self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
+
+    def begin(self, ns: int) -> None:
+        """Know that everything was captured from this moment on, although the first frame comes later."""
+        self._first_ns = ns if self._first_ns is None else min(self._first_ns, ns)
 
     # Frames.
 
@@ -386,7 +395,7 @@ class Observer:
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred.add(target.address)
-        context = self._context(run.client)
+        context = self._context(self._senders.asker(run))
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
         before = len(target.strangers)

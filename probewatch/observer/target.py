@@ -43,6 +43,16 @@ SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 
 
+def _resets(version: tuple[int, int]) -> bool:
+    """Say whether a manual trigger begins a new period (since 1.31)."""
+    return version >= (1, 31)
+
+
+def _keeps_ready(version: tuple[int, int]) -> bool:
+    """Say whether a kubelet that restarts leaves containers Ready until it knows better (since 1.35)."""
+    return version >= (1, 35)
+
+
 @dataclass(slots=True)
 class Placed:
     """A lane with what it was planned from."""
@@ -64,6 +74,8 @@ class Placed:
     """Settled steps of it that were counted (`core`)."""
     passed: int = 0
     """Losses that lie before what it was fed."""
+    versioned: bool = False
+    """Whether the lane knows the kubelet's version: where its address is known, its first attempts may not tell it."""
 
 
 class Target:
@@ -253,7 +265,10 @@ class Target:
         context: Context,
     ) -> Placed:
         lane, signs = self._lane(plan, pod, runs, context)
-        placed = Placed(context.checker, lane, pod, guesses, named_by, signs, ledger=self._ledger(lane))
+        versioned = context.version is not None
+        placed = Placed(
+            context.checker, lane, pod, guesses, named_by, signs, ledger=self._ledger(lane), versioned=versioned
+        )
         self.placed.append(placed)
         return placed
 
@@ -285,8 +300,8 @@ class Target:
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
-            resets=None if version is None else version >= (1, 31),
-            keeps_ready=version is None or version >= (1, 35),
+            resets=None if version is None else _resets(version),
+            keeps_ready=version is None or _keeps_ready(version),
             kept=kept,
         )
         return lane, signs
@@ -308,6 +323,9 @@ class Target:
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
+        if not placed.versioned and context.version is not None:
+            placed.versioned = True
+            placed.lane.learn(resets=_resets(context.version), keeps_ready=_keeps_ready(context.version))
         seen_until_ns = context.seen_until_ns
         if self.losses.all:
             seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)

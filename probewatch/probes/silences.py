@@ -113,9 +113,16 @@ def source_address(scene: Scene) -> None:
         failed: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
         good: set[str] = set()
         for place in places:
-            for a in silent(scene, place):
+            lost = silent(scene, place)
+            for a in lost:
                 failed[a.legs[0].connection.client].append((place, a))
-            good |= {a.legs[0].connection.client for a in scene.probes[place].attempts if connected(a)}
+            # A dial that was given up may be answered when the way is open again: that says nothing of its time.
+            given_up = {a.n for a in lost}
+            good |= {
+                a.legs[0].connection.client
+                for a in scene.probes[place].attempts
+                if connected(a) and a.n not in given_up
+            }
         for client, those in failed.items():
             if client in good or not good or len(those) < 2:
                 continue
