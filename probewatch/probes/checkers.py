@@ -72,6 +72,8 @@ BUSY: Final = 0.1
 """Share of connections outside the series from which a port counts as busy."""
 NEW_PAUSE: Final = 4.0
 KNOWN_PAUSE: Final = 0.4
+NEAR_PAUSE: Final = 6.0
+"""A pause a little beside the usual one, of the only series at a port: a cycle of Monit's is as long as all that is checked in it."""
 MISSING: Final = 2.5
 """A check that should have come is not in the capture, each."""
 NEW_TIMEOUT: Final = 3.0
@@ -320,7 +322,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
             if check.shape is None:
                 _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
-                for cost, state in _ways(checks, index, history.states[number], found[number]):
+                for cost, state in _ways(checks, index, history.states[number], found[number], alone=len(found) == 1):
                     states = (*history.states[:number], state, *history.states[number + 1 :])
                     _keep(grown, _History(history.cost + cost, states, _Link(number, index, history.past)))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
@@ -342,8 +344,10 @@ def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
         grown[history.states] = history
 
 
-def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> list[tuple[float, _State]]:
-    """Return (cost, state afterwards) of reading a check as a series' next."""
+def _ways(
+    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool
+) -> list[tuple[float, _State]]:
+    """Return (cost, state afterwards) of reading a check as a series' next; `alone`: there is no other series at this port."""
     check = checks[index]
     if state.last < 0:
         return [(UNSEEN if check.shape is None else 0.0, state._replace(last=index))]
@@ -367,6 +371,8 @@ def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> lis
         late = max(0.0, abs(gap - times * pace.interval_ns) - times * 10 * MS)
         out.append((_off(late, pace) + MISSING * (times - 1), after))
     other = abs(gap - pace.interval_ns) > max(pace.interval_ns // 10, 3 * pace.spread_ns)
+    if alone and not other and usual > NEAR_PAUSE and gap >= SHORTEST_NS:
+        out.append((NEAR_PAUSE, after))
     if other and gap >= SHORTEST_NS and usual > NEW_PAUSE and known > NEW_PAUSE:
         extra = 0.0 if before.failed else 1.5
         extra += 0.5 * max(0, times - 2)
