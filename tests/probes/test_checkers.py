@@ -35,7 +35,7 @@ def test_a_retry_that_came_late_the_first_time_loses_none_of_those_after_it() ->
 
 
 def test_a_cycle_that_is_shorter_than_usual_loses_no_check() -> None:
-    """Where one checker asks at a port, a refused check a little early is its: Monit's cycle is shorter when its other checks are refused."""
+    """Where one checker asks at a port, one a little early is its: Monit's cycle is shorter when its other checks are refused."""
     gaps = [3140, 3171, 3120, 3143, 3150, 3135, 3019, 3018, 3017, 3020, 3140, 3144, 3136, 3151]
     checks, (one,) = series(gaps, refused=range(7, 11))
     assert one.members == list(range(len(checks)))
