@@ -46,7 +46,6 @@ MOST_UNSEEN = 4
 _READINESS = {Result.SUCCESS: Manual.READY, Result.NONE: Manual.UNSEEN}
 """Whether a readiness worker may be poked, by its cached value; else it is possible."""
 
-
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A probe to be watched: its spec and the container it belongs to."""
@@ -123,7 +122,7 @@ class Pod:
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
         latest = echo_ns = thawed_ns = heard_ns = None
-        suspicious = has_startup = heralded = False
+        suspicious = refused = has_startup = heralded = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
@@ -133,7 +132,7 @@ class Pod:
             if plan.container != planned.container:
                 continue
             if begun is not None and (latest is None or begun > latest):
-                latest, suspicious = begun, mine.suspicious
+                latest, suspicious, refused = begun, mine.suspicious, mine.refused
             if plan.spec.type is ProbeType.READINESS:
                 heralded = not plan.spec.initial_delay_s
                 busy = mine.busy_until_ns
@@ -156,10 +155,12 @@ class Pod:
             silence,
             container.dying,
             suspicious,
+            refused,
             ticker.just_ready,
             container.begun,
             has_startup and kind is not ProbeType.STARTUP,
-            self._out_ofturn_of(index),
+            self.keeps_ready and container.started is not False,
+            self._out_of_turn(index),
             None if spec.type is ProbeType.READINESS else echo_ns,
             ticker.runs,
             thawed_ns,
@@ -167,14 +168,14 @@ class Pod:
             _delayed(spec, container.alive_ns),
             heard_ns,
             latest,
-            self.resets is False,
+            None if self.resets is None else not self.resets,
             heralded and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
         )
 
-    def _out_ofturn_of(self, index: int) -> bool:
+    def _out_of_turn(self, index: int) -> bool:
         """Tell whether an attempt of this liveness worker now would be the first of a new container.
 
         What lets the liveness worker run lets the readiness worker run too, and pokes it at once: so readiness comes
@@ -215,7 +216,8 @@ class Pod:
         index = reading.worker
         planned = self.plan[index]
         kind = planned.spec.type
-        if not reading.reset and reading.trigger is not Trigger.START and self._is_calm(planned.container):
+        at_once = not reading.reset and reading.trigger is not Trigger.START and kind is not ProbeType.STARTUP
+        if at_once and self._is_calm(planned.container):
             turn = self.turn(index, reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline, known=turns)
             if turn.quiet:
                 return Applied(self.after(turn, cause), turn.counted)
@@ -250,7 +252,8 @@ class Pod:
             # The first attempt comes at the first tick after the container was noticed, and its delay.
             behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
             container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
-        if kind is ProbeType.STARTUP and container.started is None:
+        if kind is ProbeType.STARTUP and container.started is not False:
+            # (True: it counted as started because the one before was, until its startup probe's turn came.)
             container = containers[planned.container] = container._replace(started=False)
         elif kind is not ProbeType.STARTUP and not container.started:
             container = containers[planned.container] = container._replace(started=True)
@@ -428,6 +431,7 @@ class Pod:
             busy_until_ns=end_ns,
             redials=cause is Cause.GRPC_CONNECT,
             suspicious=cause in SUSPICIOUS,
+            refused=cause is Cause.REFUSED,
             just_ready=result.decision is DecisionKind.READY,
             poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
         )

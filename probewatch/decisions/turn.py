@@ -39,6 +39,9 @@ SUSPICIOUS = frozenset(
 )
 """Ends of an attempt that a container which is gone would also cause."""
 
+UNCONNECTED = frozenset({Cause.NO_SYN_ANSWER, Cause.NEIGHBOUR_UNRESOLVED})
+"""Ends of an attempt that had no connection to close: nothing lingers."""
+
 
 class Ticker(NamedTuple):
     """Timing of one worker."""
@@ -54,6 +57,7 @@ class Ticker(NamedTuple):
     stirred_ns: int | None = None
     """A decision about another probe of the pod made a pod sync, which pokes what is not Ready."""
     suspicious: bool = False
+    refused: bool = False
     runs: int = 0
     """Attempts since its container began, counted up to YOUNG."""
     thawed_ns: int | None = None
@@ -114,9 +118,10 @@ def turn_of(
         sure=anchor is not None and (sure or old.sure),
         last_start_ns=start_ns,
         busy_until_ns=end_ns,
-        lingers=by_deadline,
+        lingers=by_deadline and cause not in UNCONNECTED,
         redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
         suspicious=cause in SUSPICIOUS,
+        refused=cause is Cause.REFUSED,
         runs=min(old.runs + 1, YOUNG),
         thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
         just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),

@@ -151,6 +151,14 @@ class Lane:
             since_ns=self._appeared_ns if fresh else None,
         )
 
+    def learn(self, *, resets: bool, keeps_ready: bool) -> None:
+        """Know what this kubelet's version does: every history goes on so, as it would had that been known from the start."""
+        self._resets, self._keeps_ready = resets, keeps_ready
+        self._histories = [
+            history._replace(pod=replace(history.pod, resets=resets, keeps_ready=keeps_ready))
+            for history in self._histories
+        ]
+
     def interrupt(self) -> None:
         """Forget all states: what happens next was not seen from here on, and is met in mid-life again."""
         best = min(self._histories, key=_cost)
