@@ -107,7 +107,7 @@ def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
     from ..watching import Watch
     from .shows import LineShow, Selection
 
-    known = observer(spec=[str(path) for path in run.manifests], brief=True)
+    known = observer(spec=[str(path) for path in run.manifests], brief=True, heard=False)
     feed = tap([run.interface], run.netns, "")
     feed.host = NODES[0]
     for interface in feed.descriptions:

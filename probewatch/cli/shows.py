@@ -80,7 +80,6 @@ class LineShow:
     def news(self, now_ns: int) -> None:
         """Write the new lines, and see them off."""
         del now_ns
-        self._known.take()
         met = self._known.glimpse()
         if not met:
             return
@@ -146,10 +145,9 @@ class ScreenShow:
 
     def news(self, now_ns: int) -> None:
         """Draw anew, a few times a second."""
-        self._known.take()
         for one in self._known.glimpse():
             if self._chosen.takes(one.probe):
-                self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.predictions[one.worker])
+                self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.prediction)
         now = time.monotonic()
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S

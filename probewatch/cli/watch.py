@@ -111,7 +111,7 @@ def watch(
         raise InputError("--screen draws on a terminal, everything: it goes with no pipe, no --only and no -o ndjson")
     prepare_stdout()
     filtered = " ".join(expression)
-    known = observer(**knowledge.arguments(), brief=True)
+    known = observer(**knowledge.arguments(), brief=True, heard=output == "ndjson")
     ending = Ending(duration)
     blind = ""
     around: Around | None = None

@@ -306,14 +306,13 @@ class Observer:
                 account.attempts.pack()
         return ledger
 
-    def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
-        """Make a probe from what is settled of it: who, what and how, before its first attempt is told."""
+    def _introduce(self, address: str, placed: Placed) -> dict[int, Probe]:
+        """Make a lane's probes from what is settled of them: who, what and how, before their first attempts are told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
-        ids = ["" if other != worker else "this" for other in range(len(placed.lane.plan))]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
-        met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True, ids=ids)
-        return next((probe for probe in met if probe.id == "this"), None)
+        met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
+        return dict(zip(sorted(ledger.accounts), met, strict=True))
 
     def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
         for item in items:

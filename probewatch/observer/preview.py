@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from probewatch.decisions.pod import Pod
 from probewatch.model.prediction import Prediction
 from probewatch.model.timeline import Attempt, Decision, Probe
 from probewatch.probes.runs import Run
@@ -43,9 +44,15 @@ class Glimpse:
     decision: Decision | None
     again: bool
     """The attempt was shown before, without this decision."""
-    predictions: tuple[Prediction, ...]
-    """What all workers of its pod do next; `worker` says which is this probe's."""
+    pod: Pod
+    """The state of its pod by then."""
     worker: int
+    """Which of that pod's workers it is."""
+
+    @property
+    def prediction(self) -> Prediction:
+        """What its worker does next."""
+        return self.pod.prediction(self.worker)
 
 
 @dataclass(slots=True)
@@ -154,8 +161,7 @@ class Preview:
                     if probe is None:
                         asker = sources[step.run.client]
                         probe = seen.met[worker] = assembler.sketch(lane[0], placed, worker, step.run, asker)
-                    predictions = tuple(placed.lane.pod().predict())
-                    yield Glimpse((*lane, worker), probe, made, decided, not fresh, predictions, worker)
+                    yield Glimpse((*lane, worker), probe, made, decided, not fresh, placed.lane.pod(), worker)
                 if place > settled:
                     seen.shown[place] = what
             if place <= settled:

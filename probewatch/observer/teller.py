@@ -7,7 +7,7 @@ order of telling, so the same input gives the same ids, whoever listens. What wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
@@ -18,8 +18,8 @@ from .ledger import KEPT
 from .target import Placed
 
 Value = Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
-Introduce = Callable[[Placed, int], Probe | None]
-"""Makes the probe of a lane's worker from what is known of it so far."""
+Introduce = Callable[[Placed], Mapping[int, Probe]]
+"""Makes the probes of a lane, by its workers, from what is known of them so far."""
 Key = tuple[str, int, int]
 """Target address, lane of that target, worker of that lane."""
 
@@ -82,6 +82,7 @@ class Teller:
         """Tell what a lane settled since the last call; each probe is introduced before its first attempt."""
         steps = placed.lane.steps
         start = self._settled.get((address, number), 0)
+        met: Mapping[int, Probe] = {}
         for step in steps[start:]:
             if step.reading is None:
                 continue
@@ -91,8 +92,9 @@ class Teller:
                 name = self._workers[key].id
                 if not self._heard:
                     self._told[name] = (1, 0)
-                elif (probe := introduce(placed, step.reading.worker)) is not None:
-                    self._tell("probe", name, name, replace(probe, id=name))
+                else:
+                    met = met or introduce(placed)
+                    self._tell("probe", name, name, replace(met[step.reading.worker], id=name))
             if self._heard:
                 self._step(key, step, placed, latest)
         self._settled[address, number] = len(steps)

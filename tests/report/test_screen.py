@@ -31,7 +31,7 @@ def boarded(name: str, *, spec: bool = True) -> tuple[Board, int]:
             now = frame.ns
     known.advance(now + SECOND // 2)
     for one in known.glimpse():
-        board.attempt(one.key, one.probe, one.attempt, one.decision, one.predictions[one.worker])
+        board.attempt(one.key, one.probe, one.attempt, one.decision, one.prediction)
     return board, now
 
 
