@@ -88,7 +88,7 @@ class PcapReader:
         window.pos = FILE_HEADER
         self.wholesale = Wholesale(window)
         tally.format, self._header = self._layout(head)
-        tally.interfaces.append(Interface(0, "", link_type, snaplen))
+        tally.interface(Interface(0, "", link_type, snaplen))
 
     def _layout(self, head: bytes) -> tuple[str, int]:
         """Choose among the layouts of this magic number by the records in sight."""

@@ -108,6 +108,26 @@ class Mark(NamedTuple):
     number: int
 
 
+class Loss(NamedTuple):
+    """Frames that were not captured, and between which moments."""
+
+    begun_ns: int
+    ended_ns: int
+    frames: int = 0
+    """How many; 0 where that is not known."""
+    interface: int = 0
+    """Of its input."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostLink:
+    """An interface of the machine on which was captured."""
+
+    index: int
+    name: str
+    addresses: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """One interface of an input."""
@@ -120,12 +140,16 @@ class Interface:
     """0 is unlimited."""
     drops: int | None = None
     """Packets the capturing program says it lost here; None where it does not say."""
-    links: tuple[tuple[int, str], ...] = ()
-    """Of a capture on `any`: the names of the node's interfaces, by the index that a cooked header of the second kind holds."""
+    drops_timed: int = 0
+    """Those of them of which it says when."""
+    links: tuple[HostLink, ...] = ()
+    """The interfaces of its machine, where the capturing program tells; cooked headers of the second kind hold their index."""
+    host: str = ""
+    """That machine's name, likewise."""
 
     def link(self, ifindex: int) -> str:
-        """Return the name of the interface with this index in its node, or nothing."""
-        return dict(self.links).get(ifindex, "")
+        """Return the name of the interface with this index in its machine, or nothing."""
+        return next((link.name for link in self.links if link.index == ifindex), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +168,10 @@ class CaptureInfo:
     """Smallest capture time of its frames."""
     last_ns: int | None = None
     """Largest capture time of its frames."""
+    began_ns: int | None = None
+    """When capturing began, where the format tells: before its first frame was silence."""
+    ended_ns: int | None = None
+    """When capturing ended, where the format tells and all frames are there: behind the last of them was silence."""
     complete: bool = True
     """False where the input was cut or corrupt: everything whole before that point was read."""
     notes: tuple[str, ...] = ()
