@@ -258,9 +258,9 @@ class PcapngReader:
     def _passed(self, batch: Batch) -> None:
         """Remember when the latest frames of a run came."""
         if batch.which is None:
-            self._latest[batch.places[0][0]] = batch.last_ns
+            self._latest[batch.places[0][1]] = batch.last_ns
             return
-        for place, (interface, _) in enumerate(batch.places):
+        for place, (_, interface, _) in enumerate(batch.places):
             rows = (batch.which == place).nonzero()[0]
             if len(rows):
                 self._latest[interface] = int(batch.times[rows[-1]])

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS
 from probewatch.model.frame import Batch
+
+if TYPE_CHECKING:
+    from probewatch.model.frame import Ints
 
 PCAP_HEAD: Final = 16
 """Bytes of a record header."""
@@ -30,8 +33,6 @@ BLOCK_TAIL: Final = 4
 ENHANCED_PACKET: Final = 6
 CHUNK: Final = 1 << 20
 """Bytes asked of a large input at once."""
-
-Ints = NDArray[np.int64]
 
 
 class Link(NamedTuple):
@@ -107,9 +108,9 @@ def pcap_run(data: bytes, pos: int, order: str, scale: int, latest: int, file: i
     odd = bool(count < len(starts) and not cut[count])
     if not count:
         return Run(None, pos, odd)
-    batch = Batch(
-        file, number, ((0, link_type),), None, data, starts[:count], sizes[:count], words[:count, 3], times[:count]
-    )
+    numbers = np.arange(number, number + count)
+    columns = (numbers, starts[:count], sizes[:count], words[:count, 3], times[:count])
+    batch = Batch(((file, 0, link_type),), None, data, *columns)
     return Run(batch, found[count], odd)
 
 
@@ -152,11 +153,10 @@ def pcapng_run(data: bytes, pos: int, order: str, links: Sequence[Link | None], 
     first = int(which[0])
     one = bool((which == first).all())
     batch = Batch(
-        file,
-        number,
-        tuple((link.interface, link.link_type) for link in (known[first : first + 1] if one else known)),
+        tuple((file, link.interface, link.link_type) for link in (known[first : first + 1] if one else known)),
         None if one else which,
         data,
+        np.arange(number, number + count),
         at[:count] + BLOCK_HEAD,
         sizes[:count],
         originals[:count],

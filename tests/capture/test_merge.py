@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probewatch.capture import Reader, merged, open_all
-from probewatch.capture.merge import WINDOW_FRAMES, in_order
+from probewatch.capture import Reader, merged, open_all, wholesale
+from probewatch.capture.merge import WINDOW_FRAMES, in_order, parts_in_order
+from probewatch.capture.reader import flat
 from probewatch.capture.tally import BATCH
-from probewatch.model.frame import CaptureInfo, Frame
+from probewatch.model.frame import Batch, CaptureInfo, Frame
+
+
+@pytest.fixture(autouse=True, scope="module", params=[1 << 62, 0], ids=["one by one", "in batches"])
+def large(request) -> Iterator[None]:
+    """Take inputs as small ones, and as large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wholesale, "LARGE", request.param)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +124,40 @@ def test_large_frames_shorten_the_window(make, tmp_path):
         next(frames)
         assert reader.info().frames <= 2 * BATCH
         assert len(list(frames)) == 4999
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1 << 20), files=st.integers(2, 4))
+def test_several_files_in_batches(timeline, monkeypatch, seed, files):
+    """Whatever stands in the files, equal times and clocks put back too: batches are merged into the same frames as single ones."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(files):
+        at_s, rows = 1000, []
+        for n in range(rng.randrange(400)):
+            at_s = max(0, at_s + rng.choice((0, 0, 0, 1, 1, 2, -300 if rng.random() < 0.01 else 1)))
+            rows.append((at_s, 0, b"%d" % n * rng.randrange(1, 4)))
+        made.append(rows)
+    frames, infos = timeline(*made)
+    monkeypatch.setattr(wholesale, "LARGE", (1 << 62) - wholesale.LARGE)
+    assert timeline(*made) == (frames, infos)
+    monkeypatch.undo()
+    assert [(f.ns, f.file, f.number) for f in frames] == sorted((f.ns, f.file, f.number) for f in frames)
+
+
+def test_a_frame_from_the_future_holds_no_buffer(make, tmp_path, monkeypatch):
+    """A frame that waits long in the window does not keep the buffers it passed with."""
+    monkeypatch.setattr(wholesale, "LARGE", 0)
+    path = tmp_path / "a"
+    early = [(n, 0, bytes(400)) for n in range(20_000)]
+    early.insert(5, (1_000_000, 0, bytes(400)))
+    path.write_bytes(make.pcap(early))
+    with Reader(str(path), 0) as reader:
+        parts = list(parts_in_order(reader, frames=1000))
+    assert max(len(part.data) for part in parts if isinstance(part, Batch)) < 4 << 20
+    times = [frame.ns for frame in flat(parts)]
+    assert times == sorted(times)
+    assert len(times) == len(early)
 
 
 def test_many_inputs_share_the_window(timeline):
