@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Final
 
+from probewatch.capture import wholesale
 from probewatch.capture.reader import Input, flat
 from probewatch.capture.tally import seconds
 from probewatch.model.frame import Batch, Frame, Part
@@ -52,6 +54,11 @@ def merged_parts(readers: Sequence[Input]) -> Iterator[Part]:
         return reader.parts() if reader.live else parts_in_order(reader)
     share = max(1, -(-len(readers) // FULL_WINDOWS))
     frames, size = max(WINDOW_FRAMES // share, MIN_WINDOW), WINDOW_BYTES // share
+    if not any(reader.live for reader in readers) and any((reader.size or 0) >= wholesale.LARGE for reader in readers):
+        with suppress(ImportError):  # without numpy all frames are merged one by one
+            from probewatch.capture.sorting import side_by_side
+
+            return side_by_side([parts_in_order(reader, frames, size) for reader in readers])
     return heapq.merge(*(iter(reader) if reader.live else in_order(reader, frames, size) for reader in readers))
 
 
@@ -78,6 +85,18 @@ def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> 
             yield from held
             held = parts
             continue
+        if any(isinstance(part, Batch) for part in (*held, *parts)):
+            from probewatch.capture.sorting import in_time, joined, part_of
+
+            whole, keep = joined([*held, *parts]), sum(len(part) if isinstance(part, Batch) else 1 for part in parts)
+            if int(whole.times[-keep:].min()) >= sent:
+                whole = in_time(whole)
+                held = [part_of(whole, slice(-keep, None))]
+                if len(whole) > keep:
+                    before = part_of(whole, slice(0, -keep))
+                    sent = before.last_ns
+                    yield before
+                continue
         waiting, block = list(flat(held)), list(flat(parts))
         if min(map(_time, block)) < sent:
             back = next(i for i, frame in enumerate(block) if frame.ns < sent)

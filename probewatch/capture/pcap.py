@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from probewatch.capture.errors import CaptureError
@@ -119,11 +120,11 @@ class PcapReader:
         if odd_lengths or fcs or header != FIELDS:
             wholesale.wanted = False
         while True:
-            if wholesale.wanted and wholesale.now(pos):
-                from probewatch.capture.runs import pcap_run
+            if wholesale.wanted and number and wholesale.now(pos):
+                from probewatch.capture.runs import pcap_walk
 
-                run = pcap_run(data, pos, self._order, scale, latest, file, number + 1, link_type)
-                pos, batch = wholesale.took(run), run.batch
+                walk = partial(pcap_walk, data, pos, self._order, scale, latest, (file, 0, link_type))
+                batch, pos = wholesale.run(data, pos, number + 1, walk)
                 if batch is not None:
                     number += len(batch)
                     tally.frames, tally.latest = number, batch.last_ns

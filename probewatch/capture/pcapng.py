@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -154,12 +155,12 @@ class PcapngReader:
         latest = tally.latest
         wholesale = self.wholesale
         while True:
-            if wholesale.wanted and wholesale.now(pos):
-                from probewatch.capture.runs import pcapng_run
+            if wholesale.wanted and tally.first_ns is not None and wholesale.now(pos):
+                from probewatch.capture.runs import pcapng_walk
 
                 links = [interface.link() for interface in section]
-                run = pcapng_run(data, pos, self._order, links, latest, file, number + 1)
-                pos, batch = wholesale.took(run), run.batch
+                walk = partial(pcapng_walk, data, pos, self._order, links, latest, file)
+                batch, pos = wholesale.run(data, pos, number + 1, walk)
                 if batch is not None:
                     number += len(batch)
                     tally.frames, tally.latest = number, batch.last_ns
@@ -258,9 +259,9 @@ class PcapngReader:
     def _passed(self, batch: Batch) -> None:
         """Remember when the latest frames of a run came."""
         if batch.which is None:
-            self._latest[batch.places[0][0]] = batch.last_ns
+            self._latest[batch.places[0][1]] = batch.last_ns
             return
-        for place, (interface, _) in enumerate(batch.places):
+        for place, (_, interface, _) in enumerate(batch.places):
             rows = (batch.which == place).nonzero()[0]
             if len(rows):
                 self._latest[interface] = int(batch.times[rows[-1]])

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 from probewatch.capture.source import Window
 
 if TYPE_CHECKING:
-    from probewatch.capture.runs import Run
+    from collections.abc import Callable
+
+    from probewatch.capture.runs import Walk
+    from probewatch.model.frame import Batch
 
 LARGE: Final = 4 << 20
 """Bytes of an input from which on it pays to import `numpy`, which takes as long as a few thousand frames."""
-SHORT: Final = 64
-"""Records of a run that was hardly worth it: then the next bytes are read one by one ..."""
+SHORT: Final = 32
+"""Records of runs that are hardly worth it: where there are no more in each, the next bytes are read one by one ..."""
 PAUSE: Final = 64 << 10
 """... so many, so that an input without order costs no more than it would without runs."""
 
@@ -20,13 +23,15 @@ PAUSE: Final = 64 << 10
 class Wholesale:
     """Decides that for one reader."""
 
-    __slots__ = ("_begun", "_from", "_window", "wanted")
+    __slots__ = ("_begun", "_from", "_walk", "_window", "wanted")
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self._begun = False
         self._from = 0
         """Offset in the input before which it is not tried again."""
+        self._walk: Walk | None = None
+        """The latest, which may know more records behind an odd one."""
         self.wanted = False
         """Whether whoever reads takes batches."""
 
@@ -48,8 +53,20 @@ class Wholesale:
             window.source.chunk = runs.CHUNK
         return True
 
-    def took(self, run: Run) -> int:
-        """Take note of what came of it; return where the next record begins."""
-        if run.odd and (run.batch is None or len(run.batch) < SHORT):
-            self._from = self._window.base + run.stop + PAUSE
-        return run.stop
+    def run(self, data: bytes, pos: int, number: int, walk: Callable[[], Walk | None]) -> tuple[Batch | None, int]:
+        """Return the records in a run from `pos` on, the first of them frame `number`, and where the next one begins.
+
+        `walk` walks over the records from there on; it is asked where no earlier walk has come so far.
+        """
+        known = self._walk
+        run = known.run(pos, number) if known is not None and known.data is data else None
+        if known is None or run is None:
+            known = self._walk = walk()
+            if known is None:
+                return None, pos
+            if known.runs_of < SHORT:
+                self._walk = None
+                self._from = self._window.base + pos + PAUSE
+                return None, pos
+            run = known.run(pos, number)
+        return run or (None, pos)

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from numpy import int64
     from numpy.typing import NDArray
 
+    Ints: TypeAlias = NDArray[int64]
+
+Place: TypeAlias = tuple[int, int, int]
+"""Where a frame was captured: file, interface, and link type."""
+
 JOURNAL_ENTRY: Final = -9
 """`Frame.link_type` of an entry of a systemd journal (pcapng block type 9), which no LINKTYPE_ value names: a process event."""
 
@@ -44,22 +49,20 @@ class Batch:
     They are in the order of their times. The columns are arrays of 64 bits of `numpy`, one value a frame.
     """
 
-    file: int
-    first: int
-    """Number of the first; the others follow it without a gap."""
-    places: tuple[tuple[int, int], ...]
-    """Where they were captured: (interface, link type)."""
-    which: NDArray[int64] | None
+    places: tuple[Place, ...]
+    which: Ints | None
     """Which of these places each was captured at; None where there is one only."""
     data: bytes
     """The buffer."""
-    starts: NDArray[int64]
+    numbers: Ints
+    """Their numbers."""
+    starts: Ints
     """Where each begins in the buffer."""
-    sizes: NDArray[int64]
+    sizes: Ints
     """Captured bytes."""
-    originals: NDArray[int64]
+    originals: Ints
     """Bytes on the wire."""
-    times: NDArray[int64]
+    times: Ints
     """Capture times, nanoseconds since 1970 UTC."""
 
     def __len__(self) -> int:
@@ -77,17 +80,16 @@ class Batch:
 
     @property
     def bytes(self) -> int:
-        """Bytes from the first to the last frame in the buffer."""
-        return int(self.starts[-1] + self.sizes[-1] - self.starts[0])
+        """Bytes of all frames together."""
+        return int(self.sizes.sum())
 
-    def made(self, rows: NDArray[int64] | slice) -> Iterator[Frame]:
+    def made(self, rows: Ints | slice) -> Iterator[Frame]:
         """Make the frames of some rows, in their order."""
-        data, file, places = self.data, self.file, self.places
-        numbers = range(self.first, self.first + len(self))[rows] if isinstance(rows, slice) else (rows + self.first).tolist()
+        data, places = self.data, self.places
         which = repeat(0) if self.which is None else self.which[rows].tolist()
-        columns = (column[rows].tolist() for column in (self.times, self.starts, self.sizes, self.originals))
-        for number, place, ns, start, size, original in zip(numbers, which, *columns, strict=False):
-            interface, link_type = places[place]
+        columns = (self.numbers, self.times, self.starts, self.sizes, self.originals)
+        for place, number, ns, start, size, original in zip(which, *(column[rows].tolist() for column in columns), strict=False):
+            file, interface, link_type = places[place]
             yield tuple.__new__(  # Frame(...) costs twice as much
                 Frame, (ns, file, number, interface, link_type, data[start : start + size], original)
             )

@@ -9,7 +9,7 @@ This is the only module of the core that needs `numpy`; it is imported with the 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from probewatch.model.frame import Batch
 from probewatch.wire.peek import PLAIN, Shape
 
-Ints = NDArray[np.int64]
+if TYPE_CHECKING:
+    from probewatch.model.frame import Ints
+
 Words = NDArray[np.uint64]
 
 _NEVER: Final = 255
@@ -92,10 +94,10 @@ class Kin:
         """Return (rows, flows) of those frames among some rows of a batch, in their order, that are plain segments of a flow."""
         width = self._width
         starts = batch.starts[rows]
-        room = int(starts.searchsorted(len(batch.data) - width, "right"))
-        if room < len(rows):
-            rows, starts = rows[:room], starts[:room]
-        if not room:
+        whole = starts <= len(batch.data) - width
+        if not whole.all():
+            rows, starts = rows[whole], starts[whole]
+        if not len(rows):
             return rows, rows
         view: NDArray[Any] = np.ndarray((len(batch.data) - width + 1,), f"V{width}", batch.data, strides=(1,))
         heads = view[starts]

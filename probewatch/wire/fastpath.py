@@ -24,23 +24,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from probewatch.model.frame import Batch, Frame, Mark
-from probewatch.wire.alike import Ints, Kin
+from probewatch.model.frame import Batch, Frame, Mark, Place
+from probewatch.wire.alike import Kin
 from probewatch.wire.lives import Life, Side, Sight
 from probewatch.wire.peek import Shape, peek
 from probewatch.wire.tcp import FAR, Tracker
+
+if TYPE_CHECKING:
+    from probewatch.model.frame import Ints
 
 FLOWS: Final = 16_384
 """Flows at once; of more connections all frames are handed on."""
 SHAPES: Final = 16
 """Shapes of flows at one place; frames of others are handed on."""
 
-Place = dict[Shape, Kin]
-"""The flows where frames are captured: at an interface of a file."""
+Flows = dict[Shape, Kin]
+"""The flows at one place."""
 
 
 class Flow(NamedTuple):
@@ -49,7 +52,7 @@ class Flow(NamedTuple):
     number: int
     kin: Kin
     look: bytes
-    place: Place
+    among: Flows
     file: int
     side: Side
     sight: Sight | None
@@ -105,8 +108,7 @@ class FastPath:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self._places: dict[tuple[int, int, int], Place] = {}
-        """By file, interface and link type."""
+        self._places: dict[Place, Flows] = {}
         self._free = list(range(FLOWS))
         """Numbers of flows that may be."""
         # One more than there are flows: where that of a frame without one is written.
@@ -179,6 +181,11 @@ class FastPath:
         if handed_on < count:
             tracker.passed(count - handed_on, last_ns)
 
+    @property
+    def passed_ns(self) -> int:
+        """When the latest frame of the batch passed or was handed on, before the one that is handed on now; 0 where it is the first."""
+        return int(self._batch.times[self._at - 1]) if self._batch is not None and self._at else 0
+
     def last(self, flow: Flow) -> Mark | None:
         """Return the last segment that passed in a flow, and forget it; None where it was asked for before."""
         self._note()
@@ -199,7 +206,7 @@ class FastPath:
         kin = flow.kin
         kin.drop(flow.look)
         if not len(kin):
-            del flow.place[kin.shape]
+            del flow.among[kin.shape]
         self._free.append(flow.number)
         if self._batch is not None:
             mine = self._flow_of[self._at :] == flow.number
@@ -213,8 +220,7 @@ class FastPath:
         if self._batch is None or begin == end:
             return
         passed = self._flow_of[begin:end]
-        first = self._batch.first
-        self._last[passed] = np.arange(first + begin, first + end)  # of several of one flow the last one stays
+        self._last[passed] = self._batch.numbers[begin:end]  # of several of one flow the last one stays
         self._last_ns[passed] = self._batch.times[begin:end]
         self._noted = end
 
@@ -226,7 +232,7 @@ class FastPath:
         rows, which = np.arange(count), batch.which
         for number in (0,) if which is None else np.unique(which).tolist():
             left = rows if which is None else rows[which == number]
-            for kin in self._place(batch.file, *batch.places[number]).values():
+            for kin in self._flows(batch.places[number]).values():
                 found, flows = kin.find(batch, left)
                 self._flow_of[found] = flows
                 left = left[self._flow_of[left] < 0]
@@ -234,8 +240,8 @@ class FastPath:
         if batch.first_ns < low:  # late ones are handed on
             self._flow_of[: np.searchsorted(batch.times, low)] = -1
 
-    def _place(self, file: int, interface: int, link_type: int) -> Place:
-        return self._places.setdefault((file, interface, link_type), {})
+    def _flows(self, place: Place) -> Flows:
+        return self._places.setdefault(place, {})
 
     def _opened(self, frame: Frame, life: Life) -> None:
         """Let pass what is like a frame that was handed on, where it belongs to this connection, which is bypassed."""
@@ -248,19 +254,19 @@ class FastPath:
         shape = peek(data, 0, len(data), frame.link_type)
         if shape is None:
             return
-        place = self._place(frame.file, frame.interface, frame.link_type)
-        kin = place.get(shape)
+        flows = self._flows((frame.file, frame.interface, frame.link_type))
+        kin = flows.get(shape)
         if kin is None:
-            if len(place) >= SHAPES:
+            if len(flows) >= SHAPES:
                 return
-            kin = place[shape] = Kin(shape)
+            kin = flows[shape] = Kin(shape)
         look = kin.look(data)
         if look in kin:
             return
         if life.fast is None:
             life.fast = Passing(self, life)
         assert isinstance(life.fast, Passing)
-        flow = Flow(self._free.pop(), kin, look, place, frame.file, side, side.sight)
+        flow = Flow(self._free.pop(), kin, look, flows, frame.file, side, side.sight)
         kin.add(look, flow.number)
         life.fast.add(flow)
         self._also(frame, kin)
@@ -271,7 +277,7 @@ class FastPath:
         assert batch is not None
         rows = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
         if batch.which is not None:
-            place = batch.places.index((frame.interface, frame.link_type))
+            place = batch.places.index((frame.file, frame.interface, frame.link_type))
             rows = rows[batch.which[rows] == place]
         found, flows = kin.find(batch, rows)
         self._flow_of[found] = flows

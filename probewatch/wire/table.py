@@ -59,8 +59,9 @@ class Limits:
     """Changes of who sends data after which it is weighed ..."""
     pace_ns: int = 3_200_000_000
     """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
-    no checker asks five times a second. A slower one is handed out, and bypassed when it is weighed again, unless its owner
-    claimed it meanwhile (`Table.claim`)."""
+    no checker asks five times a second. A slower one is handed out ..."""
+    look_ns: int = 1_000_000_000
+    """... and bypassed when it is asked on so much later, unless its owner claimed it meanwhile (`Table.claim`)."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""
     syns: int = 32
@@ -207,6 +208,7 @@ class Table:
             if life.bypassed and max(life.orig.stream.next, life.resp.stream.next) > self._limits.followed:
                 return False
             life.claimed = True
+            life.turns = 0
         return True
 
     def flip(self, life: Life) -> None:

@@ -51,6 +51,8 @@ STEP: Final = 2_000_000_000
 STEP_FRAMES: Final = 64
 LATE_SYN: Final = 1_000_000_000
 """A SYN this long (ns) after a life's first frame can still be its own, captured late."""
+LOOKS: Final = 4
+"""Changes of who sends data after which a connection that was handed out, because it is asked so often, is looked at again."""
 FAR: Final = 1 << 62
 """Nanoseconds; later than all times."""
 SWEEP: Final = 100_000_000
@@ -511,13 +513,18 @@ class Tracker:
         limits, stream, clock = self._limits, side.stream, self._table.clock
         if not life.open:
             return
-        passed_by = life.rev > 0 and not life.claimed
-        if passed_by or stream.next > min(limits.followed, stream.limit) or clock - life.paced < limits.pace_ns:
+        if stream.next > min(limits.followed, stream.limit):
+            life.bypassed = True
+        elif life.rev > 0 and not life.claimed:
+            life.bypassed = clock - life.paced >= limits.look_ns
+            life.turns = limits.turns - LOOKS  # (if it was looked at so lately that its owner may not have spoken yet)
+        elif clock - life.paced < limits.pace_ns:
             life.bypassed = True
         else:
             life.turns, life.paced = 0, clock
             if life.rev == 0:
                 self._table.hand_out(life)
+                life.turns = limits.turns - LOOKS
 
     @staticmethod
     def _step(side: Side, event: Event) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probewatch.capture import Reader, merged, open_all
+from probewatch.capture import Reader, merged, open_all, wholesale
 from probewatch.capture.merge import WINDOW_FRAMES, in_order
+from probewatch.capture.sorting import joined, made_of, part_of
 from probewatch.capture.tally import BATCH
 from probewatch.model.frame import CaptureInfo, Frame
+
+
+@pytest.fixture(autouse=True, scope="module", params=[1 << 62, 0], ids=["one by one", "in batches"])
+def large(request) -> Iterator[None]:
+    """Take inputs as small ones, and as large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wholesale, "LARGE", request.param)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +125,33 @@ def test_large_frames_shorten_the_window(make, tmp_path):
         next(frames)
         assert reader.info().frames <= 2 * BATCH
         assert len(list(frames)) == 4999
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1 << 20), files=st.integers(2, 4))
+def test_several_files_in_batches(timeline, monkeypatch, seed, files):
+    """Whatever stands in the files, equal times and clocks put back too: batches are merged into the same frames as single ones."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(files):
+        at_s, rows = 1000, []
+        for n in range(rng.randrange(400)):
+            at_s = max(0, at_s + rng.choice((0, 0, 0, 1, 1, 2, -300 if rng.random() < 0.01 else 1)))
+            rows.append((at_s, 0, b"%d" % n * rng.randrange(1, 4)))
+        made.append(rows)
+    frames, infos = timeline(*made)
+    monkeypatch.setattr(wholesale, "LARGE", (1 << 62) - wholesale.LARGE)
+    assert timeline(*made) == (frames, infos)
+    monkeypatch.undo()
+    assert [(f.ns, f.file, f.number) for f in frames] == sorted((f.ns, f.file, f.number) for f in frames)
+
+
+def test_a_few_frames_hold_no_large_buffer():
+    """Frames that wait in the window do not keep the buffers of those that stood between them."""
+    batch = made_of([Frame(n, 0, n, 0, 1, bytes([n % 256]) * 400, 400) for n in range(1000)])
+    left = part_of(batch, np.array([0, 500, 999]))
+    assert len(joined([left]).data) == 1200
+    assert list(joined([left])) == list(left)
 
 
 def test_many_inputs_share_the_window(timeline):

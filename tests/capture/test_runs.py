@@ -101,8 +101,8 @@ def test_odd_blocks_of_pcapng(make, order, seed):
 def test_no_order_at_all(make, monkeypatch):
     """Where no record is ordinary, a run is tried now and then, not at each."""
     tried: list[int] = []
-    took = wholesale.Wholesale.took
-    monkeypatch.setattr(wholesale.Wholesale, "took", lambda self, run: tried.append(run.stop) or took(self, run))
+    run = wholesale.Wholesale.run
+    monkeypatch.setattr(wholesale.Wholesale, "run", lambda *args: tried.append(args[2]) or run(*args))
     frames, _, batched = read(make.pcap([(1_700_000_000 - n, 0, bytes(40)) for n in range(5000)]), runs=True)
     assert len(frames) == 5000
     assert batched == 0
