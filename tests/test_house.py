@@ -55,13 +55,14 @@ IMPURE_CALLS: Final = {
 
 LAZY: Final = (
     "scapy", "pyroute2", "rich", "yaml", "msgspec", "cypcap", "hpack", "cryptography", "zstandard", "jinja2", "prometheus_client",
+    "numpy",
 )  # fmt: skip
 """What start-up must not import: each costs a user who does not need it."""
 
 LONG: Final = 600
 """Lines of a module beyond which its docstring says why ("over 600 lines")."""
 
-CAPTURES_LIMIT: Final = 3_500_000
+CAPTURES_LIMIT: Final = 3_600_000
 """Bytes of captures/, so that a clone stays small."""
 
 TOP_LEVEL: Final = {
@@ -324,7 +325,7 @@ def test_every_capture_is_described() -> None:
 
 
 def test_captures_stay_small() -> None:
-    """The captures together are under 3.5 MB."""
+    """The captures together are under 3.6 MB."""
     assert sum(path.stat().st_size for path in (ROOT / "captures").rglob("*") if path.is_file()) < CAPTURES_LIMIT
 
 

@@ -18,14 +18,18 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from math import gcd
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
-from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, HostLink, Interface, Loss, Part, Row
+from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
+from probewatch.capture.wholesale import Wholesale
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, HostLink, Interface, Loss, Part
 from probewatch.model.journal import nanoseconds
+
+if TYPE_CHECKING:
+    from probewatch.capture.runs import Link
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
@@ -57,7 +61,6 @@ UNKNOWN_DROPS: Final = 0xFFFF
 """drops_count of a Packet Block that does not say."""
 
 PACKET_HEAD: Final = 28
-BEFORE_TIME: Final = 12
 """Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
 carries a frame of any use."""
 
@@ -92,10 +95,13 @@ class _Interface(NamedTuple):
         """Return a time of it in nanoseconds."""
         return min((high << 32 | low) * self.multiplier // self.divisor + self.offset_ns, MAX_NS)
 
-    @property
-    def ordinary(self) -> bool:
-        """Whether its ticks are whole nanoseconds and its frames end where they were captured to."""
-        return self.divisor == 1 and not self.fcs
+    def link(self) -> Link | None:
+        """Return what the reading of runs needs of it; None where ticks are no whole nanoseconds or a frame check sequence follows."""
+        if self.divisor != 1 or self.fcs or abs(self.offset_ns) > MAX_NS:
+            return None
+        from probewatch.capture.runs import Link
+
+        return Link(self.multiplier, self.offset_ns, self.interface, self.link_type)
 
 
 class PcapngReader:
@@ -108,12 +114,13 @@ class PcapngReader:
             CaptureError: it is not whole or not one.
         """
         self._window, self._tally, self._file = window, tally, file
+        self.wholesale = Wholesale(window)
         self._order = "<"
         self._section: list[_Interface] = []
         self._told: dict[tuple[int, int], tuple[int, int]] = {}
         """What the latest statistics of an interface said of one kind of loss: when, and how many frames until then."""
         self._latest: dict[int, int] = {}
-        """Time of the latest frame of each interface (of the section) that another one took turns with."""
+        """Time of the latest frame of each interface."""
         self._since = (0, 0)
         """Times of the frame that is read, and of the one before it at the same interface."""
         self._ends: dict[int, tuple[int, int]] = {}
@@ -141,62 +148,24 @@ class PcapngReader:
         data, pos = window.data, window.pos
         end = len(data)
         unpack_block, unpack_length = self._unpackers()
-        unpack_head = struct.Struct(self._order + "3I").unpack_from
-        walks: dict[int, struct.Struct] = {}
         new = tuple.__new__  # Frame(...) costs twice as much
         section = self._section
         number = tally.frames
         latest = tally.latest
-        current = 0
+        wholesale = self.wholesale
         while True:
-            # Enhanced Packet Blocks without options, of one interface, in the order of their times.
-            if current < len(section) and section[current].ordinary:
-                multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
-                walk = walks.get(link_type)
-                if walk is None:
-                    walk = walks[link_type] = struct.Struct(f"{self._order}3I4x{HEADERS.get(link_type, '')}")
-                unpack_row = walk.unpack_from
-                clock = Clock(multiplier << 32, multiplier, offset_ns)
-                rows: list[Row] = []
-                begin, room = pos, end - walk.size - BEFORE_TIME
-                for _ in range(BATCH):
-                    if pos > room:
-                        break
-                    kind, length, number_of = unpack_head(data, pos)
-                    row = unpack_row(data, pos + BEFORE_TIME)
-                    captured = row[2]
-                    stop = pos + length
-                    ns = (row[0] << 32 | row[1]) * multiplier + offset_ns
-                    if (
-                        kind != ENHANCED_PACKET
-                        or number_of != current
-                        or stop > end
-                        or length - (captured + 3 & ~3) != PACKET_HEAD + 4
-                        or captured > MAX_FRAME
-                        or not latest <= ns <= MAX_NS
-                        or unpack_length(data, stop - 4)[0] != length
-                    ):
-                        break
-                    rows.append(row)
-                    latest = ns
-                    pos = stop
-                if rows:
-                    tally.latest = latest
-                    tally.frames = number + len(rows)
-                    yield Batch(
-                        file,
-                        number + 1,
-                        interface,
-                        link_type,
-                        self._order,
-                        data,
-                        rows,
-                        clock,
-                        begin + PACKET_HEAD,
-                        between=PACKET_HEAD + 4,
-                        align=4,
-                    )
-                    number = tally.frames
+            if wholesale.wanted and wholesale.now(pos):
+                from probewatch.capture.runs import pcapng_run
+
+                links = [interface.link() for interface in section]
+                run = pcapng_run(data, pos, self._order, links, latest, file, number + 1)
+                pos, batch = wholesale.took(run), run.batch
+                if batch is not None:
+                    number += len(batch)
+                    tally.frames, tally.latest = number, batch.last_ns
+                    latest = tally.latest
+                    self._passed(batch)
+                    yield batch
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
                 end = len(data)
@@ -212,8 +181,6 @@ class PcapngReader:
             if kind == SECTION_HEADER:
                 length = self._begin_section(data, pos)
                 unpack_block, unpack_length = self._unpackers()
-                unpack_head = struct.Struct(self._order + "3I").unpack_from
-                walks = {}
                 section = self._section
             elif length < 12 or length & 3 or length > MAX_BLOCK:
                 raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")
@@ -263,10 +230,7 @@ class PcapngReader:
                     + _nonsense(length, room, number_of, len(section), captured)
                 )
             multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
-            before = latest
-            if number_of != current:
-                self._latest[current] = latest
-                current, before = number_of, self._latest.get(number_of, latest)
+            before = self._latest.get(interface, latest)
             number += 1
             if kind == SIMPLE_PACKET:
                 ns = 0 if tally.first_ns is None else latest
@@ -280,6 +244,7 @@ class PcapngReader:
                 ns = tally.odd_time(ns, number)
                 latest = tally.latest
             tally.frames = number
+            self._latest[interface] = ns
             if room - captured >= 8 and kind != SIMPLE_PACKET:
                 self._since = min(before, ns), ns
                 fcs = self._packet_options(data, start + (captured + 3 & ~3), stop - 4, number, interface, fcs, kind)
@@ -289,6 +254,16 @@ class PcapngReader:
                 original = max(original - fcs, 0)
                 stop = min(stop, start + original)
             yield new(Frame, (ns, file, number, interface, link_type, data[start:stop], original))
+
+    def _passed(self, batch: Batch) -> None:
+        """Remember when the latest frames of a run came."""
+        if batch.which is None:
+            self._latest[batch.places[0][0]] = batch.last_ns
+            return
+        for place, (interface, _) in enumerate(batch.places):
+            rows = (batch.which == place).nonzero()[0]
+            if len(rows):
+                self._latest[interface] = int(batch.times[rows[-1]])
 
     def _unpackers(self) -> tuple[_Unpack, _Unpack]:
         """Return decoders of the words that begin a packet block, and of the length that ends every block."""
@@ -349,7 +324,6 @@ class PcapngReader:
             raise DamageError(f"the section header at byte {where} claims {_length(length)}")
         self._order = order
         self._section = []
-        self._latest = {}
         return length
 
     def _section_header(self, data: bytes, pos: int, stop: int) -> None:

@@ -82,7 +82,8 @@ class Reader:
         self.path = path
         self.file = file
         self._source = Source(path, stdin=stdin, progress=progress, following=following)
-        self._tally = Tally(path)
+        tally = self._tally = Tally(path)
+        self._source.frames = lambda: tally.frames
         try:
             head = self._source.head()
             self._window = Window(self._source)
@@ -100,7 +101,8 @@ class Reader:
         return self._frames
 
     def parts(self) -> Iterator[Part]:
-        """Go on where reading stands, in batches."""
+        """Go on where reading stands, in batches where it is large."""
+        self._format.wholesale.wanted = True
         return self._parts
 
     def info(self) -> CaptureInfo:

@@ -14,8 +14,8 @@ MAX_NS: Final = 2**63 - 1
 """Latest capture time, in the year 2262; only hostile or broken files say more. Taken instead of it, with a note."""
 MAX_FRAME: Final = 256 * 1024
 """Captured bytes of one frame; libpcap's MAXIMUM_SNAPLEN. A record that claims more is corrupt."""
-BATCH: Final = 512
-"""Frames that go out as one batch; so many more than their window `merge` may hold back."""
+BATCH: Final = 4096
+"""Frames that go out as one batch at most; so many more than their window `merge` may hold back."""
 MAX_NOTES: Final = 64
 """Notes kept of one input; how many more there were is said."""
 MAX_SECRETS: Final = 8 << 20

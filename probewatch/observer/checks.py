@@ -32,13 +32,13 @@ from probewatch.model.timeline import (
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.shapes import What, late_reset
+from probewatch.probes.shapes import What, late_reset, refusal
 from probewatch.probes.signatures import Basis, Signature, could_be, passes
 
 from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
-from .survey import TIGHT_NS, Named, gave_up, through
+from .survey import TIGHT_NS, UNANSWERED_NS, Named, gave_up, through
 from .tls import expired
 
 USUAL: Final = 0.6
@@ -75,6 +75,10 @@ class CheckBuilder:
         sizes = _usual(named.exchanges, verdicts)
         results = [
             _passed(exchange, verdict, sizes) for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
+        ]
+        verdicts = [
+            _hung(exchange, verdict) if result is False else verdict
+            for exchange, verdict, result in zip(named.exchanges, verdicts, results, strict=True)
         ]
         thresholds = thresholds_of(named, results, spec)
         attempts, decisions, states, notes = self._count(named, verdicts, results, thresholds, spec)
@@ -128,6 +132,9 @@ class CheckBuilder:
         node = self.book.node(named.client)
         said = list(named.why)
         learnt = named.learnt
+        targets = sorted({http.target for exchange in named.exchanges for http in exchange.http[:1]})
+        if len(targets) > 1:
+            said.append(f"asks {', '.join(targets)} in turn")
         if learnt.interval_ns is not None:
             what = (
                 "from the end of a check to the next"
@@ -170,9 +177,8 @@ class CheckBuilder:
         if what in (What.RESET, What.CLOSE):
             return judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
         if what is What.BYTES:
-            return _answered(
-                exchange, judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns), timeout_ns
-            )
+            verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
+            return _answered(exchange, named.shape.opening, verdict, timeout_ns)
         if what is What.GRPC:
             return judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
         scheme = "HTTPS" if what is What.TLS else "HTTP"
@@ -319,14 +325,24 @@ def _by_status(verdict: Verdict, row: Signature | None, spec: CheckSpec | None) 
     return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.STATUS)
 
 
-def _answered(exchange: Exchange, verdict: Verdict, timeout_ns: int) -> Verdict:
-    """Judge a check that wants an answer in some protocol of its own: something must come before it hangs up."""
+def _answered(exchange: Exchange, opening: bytes, verdict: Verdict, timeout_ns: int) -> Verdict:
+    """Judge a check that wants an answer in some protocol of its own: something must come before it hangs up, and not say no."""
     if verdict.outcome is not Outcome.SUCCESS:
         return verdict
     c = exchange.connection
     closes = [mark for mark in (c.orig.fin, c.orig.rst) if mark is not None]
     closed = min(closes) if closes else None
     asked = c.orig.first_data
+    told = c.resp.first_data
+    no = refusal(opening, c.resp.data)
+    if told is not None and no and told.ns <= c.start.ns + timeout_ns:
+        return Verdict(
+            outcome=Outcome.FAILURE,
+            cause=Cause.STATUS,
+            end_ns=c.resp.arrivals[-1].mark.ns,
+            end_mark=c.resp.arrivals[-1].mark,
+            detail=no,
+        )
     answer = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
     if answer is not None and (closed is None or answer[:1] <= closed[:1]) and answer.ns <= c.start.ns + timeout_ns:
         return replace(verdict, end_ns=answer.ns, end_mark=answer, detail="answered")
@@ -350,9 +366,17 @@ def _answered(exchange: Exchange, verdict: Verdict, timeout_ns: int) -> Verdict:
 
 
 def _lengths(exchange: Exchange) -> set[int]:
-    if exchange.tls is None:
-        return set()
-    return {record.length for record in exchange.tls.records if not record.by_client and record.length > SMALL_RECORD}
+    """Return how long the encrypted records are that followed what the checker sent.
+
+    Those before belong to the handshake, and an ECDSA signature in it is now one byte longer and now one shorter.
+    """
+    records = exchange.tls.records if exchange.tls is not None else ()
+    asked = next((record.mark for record in records if record.by_client), None)
+    return {
+        r.length
+        for r in records
+        if not r.by_client and r.length > SMALL_RECORD and asked is not None and r.mark > asked
+    }
 
 
 def _usual(exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]) -> frozenset[int]:
@@ -363,6 +387,26 @@ def _usual(exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]) -> frozen
         frozenset(length for length, times in seen.items() if times >= USUAL * len(sealed))
         if len(sealed) >= ENOUGH
         else frozenset()
+    )
+
+
+def _hung(exchange: Exchange, verdict: Verdict) -> Verdict:
+    """Read an encrypted check, whose answer was not the usual one, as unanswered where its checker hung up after a silence."""
+    c = exchange.connection
+    closed = min((mark for mark in (c.orig.fin, c.orig.rst) if mark is not None), default=None)
+    if verdict.cause is not Cause.ENCRYPTED or exchange.tls is None or closed is None:
+        return verdict
+    told = [record.mark for record in exchange.tls.records if record.length > CLOSE_RECORD and record.mark < closed]
+    said = max(told, default=closed)
+    first = all(mark is None or closed < mark for mark in (c.resp.fin, c.resp.rst))
+    if not first or closed.ns - said.ns < UNANSWERED_NS:
+        return verdict
+    return Verdict(
+        outcome=Outcome.FAILURE,
+        cause=Cause.SLOW_ANSWER,
+        end_ns=closed.ns,
+        end_mark=closed,
+        detail="no answer of the usual size inside TLS before the checker hung up",
     )
 
 

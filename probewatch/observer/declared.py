@@ -18,7 +18,7 @@ from probewatch.decisions.risefall import RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
-from probewatch.probes.shapes import What
+from probewatch.probes.shapes import AGENT, What
 
 from .survey import Named, keeps, through
 
@@ -100,8 +100,8 @@ def _says(spec: CheckSpec) -> tuple[bool, bool]:
 def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:
     """Return what the checker needs: declared, else shown by its pace, else its defaults; None where it decides nothing."""
     base = RULES.get(named.kind)
-    if base is None:
-        return None
+    if base is None or named.shape.opening == AGENT:
+        return None  # an agent says itself what state its server is in
     base = _shown_by_pace(base, named, results)
     if spec is None:
         return base
@@ -129,8 +129,9 @@ def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None
     if named.kind == "keepalived":
         # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c
         # http_connect_thread).
-        http = named.shape.what is not What.CLOSE
-        base = replace(base, rise=2 if http else 1, fall=4 if http else 2)
+        urls = len({http.target for exchange in named.exchanges for http in exchange.http[:1]})
+        http = named.shape.what in (What.HTTP, What.TLS)
+        base = replace(base, rise=max(urls, 1) + 1 if http else 1, fall=2 if named.shape.what is What.CLOSE else 4)
         if learnt.retries is not None:
             return replace(base, fall=learnt.retries + 1, inferred=frozenset({"fall"}))
         return base

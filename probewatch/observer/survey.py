@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
 from probewatch.model.check import BY_HAND, CheckSpec
@@ -36,13 +38,24 @@ from probewatch.probes.checkers import (
     earliest,
     in_step,
     learn,
+    on_ticks,
     tracks,
     whole_seconds,
 )
 from probewatch.probes.forms import form_of
 from probewatch.probes.runs import Run
-from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
-from probewatch.probes.signatures import BY_PACE, METHODS, NOT_CHECKS, SCRAPES, Basis, Signature, named_by, ticks_by
+from probewatch.probes.shapes import DNS, Shape, What, late_reset, manner_of, shape_of, turned_away
+from probewatch.probes.signatures import (
+    BY_PACE,
+    METHODS,
+    NOT_CHECKS,
+    SCRAPES,
+    Basis,
+    Pacing,
+    Signature,
+    named_by,
+    ticks_by,
+)
 
 from .others import Peer, periodic
 
@@ -52,12 +65,16 @@ TIGHT_NS: Final = 20 * MS
 """Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
 NESTED_NS: Final = 20 * MS
 """Address translation delays a SYN by no more than this between two interfaces of a node."""
+ALIKE: Final = 0.7
+"""Share of the pauses between checks of different targets that must be alike, where one check asks them in turn."""
 STEADY: Final = 0.2
 """Spread, relative to the pause, up to which a series that nothing names counts as periodic."""
 NEAR: Final = 0.05
 """Share of a declared interval by which a measured one may differ."""
 SHOWN: Final = 60
 """Characters of a User-Agent that are shown as evidence."""
+SEEN_AS: Final = {What.CLOSE: "connect check", What.TLS: "TLS check", What.BYTES: "check in a protocol of its own"}
+"""What is seen of checks that look like anybody's."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
 
@@ -135,7 +152,7 @@ def survey(
         mine = [one for one in proven if one.client == client]
         for track in group.found:
             named += _free_text(group, track, mine)
-            if client not in skip and track.pace.shape.what is What.CLOSE and track.pace.shape not in group.rows:
+            if client not in skip and track.pace.shape not in group.rows:
                 named += _by_pace(group, track, mine)
     for spec in declared:
         if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
@@ -150,7 +167,9 @@ def survey(
         if client not in skip and (
             len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
         ):
-            named += [_named("unknown", None, group, track, _said(group, track), 0.0) for track in rest]
+            for track in rest:
+                _clocked(track, learn(group.checks, track))
+                named.append(_named("unknown", None, group, track, _said(group, track), 0.0))
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
 
@@ -189,7 +208,7 @@ def check_like(shape: Shape) -> bool:
         return False
     return (
         not shape.agent.startswith(SCRAPES)
-        and shape.what is not What.BYTES
+        and (shape.what is not What.BYTES or shape.opening.startswith(DNS))
         and (shape.what is not What.HTTP or shape.method in METHODS)
     )
 
@@ -235,7 +254,38 @@ def _read(group: _Group) -> None:
             group.rows[shape] = row
         if ticks_by(shape, manner):
             clocks.add(shape)
+    _turned_away(group)
+    for rotating in {row.kind: row for row in group.rows.values() if row.rotates}.values():
+        _rotation(group, [shape for shape, row in group.rows.items() if row is rotating])
     group.found = tracks(group.checks, frozenset(clocks))
+
+
+def _turned_away(group: _Group) -> None:
+    """Let checks that left because of what a server said first be anybody's who else talks to it."""
+    if any(check.shape is not None and check.shape.what is What.BYTES for check in group.checks):
+        for index, (exchange, check) in enumerate(zip(group.exchanges, group.checks, strict=True)):
+            if check.shape is not None and check.shape.what is What.CLOSE and turned_away(exchange):
+                group.checks[index] = check._replace(shape=None, failed=True)
+
+
+def _rotation(group: _Group, shapes: Sequence[Shape]) -> None:
+    """Make one shape of those that one check asks in turn: between any two of its checks lies the same pause."""
+    if len(shapes) < 2:
+        return
+    seen = [check for check in group.checks if check.shape in shapes]
+    gaps = [
+        after.start - before.end
+        for before, after in pairwise(seen)
+        if not before.failed and before.end is not None and before.shape != after.shape
+    ]
+    if len(gaps) < ENOUGH:
+        return
+    middle = median(gaps)
+    if sum(abs(gap - middle) <= TIGHT_NS for gap in gaps) < ALIKE * len(gaps):
+        return  # several checks, each at its own time
+    for index, check in enumerate(group.checks):
+        if check.shape in shapes:
+            group.checks[index] = check._replace(shape=shapes[0])
 
 
 def _check(exchange: Exchange) -> Check:
@@ -294,35 +344,17 @@ def gave_up(exchange: Exchange) -> int | None:
 
 
 def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
-    """Name a plain connect check by its pace and by what else its source runs; only where one answer fits."""
+    """Name a check that looks like anybody's by its pace and by what else its source runs; only where one answer fits."""
+    shape = track.pace.shape
     made = _named("", None, group, track, [], 0.0)
-    starts = [exchange.connection.start.ns for exchange in made.exchanges]
-    learnt = made.learnt
-    exact = track.pace.spread_ns <= TIGHT_NS
     fitting: dict[str, tuple[str, float]] = {}
-    for other in proven:
-        if other.kind not in BY_PACE or other.kind in fitting:
-            continue
-        basis = BY_PACE[other.kind][0]
-        if (basis is Basis.CLOCK) is not learnt.ticks:
-            continue
-        near = (
-            learnt.interval_ns is not None
-            and other.learnt.interval_ns is not None
-            and abs(learnt.interval_ns - other.learnt.interval_ns) <= 0.1 * other.learnt.interval_ns
-        )
-        others = [
-            (c.start.ns, through(c) or c.start.ns + (other.learnt.timeout_ns or 0))
-            for c in (e.connection for e in other.exchanges)
-        ]
-        if other.kind == "monit" and not in_step(starts, others):
-            continue
-        if other.kind == "apache" and not near:
-            continue
-        if other.kind == "keepalived" and not exact:
-            continue
-        fitting[other.kind] = (f"connect check at the pace of a {other.kind} that the same source runs", 0.75)
-    if not fitting and track.pace.spread_ns <= EXACT_NS and not learnt.ticks and learnt.retries:
+    for kind, beside in BY_PACE.items():
+        others = [one for one in proven if one.kind == kind]
+        if others and shape.what in beside.what and _paced(beside.pacing, made, others):
+            fitting[kind] = (f"{SEEN_AS[shape.what]} at the pace of a {kind} that the same source runs", 0.75)
+    learnt = made.learnt
+    alone = not fitting and shape.what is What.CLOSE and track.pace.spread_ns <= EXACT_NS and not learnt.ticks
+    if alone and learnt.retries:
         fitting["keepalived"] = (
             f"connect check, repeated after {(learnt.short_ns or 0) / SECOND:.1f} s when it first fails",
             0.7,
@@ -330,9 +362,33 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
     if len(fitting) != 1:
         return []
     kind, (why, sure) = fitting.popitem()
+    return [_named(kind, None, group, _clocked(track, learnt), [why], sure)]
+
+
+def _clocked(track: Track, learnt: Learnt) -> Track:
+    """Return a series, counted from start to start where it ticks."""
     if learnt.ticks:
         track.pace = replace(track.pace, basis=Basis.CLOCK)
-    return [_named(kind, None, group, track, [why], sure)]
+    return track
+
+
+def _paced(pacing: Pacing, made: Named, others: Sequence[Named]) -> bool:
+    """Tell whether a series paces itself as the checker does whose other series these are."""
+    learnt, spread = made.learnt, made.track.pace.spread_ns
+    if (pacing is Pacing.CLOCK) is not learnt.ticks:
+        return False
+    starts = [exchange.connection.start.ns for exchange in made.exchanges]
+    if pacing is Pacing.CYCLE:
+        spans = [
+            (c.start.ns, through(c) or c.start.ns + (one.learnt.timeout_ns or 0))
+            for one in others
+            for c in (exchange.connection for exchange in one.exchanges)
+        ]
+        return in_step(starts, spans)
+    if pacing is Pacing.TICKS:
+        tick = max(one.row.tick_ns for one in others if one.row is not None)
+        return on_ticks(starts, [e.connection.start.ns for one in others for e in one.exchanges], tick)
+    return pacing is Pacing.CLOCK or spread <= TIGHT_NS
 
 
 def _by_word(spec: CheckSpec, groups: dict[Key, _Group], taken: set[int], skip: frozenset[str]) -> list[Named]:
@@ -349,9 +405,7 @@ def _by_word(spec: CheckSpec, groups: dict[Key, _Group], taken: set[int], skip: 
                 found.append(made)
     if len(found) != 1:
         return []
-    track = found[0].track
-    if found[0].learnt.ticks:
-        track.pace = replace(track.pace, basis=Basis.CLOCK)
+    _clocked(found[0].track, found[0].learnt)
     return found
 
 

@@ -37,6 +37,8 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
+GUESS_FROM: Final = 8
+"""Runs from which they are guessed where runs of too many targets wait."""
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 SUPPOSED: Final = 3
@@ -76,6 +78,8 @@ class Placed:
     """Losses that lie before what it was fed."""
     versioned: bool = False
     """Whether the lane knows the kubelet's version: where its address is known, its first attempts may not tell it."""
+    guessed_from: int = 0
+    """Runs that its guesses were made from."""
 
 
 class Target:
@@ -173,6 +177,16 @@ class Target:
         else:
             self._feed(placed, run, elsewhere, context)
 
+    @property
+    def unplanned(self) -> int:
+        """Runs that wait for a plan."""
+        return sum(map(len, self._waiting.values())) if self._waiting else 0
+
+    def plan_now(self) -> None:
+        """Plan for the checkers of whom enough runs wait to guess from: they wait no longer."""
+        for checker in [one for one, waiting in self._waiting.items() if len(waiting) >= GUESS_FROM]:
+            self._plan_rest(self._contexts[checker])
+
     def waiting(self) -> dict[str, list[Run]]:
         """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
         claims = {client: runs for client, runs in self._undecided.items() if all(run.form.version for run in runs)}
@@ -251,6 +265,7 @@ class Target:
                 self.strangers += runs
                 return
             placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
+            placed.guessed_from = len(runs)
         self._loose[context.checker] = placed
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
@@ -391,7 +406,7 @@ class Target:
     def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         runs = [step.run for step in steps if not step.run.implied]
-        if len(runs) <= GUESS_AFTER:
+        if len(runs) <= (placed.guessed_from or GUESS_AFTER):
             return
         guesses = tuple(guess(runs, proven=self.proven))
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:

@@ -55,6 +55,12 @@ BUSIEST: Final = 10
 """Checks a second of one shape from one source at one port: more than that is no health checking."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
+TICK_REACH: Final = 10
+"""Ticks between two checks of one loop over which its beat is still seen."""
+TICK_LATE: Final = 0.015
+"""Share of a tick by which each comes late."""
+UNORDERED: Final = 5 * MS
+"""Checks of one tick may begin in any order, so far apart."""
 
 # Costs, about the negative logarithm of how often it happens.
 CAP: Final = 12.0
@@ -66,6 +72,8 @@ BUSY: Final = 0.1
 """Share of connections outside the series from which a port counts as busy."""
 NEW_PAUSE: Final = 4.0
 KNOWN_PAUSE: Final = 0.4
+NEAR_PAUSE: Final = 6.0
+"""A pause a little beside the usual one, of the only series at a port: a cycle of Monit's is as long as all that is checked in it."""
 MISSING: Final = 2.5
 """A check that should have come is not in the capture, each."""
 NEW_TIMEOUT: Final = 3.0
@@ -314,7 +322,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
             if check.shape is None:
                 _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
-                for cost, state in _ways(checks, index, history.states[number], found[number]):
+                for cost, state in _ways(checks, index, history.states[number], found[number], alone=len(found) == 1):
                     states = (*history.states[:number], state, *history.states[number + 1 :])
                     _keep(grown, _History(history.cost + cost, states, _Link(number, index, history.past)))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
@@ -336,8 +344,10 @@ def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
         grown[history.states] = history
 
 
-def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> list[tuple[float, _State]]:
-    """Return (cost, state afterwards) of reading a check as a series' next."""
+def _ways(
+    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool
+) -> list[tuple[float, _State]]:
+    """Return (cost, state afterwards) of reading a check as a series' next; `alone`: there is no other series at this port."""
     check = checks[index]
     if state.last < 0:
         return [(UNSEEN if check.shape is None else 0.0, state._replace(last=index))]
@@ -352,15 +362,17 @@ def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace) -> lis
     gap = check.start - before.end
     usual = _off(gap - pace.interval_ns, pace)
     out = [(usual, after)]
-    known = min((_off(gap - pause, pace) for pause in state.learnt), default=CAP)
+    known, pause = min(((_off_known(gap - one, pace), one) for one in state.learnt), default=(CAP, 0))
     if known + KNOWN_PAUSE < usual:
-        out.append((known + KNOWN_PAUSE, after))
+        out.append((known + KNOWN_PAUSE, after._replace(learnt=_shortened(state.learnt, pause, gap))))
     times = round(gap / pace.interval_ns)
     if times > 1:
         # Each missing check adds its own duration, so the window grows.
         late = max(0.0, abs(gap - times * pace.interval_ns) - times * 10 * MS)
         out.append((_off(late, pace) + MISSING * (times - 1), after))
     other = abs(gap - pace.interval_ns) > max(pace.interval_ns // 10, 3 * pace.spread_ns)
+    if alone and not other and usual > NEAR_PAUSE and gap >= SHORTEST_NS:
+        out.append((NEAR_PAUSE, after))
     if other and gap >= SHORTEST_NS and usual > NEW_PAUSE and known > NEW_PAUSE:
         extra = 0.0 if before.failed else 1.5
         extra += 0.5 * max(0, times - 2)
@@ -393,6 +405,16 @@ def _off(distance: float, pace: Pace) -> float:
         distance, spread = max(0.0, -distance - MS), 1.5 * MS
         return min(distance * distance / (2.0 * spread * spread), CAP)
     return min(distance * distance / (2.0 * pace.spread_ns * pace.spread_ns), CAP)
+
+
+def _off_known(distance: float, pace: Pace) -> float:
+    """Return the same for a pause known from one check: that one may have been late itself, so a little early is no odder than late."""
+    return _off(abs(distance) if distance >= -EXACT_NS else distance, pace)
+
+
+def _shortened(learnt: tuple[int, ...], pause: int, gap: int) -> tuple[int, ...]:
+    """Return the learnt pauses, this one no longer than it was seen to be: a timer may be late, but it is not early."""
+    return learnt if gap >= pause else tuple(gap if one == pause else one for one in learnt)
 
 
 # What a series shows of itself.
@@ -543,3 +565,20 @@ def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns:
         before = at < len(begins) and begins[at][0] - start <= within_ns
         good += after or before
     return good >= 0.8 * len(starts)
+
+
+def on_ticks(starts: Sequence[int], others: Sequence[int], tick_ns: int) -> bool:
+    """Tell whether checks begin whole ticks after the nearest check of another series: one loop looks what is due, as Apache's does.
+
+    By chance a fifth of all checks would.
+    """
+    begins = sorted(others)
+    good = told = 0
+    for start in starts:
+        at = bisect_right(begins, start)
+        if not at or start - begins[at - 1] > TICK_REACH * tick_ns:
+            continue
+        told += 1
+        steps, off = divmod(start - begins[at - 1] + UNORDERED, tick_ns)
+        good += off <= 2 * UNORDERED + int(steps * tick_ns * TICK_LATE)
+    return told >= 2 * ENOUGH and good >= 0.7 * told

@@ -21,10 +21,12 @@ from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
 from .cadence import SECOND, Chain, chains, period_of, side_by_side, steady
+from .checkers import whole_seconds
 from .forms import Ask
 from .judge import Verdict
 from .patience import observed_timeout
 from .runs import Run, at_once, verdict_of
+from .signatures import named_agent
 
 POKE_NS: Final = 15_000_000
 """A poked readiness probe follows what poked it within this."""
@@ -56,6 +58,8 @@ class _Key:
     scheme: str
     path: str | None
     service: str | None
+    agent: str | None = None
+    """The User-Agent of what does not call itself a kubelet's."""
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
 
     Where it is not `proven` that a kubelet sent them, only runs outside the grid give a type, and only where something answered.
     """
-    groups = _groups(runs)
+    groups = [group for group in _groups(runs) if _may_be(group)]
     groups = [part for group in groups for part in _by_period(group)]
     for group in groups:
         group.timeout_s = observed_timeout(group.runs, group.key.handler)
@@ -105,6 +109,17 @@ def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
     if not proven:
         return [_reserved(one, group) for one, group in zip(out, owner, strict=True)]
     return _by_exclusion(out, owner)
+
+
+def _may_be(group: _Group) -> bool:
+    """Tell whether a kubelet may ask so: under another name than its own only as a Pod's headers say it, and in time.
+
+    Whoever else runs on a node, or is translated to its address, asks from the same address.
+    """
+    agent = group.key.agent
+    if agent is None:
+        return True
+    return bool(agent) and named_agent(agent) is None and whole_seconds(group.starts)
 
 
 def _reserved(one: Guess, group: _Group) -> Guess:
@@ -226,10 +241,9 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
     form = run.form
     if not form.kubelet:
         return None
-    if form.ask is Ask.HTTP:
-        return _Key(Handler.HTTP_GET, form.port, "HTTP", form.path, None)
-    if form.ask is Ask.TLS:
-        return _Key(Handler.HTTP_GET, form.port, "HTTPS", form.path, None)
+    if form.ask in (Ask.HTTP, Ask.TLS):
+        agent = None if form.version or form.path is None else form.user_agent
+        return _Key(Handler.HTTP_GET, form.port, "HTTP" if form.ask is Ask.HTTP else "HTTPS", form.path, None, agent)
     if form.ask is Ask.GRPC:
         return _Key(Handler.GRPC, form.port, "HTTP", None, form.service)
     if form.ask is Ask.CONNECT and (form.port not in asked or len(run.tries[0][0].connection.orig.syns) == 1):
@@ -239,9 +253,7 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
 
 def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSpec:
     key = group.key
-    asked = next((run.form for run in group.runs if run.form.path is not None), None)
-    own_agent = asked is not None and asked.user_agent and not asked.version
-    headers = (("User-Agent", asked.user_agent),) if asked is not None and own_agent else ()
+    headers = (("User-Agent", key.agent),) if key.agent is not None else ()
     return ProbeSpec(
         type=kind,
         headers=headers,

@@ -22,7 +22,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from .shapes import Manner, Shape, What
+from .shapes import AGENT, DNS, Manner, Shape, What
 
 
 class Basis(StrEnum):
@@ -62,6 +62,8 @@ class Signature:
     basis: Basis = Basis.PAUSE
     passes: tuple[tuple[int, int], ...] = ((200, 399),)
     """Status codes it takes for success where nothing else was configured: ranges, inclusive."""
+    rotates: bool = False
+    """One check asks several targets in turn, one at a time."""
     tick_ns: int = 0
     """It looks only so often whether a check is due, so that each comes up to this late; 0: a timer of its own."""
     confidence: float = 0.9
@@ -97,6 +99,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         kind="keepalived",
         agent="KeepAliveClient",
         passes=OK2XX,
+        rotates=True,
         confidence=0.95,
         says="User-Agent KeepAliveClient",
         source="keepalived check_http.c",
@@ -272,12 +275,30 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
     Signature(
         kind="haproxy",
+        what=(What.CLOSE,),
+        opening=AGENT,
+        confidence=0.8,
+        says="the server answers in the words of HAProxy's agent-check",
+        source="HAProxy 2.6 on the wire, configuration manual 5.2 agent-check",
+        capture="beside",
+    ),
+    Signature(
+        kind="haproxy",
         what=(What.BYTES,),
-        opening=b"HELO ",
+        opening=b"HELO localho",
         confidence=0.6,
-        says="HELO and QUIT: option smtpchk",
+        says="HELO localhost and QUIT: option smtpchk",
         source="HAProxy 2.6 on the wire",
         capture="tcp-services",
+    ),
+    Signature(
+        kind="keepalived",
+        what=(What.BYTES,),
+        opening=b"HELO smtpche",
+        confidence=0.85,
+        says="HELO smtpchecker.keepalived.org and QUIT: SMTP_CHECK",
+        source="keepalived 2.2.7 on the wire",
+        capture="beside",
     ),
     Signature(
         kind="monit",
@@ -339,7 +360,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(
         kind="dnsdist",
         what=(What.BYTES,),
-        opening=b"DNS\x01a\x0croot-s",
+        opening=DNS + b"\x01a\x0croot-s",
         confidence=0.85,
         says="a DNS query for a.root-servers.net over TCP",
         source="dnsdist 1.7.3 on the wire (tcpOnly; its usual checks are UDP, which is not read)",
@@ -377,13 +398,40 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
 )
 """First fit wins."""
 
-BY_PACE: Final[dict[str, tuple[Basis, str]]] = {
-    "keepalived": (Basis.PAUSE, "keepalived"),
-    "monit": (Basis.PAUSE, "monit"),
-    "apache": (Basis.PAUSE, "apache-hcheck"),
-    "blackbox_exporter": (Basis.CLOCK, "blackbox-prometheus"),
+
+
+class Pacing(StrEnum):
+    """What shows that one more series of a source belongs to a checker that it is known to run."""
+
+    TIMER = "its exact pause"
+    CLOCK = "its clock"
+    CYCLE = "its cycle: one check right after another"
+    TICKS = "its loop: whole ticks after another check"
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """How a checker's checks that look like anybody's are known beside others of the same source that name it."""
+
+    pacing: Pacing
+    what: tuple[What, ...] = (What.CLOSE, What.TLS)
+    capture: str = ""
+    """The capture that proves it."""
+
+
+BY_PACE: Final[dict[str, Beside]] = {
+    "keepalived": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), "beside"),
+    "envoy": Beside(Pacing.TIMER, capture="beside"),
+    "haproxy": Beside(Pacing.TIMER, (What.BYTES,), "beside"),
+    "monit": Beside(Pacing.CYCLE, (What.CLOSE, What.TLS, What.BYTES), "beside"),
+    "apache": Beside(Pacing.TICKS, capture="beside"),
+    "dnsdist": Beside(Pacing.CYCLE, (What.BYTES,), "beside"),
+    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), "beside"),
 }
-"""Checkers whose plain connect check (bare ACK, then FIN) only pace and source can name, with the capture that shows it."""
+"""Checkers of which some checks (a plain connect, a TLS handshake, bytes as they were configured) only pace and source name.
+
+HAProxy's other checks are known by themselves; where the server speaks first (smtpchk) they send the third ACK, too.
+"""
 
 COULD_BE: Final[dict[What, tuple[str, ...]]] = {
     What.CLOSE: (
@@ -505,6 +553,8 @@ def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
         return ("kubelet",) if kubelet else ()
     if shape.agent.startswith(GO_CLIENT):
         return ("traefik", "caddy", "linkerd")
+    if shape.opening.startswith(DNS):
+        return ("dnsdist", "monit", "blackbox_exporter")
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
 
 

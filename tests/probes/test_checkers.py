@@ -1,8 +1,23 @@
-"""How the paces of checkers are found."""
+"""How the paces of checkers are found, and whose a check is that shows nothing."""
 
 from __future__ import annotations
 
-from probewatch.probes.checkers import _smallest
+from collections.abc import Sequence
+
+from probewatch.probes.checkers import MS, Check, Track, _smallest, on_ticks, tracks
+from probewatch.probes.shapes import Shape, What
+
+SHAPE = Shape(What.CLOSE)
+
+
+def series(gaps: Sequence[float], refused: Sequence[int] = ()) -> tuple[list[Check], list[Track]]:
+    """Return checks with these pauses in milliseconds, some of them refused, and the series found in them."""
+    at, checks = 0, []
+    for number, gap in enumerate((0.0, *gaps)):
+        at += int(gap * MS)
+        failed = number in refused
+        checks.append(Check(at, at + MS // 10, None if failed else SHAPE, failed))
+    return checks, tracks(checks, frozenset())
 
 
 def test_a_gap_that_nobody_votes_for_has_no_fraction() -> None:
@@ -10,3 +25,26 @@ def test_a_gap_that_nobody_votes_for_has_no_fraction() -> None:
     best = (1.0, 3_000_000_000, 1_000_000)
     assert _smallest([10_000_000_000, 20_000_000_000], best) == best
     assert _smallest([1_000_000_000] * 4 + [3_000_000_000] * 4, best) == (1.0, 1_000_000_000, 1_000_000)
+
+
+def test_a_retry_that_came_late_the_first_time_loses_none_of_those_after_it() -> None:
+    """The pause before a retry is the shortest that was seen: keepalived's on a busy machine were 5.4 ms late, then in time."""
+    gaps = [1502] * 8 + [1501] + ([1005.4, 1004.3, 1002.1, 1505.8] + [1000.4, 1001.4, 1000.2, 1500.3] * 2) + [1502] * 6
+    checks, (one,) = series(gaps, refused=range(9, 22))
+    assert one.members == list(range(len(checks)))
+
+
+def test_a_cycle_that_is_shorter_than_usual_loses_no_check() -> None:
+    """Where one checker asks at a port, one a little early is its: Monit's cycle is shorter when its other checks are refused."""
+    gaps = [3140, 3171, 3120, 3143, 3150, 3135, 3019, 3018, 3017, 3020, 3140, 3144, 3136, 3151]
+    checks, (one,) = series(gaps, refused=range(7, 11))
+    assert one.members == list(range(len(checks)))
+
+
+def test_ticks_of_one_loop_are_told_from_timers() -> None:
+    """Checks whole tenths of a second after others of the same loop are seen, late as it may run; those of other timers are not."""
+    others = [number * 3_007 * MS for number in range(30)]
+    beat = [number * 2_004 * MS // 100 * 100 for number in range(45)]
+    loop = [other + (number % 9) * 101 * MS for number, other in enumerate(others)]
+    assert on_ticks(loop, others, 100 * MS)
+    assert not on_ticks([start + 37 * MS + start % 89 * MS for start in beat], others, 100 * MS)

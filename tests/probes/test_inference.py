@@ -73,6 +73,19 @@ def test_defaults_where_nothing_shows() -> None:
     assert one.inferred == {}
 
 
+@pytest.mark.parametrize(("agent", "gaps"), [
+    ("Mozilla/5.0", [0.4, 2.9, 1.3, 0.7, 3.6, 1.1, 2.2, 0.3, 4.7, 1.9]),
+    ("Monit/5.33.0", [2.0] * 10), ("Blackbox Exporter/0.23.0", [3.0] * 10), ("", [2.0] * 10)])
+@pytest.mark.parametrize("six", [False, True], ids=["v4", "v6"])
+def test_others_on_a_node_are_no_kubelet(agent, gaps, six) -> None:
+    """Clients and checkers that a node's address sends, in the kubelet's form but under no name of its own, are no probes."""
+    ends = {"client": NODE6, "server": POD6} if six else {}
+    others = [run(0.3 + sum(gaps[:number]), path="/shop", agent=agent, **ends) for number in range(len(gaps))]
+    (one,) = guessed(others, runs(*every(2, 10), **ends))
+    assert (one.spec.path, one.spec.headers) == ("/ready", ())
+    assert not guessed(others)
+
+
 def test_own_user_agent_is_kept() -> None:
     """A probe with its own User-Agent is expected with it."""
     (one,) = guessed(runs(*every(1, 6), agent="mine/1"))

@@ -277,6 +277,7 @@ def test_fits_by_port_and_path() -> None:
     """Port and path must be the probe's."""
     assert fits(run(0), spec()) == 0.0
     assert fits(run(0), spec(port=9090)) is None
+    assert fits(run(0, agent=""), spec()) is None
     assert fits(run(0), spec(path="/live")) is None
     assert fits(run(0, path="/ready?x=1"), spec(path="/ready")) is None
 

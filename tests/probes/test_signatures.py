@@ -76,10 +76,15 @@ def test_haproxys_spelling_with_a_bare_ack_is_no_check() -> None:
     ("haproxy", UNACKED + "> RA"),
     ("haproxy", UNACKED + "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n > RA"),
     ("monit", HANDSHAKE + "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n > FA\n < FA"),
-    ("haproxy", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO lb\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
+    ("haproxy", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO localhost\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
+    ("keepalived", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO smtpchecker.keepalived.org\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
+    (None, HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO lb\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
     ("monit", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'EHLO localhost\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
     (None, HANDSHAKE + "> FA\n < FA\n > A"),
     (None, HANDSHAKE + "< PA '220 hi\\r\\n'\n > RA"),
+    ("haproxy", HANDSHAKE + "< PA 'up ready 80%\\r\\n'\n < FA\n > RA"),
+    ("haproxy", HANDSHAKE + "< PA 'down #no disk\\n'\n < FA\n > FA"),
+    (None, HANDSHAKE + "< PA 'up and running\\r\\n'\n < FA\n > RA"),
 ])
 def test_connects_and_other_protocols(expected: str | None, script: str) -> None:
     """A connect without the third ACK is HAProxy's; one that ends with FIN may be anybody's, also where a greeting makes it an RST."""
@@ -184,15 +189,16 @@ def test_envoy_is_read_as_its_own_event_log_tells(checker: str) -> None:
     assert probe.inferred["interval_s"] == pytest.approx(one["interval_s"], rel=0.01)
 
 
-def test_several_checkers_from_one_address_keep_apart() -> None:
+@pytest.mark.parametrize("capture", ["several", "beside"])
+def test_checkers_side_by_side_keep_apart(capture: str) -> None:
     """HAProxy, Varnish, Apache and Monit, four of them at one port: each by its name, at its interval, with the decisions of its log."""
-    truth = json.loads((CAPTURES / "several" / "truth.json").read_text("utf-8"))
+    truth = json.loads((CAPTURES / capture / "truth.json").read_text("utf-8"))
     checks = []
     for one in truth["checkers"]:
         if one["check"] is not None:
             target = f"[{one['dst']}]" if ":" in one["dst"] else one["dst"]
             checks.append(f"{one['check']},target={target}:{one['dport']}")
-    found = probewatch.analyze(CAPTURES / "several" / "cap.pcap.xz", check=checks)
+    found = probewatch.analyze(CAPTURES / capture / "cap.pcap.xz", check=checks)
     for one in truth["checkers"]:
         (probe,) = [
             probe
