@@ -79,12 +79,12 @@ class Beside:
 
 def looked_at(run: Run, folder: Path, spec: list[str], everywhere: bool) -> list[Beside]:
     """Begin to look, in three ways."""
-    inside = run.scenario.name == EXEC  # process events are told to who looks from within
-    on = [] if everywhere or inside else ["-i", run.interface]
-    where = [] if inside else ["--netns", run.netns]
+    outside = run.scenario.name == EXEC  # process events are told in the machine's own network namespace
+    on = ["tcp port 1"] if outside else [] if everywhere else ["-i", run.interface]
+    where = [] if outside else ["--netns", run.netns]
     enter = ["ip", "netns", "exec", run.netns]
-    watch = [*(enter if inside else []), *program("watch", *where, *on, *spec)]
-    beside = ["tcpdump", "-U", "-B", "32768", "-i", "any" if not on else run.interface, "-w", str(folder / "beside.pcap")]
+    watch = program("watch", *where, *on, *spec)
+    beside = ["tcpdump", "-U", "-B", "32768", "-i", "any" if everywhere else run.interface, "-w", str(folder / "beside.pcap")]
     return [
         Beside([*watch, "-o", "ndjson", "-w", str(folder / "kept.pcapng")], folder / "live.ndjson", "watching"),
         Beside(watch, folder / "live.txt", "watching"),
@@ -146,12 +146,12 @@ def compared(folder: Path, manifests: list[Path]) -> list[str]:
     table = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}).stdout
     shown = (folder / "live.txt").read_text()
     out += [f"table: {line}" for line in tables(shown, table)]
-    if manifests:
+    if manifests and not holds_events:  # (the record is compared with network probes only)
         out += [f"record: {line}" for line in differences(timeline, read(folder / "truth.jsonl"), keyed=False, unseen=True, typed=True)]
     return out
 
 
-OWN = r"[0-9.]+ (ms|s)\b|frames [0-9, -]+|frame \d+|\+\d+\.\d+|/\S+/pod"
+OWN = r"[0-9.]+ (ms|s)\b|frames [0-9, -]+|frame \d+|\+\d+\.\d+|/\S+/pod|recorded "
 """What two looks at the same packets number differently."""
 
 

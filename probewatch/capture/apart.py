@@ -4,8 +4,8 @@ Theory of operation. What `/proc` tells of other users' processes (the executabl
 is for those who may trace them: CAP_SYS_PTRACE; what containerd and CRI-O hand to `runc exec --process FILE` is a file
 of root's own: CAP_DAC_READ_SEARCH. Who holds these two is as good as root, so the process that decodes what comes off the
 wire must not. They stay with a child that is forked before privileges are dropped, sees nothing of the packets, and only
-writes frames of process events into a socket. It reads `/proc` at the event, however busy we are, which short commands
-need. It ends when we do, of whatever cause: its end of the socket then says so.
+writes frames of process events into a socket. It reads `/proc` at the event, however busy we and the node are, which short
+commands need: it goes before others, and has little to do. It ends when we do, of whatever cause: its end of the socket then says so.
 
 Limitations: where `/proc` answers slower than `taps.LAG_NS`, events come behind later frames; readers tell that.
 """
@@ -33,6 +33,8 @@ START_S: Final = 20.0
 """Seconds that the child may take to begin: it looks at every process once."""
 END_S: Final = 2.0
 """Seconds that it may take to end."""
+PRIORITY: Final = -15
+"""Its nice value: what a command was is gone with it."""
 TURN_BYTES: Final = 1 << 20
 """Bytes taken from it at once."""
 
@@ -145,6 +147,8 @@ def _child(out: socket.socket, user: str) -> NoReturn:
         cut_off(out)
         try:
             source = ProcessSource()
+            with suppress(OSError):  # (a container may not)
+                os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
             drop(user, NEEDED)
         except CaptureError as error:
             out.sendall(str(error).removeprefix("process events ").encode())

@@ -359,6 +359,10 @@ def connected() -> socket.socket:
         made.send(struct.pack("=IHHII", 16 + len(message), 3, 0, 0, 0) + message)
     except OSError as error:
         made.close()
+        if error.errno == errno.ECONNREFUSED:
+            raise CaptureError(
+                "process events", "are told in the node's own network namespace only (in a container: with hostNetwork)"
+            ) from None
         if error.errno in (errno.EPERM, errno.EACCES):
             raise CaptureError(
                 "process events",

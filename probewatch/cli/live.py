@@ -155,6 +155,7 @@ class Around:
     def __init__(self, known: Observer, netns: str | None, user: str) -> None:
         """Look once, with all privileges, and go on looking in a child; to be made before privileges are dropped."""
         from ..capture.netns import inside
+        from ..cluster.links import of_pod
         from ..cluster.lookout import Lookout, Names
         from ..cluster.node import look
 
@@ -165,10 +166,15 @@ class Around:
         self._taps: Taps | None = None
         self._links: dict[int, HostLink] = {}
         self.why = ""
-        """Why nothing is known of it."""
+        """Why nothing, or not the node's, is known of it."""
         try:
             view = inside(where, lambda: look(book))
             self._take(view)
+            if netns is None and of_pod(view.links):
+                self.why = (
+                    "this is a Pod's own network namespace: what is asked of other Pods does not pass here "
+                    "(hostNetwork: true shows the node's)"
+                )
             self._lookout = Lookout(self._names.book, where, user=user, known=view.names())
         except OSError as error:
             self.why = f"pods have no names from this node: {(error.strerror or str(error)).lower()}"

@@ -17,9 +17,13 @@ from typing import Final
 
 from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import inside
+from probewatch.cluster.links import links, of_pod
 from probewatch.cluster.names import CONTAINER_LOGS, on_node
 
-CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+CAPABILITIES: Final = {
+    "CAP_DAC_READ_SEARCH": 2, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13,
+    "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21,
+}  # fmt: skip
 """Numbers of include/uapi/linux/capability.h."""
 LIBRARIES: Final = ("cypcap", "pyroute2", "msgspec", "PyYAML", "hpack", "zstandard", "rich", "jinja2")
 """Installed with probewatch."""
@@ -144,12 +148,20 @@ def _filter() -> Check:
 
 
 def _interfaces() -> Check:
-    def count() -> str:
-        names = [name for _, name in socket.if_nameindex()]
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        return f"{len(names)} in this network namespace: {shown}"
-
-    return _tried("interfaces", count, "watch", "start it in the node's network namespace (hostNetwork)", main=True)
+    name, needed_for, remedy = "interfaces", "watch", "start it in the node's network namespace (hostNetwork: true)"
+    try:
+        found = links()
+    except OSError:
+        return Check(name=name, works=False, found="not told by the kernel", needed_for=needed_for, remedy=remedy)
+    names = [link.name for link in found]
+    told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    if names == ["lo"] or of_pod(found):
+        whose = "nothing but lo is" if names == ["lo"] else f"{told}: a Pod's or container's own are"
+        said = f"{whose} in this network namespace: what the node asks other Pods does not pass here"
+        return Check(name=name, works=False, found=said, needed_for="watching a node", remedy=remedy)
+    return Check(
+        name=name, works=True, found=f"{len(names)} in this network namespace: {told}", needed_for=needed_for, main=True
+    )
 
 
 def _process_events() -> Check:

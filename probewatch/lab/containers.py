@@ -24,7 +24,7 @@ from probewatch.capture.netns import inside, namespace_path
 from .children import environment, start
 from .state import MARK
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 60.0
 """Seconds after which a call of runc is taken to hang."""
 _PAUSE_S: Final = 0.01
 _APPLETS: Final = ("sh", "sleep", "test", "touch", "rm", "cat", "true", "false", "echo", "wget")

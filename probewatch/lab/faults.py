@@ -28,7 +28,7 @@ from .state import LabError
 Undo = Callable[[], None]
 SECOND: Final = ("10.128.1.254", "fd01:0:0:1::fff")
 """The node's second addresses."""
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 60.0
 """Seconds after which iptables is taken to hang."""
 
 

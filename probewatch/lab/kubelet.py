@@ -390,7 +390,7 @@ class Kubelet:
                 )
             return containers.Plain(plan["run"], pod.netns, run)
         path = self.home / f"{pod.name}-{container.spec.name}.json"
-        path.write_text(json.dumps({"address": pod.address, **plan}), encoding="utf-8")
+        path.write_text(json.dumps({"address": pod.address, "began": time.time(), **plan}), encoding="utf-8")
         return containers.Served(path, pod.netns, run, log)
 
     def tell_ready(self, pod: str, ready: bool) -> None:

@@ -304,12 +304,11 @@ _ALL: Final = (
     ),
     _simple(
         "other-source",
-        "From 5 s to 11 s the node probes from another of its addresses, which the pod does not let in; recorded on all interfaces.",
+        "From 5 s to 11 s the node probes from another of its addresses, which the pod does not let in.",
         "SYNs without an answer, all from an address of the node that the others did not come from; NotReady.",
         _probe("readiness", _READY),
         _serve("ready"),
         faults=(Fault(kind="other-source", at_s=5, for_s=6),),
-        interface="any",
         rows=("D37",),
     ),
     _simple(

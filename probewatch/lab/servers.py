@@ -5,7 +5,8 @@ servers, `{"behaviour": NAME, "port": 8080, ...}` with the fields of the class o
 
     opens_s, closes_s   when the port begins and ceases to listen, in seconds from the container's start
 
-and for the process `crash_s`, when it dies of itself (status 1), and `ignores_term`.
+and for the process `crash_s`, when it dies of itself (status 1), `ignores_term`, and `began`, the container's start as its
+kubelet has it: on a busy machine this process comes up seconds later, and all its times count from there.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ PATIENCE_S: Final = 20.0
 """Seconds after which a connection is given up."""
 MAX_REQUEST: Final = 16 << 10
 """Bytes of a request's head that are read."""
+_READ_S: Final = 0.2
+"""Seconds that a client has to read what it was sent before a reset throws it away."""
 _HANDSHAKE: Final = b"\x16"
 """What a TLS connection begins with."""
 _REASONS: Final = {200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 400: "Bad Request", 404: "Not Found",
@@ -119,7 +122,7 @@ class Starting(Server):
     """503 until so many seconds after the container's start, then 200."""
 
     after_s: float = 5.0
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
 
     def answer(self, sock: socket.socket, number: int, path: str) -> None:
         """See the class."""
@@ -133,7 +136,7 @@ class Sick(Server):
 
     from_s: float = 5.0
     to_s: float = 10.0
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
 
     def answer(self, sock: socket.socket, number: int, path: str) -> None:
         """See the class."""
@@ -207,7 +210,7 @@ class Resetting(Server):
             _request(sock)
         if self.when == "body":
             sock.sendall(response(200, b"x" * 100, length=1000))
-            time.sleep(0.02)
+            time.sleep(_READ_S)
         reset(sock)
 
 
@@ -355,14 +358,19 @@ BEHAVIOURS: Final[dict[str, type[Server]]] = {
 }
 
 
-def serve(server: Server, address: str, opens_s: float, closes_s: float | None) -> None:
+def _left(began: float, seconds: float) -> float:
+    """Return the seconds until a moment of a container that began then (`time.monotonic`)."""
+    return max(0.0, began + seconds - time.monotonic())
+
+
+def serve(server: Server, address: str, began: float, opens_s: float, closes_s: float | None) -> None:
     """Listen from `opens_s` on, and until `closes_s`; each connection has a thread."""
-    time.sleep(opens_s)
+    time.sleep(_left(began, opens_s))
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     everywhere = "::" if ":" in address else "0.0.0.0"  # noqa: S104  (in a namespace of its own)
     listener = socket.create_server((everywhere, server.port), family=family, backlog=server.backlog)
     if closes_s is not None:
-        timer = threading.Timer(max(0.0, closes_s - opens_s), lambda: listener.shutdown(socket.SHUT_RDWR))
+        timer = threading.Timer(_left(began, closes_s), lambda: listener.shutdown(socket.SHUT_RDWR))
         timer.daemon = True
         timer.start()
     while not isinstance(server, FullQueue):
@@ -385,10 +393,10 @@ def _crash() -> None:
     os._exit(1)
 
 
-def _made(said: dict[str, Any]) -> Server:
+def _made(said: dict[str, Any], began: float) -> Server:
     kind = BEHAVIOURS[said["behaviour"]]
     names = {one.name for one in fields(kind)}
-    return kind(**{name: value for name, value in said.items() if name in names})
+    return kind(**{name: value for name, value in {**said, "began": began}.items() if name in names})
 
 
 def main(arguments: list[str]) -> None:
@@ -400,12 +408,13 @@ def main(arguments: list[str]) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    began = time.monotonic() - max(0.0, time.time() - config["began"])
     if "crash_s" in config:
-        timer = threading.Timer(config["crash_s"], _crash)
+        timer = threading.Timer(_left(began, config["crash_s"]), _crash)
         timer.daemon = True
         timer.start()
     for said in config["serves"]:
-        arguments_of = (_made(said), config["address"], said.get("opens_s", 0.0), said.get("closes_s"))
+        arguments_of = (_made(said, began), config["address"], began, said.get("opens_s", 0.0), said.get("closes_s"))
         threading.Thread(target=serve, args=arguments_of, daemon=True).start()
     while True:
         signal.pause()

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from probewatch.model.book import AddressBook
+from probewatch.probes.diagnose import NO_MAC
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
-from probewatch.probes.sources import OUTGOING, Source, Standing, standing
+from probewatch.probes.sources import Source, Standing, standing
 
 from .strangers import Strangers
 from .target import ASKED, WAITING, Target
@@ -21,6 +22,8 @@ from .tying import fitting_runs, plausible
 
 MOST_UNDECIDED: Final = 6_000
 """Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
+_OUTGOING: Final = 4
+"""sll_pkttype of what the capturing machine sends (packet(7) PACKET_OUTGOING)."""
 MOST_SOURCES: Final = 4_096
 """Sources, and targets, remembered of which nothing is held."""
 
@@ -89,23 +92,20 @@ class Senders:
         return True
 
     def asker(self, run: Run) -> str:
-        """Return who made a run: its client, or the kubelet of the captured node where that node sends from another address.
+        """Return who made a run: its client, or the kubelet of the node whose other address that is.
 
-        On cooked interfaces what the captured machine sends is outgoing. So where a kubelet that asks this target is the
-        captured node's, another of its addresses is its own too; and what goes from an address to itself there, the node
-        sends: the address is also the node's, and the kubelet gets no further.
+        That is so where both are one machine; and where a node's loopback interface shows what goes from an address to itself:
+        the address is also the node's, and the kubelet gets no further.
         """
-        if self.standing(run.client) is Standing.KUBELET:
-            return run.client
         mine = self.sources.get(run.client)
-        itself = run.client == run.server
-        if mine is None or not (itself or (mine.packet_type == OUTGOING and run.form.kubelet)):
+        if mine is None or not run.form.kubelet or self.standing(run.client) is Standing.KUBELET:
             return run.client
+        itself = run.client == run.server and mine.mac == NO_MAC
         asks = (self.sources[address] for address in sorted(self.kubelets()) if address in self.sources)
         here = (
             source.address
             for source in asks
-            if source.packet_type == OUTGOING and source.file == mine.file and run.server in source.targets
+            if run.server in source.targets and (source.packet_type == _OUTGOING if itself else mine.same_machine(source))
         )
         return next(here, run.client)
 

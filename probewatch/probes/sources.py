@@ -23,8 +23,6 @@ ON_GRID_SHARE: Final = 0.5
 """Share of a kubelet's starts that stand whole seconds from a neighbour; a shell loop's pause plus its own run time does not."""
 ENOUGH: Final = 4
 """Attempts of one series before its cadence can speak against a claim."""
-OUTGOING: Final = 4
-"""sll_pkttype of what the capturing machine sends (packet(7) PACKET_OUTGOING); what it passes on is seen incoming first."""
 KEPT_STARTS: Final = 64
 """Starts kept for each series of one source."""
 KEPT_SERIES: Final = 512
@@ -68,8 +66,8 @@ class Source:
     versions: dict[str, int] = field(default_factory=dict)
     ttl: int = -1
     packet_type: int = -1
-    file: int = 0
-    """The input that showed its first segment."""
+    mac: bytes = b""
+    """Whose link-layer address its first segment had; where that is not told, empty."""
     outer_source: str = ""
     targets: set[str] = field(default_factory=set)
     first_ns: int = 0
@@ -89,7 +87,7 @@ class Source:
         if self.ttl < 0:
             self.ttl = connection.orig.ttl
         if self.packet_type < 0:
-            self.packet_type, self.file = connection.orig.packet_type, connection.start.file
+            self.packet_type, self.mac = connection.orig.packet_type, connection.orig.mac
         self.outer_source = self.outer_source or connection.outer_source
         if len(self.targets) < KEPT_SERIES:
             self.targets.add(run.server)
@@ -109,6 +107,13 @@ class Source:
         if len(series.starts) < KEPT_STARTS:
             series.starts.append(connection.start.ns)
             series.ends.append(run.last_ns())
+
+    def same_machine(self, other: Source) -> bool:
+        """Say whether both are addresses of one machine: one link-layer address, and neither was passed on by it.
+
+        (What a node passes on, with another destination too where a Service's address is replaced, has a lower TTL.)
+        """
+        return self.mac == other.mac and self.ttl == other.ttl >= 64 and any(self.mac)
 
     @property
     def version(self) -> str:
@@ -177,7 +182,7 @@ def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[s
         sure += 0.02 if sure else 0.5
     if fresh:
         said.append("a fresh connection for each check")
-    if source.packet_type == OUTGOING:
+    if source.packet_type == 4:
         said.append("sent by this node (cooked direction outgoing)")
         sure += 0.02 if sure else 0.0
     elif source.ttl in (64, 255):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..cluster.node import NodePod, NodeView
 from .escape import pad, safe, valid_value, width
+from .numbers import count
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 
 SCHEMA: Final = "probewatch.pods/1"
+MOST_SHOWN: Final = 4
+"""Addresses of a Pod, and namespaces of no interest here, shown in the table."""
 SHORT_ID: Final = 12
 """Digits of a container id in the table, as runtimes' own tools show them."""
 
@@ -31,21 +34,40 @@ def write(
         first=[Span(f"node {safe(view.host)}  ", "bold")],
         indent=6,
     )
-    rows = [_row(pod) for pod in view.pods]
+    shown = [pod for pod in view.pods if not _elsewhere(pod)]
+    rows = [_row(pod) for pod in shown]
     if rows:
         head = ("POD", "INTERFACE", "ADDRESS", "CONTAINERS")
         sizes = [max(width(row[column]) for row in (head, *rows)) for column in range(4)]
         paper.line()
         paper.line(Span("  ".join(pad(text, size) for text, size in zip(head, sizes, strict=True)).rstrip(), "dim"))
-        for row, pod in zip(rows, view.pods, strict=True):
+        for row, pod in zip(rows, shown, strict=True):
             paper.line("  ".join(pad(text, size) for text, size in zip(row, sizes, strict=True)).rstrip())
-            if sources := _sources(pod):
+            if (pod.name or pod.containers) and (sources := _sources(pod)):
                 paper.filled(sources, first=[Span("    ")], indent=4, style="dim")
     else:
         paper.line()
-        paper.line("no Pod and no other network namespace is on this node")
+        paper.line("no Pod is behind an interface of this node")
+    others = [pod for pod in view.pods if _elsewhere(pod)]
+    if others:
+        names = [safe(pod.net_namespace_name) or str(pod.net_namespace) for pod in others]
+        paper.line()
+        paper.filled(
+            f"{count(len(others), 'network namespace')} behind no interface of this node: {_few(names)} (-o json has all)"
+        )
     for note in view.notes:
         paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
+
+
+def _elsewhere(pod: NodePod) -> bool:
+    """Say whether it is a namespace that no container is in, and nothing joins with this one."""
+    return not (pod.name or pod.uid or pod.containers or pod.interfaces or pod.host_network)
+
+
+def _few(texts: Sequence[str]) -> str:
+    """Return the first of many."""
+    more = len(texts) - MOST_SHOWN
+    return ", ".join(texts[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _row(pod: NodePod) -> tuple[str, str, str, str]:
@@ -59,7 +81,7 @@ def _row(pod: NodePod) -> tuple[str, str, str, str]:
         )
     where = "the node's own" if pod.host_network else ", ".join(map(safe, pod.interfaces)) or "-"
     containers = ", ".join(safe(one.name) or safe(one.id[:SHORT_ID]) for one in pod.containers)
-    return name, where, ", ".join(map(safe, pod.addresses)) or "-", containers or "-"
+    return name, where, _few([safe(address) for address in pod.addresses]) or "-", containers or "-"
 
 
 def _sources(pod: NodePod) -> str:

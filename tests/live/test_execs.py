@@ -18,6 +18,7 @@ import pytest
 
 import probewatch
 from probewatch.capture import CaptureError, processes
+from probewatch.capture.apart import ProcessEvents
 from probewatch.capture.proc import Process
 from probewatch.capture.processes import ProcessSource
 from probewatch.capture.write import PcapngWriter
@@ -37,11 +38,26 @@ spec:
     image: x
     readinessProbe: {exec: {command: [cat, /tmp/ok]}, periodSeconds: 1, failureThreshold: 2}
     livenessProbe: {exec: {command: [sh, -c, "sleep 30"]}, periodSeconds: 2, failureThreshold: 9}
-    startupProbe: {exec: {command: ["cat /tmp/ok"]}, periodSeconds: 1, failureThreshold: 9}
 status:
   podIP: %s
   containerStatuses: [{name: app, restartCount: 0, containerID: "containerd://%s"}]
 """
+
+
+ONE_STRING = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, namespace: shop}
+spec:
+  containers:
+  - name: app
+    image: x
+    readinessProbe: {exec: {command: ["cat /tmp/ok"]}, periodSeconds: 1}
+status:
+  podIP: %s
+  containerStatuses: [{name: app, restartCount: 0, containerID: "containerd://%s"}]
+"""
+"""The same container with the mistake that is made most often; as a startup probe it would keep the others from running."""
 
 
 class Container:
@@ -132,7 +148,7 @@ class Recorder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.source = ProcessSource()
+        self.source = ProcessEvents()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -140,10 +156,11 @@ class Recorder:
     def _run(self) -> None:
         with self.path.open("wb") as out:
             writer = PcapngWriter(out)
-            while not self._stop.is_set():
-                for frame in self.source.poll(0.05):
+            while not self._stop.wait(0.05):
+                for frame in self.source.poll():
                     writer.frame(frame)
                     writer.flush()
+            time.sleep(0.5)  # what is on its way
             for frame in self.source.poll():
                 writer.frame(frame)
 
@@ -232,10 +249,11 @@ def test_exec_probes_by_runc(
     assert [one.cause for one in liveness] == [Cause.EXEC_TIMEOUT] * 2
     assert liveness[0].latency_ns == 1_000_000_000
     assert liveness[0].execs[-1].signal == signal.SIGKILL
-    startup = of(timeline, "startup")
-    assert {(one.outcome, one.cause) for one in startup} == {(Outcome.DISCARDED, Cause.EXEC_NOT_FOUND)}
+    spec.write_text(ONE_STRING % (address, container.name))
+    broken = of(probewatch.analyze(recorder.path, spec=spec), "readiness")
+    assert {(one.outcome, one.cause) for one in broken} == {(Outcome.DISCARDED, Cause.EXEC_NOT_FOUND)}
     # Every try is told; that three of them are one attempt depends on how soon they follow each other.
-    assert sum(len(one.execs) for one in startup) == 3 * len(ticking[2][1])
+    assert sum(len(one.execs) for one in broken) == 3 * len(ticking[2][1])
     (probe,) = (probe for probe in timeline.probes if probe.type == "readiness")
     lost = [one.attempt for one in probe.decisions if one.kind is DecisionKind.NOT_READY]
     assert lost == [said.index(1) + 2]

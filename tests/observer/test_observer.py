@@ -78,7 +78,8 @@ def cooked(frame: Frame, here: str) -> Frame:
     six = frame.data[12:14] == b"\x86\xdd"
     source = frame.data[22:38] if six else frame.data[26:30]
     way = 4 if source == ip_address(here).packed else 0
-    data = struct.pack("!HHH8s", way, 1, 6, frame.data[6:12]) + frame.data[12:]
+    loopback = source == (frame.data[38:54] if six else frame.data[30:34])
+    data = struct.pack("!HHH8s", way, 772 if loopback else 1, 6, bytes(8) if loopback else frame.data[6:12]) + frame.data[12:]
     return frame._replace(link_type=113, data=data, original_length=len(data))
 
 
@@ -103,18 +104,23 @@ def test_a_kubelet_that_reaches_only_itself(node: str, pod: str) -> None:
     assert [(kind, address, attempts) for kind, address, attempts, _ in found[pod] if kind == "kubelet"] == [("kubelet", node, 6)]
 
 
+@pytest.mark.parametrize("sender", ["the node", "another machine", "what the node passes on"])
 @pytest.mark.parametrize(("node", "other", "pod"), [(NODE, "10.128.1.254", POD), (NODE6, "fd00:10:128::fff", POD6)])
-def test_another_address_of_the_same_node(node: str, other: str, pod: str) -> None:
-    """What the captured node sends from another of its addresses, as its kubelet does, is its kubelet's; another machine's is not."""
+def test_another_address_of_the_same_node(node: str, other: str, pod: str, sender: str) -> None:
+    """What the kubelet's machine sends itself from another address, as a kubelet does, is its kubelet's; what others send is not."""
     asked = [*probes([0, 1, 2, 3], client=node, server=pod), *probes([4, 5, 6], "unanswered", client=other, server=pod),
              *probes([7, 8, 9], client=node, server=pod)]  # fmt: skip
-    for same in (True, False):
-        observer = Observer(Settings(book=book_of(pod_of(spec(), address=pod))))
-        for one in frames(*asked):
-            outgoing = cooked(one, node)
-            observer.feed(cooked(one, other) if same and outgoing.data[:2] == b"\0\0" else outgoing)
-        (probe,) = kubelets(observer.finish())
-        assert (probe.checker.address, len(probe.attempts)) == (node, 10 if same else 7)
+    observer = Observer(Settings(book=book_of(pod_of(spec(), address=pod))))
+    for one in frames(*asked):
+        data = bytearray(one.data)
+        if ip_address(other).packed in one.data[:54]:
+            if sender == "another machine":
+                data[6:12] = b"\x02other"
+            elif sender == "what the node passes on":
+                data[21 if ":" in node else 22] = 63
+        observer.feed(one._replace(data=bytes(data)))
+    (probe,) = kubelets(observer.finish())
+    assert (probe.checker.address, len(probe.attempts)) == (node, 10 if sender == "the node" else 7)
 
 
 @pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
