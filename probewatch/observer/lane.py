@@ -114,6 +114,8 @@ class Lane:
         """Other numbers than those that are thought to run here are tried: no kubelet that got no CPU is to make them fit."""
         self._whole = begin_ns > 0
         """Nothing is missing since then."""
+        self.crowded: set[int] = set()
+        """Ports at which this checker's address also sends what is no probe: who was refused there may be anybody."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
@@ -159,6 +161,8 @@ class Lane:
             for worker, planned in enumerate(self.plan)
             if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
+        if not fitting and run.form.ask is not Ask.NOTHING:
+            self.crowded.add(run.form.port)
         refused, rivals = is_refused(run), sum(fit < RIVAL for _, fit in fitting) > 1
         candidates: list[_Candidate] = []
         floor = float("inf")
@@ -209,6 +213,8 @@ class Lane:
         if not run.tries:
             return STRANGER
         form, connection = run.form, run.tries[0][0].connection
+        if form.ask is Ask.NOTHING and form.port in self.crowded:
+            return STRAY
         if any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan):
             return STRANGER
         if form.ask is Ask.CONNECT and not closed_by_server(connection):

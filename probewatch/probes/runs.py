@@ -432,7 +432,7 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     wanted = {name.lower(): value for name, value in spec.headers}
     if "user-agent" in wanted and wanted["user-agent"] != form.user_agent:
         return None
-    if "user-agent" not in wanted and not form.version:
+    if "user-agent" not in wanted and not form.version and not getattr(form, "cut", False):
         return None  # (Varnish and Apache on a node ask without any)
     if "host" in wanted and form.host and wanted["host"] != form.host:
         return None
