@@ -10,7 +10,24 @@ import pytest
 from builder import S
 from hypothesis import given
 from hypothesis import strategies as st
-from make import GRPC, LIVENESS, NODE, NODE6, POD, POD6, READINESS, TCP, attempt, every, mark, ns, run, runs, spec, unresolved
+from make import (
+    GRPC,
+    LIVENESS,
+    NODE,
+    NODE6,
+    POD,
+    POD6,
+    READINESS,
+    TCP,
+    attempt,
+    every,
+    mark,
+    ns,
+    run,
+    runs,
+    spec,
+    unresolved,
+)
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
