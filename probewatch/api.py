@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .model.book import AddressBook
     from .model.connection import Connection
     from .model.expectation import Expectations
-    from .model.frame import Frame, Part
+    from .model.frame import Frame, Loss, Part
     from .model.said import AccountFile
     from .model.timeline import Probe, Timeline
     from .observer import Change, Observer
@@ -120,9 +120,15 @@ class Analysis:
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
             parts = merged_parts(self._readers)
-            for reader in self._readers:  # a pcapng may carry TLS secrets
+            self._lost: list[Loss] = []
+            for reader in self._readers:  # a pcapng may carry TLS secrets, and tell of its machine and of losses
                 reader.on_secret(self._observer.add_secrets)
+                reader.on_interface(self._observer.meet_host)
+                reader.on_loss(self._lost.append)
             first = next(parts, None)
+            began = [ns for reader in self._readers if (ns := reader.info().began_ns) is not None]
+            if began:
+                self._observer.begin(min(began))
             self._parts = parts if first is None else chain((first,), parts)
             self.base_ns: int | None = _begin(first)
             """Time of the first frame; None where there is none."""
@@ -133,9 +139,11 @@ class Analysis:
         """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
         from .model.frame import Batch
 
-        observer, matches = self._observer, self._matches
+        observer, matches, lost = self._observer, self._matches, self._lost
         count = due_ns = 0
         for part in self._parts:
+            if lost:
+                self._lose(part.first_ns if isinstance(part, Batch) else part.ns)
             if isinstance(part, Batch):
                 if matches is None and self._skim:
                     observer.skim(part)
@@ -154,9 +162,21 @@ class Analysis:
                 count, due_ns = 0, ns + _PAUSE_NS
                 self._tell()
 
+    def _lose(self, until_ns: int) -> None:
+        """Tell of losses that end before this."""
+        ripe = sorted(loss for loss in self._lost if loss.ended_ns <= until_ns)
+        for loss in ripe:
+            self._observer.lost(loss.begun_ns, loss.ended_ns)
+            self._lost.remove(loss)
+
     def timeline(self) -> Timeline:
         """End the analysis and return what was found; inputs are closed."""
-        timeline = self._observer.finish([reader.info() for reader in self._readers])
+        infos = [reader.info() for reader in self._readers]
+        self._lose(1 << 63)
+        ended_ns = max((info.ended_ns or 0 for info in infos), default=0)
+        if ended_ns:
+            self._observer.advance(ended_ns)
+        timeline = self._observer.finish(infos)
         self._tell()
         self.close()
         if not self._account:

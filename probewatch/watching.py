@@ -14,7 +14,7 @@ from .model.frame import JOURNAL_ENTRY
 if TYPE_CHECKING:
     from .capture.save import Saver
     from .capture.write import Counts
-    from .model.frame import CaptureInfo, Frame, Interface
+    from .model.frame import CaptureInfo, Frame, Interface, Loss
     from .model.timeline import Timeline
     from .observer import Observer
 
@@ -30,6 +30,10 @@ class Feed(Protocol):
         """The interfaces, in the order of `Frame.interface`."""
 
     @property
+    def began_ns(self) -> int | None:
+        """When capturing began, if that is known: what passed since then is seen."""
+
+    @property
     def horizon_ns(self) -> int:
         """The moment before which nothing more will come."""
 
@@ -40,8 +44,8 @@ class Feed(Protocol):
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return the next frames in the order of time, waiting so long for the first."""
 
-    def losses(self) -> list[tuple[int, int]]:
-        """Return between which moments (ns) frames were lost, as far as that became known since the last call."""
+    def losses(self) -> list[Loss]:
+        """Return when frames were lost, as far as that became known since the last call, in the order of time."""
 
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called."""
@@ -89,7 +93,7 @@ class Watch:
         """Frames looked at, process events not."""
         self._number = 0
         """Those with them: how a file numbers them."""
-        self._lost: list[tuple[int, int]] = []
+        self._lost: list[Loss] = []
         """Losses that lie behind what was fed."""
         self.now_ns = 0
         """How far time has come."""
@@ -111,8 +115,12 @@ class Watch:
         lost = self._lost
         lost += self.feed.losses()
         for frame in frames:
-            while lost and lost[0][1] < frame.ns:
-                self.observer.lost(*lost.pop(0))
+            if not self._number and self.feed.began_ns is not None:
+                self.observer.begin(self.feed.began_ns)
+                if self._saver is not None:
+                    self._saver.began(self.feed.began_ns)
+            while lost and lost[0].ended_ns <= frame.ns:
+                self._lose(lost.pop(0))
             if self._matches is not None and not self._matches(frame):
                 continue
             if self._left is not None and self.frames >= self._left:
@@ -128,11 +136,16 @@ class Watch:
         if self._saver is not None:
             self._saver.flush()
 
+    def _lose(self, loss: Loss) -> None:
+        self.observer.lost(loss.begun_ns, loss.ended_ns)
+        if self._saver is not None:
+            self._saver.lost(loss)
+
     def finish(self) -> Timeline:
         """Take what had passed, and return the timeline of everything; feed and saver are closed."""
         self._take(self.feed.drain())
         for loss in [*self._lost, *self.feed.losses()]:
-            self.observer.lost(*loss)
+            self._lose(loss)
         self._save()
         info = self.feed.info()
         self.feed.close()
@@ -141,7 +154,7 @@ class Watch:
     def _save(self) -> None:
         saver, self._saver = self._saver, None
         if saver is not None:
-            for note in saver.finish(self.feed.each()):
+            for note in saver.finish(self.feed.each(), self.now_ns):
                 self.feed.note(note)
 
     def close(self) -> None:
@@ -166,6 +179,8 @@ class Keep:
         """
         self.feed = feed
         self._saver, self._trim, self._left = saver, trim, most
+        self._lost: list[Loss] = []
+        self._now_ns = 0
 
     @property
     def frames(self) -> int:
@@ -183,16 +198,27 @@ class Keep:
         self._take(self.feed.poll(timeout_s))
 
     def _take(self, frames: Iterable[Frame]) -> None:
+        lost = self._lost
+        lost += self.feed.losses()
         for frame in frames:
             if self._left is not None and self.frames >= self._left:
                 break
+            if not self._now_ns and self.feed.began_ns is not None:
+                self._saver.began(self.feed.began_ns)
+            while lost and lost[0].ended_ns <= frame.ns:
+                self._saver.lost(lost.pop(0))
             self._saver.frame(frame if self._trim is None else self._trim(frame))
+            self._now_ns = max(self._now_ns, frame.ns)
         self._saver.flush()
 
     def finish(self) -> CaptureInfo:
         """Keep what had passed; return what there is to say. Feed and files are closed; a second call changes nothing."""
         self._take(self.feed.drain())
-        for note in self._saver.finish(self.feed.each()):
+        for loss in [*self._lost, *self.feed.losses()]:
+            self._saver.lost(loss)
+        if not (self._left is not None and self.frames >= self._left):
+            self._now_ns = max(self._now_ns, self.feed.horizon_ns)
+        for note in self._saver.finish(self.feed.each(), self._now_ns):
             self.feed.note(note)
         info = self.feed.info()
         self.feed.close()

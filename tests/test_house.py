@@ -55,6 +55,7 @@ IMPURE_CALLS: Final = {
 
 LAZY: Final = (
     "scapy", "pyroute2", "rich", "yaml", "msgspec", "cypcap", "hpack", "cryptography", "zstandard", "jinja2", "prometheus_client",
+    "numpy",
 )  # fmt: skip
 """What start-up must not import: each costs a user who does not need it."""
 

@@ -30,6 +30,7 @@ from probewatch.capture.kernel import KernelFilter
 from probewatch.capture.linktypes import LINK_TYPE_MASK
 from probewatch.capture.pcap import FILE_HEADER, NANOSECOND
 from probewatch.capture.write import Counts
+from probewatch.model.frame import Loss
 
 BACKLOG_BYTES: Final = 128 << 20
 """Bytes of frames that wait in memory until they are worked out."""
@@ -51,8 +52,8 @@ class Chunk(NamedTuple):
     frames: int
     seen_ns: int
     """The moment up to which the kernel had handed out everything."""
-    gap: tuple[int, int] | None
-    """Between which moments the kernel lost frames, where it did since the chunk before."""
+    gap: Loss | None
+    """What the kernel lost since the chunk before, and between which moments."""
 
 
 class Backlog:
@@ -88,7 +89,7 @@ class Backlog:
         """The moment up to which everything has been moved on."""
         self._dropped = 0
         self._looked_ns = time.time_ns()
-        self._gap: tuple[int, int] | None = None
+        self._gap: Loss | None = None
         self._dumper: Any = None
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._scratch = os.memfd_create("probewatch", os.MFD_CLOEXEC)
@@ -290,5 +291,6 @@ class Backlog:
         except cypcap.Error:
             return
         if dropped > self._dropped:
-            self._gap = (self._gap[0] if self._gap is not None else self._looked_ns), looked_ns
+            begun_ns, before = (self._gap.begun_ns, self._gap.frames) if self._gap is not None else (self._looked_ns, 0)
+            self._gap = Loss(begun_ns, looked_ns, before + dropped - self._dropped)
         self._dropped, self._looked_ns = dropped, looked_ns

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.reader import Reader
 from probewatch.capture.write import Counts
-from probewatch.model.frame import CaptureInfo, Frame, Interface
+from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
 
 LAG_NS: Final = 3_000_000_000
 """How much later than its time a frame may come, relative to the others."""
@@ -59,11 +59,17 @@ class Follower:
         self._opened = threading.Event()
         self._reader: Reader | None = None
         self._secrets: Callable[[bytes], object] | None = None
+        self._interfaces: Callable[[Interface], object] | None = None
+        self._losses: list[Loss] = []
         self._thread = threading.Thread(target=self._run, args=(stdin,), name="probewatch-follow", daemon=True)
 
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Call `take` with each TLS key log that it carries, before the frames that follow it; to be called before `start`."""
         self._secrets = take
+
+    def on_interface(self, take: Callable[[Interface], object]) -> None:
+        """Call `take` with each interface that it describes; to be called before `start`."""
+        self._interfaces = take
 
     def start(self) -> None:
         """Begin to read; `ready` tells when the header has come."""
@@ -85,6 +91,9 @@ class Follower:
             reader = Reader(self.path, 0, stdin=stdin, following=self._following)
             if self._secrets is not None:
                 reader.on_secret(self._secrets)
+            if self._interfaces is not None:
+                reader.on_interface(self._interfaces)
+            reader.on_loss(self._lost)
             self._reader = reader
             self._opened.set()
             for frame in reader:
@@ -101,6 +110,10 @@ class Follower:
                 self._over = True
                 self._turn.notify_all()
             self._opened.set()
+
+    def _lost(self, loss: Loss) -> None:
+        with self._turn:
+            self._losses.append(loss)
 
     def _following(self) -> bool:
         self._hand_over()
@@ -122,10 +135,16 @@ class Follower:
         return list(self.info().interfaces)
 
     @property
+    def began_ns(self) -> int | None:
+        """When capturing began, where the capture tells."""
+        return self._reader.began_ns if self._reader is not None else None
+
+    @property
     def horizon_ns(self) -> int:
         """The moment before which nothing more is expected."""
         if not self._grows:
-            return self._last_ns
+            ended_ns = self._reader.ended_ns if self._reader is not None and self.finished else None
+            return max(self._last_ns, ended_ns or 0)
         return self._last_ns + time.monotonic_ns() - self._came - LAG_NS
 
     @property
@@ -163,9 +182,11 @@ class Follower:
             self._turn.notify_all()
         yield from frames
 
-    def losses(self) -> list[tuple[int, int]]:
-        """Return when frames were lost: a capture tells how many, and not when."""
-        return []
+    def losses(self) -> list[Loss]:
+        """Return when frames were lost, as far as the capture told since the last call."""
+        with self._turn:
+            found, self._losses = self._losses, []
+        return found
 
     def counts(self) -> Counts:
         """Return what is known of losses: nothing before its end."""

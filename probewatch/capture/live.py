@@ -31,7 +31,7 @@ from probewatch.capture.linktypes import SLL2
 from probewatch.capture.netns import inside, namespace_words
 from probewatch.capture.tally import MAX_FRAME, Tally
 from probewatch.capture.write import Counts
-from probewatch.model.frame import CaptureInfo, Frame, Interface
+from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
 
 RING_BYTES: Final = 16 << 20
 """Bytes of the kernel's ring: what may wait until it is fetched; more is lost and counted."""
@@ -80,8 +80,8 @@ class Live:
         self._file, self._elsewhere = file, netns is not None
         self._tally = Tally(self.path)
         self._tally.format = "live"
-        self.gaps: list[tuple[int, int]] = []
-        """Between which moments frames were lost that should have come before those fetched last; whoever reads it empties it."""
+        self.gaps: list[Loss] = []
+        """What was lost that should have come before the frames fetched last; whoever reads it empties it."""
         self._number = 0
         self._stop = threading.Event()
         self._ended = False
@@ -98,7 +98,7 @@ class Live:
             self._pcap.setnonblock(True)
             if bulk is not None:
                 self._backlog.hold()
-            self._tally.interfaces.append(Interface(0, interface, self._link_type, MAX_FRAME))
+            self._tally.interface(Interface(0, interface, self._link_type, MAX_FRAME))
         except BaseException:
             self.close()
             raise
@@ -127,6 +127,7 @@ class Live:
         """Make frames of records."""
         if chunk.gap is not None:
             self.gaps.append(chunk.gap)
+            self._tally.loss(chunk.gap)
         tally, new, file, link_type, number = self._tally, tuple.__new__, self._file, self._link_type, self._number
         frames: list[Frame] = []
         for ns, original, data in backlog.frames(chunk):

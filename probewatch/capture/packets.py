@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.tally import MAX_FRAME, Tally
-from probewatch.model.frame import CaptureInfo, Frame, Interface, Part
+from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss, Part
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -72,7 +72,7 @@ class PacketReader:
         key = (name, link_type)
         if key not in self._interfaces:
             self._interfaces[key] = len(self._interfaces)
-            self._tally.interfaces.append(Interface(self._interfaces[key], name, link_type, 0))
+            self._tally.interface(Interface(self._interfaces[key], name, link_type, 0))
         return self._interfaces[key]
 
     def info(self) -> CaptureInfo:
@@ -84,6 +84,12 @@ class PacketReader:
 
     def on_comment(self, take: Callable[[int, str], object]) -> None:
         """Packets carry no comments beside them."""
+
+    def on_loss(self, take: Callable[[Loss], object]) -> None:
+        """Packets tell of no losses."""
+
+    def on_interface(self, take: Callable[[Interface], object]) -> None:
+        """Packets tell no more of an interface than its name."""
 
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""

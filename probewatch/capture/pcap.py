@@ -27,8 +27,9 @@ from typing import Final
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.linktypes import split_field
 from probewatch.capture.source import Window
-from probewatch.capture.tally import BATCH, MAX_FRAME, Tally, read_so_far
-from probewatch.model.frame import HEADERS, Batch, Clock, Frame, Interface, Part, Row
+from probewatch.capture.tally import MAX_FRAME, Tally, read_so_far
+from probewatch.capture.wholesale import Wholesale
+from probewatch.model.frame import Frame, Interface, Part
 
 FILE_HEADER: Final = 24
 FIELDS: Final = 16
@@ -85,8 +86,9 @@ class PcapReader:
         if (major, minor) not in {(2, 2), (2, 3), (2, 4), (543, 0)}:
             tally.note(f"the file says it is pcap version {major}.{minor}, which is unknown: it is read as version 2.4")
         window.pos = FILE_HEADER
+        self.wholesale = Wholesale(window)
         tally.format, self._header = self._layout(head)
-        tally.interfaces.append(Interface(0, "", link_type, snaplen))
+        tally.interface(Interface(0, "", link_type, snaplen))
 
     def _layout(self, head: bytes) -> tuple[str, int]:
         """Choose among the layouts of this magic number by the records in sight."""
@@ -101,7 +103,7 @@ class PcapReader:
     def __iter__(self) -> Iterator[Part]:
         """Yield the frames; at a cut or corrupt place stop and tell the tally.
 
-        What lies whole and in order in the window goes out as a batch; all else goes through the second half of the loop.
+        What lies whole and in order in the window of a large input goes out as batches, if those are wanted.
         """
         window, tally, file, link_type, fcs = self._window, self._tally, self._file, self._link_type, self._fcs
         header = self._header
@@ -113,33 +115,20 @@ class PcapReader:
         end = len(data)
         number = 0
         latest = tally.latest
-        plain = not odd_lengths and not fcs and header == FIELDS
-        walk = struct.Struct(f"{self._order}III4x{HEADERS.get(link_type, '')}")
-        unpack_row, row_size = walk.unpack_from, walk.size
-        clock = Clock(1_000_000_000, scale)
+        wholesale = self.wholesale
+        if odd_lengths or fcs or header != FIELDS:
+            wholesale.wanted = False
         while True:
-            if plain:
-                rows: list[Row] = []
-                begin, room = pos, end - row_size
-                for _ in range(BATCH):
-                    if pos > room:
-                        break
-                    row = unpack_row(data, pos)
-                    captured = row[2]
-                    stop = pos + FIELDS + captured
-                    ns = row[0] * 1_000_000_000 + row[1] * scale
-                    if stop > end or ns < latest or not 0 < captured <= MAX_FRAME:
-                        break
-                    rows.append(row)
-                    latest = ns  # 32 bits of seconds stay below MAX_NS
-                    pos = stop
-                if rows:
-                    tally.latest = latest
-                    tally.frames = number + len(rows)
-                    yield Batch(
-                        file, number + 1, 0, link_type, self._order, data, rows, clock, begin + FIELDS, between=FIELDS
-                    )
-                    number = tally.frames
+            if wholesale.wanted and wholesale.now(pos):
+                from probewatch.capture.runs import pcap_run
+
+                run = pcap_run(data, pos, self._order, scale, latest, file, number + 1, link_type)
+                pos, batch = wholesale.took(run), run.batch
+                if batch is not None:
+                    number += len(batch)
+                    tally.frames, tally.latest = number, batch.last_ns
+                    latest = tally.latest
+                    yield batch
                     continue
             if end - pos < header:
                 data, pos = window.more(pos, header), 0

@@ -18,14 +18,18 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from math import gcd
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from probewatch.capture.errors import CaptureError, DamageError, printable
 from probewatch.capture.linktypes import MAX_FCS, fcs_octets
 from probewatch.capture.source import Window
-from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS, Tally, read_so_far
-from probewatch.model.frame import HEADERS, JOURNAL_ENTRY, Batch, Clock, Frame, Interface, Part, Row
+from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
+from probewatch.capture.wholesale import Wholesale
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, HostLink, Interface, Loss, Part
 from probewatch.model.journal import nanoseconds
+
+if TYPE_CHECKING:
+    from probewatch.capture.runs import Link
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
@@ -57,17 +61,18 @@ UNKNOWN_DROPS: Final = 0xFFFF
 """drops_count of a Packet Block that does not say."""
 
 PACKET_HEAD: Final = 28
-BEFORE_TIME: Final = 12
 """Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
 carries a frame of any use."""
 
 END_OF_OPTIONS: Final = 0
 COMMENT: Final = 1
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_FCSLEN, IF_TSOFFSET = 2, 3, 9, 13, 14
-LINKS: Final = "links: "
-"""How we begin the description of a capture on `any` that tells the names of the node's interfaces: `links: 7=veth0 8=tun0`."""
+LINKS: Final = "links"
+"""How we begin the description of an interface that tells those of its machine: `links of node-a: 7=veth0 8=tun0/10.128.0.1/fd01::1`.
+
+No name of an interface has a slash, a colon or a space in it (Linux, dev_valid_name)."""
 EPB_FLAGS, EPB_DROPCOUNT = 2, 4
-ISB_IFDROP, ISB_OSDROP = 5, 7
+ISB_ENDTIME, ISB_IFDROP, ISB_OSDROP, ISB_USRDELIV = 3, 5, 7, 8
 
 
 _Unpack = Callable[[bytes, int], tuple[int, ...]]
@@ -86,10 +91,17 @@ class _Interface(NamedTuple):
     fcs: int
     snaplen: int
 
-    @property
-    def ordinary(self) -> bool:
-        """Whether its ticks are whole nanoseconds and its frames end where they were captured to."""
-        return self.divisor == 1 and not self.fcs
+    def ns(self, high: int, low: int) -> int:
+        """Return a time of it in nanoseconds."""
+        return min((high << 32 | low) * self.multiplier // self.divisor + self.offset_ns, MAX_NS)
+
+    def link(self) -> Link | None:
+        """Return what the reading of runs needs of it; None where ticks are no whole nanoseconds or a frame check sequence follows."""
+        if self.divisor != 1 or self.fcs or abs(self.offset_ns) > MAX_NS:
+            return None
+        from probewatch.capture.runs import Link
+
+        return Link(self.multiplier, self.offset_ns, self.interface, self.link_type)
 
 
 class PcapngReader:
@@ -102,8 +114,17 @@ class PcapngReader:
             CaptureError: it is not whole or not one.
         """
         self._window, self._tally, self._file = window, tally, file
+        self.wholesale = Wholesale(window)
         self._order = "<"
         self._section: list[_Interface] = []
+        self._told: dict[tuple[int, int], tuple[int, int]] = {}
+        """What the latest statistics of an interface said of one kind of loss: when, and how many frames until then."""
+        self._latest: dict[int, int] = {}
+        """Time of the latest frame of each interface."""
+        self._since = (0, 0)
+        """Times of the frame that is read, and of the one before it at the same interface."""
+        self._ends: dict[int, tuple[int, int]] = {}
+        """What the latest statistics of an interface said: when capturing ended, and how many frames were handed out until then."""
         tally.format = "pcapng"
         head = window.more(0, 12)
         try:
@@ -127,62 +148,24 @@ class PcapngReader:
         data, pos = window.data, window.pos
         end = len(data)
         unpack_block, unpack_length = self._unpackers()
-        unpack_head = struct.Struct(self._order + "3I").unpack_from
-        walks: dict[int, struct.Struct] = {}
         new = tuple.__new__  # Frame(...) costs twice as much
         section = self._section
         number = tally.frames
         latest = tally.latest
-        current = 0
+        wholesale = self.wholesale
         while True:
-            # Enhanced Packet Blocks without options, of one interface, in the order of their times.
-            if current < len(section) and section[current].ordinary:
-                multiplier, _, offset_ns, link_type, interface, _, _ = section[current]
-                walk = walks.get(link_type)
-                if walk is None:
-                    walk = walks[link_type] = struct.Struct(f"{self._order}3I4x{HEADERS.get(link_type, '')}")
-                unpack_row = walk.unpack_from
-                clock = Clock(multiplier << 32, multiplier, offset_ns)
-                rows: list[Row] = []
-                begin, room = pos, end - walk.size - BEFORE_TIME
-                for _ in range(BATCH):
-                    if pos > room:
-                        break
-                    kind, length, number_of = unpack_head(data, pos)
-                    row = unpack_row(data, pos + BEFORE_TIME)
-                    captured = row[2]
-                    stop = pos + length
-                    ns = (row[0] << 32 | row[1]) * multiplier + offset_ns
-                    if (
-                        kind != ENHANCED_PACKET
-                        or number_of != current
-                        or stop > end
-                        or length - (captured + 3 & ~3) != PACKET_HEAD + 4
-                        or captured > MAX_FRAME
-                        or not latest <= ns <= MAX_NS
-                        or unpack_length(data, stop - 4)[0] != length
-                    ):
-                        break
-                    rows.append(row)
-                    latest = ns
-                    pos = stop
-                if rows:
-                    tally.latest = latest
-                    tally.frames = number + len(rows)
-                    yield Batch(
-                        file,
-                        number + 1,
-                        interface,
-                        link_type,
-                        self._order,
-                        data,
-                        rows,
-                        clock,
-                        begin + PACKET_HEAD,
-                        between=PACKET_HEAD + 4,
-                        align=4,
-                    )
-                    number = tally.frames
+            if wholesale.wanted and wholesale.now(pos):
+                from probewatch.capture.runs import pcapng_run
+
+                links = [interface.link() for interface in section]
+                run = pcapng_run(data, pos, self._order, links, latest, file, number + 1)
+                pos, batch = wholesale.took(run), run.batch
+                if batch is not None:
+                    number += len(batch)
+                    tally.frames, tally.latest = number, batch.last_ns
+                    latest = tally.latest
+                    self._passed(batch)
+                    yield batch
             if end - pos < PACKET_HEAD:
                 data, pos = window.more(pos, PACKET_HEAD), 0
                 end = len(data)
@@ -198,8 +181,6 @@ class PcapngReader:
             if kind == SECTION_HEADER:
                 length = self._begin_section(data, pos)
                 unpack_block, unpack_length = self._unpackers()
-                unpack_head = struct.Struct(self._order + "3I").unpack_from
-                walks = {}
                 section = self._section
             elif length < 12 or length & 3 or length > MAX_BLOCK:
                 raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")
@@ -249,7 +230,7 @@ class PcapngReader:
                     + _nonsense(length, room, number_of, len(section), captured)
                 )
             multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
-            current = number_of
+            before = self._latest.get(interface, latest)
             number += 1
             if kind == SIMPLE_PACKET:
                 ns = 0 if tally.first_ns is None else latest
@@ -263,7 +244,9 @@ class PcapngReader:
                 ns = tally.odd_time(ns, number)
                 latest = tally.latest
             tally.frames = number
+            self._latest[interface] = ns
             if room - captured >= 8 and kind != SIMPLE_PACKET:
+                self._since = min(before, ns), ns
                 fcs = self._packet_options(data, start + (captured + 3 & ~3), stop - 4, number, interface, fcs, kind)
             pos = stop
             stop = start + captured
@@ -271,6 +254,16 @@ class PcapngReader:
                 original = max(original - fcs, 0)
                 stop = min(stop, start + original)
             yield new(Frame, (ns, file, number, interface, link_type, data[start:stop], original))
+
+    def _passed(self, batch: Batch) -> None:
+        """Remember when the latest frames of a run came."""
+        if batch.which is None:
+            self._latest[batch.places[0][0]] = batch.last_ns
+            return
+        for place, (interface, _) in enumerate(batch.places):
+            rows = (batch.which == place).nonzero()[0]
+            if len(rows):
+                self._latest[interface] = int(batch.times[rows[-1]])
 
     def _unpackers(self) -> tuple[_Unpack, _Unpack]:
         """Return decoders of the words that begin a packet block, and of the length that ends every block."""
@@ -403,22 +396,41 @@ class PcapngReader:
         self._section.append(
             _Interface(1_000_000_000 // common, per_second // common, offset_ns, link_type, index, fcs, snaplen)
         )
-        tally.interfaces.append(Interface(index, name, link_type, snaplen, links=_links(description)))
+        host, links = _links(description)
+        tally.interface(Interface(index, name, link_type, snaplen, links=links, host=host))
 
     def _statistics(self, data: bytes, pos: int, stop: int) -> None:
-        """Read losses; the counters run from the start of the capture, so the last block of an interface counts."""
+        """Read losses, and when capturing began and ended: statistics before the first frame, and at the end.
+
+        The counters run from the start of the capture, so the last block of an interface counts; what two blocks in a row
+        differ in was lost between them.
+        """
         if stop - pos < 24:
             return
         (number,) = struct.unpack_from(self._order + "I", data, pos + 8)
         if number >= len(self._section):
             return
-        drops = [
-            struct.unpack(self._order + "Q", value)[0]
+        each = self._section[number]
+        values = {
+            code: struct.unpack(self._order + ("II" if code == ISB_ENDTIME else "Q"), value)
             for code, value in self._options(data, pos + 20, stop - 4)
-            if code in (ISB_IFDROP, ISB_OSDROP) and len(value) == 8
-        ]
+            if code in (ISB_ENDTIME, ISB_IFDROP, ISB_OSDROP, ISB_USRDELIV) and len(value) == 8
+        }
+        tally, high_low = self._tally, struct.unpack_from(self._order + "II", data, pos + 12)
+        ns, drops = each.ns(*high_low), {code: values[code][0] for code in (ISB_IFDROP, ISB_OSDROP) if code in values}
+        for code, lost in drops.items():
+            begun_ns, before = self._told.get((each.interface, code), (ns, lost))
+            if lost > before:
+                tally.loss(Loss(begun_ns, ns, lost - before, each.interface))
+            self._told[each.interface, code] = ns, lost
         if drops:
-            self._tally.lost[self._section[number].interface] = sum(drops)
+            tally.lost[each.interface] = sum(drops.values())
+        if tally.first_ns is None and high_low != (0, 0):
+            tally.began_ns = ns if tally.began_ns is None else min(tally.began_ns, ns)
+        if ISB_USRDELIV in values and ISB_ENDTIME in values:
+            self._ends[each.interface] = each.ns(*values[ISB_ENDTIME]), values[ISB_USRDELIV][0]
+            whole = sum(frames for _, frames in self._ends.values()) == tally.frames - tally.left_out
+            tally.ended_ns = max(ns for ns, _ in self._ends.values()) if whole else None
 
     def _packet_options(
         self, data: bytes, pos: int, stop: int, number: int, interface: int, fcs: int, kind: int
@@ -431,7 +443,9 @@ class PcapngReader:
                 own = struct.unpack(self._order + "I", value)[0] >> 5 & 0xF
                 fcs = own if 0 < own <= MAX_FCS else fcs
             elif code == EPB_DROPCOUNT and len(value) == 8 and kind == ENHANCED_PACKET:
-                self._lost(interface, struct.unpack(self._order + "Q", value)[0])
+                self._lost(interface, lost := struct.unpack(self._order + "Q", value)[0])
+                if lost:
+                    self._tally.loss(Loss(*self._since, lost, interface))
         return fcs
 
     def _options(self, data: bytes, pos: int, stop: int) -> Iterator[tuple[int, bytes]]:
@@ -470,9 +484,15 @@ def _length(length: int) -> str:
     return f"{length} bytes, " + ("which is no multiple of 4" if length & 3 else "too few for its kind")
 
 
-def _links(description: str) -> tuple[tuple[int, str], ...]:
-    """Return what our own description of a capture on `any` tells: names by interface index."""
-    if not description.startswith(LINKS):
-        return ()
-    pairs = (word.partition("=") for word in description[len(LINKS) :].split())
-    return tuple((int(index), name) for index, _, name in pairs if re.fullmatch("[0-9]{1,9}", index) and name)
+def _links(description: str) -> tuple[str, tuple[HostLink, ...]]:
+    """Return what our own description of an interface tells of its machine: its name, and its interfaces."""
+    found = re.fullmatch(rf"{LINKS}(?: of ([^\s:]+))?: (.*)", description)
+    if found is None:
+        return "", ()
+    out = []
+    for word in found[2].split():
+        index, _, rest = word.partition("=")
+        name, *addresses = rest.split("/")
+        if re.fullmatch("[0-9]{1,9}", index) and name:
+            out.append(HostLink(int(index), name, tuple(addresses)))
+    return found[1] or "", tuple(out)

@@ -92,6 +92,8 @@ class ProcessSource:
         self._runtimes: dict[int, Asked] = {}
         self._creating: dict[int, str] = {}
         """Runtimes that make a container, by process: its id."""
+        self._stages: set[int] = set()
+        """Processes of a runtime on its way into a container."""
         self._twice: set[int] = set()
         """Runtimes under way that call themselves before the command."""
         self._entered: set[int] = set()
@@ -196,14 +198,15 @@ class ProcessSource:
     def _is_stage(self, found: proc.Process, runtime: int) -> bool:
         """Tell whether a process is a runtime on its way into a container, and not the command yet.
 
-        One that is gone cannot be asked: runc calls itself exactly once (`runc init`) before the command, others never.
+        One that is gone cannot be asked. runc calls itself once before the command (`runc init`), and that one may execute
+        itself anew, from a sealed copy (libcontainer/nsenter/cloned_binary.c): the command is another process. Others never do.
         """
         init = len(found.arguments) > 1 and found.arguments[1] in STAGES
-        if found.name.startswith(STAGE_NAME) or (init and is_runtime(found.executable, found.arguments)):
+        known = found.name.startswith(STAGE_NAME) or (init and is_runtime(found.executable, found.arguments))
+        gone = not found.arguments and runtime in self._twice
+        if known or (gone and (runtime not in self._entered or found.pid in self._stages)):
             self._entered.add(runtime)
-            return True
-        if not found.arguments and runtime in self._twice and runtime not in self._entered:
-            self._entered.add(runtime)
+            self._stages.add(found.pid)
             return True
         return False
 
@@ -270,6 +273,7 @@ class ProcessSource:
     def _ended(self, pid: int, status: int) -> ProcessEvent | None:
         self._parents.pop(pid, None)
         self._inside.discard(pid)
+        self._stages.discard(pid)
         if pid not in self._watched:
             return None
         # What a runtime was told is kept: its end may be told before its command's beginning, and a container is

@@ -10,7 +10,7 @@ from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
 from probewatch.capture.tally import Tally
-from probewatch.model.frame import Batch, CaptureInfo, Frame, Part
+from probewatch.model.frame import Batch, CaptureInfo, Frame, Interface, Loss, Part
 
 
 class Input(Protocol):
@@ -29,6 +29,12 @@ class Input(Protocol):
 
     def on_comment(self, take: Callable[[int, str], object]) -> None:
         """Call `take` with (frame number, text) of every frame's comment, before that frame."""
+
+    def on_loss(self, take: Callable[[Loss], object]) -> None:
+        """Call `take` with each loss whose time it tells, as it is read."""
+
+    def on_interface(self, take: Callable[[Interface], object]) -> None:
+        """Call `take` with each interface, before its frames; with those that are known already at once."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames."""
@@ -76,7 +82,8 @@ class Reader:
         self.path = path
         self.file = file
         self._source = Source(path, stdin=stdin, progress=progress, following=following)
-        self._tally = Tally(path)
+        tally = self._tally = Tally(path)
+        self._source.frames = lambda: tally.frames
         try:
             head = self._source.head()
             self._window = Window(self._source)
@@ -94,7 +101,8 @@ class Reader:
         return self._frames
 
     def parts(self) -> Iterator[Part]:
-        """Go on where reading stands, in batches."""
+        """Go on where reading stands, in batches where it is large."""
+        self._format.wholesale.wanted = True
         return self._parts
 
     def info(self) -> CaptureInfo:
@@ -127,6 +135,16 @@ class Reader:
         return self._source.size is None or self._source.position > self._source.size
 
     @property
+    def began_ns(self) -> int | None:
+        """When capturing began, where that was told before the first frame."""
+        return self._tally.began_ns
+
+    @property
+    def ended_ns(self) -> int | None:
+        """When capturing ended, where that was told and all frames until then were read."""
+        return self._tally.ended_ns
+
+    @property
     def secrets(self) -> list[bytes]:
         """TLS key logs (NSS format) that the input carries, those read so far."""
         return self._tally.secrets
@@ -138,6 +156,16 @@ class Reader:
     def on_comment(self, take: Callable[[int, str], object]) -> None:
         """Call `take` with (frame number, text) of every frame's comment that is read from now on, before that frame."""
         self._tally.on_comment = take
+
+    def on_loss(self, take: Callable[[Loss], object]) -> None:
+        """Call `take` with each loss whose time is told, from now on."""
+        self._tally.on_loss = take
+
+    def on_interface(self, take: Callable[[Interface], object]) -> None:
+        """Call `take` with each interface, those that are known already at once."""
+        for interface in self._tally.interfaces:
+            take(interface)
+        self._tally.on_interface = take
 
     @property
     def comments(self) -> list[tuple[int, str]]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.live import ANY, HOLD_S, Live
+from probewatch.capture.output import open_output
 from probewatch.capture.tally import MAX_FRAME
 from probewatch.capture.write import Counts, PcapngWriter
 
@@ -53,15 +54,15 @@ class Recorder:
         self._started_ns = time.time_ns()
         self._live = Live(interface, netns=netns, filter=filter)
         try:
-            self._out = self.path.open("wb")
+            self._out = open_output(str(self.path))
             self._writer = PcapngWriter(self._out)
             self._writer.interface(interface, self._live.link_type, MAX_FRAME)
             self._writer.flush()
-        except OSError as error:
+        except (OSError, CaptureError) as error:
             self._live.close()
             with suppress(OSError, AttributeError):  # its buffer cannot be written either, or it was never opened
                 self._out.close()
-            raise self._refused(error) from None
+            raise (self._refused(error) if isinstance(error, OSError) else error) from None
         self._wanted = self._done = 0
         self._turn = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"probewatch-{interface}", daemon=True)

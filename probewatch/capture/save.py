@@ -20,7 +20,7 @@ from typing import Final
 from probewatch.capture.output import open_output
 from probewatch.capture.tally import MAX_FRAME
 from probewatch.capture.write import Counts, PcapngWriter
-from probewatch.model.frame import JOURNAL_ENTRY, Frame, Interface, Mark
+from probewatch.model.frame import JOURNAL_ENTRY, Frame, Interface, Loss, Mark
 from probewatch.model.journal import journal_frame, process_event
 from probewatch.model.process import ProcessEvent, ProcessKind
 
@@ -84,17 +84,22 @@ class Saver:
         self._lost = self._good = self._kept = 0
         self._why = ""
         self._turn = -1
-        self._began_ns = time.time_ns()
-        self._next()
+        self._full_ns: int | None = None
+        self._next(time.time_ns())
 
-    def _next(self) -> None:
+    def _next(self, began_ns: int) -> None:
         """Begin the next file of the ring."""
         self._turn += 1
+        self._began_ns = began_ns
         self._out = self._files[self._turn % len(self._files)]
         if self._turn >= len(self._files):
             self._out.seek(0)
             self._out.truncate()
         self._known = 0
+        self._written: list[int] = []
+        """Frames of each interface that are in this file ..."""
+        self._dropped: list[int] = []
+        """... and those that were lost meanwhile."""
         self._size = 0
         self._since = self._steady()
         self._good = 0
@@ -102,11 +107,23 @@ class Saver:
         before = PurePath(self.paths[(self._turn - 1) % len(self._files)]).name if self._turn else ""
         self._writer = PcapngWriter(self._pending, comment=f"this recording went on from {before}" if before else "")
         self._introduce()
+        if self._turn:
+            self.began(began_ns)
         self.flush()
+
+    def began(self, ns: int) -> None:
+        """Say that everything since this moment is kept; to be called before the first frame."""
+        self._began_ns = ns
+        for interface in range(self._known):
+            self._writer.lost(interface, ns, 0)
 
     def _introduce(self) -> None:
         for interface in self._describe()[self._known :]:
-            self._writer.interface(interface.name, interface.link_type, interface.snaplen or MAX_FRAME, interface.links)
+            self._writer.interface(
+                interface.name, interface.link_type, interface.snaplen or MAX_FRAME, interface.links, interface.host
+            )
+            self._written.append(0)
+            self._dropped.append(0)
             self._known += 1
 
     @property
@@ -127,10 +144,11 @@ class Saver:
             bounds.seconds is not None and self._steady() - self._since >= bounds.seconds
         ):
             if len(self._files) == 1:
-                self.full = True
+                self.full, self._full_ns = True, frame.ns
                 return
+            self._account(frame.ns)
             self.flush()
-            self._next()
+            self._next(frame.ns)
             if self._watched is not None:
                 self._writer.frame(journal_frame(replace(self._watched, mark=Mark(frame.ns, 0, 0))))
         if frame.interface >= self._known:
@@ -141,8 +159,27 @@ class Saver:
             self._note(frame)
         else:
             self.frames += 1
+            self._written[frame.interface] += 1
         if self._pending.tell() >= PENDING_BYTES:
             self.flush()
+
+    def lost(self, loss: Loss) -> None:
+        """Say that frames were lost, and when; to be called before the frames behind it."""
+        if self._why or self.full or not loss.frames:
+            return
+        if loss.interface >= self._known:
+            self._introduce()
+        self._writer.lost(loss.interface, loss.begun_ns, self._dropped[loss.interface])
+        self._dropped[loss.interface] += loss.frames
+        self._writer.lost(loss.interface, loss.ended_ns, self._dropped[loss.interface])
+
+    def _account(self, ended_ns: int, counts: Sequence[Counts | None] = ()) -> None:
+        """Say of each interface what is in this file and what was lost, and that it ends then."""
+        for interface, written in enumerate(self._written):
+            dropped = self._dropped[interface]
+            known = counts[interface] if interface < len(counts) and len(self._files) == 1 else None
+            known = known or Counts(received=written + dropped, dropped=dropped)
+            self._writer.statistics(interface, self._began_ns, ended_ns, known, written=written)
 
     def _note(self, frame: Frame) -> None:
         """Remember that process events are watched: each file of a ring must say so, for those that are read alone."""
@@ -175,13 +212,13 @@ class Saver:
         with suppress(OSError):
             self._out.truncate(self._good)
 
-    def finish(self, counts: Sequence[Counts | None]) -> list[str]:
-        """Write what was lost at each interface, close; return what there is to say, one sentence each."""
+    def finish(self, counts: Sequence[Counts | None], ended_ns: int) -> list[str]:
+        """Write what was lost at each interface, and that nothing came until `ended_ns`; close.
+
+        Returns what there is to say, one sentence each.
+        """
         if not self._why:
-            now = time.time_ns()
-            for interface, known in enumerate(counts[: self._known]):
-                if known is not None:
-                    self._writer.statistics(interface, self._began_ns, now, known)
+            self._account(ended_ns if self._full_ns is None else self._full_ns, counts)
             self.flush()
         for file in self._files:
             with suppress(OSError):

@@ -19,9 +19,12 @@ from probewatch.capture import compression
 from probewatch.capture.errors import CaptureError, DamageError
 
 CHUNK: Final = 256 * 1024
-"""Bytes asked of an input at once."""
+"""Bytes asked of an input at once, to begin with."""
 GROWTH_S: Final = 0.1
 """Seconds between two looks at whether a file that is followed has grown."""
+MOST_PACKED: Final = 65_536
+"""Frames from which on a compressed input must have had a byte for each: what it holds else are copies of one frame. (The
+time alone takes more than two bytes of every frame that was captured, however well it is compressed.)"""
 MAGIC: Final = 8
 """Bytes awaited before a format is recognised: longer than every signature that matters, shorter than any header."""
 
@@ -59,6 +62,8 @@ class Source:
         self.position = 0
         self.live = True
         self.at_end = False
+        self.chunk = CHUNK
+        """Bytes asked of it at once."""
         self._progress = progress
         self._following = following
         self._own = path != "-"
@@ -66,6 +71,8 @@ class Source:
         self._read_some = _reader(self._file)
         self._held = b""
         self._unwrapped: compression.Unwrapped | None = None
+        self.frames: Callable[[], int] = int
+        """Tells how many frames were read of it so far."""
 
     def _open_path(self) -> BinaryIO:
         try:
@@ -101,7 +108,7 @@ class Source:
     def _raw(self) -> bytes:
         """Take the next bytes of the input as they are; `b""` at its end."""
         try:
-            data = self._read_on() if self._following is not None else self._read_some(CHUNK)
+            data = self._read_on() if self._following is not None else self._read_some(self.chunk)
         except (OSError, ValueError) as error:  # ValueError: closed under our hands
             text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise DamageError(f"reading failed: {text}") from None
@@ -114,7 +121,7 @@ class Source:
         """Read what there is; at the end of a file wait until it grows."""
         assert self._following is not None
         while self._following():
-            data = self._read_some(CHUNK)
+            data = self._read_some(self.chunk)
             if data or self.live:
                 self.at_end = False
                 return data
@@ -174,12 +181,19 @@ class Source:
         """Return the next decompressed bytes, `b""` at the end.
 
         Raises:
-            DamageError: the input broke off.
+            DamageError: the input broke off, or is made to keep its reader busy.
         """
         if self._held:
             data, self._held = self._held, b""
             return data
-        return self._raw() if self._unwrapped is None else self._unwrapped.read()
+        if self._unwrapped is None:
+            return self._raw()
+        frames = self.frames()
+        if frames > max(MOST_PACKED, self.position):
+            raise DamageError(
+                f"{frames} frames came out of {self.position} bytes of {self.compression} data, so densely no traffic is packed"
+            )
+        return self._unwrapped.read()
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

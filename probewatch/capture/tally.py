@@ -8,14 +8,14 @@ from typing import Final
 
 from probewatch.capture.errors import printable
 from probewatch.capture.linktypes import link_type_name
-from probewatch.model.frame import CaptureInfo, Interface
+from probewatch.model.frame import CaptureInfo, Interface, Loss
 
 MAX_NS: Final = 2**63 - 1
 """Latest capture time, in the year 2262; only hostile or broken files say more. Taken instead of it, with a note."""
 MAX_FRAME: Final = 256 * 1024
 """Captured bytes of one frame; libpcap's MAXIMUM_SNAPLEN. A record that claims more is corrupt."""
-BATCH: Final = 512
-"""Frames that go out as one batch; so many more than their window `merge` may hold back."""
+BATCH: Final = 4096
+"""Frames that go out as one batch at most; so many more than their window `merge` may hold back."""
 MAX_NOTES: Final = 64
 """Notes kept of one input; how many more there were is said."""
 MAX_SECRETS: Final = 8 << 20
@@ -31,9 +31,9 @@ class Tally:
     """Mutable account of one input. Format readers write it, `info` reads it at any moment."""
 
     __slots__ = (
-        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "comments",
-        "complete", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes", "on_comment",
-        "on_secret", "path", "secrets",
+        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "began_ns",
+        "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
+        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "timed",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -51,12 +51,22 @@ class Tally:
         self.interfaces: list[Interface] = []
         self.lost: dict[int, int] = {}
         """Frames lost by interface, as its statistics say."""
+        self.timed: dict[int, int] = {}
+        """Those of them of which it says when."""
+        self.began_ns: int | None = None
+        """When capturing began, where the format tells it before the first frame."""
+        self.ended_ns: int | None = None
+        """When capturing ended, where the format tells."""
         self.notes: list[str] = []
         self.secrets: list[bytes] = []
         self.on_secret: Callable[[bytes], object] | None = None
         """Told of each key log from then on."""
         self.on_comment: Callable[[int, str], object] | None = None
         """Told of each frame's comments, before the frame."""
+        self.on_loss: Callable[[Loss], object] | None = None
+        """Told of each loss whose time is known, before the frames behind it where the input has it there."""
+        self.on_interface: Callable[[Interface], object] | None = None
+        """Told of each interface."""
         self.comments: list[tuple[int, str]] = []
         self._secret_bytes = 0
         self._more_notes = 0
@@ -109,6 +119,18 @@ class Tally:
         else:
             self.note_once(f"more than {MAX_COMMENTS} frames carry comments: the others are not kept")
 
+    def interface(self, interface: Interface) -> None:
+        """Add an interface."""
+        self.interfaces.append(interface)
+        if self.on_interface is not None:
+            self.on_interface(interface)
+
+    def loss(self, loss: Loss) -> None:
+        """Take note of frames that were lost at a time that is known; their number is counted in `lost` too, by whoever calls."""
+        self.timed[loss.interface] = self.timed.get(loss.interface, 0) + loss.frames
+        if self.on_loss is not None:
+            self.on_loss(loss)
+
     def secret(self, data: bytes) -> None:
         """Keep a TLS key log."""
         self._secret_bytes += len(data)
@@ -122,7 +144,10 @@ class Tally:
     def info(self) -> CaptureInfo:
         """Return what is known now."""
         interfaces = tuple(
-            i if i.index not in self.lost else replace(i, drops=self.lost[i.index]) for i in self.interfaces
+            i
+            if i.index not in self.lost
+            else replace(i, drops=self.lost[i.index], drops_timed=min(self.timed.get(i.index, 0), self.lost[i.index]))
+            for i in self.interfaces
         )
         return CaptureInfo(
             path=self.path,
@@ -132,6 +157,8 @@ class Tally:
             frames=self.frames - self.left_out,
             first_ns=self.first_ns,
             last_ns=None if self.first_ns is None else self.latest,
+            began_ns=self.began_ns,
+            ended_ns=self.ended_ns,
             complete=self.complete,
             notes=tuple(self._all_notes(interfaces)),
         )

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Final
 
 from probewatch.capture.apart import ProcessEvents
-from probewatch.capture.live import ANY, HOLD_S, Live
+from probewatch.capture.live import HOLD_S, Live
 from probewatch.capture.netns import namespace_path, namespace_words
 from probewatch.capture.tally import seconds
 from probewatch.capture.write import Counts
-from probewatch.model.frame import CaptureInfo, Frame, Interface
+from probewatch.model.frame import CaptureInfo, Frame, HostLink, Interface, Loss
 
 LAG_NS: Final = int(2 * HOLD_S * 1e9) + 100_000_000
 """How much later than its time a frame may come, with some reserve for the kernel's timer wheel."""
@@ -61,8 +61,10 @@ class Taps:
         self._wall_ns, self._steady_ns = wall_ns, steady_ns
         self._netns, self._processes = netns, processes
         self._events = 0
-        self.links: dict[int, str] = {}
-        """Names of the node's interfaces by their index, as far as somebody told: `any` does not."""
+        self.links: tuple[HostLink, ...] = ()
+        """The interfaces of the machine, as far as somebody told: `any` does not."""
+        self.host = ""
+        """Its name, likewise."""
         self._lives: list[Live] = []
         try:
             for name in interfaces:
@@ -71,6 +73,8 @@ class Taps:
             self.close()
             raise
         self.path = self._lives[0].path if len(self._lives) == 1 else _path(interfaces, netns)
+        self.began_ns: int | None = None
+        """When it began."""
         self._open = list(self._lives)
         self._edges = [0] * len(self._lives)
         """Up to when each has shown everything."""
@@ -88,17 +92,15 @@ class Taps:
         """Begin: what passes from now on is seen. To be called once privileges are dropped."""
         for live in self._lives:
             live.begin()
+        self.began_ns = self._wall_ns()
 
     @property
     def descriptions(self) -> list[Interface]:
         """The interfaces, in the order of `Frame.interface`."""
         return [
-            Interface(n, live.interface, live.link_type, 0, links=self._links(live.interface))
+            Interface(n, live.interface, live.link_type, 0, links=self.links, host=self.host)
             for n, live in enumerate(self._lives)
         ]
-
-    def _links(self, interface: str) -> tuple[tuple[int, str], ...]:
-        return tuple(self.links.items()) if interface == ANY else ()
 
     @property
     def horizon_ns(self) -> int:
@@ -126,15 +128,16 @@ class Taps:
                 self._edges[place] = live.seen_ns - LAG_NS
                 if live.ended:
                     self._open.remove(live)
-                    self._edges[place] = 1 << 62
+                    if self._open:  # (the last one to go leaves time where it stood)
+                        self._edges[place] = 1 << 62
         self._look()
         return self._ready(self.horizon_ns)
 
-    def losses(self) -> list[tuple[int, int]]:
-        """Return between which moments the kernel lost frames, as far as that became known since the last call."""
-        found: list[tuple[int, int]] = []
-        for live in self._lives:
-            found += live.gaps
+    def losses(self) -> list[Loss]:
+        """Return when the kernel lost frames, as far as that became known since the last call."""
+        found: list[Loss] = []
+        for place, live in enumerate(self._lives):
+            found += [loss._replace(interface=place) for loss in live.gaps]
             live.gaps.clear()
         return sorted(found)
 
@@ -247,7 +250,7 @@ class Taps:
             path=self.path,
             format="live",
             interfaces=tuple(
-                Interface(n, i.name, i.link_type, i.snaplen, i.drops, self._links(i.name))
+                Interface(n, i.name, i.link_type, i.snaplen, i.drops, i.drops_timed, self.links, self.host)
                 for n, info in enumerate(infos)
                 for i in info.interfaces
             ),

@@ -30,8 +30,10 @@ from probewatch.capture.pcapng import (
     IF_TSRESOL,
     INTERFACE_DESCRIPTION,
     INTERFACE_STATISTICS,
+    ISB_ENDTIME,
     ISB_IFDROP,
     ISB_OSDROP,
+    ISB_USRDELIV,
     JOURNAL_EXPORT,
     LINKS,
     NAME_RESOLUTION,
@@ -39,9 +41,9 @@ from probewatch.capture.pcapng import (
     TLS_KEY_LOG,
 )
 from probewatch.capture.tally import MAX_FRAME
-from probewatch.model.frame import JOURNAL_ENTRY, Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Frame, HostLink
 
-ISB_STARTTIME, ISB_ENDTIME, ISB_IFRECV = 2, 3, 4
+ISB_STARTTIME, ISB_IFRECV = 2, 4
 SHB_USERAPPL: Final = 4
 NANOSECONDS: Final = 9
 """if_tsresol: times count in units of 10^-9 s."""
@@ -88,12 +90,16 @@ class PcapngWriter:
         body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + options
         self._block(SECTION_HEADER, body)
 
-    def interface(self, name: str, link_type: int, snaplen: int, links: Sequence[tuple[int, str]] = ()) -> int:
-        """Describe an interface; return the index that its frames have to carry. `links` are those of `Interface.links`."""
+    def interface(
+        self, name: str, link_type: int, snaplen: int, links: Sequence[HostLink] = (), host: str = ""
+    ) -> int:
+        """Describe an interface; return the index that its frames have to carry. `links` and `host` are those of `Interface`."""
         called = [(IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME])] if name else []
         if links:
-            said = LINKS + " ".join(f"{index}={link}" for index, link in links[:MOST_LINKS])
-            called.append((IF_DESCRIPTION, said.encode("utf-8", "replace")))
+            each = ("/".join((f"{link.index}={link.name}", *link.addresses)) for link in links[:MOST_LINKS])
+            said = f"{LINKS} of {host}: " if host else f"{LINKS}: "
+            said += " ".join(each)
+            called.append((IF_DESCRIPTION, said.encode("utf-8", "replace")[:MAX_COMMENT]))
         body = struct.pack("<HHI", link_type, 0, snaplen) + _options(*called, (IF_TSRESOL, bytes([NANOSECONDS])))
         self._block(INTERFACE_DESCRIPTION, body)
         self._interfaces += 1
@@ -142,13 +148,25 @@ class PcapngWriter:
         padding = bytes(-len(key_log) % 4)
         self._block(DECRYPTION_SECRETS, struct.pack("<II", TLS_KEY_LOG, len(key_log)) + key_log + padding + _options())
 
-    def statistics(self, interface: int, start_ns: int, end_ns: int, counts: Counts) -> None:
-        """Write what was received and lost on an interface between two moments."""
+    def lost(self, interface: int, ns: int, dropped: int) -> None:
+        """Write how many frames of an interface had been lost at a moment: of two such blocks the difference was lost between them."""
+        options = [(ISB_OSDROP, struct.pack("<Q", dropped))]
+        self._block(INTERFACE_STATISTICS, struct.pack("<I", interface) + _halves(ns) + _options(*options))
+
+    def statistics(
+        self, interface: int, start_ns: int, end_ns: int, counts: Counts, *, written: int | None = None
+    ) -> None:
+        """Write what was received and lost on an interface between two moments.
+
+        `written` is how many of its frames are in this file: a reader then knows whether it has all that there was until the end.
+        """
         options = [(ISB_STARTTIME, _halves(start_ns)), (ISB_ENDTIME, _halves(end_ns))]
         options.append((ISB_IFRECV, struct.pack("<Q", counts.received)))
         if counts.interface_dropped is not None:
             options.append((ISB_IFDROP, struct.pack("<Q", counts.interface_dropped)))
         options.append((ISB_OSDROP, struct.pack("<Q", counts.dropped)))
+        if written is not None:
+            options.append((ISB_USRDELIV, struct.pack("<Q", written)))
         self._block(INTERFACE_STATISTICS, struct.pack("<I", interface) + _halves(end_ns) + _options(*options))
 
     def flush(self) -> None:

@@ -103,11 +103,15 @@ def _scenario(name: str) -> Scenario:
 def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
     """Run it, and show what `watch` shows of its interface, to its end or until somebody asks for that."""
     from ..capture.save import Saver
+    from ..lab.network import NODES
     from ..watching import Watch
     from .shows import LineShow, Selection
 
     known = observer(spec=[str(path) for path in run.manifests], brief=True)
     feed = tap([run.interface], run.netns, "")
+    feed.host = NODES[0]
+    for interface in feed.descriptions:
+        known.meet_host(interface)
     try:
         watching = Watch(feed, known, saver=None if keep is None else Saver(keep, lambda: feed.descriptions))
         show = LineShow(known, ending, Selection(), None, colour)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..capture.apart import ProcessEvents
     from ..capture.taps import Taps
     from ..cluster.node import NodeView
+    from ..model.frame import HostLink
     from ..observer import Observer
 
 RING_BYTES: Final = 64 << 20
@@ -126,8 +127,9 @@ def tap(interfaces: Sequence[str], netns: str | None, expression: str, processes
     from ..capture.kernel import EVERYTHING
     from ..capture.live import ANY, Live
     from ..capture.netns import inside
+    from ..capture.proc import host_name
     from ..capture.taps import Taps
-    from ..cluster.links import links
+    from ..cluster.links import host_links, links
 
     where, bulk = place(netns), Bulk()
     taps = Taps(
@@ -137,7 +139,8 @@ def tap(interfaces: Sequence[str], netns: str | None, expression: str, processes
         processes=processes,
     )
     with suppress(OSError):
-        taps.links = {link.index: link.name for link in inside(where, links)}
+        taps.links = host_links(inside(where, links))
+        taps.host = host_name()
     return taps
 
 
@@ -159,22 +162,29 @@ class Around:
         self._known = known
         self._names = Names(replace(book, nodes=dict(book.nodes), pods=dict(book.pods)))
         self._lookout: Lookout | None = None
-        self._links: dict[int, str] = {}
+        self._taps: Taps | None = None
+        self._links: dict[int, HostLink] = {}
         self.why = ""
         """Why nothing is known of it."""
         try:
-            self._take(inside(where, lambda: look(book)))
-            self._lookout = Lookout(self._names.book, where, user=user)
+            view = inside(where, lambda: look(book))
+            self._take(view)
+            self._lookout = Lookout(self._names.book, where, user=user, known=view.names())
         except OSError as error:
             self.why = f"pods have no names from this node: {(error.strerror or str(error)).lower()}"
 
     def _take(self, view: NodeView) -> None:
+        from ..cluster.links import host_links
+
         self._known.meet(self._names.take(view, time.time_ns()))
-        self._links.update({link.index: link.name for link in view.links})
+        self._links.update({link.index: link for link in host_links(view.links)})
+        if self._taps is not None:
+            self._taps.links = tuple(self._links.values())
 
     def name(self, taps: Taps) -> None:
         """Name the interfaces of these frames from now on."""
-        self._links = taps.links = self._links | taps.links
+        self._taps = taps
+        taps.links = tuple(({link.index: link for link in taps.links} | self._links).values())
 
     def look(self) -> None:
         """Take in what has changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,13 +101,14 @@ def _refuse_input(path: str, inputs: Sequence[str]) -> None:
 
 
 def _write(timeline: Timeline, ladders: Sequence[Ladder], path: str) -> None:
+    from ..capture.output import open_output
     from ..report import html
 
     if path == "-":
         print_page(timeline, ladders)
         return
     try:
-        with Path(path).open("w", encoding="utf-8") as file:
+        with TextIOWrapper(open_output(path), encoding="utf-8") as file:
             html.write(timeline, file.write, ladders)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error

@@ -204,6 +204,7 @@ def _follow(path: str, known: Observer, ending: Ending) -> Follower:
 
     feed = Follower(path)
     feed.on_secret(known.add_secrets)
+    feed.on_interface(known.meet_host)
     feed.start()
     while not feed.ready(TURN_S):
         if ending.come:

@@ -17,7 +17,7 @@ from typing import Final
 
 from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import inside
-from probewatch.cluster.names import CONTAINER_LOGS
+from probewatch.cluster.names import CONTAINER_LOGS, on_node
 
 CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
 """Numbers of include/uapi/linux/capability.h."""
@@ -189,13 +189,14 @@ def _pids() -> Check:
 
 
 def _container_names() -> Check:
-    there = CONTAINER_LOGS.is_dir()
+    place = on_node(CONTAINER_LOGS)
+    there = place is not None
     return Check(
         name="container names",
         works=there,
-        found=f"{CONTAINER_LOGS} is there" if there else f"there is no {CONTAINER_LOGS}: is this a node?",
+        found=f"{place} is there" if there else f"there is no {CONTAINER_LOGS}: is this a node?",
         needed_for="names of containers without --cluster",
-        remedy="" if there else "mount the node's /var/log read-only, or give --cluster",
+        remedy="" if there else "hostPID: true with CAP_SYS_PTRACE, or the node's /var/log mounted read-only; or give --cluster",
     )
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from probewatch.model.frame import HostLink
+
 LOCAL_SCOPES: Final = (253, 254)
 """RT_SCOPE_LINK and RT_SCOPE_HOST: addresses that nobody elsewhere sees."""
+OUTWARD: Final = ("veth", "macvlan", "ipvlan")
+"""Kinds of links that join a Pod's namespace to its node's."""
 _GROUPS: Final = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
 
 
@@ -51,6 +55,21 @@ def links() -> list[Link]:
             if address and one["scope"] not in LOCAL_SCOPES:
                 addresses.setdefault(one["index"], []).append(address)
         return sorted((_link(one, addresses) for one in netlink.get_links()), key=lambda link: link.index)
+
+
+def of_pod(found: Sequence[Link]) -> bool:
+    """Say whether these are the links of a Pod's namespace, and not of a node's: all lead out and into the same one, `eth0` among them.
+
+    (That is how every container runtime calls it. A node in a container has one too, and its Pods' links beside it.)
+    """
+    outside = {link.namespace if link.kind in OUTWARD else None for link in found if link.name != "lo"}
+    return len(outside) == 1 and None not in outside and any(link.name == "eth0" for link in found)
+
+
+def host_links(found: Sequence[Link]) -> tuple[HostLink, ...]:
+    """Return of links what is kept with a capture: their addresses too where they are a node's."""
+    inside = of_pod(found)
+    return tuple(HostLink(link.index, link.name, () if inside else link.addresses) for link in found)
 
 
 def _link(one: Any, addresses: dict[int, list[str]]) -> Link:

@@ -6,8 +6,10 @@ CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, listens to the kernel's link and address
 sends what it saw as JSON. A Pod's names come a little later than its links (the runtime makes the sandbox first), so it
 looks again after a while. It sees no packet, and ends when we do.
 
-Limitations: after privileges are dropped crictl is not asked, and the addresses of namespaces that no process is in are
-not seen: both take more than the child keeps. A Pod that lives shorter than a look takes may stay without a name.
+Limitations: after privileges are dropped crictl is not asked (who may speak to the runtime is as good as root), and the
+addresses of namespaces that no process is in are not seen: both take more than the child keeps. What crictl told at the
+start is remembered; names of later containers are in files that the child may read (`names`). A Pod that lives shorter
+than a look takes may stay without a name.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
@@ -28,6 +31,7 @@ from probewatch.capture.errors import CaptureError
 from probewatch.capture.netns import inside
 from probewatch.capture.privilege import NOBODY, drop
 from probewatch.cluster.links import LinkWatch
+from probewatch.cluster.names import Name
 from probewatch.cluster.node import THIS_NODE, NodeView, look
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import PodSpec
@@ -81,18 +85,26 @@ def _key(pod: PodSpec) -> tuple[str, str, str | None]:
 class Lookout:
     """What this node shows of itself, anew whenever it changed."""
 
-    def __init__(self, book: AddressBook, netns: str | int | None = None, *, user: str = NOBODY) -> None:
+    def __init__(
+        self,
+        book: AddressBook,
+        netns: str | int | None = None,
+        *,
+        user: str = NOBODY,
+        known: Mapping[str, Name] | None = None,
+    ) -> None:
         """Begin; to be made before privileges are dropped and before threads are.
 
         Args:
             book: manifests, which name containers and Pods.
             netns: the namespace whose links are looked at; None is our own.
             user: whom the child becomes.
+            known: names by container id that are known already.
         """
         self._socket, theirs = socket.socketpair()
         self._child = os.fork()
         if not self._child:
-            _child(theirs, book, netns, user)
+            _child(theirs, book, netns, user, dict(known or {}))
         theirs.close()
         self._socket.setblocking(False)
         self._data = bytearray()
@@ -119,17 +131,19 @@ class Lookout:
                 os.waitpid(child, 0)
 
 
-def _child(out: socket.socket, book: AddressBook, netns: str | int | None, user: str) -> NoReturn:
+def _child(
+    out: socket.socket, book: AddressBook, netns: str | int | None, user: str, known: dict[str, Name]
+) -> NoReturn:
     """Send views until nobody takes them; never returns."""
     try:
         cut_off(out)
         with suppress(CaptureError, OSError):
-            inside(netns, lambda: _look_out(out, book, user))  # (capabilities are a thread's own: it drops there)
+            inside(netns, lambda: _look_out(out, book, user, known))  # (capabilities are a thread's own: it drops there)
     finally:
         os._exit(0)
 
 
-def _look_out(out: socket.socket, book: AddressBook, user: str) -> None:
+def _look_out(out: socket.socket, book: AddressBook, user: str, known: dict[str, Name]) -> None:
     watch = LinkWatch()
     drop(user, NEEDED)
     due: list[float] = []
@@ -147,7 +161,9 @@ def _look_out(out: socket.socket, book: AddressBook, user: str) -> None:
             continue
         if due and min(due) <= now:
             due = [moment for moment in due if moment > now]
-            said = msgspec.json.encode(look(book, crictl=False))
+            view = look(book, crictl=False, known=known)
+            known = view.names()
+            said = msgspec.json.encode(view)
             if said != sent:
                 sent = said
                 out.sendall(said + b"\n")

@@ -2,9 +2,10 @@
 
 Theory of operation. Every process belongs to a network namespace, and a Pod's processes to one that is not the node's
 (or to the node's, for a Pod of hostNetwork). So processes are sorted by namespace; their cgroups tell container ids and
-the Pod's uid; names come from a manifest that names the id or the uid, from the kubelet's log directories, or from
-crictl; addresses from the namespace itself; and the host's end of each veth from the number that the kernel has for the
-namespace of the other end. A namespace that no process is in is known where it has a name (/run/netns).
+the Pod's uid; names come from a manifest that names the id or the uid, from the kubelet's log directories, from what
+the runtime wrote down (`names`), or from crictl; addresses from the namespace itself; and the host's end of each veth
+from the number that the kernel has for the namespace of the other end. A namespace that no process is in is known where
+it has a name (/run/netns).
 
 `look` is called once at the start and again whenever `LinkWatch.changed` says that links came or went:
 
@@ -25,9 +26,9 @@ from typing import Final
 
 from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import NAMED, inside
-from probewatch.cluster.links import Link, links, namespace_numbers
-from probewatch.cluster.names import Name, by_container_logs, by_crictl, by_pod_logs
-from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.cluster.links import Link, host_links, links, namespace_numbers
+from probewatch.cluster.names import Name, by_bundle, by_container_logs, by_crictl, by_pod_logs
+from probewatch.model.book import AddressBook
 from probewatch.model.spec import ContainerSpec, PodSpec
 
 THIS_NODE: Final = "this node"
@@ -79,14 +80,21 @@ class NodeView:
         """Return the Pod (or bare namespace) at the other end of an interface; None where none is known."""
         return next((pod for pod in self.pods if interface in pod.interfaces), None)
 
+    def names(self) -> dict[str, Name]:
+        """Return the names of its containers by their ids."""
+        return {
+            one.id: Name(
+                namespace=pod.namespace, pod=pod.name, container=one.name, uid=pod.uid, source=pod.sources["name"]
+            )
+            for pod in self.pods
+            if pod.name and "name" in pod.sources
+            for one in pod.containers
+        }
+
     def book(self, book: AddressBook | None = None) -> AddressBook:
         """Return an address book with what this node adds to one: its own addresses, and its Pods by address."""
         book = book or AddressBook()
-        nodes = dict(book.nodes)
-        for link in self.links:
-            for address in link.addresses:
-                own = NodeAddress(address=address, node=self._name(book), source=f"own interface {link.name}", rank=0)
-                nodes[address] = (own, *nodes.get(address, ()))
+        nodes = book.with_own(self.host, host_links(self.links))
         pods = dict(book.pods)
         known = {(pod.namespace, pod.name) for pod in book.all_pods()}
         for pod in self.pods:
@@ -106,15 +114,6 @@ class NodeView:
                 pods[address] = (*pods.get(address, ()), spec)
         return replace(book, nodes=nodes, pods=pods)
 
-    def _name(self, book: AddressBook) -> str:
-        """Return the node's name: the cluster's for one of its addresses, else its host name."""
-        for link in self.links:
-            for address in link.addresses:
-                known = book.node(address)
-                if known is not None and known.node:
-                    return known.node
-        return self.host
-
 
 @dataclass(slots=True)
 class _Found:
@@ -127,12 +126,15 @@ class _Found:
     containers: dict[str, int] = field(default_factory=dict)
 
 
-def look(book: AddressBook | None = None, *, crictl: bool = True) -> NodeView:
+def look(
+    book: AddressBook | None = None, *, crictl: bool = True, known: Mapping[str, Name] | None = None
+) -> NodeView:
     """Look at this node, from the network namespace of the calling thread.
 
     Args:
         book: manifests, which name containers by their ids and Pods by their uids.
         crictl: whether the container runtime may be asked.
+        known: names by container id that an earlier look found (`NodeView.names`), for those that nothing tells now.
 
     Raises:
         OSError: netlink says no.
@@ -147,7 +149,7 @@ def look(book: AddressBook | None = None, *, crictl: bool = True) -> NodeView:
     for link in here:
         if link.namespace is not None and link.namespace in numbers:
             behind.setdefault(numbers[link.namespace], []).append(link.name)
-    names = _Names(book or AddressBook())
+    names = _Names(book or AddressBook(), known or {})
     if crictl and any(names.container(one) is None for each in found.values() for one in each.containers):
         notes += names.ask_crictl()
     pods = [_pod(each, own, behind.get(each.path, []), names) for each in found.values()]
@@ -190,7 +192,8 @@ def _named() -> list[str]:
 class _Names:
     """Who a container or a Pod is, by whatever tells."""
 
-    def __init__(self, book: AddressBook) -> None:
+    def __init__(self, book: AddressBook, known: Mapping[str, Name]) -> None:
+        self._known = known
         self._containers: dict[str, Name] = {}
         self._pods: dict[str, Name] = by_pod_logs()
         self._containers.update(by_container_logs())
@@ -214,7 +217,10 @@ class _Names:
         return [why] if why else []
 
     def container(self, name: str) -> Name | None:
-        return self._containers.get(name)
+        said = self._containers.get(name) or by_bundle(name) or self._known.get(name)
+        if said is not None:
+            self._containers[name] = said
+        return said
 
     def pod(self, uid: str) -> Name | None:
         return self._pods.get(uid)

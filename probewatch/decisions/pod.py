@@ -23,24 +23,17 @@ from typing import NamedTuple
 
 from probewatch.model.direct import direct
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
-from probewatch.model.spec import Handler, ProbeSpec, ProbeType
-from probewatch.model.timeline import Cause, DecisionKind, Outcome, Schedule, Trigger
+from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
+from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, turn_of
 from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
 
 LINGER_NS = 1_100_000_000
 """SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
 
-EARLY_NS = 6_000_000
-"""A tick may look early by this: the one that set the grid was itself late."""
-ON_GRID_NS = 100_000_000
-"""What is later than this after its tick is not on that grid."""
 SAME_SYNC_NS = 50_000_000
 """A poke this soon after a decision is of the sync that the decision made."""
-GRID_EARLY_NS = 50_000_000
-"""The same for a worker that was not busy."""
-YOUNG = 3
-"""A worker that ran this often since its container began is no beginner any more."""
 NOTICED_S = 2
 """Seconds until the start of a container is noticed: PLEG's relist is a second (kubelet.go), and a pod sync follows."""
 RESTART_GRACE_NS = 10_000_000_000
@@ -53,48 +46,12 @@ MOST_UNSEEN = 4
 _READINESS = {Result.SUCCESS: Manual.READY, Result.NONE: Manual.UNSEEN}
 """Whether a readiness worker may be poked, by its cached value; else it is possible."""
 
-SUSPICIOUS = frozenset(
-    {
-        Cause.REFUSED,
-        Cause.NO_SYN_ANSWER,
-        Cause.UNREACHABLE,
-        Cause.NEIGHBOUR_UNRESOLVED,
-        Cause.RESET_BEFORE_ANSWER,
-        Cause.CLOSED_BEFORE_ANSWER,
-        Cause.GRPC_CONNECT,
-    }
-)
-"""Ends of an attempt that a container which is gone would also cause."""
-
-
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A probe to be watched: its spec and the container it belongs to."""
 
     spec: ProbeSpec
     container: int
-
-
-class Ticker(NamedTuple):
-    """Timing of one worker."""
-
-    tick_ns: int | None = None
-    sure: bool = False
-    """That moment is on the grid for certain; a first attempt in mid-life may have been a stored tick, which is not."""
-    last_start_ns: int | None = None
-    busy_until_ns: int | None = None
-    lingers: bool = False
-    redials: bool = False
-    poked_ns: int | None = None
-    stirred_ns: int | None = None
-    """A decision about another probe of the pod made a pod sync, which pokes what is not Ready."""
-    suspicious: bool = False
-    runs: int = 0
-    """Attempts since its container began, counted up to YOUNG."""
-    thawed_ns: int | None = None
-    """When the kubelet ran again that had noticed the end of the last attempt too late."""
-    just_ready: bool = False
-    """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
 
 
 class Container(NamedTuple):
@@ -144,13 +101,8 @@ class Pod:
     """The capture shows this kubelet's start: its results manager began empty."""
 
     def __hash__(self) -> int:
-        """Tell states apart by their numbers alone: hashing all of a state costs more than comparing it now and then."""
-        return hash(
-            (
-                tuple([(one.tick_ns, one.last_start_ns) for one in self.tickers]),
-                tuple([(one.result_run, one.on_hold) for one in self.workers]),
-            )
-        )
+        """Tell states apart by what a tuple hashes at once: the workers would cost more than comparing them now and then."""
+        return hash((self.tickers, self.containers, self.new_kubelet))
 
     def predict(self) -> list[Prediction]:
         """Say for each worker what it does next."""
@@ -162,11 +114,6 @@ class Pod:
         spec = planned.spec
         container = self.containers[planned.container]
         kind = worker.type
-        manual = Manual.NEVER
-        if kind is ProbeType.READINESS:
-            manual = _READINESS.get(worker.cached, Manual.POSSIBLE)
-        elif kind is ProbeType.UNKNOWN:
-            manual = Manual.UNSEEN
         silence = Silence.NONE
         if worker.on_hold:
             silence = Silence.ON_HOLD
@@ -175,7 +122,7 @@ class Pod:
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
         latest = echo_ns = thawed_ns = heard_ns = None
-        suspicious = has_startup = heralded = False
+        suspicious = refused = has_startup = heralded = False
         for plan, mine in zip(self.plan, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
@@ -185,7 +132,7 @@ class Pod:
             if plan.container != planned.container:
                 continue
             if begun is not None and (latest is None or begun > latest):
-                latest, suspicious = begun, mine.suspicious
+                latest, suspicious, refused = begun, mine.suspicious, mine.refused
             if plan.spec.type is ProbeType.READINESS:
                 heralded = not plan.spec.initial_delay_s
                 busy = mine.busy_until_ns
@@ -202,15 +149,17 @@ class Pod:
             ticker.busy_until_ns,
             ticker.lingers,
             ticker.redials,
-            manual,
+            self.manual(index),
             ticker.poked_ns,
             ticker.stirred_ns,
             silence,
             container.dying,
             suspicious,
+            refused,
             ticker.just_ready,
             container.begun,
             has_startup and kind is not ProbeType.STARTUP,
+            self.keeps_ready and container.started is not False,
             self._out_of_turn(index),
             None if spec.type is ProbeType.READINESS else echo_ns,
             ticker.runs,
@@ -219,7 +168,7 @@ class Pod:
             _delayed(spec, container.alive_ns),
             heard_ns,
             latest,
-            self.resets is False,
+            None if self.resets is None else not self.resets,
             heralded and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
@@ -257,13 +206,22 @@ class Pod:
         *,
         by_deadline: bool,
         free_ns: int | None = None,
+        turns: list[Turn] | None = None,
     ) -> Applied:
-        """Take one attempt, read in one way; `free_ns` is when its worker could go on, where that was after its end."""
+        """Take one attempt, read in one way; `free_ns` is when its worker could go on, where that was after its end.
+
+        `turns` remembers what it did to its worker, for other states of the same pod that take the same attempt.
+        """
         end_ns = end_ns if free_ns is None else max(end_ns, free_ns)
         index = reading.worker
-        workers, tickers, containers = list(self.workers), list(self.tickers), list(self.containers)
         planned = self.plan[index]
         kind = planned.spec.type
+        at_once = not reading.reset and reading.trigger is not Trigger.START and kind is not ProbeType.STARTUP
+        if at_once and self._is_calm(planned.container):
+            turn = self.turn(index, reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline, known=turns)
+            if turn.quiet:
+                return Applied(self.after(turn, cause), turn.counted)
+        workers, tickers, containers = list(self.workers), list(self.tickers), list(self.containers)
         renewed = False
         if reading.reset == "kubelet":
             kept = [self.keeps_ready and self._outlived(number, start_ns) for number in range(len(containers))]
@@ -294,29 +252,27 @@ class Pod:
             # The first attempt comes at the first tick after the container was noticed, and its delay.
             behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
             container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
-        if kind is ProbeType.STARTUP and container.started is None:
+        if kind is ProbeType.STARTUP and container.started is not False:
+            # (True: it counted as started because the one before was, until its startup probe's turn came.)
             container = containers[planned.container] = container._replace(started=False)
         elif kind is not ProbeType.STARTUP and not container.started:
             container = containers[planned.container] = container._replace(started=True)
-        result = count(workers[index], outcome, planned.spec)
-        workers[index] = result.worker
-        old = tickers[index]
-        anchor = self._next_anchor(old, reading, start_ns, planned.spec)
-        sure = reading.trigger is not Trigger.STORED_TICK and (reading.trigger is not Trigger.START or container.begun)
-        tickers[index] = Ticker(
-            tick_ns=anchor,
-            sure=anchor is not None and (sure or old.sure),
-            last_start_ns=start_ns,
-            busy_until_ns=end_ns,
-            lingers=by_deadline,
-            redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and planned.spec.handler is Handler.GRPC),
-            suspicious=cause in SUSPICIOUS,
-            runs=min(old.runs + 1, YOUNG),
-            thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
-            just_ready=result.decision is DecisionKind.READY
-            or (old.just_ready and reading.trigger is Trigger.STORED_TICK)
-            or (result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet")),
+        turn = turn_of(
+            workers[index],
+            tickers[index],
+            reading,
+            planned.spec,
+            (start_ns, end_ns),
+            outcome,
+            cause,
+            by_deadline=by_deadline,
+            resets=self.resets,
+            begun=container.begun,
         )
+        result = turn.counted
+        workers[index], tickers[index] = result.worker, turn.after
+        if result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet"):
+            tickers[index] = turn.after._replace(just_ready=True)
         if (
             container.dying
             and kind is ProbeType.READINESS
@@ -324,7 +280,7 @@ class Pod:
             and start_ns - (container.alive_ns or 0) > SAME_SYNC_NS
         ):
             container = containers[planned.container] = container._replace(stirred=True)
-        if cause not in SUSPICIOUS and cause is not Cause.CUT and not container.dying:
+        if _alive(cause) and not container.dying:
             container = containers[planned.container] = container._replace(alive_ns=end_ns)
         if result.decision is not None:
             for other, plan in enumerate(self.plan):
@@ -358,6 +314,79 @@ class Pod:
             self.new_kubelet or reading.reset == "kubelet",
         )
         return Applied(after, result, renewed)
+
+    def turn(
+        self,
+        index: int,
+        reading: Reading,
+        times: tuple[int, int],
+        outcome: Outcome,
+        cause: Cause,
+        *,
+        by_deadline: bool,
+        known: list[Turn] | None = None,
+    ) -> Turn:
+        """Return what an attempt from and until these `times` does to its worker, where nothing had happened before it.
+
+        `known` remembers it for other states of the same pod that take the same attempt.
+        """
+        worker, ticker = self.workers[index], self.tickers[index]
+        for one in known or ():
+            if one.serves(reading, worker, ticker):
+                return one
+        spec, resets = self.plan[index].spec, self.resets
+        found = turn_of(worker, ticker, reading, spec, times, outcome, cause, by_deadline=by_deadline, resets=resets)
+        if known is not None:
+            known.append(found)
+        return found
+
+    def after(self, turn: Turn, cause: Cause) -> Pod:
+        """Return the pod after an attempt that changed nothing but its own worker, and showed perhaps that its container runs."""
+        index = turn.reading.worker
+        containers = self.containers
+        if _alive(cause):
+            number = self.plan[index].container
+            was = containers[number]
+            alive_ns = turn.after.busy_until_ns
+            now = Container(was.started, was.begun, was.dying, was.stirred, was.since_ns, alive_ns)
+            containers = (*containers[:number], now, *containers[number + 1 :])
+        return Pod(
+            self.plan,
+            (*self.workers[:index], turn.counted.worker, *self.workers[index + 1 :]),
+            (*self.tickers[:index], turn.after, *self.tickers[index + 1 :]),
+            containers,
+            self.resets,
+            self.keeps_ready,
+            self.new_kubelet,
+        )
+
+    def is_steady(self, index: int) -> bool:
+        """Tell whether nothing is out of the ordinary about a worker and its container: it ran, and runs at its next tick."""
+        planned, ticker = self.plan[index], self.tickers[index]
+        return (
+            ticker.runs > 0
+            and ticker.poked_ns is None
+            and not self.workers[index].on_hold
+            and planned.spec.type is not ProbeType.STARTUP
+            and self._is_calm(planned.container)
+        )
+
+    def _is_calm(self, number: int) -> bool:
+        """Tell whether a container runs, and an attempt at it changes nothing of that."""
+        container = self.containers[number]
+        begin_known = container.since_ns is not None or not container.begun
+        return container.started is True and not container.dying and begin_known
+
+    def tells_pokes(self, index: int, late_ns: int) -> bool:
+        """Tell whether a poke of a worker would leave it in another state than a tick that came so late."""
+        return late_ns > FOLLOWED_NS or (self.resets is False and self.plan[index].spec.type is ProbeType.READINESS)
+
+    def manual(self, index: int) -> Manual:
+        """Say whether a worker may be poked."""
+        worker = self.workers[index]
+        if worker.type is ProbeType.READINESS:
+            return _READINESS.get(worker.cached, Manual.POSSIBLE)
+        return Manual.UNSEEN if worker.type is ProbeType.UNKNOWN else Manual.NEVER
 
     def unseen(self, index: int, begin_ns: int, now_ns: int) -> int:
         """Return how many ticks a worker would have missed that makes its first attempt now, though it ran when the capture began.
@@ -402,6 +431,7 @@ class Pod:
             busy_until_ns=end_ns,
             redials=cause is Cause.GRPC_CONNECT,
             suspicious=cause in SUSPICIOUS,
+            refused=cause is Cause.REFUSED,
             just_ready=result.decision is DecisionKind.READY,
             poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
         )
@@ -416,24 +446,10 @@ class Pod:
     def _has_startup(self, container: int) -> bool:
         return any(p.container == container and p.spec.type is ProbeType.STARTUP for p in self.plan)
 
-    def _next_anchor(self, old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec) -> int | None:
-        """Return a moment on the worker's grid after this attempt."""
-        period = spec.period_s * 1_000_000_000
-        if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
-            # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
-            if reading.trigger is Trigger.STORED_TICK:
-                if not old.sure:
-                    return None
-                return old.tick_ns + (start_ns + EARLY_NS - old.tick_ns) // period * period
-            # (Down, not to the nearest: a kubelet that got no CPU runs a tick however late.)
-            expected = old.tick_ns + (start_ns - old.tick_ns + GRID_EARLY_NS) // period * period
-            late = start_ns - expected
-            if late > ON_GRID_NS and reading.schedule is Schedule.ON_TIME:
-                return start_ns  # It was read as a tick of another grid.
-            return start_ns if late <= 0 else expected + min(late, 200_000)
-        if self.resets is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
-            return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
-        return start_ns
+
+def _alive(cause: Cause) -> bool:
+    """Tell whether an attempt that ended so shows that its container ran."""
+    return cause not in SUSPICIOUS and cause is not Cause.CUT
 
 
 def _delayed(spec: ProbeSpec, since_ns: int | None) -> int | None:

@@ -26,6 +26,8 @@ from .network import GATEWAY, NODAD, NODES, Cluster, Place, set_sysctls
 from .state import LabError
 
 Undo = Callable[[], None]
+SECOND: Final = ("10.128.1.254", "fd01:0:0:1::fff")
+"""The node's second addresses."""
 PATIENCE_S: Final = 10.0
 """Seconds after which iptables is taken to hang."""
 
@@ -165,21 +167,27 @@ def reuse_ports(scene: Scene, fault: Fault) -> Undo:
     return fewer
 
 
+def second_address(cluster: Cluster) -> None:
+    """Give the node's bridge the addresses that `other_source` asks from: they are the node's before anything happens."""
+    with netlink(cluster.netns(NODES[0])) as ip:
+        tunnel = ip.link_lookup(ifname=GATEWAY)[0]
+        for address, bits in zip(SECOND, (32, 128), strict=True):
+            ip.addr("add", index=tunnel, address=address, prefixlen=bits, flags=NODAD)
+
+
 def other_source(scene: Scene, fault: Fault) -> Undo:
     """Let the node choose another of its addresses as source, which the pod's policy does not let in."""
     place = scene.places[fault.pod]
-    source = "fd01:0:0:1::fff" if scene.ipv6 else "10.128.1.254"
+    source = SECOND[scene.ipv6]
     family, bits = (socket.AF_INET6, 128) if scene.ipv6 else (socket.AF_INET, 32)
     with netlink(scene.cluster.netns(NODES[0])) as ip:
         tunnel = ip.link_lookup(ifname=GATEWAY)[0]
-        ip.addr("add", index=tunnel, address=source, prefixlen=bits, flags=NODAD)
         ip.route("add", family=family, dst=f"{scene.address(place)}/{bits}", oif=tunnel, prefsrc=source)
     unlock = _rule(scene.cluster.netns(place.name), _iptables(scene), "INPUT", "-p", "tcp", "-s", source, "-j", "DROP")
 
     def undo() -> None:
         with netlink(scene.cluster.netns(NODES[0])) as ip:
             ip.route("del", family=family, dst=f"{scene.address(place)}/{bits}", oif=tunnel)
-            ip.addr("del", index=tunnel, address=source, prefixlen=bits)
         unlock()
 
     return undo
@@ -230,6 +238,10 @@ FAULTS: Final[dict[str, tuple[Callable[[Scene, Fault], Undo], str]]] = {
     "freeze-app": (freeze_app, "the application gets no CPU"),
 }
 """Kind -> what makes it, and what to say when it begins."""
+
+
+BEFORE: Final[dict[str, Callable[[Cluster], None]]] = {"other-source": second_address}
+"""Kind -> what it takes to be there from the beginning."""
 
 
 class Faults:

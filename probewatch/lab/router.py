@@ -82,7 +82,7 @@ def start_traffic(run: Run, *, detached: bool) -> list[subprocess.Popen[bytes]]:
         "up_delay_s": traffic.up_delay_s,
         "down_delay_s": traffic.down_delay_s,
         "wrong_port": traffic.wrong_target_port,
-        "until": time.time() + run.seconds + 20.0,
+        "until": run.deadline(),
     }
     return [run.start_process("router", [str(run.state.write("router.json", config))], detached=detached)]
 

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from .children import end, start, undisturbed
-from .faults import Faults, Scene
+from .faults import BEFORE, Faults, Scene
 from .network import FIRST_POD, GATEWAY, NODES, Cluster, Place, gateways, require_privileges, underlay
 from .scenarios import PodPlan, Scenario
 from .state import LabError, Process, State
@@ -29,8 +29,10 @@ from .state import LabError, Process, State
 VERSION: Final = "1.36"
 """Of the kubelet that the prober stands in for."""
 SPARE_S: Final = 20.0
-"""Seconds that the prober outlives its scenario, should nobody end it."""
+"""Seconds that its processes outlive a scenario, should nobody end them."""
 _TURN_S: Final = 0.1
+START_S: Final = 30.0
+"""Seconds that the containers may take to start; far more than a busy machine needs."""
 NAMESPACE: Final = "lab"
 """The Kubernetes namespace of all its pods."""
 
@@ -100,25 +102,52 @@ class Run:
             build(self)
         for plan, place, path in zip(scenario.pods, self.places, self.manifests, strict=True):
             path.write_text(manifest(plan, self.address(place)), encoding="utf-8")
+        for fault in scenario.faults:
+            if fault.kind in BEFORE:
+                BEFORE[fault.kind](self.cluster)
         if scenario.tls:
             write_certificate(self.state.path / "server.pem")
+
+    def deadline(self) -> float:
+        """Return when its processes end of themselves, should nobody end them: a Unix time in seconds."""
+        return time.time() + START_S + self.seconds + SPARE_S
 
     def address(self, place: Place) -> str:
         """Return a pod's address of the family in use."""
         return place.address6 if self.ipv6 else place.address
 
     def begin(self, said: Callable[[str], None] = lambda _: None, *, detached: bool = False) -> None:
-        """Start prober, servers and faults; `said` hears of faults, from another thread."""
+        """Start prober and servers, then faults; `said` hears of faults, from another thread.
+
+        The scenario's time, and that of its faults, counts from here on: from the first start of each container, for on a
+        busy machine a process may take seconds to come up.
+
+        Raises:
+            LabError: a process ended of itself, or no container came up.
+        """
         config = self.state.write("kubelet.json", self._plan())
         self._kubelet = self.start_process("kubelet", [str(config)], detached=detached)
         if self.scenario.traffic is not None:
             from .router import start_traffic
 
             self._others = start_traffic(self, detached=detached)
+        self._await_containers()
         self._faults = Faults(
             Scene(self.cluster, self.places, self.ipv6, self._kubelet.send_signal), self.scenario.faults, said
         )
         self._faults.start()
+
+    def _await_containers(self) -> None:
+        """Wait until the prober has started each container once."""
+        wanted = sum(len(pod.containers) for pod in self.scenario.pods)
+        until = time.monotonic() + START_S
+        while not self.record.exists() or self.record.read_text(encoding="utf-8").count('"container_started"') < wanted:
+            self.check()
+            if time.monotonic() >= until:
+                raise LabError(
+                    f"the laboratory's containers did not start within {START_S:.0f} s: is the machine overloaded?"
+                )
+            time.sleep(_TURN_S / 5)
 
     def start_process(self, module: str, arguments: list[str], *, detached: bool) -> subprocess.Popen[bytes]:
         """Start a module of the laboratory as one of the run's processes."""
@@ -135,7 +164,7 @@ class Run:
             "netns": self.netns,
             "record": str(self.record),
             "version": VERSION,
-            "until": time.time() + self.seconds + SPARE_S,
+            "until": self.deadline(),
             "restart": None if restart is None else {"at_s": restart[0], "for_s": restart[1]},
             "pods": [
                 {

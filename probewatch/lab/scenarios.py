@@ -275,7 +275,7 @@ _ALL: Final = (
     _simple(
         "own-address",
         "The pod's address is also on the node's lo from 4 s to 10 s; recorded on all interfaces.",
-        "Refused over lo, nothing on the veth.",
+        "Refused over lo, from the address to itself, and nothing on the veth; NotReady.",
         _probe("readiness", _READY),
         _serve("ready"),
         faults=(Fault(kind="steal-address", at_s=4, for_s=6),),
@@ -285,7 +285,8 @@ _ALL: Final = (
     _simple(
         "no-ports-left",
         "The node has four source ports from 3 s on; after a tcpSocket probe TIME_WAIT keeps its port for a minute.",
-        "Expected readiness attempts that are missing, while liveness, where the server closes first, goes on.",
+        "Expected readiness attempts that are missing, told as no-local-port, while liveness, where the server closes first, goes on. "
+        "What the kubelet decides then (NotReady) no packet shows.",
         _probe("readiness", _TCP) + _probe("liveness", "httpGet: {path: /livez, port: 8081}"),
         _serve("ready"),
         {"behaviour": "ready", "port": 8081},
@@ -303,11 +304,12 @@ _ALL: Final = (
     ),
     _simple(
         "other-source",
-        "From 5 s to 11 s the node probes from another of its addresses, which the pod does not let in.",
-        "SYNs without an answer, all from an address that the others did not come from.",
+        "From 5 s to 11 s the node probes from another of its addresses, which the pod does not let in; recorded on all interfaces.",
+        "SYNs without an answer, all from an address of the node that the others did not come from; NotReady.",
         _probe("readiness", _READY),
         _serve("ready"),
         faults=(Fault(kind="other-source", at_s=5, for_s=6),),
+        interface="any",
         rows=("D37",),
     ),
     _simple(
@@ -447,7 +449,7 @@ _ALL: Final = (
     _simple(
         "http-on-https",
         "scheme HTTP, but the server speaks TLS.",
-        "plain-http-on-tls, or a connection that ends before an answer.",
+        "The bare 400 of a TLS server at every attempt, told as http-to-https.",
         _probe("readiness", _READY),
         _serve("tls"),
         seconds=10,

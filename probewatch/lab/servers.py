@@ -32,6 +32,8 @@ PATIENCE_S: Final = 20.0
 """Seconds after which a connection is given up."""
 MAX_REQUEST: Final = 16 << 10
 """Bytes of a request's head that are read."""
+_HANDSHAKE: Final = b"\x16"
+"""What a TLS connection begins with."""
 _REASONS: Final = {200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 400: "Bad Request", 404: "Not Found",
                    401: "Unauthorized", 500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
 
@@ -278,7 +280,7 @@ class Banner(Server):
 
 @dataclass
 class Tls(Server):
-    """HTTPS; with `client_certificate` it wants one, which no kubelet has."""
+    """HTTPS; with `client_certificate` it wants one, which no kubelet has. Plain HTTP is answered as Go's and nginx' servers do."""
 
     certificate: str = ""
     """A file with certificate and key."""
@@ -286,6 +288,10 @@ class Tls(Server):
 
     def accepted(self, sock: socket.socket) -> None:
         """See the class."""
+        if sock.recv(1, socket.MSG_PEEK) != _HANDSHAKE:
+            _request(sock)
+            sock.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+            return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate)
         context.set_alpn_protocols(["http/1.1"])

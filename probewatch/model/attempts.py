@@ -12,12 +12,14 @@ more is kept than its kind.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from struct import Struct
 from typing import Final, NamedTuple, SupportsIndex, overload
 
 from .connection import Unresolved
 from .diagnosis import Diagnosis
 from .frame import Mark
+from .packed import PackedLegs
 from .timeline import Attempt, Brief, Cause, Outcome, Schedule, Trigger
 
 FORMS: Final = 256
@@ -58,13 +60,15 @@ class _Form(NamedTuple):
 class Attempts(Sequence[Attempt]):
     """Attempts in the order of their numbers, which grow by one."""
 
-    __slots__ = ("_forms", "_known", "_rows", "_whole", "forgotten")
+    __slots__ = ("_forms", "_known", "_packed_to", "_rows", "_whole", "forgotten")
 
     def __init__(self, whole: Iterable[Attempt] = ()) -> None:
         self._rows = bytearray()
         self._forms: list[_Form] = []
         self._known: dict[_Form, int] = {}
         self._whole = list(whole)
+        self._packed_to = 0
+        """How many of these have their connections packed."""
         self.forgotten: dict[Outcome, int] = {}
         """Attempts before the first one here, by their outcome: all that is left of them."""
 
@@ -86,6 +90,7 @@ class Attempts(Sequence[Attempt]):
     def renew(self, whole: Iterable[Attempt]) -> None:
         """Put these in the place of those that are whole."""
         self._whole = list(whole)
+        self._packed_to = 0
 
     def append(self, attempt: Attempt) -> None:
         """Take the next one, whole."""
@@ -98,6 +103,14 @@ class Attempts(Sequence[Attempt]):
         more = len(self._whole)
         self._whole.clear()
         return more
+
+    def pack(self) -> None:
+        """Pack the connections of all that are here (`model.packed`): they take a third of the room, and are read as before."""
+        for index in range(self._packed_to, len(self._whole)):
+            attempt = self._whole[index]
+            if attempt.legs:
+                self._whole[index] = replace(attempt, legs=PackedLegs(attempt.legs, attempt.start))
+        self._packed_to = len(self._whole)
 
     def forget(self, number: int) -> None:
         """Count the oldest of those in brief only; they are here no longer."""

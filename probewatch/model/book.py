@@ -5,9 +5,11 @@ Filled by `cluster` (manifests, cluster dumps, configurations of other checkers,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .check import CheckSpec
+from .frame import HostLink
 from .spec import PodSpec
 
 
@@ -45,6 +47,22 @@ class AddressBook:
         """Return the best-known node behind an address, or None."""
         known = self.nodes.get(address)
         return known[0] if known else None
+
+    def with_own(self, host: str, links: Iterable[HostLink]) -> dict[str, tuple[NodeAddress, ...]]:
+        """Return the nodes with the addresses of a machine's interfaces, which are its own for certain.
+
+        Its name is the cluster's for one of these addresses, else what it calls itself (`host`).
+        """
+        links = list(links)
+        known = (self.node(address) for link in links for address in link.addresses)
+        name = next((node.node for node in known if node is not None and node.node), host)
+        nodes = dict(self.nodes)
+        for link in links:
+            for address in link.addresses:
+                own = NodeAddress(address=address, node=name, source=f"own interface {link.name}", rank=0)
+                others = tuple(node for node in nodes.get(address, ()) if node != own)
+                nodes[address] = (own, *others)
+        return nodes
 
     def pod(self, address: str, ns: int) -> PodSpec | None:
         """Return the Pod that had this address at that time, or None.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import accumulate
-from operator import itemgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-_LENGTH: Final = {order: struct.Struct(order + "I").unpack_from for order in "<>"}
+if TYPE_CHECKING:
+    from numpy import int64
+    from numpy.typing import NDArray
+
 JOURNAL_ENTRY: Final = -9
 """`Frame.link_type` of an entry of a systemd journal (pcapng block type 9), which no LINKTYPE_ value names: a process event."""
 
@@ -37,111 +37,63 @@ class Frame(NamedTuple):
     """Length on the wire; larger than `len(data)` where a snapshot length cut the frame."""
 
 
-HEADERS: Final = {1: "12x3s5x4s2x12s8x2s"}
-"""What a row of a `Batch` tells of the frame itself, as `struct` writes it, by link type; of other link types it tells nothing.
-
-Ethernet: EtherType with the byte behind it, then of IPv4 fragment, TTL and protocol, addresses with ports, data offset with
-flags, all as bytes. So it reads a frame of TCP in IPv4 without options; of any other the fields mean nothing."""
-
-Row: TypeAlias = tuple[Any, ...]
-"""The two words of a time, the captured length, and `HEADERS`."""
-
-
-class Clock(NamedTuple):
-    """How the two words of a time are read: ns = high * each_high + low * each_low + offset."""
-
-    each_high: int
-    each_low: int
-    offset: int = 0
-
-    def ns(self, row: Row) -> int:
-        """Return the time of a row, nanoseconds since 1970 UTC."""
-        each_high, each_low, offset = self
-        ns: int = row[0] * each_high + row[1] * each_low + offset
-        return ns
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Frames as they stand one behind the other in a buffer, none of them made yet: millions are never needed one by one.
 
-    All were captured at one interface, in the order of their times.
+    They are in the order of their times. The columns are arrays of 64 bits of `numpy`, one value a frame.
     """
 
     file: int
     first: int
     """Number of the first; the others follow it without a gap."""
-    interface: int
-    link_type: int
-    order: str
-    """Byte order of the file, as `struct` writes it."""
+    places: tuple[tuple[int, int], ...]
+    """Where they were captured: (interface, link type)."""
+    which: NDArray[int64] | None
+    """Which of these places each was captured at; None where there is one only."""
     data: bytes
-    """The buffer. In the 32 bits in front of each frame stands its original length."""
-    rows: list[Row]
-    """One for each frame."""
-    clock: Clock
-    """How their times are read."""
-    begin: int
-    """Where the first frame begins in `data`."""
-    between: int
-    """Bytes from the end of a frame to the beginning of the next ..."""
-    align: int = 1
-    """... where the frame has so many bytes or a multiple; else it is filled up."""
-    _starts: list[int] = field(default_factory=list, init=False)
+    """The buffer."""
+    starts: NDArray[int64]
+    """Where each begins in the buffer."""
+    sizes: NDArray[int64]
+    """Captured bytes."""
+    originals: NDArray[int64]
+    """Bytes on the wire."""
+    times: NDArray[int64]
+    """Capture times, nanoseconds since 1970 UTC."""
 
     def __len__(self) -> int:
-        return len(self.rows)
-
-    def time(self, index: int) -> int:
-        """Return when a frame was captured, nanoseconds since 1970 UTC."""
-        return self.clock.ns(self.rows[index])
+        return len(self.times)
 
     @property
     def first_ns(self) -> int:
         """When the first frame was captured."""
-        return self.clock.ns(self.rows[0])
+        return int(self.times[0])
 
     @property
     def last_ns(self) -> int:
         """When the last frame was captured."""
-        return self.clock.ns(self.rows[-1])
-
-    def since(self, ns: int) -> int:
-        """Return the index of the first frame captured at `ns` or later; the number of frames where there is none."""
-        return bisect_left(self.rows, ns, key=self.clock.ns)
-
-    def start(self, index: int) -> int:
-        """Return where a frame begins in `data`."""
-        if not self._starts:
-            sizes: Iterable[int] = map(itemgetter(2), self.rows)
-            if self.align > 1:
-                sizes = (size + -size % self.align for size in sizes)
-            self._starts = list(accumulate(sizes, initial=self.begin))
-        return self._starts[index] + index * self.between
+        return int(self.times[-1])
 
     @property
     def bytes(self) -> int:
         """Bytes from the first to the last frame in the buffer."""
-        return self.start(len(self.rows) - 1) - self.begin
+        return int(self.starts[-1] + self.sizes[-1] - self.starts[0])
 
-    def __getitem__(self, index: int) -> Frame:
-        start = self.start(index)
-        row = self.rows[index]
-        return tuple.__new__(  # Frame(...) costs twice as much
-            Frame,
-            (
-                self.clock.ns(row),
-                self.file,
-                self.first + index,
-                self.interface,
-                self.link_type,
-                self.data[start : start + row[2]],
-                _LENGTH[self.order](self.data, start - 4)[0],
-            ),
-        )
+    def made(self, rows: NDArray[int64] | slice) -> Iterator[Frame]:
+        """Make the frames of some rows, in their order."""
+        data, file, places = self.data, self.file, self.places
+        numbers = range(self.first, self.first + len(self))[rows] if isinstance(rows, slice) else (rows + self.first).tolist()
+        which = repeat(0) if self.which is None else self.which[rows].tolist()
+        columns = (column[rows].tolist() for column in (self.times, self.starts, self.sizes, self.originals))
+        for number, place, ns, start, size, original in zip(numbers, which, *columns, strict=False):
+            interface, link_type = places[place]
+            yield tuple.__new__(  # Frame(...) costs twice as much
+                Frame, (ns, file, number, interface, link_type, data[start : start + size], original)
+            )
 
     def __iter__(self) -> Iterator[Frame]:
-        return map(self.__getitem__, range(len(self.rows)))
+        return self.made(slice(None))
 
 
 Part: TypeAlias = Frame | Batch
@@ -156,6 +108,26 @@ class Mark(NamedTuple):
     number: int
 
 
+class Loss(NamedTuple):
+    """Frames that were not captured, and between which moments."""
+
+    begun_ns: int
+    ended_ns: int
+    frames: int = 0
+    """How many; 0 where that is not known."""
+    interface: int = 0
+    """Of its input."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostLink:
+    """An interface of the machine on which was captured."""
+
+    index: int
+    name: str
+    addresses: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """One interface of an input."""
@@ -168,12 +140,16 @@ class Interface:
     """0 is unlimited."""
     drops: int | None = None
     """Packets the capturing program says it lost here; None where it does not say."""
-    links: tuple[tuple[int, str], ...] = ()
-    """Of a capture on `any`: the names of the node's interfaces, by the index that a cooked header of the second kind holds."""
+    drops_timed: int = 0
+    """Those of them of which it says when."""
+    links: tuple[HostLink, ...] = ()
+    """The interfaces of its machine, where the capturing program tells; cooked headers of the second kind hold their index."""
+    host: str = ""
+    """That machine's name, likewise."""
 
     def link(self, ifindex: int) -> str:
-        """Return the name of the interface with this index in its node, or nothing."""
-        return dict(self.links).get(ifindex, "")
+        """Return the name of the interface with this index in its machine, or nothing."""
+        return next((link.name for link in self.links if link.index == ifindex), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +168,10 @@ class CaptureInfo:
     """Smallest capture time of its frames."""
     last_ns: int | None = None
     """Largest capture time of its frames."""
+    began_ns: int | None = None
+    """When capturing began, where the format tells: before its first frame was silence."""
+    ended_ns: int | None = None
+    """When capturing ended, where the format tells and all frames are there: behind the last of them was silence."""
     complete: bool = True
     """False where the input was cut or corrupt: everything whole before that point was read."""
     notes: tuple[str, ...] = ()

@@ -57,13 +57,17 @@ class Prediction(NamedTuple):
     dying: bool = False
     """Its container was told to die: a new one is to come."""
     suspicious: bool = False
-    """Its last attempt was refused, reset or unanswered: its container may have gone."""
+    """The latest attempt at its container was refused, reset or unanswered: the container may have gone."""
+    refused: bool = False
+    """It was refused."""
     just_ready: bool = False
     """Its last attempt made the container Ready: one poke may still be waiting."""
     begun: bool = False
     """The capture shows the container's beginning."""
     gated_anew: bool = False
     """In a new container its startup probe would have to succeed first."""
+    inherits: bool = False
+    """... but a new container counts as started because the one before was (1.35 and newer do it by mistake, KUBELET.md D25)."""
     out_of_turn: bool = False
     """It would be the first attempt at a new container, and readiness should have come before it."""
     echo_ns: int | None = None
@@ -80,8 +84,8 @@ class Prediction(NamedTuple):
     """When the latest attempt at the pod began, whosever it was."""
     container_ns: int | None = None
     """The same at its container."""
-    grid_stays: bool = False
-    """A manual run does not move the grid (up to 1.30)."""
+    grid_stays: bool | None = False
+    """A manual run does not move the grid (up to 1.30); None where the version is not known."""
     heralded: bool = False
     """Its container has a readiness probe without a delay, which is poked, and so runs, as soon as the container does."""
     grid_unsure: bool = False

@@ -205,7 +205,8 @@ class Attempt:
     """No frame of its own: a tick that fell while the neighbour was being resolved in vain (DESIGN section 6)."""
     late_answer_ns: int | None = None
     """From start to the first byte of an answer that came after the verdict."""
-    legs: tuple[Leg, ...] = ()
+    legs: Sequence[Leg] = ()
+    """Its connections: a tuple, or `model.packed.PackedLegs`."""
     unresolved: Unresolved | None = None
     """The ARP/ND round of an attempt without a SYN."""
     execs: tuple[ExecRun, ...] = ()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from probewatch.decisions.pod import SUSPICIOUS, Planned
+from probewatch.decisions.pod import Planned
+from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import INITIAL, Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook, NodeAddress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame, Interface
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
@@ -20,7 +20,6 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 from probewatch.wire.exchange import read_exchange
-from probewatch.wire.fastpath import FastPath
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
 from probewatch.wire.peel import Peeler
 from probewatch.wire.table import Limits
@@ -50,6 +49,7 @@ from .together import explained, merge_events, unmatched
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog
+    from probewatch.wire.fastpath import FastPath
 
 DEFAULT_TIMEOUT_S: Final = 30
 """How long an unfinished connection is waited for where no spec says how patient its checker is."""
@@ -59,6 +59,8 @@ HOLE_NS: Final = 60 * SECOND
 """A new file that begins this long after everything before is another piece of time, not the next of a rotated set."""
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
+MOST_UNPLANNED: Final = 6_000
+"""Attempts at all targets that wait until their probes are guessed; beyond, those of the targets with the most are guessed from these."""
 KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
 RECENT: Final = 32
@@ -89,7 +91,7 @@ class Observer:
         ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
-        self._fast = FastPath(self._tracker)
+        self._fast: FastPath | None = None
         self._kept = KeptConnections(self._tracker)
         self._targets: dict[str, Target] = {}
         self._files: set[int] = set()
@@ -113,6 +115,9 @@ class Observer:
         self._preview = Preview()
         self._stirred: set[str] = set()
         """Addresses with attempts that `glimpse` has not shown."""
+        self._unplanned = 0
+        """Attempts that wait at their targets until it is known which probes to expect."""
+        self._most_unplanned = MOST_UNPLANNED
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
         self._turn_ns = 0
@@ -141,6 +146,15 @@ class Observer:
         for mine, theirs in ((self.book.nodes, book.nodes), (self.book.pods, book.pods)):
             mine.update(theirs)  # type: ignore[arg-type]  # in place: all parts look into the same book
         self._preview.forget_names()
+
+    def meet_host(self, interface: Interface) -> None:
+        """Know the addresses of the machine that an interface belongs to, where the capture tells them."""
+        if any(link.addresses for link in interface.links):
+            self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
+
+    def begin(self, ns: int) -> None:
+        """Know that everything was captured from this moment on, although the first frame comes later."""
+        self._first_ns = ns if self._first_ns is None else min(self._first_ns, ns)
 
     # Frames.
 
@@ -174,6 +188,10 @@ class Observer:
 
     def skim(self, batch: Batch) -> None:
         """Take the next frames, decoding only those that tell something new: the same comes of it as of `feed`."""
+        if self._fast is None:
+            from probewatch.wire.fastpath import FastPath  # (imports numpy, which only large captures need)
+
+            self._fast = FastPath(self._tracker)
         fast, feed = self._fast, self.feed
         fast.until = self._turn_ns
         for item in fast.through(batch):
@@ -279,9 +297,13 @@ class Observer:
     def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
         """Enter the last steps of a lane into its ledger."""
         ledger = placed.ledger
+        many = bool(ledger.accounts) and self._keep is Keep.WHOLE
         for step in steps:
             ledger.take(step, self._latest)
         ledger.close(self._latest)
+        if many:
+            for account in ledger.accounts.values():
+                account.attempts.pack()
         return ledger
 
     def _introduce(self, address: str, placed: Placed, worker: int) -> Probe | None:
@@ -374,8 +396,6 @@ class Observer:
 
     def _sweep(self) -> None:
         """Forget the targets and sources of which nothing is held, where there are many."""
-        for target in self._targets.values():
-            target.queue.sweep()
         if len(self._targets) > MOST_SOURCES:
             for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
                 del self._targets[address]
@@ -384,12 +404,27 @@ class Observer:
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred.add(target.address)
-        context = self._context(run.client)
+        context = self._context(self._senders.asker(run))
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
-        before = len(target.strangers)
+        before, unplanned = len(target.strangers), target.unplanned
         target.attempt(run, self._elsewhere(run), context)
         self._strangers.held += len(target.strangers) - before
+        self._unplanned += target.unplanned - unplanned
+        if self._unplanned > self._most_unplanned:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Let the targets with the most attempts that wait for a plan make one, so that half as many are left."""
+        for target in sorted(self._targets.values(), key=lambda target: -target.unplanned):
+            before, unplanned = len(target.strangers), target.unplanned
+            if self._unplanned <= MOST_UNPLANNED // 2 or not unplanned:
+                break
+            target.plan_now()
+            self._strangers.held += len(target.strangers) - before
+            self._unplanned += target.unplanned - unplanned
+        # (Of many targets each may have too few to guess from: no use in looking again at once.)
+        self._most_unplanned = max(MOST_UNPLANNED, self._unplanned + MOST_UNPLANNED // 2)
 
     def _elsewhere(self, run: Run) -> tuple[int, ...]:
         """Return the starts of a checker's latest attempts at anybody, before this one."""

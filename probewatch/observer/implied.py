@@ -78,8 +78,8 @@ def overtaken_runs(run: Run, lane: Lane) -> list[Run]:
     resolution goes on, neither that attempt nor its next ticks send a frame. That it was so shows the first attempt after
     them: it is in step with the decision, and no longer with the ticks before it.
     """
-    latest = (lane.outlook()[1] or lane.steps)[-1:]
-    unresolved = latest[0].run.unresolved if latest else None
+    latest = lane.latest()
+    unresolved = latest.run.unresolved if latest is not None else None
     if unresolved is None or unresolved.resolved is not None:
         return []
     until = min(unresolved.end.ns + RESOLUTION_NS, run.start.ns - STEP_NS)

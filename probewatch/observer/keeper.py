@@ -91,6 +91,8 @@ class Keeper:
             self._teller.leave_out(key, "g", account.gaps.left_out)
             if self._keep is Keep.BRIEF:
                 self._brief += account.attempts.shorten()
+            else:
+                account.attempts.pack()
 
     def _forget(self) -> None:
         """Count the oldest attempts in brief only, of the probes that have the most."""

@@ -40,10 +40,9 @@ class KeptConnections:
 
     def begin(self, connection: Connection, exchange: Exchange, keys: Keylog | None) -> list[Exchange] | None:
         """Return the questions of a connection that was just handed out and read; None where it is an ordinary one."""
-        if not keeps_asking(exchange):
+        if not keeps_asking(exchange) or not self._tracker.claim(connection):
             rest = connection.midstream and not connection.orig.length and _peers(connection) in self._parted
             return [] if rest else None  # (how a kept connection ended, after its last question)
-        self._tracker.claim(connection)
         if exchange.grpc is None and exchange.tls is None:
             self._tracker.part(connection)
             _remember(self._parted, _peers(connection), None)

@@ -21,10 +21,11 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from probewatch.decisions.pod import Planned, Pod, begin
+from probewatch.decisions.turn import Turn
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
-from probewatch.probes.assign import MISSED, is_frozen, readings_of
+from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run, closed_by_server, fits, free_ns, is_refused, verdict_of
@@ -73,6 +74,14 @@ class _History(NamedTuple):
     past: _Link | None
 
 
+class _Judged(NamedTuple):
+    """What a run came to as an attempt of one worker."""
+
+    verdict: Verdict
+    free_ns: int
+    """When that worker could go on."""
+
+
 _Candidate = tuple[float, _History, Reading | None]
 """What a history costs once it is carried on in this way (None: the run is nobody's attempt)."""
 
@@ -83,6 +92,8 @@ class _Link:
     past: _Link | None
     """Cut off where it is settled, so that a history never holds more than what is open."""
     length: int
+    root: _Link | None = None
+    """Of the latest link of a history: its first that is not settled; None where all are."""
 
 
 class Lane:
@@ -142,13 +153,21 @@ class Lane:
             since_ns=self._appeared_ns if fresh else None,
         )
 
+    def learn(self, *, resets: bool, keeps_ready: bool) -> None:
+        """Know what this kubelet's version does: every history goes on so, as it would had that been known from the start."""
+        self._resets, self._keeps_ready = resets, keeps_ready
+        self._histories = [
+            history._replace(pod=replace(history.pod, resets=resets, keeps_ready=keeps_ready))
+            for history in self._histories
+        ]
+
     def interrupt(self) -> None:
         """Forget all states: what happens next was not seen from here on, and is met in mid-life again."""
-        best = min(self._histories, key=lambda history: history.cost)
+        best = min(self._histories, key=_cost)
         self._spent += best.cost
         if best.past is not None:
             self._tell(best, best.past.length)
-            best.past.past = None
+            best.past.past = best.past.root = None
         if self._first_fresh is None:
             self._first_fresh = best.fresh
         self._histories = [_History(self._begin(fresh=False), 0.0, fresh=False, past=best.past)]
@@ -163,17 +182,24 @@ class Lane:
         ]
         if not fitting and run.form.ask is not Ask.NOTHING:
             self.crowded.add(run.form.port)
-        refused, rivals = is_refused(run), sum(fit < RIVAL for _, fit in fitting) > 1
+        judged: dict[int, _Judged] = {}
+        if len(fitting) == 1 and run.form.version and self._feed_due(run, *fitting[0], judged, seen_until_ns):
+            return
+        start_ns, refused = run.start.ns, is_refused(run)
+        rivals = len(fitting) > 1 and sum(fit < RIVAL for _, fit in fitting) > 1
         candidates: list[_Candidate] = []
         floor = float("inf")
         for history in self._histories:
             pod, cost, sure = history.pod, history.cost, False
             for worker, fit in fitting:
-                if not history.fresh and self._whole:
-                    fit += MISSED * pod.unseen(worker, self.begin_ns, run.start.ns)
-                for reading in readings_of(
-                    run.start.ns, fit, pod.prediction(worker), elsewhere, refused=refused, rivals=rivals
-                ):
+                readings = _due(pod, worker, start_ns, fit) if pod.is_steady(worker) else None
+                if readings is None:
+                    if not history.fresh and self._whole:
+                        fit += MISSED * pod.unseen(worker, self.begin_ns, start_ns)
+                    readings = readings_of(
+                        start_ns, fit, pod.prediction(worker), elsewhere, refused=refused, rivals=rivals
+                    )
+                for reading in readings:
                     if self._tried and is_frozen(reading):
                         continue
                     sure = sure or reading.cost < SURE
@@ -185,7 +211,7 @@ class Lane:
                 floor = min(floor, stranger)
                 candidates.append((stranger, history, None))
         grown: dict[tuple[Pod, bool], _History] = {}
-        verdicts: dict[int, Verdict] = {}
+        turns: list[Turn] = []
         for cost, history, taken in candidates:
             if cost - floor > WORSE:
                 continue  # It would be given up below: what it leads to need not be worked out.
@@ -194,19 +220,75 @@ class Lane:
                 _keep(grown, _History(history.pod, cost, history.fresh, link))
                 continue
             worker = taken.worker
-            if worker not in verdicts:
-                verdicts[worker] = verdict_of(run, self.plan[worker].spec, seen_until_ns)
-            verdict = verdicts[worker]
-            _keep(grown, _grow(history, run, taken, verdict))
+            known = self._judged(run, worker, judged, seen_until_ns)
+            _keep(grown, _grow(history, run, taken, known, turns))
             if not history.fresh and not taken.reset and not taken.redial:
-                for pod in history.pod.guesses(worker, verdict.outcome):
+                for pod in history.pod.guesses(worker, known.verdict.outcome):
                     guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
-                    _keep(grown, _grow(guessed, run, taken, verdict))
-        ranked = sorted(grown.values(), key=lambda history: history.cost)[: self._kept]
-        floor = ranked[0].cost
-        self._spent += floor
-        self._histories = [_History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE]
+                    _keep(grown, _grow(guessed, run, taken, known, turns))
+        self._carry_on(list(grown.values()))
+
+    def _carry_on(self, grown: list[_History]) -> None:
+        """Carry the cheapest of these histories on."""
+        if len(grown) == 1:
+            one = grown[0]
+            self._spent += one.cost
+            self._histories = [_History(one.pod, 0.0, one.fresh, one.past)]
+        else:
+            ranked = sorted(grown, key=_cost)[: self._kept]
+            floor = ranked[0].cost
+            self._spent += floor
+            self._histories = [
+                _History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE
+            ]
         self._settle()
+
+    def _feed_due(
+        self, run: Run, worker: int, fit: float, judged: dict[int, _Judged], seen_until_ns: int | None
+    ) -> bool:
+        """Take a run that in every history came when its steady worker was due, and changes nothing for others; tell whether it is one.
+
+        Most are. There is one way to read it, the same in all histories, so all go on side by side: what comes of it is what
+        `feed` would come to by weighing.
+        """
+        grown: list[_History] = []
+        turn: Turn | None = None
+        for history in self._histories:
+            pod = history.pod
+            if not pod.is_steady(worker):
+                return False
+            if turn is None or turn.ticker is not pod.tickers[worker] or turn.worker is not pod.workers[worker]:
+                readings = _due(pod, worker, run.start.ns, fit)
+                if readings is None or len(readings) > 1 or readings[0].cost >= SURE:
+                    return False
+                reading = readings[0]
+                known = self._judged(run, worker, judged, seen_until_ns)
+                verdict, times = known.verdict, (run.start.ns, known.free_ns)
+                if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker]):
+                    turn = pod.turn(
+                        worker, reading, times, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline
+                    )
+                    if not turn.quiet:
+                        return False
+            step = Step(run, reading, verdict, turn.counted, renewed=False, before=pod)
+            after = pod.after(turn, verdict.cause)
+            grown.append(_History(after, history.cost + reading.cost, history.fresh, _link(history, step)))
+        if len(grown) > 1:
+            kept: dict[tuple[Pod, bool], _History] = {}
+            for history in grown:
+                _keep(kept, history)
+            grown = list(kept.values())
+        self._carry_on(grown)
+        return True
+
+    def _judged(self, run: Run, worker: int, judged: dict[int, _Judged], seen_until_ns: int | None) -> _Judged:
+        """Judge a run as an attempt of one worker, once."""
+        known = judged.get(worker)
+        if known is None:
+            spec = self.plan[worker].spec
+            verdict = verdict_of(run, spec, seen_until_ns)
+            known = judged[worker] = _Judged(verdict, max(verdict.end_ns, free_ns(run, spec, verdict)))
+        return known
 
     def _stranger(self, run: Run, history: _History) -> float:
         """Return the cost of reading a run as nobody's attempt."""
@@ -226,7 +308,7 @@ class Lane:
 
     def so_far(self) -> list[Step]:
         """Return all its steps, as the cheapest history reads those that are not settled."""
-        best = min(self._histories, key=lambda history: history.cost)
+        best = min(self._histories, key=_cost)
         return self.steps + self._open(best, best.past.length if best.past else 0)
 
     def let_go(self, number: int) -> list[Step]:
@@ -237,14 +319,14 @@ class Lane:
 
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""
-        best = min(self._histories, key=lambda history: history.cost)
+        best = min(self._histories, key=_cost)
         self._tell(best, best.past.length if best.past else 0)
         self.fresh = best.fresh if self._first_fresh is None else self._first_fresh
         return self.steps
 
     def outlook(self) -> tuple[int, list[Step]]:
         """Return how many steps are settled, and the cheapest history's steps since, which may yet be read in another way."""
-        best = min(self._histories, key=lambda history: history.cost)
+        best = min(self._histories, key=_cost)
         found: list[Step] = []
         link = best.past
         while link is not None and link.length > self._settled:
@@ -252,9 +334,16 @@ class Lane:
             link = link.past
         return self._settled, found[::-1]
 
+    def latest(self) -> Step | None:
+        """Return the last step of the cheapest history; None where there is none, or it was let go."""
+        best = min(self._histories, key=_cost).past
+        if best is not None and best.length > self._settled:
+            return best.step
+        return self.steps[-1] if self.steps else None
+
     def pod(self) -> Pod:
         """Return the state that the cheapest history has reached."""
-        return min(self._histories, key=lambda history: history.cost).pod
+        return min(self._histories, key=_cost).pod
 
     @property
     def cost(self) -> float:
@@ -287,14 +376,19 @@ class Lane:
         if best.length - self._settled > 2 * LAG:
             kept = _ancestor(best, best.length - LAG)
             self._histories = [history for history in self._histories if _ancestor(history.past, kept.length) is kept]
-        links = [history.past for history in self._histories]
+        links = heads = [history.past for history in self._histories if history.past is not None]
+        if any(head.root is not heads[0].root for head in heads):
+            return
         while any(link is not links[0] for link in links):
-            links = [link.past if link is not None else None for link in links]
-        if links[0] is not None and links[0].length > self._settled:
-            self._tell(self._histories[0], links[0].length)
-            links[0].past = None
-            if self._first_fresh is None and len({history.fresh for history in self._histories}) == 1:
-                self.fresh = self._histories[0].fresh
+            links = [link.past for link in links if link.past is not None]
+        common = links[0]
+        self._tell(self._histories[0], common.length)
+        common.past = common.root = None
+        for head in heads:
+            if head is not common:
+                head.root = _ancestor(head, common.length + 1)
+        if self._first_fresh is None and len({history.fresh for history in self._histories}) == 1:
+            self.fresh = self._histories[0].fresh
 
     def _tell(self, history: _History, until: int) -> None:
         self.steps += self._open(history, until)
@@ -321,6 +415,10 @@ def _ancestor(link: _Link | None, length: int) -> _Link:
     return link
 
 
+def _cost(history: _History) -> float:
+    return history.cost
+
+
 def _keep(grown: dict[tuple[Pod, bool], _History], history: _History) -> None:
     """Keep the cheaper of two histories that reached the same state."""
     key = (history.pod, history.fresh)
@@ -330,12 +428,37 @@ def _keep(grown: dict[tuple[Pod, bool], _History], history: _History) -> None:
 
 
 def _link(history: _History, step: Step) -> _Link:
-    return _Link(step, history.past, (history.past.length if history.past else 0) + 1)
+    past = history.past
+    link = _Link(step, None, 1) if past is None else _Link(step, past, past.length + 1, past.root)
+    if link.root is None:
+        link.root = link
+    return link
 
 
-def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _History:
+def _due(pod: Pod, worker: int, start_ns: int, fit: float) -> list[Reading] | None:
+    """Return the readings of an attempt that came when its steady worker's next tick was due; None where more is to be weighed.
+
+    They are those of `readings_of`, but for a poke that would leave the same state behind and is less likely.
+    """
+    ticker = pod.tickers[worker]
+    period_ns = pod.plan[worker].spec.period_s * SECOND
+    readings = due_readings(start_ns, worker, period_ns, ticker, pod.manual(worker))
+    if readings is not None:
+        if (
+            len(readings) > 1
+            and ticker.tick_ns is not None
+            and not pod.tells_pokes(worker, start_ns - ticker.tick_ns - period_ns)
+        ):
+            del readings[1:]
+        if fit:
+            readings = [reading._replace(cost=reading.cost + fit) for reading in readings]
+    return readings
+
+
+def _grow(history: _History, run: Run, reading: Reading, known: _Judged, turns: list[Turn]) -> _History:
     if reading.redial:
         return _redial(history, run, reading)
+    verdict = known.verdict
     applied = history.pod.apply(
         reading,
         run.start.ns,
@@ -343,7 +466,8 @@ def _grow(history: _History, run: Run, reading: Reading, verdict: Verdict) -> _H
         verdict.outcome,
         verdict.cause,
         by_deadline=verdict.by_deadline,
-        free_ns=free_ns(run, history.pod.plan[reading.worker].spec, verdict),
+        free_ns=known.free_ns,
+        turns=turns,
     )
     step = Step(run, reading, verdict, applied.counted, applied.renewed, history.pod)
     return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))

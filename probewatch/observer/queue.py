@@ -27,7 +27,7 @@ class _Queued:
 class Queue:
     """Connections of one target that wait, and the runs that may yet be joined."""
 
-    __slots__ = ("_heap", "_joiners", "_queued", "_serial")
+    __slots__ = ("_heap", "_joiners", "_queued", "_rests_until", "_serial")
 
     def __init__(self) -> None:
         self._heap: list[_Queued] = []
@@ -35,6 +35,9 @@ class Queue:
         """Queued connections by their id."""
         self._serial = 0
         self._joiners: dict[str, Joiner] = {}
+        """By client; those where something waits."""
+        self._rests_until = -1
+        """The moment (ns) up to which none of them has anything to hand on."""
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -52,11 +55,7 @@ class Queue:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be handed on."""
-        return not self._heap and not any(joiner.waiting for joiner in self._joiners.values())
-
-    def sweep(self) -> None:
-        """Forget the clients that have nothing to be joined."""
-        self._joiners = {client: joiner for client, joiner in self._joiners.items() if joiner.waiting}
+        return not self._heap and not self._joiners
 
     def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
         """Replace a queued connection by its newer snapshot."""
@@ -91,9 +90,23 @@ class Queue:
         until = min(
             [now_ns, *(entry.start_ns for entry in self._heap[:1]), *([] if unripe_ns is None else [unripe_ns])]
         )
-        for joiner in self._joiners.values():
-            out += joiner.advance(until)
+        if until > self._rests_until:
+            out += self._advance(until)
         return sorted(out, key=lambda run: run.start.ns)
+
+    def _advance(self, until: int) -> list[Run]:
+        """Return the runs that nothing can join after this moment."""
+        out: list[Run] = []
+        rests: list[int] = []
+        for client, joiner in list(self._joiners.items()):
+            out += joiner.advance(until)
+            rests_until = joiner.rests_until
+            if rests_until is None:
+                del self._joiners[client]
+            else:
+                rests.append(rests_until)
+        self._rests_until = min(rests, default=-1)
+        return out
 
     def drain(self) -> list[Run]:
         """Return everything left, in order."""
@@ -111,6 +124,7 @@ class Queue:
         joiner = self._joiners.get(client)
         if joiner is None:
             joiner = self._joiners[client] = Joiner()
+        self._rests_until = -1
         return joiner.feed(item)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from probewatch.model.book import AddressBook
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
-from probewatch.probes.sources import Source, Standing, standing
+from probewatch.probes.sources import OUTGOING, Source, Standing, standing
 
 from .strangers import Strangers
 from .target import ASKED, WAITING, Target
@@ -68,7 +68,9 @@ class Senders:
         if run.form.version and not source.declared:
             source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
         known = self.standing(run.client)
-        if known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
+        if self.asker(run) != run.client:
+            known = Standing.KUBELET
+        elif known is Standing.OPEN or (known is Standing.NOT_KUBELET and run.form.version):
             known = self._weigh(source, last_word=False)
         if known is Standing.KUBELET:
             self._attempt(target, run)
@@ -85,6 +87,27 @@ class Senders:
         if self._undecided > MOST_UNDECIDED:
             self._decide()
         return True
+
+    def asker(self, run: Run) -> str:
+        """Return who made a run: its client, or the kubelet of the captured node where that node sends from another address.
+
+        On cooked interfaces what the captured machine sends is outgoing. So where a kubelet that asks this target is the
+        captured node's, another of its addresses is its own too; and what goes from an address to itself there, the node
+        sends: the address is also the node's, and the kubelet gets no further.
+        """
+        if self.standing(run.client) is Standing.KUBELET:
+            return run.client
+        mine = self.sources.get(run.client)
+        itself = run.client == run.server
+        if mine is None or not (itself or (mine.packet_type == OUTGOING and run.form.kubelet)):
+            return run.client
+        asks = (self.sources[address] for address in sorted(self.kubelets()) if address in self.sources)
+        here = (
+            source.address
+            for source in asks
+            if source.packet_type == OUTGOING and source.file == mine.file and run.server in source.targets
+        )
+        return next(here, run.client)
 
     def _decide(self) -> None:
         """Say the last word about the sources that most undecided runs come from, so that half as many are left."""

@@ -37,10 +37,22 @@ FEWEST_CONNECTS: Final = 4
 """Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
+GUESS_FROM: Final = 8
+"""Runs from which they are guessed where runs of too many targets wait."""
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
+
+
+def _resets(version: tuple[int, int]) -> bool:
+    """Say whether a manual trigger begins a new period (since 1.31)."""
+    return version >= (1, 31)
+
+
+def _keeps_ready(version: tuple[int, int]) -> bool:
+    """Say whether a kubelet that restarts leaves containers Ready until it knows better (since 1.35)."""
+    return version >= (1, 35)
 
 
 @dataclass(slots=True)
@@ -64,6 +76,10 @@ class Placed:
     """Settled steps of it that were counted (`core`)."""
     passed: int = 0
     """Losses that lie before what it was fed."""
+    versioned: bool = False
+    """Whether the lane knows the kubelet's version: where its address is known, its first attempts may not tell it."""
+    guessed_from: int = 0
+    """Runs that its guesses were made from."""
 
 
 class Target:
@@ -168,6 +184,16 @@ class Target:
             if placed.checker == context.checker:
                 placed.lane.crowded.add(run.form.port)
 
+    @property
+    def unplanned(self) -> int:
+        """Runs that wait for a plan."""
+        return sum(map(len, self._waiting.values())) if self._waiting else 0
+
+    def plan_now(self) -> None:
+        """Plan for the checkers of whom enough runs wait to guess from: they wait no longer."""
+        for checker in [one for one, waiting in self._waiting.items() if len(waiting) >= GUESS_FROM]:
+            self._plan_rest(self._contexts[checker])
+
     def waiting(self) -> dict[str, list[Run]]:
         """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
         claims = {client: runs for client, runs in self._undecided.items() if all(run.form.version for run in runs)}
@@ -246,6 +272,7 @@ class Target:
                 self.strangers += runs
                 return
             placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
+            placed.guessed_from = len(runs)
         self._loose[context.checker] = placed
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
@@ -260,7 +287,10 @@ class Target:
         context: Context,
     ) -> Placed:
         lane, signs = self._lane(plan, pod, runs, context)
-        placed = Placed(context.checker, lane, pod, guesses, named_by, signs, ledger=self._ledger(lane))
+        versioned = context.version is not None
+        placed = Placed(
+            context.checker, lane, pod, guesses, named_by, signs, ledger=self._ledger(lane), versioned=versioned
+        )
         self.placed.append(placed)
         return placed
 
@@ -292,8 +322,8 @@ class Target:
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
-            resets=None if version is None else version >= (1, 31),
-            keeps_ready=version is None or version >= (1, 35),
+            resets=None if version is None else _resets(version),
+            keeps_ready=version is None or _keeps_ready(version),
             kept=kept,
         )
         return lane, signs
@@ -315,6 +345,9 @@ class Target:
         return self._loose.get(context.checker)
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
+        if not placed.versioned and context.version is not None:
+            placed.versioned = True
+            placed.lane.learn(resets=_resets(context.version), keeps_ready=_keeps_ready(context.version))
         seen_until_ns = context.seen_until_ns
         if self.losses.all:
             seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)
@@ -380,7 +413,7 @@ class Target:
     def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         runs = [step.run for step in steps if not step.run.implied]
-        if len(runs) <= GUESS_AFTER:
+        if len(runs) <= (placed.guessed_from or GUESS_AFTER):
             return
         guesses = tuple(guess(runs, proven=self.proven))
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
@@ -29,6 +29,8 @@ EARLY_NS: Final = 50 * MS
 STORED_EARLY_NS: Final = 6 * MS
 LATE_NS: Final = 100 * MS
 """Latest start after a tick (47 ms was the worst of 9 900 on a loaded two-core node)."""
+DUE_NS: Final = 10 * MS
+"""A tick nearer to its grid than this is likelier (`lateness`) than that something happened."""
 ON_TIME_NS: Final = 20 * MS
 """Within this of its tick an attempt is on time, else late."""
 POKED_NS: Final = 15 * MS
@@ -46,11 +48,11 @@ OTHER_GRID: Final = 2.0
 """A tick of a grid that the pokes before did not show (kubelets up to 1.30, where no packet tells the version)."""
 FIRST: Final = 1.0
 """First attempt of a worker: nothing is known of its grid."""
-MISSED: Final = 0.7
+MISSED: Final = 1.0
 """A tick that left no attempt, each; up to MISSED_MOST."""
 MISSED_MOST: Final = 4.0
-MISSED_FEW: Final = 1
-"""So many may be missing without a reason."""
+MISSED_GONE: Final = 0.2
+"""The same where the attempt before ended as if the container were gone."""
 LATENESS_MOST: Final = 4.0
 """A start that is late by 5 ms costs a half, one by 40 ms and more costs this."""
 POKE: Final = 1.5
@@ -82,6 +84,10 @@ OLD_PHASE: Final = 3.0
 """... and the worker's new phase would be its old one, which happens once in a hundred."""
 BACK_OFF: Final = 1.5
 """A container that went away and came back while nothing of it was seen, at an attempt that keeps the old grid."""
+BACK_SOON: Final = 0.5
+"""More than that where no more than one tick is missing: the less there is to explain."""
+BACK_REFUSED: Final = 0.5
+"""The same behind an attempt that was refused: it shows the container gone."""
 BUSY_NODE: Final = 16
 """With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
 USUAL_OUTAGE_NS: Final = 8_000 * MS
@@ -105,7 +111,9 @@ STORED: Final = 0.3
 TOO_EARLY: Final = 1.0
 """Before its initialDelaySeconds have passed."""
 GATED_ANEW: Final = 3.0
-"""First at a new container though its startup probe should come before it (1.35 and newer do it by mistake, KUBELET.md D25)."""
+"""First at a new container though its startup probe should come before it."""
+INHERITED: Final = 1.5
+"""... of a kubelet that does so by mistake (`Prediction.inherits`)."""
 ECHO: Final = 1.0
 """A first attempt on the heels of its container's readiness probe: mostly that probe's own second."""
 OUT_OF_TURN: Final = 2.5
@@ -145,6 +153,40 @@ def readings_of(
     return [_add(reading, fit) for reading in found] if fit else found
 
 
+class Ticks(Protocol):
+    """When a worker ran, as `Prediction` says it too."""
+
+    @property
+    def tick_ns(self) -> int | None: ...  # noqa: D102
+    @property
+    def busy_until_ns(self) -> int | None: ...  # noqa: D102
+    @property
+    def lingers(self) -> bool: ...  # noqa: D102
+    @property
+    def stirred_ns(self) -> int | None: ...  # noqa: D102
+
+
+def due_readings(start: int, worker: int, period_ns: int, ticks: Ticks, manual: Manual) -> list[Reading] | None:
+    """Return the ways to read an attempt that came when the next tick of its worker was due; None where it did not.
+
+    What `readings_of` says of a worker that ran before, was not poked, and is neither silent nor dying: most attempts there
+    are, so that they cost no prediction.
+    """
+    anchor, busy = ticks.tick_ns, ticks.busy_until_ns
+    if anchor is None or busy is None:
+        return None
+    late = start - anchor - period_ns
+    if not -DUE_NS < late < DUE_NS or start - busy <= (LINGER_NS if ticks.lingers else POKED_NS):
+        return None
+    found = [Reading(worker, lateness(late), Trigger.TICK, Schedule.ON_TIME)]
+    if manual in (Manual.POSSIBLE, Manual.UNSEEN):
+        if ticks.stirred_ns is not None and start - ticks.stirred_ns <= POKED_NS + DELAYED_ACK_NS:
+            return None
+        cost = POKE_UNSEEN if manual is Manual.UNSEEN else POKE
+        found.append(Reading(worker, cost, Trigger.MANUAL, Schedule.EXTRA))
+    return found
+
+
 def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:
     """Tell whether a start follows a poke at once: when its worker is free, which a delayed ACK of its last FIN may hold up."""
     return poked_ns is not None and 0 <= start - poked_ns <= POKED_NS + (DELAYED_ACK_NS if p.lingers else 0)
@@ -170,7 +212,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     if p.silence is Silence.ON_HOLD:
         if kind is ProbeType.STARTUP:
             renewal = min(renewal, STARTUP_AGAIN)  # What else would wake it?
-        renewal += AGAINST_SILENCE if p.gated_anew else 0.0
+        renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)
         if tick is not None:
@@ -191,8 +233,9 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
             out.append(late)
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_add(_poke(start, p), gated))
-    if tick is not None and tick.missed > MISSED_FEW and _came_back(start, p):
-        out.append(_add(tick._replace(cost=BACK_OFF, reset="container"), gated))
+    if tick is not None and tick.missed and _came_back(start, p):
+        back = BACK_REFUSED if p.refused or p.dying else BACK_OFF + (BACK_SOON if tick.missed == 1 else 0.0)
+        out.append(_add(tick._replace(cost=back, reset="container"), gated))
     if tick is None or tick.cost >= FIRST:
         if (
             p.manual is Manual.READY
@@ -202,7 +245,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         ):
             out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
         elif p.manual is Manual.READY:
-            anew = GATED_ANEW if p.gated_anew else 0.0
+            anew = (INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0
             out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
@@ -234,7 +277,9 @@ def _first(start: int, p: Prediction) -> list[Reading]:
 
 def _tick(start: int, p: Prediction) -> Reading | None:
     """Read it as a tick (or as the one tick kept while busy), whichever is the more likely."""
-    absent = POKE_ABSENT if p.poked_ns is not None and not _just_after(p.poked_ns, start, p) else 0.0
+    # (A pod sync that kills the container holds up the next one, and with it the poke.)
+    expected = p.poked_ns is not None and not p.dying and not _just_after(p.poked_ns, start, p)
+    absent = POKE_ABSENT if expected else 0.0
     if p.tick_ns is None:
         # The grid is not known, but an attempt that took longer than a period has surely kept a tick waiting.
         kept = _stored(start, p, p.last_start_ns) if p.last_start_ns is not None else None
@@ -256,7 +301,9 @@ def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
     if missed and p.busy_until_ns is not None:
         missed = max(0, missed - max(0, (p.busy_until_ns - anchor) // p.period_ns))
     # A container that dies, went away or just began (initialDelaySeconds) explains its silence.
-    gone = 0.0 if p.dying or p.suspicious or (p.begun and p.runs == 0) else MISSED
+    back = (p.refused or p.dying) and _came_back(start, p)  # then that is what explains it
+    explained = p.dying or (p.begun and p.runs == 0)
+    gone = MISSED if back else 0.0 if explained else MISSED_GONE if p.suspicious else MISSED
     cost = min(missed * gone, MISSED_MOST) + lateness(late)
     schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
     return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
@@ -296,13 +343,14 @@ def _came_back(start: int, p: Prediction) -> bool:
     """Tell whether its container may have been away, though the worker's grid is the old one.
 
     No other probe of the container ran meanwhile. A new container pokes its readiness probe, which moves its grid: not
-    up to 1.30, where initialDelaySeconds may hide the poke.
+    up to 1.30, where initialDelaySeconds may hide the poke, nor does a poke show that came while the container was away.
     """
-    if p.dying or p.gated_anew or p.container_ns is None or start - p.container_ns <= 2 * p.period_ns:
+    if p.gated_anew or p.container_ns is None or start - p.container_ns < 2 * p.period_ns - EARLY_NS:
         return False
     if p.spec.type is ProbeType.LIVENESS:
-        return not p.heralded
-    return p.spec.type is ProbeType.READINESS and p.grid_stays and p.spec.initial_delay_s > 0
+        return not p.heralded and not p.dying
+    hidden = p.spec.initial_delay_s > 0 or (p.refused and not p.dying)
+    return p.spec.type is ProbeType.READINESS and p.grid_stays is not False and hidden
 
 
 def is_frozen(reading: Reading) -> bool:

@@ -56,6 +56,10 @@ class Form:
     version: str = ""
     """Kubelet version its User-Agent claims, only together with the kubelet's header order."""
     requests: int = 0
+    cut: bool = False
+    """The capture cut its header: what is not in it may have been sent."""
+    partial: bool = False
+    """The capture cut its request line: the path may go on."""
     stale: bool = False
     """Its first SYN in the capture is no first SYN: the dial began before, and so did the attempt it belongs to."""
 
@@ -103,6 +107,8 @@ def form_of(exchange: Exchange) -> Form:
             kubelet=fits,
             version=claimed[1] if claimed and fits else "",
             requests=exchange.requests,
+            cut=http.request_end is None and http.lost,
+            partial=not http.version and http.lost,
             stale=stale,
         )
     if connection.midstream:
@@ -140,15 +146,27 @@ def _stale(syns: tuple[Mark, ...]) -> bool:
 
 
 def kubelet_headers(http: HttpExchange) -> bool:
-    """Tell whether the request line and header order are the kubelet's (newProbeRequest, net/http Request.write)."""
+    """Tell whether the request line and header order are the kubelet's (newProbeRequest, net/http Request.write).
+
+    Of a request that a snapshot length cut, what is left has to be.
+    """
+    cut = http.request_end is None and http.lost
     if http.method != "GET" or http.version not in ("HTTP/1.1", "HTTP/2"):
-        return False
+        return cut and http.method == "GET" and not http.version
     if http.version == "HTTP/2":
         return True
     names = [name for name, _ in http.headers]
-    if not names or names[0] != "Host" or names[-1] != "Connection" or http.headers[-1][1].lower() != "close":
+    if names and names[-1] == "Connection" and http.headers[-1][1].lower() == "close":
+        del names[-1]
+    elif not cut:
         return False
-    middle = names[1:-1]
+    if names and names[-1] == "Accept-Encoding":
+        del names[-1]  # Up to 1.19 the transport adds it behind all others.
+    if not names:
+        return cut
+    if names[0] != "Host":
+        return False
+    middle = names[1:]
     if middle and middle[0] == "User-Agent":
         middle = middle[1:]
     return "User-Agent" not in middle and middle == sorted(middle)

@@ -155,6 +155,18 @@ class _Case:
             outcome=outcome, cause=cause, end_ns=self.deadline_ns, status=status, detail=detail, late_answer_ns=late_ns
         )
 
+    def unheard(self, detail: str) -> Verdict:
+        """End by the deadline what was never answered on a connection; who waits in vain closes it then.
+
+        Where neither an answer nor that close is in a capture that goes on for long enough, it has lost the connection's end,
+        and may have lost the answer with it.
+        """
+        c = self.connection
+        over = self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + SECOND
+        if over and self.gave_up is None and c.resp.first_data is None and c.resp.fin is None and not c.question:
+            return self.cut("the capture lost how this connection ended")
+        return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
+
     def cut(self, detail: str) -> Verdict:
         return Verdict(
             outcome=Outcome.INCONCLUSIVE,
@@ -278,7 +290,7 @@ class _Case:
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
-        if http is not None and http.lost:
+        if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)
             return self.cut("the capture lost the answer")
         if resp.fin is not None and self.in_time(resp.fin):
             what = "EOF in the answer's header" if resp.arrivals else "EOF"
@@ -294,7 +306,7 @@ class _Case:
             # Closed by the checker before it asked anything, well before its time: no httpGet probe does this of
             # itself.
             return self.frame(Outcome.FAILURE, Cause.CLIENT_LATE, self.gave_up, "closed without a request")
-        verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
+        verdict = self.unheard(detail)
         if verdict.late_answer_ns is not None:
             verdict = replace(
                 verdict,
@@ -395,7 +407,7 @@ class _Case:
         if tls.server_hello is None:
             if resp.gap == 0:
                 return self.cut("the capture lost the answer")
-            return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "ClientHello unanswered")
+            return self.unheard("ClientHello unanswered")
         end = self.gave_up or resp.fin or self.connection.end
         return self.frame(
             Outcome.INCONCLUSIVE, Cause.ENCRYPTED, end, f"{tls.version or 'TLS'}, the answer is encrypted"
@@ -437,7 +449,7 @@ class _Case:
         ):
             if mark is not None and facts.request_end is not None and self.in_time(mark):
                 return self.frame(Outcome.FAILURE, cause, mark, what)
-        return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "health check not answered")
+        return self.unheard("health check not answered")
 
     def rpc(self, facts: GrpcFacts, mark: Mark) -> Verdict:
         if facts.grpc_status not in (0, None):

@@ -107,13 +107,14 @@ def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
     """
     if verdict.by_deadline or not run.tries:
         return verdict.end_ns
-    if verdict.cause is Cause.CUT and spec.handler is Handler.GRPC:
-        return (
-            run.start.ns + spec.timeout_s * SECOND
-        )  # Where the capture ends, a dial that was refused may be repeated yet.
     orig = run.tries[-1][-1].connection.orig
     close = orig.fin or orig.rst
-    return verdict.end_ns if close is None else max(close.ns, verdict.end_ns)
+    if close is not None:
+        return max(close.ns, verdict.end_ns)
+    if verdict.cause is Cause.CUT and spec.handler is Handler.GRPC:
+        # Where the capture ends, a dial that was refused may be repeated yet.
+        return run.start.ns + spec.timeout_s * SECOND
+    return verdict.end_ns
 
 
 def frames_of(run: Run) -> Evidence:
@@ -296,9 +297,9 @@ class Joiner:
         return done
 
     @property
-    def waiting(self) -> bool:
-        """Whether runs still wait for a follow-up."""
-        return bool(self._open)
+    def rests_until(self) -> int | None:
+        """The moment (ns) up to which `advance`, if it was called last, hands on nothing more; None where no run waits."""
+        return self._open[0].last_ns() + FOLLOW_NS if self._open else None
 
     def finish(self) -> list[Run]:
         """Hand on what is left."""
@@ -427,12 +428,14 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
         return None
     if form.path is None:
         return 0.1
+    if form.partial:
+        return 0.1 if spec.path.startswith(form.path) else None
     if form.path != spec.path:
         return None
     wanted = {name.lower(): value for name, value in spec.headers}
-    if "user-agent" in wanted and wanted["user-agent"] != form.user_agent:
+    if "user-agent" in wanted and (form.user_agent or not form.cut) and wanted["user-agent"] != form.user_agent:
         return None
-    if "user-agent" not in wanted and not form.version and not getattr(form, "cut", False):
+    if "user-agent" not in wanted and not form.version and (form.user_agent or not form.cut):
         return None  # (Varnish and Apache on a node ask without any)
     if "host" in wanted and form.host and wanted["host"] != form.host:
         return None

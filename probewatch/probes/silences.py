@@ -8,8 +8,11 @@ Limitations: only probes are looked at. What other connections of a node did mea
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from heapq import merge
 from typing import Final
 
+from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import DIAGNOSES, Kind
 from probewatch.model.timeline import (
     Attempt,
@@ -113,9 +116,16 @@ def source_address(scene: Scene) -> None:
         failed: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
         good: set[str] = set()
         for place in places:
-            for a in silent(scene, place):
+            lost = silent(scene, place)
+            for a in lost:
                 failed[a.legs[0].connection.client].append((place, a))
-            good |= {a.legs[0].connection.client for a in scene.probes[place].attempts if connected(a)}
+            # A dial that was given up may be answered when the way is open again: that says nothing of its time.
+            given_up = {a.n for a in lost}
+            good |= {
+                a.legs[0].connection.client
+                for a in scene.probes[place].attempts
+                if connected(a) and a.n not in given_up
+            }
         for client, those in failed.items():
             if client in good or not good or len(those) < 2:
                 continue
@@ -234,19 +244,19 @@ def port_reused(scene: Scene) -> None:
     """See a source port that came again to the same target too soon, and was not taken for a new connection (D42)."""
     last: dict[tuple[object, ...], tuple[int, bool]] = {}
     again: dict[int, list[Attempt]] = defaultdict(list)
-    tries = sorted(
-        (
-            (leg.connection.start.ns, place, a, leg.connection)
-            for place, probe in enumerate(scene.probes)
-            if probe.checker.kind == "kubelet"
-            for a in probe.attempts
-            for leg in a.legs
-        ),
-        key=lambda t: t[0],
-    )
-    for ns, place, a, connection in tries:
+
+    def tries(place: int) -> Iterator[tuple[int, int, Attempt, Connection]]:
+        for a in scene.probes[place].attempts:
+            for leg in a.legs:
+                yield leg.connection.start.ns, place, a, leg.connection
+
+    kubelets = [place for place, probe in enumerate(scene.probes) if probe.checker.kind == "kubelet"]
+    # (One connection of each probe at a time: they are many, and may be packed.)
+    for ns, place, a, connection in merge(*map(tries, kubelets), key=lambda t: t[0]):
+        while last and ns - last[oldest := next(iter(last))][0] >= TIME_WAIT_NS:
+            del last[oldest]
         key = connection.client, connection.client_port, connection.server, connection.server_port
-        before, first = last.get(key, (-(1 << 62), False))
+        before, first = last.pop(key, (-(1 << 62), False))
         if 0 <= ns - before < TIME_WAIT_NS:
             if challenged(connection):
                 text = (

@@ -23,6 +23,8 @@ ON_GRID_SHARE: Final = 0.5
 """Share of a kubelet's starts that stand whole seconds from a neighbour; a shell loop's pause plus its own run time does not."""
 ENOUGH: Final = 4
 """Attempts of one series before its cadence can speak against a claim."""
+OUTGOING: Final = 4
+"""sll_pkttype of what the capturing machine sends (packet(7) PACKET_OUTGOING); what it passes on is seen incoming first."""
 KEPT_STARTS: Final = 64
 """Starts kept for each series of one source."""
 KEPT_SERIES: Final = 512
@@ -66,6 +68,8 @@ class Source:
     versions: dict[str, int] = field(default_factory=dict)
     ttl: int = -1
     packet_type: int = -1
+    file: int = 0
+    """The input that showed its first segment."""
     outer_source: str = ""
     targets: set[str] = field(default_factory=set)
     first_ns: int = 0
@@ -85,7 +89,7 @@ class Source:
         if self.ttl < 0:
             self.ttl = connection.orig.ttl
         if self.packet_type < 0:
-            self.packet_type = connection.orig.packet_type
+            self.packet_type, self.file = connection.orig.packet_type, connection.start.file
         self.outer_source = self.outer_source or connection.outer_source
         if len(self.targets) < KEPT_SERIES:
             self.targets.add(run.server)
@@ -173,7 +177,7 @@ def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[s
         sure += 0.02 if sure else 0.5
     if fresh:
         said.append("a fresh connection for each check")
-    if source.packet_type == 4:
+    if source.packet_type == OUTGOING:
         said.append("sent by this node (cooked direction outgoing)")
         sure += 0.02 if sure else 0.0
     elif source.ttl in (64, 255):

@@ -84,6 +84,9 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
         sentence = f"cannot tell: {len(unclear)} of {count(len(attempts), 'attempt')} unclear: {_why(unclear)}"
+    if any(one.kind == Kind.NO_LOCAL_PORT for one in probe.diagnoses):
+        missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
+        level, sentence = max(level, Level.WARNING), f"{sentence}; {missing} missing: no source port left on the node"
     told: Counter[Cause] = Counter()
     if level >= Level.WARNING:
         told = failed.causes + discarded.causes

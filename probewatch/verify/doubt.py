@@ -37,8 +37,11 @@ def end_unseen(timeline: Timeline) -> str:
 
 
 def lost(timeline: Timeline) -> str:
-    """Say that the capturing program counted packets that it could not keep up with: they may have been anybody's."""
-    drops = sum(each.drops or 0 for info in timeline.captures for each in info.interfaces)
+    """Say that the capturing program lost packets and does not say when: they may have been anybody's.
+
+    Those of which it does are holes (`EventKind.CAPTURE_GAP`), and doubt is where they are.
+    """
+    drops = sum((each.drops or 0) - each.drops_timed for info in timeline.captures for each in info.interfaces)
     return f"the capturing program lost {drops} packet{'' if drops == 1 else 's'}" if drops else ""
 
 

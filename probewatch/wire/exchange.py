@@ -40,7 +40,13 @@ def read_exchange(connection: Connection, keys: Keylog | None = None, *, most: i
     if connection.midstream and not (orig.data.startswith(PREFACE) or _is_client_hello(orig.data)):
         return _read_midstream(Exchange(connection=connection), most)
     opening = orig.data[:OPENING] if start else b""
-    exchange = Exchange(connection=connection, banner=_banner(orig, resp), opening=opening)
+    banner = _banner(orig, resp)
+    if not start and begins_request(orig.data):
+        # (As below, at less cost: nearly all connections that are read are these.)
+        http, count = read_http1(orig, resp, most=most)
+        if not (http and http[0].malformed == TLS_ANSWER):
+            return Exchange(connection=connection, http=http, requests=count, banner=banner)
+    exchange = Exchange(connection=connection, banner=banner, opening=opening)
     if begins_tls(orig.data[start : start + 2]):
         exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
         return exchange if keys is None else _decrypt(exchange, keys, start, most)

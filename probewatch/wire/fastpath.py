@@ -3,10 +3,14 @@
 Theory of operation
 -------------------
 Most frames of a mixed capture belong to connections of which nothing more is followed but their end (`Tracker`; Suricata
-calls the same stream bypass). Of their plain segments all that counts is which one came last. So `FastPath` keeps a `Flow`
-for each direction of such a connection at each place of capture, found by what `peek` reads of a frame. Whatever has the
-key of a frame that was decoded in full belongs to the same connection, and passes; all other frames are handed on. What the
+calls the same stream bypass). Of their plain segments all that counts is which one came last. So `FastPath` keeps a flow
+for each direction of such a connection at each place of capture, known by what `peek` reads of a frame. Whatever looks like
+a frame that was decoded in full belongs to the same connection, and passes; all other frames are handed on. What the
 tracker knows of the connection is the same afterwards as if each had been decoded.
+
+Of a whole batch it is found out at once which frames are of which flow (`alike`). Then only those are visited that are
+handed on, and the moments at which something is due. A flow opens and closes in the middle of a batch: the rest of the batch
+is looked at again then.
 
 A flow runs ahead of its `Life`. Which segment came last is written down when anything else touches the connection
 (`Life.fast`): a frame that was handed on, a timer, an ICMP error, its hand-out. The last of these also closes its flows, until
@@ -14,62 +18,41 @@ the next frame, which is handed on, opens them again.
 
 Frames must come in time order. Timers ring before the frame that is later than they (`Tracker.span`), and the observer
 has its turns after the same frames: so everything happens at the same moments as it would without.
-
-Of a batch the rows alone are looked at, as long as they show TCP in IPv4 right behind Ethernet; what else there is costs a
-`peek` at the frame itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
-from probewatch.model.frame import Batch, Clock, Frame, Mark, Row
+import numpy as np
+
+from probewatch.model.frame import Batch, Frame, Mark
+from probewatch.wire.alike import Ints, Kin
 from probewatch.wire.lives import Life, Side, Sight
-from probewatch.wire.peek import ETHERNET, PLAIN, peek
+from probewatch.wire.peek import Shape, peek
 from probewatch.wire.tcp import FAR, Tracker
 
 FLOWS: Final = 16_384
 """Flows at once; of more connections all frames are handed on."""
+SHAPES: Final = 16
+"""Shapes of flows at one place; frames of others are handed on."""
 
-_PLAIN4: Final = b"\x08\x00\x45"
-"""EtherType of IPv4, and a header of 20 bytes."""
-_TCP: Final = 6
-_NEEDED: Final = {bits: 34 + size for bits, size in PLAIN.items()}
-"""Data offset and flags of plain segments -> bytes that must have been captured."""
+Place = dict[Shape, Kin]
+"""The flows where frames are captured: at an interface of a file."""
 
 
-class Flow:
+class Flow(NamedTuple):
     """One direction of a bypassed connection at one place of capture."""
 
-    __slots__ = ("fast", "fixed", "number", "row", "side", "sight")
-
-    def __init__(self, fast: Passing, side: Side, fixed: bytes) -> None:
-        self.fast = fast
-        self.fixed = fixed
-        """Where IPv4 is right behind Ethernet: its fragment word, TTL and protocol."""
-        self.side = side
-        self.sight: Sight | None = side.sight
-        self.row: Row | None = None
-        """Of the last segment that passed; None where it is written down."""
-        self.number = 0
-        """Its frame number."""
-
-
-class Place:
-    """Where frames are captured: an interface of a file, and the flows there."""
-
-    __slots__ = ("clock", "file", "flows")
-
-    def __init__(self, file: int) -> None:
-        self.file = file
-        self.flows: dict[bytes | None, Flow] = {}
-        self.clock = Clock(0, 0)
-        """How to read the time of a row."""
-
-    def mark(self, row: Row, number: int) -> Mark:
-        """Return the mark of a frame that passed here."""
-        return Mark(self.clock.ns(row), self.file, number)
+    number: int
+    kin: Kin
+    look: bytes
+    place: Place
+    file: int
+    side: Side
+    sight: Sight | None
 
 
 class Passing:
@@ -79,35 +62,34 @@ class Passing:
 
     def __init__(self, owner: FastPath, life: Life) -> None:
         self._owner = owner
-        self._flows: list[tuple[Place, bytes, Flow]] = []
+        self._flows: list[Flow] = []
         self.life = life
 
-    def add(self, place: Place, key: bytes, side: Side, fixed: bytes) -> None:
+    def add(self, flow: Flow) -> None:
         """Let the plain segments of one more kind pass."""
-        flow = place.flows[key] = Flow(self, side, fixed)
-        self._flows.append((place, key, flow))
+        self._flows.append(flow)
 
     def settle(self) -> None:
         """Write down which segments came last."""
-        last: list[tuple[Mark, Flow]] = []
-        for place, _, flow in self._flows:
-            if flow.row is not None:
-                last.append((place.mark(flow.row, flow.number), flow))
-                flow.row = None
+        owner, life = self._owner, self.life
+        last = [(mark, flow) for flow in self._flows if (mark := owner.last(flow)) is not None]
         if not last:
             return
-        life = self.life
         for mark, flow in sorted(last, key=_mark):
             life.see(flow.side, flow.sight, mark)
-        life.touched = max(life.touched, life.end.ns + self._owner.skew)
+        life.touched = max(life.touched, life.end.ns + owner.tracker.skew)
+
+    def touched(self) -> int:
+        """Return when the last segment came that is not written down, as the tracker's clock shows it."""
+        owner = self._owner
+        return max(map(owner.last_ns, self._flows)) + owner.tracker.skew
 
     def close(self) -> None:
         """Write that down, and let nothing pass any more."""
         self.settle()
         self.life.fast = None
-        for place, key, _ in self._flows:
-            del place.flows[key]
-        self._owner.count -= len(self._flows)
+        for flow in self._flows:
+            self._owner.drop(flow)
 
 
 def _mark(one: tuple[Mark, Flow]) -> Mark:
@@ -117,16 +99,33 @@ def _mark(one: tuple[Mark, Flow]) -> Mark:
 class FastPath:
     """Lets pass what may, and hands on the rest."""
 
-    __slots__ = ("_places", "_tracker", "count", "skew", "until")
+    __slots__ = (
+        "_at", "_batch", "_changed", "_flow_of", "_free", "_last", "_last_ns", "_noted", "_places", "_skipped", "tracker", "until",
+    )  # fmt: skip
 
     def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._places: dict[tuple[int, int], Place] = {}
-        """By file and interface."""
-        self.count = 0
-        """Flows at all places."""
-        self.skew = 0
-        """Of the tracker's clock."""
+        self.tracker = tracker
+        self._places: dict[tuple[int, int, int], Place] = {}
+        """By file, interface and link type."""
+        self._free = list(range(FLOWS))
+        """Numbers of flows that may be."""
+        # One more than there are flows: where that of a frame without one is written.
+        self._last: Ints = np.zeros(FLOWS + 1, np.int64)
+        """Of each flow, the frame number of the last segment that passed; 0 where it is written down ..."""
+        self._last_ns: Ints = np.zeros(FLOWS + 1, np.int64)
+        """... and its time."""
+        self._batch: Batch | None = None
+        """What is gone through now, ..."""
+        self._flow_of: Ints = np.empty(0, np.int64)
+        """... of which flow each frame of it is, -1 where it is handed on, ..."""
+        self._at = 0
+        """... before which frame it stands, ..."""
+        self._noted = 0
+        """... up to which of them `_last` is right, ..."""
+        self._changed = False
+        """... whether flows ended since that was looked at, ..."""
+        self._skipped: set[int] = set()
+        """... and which frames pass because flows opened since."""
         self.until = FAR
         """When (ns) whoever takes the frames wants to be told the time."""
 
@@ -135,110 +134,145 @@ class FastPath:
 
         All others have passed when the iterator ends.
         """
-        tracker, rows, first = self._tracker, batch.rows, batch.first
-        place = self._place(batch.file, batch.interface)
-        place.clock = batch.clock
-        passing = _plainly if batch.link_type == ETHERNET else _otherwise
-        count, last_ns = len(rows), batch.last_ns
-        handed_on = at = 0
-        low, until = self._span()
-        looked_until = reached = -1
-        while at < count:
-            ns = batch.time(at)
-            turn, stop = False, count
-            hand_on = ns < low
-            if ns >= until and not hand_on:
-                start = batch.start(at)
-                hand_on = peek(batch.data, start, start + rows[at][2], batch.link_type) not in place.flows
-                if not hand_on:  # (else whoever takes it sees to what is due)
-                    tracker.tick(ns)
-                    low, until = self._span()
-                    turn = ns >= self.until
-            if hand_on:
-                stop = at
-            elif turn:
-                stop = at + 1
-            elif last_ns >= until:
-                if until != looked_until:
-                    looked_until, reached = until, batch.since(until)
-                stop = reached
-            at = passing(batch, place.flows, at, stop)
-            if hand_on or at < stop:
+        tracker, times, count = self.tracker, batch.times, len(batch)
+        self._begin(batch)
+        handed_on, last_ns = 0, batch.last_ns
+        self._changed = True
+        while self._changed:  # flows ended: what they would have let pass comes as well
+            self._changed = False
+            skipped = self._skipped = set()
+            rest = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
+            for row, frame in chain(zip(rest.tolist(), batch.made(rest), strict=True), ((count, None),)):
+                if row in skipped:
+                    continue
+                until = FAR if row == self._at else min(tracker.span()[1], self.until)  # (if anything passed before it)
+                ns = last_ns if frame is None else frame.ns
+                while ns >= until:
+                    due = max(int(times.searchsorted(until)), self._at)
+                    if due >= row:
+                        break  # whoever takes that frame sees to what is due
+                    self._at, now = due, int(times[due])
+                    tracker.tick(now)
+                    if self._changed and self._flow_of[due] < 0:
+                        break
+                    self._at += 1
+                    if now >= self.until:
+                        tracker.passed(0, now)
+                        yield now
+                    if self._changed:
+                        break
+                    until = min(tracker.span()[1], self.until)
+                if self._changed or frame is None:
+                    break
+                self._at = row
                 handed_on += 1
-                yield batch[at]
-                self._opened(place, first + at, batch.data, batch.start(at), rows[at][2], batch.link_type)
-                at += 1
-            elif turn:
-                tracker.passed(0, ns)
-                yield ns
-            low, until = self._span()
+                yield frame
+                self._at += 1
+                life: Life | None = getattr(tracker.latest, "life", None)  # (taken from the sides of a connection that has left)
+                if life is not None and life.bypassed:
+                    self._opened(frame, life)
+                if self._changed:
+                    break
+        self._at = count
+        self._note()
+        self._batch = None
         if handed_on < count:
             tracker.passed(count - handed_on, last_ns)
 
-    def _place(self, file: int, interface: int) -> Place:
-        place = self._places.get((file, interface))
-        if place is None:
-            place = self._places[file, interface] = Place(file)
-        return place
+    def last(self, flow: Flow) -> Mark | None:
+        """Return the last segment that passed in a flow, and forget it; None where it was asked for before."""
+        self._note()
+        number = self._last.item(flow.number)
+        if not number:
+            return None
+        self._last[flow.number] = 0
+        return Mark(self._last_ns.item(flow.number), flow.file, number)
 
-    def _span(self) -> tuple[int, int]:
-        """Return the times between which a frame may pass."""
-        self.skew = self._tracker.skew
-        low, due = self._tracker.span()
-        return low, min(due, self.until)
+    def last_ns(self, flow: Flow) -> int:
+        """Return when the last segment passed in a flow that `last` was not asked for; before all times where there is none."""
+        if self._noted != self._at:
+            self._note()
+        return self._last_ns.item(flow.number) if self._last.item(flow.number) else -FAR
 
-    def _opened(self, place: Place, number: int, data: bytes, start: int, size: int, link_type: int) -> None:
-        """Let pass what is like a frame that was handed on, where its connection is bypassed."""
-        side = self._tracker.latest
-        life: Life | None = getattr(side, "life", None)  # (taken from the sides of a connection that has left)
-        if side is None or life is None or not life.bypassed or life.told or life.gone:
+    def drop(self, flow: Flow) -> None:
+        """Let frames of a flow, of which `last` was asked, pass no more."""
+        kin = flow.kin
+        kin.drop(flow.look)
+        if not len(kin):
+            del flow.place[kin.shape]
+        self._free.append(flow.number)
+        if self._batch is not None:
+            mine = self._flow_of[self._at :] == flow.number
+            if mine.any():
+                self._flow_of[self._at :][mine] = -1
+                self._changed = True
+
+    def _note(self) -> None:
+        """Take note of what passed in the batch up to now."""
+        begin, end = self._noted, self._at
+        if self._batch is None or begin == end:
             return
-        if side.last is None or side.last.number != number or side.last.file != place.file:
+        passed = self._flow_of[begin:end]
+        first = self._batch.first
+        self._last[passed] = np.arange(first + begin, first + end)  # of several of one flow the last one stays
+        self._last_ns[passed] = self._batch.times[begin:end]
+        self._noted = end
+
+    def _begin(self, batch: Batch) -> None:
+        """Find out which frames of a batch are of which flow."""
+        count = len(batch)
+        self._batch, self._at, self._noted = batch, 0, 0
+        self._flow_of = np.full(count, -1)
+        rows, which = np.arange(count), batch.which
+        for number in (0,) if which is None else np.unique(which).tolist():
+            left = rows if which is None else rows[which == number]
+            for kin in self._place(batch.file, *batch.places[number]).values():
+                found, flows = kin.find(batch, left)
+                self._flow_of[found] = flows
+                left = left[self._flow_of[left] < 0]
+        low = self.tracker.span()[0]
+        if batch.first_ns < low:  # late ones are handed on
+            self._flow_of[: np.searchsorted(batch.times, low)] = -1
+
+    def _place(self, file: int, interface: int, link_type: int) -> Place:
+        return self._places.setdefault((file, interface, link_type), {})
+
+    def _opened(self, frame: Frame, life: Life) -> None:
+        """Let pass what is like a frame that was handed on, where it belongs to this connection, which is bypassed."""
+        side = self.tracker.latest
+        if side is None or life.told or life.gone or not self._free:
             return
-        key = peek(data, start, start + size, link_type)
-        if key is None:
+        if side.last is None or side.last.number != frame.number or side.last.file != frame.file:
             return
-        fixed = data[start + 20 : start + 24]
-        known = place.flows.get(key)
-        if known is not None:
-            known.fixed = fixed
+        data = frame.data
+        shape = peek(data, 0, len(data), frame.link_type)
+        if shape is None:
             return
-        if self.count >= FLOWS:
+        place = self._place(frame.file, frame.interface, frame.link_type)
+        kin = place.get(shape)
+        if kin is None:
+            if len(place) >= SHAPES:
+                return
+            kin = place[shape] = Kin(shape)
+        look = kin.look(data)
+        if look in kin:
             return
         if life.fast is None:
             life.fast = Passing(self, life)
         assert isinstance(life.fast, Passing)
-        life.fast.add(place, key, side, fixed)
-        self.count += 1
+        flow = Flow(self._free.pop(), kin, look, place, frame.file, side, side.sight)
+        kin.add(look, flow.number)
+        life.fast.add(flow)
+        self._also(frame, kin)
 
-
-def _plainly(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) -> int:
-    """Let frames of Ethernet pass from one index up to another; return that of the first that does not."""
-    find, needed, first = flows.get, _NEEDED.get, batch.first
-    for number, row in enumerate(batch.rows[at:stop], first + at):
-        _, _, size, kind, fixed, key, bits = row
-        flow = find(key)
-        if flow is None or flow.fixed != fixed or kind != _PLAIN4 or size < needed(bits, FAR):
-            if kind == _PLAIN4 and fixed[3] == _TCP:
-                return number - first
-            start = batch.start(number - first)
-            flow = find(peek(batch.data, start, start + size, ETHERNET))
-            if flow is None:
-                return number - first
-        flow.row = row
-        flow.number = number
-    return stop
-
-
-def _otherwise(batch: Batch, flows: dict[bytes | None, Flow], at: int, stop: int) -> int:
-    """Do the same with frames of other link types."""
-    data, link_type = batch.data, batch.link_type
-    for index in range(at, stop):
-        row = batch.rows[index]
-        start = batch.start(index)
-        flow = flows.get(peek(data, start, start + row[2], link_type))
-        if flow is None:
-            return index
-        flow.row = row
-        flow.number = batch.first + index
-    return stop
+    def _also(self, frame: Frame, kin: Kin) -> None:
+        """Let pass what of the rest of the batch belongs to a flow that has just opened where a frame was captured."""
+        batch = self._batch
+        assert batch is not None
+        rows = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
+        if batch.which is not None:
+            place = batch.places.index((frame.interface, frame.link_type))
+            rows = rows[batch.which[rows] == place]
+        found, flows = kin.find(batch, rows)
+        self._flow_of[found] = flows
+        self._skipped.update(found.tolist())

@@ -315,15 +315,9 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
         if not passing:
             break
         at = header.end
-    framing = _frame(version, status, method, header.fields)
+    framing = (_whole_frame if header.end - at <= KEPT_WHOLE else _frame)(version, status, method, header.fields)
     head = Answer(
-        status=status,
-        reason=reason,
-        version=version,
-        fields=header.fields[:KEPT_FIELDS],
-        interim=tuple(interim),
-        first_byte=first_byte,
-        header_end=half.reached(header.end),
+        status, reason, version, header.fields[:KEPT_FIELDS], tuple(interim), first_byte, half.reached(header.end)
     )
     if framing.fault:
         return Answer(interim=tuple(interim), first_byte=first_byte, malformed=framing.fault, fault=head.header_end)
@@ -374,6 +368,11 @@ _whole_status = lru_cache(REMEMBERED)(_read_status)
 
 def _read_fields(data: bytes, at: int, *, ended: bool, strict: bool) -> _Header:
     """Read header fields as textproto's ReadMIMEHeader; not `strict`, lines that are no fields are passed over."""
+    end = data.find(b"\r\n\r\n", at, at + KEPT_WHOLE)
+    if end > at:
+        plain = _plain_fields(data[at:end])
+        if plain is not None:
+            return _Header(plain, end + 4, "", end + 4)
     fields: list[tuple[str, str]] = []
     if strict and data[at : at + 1] in (b" ", b"\t"):
         line, after = _line(data, at, ended=ended)
@@ -406,6 +405,18 @@ def _read_fields(data: bytes, at: int, *, ended: bool, strict: bool) -> _Header:
             return _Header(tuple(fields), None, f"malformed MIME header line: {_short(line)}", at)
         if field.pair is not None:
             fields.append(field.pair)
+
+
+@lru_cache(REMEMBERED)
+def _plain_fields(block: bytes) -> _Fields | None:
+    """Read the lines of a whole header, without its end, where all are fields that nobody refuses; None elsewhere."""
+    lines = block.split(b"\r\n")
+    if block.count(b"\n") != len(lines) - 1 or b"\n " in block or b"\n\t" in block or block[:1] in _BLANKS:
+        return None
+    fields = [_whole_field(line.strip(_BLANK)) for line in lines]
+    if any(field.bad or field.pair is None for field in fields):
+        return None
+    return tuple([field.pair for field in fields if field.pair is not None])
 
 
 def _field(line: bytes) -> _Field:
@@ -460,6 +471,9 @@ def _frame(version: str, status: int, method: str, fields: _Fields) -> _Framing:
     return _Framing("close", 0, "")
 
 
+_whole_frame = lru_cache(REMEMBERED)(_frame)
+
+
 def _read_body(half: Half, head: Answer, at: int, framing: _Framing) -> Answer:
     """Find the body's end, and when the kubelet would have read enough of it."""
     if framing.kind == "none":
@@ -479,11 +493,11 @@ def _read_body(half: Half, head: Answer, at: int, framing: _Framing) -> Answer:
 def _read_sized(half: Half, head: Answer, at: int, length: int) -> Answer:
     end = at + length
     reached = max(half.length, len(half.data))
-    answer = head._replace(body_bytes=max(0, min(reached - at, length)))
-    if length >= BODY_ENOUGH:
-        answer = answer._replace(read_enough=_when(half, at + BODY_ENOUGH))
+    enough = _when(half, at + BODY_ENOUGH) if length >= BODY_ENOUGH else None
     if end <= reached:
-        return answer._replace(body_end=_when(half, end), lost=half.gap is not None and end > len(half.data), next=end)
+        lost = half.gap is not None and end > len(half.data)
+        return head._replace(body_bytes=length, read_enough=enough, body_end=_when(half, end), lost=lost, next=end)
+    answer = head._replace(body_bytes=max(0, reached - at), read_enough=enough)
     # Below a gap the stream may have gone on further than any byte that was seen.
     return answer._replace(lost=True) if half.gap is not None else _broken(half, answer)
 

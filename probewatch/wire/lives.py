@@ -145,6 +145,9 @@ class Fast(Protocol):
     def settle(self) -> None:
         """Write down which of them came last."""
 
+    def touched(self) -> int:
+        """Return when the last of them came, as the tracker's clock shows it; before all times where none did since `settle`."""
+
     def close(self) -> None:
         """Write that down, and let no more pass."""
 

@@ -1,9 +1,10 @@
-"""What the headers of a frame say about where it belongs, read in place: less than decoding it, and enough to know it again.
+"""What the headers of a frame say about where it belongs: enough to know frames of the same kind again, many at once.
 
 Theory of operation: `peek` walks over the headers that most frames of a capture have in front of TCP: Ethernet, a cooked
 header or none, VLAN tags, IPv4 without options, IPv6 without extension headers, and again IP inside VXLAN, Geneve, GRE or IP.
-It gathers what a `Peeler` makes of them the vantage point, the tunnels, the addresses and the ports. Two frames of one interface
-with equal keys are therefore segments of one direction of one connection, seen at one place.
+It makes a `Shape` of them: where each header stands, and which bits make them what they are or go into what a `Peeler` makes of
+them, the vantage point, the tunnels, the addresses and the ports. Two frames of one interface that have the same bits there, and
+whose lengths fit (`Shape.ends`), are therefore segments of one direction of one connection, seen at one place.
 
 It says nothing (None) of what has any other header, of fragments, of what was cut within its headers, and of what is no
 plain segment (flags ACK, PSH, ECE, CWR; ACK must be set).
@@ -12,7 +13,7 @@ plain segment (flags ACK, PSH, ECE, CWR; ACK must be set).
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from probewatch.wire.layers import GENEVE_PORTS, VXLAN_PORTS
 
@@ -31,6 +32,10 @@ _IPS: Final = 3
 
 _HEADER4: Final = struct.Struct("!BxHxxHxB").unpack_from
 _HEADER6: Final = struct.Struct("!BxxxHB").unpack_from
+_MASK4: Final = b"\xff" + bytes(5) + b"\x3f\xff\0\xff\0\0" + b"\xff" * 8
+"""Of an IPv4 header: version with length, more fragments with offset, protocol, addresses."""
+_MASK6: Final = b"\xf0" + bytes(5) + b"\xff\0" + b"\xff" * 32
+"""Of an IPv6 header: version, next header, addresses."""
 
 PLAIN: Final[dict[bytes, int]] = {
     bytes((words << 4 | low, flags)): words * 4
@@ -41,67 +46,81 @@ PLAIN: Final[dict[bytes, int]] = {
 """Data offset and flags of plain segments -> bytes of the TCP header."""
 
 
-def peek(data: bytes, at: int, stop: int, link_type: int) -> bytes | None:
-    """Return the key of the frame in `data[at:stop]`; of IPv4 right behind Ethernet it is the 12 bytes of addresses and ports."""
-    key = b""
+class Shape(NamedTuple):
+    """Where the headers of some frames stand."""
+
+    mask: bytes
+    """Which bits from the beginning on are the same in all frames of one direction of one connection; up to the ports, and
+    filled up to a multiple of 8 bytes."""
+    ends: tuple[tuple[int, int], ...]
+    """Of each IP header, the outermost first: where its length stands, and what to add for the place where its packet ends. Those
+    before the last end where the frame ends; the last one does not end later, and within a tunnel not later than what was captured."""
+    tcp: int
+    """Where the TCP header begins."""
+
+
+def peek(data: bytes, begin: int, stop: int, link_type: int) -> Shape | None:
+    """Return the shape of the frame in `data[begin:stop]`."""
+    at = begin
     if link_type == ETHERNET:
         kind = data[at + 12 : at + 14]
-        at += 14
+        mask = bytes(12) + b"\xff\xff"
     elif link_type == SLL2:
-        kind, key = data[at : at + 2], data[at + 4 : at + 11]  # interface index, hardware type, packet type
-        at += 20
+        kind = data[at : at + 2]
+        mask = b"\xff\xff\0\0" + b"\xff" * 7 + bytes(9)  # with interface index, hardware type, packet type
     elif link_type == SLL:
-        kind, key = data[at + 14 : at + 16], data[at : at + 4]
-        at += 16
+        kind = data[at + 14 : at + 16]
+        mask = b"\xff" * 4 + bytes(10) + b"\xff\xff"
     elif link_type in RAW and at < stop:
-        kind, key = _BY_NIBBLE.get(data[at] >> 4, b""), b"raw"
+        kind = _BY_NIBBLE.get(data[at] >> 4, b"")
+        mask = b""
     else:
         return None
-    plain = kind == _V4 and not key
-    inside = False
+    ends: list[tuple[int, int]] = []
     for _ in range(_IPS):
+        at = begin + len(mask)
         while kind in _TAGS and at < stop:
-            key += kind + data[at : at + 2]
             kind = data[at + 2 : at + 4]
+            mask += b"\xff" * 4
             at += 4
         if kind == _V4 and stop - at >= 40:
             first, total, fragment, protocol = _HEADER4(data, at)
             if first != 0x45 or fragment & 0x3FFF:
                 return None
-            end = at + total
-            addresses = data[at + 12 : at + 20]
-            at += 20
+            ends.append((len(mask) + 2, len(mask)))
+            mask += _MASK4
         elif kind == _V6 and stop - at >= 60:
             first, total, protocol = _HEADER6(data, at)
             if first >> 4 != 6:
                 return None
-            addresses = data[at + 8 : at + 40]
-            at += 40
-            end = at + total
+            total += 40
+            ends.append((len(mask) + 4, len(mask) + 40))
+            mask += _MASK6
         else:
             return None
+        end = at + total
+        at = begin + len(mask)
         if protocol == _TCP:
             header = PLAIN.get(data[at + 12 : at + 14])
-            if header is None or at + header > min(end, stop) or (inside and end > stop):
+            if header is None or at + header > min(end, stop) or (len(ends) > 1 and end > stop):
                 return None
-            ports = data[at : at + 4]
-            return addresses + ports if plain else key + kind + addresses + ports
+            tcp = len(mask)
+            mask += b"\xff" * 4
+            return Shape(mask + bytes(-len(mask) % 8), tuple(ends), tcp)
         if end != stop:
             return None  # whatever is wrong there, or was cut
-        key += kind + addresses + protocol.to_bytes(1, "big")
-        plain, inside = False, True
         if protocol == _UDP:
             port = data[at + 2 : at + 4]
-            key += port + data[at + 8 : at + 16]
+            mask += b"\0\0\xff\xff\0\0\0\0" + b"\xff" * 8
             if port in _VXLAN:
                 kind = data[at + 28 : at + 30]
-                at += 30
+                mask += bytes(12) + b"\xff\xff"
             elif port in _GENEVE:
                 kind = data[at + 10 : at + 12]
-                at += 16 + (data[at + 8] & 0x3F) * 4
+                mask += bytes((data[at + 8] & 0x3F) * 4) if at + 8 < stop else b""
                 if kind == _BRIDGED:
-                    kind = data[at + 12 : at + 14]
-                    at += 14
+                    kind = data[begin + len(mask) + 12 : begin + len(mask) + 14]
+                    mask += bytes(12) + b"\xff\xff"
             else:
                 return None
         elif protocol == _GRE:
@@ -109,11 +128,10 @@ def peek(data: bytes, at: int, stop: int, link_type: int) -> bytes | None:
             if not keyed and data[at : at + 2] != b"\x00\x00":
                 return None
             kind = data[at + 2 : at + 4]
-            key += data[at : at + (8 if keyed else 4)]
-            at += 8 if keyed else 4
+            mask += b"\xff" * (8 if keyed else 4)
             if kind == _BRIDGED:
-                kind = data[at + 12 : at + 14]
-                at += 14
+                kind = data[begin + len(mask) + 12 : begin + len(mask) + 14]
+                mask += bytes(12) + b"\xff\xff"
         else:
             kind = _INSIDE.get(protocol, b"")
     return None

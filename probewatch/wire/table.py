@@ -199,11 +199,14 @@ class Table:
         if side is not None:
             self.schedule(side.life, self.clock + self._limits.settle_ns)
 
-    def claim(self, number: int) -> None:
-        """Mark a connection, by its id, as one that a checker keeps."""
+    def claim(self, number: int) -> bool:
+        """Mark a connection, by its id, as one that a checker keeps; return False where it has transferred more than any check does."""
         life = self.lives.get(number)
         if life is not None:
+            if life.bypassed and max(life.orig.stream.next, life.resp.stream.next) > self._limits.followed:
+                return False
             life.claimed = True
+        return True
 
     def flip(self, life: Life) -> None:
         """Swap client and server."""
@@ -271,7 +274,7 @@ class Table:
     def _ripen(self, life: Life) -> None:
         """Look at a connection whose timer rang: hand it out, let it go, or wait on."""
         if life.fast is not None:
-            life.fast.settle()
+            life.touched = max(life.touched, life.fast.touched())
         limits, clock = self._limits, self.clock
         if self._parted and self._rests(life):
             self.leave(life)

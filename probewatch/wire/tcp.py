@@ -313,9 +313,12 @@ class Tracker:
         c = connection
         self._table.part((c.client, c.client_port, c.server, c.server_port))
 
-    def claim(self, connection: Connection) -> None:
-        """Go on following a connection that was handed out, however often it is asked: a checker keeps it."""
-        self._table.claim(connection.id)
+    def claim(self, connection: Connection) -> bool:
+        """Go on following a connection that was handed out, however often it is asked: a checker keeps it.
+
+        Returns False where it is not followed any more, because it has transferred more than any check does.
+        """
+        return self._table.claim(connection.id)
 
     def finish(self) -> list[Connection | Unresolved]:
         """Return all that was not handed out yet, or has changed since, as final; the tracker is empty then."""

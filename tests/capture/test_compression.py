@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import random
+import struct
 import tracemalloc
 import zlib
 
@@ -206,3 +207,24 @@ def test_any_damage_ends_well(make, read, name, data):
         return
     assert info.frames == len(frames)
     assert info.complete or info.notes
+
+
+def test_more_frames_than_bytes_is_no_capture(tmp_path):
+    """Where frames took less than a byte each, times and all, reading stops; frames that differ in nothing but their times are read."""
+    head = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1)
+    for ipv in (b"\x08\x00\x45", b"\x86\xdd\x60"):
+        frame = bytes(12) + ipv + bytes(39)
+        many = [struct.pack("<IIII", n // 1000, n % 1000 * 1_000_003 * n % 10**9, 54, 54) + frame for n in range(70_000)]
+        for name, data, complete in (("same", head + many[0] * 140_000, False), ("true", head + b"".join(many), True)):
+            path = tmp_path / name
+            path.write_bytes(gzip.compress(data, 9))
+            with Reader(str(path), 0) as reader:
+                frames = sum(1 for _ in reader)
+                info = reader.info()
+            assert info.complete is complete
+            assert frames == info.frames
+            if complete:
+                assert frames == 70_000
+            else:
+                assert 65_536 <= frames < 140_000
+                assert "so densely no traffic is packed" in info.notes[0]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from probewatch.capture import CaptureError, Reader
 from probewatch.capture.tally import MAX_FRAME, MAX_NOTES, MAX_NS
+from probewatch.model.frame import Loss
 
 
 def test_sections_interfaces_and_link_types(make, read):
@@ -96,6 +97,41 @@ def test_drops(make, read):
         "the capturing program lost 42 frames on interface 0 (eth0)",
         "the capturing program lost 7 frames on interface 2",
     )
+
+
+def test_when_frames_were_lost(make, tmp_path):
+    """Losses lie between two statistics that differ, and between a frame that counts some and the one before it at its interface."""
+    def statistics(low: int, lost: int) -> bytes:
+        return make.block("<", 5, struct.pack("<III", 0, 0, low) + make.options("<", [(7, struct.pack("<Q", lost))]))
+
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(
+        make.section() + make.interface(pairs=[(9, b"\x09")]) + make.interface(pairs=[(9, b"\x09")])
+        + make.packet(10, b"a") + statistics(20, 0) + statistics(30, 7) + make.packet(40, b"b", 1) + make.packet(45, b"c")
+        + make.packet(50, b"d", 1, pairs=[(4, struct.pack("<Q", 3))]) + statistics(60, 9)
+    )  # fmt: skip
+    told: list[Loss] = []
+    with Reader(str(path), 0) as reader:
+        reader.on_loss(told.append)
+        assert [f.data for f in reader] == [b"a", b"b", b"c", b"d"]
+        assert [(i.drops, i.drops_timed) for i in reader.info().interfaces] == [(9, 9), (3, 3)]
+    assert told == [Loss(20, 30, 7, 0), Loss(40, 50, 3, 1), Loss(30, 60, 2, 0)]
+
+
+def test_where_a_capture_ended(make, tmp_path):
+    """The end that statistics tell counts where all frames are there that they say were handed out, and not of a part of a capture."""
+    def ended(low: int, frames: int) -> bytes:
+        said = [(3, struct.pack("<II", 0, low)), (8, struct.pack("<Q", frames))]
+        return make.block("<", 5, struct.pack("<III", 0, 0, low) + make.options("<", said))
+
+    for frames, wanted in ((2, 90), (3, None)):
+        path = tmp_path / f"{frames}.pcapng"
+        path.write_bytes(
+            make.section() + make.interface(pairs=[(9, b"\x09")]) + make.packet(10, b"a") + make.packet(20, b"b") + ended(90, frames)
+        )
+        with Reader(str(path), 0) as reader:
+            assert len(list(reader)) == 2
+            assert reader.info().ended_ns == wanted
 
 
 def test_comments(make, tmp_path):

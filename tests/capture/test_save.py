@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+
+from probewatch import analyze
+from probewatch.api import observer
 from probewatch.capture import Reader
 from probewatch.capture.save import Bounds, Saver
-from probewatch.model.frame import JOURNAL_ENTRY, Frame, Interface, Mark
+from probewatch.model.frame import JOURNAL_ENTRY, Frame, HostLink, Interface, Loss, Mark
 from probewatch.model.journal import journal_frame, process_event
 from probewatch.model.process import ProcessEvent, ProcessKind
+from probewatch.model.timeline import EventKind
+from probewatch.report.document import document
 
 SECOND = 1_000_000_000
 
 
 def test_each_file_of_a_ring_can_be_read_alone(tmp_path: Path) -> None:
     """Each says which file it went on from and that process events were watched, as of its own beginning; events are no frames kept."""
-    anywhere = Interface(0, "any", 1, 0, links=((7, "veth0"),))
+    anywhere = Interface(0, "any", 1, 0, links=(HostLink(7, "veth0", ("10.128.0.1", "fd01::1")),), host="node-a")
     saver = Saver(str(tmp_path / "ring.pcapng"), lambda: [anywhere], bounds=Bounds(size=1000, files=3))
     saver.frame(journal_frame(ProcessEvent(kind=ProcessKind.BEGAN, host="n", mark=Mark(SECOND, 0, 0))))
     for number in range(40):
         saver.frame(Frame((number + 2) * SECOND, 0, 0, 0, 1, bytes(100), 100))
-    assert saver.finish([]) == []
+    assert saver.finish([], 42 * SECOND) == []
     assert saver.frames == 40
     for path, before in zip(sorted(tmp_path.iterdir()), ("ring-2", "ring-0", "ring-1"), strict=True):
         with Reader(str(path), 0) as reader:
@@ -28,8 +35,40 @@ def test_each_file_of_a_ring_can_be_read_alone(tmp_path: Path) -> None:
             info = reader.info()
         assert info.complete
         assert f"comment of the file: this recording went on from {before}.pcapng" in info.notes
-        assert info.interfaces[0].link(7) == "veth0"
+        assert (info.interfaces[0].host, info.interfaces[0].links) == ("node-a", anywhere.links)
         packets = [frame for frame in frames if frame.link_type != JOURNAL_ENTRY]
         (event,) = [process_event(frame) for frame in frames if frame.link_type == JOURNAL_ENTRY]
         assert event is not None
         assert (event.kind, event.host, event.mark.ns) == (ProcessKind.BEGAN, "n", packets[0].ns)
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_what_was_lost_is_known_when_it_is_read_again(name: str, captures: Path, tmp_path: Path) -> None:
+    """Losses, the silence at the end and the machine's own addresses are in the file: it reads as it did while it was written."""
+    spec, kept = captures / name / "pod.yaml", tmp_path / "kept.pcapng"
+    with Reader(str(captures / name / "capture.pcap"), 0) as reader:
+        frames = [frame._replace(number=number) for number, frame in enumerate(reader, 1)]
+    begun, ended = frames[len(frames) // 3].ns + 1, frames[len(frames) // 2].ns - 1
+    loss, end = Loss(begun, ended, 9), frames[-1].ns + 7 * SECOND
+    own = Interface(0, "any", frames[0].link_type, 0, links=(HostLink(8, "tun0", ("10.128.0.1", "fd00:10:128::1")),), host="node-a")
+    saver, known = Saver(str(kept), lambda: [own]), observer(spec=spec)
+    known.meet_host(own)
+    known.begin(frames[0].ns - 30 * SECOND)
+    saver.began(frames[0].ns - 30 * SECOND)
+    for frame in (frame for frame in frames if not begun <= frame.ns <= ended):
+        if loss is not None and frame.ns > ended:
+            known.lost(begun, ended)
+            saver.lost(loss)
+            loss = None
+        known.feed(frame._replace(number=saver.frames + 1))
+        saver.frame(frame)
+    known.advance(end)
+    assert saver.finish([], end) == []
+    found, live = analyze(kept, spec=spec), known.finish()
+    assert document(found)["probes"] == document(live)["probes"]
+    assert found.events == live.events
+    assert [(i.drops, i.drops_timed) for i in found.captures[0].interfaces] == [(9, 9)]
+    assert EventKind.CAPTURE_GAP in {event.kind for event in found.events}
+    assert {probe.checker.node for probe in found.probes if probe.checker.kind == "kubelet"} == {"node-a"}
+    assert re.search(r"nothing reached it in the first 3\d s", found.probes[0].initial_evidence)
+    assert found.probes[0].gaps[-1].end_ns > frames[-1].ns

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from probewatch.capture.live import Live
 from probewatch.capture.taps import LAG_NS, Taps
 from probewatch.capture.write import Counts
-from probewatch.model.frame import CaptureInfo, Frame, Interface
+from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
 
 SECOND = 1_000_000_000
 
@@ -20,7 +20,7 @@ class Fake:
         self._clocks = clocks
         self.interface, self.path, self.link_type, self.ended = name, f"interface {name}", 1, False
         self.came: list[Frame] = []
-        self.gaps: list[tuple[int, int]] = []
+        self.gaps: list[Loss] = []
         self.dropped = 0
         self._ends = os.pipe()
         os.write(self._ends[1], b"x")  # always readable: nothing here waits

@@ -16,8 +16,16 @@ from hypothesis import strategies as st
 from probewatch.capture.netns import inside
 from probewatch.cluster.links import Link, LinkWatch
 from probewatch.cluster.lookout import Names
-from probewatch.cluster.names import by_container_logs, by_pod_logs, read_crictl
-from probewatch.cluster.node import NodeContainer, NodePod, NodeView, look
+from probewatch.cluster.names import (
+    BUNDLES,
+    by_bundle,
+    by_container_logs,
+    by_pod_logs,
+    on_node,
+    read_bundle,
+    read_crictl,
+)
+from probewatch.cluster.node import NodeContainer, NodePod, NodeView, _Names, look
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import PodSpec
 
@@ -43,6 +51,49 @@ def test_names_by_crictl() -> None:
     names, why = read_crictl(json.dumps({"containers": [{"id": ID, "labels": labels}, {"id": "other"}]}).encode())
     assert why == ""
     assert [(one, name.pod, name.container) for one, name in names.items()] == [(ID, "web-1", "app")]
+
+
+CONTAINERD = {"io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.sandbox-name": "web-1",
+              "io.kubernetes.cri.container-name": "app", "io.kubernetes.cri.sandbox-uid": "u-1"}
+CRIO = {"io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.name": "web-1", "io.kubernetes.container.name": "app",
+        "io.kubernetes.pod.uid": "u-1"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("bundle", "annotations"), list(zip(BUNDLES, (CONTAINERD, CRIO), strict=True)), ids=["containerd", "CRI-O"])
+def test_names_that_the_runtime_wrote_down(bundle: str, annotations: dict[str, str], tmp_path: Path) -> None:
+    """Annotations of a container's config.json name it, also where the node's files lie below another root; an id is no path."""
+    path = Path(f"{tmp_path}{bundle.format(ID)}")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"ociVersion": "1.2.0", "annotations": annotations}))
+    name = by_bundle(ID, ("/nowhere", str(tmp_path)))
+    assert name is not None
+    assert (name.namespace, name.pod, name.container, name.uid, name.source) == ("shop", "web-1", "app", "u-1", str(path))
+    assert by_bundle("../" + ID, (str(tmp_path),)) is None
+    assert by_bundle("0" * 64, (str(tmp_path),)) is None
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"[]", b"{}", b'{"annotations": 3}', b'{"annotations": {"io.kubernetes.pod.name": 3}}']))
+def test_any_config_json(text: bytes) -> None:
+    """What names nobody gives no name."""
+    assert read_bundle(text, "config.json") is None
+
+
+def test_logs_below_the_nodes_root(tmp_path: Path) -> None:
+    """In a debug container the node's directories are below the root of its first process."""
+    (tmp_path / "var/log/pods/shop_web-1_1fd18d41-e217-4bd7-9a93-dc1bd9b14e7f").mkdir(parents=True)
+    place = on_node(Path("/var/log/pods"), ("/nowhere", str(tmp_path)))
+    assert place == tmp_path / "var/log/pods"
+    assert [name.pod for name in by_pod_logs(place).values()] == ["web-1"]
+    assert on_node(Path("/var/log/pods"), ("/nowhere",)) is None
+
+
+def test_what_was_told_once_is_remembered() -> None:
+    """A Pod that only crictl named keeps its name when it is looked at again without crictl."""
+    names = view().names()
+    assert {one: (name.namespace, name.pod, name.container, name.source) for one, name in names.items()} == {
+        ID: ("shop", "web-1", "app", "crictl")
+    }
+    assert _Names(AddressBook(), names).container(ID) == names[ID]
 
 
 @given(st.binary(max_size=60) | st.sampled_from([b"[]", b'{"containers": 3}', b'{"containers": [4]}', b"{}"]))
@@ -92,6 +143,16 @@ def test_a_manifest_wins() -> None:
     assert book.pods_at("10.128.0.10", 0) == [declared]
 
 
+def test_a_pods_own_namespace_is_no_node() -> None:
+    """Seen from inside a Pod its addresses are no node's: what it asks of others is no kubelet's. A node in a container is one."""
+    lo = Link(index=1, name="lo")
+    eth0 = Link(index=2, name="eth0", kind="veth", addresses=("10.128.0.10", "fd01::a"), peer=7, namespace=0)
+    second = Link(index=3, name="net1", kind="macvlan", addresses=("192.0.2.7",), namespace=0)
+    theirs = Link(index=4, name="veth1", kind="veth", namespace=1)
+    assert NodeView(host="web-1", links=(lo, eth0, second), pods=()).book().nodes == {}
+    assert set(NodeView(host="kind", links=(lo, eth0, theirs), pods=()).book().nodes) == {"10.128.0.10", "fd01::a"}
+
+
 @pytest.fixture
 def pod(needs_root: None) -> Iterator[tuple[str, str]]:  # noqa: ARG001  (skips)
     """Make a node and a pod as network namespaces joined by a veth; return their names."""
@@ -130,6 +191,7 @@ def test_the_namespace_behind_a_veth(pod: tuple[str, str]) -> None:
     own = seen.book().node("10.128.0.1")
     assert own is not None
     assert own.source == "own interface vethX"
+    assert inside(name, lambda: look(crictl=False)).book().nodes == {}
 
 
 def test_links_that_come_and_go(pod: tuple[str, str]) -> None:

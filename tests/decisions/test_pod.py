@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make import LIVENESS, READINESS, STARTUP, UNKNOWN, ns, spec
 
-from probewatch.decisions.pod import MOST_UNSEEN, SUSPICIOUS, YOUNG, Applied, Planned, Pod, begin
+from probewatch.decisions.pod import MOST_UNSEEN, Applied, Planned, Pod, begin
+from probewatch.decisions.turn import SUSPICIOUS, YOUNG
 from probewatch.decisions.worker import Result
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from probewatch.capture import CaptureError
 from probewatch.capture.apart import NEEDED
 from probewatch.capture.privilege import CAPABILITIES
 from probewatch.capture.processes import connected
+from tests.live.conftest import PATIENCE_S
 from tests.live.test_execs import POD, Container, container, of, started
 from tests.live.test_watch import ROOT, ended, listening, watching
 
@@ -49,19 +49,27 @@ def facts(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-def test_watch_tells_exec_probes(container: Container, spec: Path, tmp_path: Path) -> None:
+def test_watch_tells_exec_probes(
+    container: Container, spec: Path, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
     """Attempts by runc are printed as they happen, with arguments and exit status; the kept file analyses to the same."""
     kept = tmp_path / "kept.pcapng"
     with watching("--spec", spec, "--pod", "web-1", "-w", kept, "tcp port 1") as process:
         listening(process)
         thread, said = container.tick(6, 1.0, "cat", "/tmp/ok")
-        time.sleep(1.5)
+        eventually(lambda: len(said) >= 2)
         container.execute("rm", "/tmp/ok")
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert {0, 1} == set(said)
-        time.sleep(1.0)
         os.set_blocking(process.stdout.fileno(), False)
-        live = process.stdout.read().decode()
+        live = ""
+
+        def six() -> bool:
+            nonlocal live
+            live += (process.stdout.read() or b"").decode()
+            return live.count('["cat", "/tmp/ok"]') >= 6
+
+        eventually(six)
         status, out, err = ended(process)
     assert (status, err) == (0, "")
     assert "exit 0" in live
@@ -98,7 +106,7 @@ def test_in_another_pid_namespace_one_note() -> None:
     command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-m", "probewatch.cli"]
     done = subprocess.run(
         [*command, "watch", "--duration", "0.5", "tcp port 1"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     if done.returncode == 1 and "unshare" in done.stderr:
         pytest.skip(f"a pid namespace cannot be made here: {done.stderr.strip()}")

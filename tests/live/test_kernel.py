@@ -29,12 +29,12 @@ def transfer(pod, address: str, size: int, port: int = 9999) -> int:
 
     reader = threading.Thread(target=sink)
     reader.start()
-    with inside(pod.node, lambda: socket.create_connection((address, port), timeout=10)) as sender:
+    with inside(pod.node, lambda: socket.create_connection((address, port), timeout=60)) as sender:
         local = sender.getsockname()[1]
         block = bytes(1 << 20)
         for _ in range(size >> 20):
             sender.sendall(block)
-    reader.join(timeout=30)
+    reader.join(timeout=60)
     listener.close()
     return local
 
@@ -42,14 +42,14 @@ def transfer(pod, address: str, size: int, port: int = 9999) -> int:
 @FAMILIES
 @pytest.mark.parametrize("interface", ["any", "veth0"])
 def test_a_bulk_transfer_is_left_out(pod, address: str, interface: str) -> None:
-    """Of 400 MB little is copied, but its SYNs and FINs are, and so is every frame of a probe beside it."""
+    """Of 200 MB little is copied, but its SYNs and FINs are, and so is every frame of a probe beside it."""
     pod.serve(address)
     bulk = Bulk()
     frames = []
     with Live(interface, netns=pod.node, filter=EVERYTHING, ring=32 << 20, bulk=bulk) as live:
         live.begin()
         pod.probe(address)
-        worker = threading.Thread(target=transfer, args=(pod, address, 400 << 20))
+        worker = threading.Thread(target=transfer, args=(pod, address, 200 << 20))
         worker.start()
         while worker.is_alive():
             frames += live.poll(0.05)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,17 @@ from probewatch.capture import CaptureError, Reader
 from probewatch.capture.live import Live
 from probewatch.capture.netns import inside
 from probewatch.capture.record import Recorder
+from tests.live.conftest import PATIENCE_S
 
 FAMILIES = pytest.mark.parametrize("address", ["10.128.0.10", "fd01::10"], ids=["IPv4", "IPv6"])
 HERE = Path("/proc/thread-self/ns/net")
+
+
+def _until(so: Callable[[], bool]) -> None:
+    """Wait until something is so; not for ever."""
+    end = time.monotonic() + PATIENCE_S
+    while not so() and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def drained(live: Live) -> list:
@@ -92,13 +101,14 @@ def test_what_is_not_fetched_waits_in_memory(pod) -> None:
     """Far more than the ring holds passes while nobody asks for frames, and none of it is lost."""
     with Live("lo", netns=pod.node, filter="udp port 9", ring=1 << 20) as live:
         live.begin()
+        backlog = live._backlog
 
         def flow() -> None:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 for number in range(4000):
                     sender.sendto(number.to_bytes(4, "big") * 500, ("127.0.0.1", 9))
-                    if number % 50 == 49:
-                        time.sleep(0.02)  # (a ring of 1 MiB holds a few hundred of these)
+                    if number % 50 == 49:  # (a ring of 1 MiB holds a few hundred of these)
+                        _until(lambda sent=number: backlog.moved > sent - 50)
 
         inside(pod.node, flow)
         assert live.behind_ns > 0
@@ -124,7 +134,8 @@ def test_a_full_ring_is_told_with_its_time(pod) -> None:
     assert lost > 0
     assert len(frames) < 3000
     assert len(live.gaps) == 1
-    assert before <= live.gaps[0][0] <= live.gaps[0][1] <= after
+    assert before <= live.gaps[0].begun_ns <= live.gaps[0].ended_ns <= after
+    assert live.gaps[0].frames == lost
 
 
 def test_the_file_in_memory_is_begun_anew(pod, monkeypatch) -> None:
@@ -141,7 +152,7 @@ def test_a_process_names_a_namespace(pod) -> None:
             assert live.info().path == f"interface eth0 in network namespace of process {sleeper.pid}"
     finally:
         sleeper.stdin.close()
-        sleeper.wait(timeout=10)
+        sleeper.wait(timeout=PATIENCE_S)
 
 
 def test_the_caller_stays_where_it_is(pod) -> None:
@@ -165,7 +176,7 @@ def test_an_interface_that_goes_away_ends_the_capture(pod, eventually) -> None:
         pod.probe()
         got = []
         eventually(lambda: got.extend(live.poll()) or bool(got))
-        subprocess.run(["ip", "-n", pod.node, "link", "delete", "veth0"], check=True, timeout=10)
+        subprocess.run(["ip", "-n", pod.node, "link", "delete", "veth0"], check=True, timeout=PATIENCE_S)
         eventually(lambda: (got.extend(live.poll()), live.ended)[1])
         assert list(live) == []
         info = live.info()
@@ -181,7 +192,7 @@ def test_stop_from_another_thread(pod) -> None:
         reader = threading.Thread(target=lambda: got.append(len(list(live))))
         reader.start()
         live.stop()
-        reader.join(timeout=10)
+        reader.join(timeout=PATIENCE_S)
         assert not reader.is_alive()
     assert live.poll() == []
 

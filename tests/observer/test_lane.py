@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from make import (
     GRPC,
@@ -16,6 +16,7 @@ from make import (
     POD6,
     READINESS,
     STARTUP,
+    UNKNOWN,
     answer,
     attempt,
     every,
@@ -28,7 +29,7 @@ from make import (
     spec,
 )
 
-from probewatch.decisions.pod import Planned
+from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.worker import Result
 from probewatch.model.spec import ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Role, Schedule, Trigger
@@ -366,3 +367,30 @@ def test_any_runs(story, begin_cost) -> None:
         assert len(lane._histories) <= KEPT
         assert all(history.cost >= 0 for history in lane._histories)
     assert [id(step.run) for step in in_order(lane.finish())] == [id(one) for one in made]
+
+
+# What is due is not weighed.
+
+
+@given(
+    offs=st.lists(st.tuples(st.sampled_from([0, 0.0001, 0.0002, 0.0003, 0.004, 0.0099, 0.0101, 0.06, -0.004, 0.4, 1]), st.sampled_from(["ok", "ok", "503", "refused", "hung"])),
+                  min_size=4, max_size=14),
+    kinds=st.sampled_from([(READINESS,), (LIVENESS,), (UNKNOWN,), (READINESS, LIVENESS), (STARTUP, READINESS), (UNKNOWN, READINESS)]),
+    begin=st.sampled_from([BEGINS, 0.5, MID]),
+    resets=st.sampled_from([True, False, None]),
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_due_is_read_as_by_weighing(offs, kinds, begin, resets) -> None:
+    """The way for attempts that came when they were due leads to the same histories, steps and costs as weighing all readings."""
+    probes = [spec(kind, period_s=2, **({"path": "/live"} if kind is LIVENESS else {})) for kind in kinds]
+    short, whole = (lane_of(*probes, begin_cost=begin, resets=resets) for _ in range(2))
+    story = [run(2 * number + off, what, path=probe.path) for number, (off, what) in enumerate(offs) for probe in probes[-2:]]
+    for one in sorted(story, key=lambda one: one.start.ns):
+        short.feed(one)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Pod, "is_steady", lambda *_: False)
+            patched.setattr(Pod, "_is_calm", lambda *_: False)
+            whole.feed(one)
+        assert [one[:3] for one in short._histories] == [one[:3] for one in whole._histories]
+    assert short.cost == whole.cost
+    assert short.finish() == whole.finish()

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,65 @@ def book_of(*pods: PodSpec, nodes: Sequence[str] = ()) -> AddressBook:
 def kubelets(timeline: Timeline) -> list[Probe]:
     """Return the kubelet's probes."""
     return [probe for probe in timeline.probes if probe.checker.kind == "kubelet"]
+
+
+def cooked(frame: Frame, here: str) -> Frame:
+    """Return a frame as `any` shows it on the machine with this address: outgoing where it comes from there."""
+    six = frame.data[12:14] == b"\x86\xdd"
+    source = frame.data[22:38] if six else frame.data[26:30]
+    way = 4 if source == ip_address(here).packed else 0
+    data = struct.pack("!HHH8s", way, 1, 6, frame.data[6:12]) + frame.data[12:]
+    return frame._replace(link_type=113, data=data, original_length=len(data))
+
+
+@pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+def test_a_kubelet_that_reaches_only_itself(node: str, pod: str) -> None:
+    """On the node what goes from the Pod's address to itself is its kubelet's, for the address is also the node's; in the Pod it is the Pod's."""
+    asked = [
+        *probes([0, 1, 2], client=node, server=pod), *probes([3, 4, 5], "refused", client=pod, server=pod),
+        *probes([5.002, 6, 7], "refused", client=pod, server=pod), *probes([8, 9, 10], client=node, server=pod),
+    ]  # fmt: skip
+    declared = pod_of(spec(), address=pod)
+    found = {}
+    for here in (node, pod):
+        observer = Observer(Settings(book=book_of(declared)))
+        for one in frames(*asked):
+            observer.feed(cooked(one, here))
+        found[here] = [(probe.checker.kind, probe.checker.address, len(probe.attempts), [d.kind for d in probe.decisions])
+                       for probe in observer.finish().probes]
+    ((kind, address, attempts, decided),) = found[node]
+    assert (kind, address, attempts) == ("kubelet", node, 12)
+    assert DecisionKind.NOT_READY in decided
+    assert [(kind, address, attempts) for kind, address, attempts, _ in found[pod] if kind == "kubelet"] == [("kubelet", node, 6)]
+
+
+@pytest.mark.parametrize(("node", "other", "pod"), [(NODE, "10.128.1.254", POD), (NODE6, "fd00:10:128::fff", POD6)])
+def test_another_address_of_the_same_node(node: str, other: str, pod: str) -> None:
+    """What the captured node sends from another of its addresses, as its kubelet does, is its kubelet's; another machine's is not."""
+    asked = [*probes([0, 1, 2, 3], client=node, server=pod), *probes([4, 5, 6], "unanswered", client=other, server=pod),
+             *probes([7, 8, 9], client=node, server=pod)]  # fmt: skip
+    for same in (True, False):
+        observer = Observer(Settings(book=book_of(pod_of(spec(), address=pod))))
+        for one in frames(*asked):
+            outgoing = cooked(one, node)
+            observer.feed(cooked(one, other) if same and outgoing.data[:2] == b"\0\0" else outgoing)
+        (probe,) = kubelets(observer.finish())
+        assert (probe.checker.address, len(probe.attempts)) == (node, 10 if same else 7)
+
+
+@pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+def test_a_known_node_changes_no_decision(node: str, pod: str) -> None:
+    """Where the node's address is known attempts count at once; the kubelet's version, told by later ones, counts all the same."""
+    ways = {"client": node, "server": pod}
+    late = [0.969, 1.973, 2.97, 3.972, 4.972, 8.084, 8.972, 9.973, 10.972, 11.972, 12.972, 13.972, 14.972, 15.969]
+    stood_still = [*probes([0, 0.024], "refused", **ways), *probes(late, **ways)]
+    said = []
+    for nodes in ((), (node,)):
+        (probe,) = kubelets(watch(*stood_still, book=book_of(pod_of(spec(), address=pod), nodes=nodes)))
+        said.append(([(one.trigger, one.schedule) for one in probe.attempts], [(d.kind, d.attempt) for d in probe.decisions],
+                     [gap.reason for gap in probe.gaps]))  # fmt: skip
+    assert said[0] == said[1]
+    assert [kind for kind, _ in said[0][1]] == [DecisionKind.READY]
 
 
 # The same however it comes.

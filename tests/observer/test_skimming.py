@@ -9,11 +9,17 @@ import pytest
 
 import probewatch
 from probewatch.api import Analysis
-from probewatch.capture import CaptureError, Reader, merged_parts
+from probewatch.capture import CaptureError, Reader, merged_parts, wholesale
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.frame import Frame
 from probewatch.observer import Observer, core
 from probewatch.wire.table import Limits
+
+
+@pytest.fixture(autouse=True)
+def small_inputs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be done from the first byte on."""
+    monkeypatch.setattr(wholesale, "LARGE", 0)
 
 
 def test_nothing_changes(capture_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,15 @@ def test_a_container_that_came_back_on_the_old_grid() -> None:
     assert not renewed(EARLIER + 40, predicted(**away))
     assert renewed(EARLIER + 40, predicted(spec=spec(initial_delay_s=5), grid_stays=True, **away))
     assert not renewed(EARLIER + 40, predicted(LIVENESS, container_ns=ns(EARLIER + 35)))
+    assert renewed(EARLIER + 20, predicted(grid_stays=None, refused=True, suspicious=True, **away))
+
+
+def test_a_refusal_and_then_silence() -> None:
+    """A tick that is missing behind a refused attempt shows that the container was gone, where a new one need not move the grid."""
+    gone = {"container_ns": ns(EARLIER), "heard_ns": ns(EARLIER), "suspicious": True}
+    assert best(EARLIER + 20, predicted(grid_stays=True, refused=True, **gone)).reset == "container"
+    assert best(EARLIER + 20, predicted(grid_stays=True, **gone)).reset == ""
+    assert best(EARLIER + 20, predicted(grid_stays=False, refused=True, **gone)).reset == ""
 
 
 def test_missed_ticks_are_counted() -> None:

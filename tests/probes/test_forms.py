@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builder import S, conversation, track
 from hypothesis import given
 from hypothesis import strategies as st
-from make import OPENED, POD, POD6, V4, V6, answer, attempt, exchange, mark, request
+from make import OPENED, POD, POD6, V4, V6, answer, attempt, connection, exchange, mark, request
 
-from probewatch.model.exchange import GrpcFacts, TlsFacts
+from probewatch.model.exchange import Exchange, GrpcFacts, TlsFacts
 from probewatch.probes.forms import KUBE_PROBE, KUBE_PROBE_GRPC, Ask, Form, form_of, kubelet_headers
 from probewatch.wire.exchange import read_exchange
 
@@ -19,6 +21,13 @@ CLOSED = "> A\n > FA\n < FA\n > A"
 def asked(headers: str, line: str = "GET /ready HTTP/1.1") -> Form:
     """Return the form of one answered request with these headers."""
     return form_of(exchange(f"{OPENED} > PA '{line}\\r\\n{headers}\\r\\n'\n < PA {answer()}\n {CLOSED}"))
+
+
+def cut(text: str, kept: int) -> Exchange:
+    """Return a request and its answer of which a snapshot length kept no more than so many bytes each way."""
+    whole = connection(f"{OPENED} > PA '{text}'\n < PA {answer()}\n {CLOSED}")
+    halves = (replace(half, data=half.data[:kept]) for half in (whole.orig, whole.resp))
+    return read_exchange(replace(whole, **dict(zip(("orig", "resp"), halves, strict=True))))
 
 
 HOST = "Host: 10.128.0.10:8080\\r\\n"
@@ -46,6 +55,7 @@ def test_kubelet_request(server, host) -> None:
     ("Host: example\\r\\nUser-Agent: mine/1\\r\\nAccept: */*\\r\\n" + CLOSE, "own Host and User-Agent"),
     (HOST + AGENT + "Accept: */*\\r\\nReferer: http://10.128.0.10:8080/\\r\\n" + CLOSE, "a redirect's next hop"),
     (HOST + AGENT + "Accept-Encoding: gzip\\r\\n" + CLOSE, "1.19 and older"),
+    (HOST + AGENT + "X-Probe: 1\\r\\nAccept-Encoding: gzip\\r\\n" + CLOSE, "1.19 and older: the transport's own stands behind the spec's"),
     (HOST + AGENT + "Accept: */*\\r\\nConnection: keep-alive\\r\\n" + CLOSE, "own Connection: both lines, close last"),
 ])
 def test_kubelet_header_order(headers, why) -> None:
@@ -68,6 +78,21 @@ def test_other_header_orders(headers, why) -> None:
     form = asked(headers)
     assert not form.kubelet, why
     assert form.version == ""
+
+
+@pytest.mark.parametrize(("kept", "path", "partial", "version"), [
+    (7, "/re", True, ""), (30, "/ready", False, ""), (60, "/ready", False, ""), (80, "/ready", False, "1.36"),
+])
+def test_a_snapshot_length_cuts_the_request(kept, path, partial, version) -> None:
+    """Of a request that the capture cut, what is left has to be the kubelet's; what is not left is not held against it."""
+    form = form_of(cut(f"GET /ready HTTP/1.1\\r\\n{HOST}{AGENT}Accept: */*\\r\\n{CLOSE}\\r\\n", kept))
+    assert (form.kubelet, form.cut, form.path, form.partial, form.version) == (True, True, path, partial, version)
+
+
+def test_a_cut_request_of_another() -> None:
+    """What is left of a request that no kubelet sends is still none of its."""
+    assert not form_of(cut(f"GET / HTTP/1.1\\r\\n{AGENT}{HOST}{CLOSE}\\r\\n", 60)).kubelet
+    assert not form_of(cut("POST /ready HTTP/1.1\\r\\n", 9)).kubelet
 
 
 @pytest.mark.parametrize("line", ["HEAD /ready HTTP/1.1", "POST /ready HTTP/1.1", "GET /ready HTTP/1.0"])
@@ -191,9 +216,9 @@ def test_agents_are_exact(text) -> None:
                 min_size=1, max_size=9))
 def test_any_connection_has_a_form(lines) -> None:
     """Whatever order packets come in, there is a form, on the port of the server."""
-    for connection in track(conversation(V4, "\n".join(lines), start=S)):
-        form = form_of(read_exchange(connection))
-        assert form.port == connection.server_port
+    for one in track(conversation(V4, "\n".join(lines), start=S)):
+        form = form_of(read_exchange(one))
+        assert form.port == one.server_port
         assert form.kubelet in (True, False)
         if form.version:
             assert form.kubelet

@@ -226,6 +226,13 @@ def test_reset_on_accept(ends) -> None:
     assert said(judged(OPENED + "< RA", ends)) == (FAILURE, Cause.RESET_BEFORE_ANSWER)
 
 
+def test_a_cut_request_leaves_no_doubt_of_silence(ends) -> None:
+    """A snapshot length that cut the request takes nothing from what the server did: it said nothing until the deadline."""
+    whole = exchange(ASKED + "+1s > FA\n < A", ends)
+    cut = replace(whole.connection, orig=replace(whole.connection.orig, data=whole.connection.orig.data[:30]))
+    assert said(judge(read_exchange(cut), HTTP, S, seen_until_ns=ns(60))) == (FAILURE, Cause.SLOW_ANSWER)
+
+
 def test_accepted_and_never_asked(ends) -> None:
     """A connection on which nothing was asked until the deadline ended with it."""
     assert said(judged(OPENED + "+1s > FA\n < FA\n > A", ends)) == (FAILURE, Cause.SLOW_ANSWER)

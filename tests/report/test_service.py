@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
@@ -15,6 +16,7 @@ from probewatch.model.timeline import (
     Decision,
     DecisionKind,
     EventKind,
+    Gap,
     Outcome,
     Probe,
     Target,
@@ -79,6 +81,18 @@ def told(whole: Timeline, which: int) -> str:
 
 
 READY, NOT_READY, RESTART = DecisionKind.READY, DecisionKind.NOT_READY, DecisionKind.RESTART
+
+
+@BOTH
+def test_attempts_that_had_no_port_to_leave_from(family: tuple[str, str]) -> None:
+    """A probe that fell silent because the node has no source port left is not fine, however well its attempts went."""
+    well = probe(ProbeType.READINESS, family, "......", decided(READY, 0, 1))
+    gap = Gap(start_ns=BASE + 6 * S, end_ns=BASE + 19 * S, expected=13, reason="nothing in the capture says why")
+    assert judge(well, timeline(well, until_s=6)).level is Level.FINE
+    silent = replace(well, gaps=(gap,), diagnoses=(Diagnosis(kind="no-local-port", sentence="No SYN left."),))
+    verdict = judge(silent, timeline(silent, until_s=19))
+    assert verdict.level is Level.WARNING
+    assert verdict.sentence.endswith("; 13 attempts missing: no source port left on the node")
 
 
 @BOTH

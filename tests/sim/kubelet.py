@@ -4,9 +4,11 @@
 What is modelled, after the reference documents and never after probewatch: one worker for each probe with its ticker (one tick stored, Reset on a manual
 run from 1.32 on), initial values, thresholds, on hold, gating, initialDelaySeconds from a startedAt cut to seconds; pod syncs from runtime
 events (one relist a second), results, resyncs; UpdatePodStatus, which pokes the readiness worker of a started container that is not
-ready; kills with grace, restarts with back-off; kubelet restarts with jitter; deletion.
+ready (from 1.23 on; never up to 1.20); kills with the pod's or the probe's grace, restarts with back-off or never; sidecars, which start before and end
+after the others; exec probes and probes of other hosts, which leave no packet; kubelet restarts with jitter; deletion by version, and a Pod that
+takes the address of the one before; a wall clock that is set; captures cut short, or taken at two places.
 
-Not modelled: exec, lifecycle hooks but a preStop pause, several pods, hostNetwork, TLS that works.
+Not modelled: lifecycle hooks but a preStop pause, several pods, TLS that works, a kubelet that gets no CPU.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from clock import MS, US, Process, S, Signal, Sim, Task, Wait
 from prober import PROBERS, Node, ProbeSpec, Verdict
 from server import Instance, Listener, Server, Way
 from wire import EPOCH, Flow, Net
+from worker import Worker
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class ContainerSpec:
     """Seconds from SIGTERM to its end."""
     slow_start: float = 0.4
     """Seconds from the order to run to running."""
+    sidecar: bool = False
+    """A restartable init container."""
+    ports: tuple[tuple[str, int], ...] = ()
+    """Names of ports."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,20 @@ class Scenario:
     cut_after: float | None = None
     pod_ip_known: bool = True
     restart_policy: str = "Always"
+    kubelet_age: float = 1000.0
+    """Seconds that the kubelet ran before the beginning."""
+    grace: float = 30.0
+    """The pod's terminationGracePeriodSeconds."""
+    regression: bool = False
+    """k8s#141155: a new container counts as started because the one before was (1.35 and newer)."""
+    recreated: float | None = None
+    """Seconds after a deleted pod is gone, after which another takes its name and address."""
+    host_network: bool = False
+    snaplen: int = 262144
+    places: int = 1
+    """Interfaces at which the capture was taken (`-i any`)."""
+    step: tuple[float, float] | None = None
+    """When the node's wall clock is set, and by how much."""
 
 
 @dataclass
@@ -113,6 +134,8 @@ class Container:
     exited_at: int | None = None
     """When the last exited instance that a status shows ended."""
     backoff: float = 0.0
+    uid: str = ""
+    """Of its pod, where that is not the first."""
     seen: tuple[str, bool, int] | None = None
     """What the last relist saw: id, running, started at."""
 
@@ -124,129 +147,20 @@ class Container:
         return changed
 
 
-class Worker:
-    """worker.go."""
-
-    def __init__(self, kubelet: Kubelet, container: Container, spec: ProbeSpec) -> None:
-        self.kubelet, self.container, self.spec = kubelet, container, spec
-        self.poke = False
-        self.poked = Signal()
-        self.stopped = Signal(latched=True)
-        self.tick = False
-        self.ticked = Signal()
-        self.epoch = 0
-        self.id = ""
-        self.on_hold = False
-        self.last = "Success"
-        self.run_length = 0
-        self.task: Task | None = None
-
-    @property
-    def initial(self) -> str:
-        """Return newWorker's initialValue."""
-        return {"readiness": "Failure", "liveness": "Success", "startup": "Unknown"}[self.spec.type]
-
-    def trigger(self) -> None:
-        """ManualTriggerCh holds one."""
-        self.poke = True
-        self.poked.fire()
-
-    def _start_ticker(self) -> None:
-        self.epoch += 1
-        self.tick = False
-        epoch, sim, base, period = self.epoch, self.kubelet.sim, self.kubelet.sim.now, self.spec.period * S
-
-        def beat(number: int) -> None:
-            if epoch != self.epoch or self.stopped.fired:
-                return
-            self.tick = True
-            self.ticked.fire()
-            sim.at(base + (number + 1) * period, lambda: beat(number + 1))
-
-        sim.at(base + period, lambda: beat(1))
-
-    def run(self) -> Process:
-        """worker.go:run."""
-        kubelet, sim = self.kubelet, self.kubelet.sim
-        if self.spec.period * S > sim.now - kubelet.born:
-            fired = yield Wait(self.stopped, until=sim.now + int(sim.random.random() * self.spec.period * S))
-            if fired is not None:
-                return
-        self._start_ticker()
-        trigger = "first"
-        while True:
-            more = yield from self.probe(trigger)
-            if not more:
-                return
-            while not (self.tick or self.poke or self.stopped.fired):
-                yield Wait(self.ticked, self.poked, self.stopped)
-            if self.stopped.fired:
-                return
-            if self.tick and (not self.poke or sim.random.random() < 0.5):
-                self.tick = False
-                trigger = "tick"
-            else:
-                self.poke = False
-                trigger = "manual"
-                if kubelet.resets:
-                    self._start_ticker()
-            yield sim.about(60 * US, 0.8, 4 * MS) if sim.random.random() > 0.01 else sim.random.randrange(20 * MS)
-
-    def probe(self, trigger: str) -> Process:
-        """worker.go:doProbe; return whether to go on."""
-        kubelet, spec = self.kubelet, self.spec
-        status = kubelet.status.get(self.container.spec.name)
-        if status is None or not status.id:
-            return True
-        if status.id != self.id:
-            kubelet.results.pop((self.id, spec.type), None)
-            self.id = status.id
-            if not (kubelet.keeps_ready and status.started_at < kubelet.born - 10 * S):
-                kubelet.set_result(self, self.initial, made=False)
-            self.on_hold = False
-        if self.on_hold:
-            return True
-        if not status.running:
-            kubelet.set_result(self, "Failure", made=False)
-            return kubelet.scenario.restart_policy != "Never"
-        if (EPOCH + kubelet.sim.now - (EPOCH + status.started_at) // S * S) // S < spec.delay:
-            return True
-        if status.started == (spec.type == "startup"):
-            return True
-        verdict = Verdict("error")
-        for _ in range(3):
-            verdict = yield from kubelet.execute(self, trigger)
-            if verdict.result != "error":
-                break
-        if verdict.result == "error":
-            return True
-        result = "Failure" if verdict.result == "failure" else "Success"
-        if result == self.last:
-            self.run_length += 1
-        else:
-            self.last, self.run_length = result, 1
-        if self.run_length < (spec.failure if result == "Failure" else spec.success):
-            return True
-        kubelet.set_result(self, result, made=True)
-        if (spec.type == "liveness" and result == "Failure") or (spec.type == "startup" and (result == "Failure" or kubelet.minor >= 31)):
-            self.on_hold = True
-            self.run_length = 0
-        return True
-
-
 class Kubelet:
     """One node with one pod. `run` plays a scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.sim = sim = Sim(scenario.seed)
-        self.net = Net(sim, v6=scenario.v6, new_kernel=scenario.new_kernel)
+        self.net = Net(sim, v6=scenario.v6, new_kernel=scenario.new_kernel, host_network=scenario.host_network)
         self.server = Server(sim, self.net, scenario.ways)
-        self.minor = int(scenario.version.split(".")[1])
+        self.minor = int(scenario.version.split(".")[1].rstrip("+"))
         self.resets = self.minor >= 32
         self.keeps_ready = self.minor >= 35
-        self.node = Node(sim, self.net, self.server, scenario.version, self._dialed, zombies=self.minor >= 32)
-        self.born = -1000 * S
+        self.jitters = self.minor <= 20
+        self.node = Node(sim, self.net, self.server, scenario.version, self._dialed, zombies=self.minor >= 32, lingers=self.minor >= 27)
+        self.born = -int(scenario.kubelet_age * S)
         self.up = True
         self.containers = [Container(spec) for spec in scenario.containers]
         self.status: dict[str, Status] = {}
@@ -263,6 +177,7 @@ class Kubelet:
         self._relist_phase = sim.random.randrange(S)
         self.terminating = False
         self.removed = False
+        self._initialized = False
         self._loops: list[Task] = []
         self._generation = 1
 
@@ -282,6 +197,11 @@ class Kubelet:
             line["err"] = f"dial tcp: connect: {how}"
         self.log("conn", **line)
         self.truth[-1]["t"] = round((EPOCH + started) / S, 6)
+
+    def wall(self, at: int) -> int:
+        """Return what the node's clock shows at a moment."""
+        step = self.scenario.step
+        return at + int(step[1] * S) if step is not None and at >= int(step[0] * S) else at
 
     def set_result(self, worker: Worker, new: str, *, made: bool) -> None:
         """results_manager.Set: only a change is told."""
@@ -304,7 +224,8 @@ class Kubelet:
         self._running[run.number] = run
         common = {"id": run.number, "type": worker.spec.type.capitalize(), "handler": worker.spec.handler, "container": run.container, "container_id": worker.id}
         self.log("probe_start", pod_ip=self.net.pod, trigger=trigger, **common)
-        verdict: Verdict = yield from PROBERS[worker.spec.handler](self.node, worker.spec, run.number)
+        how = "elsewhere" if worker.spec.host else worker.spec.handler
+        verdict: Verdict = yield from PROBERS[how](self.node, worker.spec, run.number)
         run.result, run.end, run.output = verdict.result, self.sim.now, verdict.output
         if verdict.result == "error":
             self.log("probe_end", result="failure", err=verdict.output, **common)
@@ -344,10 +265,13 @@ class Kubelet:
             has_startup = any(p.type == "startup" for p in container.spec.probes)
             has_readiness = any(p.type == "readiness" for p in container.spec.probes)
             startup = self.results.get((new.id, "startup"))
-            new.started = new.running and (not has_startup or startup == "Success" or (startup is None and self.keeps_ready and old.started and old.id == new.id))
+            inherits = self.keeps_ready and old.started and (old.id == new.id or self.scenario.regression)
+            new.started = new.running and (not has_startup or startup == "Success" or (startup is None and inherits))
             ready = self.results.get((new.id, "readiness"))
             new.ready = new.running and new.started and (not has_readiness or ready == "Success")
-            if new.running and new.started and not new.ready:
+            # Up to 1.20 nothing pokes; up to 1.22 only as long as nothing is cached.
+            pokes = self.minor >= 23 or (self.minor >= 21 and ready is None)
+            if new.running and new.started and not new.ready and pokes:
                 for worker in self.workers:
                     if worker.container is container and worker.spec.type == "readiness":
                         worker.trigger()
@@ -359,6 +283,7 @@ class Kubelet:
         for container in self.containers:
             instance = container.instance
             seen = container.seen
+            again = container.spec.sidecar or self.scenario.restart_policy == "Always"
             if instance is not None and instance.alive and seen is not None and seen[0] == instance.id:
                 failed = [kind for kind in ("liveness", "startup") if self.results.get((instance.id, kind)) == "Failure"]
                 if not failed:
@@ -366,24 +291,28 @@ class Kubelet:
                 acted = True
                 older = container.exited_at
                 self.log("kill_container", container=container.spec.name, why=failed[0])
-                yield from self._kill(container)
+                yield from self._kill(container, failed[0])
                 if not self.scenario.full:
                     # The modelled runtime tells the status manager at once; containerd is asked at the next relist.
                     container.look()
                     self._status()
-                if self.scenario.restart_policy == "Always":
+                if again:
                     yield from self._start(container, older)
-            elif instance is None or (not instance.alive and seen is not None and seen[:2] == (instance.id, False)
-                                      and self.scenario.restart_policy == "Always"):
+            elif instance is None or (not instance.alive and seen is not None and seen[:2] == (instance.id, False) and again):
                 acted |= yield from self._start(container, container.exited_at)
+            if container.spec.sidecar and not self.status[container.spec.name].started and not self._initialized:
+                return acted  # What comes next waits for it, once.
+        self._initialized = True
         return acted
 
-    def _kill(self, container: Container) -> Process:
+    def _kill(self, container: Container, why: str = "") -> Process:
+        """killContainer: the probe's grace for its reason, else the pod's."""
         sim = self.sim
         instance = container.instance
         assert instance is not None
         yield sim.about(3 * MS, 0.5) if not self.scenario.full else sim.about(60 * MS, 0.4)
-        stop = container.spec.stops_after
+        own = next((probe.grace for probe in container.spec.probes if probe.type == why and probe.grace is not None), None)
+        stop = min(container.spec.stops_after, max(2.0, self.scenario.grace if own is None else own))
         if stop:
             yield int(stop * S)
         if instance.alive:
@@ -407,7 +336,7 @@ class Kubelet:
             container.backoff = min(container.backoff * 2, 300.0) if container.backoff else 10.0
         yield sim.about(2 * MS, 0.5) if not self.scenario.full and container.count else int(container.spec.slow_start * S) if not container.count else sim.about(90 * MS, 0.3)
         container.count += 1
-        instance = Instance(name, f"containerd://{name}-{container.count}", sim.now, container.spec.listeners)
+        instance = Instance(name, f"containerd://{name}{container.uid}-{container.count}", sim.now, container.spec.listeners)
         container.instance = instance
         self.server.instances = [one for one in self.server.instances if one.alive] + [instance]
         self.starts.append((sim.now, name))
@@ -494,12 +423,13 @@ class Kubelet:
         self.terminating = True
         self.log("pod_delete")
         for worker in self.workers:
-            if worker.spec.type != "readiness":
+            goes_on = not 22 <= self.minor <= 24 if worker.spec.type == "readiness" else worker.container.spec.sidecar or self.minor <= 18
+            if not goes_on:
                 worker.stopped.fire()
         self.ask_sync("delete")
         if self.scenario.pre_stop:
             yield int(self.scenario.pre_stop * S)
-        for container in self.containers:
+        for container in sorted(self.containers, key=lambda one: one.spec.sidecar):
             instance = container.instance
             if instance is not None and instance.alive:
                 self.log("kill_container", container=container.spec.name, why="pod deleted")
@@ -509,6 +439,22 @@ class Kubelet:
         for worker in self.workers:
             worker.stopped.fire()
         self.log("pod_removed")
+        if self.scenario.recreated is not None:
+            yield int(self.scenario.recreated * S)
+            self._recreate()
+
+    def _recreate(self) -> None:
+        """Let another pod of the same name have the address (a StatefulSet's)."""
+        for loop in self._loops:
+            loop.kill()
+        self.containers = [Container(spec, uid=container.uid + "n") for spec, container in zip(self.scenario.containers, self.containers, strict=True)]
+        self.status, self.results, self.workers = {}, {}, []
+        self.terminating = self.removed = self._initialized = False
+        self.server.instances = []
+        self._due.clear()
+        self.log("pod_added")
+        self.net.noise()
+        self._begin()
 
     def run(self) -> Kubelet:
         """Play the scenario."""
@@ -530,13 +476,24 @@ class Kubelet:
     def manifest(self) -> dict[str, Any]:
         """Return the Pod."""
         names = {"readiness": "readinessProbe", "liveness": "livenessProbe", "startup": "startupProbe"}
-        containers = []
+        containers: list[dict[str, Any]] = []
+        sidecars: list[dict[str, Any]] = []
         for container in self.scenario.containers:
             one: dict[str, Any] = {"name": container.name, "image": "registry.lab/app:1"}
+            if container.ports:
+                one["ports"] = [{"name": name, "containerPort": port} for name, port in container.ports]
             for spec in container.probes:
                 one[names[spec.type]] = spec.manifest()
-            containers.append(one)
+            if container.sidecar:
+                one["restartPolicy"] = "Always"
+            (sidecars if container.sidecar else containers).append(one)
         pod: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.scenario.name, "namespace": "lab"}, "spec": {"containers": containers}}
+        if sidecars:
+            pod["spec"]["initContainers"] = sidecars
+        if self.scenario.host_network:
+            pod["spec"]["hostNetwork"] = True
+        if self.scenario.restart_policy != "Always":
+            pod["spec"]["restartPolicy"] = self.scenario.restart_policy
         if self.scenario.pod_ip_known:
             pod["status"] = {"phase": "Running", "podIP": self.net.pod, "podIPs": [{"ip": self.net.pod}]}
         return pod
@@ -546,7 +503,9 @@ class Kubelet:
         where.mkdir(parents=True, exist_ok=True)
         cut = self.scenario.cut_before
         end = self.scenario.cut_after
-        (where / "capture.pcap").write_bytes(self.net.tape.pcap(0 if cut is None else int(cut * S), None if end is None else int(end * S)))
+        scenario = self.scenario
+        (where / "capture.pcap").write_bytes(self.net.tape.pcap(0 if cut is None else int(cut * S), None if end is None else int(end * S),
+                                                                snaplen=scenario.snaplen, places=scenario.places, wall=self.wall))
         (where / "pod.yaml").write_text(yaml.safe_dump(self.manifest(), sort_keys=False), encoding="utf-8")
         if any(way.kind == "arp" for way in self.scenario.ways):
             (where / "unseen").touch()

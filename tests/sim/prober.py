@@ -31,18 +31,38 @@ class ProbeSpec:
     success: int = 1
     failure: int = 3
     delay: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    port_name: str = ""
+    grace: int | None = None
+    """terminationGracePeriodSeconds of the probe."""
+    host: str = ""
+    """Another address than the pod's: nothing of it is seen here."""
+
+    @property
+    def unseen(self) -> bool:
+        """Whether it leaves no packet at the pod."""
+        return self.handler == "exec" or bool(self.host)
 
     def manifest(self) -> dict[str, object]:
         """Return it as YAML has it."""
-        action: dict[str, object] = {"port": self.port}
+        action: dict[str, object] = {"port": self.port_name or self.port}
+        if self.host:
+            action["host"] = self.host
         if self.handler == "httpGet":
             action["path"] = self.path
             if self.scheme != "HTTP":
                 action["scheme"] = self.scheme
+            if self.headers:
+                action["httpHeaders"] = [{"name": name, "value": value} for name, value in self.headers]
         elif self.handler == "grpc" and self.service:
             action["service"] = self.service
-        return {self.handler: action, "periodSeconds": self.period, "timeoutSeconds": self.timeout, "successThreshold": self.success,
-                "failureThreshold": self.failure, "initialDelaySeconds": self.delay}
+        elif self.handler == "exec":
+            action = {"command": ["/bin/check", self.path]}
+        numbers: dict[str, object] = {"periodSeconds": self.period, "timeoutSeconds": self.timeout, "successThreshold": self.success,
+                                      "failureThreshold": self.failure, "initialDelaySeconds": self.delay}
+        if self.grace is not None:
+            numbers["terminationGracePeriodSeconds"] = self.grace
+        return {self.handler: action, **numbers}
 
 
 @dataclass
@@ -64,7 +84,15 @@ class Node:
     tell: Callable[..., None]
     """Write a line of truth: tell(id, flow, error) for each dial that ended."""
     zombies: bool = True
+    """Dials of dead attempts go on (Go 1.23 and newer)."""
+    lingers: bool = True
+    """A close waits for its FIN's acknowledgement (1.27 and newer)."""
     flows: list[tuple[int, Flow]] = field(default_factory=list)
+
+    @property
+    def minor(self) -> int:
+        """Return the kubelet's minor version."""
+        return int(self.version.split(".")[1].rstrip("+"))
 
 
 def connect(node: Node, number: int, port: int, until: int) -> Process:
@@ -84,6 +112,12 @@ def connect(node: Node, number: int, port: int, until: int) -> Process:
     return flow, flow.dialed.value
 
 
+def lingering(node: Node, flow: Flow) -> Process:
+    """Close with SO_LINGER of a second: until the FIN is acknowledged."""
+    if node.lingers:
+        yield Wait(flow.fin_acked, until=node.sim.now + S)
+
+
 def tcp(node: Node, spec: ProbeSpec, number: int) -> Process:
     """DoTCPProbe: dial, close."""
     sim = node.sim
@@ -97,7 +131,7 @@ def tcp(node: Node, spec: ProbeSpec, number: int) -> Process:
     yield sim.about(250 * US, 0.6, 10 * MS)
     flow.close(0)
     if not flow.dead:
-        yield Wait(flow.fin_acked, until=sim.now + S)
+        yield from lingering(node, flow)
     return Verdict("success")
 
 
@@ -160,10 +194,7 @@ def http(node: Node, spec: ProbeSpec, number: int) -> Process:
             yield sim.about(80 * US)
             return Verdict("failure", f"dial tcp: connect: {how}")
         yield sim.about(300 * US, 0.6, 10 * MS)
-        request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: kube-probe/{node.version}\r\nAccept: */*\r\n"
-        if referer:
-            request += f"Referer: {referer}\r\n"
-        request += "Connection: close\r\n\r\n"
+        request = asking(node, spec, path, f"{host}:{port}", referer)
         flow.data(0, client_hello(sim) if spec.scheme == "HTTPS" else request.encode())
         reader = _Reader()
         while True:
@@ -176,7 +207,7 @@ def http(node: Node, spec: ProbeSpec, number: int) -> Process:
                 yield sim.about(150 * US, 0.5)
                 flow.inbox[0].clear()
                 flow.close(0)
-                yield Wait(flow.fin_acked, until=sim.now + S)
+                yield from lingering(node, flow)
                 yield sim.about(100 * US)
                 return Verdict("error" if reader.head else "failure", "context deadline exceeded")
         yield sim.about(170 * US, 0.6, 10 * MS)
@@ -187,7 +218,7 @@ def http(node: Node, spec: ProbeSpec, number: int) -> Process:
                 flow.inbox[0] = [item for item in flow.inbox[0] if isinstance(item, str)]
             flow.close(0)
             if not flow.dead:
-                yield Wait(flow.fin_acked, until=sim.now + S)
+                yield from lingering(node, flow)
         yield sim.about(60 * US)
         if spec.scheme == "HTTPS":
             return Verdict("failure", "http: server gave HTTP response to HTTPS client")
@@ -207,6 +238,41 @@ def http(node: Node, spec: ProbeSpec, number: int) -> Process:
             return Verdict("warning", "Probe terminated redirects")
         return Verdict("success" if 200 <= reader.status < 400 else "failure", f"HTTP probe statuscode: {reader.status}")
     return Verdict("failure", "stopped after 10 redirects")
+
+
+def asking(node: Node, spec: ProbeSpec, path: str, host: str, referer: str) -> str:
+    """Write the request: Host and User-Agent, the others by name, Connection last; up to 1.19 gzip and no Accept."""
+    given = dict(spec.headers)
+    agent = given.pop("User-Agent", f"kube-probe/{node.version}")
+    others = [(name, value) for name, value in spec.headers if name not in ("Host", "User-Agent", "Accept")]
+    if node.minor >= 20 and given.get("Accept", "*/*"):
+        others.append(("Accept", given.get("Accept", "*/*")))
+    if referer:
+        others.append(("Referer", referer))
+    lines = [f"GET {path} HTTP/1.1", f"Host: {given.get('Host', host)}", *([f"User-Agent: {agent}"] if agent else []),
+             *(f"{name}: {value}" for name, value in sorted(others, key=lambda one: one[0])),
+             *([] if node.minor >= 20 else ["Accept-Encoding: gzip"]), "Connection: close"]
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
+def command(node: Node, spec: ProbeSpec, _: int) -> Process:
+    """Run a command in the container: no packet. It answers what the port would."""
+    yield node.sim.about(45 * MS, 0.3)
+    answer = node.server.asked(spec.port, spec.path)
+    if answer is None:
+        return Verdict("error", "container not running")
+    if answer.kind in ("stall", "stall-body") or answer.delay_s > spec.timeout:
+        yield spec.timeout * S
+        return Verdict("failure", "command timed out")
+    if answer.kind == "status" and answer.status >= 400:
+        return Verdict("failure", "exit 1")
+    return Verdict("success")
+
+
+def elsewhere(node: Node, _spec: ProbeSpec, _: int) -> Process:
+    """Ask another host, which always answers: nothing of it is seen at the pod."""
+    yield node.sim.about(2 * MS, 0.3)
+    return Verdict("success")
 
 
 def client_hello(sim: Sim) -> bytes:
@@ -294,7 +360,7 @@ def _call(node: Node, spec: ProbeSpec, flow: Flow, deadline: int) -> Process:
             yield sim.about(20 * US, 0.3)
             flow.inbox[0].clear()
             flow.close(0)
-            yield Wait(flow.fin_acked, until=sim.now + S)
+            yield from lingering(node, flow)
             good = b"\0\0\0\0\2\x08\1" in got
             return Verdict("success" if good else "failure", "" if good else "service unhealthy")
         if flow.inbox[0]:
@@ -309,8 +375,8 @@ def _call(node: Node, spec: ProbeSpec, flow: Flow, deadline: int) -> Process:
             yield sim.about(60 * US, 0.4)
             flow.inbox[0].clear()
             flow.close(0)
-            yield Wait(flow.fin_acked, until=sim.now + S)
+            yield from lingering(node, flow)
             return Verdict("failure", "timeout: health rpc did not complete within")
 
 
-PROBERS = {"httpGet": http, "tcpSocket": tcp, "grpc": grpc}
+PROBERS = {"httpGet": http, "tcpSocket": tcp, "grpc": grpc, "exec": command, "elsewhere": elsewhere}

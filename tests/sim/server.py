@@ -136,6 +136,14 @@ class Server:
         fitting = [p for p in listener.answers if p.since <= now and p.path in ("*", path)]
         return fitting[-1].answer if fitting else OK
 
+    def asked(self, port: int, path: str) -> Answer | None:
+        """Return what a program would answer now; None where none runs that has this port."""
+        for one in self.instances:
+            for listener in one.listeners:
+                if one.alive and listener.port == port:
+                    return self._answer(one, listener, path)
+        return None
+
     def _serve(self, instance: Instance, listener: Listener, flow: Flow) -> Process:
         sim = self.sim
         yield sim.about(60 * US, 0.5)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import pytest
 from compare import compare
 from kubelet import Scenario, play
-from scenarios import SEEDS, by_hand, by_seed
+from scenarios import SEEDS, WIDE_SEEDS, by_hand, by_seed, by_wide_seed
 
 OPEN: dict[str, str] = {
-    "http-blackhole-t1-old-mid": "begun inside a black hole: dials from before look like attempts",
     "crash-loop-mid": "begun inside back-off: the failures before are assumed, not seen",
     "tcp-both-mid": "two tcpSocket probes of one port, begun while both fail: nothing tells them apart",
     "seed-15": "startup and liveness ask the same: the first attempt of a new container is given to liveness",
@@ -37,6 +36,12 @@ def test_by_hand(scenario: Scenario, tmp_path, request) -> None:
 def test_random(seed: int, tmp_path, request) -> None:
     """Every attempt, outcome, type and decision of a random scenario is told, and no other."""
     check(by_seed(seed), tmp_path, request)
+
+
+@pytest.mark.parametrize("seed", WIDE_SEEDS)
+def test_random_of_other_settings(seed: int, tmp_path, request) -> None:
+    """The same of other versions, sidecars, policies, requests, snapshot lengths, places and clocks."""
+    check(by_wide_seed(seed), tmp_path, request)
 
 
 def check(scenario: Scenario, tmp_path, request) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from clock import MS, US, Process, S, Signal, Sim, Task
@@ -42,26 +43,39 @@ class Tape:
         """Record a frame."""
         self.frames.append((ns, frame))
 
-    def pcap(self, since: int = 0, until: int | None = None) -> bytes:
-        """Return the file, of frames from a moment on (ns since the simulation began)."""
-        out = [struct.pack("!IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)]
+    def pcap(self, since: int = 0, until: int | None = None, *, snaplen: int = 262144, places: int = 1, wall: Callable[[int], int] = int) -> bytes:
+        """Return the file, of frames from a moment on (ns since the simulation began), as the wall clock stamps them.
+
+        At two places each frame is there twice, microseconds apart, in Linux cooked form (SLL2), as `tcpdump -i any` sees bridge and veth.
+        """
+        out = [struct.pack("!IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, snaplen, 1 if places == 1 else 276)]
         last = -1
         for ns, frame in sorted(self.frames, key=lambda entry: entry[0]):
             if ns < since or (until is not None and ns > until):
                 continue
-            last = max(ns, last + 1000)
-            stamp = EPOCH + last
-            out.append(struct.pack("!IIII", stamp // S, stamp % S, len(frame), len(frame)) + frame)
+            for place in range(places):
+                last = max(ns + place * 2000, last + 1000)
+                stamp = EPOCH + wall(last)
+                data = frame
+                if places > 1:
+                    # From the node: out at the bridge, out at the veth; from the pod the other way round.
+                    outgoing = frame[6:12] == NODE_MAC
+                    interface = 5 + (place if outgoing else 1 - place)
+                    data = frame[12:14] + struct.pack("!HIHBB", 0, interface, 1, 4 if outgoing else 0, 6) + frame[6:12] + b"\0\0" + frame[14:]
+                out.append(struct.pack("!IIII", stamp // S, stamp % S, min(len(data), snaplen), len(data)) + data[:snaplen])
         return b"".join(out)
 
 
 class Net:
     """Addresses, ports, and the state of the way to the pod."""
 
-    def __init__(self, sim: Sim, *, v6: bool, new_kernel: bool) -> None:
+    def __init__(self, sim: Sim, *, v6: bool, new_kernel: bool, host_network: bool = False) -> None:
         self.sim, self.tape, self.v6 = sim, Tape(), v6
         self.schedule = NEW_KERNEL if new_kernel else OLD_KERNEL
         self.node, self.pod = ("fd00:10:128::1", "fd00:10:128::10") if v6 else ("10.128.0.1", "10.128.0.10")
+        if host_network:
+            self.pod = self.node = "fd00:192:168::11" if v6 else "192.168.10.11"
+        self.local = host_network
         self.node_raw, self.pod_raw = ipaddress.ip_address(self.node).packed, ipaddress.ip_address(self.pod).packed
         self.port = sim.random.randrange(32768, 60998, 2)
         self.ident = sim.random.randrange(65536)
@@ -87,7 +101,7 @@ class Net:
     def ip(self, *, to_pod: bool, protocol: int, payload: bytes) -> bytes:
         """Wrap in IP and Ethernet."""
         source, destination = (self.node_raw, self.pod_raw) if to_pod else (self.pod_raw, self.node_raw)
-        macs = POD_MAC + NODE_MAC if to_pod else NODE_MAC + POD_MAC
+        macs = bytes(12) if self.local else POD_MAC + NODE_MAC if to_pod else NODE_MAC + POD_MAC
         if self.v6:
             return macs + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(payload), protocol, 64) + source + destination + payload
         self.ident = (self.ident + 1) & 0xFFFF
@@ -133,6 +147,8 @@ class Net:
 
     def noise(self) -> None:
         """Record what a fresh veth says by itself: router solicitations."""
+        if self.local:
+            return
         link = bytes.fromhex("fe80000000000000b87bfdfffeb47c75")
         group = bytes.fromhex("ff020000000000000000000000000002")
         body = struct.pack("!BBHI", 133, 0, 0, 0) + b"\x01\x01" + POD_MAC
@@ -147,7 +163,7 @@ class Neighbour:
 
     def __init__(self, net: Net) -> None:
         self.net = net
-        self.known = False
+        self.known = net.local
         self.dead_until = 0
         self.failed: Signal | None = None
         self.found: Signal | None = None

@@ -569,6 +569,8 @@ def test_lost_packets_are_a_doubt(make: Any) -> None:
     lossy = replace(whole, captures=(replace(whole.captures[0], interfaces=(Interface(0, "eth0", 1, 0, 1),)),))
     assert one(lossy, never=(READY,)).sentence == "the capturing program lost 1 packet"
     assert one(lossy, never=(NOT_READY,)).held is FAIL
+    timed = replace(whole, captures=(replace(whole.captures[0], interfaces=(Interface(0, "eth0", 1, 0, 1, drops_timed=1),)),))
+    assert one(timed, never=(READY,)).held is PASS  # (it says when: what it may have hidden is an event there)
 
 
 def test_an_extra_attempt_while_ready_is_another_pace(make: Any) -> None:

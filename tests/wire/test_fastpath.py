@@ -11,13 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probewatch.capture import Reader
+from probewatch.capture import Reader, wholesale
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Batch, Frame
 from probewatch.observer import Observer
 from probewatch.wire import fastpath
 from probewatch.wire.fastpath import FastPath
 from probewatch.wire.tcp import Limits, Tracker
+
+
+@pytest.fixture(autouse=True)
+def small_inputs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let batches be made from the first byte on."""
+    monkeypatch.setattr(wholesale, "LARGE", 0)
+
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -1,0 +1,149 @@
+"""What an attempt does to its own worker: to its streak (`worker`), and to its ticker.
+
+Theory of operation. Each worker has a ticker of its own (worker.go run), exact to milliseconds, that goes on whatever else
+happens in the pod. So this much of an attempt is the same in all states of a pod in which that worker and its ticker are the
+same, and need be worked out once (`Turn`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from probewatch.model.prediction import Reading
+from probewatch.model.spec import Handler, ProbeSpec, ProbeType
+from probewatch.model.timeline import Cause, DecisionKind, Outcome, Schedule, Trigger
+
+from .worker import Counted, Worker, count
+
+EARLY_NS = 6_000_000
+"""A tick may look early by this: the one that set the grid was itself late."""
+ON_GRID_NS = 100_000_000
+"""What is later than this after its tick is not on that grid."""
+FOLLOWED_NS = 200_000
+"""The grid follows a late tick by no more than this."""
+GRID_EARLY_NS = 50_000_000
+"""The same for a worker that was not busy."""
+YOUNG = 3
+"""A worker that ran this often since its container began is no beginner any more."""
+
+SUSPICIOUS = frozenset(
+    {
+        Cause.REFUSED,
+        Cause.NO_SYN_ANSWER,
+        Cause.UNREACHABLE,
+        Cause.NEIGHBOUR_UNRESOLVED,
+        Cause.RESET_BEFORE_ANSWER,
+        Cause.CLOSED_BEFORE_ANSWER,
+        Cause.GRPC_CONNECT,
+    }
+)
+"""Ends of an attempt that a container which is gone would also cause."""
+
+UNCONNECTED = frozenset({Cause.NO_SYN_ANSWER, Cause.NEIGHBOUR_UNRESOLVED})
+"""Ends of an attempt that had no connection to close: nothing lingers."""
+
+
+class Ticker(NamedTuple):
+    """Timing of one worker."""
+
+    tick_ns: int | None = None
+    sure: bool = False
+    """That moment is on the grid for certain; a first attempt in mid-life may have been a stored tick, which is not."""
+    last_start_ns: int | None = None
+    busy_until_ns: int | None = None
+    lingers: bool = False
+    redials: bool = False
+    poked_ns: int | None = None
+    stirred_ns: int | None = None
+    """A decision about another probe of the pod made a pod sync, which pokes what is not Ready."""
+    suspicious: bool = False
+    refused: bool = False
+    runs: int = 0
+    """Attempts since its container began, counted up to YOUNG."""
+    thawed_ns: int | None = None
+    """When the kubelet ran again that had noticed the end of the last attempt too late."""
+    just_ready: bool = False
+    """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
+
+
+class Turn(NamedTuple):
+    """What an attempt did to its own worker: the same in all states of a pod in which that worker and its ticker are the same."""
+
+    reading: Reading
+    worker: Worker
+    """As it was before, and its ticker."""
+    ticker: Ticker
+    counted: Counted
+    after: Ticker
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing follows from it for anybody else."""
+        counted = self.counted
+        return counted.decision is None and counted.settled is None and not counted.worker.on_hold
+
+    def serves(self, reading: Reading, worker: Worker, ticker: Ticker) -> bool:
+        """Tell whether the same comes of the attempt in this reading, for a worker in this state."""
+        mine = self.reading
+        return (
+            self.ticker == ticker
+            and (self.worker is worker or self.worker == worker)
+            and mine.worker == reading.worker
+            and mine.trigger is reading.trigger
+            and mine.schedule is reading.schedule
+        )
+
+
+def turn_of(
+    worker: Worker,
+    old: Ticker,
+    reading: Reading,
+    spec: ProbeSpec,
+    times: tuple[int, int],
+    outcome: Outcome,
+    cause: Cause,
+    *,
+    by_deadline: bool,
+    resets: bool | None,
+    begun: bool = False,
+) -> Turn:
+    """Return what an attempt from and until these `times` does to its worker; `begun` is its container's."""
+    start_ns, end_ns = times
+    counted = count(worker, outcome, spec)
+    trigger = reading.trigger
+    anchor = _next_anchor(old, reading, start_ns, spec, resets)
+    sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
+    after = Ticker(
+        tick_ns=anchor,
+        sure=anchor is not None and (sure or old.sure),
+        last_start_ns=start_ns,
+        busy_until_ns=end_ns,
+        lingers=by_deadline and cause not in UNCONNECTED,
+        redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
+        suspicious=cause in SUSPICIOUS,
+        refused=cause is Cause.REFUSED,
+        runs=min(old.runs + 1, YOUNG),
+        thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
+        just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
+    )
+    return Turn(reading, worker, old, counted, after)
+
+
+def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, resets: bool | None) -> int | None:
+    """Return a moment on the worker's grid after this attempt; `resets` says whether a manual run moves it."""
+    period = spec.period_s * 1_000_000_000
+    if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
+        # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
+        if reading.trigger is Trigger.STORED_TICK:
+            if not old.sure:
+                return None
+            return old.tick_ns + (start_ns + EARLY_NS - old.tick_ns) // period * period
+        # (Down, not to the nearest: a kubelet that got no CPU runs a tick however late.)
+        expected = old.tick_ns + (start_ns - old.tick_ns + GRID_EARLY_NS) // period * period
+        late = start_ns - expected
+        if late > ON_GRID_NS and reading.schedule is Schedule.ON_TIME:
+            return start_ns  # It was read as a tick of another grid.
+        return start_ns if late <= 0 else expected + min(late, FOLLOWED_NS)
+    if resets is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
+        return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
+    return start_ns

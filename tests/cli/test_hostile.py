@@ -1,0 +1,170 @@
+"""Everything that comes from outside is full of escapes, markup and forged lines at once: no output obeys any of it.
+
+What the wire says (path, Host, reason), what manifests, the cluster, the kubelet's log and its events say (names of pods,
+containers, nodes, messages), and what files are called; at every output of every command. What the reports do with values
+is held in tests/report; this holds that nothing goes past them. Files are written for their owner alone, and never through a link.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+OWN = Path(__file__).parents[2] / "captures"
+EVIL = "=1+1\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\"'><marquee onload=x>&amp;\n::error::forged\r\x00"
+"""A formula, a terminal's title and screen, C1, a turned line, markup, a forged line of GitHub's and of a table, a NUL."""
+SWAPPED = {
+    "http-timeout": (
+        (b"/slow?delay=2.5&from=5&to=12", b"/\x1b[2J<marquee>\x9b31m\x07&=1\xe2\x80\xae%"),
+        (b"Host: 10.128.0.10:8080", b"Host: \x1b]0;x\x07<marquee>"),
+    ),
+    "http-ipv6": ((b"200 OK", b"200 \x1b["), (b"503 Service Unavailable", b"503 <marquee>\x1b]0;own\x07=")),
+}
+"""Bytes of captures, and what stands there instead."""
+
+
+def renamed(value: object) -> object:
+    """Return JSON with every name, message and reason in it made evil."""
+    if isinstance(value, dict):
+        keys = ("message", "container", "kubeletVersion", "generateName", "uid")
+        out = {key: value[key] + EVIL if key in keys and isinstance(value[key], str) else renamed(value[key]) for key in value}
+        if isinstance(value.get("name"), str):
+            out["name"] = value["name"] + EVIL
+        return out
+    return [renamed(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Write it all into a directory whose name is as evil as a file system allows."""
+    folder = tmp_path_factory.mktemp("evil") / "=1\x1b[2J<marquee>\n::error::x\u202e\udcff"
+    folder.mkdir()
+    files = SimpleNamespace(captures={}, folder=folder)
+    for name, swapped in SWAPPED.items():
+        data = (OWN / name / "capture.pcap").read_bytes()
+        for good, bad in swapped:
+            data = data.replace(good, bad.ljust(len(good), b"_"))
+        files.captures[name] = folder / f"{name}.pcap"
+        files.captures[name].write_bytes(data)
+    spec = yaml.safe_load((OWN / "http-timeout" / "pod.yaml").read_text())
+    written = {
+        "spec": renamed(spec), "events": renamed(json.loads((OWN / "http-timeout" / "events.json").read_text())),
+        "cluster": renamed(json.loads((OWN / "rollout" / "cluster.json").read_text())),
+    }  # fmt: skip
+    for name, value in written.items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(value))
+        setattr(files, name, path)
+    log = (OWN / "http-timeout" / "kubelet.log").read_text()
+    files.log = folder / "kubelet.log"
+    files.log.write_text(re.sub(r"lab/http-timeout|\bapp\b|Get ", lambda found: found[0] + "\x1b[2J<marquee>\x9b\u202e", log))
+    return files
+
+
+def harmless(text: str) -> None:
+    """Hold that a terminal obeys nothing of it, and that no line is forged."""
+    assert [character for character in text if character != "\n" and not character.isprintable()] == []
+    assert "\n::error::forged" not in text
+    assert "\n::error::x" not in text
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page and their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take one."""
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def harmless_page(text: str) -> None:
+    """Hold that no markup from outside is in a page, and nothing that runs."""
+    page = Tags()
+    page.feed(text)
+    assert not page.tags & {"marquee", "script", "iframe", "object", "link"}
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert [character for character in text if character != "\n" and not character.isprintable()] == []
+
+
+def arguments(evil: SimpleNamespace, name: str) -> list[object]:
+    """Return a capture with all that lies beside it."""
+    beside = ["--kubelet-log", evil.log, "--events", evil.events, "--spec", evil.spec] if name == "http-timeout" else []
+    return [evil.captures[name], *beside, "--cluster", evil.cluster]
+
+
+@pytest.mark.parametrize("name", SWAPPED)
+@pytest.mark.parametrize("output", ["table", "wide", "json", "ndjson", "html", "trace", "metrics", "junit"])
+def test_no_output_of_analyze_obeys(evil: SimpleNamespace, run, name: str, output: str) -> None:
+    """Whatever is asked for, in text, JSON, XML, HTML and metrics."""
+    done = run("analyze", *arguments(evil, name), "-o", output)
+    assert done.status == 0, done.err
+    harmless(done.err)
+    match output:
+        case "html":
+            harmless_page(done.out)
+        case "junit":
+            ElementTree.fromstring(done.out)
+            harmless(done.out)
+        case "metrics":
+            assert list(text_string_to_metric_families(done.out))
+            harmless(done.out)
+        case _:
+            harmless(done.out)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("verify", "-o", "table"), ("verify", "-o", "json"), ("verify", "-o", "junit"), ("explain", "--failed"),
+        ("explain", "--failed", "-o", "json"), ("whatif", "--timeout", "5"), ("who", "10.128.0.10:8080"), ("report", "-w", "-"), ("spec",),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_other_command_obeys(evil: SimpleNamespace, run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    """Findings, annotations on GitHub, ladders, answers, reports and specs neither; a spec is still YAML."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    given = arguments(evil, "http-timeout")
+    given = given[:1] if command[0] == "spec" else given if command[0] == "report" else [given[0], *given[5:]]
+    done = run(command[0], *given, *command[1:])
+    assert done.status in (0, 1, 3), done.err
+    assert done.out
+    harmless(done.err)
+    if command[0] == "report":
+        harmless_page(done.out)
+    else:
+        harmless(done.out)
+    if command[0] == "spec":
+        assert list(yaml.safe_load_all(done.out))
+
+
+@pytest.mark.parametrize("command", [("report", "-w"), ("analyze", "-q", "-w")], ids=lambda command: command[0])
+def test_files_are_their_owners_and_never_a_link(run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A new file is readable by its owner alone, whatever the umask; a link is refused, and what it names left as it was."""
+    capture = OWN / "tcp-ready" / "capture.pcap"
+    victim, link, new = tmp_path / "victim", tmp_path / "link", tmp_path / "new"
+    victim.write_text("precious")
+    link.symlink_to(victim)
+    before = os.umask(0)
+    try:
+        done = run(command[0], capture, *command[1:], link)
+        assert (done.status, victim.read_text()) == (2, "precious")
+        assert "is a symbolic link, which is not followed" in done.err
+        assert run(command[0], capture, *command[1:], new).status == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600

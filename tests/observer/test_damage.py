@@ -1,0 +1,86 @@
+"""What a capture lost, saw twice or wrote down in another order proves nothing that the whole one does not show."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from probewatch.api import Analysis, open_inputs
+from probewatch.capture import merged
+from probewatch.model.frame import Frame
+from probewatch.model.timeline import Attempt, Cause, Decision, Outcome
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+NAMES = pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+WINDOW_NS = 1_000_000
+
+
+def frames_of(name: str) -> list[Frame]:
+    """Return a capture's frames."""
+    (reader,) = open_inputs([str(CAPTURES / name / "capture.pcap")])
+    try:
+        return list(merged([reader]))
+    finally:
+        reader.close()
+
+
+def told(frames: Iterable[Frame], path: Path) -> tuple[dict[int, Attempt], list[Decision]]:
+    """Write frames as they come into a file; return attempts by when they began, and decisions."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
+        for frame in frames:
+            assert frame.link_type == 1
+            file.write(struct.pack("<IIII", *divmod(frame.ns, 10**9), len(frame.data), frame.original_length) + frame.data)
+    probes = Analysis([path]).whole().probes
+    return {a.start.ns: a for p in probes for a in p.attempts}, [d for p in probes for d in p.decisions]
+
+
+def twice(frames: list[Frame], rng: random.Random) -> Iterator[Frame]:
+    """Write one in ten a second time."""
+    for frame in frames:
+        yield frame
+        if rng.random() < 0.1:
+            yield frame
+
+
+def shuffled(frames: list[Frame], rng: random.Random) -> Iterator[Frame]:
+    """Move frames by up to a millisecond, times kept."""
+    moved = [(frame.ns + rng.randrange(WINDOW_NS), number) for number, frame in enumerate(frames)]
+    return (frames[number] for _, number in sorted(moved))
+
+
+@NAMES
+@pytest.mark.parametrize("damage", [twice, shuffled])
+def test_frames_twice_or_out_of_order_change_nothing(
+    name: str, damage: Callable[[list[Frame], random.Random], Iterator[Frame]], tmp_path: Path
+) -> None:
+    """Outcomes, causes and decisions are those of the capture as it was."""
+    frames = frames_of(name)
+    attempts, decisions = told(frames, tmp_path / "a.pcap")
+    again, decided = told(damage(frames, random.Random(7)), tmp_path / "a.pcap")
+    assert [(a.outcome, a.cause, a.streak) for a in again.values()] == [(a.outcome, a.cause, a.streak) for a in attempts.values()]
+    assert [(d.kind, d.attempt) for d in decided] == [(d.kind, d.attempt) for d in decisions]
+
+
+@NAMES
+def test_a_lost_end_is_no_silence(name: str, tmp_path: Path) -> None:
+    """Of each good attempt the capture loses all behind the request: none of them failed, for nobody is seen to hang up at the deadline."""
+    frames = frames_of(name)
+    attempts, decisions = told(frames, tmp_path / "a.pcap")
+    good = [a for a in attempts.values() if a.outcome is Outcome.SUCCESS and a.legs[0].connection.orig.first_data]
+    chosen = [b for a, b in pairwise(good) if b.n % 3 == 0 and b.start.ns - a.start.ns > 10**8]
+    gone: set[int] = set()
+    for a in chosen:
+        c = a.legs[0].connection
+        assert c.orig.first_data is not None
+        gone |= set(range(c.orig.first_data.number + 1, c.end.number + 1))
+    assert chosen
+    again, decided = told([frame for frame in frames if frame.number not in gone], tmp_path / "a.pcap")
+    for a in chosen:
+        assert (again[a.start.ns].outcome, again[a.start.ns].cause) == (Outcome.INCONCLUSIVE, Cause.CUT)
+    assert {(d.kind, d.ns) for d in decided} <= {(d.kind, d.ns) for d in decisions}
