@@ -125,6 +125,8 @@ class Lane:
         """Other numbers than those that are thought to run here are tried: no kubelet that got no CPU is to make them fit."""
         self._whole = begin_ns > 0
         """Nothing is missing since then."""
+        self.crowded: set[int] = set()
+        """Ports at which this checker's address also sends what is no probe: who was refused there may be anybody."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
@@ -178,6 +180,8 @@ class Lane:
             for worker, planned in enumerate(self.plan)
             if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
+        if not fitting and run.form.ask is not Ask.NOTHING:
+            self.crowded.add(run.form.port)
         judged: dict[int, _Judged] = {}
         if len(fitting) == 1 and run.form.version and self._feed_due(run, *fitting[0], judged, seen_until_ns):
             return
@@ -291,6 +295,8 @@ class Lane:
         if not run.tries:
             return STRANGER
         form, connection = run.form, run.tries[0][0].connection
+        if form.ask is Ask.NOTHING and form.port in self.crowded:
+            return STRAY
         if any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan):
             return STRANGER
         if form.ask is Ask.CONNECT and not closed_by_server(connection):

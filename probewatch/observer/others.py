@@ -195,9 +195,11 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
         for run in runs
         if run.form.ask is Ask.OTHER or run.form.requests > 1 or run.form.stale
     }
-    for (client, server, port, ask, path, agent), members in groups.items():
-        mere = all(run.form.ask is Ask.NOTHING for run in members)
-        if mere and (client, server, port) in talkers:
+    # What asked nothing comes last: until then it is known who asks there otherwise, and no check.
+    mere = {key: all(run.form.ask is Ask.NOTHING for run in members) for key, members in groups.items()}
+    for key, members in sorted(groups.items(), key=lambda item: mere[item[0]]):
+        client, server, port, ask, path, agent = key
+        if mere[key] and (client, server, port) in talkers:
             rest += members  # who talks there otherwise was refused: no check of its own
         elif check_like(members, ask, agent):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
@@ -206,6 +208,7 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
             found.append(Series(client, server, port, handler, path, ask is Ask.TLS, tuple(members)))
         else:
             rest += members
+            talkers.add((client, server, port))
     return found, rest
 
 

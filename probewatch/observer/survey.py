@@ -351,7 +351,7 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
     for kind, beside in BY_PACE.items():
         others = [one for one in proven if one.kind == kind]
         if others and shape.what in beside.what and _paced(beside.pacing, made, others):
-            fitting[kind] = (f"{SEEN_AS[shape.what]} at the pace of a {kind} that the same source runs", 0.75)
+            fitting[kind] = (f"{SEEN_AS[shape.what]} at the pace of the {kind} that its source also runs", 0.75)
     learnt = made.learnt
     alone = not fitting and shape.what is What.CLOSE and track.pace.spread_ns <= EXACT_NS and not learnt.ticks
     if alone and learnt.retries:

@@ -165,6 +165,7 @@ class Target:
         """Take a kubelet's run, in the order of starts."""
         if not run.form.kubelet:
             (self.commands if run.execs else self.strangers).append(run)
+            self._crowd(run, context)
             return
         self._contexts[context.checker] = context
         placed = self._declared_for(run, context) or self._lane_for(run, context)
@@ -176,6 +177,12 @@ class Target:
                 self._plan_rest(context)
         else:
             self._feed(placed, run, elsewhere, context)
+
+    def _crowd(self, run: Run, context: Context) -> None:
+        """Note that a kubelet's address also sends what is no probe here."""
+        for placed in self.placed:
+            if placed.checker == context.checker:
+                placed.lane.crowded.add(run.form.port)
 
     @property
     def unplanned(self) -> int:

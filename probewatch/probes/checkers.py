@@ -53,6 +53,8 @@ MOST_RUNS: Final = 200_000
 """Runs of one source at one port that are walked through (two days of a check a second); what is beyond counts as traffic."""
 BUSIEST: Final = 10
 """Checks a second of one shape from one source at one port: more than that is no health checking."""
+LOOSE: Final = 0.5
+"""Share of a shape's checks that no pace explains, from which it is no checker's."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
 TICK_REACH: Final = 10
@@ -171,6 +173,8 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
         spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         taken = {index for chain in long for index in chain}
         left = [check for index, check in enumerate(left) if index not in taken]
+    if len(left) > LOOSE * len(members):
+        out = []  # people, of whose pauses some are alike by chance
     if not out and (lone := _irregular(members, basis)) is not None:
         out.append(Pace(shape, basis, *lone, timeout))
     return out

@@ -435,7 +435,7 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     wanted = {name.lower(): value for name, value in spec.headers}
     if "user-agent" in wanted and (form.user_agent or not form.cut) and wanted["user-agent"] != form.user_agent:
         return None
-    if "user-agent" not in wanted and not form.version:
+    if "user-agent" not in wanted and not form.version and (form.user_agent or not form.cut):
         return None  # (Varnish and Apache on a node ask without any)
     if "host" in wanted and form.host and wanted["host"] != form.host:
         return None

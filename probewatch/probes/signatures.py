@@ -126,15 +126,16 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(
         kind="consul",
         agent="Consul Health Check",
-        passes=OK2XX,
+        passes=((200, 299), (429, 429)),  # 429 is a warning, and a service that warns stays in service
         says="User-Agent Consul Health Check",
-        source="consul agent/checks/check.go CheckHTTP",
+        source="consul agent/checks/check.go CheckHTTP: a fresh connection each, the interval begins when a check has ended",
     ),
     Signature(
         kind="nomad",
         agent="Nomad/",
         says="User-Agent Nomad",
-        source="nomad client/serviceregistration/checks/client.go checkHTTP (any status below 400 passes)",
+        source="nomad client/serviceregistration/checks/client.go checkHTTP (any status below 400 passes; kept connections), "
+        "client/allocrunner/checks_hook.go (the interval begins when a check has ended)",
     ),
     Signature(
         kind="aws_elb",
@@ -384,7 +385,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
-        source="traefik pkg/healthcheck/healthcheck.go checkHealthHTTP (nothing of its own in the request)",
+        source="traefik pkg/healthcheck/healthcheck.go (a ticker; nothing of its own in the request)",
     ),
     Signature(
         kind="caddy",
@@ -442,7 +443,6 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
         "blackbox_exporter",
         "envoy",
         "consul",
-        "nomad",
         "aws_elb",
         "google",
         "azure",
@@ -450,10 +450,13 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
     What.RESET: ("haproxy", "aws_elb"),
     What.HTTP: ("kubelet", "varnish", "consul", "traefik", "nginx", "google", "azure"),
     What.TLS: ("kubelet", "haproxy", "envoy"),
-    What.GRPC: ("kubelet", "consul", "envoy"),
+    What.GRPC: ("kubelet", "consul", "envoy", "traefik"),
     What.BYTES: (),
 }
-"""Which checkers may ask like that, where nothing names one."""
+"""Which checkers may ask like that, where nothing names one.
+
+Nomad's TCP check is not among them: it leaves its connection open until Go's garbage collection closes it (client.go checkTCP).
+"""
 
 SIDECARS: Final[tuple[tuple[str, int | None, str], ...]] = (
     (

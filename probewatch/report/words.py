@@ -120,7 +120,7 @@ def proof(checker: Checker, room: int | None = None) -> str:
     """Return the evidence of who it is, in brackets: as much as fits into `room` columns, the best first; empty where there is none."""
     parts = [safe(part) for part in checker.evidence]
     if 0 < checker.confidence < 0.9:
-        parts.insert(0, f"confidence {100 * checker.confidence:.0f} %")
+        parts.insert(1, f"confidence {100 * checker.confidence:.0f} %")  # (the best reason stands whatever the room)
     if checker.node_source:
         parts.append("node by " + safe(checker.node_source))
     text = ", ".join(parts)

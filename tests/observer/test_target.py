@@ -10,7 +10,24 @@ import pytest
 from builder import S
 from hypothesis import given
 from hypothesis import strategies as st
-from make import GRPC, LIVENESS, NODE, POD, READINESS, TCP, attempt, every, mark, ns, run, runs, spec, unresolved
+from make import (
+    GRPC,
+    LIVENESS,
+    NODE,
+    NODE6,
+    POD,
+    POD6,
+    READINESS,
+    TCP,
+    attempt,
+    every,
+    mark,
+    ns,
+    run,
+    runs,
+    spec,
+    unresolved,
+)
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
@@ -157,6 +174,24 @@ def test_what_no_kubelet_sends_is_a_strangers() -> None:
     target.attempt(replace(run(0), form=Form(Ask.HTTP, 8080, "GET", "/metrics")), (), Context())
     assert len(target.strangers) == 1
     assert not target.has_kubelet
+
+
+@pytest.mark.parametrize("form", ["of its own", "a kubelet's"])
+@pytest.mark.parametrize("six", [False, True], ids=["v4", "v6"])
+def test_who_is_refused_beside_a_probe_may_be_somebody_else(form, six) -> None:
+    """Where a node's address also sends other checks, a refused one that comes when no probe is due is theirs; a probe's stays one."""
+    ends = {"client": NODE6, "server": POD6} if six else {}
+    target = Target(POD6 if six else POD, AddressBook(pods={POD6 if six else POD: (pod_of(spec(period_s=2)),)}))
+    probes = [run(at, "ok" if at < 8 or at > 17 else "refused", **ends) for at in every(2, 14)]
+    checks = [run(0.7 + 1.3 * number, path="/check", agent="", **ends) for number in range(6)]
+    if form == "of its own":
+        checks = [replace(one, form=Form(Ask.HTTP, 8080, "GET", "/check")) for one in checks]
+    refused = [run(0.7 + 1.3 * number, "refused", **ends) for number in range(6, 12)]
+    for one in sorted([*probes, *checks, *refused], key=lambda one: one.start.ns):
+        target.attempt(one, (), Context())
+    ((_, steps),) = target.finish(Context())
+    assert [step.run for step in steps] == probes
+    assert target.strangers == sorted([*checks, *refused], key=lambda one: one.start.ns)
 
 
 def test_what_fits_no_probe_is_a_strangers() -> None:

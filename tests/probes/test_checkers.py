@@ -48,3 +48,9 @@ def test_ticks_of_one_loop_are_told_from_timers() -> None:
     loop = [other + (number % 9) * 101 * MS for number, other in enumerate(others)]
     assert on_ticks(loop, others, 100 * MS)
     assert not on_ticks([start + 37 * MS + start % 89 * MS for start in beat], others, 100 * MS)
+
+
+def test_people_are_no_series() -> None:
+    """Where most pauses are like no others, a few that are alike by chance make no checker of them."""
+    gaps = [1122, 453, 44, 2517, 809, 1590, 2209, 446, 1095, 1122, 2781, 345, 290, 1711, 308, 737, 3430, 1128, 1125, 1131, 1120]
+    assert series(gaps)[1] == []
