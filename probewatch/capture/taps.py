@@ -77,6 +77,8 @@ class Taps:
         self._waiting: list[Frame] = []
         self._offset_ns = wall_ns() - steady_ns()
         self._notes: list[str] = []
+        self._steps: list[tuple[int, int]] = []
+        """Between which moments the clock was set, as far as nobody was told."""
         self._gone = ""
         self._frames = 0
         self._first_ns: int | None = None
@@ -131,8 +133,8 @@ class Taps:
         return self._ready(self.horizon_ns)
 
     def losses(self) -> list[tuple[int, int]]:
-        """Return between which moments the kernel lost frames, as far as that became known since the last call."""
-        found: list[tuple[int, int]] = []
+        """Return between which moments frames were lost, or no time passed, as far as that became known since the last call."""
+        found, self._steps = self._steps, []
         for live in self._lives:
             found += live.gaps
             live.gaps.clear()
@@ -187,6 +189,8 @@ class Taps:
             f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: "
             f"times before and after that do not compare"
         )
+        # Whatever was due between the two moments may have come or not: no clock ever showed them, or showed them twice.
+        self._steps.append((min(wall_ns, wall_ns - step), max(wall_ns, wall_ns - step)))
         if step < 0:  # what waits goes on at once, and the horizon starts anew
             self._edges = [edge if edge == 1 << 62 else 0 for edge in self._edges]
 
