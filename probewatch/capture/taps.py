@@ -81,6 +81,8 @@ class Taps:
         self._waiting: list[Frame] = []
         self._offset_ns = wall_ns() - steady_ns()
         self._notes: list[str] = []
+        self._steps: list[Loss] = []
+        """Between which moments the clock was set, as far as nobody was told."""
         self._gone = ""
         self._frames = 0
         self._first_ns: int | None = None
@@ -134,8 +136,8 @@ class Taps:
         return self._ready(self.horizon_ns)
 
     def losses(self) -> list[Loss]:
-        """Return when the kernel lost frames, as far as that became known since the last call."""
-        found: list[Loss] = []
+        """Return between which moments frames were lost, or the clock was set, as far as that became known since the last call."""
+        found, self._steps = self._steps, []
         for place, live in enumerate(self._lives):
             found += [loss._replace(interface=place) for loss in live.gaps]
             live.gaps.clear()
@@ -190,6 +192,8 @@ class Taps:
             f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: "
             f"times before and after that do not compare"
         )
+        # Whatever was due between the two moments may have come or not: no clock ever showed them, or showed them twice.
+        self._steps.append(Loss(min(wall_ns, wall_ns - step), max(wall_ns, wall_ns - step)))
         if step < 0:  # what waits goes on at once, and the horizon starts anew
             self._edges = [edge if edge == 1 << 62 else 0 for edge in self._edges]
 

@@ -1,4 +1,4 @@
-"""What a live capture lost, and what it leaves open: the moments between which the kernel dropped frames.
+"""What a live capture lost, and what it leaves open: the moments between which the kernel dropped frames, or the clock was set.
 
 Theory of operation. A frame that was dropped may have been anybody's. Silence that reaches into such a time proves nothing:
 an attempt whose deadline lies behind its beginning, and that got no answer, is cut there. And an attempt that was due in it
@@ -75,10 +75,10 @@ def _hidden(lane: Lane, loss: Loss) -> bool:
 
 
 def why(hole: Loss, losses: Sequence[Loss]) -> str:
-    """Say why nothing is known of a time: the kernel dropped frames, or no file covers it."""
+    """Say why nothing is known of a time: the kernel dropped frames, the clock was set, or no file covers it."""
     length = (hole[1] - hole[0]) / SECOND
     return (
-        f"the kernel dropped frames within {length:.2f} s"
+        f"the kernel dropped frames, or the clock was set, within {length:.2f} s"
         if hole in losses
         else f"no file covers the next {length:.0f} s"
     )

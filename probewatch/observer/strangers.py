@@ -86,16 +86,17 @@ class Strangers:
         held = [run for target in self._targets.values() for run in target.strangers]
         found, kept = so_far(held, skip=kubelets, declared=self._book.checks)
         self.checks |= found
-        begun = sorted(run.start.ns for run in held)[len(held) * 3 // 4]
-        self._part(lambda run: run.start.ns >= begun or any(id(leg) in kept for _, leg in run.legs()), now_ns)
+        # (By frame, not by time alone: many may carry one timestamp.)
+        begun = sorted(run.start for run in held)[len(held) * 3 // 4]
+        self._part(lambda run: run.start >= begun or any(id(leg) in kept for _, leg in run.legs()), now_ns)
         if not self._brief:
             self._most = max(STRANGERS, 2 * self.held)  # (checks stay: no use in looking again at once)
             return
         if self.held > MOST_CHECKS:
-            begun = sorted(run.start.ns for target in self._targets.values() for run in target.strangers)[
+            begun = sorted(run.start for target in self._targets.values() for run in target.strangers)[
                 -(MOST_CHECKS * 3 // 4)
             ]
-            self.let_go += self._part(lambda run: run.start.ns >= begun, now_ns)
+            self.let_go += self._part(lambda run: run.start >= begun, now_ns)
         self._most = max(STRANGERS, min(2 * self.held, max(MOST_CHECKS, self.held + STRANGERS // 2)))
 
     def _part(self, stays: Callable[[Run], bool], now_ns: int) -> int:

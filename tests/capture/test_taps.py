@@ -111,7 +111,7 @@ def test_the_horizon_follows_the_clock_only_where_the_ring_is_empty() -> None:
 
 
 def test_a_clock_that_is_set_is_told_and_stops_nothing() -> None:
-    """Frames after a step back still go on, and the account says by how much and where; so does a step forward."""
+    """After a step back frames still go on, the account says by how much and where, and the time between counts as lost; forward too."""
     taps, lives, clocks = made("a")
     lives["a"].came = [frame(clocks.wall)]
     clocks.go(SECOND)
@@ -121,8 +121,10 @@ def test_a_clock_that_is_set_is_told_and_stops_nothing() -> None:
     taps.poll(0)
     clocks.go(SECOND)
     assert len(taps.poll(0)) == 1
+    assert taps.losses() == [Loss(clocks.wall - SECOND, clocks.wall + 3599 * SECOND)]
     clocks.wall += 7 * SECOND
     taps.poll(0)
+    assert taps.losses() == [Loss(clocks.wall - 7 * SECOND, clocks.wall)]
     info = taps.info()
     assert not info.complete
     assert info.notes == (

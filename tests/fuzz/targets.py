@@ -19,9 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from probewatch.annotating import annotate
 from probewatch.api import Analysis, document
+from probewatch.asking import endpoint_of
 from probewatch.capture import CaptureError
+from probewatch.capture.proc import cgroup_of
 from probewatch.capture.reader import Reader
+from probewatch.capture.runtimes import is_runtime, told
+from probewatch.capture.trim import Trimmer
 from probewatch.cluster import (
     SpecError,
     parse_check,
@@ -73,6 +78,8 @@ class Target:
     seeds: Callable[[], Iterator[bytes]]
     heavy: bool = False
     """One run takes milliseconds, not microseconds."""
+    records: bool = False
+    """Its input is a capture, whose records can be damaged as such (`records`)."""
 
 
 def _scratch(data: bytes, suffix: str) -> str:
@@ -85,9 +92,8 @@ def _scratch(data: bytes, suffix: str) -> str:
 # Frames.
 
 
-def frames(data: bytes) -> None:
-    """Peel and track the frames that data is cut into: each a byte for the link type, two for the length, and so many bytes."""
-    peeler, tracker = Peeler(), Tracker()
+def _cut(data: bytes) -> Iterator[Frame]:
+    """Yield the frames that data is cut into: each a byte for the link type, two for the length, and so many bytes."""
     at = number = 0
     while at + 3 <= len(data) and number < 64:
         link = _LINKS[data[at] % len(_LINKS)]
@@ -95,7 +101,13 @@ def frames(data: bytes) -> None:
         piece = data[at + 3 : at + 3 + length]
         at += 3 + len(piece)
         number += 1
-        frame = Frame(EPOCH + number * MS, 0, number, number % 2, link, piece, max(length, len(piece)))
+        yield Frame(EPOCH + number * MS, 0, number, number % 2, link, piece, max(length, len(piece)))
+
+
+def frames(data: bytes) -> None:
+    """Peel and track frames."""
+    peeler, tracker = Peeler(), Tracker()
+    for frame in _cut(data):
         packet = peeler.peel(frame)
         if isinstance(packet, Segment):
             tracker.segment(packet)
@@ -107,6 +119,15 @@ def frames(data: bytes) -> None:
     for item in [*tracker.take(), *tracker.finish()]:
         if isinstance(item, Connection):
             read_exchange(item)
+
+
+def trim(data: bytes) -> None:
+    """Trim frames for a recording: none becomes longer, and what the wire's length was stays."""
+    for trimmer in (Trimmer(), Trimmer(headers_only=True, mask=True)):
+        for frame in _cut(data):
+            made = trimmer.trim(frame)
+            assert len(made.data) <= len(frame.data)
+            assert made._replace(data=frame.data) == frame
 
 
 def _packed(many: list[Frame]) -> bytes:
@@ -267,6 +288,31 @@ def whole(data: bytes) -> None:
     assert all(character == "\n" or character.isprintable() for character in said), "a control character is printed"
 
 
+def skim(data: bytes) -> None:
+    """Analyse a capture frame by frame and skimmed: both say the same."""
+    path = _scratch(data, ".pcap")
+    try:
+        skimmed, whole = (document(Analysis([path], skim=skim).whole()) for skim in (True, False))
+    except CaptureError:
+        return
+    assert skimmed == whole, "skimming says something else"
+
+
+def copy(data: bytes) -> None:
+    """Write an annotated copy of a capture: it is whole, and has the frames that could be read."""
+    path = _scratch(data, ".pcap")
+    try:
+        timeline = Analysis([path]).whole()
+    except CaptureError:
+        return
+    written = annotate(timeline, [path], f"{path}ng")
+    with Reader(f"{path}ng", 0) as reader:
+        read = sum(1 for _ in reader)
+        info = reader.info()
+    assert info.complete, info.notes
+    assert (read, info.frames) == (written.frames, timeline.captures[0].frames)
+
+
 def _capture_seeds() -> Iterator[bytes]:
     for path in sorted(CAPTURES.rglob("*.pcap*")):
         if path.is_file():
@@ -336,10 +382,20 @@ def _journal_seeds() -> Iterator[bytes]:
             yield b"\n".join(lines[begun : begun + 40])
 
 
+def runtime(data: bytes) -> None:
+    """Read the command line of a container runtime (words apart by NUL), the process file that it names, and a cgroup's path."""
+    words, _, file = data.partition(b"\n")
+    arguments = words.decode("utf-8", "replace").split("\0")
+    is_runtime(arguments[0], arguments)
+    told(arguments, lambda _: file)
+    cgroup_of(file.decode("utf-8", "replace"))
+
+
 def options(data: bytes) -> None:
-    """Read the small languages of the command line: times, node addresses, checks by hand."""
+    """Read the small languages of the command line: times, node addresses, checks by hand, endpoints."""
     said = data.decode("utf-8", "replace")
-    for parse in (lambda: moment(said, EPOCH), lambda: parse_node_ip(said), lambda: parse_check(said)):
+    parsers = (lambda: moment(said, EPOCH), lambda: parse_node_ip(said), lambda: parse_check(said), lambda: endpoint_of(said))
+    for parse in parsers:
         try:
             parse()
         except (ValueError, SpecError):  # (an InputError is a ValueError)
@@ -350,14 +406,21 @@ def _said(*texts: str) -> Callable[[], Iterator[bytes]]:
     return lambda: (said.encode() for said in texts)
 
 
+_WORDS: Final = (
+    "+12.5", "2026-11-22T20:10:00.5+01:00", "node-a=fd00::1", "haproxy:rise=2,fall=3,inter=5s,target=[::1]:80", "10.104.2.1:57866",
+    "[fd00::1%eth0]:80",
+)  # fmt: skip
 TARGETS: Final[dict[str, Target]] = {
     "frames": Target(frames, _frame_seeds),
     "exchange": Target(exchange, _stream_seeds),
     "encrypted": Target(encrypted, _tls_seeds),
     "certificate": Target(certificate, _certificate_seeds),
     "key_log": Target(key_log, _texts("captures/**/keys.log")),
-    "capture": Target(capture, _capture_seeds),
-    "whole": Target(whole, _capture_seeds, heavy=True),
+    "trim": Target(trim, _frame_seeds),
+    "capture": Target(capture, _capture_seeds, records=True),
+    "whole": Target(whole, _capture_seeds, heavy=True, records=True),
+    "skim": Target(skim, _capture_seeds, heavy=True, records=True),
+    "copy": Target(copy, _capture_seeds, heavy=True, records=True),
     "manifest": Target(_reads(read_specs, ".yaml"), _texts("captures/*/pod*.yaml")),
     "cluster": Target(_reads(read_cluster, ".json"), _texts("captures/**/cluster*.json")),
     "expectations": Target(_reads(read_expectations, ".yaml"), _expectation_seeds),
@@ -369,9 +432,15 @@ TARGETS: Final[dict[str, Target]] = {
         read_crictl,
         _said('{"containers": [{"id": "1f", "metadata": {"name": "app"}, "labels": {"io.kubernetes.pod.name": "web-1"}}]}'),
     ),
-    "options": Target(
-        options, _said("+12.5", "2026-11-22T20:10:00.5+01:00", "node-a=fd00::1", "haproxy:rise=2,fall=3,inter=5s,target=[::1]:80")
+    "runtime": Target(
+        runtime,
+        _said(
+            "runc\0--root\0/run/containerd/runc/k8s.io\0exec\0--process\0/tmp/p\0-d\x001f\n"
+            '{"args": ["/bin/true"], "terminal": false}',
+            "crun\0exec\x001f\0/bin/true\n0::/kubepods.slice/kubepods-pod1f_2.slice/cri-containerd-1f.scope",
+        ),
     ),
+    "options": Target(options, _said(*_WORDS)),
 }
 """Every target by its name."""
 

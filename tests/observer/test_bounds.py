@@ -63,6 +63,23 @@ def test_checks_are_shed_where_attempts_are_kept_in_brief(monkeypatch: pytest.Mo
     assert told >= 4 * 10, "the latest are still told as checks"
 
 
+def test_connections_of_one_moment_are_shed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every frame carries one timestamp the oldest go by the numbers of their frames: no more are held than else."""
+    monkeypatch.setattr(strangers, "STRANGERS", 40)
+    monkeypatch.setattr(strangers, "MOST_CHECKS", 80)
+    monkeypatch.setattr(senders, "MOST_UNDECIDED", 8)
+    observer = Observer(Settings(keep=Keep.BRIEF))
+    most, begun = 0, None
+    for one in checks(4, 60):
+        begun = begun or one.ns
+        observer.feed(one._replace(ns=begun))
+        most = max(most, held(observer))
+    timeline = observer.finish()
+    connections = sum(len(probe.attempts) for probe in timeline.probes) + sum(one.connections for one in timeline.others)
+    assert max(most, observer._strangers.held) <= 80 + 40 // 2 + 1
+    assert connections == 240
+
+
 def test_checks_are_kept_where_attempts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shown with all its attempts keeps its checks too, however many there are, without a note."""
     monkeypatch.setattr(strangers, "STRANGERS", 40)
