@@ -128,7 +128,8 @@ class Watch:
             self.frames += frame.link_type != JOURNAL_ENTRY
             self._number += 1
             if self._saver is not None:
-                frame = frame._replace(number=self._number)  # as the file has it
+                if frame.number != self._number:
+                    frame = frame._replace(number=self._number)  # as the file has it
                 self._saver.frame(frame)
             self.observer.feed(frame)
             if frame.ns > self.now_ns:

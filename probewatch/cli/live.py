@@ -212,7 +212,9 @@ class Ending:
     """
 
     def __init__(self, duration: float | None) -> None:
-        self._until = None if duration is None else time.monotonic() + duration
+        self._duration = duration
+        self._until: float | None = None
+        self.begin()
         self.asked = False
         self._writes = 0
         self._writing = False
@@ -221,6 +223,10 @@ class Ending:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         signal.signal(signal.SIGALRM, self._alarm)
+
+    def begin(self) -> None:
+        """Count its time from now on: to be called when capturing begins, for a busy machine takes seconds to open everything."""
+        self._until = None if self._duration is None else time.monotonic() + self._duration
 
     @contextmanager
     def writing(self) -> Iterator[None]:

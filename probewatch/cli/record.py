@@ -115,6 +115,7 @@ def record(
         keep = Keep(feed, saver, trim=Trimmer(headers_only=headers_only, mask=mask).trim, most=count)
         step_down(user, quiet=quiet)
         feed.begin()
+        ending.begin()
         if blind and not quiet:
             complain(blind)
         if not quiet:

@@ -137,6 +137,7 @@ def watch(
         if isinstance(notes, Losses):
             step_down(user, quiet=quiet)
             notes.taps.begin()
+            ending.begin()
         for why in (blind, around.why if around is not None else ""):
             if why and not quiet:
                 complain(why)
