@@ -80,10 +80,15 @@ class CheckBuilder:
             _hung(exchange, verdict) if result is False else verdict
             for exchange, verdict, result in zip(named.exchanges, verdicts, results, strict=True)
         ]
-        thresholds = thresholds_of(named, results, spec)
+        hidden = any(_hidden(exchange, named.learnt.interval_ns) for exchange in named.exchanges)
+        thresholds = None if hidden else thresholds_of(named, results, spec)
         attempts, decisions, states, notes = self._count(named, verdicts, results, thresholds, spec)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
-        if sizes and any(v.cause is Cause.ENCRYPTED for v in verdicts):
+        if hidden:
+            notes.append(
+                "it keeps its connection and asks on it inside TLS: these checks are not seen, so nothing is decided"
+            )
+        elif sizes and any(v.cause is Cause.ENCRYPTED for v in verdicts):
             notes.append(
                 "the answers are encrypted: one of the usual size is counted as success, one of another size as failure"
             )
@@ -388,6 +393,14 @@ def _usual(exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]) -> frozen
         if len(sealed) >= ENOUGH
         else frozenset()
     )
+
+
+def _hidden(exchange: Exchange, interval_ns: int | None) -> bool:
+    """Tell whether more was asked inside TLS than one question: records of the client an interval and more after the first."""
+    if exchange.tls is None or exchange.http or interval_ns is None:
+        return False
+    asked = [record.mark.ns for record in exchange.tls.records if record.by_client and record.length > CLOSE_RECORD]
+    return bool(asked) and asked[-1] - asked[0] >= interval_ns // 2
 
 
 def _hung(exchange: Exchange, verdict: Verdict) -> Verdict:

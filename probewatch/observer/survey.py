@@ -299,6 +299,8 @@ def through(c: Connection) -> int | None:
     if c.answered is not None:
         return c.answered.ns
     if c.question > 1:
+        if c.orig.rst is not None and not c.orig.rst_acks and c.orig.fin is None:
+            return None  # its kernel's RST, to an answer that came when it had closed
         closes = [mark.ns for mark in (c.orig.fin, c.orig.rst, c.resp.fin, c.resp.rst) if mark is not None]
         return min(closes) if closes else None
     if not c.resp.syns:

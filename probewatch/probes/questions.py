@@ -86,7 +86,7 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
             break  # answered before it was asked: who answers what is not known from here on
         if number <= told:
             continue
-        if done is not None and hung_up is not None and hung_up < done:
+        if done is not None and hung_up is not None and (hung_up < done or (number == len(asked) and _gone(exchange))):
             done = None  # it came too late
         if done is None and number == len(asked) and not over:
             break
@@ -95,10 +95,15 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
     return out
 
 
+def _gone(exchange: Exchange) -> bool:
+    """Tell whether a client had closed before the latest answer came: its kernel sent the RST then, and acknowledged nothing."""
+    orig = exchange.connection.orig
+    return orig.rst is not None and not orig.rst_acks
+
+
 def _asked(exchange: Exchange) -> Iterator[tuple[Exchange, Mark, Mark | None, Mark | None]]:
     """Yield each question as an exchange, with its first byte and the answer's first and last."""
-    orig = exchange.connection.orig
-    gone = orig.rst is not None and not orig.rst_acks  # the kernel's RST: the checker had closed before
+    gone = _gone(exchange)
     for http in exchange.http:
         if http.request_start is not None:
             done = http.body_end

@@ -6,12 +6,14 @@ import random
 from collections.abc import Iterable, Sequence
 
 from make import exchange as exchange_of
-from make import ns, run_of
+from make import mark, ns, run_of
 
 from probewatch.model.book import AddressBook
+from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe
-from probewatch.observer.checks import CheckBuilder
+from probewatch.observer.checks import CheckBuilder, _hidden, _hung, _lengths
 from probewatch.observer.survey import survey
+from probewatch.probes.judge import Verdict
 from probewatch.probes.runs import Run
 
 CHECKER, SERVER = "10.0.0.9", "10.0.0.2"
@@ -262,3 +264,31 @@ def test_nothing_in_nothing_out() -> None:
     found, left = probes(many)
     assert not found
     assert len(left) == 300
+
+
+def sealed(script: str, *records: tuple[float, bool, int]) -> Exchange:
+    """Return a connection over TLS with these encrypted records: seconds after its SYN, whether the client's, length."""
+    marks = tuple(TlsRecord(mark(at, 100 + number), by_client, length) for number, (at, by_client, length) in enumerate(records))
+    return exchange_of("> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n" + script, tls=TlsFacts(records=marks), http=())
+
+
+def test_only_what_follows_the_request_tells_encrypted_answers_apart() -> None:
+    """An ECDSA handshake is now a byte longer and now shorter: its records come before the client's first, and count for nothing."""
+    one = sealed("+1s > RA", (0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.003, False, 250), (0.004, False, 87))
+    assert _lengths(one) == {250, 87}
+
+
+def test_silence_inside_tls_is_no_answer_in_time() -> None:
+    """A checker that hung up long after the last record, and not on the server's word, got no answer; a quick end leaves it open."""
+    verdict = Verdict(outcome=Outcome.INCONCLUSIVE, cause=Cause.ENCRYPTED, end_ns=ns(1))
+    tickets = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.003, False, 250)]
+    assert _hung(sealed("+999ms > RA", *tickets), verdict).cause is Cause.SLOW_ANSWER
+    assert _hung(sealed("+5ms > RA", *tickets), verdict) is verdict
+    assert _hung(sealed("+999ms < FA\n > FA\n < A", *tickets), verdict) is verdict
+
+
+def test_checks_on_a_connection_that_is_kept_inside_tls_are_hidden() -> None:
+    """What is asked on it later is not seen, so nobody is to be called DOWN by the connections that are."""
+    asked = [(0.002, True, 69), (0.0021, True, 120), (0.003, False, 87)]
+    assert not _hidden(sealed("+9s > RA", *asked), ns(2) - ns(0))
+    assert _hidden(sealed("+9s > RA", *asked, (2.002, True, 120), (2.003, False, 87)), ns(2) - ns(0))

@@ -52,9 +52,10 @@ def test_each_question_is_a_check_of_its_own(between) -> None:
     ("+1ms < FA\n > FA\n < A", Cause.CLOSED_BEFORE_ANSWER),
     ("+1ms < RA", Cause.RESET_BEFORE_ANSWER),
     ("+600ms > FA\n < FA\n > A", Cause.SLOW_ANSWER),
+    (tell().replace("+2ms", "+3s").replace("> A", "> R"), Cause.SLOW_ANSWER),
 ])  # fmt: skip
 def test_the_last_question_ends_as_the_connection_does(ending, cause) -> None:
-    """What was never answered was closed, reset, or given up by the checker, and its connection says which."""
+    """What was never answered was closed, reset, or given up, and its connection says which; an answer that met a RST came too late."""
     parts = questions(read(OPENED + ask(pause="1ms") + tell() + ask() + ending))
     verdicts = [judge(part, HTTP, SECOND // 2, seen_until_ns=mark(60).ns) for part in parts]
     assert [verdict.cause for verdict in verdicts] == [Cause.OK, cause]
