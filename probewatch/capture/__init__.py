@@ -9,7 +9,8 @@
     linktypes.py    names of link types, FCS lengths
     tally.py        what is learnt on the way: CaptureInfo
     reader.py       Reader: one input;  open_all: several
-    merge.py        merged: several inputs as one timeline;  merged_parts: in batches where nothing comes in between
+    merge.py        merged: several inputs as one timeline;  merged_parts: in batches where the inputs are large
+    runs.py         records of large inputs, read many at once (numpy); wholesale.py: when;  sorting.py: batches put in order
     packets.py      packets that a program holds already (scapy's)
     live.py         frames of an interface as they pass, in any network namespace (netns.py)
     write.py        captures out: pcapng;  record.py: from an interface into a file

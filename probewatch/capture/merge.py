@@ -10,6 +10,8 @@ goes back there, and a note says so.
 A *stream* (standard input, FIFO) is never held back: its frames go on in the order they come.
 Several inputs are merged by (time, input, number).
 
+Of large inputs all that is done to batches (`sorting`), with the same result; their windows are larger by up to a batch.
+
 Limitations: what fits into one window is sorted by time even if a clock step is the truth; the bytes alone cannot tell
 that from files joined in the wrong order.
 """

@@ -198,8 +198,7 @@ class Observer:
             if isinstance(item, int):
                 self.advance(item)
             else:
-                if item.file not in self._files:
-                    self._now_ns = max(self._now_ns, fast.passed_ns)
+                self._now_ns = max(self._now_ns, fast.passed_ns)
                 feed(item)
             fast.until = self._turn_ns
         self._now_ns = max(self._now_ns, batch.last_ns)
