@@ -9,7 +9,8 @@ with different paths, there is never more than one history worth keeping.
 
 Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6),
 or the containers are old and their kubelet is new. What follows decides between them, and the signs of a beginning that
-are not attempts come in as `begin_cost`.
+are not attempts come in as `begin_cost`. So several histories are carried on that differ in nothing but how their containers
+began; an attempt that came when it was due is the same in all of them, and is taken in one go (`Lane._feed_due`).
 
 Limitations: a history that was dropped does not come back; KEPT bounds the work for each run.
 """
