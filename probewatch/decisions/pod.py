@@ -310,6 +310,8 @@ class Pod:
         workers[index] = result.worker
         old = tickers[index]
         anchor = self._next_anchor(old, reading, start_ns, planned.spec)
+        # Where a tick and a poke both wait, Go picks either; the poke then waits on.
+        waits = old.poked_ns is not None and reading.trigger is Trigger.STORED_TICK and not reading.reset
         sure = reading.trigger is not Trigger.STORED_TICK and (reading.trigger is not Trigger.START or container.begun)
         tickers[index] = Ticker(
             tick_ns=anchor,
@@ -318,6 +320,7 @@ class Pod:
             busy_until_ns=end_ns,
             lingers=by_deadline and cause not in UNCONNECTED,
             redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and planned.spec.handler is Handler.GRPC),
+            poked_ns=end_ns if waits else None,
             suspicious=cause in SUSPICIOUS,
             refused=cause is Cause.REFUSED,
             runs=min(old.runs + 1, YOUNG),

@@ -58,6 +58,10 @@ class _Key:
     service: str | None
 
 
+STOPPED: Final = 3
+"""So many periods without an attempt, while others go on, are a probe's end."""
+
+
 @dataclass(slots=True)
 class _Group:
     key: _Key
@@ -127,6 +131,8 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
         types = {other.spec.type for other in siblings}
         if len(siblings) != len(types) or ProbeType.UNKNOWN in types or ProbeType.READINESS not in types:
             continue
+        if _stopped(owners[index], [owners[place] for place, other in enumerate(guesses) if other in siblings]):
+            continue  # A startup probe is silent once it succeeded.
         least = _at_least(owners[index])
         spec = replace(
             one.spec,
@@ -136,6 +142,13 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
         why = "its container's readiness probe is another, and it did not stop as a startup probe does"
         out[index] = replace(one, spec=spec, reason=why)
     return out
+
+
+def _stopped(group: _Group, siblings: Sequence[_Group]) -> bool:
+    """Tell whether a probe was silent at the end, while others of its container went on."""
+    if group.period_s is None:
+        return True
+    return max(other.starts[-1] for other in siblings) - group.starts[-1] > STOPPED * group.period_s * SECOND
 
 
 def _by_period(group: _Group) -> list[_Group]:
@@ -386,8 +399,10 @@ def _at_least(group: _Group) -> dict[str, int]:
 
 
 def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
-    """Tell whether it ended with a success just before all others of this target began."""
+    """Tell whether it ended with a success just before all others of its port, or of this target, began."""
     others = [other for other in groups if other is not group]
+    # One port is one container; the probes of another began when that did.
+    others = [other for other in others if other.key.port == group.key.port] or others
     if not others or (group.period_s is None and len(group.runs) > 2):
         return False
     last = group.runs[-1]
