@@ -145,10 +145,13 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
 
 
 def _stopped(group: _Group, siblings: Sequence[_Group]) -> bool:
-    """Tell whether a probe was silent at the end, while others of its container went on."""
+    """Tell whether a probe was silent before others of its container began, and ever since; deleted Pods lose liveness beside readiness."""
     if group.period_s is None:
         return True
-    return max(other.starts[-1] for other in siblings) - group.starts[-1] > STOPPED * group.period_s * SECOND
+    first, last = group.starts[0], group.starts[-1]
+    if any(first < begun < last for other in siblings for begun in other.starts):
+        return False
+    return max(other.starts[-1] for other in siblings) - last > STOPPED * group.period_s * SECOND
 
 
 def _by_period(group: _Group) -> list[_Group]:
