@@ -113,6 +113,8 @@ def turn_of(
     trigger = reading.trigger
     anchor = _next_anchor(old, reading, start_ns, spec, resets)
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
+    # Where a tick and a poke both wait, Go picks either; the poke then waits on.
+    waits = old.poked_ns is not None and trigger is Trigger.STORED_TICK and not reading.reset
     after = Ticker(
         tick_ns=anchor,
         sure=anchor is not None and (sure or old.sure),
@@ -120,6 +122,7 @@ def turn_of(
         busy_until_ns=end_ns,
         lingers=by_deadline and cause not in UNCONNECTED,
         redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
+        poked_ns=end_ns if waits else None,
         suspicious=cause in SUSPICIOUS,
         refused=cause is Cause.REFUSED,
         runs=min(old.runs + 1, YOUNG),

@@ -181,11 +181,12 @@ def confirm(
     seen_until_ns: int,
     *,
     lingers: bool,
+    killing: bool = False,
 ) -> Decision:
     """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
 
     `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness
-    probe.
+    probe. While the kubelet is `killing` the container, no pod sync comes that would set off an extra attempt.
     """
     if found.kind is DecisionKind.NOT_READY:
         if following is None:
@@ -204,6 +205,7 @@ def confirm(
             and not following.implied
             and following.unresolved is None
             and after > POKED_NS
+            and not killing
         ):
             return replace(found, confirmed=False, confirmed_by="no extra readiness probe followed")
         return found

@@ -96,6 +96,8 @@ class Draft:
     start_ns: int
     """When the deciding attempt began."""
     by_deadline: bool
+    killing: bool = False
+    """Its container was being killed, which holds up the pod's next sync."""
     followed: bool = False
     """The next attempt of its worker is known, and what it shows entered."""
 
@@ -248,13 +250,17 @@ class Ledger:
             self._gap(account, before, made, step)
             draft = account.drafts.last
             if draft is not None and draft.found.attempt == before.n:
-                draft.found = confirm(draft.found, account.spec, made, None, 0, lingers=draft.by_deadline)
+                draft.found = confirm(
+                    draft.found, account.spec, made, None, 0, lingers=draft.by_deadline, killing=draft.killing
+                )
                 draft.followed = True
         if counted is not None and counted.settled is not None and account.settled is None:
             account.settled = made.n, counted.settled, counted.streak
         found = decision(counted, made, account.spec, "", None)
         if found is not None:
-            account.drafts.append(Draft(found, made.start.ns, made.end_mark is None))
+            pod = step.before
+            killing = pod.containers[pod.plan[worker].container].dying
+            account.drafts.append(Draft(found, made.start.ns, made.end_mark is None, killing))
         return made
 
     def _gap(self, account: Account, before: Attempt, made: Attempt, step: Step) -> None:

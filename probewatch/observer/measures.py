@@ -64,7 +64,7 @@ def measures(
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
     least = {place: _least(fields) for place, fields in rhythm.items()}
-    begun = _delays(read, best, plan, placed.pod, appeared_ns, least, known=len(sent))
+    begun = _delays(read, best, plan, placed, appeared_ns, least, known=len(sent))
     out: dict[int, tuple[Measure, ...]] = {}
     for place, worker in enumerate(sent):
         mine = [step.run for step in steps_of(read, place) if not step.run.implied]
@@ -121,7 +121,7 @@ def _delays(
     read: Read,
     best: Plan,
     plan: Plan,
-    pod: PodSpec | None,
+    placed: Placed,
     appeared_ns: int | None,
     least: Mapping[int, int],
     *,
@@ -133,7 +133,7 @@ def _delays(
     for container in {planned.container for planned in best}:
         members = [worker for worker, planned in enumerate(best[:known]) if planned.container == container]
         gated = any(best[worker].spec.type is ProbeType.STARTUP for worker in members)
-        lives = _lives(read, best, container, pod, appeared_ns, least, known)
+        lives = _lives(read, best, container, placed, appeared_ns, least, known)
         as_declared = all(best[worker].spec == plan[worker].spec for worker in members)
         found = delay_measures(lives, specs, gated, joint=as_declared)
         for worker in members:
@@ -147,7 +147,7 @@ def _lives(
     read: Read,
     plan: Plan,
     container: int,
-    pod: PodSpec | None,
+    placed: Placed,
     appeared_ns: int | None,
     least: Mapping[int, int],
     known: int,
@@ -158,7 +158,8 @@ def _lives(
     lives: list[Life] = []
     life: Life | None = None
     if read.fresh:
-        life = Life(None if appeared_ns is None else appeared_ns - SECOND, how="its address appeared")
+        low_ns = None if appeared_ns is None else appeared_ns - SECOND
+        life = Life(low_ns, how="its address appeared", shown=low_ns is not None or bool(placed.signs))
         lives.append(life)
     killed: int | None = None
     for step in read.steps:
@@ -173,6 +174,7 @@ def _lives(
             life = Life(
                 None if killed is None else killed - SECOND,
                 how="its predecessor was told to die",
+                shown=killed is not None,
                 earliest=_after(killed, starts),
             )
             lives.append(life)
@@ -181,7 +183,7 @@ def _lives(
         if life is not None and reading.worker < known:
             life.firsts.setdefault(reading.worker, step.run)
         killed = _killed(step, killed, failed.setdefault(reading.worker, []), least.get(reading.worker, 1))
-    _declared_starts(lives, pod, container, read.begin_ns)
+    _declared_starts(lives, placed.pod, container, read.begin_ns)
     return lives
 
 

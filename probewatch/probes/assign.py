@@ -62,6 +62,8 @@ POKE_DOUBLE: Final = 0.3
 """Two readiness probes on each other's heels at the beginning."""
 POKE_UNSEEN: Final = 2.5
 """A manual run in a state that the capture has not shown yet."""
+POKE_WAITS: Final = 0.7
+"""A tick that ran although a poke waited too: Go picks either."""
 POKE_ABSENT: Final = 1.5
 """A certain poke that did not come."""
 NEW_CONTAINER: Final = 5.0
@@ -284,9 +286,12 @@ def _first(start: int, p: Prediction) -> list[Reading]:
 
 def _tick(start: int, p: Prediction) -> Reading | None:
     """Read it as a tick (or as the one tick kept while busy), whichever is the more likely."""
-    # (A pod sync that kills the container holds up the next one, and with it the poke.)
-    expected = p.poked_ns is not None and not p.dying and not _just_after(p.poked_ns, start, p)
-    absent = POKE_ABSENT if expected else 0.0
+    absent = 0.0
+    if p.poked_ns is not None:
+        if _just_after(p.poked_ns, start, p):
+            absent = POKE_WAITS
+        elif not p.dying:  # (A pod sync that kills the container holds up the next one, and with it the poke.)
+            absent = POKE_ABSENT
     if p.tick_ns is None:
         # The grid is not known, but an attempt that took longer than a period has surely kept a tick waiting.
         kept = _stored(start, p, p.last_start_ns) if p.last_start_ns is not None else None

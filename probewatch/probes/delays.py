@@ -42,6 +42,8 @@ class Life:
     """First attempt of each worker."""
     earliest: dict[int, int] = field(default_factory=dict)
     """When its first attempt came at the earliest, where one that was read as its predecessor's may have been it."""
+    shown: bool = True
+    """Something else than its attempts shows its beginning."""
 
     def soonest(self, worker: int) -> int:
         """Return the earliest moment that may have been a worker's first attempt: what it comes too late for, that is late for."""
@@ -103,8 +105,13 @@ def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gat
 
 
 def _clash(life: Life, worker: int, specs: Sequence[ProbeSpec], gated: bool) -> tuple[str, ...]:
-    """Return the other probes of the container whose first attempts cannot go with this one's, were all as declared."""
-    out = []
+    """Return the other probes of the container whose first attempts cannot go with this one's, were all as declared.
+
+    Where nothing else than the attempts shows the beginning, they may as well be the first ones after it.
+    """
+    out: list[str] = []
+    if not life.shown:
+        return ()
     mine = _window(life, worker, specs, gated)
     for other in life.firsts:
         if other != worker:

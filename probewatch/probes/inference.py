@@ -62,6 +62,10 @@ class _Key:
     """The User-Agent of what does not call itself a kubelet's."""
 
 
+STOPPED: Final = 3
+"""So many periods without an attempt, while others go on, are a probe's end."""
+
+
 @dataclass(slots=True)
 class _Group:
     key: _Key
@@ -142,6 +146,8 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
         types = {other.spec.type for other in siblings}
         if len(siblings) != len(types) or ProbeType.UNKNOWN in types or ProbeType.READINESS not in types:
             continue
+        if _stopped(owners[index], [owners[place] for place, other in enumerate(guesses) if other in siblings]):
+            continue  # A startup probe is silent once it succeeded.
         least = _at_least(owners[index])
         spec = replace(
             one.spec,
@@ -151,6 +157,16 @@ def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]
         why = "its container's readiness probe is another, and it did not stop as a startup probe does"
         out[index] = replace(one, spec=spec, reason=why)
     return out
+
+
+def _stopped(group: _Group, siblings: Sequence[_Group]) -> bool:
+    """Tell whether a probe was silent before others of its container began, and ever since; deleted Pods lose liveness beside readiness."""
+    if group.period_s is None:
+        return True
+    first, last = group.starts[0], group.starts[-1]
+    if any(first < begun < last for other in siblings for begun in other.starts):
+        return False
+    return max(other.starts[-1] for other in siblings) - last > STOPPED * group.period_s * SECOND
 
 
 def _by_period(group: _Group) -> list[_Group]:
@@ -398,8 +414,10 @@ def _at_least(group: _Group) -> dict[str, int]:
 
 
 def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
-    """Tell whether it ended with a success just before all others of this target began."""
+    """Tell whether it ended with a success just before all others of its port, or of this target, began."""
     others = [other for other in groups if other is not group]
+    # One port is one container; the probes of another began when that did.
+    others = [other for other in others if other.key.port == group.key.port] or others
     if not others or (group.period_s is None and len(group.runs) > 2):
         return False
     last = group.runs[-1]

@@ -21,6 +21,7 @@ from probewatch.probes.assign import (
     LATENESS_MOST,
     MISSED_MOST,
     OLD_PHASE,
+    POKE_ABSENT,
     REFUSED_AFTER,
     TOO_EARLY,
     lateness,
@@ -148,6 +149,13 @@ def test_a_container_that_came_back_on_the_old_grid() -> None:
     assert renewed(EARLIER + 40, predicted(spec=spec(initial_delay_s=5), grid_stays=True, **away))
     assert not renewed(EARLIER + 40, predicted(LIVENESS, container_ns=ns(EARLIER + 35)))
     assert renewed(EARLIER + 20, predicted(grid_stays=None, refused=True, suspicious=True, **away))
+
+
+def test_a_poke_that_did_not_come() -> None:
+    """A certain poke that did not come speaks against a reading, but not while the container is killed, which holds up the pod's syncs."""
+    poked = predicted(manual=Manual.POSSIBLE, poked=EARLIER + 0.001)
+    assert best(EARLIER + 10, poked).cost == POKE_ABSENT
+    assert best(EARLIER + 10, poked._replace(dying=True)).cost == 0.0
 
 
 def test_a_refusal_and_then_silence() -> None:

@@ -188,6 +188,15 @@ def test_types_by_exclusion() -> None:
     assert "another" in found["/live"].reason
 
 
+def test_what_stopped_before_the_others_is_no_liveness_probe() -> None:
+    """A startup probe is silent once it succeeded, and what ran beside readiness and ended sooner (a deleted Pod's) is none."""
+    ready = [*runs(*every(1, 4, 5.0)), *runs(9, 10, 10.002, 11.002, 12.002, what="503")]
+    once = {one.spec.path: one.spec.type for one in guessed(ready, [run(0, path="/up")])}
+    assert (once["/ready"], once["/up"]) == (READINESS, UNKNOWN)
+    beside = {one.spec.path: one.spec.type for one in guessed(ready, runs(*every(1, 3, 5.5), path="/live"))}
+    assert beside["/live"] is LIVENESS
+
+
 def test_no_exclusion_across_ports() -> None:
     """Another port may be another container, which has its own readiness probe."""
     ready = [*runs(0, 1, 2, 3), *runs(4, 5, 6, 6.002, 7.002, what="503"), *runs(8.002, 9.002, 10.002)]
