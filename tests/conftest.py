@@ -25,6 +25,8 @@ FORMATS = (".pcap", ".pcapng")
 COMPRESSIONS = ("", ".gz", ".bz2", ".xz", ".zst", ".lz4")
 ENDINGS = tuple(form + compression for form in FORMATS for compression in COMPRESSIONS)
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each program that a test starts would compile all of ours anew
+
 # No deadline: nothing here asserts timing.
 # In CI the examples are the same in every run, so that a failure there can be had at home.
 settings.register_profile("house", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))

@@ -27,8 +27,6 @@ VETH = "veth0"
 PATIENCE_S = 60.0
 """Seconds that anything may take on a machine that has other things to do; nothing waits so long where it does not have to."""
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each program that is started here would compile all of ours anew
-
 
 def ip(*words: str) -> None:
     """Run the program of iproute2."""
