@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 from .direct import direct
 from .frame import Mark
 
+QUIET_NS: Final = 5_000_000_000
+"""Silence after which a connection that is not over is handed out as it stands."""
 SOLICITATIONS: Final = 3
 """Requests of one address resolution before the kernel gives it up: neigh/default/mcast_solicit."""
 

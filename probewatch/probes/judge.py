@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from probewatch.model.connection import Connection
+from probewatch.model.connection import QUIET_NS, Connection
 from probewatch.model.direct import direct
 from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
@@ -162,7 +162,9 @@ class _Case:
         and may have lost the answer with it.
         """
         c = self.connection
-        over = self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + SECOND
+        # Where the capture goes on, this is the connection as it was when it had been quiet for a while.
+        seen_ns = c.end.ns + QUIET_NS if self.seen_until_ns is None else self.seen_until_ns
+        over = seen_ns > self.deadline_ns + SECOND
         if over and self.gave_up is None and c.resp.first_data is None and c.resp.fin is None and not c.question:
             return self.cut("the capture lost how this connection ended")
         return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)

@@ -26,7 +26,7 @@ import heapq
 from dataclasses import dataclass
 from typing import Final
 
-from probewatch.model.connection import Connection, Unresolved
+from probewatch.model.connection import QUIET_NS, Connection, Unresolved
 from probewatch.model.frame import Mark
 from probewatch.wire.lives import Life, Side
 
@@ -78,7 +78,7 @@ class Limits:
     """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowded`)."""
     settle_ns: int = 60_000_000
     """From the end of a connection until it is handed out; longer than `sightings.WINDOW`."""
-    quiet_ns: int = 5_000_000_000
+    quiet_ns: int = QUIET_NS
     ripe_age_ns: int = 35_000_000_000
     remember_ns: int = 65_000_000_000
     idle_ns: int = 300_000_000_000
