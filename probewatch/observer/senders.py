@@ -14,7 +14,7 @@ from probewatch.model.book import AddressBook
 from probewatch.probes.diagnose import NO_MAC
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
-from probewatch.probes.sources import Source, Standing, standing
+from probewatch.probes.sources import OUTGOING, Source, Standing, standing
 
 from .strangers import Strangers
 from .target import ASKED, WAITING, Target
@@ -22,8 +22,6 @@ from .tying import fitting_runs, plausible
 
 MOST_UNDECIDED: Final = 6_000
 """Runs of all sources that wait until it is known who sent them; beyond, it is decided for the busiest with what there is."""
-_OUTGOING: Final = 4
-"""sll_pkttype of what the capturing machine sends (packet(7) PACKET_OUTGOING)."""
 MOST_SOURCES: Final = 4_096
 """Sources, and targets, remembered of which nothing is held."""
 
@@ -105,7 +103,7 @@ class Senders:
         here = (
             source.address
             for source in asks
-            if run.server in source.targets and (source.packet_type == _OUTGOING if itself else mine.same_machine(source))
+            if run.server in source.targets and (source.packet_type == OUTGOING if itself else mine.same_machine(source))
         )
         return next(here, run.client)
 

@@ -23,6 +23,8 @@ ON_GRID_SHARE: Final = 0.5
 """Share of a kubelet's starts that stand whole seconds from a neighbour; a shell loop's pause plus its own run time does not."""
 ENOUGH: Final = 4
 """Attempts of one series before its cadence can speak against a claim."""
+OUTGOING: Final = 4
+"""sll_pkttype of what the capturing machine sends (packet(7) PACKET_OUTGOING)."""
 KEPT_STARTS: Final = 64
 """Starts kept for each series of one source."""
 KEPT_SERIES: Final = 512
@@ -182,7 +184,7 @@ def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[s
         sure += 0.02 if sure else 0.5
     if fresh:
         said.append("a fresh connection for each check")
-    if source.packet_type == 4:
+    if source.packet_type == OUTGOING:
         said.append("sent by this node (cooked direction outgoing)")
         sure += 0.02 if sure else 0.0
     elif source.ttl in (64, 255):

@@ -114,9 +114,9 @@ def test_another_address_of_the_same_node(node: str, other: str, pod: str, sende
     for one in frames(*asked):
         data = bytearray(one.data)
         if ip_address(other).packed in one.data[:54]:
-            if sender == "another machine":
-                data[6:12] = b"\x02other"
-            elif sender == "what the node passes on":
+            if sender != "another machine":
+                data[6:12] = b"\x02" + ip_address(node).packed[-5:].rjust(5, b"\0")
+            if sender == "what the node passes on":
                 data[21 if ":" in node else 22] = 63
         observer.feed(one._replace(data=bytes(data)))
     (probe,) = kubelets(observer.finish())

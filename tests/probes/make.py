@@ -147,7 +147,7 @@ def frame(segment: Segment) -> Frame:
         head = b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(body), 6, segment.ttl) + source + destination
     else:
         head = b"\x08\x00" + struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), segment.ip_id & 0xFFFF, 0x4000, segment.ttl, 6, 0, source, destination)
-    data = b"\x02\0\0\0\0\2\x02\0\0\0\0\1" + head + body
+    data = b"\x02" + destination[-5:].rjust(5, b"\0") + b"\x02" + source[-5:].rjust(5, b"\0") + head + body  # one machine an address
     return Frame(segment.mark.ns, 0, 0, 0, 1, data, len(data))
 
 
