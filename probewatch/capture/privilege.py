@@ -104,6 +104,7 @@ def import_everything() -> None:
         "rich.table",
         "cypcap",
         "encodings.idna",
+        "encodings.unicode_escape",
     ):
         _import(name)
 
