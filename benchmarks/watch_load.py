@@ -193,7 +193,8 @@ def main() -> int:
                 lost = [interface.get("drops") for interface in capture["interfaces"]]
                 account = f"{capture['frames']} frames, complete {capture['complete']}, lost {lost}"
             else:
-                seen = len(re.findall(r"(?m)^\d\d:\d\d:\d\d\.\d{3} ", told))
+                # (The last moments before Ctrl-C stand in the table alone.)
+                seen = sum(map(int, re.findall(r"(?m)^  result +(\d+) attempts?\b", told)))
                 account = " ".join(next(line for line in told.splitlines() if " frames, " in line).split())
             print(f"sent      {sent} probes in {took:.1f} s: {sent / took:.0f}/s, {late} of them more than 0.1 s late")
             print(f"bulk      {moved * 8 / took / 1e9:.1f} Gbit/s")
