@@ -95,6 +95,11 @@ class Half:
         """When its first payload byte was seen."""
         return self.arrivals[0].mark if self.arrivals else None
 
+    @property
+    def closed(self) -> Mark | None:
+        """When it said that nothing more comes: its first FIN or RST."""
+        return min((mark for mark in (self.fin, self.rst) if mark is not None), default=None)
+
     def reached(self, length: int) -> Mark | None:
         """Return when the contiguous stream had grown to `length` bytes; None where it never did."""
         at = bisect_left(self.arrivals, (length,))

@@ -335,8 +335,7 @@ def _answered(exchange: Exchange, opening: bytes, verdict: Verdict, timeout_ns: 
     if verdict.outcome is not Outcome.SUCCESS:
         return verdict
     c = exchange.connection
-    closes = [mark for mark in (c.orig.fin, c.orig.rst) if mark is not None]
-    closed = min(closes) if closes else None
+    closed = c.orig.closed
     asked = c.orig.first_data
     told = c.resp.first_data
     no = refusal(opening, c.resp.data)
@@ -406,7 +405,7 @@ def _hidden(exchange: Exchange, interval_ns: int | None) -> bool:
 def _hung(exchange: Exchange, verdict: Verdict) -> Verdict:
     """Read an encrypted check, whose answer was not the usual one, as unanswered where its checker hung up after a silence."""
     c = exchange.connection
-    closed = min((mark for mark in (c.orig.fin, c.orig.rst) if mark is not None), default=None)
+    closed = c.orig.closed
     if verdict.cause is not Cause.ENCRYPTED or exchange.tls is None or closed is None:
         return verdict
     told = [record.mark for record in exchange.tls.records if record.length > CLOSE_RECORD and record.mark < closed]

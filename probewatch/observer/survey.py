@@ -307,9 +307,8 @@ def through(c: Connection) -> int | None:
         return c.resp.rst.ns if c.resp.rst is not None and c.icmp is None else None
     if late_reset(c) or (c.orig.first_ack is None and c.orig.rst is None):
         return None
-    closes = [mark.ns for mark in (c.orig.fin, c.orig.rst) if mark is not None]
-    closes = closes or [mark.ns for mark in (c.resp.rst, c.resp.fin) if mark is not None]
-    return min(closes) if closes else None
+    closed = c.orig.closed or c.resp.closed
+    return closed.ns if closed is not None else None
 
 
 def _failed(exchange: Exchange) -> bool:
@@ -337,12 +336,12 @@ def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: l
 def gave_up(exchange: Exchange) -> int | None:
     """Return how long a checker waited on an open connection before it hung up unanswered; None where it was answered."""
     c = exchange.connection
-    closes = [mark.ns for mark in (c.orig.fin, c.orig.rst) if mark is not None]
-    if (c.question < 2 and (not c.resp.syns or late_reset(c))) or not closes:
+    closed = c.orig.closed
+    if (c.question < 2 and (not c.resp.syns or late_reset(c))) or closed is None:
         return None
     answered = exchange.tls.established if exchange.tls is not None and not exchange.tls.records else c.resp.first_data
-    waited = min(closes) - c.start.ns
-    return waited if waited >= UNANSWERED_NS and (answered is None or answered.ns > min(closes)) else None
+    waited = closed.ns - c.start.ns
+    return waited if waited >= UNANSWERED_NS and (answered is None or answered.ns > closed.ns) else None
 
 
 def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:

@@ -266,11 +266,11 @@ def _poked(run: Run, following: Run) -> int | None:
 
 def given_up(connection: Connection) -> int | None:
     """Return when a checker closed a connection that had not answered what it asked; None where it did not."""
-    closed = min((mark.ns for mark in (connection.orig.fin, connection.orig.rst) if mark is not None), default=None)
+    closed = connection.orig.closed
     server = (connection.resp.first_data, connection.resp.fin, connection.resp.rst)
-    if closed is None or not connection.orig.length or any(m is not None and m.ns <= closed for m in server):
+    if closed is None or not connection.orig.length or any(m is not None and m.ns <= closed.ns for m in server):
         return None
-    return closed
+    return closed.ns
 
 
 def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | None, float]:
@@ -279,8 +279,7 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
     `start` is when the deadline began to count.
     """
     connection = exchange.connection
-    closes = [m for m in (connection.orig.fin, connection.orig.rst) if m is not None]
-    closed = min(closes) if closes else None
+    closed = connection.orig.closed
     first = connection.resp.first_data
     if (end := given_up(connection)) is not None:
         waited = (end - start) / SECOND

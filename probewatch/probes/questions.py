@@ -80,7 +80,7 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
     out: list[Exchange] = []
     asked = list(_asked(exchange))
     over = ended(exchange.connection) or exchange.connection.final
-    hung_up = min((mark for mark in (exchange.connection.orig.fin, exchange.connection.orig.rst) if mark), default=None)
+    hung_up = exchange.connection.orig.closed
     for number, (one, begun, told_at, done) in enumerate(asked, 1):
         if told_at is not None and told_at.ns < begun.ns - SWAPPED_NS:
             break  # answered before it was asked: who answers what is not known from here on

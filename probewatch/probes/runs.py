@@ -205,12 +205,10 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     if verdict.cause is not Cause.SLOW_ANSWER or not verdict.by_deadline:
         return verdict
     hops = run.tries[-1]
-    orig = hops[-1].connection.orig
     begun = attempt_start(hops[0]).ns
-    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
-    if not closes or min(closes).ns > begun + timeout_ns - BROKEN_OFF_NS:
+    close = hops[-1].connection.orig.closed
+    if close is None or close.ns > begun + timeout_ns - BROKEN_OFF_NS:
         return verdict
-    close = min(closes)
     waited = close.ns - begun
     if whole_seconds(waited, BROKEN_OFF_NS) is not None:
         return verdict
@@ -409,9 +407,8 @@ def fits(run: Run, spec: ProbeSpec) -> float | None:
 
 def closed_by_server(connection: Connection) -> bool:
     """Tell whether the server ended a connection before its client did."""
-    closes = [mark for mark in (connection.resp.fin, connection.resp.rst) if mark is not None]
-    own = [mark for mark in (connection.orig.fin, connection.orig.rst) if mark is not None]
-    return bool(closes) and (not own or min(closes) <= min(own))
+    closed, own = connection.resp.closed, connection.orig.closed
+    return closed is not None and (own is None or closed <= own)
 
 
 def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:

@@ -128,8 +128,8 @@ def shape_of(exchange: Exchange) -> Shape | None:
         return Shape(What.BYTES, opening=_opening(exchange)[:OPENING], acked=connection.bare_ack)
     if form.ask is not Ask.CONNECT:
         return None
-    closes = [mark for mark in (orig.fin, orig.rst) if mark is not None]
-    if not closes or min(closes).ns - connection.start.ns >= IDLE_NS:
+    closed = orig.closed
+    if closed is None or closed.ns - connection.start.ns >= IDLE_NS:
         return None
     if orig.fin is None and (not connection.resp.length or not connection.bare_ack):
         return Shape(What.RESET)
