@@ -106,8 +106,12 @@ class Watch:
     def turn(self, timeout_s: float = TURN_S) -> None:
         """Take what has come, or let time pass."""
         self._take(self.feed.poll(timeout_s))
+        self._pass()
+
+    def _pass(self) -> None:
+        """Let time pass as far as it is known to have come, unless frames since the last one were left out."""
         horizon = self.feed.horizon_ns
-        if horizon > self.now_ns and self._number:
+        if horizon > self.now_ns and self._number and (self._left is None or self.frames < self._left):
             self.now_ns = horizon
             self.observer.advance(horizon)
 
@@ -147,6 +151,7 @@ class Watch:
         self._take(self.feed.drain())
         for loss in [*self._lost, *self.feed.losses()]:
             self._lose(loss)
+        self._pass()
         self._save()
         info = self.feed.info()
         self.feed.close()
