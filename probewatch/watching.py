@@ -146,12 +146,17 @@ class Watch:
         if self._saver is not None:
             self._saver.lost(loss)
 
-    def finish(self) -> Timeline:
-        """Take what had passed, and return the timeline of everything; feed and saver are closed."""
+    def settle(self) -> None:
+        """Take what had passed when this was called; only `finish` may follow."""
         self._take(self.feed.drain())
         for loss in [*self._lost, *self.feed.losses()]:
             self._lose(loss)
+        self._lost.clear()
         self._pass()
+        self.observer.settle()
+
+    def finish(self) -> Timeline:
+        """Return the timeline of everything, after `settle`; feed and saver are closed."""
         self._save()
         info = self.feed.info()
         self.feed.close()
