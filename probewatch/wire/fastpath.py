@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from probewatch.model.frame import Batch, Frame, Mark, Place
-from probewatch.wire.alike import Kin
+from probewatch.wire.alike import Heads, Kin
 from probewatch.wire.lives import Life, Side, Sight
 from probewatch.wire.peek import Shape, peek
 from probewatch.wire.tcp import FAR, Tracker
@@ -103,7 +103,8 @@ class FastPath:
     """Lets pass what may, and hands on the rest."""
 
     __slots__ = (
-        "_at", "_batch", "_changed", "_flow_of", "_free", "_last", "_last_ns", "_noted", "_places", "_skipped", "tracker", "until",
+        "_at", "_batch", "_changed", "_flow_of", "_free", "_heads", "_last", "_last_ns", "_noted", "_places", "_skipped",
+        "tracker", "until",
     )  # fmt: skip
 
     def __init__(self, tracker: Tracker) -> None:
@@ -120,6 +121,8 @@ class FastPath:
         """What is gone through now, ..."""
         self._flow_of: Ints = np.empty(0, np.int64)
         """... of which flow each frame of it is, -1 where it is handed on, ..."""
+        self._heads: dict[Kin, Heads] = {}
+        """... what was read of its heads, ..."""
         self._at = 0
         """... before which frame it stands, ..."""
         self._noted = 0
@@ -178,6 +181,7 @@ class FastPath:
         self._at = count
         self._note()
         self._batch = None
+        self._heads.clear()
         if handed_on < count:
             tracker.passed(count - handed_on, last_ns)
 
@@ -228,12 +232,14 @@ class FastPath:
         """Find out which frames of a batch are of which flow."""
         count = len(batch)
         self._batch, self._at, self._noted = batch, 0, 0
+        self._heads.clear()
         self._flow_of = np.full(count, -1)
         rows, which = np.arange(count), batch.which
         for number in (0,) if which is None else np.unique(which).tolist():
             left = rows if which is None else rows[which == number]
             for kin in self._flows(batch.places[number]).values():
-                found, flows = kin.find(batch, left)
+                heads = self._heads[kin] = kin.heads(batch, left)
+                found, flows = kin.find(heads)
                 self._flow_of[found] = flows
                 left = left[self._flow_of[left] < 0]
         low = self.tracker.span()[0]
@@ -269,16 +275,19 @@ class FastPath:
         flow = Flow(self._free.pop(), kin, look, flows, frame.file, side, side.sight)
         kin.add(look, flow.number)
         life.fast.add(flow)
-        self._also(frame, kin)
+        self._also(frame, kin, look, flow.number)
 
-    def _also(self, frame: Frame, kin: Kin) -> None:
+    def _also(self, frame: Frame, kin: Kin, look: bytes, number: int) -> None:
         """Let pass what of the rest of the batch belongs to a flow that has just opened where a frame was captured."""
-        batch = self._batch
+        batch, flow_of = self._batch, self._flow_of
         assert batch is not None
-        rows = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
-        if batch.which is not None:
-            place = batch.places.index((frame.file, frame.interface, frame.link_type))
-            rows = rows[batch.which[rows] == place]
-        found, flows = kin.find(batch, rows)
-        self._flow_of[found] = flows
-        self._skipped.update(found.tolist())
+        heads = self._heads.get(kin)
+        if heads is None:
+            rows = np.arange(self._at, len(batch))
+            if batch.which is not None:
+                rows = rows[batch.which[rows] == batch.places.index((frame.file, frame.interface, frame.link_type))]
+            heads = self._heads[kin] = kin.heads(batch, rows)
+        rows = kin.same(heads, look)
+        rows = rows[(rows >= self._at) & (flow_of[rows] < 0)]
+        flow_of[rows] = number
+        self._skipped.update(rows.tolist())
