@@ -79,7 +79,7 @@ class Observer:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.book = self.settings.book
-        self._peeler = Peeler()
+        self._peel = Peeler().peel
         self._guests: dict[str, list[PodSpec]] = {}
         for pod in self.book.all_pods():
             for host in {spec.host for container in pod.containers for spec in container.probes if spec.host}:
@@ -160,8 +160,8 @@ class Observer:
 
     def feed(self, frame: Frame) -> None:
         """Take the next frame, in time order."""
-        packet = self._peeler.peel(frame)
-        if isinstance(packet, Segment):
+        packet = self._peel(frame)
+        if packet.__class__ is Segment:
             self._tracker.segment(packet)
         elif isinstance(packet, Neighbour):
             self._neighbour(packet)
@@ -182,7 +182,8 @@ class Observer:
                 self._interrupt(self._now_ns, ns)
         if self._first_ns is None or ns < self._first_ns:
             self._first_ns = ns
-        self._now_ns = max(self._now_ns, ns)
+        if ns > self._now_ns:
+            self._now_ns = ns
         if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS or self._tracker.crowded:
             self.advance(ns)
 
@@ -192,13 +193,14 @@ class Observer:
             from probewatch.wire.fastpath import FastPath  # (imports numpy, which only large captures need)
 
             self._fast = FastPath(self._tracker)
-        fast, feed = self._fast, self.feed
+        fast, feed, files = self._fast, self.feed, self._files
         fast.until = self._turn_ns
         for item in fast.through(batch):
             if isinstance(item, int):
                 self.advance(item)
             else:
-                self._now_ns = max(self._now_ns, fast.passed_ns)
+                if item.file not in files:  # (else nothing asks before time has come to this frame)
+                    self._now_ns = max(self._now_ns, fast.passed_ns)
                 feed(item)
             fast.until = self._turn_ns
         self._now_ns = max(self._now_ns, batch.last_ns)

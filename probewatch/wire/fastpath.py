@@ -23,7 +23,6 @@ has its turns after the same frames: so everything happens at the same moments a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -139,51 +138,61 @@ class FastPath:
 
         All others have passed when the iterator ends.
         """
-        tracker, times, count = self.tracker, batch.times, len(batch)
+        tracker, count = self.tracker, len(batch)
         self._begin(batch)
-        handed_on, last_ns = 0, batch.last_ns
+        handed_on = 0
+        tracker.bypassing = None
         self._changed = True
         while self._changed:  # flows ended: what they would have let pass comes as well
             self._changed = False
             skipped = self._skipped = set()
             rest = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
-            for row, frame in chain(zip(rest.tolist(), batch.made(rest), strict=True), ((count, None),)):
+            for row, frame in zip(rest.tolist(), batch.made(rest), strict=True):
                 if row in skipped:
                     continue
-                until = FAR if row == self._at else min(tracker.span()[1], self.until)  # (if anything passed before it)
-                ns = last_ns if frame is None else frame.ns
-                while ns >= until:
-                    due = max(int(times.searchsorted(until)), self._at)
-                    if due >= row:
-                        break  # whoever takes that frame sees to what is due
-                    self._at, now = due, int(times[due])
-                    tracker.tick(now)
-                    if self._changed and self._flow_of[due] < 0:
-                        break
-                    self._at += 1
-                    if now >= self.until:
-                        tracker.passed(0, now)
-                        yield now
+                if row != self._at and frame.ns >= min(tracker.due_ns, self.until):  # (something passed before it)
+                    yield from self._ring(batch.times, row, frame.ns)
                     if self._changed:
                         break
-                    until = min(tracker.span()[1], self.until)
-                if self._changed or frame is None:
-                    break
                 self._at = row
                 handed_on += 1
                 yield frame
-                self._at += 1
-                life: Life | None = getattr(tracker.latest, "life", None)  # (taken from the sides of a connection that has left)
-                if life is not None and life.bypassed:
-                    self._opened(frame, life)
+                self._at = row + 1
+                if tracker.bypassing is not None:
+                    self._opened(frame, tracker.bypassing)
+                    tracker.bypassing = None
                 if self._changed:
                     break
+            else:
+                if count != self._at:
+                    yield from self._ring(batch.times, count, batch.last_ns)
         self._at = count
         self._note()
         self._batch = None
         self._heads.clear()
         if handed_on < count:
-            tracker.passed(count - handed_on, last_ns)
+            tracker.passed(count - handed_on, batch.last_ns)
+
+    def _ring(self, times: Ints, row: int, ns: int) -> Iterator[int]:
+        """Let what is due up to a moment happen when a frame passes that comes before a row; yield times as `through` does.
+
+        It ends early where flows end.
+        """
+        tracker = self.tracker
+        while ns >= (until := min(tracker.due_ns, self.until)):
+            due = max(int(times.searchsorted(until)), self._at)
+            if due >= row:
+                return  # whoever takes that frame sees to what is due
+            self._at, now = due, int(times[due])
+            tracker.tick(now)
+            if self._changed and self._flow_of[due] < 0:
+                return
+            self._at += 1
+            if now >= self.until:
+                tracker.passed(0, now)
+                yield now
+            if self._changed:
+                return
 
     @property
     def passed_ns(self) -> int:
@@ -242,17 +251,17 @@ class FastPath:
                 found, flows = kin.find(heads)
                 self._flow_of[found] = flows
                 left = left[self._flow_of[left] < 0]
-        low = self.tracker.span()[0]
+        low = self.tracker.late_ns
         if batch.first_ns < low:  # late ones are handed on
             self._flow_of[: np.searchsorted(batch.times, low)] = -1
 
     def _flows(self, place: Place) -> Flows:
         return self._places.setdefault(place, {})
 
-    def _opened(self, frame: Frame, life: Life) -> None:
-        """Let pass what is like a frame that was handed on, where it belongs to this connection, which is bypassed."""
-        side = self.tracker.latest
-        if side is None or life.told or life.gone or not self._free:
+    def _opened(self, frame: Frame, side: Side) -> None:
+        """Let pass what is like a frame that was handed on, where it belongs to this side of a connection that is bypassed."""
+        life: Life | None = getattr(side, "life", None)  # (taken from the sides of a connection that has left)
+        if life is None or not life.bypassed or life.told or life.gone or not self._free:
             return
         if side.last is None or side.last.number != frame.number or side.last.file != frame.file:
             return

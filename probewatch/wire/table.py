@@ -261,10 +261,6 @@ class Table:
         life.over = self.clock
         self.schedule(life, self.clock + self._limits.settle_ns)
 
-    def due(self) -> int | None:
-        """Return when something is due, None where nothing is."""
-        return self.heap[0][0] if self.heap else None
-
     def expire(self) -> None:
         """Do what is due."""
         clock, heap = self.clock, self.heap

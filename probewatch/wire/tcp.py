@@ -95,7 +95,7 @@ class Tracker:
         "_skew",
         "_swept",
         "_table",
-        "latest",
+        "bypassing",
         "stats",
     )
 
@@ -109,8 +109,8 @@ class Tracker:
         self._skew = 0
         self._behind = 0
         self._swept = self._table.clock
-        self.latest: Side | None = None
-        """Who sent the latest plain segment that was no copy."""
+        self.bypassing: Side | None = None
+        """Who sent the latest segment that its connection is bypassed for, or was bypassed with; its reader sets it to None."""
 
     # Frames in
 
@@ -164,7 +164,7 @@ class Tracker:
                 life.touched = table.clock
                 if life.told:
                     table.news(life)
-                self.latest = side
+                self.bypassing = side
                 return
             if not flags & SYN:
                 if life.fast is not None:
@@ -246,7 +246,8 @@ class Tracker:
                 life.turns += 1
             if life.turns > self._limits.turns or stream.next > self._limits.followed:
                 self._weigh(life, side)
-        self.latest = side
+                if life.bypassed:
+                    self.bypassing = side
 
     def icmp(self, e: IcmpError) -> None:
         """Take in an ICMP error about a segment."""
@@ -285,10 +286,16 @@ class Tracker:
         """How far the tracker's clock is ahead of the capture's (ns)."""
         return self._skew
 
-    def span(self) -> tuple[int, int]:
-        """Return the times (ns) between which a segment is neither late nor finds anything due."""
-        due = self._table.due()
-        return self._table.clock - self._skew, FAR if due is None else due - self._skew
+    @property
+    def late_ns(self) -> int:
+        """The time (ns) before which a segment is late."""
+        return self._table.clock - self._skew
+
+    @property
+    def due_ns(self) -> int:
+        """The time (ns) from which on a segment finds something due."""
+        heap = self._table.heap
+        return heap[0][0] - self._skew if heap else FAR
 
     def tick(self, ns: int) -> None:
         """Do what is due at the time of a segment that goes by the fast path."""
