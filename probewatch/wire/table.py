@@ -23,6 +23,7 @@ Bounds are `Limits`; what happens at each is said there.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -239,6 +240,11 @@ class Table:
         """Return the earliest start of a connection to this address that was not handed out yet, or None."""
         waiting = self._waiting.get(server)
         return min(waiting.values()) if waiting else None
+
+    @property
+    def waiting_servers(self) -> Iterable[str]:
+        """Whose connections these are."""
+        return self._waiting
 
     # Time
 

@@ -354,6 +354,11 @@ class Tracker:
         asked = self._resolver.earliest(server)
         return min((ns for ns in (start, asked) if ns is not None), default=None)
 
+    def unripe(self) -> dict[str, int]:
+        """Return that of every address where there is something."""
+        servers = dict.fromkeys([*self._table.waiting_servers, *self._resolver.servers])
+        return {server: start for server in servers if (start := self.unripe_since(server)) is not None}
+
     def _collect(self) -> list[Connection | Unresolved]:
         table, done = self._table, self._resolver.done
         ready = table.ready
