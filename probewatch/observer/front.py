@@ -158,13 +158,13 @@ class Front(ABC):
 
     def feed(self, frame: Frame) -> None:
         """Take the next frame, in time order."""
-        packet = self._peel(frame)
+        packet, tracker = self._peel(frame), self._tracker
         if packet.__class__ is Segment:
-            self._tracker.segment(packet)
+            tracker.segment(packet)
         elif isinstance(packet, Neighbour):
             self._neighbour(packet)
         elif isinstance(packet, IcmpError):
-            self._tracker.icmp(packet)
+            tracker.icmp(packet)
         elif frame.link_type == JOURNAL_ENTRY:
             event = process_event(frame)
             if event is not None:
@@ -182,7 +182,7 @@ class Front(ABC):
             self._first_ns = ns
         if ns > self._now_ns:
             self._now_ns = ns
-        if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS or self._tracker.crowded:
+        if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS or len(tracker.ready) >= tracker.crowd:
             self.advance(ns)
 
     def skim(self, batch: Batch) -> None:

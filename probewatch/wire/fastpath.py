@@ -114,8 +114,8 @@ class FastPath:
         # One more than there are flows: where that of a frame without one is written.
         self._last: Ints = np.zeros(FLOWS + 1, np.int64)
         """Of each flow, the frame number of the last segment that passed; 0 where it is written down ..."""
-        self._last_ns: Ints = np.zeros(FLOWS + 1, np.int64)
-        """... and its time."""
+        self._last_ns: Ints = np.full(FLOWS + 1, -FAR)
+        """... and its time; before all times where it is written down."""
         self._batch: Batch | None = None
         """What is gone through now, ..."""
         self._flow_of: Ints = np.empty(0, np.int64)
@@ -205,14 +205,15 @@ class FastPath:
         number = self._last.item(flow.number)
         if not number:
             return None
-        self._last[flow.number] = 0
-        return Mark(self._last_ns.item(flow.number), flow.file, number)
+        mark = Mark(self._last_ns.item(flow.number), flow.file, number)
+        self._last[flow.number], self._last_ns[flow.number] = 0, -FAR
+        return mark
 
     def last_ns(self, flow: Flow) -> int:
         """Return when the last segment passed in a flow that `last` was not asked for; before all times where there is none."""
         if self._noted != self._at:
             self._note()
-        return self._last_ns.item(flow.number) if self._last.item(flow.number) else -FAR
+        return self._last_ns.item(flow.number)
 
     def drop(self, flow: Flow) -> None:
         """Let frames of a flow, of which `last` was asked, pass no more."""

@@ -76,7 +76,7 @@ class Limits:
     rounds: int = 4096
     """Address resolutions under way; above it the oldest ends."""
     ready: int = 512
-    """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowded`)."""
+    """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowd`)."""
     settle_ns: int = 60_000_000
     """From the end of a connection until it is handed out; longer than `sightings.WINDOW`."""
     quiet_ns: int = QUIET_NS

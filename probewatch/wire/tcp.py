@@ -29,6 +29,7 @@ logs
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Final
 
 from probewatch.model.connection import Connection, IcmpNote, Unresolved
@@ -89,6 +90,7 @@ class Tracker:
     __slots__ = (
         "_behind",
         "_directions",
+        "_heap",
         "_limits",
         "_resolver",
         "_sides",
@@ -96,6 +98,8 @@ class Tracker:
         "_swept",
         "_table",
         "bypassing",
+        "crowd",
+        "ready",
         "stats",
     )
 
@@ -104,6 +108,11 @@ class Tracker:
         self._limits = limits
         self._table = Table(limits, self.stats)
         self._sides = self._table.sides
+        self._heap = self._table.heap
+        self.ready: Sized = self._table.ready
+        """What `take` would return, ..."""
+        self.crowd = limits.ready
+        """... of which there should not be more, though no time has passed."""
         self._directions = Directions(limits.servers)
         self._resolver = Resolver(limits.rounds)
         self._skew = 0
@@ -143,7 +152,7 @@ class Tracker:
         if clock > table.clock:
             table.clock = clock
             self._behind = 0
-            heap = table.heap
+            heap = self._heap
             if heap and heap[0][0] <= clock:
                 table.expire()
         elif clock < table.clock - STEP:
@@ -205,14 +214,16 @@ class Tracker:
         if length:
             if not side.seen_data:
                 side.seen_data = True
-                life.history.once(side.letter("D"))
+                letter = "D" if side.orig else "d"
+                life.history.once(letter)
                 if sight is not None:
-                    sight.note(side.letter("D"), mark)
+                    sight.note(letter, mark)
         elif not side.seen_ack and flags & ACK:
             side.seen_ack = True
-            life.history.once(side.letter("A"))
+            letter = "A" if side.orig else "a"
+            life.history.once(letter)
             if sight is not None:
-                sight.note(side.letter("A"), mark)
+                sight.note(letter, mark)
         if not window and peer.state is not _CLOSED and state not in _RESETS:
             life.history.scaled(side.letter("W"))
         unseen = False
@@ -294,7 +305,7 @@ class Tracker:
     @property
     def due_ns(self) -> int:
         """The time (ns) from which on a segment finds something due."""
-        heap = self._table.heap
+        heap = self._heap
         return heap[0][0] - self._skew if heap else FAR
 
     def tick(self, ns: int) -> None:
@@ -338,11 +349,6 @@ class Tracker:
         self._table.finish()
         return self._collect()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether so much is ready that `take` should be called, though no time has passed."""
-        return len(self._table.ready) >= self._limits.ready
-
     def unripe_since(self, server: str) -> int | None:
         """Return the earliest start (ns) of what was not handed out yet and goes to this address, or None.
 
@@ -361,13 +367,10 @@ class Tracker:
 
     def _collect(self) -> list[Connection | Unresolved]:
         table, done = self._table, self._resolver.done
-        ready = table.ready
-        if ready:
-            table.ready = []
-        if done:
-            ready = [*ready, *done]
-            done.clear()
-        return ready
+        found = [*table.ready, *done]
+        table.ready.clear()
+        done.clear()
+        return found
 
     def _stepped(self, ns: int) -> None:
         """Follow a clock that stepped back and stays there."""
