@@ -332,12 +332,11 @@ class Observer(Front):
 
     # The end.
 
-    def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
-        """Close everything and return the timeline."""
-        return self.conclude(self.end(), captures)
+    def settle(self) -> None:
+        """Let everything end as it stands, since no frame comes any more: `finish` begins with it. A second call changes nothing."""
+        self._settle(self.end())
 
-    def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
-        """Return the timeline, once frames came to their end."""
+    def _settle(self, end: End) -> None:
         self._seen_until_ns = end.turn.latest_ns
         self._take(end.turn)
         if self._execs is not None:
@@ -347,6 +346,14 @@ class Observer(Front):
             for run in target.queue.drain():
                 self._run(target, run)
         self._senders.last_word()
+
+    def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
+        """Close everything and return the timeline."""
+        return self.conclude(self.end(), captures)
+
+    def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
+        """Return the timeline, once frames have come to their end."""
+        self._settle(end)
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
