@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, TypedDict, Unpack
@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, TypedDict, Un
 from .moments import InputError, moment, span
 
 if TYPE_CHECKING:
+    from .ahead import Ahead, Scout
     from .capture.packets import Packet
     from .capture.reader import Input
     from .model.book import AddressBook
     from .model.connection import Connection
     from .model.expectation import Expectations
-    from .model.frame import Frame, Loss, Part
+    from .model.frame import CaptureInfo, Frame
     from .model.said import AccountFile
     from .model.timeline import Probe, Timeline
     from .observer import Change, Observer
@@ -56,12 +57,6 @@ class Knowledge(TypedDict, total=False):
     keylog: PathText | None
 
 
-_BATCH: Final = 2048
-"""Frames between two looks at what became known ..."""
-_PAUSE_NS: Final = 1_000_000_000
-"""... or packet time, whichever comes first: a quiet stream is told of in time."""
-
-
 class Analysis:
     """One pass over captures, in steps, for callers that want to stop in between; `analyze` is the short way."""
 
@@ -77,6 +72,7 @@ class Analysis:
         brief: bool = False,
         stdin: BinaryIO | None = None,
         skim: bool = True,
+        jobs: int = 1,
         kubelet_log: PathText | Sequence[PathText] = (),
         events: PathText | Sequence[PathText] = (),
         **knowledge: Unpack[Knowledge],
@@ -90,12 +86,12 @@ class Analysis:
         With an `endpoint` all connections of that address and port are kept (`followed`).
         `stdin` is what to read for `-`; sys.stdin if None.
         Without `skim` every frame is decoded in full, which takes longer and says the same.
+        With two `jobs` a second process reads large captures ahead (`probewatch.ahead`), where this one has no threads; the same
+        comes of it.
 
         Raises:
             CaptureError, SpecError, InputError: one of the inputs cannot be used; nothing stays open.
         """
-        from .capture import merged_parts
-
         self._observer = observer(
             measure=measure,
             endpoint=endpoint,
@@ -105,78 +101,79 @@ class Analysis:
         )
         self.book = self._observer.book
         """What the specs, the cluster and the checkers' configurations say."""
-        self._matches = frame_filter(filter)
-        self._skim = skim
+        matches = frame_filter(filter)
         self._on_change = on_change
+        self._progress: Callable[[int], object] = _ignore
+        if progress is not None:
+            self._progress = lambda position: progress(position, self._total)
+        from .feeding import Feeding
+
         with ExitStack() as stack:
             self._total: int | None = 0
             self._readers: list[Input] = open_inputs(
                 paths,
-                None if progress is None else lambda position: _ignore(progress(position, self._total)),
+                None if progress is None else lambda position: _ignore(self._progress(position)),
                 stdin=stdin,
             )
             for reader in self._readers:
                 stack.callback(reader.close)
             sizes = [reader.size for reader in self._readers]
             self._total = None if None in sizes else sum(size or 0 for size in sizes)
-            parts = merged_parts(self._readers)
-            self._lost: list[Loss] = []
-            for reader in self._readers:  # a pcapng may carry TLS secrets, and tell of its machine and of losses
-                reader.on_secret(self._observer.add_secrets)
-                reader.on_interface(self._observer.meet_host)
-                reader.on_loss(self._lost.append)
-            first = next(parts, None)
-            began = [ns for reader in self._readers if (ns := reader.info().began_ns) is not None]
-            if began:
-                self._observer.begin(min(began))
-            self._parts = parts if first is None else chain((first,), parts)
-            self.base_ns: int | None = _begin(first)
+            self._scout: Scout | None = None
+            self._ahead: Ahead | None = None
+            if jobs > 1 and self._total is not None and not any(reader.live for reader in self._readers):
+                from .ahead import WORTH, Scout
+
+                if self._total >= WORTH:
+                    self._scout = Scout(self._observer)
+            self._feeding = Feeding(self._scout or self._observer, self._readers, matches=matches, skim=skim)
+            self.base_ns = self._feeding.base_ns
             """Time of the first frame; None where there is none."""
             self._account = _account(_listed(kubelet_log), _listed(events), self.base_ns or 0)
             self._stack = stack.pop_all()
 
     def run(self) -> None:
         """Read to the end. An exception (KeyboardInterrupt too) leaves a state that `timeline` still tells."""
-        from .model.frame import Batch
+        if self._scout is None:
+            self._feeding.read(self._tell)
+            return
+        from .ahead import Ahead
 
-        observer, matches, lost = self._observer, self._matches, self._lost
-        count = due_ns = 0
-        for part in self._parts:
-            if lost:
-                self._lose(part.first_ns if isinstance(part, Batch) else part.ns)
-            if isinstance(part, Batch):
-                if matches is None and self._skim:
-                    observer.skim(part)
-                else:
-                    for frame in part:
-                        if matches is None or matches(frame):
-                            observer.feed(frame)
-                count += len(part)
-                ns = part.last_ns
-            else:
-                if matches is None or matches(part):
-                    observer.feed(part)
-                count += 1
-                ns = part.ns
-            if count >= _BATCH or ns >= due_ns:
-                count, due_ns = 0, ns + _PAUSE_NS
+        self._ahead = Ahead(self._scout, partial(self._read_ahead, self._scout))
+        self._stack.callback(self._ahead.close)
+        self._hear(self._ahead)
+
+    def _hear(self, ahead: Ahead) -> None:
+        """Do what the process that reads ahead says, to its end."""
+        for what, values in ahead.words():
+            if what == "tell":
                 self._tell()
+            elif what == "progress":
+                self._progress(*values)
+            else:
+                getattr(self._observer, what)(*values)
 
-    def _lose(self, until_ns: int) -> None:
-        """Tell of losses that end before this."""
-        ripe = sorted(loss for loss in self._lost if loss.ended_ns <= until_ns)
-        for loss in ripe:
-            self._observer.lost(loss.begun_ns, loss.ended_ns)
-            self._lost.remove(loss)
+    def _read_ahead(self, scout: Scout, stopped: Callable[[], bool]) -> list[CaptureInfo]:
+        """Read to the end, or until it is to stop, in a process of its own."""
+        self._progress = partial(scout.say, "progress")
+
+        def tell() -> bool:
+            scout.say("tell")
+            return stopped()
+
+        self._feeding.read(tell)
+        return self._feeding.end()
 
     def timeline(self) -> Timeline:
         """End the analysis and return what was found; inputs are closed."""
-        infos = [reader.info() for reader in self._readers]
-        self._lose(1 << 63)
-        ended_ns = max((info.ended_ns or 0 for info in infos), default=0)
-        if ended_ns:
-            self._observer.advance(ended_ns)
-        timeline = self._observer.finish(infos)
+        if self._ahead is None:
+            timeline = self._observer.finish(self._feeding.end())
+        else:
+            if self._ahead.left is None:  # (it was broken off)
+                self._ahead.stop()
+                self._hear(self._ahead)
+            assert self._ahead.left is not None
+            timeline = self._observer.conclude(*self._ahead.left)
         self._tell()
         self.close()
         if not self._account:
@@ -451,15 +448,6 @@ def document(timeline: Timeline) -> dict[str, Any]:
     from .report.document import document as make
 
     return make(timeline)
-
-
-def _begin(part: Part | None) -> int | None:
-    """Return the time of the first frame."""
-    from .model.frame import Batch
-
-    if part is None:
-        return None
-    return part.first_ns if isinstance(part, Batch) else part.ns
 
 
 def _ignore(_: object) -> None:

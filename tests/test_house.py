@@ -20,6 +20,8 @@ LAYERS: Final = (
     {"lab", "pytest_plugin"},
     {"recording", "explaining", "annotating", "asking", "watching"},
     {"api"},
+    {"feeding"},
+    {"ahead"},
     {"moments"},
     {"assertions"},
     {"report"},

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from probewatch.model.frame import Ints, Place
 
 PCAP_HEAD: Final = 16
-"""Bytes of a record header."""
+"""Bytes of a record header, ..."""
+CAPTURED: Final = 8
+"""... and where in it the size of its frame stands."""
 BLOCK_HEAD: Final = 28
 """Bytes of an Enhanced Packet Block before the frame ..."""
 BLOCK_TAIL: Final = 4
@@ -139,27 +141,26 @@ def pcap_walk(data: bytes, pos: int, order: str, scale: int, latest: int, place:
         latest: the time (ns) of the record before.
         place: where frames were captured.
     """
-    captured_of = struct.Struct(order + "8xI").unpack_from
+    captured_of = struct.Struct(order + "I").unpack_from
     found: list[int] = []
-    add, room = found.append, len(data) - PCAP_HEAD
-    for _ in range(BATCH):
-        if pos > room:
+    add, at, room = found.append, pos + CAPTURED, len(data) - PCAP_HEAD + CAPTURED
+    for _ in range(BATCH):  # (one step takes a twentieth of the time of a large capture)
+        if at > room:
             break
-        add(pos)
-        (captured,) = captured_of(data, pos)
-        pos += PCAP_HEAD + captured
+        add(at)
+        at += PCAP_HEAD + captured_of(data, at)[0]
     if not found:
         return None
-    begins = np.array(found, np.int64)
+    begins = np.array(found, np.int64) - CAPTURED
     words = gathered(data, begins, PCAP_HEAD).view(order + "u4").reshape(-1, 4).astype(np.int64)
     sizes, starts = words[:, 2], begins + PCAP_HEAD
     times = words[:, 0] * 1_000_000_000 + words[:, 1] * scale  # 32 bits of seconds stay below MAX_NS
     cut = starts + sizes > len(data)
     count = _before(cut | (sizes == 0) | (sizes > MAX_FRAME))
     odd = bool(count < len(found) and not cut[count])
-    found.append(pos)
+    stop = int(begins[count]) if count < len(found) else at - CAPTURED
     columns = (starts[:count], sizes[:count], words[:count, 3], times[:count])
-    return Walk(data, begins[:count], found[count], latest, (place,), None, columns, odd=odd)
+    return Walk(data, begins[:count], stop, latest, (place,), None, columns, odd=odd)
 
 
 def pcapng_walk(

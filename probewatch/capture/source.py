@@ -2,7 +2,8 @@
 
 A `Source` opens a path (`-` is standard input), recognises compression by its first bytes and unwraps one layer of it.
 A `Window` is what the format readers look through: a buffer that slides forward over a source. Nothing ever seeks, and
-a read returns as soon as there is anything, so that a live stream is not delayed.
+a read returns as soon as there is anything, so that a live stream is not delayed. Only the few bytes of a file that a reader has
+not yet done with are read once more with those behind them: that costs less than to join the two.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Source:
         size: bytes of the file as it lies on disk; None for streams.
         position: bytes taken of it so far.
         live: a stream whose end is not known beforehand (FIFO, standard input, device).
+        rereads: whether `read` can begin with bytes that it has returned: it is a file, not compressed.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Source:
         self._own = path != "-"
         self._file = self._open_path() if self._own else self._open_stdin(stdin)
         self._read_some = _reader(self._file)
+        self._on_disk = self.rereads = self._own and not self.live and following is None
         self._held = b""
         self._unwrapped: compression.Unwrapped | None = None
         self.frames: Callable[[], int] = int
@@ -105,14 +108,19 @@ class Source:
             raise CaptureError("-", "is a terminal: pipe a capture into it, such as `tcpdump -U -w - | ...`")
         return cast("BinaryIO", file)
 
-    def _raw(self) -> bytes:
-        """Take the next bytes of the input as they are; `b""` at its end."""
+    def _raw(self, again: int = 0) -> bytes:
+        """Take the next bytes of the input as they are, and before them so many of those before; `b""` at its end."""
         try:
-            data = self._read_on() if self._following is not None else self._read_some(self.chunk)
+            if self._following is not None:
+                data = self._read_on()
+            elif self._on_disk:
+                data = os.pread(self._file.fileno(), self.chunk + again, self.position - again)
+            else:
+                data = self._read_some(self.chunk)
         except (OSError, ValueError) as error:  # ValueError: closed under our hands
             text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise DamageError(f"reading failed: {text}") from None
-        self.position += len(data)
+        self.position += max(len(data) - again, 0)
         if self._progress is not None:
             self._progress(self.position)
         return data
@@ -148,6 +156,7 @@ class Source:
             self._held = head
             return head
         self.compression = name
+        self.rereads = False
         self._unwrapped = compression.Unwrapped(name, head, self._raw)
         try:
             inner = self._gather(self._unwrapped.read)
@@ -177,8 +186,11 @@ class Source:
             head += more
         return head
 
-    def read(self) -> bytes:
+    def read(self, again: int = 0) -> bytes:
         """Return the next decompressed bytes, `b""` at the end.
+
+        Where it `rereads`, they can begin with so many of those returned before; no more than these (or fewer, of a file that was
+        cut meanwhile) mean the end then.
 
         Raises:
             DamageError: the input broke off, or is made to keep its reader busy.
@@ -187,7 +199,7 @@ class Source:
             data, self._held = self._held, b""
             return data
         if self._unwrapped is None:
-            return self._raw()
+            return self._raw(again)
         frames = self.frames()
         if frames > max(MOST_PACKED, self.position):
             raise DamageError(
@@ -240,17 +252,20 @@ class Window:
 
         `pos` is 0 afterwards. A short buffer means the end; `trouble` says whether it was a good one.
         """
-        pieces = [self.data[pos:]]
-        have = len(pieces[0])
+        rest = self.data[pos:]
+        pieces, have = [rest], len(rest)
         self.base += pos
         while have < need:
+            again = have if self.source.rereads and len(pieces) == 1 else 0
             try:
-                piece = self.source.read()
+                piece = self.source.read(again)
             except DamageError as damage:
                 self.trouble = self.trouble or str(damage)
                 break
-            if not piece:
+            if len(piece) <= again:
                 break
+            if again:
+                pieces, have = [], 0
             pieces.append(piece)
             have += len(piece)
         self.data = pieces[0] if len(pieces) == 1 else b"".join(pieces)

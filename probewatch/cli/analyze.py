@@ -67,6 +67,16 @@ _BRIEF: Final = ("table", "ndjson", "metrics")
     section="Output",
     help="With -w: only frames of probes, ARP and ICMP about them.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    cls=Option,
+    section="Input",
+    help="2: a second process reads captures of 4 MiB and more ahead of the first. More are of no use.",
+)
 def analyze(
     inputs: Inputs,
     kubelet_logs: Sequence[str],
@@ -79,6 +89,7 @@ def analyze(
     quiet: bool,
     write: str | None,
     only_probes: bool,
+    jobs: int,
 ) -> int:
     """Show who probed what in saved captures, what happened in every attempt and why, and what was decided.
 
@@ -105,6 +116,7 @@ def analyze(
             events=events,
             on_change=None if writer is None else lambda c: writer.change(c.kind, c.id, c.rev, c.probe, c.value),
             stdin=stdin,
+            jobs=jobs,
         )
         try:
             analysis.run()

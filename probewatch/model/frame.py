@@ -85,14 +85,13 @@ class Batch:
 
     def made(self, rows: Ints | slice) -> Iterator[Frame]:
         """Make the frames of some rows, in their order."""
-        data, places = self.data, self.places
-        which = repeat(0) if self.which is None else self.which[rows].tolist()
+        data, places, new = self.data, self.places, tuple.__new__  # (Frame(...) costs twice as much)
+        at = repeat(places[0]) if self.which is None else [places[place] for place in self.which[rows].tolist()]
         columns = (self.numbers, self.times, self.starts, self.sizes, self.originals)
-        for place, number, ns, start, size, original in zip(which, *(column[rows].tolist() for column in columns), strict=False):
-            file, interface, link_type = places[place]
-            yield tuple.__new__(  # Frame(...) costs twice as much
-                Frame, (ns, file, number, interface, link_type, data[start : start + size], original)
-            )
+        for (file, interface, link_type), number, ns, start, size, original in zip(
+            at, *(column[rows].tolist() for column in columns), strict=False
+        ):
+            yield new(Frame, (ns, file, number, interface, link_type, data[start : start + size], original))
 
     def __iter__(self) -> Iterator[Frame]:
         return self.made(slice(None))

@@ -6,31 +6,24 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, CaptureInfo, Frame, Interface
-from probewatch.model.journal import process_event
+from probewatch.model.frame import CaptureInfo, Interface
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
-from probewatch.probes.cadence import SECOND
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
-from probewatch.wire.exchange import read_exchange
-from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
-from probewatch.wire.peel import Peeler
-from probewatch.wire.table import Limits
-from probewatch.wire.tcp import Tracker
 
 from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
+from .front import End, Front, Questions, Turn
 from .keeper import Keeper
-from .kept import KeptConnections
 from .lane import Step
 from .ledger import Keep, Ledger
 from .losses import Losses
@@ -39,30 +32,16 @@ from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .senders import MOST_SOURCES, Senders
 from .settings import Settings
-from .slim import slim, slim_exchange
 from .strangers import Strangers
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
-from .tls import Sessions
 from .together import explained, merge_events, unmatched
 
-if TYPE_CHECKING:
-    from probewatch.wire.decrypt import Keylog
-    from probewatch.wire.fastpath import FastPath
-
-DEFAULT_TIMEOUT_S: Final = 30
-"""How long an unfinished connection is waited for where no spec says how patient its checker is."""
-TURN_NS: Final = 100_000_000
-"""Packet time between two looks at what has become complete."""
-HOLE_NS: Final = 60 * SECOND
-"""A new file that begins this long after everything before is another piece of time, not the next of a rotated set."""
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
 MOST_UNPLANNED: Final = 6_000
 """Attempts at all targets that wait until their probes are guessed; beyond, those of the targets with the most are guessed from these."""
-KEPT_ADDRESSES: Final = 65_536
-"""Addresses whose first announcement is remembered."""
 RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
 MOST_FOLLOWED: Final = 10_000
@@ -73,28 +52,18 @@ BRIEF_REVISIONS: Final = 8_192
 """The same where attempts are kept in brief; the oldest is forgotten."""
 
 
-class Observer:
+class Observer(Front):
     """Turns frames into probes."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
+        super().__init__(settings or Settings())
         self.book = self.settings.book
-        self._peeler = Peeler()
         self._guests: dict[str, list[PodSpec]] = {}
         for pod in self.book.all_pods():
             for host in {spec.host for container in pod.containers for spec in container.probes if spec.host}:
                 if host not in pod.addresses:
                     self._guests.setdefault(host, []).append(pod)
-        timeouts = [
-            spec.timeout_s for pod in self.book.all_pods() for container in pod.containers for spec in container.probes
-        ]
-        ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
-        self._patience_ns = ripe_ns + SECOND
-        self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
-        self._fast: FastPath | None = None
-        self._kept = KeptConnections(self._tracker)
         self._targets: dict[str, Target] = {}
-        self._files: set[int] = set()
         self._holes: list[tuple[int, int]] = []
         """Times of which not everything was captured: between files, and where the kernel lost frames."""
         self._losses = Losses()
@@ -103,7 +72,6 @@ class Observer:
         self._revisions: dict[int, Connection] = {}
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
-        self._undecoded: dict[str, int] = {}
         self._teller = Teller(heard=self.settings.heard)
         self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
@@ -120,26 +88,10 @@ class Observer:
         self._most_unplanned = MOST_UNPLANNED
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
-        self._turn_ns = 0
-        self._now_ns = 0
-        self._first_ns: int | None = None
         self._seen_until_ns: int | None = None
-        self._keys: Keylog | None = None
-        self._sessions = Sessions()
-        self._carried = False
         self._followed: dict[int, Connection] = {}
         self._execs: Execs | None = None
         """Commands run in containers; None while no process event was seen."""
-        if self.settings.keylog is not None:
-            self.add_secrets(self.settings.keylog, carried=False)
-
-    def add_secrets(self, text: bytes, *, carried: bool = True) -> None:
-        """Take a key log, as a pcapng may carry one between its frames (`carried`): it opens what is read from now on."""
-        from probewatch.wire.decrypt import Keylog  # (needs an extra, and only here)
-
-        self._carried = self._carried or carried
-        self._keys = self._keys or Keylog()
-        self._keys.add(text)
 
     def meet(self, book: AddressBook) -> None:
         """Know from now on what this book knows: that of before, and who has come or gone at addresses since."""
@@ -151,57 +103,6 @@ class Observer:
         """Know the addresses of the machine that an interface belongs to, where the capture tells them."""
         if any(link.addresses for link in interface.links):
             self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
-
-    def begin(self, ns: int) -> None:
-        """Know that everything was captured from this moment on, although the first frame comes later."""
-        self._first_ns = ns if self._first_ns is None else min(self._first_ns, ns)
-
-    # Frames.
-
-    def feed(self, frame: Frame) -> None:
-        """Take the next frame, in time order."""
-        packet = self._peeler.peel(frame)
-        if isinstance(packet, Segment):
-            self._tracker.segment(packet)
-        elif isinstance(packet, Neighbour):
-            self._neighbour(packet)
-        elif isinstance(packet, IcmpError):
-            self._tracker.icmp(packet)
-        elif frame.link_type == JOURNAL_ENTRY:
-            event = process_event(frame)
-            if event is not None:
-                self.feed_process(event)
-        elif isinstance(packet, Undecoded):
-            what = f"{packet.layer}: {packet.reason}"
-            if what in self._undecoded or len(self._undecoded) < 32:
-                self._undecoded[what] = self._undecoded.get(what, 0) + 1
-        ns = frame.ns
-        if frame.file not in self._files:
-            self._files.add(frame.file)
-            if len(self._files) > 1 and ns - self._now_ns > HOLE_NS:
-                self._interrupt(self._now_ns, ns)
-        if self._first_ns is None or ns < self._first_ns:
-            self._first_ns = ns
-        self._now_ns = max(self._now_ns, ns)
-        if ns >= self._turn_ns or ns < self._turn_ns - 2 * TURN_NS or self._tracker.crowded:
-            self.advance(ns)
-
-    def skim(self, batch: Batch) -> None:
-        """Take the next frames, decoding only those that tell something new: the same comes of it as of `feed`."""
-        if self._fast is None:
-            from probewatch.wire.fastpath import FastPath  # (imports numpy, which only large captures need)
-
-            self._fast = FastPath(self._tracker)
-        fast, feed = self._fast, self.feed
-        fast.until = self._turn_ns
-        for item in fast.through(batch):
-            if isinstance(item, int):
-                self.advance(item)
-            else:
-                self._now_ns = max(self._now_ns, fast.passed_ns)
-                feed(item)
-            fast.until = self._turn_ns
-        self._now_ns = max(self._now_ns, batch.last_ns)
 
     def feed_process(self, event: ProcessEvent) -> None:
         """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""
@@ -215,18 +116,22 @@ class Observer:
     def _commands(self, runs: Sequence[Run]) -> None:
         """Queue commands at their targets."""
         for run in runs:
-            self._target(run.server).queue.take(run)
-            self._busy.add(run.server)
+            self._queue(run.server, run)
 
-    def _interrupt(self, last_ns: int, next_ns: int) -> None:
-        """Between two files nothing was captured: what was open then is cut, and all states are unknown afterwards."""
+    def announced(self, address: str, ns: int) -> None:
+        """Know that an address announced itself, or asked whether it is another's, for the first time."""
+        self._appeared[address] = ns
+
+    def broken_off(self, last_ns: int) -> None:
+        """Know that after this moment nothing was captured: what was open then is cut."""
         self._seen_until_ns = last_ns
-        self.advance(next_ns)
+
+    def taken_up(self, last_ns: int, next_ns: int) -> None:
+        """Know that nothing was captured between these moments: all states are unknown afterwards."""
         self._seen_until_ns = None
         for target in self._targets.values():
             for placed in target.placed:
                 placed.lane.interrupt()
-        self._first_ns = next_ns
         self._holes.append((last_ns, next_ns))
 
     def lost(self, begun_ns: int, ended_ns: int) -> None:
@@ -237,20 +142,10 @@ class Observer:
         else:
             self._holes[self._holes.index(before)] = whole
 
-    def _neighbour(self, message: Neighbour) -> None:
-        self._tracker.neighbour(message)
-        # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine
-        # resolution does not.
-        announces = message.asker in ("", "0.0.0.0", "::", message.target)  # noqa: S104
-        if announces and message.target not in self._appeared and len(self._appeared) < KEPT_ADDRESSES:
-            self._appeared[message.target] = message.mark.ns
-
-    def advance(self, now_ns: int) -> None:
-        """Let time pass: hand on what silence completes."""
-        self._turn_ns = now_ns + TURN_NS
-        self._now_ns = max(self._now_ns, now_ns)
-        self._tracker.advance(now_ns)
-        self._collect(self._tracker.take())
+    def turn(self, turn: Turn) -> None:
+        """Take what frames came to, and hand on what silence completes."""
+        now_ns = turn.now_ns
+        self._take(turn)
         under_way: dict[str, int] = {}
         if self._execs is not None:
             self._commands(self._execs.advance(now_ns))
@@ -259,7 +154,7 @@ class Observer:
         most = None if waiting <= MOST_WAITING else MOST_WAITING // (2 * len(self._busy))
         for address in list(self._busy):
             target = self._targets[address]
-            unripe_ns = self._tracker.unripe_since(address)
+            unripe_ns = turn.since(address)
             if address in under_way:
                 unripe_ns = min(under_way[address], under_way[address] if unripe_ns is None else unripe_ns)
             runs = target.queue.release(now_ns, unripe_ns, self._patience_ns, most)
@@ -315,38 +210,33 @@ class Observer:
         met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
         return dict(zip(sorted(ledger.accounts), met, strict=True))
 
-    def _collect(self, items: Sequence[Connection | Unresolved]) -> None:
-        for item in items:
-            if isinstance(item, Connection) and item.rev > 1:
-                asked = self._kept.more(item, self._keys)
-                if asked is not None:
-                    self._ask(item.server, asked)
-                    continue
-                self._revise(item)
-                target = self._targets.get(item.server)
-                if target is not None:
-                    target.queue.revise(item, self._read)
-                continue
-            if self.settings.endpoint is not None and isinstance(item, Connection):
-                self._follow(item)
-            target = self._target(item.server)
-            self._busy.add(item.server)
+    def _take(self, turn: Turn) -> None:
+        """Bring what a turn found to the targets."""
+        self._now_ns, self._first_ns = turn.latest_ns, turn.first_ns
+        for item in turn.found:
             if isinstance(item, Unresolved):
-                target.queue.take(item)
+                self._queue(item.server, item)
+                continue
+            connection = item.connection
+            if connection.rev == 1 and self.settings.endpoint is not None:
+                self._follow(connection)
+            if isinstance(item, Exchange):
+                self._queue(connection.server, item)
+            elif isinstance(item, Questions):
+                if connection.rev == 1:
+                    self._target(connection.server)
+                    self._busy.add(connection.server)
+                for exchange in item.asked:  # (nothing joins them, and no kubelet keeps a connection)
+                    self._run(self._target(connection.server), single(exchange))
             else:
-                exchange = self._read(item)
-                if self._keys is not None:
-                    self._sessions.note(exchange)
-                asked = self._kept.begin(item, exchange, self._keys)
-                if asked is None:
-                    target.queue.take(exchange)
-                else:
-                    self._ask(item.server, asked)
+                self._revise(connection)
+                target = self._targets.get(connection.server)
+                if target is not None:
+                    target.queue.revise(connection, item.read)
 
-    def _ask(self, server: str, asked: Sequence[Exchange]) -> None:
-        """Hand on the questions of a kept connection: nothing joins them, and no kubelet keeps one."""
-        for exchange in asked:
-            self._run(self._target(server), single(exchange))
+    def _queue(self, server: str, item: Exchange | Unresolved | Run) -> None:
+        self._busy.add(server)
+        self._target(server).queue.take(item)
 
     def _revise(self, connection: Connection) -> None:
         """Remember what became of a connection that was handed on."""
@@ -354,13 +244,13 @@ class Observer:
         if self._keep is Keep.BRIEF and len(revisions) >= BRIEF_REVISIONS and connection.id not in revisions:
             del revisions[next(iter(revisions))]
         if connection.id in revisions or len(revisions) < KEPT_REVISIONS:
-            revisions[connection.id] = slim(connection)
+            revisions[connection.id] = connection
 
     def _follow(self, connection: Connection) -> None:
         """Keep a connection of the endpoint that is asked about."""
         ends = ((connection.client, connection.client_port), (connection.server, connection.server_port))
         if self.settings.endpoint in ends and len(self._followed) < MOST_FOLLOWED:
-            self._followed[connection.id] = slim(connection)
+            self._followed[connection.id] = connection
 
     def _target(self, address: str) -> Target:
         target = self._targets.get(address)
@@ -376,10 +266,6 @@ class Observer:
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
         return target
-
-    def _read(self, connection: Connection) -> Exchange:
-        """Read what was said, and let go of the bytes: nobody above needs them."""
-        return slim_exchange(read_exchange(connection, self._keys))
 
     # Runs.
 
@@ -448,8 +334,11 @@ class Observer:
 
     def settle(self) -> None:
         """Let everything end as it stands, since no frame comes any more: `finish` begins with it. A second call changes nothing."""
-        self._seen_until_ns = self._now_ns
-        self._collect(self._tracker.finish())
+        self._settle(self.end())
+
+    def _settle(self, end: End) -> None:
+        self._seen_until_ns = end.turn.latest_ns
+        self._take(end.turn)
         if self._execs is not None:
             self._commands(self._execs.finish())
         self._busy.update(self._targets)
@@ -460,7 +349,11 @@ class Observer:
 
     def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
         """Close everything and return the timeline."""
-        self.settle()
+        return self.conclude(self.end(), captures)
+
+    def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
+        """Return the timeline, once frames have come to their end."""
+        self._settle(end)
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
@@ -489,7 +382,7 @@ class Observer:
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=tuple(self._notes(probes)),
+            notes=tuple(self._notes(end, probes)),
         )
         return self._teller.finish(timeline)
 
@@ -577,22 +470,10 @@ class Observer:
         first_ns = self._senders.sources[address].first_ns
         return any(not pod.host_network for pod in self.book.pods_at(address, first_ns))
 
-    def _key_notes(self, keys: Keylog) -> list[str]:
-        """Say what the keys that were given could not do."""
-        from probewatch.wire.decrypt import available
-
-        log = "the key log" if not self._carried else "the key log in the capture"
-        if self._carried and self.settings.keylog is not None:
-            log = "the key log, with that in the capture,"
-        return [*keys.notes, *(self._sessions.said(log, len(keys.secrets)) if available() else ())]
-
-    def _notes(self, probes: Sequence[Probe]) -> list[str]:
-        out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ())]
-        if self._keys is not None:
-            out += self._key_notes(self._keys)
+    def _notes(self, end: End, probes: Sequence[Probe]) -> list[str]:
+        out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ()), *end.key_notes]
         out += self._strangers.notes()
-        for what, count in self._undecoded.items():
-            out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
+        out += end.undecoded
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
 
     @property

@@ -57,11 +57,11 @@ class Queue:
         """Whether nothing waits to be handed on."""
         return not self._heap and not self._joiners
 
-    def revise(self, connection: Connection, read: Callable[[Connection], Exchange]) -> None:
+    def revise(self, connection: Connection, read: Callable[[], Exchange]) -> None:
         """Replace a queued connection by its newer snapshot."""
         entry = self._queued.get(connection.id)
         if entry is not None:
-            entry.item = read(connection)
+            entry.item = read()
 
     def _pop(self) -> Exchange | Unresolved | Run:
         item = heappop(self._heap).item

@@ -9,7 +9,7 @@ This is the only module of the core that needs `numpy`; it is imported with the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Words = NDArray[np.uint64]
 
-_Number = TypeVar("_Number", np.int64, np.uint64)
 _NEVER: Final = 255
 _AT_FLAGS: Final = 12
 """Where data offset and flags stand in a TCP header."""
@@ -33,17 +32,25 @@ for _bits, _size in PLAIN.items():
 _FACTOR: Final = 0x9E3779B97F4A7C15
 """Odd, and without a pattern in its bits: 2**64 divided by the golden ratio."""
 _WORD: Final = 8
+_SHIFT: Final = np.uint64(29)
 
 
-def _with(have: NDArray[_Number], at: int, new: NDArray[_Number]) -> NDArray[_Number]:
-    """Return an array with more put in (numpy.insert, which knows more cases, takes five times as long)."""
-    return np.concatenate((have[:at], new, have[at:]))
+class Heads(NamedTuple):
+    """What the heads of some frames of a batch say, read once for all flows of a shape."""
+
+    rows: Ints
+    """Which frames of the batch."""
+    plain: NDArray[np.bool_]
+    """Whether each is a plain segment."""
+    hashed: Words
+    columns: list[Words]
+    """The words of their heads where the mask is set, as it leaves them."""
 
 
 class Kin:
     """Flows of one shape at one place, each with a number."""
 
-    __slots__ = ("_columns", "_flows", "_hashes", "_known", "_looks", "_mask", "_width", "shape")
+    __slots__ = ("_columns", "_flows", "_hashes", "_known", "_looks", "_mask", "_stale", "_width", "shape")
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -57,9 +64,14 @@ class Kin:
         ]
         self._width = len(mask) + _WORD * (-(-(shape.tcp + _AT_FLAGS + 2 - len(mask)) // _WORD))
         self._known: dict[bytes, int] = {}
+        self._stale = True
+        """Whether flows came or went since the table was sorted: by hash, ..."""
         self._hashes: Words = np.empty(0, np.uint64)
+        """... these, ..."""
+        self._looks: list[Words] = []
+        """... the words of what they look like, ..."""
         self._flows: Ints = np.empty(0, np.int64)
-        self._looks: list[Words] = [np.empty(0, np.uint64) for _ in self._columns]
+        """... and their numbers."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -75,59 +87,77 @@ class Kin:
     def add(self, look: bytes, flow: int) -> None:
         """Know one more flow."""
         self._known[look] = flow
-        words = np.frombuffer(look, np.uint64)
-        columns = [words[column : column + 1] for column, _, _ in self._columns]
-        hashed = self._hashed(columns)
-        at = int(self._hashes.searchsorted(hashed[0]))
-        self._hashes = _with(self._hashes, at, hashed)
-        self._flows = _with(self._flows, at, np.array([flow]))
-        self._looks = [_with(have, at, new) for have, new in zip(self._looks, columns, strict=True)]
+        self._stale = True
 
     def drop(self, look: bytes) -> None:
         """Forget a flow."""
-        at = np.flatnonzero(self._flows == self._known.pop(look))
-        self._hashes = np.delete(self._hashes, at)
-        self._flows = np.delete(self._flows, at)
-        self._looks = [np.delete(have, at) for have in self._looks]
+        del self._known[look]
+        self._stale = True
+
+    def _words(self, looks: bytes) -> list[Words]:
+        """Return the words, where the mask is set, of one or more looks."""
+        words = np.frombuffer(looks, np.uint64).reshape(-1, len(self.shape.mask) // _WORD)
+        return [words[:, column] for column, _, _ in self._columns]
 
     def _hashed(self, columns: list[Words]) -> Words:
         total = columns[0] * self._columns[0][2]
         for words, (_, _, factor) in zip(columns[1:], self._columns[1:], strict=True):
-            total = (total ^ (total >> np.uint64(29))) + words * factor
+            total ^= total >> _SHIFT
+            total += words * factor
         return total
 
-    def find(self, batch: Batch, rows: Ints) -> tuple[Ints, Ints]:
-        """Return (rows, flows) of those frames among some rows of a batch, in their order, that are plain segments of a flow."""
+    def heads(self, batch: Batch, rows: Ints) -> Heads:
+        """Read the heads of some rows of a batch."""
         width = self._width
         starts = batch.starts[rows]
-        whole = starts <= len(batch.data) - width
+        room = max(len(batch.data) - width + 1, 0)
+        whole = starts < room
         if not whole.all():
             rows, starts = rows[whole], starts[whole]
-        if not len(rows):
-            return rows, rows
-        view: NDArray[Any] = np.ndarray((len(batch.data) - width + 1,), f"V{width}", batch.data, strides=(1,))
+        view: NDArray[Any] = np.ndarray((room,), f"V{width}", batch.data, strides=(1,))
         heads = view[starts]
-        words = heads.view(np.uint64).reshape(-1, width // _WORD)
-        columns = [words[:, column] & mask for column, mask, _ in self._columns]
-        hashed = self._hashed(columns)
-        near = self._hashes.searchsorted(hashed)
-        near[near == len(self._hashes)] = 0
-        fits = self._hashes[near] == hashed
-        for have, words_of in zip(self._looks, columns, strict=True):
-            fits &= have[near] == words_of
         halves = heads.view(">u2").reshape(-1, width // 2)
         sizes = batch.sizes[rows]
         tcp = self.shape.tcp
         header = _HEADER[halves[:, (tcp + _AT_FLAGS) // 2]]
-        fits &= header != _NEVER
+        plain = header != _NEVER
         least = header.astype(np.int64) + tcp
-        fits &= least <= sizes
+        plain &= least <= sizes
         *outer, (at, more) = self.shape.ends
         end = halves[:, at // 2].astype(np.int64) + more
-        fits &= least <= end
+        plain &= least <= end
         if outer:
-            fits &= end <= sizes
+            plain &= end <= sizes
         for at, more in outer:
-            fits &= halves[:, at // 2].astype(np.int64) + more == sizes
-        found = np.flatnonzero(fits)
-        return rows[found], self._flows[near[found]]
+            plain &= halves[:, at // 2].astype(np.int64) + more == sizes
+        words = heads.view(np.uint64).reshape(-1, width // _WORD)
+        columns = [words[:, column] & mask for column, mask, _ in self._columns]
+        return Heads(rows, plain, self._hashed(columns), columns)
+
+    def find(self, heads: Heads) -> tuple[Ints, Ints]:
+        """Return (rows, flows) of those frames that are of a flow, in their order."""
+        if self._stale:
+            self._sort()
+        near = self._hashes.searchsorted(heads.hashed)
+        near[near == len(self._hashes)] = 0
+        fits = self._hashes[near] == heads.hashed
+        fits &= heads.plain
+        for have, words in zip(self._looks, heads.columns, strict=True):
+            fits &= have[near] == words
+        return heads.rows[fits], self._flows[near[fits]]
+
+    def same(self, heads: Heads, look: bytes) -> Ints:
+        """Return the rows of the frames that look so, in their order."""
+        columns = self._words(look)
+        hits = np.flatnonzero((heads.hashed == self._hashed(columns)) & heads.plain)
+        for words, word in zip(heads.columns, columns, strict=True):
+            hits = hits[words[hits] == word]
+        return heads.rows[hits]
+
+    def _sort(self) -> None:
+        columns = self._words(b"".join(self._known))
+        hashes = self._hashed(columns)
+        order = hashes.argsort()
+        self._hashes, self._looks = hashes[order], [words[order] for words in columns]
+        self._flows = np.fromiter(self._known.values(), np.int64, len(self._known))[order]
+        self._stale = False

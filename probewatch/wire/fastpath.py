@@ -23,13 +23,12 @@ has its turns after the same frames: so everything happens at the same moments a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from probewatch.model.frame import Batch, Frame, Mark, Place
-from probewatch.wire.alike import Kin
+from probewatch.wire.alike import Heads, Kin
 from probewatch.wire.lives import Life, Side, Sight
 from probewatch.wire.peek import Shape, peek
 from probewatch.wire.tcp import FAR, Tracker
@@ -103,7 +102,8 @@ class FastPath:
     """Lets pass what may, and hands on the rest."""
 
     __slots__ = (
-        "_at", "_batch", "_changed", "_flow_of", "_free", "_last", "_last_ns", "_noted", "_places", "_skipped", "tracker", "until",
+        "_at", "_batch", "_changed", "_flow_of", "_free", "_heads", "_last", "_last_ns", "_noted", "_places", "_skipped",
+        "tracker", "until",
     )  # fmt: skip
 
     def __init__(self, tracker: Tracker) -> None:
@@ -114,12 +114,14 @@ class FastPath:
         # One more than there are flows: where that of a frame without one is written.
         self._last: Ints = np.zeros(FLOWS + 1, np.int64)
         """Of each flow, the frame number of the last segment that passed; 0 where it is written down ..."""
-        self._last_ns: Ints = np.zeros(FLOWS + 1, np.int64)
-        """... and its time."""
+        self._last_ns: Ints = np.full(FLOWS + 1, -FAR)
+        """... and its time; before all times where it is written down."""
         self._batch: Batch | None = None
         """What is gone through now, ..."""
         self._flow_of: Ints = np.empty(0, np.int64)
         """... of which flow each frame of it is, -1 where it is handed on, ..."""
+        self._heads: dict[Kin, Heads] = {}
+        """... what was read of its heads, ..."""
         self._at = 0
         """... before which frame it stands, ..."""
         self._noted = 0
@@ -136,50 +138,61 @@ class FastPath:
 
         All others have passed when the iterator ends.
         """
-        tracker, times, count = self.tracker, batch.times, len(batch)
+        tracker, count = self.tracker, len(batch)
         self._begin(batch)
-        handed_on, last_ns = 0, batch.last_ns
+        handed_on = 0
+        tracker.bypassing = None
         self._changed = True
         while self._changed:  # flows ended: what they would have let pass comes as well
             self._changed = False
             skipped = self._skipped = set()
             rest = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
-            for row, frame in chain(zip(rest.tolist(), batch.made(rest), strict=True), ((count, None),)):
+            for row, frame in zip(rest.tolist(), batch.made(rest), strict=True):
                 if row in skipped:
                     continue
-                until = FAR if row == self._at else min(tracker.span()[1], self.until)  # (if anything passed before it)
-                ns = last_ns if frame is None else frame.ns
-                while ns >= until:
-                    due = max(int(times.searchsorted(until)), self._at)
-                    if due >= row:
-                        break  # whoever takes that frame sees to what is due
-                    self._at, now = due, int(times[due])
-                    tracker.tick(now)
-                    if self._changed and self._flow_of[due] < 0:
-                        break
-                    self._at += 1
-                    if now >= self.until:
-                        tracker.passed(0, now)
-                        yield now
+                if row != self._at and frame.ns >= min(tracker.due_ns, self.until):  # (something passed before it)
+                    yield from self._ring(batch.times, row, frame.ns)
                     if self._changed:
                         break
-                    until = min(tracker.span()[1], self.until)
-                if self._changed or frame is None:
-                    break
                 self._at = row
                 handed_on += 1
                 yield frame
-                self._at += 1
-                life: Life | None = getattr(tracker.latest, "life", None)  # (taken from the sides of a connection that has left)
-                if life is not None and life.bypassed:
-                    self._opened(frame, life)
+                self._at = row + 1
+                if tracker.bypassing is not None:
+                    self._opened(frame, tracker.bypassing)
+                    tracker.bypassing = None
                 if self._changed:
                     break
+            else:
+                if count != self._at:
+                    yield from self._ring(batch.times, count, batch.last_ns)
         self._at = count
         self._note()
         self._batch = None
+        self._heads.clear()
         if handed_on < count:
-            tracker.passed(count - handed_on, last_ns)
+            tracker.passed(count - handed_on, batch.last_ns)
+
+    def _ring(self, times: Ints, row: int, ns: int) -> Iterator[int]:
+        """Let what is due up to a moment happen when a frame passes that comes before a row; yield times as `through` does.
+
+        It ends early where flows end.
+        """
+        tracker = self.tracker
+        while ns >= (until := min(tracker.due_ns, self.until)):
+            due = max(int(times.searchsorted(until)), self._at)
+            if due >= row:
+                return  # whoever takes that frame sees to what is due
+            self._at, now = due, int(times[due])
+            tracker.tick(now)
+            if self._changed and self._flow_of[due] < 0:
+                return
+            self._at += 1
+            if now >= self.until:
+                tracker.passed(0, now)
+                yield now
+            if self._changed:
+                return
 
     @property
     def passed_ns(self) -> int:
@@ -192,14 +205,15 @@ class FastPath:
         number = self._last.item(flow.number)
         if not number:
             return None
-        self._last[flow.number] = 0
-        return Mark(self._last_ns.item(flow.number), flow.file, number)
+        mark = Mark(self._last_ns.item(flow.number), flow.file, number)
+        self._last[flow.number], self._last_ns[flow.number] = 0, -FAR
+        return mark
 
     def last_ns(self, flow: Flow) -> int:
         """Return when the last segment passed in a flow that `last` was not asked for; before all times where there is none."""
         if self._noted != self._at:
             self._note()
-        return self._last_ns.item(flow.number) if self._last.item(flow.number) else -FAR
+        return self._last_ns.item(flow.number)
 
     def drop(self, flow: Flow) -> None:
         """Let frames of a flow, of which `last` was asked, pass no more."""
@@ -228,25 +242,27 @@ class FastPath:
         """Find out which frames of a batch are of which flow."""
         count = len(batch)
         self._batch, self._at, self._noted = batch, 0, 0
+        self._heads.clear()
         self._flow_of = np.full(count, -1)
         rows, which = np.arange(count), batch.which
         for number in (0,) if which is None else np.unique(which).tolist():
             left = rows if which is None else rows[which == number]
             for kin in self._flows(batch.places[number]).values():
-                found, flows = kin.find(batch, left)
+                heads = self._heads[kin] = kin.heads(batch, left)
+                found, flows = kin.find(heads)
                 self._flow_of[found] = flows
                 left = left[self._flow_of[left] < 0]
-        low = self.tracker.span()[0]
+        low = self.tracker.late_ns
         if batch.first_ns < low:  # late ones are handed on
             self._flow_of[: np.searchsorted(batch.times, low)] = -1
 
     def _flows(self, place: Place) -> Flows:
         return self._places.setdefault(place, {})
 
-    def _opened(self, frame: Frame, life: Life) -> None:
-        """Let pass what is like a frame that was handed on, where it belongs to this connection, which is bypassed."""
-        side = self.tracker.latest
-        if side is None or life.told or life.gone or not self._free:
+    def _opened(self, frame: Frame, side: Side) -> None:
+        """Let pass what is like a frame that was handed on, where it belongs to this side of a connection that is bypassed."""
+        life: Life | None = getattr(side, "life", None)  # (taken from the sides of a connection that has left)
+        if life is None or not life.bypassed or life.told or life.gone or not self._free:
             return
         if side.last is None or side.last.number != frame.number or side.last.file != frame.file:
             return
@@ -269,16 +285,19 @@ class FastPath:
         flow = Flow(self._free.pop(), kin, look, flows, frame.file, side, side.sight)
         kin.add(look, flow.number)
         life.fast.add(flow)
-        self._also(frame, kin)
+        self._also(frame, kin, look, flow.number)
 
-    def _also(self, frame: Frame, kin: Kin) -> None:
+    def _also(self, frame: Frame, kin: Kin, look: bytes, number: int) -> None:
         """Let pass what of the rest of the batch belongs to a flow that has just opened where a frame was captured."""
-        batch = self._batch
+        batch, flow_of = self._batch, self._flow_of
         assert batch is not None
-        rows = np.flatnonzero(self._flow_of[self._at :] < 0) + self._at
-        if batch.which is not None:
-            place = batch.places.index((frame.file, frame.interface, frame.link_type))
-            rows = rows[batch.which[rows] == place]
-        found, flows = kin.find(batch, rows)
-        self._flow_of[found] = flows
-        self._skipped.update(found.tolist())
+        heads = self._heads.get(kin)
+        if heads is None:
+            rows = np.arange(self._at, len(batch))
+            if batch.which is not None:
+                rows = rows[batch.which[rows] == batch.places.index((frame.file, frame.interface, frame.link_type))]
+            heads = self._heads[kin] = kin.heads(batch, rows)
+        rows = kin.same(heads, look)
+        rows = rows[(rows >= self._at) & (flow_of[rows] < 0)]
+        flow_of[rows] = number
+        self._skipped.update(rows.tolist())

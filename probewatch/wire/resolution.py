@@ -29,6 +29,7 @@ round is not on the wire.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -146,6 +147,11 @@ class Resolver:
     def earliest(self, server: str) -> int | None:
         """Return the start of the oldest round that asks for `server`, or None."""
         return min((r.requests[0].ns for r in self._open.values() if r.server == server), default=None)
+
+    @property
+    def servers(self) -> Iterable[str]:
+        """Whom the rounds under way ask for."""
+        return [server for _, server in self._open]
 
     def _end(self, key: tuple[str, str], *, silent: bool = False) -> None:
         self._close(self._open.pop(key), silent=silent)

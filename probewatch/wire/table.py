@@ -23,6 +23,7 @@ Bounds are `Limits`; what happens at each is said there.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,7 +76,7 @@ class Limits:
     rounds: int = 4096
     """Address resolutions under way; above it the oldest ends."""
     ready: int = 512
-    """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowded`)."""
+    """Values that wait to be taken, above which the tracker asks that they be (`Tracker.crowd`)."""
     settle_ns: int = 60_000_000
     """From the end of a connection until it is handed out; longer than `sightings.WINDOW`."""
     quiet_ns: int = QUIET_NS
@@ -240,6 +241,11 @@ class Table:
         waiting = self._waiting.get(server)
         return min(waiting.values()) if waiting else None
 
+    @property
+    def waiting_servers(self) -> Iterable[str]:
+        """Whose connections these are."""
+        return self._waiting
+
     # Time
 
     def schedule(self, life: Life, due: int) -> None:
@@ -260,10 +266,6 @@ class Table:
         """Say that a connection ended."""
         life.over = self.clock
         self.schedule(life, self.clock + self._limits.settle_ns)
-
-    def due(self) -> int | None:
-        """Return when something is due, None where nothing is."""
-        return self.heap[0][0] if self.heap else None
 
     def expire(self) -> None:
         """Do what is due."""

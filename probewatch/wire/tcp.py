@@ -29,6 +29,7 @@ logs
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Final
 
 from probewatch.model.connection import Connection, IcmpNote, Unresolved
@@ -89,13 +90,16 @@ class Tracker:
     __slots__ = (
         "_behind",
         "_directions",
+        "_heap",
         "_limits",
         "_resolver",
         "_sides",
         "_skew",
         "_swept",
         "_table",
-        "latest",
+        "bypassing",
+        "crowd",
+        "ready",
         "stats",
     )
 
@@ -104,13 +108,18 @@ class Tracker:
         self._limits = limits
         self._table = Table(limits, self.stats)
         self._sides = self._table.sides
+        self._heap = self._table.heap
+        self.ready: Sized = self._table.ready
+        """What `take` would return, ..."""
+        self.crowd = limits.ready
+        """... of which there should not be more, though no time has passed."""
         self._directions = Directions(limits.servers)
         self._resolver = Resolver(limits.rounds)
         self._skew = 0
         self._behind = 0
         self._swept = self._table.clock
-        self.latest: Side | None = None
-        """Who sent the latest plain segment that was no copy."""
+        self.bypassing: Side | None = None
+        """Who sent the latest segment that its connection is bypassed for, or was bypassed with; its reader sets it to None."""
 
     # Frames in
 
@@ -143,7 +152,7 @@ class Tracker:
         if clock > table.clock:
             table.clock = clock
             self._behind = 0
-            heap = table.heap
+            heap = self._heap
             if heap and heap[0][0] <= clock:
                 table.expire()
         elif clock < table.clock - STEP:
@@ -164,7 +173,7 @@ class Tracker:
                 life.touched = table.clock
                 if life.told:
                     table.news(life)
-                self.latest = side
+                self.bypassing = side
                 return
             if not flags & SYN:
                 if life.fast is not None:
@@ -205,14 +214,16 @@ class Tracker:
         if length:
             if not side.seen_data:
                 side.seen_data = True
-                life.history.once(side.letter("D"))
+                letter = "D" if side.orig else "d"
+                life.history.once(letter)
                 if sight is not None:
-                    sight.note(side.letter("D"), mark)
+                    sight.note(letter, mark)
         elif not side.seen_ack and flags & ACK:
             side.seen_ack = True
-            life.history.once(side.letter("A"))
+            letter = "A" if side.orig else "a"
+            life.history.once(letter)
             if sight is not None:
-                sight.note(side.letter("A"), mark)
+                sight.note(letter, mark)
         if not window and peer.state is not _CLOSED and state not in _RESETS:
             life.history.scaled(side.letter("W"))
         unseen = False
@@ -246,7 +257,8 @@ class Tracker:
                 life.turns += 1
             if life.turns > self._limits.turns or stream.next > self._limits.followed:
                 self._weigh(life, side)
-        self.latest = side
+                if life.bypassed:
+                    self.bypassing = side
 
     def icmp(self, e: IcmpError) -> None:
         """Take in an ICMP error about a segment."""
@@ -285,10 +297,16 @@ class Tracker:
         """How far the tracker's clock is ahead of the capture's (ns)."""
         return self._skew
 
-    def span(self) -> tuple[int, int]:
-        """Return the times (ns) between which a segment is neither late nor finds anything due."""
-        due = self._table.due()
-        return self._table.clock - self._skew, FAR if due is None else due - self._skew
+    @property
+    def late_ns(self) -> int:
+        """The time (ns) before which a segment is late."""
+        return self._table.clock - self._skew
+
+    @property
+    def due_ns(self) -> int:
+        """The time (ns) from which on a segment finds something due."""
+        heap = self._heap
+        return heap[0][0] - self._skew if heap else FAR
 
     def tick(self, ns: int) -> None:
         """Do what is due at the time of a segment that goes by the fast path."""
@@ -331,11 +349,6 @@ class Tracker:
         self._table.finish()
         return self._collect()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether so much is ready that `take` should be called, though no time has passed."""
-        return len(self._table.ready) >= self._limits.ready
-
     def unripe_since(self, server: str) -> int | None:
         """Return the earliest start (ns) of what was not handed out yet and goes to this address, or None.
 
@@ -347,15 +360,17 @@ class Tracker:
         asked = self._resolver.earliest(server)
         return min((ns for ns in (start, asked) if ns is not None), default=None)
 
+    def unripe(self) -> dict[str, int]:
+        """Return that of every address where there is something."""
+        servers = dict.fromkeys([*self._table.waiting_servers, *self._resolver.servers])
+        return {server: start for server in servers if (start := self.unripe_since(server)) is not None}
+
     def _collect(self) -> list[Connection | Unresolved]:
         table, done = self._table, self._resolver.done
-        ready = table.ready
-        if ready:
-            table.ready = []
-        if done:
-            ready = [*ready, *done]
-            done.clear()
-        return ready
+        found = [*table.ready, *done]
+        table.ready.clear()
+        done.clear()
+        return found
 
     def _stepped(self, ns: int) -> None:
         """Follow a clock that stepped back and stays there."""

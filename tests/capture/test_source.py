@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import threading
 
 import pytest
@@ -221,3 +222,19 @@ def test_window_holds_no_more_than_it_needs(tmp_path):
     source.close()
     assert seen == 5_120_000
     assert most <= CHUNK + 1000
+
+
+def test_a_file_cut_while_it_is_read(tmp_path):
+    """What was read of a file stays as it was, nothing comes twice, and its new end is its end."""
+    path, whole = tmp_path / "cut", random.Random(3).randbytes(3 * CHUNK)
+    path.write_bytes(whole)
+    source = Source(str(path))
+    window = Window(source)
+    window.more(0, 100)
+    data = window.more(CHUNK - 10, 100)
+    assert data == whole[CHUNK - 10 : 2 * CHUNK]
+    with path.open("r+b") as file:
+        file.truncate(CHUNK)
+    assert window.more(len(data) - 10, 100) == whole[2 * CHUNK - 10 : 2 * CHUNK]
+    assert not window.trouble
+    source.close()

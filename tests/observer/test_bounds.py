@@ -10,7 +10,7 @@ from make import NODE, POD, every, frames, probes, script_of
 
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
-from probewatch.observer import Keep, Observer, Settings, core, senders, strangers
+from probewatch.observer import Keep, Observer, Settings, core, front, senders, strangers
 from probewatch.wire.table import Limits
 
 
@@ -159,7 +159,7 @@ def test_revisions_are_bounded_in_brief(monkeypatch: pytest.MonkeyPatch) -> None
 def test_connections_of_one_moment_do_not_pile_up(monkeypatch: pytest.MonkeyPatch, keep: Keep) -> None:
     """Where no time passes between frames, what the table lets go is read and sorted all the same, whatever still waits."""
     monkeypatch.setattr(core, "MOST_WAITING", 200)
-    monkeypatch.setattr(core, "Limits", partial(Limits, connections=50, ready=20))
+    monkeypatch.setattr(front, "Limits", partial(Limits, connections=50, ready=20))
     observer = Observer(Settings(keep=keep))
     scripts = [(0.0, f"{client(number)}:40000 > {POD}:8080", "> S") for number in range(1500)]
     most = 0

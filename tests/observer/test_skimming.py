@@ -12,7 +12,7 @@ from probewatch.api import Analysis
 from probewatch.capture import CaptureError, Reader, merged_parts, wholesale
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.frame import Frame
-from probewatch.observer import Observer, core
+from probewatch.observer import Observer, front
 from probewatch.wire.table import Limits
 
 
@@ -24,7 +24,7 @@ def small_inputs_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_changes(capture_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every capture, with connections bypassed so early that those of probes are, too."""
-    monkeypatch.setattr(core, "Limits", partial(Limits, followed=100, turns=1))
+    monkeypatch.setattr(front, "Limits", partial(Limits, followed=100, turns=1))
     try:
         skimmed = probewatch.document(Analysis(capture_file).whole())
     except CaptureError:
@@ -41,6 +41,7 @@ class Connections(Observer):
 
     def _collect(self, items) -> None:
         self.seen += [(self._now_ns, item) for item in items]
+        return iter(())
 
 
 def test_connections_are_the_same(capture_file: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_newer_snapshot_takes_the_place_of_the_older() -> None:
     old = attempt(0, "unanswered")
     target.queue.take(replace(old, connection=replace(old.connection, final=False)))
     newer = replace(attempt(0, "refused").connection, id=old.connection.id)
-    target.queue.revise(newer, lambda connection: Exchange(connection=connection))
+    target.queue.revise(newer, lambda: Exchange(connection=newer))
     (one,) = target.queue.drain()
     assert one.tries[0][0].connection is newer
 

@@ -208,7 +208,7 @@ class Witness(Observer):
 
     def _collect(self, items) -> None:
         self.seen += [(self._now_ns, item) for item in items]
-        super()._collect(items)
+        return super()._collect(items)
 
 
 def cooked(frame: bytes, link_type: int) -> bytes:
