@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from probewatch.decisions.risefall import RULES, Rule, Thresholds
+from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
@@ -99,9 +99,11 @@ def _says(spec: CheckSpec) -> tuple[bool, bool]:
 
 def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:
     """Return what the checker needs: declared, else shown by its pace, else its defaults; None where it decides nothing."""
+    if named.shape.opening == AGENT:
+        return AGENT_RULE
     base = RULES.get(named.kind)
-    if base is None or named.shape.opening == AGENT:
-        return None  # an agent says itself what state its server is in
+    if base is None:
+        return None
     base = _shown_by_pace(base, named, results)
     if spec is None:
         return base

@@ -120,18 +120,21 @@ class Track:
     """Indices of its checks, in order."""
 
 
-def tracks(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Track]:
-    """Return the series among the checks of one source at one port, in the order of their starts; `clocks` are shapes that tick."""
+def tracks(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape] = frozenset()) -> list[Track]:
+    """Return the series among the checks of one source at one port, in the order of their starts.
+
+    `clocks` are shapes that tick, `known` those that name a checker.
+    """
     if len(checks) > MOST_RUNS:
         return []
-    found = paces(checks, clocks)
+    found = paces(checks, clocks, known)
     return assign(checks, found) if found else []
 
 
 # How many series a shape has, and how they pace.
 
 
-def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
+def paces(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape] = frozenset()) -> list[Pace]:
     """Find the paces of all shapes, the commonest shapes first."""
     by_shape: dict[Shape, list[Check]] = {}
     for check in checks:
@@ -141,12 +144,17 @@ def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
     for shape, members in sorted(by_shape.items(), key=lambda item: -len(item[1])):
         calm = len(members) * SECOND <= BUSIEST * (members[-1].start - members[0].start)
         if len(members) >= ENOUGH and calm and len(out) < MOST_TRACKS:
-            out += _paces_of(shape, members, Basis.CLOCK if shape in clocks else Basis.PAUSE)
+            basis = Basis.CLOCK if shape in clocks else Basis.PAUSE
+            out += _paces_of(shape, members, basis, people=shape not in known)
     return out[:MOST_TRACKS]
 
 
-def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace]:
-    """Take one pace after another out of a shape's checks, as long as what is left runs beside what was taken."""
+def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: bool) -> list[Pace]:
+    """Take one pace after another out of a shape's checks, as long as what is left runs beside what was taken.
+
+    `people` says that it may be people who ask: a checker that is known may pause in many ways (HAProxy's fastinter and
+    downinter).
+    """
     left = list(members)
     if basis is Basis.PAUSE and _holds_on(members):
         basis = Basis.CLOCK
@@ -173,7 +181,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
         spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         taken = {index for chain in long for index in chain}
         left = [check for index, check in enumerate(left) if index not in taken]
-    if len(left) > LOOSE * len(members):
+    if people and len(left) > LOOSE * len(members):
         out = []  # people, of whose pauses some are alike by chance
     if not out and (lone := _irregular(members, basis)) is not None:
         out.append(Pace(shape, basis, *lone, timeout))

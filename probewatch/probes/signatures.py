@@ -22,7 +22,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from .shapes import AGENT, DNS, Manner, Shape, What
+from .replies import DNS
+from .shapes import AGENT, Manner, Shape, What
 
 
 class Basis(StrEnum):
@@ -416,22 +417,25 @@ class Beside:
 
     pacing: Pacing
     what: tuple[What, ...] = (What.CLOSE, What.TLS)
+    listens: bool | None = None
+    """Whether it waits for the server to speak where it says nothing itself; None: as it is configured."""
     capture: str = ""
     """The capture that proves it."""
 
 
 BY_PACE: Final[dict[str, Beside]] = {
-    "keepalived": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), "beside"),
+    "keepalived": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), listens=False, capture="beside"),
     "envoy": Beside(Pacing.TIMER, capture="beside"),
-    "haproxy": Beside(Pacing.TIMER, (What.BYTES,), "beside"),
-    "monit": Beside(Pacing.CYCLE, (What.CLOSE, What.TLS, What.BYTES), "beside"),
-    "apache": Beside(Pacing.TICKS, capture="beside"),
-    "dnsdist": Beside(Pacing.CYCLE, (What.BYTES,), "beside"),
-    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), "beside"),
+    "haproxy": Beside(Pacing.TIMER, (What.BYTES, What.RESET, What.CLOSE), listens=True, capture="beside"),
+    "monit": Beside(Pacing.CYCLE, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
+    "apache": Beside(Pacing.TICKS, listens=False, capture="beside"),
+    "dnsdist": Beside(Pacing.CYCLE, (What.BYTES,), capture="beside"),
+    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
 }
 """Checkers of which some checks (a plain connect, a TLS handshake, bytes as they were configured) only pace and source name.
 
-HAProxy's other checks are known by themselves; where the server speaks first (smtpchk) they send the third ACK, too.
+HAProxy's other checks are known by themselves; where the server speaks first (smtpchk, mysql-check, tcp-check expect), and on
+all but the last connection of a check that makes several, they send the third ACK, too.
 """
 
 COULD_BE: Final[dict[What, tuple[str, ...]]] = {
