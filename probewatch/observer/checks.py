@@ -32,6 +32,7 @@ from probewatch.model.timeline import (
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
 from probewatch.probes.judge import Verdict, judge
+from probewatch.probes.repeats import tried_again
 from probewatch.probes.replies import WAITED_NS, Talk, agent_says, agent_word, replied, talk_of
 from probewatch.probes.shapes import AGENT, What, late_reset
 from probewatch.probes.signatures import Basis, Signature, could_be, passes
@@ -40,7 +41,7 @@ from probewatch.probes.steps import followed
 from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
-from .survey import TIGHT_NS, Named, gave_up, through
+from .survey import REPEATS, TIGHT_NS, Named, gave_up, through
 from .tls import expired
 
 USUAL: Final = 0.6
@@ -144,6 +145,11 @@ class CheckBuilder:
             _hung(exchange, verdict) if result is False else verdict
             for exchange, verdict, result in zip(named.exchanges, verdicts, results, strict=True)
         ]
+        if named.track.pace.basis is Basis.PAUSE:
+            # Such a checker asks again only when it is through, whenever a close came through to the capture.
+            for number, after in enumerate(named.exchanges[1:]):
+                if verdicts[number].end_ns > (start := after.connection.start.ns):
+                    verdicts[number] = replace(verdicts[number], end_ns=start)
         return verdicts, results, sizes
 
     def _go_on(self, named: Named, then: Named, results: list[bool | None], ends: list[int]) -> None:
@@ -226,8 +232,13 @@ class CheckBuilder:
                 return replace(
                     verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake"
                 )
-            if gave_up(exchange) is not None and c.orig.rst is not None:
-                return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, detail="no answer inside TLS")
+            if c.orig.rst is not None and (after := gave_up(exchange)) is not None:
+                return Verdict(
+                    outcome=Outcome.FAILURE,
+                    cause=Cause.SLOW_ANSWER,
+                    end_ns=c.start.ns + after,
+                    detail="no answer inside TLS",
+                )
         waited = gave_up(exchange)
         if (
             verdict.cause is Cause.CUT
@@ -262,13 +273,14 @@ class CheckBuilder:
             initial = "UP" if health.up else "DOWN"
             name = "Envoy" if health.thresholds.eager else "HAProxy"
             why = f"{name} begins {initial}, and the capture shows its first check"
+        again = tried_again(named.checks) if named.kind == REPEATS else [False] * len(results)
         attempts: list[Attempt] = []
         decisions: list[Decision] = []
         since: int | None = None
         reloads = 0
         for number, (exchange, verdict, result) in enumerate(zip(named.exchanges, verdicts, results, strict=True), 1):
             judged: Judged | None = None
-            if health is not None and thresholds is not None:
+            if health is not None and thresholds is not None and not again[number - 1]:
                 if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
                 judged = count(health, result, answered=verdict.cause in ANSWERED)

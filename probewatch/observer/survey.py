@@ -43,6 +43,7 @@ from probewatch.probes.checkers import (
     whole_seconds,
 )
 from probewatch.probes.forms import form_of
+from probewatch.probes.repeats import tracks_of_tries
 from probewatch.probes.replies import DNS, WAITED_NS, listens, turned_away
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
@@ -57,7 +58,7 @@ from probewatch.probes.signatures import (
     named_by,
     ticks_by,
 )
-from probewatch.probes.steps import goes_on, settle
+from probewatch.probes.steps import goes_on, joined, settle
 
 from .others import Peer, periodic
 
@@ -80,6 +81,8 @@ SEEN_AS: Final = {
     What.BYTES: "check in a protocol of its own",
 }
 """What is seen of checks that look like anybody's."""
+REPEATS: Final = "monit"
+"""Who tries a check again at once."""
 STEPS: Final = "haproxy"
 """Whose check may make several connections."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
@@ -139,6 +142,8 @@ class _Group:
     checks: list[Check] = field(default_factory=list)
     found: list[Track] = field(default_factory=list)
     rows: dict[Shape, Signature] = field(default_factory=dict)
+    clocks: set[Shape] = field(default_factory=set)
+    """Shapes that tick."""
 
 
 Key = tuple[str, str, int]
@@ -157,19 +162,21 @@ def survey(
     groups = _groups(runs)
     for group in groups.values():
         _read(group)
+    repeating = {key[0] for key, group in groups.items() if any(row.kind == REPEATS for row in group.rows.values())}
+    for (client, _, _), group in groups.items():
+        _sort(group, tries=client in repeating)
     named: list[Named] = []
     for group in groups.values():
         rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
         named += [
             _named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None
         ]
-    proven = list(named)
-    for (client, _, _), group in groups.items():
-        mine = [one for one in proven if one.client == client]
-        for track in group.found:
-            named += _free_text(group, track, mine)
-            if client not in skip and track.pace.shape not in group.rows:
-                named += _by_pace(group, track, mine)
+    found = _beside(groups, named, skip)
+    while found:
+        named += found
+        # Each check of a cycle begins as the one before it ends, so that what was found shows the next one.
+        cycles = [one for one in named if one.kind in BY_PACE and BY_PACE[one.kind].pacing is Pacing.CYCLE]
+        found = [one for one in _beside(groups, cycles, skip) if id(one.track) not in {id(two.track) for two in named}]
     for spec in declared:
         if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
             continue  # HAProxy's are known by themselves
@@ -189,6 +196,21 @@ def survey(
                 named.append(_named("unknown", None, group, track, _said(group, track), 0.0))
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
+
+
+def _beside(groups: dict[Key, _Group], named: Sequence[Named], skip: frozenset[str]) -> list[Named]:
+    """Name series after what else their source is known to run."""
+    taken = {id(one.track) for one in named}
+    by_client: dict[str, list[Named]] = {}
+    for one in named:
+        by_client.setdefault(one.client, []).append(one)
+    out: list[Named] = []
+    for (client, _, _), group in groups.items():
+        mine = by_client.get(client, [])
+        for track in group.found:
+            if id(track) not in taken and track.pace.shape not in group.rows:
+                out += _free_text(group, track, mine) or (_by_pace(group, track, mine) if client not in skip else [])
+    return out
 
 
 def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[CheckSpec]) -> tuple[set[Peer], set[int]]:
@@ -253,7 +275,7 @@ def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
 
 
 def _read(group: _Group) -> None:
-    """Find the series of one source at one port, where something there may be a check."""
+    """Read what one source asks at one port, where something there may be a check."""
     if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
         return
     group.exchanges.sort(key=lambda exchange: exchange.connection.start)
@@ -262,7 +284,6 @@ def _read(group: _Group) -> None:
     for exchange, check in zip(group.exchanges, group.checks, strict=True):
         if check.shape is not None:
             by_shape.setdefault(check.shape, []).append(exchange)
-    clocks: set[Shape] = set()
     for shape, members in by_shape.items():
         if len(members) < ENOUGH:
             continue
@@ -270,11 +291,16 @@ def _read(group: _Group) -> None:
         if (row := named_by(shape, manner)) is not None:
             group.rows[shape] = row
         if ticks_by(shape, manner):
-            clocks.add(shape)
+            group.clocks.add(shape)
     _turned_away(group)
     for rotating in {row.kind: row for row in group.rows.values() if row.rotates}.values():
         _rotation(group, [shape for shape, row in group.rows.items() if row is rotating])
-    group.found = tracks(group.checks, frozenset(clocks), frozenset(group.rows))
+
+
+def _sort(group: _Group, *, tries: bool) -> None:
+    """Find the series of a group; `tries` says that its source may try a check again at once."""
+    sort = tracks_of_tries if tries else tracks
+    group.found = sort(group.checks, frozenset(group.clocks), frozenset(group.rows))
     if any(row.kind == STEPS for row in group.rows.values()):
         settle(group.checks, group.found)
 
@@ -504,6 +530,7 @@ def _steps(named: Sequence[Named]) -> None:
                 alike = keeps_pace(first.learnt, then.learnt)
                 if other != number and alike and first.then is None and goes_on(checks[other], checks[number]):
                     first.then, then.part = then, True
+                    first.learnt = learn(*joined(first.track.pace, checks[other], checks[number]))
                     break
 
 

@@ -55,6 +55,8 @@ BUSIEST: Final = 10
 """Checks a second of one shape from one source at one port: more than that is no health checking."""
 LOOSE: Final = 0.5
 """Share of a shape's checks that no pace explains, from which it is no checker's."""
+DOUBT: Final = 10
+"""Checks after a failure in which a server may still be in doubt, and be checked at another pace (HAProxy's fastinter)."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
 TICK_REACH: Final = 10
@@ -356,9 +358,7 @@ def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
         grown[history.states] = history
 
 
-def _ways(
-    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool
-) -> list[tuple[float, _State]]:
+def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool) -> list[tuple[float, _State]]:
     """Return (cost, state afterwards) of reading a check as a series' next; `alone`: there is no other series at this port."""
     check = checks[index]
     if state.last < 0:
@@ -400,7 +400,8 @@ def _after_silence(step: int, state: _State, after: _State, pace: Pace) -> list[
     spread = 2.0 * pace.spread_ns
     known = min((min((step - other) ** 2 / (2.0 * spread * spread), CAP) for other in steps), default=CAP)
     out = [(known + KNOWN_PAUSE, after)] if known < CAP else []
-    if step > pace.interval_ns + 40 * MS and known > 2.0:
+    shortest = min((pace.interval_ns, *state.learnt))
+    if step > shortest + 40 * MS and known > 2.0:
         out.append((NEW_TIMEOUT if not steps else NEW_PAUSE, after._replace(silent=(*state.silent, step)[-LEARNT:])))
     else:
         # An ICMP error or a quick failure may have ended it at once.
@@ -465,7 +466,11 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
             gap -= timeout or 0
         if not failed[number]:
             healthy.append(gap)
-        elif before.end is not None or timeout is not None:
+        # A server in doubt is one that fails, or has not passed often enough since.
+        doubt = any(failed[max(number - DOUBT, 0) : number + 1])
+        if (failed[number] or (doubt and abs(gap - pace.interval_ns) > near)) and (
+            before.end is not None or timeout is not None
+        ):
             others[round(gap / (20 * MS))] += 1
     interval = _interval(healthy or [pace.interval_ns], pace)
     short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near)

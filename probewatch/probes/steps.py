@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from .checkers import ENOUGH, MS, Check, Track
+from .checkers import ENOUGH, MS, Check, Pace, Track
 
 STEP_NS: Final = 3 * MS
 """The next connection of a check begins no later than this after the one before it."""
@@ -39,6 +39,16 @@ def goes_on(first: Sequence[Check], then: Sequence[Check]) -> bool:
     """Tell whether one series is the next connection of the other's checks."""
     follows = sum(at is not None for at in followed(first, then))
     return len(then) <= len(first) + ENOUGH and follows >= max(2 * ENOUGH, FOLLOW * len(then))
+
+
+def joined(pace: Pace, first: Sequence[Check], then: Sequence[Check]) -> tuple[list[Check], Track]:
+    """Return the checks as they were with their next connection, to measure their pauses."""
+    checks = list(first)
+    for number, at in enumerate(followed(first, then)):
+        if at is not None:
+            last = then[number]
+            checks[at] = checks[at]._replace(end=last.end, failed=last.failed, waited=last.waited)
+    return checks, Track(pace, list(range(len(checks))))
 
 
 def settle(checks: Sequence[Check], found: Sequence[Track]) -> None:
