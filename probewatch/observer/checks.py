@@ -30,8 +30,9 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
+from probewatch.probes.checkers import ENOUGH, MS
 from probewatch.probes.judge import Verdict, judge
+from probewatch.probes.learnt import whole_seconds
 from probewatch.probes.repeats import tried_again
 from probewatch.probes.replies import WAITED_NS, Talk, agent_says, agent_word, replied, talk_of
 from probewatch.probes.shapes import AGENT, What, late_reset

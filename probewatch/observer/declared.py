@@ -3,7 +3,7 @@
 Theory of operation. A configuration (`--haproxy-cfg`, `--check`) is tied to a series by the program, the target and what
 is asked; where several fit, the one that says most of the target wins, then the one whose interval the series keeps.
 Where those that are left decide alike, their numbers hold and their common name; where they do not, none is taken and a
-note says so. Numbers that nothing declares are what the series' pace shows (`probes.checkers.learn`), else the program's
+note says so. Numbers that nothing declares are what the series' pace shows (`probes.learnt.learn`), else the program's
 defaults (`decisions.risefall.RULES`); each keeps its source.
 """
 

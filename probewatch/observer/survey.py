@@ -33,16 +33,11 @@ from probewatch.probes.checkers import (
     MOST_RUNS,
     MS,
     Check,
-    Learnt,
     Track,
-    earliest,
-    in_step,
-    learn,
-    on_ticks,
     tracks,
-    whole_seconds,
 )
 from probewatch.probes.forms import form_of
+from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds
 from probewatch.probes.repeats import tracks_of_tries
 from probewatch.probes.replies import DNS, WAITED_NS, listens, turned_away
 from probewatch.probes.runs import Run
