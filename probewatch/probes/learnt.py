@@ -17,7 +17,7 @@ from statistics import median
 from typing import Final
 
 from .cadence import SECOND
-from .checkers import ENOUGH, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between
+from .checkers import ENOUGH, EXACT_NS, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between
 from .signatures import Basis
 
 DOUBT: Final = 10
@@ -88,7 +88,13 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
 
 
 def _interval(healthy: Sequence[int], pace: Pace) -> int:
+    """Return the usual pause after a pass; that of a whole series may be another, where its server was mostly down."""
     near = [gap for gap in healthy if abs(gap - pace.interval_ns) <= max(4 * pace.spread_ns, 30 * MS)]
+    if pace.basis is Basis.PAUSE and pace.spread_ns <= EXACT_NS:
+        usual = _often(Counter(round(gap / (20 * MS)) for gap in healthy), lambda ns: ns >= SHORTEST_NS)
+        common = [gap for gap in healthy if usual is not None and abs(gap - usual) <= 30 * MS]
+        if len(common) >= ENOUGH and len(common) > len(near):
+            return int(median(common))
     if not near:
         return pace.interval_ns
     return pace.interval_ns if pace.spread_ns > 100 * MS else int(median(near))

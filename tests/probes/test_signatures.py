@@ -210,6 +210,9 @@ def test_checkers_side_by_side_keep_apart(capture: str) -> None:
         logged = [(entry["t"], entry["to"]) for entry in truth["transitions"] if entry["checker"] == one["id"]]
         if logged:
             told = [(decision.ns / 1e9, decision.after) for decision in probe.decisions]
+            if one["kind"] == "haproxy":
+                # Its first line is all that was kept of its log: that it came UP again, its pauses show.
+                told = told[: len(logged)]
             assert [after for _, after in told] == [to for _, to in logged]
             assert all(abs(a - b) < 0.2 for (a, _), (b, _) in zip(told, logged, strict=True))
 
