@@ -41,6 +41,8 @@ FLOOR_NS: Final = 4 * MS
 """Smallest spread a pace is credited with (a busy node starts checks this late)."""
 EXACT_NS: Final = 8 * MS
 """Spread up to which a pause is a daemon's timer and not a shell's sleep."""
+UNEVEN_NS: Final = 200 * MS
+"""Checks whose durations differ by this much show whether their interval counts from their ends or from their starts."""
 BEAM: Final = 32
 """Histories carried on."""
 NARROW: Final = 8
@@ -151,7 +153,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
     downinter).
     """
     left = list(members)
-    if basis is Basis.PAUSE and _holds_on(members):
+    if basis is Basis.PAUSE and (_holds_on(members) or _keeps_time(members)):
         basis = Basis.CLOCK
     waits = [check.waited for check in members if check.waited is not None]
     timeout = int(median(waits)) if waits else None
@@ -189,6 +191,26 @@ def _holds_on(members: Sequence[Check]) -> bool:
     return (
         len(pairs) >= ENOUGH and median(gap for _, gap in pairs) < SHORTEST_NS <= median(step for step, _ in pairs) // 2
     )
+
+
+def _keeps_time(members: Sequence[Check]) -> bool:
+    """Tell whether checks start on one grid though some take much longer than others: no pause after them does that."""
+    took = [check.end - check.start for check in members if check.end is not None]
+    return bool(took) and max(took) - min(took) >= UNEVEN_NS and ticks([check.start for check in members])
+
+
+def ticks(starts: Sequence[int]) -> bool:
+    """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
+    steps = [b - a for a, b in pairwise(starts)]
+    if len(steps) < 8:
+        return False
+    period = round(median(steps) / (10 * MS)) * 10 * MS
+    if period < SHORTEST_NS:
+        return False
+    offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
+    # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
+    low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
+    return high - low <= 25 * MS
 
 
 def gap_between(before: Check, after: Check, basis: Basis) -> int:

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Final
 
 from .cadence import SECOND
-from .checkers import ENOUGH, EXACT_NS, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between
+from .checkers import ENOUGH, EXACT_NS, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between, ticks
 from .signatures import Basis
 
 DOUBT: Final = 10
@@ -149,20 +149,6 @@ def _retries(gaps: Sequence[int | None], failed: Sequence[bool], short: int, nea
             counts[run] += 1
         counting = False
     return counts.most_common(1)[0][0] if counts else None
-
-
-def ticks(starts: Sequence[int]) -> bool:
-    """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
-    steps = [b - a for a, b in pairwise(starts)]
-    if len(steps) < 8:
-        return False
-    period = round(median(steps) / (10 * MS)) * 10 * MS
-    if period < SHORTEST_NS:
-        return False
-    offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
-    # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
-    low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
-    return high - low <= 25 * MS
 
 
 def whole_seconds(starts: Sequence[int]) -> bool:

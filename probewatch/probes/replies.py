@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
+from probewatch.model.frame import Mark
 from probewatch.model.timeline import Cause, Outcome
 
 from .judge import Verdict
@@ -177,6 +178,8 @@ class Talk(NamedTuple):
     """Whose checks they are."""
     prompt: bool
     """The checker leaves as soon as it is content."""
+    waits: bool
+    """It waits for an answer to what it sends; its last words may be a goodbye."""
 
 
 def talk_of(opening: bytes | None, kind: str, exchanges: Sequence[Exchange]) -> Talk | None:
@@ -189,7 +192,25 @@ def talk_of(opening: bytes | None, kind: str, exchanges: Sequence[Exchange]) -> 
         for c in connections
         if (closed := c.orig.closed) is not None and c.resp.arrivals and c.resp.arrivals[-1].mark < closed
     ]
-    return Talk(opening or b"", kind, bool(lingers) and median(lingers) <= PROMPT_NS)
+    sent = [c for c in connections if c.orig.first_data is not None and c.orig.closed is not None]
+    left = sum(_left_at_once(c) for c in sent)
+    answered = sum(_answer(c, c.orig.first_data) is not None for c in sent)
+    return Talk(opening or b"", kind, bool(lingers) and median(lingers) <= PROMPT_NS, waits=answered >= left)
+
+
+def _answer(c: Connection, asked: Mark | None) -> Mark | None:
+    """Return what came first of an answer, before the checker hung up."""
+    closed = c.orig.closed
+    found = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
+    return found if found is not None and (closed is None or found[:1] <= closed[:1]) else None
+
+
+def _left_at_once(c: Connection) -> bool:
+    """Tell whether a checker sent something and left, first and before any answer could be waited for."""
+    asked, closed, gone = c.orig.first_data, c.orig.closed, c.resp.closed
+    if asked is None or closed is None or (gone is not None and gone < closed):
+        return False
+    return closed.ns - asked.ns < WAITED_NS and _answer(c, asked) is None
 
 
 def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -> Verdict:
@@ -204,8 +225,12 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
     if told is not None and no and told.ns <= c.start.ns + timeout_ns:
         last = c.resp.arrivals[-1].mark
         return Verdict(outcome=Outcome.FAILURE, cause=Cause.STATUS, end_ns=last.ns, end_mark=last, detail=no)
-    answer = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
-    if answer is not None and (closed is None or answer[:1] <= closed[:1]) and answer.ns <= c.start.ns + timeout_ns:
+    if not talk.waits and closed is not None and _left_at_once(c):
+        text = "said all it had to say, and left without waiting"
+        return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=closed.ns, end_mark=closed, detail=text)
+    late = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
+    answer = _answer(c, asked)
+    if answer is not None and answer.ns <= c.start.ns + timeout_ns:
         gone = c.resp.closed
         stayed = closed is not None and (gone is None or closed < gone) and closed.ns - answer.ns >= WAITED_NS
         if stayed and talk.prompt and closed is not None:
@@ -229,7 +254,7 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
         cause=Cause.SLOW_ANSWER,
         end_ns=closed.ns if closed is not None else c.start.ns + timeout_ns,
         end_mark=closed,
-        late_answer_ns=answer.ns - c.start.ns if answer is not None else None,
+        late_answer_ns=late.ns - c.start.ns if late is not None else None,
         detail="request acknowledged, no answer" if c.orig.first_data is not None else "connected, no answer",
     )
 

@@ -401,7 +401,6 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
 """First fit wins."""
 
 
-
 class Pacing(StrEnum):
     """What shows that one more series of a source belongs to a checker that it is known to run."""
 

@@ -16,6 +16,7 @@ from probewatch.observer.checks import CheckBuilder, _hidden, _hung, _lengths
 from probewatch.observer.survey import survey
 from probewatch.probes.judge import Verdict
 from probewatch.probes.runs import Run
+from probewatch.probes.signatures import Basis
 
 CHECKER, SERVER = "10.0.0.9", "10.0.0.2"
 UP, DOWN = DecisionKind.UP, DecisionKind.DOWN
@@ -207,6 +208,13 @@ def test_an_agents_word_is_its_decision() -> None:
     assert probe.checker.kind == "haproxy"
     assert told(probe) == [(6, DOWN), (11, UP)]
     assert probe.attempts[5].detail == "the agent says down"
+
+
+def test_a_clock_shows_where_checks_take_longer() -> None:
+    """Starts on one grid, whatever the checks took, are a clock's (blackbox_exporter 0.23.0): one series, at its period."""
+    (named,), _ = survey([check(0.5 + 2.0 * n, "ping-hung" if 6 <= n < 12 else "ping") for n in range(24)])
+    assert (named.track.pace.basis, len(named.exchanges)) == (Basis.CLOCK, 24)
+    assert named.learnt.interval_ns == 2 * 10**9
 
 
 def test_monits_further_tries_are_one_check() -> None:

@@ -83,6 +83,14 @@ def test_who_stays_after_an_answer_was_not_content_with_it(between: str) -> None
     assert judged(lingers, [lingers] * 5, opening=b"PING\r\n", between=between).outcome is Outcome.SUCCESS, "as it always does"
 
 
+def test_last_words_need_no_answer() -> None:
+    """Who hears a greeting, says QUIT and leaves at once got what it wanted (blackbox_exporter 0.23.0); silence is still a failure."""
+    left = "+1ms < PA '220 hi\\r\\n'\n > PA 'QUIT\\r\\n'\n > FA\n < PA '221 bye\\r\\n'\n > R"
+    assert judged(left, [left] * 4, opening=b"QUIT\r\n").outcome is Outcome.SUCCESS
+    assert judged("+1s > FA\n < A", [left] * 4, opening=b"QUIT\r\n").outcome is Outcome.FAILURE
+    assert judged("> PA 'PING\\r\\n'\n < A\n +100ms > RA", [ASK] * 4, opening=b"PING\r\n").outcome is Outcome.FAILURE, "a short timeout"
+
+
 HEARD = "+5ms < PA 'HELLO\\n'\n > A\n > RA"
 
 
