@@ -67,6 +67,8 @@ class Thresholds:
     """It begins DOWN, and its very first check brings UP whatever `rise` says."""
     answered: bool = False
     """A failure that the server answered brings DOWN whatever `fall` says."""
+    twice: bool = False
+    """Each pass counts for two (HAProxy's mysql-check with a user: both of its answers do)."""
     says_all: bool = False
     """Only what is said counts: a check of unknown outcome changes nothing."""
 
@@ -195,6 +197,8 @@ def count(health: Health, passed: bool | None, *, answered: bool = False) -> Jud
         states = frozenset(_step(state, None, t) for state in health.states)
     else:
         states = frozenset(_step(state, outcome, t) for state in health.states for outcome in outcomes)
+        if passed and t.twice:
+            states = frozenset(_step(state, True, t) for state in states)
     run = (
         ()
         if passed is None

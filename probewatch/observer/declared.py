@@ -18,6 +18,7 @@ from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
+from probewatch.probes.replies import greets_mysql
 from probewatch.probes.shapes import AGENT, What
 
 from .survey import Named, keeps, through
@@ -25,6 +26,7 @@ from .survey import Named, keeps, through
 SHOWN: Final = 3
 """Places named in one sentence."""
 NUMBERS: Final = ("rise", "fall", "window", "begins", "interval_ns", "fast_ns", "down_ns", "timeout_ns")
+MYSQL_TWICE: Final = "HAProxy counts each pass of a mysql-check with a user twice (2.6.12, 2.8.25): half of rise is enough"
 SHAPES: Final[dict[Asks, frozenset[What]]] = {
     Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
     Asks.TLS: frozenset({What.TLS}),
@@ -105,6 +107,8 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
     if base is None:
         return None
     base = _shown_by_pace(base, named, results)
+    if named.kind == "haproxy" and named.shape.what is What.BYTES and _mysql(named):
+        base = replace(base, twice=True, note=MYSQL_TWICE)
     if spec is None:
         return base
     said = {name: value for name in ("rise", "fall", "window") if (value := getattr(spec, name)) is not None}
@@ -112,6 +116,7 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
         window = said.get("window", base.window)
         rise = min(said.get("rise", base.rise), window)
         said |= {"window": window, "rise": rise, "fall": window - rise + 1}
+    all_of = {"rise", "window"} if base.rule is Rule.WINDOW else {"rise", "fall"}
     names = frozenset(name for name in ("rise", "fall", "window") if getattr(spec, name) is not None)
     if named.kind == "keepalived" and "fall" in names:
         said.pop("rise", None)
@@ -122,8 +127,13 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
         inferred=base.inferred - names,
         begins=spec.begins,
         # Where all is declared, nothing is a guess.
-        note="" if names >= ({"rise", "window"} if base.rule is Rule.WINDOW else {"rise", "fall"}) else base.note,
+        note="" if names >= all_of and not base.twice else base.note,
     )
+
+
+def _mysql(named: Named) -> bool:
+    """Tell whether it logs in to a MySQL server."""
+    return any(greets_mysql(exchange.connection.resp.data) for exchange in named.exchanges)
 
 
 def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None]) -> Thresholds:

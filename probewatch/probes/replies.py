@@ -56,6 +56,8 @@ _PGSQL_STARTUP: Final = b"\x00\x03\x00\x00"
 _LDAP_BIND: Final = re.compile(rb"\A\x30.\x02\x01.\x60", re.DOTALL)
 _LDAP_RESULT: Final = re.compile(rb"\A\x30.\x02\x01.\x61.\x0a\x01(.)", re.DOTALL)
 """BindResponse, its resultCode (RFC 4511 4.2.2)."""
+_MYSQL_GREETING: Final = 0x0A
+"""First byte of the handshake packet: its protocol version."""
 _MYSQL_ERR: Final = 0xFF
 """First byte of an ERR packet (MySQL client/server protocol)."""
 MYSQL_PACKETS: Final = 4
@@ -92,13 +94,18 @@ def _mysql(_: bytes, said: bytes) -> str:
     at = 0
     for number in range(MYSQL_PACKETS):
         payload = said[at + 4 : at + 4 + int.from_bytes(said[at : at + 3], "little")]
-        if len(payload) < 3 or not (said[3] == 0 and (number or payload[0] in (0x0A, _MYSQL_ERR))):
+        if len(payload) < 3 or not (said[3] == 0 and (number or payload[0] in (_MYSQL_GREETING, _MYSQL_ERR))):
             return ""
         if payload[0] == _MYSQL_ERR:
             code = int.from_bytes(payload[1:3], "little")
             return f"the MySQL server says ERR {code} {payload[3:60].decode('ascii', 'replace')}".rstrip()
         at += 4 + len(payload)
     return ""
+
+
+def greets_mysql(said: bytes) -> bool:
+    """Tell whether a server that speaks first is a MySQL server that lets one in (protocol 10)."""
+    return len(said) > 5 and said[1:4] == b"\0\0\0" and said[4] == _MYSQL_GREETING and said[5:6].isdigit()
 
 
 def _pgsql(opening: bytes, said: bytes) -> str:
@@ -224,7 +231,9 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
     no = refusal(talk.opening, c.resp.data, talk.kind)
     if told is not None and no and told.ns <= c.start.ns + timeout_ns:
         last = c.resp.arrivals[-1].mark
-        return Verdict(outcome=Outcome.FAILURE, cause=Cause.STATUS, end_ns=last.ns, end_mark=last, detail=no)
+        # A checker that looks for words of its own in the answer waits on for them.
+        end = closed if closed is not None and last < closed and closed.ns - last.ns >= WAITED_NS else last
+        return Verdict(outcome=Outcome.FAILURE, cause=Cause.STATUS, end_ns=end.ns, end_mark=end, detail=no)
     if not talk.waits and closed is not None and _left_at_once(c):
         text = "said all it had to say, and left without waiting"
         return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=closed.ns, end_mark=closed, detail=text)

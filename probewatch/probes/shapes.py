@@ -117,8 +117,13 @@ def shape_of(exchange: Exchange) -> Shape | None:
 
 
 def _opening(exchange: Exchange) -> bytes:
-    """Return a client's first bytes; a DNS query over TCP without what differs in each (length, id)."""
+    """Return what a client said before it was answered; of a DNS query over TCP without what differs in each (length, id)."""
     said = exchange.opening
+    orig, resp = exchange.connection.orig, exchange.connection.resp
+    asked = orig.first_data
+    reply = next((arrival.mark for arrival in resp.arrivals if asked is not None and arrival.mark > asked), None)
+    if reply is not None:
+        said = said[: max((arrival.length for arrival in orig.arrivals if arrival.mark < reply), default=0)]
     if (
         len(said) > DNS_HEAD
         and int.from_bytes(said[:2], "big") + 2 == exchange.connection.orig.length
