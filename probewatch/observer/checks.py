@@ -42,7 +42,7 @@ from probewatch.probes.steps import followed
 from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
-from .survey import REPEATS, TIGHT_NS, Named, gave_up, through
+from .survey import REPEATS, TIGHT_NS, UNROUTED, Named, gave_up, through
 from .tls import expired
 
 USUAL: Final = 0.6
@@ -178,7 +178,7 @@ class CheckBuilder:
                 else "from start to start"
             )
             said.append(f"every {learnt.interval_ns / SECOND:.3f} s, {what}")
-        if c.orig.ttl in (64, 255):
+        if c.orig.ttl in UNROUTED:
             said.append(f"TTL {c.orig.ttl}: not routed")
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")

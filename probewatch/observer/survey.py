@@ -76,6 +76,8 @@ SEEN_AS: Final = {
     What.BYTES: "check in a protocol of its own",
 }
 """What is seen of checks that look like anybody's."""
+UNROUTED: Final = frozenset({64, 255})
+"""TTLs that Linux and routers begin with: no router lies between."""
 REPEATS: Final = "monit"
 """Who tries a check again at once."""
 STEPS: Final = "haproxy"
@@ -157,21 +159,24 @@ def survey(
     groups = _groups(runs)
     for group in groups.values():
         _read(group)
-    repeating = {key[0] for key, group in groups.items() if any(row.kind == REPEATS for row in group.rows.values())}
+    machines = _machines(groups)
+    repeating = {
+        machines[key[0]] for key, group in groups.items() if any(row.kind == REPEATS for row in group.rows.values())
+    }
     for (client, _, _), group in groups.items():
-        _sort(group, tries=client in repeating)
+        _sort(group, tries=machines[client] in repeating)
     named: list[Named] = []
     for group in groups.values():
         rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
         named += [
             _named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None
         ]
-    found = _beside(groups, named, skip)
+    found = _beside(groups, named, machines, skip)
     while found:
         named += found
         # Each check of a cycle begins as the one before it ends, so that what was found shows the next one.
         cycles = [one for one in named if one.kind in BY_PACE and BY_PACE[one.kind].pacing is Pacing.CYCLE]
-        found = [one for one in _beside(groups, cycles, skip) if id(one.track) not in {id(two.track) for two in named}]
+        found = [one for one in _beside(groups, cycles, machines, skip) if id(one.track) not in {id(two.track) for two in named}]
     for spec in declared:
         if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
             continue  # HAProxy's are known by themselves
@@ -193,15 +198,28 @@ def survey(
     return named, _left(runs, claimed)
 
 
-def _beside(groups: dict[Key, _Group], named: Sequence[Named], skip: frozenset[str]) -> list[Named]:
-    """Name series after what else their source is known to run."""
+def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
+    """Return, for each source address, what stands for its machine: two that come unrouted from one interface are one machine's."""
+    out: dict[str, str] = {}
+    for (client, _, _), group in groups.items():
+        halves = [exchange.connection.orig for exchange in group.exchanges]
+        macs = {half.mac for half in halves}
+        near = all(half.ttl in UNROUTED for half in halves)
+        out.setdefault(client, macs.pop().hex() if near and len(macs) == 1 and any(macs) else client)
+    return out
+
+
+def _beside(
+    groups: dict[Key, _Group], named: Sequence[Named], machines: dict[str, str], skip: frozenset[str]
+) -> list[Named]:
+    """Name series after what else their source is known to run, also from another address of it."""
     taken = {id(one.track) for one in named}
-    by_client: dict[str, list[Named]] = {}
+    by_machine: dict[str, list[Named]] = {}
     for one in named:
-        by_client.setdefault(one.client, []).append(one)
+        by_machine.setdefault(machines[one.client], []).append(one)
     out: list[Named] = []
     for (client, _, _), group in groups.items():
-        mine = by_client.get(client, [])
+        mine = by_machine.get(machines[client], [])
         for track in group.found:
             if id(track) not in taken and track.pace.shape not in group.rows:
                 out += _free_text(group, track, mine) or (_by_pace(group, track, mine) if client not in skip else [])

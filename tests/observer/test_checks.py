@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from make import exchange as exchange_of
@@ -35,6 +36,8 @@ SCRIPTS = {
     "refused": "> S\n < RA",
     "silent": "> S",
     "late": "> S\n +1100ms < SA\n > R",
+    "keepalived": "> S\n < SA\n > A\n > PA 'GET /k HTTP/1.0\\r\\nUser-Agent: KeepAliveClient\\r\\nHost: a:80\\r\\n\\r\\n'\n < A\n"
+                  " < FPA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > FA\n < A",
     "acked-reset": "> S\n < SA\n > A\n > RA",
     "ping": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'PONG\\r\\n'\n > RA",
     "ping-hung": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n +999500us > RA",
@@ -215,6 +218,21 @@ def test_a_clock_shows_where_checks_take_longer() -> None:
     (named,), _ = survey([check(0.5 + 2.0 * n, "ping-hung" if 6 <= n < 12 else "ping") for n in range(24)])
     assert (named.track.pace.basis, len(named.exchanges)) == (Basis.CLOCK, 24)
     assert named.learnt.interval_ns == 2 * 10**9
+
+
+def from_machine(run: Run, mac: bytes) -> Run:
+    """Return the same check from an interface with this address."""
+    (made,) = [one for _, one in run.legs()]
+    return run_of(replace(made, connection=replace(made.connection, orig=replace(made.connection.orig, mac=mac))))
+
+
+@pytest.mark.parametrize(("mac", "kind"), [(b"\2\0\0\0\0\1", "keepalived"), (b"\2\0\0\0\0\2", "unknown")])
+def test_two_addresses_of_one_interface_are_one_machines(mac: bytes, kind: str) -> None:
+    """A plain connect over IPv6 has the name of what its machine asks over IPv4; one of another machine has none."""
+    over4 = [from_machine(run, b"\2\0\0\0\0\1") for run in paused(["keepalived"] * 6, 2.0)]
+    over6 = [from_machine(run, mac) for run in paused(["fin"] * 6, 1.5, first=0.9, client="fd00::9", server="fd00::2")]
+    found, _ = probes([*over4, *over6])
+    assert {probe.checker.address: probe.checker.kind for probe in found} == {CHECKER: "keepalived", "fd00::9": kind}
 
 
 def test_monits_further_tries_are_one_check() -> None:
