@@ -221,6 +221,13 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         source="nginx documentation, ngx_http_upstream_hc_module",
     ),
     Signature(
+        kind="nagios",
+        agent="check_http/v",
+        confidence=0.9,
+        says="User-Agent check_http, a plugin of Nagios and Icinga",
+        source="monitoring-plugins 2.3.3 asked so; 4xx is a warning and 5xx critical (check_http --help)",
+    ),
+    Signature(
         kind="haproxy",
         lower=True,
         unacked=True,
@@ -386,7 +393,8 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
-        source="traefik pkg/healthcheck/healthcheck.go (a ticker; nothing of its own in the request)",
+        source="traefik pkg/healthcheck/healthcheck.go, and Traefik 3.7.15 asked so (a ticker; nothing of its own in the request; it "
+        "keeps a connection only where the answer has no body)",
     ),
     Signature(
         kind="caddy",

@@ -50,6 +50,7 @@ REQUESTS = [
     ("nomad", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Nomad/1.7.2 (go1.21)\r\nAccept-Encoding: gzip\r\n\r\n", True),
     ("knative", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Knative-Ingress-Probe\r\n\r\n", True),
     ("nginx", "GET / HTTP/1.0\r\nHost: a\r\nUser-Agent: nginx/1.25\r\nConnection: close\r\n\r\n", True),
+    ("nagios", "GET /ng HTTP/1.0\r\nUser-Agent: check_http/v2.3.3 (monitoring-plugins 2.3.3)\r\nConnection: close\r\n\r\n", True),
     ("azure", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Load Balancer Agent\r\n\r\n", True),
     ("knative", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1/36\r\n\r\n", True),
     (None, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n", True),
