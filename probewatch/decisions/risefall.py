@@ -21,7 +21,7 @@ check moves them all. While both UP and DOWN are possible nothing is decided; wh
 every state both ways.
 
 Limitations: HAProxy 3.5 begins UP with h = 0, so a pass and then a failure make it DOWN where 2.x stays UP;
-`agent-check`, `maint` and `drain` change the state without a check. Thresholds are hardly ever on the wire: see RULES
+`maint` and `drain` change the state without a check. Thresholds are hardly ever on the wire: see RULES
 for whose default is taken.
 """
 
@@ -67,6 +67,10 @@ class Thresholds:
     """It begins DOWN, and its very first check brings UP whatever `rise` says."""
     answered: bool = False
     """A failure that the server answered brings DOWN whatever `fall` says."""
+    twice: bool = False
+    """Each pass counts for two (HAProxy's mysql-check with a user: both of its answers do)."""
+    says_all: bool = False
+    """Only what is said counts: a check of unknown outcome changes nothing."""
 
     def source(self, name: str) -> str:
         """Return where `rise`, `fall` or `window` comes from: `declared`, `inferred` or `default`."""
@@ -113,6 +117,14 @@ RULES: Final[dict[str, Thresholds]] = {
     "azure": Thresholds(Rule.STREAK, 1, 2),
 }
 """Each program's documented defaults, but for Apache (see its note). A kind without a row takes no decisions here."""
+AGENT_RULE: Final = Thresholds(
+    Rule.STREAK,
+    1,
+    1,
+    note="an agent-check: its answer alone says UP or DOWN, at once; HAProxy's own checks of that server stand beside it",
+    says_all=True,
+)
+"""HAProxy's agent-check (configuration manual 5.2; its log counts `0/1 DOWN`)."""
 
 Counter = int
 Streak = tuple[bool, int]
@@ -176,6 +188,8 @@ def begin(thresholds: Thresholds, *, fresh: bool) -> Health:
 def count(health: Health, passed: bool | None, *, answered: bool = False) -> Judged:
     """Feed one check; None: its outcome is not known. `answered` says that the server itself told the failure."""
     t = health.thresholds
+    if passed is None and t.says_all:
+        return Judged(health, 0, 0)
     if answered and t.answered and passed is False:
         t = replace(t, fall=1)
     outcomes = (True, False) if passed is None else (passed,)
@@ -183,6 +197,8 @@ def count(health: Health, passed: bool | None, *, answered: bool = False) -> Jud
         states = frozenset(_step(state, None, t) for state in health.states)
     else:
         states = frozenset(_step(state, outcome, t) for state in health.states for outcome in outcomes)
+        if passed and t.twice:
+            states = frozenset(_step(state, True, t) for state in states)
     run = (
         ()
         if passed is None

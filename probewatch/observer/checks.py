@@ -30,15 +30,19 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MS, whole_seconds
+from probewatch.probes.checkers import ENOUGH, MS
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.shapes import What, late_reset, refusal
+from probewatch.probes.learnt import whole_seconds
+from probewatch.probes.repeats import tried_again
+from probewatch.probes.replies import WAITED_NS, Talk, agent_says, agent_word, replied, talk_of
+from probewatch.probes.shapes import AGENT, What, late_reset
 from probewatch.probes.signatures import Basis, Signature, could_be, passes
+from probewatch.probes.steps import followed
 
 from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
-from .survey import TIGHT_NS, UNANSWERED_NS, Named, gave_up, through
+from .survey import REPEATS, TIGHT_NS, UNROUTED, Named, gave_up, through
 from .tls import expired
 
 USUAL: Final = 0.6
@@ -70,19 +74,13 @@ class CheckBuilder:
         tied = tie(named, [*self._declared.get(None, ()), *self._declared.get(named.server, ())])
         spec = tied.spec
         self.tied |= {id(one) for one in tied.fitting}
-        timeout = _timeout(named, spec)
-        verdicts = [self._verdict(exchange, named, timeout, spec) for exchange in named.exchanges]
-        sizes = _usual(named.exchanges, verdicts)
-        results = [
-            _passed(exchange, verdict, sizes) for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
-        ]
-        verdicts = [
-            _hung(exchange, verdict) if result is False else verdict
-            for exchange, verdict, result in zip(named.exchanges, verdicts, results, strict=True)
-        ]
+        verdicts, results, sizes = self._judged(named, spec)
+        ends = [verdict.end_ns for verdict in verdicts]
+        if named.then is not None:
+            self._go_on(named, named.then, results, ends)
         hidden = any(_hidden(exchange, named.learnt.interval_ns) for exchange in named.exchanges)
         thresholds = None if hidden else thresholds_of(named, results, spec)
-        attempts, decisions, states, notes = self._count(named, verdicts, results, thresholds, spec)
+        attempts, decisions, states, notes = self._count(named, verdicts, results, ends, thresholds, spec)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
         if hidden:
             notes.append(
@@ -132,6 +130,39 @@ class CheckBuilder:
             notes=(*notes, *expired(attempts, kubelet=False)),
         )
 
+    def _judged(self, named: Named, spec: CheckSpec | None) -> tuple[list[Verdict], list[bool | None], frozenset[int]]:
+        """Return what came of each connection, whether that is a pass, and what length encrypted answers usually have."""
+        timeout = _timeout(named, spec)
+        talk = _talk(named)
+        verdicts = [self._verdict(exchange, named, timeout, spec, talk) for exchange in named.exchanges]
+        sizes = _usual(named.exchanges, verdicts)
+        results = [
+            agent_word(exchange.connection.resp.data)[0]
+            if named.shape.opening == AGENT
+            else _passed(exchange, verdict, sizes)
+            for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
+        ]
+        verdicts = [
+            _hung(exchange, verdict) if result is False else verdict
+            for exchange, verdict, result in zip(named.exchanges, verdicts, results, strict=True)
+        ]
+        if named.track.pace.basis is Basis.PAUSE:
+            # Such a checker asks again only when it is through, whenever a close came through to the capture.
+            for number, after in enumerate(named.exchanges[1:]):
+                if verdicts[number].end_ns > (start := after.connection.start.ns):
+                    verdicts[number] = replace(verdicts[number], end_ns=start)
+        return verdicts, results, sizes
+
+    def _go_on(self, named: Named, then: Named, results: list[bool | None], ends: list[int]) -> None:
+        """Let a check end as its next connection does, where it made one."""
+        verdicts, passed, _ = self._judged(then, None)
+        later = [verdict.end_ns for verdict in verdicts]
+        if then.then is not None:
+            self._go_on(then, then.then, passed, later)
+        for number, at in enumerate(followed(named.checks, then.checks)):
+            if at is not None:
+                results[at], ends[at] = passed[number], later[number]
+
     def _checker(self, named: Named) -> Checker:
         c = named.exchanges[0].connection
         node = self.book.node(named.client)
@@ -147,7 +178,7 @@ class CheckBuilder:
                 else "from start to start"
             )
             said.append(f"every {learnt.interval_ns / SECOND:.3f} s, {what}")
-        if c.orig.ttl in (64, 255):
+        if c.orig.ttl in UNROUTED:
             said.append(f"TTL {c.orig.ttl}: not routed")
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")
@@ -168,7 +199,9 @@ class CheckBuilder:
             evidence=tuple(said),
         )
 
-    def _verdict(self, exchange: Exchange, named: Named, timeout_ns: int, spec: CheckSpec | None) -> Verdict:
+    def _verdict(
+        self, exchange: Exchange, named: Named, timeout_ns: int, spec: CheckSpec | None, talk: Talk | None
+    ) -> Verdict:
         c = exchange.connection
         if late_reset(c):
             wait = (c.resp.syns[0].ns - c.start.ns) / SECOND
@@ -179,11 +212,11 @@ class CheckBuilder:
                 detail=f"SYN answered after {wait:.2f} s, the checker was gone",
             )
         what = named.shape.what
-        if what in (What.RESET, What.CLOSE):
-            return judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
-        if what is What.BYTES:
+        if what in (What.RESET, What.CLOSE, What.BYTES):
             verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
-            return _answered(exchange, named.shape.opening, verdict, timeout_ns)
+            if named.shape.opening == AGENT:
+                return agent_says(exchange, verdict)
+            return replied(exchange, verdict, talk, timeout_ns) if talk is not None else verdict
         if what is What.GRPC:
             return judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
         scheme = "HTTPS" if what is What.TLS else "HTTP"
@@ -200,8 +233,13 @@ class CheckBuilder:
                 return replace(
                     verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake"
                 )
-            if gave_up(exchange) is not None and c.orig.rst is not None:
-                return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, detail="no answer inside TLS")
+            if c.orig.rst is not None and (after := gave_up(exchange)) is not None:
+                return Verdict(
+                    outcome=Outcome.FAILURE,
+                    cause=Cause.SLOW_ANSWER,
+                    end_ns=c.start.ns + after,
+                    detail="no answer inside TLS",
+                )
         waited = gave_up(exchange)
         if (
             verdict.cause is Cause.CUT
@@ -222,6 +260,7 @@ class CheckBuilder:
         named: Named,
         verdicts: Sequence[Verdict],
         results: Sequence[bool | None],
+        ends: Sequence[int],
         thresholds: Thresholds | None,
         spec: CheckSpec | None,
     ) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
@@ -235,26 +274,27 @@ class CheckBuilder:
             initial = "UP" if health.up else "DOWN"
             name = "Envoy" if health.thresholds.eager else "HAProxy"
             why = f"{name} begins {initial}, and the capture shows its first check"
+        again = tried_again(named.checks) if named.kind == REPEATS else [False] * len(results)
         attempts: list[Attempt] = []
         decisions: list[Decision] = []
         since: int | None = None
         reloads = 0
         for number, (exchange, verdict, result) in enumerate(zip(named.exchanges, verdicts, results, strict=True), 1):
             judged: Judged | None = None
-            if health is not None and thresholds is not None:
+            if health is not None and thresholds is not None and not again[number - 1]:
                 if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
                 judged = count(health, result, answered=verdict.cause in ANSWERED)
                 health = judged.health
             attempts.append(self._attempt(number, exchange, verdict, judged))
-            if judged is None or thresholds is None or named.outer is not None:
+            if judged is None or thresholds is None or named.outer is not None or named.part:
                 continue
             kind, before = judged.decision, "DOWN" if judged.decision is DecisionKind.UP else "UP"
             if kind is None and judged.settled is not None and fresh and thresholds.announces:
                 kind, before = DecisionKind.UP if judged.settled else DecisionKind.DOWN, "unknown"
             if kind is not None:
-                decisions.append(_decision(kind, before, attempts[-1], judged, thresholds, since))
-                since = verdict.end_ns
+                decisions.append(_decision(kind, before, attempts[-1], ends[number - 1], judged, thresholds, since))
+                since = ends[number - 1]
             elif judged.settled is not None and initial == "unknown":
                 initial = "UP" if judged.settled else "DOWN"
                 why = f"the capture's first {number} check{'s' if number > 1 else ''} leave no other"
@@ -268,6 +308,13 @@ class CheckBuilder:
         if reloads:
             times = f"{reloads} time{'s' if reloads > 1 else ''}"
             notes.append(f"HAProxy was reloaded or restarted {times}: a check came early, and a new process begins UP")
+        if named.then is not None:
+            then = named.then
+            notes.append(
+                f"each check goes on with a connection to port {then.port}, and passes where that one does, too"
+            )
+        if named.part:
+            notes.append("the next connection of another check of the same HAProxy: the decisions are told there")
         if named.outer is not None:
             outer = named.outer
             notes.append(
@@ -300,6 +347,13 @@ class CheckBuilder:
         return diagnosed(replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold), (exchange,))
 
 
+def _talk(named: Named) -> Talk | None:
+    """Return how a series talks where what the server says is not read; None where nothing need be said, or it is read."""
+    if named.shape.what not in (What.RESET, What.CLOSE, What.BYTES):
+        return None
+    return talk_of(named.shape.opening if named.shape.what is What.BYTES else None, named.kind, named.exchanges)
+
+
 def _begins_known(thresholds: Thresholds) -> bool:
     """Tell whether the program's own state at its start is known."""
     return thresholds.eager or thresholds.rule is Rule.COUNTER
@@ -328,45 +382,6 @@ def _by_status(verdict: Verdict, row: Signature | None, spec: CheckSpec | None) 
     if any(low <= verdict.status <= high for low, high in declared) if declared else passes(row, verdict.status):
         return replace(verdict, outcome=Outcome.SUCCESS, cause=Cause.OK)
     return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.STATUS)
-
-
-def _answered(exchange: Exchange, opening: bytes, verdict: Verdict, timeout_ns: int) -> Verdict:
-    """Judge a check that wants an answer in some protocol of its own: something must come before it hangs up, and not say no."""
-    if verdict.outcome is not Outcome.SUCCESS:
-        return verdict
-    c = exchange.connection
-    closed = c.orig.closed
-    asked = c.orig.first_data
-    told = c.resp.first_data
-    no = refusal(opening, c.resp.data)
-    if told is not None and no and told.ns <= c.start.ns + timeout_ns:
-        return Verdict(
-            outcome=Outcome.FAILURE,
-            cause=Cause.STATUS,
-            end_ns=c.resp.arrivals[-1].mark.ns,
-            end_mark=c.resp.arrivals[-1].mark,
-            detail=no,
-        )
-    answer = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
-    if answer is not None and (closed is None or answer[:1] <= closed[:1]) and answer.ns <= c.start.ns + timeout_ns:
-        return replace(verdict, end_ns=answer.ns, end_mark=answer, detail="answered")
-    ends = (
-        (c.resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"),
-        (c.resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"),
-    )
-    for mark, cause, text in ends:
-        if mark is not None and (closed is None or mark <= closed):
-            return Verdict(outcome=Outcome.FAILURE, cause=cause, end_ns=mark.ns, end_mark=mark, detail=text)
-    late = answer.ns - c.start.ns if answer is not None else None
-    end = closed.ns if closed is not None else c.start.ns + timeout_ns
-    return Verdict(
-        outcome=Outcome.FAILURE,
-        cause=Cause.SLOW_ANSWER,
-        end_ns=end,
-        end_mark=closed,
-        late_answer_ns=late,
-        detail="connected, no answer" if asked is None else "request acknowledged, no answer",
-    )
 
 
 def _lengths(exchange: Exchange) -> set[int]:
@@ -411,7 +426,7 @@ def _hung(exchange: Exchange, verdict: Verdict) -> Verdict:
     told = [record.mark for record in exchange.tls.records if record.length > CLOSE_RECORD and record.mark < closed]
     said = max(told, default=closed)
     first = all(mark is None or closed < mark for mark in (c.resp.fin, c.resp.rst))
-    if not first or closed.ns - said.ns < UNANSWERED_NS:
+    if not first or closed.ns - said.ns < WAITED_NS:
         return verdict
     return Verdict(
         outcome=Outcome.FAILURE,
@@ -433,14 +448,20 @@ def _passed(exchange: Exchange, verdict: Verdict, usual: frozenset[int]) -> bool
 
 
 def _decision(
-    kind: DecisionKind, before: str, made: Attempt, judged: Judged, thresholds: Thresholds, since: int | None
+    kind: DecisionKind,
+    before: str,
+    made: Attempt,
+    end_ns: int,
+    judged: Judged,
+    thresholds: Thresholds,
+    since: int | None,
 ) -> Decision:
     mark = made.end_mark
     if mark is None:
         connection = made.legs[0].connection
         mark = connection.end if connection.end.ns <= made.end_ns else made.start
     return Decision(
-        ns=made.end_ns,
+        ns=end_ns,
         kind=kind,
         before=before,
         after="UP" if kind is DecisionKind.UP else "DOWN",
@@ -449,5 +470,5 @@ def _decision(
         streak=judged.streak,
         threshold=judged.threshold,
         threshold_source=thresholds.source("rise" if kind is DecisionKind.UP else "fall"),
-        since_ns=made.end_ns - since if since is not None else None,
+        since_ns=end_ns - since if since is not None else None,
     )

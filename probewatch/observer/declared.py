@@ -3,7 +3,7 @@
 Theory of operation. A configuration (`--haproxy-cfg`, `--check`) is tied to a series by the program, the target and what
 is asked; where several fit, the one that says most of the target wins, then the one whose interval the series keeps.
 Where those that are left decide alike, their numbers hold and their common name; where they do not, none is taken and a
-note says so. Numbers that nothing declares are what the series' pace shows (`probes.checkers.learn`), else the program's
+note says so. Numbers that nothing declares are what the series' pace shows (`probes.learnt.learn`), else the program's
 defaults (`decisions.risefall.RULES`); each keeps its source.
 """
 
@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from probewatch.decisions.risefall import RULES, Rule, Thresholds
+from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
+from probewatch.probes.replies import greets_mysql
 from probewatch.probes.shapes import AGENT, What
 
 from .survey import Named, keeps, through
@@ -25,6 +26,7 @@ from .survey import Named, keeps, through
 SHOWN: Final = 3
 """Places named in one sentence."""
 NUMBERS: Final = ("rise", "fall", "window", "begins", "interval_ns", "fast_ns", "down_ns", "timeout_ns")
+MYSQL_TWICE: Final = "HAProxy counts each pass of a mysql-check with a user twice (2.6.12, 2.8.25): half of rise is enough"
 SHAPES: Final[dict[Asks, frozenset[What]]] = {
     Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
     Asks.TLS: frozenset({What.TLS}),
@@ -99,10 +101,14 @@ def _says(spec: CheckSpec) -> tuple[bool, bool]:
 
 def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:
     """Return what the checker needs: declared, else shown by its pace, else its defaults; None where it decides nothing."""
+    if named.shape.opening == AGENT:
+        return AGENT_RULE
     base = RULES.get(named.kind)
-    if base is None or named.shape.opening == AGENT:
-        return None  # an agent says itself what state its server is in
+    if base is None:
+        return None
     base = _shown_by_pace(base, named, results)
+    if named.kind == "haproxy" and named.shape.what is What.BYTES and _mysql(named):
+        base = replace(base, twice=True, note=MYSQL_TWICE)
     if spec is None:
         return base
     said = {name: value for name in ("rise", "fall", "window") if (value := getattr(spec, name)) is not None}
@@ -110,6 +116,7 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
         window = said.get("window", base.window)
         rise = min(said.get("rise", base.rise), window)
         said |= {"window": window, "rise": rise, "fall": window - rise + 1}
+    all_of = {"rise", "window"} if base.rule is Rule.WINDOW else {"rise", "fall"}
     names = frozenset(name for name in ("rise", "fall", "window") if getattr(spec, name) is not None)
     if named.kind == "keepalived" and "fall" in names:
         said.pop("rise", None)
@@ -120,8 +127,13 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
         inferred=base.inferred - names,
         begins=spec.begins,
         # Where all is declared, nothing is a guess.
-        note="" if names >= ({"rise", "window"} if base.rule is Rule.WINDOW else {"rise", "fall"}) else base.note,
+        note="" if names >= all_of and not base.twice else base.note,
     )
+
+
+def _mysql(named: Named) -> bool:
+    """Tell whether it logs in to a MySQL server."""
+    return any(greets_mysql(exchange.connection.resp.data) for exchange in named.exchanges)
 
 
 def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None]) -> Thresholds:

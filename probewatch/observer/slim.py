@@ -11,12 +11,18 @@ KEPT_ARRIVALS: Final = 16
 """Moments at which a stream grew that are kept once it has been read."""
 STATUS_BYTES: Final = 13
 """Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
+OWN_BYTES: Final = 160
+"""The same of a protocol that is not read: a greeting, and what follows a login (`probes.replies`)."""
+SMALL: Final = 4_096
+"""Bytes of a server's stream beyond which nobody asked for a sign of life."""
 
 
 def slim_exchange(exchange: Exchange) -> Exchange:
     """Return an exchange whose connection is slim."""
+    read = exchange.http or exchange.tls is not None or exchange.grpc is not None
+    own = not read and exchange.connection.resp.length <= SMALL
     return Exchange(
-        connection=slim(exchange.connection),
+        connection=slim(exchange.connection, OWN_BYTES if own else STATUS_BYTES),
         http=exchange.http,
         requests=exchange.requests,
         tls=exchange.tls,
@@ -29,8 +35,8 @@ def slim_exchange(exchange: Exchange) -> Exchange:
     )
 
 
-def slim(connection: Connection) -> Connection:
-    """Return a connection without its bytes: what was said on it has been read; only the status of a late answer may yet be wanted."""
+def slim(connection: Connection, kept: int = STATUS_BYTES) -> Connection:
+    """Return a connection without its bytes: what was said on it has been read; only the first of a server's may yet be wanted."""
     one = connection
     # (Made whole and not by `replace`, which costs three times as much: this is done for each connection there is.)
     return Connection(
@@ -46,7 +52,7 @@ def slim(connection: Connection) -> Connection:
         state=one.state,
         history=one.history,
         orig=_without_bytes(one.orig, 0),
-        resp=_without_bytes(one.resp, STATUS_BYTES),
+        resp=_without_bytes(one.resp, kept),
         bare_ack=one.bare_ack,
         midstream=one.midstream,
         flipped=one.flipped,

@@ -33,18 +33,15 @@ from probewatch.probes.checkers import (
     MOST_RUNS,
     MS,
     Check,
-    Learnt,
     Track,
-    earliest,
-    in_step,
-    learn,
-    on_ticks,
     tracks,
-    whole_seconds,
 )
 from probewatch.probes.forms import form_of
+from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds
+from probewatch.probes.repeats import tracks_of_tries
+from probewatch.probes.replies import DNS, WAITED_NS, listens, turned_away
 from probewatch.probes.runs import Run
-from probewatch.probes.shapes import DNS, Shape, What, late_reset, manner_of, shape_of, turned_away
+from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
 from probewatch.probes.signatures import (
     BY_PACE,
     METHODS,
@@ -56,11 +53,10 @@ from probewatch.probes.signatures import (
     named_by,
     ticks_by,
 )
+from probewatch.probes.steps import goes_on, joined, settle
 
 from .others import Peer, periodic
 
-UNANSWERED_NS: Final = 150 * MS
-"""A checker that hangs up unanswered after at least this shows its timeout."""
 TIGHT_NS: Final = 20 * MS
 """Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
 NESTED_NS: Final = 20 * MS
@@ -73,8 +69,19 @@ NEAR: Final = 0.05
 """Share of a declared interval by which a measured one may differ."""
 SHOWN: Final = 60
 """Characters of a User-Agent that are shown as evidence."""
-SEEN_AS: Final = {What.CLOSE: "connect check", What.TLS: "TLS check", What.BYTES: "check in a protocol of its own"}
+SEEN_AS: Final = {
+    What.CLOSE: "connect check",
+    What.RESET: "connect check",
+    What.TLS: "TLS check",
+    What.BYTES: "check in a protocol of its own",
+}
 """What is seen of checks that look like anybody's."""
+UNROUTED: Final = frozenset({64, 255})
+"""TTLs that Linux and routers begin with: no router lies between."""
+REPEATS: Final = "monit"
+"""Who tries a check again at once."""
+STEPS: Final = "haproxy"
+"""Whose check may make several connections."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
 
@@ -93,6 +100,10 @@ class Named:
     confidence: float
     outer: Named | None = None
     """The series it repeats behind address translation."""
+    then: Named | None = None
+    """The next connection of each of its checks, where one check makes several."""
+    part: bool = False
+    """It is such a next connection."""
 
     @property
     def client(self) -> str:
@@ -114,6 +125,11 @@ class Named:
         """What its checks ask."""
         return self.track.pace.shape
 
+    @property
+    def checks(self) -> list[Check]:
+        """Its checks, as they were sorted into it."""
+        return [check_of(exchange) for exchange in self.exchanges]
+
 
 @dataclass(slots=True)
 class _Group:
@@ -123,6 +139,8 @@ class _Group:
     checks: list[Check] = field(default_factory=list)
     found: list[Track] = field(default_factory=list)
     rows: dict[Shape, Signature] = field(default_factory=dict)
+    clocks: set[Shape] = field(default_factory=set)
+    """Shapes that tick."""
 
 
 Key = tuple[str, str, int]
@@ -141,24 +159,30 @@ def survey(
     groups = _groups(runs)
     for group in groups.values():
         _read(group)
+    machines = _machines(groups)
+    repeating = {
+        machines[key[0]] for key, group in groups.items() if any(row.kind == REPEATS for row in group.rows.values())
+    }
+    for (client, _, _), group in groups.items():
+        _sort(group, tries=machines[client] in repeating)
     named: list[Named] = []
     for group in groups.values():
         rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
         named += [
             _named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None
         ]
-    proven = list(named)
-    for (client, _, _), group in groups.items():
-        mine = [one for one in proven if one.client == client]
-        for track in group.found:
-            named += _free_text(group, track, mine)
-            if client not in skip and track.pace.shape not in group.rows:
-                named += _by_pace(group, track, mine)
+    found = _beside(groups, named, machines, skip)
+    while found:
+        named += found
+        # Each check of a cycle begins as the one before it ends, so that what was found shows the next one.
+        cycles = [one for one in named if one.kind in BY_PACE and BY_PACE[one.kind].pacing is Pacing.CYCLE]
+        found = [one for one in _beside(groups, cycles, machines, skip) if id(one.track) not in {id(two.track) for two in named}]
     for spec in declared:
         if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
             continue  # HAProxy's are known by themselves
         named += _by_word(spec, groups, {id(one.track) for one in named}, skip)
     _translations(named)
+    _steps(named)
     taken = {id(one.track) for one in named}
     for (client, _, _), group in groups.items():
         rest = [
@@ -172,6 +196,34 @@ def survey(
                 named.append(_named("unknown", None, group, track, _said(group, track), 0.0))
     claimed = {id(exchange) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
+
+
+def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
+    """Return, for each source address, what stands for its machine: two that come unrouted from one interface are one machine's."""
+    out: dict[str, str] = {}
+    for (client, _, _), group in groups.items():
+        halves = [exchange.connection.orig for exchange in group.exchanges]
+        macs = {half.mac for half in halves}
+        near = all(half.ttl in UNROUTED for half in halves)
+        out.setdefault(client, macs.pop().hex() if near and len(macs) == 1 and any(macs) else client)
+    return out
+
+
+def _beside(
+    groups: dict[Key, _Group], named: Sequence[Named], machines: dict[str, str], skip: frozenset[str]
+) -> list[Named]:
+    """Name series after what else their source is known to run, also from another address of it."""
+    taken = {id(one.track) for one in named}
+    by_machine: dict[str, list[Named]] = {}
+    for one in named:
+        by_machine.setdefault(machines[one.client], []).append(one)
+    out: list[Named] = []
+    for (client, _, _), group in groups.items():
+        mine = by_machine.get(machines[client], [])
+        for track in group.found:
+            if id(track) not in taken and track.pace.shape not in group.rows:
+                out += _free_text(group, track, mine) or (_by_pace(group, track, mine) if client not in skip else [])
+    return out
 
 
 def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[CheckSpec]) -> tuple[set[Peer], set[int]]:
@@ -236,16 +288,15 @@ def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
 
 
 def _read(group: _Group) -> None:
-    """Find the series of one source at one port, where something there may be a check."""
+    """Read what one source asks at one port, where something there may be a check."""
     if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
         return
     group.exchanges.sort(key=lambda exchange: exchange.connection.start)
-    group.checks = [_check(exchange) for exchange in group.exchanges]
+    group.checks = [check_of(exchange) for exchange in group.exchanges]
     by_shape: dict[Shape, list[Exchange]] = {}
     for exchange, check in zip(group.exchanges, group.checks, strict=True):
         if check.shape is not None:
             by_shape.setdefault(check.shape, []).append(exchange)
-    clocks: set[Shape] = set()
     for shape, members in by_shape.items():
         if len(members) < ENOUGH:
             continue
@@ -253,11 +304,18 @@ def _read(group: _Group) -> None:
         if (row := named_by(shape, manner)) is not None:
             group.rows[shape] = row
         if ticks_by(shape, manner):
-            clocks.add(shape)
+            group.clocks.add(shape)
     _turned_away(group)
     for rotating in {row.kind: row for row in group.rows.values() if row.rotates}.values():
         _rotation(group, [shape for shape, row in group.rows.items() if row is rotating])
-    group.found = tracks(group.checks, frozenset(clocks))
+
+
+def _sort(group: _Group, *, tries: bool) -> None:
+    """Find the series of a group; `tries` says that its source may try a check again at once."""
+    sort = tracks_of_tries if tries else tracks
+    group.found = sort(group.checks, frozenset(group.clocks), frozenset(group.rows))
+    if any(row.kind == STEPS for row in group.rows.values()):
+        settle(group.checks, group.found)
 
 
 def _turned_away(group: _Group) -> None:
@@ -288,7 +346,8 @@ def _rotation(group: _Group, shapes: Sequence[Shape]) -> None:
             group.checks[index] = check._replace(shape=shapes[0])
 
 
-def _check(exchange: Exchange) -> Check:
+def check_of(exchange: Exchange) -> Check:
+    """Return a connection as the walk through a port's checks needs it."""
     c = exchange.connection
     patience = c.orig.syns[-1].ns - c.orig.syns[0].ns if c.orig.syns else 0
     return Check(c.start.ns, through(c), shape_of(exchange), _failed(exchange), patience, gave_up(exchange))
@@ -341,7 +400,7 @@ def gave_up(exchange: Exchange) -> int | None:
         return None
     answered = exchange.tls.established if exchange.tls is not None and not exchange.tls.records else c.resp.first_data
     waited = closed.ns - c.start.ns
-    return waited if waited >= UNANSWERED_NS and (answered is None or answered.ns > closed.ns) else None
+    return waited if waited >= WAITED_NS and (answered is None or answered.ns > closed.ns) else None
 
 
 def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
@@ -349,12 +408,17 @@ def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named
     shape = track.pace.shape
     made = _named("", None, group, track, [], 0.0)
     fitting: dict[str, tuple[str, float]] = {}
+    hears = listens([exchange.connection for exchange in made.exchanges])
     for kind, beside in BY_PACE.items():
         others = [one for one in proven if one.kind == kind]
+        if beside.listens is not None and shape.what is What.CLOSE and beside.listens is not hears:
+            continue
         if others and shape.what in beside.what and _paced(beside.pacing, made, others):
             fitting[kind] = (f"{SEEN_AS[shape.what]} at the pace of the {kind} that its source also runs", 0.75)
     learnt = made.learnt
-    alone = not fitting and shape.what is What.CLOSE and track.pace.spread_ns <= EXACT_NS and not learnt.ticks
+    alone = (
+        not fitting and not hears and shape.what is What.CLOSE and track.pace.spread_ns <= EXACT_NS and not learnt.ticks
+    )
     if alone and learnt.retries:
         fitting["keepalived"] = (
             f"connect check, repeated after {(learnt.short_ns or 0) / SECOND:.1f} s when it first fails",
@@ -464,6 +528,29 @@ def _translations(named: Sequence[Named]) -> None:
             for outer in alike:
                 if outer is not inner and outer.outer is None and inner.outer is None and _inside(inner, outer):
                     inner.outer = outer
+
+
+def _steps(named: Sequence[Named]) -> None:
+    """Mark the series that are the next connection of another's checks."""
+    by_server: dict[tuple[str, str], list[Named]] = {}
+    for one in named:
+        if one.kind == STEPS:
+            by_server.setdefault((one.client, one.server), []).append(one)
+    for mine in by_server.values():
+        checks = [one.checks for one in mine] if len(mine) > 1 else []
+        for number, then in enumerate(mine):
+            for other, first in enumerate(mine):
+                alike = keeps_pace(first.learnt, then.learnt)
+                if other != number and alike and first.then is None and goes_on(checks[other], checks[number]):
+                    first.then, then.part = then, True
+                    first.learnt = learn(*joined(first.track.pace, checks[other], checks[number]))
+                    break
+
+
+def keeps_pace(one: Learnt, other: Learnt) -> bool:
+    """Tell whether two series have the same interval, as far as it is known."""
+    a, b = one.interval_ns, other.interval_ns
+    return a is not None and b is not None and abs(a - b) <= NEAR * a + 20 * MS
 
 
 def _inside(inner: Named, outer: Named) -> bool:

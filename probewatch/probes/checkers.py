@@ -16,8 +16,7 @@ A series needs ENOUGH checks that show what they ask.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log1p
@@ -25,7 +24,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from .cadence import SECOND
-from .shapes import Shape
+from .shapes import Shape, What
 from .signatures import Basis
 
 MS: Final = 1_000_000
@@ -42,6 +41,8 @@ FLOOR_NS: Final = 4 * MS
 """Smallest spread a pace is credited with (a busy node starts checks this late)."""
 EXACT_NS: Final = 8 * MS
 """Spread up to which a pause is a daemon's timer and not a shell's sleep."""
+UNEVEN_NS: Final = 200 * MS
+"""Checks whose durations differ by this much show whether their interval counts from their ends or from their starts."""
 BEAM: Final = 32
 """Histories carried on."""
 NARROW: Final = 8
@@ -57,12 +58,6 @@ LOOSE: Final = 0.5
 """Share of a shape's checks that no pace explains, from which it is no checker's."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
-TICK_REACH: Final = 10
-"""Ticks between two checks of one loop over which its beat is still seen."""
-TICK_LATE: Final = 0.015
-"""Share of a tick by which each comes late."""
-UNORDERED: Final = 5 * MS
-"""Checks of one tick may begin in any order, so far apart."""
 
 # Costs, about the negative logarithm of how often it happens.
 CAP: Final = 12.0
@@ -80,6 +75,8 @@ MISSING: Final = 2.5
 """A check that should have come is not in the capture, each."""
 NEW_TIMEOUT: Final = 3.0
 """The first step after a check that silence ended: how long it waited is not known yet."""
+PATIENT: Final = 3.0
+"""A plain connect check stays on an open connection: all that it wanted was there at once."""
 UNSEEN: Final = 3.0
 """A series begins with a check that shows nothing."""
 
@@ -120,18 +117,21 @@ class Track:
     """Indices of its checks, in order."""
 
 
-def tracks(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Track]:
-    """Return the series among the checks of one source at one port, in the order of their starts; `clocks` are shapes that tick."""
+def tracks(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape] = frozenset()) -> list[Track]:
+    """Return the series among the checks of one source at one port, in the order of their starts.
+
+    `clocks` are shapes that tick, `known` those that name a checker.
+    """
     if len(checks) > MOST_RUNS:
         return []
-    found = paces(checks, clocks)
+    found = paces(checks, clocks, known)
     return assign(checks, found) if found else []
 
 
 # How many series a shape has, and how they pace.
 
 
-def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
+def paces(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape] = frozenset()) -> list[Pace]:
     """Find the paces of all shapes, the commonest shapes first."""
     by_shape: dict[Shape, list[Check]] = {}
     for check in checks:
@@ -141,14 +141,19 @@ def paces(checks: Sequence[Check], clocks: frozenset[Shape]) -> list[Pace]:
     for shape, members in sorted(by_shape.items(), key=lambda item: -len(item[1])):
         calm = len(members) * SECOND <= BUSIEST * (members[-1].start - members[0].start)
         if len(members) >= ENOUGH and calm and len(out) < MOST_TRACKS:
-            out += _paces_of(shape, members, Basis.CLOCK if shape in clocks else Basis.PAUSE)
+            basis = Basis.CLOCK if shape in clocks else Basis.PAUSE
+            out += _paces_of(shape, members, basis, people=shape not in known)
     return out[:MOST_TRACKS]
 
 
-def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace]:
-    """Take one pace after another out of a shape's checks, as long as what is left runs beside what was taken."""
+def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: bool) -> list[Pace]:
+    """Take one pace after another out of a shape's checks, as long as what is left runs beside what was taken.
+
+    `people` says that it may be people who ask: a checker that is known may pause in many ways (HAProxy's fastinter and
+    downinter).
+    """
     left = list(members)
-    if basis is Basis.PAUSE and _holds_on(members):
+    if basis is Basis.PAUSE and (_holds_on(members) or _keeps_time(members)):
         basis = Basis.CLOCK
     waits = [check.waited for check in members if check.waited is not None]
     timeout = int(median(waits)) if waits else None
@@ -157,13 +162,13 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
     while len(left) >= ENOUGH and len(out) < MOST_TRACKS:
         if not all(_beside(left, taken) for taken in spans):
             break
-        best = _best_gap(left, basis)
+        best = _bestgap_between(left, basis)
         if best is None:
             break
         gap, width = best
         linked = _chains(left, basis, gap, width)
         long = [chain for chain in linked if len(chain) >= 3]
-        steps = [_gap(left[a], left[b], basis) for chain in long for a, b in pairwise(chain)]
+        steps = [gap_between(left[a], left[b], basis) for chain in long for a, b in pairwise(chain)]
         if len(steps) < ENOUGH - 1:
             break
         middle = int(median(steps))
@@ -173,7 +178,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis) -> list[Pace
         spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         taken = {index for chain in long for index in chain}
         left = [check for index, check in enumerate(left) if index not in taken]
-    if len(left) > LOOSE * len(members):
+    if people and len(left) > LOOSE * len(members):
         out = []  # people, of whose pauses some are alike by chance
     if not out and (lone := _irregular(members, basis)) is not None:
         out.append(Pace(shape, basis, *lone, timeout))
@@ -188,17 +193,38 @@ def _holds_on(members: Sequence[Check]) -> bool:
     )
 
 
-def _gap(before: Check, after: Check, basis: Basis) -> int:
+def _keeps_time(members: Sequence[Check]) -> bool:
+    """Tell whether checks start on one grid though some take much longer than others: no pause after them does that."""
+    took = [check.end - check.start for check in members if check.end is not None]
+    return bool(took) and max(took) - min(took) >= UNEVEN_NS and ticks([check.start for check in members])
+
+
+def ticks(starts: Sequence[int]) -> bool:
+    """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
+    steps = [b - a for a, b in pairwise(starts)]
+    if len(steps) < 8:
+        return False
+    period = round(median(steps) / (10 * MS)) * 10 * MS
+    if period < SHORTEST_NS:
+        return False
+    offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
+    # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
+    low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
+    return high - low <= 25 * MS
+
+
+def gap_between(before: Check, after: Check, basis: Basis) -> int:
+    """Return how long it was from one check to the next, as its checker counts."""
     return after.start - (before.end if basis is Basis.PAUSE and before.end is not None else before.start)
 
 
-def _best_gap(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
+def _bestgap_between(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
     """Return (gap, width) that most pairs of near checks agree on, beyond chance; the narrowest width that will do."""
     gaps = sorted(
         gap
         for index, check in enumerate(members)
         for other in members[index + 1 : index + 1 + REACH]
-        if SHORTEST_NS <= (gap := _gap(check, other, basis)) <= LONGEST_NS
+        if SHORTEST_NS <= (gap := gap_between(check, other, basis)) <= LONGEST_NS
     )
     if not gaps:
         return None
@@ -240,7 +266,7 @@ def _chains(members: Sequence[Check], basis: Basis, gap: int, width: int) -> lis
         best: list[int] | None = None
         off = width + 1
         for chain in chains[-REACH:]:
-            distance = abs(_gap(members[chain[-1]], check, basis) - gap)
+            distance = abs(gap_between(members[chain[-1]], check, basis) - gap)
             if distance < off:
                 best, off = chain, distance
         if best is None:
@@ -270,7 +296,7 @@ def _beside(left: Sequence[Check], spans: Sequence[tuple[int, int]]) -> bool:
 
 def _irregular(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None:
     """Return (mean pause, spread) of a series with random pauses (spread-checks: up to 50 %); None where it is no series at all."""
-    steps = sorted(_gap(a, b, basis) for a, b in pairwise(members))
+    steps = sorted(gap_between(a, b, basis) for a, b in pairwise(members))
     if len(steps) < ENOUGH or steps[0] < SHORTEST_NS:
         return None
     middle = int(median(steps))
@@ -326,9 +352,14 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
             if check.shape is None:
                 _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
+                odd = (
+                    PATIENT
+                    if check.waited is not None and found[number].shape.what in (What.CLOSE, What.RESET)
+                    else 0.0
+                )
                 for cost, state in _ways(checks, index, history.states[number], found[number], alone=len(found) == 1):
                     states = (*history.states[:number], state, *history.states[number + 1 :])
-                    _keep(grown, _History(history.cost + cost, states, _Link(number, index, history.past)))
+                    _keep(grown, _History(history.cost + cost + odd, states, _Link(number, index, history.past)))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
         floor = ranked[0].cost
         histories = [history._replace(cost=history.cost - floor) for history in ranked]
@@ -348,9 +379,7 @@ def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
         grown[history.states] = history
 
 
-def _ways(
-    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool
-) -> list[tuple[float, _State]]:
+def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool) -> list[tuple[float, _State]]:
     """Return (cost, state afterwards) of reading a check as a series' next; `alone`: there is no other series at this port."""
     check = checks[index]
     if state.last < 0:
@@ -392,7 +421,8 @@ def _after_silence(step: int, state: _State, after: _State, pace: Pace) -> list[
     spread = 2.0 * pace.spread_ns
     known = min((min((step - other) ** 2 / (2.0 * spread * spread), CAP) for other in steps), default=CAP)
     out = [(known + KNOWN_PAUSE, after)] if known < CAP else []
-    if step > pace.interval_ns + 40 * MS and known > 2.0:
+    shortest = min((pace.interval_ns, *state.learnt))
+    if step > shortest + 40 * MS and known > 2.0:
         out.append((NEW_TIMEOUT if not steps else NEW_PAUSE, after._replace(silent=(*state.silent, step)[-LEARNT:])))
     else:
         # An ICMP error or a quick failure may have ended it at once.
@@ -419,170 +449,3 @@ def _off_known(distance: float, pace: Pace) -> float:
 def _shortened(learnt: tuple[int, ...], pause: int, gap: int) -> tuple[int, ...]:
     """Return the learnt pauses, this one no longer than it was seen to be: a timer may be late, but it is not early."""
     return learnt if gap >= pause else tuple(gap if one == pause else one for one in learnt)
-
-
-# What a series shows of itself.
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """Numbers that a series shows."""
-
-    interval_ns: int | None
-    timeout_ns: int | None
-    short_ns: int | None = None
-    """A pause shorter than the usual one, after failures."""
-    long_ns: int | None = None
-    retries: int | None = None
-    """How many short pauses follow a first failure."""
-    ticks: bool = False
-    """Its starts stand on a grid, whatever the checks took: a ticker."""
-
-
-def learn(checks: Sequence[Check], track: Track) -> Learnt:
-    """Measure a series."""
-    members = [checks[index] for index in track.members]
-    failed = [check.failed for check in members]
-    pace = track.pace
-    timeouts = [check.waited for check in members if check.waited is not None]
-    timeout = int(median(timeouts)) if timeouts else None
-    near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
-    healthy: list[int] = []
-    silent: list[int] = []
-    others: Counter[int] = Counter()
-    for number, (before, check) in enumerate(pairwise(members)):
-        gap = _gap(before, check, pace.basis)
-        if before.end is None and pace.basis is Basis.PAUSE:
-            silent.append(check.start - before.start)
-            gap -= timeout or 0
-        if not failed[number]:
-            healthy.append(gap)
-        elif before.end is not None or timeout is not None:
-            others[round(gap / (20 * MS))] += 1
-    interval = _interval(healthy or [pace.interval_ns], pace)
-    short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near)
-    long = _often(others, lambda ns: ns > interval + near)
-    if timeout is None and silent:
-        patience = max((check.patience for check in members if check.end is None), default=0)
-        timeout = _timeout(silent, [pause for pause in (interval, short, long) if pause is not None], patience)
-    gaps: list[int | None] = [
-        check.start - before.end
-        if before.end is not None
-        else check.start - before.start - timeout
-        if timeout is not None
-        else None
-        for before, check in pairwise(members)
-    ]
-    retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
-    return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
-
-
-def _interval(healthy: Sequence[int], pace: Pace) -> int:
-    near = [gap for gap in healthy if abs(gap - pace.interval_ns) <= max(4 * pace.spread_ns, 30 * MS)]
-    if not near:
-        return pace.interval_ns
-    return pace.interval_ns if pace.spread_ns > 100 * MS else int(median(near))
-
-
-def earliest(checks: Sequence[Check], track: Track, late_ns: int) -> int | None:
-    """Return the interval of a series whose checks come up to `late_ns` too late, each by chance: about its shortest usual pause."""
-    members = [checks[index] for index in track.members]
-    gaps = [_gap(before, check, track.pace.basis) for before, check in pairwise(members) if not before.failed]
-    near = sorted(gap for gap in gaps if abs(gap - track.pace.interval_ns) <= late_ns)
-    return near[len(near) // 20] if len(near) >= ENOUGH else None
-
-
-def _timeout(silent: Sequence[int], pauses: Sequence[int], patience: int) -> int | None:
-    """Return the timeout that, with one of the known pauses on top, explains most steps after an unanswered check."""
-    best: tuple[int, int] | None = None
-    for step in silent[:200]:
-        for pause in pauses:
-            timeout = step - pause
-            if timeout < max(50 * MS, patience):
-                continue
-            explained = sum(any(abs(other - timeout - another) <= 30 * MS for another in pauses) for other in silent)
-            if best is None or explained > best[0]:
-                best = (explained, timeout)
-    return best[1] if best is not None and best[0] >= max(2, len(silent) // 3) else None
-
-
-def _often(counted: Counter[int], fits: Callable[[int], bool]) -> int | None:
-    """Return the gap seen most often (at least twice, neighbouring bins together) that fits."""
-    best: tuple[int, int] | None = None
-    for step, times in counted.items():
-        times += counted.get(step + 1, 0)
-        if fits(step * 20 * MS) and times >= 2 and (best is None or times > best[0]):
-            best = (times, step * 20 * MS)
-    return best[1] if best is not None else None
-
-
-def _retries(gaps: Sequence[int | None], failed: Sequence[bool], short: int, near: int) -> int | None:
-    """Count the short pauses that follow a first failure."""
-    counts: Counter[int] = Counter()
-    run = 0
-    counting = False
-    for number, gap in enumerate(gaps):
-        if failed[number] and number and not failed[number - 1]:
-            run, counting = 0, True
-        if not counting:
-            continue
-        if failed[number] and gap is not None and abs(gap - short) <= max(near, 40 * MS):
-            run += 1
-            continue
-        if run and failed[number]:
-            counts[run] += 1
-        counting = False
-    return counts.most_common(1)[0][0] if counts else None
-
-
-def ticks(starts: Sequence[int]) -> bool:
-    """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
-    steps = [b - a for a, b in pairwise(starts)]
-    if len(steps) < 8:
-        return False
-    period = round(median(steps) / (10 * MS)) * 10 * MS
-    if period < SHORTEST_NS:
-        return False
-    offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
-    # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
-    low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
-    return high - low <= 25 * MS
-
-
-def whole_seconds(starts: Sequence[int]) -> bool:
-    """Tell whether most steps are whole seconds to within a kubelet's accuracy, on average neither longer nor shorter."""
-    steps = [b - a for a, b in pairwise(starts)]
-    off = [step - round(step / SECOND) * SECOND for step in steps if step >= SECOND // 2]
-    near = [distance for distance in off if abs(distance) <= 25 * MS]
-    return bool(steps) and len(near) >= 0.5 * len(steps) and abs(median(near)) <= 2 * MS
-
-
-def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns: int = 60 * MS) -> bool:
-    """Tell whether checks begin right after those of another series (start, end), or right before, as in one Monit cycle."""
-    if len(starts) < ENOUGH or not others:
-        return False
-    begins = sorted(others)
-    good = 0
-    for start in starts:
-        at = bisect_right(begins, (start, LONGEST_NS * 10**9))
-        after = at > 0 and start - max(begins[at - 1]) <= within_ns
-        before = at < len(begins) and begins[at][0] - start <= within_ns
-        good += after or before
-    return good >= 0.8 * len(starts)
-
-
-def on_ticks(starts: Sequence[int], others: Sequence[int], tick_ns: int) -> bool:
-    """Tell whether checks begin whole ticks after the nearest check of another series: one loop looks what is due, as Apache's does.
-
-    By chance a fifth of all checks would.
-    """
-    begins = sorted(others)
-    good = told = 0
-    for start in starts:
-        at = bisect_right(begins, start)
-        if not at or start - begins[at - 1] > TICK_REACH * tick_ns:
-            continue
-        told += 1
-        steps, off = divmod(start - begins[at - 1] + UNORDERED, tick_ns)
-        good += off <= 2 * UNORDERED + int(steps * tick_ns * TICK_LATE)
-    return told >= 2 * ENOUGH and good >= 0.7 * told

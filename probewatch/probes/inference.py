@@ -21,9 +21,9 @@ from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
 from .cadence import SECOND, Chain, chains, period_of, side_by_side, steady
-from .checkers import whole_seconds
 from .forms import Ask
 from .judge import Verdict
+from .learnt import whole_seconds
 from .patience import observed_timeout
 from .runs import Run, at_once, verdict_of
 from .signatures import named_agent

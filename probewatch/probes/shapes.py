@@ -9,7 +9,6 @@ read only the opening counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -18,6 +17,7 @@ from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 
 from .forms import Ask, form_of
+from .replies import DNS, says_agent
 
 IDLE_NS: Final = 400_000_000
 """A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
@@ -25,28 +25,8 @@ OPENING: Final = 12
 """Bytes of an opening that tell one protocol check from another."""
 DNS_HEAD: Final = 14
 """Length prefix and header of a DNS message over TCP (RFC 1035 4.2.2)."""
-DNS: Final = b"DNS"
-"""How the opening of a check begins that asks a DNS server over TCP: what follows is its question."""
 AGENT: Final = b"agent-check"
 """The opening of a check whose server answers as HAProxy's agent-check wants it: the server speaks, the checker only listens."""
-_AGENT_SAYS: Final = re.compile(
-    rb"(?:(?:\d{1,3}%|maxconn:\d{1,9}|ready|drain|maint|up|(?:down|stopped|fail)(?: *#[^\r\n]*)?)(?:[ ,\t]+|(?=[\r\n\0]|$)))+[\r\n\0]*"
-)
-"""HAProxy configuration manual 5.2, agent-check: words, commas or blanks between them, one line."""
-LONGEST_WORD: Final = 200
-"""Bytes of an agent's answer that are read."""
-DNS_SERVFAIL: Final = 2
-"""RCODE that no checker takes for an answer (RFC 1035 4.1.1)."""
-_REPLY_NO: Final = re.compile(rb"^[45]\d\d[ -][^\r\n]{0,60}", re.MULTILINE)
-"""A reply that says no: SMTP, NNTP, FTP (RFC 5321 4.2.1)."""
-_REDIS_NO: Final = re.compile(rb"\A-[^\r\n]{0,60}")
-_NO: Final = (
-    (b"HELO ", _REPLY_NO),
-    (b"EHLO ", _REPLY_NO),
-    (b"PING", _REDIS_NO),
-    (b"*1\r\n$4\r\nPING", _REDIS_NO),
-)
-"""(what was asked, how an answer to it says no)."""
 DNS_QUERY: Final = b"\x00\x01" + bytes(4)
 """One question, no answer, no authority."""
 
@@ -136,30 +116,14 @@ def shape_of(exchange: Exchange) -> Shape | None:
     return Shape(What.CLOSE, opening=AGENT if says_agent(connection.resp.data) else b"")
 
 
-def says_agent(said: bytes) -> bool:
-    """Tell whether a server answers in the words of HAProxy's agent-check."""
-    return 0 < len(said) <= LONGEST_WORD and _AGENT_SAYS.fullmatch(said.lower()) is not None
-
-
-def turned_away(exchange: Exchange) -> bool:
-    """Tell whether a server that speaks first said no, so that its checker left without a word."""
-    connection = exchange.connection
-    return connection.orig.length == 0 and _REPLY_NO.match(connection.resp.data) is not None
-
-
-def refusal(opening: bytes, said: bytes) -> str:
-    """Return by what words a server's answer in a protocol of its own says no; empty where it does not, or where nobody knows."""
-    if opening.startswith(DNS):
-        failed = len(said) > 5 and said[5] & 0xF == DNS_SERVFAIL
-        return "the DNS answer is SERVFAIL" if failed else ""
-    pattern = next((pattern for begins, pattern in _NO if opening.startswith(begins)), None)
-    found = pattern.search(said) if pattern is not None else None
-    return f"the server says {found[0].decode('ascii', 'replace')}" if found is not None else ""
-
-
 def _opening(exchange: Exchange) -> bytes:
-    """Return a client's first bytes; a DNS query over TCP without what differs in each (length, id)."""
+    """Return what a client said before it was answered; of a DNS query over TCP without what differs in each (length, id)."""
     said = exchange.opening
+    orig, resp = exchange.connection.orig, exchange.connection.resp
+    asked = orig.first_data
+    reply = next((arrival.mark for arrival in resp.arrivals if asked is not None and arrival.mark > asked), None)
+    if reply is not None:
+        said = said[: max((arrival.length for arrival in orig.arrivals if arrival.mark < reply), default=0)]
     if (
         len(said) > DNS_HEAD
         and int.from_bytes(said[:2], "big") + 2 == exchange.connection.orig.length

@@ -22,7 +22,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from .shapes import AGENT, DNS, Manner, Shape, What
+from .replies import DNS
+from .shapes import AGENT, Manner, Shape, What
 
 
 class Basis(StrEnum):
@@ -220,6 +221,13 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         source="nginx documentation, ngx_http_upstream_hc_module",
     ),
     Signature(
+        kind="nagios",
+        agent="check_http/v",
+        confidence=0.9,
+        says="User-Agent check_http, a plugin of Nagios and Icinga",
+        source="monitoring-plugins 2.3.3 asked so; 4xx is a warning and 5xx critical (check_http --help)",
+    ),
+    Signature(
         kind="haproxy",
         lower=True,
         unacked=True,
@@ -385,7 +393,8 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         basis=Basis.CLOCK,
         confidence=0.3,
         says="Go's plain client, regular",
-        source="traefik pkg/healthcheck/healthcheck.go (a ticker; nothing of its own in the request)",
+        source="traefik pkg/healthcheck/healthcheck.go, and Traefik 3.7.15 asked so (a ticker; nothing of its own in the request; it "
+        "keeps a connection only where the answer has no body)",
     ),
     Signature(
         kind="caddy",
@@ -398,7 +407,6 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     ),
 )
 """First fit wins."""
-
 
 
 class Pacing(StrEnum):
@@ -416,22 +424,25 @@ class Beside:
 
     pacing: Pacing
     what: tuple[What, ...] = (What.CLOSE, What.TLS)
+    listens: bool | None = None
+    """Whether it waits for the server to speak where it says nothing itself; None: as it is configured."""
     capture: str = ""
     """The capture that proves it."""
 
 
 BY_PACE: Final[dict[str, Beside]] = {
-    "keepalived": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), "beside"),
+    "keepalived": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), listens=False, capture="beside"),
     "envoy": Beside(Pacing.TIMER, capture="beside"),
-    "haproxy": Beside(Pacing.TIMER, (What.BYTES,), "beside"),
-    "monit": Beside(Pacing.CYCLE, (What.CLOSE, What.TLS, What.BYTES), "beside"),
-    "apache": Beside(Pacing.TICKS, capture="beside"),
-    "dnsdist": Beside(Pacing.CYCLE, (What.BYTES,), "beside"),
-    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), "beside"),
+    "haproxy": Beside(Pacing.TIMER, (What.BYTES, What.RESET, What.CLOSE), listens=True, capture="beside"),
+    "monit": Beside(Pacing.CYCLE, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
+    "apache": Beside(Pacing.TICKS, listens=False, capture="beside"),
+    "dnsdist": Beside(Pacing.CYCLE, (What.BYTES,), capture="beside"),
+    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
 }
 """Checkers of which some checks (a plain connect, a TLS handshake, bytes as they were configured) only pace and source name.
 
-HAProxy's other checks are known by themselves; where the server speaks first (smtpchk) they send the third ACK, too.
+HAProxy's other checks are known by themselves; where the server speaks first (smtpchk, mysql-check, tcp-check expect), and on
+all but the last connection of a check that makes several, they send the third ACK, too.
 """
 
 COULD_BE: Final[dict[What, tuple[str, ...]]] = {
@@ -443,13 +454,14 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
         "blackbox_exporter",
         "envoy",
         "consul",
+        "traefik",
         "aws_elb",
         "google",
         "azure",
     ),
     What.RESET: ("haproxy", "aws_elb"),
     What.HTTP: ("kubelet", "varnish", "consul", "traefik", "nginx", "google", "azure"),
-    What.TLS: ("kubelet", "haproxy", "envoy"),
+    What.TLS: ("kubelet", "haproxy", "envoy", "monit", "blackbox_exporter", "consul", "traefik", "caddy"),
     What.GRPC: ("kubelet", "consul", "envoy", "traefik"),
     What.BYTES: (),
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probewatch.decisions.risefall import MOST, RULES, Rule, Thresholds, begin, count
+from probewatch.decisions.risefall import AGENT_RULE, MOST, RULES, Rule, Thresholds, begin, count
 from probewatch.model.timeline import DecisionKind
 
 UP, DOWN = DecisionKind.UP, DecisionKind.DOWN
@@ -45,6 +46,18 @@ def haproxy(results: str, rise: int, fall: int) -> list[tuple[int, DecisionKind]
         if was is not (h >= rise):
             out.append((number, UP if h >= rise else DOWN))
     return out
+
+
+def test_a_pass_that_counts_twice_needs_half_of_rise() -> None:
+    """HAProxy's mysql-check with a user: one pass is enough for rise 2, two for rise 3 and 4, and failures count as ever (2.6.12)."""
+    twice = Thresholds(Rule.COUNTER, 2, 2, twice=True)
+    assert replay(twice, "+---+-", fresh=True) == [(3, DOWN), (5, UP)]
+    assert replay(replace(twice, rise=3), "+---++", fresh=True) == [(3, DOWN), (6, UP)]
+
+
+def test_only_what_an_agent_says_counts() -> None:
+    """An agent that is not there, or says neither up nor down, changes nothing: the state stays known."""
+    assert replay(AGENT_RULE, "+?-??-+?", fresh=True) == [(3, DOWN), (7, UP)]
 
 
 @given(st.text(alphabet="+-", max_size=60), st.integers(1, 6), st.integers(1, 6))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+import pytest
 from make import exchange as exchange_of
 from make import mark, ns, run_of
 
@@ -15,6 +17,7 @@ from probewatch.observer.checks import CheckBuilder, _hidden, _hung, _lengths
 from probewatch.observer.survey import survey
 from probewatch.probes.judge import Verdict
 from probewatch.probes.runs import Run
+from probewatch.probes.signatures import Basis
 
 CHECKER, SERVER = "10.0.0.9", "10.0.0.2"
 UP, DOWN = DecisionKind.UP, DecisionKind.DOWN
@@ -33,9 +36,21 @@ SCRIPTS = {
     "refused": "> S\n < RA",
     "silent": "> S",
     "late": "> S\n +1100ms < SA\n > R",
+    "keepalived": "> S\n < SA\n > A\n > PA 'GET /k HTTP/1.0\\r\\nUser-Agent: KeepAliveClient\\r\\nHost: a:80\\r\\n\\r\\n'\n < A\n"
+                  " < FPA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > FA\n < A",
+    "acked-reset": "> S\n < SA\n > A\n > RA",
+    "ping": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'PONG\\r\\n'\n > RA",
+    "ping-hung": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n +999500us > RA",
+    "agent-up": "> S\n < SA\n > A\n < PA 'up 50%\\n'\n < FA\n > FA\n < A",
+    "agent-weight": "> S\n < SA\n > A\n < PA '50%\\n'\n < FA\n > FA\n < A",
+    "agent-down": "> S\n < SA\n > A\n < PA 'down\\n'\n < FA\n > FA\n < A",
+    "monit": "> S\n < SA\n > A\n > PA 'GET / HTTP/1.1\\r\\nHost: a\\r\\nUser-Agent: Monit/5.33.0\\r\\nConnection: close\\r\\n\\r\\n'\n"
+             " < A\n < FPA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > FA\n < A",
+    "monit-503": "> S\n < SA\n > A\n > PA 'GET / HTTP/1.1\\r\\nHost: a\\r\\nUser-Agent: Monit/5.33.0\\r\\nConnection: close\\r\\n\\r\\n'\n"
+                 " < A\n < FPA 'HTTP/1.1 503 No\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > FA\n < A",
     "hung": f"> S\n < SA\n {ASK}\n < A\n +999500us > RA",
 }
-TOOK = {"silent": 1.0, "late": 1.0, "hung": 1.0}
+TOOK = {"silent": 1.0, "late": 1.0, "hung": 1.0, "ping-hung": 1.0}
 """How long the checker was busy with it, else a millisecond."""
 
 
@@ -138,6 +153,101 @@ def test_fall_is_learnt_from_the_longer_pause_of_a_server_that_is_down() -> None
     probe = only(runs)
     assert probe.inferred["fall"] == 4
     assert told(probe) == [(10, DOWN), (15, UP)]
+
+
+def test_one_shorter_pause_each_way_is_doubt_and_no_reload() -> None:
+    """With fall 2 and rise 2, fastinter shows once after a first failure and once after a first pass (2.6.12): nothing was reloaded."""
+    runs, at = [], 0.5
+    whats = [("l4", 3.0)] * 6 + [("refused", 0.7)] + [("refused", 3.0)] * 3 + [("l4", 0.701)] + [("l4", 3.0)] * 5
+    for what, pause in whats:
+        runs.append(check(at, what))
+        at += 0.001 + pause
+    probe = only(runs)
+    assert (probe.inferred["fall"], probe.inferred["rise"]) == (2, 2)
+    assert told(probe) == [(8, DOWN), (12, UP)]
+    assert not any("reloaded" in note for note in probe.notes)
+
+
+def test_a_checker_that_is_known_may_pause_in_many_ways() -> None:
+    """HAProxy's fastinter, downinter and timeouts leave its usual pause in the minority: it stays one series of HAProxy's."""
+    runs, at = [], 0.5
+    down = [("haproxy-503", 0.5)] + [("haproxy-503", 3.0)] * 4 + [("haproxy", 0.5)] * 2
+    for what, pause in [*[("haproxy", 2.5)] * 5, *down, *[("haproxy", 2.5)] * 4, *down, *[("haproxy", 2.5)] * 4, *down, ("haproxy", 2.5)]:
+        runs.append(check(at, what))
+        at += 0.003 + pause
+    probe = only(runs)
+    assert (probe.checker.kind, len(probe.attempts)) == ("haproxy", len(runs))
+    assert probe.thresholds == {"rise": (3, "inferred"), "fall": (2, "inferred")}
+
+
+@pytest.mark.parametrize("port", [9001, 9002])
+@pytest.mark.parametrize(("client", "server"), [(CHECKER, SERVER), ("fd00::9", "fd00::2")])
+def test_a_check_of_two_connections_is_counted_once(port: int, client: str, server: str) -> None:
+    """HAProxy connects to one port and then to another (or the same): the check passes where both do, and its decisions are told once."""
+    runs, at = [], 0.5
+    ends = {"client": client, "server": server}
+    for first, then in [("acked-reset", "ping")] * 9 + [("acked-reset", "ping-hung")] * 4 + [("acked-reset", "ping")] * 4 + [
+        ("refused", "")
+    ] * 4 + [("acked-reset", "ping")] * 3:
+        runs.append(check(at, first, port=9001, **ends))  # type: ignore[arg-type]
+        if then:
+            runs.append(check(at + 0.0007, then, port=port, **ends))  # type: ignore[arg-type]
+        at += 2.001 + TOOK.get(then, 0.001)
+    found, _ = probes(runs)
+    one, other = sorted(found, key=lambda probe: len(probe.attempts), reverse=True)
+    assert {probe.checker.kind for probe in found} == {"haproxy"}
+    assert (len(one.attempts), len(other.attempts)) == (24, 20)
+    assert told(one) == [(12, DOWN), (15, UP), (20, DOWN), (23, UP)]
+    assert one.decisions[0].ns > one.attempts[11].end_ns, "it ends with its second connection"
+    assert told(other) == []
+    assert f"port {port}" in " ".join(one.notes)
+    assert abs(one.inferred["interval_s"] - 2.0) < 0.02
+
+
+def test_an_agents_word_is_its_decision() -> None:
+    """HAProxy's agent says down and up at once; a weight alone and an agent that is not there change nothing (2.6.12)."""
+    script = ["agent-up"] * 5 + ["agent-down"] * 3 + ["agent-weight"] * 2 + ["agent-up"] * 3 + ["refused"] * 3 + ["agent-up"] * 2
+    probe = only(paused(script, 2.0))
+    assert probe.checker.kind == "haproxy"
+    assert told(probe) == [(6, DOWN), (11, UP)]
+    assert probe.attempts[5].detail == "the agent says down"
+
+
+def test_a_clock_shows_where_checks_take_longer() -> None:
+    """Starts on one grid, whatever the checks took, are a clock's (blackbox_exporter 0.23.0): one series, at its period."""
+    (named,), _ = survey([check(0.5 + 2.0 * n, "ping-hung" if 6 <= n < 12 else "ping") for n in range(24)])
+    assert (named.track.pace.basis, len(named.exchanges)) == (Basis.CLOCK, 24)
+    assert named.learnt.interval_ns == 2 * 10**9
+
+
+def from_machine(run: Run, mac: bytes) -> Run:
+    """Return the same check from an interface with this address."""
+    (made,) = [one for _, one in run.legs()]
+    return run_of(replace(made, connection=replace(made.connection, orig=replace(made.connection.orig, mac=mac))))
+
+
+@pytest.mark.parametrize(("mac", "kind"), [(b"\2\0\0\0\0\1", "keepalived"), (b"\2\0\0\0\0\2", "unknown")])
+def test_two_addresses_of_one_interface_are_one_machines(mac: bytes, kind: str) -> None:
+    """A plain connect over IPv6 has the name of what its machine asks over IPv4; one of another machine has none."""
+    over4 = [from_machine(run, b"\2\0\0\0\0\1") for run in paused(["keepalived"] * 6, 2.0)]
+    over6 = [from_machine(run, mac) for run in paused(["fin"] * 6, 1.5, first=0.9, client="fd00::9", server="fd00::2")]
+    found, _ = probes([*over4, *over6])
+    assert {probe.checker.address: probe.checker.kind for probe in found} == {CHECKER: "keepalived", "fd00::9": kind}
+
+
+def test_monits_further_tries_are_one_check() -> None:
+    """With `retry 3` Monit tries again at once: a failure that a further try mends is none, and all tries are of one series (5.33.0)."""
+    runs, at = [], 6.0
+    cycles = [["monit"]] * 5 + [["monit-503", "monit"]] * 2 + [["monit-503"] * 3] * 3 + [["monit"]] * 4
+    for tries in cycles:
+        for what in tries:
+            runs.append(check(at, what))
+            at += 0.0015
+        at += 4.0
+    probe = only(runs)
+    assert (probe.checker.kind, len(probe.attempts)) == ("monit", len(runs))
+    assert told(probe) == [(1, UP), (12, DOWN), (19, UP)]
+    assert probe.inferred["interval_s"] == 4.0
 
 
 def test_rise_is_learnt_from_the_shorter_pauses_of_a_server_in_doubt() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probewatch.probes.checkers import MS, Check, Track, _smallest, on_ticks, tracks
+from probewatch.probes.checkers import MS, Check, Track, _smallest, tracks
+from probewatch.probes.learnt import on_ticks
 from probewatch.probes.shapes import Shape, What
 
 SHAPE = Shape(What.CLOSE)

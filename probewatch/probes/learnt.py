@@ -1,0 +1,190 @@
+"""What a series of checks shows of itself: its interval, timeout and other pauses, and whether a clock or a loop drives it.
+
+Theory of operation. The interval is the median pause after a check that passed. A server in doubt may be checked at a
+pause of its own (HAProxy's fastinter, keepalived's delay_before_retry), one that is down at a longer one (downinter):
+what is seen often enough after failures, and soon after them, is that. Of checks that silence ended, the timeout and one
+of these pauses together make the step to the next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+from .cadence import SECOND
+from .checkers import ENOUGH, EXACT_NS, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between, ticks
+from .signatures import Basis
+
+DOUBT: Final = 10
+"""Checks after a failure in which a server may still be in doubt, and be checked at another pace (HAProxy's fastinter)."""
+TICK_REACH: Final = 10
+"""Ticks between two checks of one loop over which its beat is still seen."""
+TICK_LATE: Final = 0.015
+"""Share of a tick by which each comes late."""
+UNORDERED: Final = 5 * MS
+"""Checks of one tick may begin in any order, so far apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Numbers that a series shows."""
+
+    interval_ns: int | None
+    timeout_ns: int | None
+    short_ns: int | None = None
+    """A pause shorter than the usual one, after failures."""
+    long_ns: int | None = None
+    retries: int | None = None
+    """How many short pauses follow a first failure."""
+    ticks: bool = False
+    """Its starts stand on a grid, whatever the checks took: a ticker."""
+
+
+def learn(checks: Sequence[Check], track: Track) -> Learnt:
+    """Measure a series."""
+    members = [checks[index] for index in track.members]
+    failed = [check.failed for check in members]
+    pace = track.pace
+    timeouts = [check.waited for check in members if check.waited is not None]
+    timeout = int(median(timeouts)) if timeouts else None
+    near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
+    healthy: list[int] = []
+    silent: list[int] = []
+    others: Counter[int] = Counter()
+    for number, (before, check) in enumerate(pairwise(members)):
+        gap = gap_between(before, check, pace.basis)
+        if before.end is None and pace.basis is Basis.PAUSE:
+            silent.append(check.start - before.start)
+            gap -= timeout or 0
+        if not failed[number]:
+            healthy.append(gap)
+        # A server in doubt is one that fails, or has not passed often enough since.
+        doubt = any(failed[max(number - DOUBT, 0) : number + 1])
+        if (failed[number] or (doubt and abs(gap - pace.interval_ns) > near)) and (
+            before.end is not None or timeout is not None
+        ):
+            others[round(gap / (20 * MS))] += 1
+    interval = _interval(healthy or [pace.interval_ns], pace)
+    short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near)
+    long = _often(others, lambda ns: ns > interval + near)
+    if timeout is None and silent:
+        patience = max((check.patience for check in members if check.end is None), default=0)
+        timeout = _timeout(silent, [pause for pause in (interval, short, long) if pause is not None], patience)
+    gaps: list[int | None] = [
+        check.start - before.end
+        if before.end is not None
+        else check.start - before.start - timeout
+        if timeout is not None
+        else None
+        for before, check in pairwise(members)
+    ]
+    retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
+    return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
+
+
+def _interval(healthy: Sequence[int], pace: Pace) -> int:
+    """Return the usual pause after a pass; that of a whole series may be another, where its server was mostly down."""
+    near = [gap for gap in healthy if abs(gap - pace.interval_ns) <= max(4 * pace.spread_ns, 30 * MS)]
+    if pace.basis is Basis.PAUSE and pace.spread_ns <= EXACT_NS:
+        usual = _often(Counter(round(gap / (20 * MS)) for gap in healthy), lambda ns: ns >= SHORTEST_NS)
+        common = [gap for gap in healthy if usual is not None and abs(gap - usual) <= 30 * MS]
+        if len(common) >= ENOUGH and len(common) > len(near):
+            return int(median(common))
+    if not near:
+        return pace.interval_ns
+    return pace.interval_ns if pace.spread_ns > 100 * MS else int(median(near))
+
+
+def earliest(checks: Sequence[Check], track: Track, late_ns: int) -> int | None:
+    """Return the interval of a series whose checks come up to `late_ns` too late, each by chance: about its shortest usual pause."""
+    members = [checks[index] for index in track.members]
+    gaps = [gap_between(before, check, track.pace.basis) for before, check in pairwise(members) if not before.failed]
+    near = sorted(gap for gap in gaps if abs(gap - track.pace.interval_ns) <= late_ns)
+    return near[len(near) // 20] if len(near) >= ENOUGH else None
+
+
+def _timeout(silent: Sequence[int], pauses: Sequence[int], patience: int) -> int | None:
+    """Return the timeout that, with one of the known pauses on top, explains most steps after an unanswered check."""
+    best: tuple[int, int] | None = None
+    for step in silent[:200]:
+        for pause in pauses:
+            timeout = step - pause
+            if timeout < max(50 * MS, patience):
+                continue
+            explained = sum(any(abs(other - timeout - another) <= 30 * MS for another in pauses) for other in silent)
+            if best is None or explained > best[0]:
+                best = (explained, timeout)
+    return best[1] if best is not None and best[0] >= max(2, len(silent) // 3) else None
+
+
+def _often(counted: Counter[int], fits: Callable[[int], bool]) -> int | None:
+    """Return the gap seen most often (at least twice, neighbouring bins together) that fits."""
+    best: tuple[int, int] | None = None
+    for step, times in counted.items():
+        times += counted.get(step + 1, 0)
+        if fits(step * 20 * MS) and times >= 2 and (best is None or times > best[0]):
+            best = (times, step * 20 * MS)
+    return best[1] if best is not None else None
+
+
+def _retries(gaps: Sequence[int | None], failed: Sequence[bool], short: int, near: int) -> int | None:
+    """Count the short pauses that follow a first failure."""
+    counts: Counter[int] = Counter()
+    run = 0
+    counting = False
+    for number, gap in enumerate(gaps):
+        if failed[number] and number and not failed[number - 1]:
+            run, counting = 0, True
+        if not counting:
+            continue
+        if failed[number] and gap is not None and abs(gap - short) <= max(near, 40 * MS):
+            run += 1
+            continue
+        if run and failed[number]:
+            counts[run] += 1
+        counting = False
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def whole_seconds(starts: Sequence[int]) -> bool:
+    """Tell whether most steps are whole seconds to within a kubelet's accuracy, on average neither longer nor shorter."""
+    steps = [b - a for a, b in pairwise(starts)]
+    off = [step - round(step / SECOND) * SECOND for step in steps if step >= SECOND // 2]
+    near = [distance for distance in off if abs(distance) <= 25 * MS]
+    return bool(steps) and len(near) >= 0.5 * len(steps) and abs(median(near)) <= 2 * MS
+
+
+def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns: int = 60 * MS) -> bool:
+    """Tell whether checks begin right after those of another series (start, end), or right before, as in one Monit cycle."""
+    if len(starts) < ENOUGH or not others:
+        return False
+    begins = sorted(others)
+    good = 0
+    for start in starts:
+        at = bisect_right(begins, (start, LONGEST_NS * 10**9))
+        after = at > 0 and start - max(begins[at - 1]) <= within_ns
+        before = at < len(begins) and begins[at][0] - start <= within_ns
+        good += after or before
+    return good >= 0.8 * len(starts)
+
+
+def on_ticks(starts: Sequence[int], others: Sequence[int], tick_ns: int) -> bool:
+    """Tell whether checks begin whole ticks after the nearest check of another series: one loop looks what is due, as Apache's does.
+
+    By chance a fifth of all checks would.
+    """
+    begins = sorted(others)
+    good = told = 0
+    for start in starts:
+        at = bisect_right(begins, start)
+        if not at or start - begins[at - 1] > TICK_REACH * tick_ns:
+            continue
+        told += 1
+        steps, off = divmod(start - begins[at - 1] + UNORDERED, tick_ns)
+        good += off <= 2 * UNORDERED + int(steps * tick_ns * TICK_LATE)
+    return told >= 2 * ENOUGH and good >= 0.7 * told

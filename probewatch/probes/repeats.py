@@ -1,0 +1,58 @@
+"""Checks that are tried again at once when they fail: Monit's `retry N`.
+
+To the walk through a port's checks all tries are one check, which ends as its last try does; each keeps its connection,
+and only the last counts.
+
+Limitations: what came of a check inside TLS is not known here, so there any check right after another is a further try,
+but where most have one: then two tests of one cycle ask alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from .checkers import MS, Check, Track, tracks
+from .shapes import Shape, What
+
+AGAIN_NS: Final = 5 * MS
+"""A further try begins no later than this after the end of the one before it."""
+SELDOM: Final = 0.3
+"""Share of checks up to which those inside TLS that are followed at once are taken for tries."""
+
+
+def tried_again(checks: Sequence[Check]) -> list[bool]:
+    """Tell, for each check in the order of their starts, whether the next one is a further try of it."""
+    out = [_again(one, after) for one, after in pairwise(checks)] + [False] * bool(checks)
+    sealed = [number for number, again in enumerate(out) if again and not checks[number].failed]
+    if len(sealed) > SELDOM * len(checks):
+        for number in sealed:
+            out[number] = False
+    return out
+
+
+def _again(one: Check, after: Check) -> bool:
+    sealed = one.shape is not None and one.shape.what is What.TLS
+    alike = one.shape is None or after.shape is None or one.shape == after.shape
+    return (one.failed or sealed) and alike and one.end is not None and 0 <= after.start - one.end <= AGAIN_NS
+
+
+def tracks_of_tries(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape]) -> list[Track]:
+    """Return the series among checks of which some may be tried again at once."""
+    again = tried_again(checks)
+    tries: list[list[int]] = []
+    for number in range(len(checks)):
+        if number and again[number - 1]:
+            tries[-1].append(number)
+        else:
+            tries.append([number])
+    whole = []
+    for mine in tries:
+        last = checks[mine[-1]]
+        shape = next((checks[one].shape for one in mine if checks[one].shape is not None), None)
+        whole.append(last._replace(start=checks[mine[0]].start, shape=shape))
+    found = tracks(whole, clocks, known)
+    for track in found:
+        track.members = [one for member in track.members for one in tries[member]]
+    return found
