@@ -98,8 +98,8 @@ class Observer:
         self._holes: list[tuple[int, int]] = []
         """Times of which not everything was captured: between files, and where the kernel lost frames."""
         self._losses = Losses()
-        self._busy: set[str] = set()
-        """Addresses with something still to be handed on."""
+        self._busy: dict[str, None] = {}
+        """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
@@ -113,8 +113,8 @@ class Observer:
         )
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
-        self._stirred: set[str] = set()
-        """Addresses with attempts that `glimpse` has not shown."""
+        self._stirred: dict[str, None] = {}
+        """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
         """Attempts that wait at their targets until it is known which probes to expect."""
         self._most_unplanned = MOST_UNPLANNED
@@ -216,7 +216,7 @@ class Observer:
         """Queue commands at their targets."""
         for run in runs:
             self._target(run.server).queue.take(run)
-            self._busy.add(run.server)
+            self._busy[run.server] = None
 
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
         """Between two files nothing was captured: what was open then is cut, and all states are unknown afterwards."""
@@ -268,7 +268,7 @@ class Observer:
             if runs:
                 self._tell(target)
             if target.queue.idle:
-                self._busy.discard(address)
+                del self._busy[address]
         if self._keeper.full:
             self._keeper.let_go(self._tell)
             self._strangers.recount()
@@ -330,7 +330,7 @@ class Observer:
             if self.settings.endpoint is not None and isinstance(item, Connection):
                 self._follow(item)
             target = self._target(item.server)
-            self._busy.add(item.server)
+            self._busy[item.server] = None
             if isinstance(item, Unresolved):
                 target.queue.take(item)
             else:
@@ -389,7 +389,7 @@ class Observer:
             self._attempt(target, run)
             return
         if self._senders.sort(target, run, source):
-            self._stirred.add(target.address)
+            self._stirred[target.address] = None
         if self._strangers.full:
             self._strangers.relieve(self._senders.kubelets(), self._now_ns)
             self._sweep()
@@ -399,11 +399,11 @@ class Observer:
         if len(self._targets) > MOST_SOURCES:
             for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
                 del self._targets[address]
-                self._stirred.discard(address)
+                self._stirred.pop(address, None)
         self._senders.forget()
 
     def _attempt(self, target: Target, run: Run) -> None:
-        self._stirred.add(target.address)
+        self._stirred[target.address] = None
         context = self._context(self._senders.asker(run))
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
@@ -452,7 +452,7 @@ class Observer:
         self._collect(self._tracker.finish())
         if self._execs is not None:
             self._commands(self._execs.finish())
-        self._busy.update(self._targets)
+        self._busy.update(dict.fromkeys(self._targets))
         for target in self._targets.values():
             for run in target.queue.drain():
                 self._run(target, run)
