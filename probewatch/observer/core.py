@@ -522,7 +522,7 @@ class Observer:
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
-        strangers = [run for target in self._targets.values() for run in target.strangers]
+        strangers = (run for target in self._targets.values() for run in target.strangers)
         named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
         for target in self._targets.values():
             target.strangers = []
@@ -530,7 +530,7 @@ class Observer:
             self._targets[run.server].strangers.append(run)
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
-        out = [builder.probe(one) for one in named]
+        out = builder.probes(named)
         self._tied |= builder.tied
         return out
 
