@@ -232,10 +232,8 @@ class Observer:
     def lost(self, begun_ns: int, ended_ns: int) -> None:
         """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
         whole, before = self._losses.add((begun_ns, ended_ns))
-        if before is None:
-            self._holes.append(whole)
-        else:
-            self._holes[self._holes.index(before)] = whole
+        at = len(self._holes) if before is None else self._holes.index(before)
+        self._holes[at : at + 1] = [whole]
 
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
@@ -591,8 +589,7 @@ class Observer:
         if self._keys is not None:
             out += self._key_notes(self._keys)
         out += self._strangers.notes()
-        for what, count in self._undecoded.items():
-            out.append(f"{count} frame{'s' if count > 1 else ''} not decoded ({what})")
+        out += [f"{n} frame{'s' if n > 1 else ''} not decoded ({what})" for what, n in self._undecoded.items()]
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
 
     @property
