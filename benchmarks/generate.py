@@ -8,7 +8,8 @@ most answer 200, and now and then one answers 503 three times in a row. The rest
 full segments with an acknowledgment for every second one, kept connections with small requests and answers, and short
 client connections. Everything comes from a fixed seed: the same arguments give the same bytes.
 
-Kinds: `mixed`; `mixed-ng` (pcapng); `mixed-vxlan` (every frame inside VXLAN); `probes` (nothing but probes).
+Kinds: `mixed`; `mixed-ng` (pcapng); `mixed-vxlan` (every frame inside VXLAN); `probes` (nothing but probes); `checks` (nothing but
+an HAProxy's checks).
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ OK: Final = ("http-flap-s1/capture.pcap", 53, 62)
 """A probe that was answered 200: capture, first frame, last frame."""
 FAILED: Final = ("http-flap-s1/capture.pcap", 113, 122)
 """The same, answered 503."""
+CHECK: Final = ("several/cap.pcap.xz", 37, 44)
+"""A check by HAProxy that was answered 200."""
 
 SEED: Final = 7
 BEGIN_NS: Final = 1_790_000_000_000_000_000
 PERIOD_NS: Final = 10_000_000_000
+CHECKED_NS: Final = 2_000_000_000
+"""HAProxy's own `inter`."""
 FRAME_NS: Final = 300_000
 """Mean time between two frames."""
 OVERLAP: Final = 200
@@ -107,6 +112,16 @@ def probes(pods: int) -> Iterator[tuple[int, bytes]]:
             while len(under_way) > OVERLAP:
                 yield heappop(under_way)
         begin += PERIOD_NS
+
+
+def checks(servers: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the frames of an HAProxy's checks of so many servers for ever, in time order."""
+    right, port, begin = Conversation(CHECK), 32768, BEGIN_NS
+    while True:
+        for n in range(servers):
+            port = 32768 + (port + 1) % 28000
+            yield from right.replay(begin + n * CHECKED_NS // servers, 0x0A800002, 0x0A80000A + n, port)
+        begin += CHECKED_NS
 
 
 def tcp(a: End, b: End, flags: int, payload: bytes = b"", stamp: int = 0) -> bytes:
@@ -223,6 +238,11 @@ def only_probes(frames: int) -> Iterator[tuple[int, bytes]]:
     return islice(probes(200), frames)
 
 
+def only_checks(frames: int) -> Iterator[tuple[int, bytes]]:
+    """Yield so many frames of an HAProxy's checks of 40 servers, in time order."""
+    return islice(checks(40), frames)
+
+
 def in_vxlan(frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Put each frame into VXLAN between two nodes."""
     for ns, frame in frames:
@@ -259,6 +279,7 @@ KINDS: Final[dict[str, Callable[[BinaryIO, int], None]]] = {
     "mixed-ng": lambda out, frames: write_pcapng(out, mixed(frames)),
     "mixed-vxlan": lambda out, frames: write_pcap(out, in_vxlan(mixed(frames))),
     "probes": lambda out, frames: write_pcap(out, only_probes(frames)),
+    "checks": lambda out, frames: write_pcap(out, only_checks(frames)),
 }
 
 

@@ -3,10 +3,11 @@
     python benchmarks/memory.py                              # 200,000, 2,000,000 and 6,000,000 frames: an hour
     python benchmarks/memory.py --frames 20000 --times 1 10  # to see that it runs
 
-Two kinds of capture (`generate.py`): one of nothing but probes, of 200 Pods without a spec, and probes among other traffic.
-`table`, `ndjson` and `metrics` promise a flat peak; `json`, `wide` and `html` grow with the attempts they show, and what they
-take beyond the first length is shown for each attempt more. The peak is the largest resident set that the kernel saw (VmHWM
-of /proc/PID/status, read until the process ends: what wait4 tells counts the memory of the process that began it too).
+Three kinds of capture (`generate.py`): nothing but probes, of 200 Pods without a spec; nothing but an HAProxy's checks; probes
+among other traffic. `table`, `ndjson` and `metrics` promise a flat peak; `json`, `wide`, `html`, `junit` and `trace` grow with
+the attempts they show, and what they take beyond the first length is shown for each attempt more. The peak is the largest
+resident set that the kernel saw (VmHWM of /proc/PID/status, read until the process ends: what wait4 tells counts the memory
+of the process that began it too).
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from generate import generate
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLAT: Final = ("table", "ndjson", "metrics")
-GROWING: Final = ("json", "wide", "html")
-FRAMES_OF_A_PROBE: Final = 10
+GROWING: Final = ("json", "wide", "html", "junit", "trace")
+FRAMES: Final = {"probes": 10, "checks": 8}
+"""Of one attempt, in captures of nothing else."""
 LOOK_S: Final = 0.05
 
 
@@ -52,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--frames", type=int, default=200_000, help="of the shortest capture")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10, 30])
-    parser.add_argument("--kinds", nargs="+", default=["probes", "mixed"])
+    parser.add_argument("--kinds", nargs="+", default=["probes", "checks", "mixed"])
     parser.add_argument("--outputs", nargs="+", default=[*FLAT, *GROWING])
     given = parser.parse_args()
     lengths = [given.frames * times for times in given.times]
@@ -65,8 +67,8 @@ def main() -> None:
                 generate(kind, path, length)
             for output in given.outputs:
                 peaks = [peak_kb(path, output) for path in paths]
-                more = (lengths[-1] - lengths[0]) // FRAMES_OF_A_PROBE
-                each = f"{1024 * (peaks[-1] - peaks[0]) / more / 1000:.2f} kB" if more and kind == "probes" else ""
+                more = (lengths[-1] - lengths[0]) // FRAMES.get(kind, 1)
+                each = f"{1024 * (peaks[-1] - peaks[0]) / more / 1000:.2f} kB" if more and kind in FRAMES else ""
                 print(f"| {kind} | {output} |", " | ".join(f"{peak / 1024:.0f} MB" for peak in peaks), f"| {each} |", flush=True)
             for path in paths:
                 path.unlink()

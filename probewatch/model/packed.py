@@ -1,16 +1,19 @@
-"""An attempt's connections in little room: whole again each time they are looked at.
+"""An attempt's connections, and what was said on connections that wait, in little room: whole again each time they are looked at.
 
-Theory of operation. A connection and what hangs on it is some sixty objects, 3 kB; the numbers and words in them fit into
-400 bytes. So the legs of attempts that are settled are kept as such bytes, each value as the tuple of its fields behind the
-number of its class, moments as distances from the first of them. Nothing is left out, and whoever reads the legs finds a
-sequence of the same values. Looking costs some twenty microseconds a leg.
+Theory of operation. A connection and what hangs on it is some sixty objects, 3 kB. Nearly all that a checker's connections
+say is the same each time, so they are kept as bytes (pickle), compressed with the first of them as dictionary: some 130 to 200
+bytes each. Nothing is left out: whoever reads packed legs finds a sequence of equal legs, and an exchange that was put on a
+`Shelf` is an exchange as before. Looking costs some thirty microseconds a connection, and nothing where it is looked at again
+soon.
 
-Limitations: only the classes below may hang on a leg; the values that are made are equal, but not the same each time.
+Limitations: the values that are made are equal, but not the same each time. An exchange on a shelf is not for
+`dataclasses.replace`.
 """
 
 from __future__ import annotations
 
-import marshal
+import io
+import pickle
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
@@ -18,77 +21,79 @@ from operator import attrgetter
 from typing import Any, Final, SupportsIndex, overload
 
 from .connection import Arrival, Connection, Half, IcmpNote, Sighting, Step
+from .exchange import Exchange, GrpcFacts, HttpExchange, TlsAlert, TlsFacts, TlsRecord
 from .frame import Mark
 from .path import Placed
-from .timeline import Leg, Role, TlsSummary
+from .timeline import Leg, TlsSummary
 
-_PLAIN: Final = frozenset({int, str, bytes, bool, type(None), float})
-_TUPLES: Final = (tuple, Arrival, Sighting, Step)
-_DATACLASSES: Final = (Leg, Connection, Half, IcmpNote, TlsSummary, Placed)
-_MARK: Final = len(_TUPLES) + len(_DATACLASSES)
-_ROLE: Final = _MARK + 1
-
-
-def _remake(cls: Any) -> Callable[[Sequence[Any]], Any]:
-    names = [one.name for one in fields(cls)]
-    return lambda values: cls(**dict(zip(names, values, strict=True)))
-
-
-_mark: Final = Mark._make
-
-
-_TAGS: Final = {cls: tag for tag, cls in enumerate((*_TUPLES, *_DATACLASSES))}
-_FIELDS: Final = {cls: attrgetter(*(one.name for one in fields(cls))) for cls in _DATACLASSES}
-_MAKE: Final[tuple[Callable[[Any], Any], ...]] = (
-    tuple, Arrival._make, Sighting._make, Step._make, *map(_remake, _DATACLASSES),
+AT_HAND: Final = 1_024
+"""Exchanges of a shelf that are held whole: those of one series mostly, which is gone through again and again."""
+_DATACLASSES: Final = (
+    Leg, Connection, Half, IcmpNote, TlsSummary, Placed, Exchange, HttpExchange, TlsFacts, TlsAlert, TlsRecord, GrpcFacts,
 )  # fmt: skip
+_TUPLES: Final = (Mark, Arrival, Sighting, Step)
+_NAMES: Final = tuple(tuple(one.name for one in fields(cls)) for cls in _DATACLASSES)
+
+Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-def _flat(value: Any, ns: int, number: int) -> Any:
-    """Return a value as plain tuples, moments counted from `ns` and frames from `number`."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if kind is Mark:
-        return _MARK, value[0] - ns, value[1], value[2] - number
-    if kind is Role:
-        return _ROLE, value.value
-    get = _FIELDS.get(kind)
-    return _TAGS[kind], *[_flat(one, ns, number) for one in (value if get is None else get(value))]
+def _make(tag: int, *values: Any) -> Any:
+    """Make a value again; what is packed names this function."""
+    return _DATACLASSES[tag](**dict(zip(_NAMES[tag], values, strict=True)))
 
 
-def _made(flat: Any, ns: int, number: int) -> Any:
-    """Return what `_flat` made flat."""
-    if type(flat) is not tuple:
-        return flat
-    tag = flat[0]
-    if tag == _MARK:
-        return _mark((flat[1] + ns, flat[2], flat[3] + number))
-    if tag == _ROLE:
-        return Role(flat[1])
-    return _MAKE[tag]([_made(one, ns, number) if type(one) is tuple else one for one in flat[1:]])
+def _reduced(tag: int) -> Callable[[Any], Reduced]:
+    get = attrgetter(*_NAMES[tag])
+    return lambda value: (_make, (tag, *get(value)))
+
+
+_TABLE: Final[dict[type, Callable[[Any], Reduced]]] = {
+    **{cls: _reduced(tag) for tag, cls in enumerate(_DATACLASSES)},
+    **{cls: lambda value: (type(value), tuple(value)) for cls in _TUPLES},
+}
+"""How values are taken apart. (As pickle does it by itself, they would be made again field by field, by `__setattr__`.)"""
+
+
+class Packer:
+    """Makes bytes of values that are much alike, and values of such bytes."""
+
+    __slots__ = ("_alike",)
+
+    def __init__(self) -> None:
+        self._alike = b""
+        """The first value, not compressed: the dictionary of all others."""
+
+    def pack(self, value: object) -> bytes:
+        """Return a value as bytes."""
+        out = io.BytesIO()
+        pickler = pickle.Pickler(out, pickle.HIGHEST_PROTOCOL)
+        pickler.dispatch_table = _TABLE
+        pickler.dump(value)
+        self._alike = self._alike or out.getvalue()
+        pressed = zlib.compressobj(1, zdict=self._alike)
+        return pressed.compress(out.getvalue()) + pressed.flush()
+
+    def unpack(self, data: bytes) -> Any:
+        """Return an equal value."""
+        return pickle.loads(zlib.decompressobj(zdict=self._alike).decompress(data))  # noqa: S301  (our own bytes)
 
 
 class PackedLegs(Sequence[Leg]):
     """Legs as bytes."""
 
-    __slots__ = ("_data", "_mark")
+    __slots__ = ("_data", "_packer")
 
-    def __init__(self, legs: Sequence[Leg], mark: Mark) -> None:
-        """Pack legs; `mark` is a moment near them that is kept anyhow."""
-        self._mark = mark
-        self._data = zlib.compress(marshal.dumps([_flat(leg, mark.ns, mark.number) for leg in legs]), 1)
-
-    def _flat(self) -> list[Any]:
-        flat: list[Any] = marshal.loads(zlib.decompress(self._data))  # noqa: S302  (our own bytes)
-        return flat
+    def __init__(self, legs: Sequence[Leg], packer: Packer) -> None:
+        """Pack legs, with the packer of others that are like them."""
+        self._packer = packer
+        self._data = packer.pack(tuple(legs))
 
     def _legs(self) -> tuple[Leg, ...]:
-        mark = self._mark
-        return tuple(_made(flat, mark.ns, mark.number) for flat in self._flat())
+        legs: tuple[Leg, ...] = self._packer.unpack(self._data)
+        return legs
 
     def __len__(self) -> int:
-        return len(self._flat())
+        return len(self._legs())
 
     def __bool__(self) -> bool:
         return True  # (no leg is nothing to pack)
@@ -108,3 +113,56 @@ class PackedLegs(Sequence[Leg]):
 
     def __hash__(self) -> int:
         return hash(self._legs())
+
+
+class Shelf:
+    """Where exchanges are kept as bytes; those that were looked at last are at hand whole."""
+
+    def __init__(self) -> None:
+        self._packer = Packer()
+        self.legs = Packer()
+        """For the legs that are made of them."""
+        self._whole: dict[int, tuple[PackedExchange, Exchange]] = {}
+        """By id, the oldest look first. (Each is held here together with its id, which nothing else can have meanwhile.)"""
+
+    def put(self, exchange: Exchange) -> Exchange:
+        """Return an exchange that takes little room in the place of this one."""
+        return PackedExchange(self, self._packer.pack(exchange))
+
+    def look(self, packed: PackedExchange, data: bytes) -> Exchange:
+        """Return one whole."""
+        known = self._whole.get(id(packed))
+        if known is not None:
+            return known[1]
+        made: Exchange = self._packer.unpack(data)
+        if len(self._whole) >= AT_HAND:
+            del self._whole[next(iter(self._whole))]
+        self._whole[id(packed)] = packed, made
+        return made
+
+
+class PackedExchange(Exchange):
+    """An exchange on a shelf: its own fields stay empty, and are asked of the whole one."""
+
+    __slots__ = ("_data", "shelf")
+    shelf: Shelf
+
+    def __init__(self, shelf: Shelf, data: bytes) -> None:
+        """Take the place of what `Shelf.put` packed."""
+        object.__setattr__(self, "shelf", shelf)  # (it is as frozen as any exchange)
+        object.__setattr__(self, "_data", data)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field, which is asked for here because its slot is empty."""
+        if name not in Exchange.__slots__:
+            raise AttributeError(name)
+        return getattr(self.shelf.look(self, self._data), name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exchange) and _values(self) == _values(other)
+
+    def __hash__(self) -> int:
+        return hash(_values(self))
+
+
+_values: Final[Callable[[Exchange], tuple[Any, ...]]] = attrgetter(*Exchange.__slots__)

@@ -10,6 +10,7 @@ from probewatch.decisions.worker import STATES, Counted, Result
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
+from probewatch.model.packed import PackedExchange, PackedLegs
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Leg, Role, Trigger
 from probewatch.probes.diagnose import diagnose
@@ -99,8 +100,11 @@ def attempt(number: int, step: Step, redials: Sequence[Step], latest: Latest) ->
 
 
 def diagnosed(made: Attempt, exchanges: Sequence[Exchange]) -> Attempt:
-    """Return the attempt with the diagnosis that its own evidence allows."""
+    """Return the attempt with the diagnosis that its own evidence allows, in little room where its exchanges take little."""
     found = diagnose(made, exchanges)
+    shelf = next((exchange.shelf for exchange in exchanges if isinstance(exchange, PackedExchange)), None)
+    if shelf is not None:
+        made = replace(made, legs=PackedLegs(made.legs, shelf.legs))
     return made if found is None else replace(made, diagnosis=found)
 
 

@@ -69,6 +69,15 @@ class CheckBuilder:
         self.tied: set[int] = set()
         """Declared checks (by id) that fit a series."""
 
+    def probes(self, named: Sequence[Named]) -> list[Probe]:
+        """Build all, and let go of what was read on each series once its attempts stand."""
+        out: list[Probe] = []
+        for one in named:
+            out.append(self.probe(one))
+            if not one.part:  # (what goes on with it is read for it too)
+                del one.exchanges[1:]  # (the first says between whom the series is)
+        return out
+
     def probe(self, named: Named) -> Probe:
         """Build one."""
         tied = tie(named, [*self._declared.get(None, ()), *self._declared.get(named.server, ())])

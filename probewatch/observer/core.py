@@ -67,8 +67,8 @@ class Observer(Front):
         self._holes: list[tuple[int, int]] = []
         """Times of which not everything was captured: between files, and where the kernel lost frames."""
         self._losses = Losses()
-        self._busy: set[str] = set()
-        """Addresses with something still to be handed on."""
+        self._busy: dict[str, None] = {}
+        """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
         self._appeared: dict[str, int] = {}
         self._recent: dict[str, deque[int]] = {}
@@ -81,8 +81,8 @@ class Observer(Front):
         )
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
-        self._stirred: set[str] = set()
-        """Addresses with attempts that `glimpse` has not shown."""
+        self._stirred: dict[str, None] = {}
+        """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
         """Attempts that wait at their targets until it is known which probes to expect."""
         self._most_unplanned = MOST_UNPLANNED
@@ -137,10 +137,8 @@ class Observer(Front):
     def lost(self, begun_ns: int, ended_ns: int) -> None:
         """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
         whole, before = self._losses.add((begun_ns, ended_ns))
-        if before is None:
-            self._holes.append(whole)
-        else:
-            self._holes[self._holes.index(before)] = whole
+        at = len(self._holes) if before is None else self._holes.index(before)
+        self._holes[at : at + 1] = [whole]
 
     def turn(self, turn: Turn) -> None:
         """Take what frames came to, and hand on what silence completes."""
@@ -163,7 +161,7 @@ class Observer(Front):
             if runs:
                 self._tell(target)
             if target.queue.idle:
-                self._busy.discard(address)
+                del self._busy[address]
         if self._keeper.full:
             self._keeper.let_go(self._tell)
             self._strangers.recount()
@@ -225,7 +223,7 @@ class Observer(Front):
             elif isinstance(item, Questions):
                 if connection.rev == 1:
                     self._target(connection.server)
-                    self._busy.add(connection.server)
+                    self._busy[connection.server] = None
                 for exchange in item.asked:  # (nothing joins them, and no kubelet keeps a connection)
                     self._run(self._target(connection.server), single(exchange))
             else:
@@ -235,7 +233,7 @@ class Observer(Front):
                     target.queue.revise(connection, item.read)
 
     def _queue(self, server: str, item: Exchange | Unresolved | Run) -> None:
-        self._busy.add(server)
+        self._busy[server] = None
         self._target(server).queue.take(item)
 
     def _revise(self, connection: Connection) -> None:
@@ -275,7 +273,7 @@ class Observer(Front):
             self._attempt(target, run)
             return
         if self._senders.sort(target, run, source):
-            self._stirred.add(target.address)
+            self._stirred[target.address] = None
         if self._strangers.full:
             self._strangers.relieve(self._senders.kubelets(), self._now_ns)
             self._sweep()
@@ -285,11 +283,11 @@ class Observer(Front):
         if len(self._targets) > MOST_SOURCES:
             for address in [one for one, target in self._targets.items() if target.empty and one not in self._busy]:
                 del self._targets[address]
-                self._stirred.discard(address)
+                self._stirred.pop(address, None)
         self._senders.forget()
 
     def _attempt(self, target: Target, run: Run) -> None:
-        self._stirred.add(target.address)
+        self._stirred[target.address] = None
         context = self._context(self._senders.asker(run))
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
@@ -341,7 +339,7 @@ class Observer(Front):
         self._take(end.turn)
         if self._execs is not None:
             self._commands(self._execs.finish())
-        self._busy.update(self._targets)
+        self._busy.update(dict.fromkeys(self._targets))
         for target in self._targets.values():
             for run in target.queue.drain():
                 self._run(target, run)
@@ -419,7 +417,7 @@ class Observer(Front):
 
     def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
-        strangers = [run for target in self._targets.values() for run in target.strangers]
+        strangers = (run for target in self._targets.values() for run in target.strangers)
         named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
         for target in self._targets.values():
             target.strangers = []
@@ -427,7 +425,7 @@ class Observer(Front):
             self._targets[run.server].strangers.append(run)
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
         builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
-        out = [builder.probe(one) for one in named]
+        out = builder.probes(named)
         self._tied |= builder.tied
         return out
 

@@ -3,16 +3,19 @@
 Theory of operation. Runs of strangers stay with their targets, and `held` says how many there are. When there are too many, what is
 no check so far (`survey.so_far`) is counted as traffic but for the latest quarter, which is looked at again with what comes next.
 Checks stay, unless attempts are kept in brief: then there is a limit on them too, and beyond it the oldest go, with a note.
+Where they stay what was said on their connections is packed (`model.packed`) as soon as there is much of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
-from probewatch.probes.forms import Ask
+from probewatch.model.packed import PackedExchange, Shelf
+from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
@@ -23,8 +26,15 @@ from .target import Target
 
 STRANGERS: Final = 5_000
 """Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
-MOST_CHECKS: Final = 16_000
+MOST_CHECKS: Final = 14_000
 """Of these, checks held where attempts are kept in brief; beyond, the oldest quarter is counted as traffic too."""
+
+
+PACKED_AFTER: Final = 4_000
+"""Of these, checks held whole where all of them stay; beyond, what was said on their connections is packed."""
+
+FORMS: Final = 1_024
+"""Different forms of these that are remembered, to be held once."""
 
 
 class Strangers:
@@ -49,6 +59,11 @@ class Strangers:
         self.held = 0
         """Runs that targets hold."""
         self._most = STRANGERS
+        self._shelf = Shelf()
+        self._forms: dict[Form, Form] = {}
+        """Each form of what is there, once."""
+        self._put = 0
+        """Runs that are on the shelf, about: some may have been counted as traffic since."""
         self.let_go = 0
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
@@ -59,6 +74,19 @@ class Strangers:
         """Take a run."""
         target.strangers.append(run)
         self.held += 1
+        if not self._brief and self.held - self._put > PACKED_AFTER:
+            self._pack()
+
+    def _pack(self) -> None:
+        """Put all that is held on the shelf."""
+        for target in self._targets.values():
+            for place, run in enumerate(target.strangers):
+                if run.tries and not isinstance(run.tries[0][0], PackedExchange):
+                    tries = tuple(tuple(self._shelf.put(one) for one in hops) for hops in run.tries)
+                    if len(self._forms) >= FORMS:
+                        self._forms.clear()
+                    target.strangers[place] = replace(run, tries=tries, form=self._forms.setdefault(run.form, run.form))
+        self._put = self.held
 
     def recount(self) -> None:
         """Count what targets hold anew: lanes have given some back."""

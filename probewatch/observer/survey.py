@@ -25,7 +25,6 @@ from typing import Final
 from probewatch.model.check import BY_HAND, CheckSpec
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import Mark
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import (
     ENOUGH,
@@ -518,16 +517,25 @@ def single(exchange: Exchange) -> Run:
     )
 
 
+_Moment = tuple[int, tuple[int, int], int | None]
+"""Of a connection: time of its first frame, which frame that is, time of the first answer."""
+
+
 def _translations(named: Sequence[Named]) -> None:
     """Mark the series that repeat another one behind address translation: each connection lies inside one of the other's, in time."""
     by_shape: dict[Shape, list[Named]] = {}
     for one in named:
         by_shape.setdefault(one.shape, []).append(one)
     for alike in by_shape.values():
-        for inner in alike:
-            for outer in alike:
-                if outer is not inner and outer.outer is None and inner.outer is None and _inside(inner, outer):
-                    inner.outer = outer
+        if len(alike) < 2:
+            continue
+        series = [(one, [_moment(exchange.connection) for exchange in one.exchanges]) for one in alike]
+        for inner, within in series:
+            for outer, around in series:
+                if outer is not inner and outer.outer is None and inner.outer is None:
+                    same = (inner.client, inner.server, inner.port) == (outer.client, outer.server, outer.port)
+                    if not same and _inside(within, around):
+                        inner.outer = outer
 
 
 def _steps(named: Sequence[Named]) -> None:
@@ -553,31 +561,26 @@ def keeps_pace(one: Learnt, other: Learnt) -> bool:
     return a is not None and b is not None and abs(a - b) <= NEAR * a + 20 * MS
 
 
-def _inside(inner: Named, outer: Named) -> bool:
-    if (inner.client, inner.server, inner.port) == (outer.client, outer.server, outer.port):
-        return False
-    if len(inner.exchanges) > len(outer.exchanges) * 1.1 + 2 or len(inner.exchanges) < 0.5 * len(outer.exchanges):
+def _inside(within: Sequence[_Moment], around: Sequence[_Moment]) -> bool:
+    if len(within) > len(around) * 1.1 + 2 or len(within) < 0.5 * len(around):
         return False
     at = hits = 0
-    for exchange in inner.exchanges:
-        start = exchange.connection.start.ns
-        while at < len(outer.exchanges) and outer.exchanges[at].connection.start.ns < start - NESTED_NS:
+    for inner in within:
+        while at < len(around) and around[at][0] < inner[0] - NESTED_NS:
             at += 1
-        for other in outer.exchanges[at : at + 3]:
-            if _nested(exchange.connection, other.connection):
-                hits += 1
-                break
-    return hits >= 0.9 * len(inner.exchanges)
+        hits += any(_nested(inner, outer) for outer in around[at : at + 3])
+    return hits >= 0.9 * len(within)
 
 
-def _nested(inner: Connection, outer: Connection) -> bool:
-    if not 0 <= inner.start.ns - outer.start.ns <= NESTED_NS or inner.start == outer.start:
+def _nested(inner: _Moment, outer: _Moment) -> bool:
+    if not 0 <= inner[0] - outer[0] <= NESTED_NS or inner[:2] == outer[:2]:
         return False
-    a, b = _first_answer(inner), _first_answer(outer)
+    a, b = inner[2], outer[2]
     if a is None or b is None:
         return a is b
-    return inner.start.ns <= a.ns <= b.ns
+    return inner[0] <= a <= b
 
 
-def _first_answer(c: Connection) -> Mark | None:
-    return c.resp.syns[0] if c.resp.syns else c.resp.rst
+def _moment(c: Connection) -> _Moment:
+    answer = c.resp.syns[0] if c.resp.syns else c.resp.rst
+    return c.start.ns, c.start[1:], None if answer is None else answer.ns

@@ -83,10 +83,11 @@ class Writer:
     def __init__(self, out: Callable[[str], object]) -> None:
         self._out = out
         self._last: dict[tuple[str, str], Json] = {}
-        self._put({"event": "schema", "id": "schema", "rev": 1, "probe": None, "schema": doc.SCHEMA})
+        self._begun = False
 
     def change(self, event: str, ident: str, rev: int, probe: str | None, value: object) -> None:
         """Write what became known, or better known."""
+        self._begin()
         line = record(event, ident, rev, probe, value)
         if event in ("probe", "event", "other"):
             self._last[event, ident] = line
@@ -94,6 +95,7 @@ class Writer:
 
     def end(self, timeline: Timeline) -> None:
         """Write what only the end of input tells: summaries, inputs, notes; and what is not yet said of the rest."""
+        self._begin()
         for probe in timeline.probes:
             self._catch_up("probe", probe.id, probe.id, doc.probe_object(probe))
         self._catch_up_all("event", "e", map(doc.event_object, timeline.events))
@@ -113,6 +115,12 @@ class Writer:
             self._put({"event": "capture", "id": f"c{number}", "rev": 1, "probe": None} | doc.capture_object(info))
         for number, note in enumerate(timeline.notes, 1):
             self._put({"event": "note", "id": f"n{number}", "rev": 1, "probe": None, "text": note})
+
+    def _begin(self) -> None:
+        """Write the first line: not before something is known, for an input that cannot be read leaves the output empty."""
+        if not self._begun:
+            self._begun = True
+            self._put({"event": "schema", "id": "schema", "rev": 1, "probe": None, "schema": doc.SCHEMA})
 
     def _account(self, timeline: Timeline, account: Account) -> None:
         """Write the kubelet's account, and the attempts that it speaks of anew: it is laid beside them at the end of input."""

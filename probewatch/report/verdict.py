@@ -79,11 +79,14 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
     if discarded:
         level = max(level, Level.WARNING)
-        thrown = f"{count(len(discarded), 'result')} thrown away by the kubelet: {_why(discarded)}"
-        sentence = f"all {thrown}" if len(discarded) == len(attempts) else f"{sentence}; {thrown}"
+        thrown = f"thrown away by the kubelet: {_why(discarded)}"
+        if len(discarded) == len(attempts):
+            sentence = f"{_of(len(attempts), len(attempts), 'result')} {thrown}"
+        else:
+            sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
-        sentence = f"cannot tell: {len(unclear)} of {count(len(attempts), 'attempt')} unclear: {_why(unclear)}"
+        sentence = f"cannot tell: {_of(len(unclear), len(attempts))} unclear: {_why(unclear)}"
     if any(one.kind == Kind.NO_LOCAL_PORT for one in probe.diagnoses):
         missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
         level, sentence = max(level, Level.WARNING), f"{sentence}; {missing} missing: no source port left on the node"
@@ -119,11 +122,7 @@ def _decided(
     if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
         never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
         word = "Ready" if state == "NotReady" else "UP"
-        whole = "all" if len(failed) == len(probe.attempts) else f"{len(failed)} of"
-        return (
-            Level.TROUBLE,
-            f"{never} {word}: {whole} {count(len(probe.attempts), 'attempt')} failed: {_why(failed)}",
-        )
+        return Level.TROUBLE, f"{never} {word}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}"
     return _held(probe, failed)
 
 
@@ -154,7 +153,7 @@ def _loop(probe: Probe) -> str:
 
 def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tuple[Level, str]:
     started = [d for d in probe.decisions if d.kind is DecisionKind.STARTED]
-    total = count(len(probe.attempts), "attempt")
+    total = len(probe.attempts)
     if started:
         last = started[-1]
         before = sum(a.outcome is Outcome.FAILURE and a.end_ns <= last.ns for a in probe.attempts)
@@ -162,14 +161,14 @@ def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tupl
         text = f"Started{times} {span(last.ns - probe.attempts[0].start.ns)} after the first attempt"
         return Level.FINE, text + (f"; {before} failed while it started: {_why(failed)}" if before else "")
     if failed:
-        return Level.WARNING, f"not Started in this capture: {len(failed)} of {total} failed: {_why(failed)}"
-    return Level.FINE, f"all {total} succeeded"
+        return Level.WARNING, f"not Started in this capture: {_of(len(failed), total)} failed: {_why(failed)}"
+    return Level.FINE, _succeeded(probe)
 
 
 def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
     """No state was lost: say since when it holds, and what nevertheless failed."""
     ups = [d for d in probe.decisions if d.kind in UP]
-    total = count(len(probe.attempts), "attempt")
+    total = len(probe.attempts)
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
@@ -182,12 +181,10 @@ def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
         return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if not failed:
-        good = sum(a.outcome is Outcome.SUCCESS for a in probe.attempts)
-        whole = f"all {total} succeeded" if good == len(probe.attempts) else f"{good} of {total} succeeded"
-        return Level.FINE, f"{state} throughout: {whole}" if state else whole
-    text, why = f"{len(failed)} of {total} failed", _why(failed)
-    if len(failed) == len(probe.attempts):
-        return Level.TROUBLE, f"all {total} failed: {why}"
+        return Level.FINE, f"{state} throughout: {_succeeded(probe)}" if state else _succeeded(probe)
+    text, why = f"{_of(len(failed), total)} failed", _why(failed)
+    if len(failed) == total:
+        return Level.TROUBLE, f"{text}: {why}"
     return (
         Level.WARNING,
         f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}",
@@ -211,6 +208,18 @@ def _while_starting(probe: Probe) -> set[int]:
 
 def _after(ns: int) -> str:
     return "at the first attempt" if ns < SECOND // 2 else f"{span(ns)} after the first attempt"
+
+
+def _succeeded(probe: Probe) -> str:
+    good = sum(a.outcome is Outcome.SUCCESS for a in probe.attempts)
+    return f"{_of(good, len(probe.attempts))} succeeded"
+
+
+def _of(some: int, total: int, what: str = "attempt") -> str:
+    """Return `2 of 3 attempts`, `all 3 attempts` or `the only attempt`."""
+    if some < total:
+        return f"{some} of {count(total, what)}"
+    return f"the only {what}" if total == 1 else f"all {count(total, what)}"
 
 
 def _times(number: int) -> str:

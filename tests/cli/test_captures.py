@@ -46,9 +46,12 @@ def test_every_capture_ends_in_a_result_or_a_sentence(capture_file, capsys, vali
     status = main([*arguments, "-o", "json"])
     said = capsys.readouterr()
     if status == 2:
-        assert said.out == ""
-        assert said.err.startswith("probewatch: ")
-        assert said.err.count("\n") == 1
+        for output in ("json", "ndjson", "table"):
+            assert main([*arguments, "-o", output]) == 2
+            said = capsys.readouterr()
+            assert said.out == ""
+            assert said.err.startswith("probewatch: ")
+            assert said.err.count("\n") == 1
         return
     document = json.loads(said.out)
     assert status == (0 if all(info["complete"] for info in document["captures"]) else 3)

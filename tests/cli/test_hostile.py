@@ -127,6 +127,19 @@ def test_no_output_of_analyze_obeys(evil: SimpleNamespace, run, name: str, outpu
             harmless(done.out)
 
 
+@pytest.mark.parametrize("given", ["--spec", "--cluster", "--haproxy-cfg", "--kubelet-log", "--events"])
+@pytest.mark.parametrize("output", ["table", "wide", "json", "ndjson", "html", "trace", "metrics", "junit"])
+def test_nothing_is_printed_of_what_cannot_be_read(run, tmp_path: Path, given: str, output: str) -> None:
+    """Status 2 is one sentence on standard error and nothing on standard output, whatever was asked for."""
+    bad = tmp_path / "bad"
+    if given != "--kubelet-log":  # (of which any line may be anything: a file that is not there is none)
+        bad.write_bytes(b"\x00{")
+    done = run("analyze", OWN / "tcp-ready" / "capture.pcap", given, bad, "-o", output)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"probewatch: {bad}")
+    assert done.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -6,6 +6,7 @@ seed of what failed is in the message.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ MANY = (1, 1, 2, 5, 20)
 FEW_FRAMES = 300
 """A capture with fewer is cut at every boundary where time does not matter, a longer one at `PLACES`."""
 PLACES, HASTY_PLACES = 50, 2
+WHOLE_WAY = (("analyze", "-o", "json"), ("analyze",), ("verify",))
+"""What a cut capture is put through."""
 FEW_READ = 16
 """Places at which a capture is cut and only read, unless all are."""
 
@@ -40,9 +43,9 @@ def mutated(data: bytes, rng: random.Random, *, many: tuple[int, ...] = MANY) ->
     return bytes(made)
 
 
-def hold(capture: Path, beside: list[str], command: str, capsys: pytest.CaptureFixture[str], what: str) -> None:
-    """Analyse or verify one, and assert status 0, 1 or 3 with a printable table, or 2 with one sentence."""
-    status = main([command, str(capture), *beside])
+def hold(capture: Path, beside: list[str], command: tuple[str, ...], capsys: pytest.CaptureFixture[str], what: str) -> None:
+    """Analyse or verify one, and assert status 0, 1 or 3 with printable text or JSON, or 2 with one sentence."""
+    status = main([*command, str(capture), *beside])
     said = capsys.readouterr()
     assert "internal error" not in said.err, f"{what}: {said.err}"
     if status == 2:
@@ -52,6 +55,8 @@ def hold(capture: Path, beside: list[str], command: str, capsys: pytest.CaptureF
         return
     assert status in (0, 1, 3), what
     assert all(character == "\n" or character.isprintable() for character in said.out), what
+    if "json" in command:
+        json.loads(said.out)
 
 
 def test_a_damaged_capture_does_no_harm(
@@ -68,7 +73,7 @@ def test_a_damaged_capture_does_no_harm(
     for seed in range(THOROUGH_TRIES // files if thorough else TRIES):
         rng = random.Random(f"{capture_file.name} {seed}")
         damaged.write_bytes(mutated(data, rng, many=(1,) if thorough else MANY))
-        hold(damaged, beside, "verify" if seed == 0 and "--spec" in beside else "analyze", capsys, f"seed {seed}")
+        hold(damaged, beside, ("verify",) if seed == 0 and "--spec" in beside else ("analyze",), capsys, f"seed {seed}")
 
 
 def read(path: Path) -> tuple[list[Frame], bool] | None:
@@ -101,7 +106,10 @@ def boundaries(data: bytes) -> Iterator[int]:
 def test_a_cut_capture_gives_what_was_whole(
     capture_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
-    """Cut between records a capture is complete and shorter; cut within one it gives the same frames and says that it was cut."""
+    """Cut between records a capture is complete and shorter; cut within one it gives the same frames and says that it was cut.
+
+    What was whole goes the whole way: as JSON, as a table and held against the spec beside it it ends in a result or a sentence.
+    """
     data = capture_file.read_bytes()
     ends = list(boundaries(data))
     everything = read(capture_file)
@@ -123,10 +131,11 @@ def test_a_cut_capture_gives_what_was_whole(
             again = read(cut)
             assert again is not None
             assert again == (whole[0], False), f"cut in the record after {end}"
-    if len(data) > LARGEST:
+    if len(data) > LARGEST and not thorough:
         return
     beside = arguments_for(capture_file)[1:]
     few = ends if thorough and len(frames) < FEW_FRAMES else rng.sample(ends, min(PLACES if thorough else HASTY_PLACES, len(ends)))
     for end in few:
         cut.write_bytes(data[:end])
-        hold(cut, beside, "analyze", capsys, f"cut at {end}")
+        for command in WHOLE_WAY:
+            hold(cut, beside, command, capsys, f"{' '.join(command)}, cut at {end}")

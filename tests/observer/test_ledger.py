@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import make
 import pytest
 
 from probewatch.api import Analysis, document, open_inputs
 from probewatch.capture import CaptureError, merged
 from probewatch.model import attempts as brief_attempts
+from probewatch.model import packed as packing
 from probewatch.model.attempts import Attempts
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Frame
-from probewatch.model.packed import PackedLegs
+from probewatch.model.packed import PackedExchange, PackedLegs, Packer, Shelf
 from probewatch.model.timeline import Attempt, Outcome, Timeline
 from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger, strangers, together
 from probewatch.observer.lane import Step
@@ -85,17 +87,43 @@ def test_probes_that_few_attempts_had_to_tell(kubelet_scenario: Path, monkeypatc
 
 
 def test_packed_legs_are_the_same(capture_file: Path) -> None:
-    """Connections that were packed are equal to what they were, field by field, and hash alike; packed they take a fifth of the room."""
+    """Connections that were packed are equal to what they were, field by field, and hash alike."""
     try:
         timeline = Analysis([str(capture_file)]).whole()
     except CaptureError:
         return
+    packer = Packer()
     for attempt in [attempt for probe in timeline.probes for attempt in probe.attempts[:20] if attempt.legs]:
-        packed = PackedLegs(attempt.legs, attempt.start)
+        packed = PackedLegs(attempt.legs, packer)
         assert packed == attempt.legs
         assert (tuple(packed), len(packed), packed[0]) == (attempt.legs, len(attempt.legs), attempt.legs[0])
         assert hash(packed) == hash(attempt.legs)
         assert document_of(replace(attempt, legs=packed)) == document_of(attempt)
+
+
+def test_exchanges_on_a_shelf_are_the_same(capture_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said on connections that wait reads as before where it is packed, also where few are at hand: the document is the same."""
+    monkeypatch.setattr(packing, "AT_HAND", 2)
+    documents = []
+    for most in (0, 10**9):
+        monkeypatch.setattr(strangers, "PACKED_AFTER", most)
+        try:
+            documents.append(document(Analysis([str(capture_file)]).whole()))
+        except CaptureError:
+            return
+    assert documents[0] == documents[1]
+
+
+def test_an_exchange_on_a_shelf_is_an_exchange() -> None:
+    """It is equal to what was put there, hashes alike, and has its fields and no others."""
+    shelf = Shelf()
+    said = [make.attempt(number, what) for number, what in enumerate(make.SCRIPTS)]
+    put = [shelf.put(exchange) for exchange in said]
+    assert put == said
+    assert [hash(one) for one in put] == [hash(one) for one in said]
+    assert shelf.put(put[0]) == said[0]
+    assert isinstance(put[0], PackedExchange)
+    assert not hasattr(put[0], "status")
 
 
 def long(repetitions: int) -> Iterator[Frame]:

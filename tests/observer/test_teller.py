@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from probewatch import analyze
 from probewatch.observer import Change
+
+TOLD = """
+from make import NODE, every, frames, probes, spec
+from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.spec import ContainerSpec, PodSpec
+from probewatch.observer import Observer, Settings
+
+addresses = [f"10.128.0.{number}" for number in range(10, 18)]
+app = ContainerSpec(name="app", probes=(spec(period_s=2),))
+pods = {one: (PodSpec(source="pod.yaml", addresses=(one,), containers=(app,)),) for one in addresses}
+node = NodeAddress(address=NODE, node="node-a", source="--node-ip", rank=1)
+observer = Observer(Settings(book=AddressBook(pods=pods, nodes={NODE: (node,)})))
+scripts = []
+for number, server in enumerate(addresses):
+    scripts += probes([0.5 + number / 1000], "refused", server=server) + probes(every(2, 52, 2 + number / 1000), server=server)
+for frame in frames(*scripts):
+    observer.feed(frame)
+    for change in observer.take():
+        print(change.id, change.rev, change.value.target.address if change.kind == "probe" else "")
+"""
+"""Eight Pods are probed within a moment of each other, so that what is settled of all of them is told at the same time."""
 
 
 def changes(kubelet_scenario: Path) -> list[Change]:
@@ -38,3 +62,15 @@ def test_revisions_only_go_up(kubelet_scenario: Path) -> None:
         key = (change.kind, change.id)
         assert change.rev > seen.get(key, 0)
         seen[key] = change.rev
+
+
+def test_the_order_of_telling_is_the_same_in_every_run() -> None:
+    """What is settled of several Pods at the same time is told in one order, and under one id, whatever seed Python hashes texts with."""
+    here = Path(__file__).resolve().parents[1]
+    places = os.pathsep.join(str(here / name) for name in ("probes", "wire"))
+    told = []
+    for seed in ("1", "2"):
+        env = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": places}
+        told.append(subprocess.run([sys.executable, "-c", TOLD], env=env, check=True, capture_output=True, text=True).stdout)
+    assert told[0] == told[1]
+    assert "p8 1 10.128.0.17" in told[0], "told while frames still come"

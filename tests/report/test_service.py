@@ -95,6 +95,24 @@ def test_attempts_that_had_no_port_to_leave_from(family: tuple[str, str]) -> Non
     assert verdict.sentence.endswith("; 13 attempts missing: no source port left on the node")
 
 
+@pytest.mark.parametrize(
+    ("marks", "initial", "sentence"),
+    [
+        (".", "Ready", "Ready throughout: the only attempt succeeded"),
+        ("..", "Ready", "Ready throughout: all 2 attempts succeeded"),
+        ("x", "unknown", "the only attempt failed: the application answers 500"),
+        ("xx", "unknown", "all 2 attempts failed: the application answers 500"),
+        ("x.", "unknown", "1 of 2 attempts failed: the application answers 500"),
+        ("x", "NotReady", "never Ready: the only attempt failed: the application answers 500"),
+        ("xx", "NotReady", "never Ready: all 2 attempts failed: the application answers 500"),
+    ],
+)
+def test_one_attempt_is_told_as_one(marks: str, initial: str, sentence: str) -> None:
+    """Of a capture that shows a single attempt nothing is said of `all 1 attempt`."""
+    one = probe(ProbeType.READINESS, V4, marks, initial=initial)
+    assert judge(one, timeline(one, until_s=len(marks))).sentence == sentence
+
+
 @BOTH
 def test_a_restart_takes_the_pod_out_of_service(family: tuple[str, str]) -> None:
     """A readiness probe whose every attempt succeeded is in trouble where its container was restarted under it."""
