@@ -55,6 +55,11 @@ def _keeps_ready(version: tuple[int, int]) -> bool:
     return version >= (1, 35)
 
 
+def _pokes(version: tuple[int, int]) -> bool:
+    """Say whether each sync of a Pod pokes the readiness probes of what is not Ready (since 1.23)."""
+    return version >= (1, 23)
+
+
 @dataclass(slots=True)
 class Placed:
     """A lane with what it was planned from."""
@@ -324,6 +329,7 @@ class Target:
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
             resets=None if version is None else _resets(version),
             keeps_ready=version is None or _keeps_ready(version),
+            pokes=version is None or _pokes(version),
             kept=kept,
         )
         return lane, signs
@@ -347,7 +353,8 @@ class Target:
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         if not placed.versioned and context.version is not None:
             placed.versioned = True
-            placed.lane.learn(resets=_resets(context.version), keeps_ready=_keeps_ready(context.version))
+            version = context.version
+            placed.lane.learn(resets=_resets(version), keeps_ready=_keeps_ready(version), pokes=_pokes(version))
         seen_until_ns = context.seen_until_ns
         if self.losses.all:
             seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)
