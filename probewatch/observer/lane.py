@@ -368,6 +368,7 @@ class Lane:
             resets=self._resets,
             keeps_ready=self._keeps_ready,
             pokes=self._pokes,
+            kept=self._kept,
         )
         lane._tried = True
         return lane

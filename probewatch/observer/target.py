@@ -26,6 +26,7 @@ from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
 from .tying import other_period, tie
+from .typed import typed
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -41,6 +42,8 @@ GUESS_FROM: Final = 8
 """Runs from which they are guessed where runs of too many targets wait."""
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
+FEW: Final = 6
+"""Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 
@@ -276,11 +279,19 @@ class Target:
             if not guesses:
                 self.strangers += runs
                 return
+            guesses = self._typed(guesses, runs, context)
             placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
             placed.guessed_from = len(runs)
         self._loose[context.checker] = placed
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
+
+    def _typed(self, guesses: tuple[Guess, ...], runs: Sequence[Run], context: Context) -> tuple[Guess, ...]:
+        """Weigh what types the probes are that were guessed; of a checker that is not proven a kubelet nothing more is said."""
+        if not self.proven:
+            return guesses
+        lane, _ = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context, kept=FEW)
+        return typed(guesses, runs, lane)
 
     def _place(
         self,

@@ -331,7 +331,7 @@ def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, fiel
         common = [pause for pause, _ in pauses.most_common(COMMON)]
         values = {*near, *common, *([seen] if seen else [])} if len(steps) > 1 else set()
     else:
-        good, bad = _longest(steps, Outcome.SUCCESS), _longest(steps, Outcome.FAILURE)
+        good, bad = longest_streak(steps, Outcome.SUCCESS), longest_streak(steps, Outcome.FAILURE)
         if field == "failureThreshold":
             values = {1, 2, 3, bad - 1, bad, bad + 1, bad + 2} if bad else set()
         else:
@@ -340,7 +340,8 @@ def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, fiel
     return sorted(value for value in values if value > 0 and value != _value(spec, field))
 
 
-def _longest(steps: Sequence[Step], outcome: Outcome) -> int:
+def longest_streak(steps: Sequence[Step], outcome: Outcome) -> int:
+    """Return how often in a row steps had this outcome, at most."""
     longest = streak = 0
     for step in steps:
         if step.verdict is None or step.verdict.outcome is Outcome.DISCARDED:
