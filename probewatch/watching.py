@@ -106,8 +106,12 @@ class Watch:
     def turn(self, timeout_s: float = TURN_S) -> None:
         """Take what has come, or let time pass."""
         self._take(self.feed.poll(timeout_s))
+        self._pass()
+
+    def _pass(self) -> None:
+        """Let time pass as far as it is known to have come, unless frames since the last one were left out."""
         horizon = self.feed.horizon_ns
-        if horizon > self.now_ns and self._number:
+        if horizon > self.now_ns and self._number and (self._left is None or self.frames < self._left):
             self.now_ns = horizon
             self.observer.advance(horizon)
 
@@ -142,11 +146,17 @@ class Watch:
         if self._saver is not None:
             self._saver.lost(loss)
 
-    def finish(self) -> Timeline:
-        """Take what had passed, and return the timeline of everything; feed and saver are closed."""
+    def settle(self) -> None:
+        """Take what had passed when this was called; only `finish` may follow."""
         self._take(self.feed.drain())
         for loss in [*self._lost, *self.feed.losses()]:
             self._lose(loss)
+        self._lost.clear()
+        self._pass()
+        self.observer.settle()
+
+    def finish(self) -> Timeline:
+        """Return the timeline of everything, after `settle`; feed and saver are closed."""
         self._save()
         info = self.feed.info()
         self.feed.close()

@@ -8,6 +8,10 @@ A burst of minutes can wait so; it is late then, and not lost.
 cypcap 0.6 reads a nanosecond as if it were a microsecond (`Pkthdr.ts`), so frames go through libpcap's own dumper, whose
 records carry the time as the kernel gave it.
 
+How far time has come is proven by counting: a look whose count of frames is the kernel's has seen all that had passed. A ring
+that looks empty proves less, for the kernel holds back a block that is not full, until a timer of its own says so; on a
+machine with too few processors that takes as long as it takes.
+
 What is a bulk transfer is found here too (`bulk`), at once: whoever takes the frames may be far behind.
 
 Limitations: beyond BACKLOG_BYTES nothing more is moved on; the kernel's ring fills, and the kernel counts what is lost.
@@ -40,6 +44,12 @@ SCRATCH_BYTES: Final = 4 << 20
 """Bytes after which the file in memory is begun anew."""
 TURN_S: Final = 0.1
 """Seconds between two looks at whether to stop, and at how far time has come."""
+HOLD_S: Final = 0.05
+"""Seconds that the kernel may hold back a block of the ring that is not full."""
+HELD_NS: Final = int(4 * HOLD_S * 1e9)
+"""How much later an empty ring shows that all had passed, where counts cannot: two turns of the kernel's timer, and as much again."""
+STALLED_NS: Final = 2_000_000_000
+"""The same where counts can, but say for so long that something is held back: libpcap passed it over."""
 RECORD: Final = struct.Struct("=IIII")
 """Seconds, fraction, captured and original length: what stands in front of each frame."""
 
@@ -51,7 +61,7 @@ class Chunk(NamedTuple):
     """Records of a pcap file in this machine's byte order."""
     frames: int
     seen_ns: int
-    """The moment up to which the kernel had handed out everything."""
+    """The moment up to which all that was stamped and counted had been moved on."""
     gap: Loss | None
     """What the kernel lost since the chunk before, and between which moments."""
 
@@ -83,8 +93,6 @@ class Backlog:
         self._error: BaseException | None = None
         self.before = Counts(received=0, dropped=0, interface_dropped=0)
         """What the kernel had counted when capturing began."""
-        self._quiet_ns = 0
-        """When the ring was last found empty."""
         self.reached_ns = 0
         """The moment up to which everything has been moved on."""
         self._dropped = 0
@@ -135,7 +143,7 @@ class Backlog:
             if not self._chunks:
                 if self._error is not None:
                     raise self._error
-                self.seen_ns = self._quiet_ns
+                self.seen_ns = self.reached_ns
                 return None
             chunk = self._chunks.popleft()
             self.waiting -= len(chunk.data)
@@ -201,12 +209,15 @@ class Backlog:
 
     def _forget(self) -> None:
         """Let go of what came into the ring before it was held."""
+        forgotten, until = 0, time.monotonic_ns() + HELD_NS
         while True:
             self._pcap.dispatch(TAKEN, self._dumper.dump)
             self._dumper.flush()
-            if not self._fetch():
+            forgotten += self._walk(self._fetch())[0]
+            stat = self._pcap.stats()
+            if forgotten == stat.recv - stat.drop or time.monotonic_ns() > until:
                 break
-        stat = self._pcap.stats()
+            select.select([self._pcap.get_selectable_fd()], [], [], HOLD_S)
         self.before = Counts(received=stat.recv, dropped=stat.drop, interface_dropped=stat.ifdrop)
         self._dropped, self._looked_ns = stat.drop, time.time_ns()
 
@@ -232,8 +243,13 @@ class Backlog:
             why = f"the capture ended: {printable(str(error.args[-1])).lower()}"
         data = self._fetch()
         frames, latest_ns = self._walk(data)
-        self._note_loss(looked_ns)
-        seen_ns = looked_ns if frames < TAKEN else latest_ns
+        counted = self._count(looked_ns)
+        if self._kernel is not None and counted == self.moved + frames:
+            seen_ns = looked_ns
+        else:
+            seen_ns = latest_ns if frames else min(self.reached_ns, looked_ns)
+            if frames < TAKEN:
+                seen_ns = max(seen_ns, looked_ns - (HELD_NS if self._kernel is None else STALLED_NS))
         with self._turn:
             if frames:
                 if not self._chunks:
@@ -242,8 +258,6 @@ class Backlog:
                 self._gap = None
                 self.waiting += len(data)
                 self.moved += frames
-            if frames < TAKEN:
-                self._quiet_ns = looked_ns
             self.reached_ns = seen_ns
             self._turn.notify_all()
         if why:
@@ -282,15 +296,17 @@ class Backlog:
             self._kernel.leave_out(bulk.left_out.values())
         return frames, latest[0] * 1_000_000_000 + latest[1] * self._scale
 
-    def _note_loss(self, looked_ns: int) -> None:
-        """See whether the kernel lost frames since the last look, and between which moments."""
+    def _count(self, looked_ns: int) -> int | None:
+        """Return how many frames the kernel has put into the ring; note those it lost since the last look, and between which moments."""
         import cypcap
 
         try:
-            dropped = self._pcap.stats().drop
+            stat = self._pcap.stats()
         except cypcap.Error:
-            return
+            return None
+        dropped = stat.drop
         if dropped > self._dropped:
             begun_ns, before = (self._gap.begun_ns, self._gap.frames) if self._gap is not None else (self._looked_ns, 0)
             self._gap = Loss(begun_ns, looked_ns, before + dropped - self._dropped)
         self._dropped, self._looked_ns = dropped, looked_ns
+        return int(stat.recv - self.before.received - (dropped - self.before.dropped))

@@ -6,8 +6,10 @@ all jumps are relative, and those that address the network header (SKF_NET_OFF) 
 program can be exchanged while frames pass, in one step (SO_ATTACH_FILTER): libpcap's own way to set a filter throws away
 what comes meanwhile.
 
-The part in front computes for each TCP segment a hash of its addresses and ports, also behind the headers of VXLAN and
-Geneve, and compares it with those of the transfers to be left out; of these it passes what has SYN, FIN or RST.
+The part in front drops what leaves by the loopback interface: it comes in again, and libpcap passes over the first of the two
+(pcap-linux.c linux_check_direction), so that the kernel would count more than is handed out. Then it computes for each
+TCP segment a hash of its addresses and ports, also behind the headers of VXLAN and Geneve, and compares it with those of
+the transfers to be left out; of these it passes what has SYN, FIN or RST.
 
 Sources: net/core/filter.c, include/uapi/linux/filter.h, bpf_common.h.
 """
@@ -42,6 +44,14 @@ _NET: Final = 0xFFF00000
 """SKF_NET_OFF: offsets from there count from the network header."""
 _PROTOCOL: Final = 0xFFFFF000
 """SKF_AD_OFF + SKF_AD_PROTOCOL: the EtherType, behind a VLAN tag that was taken off."""
+_DIRECTION: Final = 0xFFFFF004
+"""SKF_AD_OFF + SKF_AD_PKTTYPE: whom a frame is for ..."""
+_OUTGOING: Final = 4
+"""... and that it goes out (PACKET_OUTGOING)."""
+_INTERFACE: Final = 0xFFFFF008
+"""SKF_AD_OFF + SKF_AD_IFINDEX: the interface's number ..."""
+_LOOPBACK: Final = 1
+"""... which for the loopback interface is the same in each network namespace (LOOPBACK_IFINDEX)."""
 
 # bpf_common.h: class | size | mode
 _LD_W_ABS, _LD_H_ABS, _LD_B_ABS = 0x20, 0x28, 0x30
@@ -97,8 +107,17 @@ _SHORTEST4, _SHORTEST6, _SHORTEST_TUNNEL = 48, 68, 400
 
 
 def leaving_out(flows: Iterable[tuple[int, int]]) -> list[Instruction]:
-    """Return the part in front of a filter that drops these transfers' frames; their hashes are those of `bulk.hashes`."""
+    """Return the part in front of a filter that drops what leaves by the loopback interface, and these transfers' frames.
+
+    Their hashes are those of `bulk.hashes`.
+    """
     made = _Assembler()
+    made.put(_LD_W_ABS, _INTERFACE)
+    made.jump(_JEQ, _LOOPBACK, "", "once")
+    made.put(_LD_W_ABS, _DIRECTION)
+    made.jump(_JEQ, _OUTGOING, "", "once")
+    made.put(_RET_K, 0)
+    made.label("once")
     made.put(_LD_IMM, 0)
     made.put(_ST, _BASE)
     made.put(_TAX)

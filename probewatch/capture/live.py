@@ -23,7 +23,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
-from probewatch.capture.backlog import Backlog, Chunk
+from probewatch.capture.backlog import HOLD_S, Backlog, Chunk
 from probewatch.capture.bulk import Bulk
 from probewatch.capture.errors import CaptureError, printable
 from probewatch.capture.filters import Filter
@@ -35,12 +35,8 @@ from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
 
 RING_BYTES: Final = 16 << 20
 """Bytes of the kernel's ring: what may wait until it is fetched; more is lost and counted."""
-HOLD_S: Final = 0.05
-"""Seconds that the kernel may hold back a block of the ring that is not full."""
 TURN_S: Final = 0.2
 """Seconds that a call waits for frames."""
-LAST_NS: Final = int(4 * HOLD_S * 1e9)
-"""How much later a look at the ring shows all that had passed: the kernel holds back a block for two turns of its timer at most."""
 DRAIN_S: Final = 60.0
 """Seconds that fetching what the ring still holds may take."""
 
@@ -142,7 +138,7 @@ class Live:
 
     @property
     def seen_ns(self) -> int:
-        """The moment up to which the kernel had handed out everything that was fetched, by the system's clock."""
+        """The moment up to which all that was stamped and counted by the kernel has been fetched, by the system's clock."""
         return self._backlog.seen_ns if self._backlog is not None else 0
 
     @property
@@ -166,14 +162,14 @@ class Live:
         """Yield what had passed when this was called.
 
         The kernel counts a frame when it comes, so what was moved on is compared with that. On `any` and `lo` it counts
-        frames that libpcap passes over; there all is fetched once the ring was found empty LAST_NS later, or shows later frames.
+        frames that libpcap passes over, unless our filter leaves them out; there time tells (`Backlog.reached_ns`).
         """
         backlog, counts = self._backlog, self.counts()
         if backlog is None or self._ended:
             return
         backlog.start()
         due = counts.received - counts.dropped if counts is not None else 1 << 62
-        until_ns, begun = time.time_ns() + LAST_NS, time.monotonic()
+        until_ns, begun = time.time_ns(), time.monotonic()
 
         def there() -> bool:
             return backlog.moved >= due or backlog.reached_ns >= until_ns

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from probewatch.capture.backlog import HOLD_S
 from probewatch.capture.errors import CaptureError
-from probewatch.capture.live import ANY, HOLD_S, Live
+from probewatch.capture.live import ANY, Live
 from probewatch.capture.output import open_output
 from probewatch.capture.tally import MAX_FRAME
 from probewatch.capture.write import Counts, PcapngWriter

@@ -1,10 +1,10 @@
 """Several live interfaces as one capture in the order of time, and what it says of how far time has come.
 
-Theory of operation: a frame reaches us at most LAG_NS after its time: the kernel holds a block of its ring back for two
-turns of its timer at most (af_packet.c prb_retire_rx_blk_timer_expired), each HOLD_S. So what was stamped LAG_NS before
-a look that found the ring empty has been seen, and where no look finds it empty, what was stamped LAG_NS before the
-latest frame (`Live.seen_ns`). That moment is the horizon: frames wait until it has passed them and go on in the order of
-time, as `merge` puts those of a file; and a timer whose time lies before it may run although no frame has come.
+Theory of operation: each interface says up to when all that the kernel counted has been fetched (`Live.seen_ns`), proven by the
+count. Between the moment that a frame is stamped with and its count lies the queue of a processor, LAG_NS long at most.
+What lies so far back is the horizon: frames wait until it has passed them and go on in the order of time, as `merge` puts
+those of a file; and a timer whose time lies before it may run although no frame has come. When everything was fetched at
+the end (`drain`) the horizon is that moment.
 
 The clock of the packets is the system's, which may be set. Where it jumps against the monotonic clock, what waits goes on
 as it came, and the account says so.
@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Final
 
 from probewatch.capture.apart import ProcessEvents
-from probewatch.capture.live import HOLD_S, Live
+from probewatch.capture.live import Live
 from probewatch.capture.netns import namespace_path, namespace_words
 from probewatch.capture.tally import seconds
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, HostLink, Interface, Loss
 
-LAG_NS: Final = int(2 * HOLD_S * 1e9) + 100_000_000
-"""How much later than its time a frame may come, with some reserve for the kernel's timer wheel."""
+LAG_NS: Final = 250_000_000
+"""How much later than its time a frame may be counted: another processor stamped it, and had other things to do."""
 MOST_WAITING: Final = 65_536
 """Frames that wait for the horizon; of more the first go on."""
 STEP_NS: Final = 500_000_000
@@ -78,6 +78,7 @@ class Taps:
         self._open = list(self._lives)
         self._edges = [0] * len(self._lives)
         """Up to when each has shown everything."""
+        self._lag_ns = LAG_NS
         self._waiting: list[Frame] = []
         self._offset_ns = wall_ns() - steady_ns()
         self._notes: list[str] = []
@@ -107,7 +108,7 @@ class Taps:
     @property
     def horizon_ns(self) -> int:
         """The moment before which nothing more will come."""
-        return min(self._edges)
+        return min(self._edges) - self._lag_ns
 
     @property
     def ended(self) -> bool:
@@ -127,7 +128,7 @@ class Taps:
                 place = self._lives.index(live)
                 frames = live.poll(0)
                 self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
-                self._edges[place] = live.seen_ns - LAG_NS
+                self._edges[place] = live.seen_ns
                 if live.ended:
                     self._open.remove(live)
                     if self._open:  # (the last one to go leaves time where it stood)
@@ -179,6 +180,8 @@ class Taps:
         for place, live in enumerate(self._lives):
             if live in self._open:
                 self._waiting += [frame._replace(interface=place) for frame in live.drain()]
+                self._edges[place] = live.seen_ns
+                self._lag_ns = 0
         self._take_events()
         yield from self._ready(1 << 62)
 

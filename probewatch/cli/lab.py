@@ -123,6 +123,8 @@ def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
                 watching.turn()
                 show.news(watching.now_ns)
             run.stop()
+            watching.settle()
+            show.news(watching.now_ns)
             show.end(watching.finish())
         finally:
             watching.close()

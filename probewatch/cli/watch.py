@@ -183,6 +183,8 @@ def _run(watching: Watch, show: Show, ending: Ending, beside: Sequence[Losses | 
                 due = now + NEWS_S
             for one in beside:
                 one.look()
+        watching.settle()
+        show.news(watching.now_ns)
         timeline = watching.finish()
         show.end(timeline)
     except KeyboardInterrupt:

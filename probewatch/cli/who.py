@@ -88,6 +88,7 @@ def _look(
             complain(f"looking at {shown(feed.path)} for {seconds:g} s; Ctrl-C ends it with what was found")
         while not (ending.come or watching.over):
             watching.turn()
+        watching.settle()
         timeline = watching.finish()
     finally:
         feed.close()

@@ -20,6 +20,8 @@ LOCAL_SCOPES: Final = (253, 254)
 """RT_SCOPE_LINK and RT_SCOPE_HOST: addresses that nobody elsewhere sees."""
 OUTWARD: Final = ("veth", "macvlan", "ipvlan")
 """Kinds of links that join a Pod's namespace to its node's."""
+_NOT_ASSIGNED: Final = 0xFFFFFFFF
+"""NETNSA_NSID_NOT_ASSIGNED, as pyroute2 reads it: without its sign."""
 _GROUPS: Final = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
 
 
@@ -86,8 +88,10 @@ def _link(one: Any, addresses: dict[int, list[str]]) -> Link:
     )
 
 
-def namespace_numbers(paths: Iterable[str]) -> dict[int, str]:
-    """Return by its number in this thread's namespace each of these namespace files that has one.
+def namespace_numbers(paths: Iterable[str]) -> dict[str, int | None]:
+    """Return the number that this thread's namespace has for each of these namespace files; None for one never joined by a link.
+
+    Those of which that cannot be told are left out. A number is given when links are listed, too (`links`).
 
     Raises:
         OSError: netlink says no.
@@ -95,7 +99,7 @@ def namespace_numbers(paths: Iterable[str]) -> dict[int, str]:
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
-    out: dict[int, str] = {}
+    out: dict[str, int | None] = {}
     with IPRoute() as netlink:
         for path in paths:
             try:
@@ -109,8 +113,8 @@ def namespace_numbers(paths: Iterable[str]) -> dict[int, str]:
             finally:
                 os.close(descriptor)
             number = said.get("nsid") if isinstance(said, dict) else None
-            if isinstance(number, int) and number >= 0:
-                out[number] = path
+            if isinstance(number, int):
+                out[path] = number if number != _NOT_ASSIGNED else None
     return out
 
 

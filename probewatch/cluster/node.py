@@ -62,6 +62,9 @@ class NodePod:
     addresses: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ()
     """Ends of its links in the node's namespace."""
+    joined: bool = True
+    """Whether a link ever joined it with the node's namespace. Where one machine runs several nodes (kind), the Pods of the
+    others are not, and have the same addresses."""
     containers: tuple[NodeContainer, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     """Fact (`name`, `addresses`, `interfaces`, `containers`) -> how it is known."""
@@ -98,7 +101,7 @@ class NodeView:
         pods = dict(book.pods)
         known = {(pod.namespace, pod.name) for pod in book.all_pods()}
         for pod in self.pods:
-            if pod.host_network or not pod.name or (pod.namespace, pod.name) in known:
+            if pod.host_network or not (pod.name and pod.joined) or (pod.namespace, pod.name) in known:
                 continue
             told_by = f"{THIS_NODE} ({pod.sources.get('name', '')})"
             spec = PodSpec(
@@ -122,6 +125,7 @@ class _Found:
     net: int
     path: str = ""
     named: str = ""
+    joined: bool = True
     uid: str = ""
     containers: dict[str, int] = field(default_factory=dict)
 
@@ -145,14 +149,16 @@ def look(
     notes = [f"{few} cannot be looked into: run it as root"] if hidden and os.geteuid() else []
     here = links()
     numbers = namespace_numbers(each.path for each in found.values() if each.net != own and each.path)
-    behind: dict[str, list[str]] = {}
+    behind: dict[int | None, list[str]] = {}
     for link in here:
-        if link.namespace is not None and link.namespace in numbers:
-            behind.setdefault(numbers[link.namespace], []).append(link.name)
+        if link.namespace is not None:
+            behind.setdefault(link.namespace, []).append(link.name)
     names = _Names(book or AddressBook(), known or {})
     if crictl and any(names.container(one) is None for each in found.values() for one in each.containers):
         notes += names.ask_crictl()
-    pods = [_pod(each, own, behind.get(each.path, []), names) for each in found.values()]
+    for each in found.values():
+        each.joined = numbers.get(each.path, 0) is not None
+    pods = [_pod(each, own, behind.get(numbers.get(each.path), []), names) for each in found.values()]
     pods.sort(key=lambda pod: (not pod.name, pod.namespace, pod.name, pod.net_namespace_name, pod.net_namespace))
     return NodeView(host=proc.host_name(), links=tuple(here), pods=tuple(pods), notes=tuple(notes))
 
@@ -254,6 +260,7 @@ def _pod(found: _Found, own: int, interfaces: list[str], names: _Names) -> NodeP
         host_network=found.net == own,
         addresses=addresses,
         interfaces=tuple(interfaces),
+        joined=found.joined,
         containers=tuple(containers),
         sources=sources,
     )

@@ -446,8 +446,8 @@ class Observer:
 
     # The end.
 
-    def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
-        """Close everything and return the timeline."""
+    def settle(self) -> None:
+        """Let everything end as it stands, since no frame comes any more: `finish` begins with it. A second call changes nothing."""
         self._seen_until_ns = self._now_ns
         self._collect(self._tracker.finish())
         if self._execs is not None:
@@ -457,6 +457,10 @@ class Observer:
             for run in target.queue.drain():
                 self._run(target, run)
         self._senders.last_word()
+
+    def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:
+        """Close everything and return the timeline."""
+        self.settle()
         assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()

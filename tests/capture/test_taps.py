@@ -107,6 +107,9 @@ def test_the_horizon_follows_the_clock_only_where_the_ring_is_empty() -> None:
     clocks.go(10 * SECOND)
     taps.poll(0)
     assert taps.horizon_ns == clocks.wall - LAG_NS
+    clocks.go(SECOND)
+    assert list(taps.drain()) == []
+    assert taps.horizon_ns == clocks.wall  # (all that had passed was fetched)
     taps.close()
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,24 @@ def test_the_namespace_behind_a_veth(pod: tuple[str, str]) -> None:
     assert own is not None
     assert own.source == "own interface vethX"
     assert inside(name, lambda: look(crictl=False)).book().nodes == {}
+
+
+def test_pods_of_another_node_on_this_machine(pod: tuple[str, str]) -> None:
+    """A namespace that no link joined with the node's is another node's, whatever addresses it has: its name means nobody here."""
+    node, name = pod
+    seen = inside(node, lambda: look(crictl=False))
+    assert {found.net_namespace_name: found.joined for found in seen.pods if found.net_namespace_name == name} == {name: True}
+    other = f"{node}-other"
+    subprocess.run(["ip", "netns", "add", other], check=True, timeout=10)
+    try:
+        seen = inside(other, lambda: look(crictl=False))
+    finally:
+        subprocess.run(["ip", "netns", "delete", other], check=True, timeout=10)
+    (theirs,) = (found for found in seen.pods if found.net_namespace_name == name)
+    assert (theirs.joined, theirs.addresses) == (False, ("10.128.0.10", "fd01::a"))
+    named = replace(theirs, name="web-1", sources={"name": "crictl"})
+    assert replace(seen, pods=(named,)).book().pods == {}
+    assert set(replace(seen, pods=(replace(named, joined=True),)).book().pods) == {"10.128.0.10", "fd01::a"}
 
 
 def test_links_that_come_and_go(pod: tuple[str, str]) -> None:

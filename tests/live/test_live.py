@@ -15,6 +15,7 @@ import pytest
 
 from probewatch import expect, record
 from probewatch.capture import CaptureError, Reader
+from probewatch.capture.bulk import Bulk
 from probewatch.capture.live import Live
 from probewatch.capture.netns import inside
 from probewatch.capture.record import Recorder
@@ -67,6 +68,24 @@ def test_any_sees_every_interface(pod) -> None:
     assert {frame.link_type for frame in frames} == {276}
     assert len({frame.data[4:8] for frame in frames}) == 2
     assert any(b"over lo" in frame.data for frame in frames)
+
+
+def test_the_kernel_counts_what_is_handed_out(pod) -> None:
+    """Under `watch` the kernel's count is the number of frames fetched, on `lo` too, so that it proves that all which passed was seen."""
+    pod.serve()
+    with Live("any", netns=pod.node, filter="tcp port 8080 or udp port 9", bulk=Bulk()) as live:
+        live.begin()
+        for _ in range(3):
+            pod.probe()
+        sender = inside(pod.node, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for _ in range(100):
+            sender.sendto(b"over lo", ("127.0.0.1", 9))
+        sender.close()
+        counts = live.counts()
+        frames = drained(live)
+        assert live.counts() == counts
+    assert (len(frames), counts.dropped) == (counts.received, 0)
+    assert sum(b"over lo" in frame.data for frame in frames) == 100
 
 
 def test_times_are_in_nanoseconds_and_true(pod) -> None:

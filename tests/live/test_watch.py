@@ -216,6 +216,20 @@ def test_lines_come_as_attempts_end(node) -> None:
     assert "1 attempt" in out
 
 
+def test_the_last_attempt_before_the_end_has_its_line(node) -> None:
+    """What passed right before Ctrl-C is told as a line too, before the table that counts it."""
+    node.pod("10.128.0.10", lambda _: 503)
+    with watching("--netns", node.name) as process:
+        listening(process)
+        for _ in range(3):
+            node.probe("10.128.0.10")
+        status, out, _ = ended(process)
+    assert status == 0
+    lines, _, table = out.partition("\n\n")
+    assert [f"#{n} " in lines for n in (1, 2, 3)] == [True] * 3, out
+    assert "3 attempts" in table
+
+
 def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
     """A recording of a pod with long answers is small, says of the probes what a whole capture says, and holds no secret."""
     node.pod("10.128.0.10")
@@ -384,6 +398,7 @@ def test_an_hour_after_a_finished_file_is_no_capture_time(name: str, monkeypatch
             watched.turn()
         late_ns = 3600 * 10**9
         watched.turn()
+        watched.settle()
         found = document(watched.finish())
     finally:
         feed.close()
