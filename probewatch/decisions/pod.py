@@ -46,6 +46,7 @@ MOST_UNSEEN = 4
 _READINESS = {Result.SUCCESS: Manual.READY, Result.NONE: Manual.UNSEEN}
 """Whether a readiness worker may be poked, by its cached value; else it is possible."""
 
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A probe to be watched: its spec and the container it belongs to."""
@@ -97,6 +98,8 @@ class Pod:
     """
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
+    pokes: bool = True
+    """Every sync of a Pod pokes the readiness workers of its containers that are not Ready (not in 1.21.4, in 1.23.1)."""
     new_kubelet: bool = False
     """The capture shows this kubelet's start: its results manager began empty."""
 
@@ -169,10 +172,11 @@ class Pod:
             heard_ns,
             latest,
             None if self.resets is None else not self.resets,
-            heralded and kind is not ProbeType.READINESS,
+            heralded and self.pokes and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
+            self.pokes,
         )
 
     def _out_of_turn(self, index: int) -> bool:
@@ -284,7 +288,7 @@ class Pod:
             container = containers[planned.container] = container._replace(alive_ns=end_ns)
         if result.decision is not None:
             for other, plan in enumerate(self.plan):
-                if other != index and plan.spec.type is ProbeType.READINESS:
+                if self.pokes and other != index and plan.spec.type is ProbeType.READINESS:
                     tickers[other] = tickers[other]._replace(stirred_ns=end_ns)
         if result.decision is DecisionKind.RESTART:
             containers[planned.container] = container._replace(dying=True, stirred=False, alive_ns=end_ns)
@@ -297,12 +301,12 @@ class Pod:
                 if plan.container == planned.container and other != index:
                     workers[other] = new_container(workers[other])
                     tickers[other] = tickers[other]._replace(runs=0)
-        elif result.decision is DecisionKind.NOT_READY:
+        elif result.decision is DecisionKind.NOT_READY and self.pokes:
             tickers[index] = tickers[index]._replace(poked_ns=end_ns)
         elif kind is ProbeType.STARTUP and result.worker.on_hold:
             containers[planned.container] = container._replace(started=True)
             for other, plan in enumerate(self.plan):
-                if plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
+                if self.pokes and plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
                     tickers[other] = tickers[other]._replace(poked_ns=end_ns)
         after = Pod(
             self.plan,
@@ -311,6 +315,7 @@ class Pod:
             tuple(containers),
             self.resets,
             self.keeps_ready,
+            self.pokes,
             self.new_kubelet or reading.reset == "kubelet",
         )
         return Applied(after, result, renewed)
@@ -357,6 +362,7 @@ class Pod:
             containers,
             self.resets,
             self.keeps_ready,
+            self.pokes,
             self.new_kubelet,
         )
 
@@ -385,6 +391,8 @@ class Pod:
         """Say whether a worker may be poked."""
         worker = self.workers[index]
         if worker.type is ProbeType.READINESS:
+            if not self.pokes:
+                return Manual.READY if worker.cached is Result.SUCCESS else Manual.ANEW
             return _READINESS.get(worker.cached, Manual.POSSIBLE)
         return Manual.UNSEEN if worker.type is ProbeType.UNKNOWN else Manual.NEVER
 
@@ -433,7 +441,7 @@ class Pod:
             suspicious=cause in SUSPICIOUS,
             refused=cause is Cause.REFUSED,
             just_ready=result.decision is DecisionKind.READY,
-            poked_ns=end_ns if result.decision is DecisionKind.NOT_READY else None,
+            poked_ns=end_ns if result.decision is DecisionKind.NOT_READY and self.pokes else None,
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 
@@ -465,6 +473,7 @@ def begin(
     fresh_start: bool,
     resets: bool | None = True,
     keeps_ready: bool = True,
+    pokes: bool = True,
     new_kubelet: bool = False,
     since_ns: int | None = None,
 ) -> Pod:
@@ -476,4 +485,4 @@ def begin(
         for c in range(count_containers)
     )
     workers = tuple(fresh(p.spec.type) if fresh_start else Worker(p.spec.type) for p in plan)
-    return Pod(tuple(plan), workers, tuple(Ticker() for _ in plan), containers, resets, keeps_ready, new_kubelet)
+    return Pod(tuple(plan), workers, tuple(Ticker() for _ in plan), containers, resets, keeps_ready, pokes, new_kubelet)

@@ -17,6 +17,8 @@ from .worker import Counted, Worker, count
 
 EARLY_NS = 6_000_000
 """A tick may look early by this: the one that set the grid was itself late."""
+SYNCED_NS = 500_000
+"""A sync follows a decision no sooner than this, which is how long the frames that show both may disagree."""
 ON_GRID_NS = 100_000_000
 """What is later than this after its tick is not on that grid."""
 FOLLOWED_NS = 200_000
@@ -123,6 +125,8 @@ def turn_of(
         lingers=by_deadline and cause not in UNCONNECTED,
         redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
         poked_ns=end_ns if waits else None,
+        # What a sibling's decision caused while this one ran, waits for its end.
+        stirred_ns=end_ns if old.stirred_ns is not None and old.stirred_ns >= start_ns - SYNCED_NS else None,
         suspicious=cause in SUSPICIOUS,
         refused=cause is Cause.REFUSED,
         runs=min(old.runs + 1, YOUNG),

@@ -31,6 +31,8 @@ class Manual(StrEnum):
     """Readiness, while not Ready: every pod sync pokes it."""
     UNSEEN = "unseen"
     """Readiness of unknown state (a capture begun in mid-life)."""
+    ANEW = "anew"
+    """Readiness, not Ready or of unknown state, of a kubelet up to 1.22: only a new container pokes it, and up to 1.20 none does."""
 
 
 class Prediction(NamedTuple):
@@ -92,6 +94,8 @@ class Prediction(NamedTuple):
     """Its grid may be another: its version is not known, and it was only poked so far."""
     behind: bool = False
     """A new kubelet would not begin with it: its startup probe comes before it, or (1.35 and newer) needs no further success."""
+    poked_anew: bool = True
+    """A new container pokes its readiness probe at once: not up to 1.22, where mostly nothing shows on its grid."""
 
 
 class Reading(NamedTuple):

@@ -186,11 +186,13 @@ def confirm(
     *,
     lingers: bool,
     killing: bool = False,
+    pokes: bool = True,
 ) -> Decision:
     """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
 
     `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness
-    probe. While the kubelet is `killing` the container, no pod sync comes that would set off an extra attempt.
+    probe. While the kubelet is `killing` the container, no pod sync comes that would set off an extra attempt; one that does
+    not `pokes` never makes any.
     """
     if found.kind is DecisionKind.NOT_READY:
         if following is None:
@@ -209,6 +211,7 @@ def confirm(
             and not following.implied
             and following.unresolved is None
             and after > POKED_NS
+            and pokes
             and not killing
         ):
             return replace(found, confirmed=False, confirmed_by="no extra readiness probe followed")

@@ -109,6 +109,7 @@ class Lane:
         appeared_ns: int | None = None,
         resets: bool | None = True,
         keeps_ready: bool = True,
+        pokes: bool = True,
         kept: int = KEPT,
     ) -> None:
         """Make a lane of which nothing was seen; `kept` histories are carried on, fewer where a guess will do."""
@@ -133,7 +134,7 @@ class Lane:
         self.fresh: bool | None = None
         """Whether the containers' beginning is in the capture; None until settled."""
 
-        self._resets, self._keeps_ready = resets, keeps_ready
+        self._resets, self._keeps_ready, self._pokes = resets, keeps_ready, pokes
         self._first_fresh: bool | None = None
         """Whether the beginning was in the capture, settled at an interruption."""
         self._histories = [
@@ -150,15 +151,16 @@ class Lane:
             fresh_start=fresh,
             resets=self._resets,
             keeps_ready=self._keeps_ready,
+            pokes=self._pokes,
             new_kubelet=new_kubelet,
             since_ns=self._appeared_ns if fresh else None,
         )
 
-    def learn(self, *, resets: bool, keeps_ready: bool) -> None:
+    def learn(self, *, resets: bool, keeps_ready: bool, pokes: bool) -> None:
         """Know what this kubelet's version does: every history goes on so, as it would had that been known from the start."""
-        self._resets, self._keeps_ready = resets, keeps_ready
+        self._resets, self._keeps_ready, self._pokes = resets, keeps_ready, pokes
         self._histories = [
-            history._replace(pod=replace(history.pod, resets=resets, keeps_ready=keeps_ready))
+            history._replace(pod=replace(history.pod, resets=resets, keeps_ready=keeps_ready, pokes=pokes))
             for history in self._histories
         ]
 
@@ -365,6 +367,8 @@ class Lane:
             appeared_ns=self._appeared_ns,
             resets=self._resets,
             keeps_ready=self._keeps_ready,
+            pokes=self._pokes,
+            kept=self._kept,
         )
         lane._tried = True
         return lane

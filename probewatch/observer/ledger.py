@@ -251,7 +251,14 @@ class Ledger:
             draft = account.drafts.last
             if draft is not None and draft.found.attempt == before.n:
                 draft.found = confirm(
-                    draft.found, account.spec, made, None, 0, lingers=draft.by_deadline, killing=draft.killing
+                    draft.found,
+                    account.spec,
+                    made,
+                    None,
+                    0,
+                    lingers=draft.by_deadline,
+                    killing=draft.killing,
+                    pokes=step.before.pokes and step.before.resets is not None,
                 )
                 draft.followed = True
         if counted is not None and counted.settled is not None and account.settled is None:

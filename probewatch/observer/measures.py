@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
-from probewatch.decisions.pod import Planned
+from probewatch.decisions.pod import Planned, Pod
+from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler, PodSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
@@ -19,6 +21,9 @@ from probewatch.probes.runs import fits
 from .lane import Step
 from .target import Placed, asks, connects
 from .weigh import Plan, Read, Scale, steps_of, weigh
+
+BORNE_OUT: Final = 2.0
+"""A declared timeout that makes the rhythm cheaper by this is taken for the one that runs."""
 
 
 def measures(
@@ -60,7 +65,13 @@ def measures(
     sent = [worker for worker in sent if declared[worker].spec.port not in ports or _asks(first, worker, declared)]
     timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}
     plan = tuple(_patient(declared[worker], timeouts[worker], joined) for worker in sent) + others
+    waiting = tuple(_waiting(declared[worker], timeouts[worker]) for worker in sent) + others
     scale = Scale(placed.lane, runs, seen_until_ns)
+    if waiting != plan:
+        # A timeout that is longer than what shows of it is believed where the rhythm bears it out.
+        longer = Scale(placed.lane, runs, seen_until_ns)
+        if longer.read(waiting).cost + BORNE_OUT < scale.read(plan).cost:
+            plan, scale = waiting, longer
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
     least = {place: _least(fields) for place, fields in rhythm.items()}
@@ -102,6 +113,12 @@ def _patient(planned: Planned, timeout: Measure, joined: bool) -> Planned:
     seconds = timeout.low or 1
     if joined and planned.spec.handler is Handler.GRPC:
         seconds = max(seconds, min(planned.spec.timeout_s, timeout.high or planned.spec.timeout_s))
+    return Planned(replace(planned.spec, timeout_s=seconds), planned.container)
+
+
+def _waiting(planned: Planned, timeout: Measure) -> Planned:
+    """Return a probe with its declared timeout, as far as the packets allow it."""
+    seconds = max(timeout.low or 1, min(planned.spec.timeout_s, timeout.high or planned.spec.timeout_s))
     return Planned(replace(planned.spec, timeout_s=seconds), planned.container)
 
 
@@ -194,14 +211,17 @@ def _after(killed: int | None, starts: Mapping[int, Sequence[int]]) -> dict[int,
 
 
 def _killed(step: Step, before: int | None, failed: list[int], least: int) -> int | None:
-    """Return the earliest moment at which a container can have been killed: when `least` failures in a row were seen.
+    """Return the earliest moment at which a container can have ended: when `least` failures in a row were seen.
 
-    `failed` are the ends of the worker's failures in a row, kept up to date here.
+    `failed` are the ends of the worker's failures in a row, kept up to date here; where one looks as if the container had
+    gone by itself before it, when that was last known to run.
     """
     if step.verdict is None or step.verdict.outcome is Outcome.DISCARDED:
         return before
     if step.verdict.outcome is not Outcome.SUCCESS:
-        failed.append(step.verdict.end_ns)
+        alive_ns = None if step.reading is None else _alive_ns(step.before, step.reading.worker)
+        gone = step.verdict.cause in SUSPICIOUS and alive_ns is not None
+        failed.append(alive_ns if gone and alive_ns is not None else step.verdict.end_ns)
     else:
         failed.clear()
     if step.counted is None or step.counted.decision is not DecisionKind.RESTART or not failed:
@@ -209,6 +229,10 @@ def _killed(step: Step, before: int | None, failed: list[int], least: int) -> in
     earliest = failed[min(least, len(failed)) - 1]
     failed.clear()
     return earliest
+
+
+def _alive_ns(pod: Pod, worker: int) -> int | None:
+    return pod.containers[pod.plan[worker].container].alive_ns
 
 
 def _declared_starts(lives: Sequence[Life], pod: PodSpec | None, container: int, begin_ns: int) -> None:

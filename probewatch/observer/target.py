@@ -26,6 +26,7 @@ from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
 from .tying import other_period, tie
+from .typed import typed
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -41,6 +42,8 @@ GUESS_FROM: Final = 8
 """Runs from which they are guessed where runs of too many targets wait."""
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
+FEW: Final = 6
+"""Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
 
@@ -53,6 +56,11 @@ def _resets(version: tuple[int, int]) -> bool:
 def _keeps_ready(version: tuple[int, int]) -> bool:
     """Say whether a kubelet that restarts leaves containers Ready until it knows better (since 1.35)."""
     return version >= (1, 35)
+
+
+def _pokes(version: tuple[int, int]) -> bool:
+    """Say whether each sync of a Pod pokes the readiness probes of what is not Ready (since 1.23)."""
+    return version >= (1, 23)
 
 
 @dataclass(slots=True)
@@ -271,11 +279,19 @@ class Target:
             if not guesses:
                 self.strangers += runs
                 return
+            guesses = self._typed(guesses, runs, context)
             placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
             placed.guessed_from = len(runs)
         self._loose[context.checker] = placed
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
+
+    def _typed(self, guesses: tuple[Guess, ...], runs: Sequence[Run], context: Context) -> tuple[Guess, ...]:
+        """Weigh what types the probes are that were guessed; of a checker that is not proven a kubelet nothing more is said."""
+        if not self.proven:
+            return guesses
+        lane, _ = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context, kept=FEW)
+        return typed(guesses, runs, lane)
 
     def _place(
         self,
@@ -324,6 +340,7 @@ class Target:
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
             resets=None if version is None else _resets(version),
             keeps_ready=version is None or _keeps_ready(version),
+            pokes=version is None or _pokes(version),
             kept=kept,
         )
         return lane, signs
@@ -347,7 +364,8 @@ class Target:
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         if not placed.versioned and context.version is not None:
             placed.versioned = True
-            placed.lane.learn(resets=_resets(context.version), keeps_ready=_keeps_ready(context.version))
+            version = context.version
+            placed.lane.learn(resets=_resets(version), keeps_ready=_keeps_ready(version), pokes=_pokes(version))
         seen_until_ns = context.seen_until_ns
         if self.losses.all:
             seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from probewatch.decisions.pod import Planned
+from probewatch.decisions.pod import Planned, Pod
+from probewatch.decisions.turn import YOUNG
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
@@ -31,6 +32,7 @@ from probewatch.model.timeline import DecisionKind, Outcome, Trigger
 from probewatch.probes.assign import DELAYED_ACK_NS, MISSED, MISSED_MOST, POKE, POKED_NS
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
+from probewatch.probes.judge import LEAD_NS
 from probewatch.probes.runs import Run, frames_of
 
 from .implied import feed
@@ -155,21 +157,26 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         before, start = last.get(reading.worker), step.run.start.ns
         since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
         # A close that waits for its delayed acknowledgement holds the next attempt up (WIRE.md section 4).
-        at_once = since is not None and 0 <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
+        at_once = since is not None and -LEAD_NS <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
+        # The start of a container is several syncs of its Pod within moments, and so are the silent ticks at one that is away.
         # A kill holds all syncs of the Pod up; and a poke during a long attempt waits for its end (manualTriggerCh),
         # which is no coincidence in a Pod that is synced all the time.
         unexplained = reading.trigger is Trigger.MANUAL and reading.cost >= POKE
-        if unexplained and at_once and not killed and (_short(before) or not syncs):
+        container = step.before.plan[reading.worker].container
+        stirred = (step.before.containers[container].begun and ticker.runs < YOUNG) or _away(
+            step.before, container, start
+        )
+        if unexplained and at_once and not stirred and not killed and (_short(before) or not syncs):
             out[index] += AT_ONCE
         syncs += unexplained and not at_once
         seen = before is not None and before.run.tries and step.run.tries
         doubtful[reading.worker] = _doubtful(doubtful.get(reading.worker, False), step)
         excused = killed or doubtful[reading.worker]
-        if ticker.poked_ns is not None and seen and not 0 <= start - ticker.poked_ns <= SECOND // 10 and not excused:
+        poked_ns = ticker.poked_ns if step.before.resets is not None else None  # (None: of a version that is not known)
+        if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not excused:
             out[index] += ABSENT
         if step.run.tries:
             ticks[reading.worker].append(index)
-        container = step.before.plan[reading.worker].container
         if step.renewed and container in killed:
             restarts.setdefault(container, []).append((killed.pop(container), start))
             out[index] += _hasty(restarts[container])
@@ -179,6 +186,16 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     for mine in ticks:
         _regular(steps, mine, out)
     return out
+
+
+def _away(pod: Pod, container: int, now_ns: int) -> bool:
+    """Tell whether another container of the Pod leaves ticks out: what its workers find then makes syncs without a packet."""
+    return any(
+        planned.container != container
+        and ticker.last_start_ns is not None
+        and now_ns - ticker.last_start_ns > 3 * planned.spec.period_s * SECOND // 2
+        for planned, ticker in zip(pod.plan, pod.tickers, strict=True)
+    )
 
 
 def _short(step: Step | None) -> bool:
@@ -314,7 +331,7 @@ def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, fiel
         common = [pause for pause, _ in pauses.most_common(COMMON)]
         values = {*near, *common, *([seen] if seen else [])} if len(steps) > 1 else set()
     else:
-        good, bad = _longest(steps, Outcome.SUCCESS), _longest(steps, Outcome.FAILURE)
+        good, bad = longest_streak(steps, Outcome.SUCCESS), longest_streak(steps, Outcome.FAILURE)
         if field == "failureThreshold":
             values = {1, 2, 3, bad - 1, bad, bad + 1, bad + 2} if bad else set()
         else:
@@ -323,7 +340,8 @@ def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, fiel
     return sorted(value for value in values if value > 0 and value != _value(spec, field))
 
 
-def _longest(steps: Sequence[Step], outcome: Outcome) -> int:
+def longest_streak(steps: Sequence[Step], outcome: Outcome) -> int:
+    """Return how often in a row steps had this outcome, at most."""
     longest = streak = 0
     for step in steps:
         if step.verdict is None or step.verdict.outcome is Outcome.DISCARDED:

@@ -37,6 +37,8 @@ POKED_NS: Final = 15 * MS
 """A certain poke is followed by its attempt within this (4.2 ms was the worst)."""
 STORED_NS: Final = 8 * MS
 """A stored tick runs this soon after the attempt that delayed it."""
+LONG_NS: Final = 200 * MS
+"""An attempt this long is likely to have had a tick fall into it, where another begins as soon as it is over."""
 DELAYED_ACK_NS: Final = 60 * MS
 """A close waits for the acknowledgement of its FIN, which a delayed ACK holds back by about 41 ms."""
 LINGER_NS: Final = 1_150 * MS
@@ -143,12 +145,13 @@ def readings_of(
 ) -> list[Reading]:
     """Return the ways to read a run that began then as one worker's; `fit` says how well its form agrees (`runs.fits`).
 
-    `rivals`: it may be another worker's as well. Where it cannot, a delay that was not kept is the spec's fault.
+    `rivals`: it may be another worker's as well. Where it cannot, a delay that was not kept is the spec's fault; but the
+    container that was there before may still have been the one that answered.
     """
     found = _readings(start_ns, prediction, elsewhere)
     if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
-    if rivals and prediction.renewed_ns is not None and start_ns < prediction.renewed_ns:
+    if prediction.renewed_ns is not None and start_ns < prediction.renewed_ns and (rivals or prediction.dying):
         found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
@@ -198,7 +201,8 @@ def due_readings(start: int, worker: int, period_ns: int, ticks: Ticks, manual: 
 
 def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:
     """Tell whether a start follows a poke at once: when its worker is free, which a delayed ACK of its last FIN may hold up."""
-    return poked_ns is not None and 0 <= start - poked_ns <= POKED_NS + (DELAYED_ACK_NS if p.lingers else 0)
+    # (An attempt that its deadline ended was over up to a millisecond sooner: the deadline is counted from its SYN.)
+    return poked_ns is not None and -MS <= start - poked_ns <= POKED_NS + (DELAYED_ACK_NS if p.lingers else 0)
 
 
 def _add(reading: Reading, cost: float) -> Reading:
@@ -227,7 +231,9 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         if tick is not None:
             off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
             off += OUT_OF_TURN if p.out_of_turn else 0.0
-            return [Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")]
+            woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
+            # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
+            return [woken, _kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP else [woken]
         return [
             Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"),
             _kubelet(start, p, elsewhere),
@@ -253,7 +259,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
             and start - p.busy_until_ns <= POKED_NS
         ):
             out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
-        elif p.manual is Manual.READY:
+        elif p.manual in (Manual.READY, Manual.ANEW):
             anew = (INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0
             out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
@@ -295,6 +301,7 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     if p.tick_ns is None:
         # The grid is not known, but an attempt that took longer than a period has surely kept a tick waiting.
         kept = _stored(start, p, p.last_start_ns) if p.last_start_ns is not None else None
+        kept = kept or _perhaps_stored(start, p)
         return _add(kept, absent) if kept else Reading(p.worker, FIRST + absent, Trigger.TICK, Schedule.ON_TIME)
     found = [
         reading for reading in (_on_grid(start, p, p.tick_ns), _stored(start, p, p.tick_ns)) if reading is not None
@@ -337,6 +344,15 @@ def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     )
 
 
+def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
+    """Read it, on a grid that is not known, as a tick that fell into the last attempt, and so ran as soon as that was over."""
+    if p.busy_until_ns is None or p.last_start_ns is None or p.busy_until_ns - p.last_start_ns < LONG_NS:
+        return None
+    if not -MS <= start - p.busy_until_ns <= STORED_NS:
+        return None
+    return Reading(p.worker, FIRST, Trigger.STORED_TICK, Schedule.LATE)
+
+
 def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Sequence[int]) -> Reading | None:
     """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
     assert p.last_start_ns is not None
@@ -361,7 +377,7 @@ def _came_back(start: int, p: Prediction) -> bool:
         return False
     if p.spec.type is ProbeType.LIVENESS:
         return not p.heralded and not p.dying
-    hidden = p.spec.initial_delay_s > 0 or (p.refused and not p.dying)
+    hidden = p.spec.initial_delay_s > 0 or (p.refused and not p.dying) or not p.poked_anew
     return p.spec.type is ProbeType.READINESS and p.grid_stays is not False and hidden
 
 

@@ -11,6 +11,7 @@ happened in the capture the type stays unknown: nothing is guessed silently, eac
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -62,6 +63,12 @@ class _Key:
     """The User-Agent of what does not call itself a kubelet's."""
 
 
+NAMES: Final = {
+    ProbeType.READINESS: frozenset({"ready", "readyz", "readiness"}),
+    ProbeType.LIVENESS: frozenset({"live", "livez", "liveness", "alive"}),
+    ProbeType.STARTUP: frozenset({"startup", "startupz", "started"}),
+}
+"""Words that paths and services are called after: those of the API server's own endpoints (`/livez`, `/readyz`) and their kin."""
 STOPPED: Final = 3
 """So many periods without an attempt, while others go on, are a probe's end."""
 
@@ -113,6 +120,14 @@ def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
     if not proven:
         return [_reserved(one, group) for one, group in zip(out, owner, strict=True)]
     return _by_exclusion(out, owner)
+
+
+def named_type(spec: ProbeSpec) -> ProbeType:
+    """Return the type that a path, or a gRPC service, is called after (`/readyz`, `/health/live`); UNKNOWN where it is none."""
+    asked = spec.service if spec.handler is Handler.GRPC else spec.path if spec.handler is Handler.HTTP_GET else ""
+    words = {word.lower() for word in re.split(r"[^A-Za-z]+", asked.partition("?")[0])}
+    kinds = {kind for kind, names in NAMES.items() if words & names}
+    return kinds.pop() if len(kinds) == 1 else ProbeType.UNKNOWN
 
 
 def _may_be(group: _Group) -> bool:

@@ -79,9 +79,15 @@ def judge(
             verdict = case.https()
         else:
             verdict = case.http()
-    if handler is Handler.GRPC and verdict.outcome is Outcome.FAILURE and verdict.cause in _CONNECT_CAUSES:
+    asked = exchange.grpc is not None and exchange.grpc.request_end is not None
+    if (
+        handler is Handler.GRPC
+        and verdict.outcome is Outcome.FAILURE
+        and verdict.cause in _CONNECT_CAUSES
+        and not asked
+    ):
         # The blocking dial tries again until its deadline whatever happened (grpc.go: WithBlock), so nothing but the
-        # deadline ends it.
+        # deadline ends it. The call that follows is not repeated.
         verdict = case.silence(Outcome.FAILURE, Cause.GRPC_CONNECT, f"could not connect: {verdict.detail}")
     return verdict
 

@@ -70,7 +70,8 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
                     low, low_runs = least, [run]
                 if high is None or most < high:
                     high, high_runs = most, [run]
-                continue
+            if most is not None or _unheard(exchange, handler):
+                continue  # A dial that nobody answered shows no more than that; where it names nobody, not even that.
             seconds, waited = _patience(exchange, handler, begun_ns)
             if seconds is not None:
                 gave_up.setdefault(seconds, []).append(run)
@@ -133,8 +134,7 @@ def _dialled(exchange: Exchange, handler: Handler, seen_until_ns: int) -> tuple[
     what was given up shows no SYN that was due. (0, None) where this is no such dial.
     """
     connection = exchange.connection
-    silent = not connection.resp.syns and connection.resp.rst is None and connection.icmp is None
-    if handler is not Handler.TCP_SOCKET or not silent or not connection.orig.syns:
+    if not _unheard(exchange, handler) or not connection.orig.syns:
         return 0, None
     sent = [mark.ns - connection.orig.syns[0].ns for mark in connection.orig.syns]
     last = sent[-1] - sent[-2] if len(sent) > 1 else SECOND
@@ -145,6 +145,13 @@ def _dialled(exchange: Exchange, handler: Handler, seen_until_ns: int) -> tuple[
     if len(sent) == 1:
         return 1, 1
     return sent[-1] // SECOND + 1, max(sent[-1] // SECOND + 1, due // SECOND)
+
+
+def _unheard(exchange: Exchange, handler: Handler) -> bool:
+    """Tell whether this is a tcpSocket dial that nobody answered."""
+    connection = exchange.connection
+    silent = not connection.resp.syns and connection.resp.rst is None and connection.icmp is None
+    return handler is Handler.TCP_SOCKET and silent
 
 
 def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:

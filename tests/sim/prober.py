@@ -216,9 +216,7 @@ def http(node: Node, spec: ProbeSpec, number: int) -> Process:
                 flow.inbox[0].append(b"unread")
             else:
                 flow.inbox[0] = [item for item in flow.inbox[0] if isinstance(item, str)]
-            flow.close(0)
-            if not flow.dead:
-                yield from lingering(node, flow)
+            flow.close(0)  # in net/http's own goroutine: whoever read the body does not wait for it
         yield sim.about(60 * US)
         if spec.scheme == "HTTPS":
             return Verdict("failure", "http: server gave HTTP response to HTTPS client")

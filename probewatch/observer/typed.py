@@ -1,0 +1,152 @@
+"""Types of probes that nobody declared, told by how far-fetched their attempts read as each of them.
+
+Theory of operation. `probes.inference` looks for plain signs: a poke, a silence, a stop. What it leaves open, or reads from
+too few of them, is weighed here as `verify` weighs a declared number (`weigh`): the attempts are read as those of each
+combination of types that one container can have, with the failure thresholds that their streaks suggest, and the cheapest
+reading tells. A type is taken where every combination that is nearly as cheap agrees on it, and left open elsewhere: then
+the name of what it asks for may say it (`/readyz`). How many probes there are is weighed too, where the guess reads badly:
+one more that asks the same, or one less where what only connects may be another's dead dials.
+
+Limitations: more than MOST probes of one address are not weighed, nor is what never failed and was never off its grid: such
+attempts read alike as any type. Without a manifest all probes of an address are taken for one container's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from probewatch.decisions.pod import Planned
+from probewatch.model.spec import Handler, ProbeSpec, ProbeType
+from probewatch.model.timeline import Outcome
+from probewatch.probes.inference import Guess, named_type
+from probewatch.probes.runs import Run, verdict_of
+
+from .lane import Lane, Step
+from .weigh import SURE, Plan, Read, Scale, longest_streak, steps_of
+
+MOST: Final = 3
+"""Probes of one address: a container has one of each type."""
+FEWEST: Final = 6
+"""Attempts from which types are weighed."""
+RUNS: Final = 120
+"""Attempts that are looked at."""
+ANOTHER: Final = 8.0
+"""What one more probe that asks the same has to save: so far-fetched is one that nobody saw."""
+STRAINED: Final = 12.0
+"""A reading that costs less is not improved upon by other numbers of probes."""
+PATIENT: Final = 30
+"""failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
+NAMED: Final = "what it asks for is called so; nothing else tells"
+TYPES: Final = (ProbeType.READINESS, ProbeType.LIVENESS, ProbeType.STARTUP)
+
+
+def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
+    """Return guesses with the types, and the failure thresholds, that the attempts bear out; `lane` says in what circumstances."""
+    if not 1 <= len(guesses) <= MOST or len(runs) < FEWEST or not _telling(guesses, runs):
+        return tuple(_by_name(one, guesses) for one in guesses)
+    scale = Scale(lane, runs[:RUNS], None)
+    best, found = tuple(guesses), _weighed(scale, guesses)
+    if found[0][0].cost > STRAINED:
+        for other in _shapes(guesses):
+            again = _weighed(scale, other)
+            if again[0][0].cost + ANOTHER * (len(other) - len(best)) < found[0][0].cost:
+                best, found = other, again
+    cheapest = found[0][0].cost
+    near = [plan for read, plan in found if read.cost - cheapest < SURE]
+    return tuple(_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best))
+
+
+def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:
+    """Read the attempts as each combination of types, the cheapest first; where those that the guess knows fit, no others."""
+    known = [one.spec.type for one in guesses]
+    agreeing: list[tuple[ProbeType, ...]] = []
+    others: list[tuple[ProbeType, ...]] = []
+    for kinds in itertools.permutations(TYPES, len(guesses)):
+        fits = all(kind in (own, ProbeType.UNKNOWN) for kind, own in zip(known, kinds, strict=True))
+        (agreeing if fits else others).append(kinds)
+    found = [_fitted(scale, guesses, kinds) for kinds in agreeing]
+    if not found or min(read.cost for read, _ in found) > STRAINED:
+        found += [_fitted(scale, guesses, kinds) for kinds in others]
+    return sorted(found, key=lambda one: one[0].cost)
+
+
+def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:
+    """Return the same probes with one twice, and without one whose connections may be another's that never got to ask."""
+    out = []
+    for at, one in enumerate(guesses):
+        if len(guesses) < MOST:
+            out.append((*guesses[: at + 1], *guesses[at:]))
+        asking = any(
+            other.spec.port == one.spec.port and other.spec.handler is not Handler.TCP_SOCKET for other in guesses
+        )
+        if one.spec.handler is Handler.TCP_SOCKET and asking:
+            out.append((*guesses[:at], *guesses[at + 1 :]))
+    if len(guesses) == 1:
+        out.append((guesses[0],) * MOST)
+    return out
+
+
+def _telling(guesses: Sequence[Guess], runs: Sequence[Run]) -> bool:
+    """Tell whether something happened that a type, or a threshold, would show in."""
+    return (
+        any(verdict_of(run, guesses[0].spec, None).outcome is not Outcome.SUCCESS for run in runs) or len(guesses) > 1
+    )
+
+
+def _by_name(one: Guess, guesses: Sequence[Guess]) -> Guess:
+    """Return a guess of no type with the one that the name of what it asks for says, unless another has it."""
+    named = named_type(one.spec)
+    taken = [other for other in guesses if other is not one and named in (other.spec.type, named_type(other.spec))]
+    if one.spec.type is not ProbeType.UNKNOWN or named is ProbeType.UNKNOWN or taken:
+        return one
+    return replace(one, spec=replace(one.spec, type=named), reason=NAMED)
+
+
+def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) -> tuple[Read, Plan]:
+    """Read the attempts as those of probes of these types, with the failure thresholds that make them cheapest."""
+    plan = tuple(Planned(_as(one.spec, kind), 0) for one, kind in zip(guesses, kinds, strict=True))
+    read = scale.read(plan)
+    for worker, planned in enumerate(plan):
+        for spec in _thresholds(planned.spec, steps_of(read, worker)):
+            other = (*plan[:worker], Planned(spec, 0), *plan[worker + 1 :])
+            again = scale.read(other)
+            if again.cost + SURE < read.cost:
+                read, plan = again, other
+    return read, plan
+
+
+def _thresholds(spec: ProbeSpec, steps: Sequence[Step]) -> Iterator[ProbeSpec]:
+    """Return a probe with the other thresholds that its streaks suggest."""
+    bad = longest_streak(steps, Outcome.FAILURE)
+    if not bad:
+        return
+    for failures in sorted({1, 2, bad, bad + 1} - {spec.failure_threshold}):
+        yield replace(spec, failure_threshold=failures)
+
+
+def _as(spec: ProbeSpec, kind: ProbeType) -> ProbeSpec:
+    failures = max(spec.failure_threshold, PATIENT) if kind is ProbeType.STARTUP else spec.failure_threshold
+    return replace(spec, type=kind, failure_threshold=failures)
+
+
+def _told(one: Guess, near: Sequence[ProbeSpec]) -> Guess:
+    """Return a guess with what all of the nearly cheapest readings agree on."""
+    kinds = {spec.type for spec in near}
+    if len(kinds) > 1:
+        named = named_type(one.spec)
+        if one.spec.type in kinds:
+            return one
+        if named in kinds:
+            return replace(one, spec=replace(one.spec, type=named), reason=NAMED)
+        return replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN))
+    best, plain = near[0], _as(one.spec, near[0].type)
+    inferred = dict(one.inferred)
+    if best.type is not one.spec.type:
+        inferred.pop("failureThreshold", None)
+    if best.failure_threshold != plain.failure_threshold:
+        inferred["failureThreshold"] = best.failure_threshold
+    reason = one.reason if best.type is one.spec.type else "only so do all attempts fit what a kubelet does"
+    return replace(one, spec=best, reason=reason, inferred=inferred)
