@@ -296,6 +296,8 @@ class _Case:
             )
         if http is not None and http.malformed and http.first_byte is not None and self.in_time(http.first_byte):
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
+        if resp.gap is not None and resp.packets:  # (sequence numbers and acknowledgments tell of bytes that are not here)
+            return self.cut("the capture lost the answer")
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
         if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)
@@ -303,8 +305,6 @@ class _Case:
         if resp.fin is not None and self.in_time(resp.fin):
             what = "EOF in the answer's header" if resp.arrivals else "EOF"
             return self.frame(Outcome.FAILURE, Cause.CLOSED_BEFORE_ANSWER, resp.fin, what)
-        if resp.packets and resp.gap == 0:
-            return self.cut("the capture lost the answer")
         detail = "no answer" if not self.exchange.connection.orig.length else "request acknowledged, no answer"
         if (
             self.exchange.connection.orig.length == 0

@@ -251,6 +251,14 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
                 detail="an answer that did not content the checker: it waited on, and hung up at its timeout",
             )
         return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=answer.ns, end_mark=answer, detail="answered")
+    if c.resp.gap is not None and c.resp.packets:
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            cause=Cause.CUT,
+            end_ns=c.end.ns,
+            end_mark=c.end,
+            detail="the capture lost the answer",
+        )
     ends = (
         (c.resp.rst, Cause.RESET_BEFORE_ANSWER, "connection reset by peer"),
         (c.resp.fin, Cause.CLOSED_BEFORE_ANSWER, "EOF"),
