@@ -166,10 +166,9 @@ class Tally:
     def _all_notes(self, interfaces: tuple[Interface, ...]) -> list[str]:
         notes = list(self.notes)
         if self._late:
-            notes.append(
-                f"{_count(self._late, 'frame is', 'frames are')} out of time order, the first of them frame "
-                f"{self._late_first}, by up to {seconds(self._late_most)} s"
-            )
+            what = f"frame {self._late_first} is" if self._late == 1 else f"{self._late} frames are"
+            which = "" if self._late == 1 else f", the first of them frame {self._late_first}"
+            notes.append(f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s")
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
         if self.events:

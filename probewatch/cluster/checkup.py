@@ -28,8 +28,8 @@ CAPABILITIES: Final = {
 LIBRARIES: Final = ("cypcap", "pyroute2", "msgspec", "PyYAML", "hpack", "zstandard", "rich", "jinja2")
 """Installed with probewatch."""
 EXTRAS: Final = {
-    "cryptography": ("tls", "HTTPS and gRPC over TLS are read with keys"),
-    "prometheus-client": ("metrics", "metrics are written"),
+    "cryptography": ("tls", "reading HTTPS and gRPC over TLS with keys"),
+    "prometheus-client": ("metrics", "writing metrics"),
 }
 """Package -> (extra that brings it, what it is for)."""
 
@@ -102,7 +102,7 @@ def _extras() -> list[Check]:
                 works=bool(found),
                 found=f"{package} {found}" if found else f"{package} is not installed",
                 needed_for=use,
-                remedy="" if found else f"pip install 'probewatch[{extra}]'",
+                remedy="" if found else f"pip install {package}",
             )
         )
     return out

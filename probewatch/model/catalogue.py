@@ -38,7 +38,7 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
     Cause.SLOW_ANSWER: Entry(
         "no answer in time",
-        "The connection stood and the request was acknowledged, but no answer came before the deadline.",
+        "The connection stood, but no answer came before the deadline.",
         "Look at the application's load, locks and CPU limit (throttling) at these times; a longer timeoutSeconds only hides it.",
     ),
     Cause.CLIENT_LATE: Entry(

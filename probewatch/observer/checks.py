@@ -213,12 +213,13 @@ class CheckBuilder:
     ) -> Verdict:
         c = exchange.connection
         if late_reset(c):
-            wait = (c.resp.syns[0].ns - c.start.ns) / SECOND
+            wait_ns = c.resp.syns[0].ns - c.start.ns
+            if wait_ns < timeout_ns:
+                detail = "the SYN-ACK is here, and the checker never acknowledged it"
+            else:
+                detail = f"SYN answered after {wait_ns / SECOND:.2f} s, the checker was gone"
             return Verdict(
-                outcome=Outcome.FAILURE,
-                cause=Cause.NO_SYN_ANSWER,
-                end_ns=c.start.ns + timeout_ns,
-                detail=f"SYN answered after {wait:.2f} s, the checker was gone",
+                outcome=Outcome.FAILURE, cause=Cause.NO_SYN_ANSWER, end_ns=c.start.ns + timeout_ns, detail=detail
             )
         what = named.shape.what
         if what in (What.RESET, What.CLOSE, What.BYTES):

@@ -84,7 +84,8 @@ def bars(paper: Paper, ladder: Ladder) -> None:
                 text = f"{' ' * room}{text} {strokes.mark}" if room >= 0 else f"{' ' * mark}{strokes.mark} {text}"
             paper.line(Span(lead + text, "yellow"))
         else:
-            text = f"{text}: {timeout // scale} times as long as all of this"
+            times = timeout // scale
+            text = f"{text}: {'more than 100' if times > 100 else times} times as long as all of this"
             paper.filled(text, first=[Span(" " * INDENT)], indent=INDENT, style="dim")
     paper.line()
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..model.timeline import Effects, EventKind, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
+from ..wire.layers import CUT
 from . import words
 from .document import latencies
 from .escape import safe
@@ -150,12 +151,17 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
     else:
         sources = len({other.address for other in timeline.others})
         seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(sources, 'client')}"
-    hints = [
+    hints = []
+    if any(CUT in note for note in timeline.notes):
+        hints.append(
+            f"Of some frames too little was kept ({CUT}): capture again with -s 0, or 96 bytes of each at least."
+        )
+    hints += [
         "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
     ]
     if frames:
         hints += [
-            "Without --spec a check must repeat to be seen as one: capture for three periods, or give --spec POD.yaml.",
+            "A check that no --spec declares must repeat to be seen as one: capture for three periods, or give its POD.yaml.",
             "Exec probes send no packets; probes of a hostNetwork pod stay on the node's lo.",
         ]
     return seen, hints

@@ -22,7 +22,7 @@ from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .escape import safe
-from .numbers import span
+from .numbers import count, span
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 UP: Final = (DecisionKind.READY, DecisionKind.UP)
@@ -219,6 +219,15 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
     """
     if not probe.attempts:
         return None
+    found = _standing(probe, timeline, when)
+    gap = probe.gaps[-1] if probe.gaps else None
+    if found.over and gap is not None and gap.start_ns >= probe.attempts[-1].start.ns:
+        missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {'is' if gap.expected == 1 else 'are'} missing"
+        return Standing(None, f"{found.sentence}; {missing}, so what it is now is not known")
+    return found
+
+
+def _standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> Standing:
     end = input_end(timeline, probe.attempts[-1].end_ns)
     killed = [decision for one, decision in restarts(probe, timeline) if one.id == probe.id]
     if killed:

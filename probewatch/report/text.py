@@ -192,13 +192,17 @@ def _probe(
     else:
         _story(paper, timeline, probe, base, told, wide=wide)
     _clients(paper, probe)
-    for one in explained(probe, verdict)[: None if wide else _CAUSES]:
+    why = explained(probe, verdict)
+    shown = len(why) if wide or len(why) <= _CAUSES else _CAUSES
+    for one in why[:shown]:
         style = "red" if verdict.level is Level.TROUBLE else "yellow"
         _field(paper, "cause", safe(f"{one.name}: {words.lowered(one.meaning)}"), style)
         if one.check:
             _field(paper, "check", safe(one.check))
         if one.advice:
             _field(paper, "try", f"{safe(one.advice)} (docs/causes.md#{one.anchor})", "green")
+    if shown < len(why):
+        _field(paper, "", f"and {', '.join(one.name for one in why[shown:])}: -o wide says what to do")
     for note in probe.notes:
         _field(paper, "note", safe(note), "yellow")
 

@@ -82,6 +82,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         thrown = f"thrown away by the kubelet: {_why(discarded)}"
         if len(discarded) == len(attempts):
             sentence = f"{_of(len(attempts), len(attempts), 'result')} {thrown}"
+            if probe.final_state in DOWN_STATES and probe.initial_state in (*DOWN_STATES, "unknown"):
+                level, sentence = Level.TROUBLE, f"never Ready: {sentence}"
         else:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     if len(unclear) * 2 > len(attempts):
@@ -89,7 +91,9 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"cannot tell: {_of(len(unclear), len(attempts))} unclear: {_why(unclear)}"
     if any(one.kind == Kind.NO_LOCAL_PORT for one in probe.diagnoses):
         missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
-        level, sentence = max(level, Level.WARNING), f"{sentence}; {missing} missing: no source port left on the node"
+        why = "no source port left on the node, which the kubelet counts as failures"
+        sentence = f"{missing} missing: {why}; what was seen: {sentence}"
+        level = Level.TROUBLE
     told: Counter[Cause] = Counter()
     if level >= Level.WARNING:
         told = failed.causes + discarded.causes
