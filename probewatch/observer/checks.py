@@ -284,7 +284,8 @@ class CheckBuilder:
             if health is not None and thresholds is not None and not again[number - 1]:
                 if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
-                judged = count(health, result, answered=verdict.cause in ANSWERED)
+                told = verdict.cause in ANSWERED or (verdict.cause is Cause.ENCRYPTED and result is False)
+                judged = count(health, result, answered=told)
                 health = judged.health
             attempts.append(self._attempt(number, exchange, verdict, judged))
             if judged is None or thresholds is None or named.outer is not None or named.part:
