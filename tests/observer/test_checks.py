@@ -201,6 +201,7 @@ def test_a_check_of_two_connections_is_counted_once(port: int, client: str, serv
     assert (len(one.attempts), len(other.attempts)) == (24, 20)
     assert told(one) == [(12, DOWN), (15, UP), (20, DOWN), (23, UP)]
     assert one.decisions[0].ns > one.attempts[11].end_ns, "it ends with its second connection"
+    assert one.attempts[11].detail == f"its next connection, to port {port}, failed: request acknowledged, no answer"
     assert told(other) == []
     assert f"port {port}" in " ".join(one.notes)
     assert abs(one.inferred["interval_s"] - 2.0) < 0.02
