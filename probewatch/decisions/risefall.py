@@ -209,7 +209,7 @@ def count(health: Health, passed: bool | None, *, answered: bool = False) -> Jud
     after = Health(health.thresholds, states, run, health.known)
     was, now = health.known, after.up
     after = replace(after, known=now if now is not None else was)
-    needed = t.rise if passed else t.fall
+    needed = (-(-t.rise // 2) if t.twice else t.rise) if passed else t.fall
     if now is None or now is was:
         return Judged(after, len(run), needed)
     if was is None:

@@ -86,9 +86,9 @@ class CheckBuilder:
         verdicts, results, sizes = self._judged(named, spec)
         ends = [verdict.end_ns for verdict in verdicts]
         if named.then is not None:
-            self._go_on(named, named.then, results, ends)
+            self._go_on(named, named.then, verdicts, results, ends)
         hidden = any(_hidden(exchange, named.learnt.interval_ns) for exchange in named.exchanges)
-        thresholds = None if hidden else thresholds_of(named, results, spec)
+        thresholds = None if hidden or named.part else thresholds_of(named, results, spec)
         attempts, decisions, states, notes = self._count(named, verdicts, results, ends, thresholds, spec)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
         if hidden:
@@ -162,15 +162,21 @@ class CheckBuilder:
                     verdicts[number] = replace(verdicts[number], end_ns=start)
         return verdicts, results, sizes
 
-    def _go_on(self, named: Named, then: Named, results: list[bool | None], ends: list[int]) -> None:
+    def _go_on(
+        self, named: Named, then: Named, verdicts: list[Verdict], results: list[bool | None], ends: list[int]
+    ) -> None:
         """Let a check end as its next connection does, where it made one."""
-        verdicts, passed, _ = self._judged(then, None)
-        later = [verdict.end_ns for verdict in verdicts]
+        following, passed, _ = self._judged(then, None)
+        later = [verdict.end_ns for verdict in following]
         if then.then is not None:
-            self._go_on(then, then.then, passed, later)
+            self._go_on(then, then.then, following, passed, later)
         for number, at in enumerate(followed(named.checks, then.checks)):
-            if at is not None:
-                results[at], ends[at] = passed[number], later[number]
+            if at is None:
+                continue
+            results[at], ends[at] = passed[number], later[number]
+            if passed[number] is False:
+                text = f"its next connection, to port {then.port}, failed: {following[number].detail}"
+                verdicts[at] = replace(verdicts[at], detail=text)
 
     def _checker(self, named: Named) -> Checker:
         c = named.exchanges[0].connection
@@ -294,10 +300,11 @@ class CheckBuilder:
             if health is not None and thresholds is not None and not again[number - 1]:
                 if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
-                judged = count(health, result, answered=verdict.cause in ANSWERED)
+                told = verdict.cause in ANSWERED or (verdict.cause is Cause.ENCRYPTED and result is False)
+                judged = count(health, result, answered=told)
                 health = judged.health
             attempts.append(self._attempt(number, exchange, verdict, judged))
-            if judged is None or thresholds is None or named.outer is not None or named.part:
+            if judged is None or thresholds is None or named.outer is not None:
                 continue
             kind, before = judged.decision, "DOWN" if judged.decision is DecisionKind.UP else "UP"
             if kind is None and judged.settled is not None and fresh and thresholds.announces:

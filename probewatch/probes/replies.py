@@ -245,10 +245,10 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
         if stayed and talk.prompt and closed is not None:
             return Verdict(
                 outcome=Outcome.FAILURE,
-                cause=Cause.SLOW_ANSWER,
+                cause=Cause.STATUS,
                 end_ns=closed.ns,
                 end_mark=closed,
-                detail="an answer that did not content the checker: it waited on, and hung up at its timeout",
+                detail="not the answer that it wants: it waited on, and hung up at its timeout",
             )
         return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=answer.ns, end_mark=answer, detail="answered")
     if c.resp.gap is not None and c.resp.packets:

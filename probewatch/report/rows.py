@@ -217,6 +217,8 @@ def _remark(
         parts.append(f"answered after {duration(attempt.late_answer_ns)}")
     elif attempt.detail and attempt.outcome is not Outcome.SUCCESS and (wide or (fresh and decision is None)):
         parts.append(_detail(probe, attempt))
+    elif attempt.outcome is Outcome.SUCCESS and decision is not None and decision.kind is DecisionKind.DOWN:
+        parts.append(_detail(probe, attempt))  # a check of several connections, of which a later one failed
     elif attempt.cause is Cause.OK_REDIRECT and (wide or fresh):
         parts.append("redirected to another host: counts as success")
     elif (

@@ -53,6 +53,7 @@ def test_a_pass_that_counts_twice_needs_half_of_rise() -> None:
     twice = Thresholds(Rule.COUNTER, 2, 2, twice=True)
     assert replay(twice, "+---+-", fresh=True) == [(3, DOWN), (5, UP)]
     assert replay(replace(twice, rise=3), "+---++", fresh=True) == [(3, DOWN), (6, UP)]
+    assert count(begin(replace(twice, rise=3), fresh=False), True).threshold == 2
 
 
 def test_only_what_an_agent_says_counts() -> None:

@@ -36,6 +36,8 @@ SCRIPTS = {
     "refused": "> S\n < RA",
     "silent": "> S",
     "late": "> S\n +1100ms < SA\n > R",
+    "envoy": "> S\n < SA\n > A\n > PA 'GET /e HTTP/1.1\\r\\nhost: e\\r\\nuser-agent: Envoy/HC\\r\\n\\r\\n'\n < A\n"
+             " < FPA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > FA\n < A",
     "keepalived": "> S\n < SA\n > A\n > PA 'GET /k HTTP/1.0\\r\\nUser-Agent: KeepAliveClient\\r\\nHost: a:80\\r\\n\\r\\n'\n < A\n"
                   " < FPA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > FA\n < A",
     "acked-reset": "> S\n < SA\n > A\n > RA",
@@ -199,6 +201,7 @@ def test_a_check_of_two_connections_is_counted_once(port: int, client: str, serv
     assert (len(one.attempts), len(other.attempts)) == (24, 20)
     assert told(one) == [(12, DOWN), (15, UP), (20, DOWN), (23, UP)]
     assert one.decisions[0].ns > one.attempts[11].end_ns, "it ends with its second connection"
+    assert one.attempts[11].detail == f"its next connection, to port {port}, failed: request acknowledged, no answer"
     assert told(other) == []
     assert f"port {port}" in " ".join(one.notes)
     assert abs(one.inferred["interval_s"] - 2.0) < 0.02
@@ -402,3 +405,23 @@ def test_checks_on_a_connection_that_is_kept_inside_tls_are_hidden() -> None:
     asked = [(0.002, True, 69), (0.0021, True, 120), (0.003, False, 87)]
     assert not _hidden(sealed("+9s > RA", *asked), ns(2) - ns(0))
     assert _hidden(sealed("+9s > RA", *asked, (2.002, True, 120), (2.003, False, 87)), ns(2) - ns(0))
+
+
+def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:
+    """Envoy is DOWN at the first answer of another size: its server told it, and only what breaks the connection is counted (1.40)."""
+
+    def inside(at: float, size: int) -> Run:
+        marks = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.004, False, size)]
+        records = tuple(TlsRecord(mark=mark(at + when), by_client=mine, length=length) for when, mine, length in marks)
+        ends = f"{CHECKER}:{32_768 + round(at * 1000) % 28_000} > {SERVER}:8443"
+        script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +5ms > FA\n < FA\n > A"
+        hello, done = mark(at + 0.0005), mark(at + 0.002)
+        tls = TlsFacts(client_hello=hello, server_hello=hello, established=done, records=records, version="TLS 1.3")
+        return run_of(exchange_of(script, ends, at=at, tls=tls, http=()))
+
+    sealed_ones = [inside(10.0 + 2.006 * n, 95 if 12 <= n < 16 else 87) for n in range(24)]
+    named = paused(["envoy"] * 12, 3.0, first=10.7)
+    found, _ = probes([*sealed_ones, *named])
+    (probe,) = [one for one in found if one.target.port == 8443]
+    assert probe.checker.kind == "envoy"
+    assert told(probe) == [(1, UP), (13, DOWN), (18, UP)]

@@ -76,7 +76,7 @@ ASK, PONG = "> PA 'PING\\r\\n'\n < A\n +1ms < PA 'PONG\\r\\n'\n > RA", "> PA 'PI
 def test_who_stays_after_an_answer_was_not_content_with_it(between: str) -> None:
     """A check that leaves at once where it passes, and once stayed for seconds after an answer, failed; its end is the hanging up."""
     verdict = judged(PONG + " +1500ms > RA", [ASK] * 5, opening=b"PING\r\n", between=between)
-    assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.SLOW_ANSWER)
+    assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.STATUS)
     assert verdict.end_mark is not None
     assert judged(ASK, [ASK] * 5, opening=b"PING\r\n", between=between).outcome is Outcome.SUCCESS
     lingers = PONG + " +1500ms > RA"
