@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+import threading
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -181,3 +182,37 @@ def test_files_are_their_owners_and_never_a_link(run, tmp_path: Path, command: t
     finally:
         os.umask(before)
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+def test_expectations_are_their_owners_and_never_a_link(run, tmp_path: Path) -> None:
+    """They are written to a new file, readable by its owner alone; what is there already, be it a dangling link, is left alone."""
+    capture = OWN / "http-flap-s1" / "capture.pcap"
+    link, new = tmp_path / "link", tmp_path / "new"
+    link.symlink_to(tmp_path / "victim")
+    before = os.umask(0)
+    try:
+        assert run("verify", capture, "--write-expect", link).status == 2
+        assert run("verify", capture, "--write-expect", new).status == 0
+    finally:
+        os.umask(before)
+    assert not (tmp_path / "victim").exists()
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_fifo_that_somebody_laid_there_gets_nothing(run, tmp_path: Path) -> None:
+    """In a directory as /tmp is, another user's FIFO is refused; in one's own directory it is written to."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    os.chown(fifo, 65534, 65534)
+    tmp_path.chmod(0o1777)
+    done = run("report", OWN / "tcp-ready" / "capture.pcap", "-w", fifo)  # (which nobody reads: it does not wait)
+    assert done.status == 2
+    assert "somebody else's FIFO" in done.err
+    tmp_path.chmod(0o700)
+    taken: list[bytes] = []
+    taking = threading.Thread(target=lambda: taken.append(fifo.read_bytes()))
+    taking.start()
+    assert run("report", OWN / "tcp-ready" / "capture.pcap", "-w", fifo).status == 0
+    taking.join()
+    assert taken[0].rstrip().endswith(b"</html>")
