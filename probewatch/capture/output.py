@@ -7,7 +7,8 @@ import os
 import stat
 import sys
 from io import BufferedWriter
-from typing import Final
+from pathlib import Path
+from typing import Final, TextIO
 
 from probewatch.capture.errors import CaptureError
 
@@ -30,6 +31,7 @@ def open_output(path: str) -> BufferedWriter:
         try:
             descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE)
         except FileExistsError:
+            _refuse_planted(path, os.lstat(path))  # (to open one that nobody reads would wait for ever)
             descriptor = os.open(path, flags)
             _take_over(path, descriptor)
     except ValueError:
@@ -39,10 +41,25 @@ def open_output(path: str) -> BufferedWriter:
     return os.fdopen(descriptor, "wb")
 
 
+def open_new(path: str) -> TextIO:
+    """Open a text file that is not there yet, mode 0600, without following a link.
+
+    Raises:
+        OSError: it is there, or cannot be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_CREAT | os.O_EXCL, _MODE)
+    return os.fdopen(descriptor, "w", encoding="utf-8")
+
+
 def _take_over(path: str, descriptor: int) -> None:
     """Empty a file that was there; a device or FIFO is written to as it is."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
+        try:
+            _refuse_planted(path, found)
+        except CaptureError:
+            os.close(descriptor)
+            raise
         return
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
         os.close(descriptor)
@@ -50,6 +67,16 @@ def _take_over(path: str, descriptor: int) -> None:
         raise CaptureError(path, f"is there already and {why}: name another file")
     os.fchmod(descriptor, _MODE)
     os.ftruncate(descriptor, 0)
+
+
+def _refuse_planted(path: str, found: os.stat_result) -> None:
+    """Refuse another user's FIFO in a directory as /tmp is, as the kernel does for O_CREAT where fs.protected_fifos is on."""
+    if stat.S_ISFIFO(found.st_mode) and found.st_uid != os.geteuid():
+        mode = Path(path).parent.stat().st_mode
+        if mode & stat.S_ISVTX and mode & stat.S_IWOTH:
+            raise CaptureError(
+                path, "is somebody else's FIFO in a directory that anybody may write to: name another file"
+            )
 
 
 def _refusal(error: OSError) -> str:

@@ -120,6 +120,7 @@ def _annotate(timeline: Timeline, paths: Sequence[str]) -> None:
 
 def _write_expectations(timeline: Timeline, path: str, files: Sequence[str]) -> None:
     """Write what this timeline meets; a file that is there already is left alone."""
+    from ..capture.output import open_new
     from ..report import expectation
     from ..verify.learn import learn
 
@@ -128,7 +129,7 @@ def _write_expectations(timeline: Timeline, path: str, files: Sequence[str]) -> 
         expectation.write(learn(timeline), sys.stdout.write, made_from=made_from)
         return
     try:
-        with Path(path).open("x", encoding="utf-8") as file:
+        with open_new(path) as file:
             expectation.write(learn(timeline), file.write, made_from=made_from)
     except FileExistsError:
         raise InputError(f"{path} is there already: remove it, or name another file") from None

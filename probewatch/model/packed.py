@@ -12,7 +12,6 @@ Limitations: the values that are made are equal, but not the same each time. An 
 
 from __future__ import annotations
 
-import io
 import pickle
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +53,12 @@ _TABLE: Final[dict[type, Callable[[Any], Reduced]]] = {
 """How values are taken apart. (As pickle does it by itself, they would be made again field by field, by `__setattr__`.)"""
 
 
+class _Pieces(list[bytes]):
+    """What pickle writes, and where to: no file."""
+
+    write = list[bytes].append
+
+
 class Packer:
     """Makes bytes of values that are much alike, and values of such bytes."""
 
@@ -65,13 +70,14 @@ class Packer:
 
     def pack(self, value: object) -> bytes:
         """Return a value as bytes."""
-        out = io.BytesIO()
-        pickler = pickle.Pickler(out, pickle.HIGHEST_PROTOCOL)
+        pieces = _Pieces()
+        pickler = pickle.Pickler(pieces, pickle.HIGHEST_PROTOCOL)
         pickler.dispatch_table = _TABLE
         pickler.dump(value)
-        self._alike = self._alike or out.getvalue()
+        plain = b"".join(pieces)
+        self._alike = self._alike or plain
         pressed = zlib.compressobj(1, zdict=self._alike)
-        return pressed.compress(out.getvalue()) + pressed.flush()
+        return pressed.compress(plain) + pressed.flush()
 
     def unpack(self, data: bytes) -> Any:
         """Return an equal value."""

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+import threading
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,7 +30,14 @@ SWAPPED = {
         (b"Host: 10.128.0.10:8080", b"Host: \x1b]0;x\x07<marquee>"),
     ),
     "http-ipv6": ((b"200 OK", b"200 \x1b["), (b"503 Service Unavailable", b"503 <marquee>\x1b]0;own\x07=")),
-}
+    "http-headers": (
+        (b"custom-checker/2.0", b"=1\x1b[2J<marquee>\x9b\x07"),
+        (b"shop.example.test", b"\x1b]0;x\x07<marquee>"),
+        (b"X-Probe: r", b"\x1b[2J\x07\x9b: r"),
+    ),
+    "https-suites": ((b"web.shop.svc", b"<marquee>\x1b[J"), (b"*.shop.svc", b"=1\x9b2J<a>\x07"), (b"http/1.1", b"\x1b[2J<b>\x07")),
+    "grpc-flap": ((b"\x0a\x04live", b"\x0a\x04\x1b[2J"),),
+}  # fmt: skip
 """Bytes of captures, and what stands there instead."""
 
 
@@ -103,7 +111,9 @@ def harmless_page(text: str) -> None:
 
 def arguments(evil: SimpleNamespace, name: str) -> list[object]:
     """Return a capture with all that lies beside it."""
-    beside = ["--kubelet-log", evil.log, "--events", evil.events, "--spec", evil.spec] if name == "http-timeout" else []
+    beside: list[object] = ["--kubelet-log", evil.log, "--events", evil.events, "--spec", evil.spec] if name == "http-timeout" else []
+    if (keys := OWN / name / "keys.log").is_file():
+        beside += ["--keylog", keys]
     return [evil.captures[name], *beside, "--cluster", evil.cluster]
 
 
@@ -138,6 +148,17 @@ def test_nothing_is_printed_of_what_cannot_be_read(run, tmp_path: Path, given: s
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"probewatch: {bad}")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [name for name in SWAPPED if name != "http-timeout"])
+@pytest.mark.parametrize("command", ["verify", "explain", "explain -o json", "spec", "report -w -"])
+def test_no_command_obeys_what_the_wire_says(evil: SimpleNamespace, run, name: str, command: str) -> None:
+    """Header names and values, certificates, ALPN and gRPC services, in findings, ladders, specs and reports."""
+    words = command.split()
+    done = run(words[0], *arguments(evil, name), *words[1:])
+    assert done.status in (0, 1, 3), done.err
+    assert done.out
+    (harmless_page if words[0] == "report" else harmless)(done.out)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +202,37 @@ def test_files_are_their_owners_and_never_a_link(run, tmp_path: Path, command: t
     finally:
         os.umask(before)
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+def test_expectations_are_their_owners_and_never_a_link(run, tmp_path: Path) -> None:
+    """They are written to a new file, readable by its owner alone; what is there already, be it a dangling link, is left alone."""
+    capture = OWN / "http-flap-s1" / "capture.pcap"
+    link, new = tmp_path / "link", tmp_path / "new"
+    link.symlink_to(tmp_path / "victim")
+    before = os.umask(0)
+    try:
+        assert run("verify", capture, "--write-expect", link).status == 2
+        assert run("verify", capture, "--write-expect", new).status == 0
+    finally:
+        os.umask(before)
+    assert not (tmp_path / "victim").exists()
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_fifo_that_somebody_laid_there_gets_nothing(run, tmp_path: Path) -> None:
+    """In a directory as /tmp is, another user's FIFO is refused; in one's own directory it is written to."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    os.chown(fifo, 65534, 65534)
+    tmp_path.chmod(0o1777)
+    done = run("report", OWN / "tcp-ready" / "capture.pcap", "-w", fifo)  # (which nobody reads: it does not wait)
+    assert done.status == 2
+    assert "somebody else's FIFO" in done.err
+    tmp_path.chmod(0o700)
+    taken: list[bytes] = []
+    taking = threading.Thread(target=lambda: taken.append(fifo.read_bytes()))
+    taking.start()
+    assert run("report", OWN / "tcp-ready" / "capture.pcap", "-w", fifo).status == 0
+    taking.join()
+    assert taken[0].rstrip().endswith(b"</html>")
