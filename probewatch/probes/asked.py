@@ -104,7 +104,10 @@ def sent_headers(http: HttpExchange, address: str, port: int) -> tuple[tuple[str
     out: list[tuple[str, str]] = []
     names = {name.lower() for name, _ in http.headers}
     claimed = KUBE_PROBE.match(http.header("User-Agent") or "")
-    old = claimed is not None and int(claimed[1].partition(".")[2]) <= LAST_WITHOUT_ACCEPT
+    if claimed is not None:
+        old = int(claimed[1].partition(".")[2]) <= LAST_WITHOUT_ACCEPT
+    else:  # Under another name the form tells: what asks for gzip, and not for anything, is Go's own transport.
+        old = "accept" not in names and http.header("Accept-Encoding") == "gzip"
     for name, value in http.headers:
         key = name.lower()
         own = (

@@ -359,3 +359,23 @@ def test_any_story(steps, fresh, resets) -> None:
                 assert one.spec.type is not STARTUP
                 assert pod.containers[0].started is False
         assert hash(pod) == hash(earlier) or pod != earlier
+
+
+def test_a_kubelet_up_to_1_22_does_not_poke_what_is_not_ready() -> None:
+    """Its readiness worker goes on at its ticks after NotReady and after Started, whatever its siblings decide (KUBELET.md 0.2)."""
+    pod = pod_of(spec(STARTUP), spec(READINESS, failure_threshold=1), spec(LIVENESS, failure_threshold=1), pokes=False)
+    pod = story(pod, [(0, 0, "S")])
+    assert pod.tickers[1].poked_ns is None
+    pod = story(pod, [(1, 1, "S"), (1, 2, "F")])
+    assert pod.tickers[1].poked_ns is None
+    assert manuals(pod)[1] is Manual.ANEW
+    assert story(pod, [(2, 3, "F")]).tickers[1].stirred_ns is None
+
+
+def test_a_sync_during_an_attempt_pokes_at_its_end() -> None:
+    """What a sibling decides while a readiness probe runs waits for that to be over (manualTriggerCh holds one)."""
+    pod = pod_of((spec(READINESS), 0), (spec(READINESS, failure_threshold=1), 1))
+    pod = story(pod, [(1, 0, "S"), (0, 1, "F"), (1, 2, "F")])
+    assert pod.tickers[0].stirred_ns == ns(2.001)
+    assert step(pod, 0, 1.999, "F", took=0.5).pod.tickers[0].stirred_ns == ns(2.499)
+    assert step(pod, 0, 3, "F", took=0.5).pod.tickers[0].stirred_ns is None
