@@ -91,8 +91,12 @@ def test_attempts_that_had_no_port_to_leave_from(family: tuple[str, str]) -> Non
     assert judge(well, timeline(well, until_s=6)).level is Level.FINE
     silent = replace(well, gaps=(gap,), diagnoses=(Diagnosis(kind="no-local-port", sentence="No SYN left."),))
     verdict = judge(silent, timeline(silent, until_s=19))
-    assert verdict.level is Level.WARNING
-    assert verdict.sentence.endswith("; 13 attempts missing: no source port left on the node")
+    assert verdict.level is Level.TROUBLE
+    start = "13 attempts missing: no source port left on the node, which the kubelet counts as failures; what was seen: Ready"
+    assert verdict.sentence.startswith(start)
+    end = "since +6.0 13 attempts are missing, so what it is now is not known"
+    assert told(timeline(silent, until_s=19), 0).startswith("None ")
+    assert told(timeline(silent, until_s=19), 0).endswith(end)
 
 
 @pytest.mark.parametrize(
