@@ -116,6 +116,7 @@ def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
         watching = Watch(feed, known, saver=None if keep is None else Saver(keep, lambda: feed.descriptions))
         show = LineShow(known, ending, Selection(), None, colour)
         try:
+            feed.begin()
             run.begin(lambda sentence: complain(f"lab: {sentence}"))
             until = time.monotonic() + run.seconds
             while not (ending.asked or watching.over or time.monotonic() >= until):
