@@ -22,7 +22,7 @@ def types(scenario: Scenario, where) -> dict[str, list[str]]:
 
 
 def container(*probes: ProbeSpec, bad: str = "*", at: float = 20, until: float = 31) -> tuple[ContainerSpec, ...]:
-    """A container whose path `bad` fails for a while."""
+    """Return a container whose path `bad` fails for a while."""
     return (ContainerSpec(probes, (Listener(8080, (Phase(0, OK), Phase(at, BAD, bad), Phase(until, OK))),)),)
 
 
@@ -38,7 +38,10 @@ def test_two_that_ask_the_same_are_two(tmp_path) -> None:
     assert sorted(types(Scenario("s", 5, container(*probes), duration=60), tmp_path)["/a"]) == ["liveness", "readiness"]
 
 
-@pytest.mark.parametrize(("path", "told"), [("/readyz", "readiness"), ("/health/live", "liveness"), ("/healthz", "unknown"), ("/ready/live", "unknown")])
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/readyz", "readiness"), ("/health/live", "liveness"), ("/healthz", "unknown"), ("/ready/live", "unknown")],
+)
 def test_a_name_tells_where_nothing_else_does(tmp_path, path, told) -> None:
     """Successes read alike as any type; then the word in the path is taken, if it is one, and only one."""
     one = (ContainerSpec((ProbeSpec("readiness", path=path),), (Listener(8080),)),)
