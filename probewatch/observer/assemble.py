@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ from probewatch.probes.signatures import could_be, sidecar
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
-from .ledger import KEPT, Account, Ledger
+from .ledger import KEPT, Account, Draft, Ledger
 from .losses import Loss, why
 from .others import Series, foreign_host, pod_name
 from .survey import said_of_itself
@@ -301,7 +301,7 @@ class Assembler:
         """Return what the packets show of the spec's numbers."""
         out: dict[str, Any] = dict(guess.inferred) if guess else {}
         starts = account.attempts.starts()
-        period = observed_period(starts)
+        period = observed_period(_while_ready(starts, account.drafts)) or observed_period(starts)
         timeout = account.waits.timeout(starts)
         if period is not None:
             out["periodSeconds"] = period
@@ -527,6 +527,19 @@ class Assembler:
             attempts=tuple(rows),
             notes=tuple(expired(rows, kubelet=False)),
         )
+
+
+def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int]:
+    """Return the starts in the longest time after a Ready: nothing pokes a probe then (worker.go doProbe), so these are its ticks."""
+    best: Sequence[int] = ()
+    begun: int | None = None
+    for kind, start_ns in [*((draft.found.kind, draft.start_ns) for draft in drafts), (DecisionKind.NOT_READY, starts[-1])]:
+        if kind is DecisionKind.READY:
+            begun = start_ns if begun is None else begun
+        elif kind is DecisionKind.NOT_READY and begun is not None:
+            ticks = starts[bisect_right(starts, begun) : bisect_right(starts, start_ns)]
+            best, begun = max(best, ticks, key=len), None
+    return best
 
 
 def guesses(run: Run) -> tuple[str, ...]:

@@ -21,10 +21,7 @@ from probewatch.model.timeline import Outcome, Timeline
 
 UNKNOWABLE: dict[str, tuple[str, str]] = {
     # scenario: (what is missing without the Pod, why packets cannot tell it)
-    "http-ready": ("decision ready", "one probe that never fails and never leaves its grid may be of any type, and an untyped probe decides nothing"),
-    "k132-http-ready": ("decision ready", "the same"),
-    "tcp-ready": ("decision ready", "the same"),
-    "initial-delay": ("decision ready", "the same, for two probes with initialDelaySeconds: no double at the beginning"),
+    "tcp-ready": ("decision ready", "one probe that never fails, never leaves its grid and asks for no name may be of any type, and an untyped probe decides nothing"),
     "grpc-refused": ("never happened: ", "nothing ever answered, so nothing shows that it is gRPC, and a redial looks like a poked attempt of its own"),
 }
 """Without a Pod: each reason is checked to be needed still."""
