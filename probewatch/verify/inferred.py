@@ -23,6 +23,7 @@ from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Outcome, Probe, Timeline
+from probewatch.probes.cadence import SECOND
 
 from .fields import ORDER, sign, unclear
 from .names import UNITS
@@ -288,7 +289,7 @@ def _asked(probe: Probe, measure: Measure) -> InferredField:
 def _containers(probes: Sequence[InferredProbe]) -> Iterable[InferredContainer]:
     """Put the probes of one address into containers."""
     if _fit(probes):
-        return [InferredContainer(name=_named(probes), probes=_ordered(probes))]
+        return [InferredContainer(name=_named(probes), probes=_apart(_ordered(probes)))]
     made: dict[tuple[str | None, int | None], list[list[InferredProbe]]] = {}
     for one in probes:
         target = one.probe.target
@@ -298,7 +299,37 @@ def _containers(probes: Sequence[InferredProbe]) -> Iterable[InferredContainer]:
             rows.append([one])
         else:
             room.append(one)
-    return [InferredContainer(name=_named(row), probes=_ordered(row)) for rows in made.values() for row in rows]
+    return [InferredContainer(name=_named(row), probes=_apart(_ordered(row))) for rows in made.values() for row in rows]
+
+
+def _apart(probes: tuple[InferredProbe, ...]) -> tuple[InferredProbe, ...]:
+    """Delay those probes of a container that began too late to have the delay of the first one (`probes.delays`)."""
+
+    def clashes(one: InferredProbe) -> bool:
+        return any(measure.field == "initialDelaySeconds" and measure.rivals for measure in one.probe.measures)
+
+    apart = [one for one in probes if clashes(one)]
+    if len(apart) < 2:
+        return probes
+    first = min(apart, key=lambda one: one.probe.attempts[0].start.ns)
+    return tuple(_later(one, first) if one in apart and one is not first else one for one in probes)
+
+
+def _later(one: InferredProbe, first: InferredProbe) -> InferredProbe:
+    start, before = one.probe.attempts[0].start, first.probe.attempts[0].start
+    known = one.field("initialDelaySeconds")
+    if known is None or known.confidence is not Confidence.NOT_VISIBLE:
+        return one
+    than = f"{first.probe.type.value} ({first.handler.value} {first.probe.path or first.probe.target.port})"
+    delayed = InferredField(
+        field="initialDelaySeconds",
+        value=(start.ns - before.ns) // SECOND,
+        confidence=Confidence.BOUNDED,
+        reason=f"its first attempt came {(start.ns - before.ns) / SECOND:.1f} s after that of {than}, whose delay is not known",
+        allowed="about that much more than the other's",
+        evidence=(Evidence(file=start.file, first=start.number, last=start.number),),
+    )
+    return replace(one, fields=tuple(delayed if field is known else field for field in one.fields))
 
 
 def _fit(probes: Sequence[InferredProbe]) -> bool:

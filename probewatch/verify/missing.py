@@ -64,7 +64,8 @@ def check_missing(missing: Sequence[Declared], timeline: Timeline, pods: Sequenc
             for place, probe in enumerate(strangers)
             if _may_be(one, probe, timeline, strangers)
         ),
-        key=lambda item: (-item[0], item[1], item[2]),
+        # What a kubelet sends for certain wants a reason first; of others less is measured, so that less can contradict.
+        key=lambda item: (strangers[item[2]].checker.kind != "kubelet", -item[0], item[1], item[2]),
     )
     instead: dict[int, Probe] = {}
     taken: set[int] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,11 +61,12 @@ class Impatient:
     """A caller that is told of what became known, and breaks off."""
 
     error: type[BaseException] | None = None
+    ready: Callable[[], bool] = staticmethod(lambda: True)
 
     def __call__(self, *_: object) -> None:
-        """Break off."""
-        error, self.error = self.error, None
-        if error is not None:
+        """Break off, once there is something to tell."""
+        if self.error is not None and self.ready():
+            error, self.error = self.error, None
             raise error
 
 
@@ -74,7 +76,7 @@ def test_a_broken_off_analysis_tells_what_was_read(capture: str, monkeypatch: py
     caller = Impatient()
     analysis = Analysis(capture, jobs=2)
     monkeypatch.setattr(analysis, "_tell", caller)
-    caller.error = KeyboardInterrupt
+    caller.error, caller.ready = KeyboardInterrupt, lambda: bool(analysis._observer._targets)
     with pytest.raises(KeyboardInterrupt):
         analysis.run()
     assert analysis.timeline().probes
