@@ -109,6 +109,8 @@ def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) 
     """Read the attempts as those of probes of these types, with the failure thresholds that make them cheapest."""
     plan = tuple(Planned(_as(one.spec, kind), 0) for one, kind in zip(guesses, kinds, strict=True))
     read = scale.read(plan)
+    if read.cost <= SURE:  # nothing can be so much cheaper
+        return read, plan
     for worker, planned in enumerate(plan):
         for spec in _thresholds(planned.spec, steps_of(read, worker)):
             other = (*plan[:worker], Planned(spec, 0), *plan[worker + 1 :])
