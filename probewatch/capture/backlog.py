@@ -213,7 +213,7 @@ class Backlog:
         while True:
             self._pcap.dispatch(TAKEN, self._dumper.dump)
             self._dumper.flush()
-            forgotten += _records(self._fetch())  # (of bulk nothing is learnt: the filter begins anew)
+            forgotten += self._walk(self._fetch(), None)[0]  # (of bulk nothing is learnt: the filter begins anew)
             stat = self._pcap.stats()
             if forgotten == stat.recv - stat.drop or time.monotonic_ns() > until:
                 break
@@ -242,7 +242,7 @@ class Backlog:
             # The interface was deleted or went down: what was captured stands.
             why = f"the capture ended: {printable(str(error.args[-1])).lower()}"
         data = self._fetch()
-        frames, latest_ns = self._walk(data)
+        frames, latest_ns = self._walk(data, self._bulk)
         counted = self._count(looked_ns)
         if self._kernel is not None and counted == self.moved + frames:
             seen_ns = looked_ns
@@ -280,10 +280,10 @@ class Backlog:
             self._begin_scratch()
         return data
 
-    def _walk(self, data: bytes) -> tuple[int, int]:
-        """Look at each record once, for what is bulk; return how many there are, and the latest time (ns)."""
+    def _walk(self, data: bytes, bulk: Bulk | None) -> tuple[int, int]:
+        """Look at each record once, for what is bulk where that is to be learnt; return how many there are, and the latest time (ns)."""
         pos, end, frames, latest = 0, len(data), 0, (0, 0)
-        bulk, link_type, unpack, header = self._bulk, self.link_type, RECORD.unpack_from, RECORD.size
+        link_type, unpack, header = self.link_type, RECORD.unpack_from, RECORD.size
         changed = False
         while end - pos >= header:
             seconds, fraction, captured, original = unpack(data, pos)
@@ -310,12 +310,3 @@ class Backlog:
             self._gap = Loss(begun_ns, looked_ns, before + dropped - self._dropped)
         self._dropped, self._looked_ns = dropped, looked_ns
         return int(stat.recv - self.before.received - (dropped - self.before.dropped))
-
-
-def _records(data: bytes) -> int:
-    """Return how many records these are."""
-    pos = number = 0
-    while len(data) - pos >= RECORD.size:
-        pos += RECORD.size + RECORD.unpack_from(data, pos)[2]
-        number += 1
-    return number

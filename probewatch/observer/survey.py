@@ -475,9 +475,7 @@ def _by_word(spec: CheckSpec, groups: dict[Key, _Group], taken: set[int], skip: 
 
 def keeps(spec: CheckSpec, learnt: Learnt) -> bool:
     """Tell whether a series keeps the interval that is declared."""
-    if spec.interval_ns is None or learnt.interval_ns is None:
-        return False
-    return abs(learnt.interval_ns - spec.interval_ns) <= NEAR * spec.interval_ns + 20 * MS
+    return _same_pace(spec.interval_ns, learnt.interval_ns)
 
 
 def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
@@ -557,8 +555,11 @@ def _steps(named: Sequence[Named]) -> None:
 
 def keeps_pace(one: Learnt, other: Learnt) -> bool:
     """Tell whether two series have the same interval, as far as it is known."""
-    a, b = one.interval_ns, other.interval_ns
-    return a is not None and b is not None and abs(a - b) <= NEAR * a + 20 * MS
+    return _same_pace(one.interval_ns, other.interval_ns)
+
+
+def _same_pace(interval_ns: int | None, other_ns: int | None) -> bool:
+    return interval_ns is not None and other_ns is not None and abs(other_ns - interval_ns) <= NEAR * interval_ns + 20 * MS
 
 
 def _inside(within: Sequence[_Moment], around: Sequence[_Moment]) -> bool:

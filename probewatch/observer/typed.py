@@ -25,7 +25,7 @@ from probewatch.probes.inference import Guess, named_type
 from probewatch.probes.runs import Run, verdict_of
 
 from .lane import Lane, Step
-from .weigh import SURE, Plan, Read, Scale, longest_streak, steps_of
+from .weigh import SURE, TYPES, Plan, Read, Scale, longest_streak, steps_of
 
 MOST: Final = 3
 """Probes of one address: a container has one of each type."""
@@ -40,7 +40,6 @@ STRAINED: Final = 12.0
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
 NAMED: Final = "what it asks for is called so; nothing else tells"
-TYPES: Final = (ProbeType.READINESS, ProbeType.LIVENESS, ProbeType.STARTUP)
 
 
 def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:

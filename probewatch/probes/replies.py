@@ -205,10 +205,14 @@ def talk_of(opening: bytes | None, kind: str, exchanges: Sequence[Exchange]) -> 
     return Talk(opening or b"", kind, bool(lingers) and median(lingers) <= PROMPT_NS, waits=answered >= left)
 
 
+def _first_word(c: Connection, asked: Mark | None) -> Mark | None:
+    """Return what came first of an answer, whenever that was."""
+    return next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
+
+
 def _answer(c: Connection, asked: Mark | None) -> Mark | None:
     """Return what came first of an answer, before the checker hung up."""
-    closed = c.orig.closed
-    found = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
+    closed, found = c.orig.closed, _first_word(c, asked)
     return found if found is not None and (closed is None or found[:1] <= closed[:1]) else None
 
 
@@ -237,7 +241,7 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
     if not talk.waits and closed is not None and _left_at_once(c):
         text = "said all it had to say, and left without waiting"
         return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=closed.ns, end_mark=closed, detail=text)
-    late = next((arrival.mark for arrival in c.resp.arrivals if asked is not None and arrival.mark >= asked), None)
+    late = _first_word(c, asked)
     answer = _answer(c, asked)
     if answer is not None and answer.ns <= c.start.ns + timeout_ns:
         gone = c.resp.closed
