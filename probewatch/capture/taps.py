@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import select
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -37,7 +38,7 @@ STEP_NS: Final = 500_000_000
 LOOK_S: Final = 1.0
 """Seconds between two looks at whether the namespace is still there."""
 
-_time = itemgetter(0)
+_time, _number = itemgetter(0), itemgetter(2)
 
 
 class Taps:
@@ -158,22 +159,25 @@ class Taps:
     def _ready(self, until_ns: int) -> list[Frame]:
         waiting = self._waiting
         waiting.sort(key=_time)
-        ready = next((n for n, frame in enumerate(waiting) if frame.ns > until_ns), len(waiting))
-        ready = max(ready, len(waiting) - MOST_WAITING)
+        ready = max(bisect_right(waiting, until_ns, key=_time), len(waiting) - MOST_WAITING)
         out, self._waiting = waiting[:ready], waiting[ready:]
         return self._numbered(out)
 
     def _numbered(self, frames: list[Frame]) -> list[Frame]:
-        """Return frames with the numbers that a file of them would give, in the order they go out."""
-        out, new, first = [], tuple.__new__, self._frames + 1
-        for number, (ns, file, _, interface, link_type, data, original) in enumerate(frames, first):
-            out.append(new(Frame, (ns, file, number, interface, link_type, data, original)))
-        self._frames += len(frames)
-        if frames:
-            low, high = min(map(_time, frames)), max(map(_time, frames))
-            self._first_ns = low if self._first_ns is None else min(self._first_ns, low)
-            self._last_ns = high if self._last_ns is None else max(self._last_ns, high)
-        return out
+        """Return frames, which stand in the order of time, with the numbers that a file of them would give, in the order they go out."""
+        if not frames:
+            return frames
+        first, self._frames = self._frames + 1, self._frames + len(frames)
+        low, high = frames[0].ns, frames[-1].ns
+        self._first_ns = low if self._first_ns is None else min(self._first_ns, low)
+        self._last_ns = high if self._last_ns is None else max(self._last_ns, high)
+        if list(map(_number, frames)) == list(range(first, self._frames + 1)):
+            return frames  # as one interface numbered them
+        new = tuple.__new__
+        return [
+            new(Frame, (ns, file, number, interface, link_type, data, original))
+            for number, (ns, file, _, interface, link_type, data, original) in enumerate(frames, first)
+        ]
 
     def drain(self) -> Iterator[Frame]:
         """Yield what had passed when this was called, and what waited."""

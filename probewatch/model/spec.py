@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+DEFAULTS: Final = {
+    "periodSeconds": 10,
+    "timeoutSeconds": 1,
+    "failureThreshold": 3,
+    "successThreshold": 1,
+    "initialDelaySeconds": 0,
+}
+"""What Kubernetes takes where a number is left out."""
 
 
 class ProbeType(StrEnum):

@@ -12,7 +12,7 @@ from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import INITIAL, Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook, NodeAddress
-from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
+from probewatch.model.spec import DEFAULTS, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
     Attempt,
     Cause,
@@ -318,8 +318,8 @@ class Assembler:
         }
 
         def origin(name: str) -> str:
-            if guess is not None:
-                return "inferred" if name in guess.inferred else "default"
+            if guess is not None:  # (another than the default is supposed for a reason: that many failures had no consequence)
+                return "inferred" if name in guess.inferred or values[name] != DEFAULTS[name] else "default"
             return "declared" if name in spec.declared or not spec.declared else "default"
 
         return {name: (value, origin(name)) for name, value in values.items()}

@@ -17,9 +17,8 @@ from typing import Final
 
 from ..cluster.golang import request_target
 from ..cluster.probe import HEADER_NAME, MAX_PATH
-from ..model.spec import Handler
+from ..model.spec import DEFAULTS, Handler
 from ..verify.inferred import (
-    DEFAULTS,
     Confidence,
     Headers,
     Inferred,

@@ -194,6 +194,9 @@ def seen(probe: Probe) -> str:
         ]
         if assumed:
             parts.append("assumed (default): " + ", ".join(assumed))
+        value, source = probe.thresholds.get("failureThreshold", (0, ""))
+        if source == "inferred" and "failureThreshold" not in found:
+            parts.append(f"supposed: failures {value}")
     return ", ".join(parts)
 
 

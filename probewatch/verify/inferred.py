@@ -21,7 +21,7 @@ from typing import Final
 
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
-from probewatch.model.spec import Handler, ProbeType
+from probewatch.model.spec import DEFAULTS, Handler, ProbeType
 from probewatch.model.timeline import Outcome, Probe, Timeline
 from probewatch.probes.cadence import SECOND
 
@@ -44,14 +44,6 @@ class Confidence(StrEnum):
     """The packets say nothing of it; the one written is the default, or stands in where there is none."""
 
 
-DEFAULTS: Final = {
-    "periodSeconds": 10,
-    "timeoutSeconds": 1,
-    "failureThreshold": 3,
-    "successThreshold": 1,
-    "initialDelaySeconds": 0,
-}
-"""What Kubernetes takes where a number is left out."""
 TYPES: Final = (ProbeType.STARTUP, ProbeType.READINESS, ProbeType.LIVENESS)
 """In the order in which the kubelet creates their workers (prober_manager.go AddPod)."""
 FEWEST: Final = 3

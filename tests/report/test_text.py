@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probewatch.api import analyze
 from probewatch.model.finding import CLIENTS_REFUSED, Finding, Held
 from probewatch.model.timeline import Cause, Effects, Outcome, ProbeType
-from probewatch.report import text
+from probewatch.report import text, words
 from probewatch.report.escape import pad, safe, shorten, valid, width
 from probewatch.report.paper import ASCII, UNICODE, Paper, Span, glyphs_for, wrap
 from probewatch.report.sparkline import sparkline
@@ -233,6 +235,18 @@ def test_frames_name_their_file_where_there_are_several(made) -> None:
 def test_default_is_named(made) -> None:
     """Numbers that the Pod spec leaves out are shown with where they come from."""
     assert "every 1 s, timeout 1 s, 1 success, 3 failures (flapping.yaml; default: timeout)" in table(made["flapping"]())
+
+
+def test_what_is_supposed_is_not_called_the_default(captures: Path) -> None:
+    """Where a failureThreshold above Kubernetes' default is supposed, the table says so, and the value is not `default`."""
+    found = analyze(captures / "startup-probe" / "capture.pcap")
+    startup, readiness = (next(p for p in found.probes if p.type is kind) for kind in (ProbeType.STARTUP, ProbeType.READINESS))
+    failed = sum(one.outcome is Outcome.FAILURE for one in startup.attempts)
+    value, source = startup.thresholds["failureThreshold"]
+    assert (value > failed, source) == (True, "inferred")
+    assert readiness.thresholds["failureThreshold"] == (3, "default")
+    assert words.seen(startup) == f"every 1 s, assumed (default): timeout 1, successes 1, supposed: failures {value}"
+    assert words.seen(readiness) == "every 2 s, assumed (default): timeout 1, successes 1, failures 3"
 
 
 def test_no_probes_helps(made) -> None:

@@ -12,10 +12,10 @@ import probewatch
 from probewatch.cluster import read_specs
 from probewatch.model.finding import Held
 from probewatch.model.measure import Measure
-from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
+from probewatch.model.spec import DEFAULTS, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import Probe, Timeline
 from probewatch.report import specyaml
-from probewatch.verify.inferred import DEFAULTS, Confidence, Inferred, InferredProbe, infer, infer_probe
+from probewatch.verify.inferred import Confidence, Inferred, InferredProbe, infer, infer_probe
 from probewatch.verify.names import declared_value
 
 SURE = (Confidence.READ, Confidence.SHOWN)
