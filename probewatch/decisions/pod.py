@@ -399,14 +399,19 @@ class Pod:
     def unseen(self, index: int, begin_ns: int, now_ns: int) -> int:
         """Return how many ticks a worker would have missed that makes its first attempt now, though it ran when the capture began.
 
-        At most FEW. Its grid is not known, and a start of its kubelet or its container since would explain any silence.
+        At most FEW. Its grid is not known, and a start of its kubelet or its container since would explain any silence; so
+        does initialDelaySeconds, of a container that was younger than that when the capture began.
         """
         ticker, container = self.tickers[index], self.containers[self.plan[index].container]
+        spec = self.plan[index].spec
         if ticker.last_start_ns is not None or self.new_kubelet or container.begun or container.dying:
             return 0
-        if container.started is not True or self.plan[index].spec.type is ProbeType.STARTUP:
+        if container.started is not True or spec.type is ProbeType.STARTUP:
             return 0
-        return min((now_ns - begin_ns) // (self.plan[index].spec.period_s * 1_000_000_000), FEW)
+        silent_ns, period_ns = now_ns - begin_ns, spec.period_s * 1_000_000_000
+        if spec.initial_delay_s and silent_ns < spec.initial_delay_s * 1_000_000_000 + period_ns:
+            return 0
+        return min(silent_ns // period_ns, FEW)
 
     def guesses(self, index: int, outcome: Outcome) -> list[Pod]:
         """Return what may have gone before a worker's first attempt in mid-life: it was fine, and perhaps had begun to fail.

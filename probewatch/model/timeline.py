@@ -409,6 +409,8 @@ class Probe:
     initial_state: str = "unknown"
     """State at the first evidence: `unknown`, or `NotReady` ... where the beginning or the first streak tells."""
     initial_evidence: str = ""
+    initial_since_ns: int | None = None
+    """Since when that is known to hold, where other attempts came before what tells it; None where it holds from the first one on."""
     final_state: str = "unknown"
     attempts: Sequence[Attempt] = ()
     """In order: a tuple, or `model.attempts.Attempts` where the oldest are kept in brief."""

@@ -228,7 +228,7 @@ class Assembler:
         thresholds = self._thresholds(spec, guess)
         if placed.declared is not None and placed.declared[worker].spec.period_s != spec.period_s:
             thresholds["periodSeconds"] = (spec.period_s, "inferred")
-        decisions, initial, why = self._decisions(placed, planned, account, ledger, thresholds)
+        decisions, (initial, why, known_ns) = self._decisions(placed, planned, account, ledger, thresholds)
         if placed.lane.fresh:
             why = "; ".join(self._signs(placed, planned.container, ledger))
         pod = placed.pod
@@ -251,6 +251,7 @@ class Assembler:
             thresholds=thresholds,
             initial_state=initial,
             initial_evidence=why,
+            initial_since_ns=known_ns,
             final_state=state_name(spec.type, final),
             attempts=account.attempts.result(),
             gaps=tuple(gaps),
@@ -331,17 +332,17 @@ class Assembler:
         account: Account,
         ledger: Ledger,
         thresholds: dict[str, tuple[int, str]],
-    ) -> tuple[list[Decision], str, str]:
-        """Return an account's decisions, and its state at the first evidence with what tells it."""
+    ) -> tuple[list[Decision], tuple[str, str, int | None]]:
+        """Return an account's decisions, and its state at the first evidence with what tells it, and since when that is known."""
         spec = planned.spec
         initial, why = self._initial(placed, spec)
-        told = account.settled
+        told, known_ns = account.settled, None
         drafts = list(account.drafts)
-        if told is not None and initial == "unknown" and not any(d.found.attempt < told[0] for d in drafts[:1]):
-            _, settled, streak = told
-            one, many = ("success", "successes") if settled is Result.SUCCESS else ("failure", "failures")
-            initial = state_name(spec.type, settled)
-            why = f"first streak in the capture: {streak} {one if streak == 1 else many}"
+        if told is not None and initial == "unknown" and not any(d.found.attempt < told.attempt for d in drafts[:1]):
+            one, many = ("success", "successes") if told.state is Result.SUCCESS else ("failure", "failures")
+            initial = state_name(spec.type, told.state)
+            why = f"first streak in the capture: {told.streak} {one if told.streak == 1 else many}"
+            known_ns = told.ns if told.attempt > told.streak else None
         elif drafts and initial == "unknown":
             initial, why = drafts[0].found.before, "what followed shows it"
         since: int | None = None
@@ -362,7 +363,7 @@ class Assembler:
                 replace(found, threshold_source=origin, since_ns=found.ns - since if since is not None else None)
             )
             since = found.ns
-        return out, initial, why
+        return out, (initial, why, known_ns)
 
     def _lost(self, planned: Planned, account: Account, ledger: Ledger, since: int | None, until: int) -> int | None:
         """Return since when Ready was gone that no decision took: its container ended, else its kubelet was restarted (before 1.35)."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.worker import Result
@@ -111,6 +111,17 @@ class Happened:
     evidence: str
 
 
+class Settled(NamedTuple):
+    """A streak that told a state which nobody knew."""
+
+    attempt: int
+    """The attempt that completed it."""
+    ns: int
+    """When it did."""
+    state: Result
+    streak: int
+
+
 class Account:
     """What one worker's attempts came to."""
 
@@ -122,8 +133,8 @@ class Account:
         self.last: Attempt | None = None
         self.drafts: Few[Draft] = Few(limit)
         self.gaps: Few[Gap] = Few(limit)
-        self.settled: tuple[int, Result, int] | None = None
-        """Attempt, state and streak of the first streak that told a state nobody knew."""
+        self.settled: Settled | None = None
+        """The first streak that told a state nobody knew."""
         self.waits = Waits(spec.handler)
         self.first: Run | None = None
         self.spoken: Run | None = None
@@ -262,7 +273,7 @@ class Ledger:
                 )
                 draft.followed = True
         if counted is not None and counted.settled is not None and account.settled is None:
-            account.settled = made.n, counted.settled, counted.streak
+            account.settled = Settled(made.n, made.end_ns, counted.settled, counted.streak)
         found = decision(counted, made, account.spec, "", None)
         if found is not None:
             pod = step.before

@@ -37,6 +37,8 @@ ENOUGH: Final = 4
 """Starts that a series of its own needs."""
 DEFAULT_FAILURES: Final = 3
 """failureThreshold where a Pod says nothing."""
+SHORTEST_NS: Final = SECOND - 20_000_000
+"""The shortest timeout, one second, as the wire may show it."""
 MOST_PROBES: Final = 3
 """Probes that may share one signature: readiness, liveness and startup."""
 
@@ -277,9 +279,16 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
         return _Key(Handler.HTTP_GET, form.port, "HTTP" if form.ask is Ask.HTTP else "HTTPS", form.path, None, agent)
     if form.ask is Ask.GRPC:
         return _Key(Handler.GRPC, form.port, "HTTP", None, form.service)
-    if form.ask is Ask.CONNECT and (form.port not in asked or len(run.tries[0][0].connection.orig.syns) == 1):
+    if form.ask is Ask.CONNECT and (form.port not in asked or not _late(run)):
         return _Key(Handler.TCP_SOCKET, form.port, "HTTP", None, None)
     return None
+
+
+def _late(run: Run) -> bool:
+    """Tell whether its connection was established so late that whoever wanted to ask on it may have given up."""
+    connection = run.tries[0][0].connection
+    answered = connection.orig.first_ack
+    return len(connection.orig.syns) > 1 or (answered is not None and answered.ns - run.start.ns >= SHORTEST_NS)
 
 
 def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSpec:

@@ -193,7 +193,9 @@ class Maker:
         state = ""
         if probe.initial_state not in ("", "unknown"):
             why = f" ({safe(probe.initial_evidence)})" if probe.initial_evidence else ""
-            state = f"{safe(probe.initial_state)} at the beginning{why}, {safe(probe.final_state)} at the end"
+            since = probe.initial_since_ns
+            when = "at the beginning" if since is None else f"from {relative(since, self._base)} on, before it is not known"
+            state = f"{safe(probe.initial_state)} {when}{why}, {safe(probe.final_state)} at the end"
         facts = [
             ("asked by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip()),
             ("told to", words.asked(probe) or ("not known: no spec that was given fits" if probe.checker.kind == "kubelet" else "")),

@@ -206,6 +206,8 @@ def _states(
     changes += [(one.start_ns, 1, "NotReady") for one in gone if one.by is not By.DECISION]
     changes += [(e.ns, 0, "") for e in events if e.kind is EventKind.CONTAINER_STARTED and e.ns > scale.start_ns]
     first = probe.initial_state or "unknown"
+    if probe.initial_since_ns is not None:
+        first, changes = "unknown", [(probe.initial_since_ns, 1, safe(first)), *changes]
     state, since = safe(first), scale.start_ns
     made: list[Band] = []
     for ns, _, after in sorted(changes):

@@ -82,6 +82,7 @@ def _cut(probe: Probe, low: int, high: int) -> Probe:
         probe,
         initial_state=state,
         initial_evidence=evidence,
+        initial_since_ns=probe.initial_since_ns if not before and (probe.initial_since_ns or 0) > low else None,
         final_state=final,
         attempts=tuple(a for a in probe.attempts if low <= a.start.ns <= high),
         decisions=tuple(after),

@@ -241,8 +241,10 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
     # Where the container's beginning is told below, its state then is known: NotReady, by the kubelet's initial value.
     begins = any(e.kind is EventKind.CONTAINER_STARTED and e.evidence == probe.initial_evidence for e in events)
     if probe.initial_state not in ("", "unknown") and (wide or (probe.initial_state != "Live" and not begins)):
-        text = f"{safe(probe.initial_state)} at the beginning"
-        _field(paper, "state", text + (f": {safe(probe.initial_evidence)}" if probe.initial_evidence else ""))
+        since = probe.initial_since_ns
+        when = "at the beginning" if since is None else f"from {relative(since, base)} on; before, it is not known"
+        why = f": {safe(probe.initial_evidence)}" if probe.initial_evidence else ""
+        _field(paper, "state", f"{safe(probe.initial_state)} {when}{why}")
     cells = _Cells(shown, base)
     for row in head:
         cells.write(paper, row, base)

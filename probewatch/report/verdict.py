@@ -184,6 +184,8 @@ def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
         early = f"; {count(len(failed), 'attempt')} failed while it started: {_why(failed)}" if failed else ""
         return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
+    if state and probe.initial_since_ns is not None:
+        return _since(probe, probe.initial_since_ns, failed)
     if not failed:
         return Level.FINE, f"{state} throughout: {_succeeded(probe)}" if state else _succeeded(probe)
     text, why = f"{_of(len(failed), total)} failed", _why(failed)
@@ -193,6 +195,17 @@ def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
         Level.WARNING,
         f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}",
     )
+
+
+def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
+    """Say since when a state is known that no decision shows: what failed before may have been the end of an outage."""
+    late = sum(a.outcome is Outcome.FAILURE and a.start.ns > since_ns for a in probe.attempts)
+    text = f"{safe(probe.final_state)} {_after(since_ns - probe.attempts[0].start.ns)} at the latest"
+    if len(failed) > late:
+        text += f"; before, it is not known: {count(len(failed) - late, 'attempt')} failed"
+    if late:
+        text += f"; {count(late, 'attempt')} failed later, too few in a row to matter"
+    return (Level.WARNING, f"{text}: {_why(failed)}") if failed else (Level.FINE, text)
 
 
 def _while_starting(probe: Probe) -> set[int]:

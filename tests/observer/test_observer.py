@@ -41,6 +41,7 @@ from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
 from probewatch.observer import Change, Observer, Settings, senders
+from probewatch.report.verdict import Level, judge
 
 FLAP = [*probes([0, 0.001, 1.001, 2.001]), *probes([3.001, 4.001, 5.001, 5.003, 6.003], "503"), *probes([7.003, 8.003, 9.003])]
 """A container that begins, loses Ready, comes back."""
@@ -354,6 +355,22 @@ def test_mid_life() -> None:
     assert probe.decisions == ()
     assert probe.initial_state == "Ready"
     assert "first streak" in probe.initial_evidence
+    assert probe.initial_since_ns is None
+
+
+def test_mid_outage() -> None:
+    """A capture that begins with a failure says since when the state is known, and not that nothing was wrong before."""
+    story = [*probes([0], "503"), *probes(every(1, 8, 1))]
+    timeline = watch(*story, before=frames(*probes([-0.6], path="/other", server="10.128.0.99")), book=book_of(pod_of(spec())))
+    (probe,) = [probe for probe in timeline.probes if probe.target.address == POD]
+    assert (probe.decisions, probe.initial_state, probe.initial_since_ns) == ((), "Ready", probe.attempts[1].end_ns)
+    verdict = judge(probe, timeline)
+    assert (verdict.level, "throughout" in verdict.sentence) == (Level.WARNING, False)
+    assert verdict.sentence.startswith("Ready 1.0 s after the first attempt at the latest; before, it is not known: 1 attempt failed")
+    again = [*probes([0, 6], "503"), *probes([1, 2, 3, 4, 5, 7, 8])]
+    later = watch(*again, before=frames(*probes([-0.6], path="/other", server="10.128.0.99")), book=book_of(pod_of(spec())))
+    (probe,) = [probe for probe in later.probes if probe.target.address == POD]
+    assert "1 attempt failed; 1 attempt failed later, too few in a row to matter: " in judge(probe, later).sentence
 
 
 def test_cut_at_the_end() -> None:

@@ -1,0 +1,82 @@
+"""Captures that begin or end in the middle of what happened: less is known then, and nothing is made up.
+
+Held against the timeline of the whole capture, which other tests hold against the kubelet's own record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from probewatch.capture import merged, open_all
+from probewatch.cluster import build_book, read_specs
+from probewatch.model.book import AddressBook
+from probewatch.model.frame import Frame
+from probewatch.model.timeline import Attempt, Outcome, Timeline
+from probewatch.observer import Observer, Settings
+
+SHARES = (0.33, 0.6)
+"""Of a capture's time, before which nothing was captured."""
+NEAR_NS = 50_000_000
+"""A decision is the same within this: a streak that began before the capture does not change when it was decided."""
+IDENTICAL = {"identical-probes", "multi"}
+"""Where two probes are the same in every field, only their beginning tells which is which."""
+
+
+def frames_of(scenario: Path) -> list[Frame]:
+    """Return the frames of a scenario's capture."""
+    name = "tun0.pcap" if not (scenario / "capture.pcap").is_file() else "capture.pcap"
+    readers = open_all([os.fspath(scenario / name)])
+    try:
+        return list(merged(readers))
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def seen(frames: Sequence[Frame], book: AddressBook) -> Timeline:
+    """Return the timeline of some frames."""
+    observer = Observer(Settings(book=book))
+    for one in frames:
+        observer.feed(one)
+    return observer.finish()
+
+
+def ports(attempt: Attempt) -> frozenset[int]:
+    """Return what tells one attempt from others: the ports it came from."""
+    return frozenset(leg.connection.client_port for leg in attempt.legs)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_what_began_before_is_not_made_up(kubelet_scenario: Path, share: float) -> None:
+    """Of a capture's rest, each decision is one that the whole capture shows, and each attempt ended as it did there."""
+    book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
+    frames = frames_of(kubelet_scenario)
+    begin = frames[0].ns + int(share * (frames[-1].ns - frames[0].ns))
+    rest = [one for one in frames if one.ns >= begin]
+    whole, cut = seen(frames, book), seen(rest, book)
+    decided = [(d.kind, d.ns, probe.type) for probe in whole.probes for d in probe.decisions]
+    swapped = kubelet_scenario.name in IDENTICAL
+    for probe in cut.probes:
+        for d in probe.decisions:
+            assert any(
+                kind is d.kind and abs(ns - d.ns) < NEAR_NS and (kind_of is probe.type or swapped) for kind, ns, kind_of in decided
+            ), (probe.type, d.kind, d.ns)
+    ended = {ports(attempt): attempt.outcome for probe in whole.probes for attempt in probe.attempts}
+    told = [(attempt, ended.get(ports(attempt))) for probe in cut.probes for attempt in probe.attempts if ports(attempt)]
+    assert told or not ended
+    for attempt, outcome in told:
+        assert attempt.outcome in (outcome, Outcome.INCONCLUSIVE), (attempt.n, attempt.start.ns)
+
+
+def test_a_connection_that_came_too_late_is_no_probe_of_its_own(captures: Path) -> None:
+    """What was connected only when its asker had given up belongs to the probe of that port, also where no manifest says so."""
+    frames = frames_of(captures / "http-arp-dead")
+    begin = frames[0].ns + int(0.52 * (frames[-1].ns - frames[0].ns))
+    found = seen([one for one in frames if one.ns >= begin], AddressBook())
+    (probe,) = found.probes
+    first = probe.attempts[0]
+    assert (probe.path, first.outcome, first.start.ns < first.legs[0].connection.start.ns) == ("/ready", Outcome.FAILURE, True)
