@@ -51,7 +51,10 @@ class HttpExchange:
     fault: Mark | None = None
     """When the evidence for `malformed` or `body_error` had been seen."""
     lost: bool = False
-    """The capture lost or cut bytes that this reading would need: what is missing is not known to be missing on the wire."""
+    """The capture lost or cut bytes that this reading would need: what is missing is not known to be missing on the wire.
+
+    A request that is missing altogether has no method, and what came of it is read all the same.
+    """
 
     def header(self, name: str) -> str | None:
         """Return a request header's first value, or None."""

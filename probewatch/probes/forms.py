@@ -62,6 +62,8 @@ class Form:
     """The capture cut its request line: the path may go on."""
     stale: bool = False
     """Its first SYN in the capture is no first SYN: the dial began before, and so did the attempt it belongs to."""
+    unacked: bool = False
+    """It is as a kubelet's but for the handshake's last ACK: that is missing from the capture, or never was (HAProxy sends none)."""
 
 
 FIRST_RETRY_NS: Final = 1_300_000_000
@@ -107,8 +109,8 @@ def form_of(exchange: Exchange) -> Form:
             kubelet=fits,
             version=claimed[1] if claimed and fits else "",
             requests=exchange.requests,
-            cut=http.request_end is None and http.lost,
-            partial=not http.version and http.lost,
+            cut=http.request_end is None and (http.lost or not http.method),
+            partial=not http.version and (http.lost or not http.method),
             stale=stale,
         )
     if connection.midstream:
@@ -136,7 +138,8 @@ def form_of(exchange: Exchange) -> Form:
         closes_like_go = connection.bare_ack and (
             orig.fin is not None or orig.rst is None or banner or resp.rst is not None
         )
-        return Form(Ask.CONNECT, port, kubelet=closes_like_go)
+        unacked = not connection.bare_ack and orig.fin is not None and orig.rst is None
+        return Form(Ask.CONNECT, port, kubelet=closes_like_go, unacked=unacked)
     stale = _stale(orig.syns)
     return Form(Ask.NOTHING, port, kubelet=not connection.midstream and not stale, stale=stale)
 
@@ -148,8 +151,10 @@ def _stale(syns: tuple[Mark, ...]) -> bool:
 def kubelet_headers(http: HttpExchange) -> bool:
     """Tell whether the request line and header order are the kubelet's (newProbeRequest, net/http Request.write).
 
-    Of a request that a snapshot length cut, what is left has to be.
+    Of a request that a snapshot length cut, what is left has to be; one that is missing altogether may have been anything.
     """
+    if not http.method:
+        return True
     cut = http.request_end is None and http.lost
     if http.method != "GET" or http.version not in ("HTTP/1.1", "HTTP/2"):
         return cut and http.method == "GET" and not http.version

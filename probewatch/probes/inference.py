@@ -275,6 +275,8 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
     if not form.kubelet:
         return None
     if form.ask in (Ask.HTTP, Ask.TLS):
+        if form.path == "":
+            return None  # (what it asked is missing from the capture)
         agent = None if form.version or form.path is None else form.user_agent
         return _Key(Handler.HTTP_GET, form.port, "HTTP" if form.ask is Ask.HTTP else "HTTPS", form.path, None, agent)
     if form.ask is Ask.GRPC:

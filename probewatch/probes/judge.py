@@ -227,18 +227,18 @@ class _Case:
             if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
                 detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
                 return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
-            if resp.rst is not None and self.in_time(resp.rst):
+            asked = orig.length or resp.length or orig.first_ack is not None
+            if resp.rst is not None and not asked and self.in_time(resp.rst):
                 return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
             if resp.packets == 0 and (orig.first_ack is not None or orig.length):
                 return self.cut("only the checker's direction was captured")
-            asked = orig.length or resp.length or orig.first_ack is not None
             if resp.packets and resp.rst is None and orig.packets > len(orig.syns) and not asked:
                 # A challenge ACK (RFC 5961 section 4), which the checker's kernel answered by a RST: the target still knows
                 # another connection of these ports.
                 return self.silence(
                     Outcome.FAILURE, Cause.NO_SYN_ANSWER, "the SYN was answered by an ACK, not by a SYN-ACK"
                 )
-            if resp.packets and resp.rst is None:
+            if resp.packets and (resp.rst is None or asked):
                 return self.cut("the answer to the SYN is missing from the capture")
             tries = sum(mark.ns <= self.deadline_ns for mark in orig.syns)
             return self.silence(
@@ -407,14 +407,14 @@ class _Case:
         verdict = self.handshake(tls)
         if verdict is not None:
             return verdict
+        if tls.server_hello is None and resp.gap == 0:
+            return self.cut("the capture lost the answer")
         for mark, what in ((resp.rst, "reset"), (resp.fin, "closed")):
             if mark is not None and tls.server_hello is None and self.in_time(mark):
                 return self.frame(
                     Outcome.FAILURE, Cause.TLS_FAILED, mark, f"{what} by the server during the TLS handshake"
                 )
         if tls.server_hello is None:
-            if resp.gap == 0:
-                return self.cut("the capture lost the answer")
             return self.unheard("ClientHello unanswered")
         end = self.gave_up or resp.fin or self.connection.end
         return self.frame(

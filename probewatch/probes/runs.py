@@ -41,6 +41,8 @@ GIVEN_UP_NS = 1_024_000_000
 """The kernel fails every dial that waits so long after its last solicitation (retrans_time_ms is 1000; its timer adds 24 ms)."""
 BROKEN_OFF_NS = 60_000_000
 """A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
+UNACKED = 3.0
+"""How far a connection is from a tcpSocket probe's of which the handshake's last ACK was not seen."""
 MAX_OPEN = 64
 """Runs of one client at one target that wait for a follow-up; the oldest is handed on beyond that."""
 
@@ -390,8 +392,10 @@ def fits(run: Run, spec: ProbeSpec) -> float | None:
         return None
     if run.unresolved is not None:
         return 0.0  # Nothing of the request can be seen, not even the port.
-    if form.port != spec.port or not form.kubelet:
+    if form.port != spec.port:
         return None
+    if not form.kubelet:
+        return UNACKED if form.unacked and spec.handler is Handler.TCP_SOCKET else None
     if spec.handler is Handler.HTTP_GET:
         return _fits_http(run, form, spec)
     if spec.handler is Handler.TCP_SOCKET:

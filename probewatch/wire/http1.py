@@ -188,8 +188,8 @@ def read_http1(
 
 
 def read_lone_answer(resp: Half) -> HttpExchange:
-    """Read an answer whose request the capture does not show: method and target stay empty, `lost` is set."""
-    return _join(Half(), None, read_answer(resp, 0, "GET")._replace(lost=True))
+    """Read an answer whose request the capture does not show: method and target stay empty."""
+    return _join(Half(), None, read_answer(resp, 0, "GET"))
 
 
 def _join(orig: Half, request: _Request | None, answer: Answer) -> HttpExchange:

@@ -6,6 +6,7 @@ Held against the timeline of the whole capture, which other tests hold against t
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,3 +81,27 @@ def test_a_connection_that_came_too_late_is_no_probe_of_its_own(captures: Path) 
     (probe,) = found.probes
     first = probe.attempts[0]
     assert (probe.path, first.outcome, first.start.ns < first.legs[0].connection.start.ns) == ("/ready", Outcome.FAILURE, True)
+
+
+def lossy(frames: Sequence[Frame], share: float, seed: int) -> list[Frame]:
+    """Return frames of which some are lost, here and there."""
+    chosen = random.Random(seed)
+    return [one for one in frames if chosen.random() >= share]
+
+
+def test_what_was_lost_is_not_made_up(kubelet_scenario: Path) -> None:
+    """Where one frame in fifty was lost, an attempt that is told ended as it did, or is unclear; nearly all are found."""
+    book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
+    frames = frames_of(kubelet_scenario)
+    whole, rest = seen(frames, book), seen(lossy(frames, 0.02, len(frames)), book)
+    ended = {port: attempt.outcome for probe in whole.probes for attempt in probe.attempts for port in ports(attempt)}
+    told = [attempt for probe in rest.probes for attempt in probe.attempts if ports(attempt) and probe.checker.kind == "kubelet"]
+    for attempt in told:
+        outcomes = {ended.get(port) for port in ports(attempt)}
+        # (Of an attempt that was made again at once, one of the connections may be all that is left.)
+        assert attempt.outcome in outcomes | {Outcome.INCONCLUSIVE, Outcome.DISCARDED}, (attempt.n, attempt.start.ns)
+    found = {port for attempt in told for port in ports(attempt)}
+    kubelets = {
+        port for probe in whole.probes if probe.checker.kind == "kubelet" for attempt in probe.attempts for port in ports(attempt)
+    }
+    assert len(found) >= 0.9 * len(kubelets)
