@@ -165,7 +165,9 @@ class Maker:
     def _section(self, one: Judged) -> Section:
         probe, verdict = one
         events = [e for e in self._timeline.events if concerns(e, probe)]
-        head, left_out, tail = trimmed(rows(probe, events, wide=False, several=self._several))
+        head, left_out, tail = trimmed(
+            rows(probe, events, outages(probe, self._timeline), wide=False, several=self._several)
+        )
         owner = f" {words.owner(probe.target)}" if probe.target.pod is not None else ""
         reasons = _reasons(probe, verdict)
         return Section(

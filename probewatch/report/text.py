@@ -19,7 +19,7 @@ from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
-from .service import standing
+from .service import outages, standing
 from .sparkline import sparkline
 from .verdict import Level, Verdict, explained
 
@@ -233,7 +233,7 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
 def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[int], *, wide: bool) -> None:
     events = [e for e in timeline.events if outline.concerns(e, probe)]
     told.update(map(id, events))
-    made = rows(probe, events, wide=wide, several=len(timeline.captures) > 1)
+    made = rows(probe, events, outages(probe, timeline), wide=wide, several=len(timeline.captures) > 1)
     if not made:
         return
     head, left_out, tail = (made, 0, []) if wide else trimmed(made)
@@ -298,7 +298,7 @@ class _Cells:
             gap = "  " if row.words else ""
             paper.line(*lead, row.words + gap, Span(row.frames, "dim"))
             return
-        right = self._frames + 2 if self._frames else 0
+        right = self._frames + 2 if row.frames else 0
         room = paper.columns - self._left - right
         if room < 0:  # a narrow terminal: what does not fit goes below, whole
             paper.line(*lead)

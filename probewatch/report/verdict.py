@@ -6,7 +6,7 @@ fine, one that took a Ready pod out of service is not.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -21,7 +21,7 @@ from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, P
 from . import words
 from .escape import safe
 from .numbers import SECOND, count, share, span
-from .service import DOWN, DOWN_STATES, UP, By, Outage, downtime, outages, told
+from .service import DOWN, DOWN_STATES, UP, UP_STATES, By, Outage, downtime, outages, told, without_readiness
 
 
 class Level(IntEnum):
@@ -115,11 +115,13 @@ def _decided(
     probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: _Tally, down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     restarts = kinds[DecisionKind.RESTART]
-    if restarts:
-        return Level.TROUBLE, f"Restart {_times(restarts)}{_loop(probe)}: {_why(failed)}"
     gone = outages(probe, timeline)
+    if restarts:
+        parts = _parted(probe, gone)
+        away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, timeline)) else ""
+        return Level.TROUBLE, f"Restart {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts)}"
     if gone:
-        return _went_down(probe, timeline, gone, failed, down_ns, seen_ns)
+        return _went_down(probe, timeline, gone, down_ns, seen_ns)
     state = probe.final_state
     if probe.type is ProbeType.STARTUP:
         return _startup(probe, kinds, failed)
@@ -131,24 +133,87 @@ def _decided(
 
 
 def _went_down(
-    probe: Probe, timeline: Timeline, gone: Sequence[Outage], failed: _Tally, down_ns: int, seen_ns: int
+    probe: Probe, timeline: Timeline, gone: Sequence[Outage], down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
     end = " and so at the end" if gone[-1].end_ns is None else ""
     own = sum(one.by is By.DECISION for one in gone)
-    why = _why(failed) if own else told(gone)
+    parts = _parted(probe, gone)
+    why = _why(parts.guilty) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
-    about = "" if own == len(gone) else "about "
-    away = f"out of service {about}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
     here = [e for e in timeline.events if e.address == probe.target.address]
     if any(e.kind is EventKind.POD_TERMINATING and e.ns <= gone[0].start_ns for e in here):
         return (
             Level.FINE,
             f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
         )
-    early = f"; {count(len(failed), 'attempt')} failed meanwhile: {_why(failed)}" if failed and not own else ""
-    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}; {away}{early}"
+    away = _away(down_ns, seen_ns, about=own < len(gone))
+    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
+
+
+def _away(down_ns: int, seen_ns: int, *, about: bool) -> str:
+    return f"; out of service {'about ' if about else ''}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
+
+
+class _Parts(NamedTuple):
+    """Failed attempts of a probe that took its target out of service, by what they did to it."""
+
+    guilty: _Tally
+    """Those in a row that decided so, and those that kept it so."""
+    out: _Tally
+    """While something else had taken it out of service: a container that comes up fails like that."""
+    before: _Tally
+    """Before it was up for the first time."""
+    rest: _Tally
+    """Too few in a row."""
+
+
+def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
+    guilty, out, before, rest = parts = _Parts(*(_Tally(probe, ()) for _ in _Parts._fields))
+    deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
+    ups = [d.ns for d in probe.decisions if d.kind in UP]
+    first_up = min(ups, default=0) if probe.initial_state not in UP_STATES else 0
+    left = deque(sorted(gone, key=lambda one: one.start_ns))
+    run: list[tuple[Attempt, _Tally]] = []
+    """Failures in a row, and where they belong unless the row decides."""
+    for attempt in probe.attempts:
+        if attempt.outcome is not Outcome.FAILURE:
+            if attempt.outcome is Outcome.SUCCESS:
+                _settle(run)
+            continue
+        start = attempt.start.ns
+        while left and left[0].end_ns is not None and left[0].end_ns <= start:
+            left.popleft()
+        where = before if attempt.end_ns <= first_up else rest
+        if left and left[0].start_ns <= start:
+            where = guilty if left[0].by is By.DECISION else out
+        run.append((attempt, where))
+        if attempt.n in deciding:
+            run = [(one, guilty) for one, _ in run]
+            _settle(run)
+    _settle(run)
+    return parts
+
+
+def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
+    for attempt, tally in run:
+        tally.add(attempt)
+    run.clear()
+
+
+def _also(parts: _Parts) -> str:
+    """Return what else failed and why, but for what failed alike: `; also failed: 8 while it was so (refused)`."""
+    told = [
+        f"{len(tally)} {when} ({_why(tally)})"
+        for tally, when in (
+            (parts.out, "while it was so"),
+            (parts.before, "before it was first in service"),
+            (parts.rest, "too few in a row to matter"),
+        )
+        if tally and (tally is not parts.rest or tally.results.keys() - parts.guilty.results.keys())
+    ]
+    return f"; also failed: {', '.join(told)}" if told else ""
 
 
 def _loop(probe: Probe) -> str:
@@ -237,10 +302,14 @@ class _Tally:
         self.results: Counter[str] = Counter()
         self.causes: Counter[Cause] = Counter()
         self.first: Attempt | None = None
+        self._handler = probe.handler
         for attempt in attempts:
-            self.first = self.first or attempt
-            self.results[words.result(attempt, probe.handler)] += 1
-            self.causes[attempt.cause] += 1
+            self.add(attempt)
+
+    def add(self, attempt: Attempt) -> None:
+        self.first = self.first or attempt
+        self.results[words.result(attempt, self._handler)] += 1
+        self.causes[attempt.cause] += 1
 
     def __len__(self) -> int:
         return self.causes.total()
