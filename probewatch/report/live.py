@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _INDENT: Final = 14
 """Where remarks below a line begin: behind the time of day."""
 
-REMEMBERED: Final = 10_000
+KEPT_LINES: Final = 10_000
 """Lines of which it is known what they said; of older ones nothing is said again."""
 
 Key = tuple[str, str, int]
@@ -101,7 +101,7 @@ class Lines:
             self._before[key] = attempt
             return
         self._said[place] = said
-        if len(self._said) > REMEMBERED:
+        if len(self._said) > KEPT_LINES:
             del self._said[next(iter(self._said))]
         self._line(key, probe, attempt, decision, late)
 

@@ -13,7 +13,7 @@ from ..model.frame import CaptureInfo
 from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
 from .account import write_account
-from .escape import pad, safe, shorten, width
+from .escape import pad, safe, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
@@ -136,19 +136,17 @@ def _overview(paper: Paper, judged: Sequence[outline.Judged]) -> None:
     )
     for probe, verdict in judged:
         glyph = {Level.TROUBLE: paper.glyphs.failure, Level.FINE: paper.glyphs.good}.get(verdict.level, "!")
-        lead = [
-            Span(f"  {glyph} ", _STYLE[verdict.level]),
-            Span(pad(words.kind(probe), kinds)),
-            Span(f"  {pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels)}  "),
-        ]
+        label = words.label(probe)
+        lead = [Span(f"  {glyph} ", _STYLE[verdict.level]), Span(f"{pad(words.kind(probe), kinds)}  ")]
         indent = 4 + kinds + 2 + labels + 2
-        if verdict.level is Level.FINE:
-            paper.line(*lead, verdict.sentence)
-        elif paper.columns is not None and paper.columns - indent < _BESIDE:
-            paper.line(*lead)
-            paper.filled(verdict.sentence, first=[Span("      ")], indent=6)
-        else:  # the whole sentence: nobody should have to look for the other half of what is wrong
-            paper.filled(verdict.sentence, first=lead, indent=indent)
+        # The whole sentence: nobody should have to look for the other half of what is wrong. Of many that are fine, its gist.
+        many = len(judged) > _MANY and verdict.level is Level.FINE
+        said = verdict.sentence.partition("; ")[0] if many else verdict.sentence
+        if paper.columns is not None and (paper.columns - indent < _BESIDE or width(label) > labels):
+            paper.filled(label, first=lead, indent=6)
+            paper.filled(said, first=[Span("      ")], indent=6)
+        else:
+            paper.filled(said, first=[*lead, Span(f"{pad(label, labels)}  ")], indent=indent)
 
 
 def _probe(

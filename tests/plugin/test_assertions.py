@@ -136,7 +136,7 @@ def test_timeouts_of_real_kubelets(name: str) -> None:
      "timeoutSeconds: 7 of 7 attempts differ, #6 was given up after 1.001 s",
      "given up after 2 s, give or take 0.1 s", "1.001 s"),
     ("http-flap-s1", lambda p: p.latency(p50=0.0001),
-     "latencySeconds.p50: 67 attempts took longer",
+     "latencySeconds.p50: 67 attempts took longer; p50 is #4",
      "at most 0.0001 s", "0.000844 s"),
     ("http-flap-s1", lambda p: p.from_node("10.128.0.2"),
      "node: another node probes",
