@@ -14,6 +14,7 @@ from typing import Final
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import Handler, PodSpec
+from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.cadence import SECOND, period_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess
@@ -411,7 +412,7 @@ class Target:
         declared = any(placed.pod is not None for placed in self.placed)
         placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, mine)
         if declared:
-            placed.notes.append("no spec that was given declares this probe")
+            placed.notes.append(UNDECLARED)
         for run in runs:
             self._feed(placed, run, (), mine)
         return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]

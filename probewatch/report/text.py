@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..model.frame import CaptureInfo
-from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
+from ..model.timeline import UNDECLARED, EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
 from .account import write_account
 from .escape import pad, safe, width
@@ -181,7 +181,7 @@ def _probe(
         _field(paper, "asked", f"{asked}        seen  {seen}")
     else:
         if asked or probe.checker.kind == "kubelet":
-            _field(paper, "asked", asked or "not known: no spec that was given fits")
+            _field(paper, "asked", asked or words.unasked(probe))
         if seen and not brief:
             _field(paper, "seen", seen)
     _result(paper, probe, brief=brief)
@@ -202,6 +202,8 @@ def _probe(
     if shown < len(why):
         _field(paper, "", f"and {', '.join(one.name for one in why[shown:])}: -o wide says what to do")
     for note in probe.notes:
+        if note == UNDECLARED and probe.target.pod is not None:
+            continue  # said where it is read what was asked
         _field(paper, "note", safe(note), "yellow")
 
 

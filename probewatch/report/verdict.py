@@ -17,7 +17,7 @@ from ..model.diagnoses import Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
-from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
+from ..model.timeline import UNDECLARED, Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import SECOND, count, share, span
@@ -94,6 +94,9 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
+    if UNDECLARED in probe.notes and probe.target.pod is not None:
+        level = max(level, Level.WARNING)
+        sentence = f"{sentence}; the spec given for this address declares no such probe"
     told: Counter[Cause] = Counter()
     if level >= Level.WARNING:
         told = failed.causes + discarded.causes
