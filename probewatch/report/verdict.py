@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ..model.catalogue import CATALOGUE
-from ..model.diagnoses import Kind
+from ..model.diagnoses import BACK_OFF, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
@@ -131,7 +131,7 @@ def _decided(
     if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
         never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
         word = "Ready" if state == "NotReady" else "UP"
-        return Level.TROUBLE, f"{never} {word}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}"
+        return Level.TROUBLE, f"{never} {word}{_loop(probe)}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}"
     return _held(probe, failed)
 
 
@@ -220,7 +220,10 @@ def _also(parts: _Parts) -> str:
 
 
 def _loop(probe: Probe) -> str:
-    return " in a restart loop" if any(one.kind == Kind.RESTART_LOOP for one in probe.diagnoses) else ""
+    loop = next((one for one in probe.diagnoses if one.kind == Kind.RESTART_LOOP), None)
+    if loop is None:
+        return ""
+    return " in a restart loop" + (" (CrashLoopBackOff)" if BACK_OFF in loop.sentence else "")
 
 
 def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tuple[Level, str]:
