@@ -27,7 +27,7 @@ from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
 from .tying import other_period, tie
-from .typed import typed
+from .typed import supposed, typed
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -213,7 +213,7 @@ class Target:
     ) -> Placed | None:
         """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
         tied = tie(runs, self.book.unplaced)
-        guesses = () if tied is not None else tuple(guess(runs, proven=self.proven))
+        guesses = () if tied is not None else supposed(guess(runs, proven=self.proven), runs)
         if tied is None and not guesses:
             return None
         pod, named_by = tied if tied is not None else (None, None)

@@ -60,6 +60,16 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
     return _distinct([_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best)])
 
 
+def supposed(guesses: Sequence[Guess], runs: Sequence[Run]) -> tuple[Guess, ...]:
+    """Return guesses from a few attempts, to be looked at and thrown away: a stop is not believed yet, a name is."""
+    few = len(runs) < FEWEST
+    open_ = [
+        replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN)) if few and one.spec.type is ProbeType.STARTUP else one
+        for one in guesses
+    ]
+    return tuple(_by_name(one, open_) for one in open_)
+
+
 def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:
     """Read the attempts as each combination of types, the cheapest first; where those that the guess knows fit, no others."""
     known = [one.spec.type for one in guesses]

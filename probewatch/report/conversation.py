@@ -34,7 +34,8 @@ def conversation(timeline: Timeline, probe: Probe, finding: Finding) -> str:
             where something did not come), else the first.
     """
     doubt = "cannot tell: " if finding.held is Held.INCONCLUSIVE else ""
-    lines = [f"{_subject(probe)}: {safe(finding.field)}: {doubt}{safe(finding.sentence)}"]
+    # What is wrong comes first: of the first line pytest's summary shows some forty characters.
+    lines = [f"{words.kind(probe)} {safe(finding.field)}: {doubt}{safe(finding.sentence)}", f"  of {_subject(probe)}"]
     source = f" ({safe(finding.source)})" if finding.source else ""
     lines += [
         f"  {mark} {name} {safe(text)}"
@@ -73,8 +74,8 @@ def seen_instead(timeline: Timeline) -> str:
 
 
 def _subject(probe: Probe) -> str:
-    owner = f" {words.owner(probe.target)}" if probe.target.pod is not None else ""
-    return f"{words.kind(probe)}{owner} {words.request(probe)}"
+    owner = f"{words.owner(probe.target)} " if probe.target.pod is not None else ""
+    return f"{owner}{words.request(probe)}"
 
 
 def _chosen(attempts: Sequence[Attempt], marked: set[int]) -> list[Attempt]:

@@ -62,6 +62,8 @@ ENDS: Final = (*DOWN, DecisionKind.RESTART)
 """Decisions that take something out of service."""
 
 
+SILENT: Final = 3
+"""Attempts missing in a row that make a kubelet's silence worth a word in the verdict."""
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
 """Fields of findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
 
@@ -94,6 +96,7 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
+    sentence += _unprobed(probe)
     if UNDECLARED in probe.notes and probe.target.pod is not None:
         level = max(level, Level.WARNING)
         sentence = f"{sentence}; the spec given for this address declares no such probe"
@@ -108,6 +111,16 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
         level = max(level, Level.WARNING)
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+
+
+def _unprobed(probe: Probe) -> str:
+    """Return for how long nobody looked because the kubelet did not: what the attempts say is silent on that."""
+    away = [gap for gap in probe.gaps if gap.expected >= SILENT and "kubelet" in gap.reason]
+    if not away:
+        return ""
+    longest = max(gap.end_ns - gap.start_ns for gap in away)
+    times = "" if len(away) == 1 else f" {_times(len(away))}, at most"
+    return f"; not probed{times} for {span(longest)}: {safe(away[0].reason)}"
 
 
 def _turned_away(finding: Finding) -> bool:

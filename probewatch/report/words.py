@@ -151,7 +151,7 @@ def asked(probe: Probe) -> str:
 def unasked(probe: Probe) -> str:
     """Return why nothing is known of what a kubelet was told: no spec fits, or the one given for this address declares other probes."""
     if UNDECLARED not in probe.notes or probe.target.pod is None:
-        return "not known: no spec that was given fits"
+        return "not known: neither --spec nor --cluster declares it"
     by = f"{safe(probe.target.named_by)} of what was given" if probe.target.named_by else "what was given"
     return (
         f"not known: by {by} this address is {owner(probe.target)}'s, but that spec declares no such probe: "

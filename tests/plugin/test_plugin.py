@@ -131,11 +131,11 @@ def test_the_failure_is_the_test_s_own_line(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess(*OPTIONS)
     result.assert_outcomes(failed=1)
     story = [line for line in result.outlines if line.startswith(("E ", ">"))]
-    whom = "readiness lab/tcp-flap/app TCP 10.128.0.10:9090"
     shows = "probewatch explain captures/tcp-flap/capture.pcap --probe p1 --attempt 11"
     assert story == [
         ">       expect(timeline).probe(\"readiness\").outcomes([\"failure\"] * 10 + [\"success\"] * 2, first=1)",
-        f"E       AssertionError: {whom}: outcomes: #11 is failure (refused), expected success*2 there",
+        "E       AssertionError: readiness outcomes: #11 is failure (refused), expected success*2 there",
+        "E         of lab/tcp-flap/app TCP 10.128.0.10:9090",
         "E         - expected failure*10, success*2",
         "E         + observed failure*11, success",
         "E           #9   +11.425  refused  0.02 ms  Sr     failure 9/3          frames 41-42",
