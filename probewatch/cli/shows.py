@@ -155,6 +155,8 @@ class ScreenShow:
         for one in self._known.glimpse():
             if self._chosen.takes(one.probe):
                 self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.prediction, again=one.again)
+                if one.again:
+                    self._board.keep(one.key, len(one.pod.plan))
         now = time.monotonic()
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S

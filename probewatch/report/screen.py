@@ -123,6 +123,11 @@ class Board:
         if len(self.rows) > MOST_ROWS:
             del self.rows[next(iter(self.rows))]
 
+    def keep(self, key: Key, workers: int) -> None:
+        """Forget rows of this lane that its plan, made anew with so many probes, has none for."""
+        for old in [one for one in self.rows if one[:2] == key[:2] and one[2] >= workers]:
+            del self.rows[old]
+
     def at(self, now_ns: int) -> list[Row]:
         """Return the rows at a moment, the worst first; probes that have been overdue for long are gone."""
         for key in [key for key, row in self.rows.items() if row.overdue_ns(now_ns) > GONE_NS]:
