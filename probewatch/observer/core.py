@@ -189,13 +189,19 @@ class Observer(Front):
         """Return which attempts have become overdue, once each; `take` tells those of probes that it told of, until they come."""
         found = []
         lanes = (one for one in self._preview.waiting(self._targets) if one.address not in self._busy)
-        for one, late in self._silences.look(lanes, now_ns, self._patience_ns):
+        for one, late in self._silences.look(lanes, now_ns, self._untold):
             pods = self.book.pods.get(one.address, ())
             if pods and not self.book.pods_at(one.address, now_ns):
                 continue  # its Pod has gone
             known = "" if one.number is None else self._teller.overdue((one.address, one.number, late.key[2]), late)
             found.append(replace(late, id=known))
         return found
+
+    def _untold(self, address: str) -> int | None:
+        """Return for how long (ns) an attempt at an address may be under way without being told; None where one surely is."""
+        if self._tracker.resolving(address):
+            return None
+        return 0 if self._tracker.unripe_since(address) is None else self._patience_ns
 
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):

@@ -32,6 +32,8 @@ from .lane import Step
 from .overdue import Waiting
 from .target import Context, Placed, Target
 
+ENOUGH: Final = 16
+"""Runs from which what is supposed of a lane is good enough to wait for the next."""
 GROWTH: Final = 2
 """A supposed plan is made anew when the runs it was made from have become so many times more."""
 
@@ -133,6 +135,8 @@ class Preview:
     def waiting(self, targets: Mapping[str, Target]) -> Iterator[Waiting]:
         """Yield all lanes by their names, planned and supposed."""
         for lane, known in self._supposed.items():
+            if known.fed < ENOUGH:
+                continue
             yield Waiting(lane, lane[0], None, known.placed)
         for address, target in targets.items():
             for number, placed in enumerate(target.placed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
 from ..probes.execs import command_text
 from . import words
@@ -209,6 +210,9 @@ def _why(late: Overdue, probe: Probe) -> str:
     if late.alone:
         who = f"{safe(probe.checker.kind)} at {safe(probe.checker.address)}"
         return f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)? is the Pod still there?"
+    if late.beside:
+        deleted = ": while a Pod is being deleted, liveness is silent" if probe.type is ProbeType.LIVENESS else ""
+        return f"Other probes of its Pod go on{deleted}."
     ended = (
         "its container was gone (refused) and may wait to be started again (CrashLoopBackOff)" if late.refused else ""
     )

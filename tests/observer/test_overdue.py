@@ -106,6 +106,26 @@ def test_what_is_silent_by_design_is_not_overdue(node: str, pod: str) -> None:
 
 
 @BOTH
+def test_liveness_that_ends_while_readiness_goes_on_is_told_as_such(node: str, pod: str) -> None:
+    """So it is while a Pod is being deleted: the line does not send anybody to look after the kubelet."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2), spec(LIVENESS, period_s=2, path="/livez"))})
+    seen.see(*probes(every(2, 20), **how), *probes(every(2, 8, 0.5), path="/livez", **how), until=40)
+    assert seen.text.count("overdue") == 1
+    assert "Other probes of its Pod go on: while a Pod is being deleted, liveness is silent." in seen.text
+
+
+@BOTH
+def test_without_a_manifest_it_is_told_from_what_is_supposed(node: str, pod: str) -> None:
+    """An undeclared probe is waited for at the period that it kept, once it kept it for a while; before nothing is told."""
+    how = {"client": node, "server": pod}
+    for number, told in ((6, 0), (20, 1)):
+        seen = Watched(node, {})
+        seen.see(*probes(every(2, number), **how), until=number * 2 + 40)
+        assert seen.text.count("overdue") == told
+
+
+@BOTH
 def test_slow_and_rare_attempts_are_not_overdue(node: str, pod: str) -> None:
     """A timeout longer than the period delays the next attempt, and what is still open has come."""
     how = {"client": node, "server": pod}
