@@ -22,6 +22,7 @@ from typing import Final, Literal, Self, TypeVar
 from .model.expectation import (
     CAPTURE_START,
     MOMENTS,
+    STATES,
     Decided,
     ExpectedDecision,
     LatencyBounds,
@@ -156,8 +157,14 @@ class ExpectedProbe:
         return self._hold(ProbeExpectation(selector=_ANY, never=tuple(_members(DecisionKind, kinds))))
 
     def state(self, expected: str) -> Self:
-        """Assert the state at the end: `Ready`, `NotReady`, `Started`, `NotStarted`, `Live`, `Restart`, `UP`, `DOWN`."""
+        """Assert the state at the end: `Ready`, `NotReady`, `Started`, `NotStarted`, `Live`, `Restart`, `UP`, `DOWN`.
+
+        Raises:
+            ValueError: there is no such state; the sentence lists those there are.
+        """
         __tracebackhide__ = True
+        if expected not in STATES:
+            raise ValueError(f"{expected!r} is no state: there are {', '.join(STATES)}")
         return self._hold(ProbeExpectation(selector=_ANY, state=expected))
 
     # --- when ---
@@ -300,6 +307,7 @@ def _members(kind: type[E], given: Iterable[E | str], *also: str) -> list[E]:
     Raises:
         ValueError: one is none of them; the sentence lists those there are.
     """
+    __tracebackhide__ = True
     try:
         return [kind(value) for value in given]
     except ValueError as error:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import pytest
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .recording import Recording
 
 PathText = str | PathLike[str]
+T = TypeVar("T")
 
 NAME_LENGTH: Final = 100
 """Characters of a test's name that go into the name of a file."""
@@ -121,6 +122,7 @@ def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
     ) -> Timeline:
         from . import api
 
+        __tracebackhide__ = True
         found = [_beside(request.path, path) for path in _listed(paths)]
         files: dict[str, Any] = {"spec": spec}
         files |= {
@@ -133,7 +135,8 @@ def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
             placed["keylog"] = placed["keylog"][0]
         key = repr((verify, found, sorted(placed.items()), sorted(options.items())))
         if key not in known:
-            known[key] = (api.verify if verify else api.analyze)(found, **placed, **options)
+            work = api.verify if verify else api.analyze
+            known[key] = _at_the_test("probewatch_timeline", lambda: work(found, **placed, **options))
         return known[key]
 
     return timeline
@@ -171,9 +174,12 @@ def probe_recorder(request: pytest.FixtureRequest) -> Iterator[RecorderFactory]:
     ) -> Recording:
         from .recording import record
 
+        __tracebackhide__ = True
         path = _free(kept.folder(), f"{request.node.name}-{interface}")
         try:
-            recording = record(interface, path, netns=netns, filter=filter, spec=spec, **options)
+            recording = _at_the_test(
+                "probe_recorder", lambda: record(interface, path, netns=netns, filter=filter, spec=spec, **options)
+            )
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -202,6 +208,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for recording in kept.recordings:
             recording.path.unlink(missing_ok=True)
     return report
+
+
+def _at_the_test(name: str, work: Callable[[], T]) -> T:
+    """Return what `work` does; what a test gave and cannot be used fails at the test's own line, for the sentence says it all."""
+    __tracebackhide__ = True
+    from .capture import CaptureError
+    from .cluster import SpecError
+    from .moments import InputError
+
+    try:
+        return work()
+    except (CaptureError, SpecError, InputError) as error:
+        failed: Exception = error.with_traceback(None)
+    except TypeError as error:
+        _, told, what = str(error).partition("got an unexpected keyword argument")
+        if not told:
+            raise
+        failed = TypeError(f"{name}() {told}{what}: its options are those of probewatch.analyze and probewatch.record")
+    raise failed from None
 
 
 def _stopped(recording: Recording) -> Exception | None:

@@ -83,6 +83,7 @@ class Recording:
         """
         from .report.conversation import seen_instead
 
+        __tracebackhide__ = True
         end = time.monotonic() + seconds
         while True:
             begun = time.monotonic()
@@ -94,6 +95,7 @@ class Recording:
                 raise TimeoutError(
                     f"waited {seconds:g} s in vain on interface {self.interface}: "
                     f"{seen_instead(timeline)}, in {self.frames} frames of {self.path}"
+                    + ("" if self.frames else "; `probewatch pods` names the interfaces of this node's pods")
                 )
             time.sleep(min(max(PAUSE_S, took), max(0.0, end - time.monotonic())))
 

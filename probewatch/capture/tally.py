@@ -26,6 +26,9 @@ MAX_COMMENTS: Final = 1024
 BEFORE_FIRST: Final = MAX_NS + 1
 """`latest` of an input that has not given a frame: greater than any time, so that the first one goes to `odd_time`."""
 
+WORTH_NS: Final = 10_000
+"""Frames that are out of time order by less are not worth a note: several queues of one card do that, and nothing is read from it."""
+
 
 class Tally:
     """Mutable account of one input. Format readers write it, `info` reads it at any moment."""
@@ -165,7 +168,7 @@ class Tally:
 
     def _all_notes(self, interfaces: tuple[Interface, ...]) -> list[str]:
         notes = list(self.notes)
-        if self._late:
+        if self._late and self._late_most >= WORTH_NS:
             what = f"frame {self._late_first} is" if self._late == 1 else f"{self._late} frames are"
             which = "" if self._late == 1 else f", the first of them frame {self._late_first}"
             notes.append(f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s")

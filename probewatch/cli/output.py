@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import shutil
+import stat
 import sys
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -51,9 +52,8 @@ def manner(colour: str) -> Manner:
     """Return whether to colour, as asked, the marks that standard output can hold, and how wide it is."""
     from ..report.paper import COLUMNS, glyphs_for
 
-    return Manner(
-        colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding), columns=terminal_columns() or COLUMNS
-    )
+    columns = terminal_columns() or min(COLUMNS, _beside() or COLUMNS)
+    return Manner(colour=colour_wanted(colour), glyphs=glyphs_for(sys.stdout.encoding), columns=columns)
 
 
 def terminal_columns() -> int | None:
@@ -65,6 +65,16 @@ def terminal_columns() -> int | None:
         return None
     columns = shutil.get_terminal_size(fallback=(0, 0)).columns
     return min(max(columns, _NARROWEST), _BROADEST) if columns else None
+
+
+def _beside() -> int | None:
+    """Return the width of the terminal at which somebody reads a pipe (`| less`, `| head`): the one that takes the notes."""
+    try:
+        if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+            return None  # a file is the same whatever terminal it was written from
+        return max(os.get_terminal_size(sys.stderr.fileno()).columns, _NARROWEST)
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def print_page(timeline: Timeline, ladders: Sequence[Ladder] = ()) -> None:

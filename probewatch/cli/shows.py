@@ -79,22 +79,28 @@ class LineShow:
 
     def news(self, now_ns: int) -> None:
         """Write the new lines, and see them off."""
-        del now_ns
-        met = self._known.glimpse()
-        if not met:
+        met, late = self._known.glimpse(), self._known.overdue(now_ns)
+        if not met and not late:
             return
         with self._ending.writing():
             for one in met:
-                if self._chosen.takes(one.probe) and wanted(one.attempt, one.decision, self._only):
-                    self._lines.attempt(one.key, one.probe, one.attempt, one.decision)
+                if self._chosen.takes(one.probe):
+                    show = wanted(one.attempt, one.decision, self._only)
+                    self._lines.attempt(one.key, one.probe, one.attempt, one.decision, again=one.again, show=show)
+            self._lines.reread()
+            if self._only != "decisions":
+                for silent in late:
+                    self._lines.overdue(silent)
             sys.stdout.flush()
 
     def end(self, timeline: Timeline) -> None:
         """Write the table."""
         with self._ending.writing():
+            shown = self._chosen.of(timeline)
+            self._lines.compare(shown)
             if self._lines.written:
                 sys.stdout.write("\n")
-            text.write(self._chosen.of(timeline), sys.stdout.write, **self._manner)
+            text.write(shown, sys.stdout.write, **self._manner)
             sys.stdout.flush()
 
     def close(self) -> None:
@@ -110,11 +116,12 @@ class NdjsonShow:
 
     def news(self, now_ns: int) -> None:
         """Write what became known."""
-        del now_ns
+        self._known.overdue(now_ns)
         changes = self._known.take()
         with self._ending.writing():
             for change in changes:
-                self._writer.change(change.kind, change.id, change.rev, change.probe, change.value)
+                value = None if change.gone else change.value
+                self._writer.change(change.kind, change.id, change.rev, change.probe, value)
             sys.stdout.flush()
 
     def end(self, timeline: Timeline) -> None:
@@ -147,7 +154,9 @@ class ScreenShow:
         """Draw anew, a few times a second."""
         for one in self._known.glimpse():
             if self._chosen.takes(one.probe):
-                self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.prediction)
+                self._board.attempt(one.key, one.probe, one.attempt, one.decision, one.prediction, again=one.again)
+                if one.again:
+                    self._board.keep(one.key, len(one.pod.plan))
         now = time.monotonic()
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S

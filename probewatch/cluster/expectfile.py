@@ -20,6 +20,7 @@ from msgspec import UnsetType
 from probewatch.model.expectation import (
     AT_LEAST_ONE,
     MOMENTS,
+    STATES,
     Decided,
     Expectations,
     ExpectedDecision,
@@ -47,7 +48,6 @@ from .expectform import (
     OUTCOMES,
     RUN_PATTERN,
     SCHEMA,
-    STATES,
     TYPES,
     CountRange,
     DecidedForm,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from probewatch.model.expectation import CAPTURE_START, MOMENTS
+from probewatch.model.expectation import CAPTURE_START, MOMENTS, STATES
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
 
@@ -25,7 +25,6 @@ HANDLERS: Final = tuple(handler.value for handler in Handler)
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 CAUSES: Final = tuple(cause.value for cause in Cause)
 KINDS: Final = tuple(kind.value for kind in DecisionKind)
-STATES: Final = ("Ready", "NotReady", "Started", "NotStarted", "Live", "Restart", "UP", "DOWN")
 
 RUN_PATTERN: Final = rf"^({'|'.join(OUTCOMES)})(\*[0-9]+(\.\.[0-9]*)?)?$"
 CAUSE_RUN_PATTERN: Final = rf"^({'|'.join(CAUSES)})(\*[0-9]+(\.\.[0-9]*)?)?$"

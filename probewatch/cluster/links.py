@@ -12,6 +12,7 @@ import select
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from probewatch.model.frame import HostLink
@@ -66,6 +67,28 @@ def of_pod(found: Sequence[Link]) -> bool:
     """
     outside = {link.namespace if link.kind in OUTWARD else None for link in found if link.name != "lo"}
     return len(outside) == 1 and None not in outside and any(link.name == "eth0" for link in found)
+
+
+def routes(found: Sequence[Link]) -> bool:
+    """Say whether these are the links of a namespace that passes packets between them: another node, or a router, and no Pod.
+
+    A Pod's lead out; what forwards between links that lead to several places, or holds a bridge, passes on what is not its own.
+    """
+    if not _forwards():
+        return False
+    led = {link.namespace for link in found if link.kind in OUTWARD}
+    return len(led) > 1 or any(link.kind == "bridge" for link in found)
+
+
+def _forwards() -> bool:
+    """Say whether this thread's namespace forwards, in either family."""
+    for path in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        try:
+            if Path("/proc/sys/net", path).read_text(encoding="ascii").strip() not in ("0", ""):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def host_links(found: Sequence[Link]) -> tuple[HostLink, ...]:

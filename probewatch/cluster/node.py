@@ -26,7 +26,7 @@ from typing import Final
 
 from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import NAMED, inside
-from probewatch.cluster.links import Link, host_links, links, namespace_numbers
+from probewatch.cluster.links import Link, host_links, links, namespace_numbers, routes
 from probewatch.cluster.names import Name, by_bundle, by_container_logs, by_crictl, by_pod_logs
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import ContainerSpec, PodSpec
@@ -65,6 +65,8 @@ class NodePod:
     joined: bool = True
     """Whether a link ever joined it with the node's namespace. Where one machine runs several nodes (kind), the Pods of the
     others are not, and have the same addresses."""
+    routes: bool = False
+    """Nothing says that it is a Pod, and it passes packets between its links: another node on this machine, or a router."""
     containers: tuple[NodeContainer, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     """Fact (`name`, `addresses`, `interfaces`, `containers`) -> how it is known."""
@@ -251,6 +253,7 @@ def _pod(found: _Found, own: int, interfaces: list[str], names: _Names) -> NodeP
         sources["interfaces"] = "veth peer"
     if containers:
         sources["containers"] = "cgroup"
+    bare = found.net != own and bool(interfaces) and not (said or containers or found.uid)
     return NodePod(
         namespace=said.namespace if said is not None else "",
         name=said.pod if said is not None else "",
@@ -261,9 +264,19 @@ def _pod(found: _Found, own: int, interfaces: list[str], names: _Names) -> NodeP
         addresses=addresses,
         interfaces=tuple(interfaces),
         joined=found.joined,
+        routes=bare and _routes(found),
         containers=tuple(containers),
         sources=sources,
     )
+
+
+def _routes(found: _Found) -> bool:
+    """Look at its links from inside; what cannot be entered is taken for what it is mostly."""
+    where = int(found.path.split("/")[2]) if found.path.startswith("/proc/") else found.named
+    try:
+        return inside(where, lambda: routes(links()))
+    except (CaptureError, OSError):
+        return False
 
 
 def _addresses(found: _Found) -> tuple[str, ...]:

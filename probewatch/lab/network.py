@@ -179,6 +179,7 @@ class Cluster:
         with netlink(name) as ip:
             eth0 = _index(ip, "eth0")
             ip.link("set", index=eth0, state="up")
+            ip.addr("add", index=_index(ip, "lo"), address=PASSED_THROUGH, prefixlen=128, flags=NODAD)
             ip.addr("add", index=eth0, address=place.address, prefixlen=32)
             ip.addr("add", index=eth0, address=place.address6, prefixlen=128, flags=NODAD)
             address, address6 = gateways(place.node)
@@ -188,6 +189,8 @@ class Cluster:
             ip.route("add", family=_INET6, dst="::/0", gateway=address6, oif=eth0)
 
 
+PASSED_THROUGH: Final = "::6"
+"""From where a mesh's agent asks the application (istio-iptables puts it on `lo`; 127.0.0.6 is there as all of 127.0.0.0/8)."""
 NODAD: Final = 0x02
 """IFA_F_NODAD: the address is usable at once."""
 _LINK: Final = 253

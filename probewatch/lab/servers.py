@@ -147,7 +147,7 @@ class Sick(Server):
 
 @dataclass
 class Rewriting(Server):
-    """Istio's agent: asks the application over `lo`, from 127.0.0.6, and answers 500 where that fails."""
+    """Istio's agent: asks the application over `lo`, from 127.0.0.6 (or ::6), and answers 500 where that fails."""
 
     application: int = 8080
 
@@ -155,10 +155,11 @@ class Rewriting(Server):
         """See the class."""
         del number, path
         status = 500
-        with suppress(OSError), socket.socket() as inner:
+        source, target = ("::6", "::1") if sock.family == socket.AF_INET6 else ("127.0.0.6", "127.0.0.1")
+        with suppress(OSError), socket.socket(sock.family) as inner:
             inner.settimeout(1.0)
-            inner.bind(("127.0.0.6", 0))
-            inner.connect(("127.0.0.1", self.application))
+            inner.bind((source, 0))
+            inner.connect((target, self.application))
             inner.sendall(b"GET /ready HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
             status = 200 if b" 200 " in inner.recv(4096) else 500
         sock.sendall(response(status, b"app\n"))

@@ -75,6 +75,10 @@ class Kind(StrEnum):
     CONNECT_CHECK = "connect-check"
 
 
+BACK_OFF: Final = "the kubelet's back-off (CrashLoopBackOff)"
+"""What a loop's sentence says that its pauses fit, where they do."""
+
+
 class Why(NamedTuple):
     """One diagnosis, for people."""
 
@@ -544,7 +548,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.STATUS, Cause.REFUSED, Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER, Cause.EXEC_EXIT),
         "The container is restarted again and again; after a while the kubelet waits longer before each start (CrashLoopBackOff).",
         "A container that began anew at least three times (twice where a pause of 9 s and more without any probe shows the kubelet's "
-        "wait), each time less than ten minutes after its beginning.",
+        "wait), each time less than ten minutes after its beginning. Or attempts that all fail, with three pauses or more "
+        "between them that each last about twice as long as the one before.",
         "kubectl describe pod: Restart Count, Last State (its reason and exit code), BackOff events; kubectl logs --previous.",
         "Repair what ends it: where a probe has it restarted, the cause told for that probe; where it exits by itself, what its last log "
         "lines say. A container that only needs longer to start wants a startupProbe.",

@@ -26,6 +26,8 @@ class Range:
 
 
 AT_LEAST_ONE = Range(1)
+STATES: Final = ("Ready", "NotReady", "Started", "NotStarted", "Live", "Restart", "UP", "DOWN")
+"""What a probe's state may be at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

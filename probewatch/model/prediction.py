@@ -97,6 +97,14 @@ class Prediction(NamedTuple):
     poked_anew: bool = True
     """A new container pokes its readiness probe at once: not up to 1.22, where mostly nothing shows on its grid."""
 
+    def due_ns(self) -> int | None:
+        """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""
+        last = self.last_start_ns
+        if self.silence is not Silence.NONE or last is None:
+            return None
+        tick = last if self.tick_ns is None else self.tick_ns
+        return tick + max(0, -(-(last + self.period_ns // 2 - tick) // self.period_ns)) * self.period_ns
+
 
 class Reading(NamedTuple):
     """One way to read an attempt: whose it is, why it came when it came, and how far-fetched that is."""

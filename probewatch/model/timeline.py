@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .check import CheckSpec
 from .connection import Connection, Unresolved
@@ -288,6 +288,10 @@ class Decision:
     confirmed_by: str = ""
     since_ns: int | None = None
     """How long the state before had lasted; None where its beginning is not in the capture."""
+
+
+UNDECLARED: Final = "no spec that was given declares this probe"
+"""Note at a probe of an address for which a spec was given that declares others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from .lane import Step
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import periodic
+from .overdue import Overdue, Silences
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .senders import MOST_SOURCES, Senders
@@ -81,6 +82,7 @@ class Observer(Front):
         )
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
+        self._silences = Silences()
         self._stirred: dict[str, None] = {}
         """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
@@ -182,6 +184,24 @@ class Observer(Front):
             found += self._preview.look(self._targets[address], assembler, self._senders.sources, self._context)
         self._stirred.clear()
         return sorted(found, key=lambda one: one.attempt.start.ns)
+
+    def overdue(self, now_ns: int) -> list[Overdue]:
+        """Return which attempts have become overdue, once each; `take` tells those of probes that it told of, until they come."""
+        found = []
+        lanes = (one for one in self._preview.waiting(self._targets) if one.address not in self._busy)
+        for one, late in self._silences.look(lanes, now_ns, self._untold):
+            pods = self.book.pods.get(one.address, ())
+            if pods and not self.book.pods_at(one.address, now_ns):
+                continue  # its Pod has gone
+            known = "" if one.number is None else self._teller.overdue((one.address, one.number, late.key[2]), late)
+            found.append(replace(late, id=known))
+        return found
+
+    def _untold(self, address: str) -> int | None:
+        """Return for how long (ns) an attempt at an address may be under way without being told; None where one surely is."""
+        if self._tracker.resolving(address):
+            return None
+        return 0 if self._tracker.unripe_since(address) is None else self._patience_ns
 
     def _tell(self, target: Target) -> None:
         for number, placed in enumerate(target.placed):

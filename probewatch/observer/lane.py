@@ -47,6 +47,10 @@ RIVAL: Final = 2.0
 """Below this a run's form (`runs.fits`) leaves open whose it is, where it does so for several."""
 WORSE: Final = 9.5
 """A history that costs this much more than the cheapest is given up."""
+DOUBT: Final = 0.7
+"""A history that costs no more than this above the cheapest may well turn out to be the one: what they disagree on is not shown yet."""
+DOUBT_RESET: Final = 3.0
+"""The same where the cheapest presumes a new container or kubelet, which the next attempts bear out or not."""
 MID_LIFE: Final = 1.0
 """Cost of the history in which the capture begins in mid-life, against none for the beginning: signs shift it (`begin_cost`)."""
 
@@ -337,6 +341,22 @@ class Lane:
             link = link.past
         return self._settled, found[::-1]
 
+    def disputed(self) -> set[int]:
+        """Return which steps (1 for the lane's first) decide something else in a history that is nearly as cheap as the cheapest."""
+        ranked = sorted(self._histories, key=_cost)
+        found: set[int] = set()
+        for rival in ranked[1:]:
+            more = rival.cost - ranked[0].cost
+            if more > DOUBT_RESET:
+                break
+            mine, other = ranked[0].past, rival.past
+            while mine is not None and other is not None and mine is not other and mine.length > self._settled:
+                reset = mine.step.reading is not None and mine.step.reading.reset
+                if _decides(mine.step) != _decides(other.step) and (reset or more <= DOUBT):
+                    found.add(mine.length)
+                mine, other = mine.past, other.past
+        return found
+
     def latest(self) -> Step | None:
         """Return the last step of the cheapest history; None where there is none, or it was let go."""
         best = min(self._histories, key=_cost).past
@@ -418,6 +438,13 @@ def _ancestor(link: _Link | None, length: int) -> _Link:
         assert link.past is not None
         link = link.past
     return link
+
+
+def _decides(step: Step) -> object:
+    """Return what a step decides, and whose it is; None where it decides nothing."""
+    if step.counted is None or step.counted.decision is None or step.reading is None:
+        return None
+    return step.reading.worker, step.counted.decision
 
 
 def _cost(history: _History) -> float:

@@ -7,8 +7,10 @@ nothing: the timeline at the end is the same, looked at or not.
 
 A source that says it is a kubelet is shown before it is believed.
 
-Limitations: each attempt is shown once, though it may be read in another way later; a decision that only shows then is
-shown when it does.
+What was shown and reads in another way now is shown again (`Glimpse.again`): one by one where a decision came or went, all of a
+lane where its plan was made anew. A decision that a reading nearly as likely does not see waits until that is settled.
+
+Limitations: of what is settled nothing is shown again, until the timeline at the end.
 """
 
 from __future__ import annotations
@@ -26,8 +28,12 @@ from probewatch.probes.sources import Source
 from .assemble import Assembler
 from .build import attempt, decision
 from .implied import feed
+from .lane import Step
+from .overdue import Waiting
 from .target import Context, Placed, Target
 
+ENOUGH: Final = 16
+"""Runs from which what is supposed of a lane is good enough to wait for the next."""
 GROWTH: Final = 2
 """A supposed plan is made anew when the runs it was made from have become so many times more."""
 
@@ -43,7 +49,7 @@ class Glimpse:
     attempt: Attempt
     decision: Decision | None
     again: bool
-    """The attempt was shown before, without this decision."""
+    """The attempt was shown before, and read in another way."""
     pod: Pod
     """The state of its pod by then."""
     worker: int
@@ -62,6 +68,8 @@ class _Seen:
     settled: int = 0
     done: int = 0
     """Steps that were shown."""
+    anew: bool = False
+    """They were shown as another plan had them."""
     numbers: dict[int, int] = field(default_factory=dict)
     """Attempts of each worker among the settled steps."""
     shown: dict[int, str] = field(default_factory=dict)
@@ -85,6 +93,8 @@ class Preview:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._supposed: dict[tuple[str, str], _Supposed] = {}
+        self._names: dict[tuple[str, int], str] = {}
+        """(Address, place among its lanes) -> the name of that lane: what it was supposed to be keeps its name."""
 
     def forget_names(self) -> None:
         """Meet the probes anew: their pods may have got names."""
@@ -106,13 +116,31 @@ class Preview:
             if placed is not None:
                 yield from self._lane(lane, placed, assembler, sources)
         for number, placed in enumerate(target.placed):
-            lane = target.address, str(number)
-            before = target.address, f"{placed.checker}?"
-            if before in self._supposed and placed.checker not in waiting:
+            yield from self._lane(self._name(target.address, number, placed, waiting), placed, assembler, sources)
+
+    def _name(self, address: str, number: int, placed: Placed, waiting: Mapping[str, Sequence[Run]]) -> tuple[str, str]:
+        """Return the name of a planned lane."""
+        name = self._names.get((address, number))
+        if name is None:
+            name = str(number)
+            supposed = address, f"{placed.checker}?"
+            if supposed in self._supposed and placed.checker not in waiting:
                 # What was supposed is planned now: the same attempts in the same order.
-                del self._supposed[before]
-                self._seen[lane] = _Seen(done=self._seen.pop(before).done)
-            yield from self._lane(lane, placed, assembler, sources)
+                del self._supposed[supposed]
+                name = supposed[1]
+                self._seen[supposed] = _Seen(done=self._seen[supposed].done, anew=True)
+            self._names[address, number] = name
+        return address, name
+
+    def waiting(self, targets: Mapping[str, Target]) -> Iterator[Waiting]:
+        """Yield all lanes by their names, planned and supposed."""
+        for lane, known in self._supposed.items():
+            if known.fed < ENOUGH:
+                continue
+            yield Waiting(lane, lane[0], None, known.placed)
+        for address, target in targets.items():
+            for number, placed in enumerate(target.placed):
+                yield Waiting((address, self._names.get((address, number), str(number))), address, number, placed)
 
     def _suppose(
         self,
@@ -129,7 +157,7 @@ class Preview:
                 return None
             if known is None or placed is not known.placed:
                 known = self._supposed[lane] = _Supposed(placed, len(runs), len(runs))
-                self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0)
+                self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0, anew=True)
             known.made_from = len(runs)
         for run in runs[known.fed :]:
             feed(known.placed.lane, run, (), None)
@@ -145,15 +173,18 @@ class Preview:
         seen.settled = max(seen.settled, gone)  # (What was let go was shown long before.)
         steps = [*placed.lane.steps[seen.settled - gone :], *ahead]
         numbers = dict(seen.numbers)
+        disputed = placed.lane.disputed() if placed.lane.width > 1 and any(map(_decides, ahead)) else ()
         for place, step in enumerate(steps, seen.settled + 1):
             if step.reading is not None:
                 worker = step.reading.worker
                 if not step.reading.redial:
                     numbers[worker] = numbers.get(worker, 0) + 1
                 counted = step.counted
-                what = counted.decision.value if counted is not None and counted.decision is not None else ""
+                what = _decides(step)
+                if place in disputed:
+                    counted, what = None, seen.shown.get(place, "")
                 fresh = place > seen.done
-                if (fresh and not step.reading.redial) or (what and seen.shown.get(place, what) != what):
+                if ((fresh or seen.anew) and not step.reading.redial) or seen.shown.get(place, what) != what:
                     made = attempt(max(1, numbers.get(worker, 1)), step, (), assembler.latest)
                     source = "default" if placed.guesses else "declared"
                     decided = decision(counted, made, placed.lane.plan[worker].spec, source, None)
@@ -167,5 +198,11 @@ class Preview:
             if place <= settled:
                 seen.numbers = dict(numbers)
                 seen.shown.pop(place, None)
+        seen.anew = False
         seen.settled = settled
         seen.done = max(seen.done, seen.settled + len(ahead))
+
+
+def _decides(step: Step) -> str:
+    counted = step.counted
+    return counted.decision.value if counted is not None and counted.decision is not None else ""

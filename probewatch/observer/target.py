@@ -14,6 +14,7 @@ from typing import Final
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import Handler, PodSpec
+from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.cadence import SECOND, period_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess
@@ -26,7 +27,7 @@ from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
 from .tying import other_period, tie
-from .typed import typed
+from .typed import supposed, typed
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -212,7 +213,7 @@ class Target:
     ) -> Placed | None:
         """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
         tied = tie(runs, self.book.unplaced)
-        guesses = () if tied is not None else tuple(guess(runs, proven=self.proven))
+        guesses = () if tied is not None else supposed(guess(runs, proven=self.proven), runs)
         if tied is None and not guesses:
             return None
         pod, named_by = tied if tied is not None else (None, None)
@@ -411,7 +412,7 @@ class Target:
         declared = any(placed.pod is not None for placed in self.placed)
         placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, mine)
         if declared:
-            placed.notes.append("no spec that was given declares this probe")
+            placed.notes.append(UNDECLARED)
         for run in runs:
             self._feed(placed, run, (), mine)
         return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
 
 from .build import Latest, attempt, decision
 from .lane import Step
 from .ledger import KEPT
+from .overdue import Overdue
 from .target import Placed
+
+OVERDUE: Final = "overdue: none came so far"
+"""The reason of a gap that is not over."""
 
 Value = Probe | Attempt | Decision | TimelineEvent | OtherTraffic | Gap
 Introduce = Callable[[Placed], Mapping[int, Probe]]
@@ -34,6 +39,8 @@ class Change:
     rev: int
     probe: str | None
     value: Value
+    gone: bool = False
+    """It was something else, or is over."""
 
 
 @dataclass(slots=True)
@@ -45,6 +52,10 @@ class _Progress:
     decisions: int = 0
     step: Step | None = None
     redials: tuple[Step, ...] = ()
+    overdue: Change | None = None
+    """What tells that its next attempt is overdue."""
+    silences: int = 0
+    """How often that was told."""
 
 
 class Teller:
@@ -136,6 +147,7 @@ class Teller:
         else:
             progress.attempts += 1
             progress.step, progress.redials = step, ()
+            self._over(progress)
         assert progress.step is not None
         made = attempt(progress.attempts, progress.step, progress.redials, latest)
         self._tell("attempt", f"{progress.id}.a{made.n}", progress.id, made)
@@ -146,8 +158,28 @@ class Teller:
             progress.decisions += 1
             self._tell("decision", f"{progress.id}.d{progress.decisions}", progress.id, found)
 
+    def overdue(self, key: Key, late: Overdue) -> str:
+        """Tell that a worker's next attempt is overdue, as a gap that is taken back when it has come; return its probe's id."""
+        progress = self._workers.get(key)
+        if progress is None or not self._heard:
+            return ""
+        self._over(progress)
+        progress.silences += 1
+        missing = Gap(start_ns=late.last_ns, end_ns=late.now_ns, expected=late.expected, reason=OVERDUE)
+        progress.overdue = Change("gap", f"{progress.id}.overdue{progress.silences}", 1, progress.id, missing)
+        self._changes.append(progress.overdue)
+        return progress.id
+
+    def _over(self, progress: _Progress) -> None:
+        """Take back that an attempt is overdue."""
+        if progress.overdue is not None:
+            self._changes.append(replace(progress.overdue, rev=2, gone=True))
+            progress.overdue = None
+
     def finish(self, timeline: Timeline) -> Timeline:
         """Tell everything that is new or better known at the end; return the timeline with the revisions that were told."""
+        for progress in self._workers.values():
+            self._over(progress)
         if not self._heard:
             told = [replace(probe, rev=self._told.get(probe.id, (0, 0))[0] + 1) for probe in timeline.probes]
             return replace(timeline, probes=tuple(told))

@@ -4,8 +4,9 @@ Theory of operation. `probes.inference` looks for plain signs: a poke, a silence
 too few of them, is weighed here as `verify` weighs a declared number (`weigh`): the attempts are read as those of each
 combination of types that one container can have, with the failure thresholds that their streaks suggest, and the cheapest
 reading tells. A type is taken where every combination that is nearly as cheap agrees on it, and left open elsewhere: then
-the name of what it asks for may say it (`/readyz`). How many probes there are is weighed too, where the guess reads badly:
-one more that asks the same, or one less where what only connects may be another's dead dials.
+the name of what it asks for may say it (`/readyz`). How many probes there are, and at what period, is weighed too, where the
+guess reads badly: the period that shows while it succeeds, one more that asks the same, or one less where what only connects
+may be another's dead dials.
 
 Limitations: more than MOST probes of one address are not weighed, nor is what never failed and was never off its grid: such
 attempts read alike as any type. Without a manifest all probes of an address are taken for one container's.
@@ -21,8 +22,8 @@ from typing import Final
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
-from probewatch.probes.inference import Guess, named_type
-from probewatch.probes.runs import Run, verdict_of
+from probewatch.probes.inference import Guess, named_type, observed_period
+from probewatch.probes.runs import Run, fits, verdict_of
 
 from .lane import Lane, Step
 from .weigh import SURE, TYPES, Plan, Read, Scale, longest_streak, steps_of
@@ -39,6 +40,7 @@ STRAINED: Final = 12.0
 """A reading that costs less is not improved upon by other numbers of probes."""
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
+OPEN: Final = "asks the same as another of its container; nothing tells which is which"
 NAMED: Final = "what it asks for is called so; nothing else tells"
 
 
@@ -49,13 +51,23 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
     if found[0][0].cost > STRAINED:
-        for other in _shapes(guesses):
+        for other in (*_other_periods(guesses, runs), *_shapes(guesses)):
             again = _weighed(scale, other)
             if again[0][0].cost + ANOTHER * (len(other) - len(best)) < found[0][0].cost:
                 best, found = other, again
     cheapest = found[0][0].cost
     near = [plan for read, plan in found if read.cost - cheapest < SURE]
-    return tuple(_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best))
+    return _distinct([_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best)])
+
+
+def supposed(guesses: Sequence[Guess], runs: Sequence[Run]) -> tuple[Guess, ...]:
+    """Return guesses from a few attempts, to be looked at and thrown away: a stop is not believed yet, a name is."""
+    few = len(runs) < FEWEST
+    open_ = [
+        replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN)) if few and one.spec.type is ProbeType.STARTUP else one
+        for one in guesses
+    ]
+    return tuple(_by_name(one, open_) for one in open_)
 
 
 def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:
@@ -70,6 +82,33 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:
     if not found or min(read.cost for read, _ in found) > STRAINED:
         found += [_fitted(scale, guesses, kinds) for kinds in others]
     return sorted(found, key=lambda one: one[0].cost)
+
+
+def _distinct(guesses: Sequence[Guess]) -> tuple[Guess, ...]:
+    """Return guesses of which no two that ask the same have one type: a container has one probe of each."""
+    out: list[Guess] = []
+    for one in guesses:
+        taken = any(other.spec == one.spec for other in out) and one.spec.type is not ProbeType.UNKNOWN
+        out.append(replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN), reason=OPEN) if taken else one)
+    return tuple(out)
+
+
+def _other_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tuple[Guess, ...]]:
+    """Return the same probes with the period that one shows while it succeeds: nothing pokes what is Ready, so these are its ticks."""
+    for at, one in enumerate(guesses):
+        best: list[int] = []
+        ticks: list[int] = []
+        for run in runs:
+            if fits(run, one.spec) is None:
+                continue
+            good = verdict_of(run, one.spec, None).outcome is Outcome.SUCCESS
+            ticks = [*ticks, run.start.ns] if good else []
+            best = max(best, ticks, key=len)
+        period = observed_period(best[1:])  # (the first may have been a poke)
+        if period not in (None, one.spec.period_s):
+            assert period is not None
+            known = {**one.inferred, "periodSeconds": period}
+            yield (*guesses[:at], replace(one, spec=replace(one.spec, period_s=period), inferred=known), *guesses[at + 1 :])
 
 
 def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:

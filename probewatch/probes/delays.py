@@ -92,7 +92,7 @@ def _measure(lives: Sequence[Life], worker: int, specs: Sequence[ProbeSpec], gat
             evidence = evidence or [frames_of(run)]
     if high is not None and low > high:
         low = high  # a start in whole seconds and one that was only bounded disagree by less than a second
-    why = why or "the container's start is not in this capture (status.containerStatuses or --cluster would tell)"
+    why = why or "packets do not tell when exactly the container started (status.containerStatuses or --cluster would)"
     return Measure(
         field="initialDelaySeconds",
         number=True,

@@ -10,6 +10,9 @@ it exited by itself, with the last success before its successor. A pause in whic
 several attempts were due, is one without a container: no probe runs then. A container that takes long to end is still
 asked.
 
+Where a container ends before anything of it answers no new one is seen to begin, only a few attempts each time that fail. Pauses
+between them in which nothing was probed, each about twice as long as the one before, are the kubelet's wait all the same.
+
 Limitations. An image that is being pulled, or a sandbox made anew, look like the back-off. Where no readiness probe runs,
 an end that takes long (terminationGracePeriodSeconds) looks like it too.
 """
@@ -22,7 +25,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from probewatch.model.diagnoses import Kind
+from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe
 
@@ -40,6 +43,10 @@ HELD_NS: Final = 9 * SECOND
 """A pause this long without a container is the kubelet's first wait (10 s), less what the packets do not show of its ends."""
 DUE: Final = 2
 """Attempts of the readiness probe that must have been due in a pause without one."""
+GROWN: Final = (1.5, 2.6)
+"""A pause is so many times as long as the one before, where the kubelet's wait is doubled; what the container ran is in it."""
+LONGEST_NS: Final = 330 * SECOND
+"""The kubelet's longest wait (5 min), with what the packets do not show of its ends: such pauses grow no more."""
 SHOWN: Final = 8
 """Pauses told one by one."""
 
@@ -72,11 +79,55 @@ def restart_loop(scene: Scene) -> None:
     for places in containers.values():
         begun = sorted(e.ns for e in happened(scene, places[0], EventKind.CONTAINER_STARTED))
         killed = _killed([scene.probes[place] for place in places])
+        told = False
         if len(begun) + len(killed) < FEWEST_HELD:
+            _held_back(scene, places)
             continue
         for loop in _loops(_renewals([scene.probes[place] for place in places], begun, killed)):
             place = _whose(scene, places)
             scene.note(place, [r.proof for r in loop if r.proof is not None], Found(Kind.RESTART_LOOP, _sentence(loop)))
+            told = True
+        if not told:
+            _held_back(scene, places)
+
+
+def _held_back(scene: Scene, places: Sequence[int]) -> None:
+    """See a container that ends before it answers, and is started after growing pauses: its readiness probe only fails between them."""
+    for place in places:
+        probe = scene.probes[place]
+        if probe.type is not ProbeType.READINESS:
+            continue
+        period = probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
+        grown: list[tuple[int, Attempt]] = []
+        """Pauses that grow, each with the attempt that ended it."""
+        for before, after in pairwise(probe.attempts):
+            if Outcome.SUCCESS in (before.outcome, after.outcome):
+                grown.clear()
+            pause = after.start.ns - before.end_ns
+            if pause < max(HELD_NS, period + SECOND // 2):
+                continue  # (a tick, or a poke)
+            if grown and not _grows(grown[-1][0], pause):
+                grown.clear()
+            grown.append((pause, after))
+        if len(grown) >= FEWEST:
+            listed = ", ".join(seconds(pause) for pause, _ in grown[-SHOWN:])
+            scene.note(
+                place,
+                [attempt for _, attempt in grown],
+                Found(
+                    Kind.RESTART_LOOP,
+                    f"All attempts fail, and between them nothing was probed for {listed}. Such growing pauses fit {BACK_OFF}: a "
+                    "container that ends soon after each start is started again after 10 s at first, then twice as long each "
+                    "time, up to 5 min, and no probe runs meanwhile.",
+                ),
+            )
+
+
+def _grows(before_ns: int, after_ns: int) -> bool:
+    """Tell whether one pause follows another as the kubelet's wait does."""
+    if after_ns > LONGEST_NS:
+        return False
+    return GROWN[0] <= after_ns / before_ns <= GROWN[1] or (before_ns > LONGEST_NS - 60 * SECOND <= after_ns)
 
 
 def _killed(probes: Sequence[Probe]) -> list[tuple[int, Attempt]]:
@@ -133,14 +184,19 @@ def _renewal(probes: Sequence[Probe], end: int, proof: Attempt | None, begin: in
 
 
 def _silence(probes: Sequence[Probe], end: int, begin: int) -> int | None:
-    """Return how long before a new container no readiness probe asked, where several attempts were due in that time."""
+    """Return how long before a new container no readiness probe asked, where several attempts were due in that time.
+
+    None where too few were due to tell, or no readiness probe runs.
+    """
     asking = [one for one in probes if one.type is ProbeType.READINESS]
     if not asking:
         return None
     period = min(one.thresholds.get("periodSeconds", (10, ""))[0] for one in asking) * SECOND
     asked = [one.attempts[at].end_ns for one in asking if (at := _at(one, begin) - 1) >= 0]
     silent = begin - max([end, *asked])
-    return silent if silent >= DUE * period else 0
+    if silent >= DUE * period:
+        return silent
+    return None if silent >= HELD_NS else 0  # (too few attempts were due to tell)
 
 
 def _loops(renewals: Sequence[Renewal]) -> list[list[Renewal]]:
@@ -176,17 +232,21 @@ def _sentence(loop: Sequence[Renewal]) -> str:
     text = f"The container ended {often} within {seconds(lasted)}"
     text += f", and ran again {latest}{listed}" if told else ""
     if last.begin_ns is None:
-        text += f"; no new one was seen in the {seconds(last.pause_ns)} after its last end"
+        short = last.pause_ns < SECOND  # nothing could have come
+        text += "" if short else f"; no new one was seen in the {seconds(last.pause_ns)} after its last end"
     held = [r for r in loop if r.held()]
+    grown = [r.pause_ns for r in loop if r.begin_ns is not None and r.pause_ns >= HELD_NS]
+    if len(grown) >= FEWEST and all(_grows(*pair) for pair in pairwise(grown)):
+        return f"{text}. Such growing pauses fit {BACK_OFF}: 10 s at first, then twice as long each time, up to 5 min."
     if not held:
         return f"{text}. No pause is as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) yet."
     longest = seconds(max(r.pause_ns for r in held))
     if any(r.silent_ns is None for r in held):
         return (
-            f"{text}. A pause of {longest} fits the kubelet's back-off (CrashLoopBackOff); or the container takes that "
+            f"{text}. A pause of {longest} fits {BACK_OFF}; or the container takes that "
             "long to end, which no readiness probe tells apart."
         )
     return (
-        f"{text}. A pause of {longest} in which it was not probed at all fits the kubelet's back-off (CrashLoopBackOff): "
+        f"{text}. A pause of {longest} in which it was not probed at all fits {BACK_OFF}: "
         "10 s at first, then twice as long each time, up to 5 min."
     )

@@ -1,7 +1,8 @@
 """Why an assertion about a probe does not hold: a sentence, the attempts around it, and the frames that prove it.
 
 It is made from a finding of `verify`, and says what packetdrill says: the sentence, then `- ` what was expected and `+ ` what was
-observed, as in a diff; `> ` marks the attempts where it shows. Everything returned is safe for a terminal.
+observed, as in a diff; `> ` marks the attempts where it shows; then why the first of them failed, and what to do.
+Everything returned is safe for a terminal.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..model.finding import Finding, Held
-from ..model.timeline import Attempt, Decision, Probe, Timeline
+from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import duration, relative
+from .verdict import explained_attempt
 
 AROUND: Final = 2
 """Attempts shown before and after each one in question."""
@@ -32,7 +34,8 @@ def conversation(timeline: Timeline, probe: Probe, finding: Finding) -> str:
             where something did not come), else the first.
     """
     doubt = "cannot tell: " if finding.held is Held.INCONCLUSIVE else ""
-    lines = [f"{_subject(probe)}: {safe(finding.field)}: {doubt}{safe(finding.sentence)}"]
+    # What is wrong comes first: of the first line pytest's summary shows some forty characters.
+    lines = [f"{words.kind(probe)} {safe(finding.field)}: {doubt}{safe(finding.sentence)}", f"  of {_subject(probe)}"]
     source = f" ({safe(finding.source)})" if finding.source else ""
     lines += [
         f"  {mark} {name} {safe(text)}"
@@ -47,7 +50,8 @@ def conversation(timeline: Timeline, probe: Probe, finding: Finding) -> str:
     edge = attempts[-1:] if finding.held is Held.FAIL else attempts[:1]
     shown = _chosen(attempts, marked or {attempt.n for attempt in edge})
     lines += _rows(probe, shown, marked, base_ns(timeline, probe), several=len(timeline.captures) > 1)
-    return "\n".join(lines + _proof(timeline, [attempt for attempt in shown if attempt.n in marked] or shown))
+    meant = [attempt for attempt in shown if attempt.n in marked]
+    return "\n".join([*lines, *_next(timeline, probe, meant), *_proof(timeline, meant or shown)])
 
 
 def of_no_probe(timeline: Timeline, sentence: str) -> str:
@@ -70,8 +74,8 @@ def seen_instead(timeline: Timeline) -> str:
 
 
 def _subject(probe: Probe) -> str:
-    owner = f" {words.owner(probe.target)}" if probe.target.pod is not None else ""
-    return f"{words.kind(probe)}{owner} {words.request(probe)}"
+    owner = f"{words.owner(probe.target)} " if probe.target.pod is not None else ""
+    return f"{owner}{words.request(probe)}"
 
 
 def _chosen(attempts: Sequence[Attempt], marked: set[int]) -> list[Attempt]:
@@ -114,6 +118,24 @@ def _cells(
         " ".join(safe(decision.after) for decision in decisions),
         "" if attempt.implied else words.frames_of(attempt, several=several),
     )
+
+
+def _next(timeline: Timeline, probe: Probe, meant: Sequence[Attempt]) -> list[str]:
+    """Say why the first of the attempts in question failed, what to do about it, and what shows more of it."""
+    attempt = next((one for one in meant if one.outcome is not Outcome.SUCCESS), None)
+    if attempt is None:
+        return []
+    lines = []
+    why = explained_attempt(probe, attempt)
+    if why is not None:
+        lines.append(f"    cause  #{attempt.n} {safe(f'{why.name}: {words.lowered(why.meaning)}')}")
+        lines += [f"    {name}  {safe(text)}" for name, text in (("check", why.check), ("try  ", why.advice)) if text]
+    files = " ".join(safe(shlex.quote(info.path)) for info in timeline.captures)
+    given = f"; --spec {safe(probe.spec_source)}" if probe.spec_source else ""
+    if files and not any(info.path == "-" for info in timeline.captures):
+        shows = f"probewatch explain {files} --probe {safe(probe.id)} --attempt {attempt.n}"
+        lines.append(f"    {shows}  (with what the test was given{given})" if given else f"    {shows}")
+    return lines
 
 
 def _proof(timeline: Timeline, attempts: Sequence[Attempt]) -> list[str]:

@@ -165,7 +165,9 @@ class Maker:
     def _section(self, one: Judged) -> Section:
         probe, verdict = one
         events = [e for e in self._timeline.events if concerns(e, probe)]
-        head, left_out, tail = trimmed(rows(probe, events, wide=False, several=self._several))
+        head, left_out, tail = trimmed(
+            rows(probe, events, outages(probe, self._timeline), wide=False, several=self._several)
+        )
         owner = f" {words.owner(probe.target)}" if probe.target.pod is not None else ""
         reasons = _reasons(probe, verdict)
         return Section(
@@ -198,7 +200,7 @@ class Maker:
             state = f"{safe(probe.initial_state)} {when}{why}, {safe(probe.final_state)} at the end"
         facts = [
             ("asked by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip()),
-            ("told to", words.asked(probe) or ("not known: no spec that was given fits" if probe.checker.kind == "kubelet" else "")),
+            ("told to", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
             ("seen", words.seen(probe)),
             ("result", counts(probe)),
             ("latency", latency(probe)),

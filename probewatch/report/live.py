@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..model.timeline import Attempt, Decision, Outcome, Probe
+from ..model.spec import ProbeType
+from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
 from ..probes.execs import command_text
 from . import words
 from .escape import pad, safe, width
-from .numbers import SECOND, rfc3339
+from .numbers import SECOND, plain, rfc3339, span
 from .paper import UNICODE, Glyphs, Paper, Span
 from .rows import attempt_rows
 
 WIDEST: Final = 48
 """Columns that a probe's name may take before it pushes the rest of its own line to the right."""
 
+if TYPE_CHECKING:
+    from ..observer.overdue import Overdue
+
 _INDENT: Final = 14
 """Where remarks below a line begin: behind the time of day."""
 
+KEPT_LINES: Final = 10_000
+"""Lines of which it is known what they said; of older ones nothing is said again."""
+
 Key = tuple[str, str, int]
+
+
+class _Said(NamedTuple):
+    """What a line said of an attempt."""
+
+    who: str
+    """Type and name of its probe."""
+    n: int
+    state: str
+    """Which it led to; empty where it decided nothing."""
+
+    def tells(self, now: _Said) -> bool:
+        """Return whether it says the same, but for a path that no frame had told when it was said."""
+        return now[1:] == self[1:] and now.who.startswith(self.who)
 
 
 class Lines:
@@ -39,11 +60,105 @@ class Lines:
         self._before: dict[Key, Attempt] = {}
         self._sizes = [9, 0, 3, 3, 7, 3]
         self._day = ""
+        self._said: dict[tuple[str, int], _Said] = {}
+        """(Address, start) of an attempt -> what its line said."""
+        self._met: dict[Key, Probe] = {}
+        self._overdue: set[Key] = set()
+        self._anew: list[tuple[_Said, _Said]] = []
+        """What reads in another way now, to be told together."""
         self.written = 0
         """Lines written."""
 
-    def attempt(self, key: Key, probe: Probe, attempt: Attempt, decision: Decision | None) -> None:
-        """Write the line of an attempt, with the decision that it brought."""
+    def attempt(
+        self,
+        key: Key,
+        probe: Probe,
+        attempt: Attempt,
+        decision: Decision | None,
+        *,
+        again: bool = False,
+        show: bool = True,
+    ) -> None:
+        """Write the line of an attempt, with the decision that it brought.
+
+        Args:
+            key: which probe.
+            probe: what is known of it.
+            attempt: the attempt.
+            decision: what it decided.
+            again: it had a line before, and reads in another way now: `reread` says so where that line is remembered.
+            show: whether it is to have a line.
+        """
+        self._met[key] = probe
+        late: tuple[str, ...] = ()
+        if key in self._overdue and not again:
+            self._overdue.discard(key)
+            late = (f"the first in {span(attempt.start.ns - self._before[key].start.ns)}",)
+        said = _Said(f"{words.kind(probe)} {words.label(probe)}", attempt.n, "" if decision is None else decision.after)
+        place = (key[0], attempt.start.ns)
+        if again and not self._changed(place, said):
+            return
+        if not show:
+            self._before[key] = attempt
+            return
+        self._said[place] = said
+        if len(self._said) > KEPT_LINES:
+            del self._said[next(iter(self._said))]
+        self._line(key, probe, attempt, decision, late)
+
+    def _changed(self, place: tuple[str, int], now: _Said) -> bool:
+        """Note how an attempt reads now; tell whether it has a line of its own for that: a decision that was not known yet."""
+        before = self._said.get(place)
+        if before is None:
+            return bool(now.state)
+        if before.tells(now):
+            return False
+        if now.state and now[:2] == before[:2]:
+            return True
+        self._said[place] = now
+        self._anew.append((before, now))
+        return False
+
+    def reread(self) -> None:
+        """Say what reads in another way than lines above have it."""
+        for text in _anew(self._anew):
+            self._below.filled(text, first=[Span(" " * _INDENT + "read anew  ", "yellow")], indent=_INDENT + 11)
+            self.written += 1
+        self._anew.clear()
+
+    def compare(self, timeline: Timeline) -> None:
+        """Say which lines read in another way in the timeline at the end."""
+        for probe in timeline.probes:
+            states = {decision.attempt: decision.after for decision in probe.decisions}
+            who = f"{words.kind(probe)} {words.label(probe)}"
+            for attempt in probe.attempts:
+                before = self._said.get((probe.target.address, attempt.start.ns))
+                now = _Said(who, attempt.n, states.get(attempt.n, ""))
+                if before is not None and not before.tells(now):
+                    self._anew.append((before, now))
+        self.reread()
+
+    def overdue(self, late: Overdue) -> None:
+        """Write once that an attempt is overdue; nothing where its probe has no line, or its kubelet's silence was told."""
+        probe, before = self._met.get(late.key), self._before.get(late.key)
+        if probe is None or before is None:
+            return
+        self._overdue.add(late.key)
+        if late.again:
+            return
+        self.written += 1
+        cells = [(words.kind(probe), ""), (words.label(probe), "bold"), (f"#{before.n + 1}", "")]
+        line = [Span(self._time(late.now_ns))]
+        for (text, style), size in zip(cells, self._sizes, strict=False):
+            line += [Span("  "), Span(pad(text, size), style)]
+        self._paper.line(*line, "  ", Span("overdue", "alarm"))
+        due, last = (self._time(ns, day=False) for ns in (late.due_ns, late.last_ns))
+        text = f"due at {due} (every {plain(late.period_ns / SECOND)} s); the last was #{before.n} at {last}"
+        self._below.filled(f"{text}. {_why(late, probe)}", first=[Span(" " * _INDENT)], indent=_INDENT)
+
+    def _line(
+        self, key: Key, probe: Probe, attempt: Attempt, decision: Decision | None, more: Iterable[str] = ()
+    ) -> None:
         self.written += 1
         before = self._before.get(key)
         fresh = before is None or (before.outcome, before.cause, before.status) != (
@@ -69,6 +184,7 @@ class Lines:
             line += [Span("  "), Span(shown, style)]
         line += [Span("  "), Span(pad(row.decision, 8), row.mood)]
         said = [row.words] if row.words else []
+        said += more
         if attempt.execs and attempt.execs[-1].arguments:
             said.append(safe(command_text(attempt.execs[-1].arguments)))
         text, frames = "".join(f"  {one}" for one in said), Span(f"  {row.frames}", "dim")
@@ -80,13 +196,56 @@ class Lines:
         if text:
             self._below.filled(text.strip(), first=[Span(" " * _INDENT)], indent=_INDENT)
 
-    def _time(self, ns: int) -> str:
-        """Return the time of day; a new day has a line for itself."""
+    def _time(self, ns: int, *, day: bool = True) -> str:
+        """Return the time of day; a new `day` has a line for itself."""
         text = rfc3339(ns) or ""
-        if text[:10] != self._day:
+        if day and text[:10] != self._day:
             self._day = text[:10]
             self._paper.line(Span(f"{self._day} UTC", "dim"))
         return text[11:23] or f"{ns / SECOND:.3f}"
+
+
+def _why(late: Overdue, probe: Probe) -> str:
+    """Return what the silence may mean, and how to find out."""
+    if late.alone:
+        who = f"{safe(probe.checker.kind)} at {safe(probe.checker.address)}"
+        return f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)? is the Pod still there?"
+    if late.beside:
+        deleted = ": while a Pod is being deleted, liveness is silent" if probe.type is ProbeType.LIVENESS else ""
+        return f"Other probes of its Pod go on{deleted}."
+    ended = (
+        "its container was gone (refused) and may wait to be started again (CrashLoopBackOff)" if late.refused else ""
+    )
+    return "Its kubelet probes others meanwhile: " + (
+        ended or "is the Pod still there, and does its container run (kubectl get pod, RESTARTS)?"
+    )
+
+
+def _anew(changed: Iterable[tuple[_Said, _Said]]) -> list[str]:
+    """Return `probe 10.0.0.1:80 #1-#4 above: readiness 10.0.0.1:80/ready #1-#4, Ready at #1`, a line for each name above."""
+    names: dict[str, dict[str, list[tuple[_Said, _Said]]]] = {}
+    for before, now in changed:
+        names.setdefault(before.who, {}).setdefault(now.who, []).append((before, now))
+    out = []
+    for who, by_name in names.items():
+        above = [before.n for pairs in by_name.values() for before, _ in pairs]
+        told = []
+        for name, pairs in by_name.items():
+            text = f"{name} {_range([now.n for _, now in pairs])}"
+            if name == who and all(before.n == now.n for before, now in pairs):
+                text = ""
+            told.append(text)
+            for before, now in pairs:
+                at = f" at #{now.n}" if len(pairs) > 1 else ""
+                if now.state != before.state:
+                    told.append(f"{now.state or f'not {before.state}'}{at}")
+        out.append(f"{who} {_range(above)} above: {', '.join(filter(None, told))}")
+    return out
+
+
+def _range(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"#{low}" if low == high else f"#{low}-#{high}"
 
 
 def wanted(attempt: Attempt, decision: Decision | None, only: str | None) -> bool:

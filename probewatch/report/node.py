@@ -34,7 +34,7 @@ def write(
         first=[Span(f"node {safe(view.host)}  ", "bold")],
         indent=6,
     )
-    shown = [pod for pod in view.pods if not _elsewhere(pod)]
+    shown = [pod for pod in view.pods if not (_elsewhere(pod) or pod.routes)]
     rows = [_row(pod) for pod in shown]
     if rows:
         head = ("POD", "INTERFACE", "ADDRESS", "CONTAINERS")
@@ -48,6 +48,13 @@ def write(
     else:
         paper.line()
         paper.line("no Pod is behind an interface of this node")
+    for pod in view.pods:
+        if pod.routes:
+            name, where, addresses, _ = _row(pod)
+            paper.line()
+            paper.filled(
+                f"{name} at {where} ({addresses}) is no Pod: it passes packets between its links, as another node or a router does"
+            )
     others = [pod for pod in view.pods if _elsewhere(pod)]
     if others:
         names = [safe(pod.net_namespace_name) or str(pod.net_namespace) for pod in others]
@@ -115,6 +122,7 @@ def document(view: NodeView) -> dict[str, Any]:
                 "host_network": pod.host_network,
                 "addresses": list(pod.addresses),
                 "interfaces": list(pod.interfaces),
+                "routes": pod.routes,
                 "net_namespace": {"inode": pod.net_namespace, "name": pod.net_namespace_name or None},
                 "containers": [
                     {"id": one.id, "name": one.name or None, "pid": one.pid or None} for one in pod.containers

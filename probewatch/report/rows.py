@@ -28,6 +28,7 @@ from ..model.timeline import (
 from . import words
 from .escape import safe, shorten
 from .numbers import count, duration, rfc3339, span
+from .service import By, Outage, told
 
 FOLD: Final = 10
 """A run shorter than this is left out without a word: the numbers show it."""
@@ -64,8 +65,18 @@ class Row:
     """No attempt: an event or a gap, told across all columns."""
 
 
-def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: bool) -> list[Row]:
-    """Return the rows in the order of time. `several`: more than one capture, so that frames are told with their file."""
+def rows(
+    probe: Probe, events: Iterable[TimelineEvent], gone: Iterable[Outage] = (), *, wide: bool, several: bool
+) -> list[Row]:
+    """Return the rows in the order of time.
+
+    Args:
+        probe: whose story it is.
+        events: what is told among its attempts.
+        gone: when its target was out of service (`service.outages`); what it did not decide itself has rows of its own.
+        wide: every attempt and connection.
+        several: more than one capture, so that frames are told with their file.
+    """
     decided: dict[int, list[Decision]] = {}
     for decision in probe.decisions:
         decided.setdefault(decision.attempt, []).append(decision)
@@ -90,6 +101,7 @@ def rows(probe: Probe, events: Iterable[TimelineEvent], *, wide: bool, several: 
     by_start = {a.start.ns: a.end_ns for a in probe.attempts if a.n in deciding}
     made += [_gap_row(gap, by_start.get(gap.start_ns, gap.start_ns)) for gap in probe.gaps]
     made += [_event_row(event) for event in events]
+    made += [_lost_row(outage) for outage in gone if outage.by is not By.DECISION]
     made.sort(key=lambda row: (row.ns, row.order))
     return made
 
@@ -352,6 +364,12 @@ def _gap_row(gap: Gap, ns: int) -> Row:
         style="yellow",
         words=f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}",
     )
+
+
+def _lost_row(outage: Outage) -> Row:
+    """Return the row of an end of being Ready that no attempt decided: the kubelet takes it from a container that does not run."""
+    why = f"Restart by the {outage.restarted_by} probe" if outage.restarted_by is not None else told((outage,))
+    return Row(ns=outage.start_ns, order=2, decision="NotReady", words=f"about then: {why}", mood="alarm")
 
 
 def _event_row(event: TimelineEvent) -> Row:

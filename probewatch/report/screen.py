@@ -61,13 +61,7 @@ class Row:
 
     def expected_ns(self) -> int | None:
         """Return when the next attempt is due; None where nothing says so."""
-        known = self.prediction
-        if known is None or known.silence is not Silence.NONE or not self.latest:
-            return None
-        last = self.latest[-1].start.ns
-        tick = known.tick_ns if known.tick_ns is not None else last
-        # the next tick that is not the one the last attempt was made at
-        return tick + max(0, -(-(last + known.period_ns // 2 - tick) // known.period_ns)) * known.period_ns
+        return None if self.prediction is None else self.prediction.due_ns()
 
     def overdue_ns(self, now_ns: int) -> int:
         """Return by how much the next attempt is overdue; 0 where it is not."""
@@ -99,14 +93,25 @@ class Board:
         self.rows: dict[Key, Row] = {}
 
     def attempt(
-        self, key: Key, probe: Probe, attempt: Attempt, decision: Decision | None, prediction: Prediction | None
+        self,
+        key: Key,
+        probe: Probe,
+        attempt: Attempt,
+        decision: Decision | None,
+        prediction: Prediction | None,
+        *,
+        again: bool = False,
     ) -> None:
-        """Take in an attempt."""
+        """Take in an attempt, or how one that was taken in reads now (`again`)."""
         row = self.rows.pop(key, None) or Row(probe)
         self.rows[key] = row  # the latest stand last
+        if again and row.latest and attempt.n <= row.latest[0].n:
+            row.latest.clear()  # all of it is read anew
         row.probe, row.prediction = probe, prediction
-        if not row.latest or row.latest[-1].n != attempt.n:
+        if not row.latest or row.latest[-1].n < attempt.n:
             row.latest.append(attempt)
+        elif again and row.latest[-1].n == attempt.n and decision is None:
+            row.state = ""  # what it seemed to decide
         if decision is not None:
             row.state = decision.after
         elif not row.state and attempt.threshold and attempt.streak >= attempt.threshold:
@@ -117,6 +122,11 @@ class Board:
             row.state = "Live"  # a new container
         if len(self.rows) > MOST_ROWS:
             del self.rows[next(iter(self.rows))]
+
+    def keep(self, key: Key, workers: int) -> None:
+        """Forget rows of this lane that its plan, made anew with so many probes, has none for."""
+        for old in [one for one in self.rows if one[:2] == key[:2] and one[2] >= workers]:
+            del self.rows[old]
 
     def at(self, now_ns: int) -> list[Row]:
         """Return the rows at a moment, the worst first; probes that have been overdue for long are gone."""

@@ -212,6 +212,23 @@ def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Pro
     return min(found, key=lambda item: item[1].start.ns, default=None)
 
 
+def without_readiness(probe: Probe, timeline: Timeline) -> tuple[int, int] | None:
+    """Return what `downtime` does where a probe had its container restarted and no readiness probe tells how long it was away.
+
+    From each Restart to the first answer of the new container. None where a readiness probe tells it better.
+    """
+    if any(one.type is ProbeType.READINESS for one in siblings(probe, timeline)):
+        return None
+    end = input_end(timeline, probe.attempts[-1].end_ns)
+    total, until = 0, 0
+    for _, decision in restarts(probe, timeline):
+        if decision.ns >= until:
+            back = answered_again(probe, timeline, decision.ns)
+            until = end if back is None else back[1].end_ns
+            total += max(0, until - decision.ns)
+    return total, max(until, probe.attempts[-1].end_ns) - probe.attempts[0].start.ns
+
+
 def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> Standing | None:
     """Return whether what was wrong with a probe is over at the end of the input; None where no attempt tells.
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..model.frame import CaptureInfo
-from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
+from ..model.timeline import UNDECLARED, EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
 from .account import write_account
-from .escape import pad, safe, shorten, width
+from .escape import pad, safe, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
-from .service import standing
+from .service import outages, standing
 from .sparkline import sparkline
 from .verdict import Level, Verdict, explained
 
@@ -136,19 +136,17 @@ def _overview(paper: Paper, judged: Sequence[outline.Judged]) -> None:
     )
     for probe, verdict in judged:
         glyph = {Level.TROUBLE: paper.glyphs.failure, Level.FINE: paper.glyphs.good}.get(verdict.level, "!")
-        lead = [
-            Span(f"  {glyph} ", _STYLE[verdict.level]),
-            Span(pad(words.kind(probe), kinds)),
-            Span(f"  {pad(shorten(words.label(probe), labels, paper.glyphs.ellipsis), labels)}  "),
-        ]
+        label = words.label(probe)
+        lead = [Span(f"  {glyph} ", _STYLE[verdict.level]), Span(f"{pad(words.kind(probe), kinds)}  ")]
         indent = 4 + kinds + 2 + labels + 2
-        if verdict.level is Level.FINE:
-            paper.line(*lead, verdict.sentence)
-        elif paper.columns is not None and paper.columns - indent < _BESIDE:
-            paper.line(*lead)
-            paper.filled(verdict.sentence, first=[Span("      ")], indent=6)
-        else:  # the whole sentence: nobody should have to look for the other half of what is wrong
-            paper.filled(verdict.sentence, first=lead, indent=indent)
+        # The whole sentence: nobody should have to look for the other half of what is wrong. Of many that are fine, its gist.
+        many = len(judged) > _MANY and verdict.level is Level.FINE
+        said = verdict.sentence.partition("; ")[0] if many else verdict.sentence
+        if paper.columns is not None and (paper.columns - indent < _BESIDE or width(label) > labels):
+            paper.filled(label, first=lead, indent=6)
+            paper.filled(said, first=[Span("      ")], indent=6)
+        else:
+            paper.filled(said, first=[*lead, Span(f"{pad(label, labels)}  ")], indent=indent)
 
 
 def _probe(
@@ -183,7 +181,7 @@ def _probe(
         _field(paper, "asked", f"{asked}        seen  {seen}")
     else:
         if asked or probe.checker.kind == "kubelet":
-            _field(paper, "asked", asked or "not known: no spec that was given fits")
+            _field(paper, "asked", asked or words.unasked(probe))
         if seen and not brief:
             _field(paper, "seen", seen)
     _result(paper, probe, brief=brief)
@@ -204,6 +202,8 @@ def _probe(
     if shown < len(why):
         _field(paper, "", f"and {', '.join(one.name for one in why[shown:])}: -o wide says what to do")
     for note in probe.notes:
+        if note == UNDECLARED and probe.target.pod is not None:
+            continue  # said where it is read what was asked
         _field(paper, "note", safe(note), "yellow")
 
 
@@ -233,7 +233,7 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
 def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[int], *, wide: bool) -> None:
     events = [e for e in timeline.events if outline.concerns(e, probe)]
     told.update(map(id, events))
-    made = rows(probe, events, wide=wide, several=len(timeline.captures) > 1)
+    made = rows(probe, events, outages(probe, timeline), wide=wide, several=len(timeline.captures) > 1)
     if not made:
         return
     head, left_out, tail = (made, 0, []) if wide else trimmed(made)
@@ -300,7 +300,7 @@ class _Cells:
             gap = "  " if row.words else ""
             paper.line(*lead, row.words + gap, Span(row.frames, "dim"))
             return
-        right = self._frames + 2 if self._frames else 0
+        right = self._frames + 2 if row.frames else 0
         room = paper.columns - self._left - right
         if room < 0:  # a narrow terminal: what does not fit goes below, whole
             paper.line(*lead)

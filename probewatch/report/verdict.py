@@ -6,22 +6,22 @@ fine, one that took a Ready pod out of service is not.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ..model.catalogue import CATALOGUE
-from ..model.diagnoses import Kind
+from ..model.diagnoses import BACK_OFF, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
-from ..model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
+from ..model.timeline import UNDECLARED, Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import SECOND, count, share, span
-from .service import DOWN, DOWN_STATES, UP, By, Outage, downtime, outages, told
+from .service import DOWN, DOWN_STATES, UP, UP_STATES, By, Outage, downtime, outages, told, without_readiness
 
 
 class Level(IntEnum):
@@ -62,6 +62,8 @@ ENDS: Final = (*DOWN, DecisionKind.RESTART)
 """Decisions that take something out of service."""
 
 
+SILENT: Final = 3
+"""Attempts missing in a row that make a kubelet's silence worth a word in the verdict."""
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
 """Fields of findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
 
@@ -94,6 +96,10 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
+    sentence += _unprobed(probe)
+    if UNDECLARED in probe.notes and probe.target.pod is not None:
+        level = max(level, Level.WARNING)
+        sentence = f"{sentence}; the spec given for this address declares no such probe"
     told: Counter[Cause] = Counter()
     if level >= Level.WARNING:
         told = failed.causes + discarded.causes
@@ -107,6 +113,16 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
 
 
+def _unprobed(probe: Probe) -> str:
+    """Return for how long nobody looked because the kubelet did not: what the attempts say is silent on that."""
+    away = [gap for gap in probe.gaps if gap.expected >= SILENT and "kubelet" in gap.reason]
+    if not away:
+        return ""
+    longest = max(gap.end_ns - gap.start_ns for gap in away)
+    times = "" if len(away) == 1 else f" {_times(len(away))}, at most"
+    return f"; not probed{times} for {span(longest)}: {safe(away[0].reason)}"
+
+
 def _turned_away(finding: Finding) -> bool:
     return finding.held is Held.FAIL and finding.field in _TURNED_AWAY
 
@@ -115,44 +131,112 @@ def _decided(
     probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: _Tally, down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     restarts = kinds[DecisionKind.RESTART]
-    if restarts:
-        return Level.TROUBLE, f"Restart {_times(restarts)}{_loop(probe)}: {_why(failed)}"
     gone = outages(probe, timeline)
+    if restarts:
+        parts = _parted(probe, gone)
+        away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, timeline)) else ""
+        return Level.TROUBLE, f"Restart {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts)}"
     if gone:
-        return _went_down(probe, timeline, gone, failed, down_ns, seen_ns)
+        return _went_down(probe, timeline, gone, down_ns, seen_ns)
     state = probe.final_state
     if probe.type is ProbeType.STARTUP:
         return _startup(probe, kinds, failed)
     if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
         never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
         word = "Ready" if state == "NotReady" else "UP"
-        return Level.TROUBLE, f"{never} {word}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}"
+        return Level.TROUBLE, f"{never} {word}{_loop(probe)}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}"
     return _held(probe, failed)
 
 
 def _went_down(
-    probe: Probe, timeline: Timeline, gone: Sequence[Outage], failed: _Tally, down_ns: int, seen_ns: int
+    probe: Probe, timeline: Timeline, gone: Sequence[Outage], down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
     word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
     end = " and so at the end" if gone[-1].end_ns is None else ""
     own = sum(one.by is By.DECISION for one in gone)
-    why = _why(failed) if own else told(gone)
+    parts = _parted(probe, gone)
+    why = _why(parts.guilty) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
-    about = "" if own == len(gone) else "about "
-    away = f"out of service {about}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
     here = [e for e in timeline.events if e.address == probe.target.address]
     if any(e.kind is EventKind.POD_TERMINATING and e.ns <= gone[0].start_ns for e in here):
         return (
             Level.FINE,
             f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
         )
-    early = f"; {count(len(failed), 'attempt')} failed meanwhile: {_why(failed)}" if failed and not own else ""
-    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}; {away}{early}"
+    away = _away(down_ns, seen_ns, about=own < len(gone))
+    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
+
+
+def _away(down_ns: int, seen_ns: int, *, about: bool) -> str:
+    return f"; out of service {'about ' if about else ''}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
+
+
+class _Parts(NamedTuple):
+    """Failed attempts of a probe that took its target out of service, by what they did to it."""
+
+    guilty: _Tally
+    """Those in a row that decided so, and those that kept it so."""
+    out: _Tally
+    """While something else had taken it out of service: a container that comes up fails like that."""
+    before: _Tally
+    """Before it was up for the first time."""
+    rest: _Tally
+    """Too few in a row."""
+
+
+def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
+    guilty, out, before, rest = parts = _Parts(*(_Tally(probe, ()) for _ in _Parts._fields))
+    deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
+    ups = [d.ns for d in probe.decisions if d.kind in UP]
+    first_up = min(ups, default=0) if probe.initial_state not in UP_STATES else 0
+    left = deque(sorted(gone, key=lambda one: one.start_ns))
+    run: list[tuple[Attempt, _Tally]] = []
+    """Failures in a row, and where they belong unless the row decides."""
+    for attempt in probe.attempts:
+        if attempt.outcome is not Outcome.FAILURE:
+            if attempt.outcome is Outcome.SUCCESS:
+                _settle(run)
+            continue
+        start = attempt.start.ns
+        while left and left[0].end_ns is not None and left[0].end_ns <= start:
+            left.popleft()
+        where = before if attempt.end_ns <= first_up else rest
+        if left and left[0].start_ns <= start:
+            where = guilty if left[0].by is By.DECISION else out
+        run.append((attempt, where))
+        if attempt.n in deciding:
+            run = [(one, guilty) for one, _ in run]
+            _settle(run)
+    _settle(run)
+    return parts
+
+
+def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
+    for attempt, tally in run:
+        tally.add(attempt)
+    run.clear()
+
+
+def _also(parts: _Parts) -> str:
+    """Return what else failed and why, but for what failed alike: `; also failed: 8 while it was so (refused)`."""
+    told = [
+        f"{len(tally)} {when} ({_why(tally)})"
+        for tally, when in (
+            (parts.out, "while it was so"),
+            (parts.before, "before it was first in service"),
+            (parts.rest, "too few in a row to matter"),
+        )
+        if tally and (tally is not parts.rest or tally.results.keys() - parts.guilty.results.keys())
+    ]
+    return f"; also failed: {', '.join(told)}" if told else ""
 
 
 def _loop(probe: Probe) -> str:
-    return " in a restart loop" if any(one.kind == Kind.RESTART_LOOP for one in probe.diagnoses) else ""
+    loop = next((one for one in probe.diagnoses if one.kind == Kind.RESTART_LOOP), None)
+    if loop is None:
+        return ""
+    return " in a restart loop" + (" (CrashLoopBackOff)" if BACK_OFF in loop.sentence else "")
 
 
 def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tuple[Level, str]:
@@ -250,10 +334,14 @@ class _Tally:
         self.results: Counter[str] = Counter()
         self.causes: Counter[Cause] = Counter()
         self.first: Attempt | None = None
+        self._handler = probe.handler
         for attempt in attempts:
-            self.first = self.first or attempt
-            self.results[words.result(attempt, probe.handler)] += 1
-            self.causes[attempt.cause] += 1
+            self.add(attempt)
+
+    def add(self, attempt: Attempt) -> None:
+        self.first = self.first or attempt
+        self.results[words.result(attempt, self._handler)] += 1
+        self.causes[attempt.cause] += 1
 
     def __len__(self) -> int:
         return self.causes.total()

@@ -8,7 +8,7 @@ from typing import Final
 from ..model.catalogue import result as result
 from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
-from ..model.timeline import Attempt, Checker, Outcome, Probe, Target
+from ..model.timeline import UNDECLARED, Attempt, Checker, Outcome, Probe, Target
 from ..probes.execs import command_text
 from .escape import safe, width
 from .numbers import SECOND, count, plain
@@ -146,6 +146,17 @@ def asked(probe: Probe) -> str:
     if missing:
         source.append("default: " + ", ".join(missing))
     return text + (f" ({'; '.join(source)})" if source else "")
+
+
+def unasked(probe: Probe) -> str:
+    """Return why nothing is known of what a kubelet was told: no spec fits, or the one given for this address declares other probes."""
+    if UNDECLARED not in probe.notes or probe.target.pod is None:
+        return "not known: neither --spec nor --cluster declares it"
+    by = f"{safe(probe.target.named_by)} of what was given" if probe.target.named_by else "what was given"
+    return (
+        f"not known: by {by} this address is {owner(probe.target)}'s, but that spec declares no such probe: "
+        "it may be another Pod's, or of another time (addresses are used again)"
+    )
 
 
 def _told(check: CheckSpec) -> str:

@@ -140,7 +140,12 @@ def latency(case: Case, bounds: LatencyBounds) -> Iterator[Finding]:
         observed = seconds(low) if low == high else f"at least {seconds(low)}"
         slow = sorted((a for a in judged if a.latency_ns > bound), key=lambda a: -a.latency_ns)
         if low > bound:
-            yield case.failed(field, f"{counted(len(slow), 'attempt')} took longer", asked, observed, slow)
+            said = f"{counted(len(slow), 'attempt')} took longer"
+            if percent == 100:
+                yield case.failed(field, said, asked, observed, slow)
+            else:
+                at = sorted(judged, key=lambda a: a.latency_ns)[_rank(percent, len(judged))]
+                yield case.failed(field, f"{said}; {name} is #{at.n}", asked, observed, [at], at=at.n)
         elif high is not None and high <= bound:
             yield case.passed(field, f"{observed} of {asked}")
         else:
@@ -156,10 +161,15 @@ def percentile_range(judged: Sequence[Attempt], percent: int) -> tuple[int, int 
     """
     if not any(a.end_mark is not None for a in judged):
         return None
-    rank = max(1, (percent * len(judged) + 99) // 100) - 1
+    rank = _rank(percent, len(judged))
     least = sorted(a.latency_ns for a in judged)[rank]
     known = sorted(a.latency_ns for a in judged if a.end_mark is not None)
     return least, known[rank] if rank < len(known) else None
+
+
+def _rank(percent: int, number: int) -> int:
+    """Return the place of a percentile among so many sorted values (nearest rank)."""
+    return max(1, (percent * number + 99) // 100) - 1
 
 
 def _pattern(pattern: Sequence[Run]) -> str:

@@ -360,6 +360,10 @@ class Tracker:
         asked = self._resolver.earliest(server)
         return min((ns for ns in (start, asked) if ns is not None), default=None)
 
+    def resolving(self, server: str) -> bool:
+        """Say whether somebody is asking for this address, and nobody has answered."""
+        return len(self._resolver) > 0 and self._resolver.earliest(server) is not None
+
     def unripe(self) -> dict[str, int]:
         """Return that of every address where there is something."""
         servers = dict.fromkeys([*self._table.waiting_servers, *self._resolver.servers])

@@ -14,8 +14,10 @@ import pytest
 
 from probewatch.report.escape import width
 
+COMMAND = (sys.executable, "-m", "probewatch.cli")
 
-def on_terminal(columns: int, *arguments: object) -> list[str]:
+
+def on_terminal(columns: int, *arguments: object, program: tuple[str, ...] = COMMAND) -> list[str]:
     """Return the lines that a command writes to a terminal of so many columns."""
     child, terminal = pty.fork()
     if child == 0:
@@ -23,7 +25,7 @@ def on_terminal(columns: int, *arguments: object) -> list[str]:
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
             environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
             environment |= {"NO_COLOR": "1", "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
-            os.execve(sys.executable, [sys.executable, "-m", "probewatch.cli", *map(str, arguments)], environment)
+            os.execve(program[0], [*program, *map(str, arguments)], environment)
         finally:
             os._exit(127)
     said = b""
@@ -81,3 +83,28 @@ def test_remarks_of_watch_stand_below_on_a_terminal(captures: Path) -> None:
     at = next(number for number, line in enumerate(lines) if " #8 " in line)
     assert lines[at].split()[-3:] == ["NotReady", "frames", "91-108"]
     assert lines[at + 1].strip() == "answered after 2.501 s"
+
+
+def test_the_overview_cuts_nothing(captures: Path) -> None:
+    """What an overview says of a probe that is fine goes on below, too, and a name that is too long has a line for itself."""
+    folder = captures / "startup-probe"
+    given = ("analyze", folder / "capture.pcap", "-q")
+    for columns, spec in ((100, ("--spec", folder / "pod.yaml")), (60, ())):
+        lines = on_terminal(columns, *given, *spec)
+        first = next(number for number, line in enumerate(lines) if "3 probes: 3 fine" in line)
+        said = " ".join(" ".join(lines[first : lines.index("", first)]).split())
+        assert "Started 8.0 s after the first attempt; 8 failed while it started: 4 refused, 4 x 503" in said
+        assert "…" not in said
+
+
+def test_a_pipe_is_as_wide_as_the_terminal_it_is_read_at(captures: Path) -> None:
+    """`| less` at a narrow terminal breaks no line in the middle; at a wide one, and into a file, it is 100 columns."""
+    folder = captures / "k136-liveness-restart"
+    command = f"{sys.executable} -m probewatch.cli analyze {folder / 'capture.pcap'} --spec {folder / 'pod.yaml'}"
+    widest = {}
+    for columns, pipe in ((60, "| cat"), (140, "| cat"), (60, "> $OUT; cat $OUT")):
+        lines = on_terminal(columns, "-c", f"OUT=$(mktemp); {command} {pipe}; rm $OUT", program=("/bin/sh",))
+        widest[columns, pipe] = max(map(width, lines))
+    assert 50 < widest[60, "| cat"] <= 60
+    assert 90 < widest[140, "| cat"] <= 100
+    assert widest[60, "> $OUT; cat $OUT"] == widest[140, "| cat"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from probewatch.cluster.names import (
 from probewatch.cluster.node import NodeContainer, NodePod, NodeView, _Names, look
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import PodSpec
+from probewatch.report.node import document, write
 
 ID = "c821af9ed74dfaae8e86eeb6c852cdf715eff12f1882863b58dc315ad86d8be3"
 UID = "ad4aaaa5-c083-eb0e-1af8-01aed7fb8174"
@@ -245,3 +247,37 @@ def test_pods_that_come_and_go_at_one_address() -> None:
     assert [pod.tied_by for pod in book.pods["10.128.0.10"]] == ["this node (crictl)"] * 2
     assert book.pods["10.128.0.11"] == (declared,)
     assert book.node("10.128.0.1").source == "own interface tun0"
+
+
+def test_a_second_node_is_no_pod(pod: tuple[str, str]) -> None:
+    """A namespace that passes packets between links of its own is another node or a router; a Pod with two links passes on nothing."""
+    node, name = pod
+    other, its_pod = f"{node}-b", f"{name}-b"
+    try:
+        for words in (
+            f"netns add {other}",
+            f"netns add {its_pod}",
+            f"link add vethN netns {node} type veth peer name uplink netns {other}",
+            f"link add vethP netns {other} type veth peer name eth0 netns {its_pod}",
+            f"-n {other} address add 10.128.1.1/24 dev vethP",
+        ):
+            subprocess.run(["ip", *words.split()], check=True, timeout=10)
+        for forwards in ("0", "1"):
+            for family in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+                setting = Path("/proc/sys/net", family)
+                inside(other, lambda setting=setting, value=forwards: setting.write_text(value, encoding="ascii"))
+            seen = inside(node, lambda: look(crictl=False))
+            behind = seen.pod_behind("vethN")
+            assert behind is not None
+            assert (behind.net_namespace_name, behind.routes) == (other, forwards == "1")
+            assert [found.routes for found in seen.pods if found.net_namespace_name == name] == [False]
+            out = io.StringIO()
+            write(seen, out.write)
+            told = " ".join(out.getvalue().split())
+            assert (f"namespace {other} at vethN (10.128.1.1) is no Pod" in told) is (forwards == "1")
+            assert f"namespace {name} vethX" in told
+        (shown,) = [one for one in document(seen)["pods"] if one["net_namespace"]["name"] == other]
+        assert shown["routes"] is True
+    finally:
+        for one in (other, its_pod):
+            subprocess.run(["ip", "netns", "delete", one], check=False, capture_output=True, timeout=10)

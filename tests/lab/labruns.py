@@ -13,6 +13,7 @@ PLAN = {
     "refused-at-start": (10, ("-6",)),
     "reset-in-body": (7, ()),
     "grpc-flapping": (13, ()),
+    "sidecar-asks-for-it": (10, ("-6",)),
     "exec": (8, ()),
     "traffic": (14, ()),
 }

@@ -45,6 +45,12 @@ def test_what_is_seen_is_what_the_prober_did(ran: dict[str, Ran], name: str) -> 
     assert differences(timeline_of(one), truth, keyed=False, unseen=False, typed=True) == []
 
 
+def test_a_sidecar_recovers_with_the_application(ran: dict[str, Ran]) -> None:
+    """The agent asks the application on the pod's own `lo`, over IPv6 where the pod is of that family, and is Ready once it listens."""
+    (probe,) = timeline_of(ran["sidecar-asks-for-it"]).probes
+    assert (probe.attempts[0].outcome, probe.final_state) == (Outcome.FAILURE, "Ready")
+
+
 @pytest.mark.parametrize("name", [name for name in ON_THE_WIRE if SCENARIOS[name].rows and name != "traffic"])
 def test_a_scenario_shows_what_it_is_made_for(ran: dict[str, Ran], name: str) -> None:
     """The rows of the catalogue that a scenario claims to make real are among its diagnoses."""

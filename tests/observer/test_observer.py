@@ -39,8 +39,10 @@ from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
-from probewatch.model.timeline import Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
-from probewatch.observer import Change, Observer, Settings, senders
+from probewatch.model.timeline import UNDECLARED, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
+from probewatch.observer import Change, Observer, Settings, senders, typed
+from probewatch.probes.inference import Guess
+from probewatch.report import text
 from probewatch.report.verdict import Level, judge
 
 FLAP = [*probes([0, 0.001, 1.001, 2.001]), *probes([3.001, 4.001, 5.001, 5.003, 6.003], "503"), *probes([7.003, 8.003, 9.003])]
@@ -432,3 +434,39 @@ def test_any_frames_end_in_a_timeline(noise, data) -> None:
         observer.feed(one._replace(number=number + 1))
     for probe in observer.finish().probes:
         assert probe.attempts
+
+
+@pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+def test_a_probe_that_was_poked_faster_than_its_period_is_one(node: str, pod: str) -> None:
+    """Pokes before it was Ready may look like a shorter period: what it does while Ready tells, and it is no second probe."""
+    who = {"client": node, "server": pod}
+    script = [*probes([0, 0.01], "refused", **who), *probes([1.002, 1.847, 3.83, 5.833], "503", **who),
+              *probes([7.83, 17.83, 27.833, 37.83], **who)]  # fmt: skip
+    (found,) = kubelets(watch(*script))
+    assert (found.type, found.inferred["periodSeconds"], len(found.attempts)) == (READINESS, 10, 10)
+    assert [decision.attempt for decision in found.decisions] == [7]
+
+
+def test_no_container_has_two_probes_of_one_type() -> None:
+    """Where two ask the same and both could be readiness, one at most is called so."""
+    spec_ = spec()
+    guessed = [Guess(spec=spec_, reason="poked"), Guess(spec=spec_, reason="poked"), Guess(spec=spec(path="/other"), reason="poked")]
+    assert [one.spec.type for one in typed._distinct(guessed)] == [READINESS, UNKNOWN, READINESS]
+
+
+@pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+def test_a_foreign_spec_for_the_same_address_is_named_with_the_verdict(node: str, pod: str) -> None:
+    """A spec given for an address that declares none of its probes is told in the verdict and where it is read what was asked."""
+    script = probes(every(2, 12), client=node, server=pod)
+    found = watch(*script, book=book_of(pod_of(spec(path="/other"), address=pod), nodes=[node]))
+    (probe,) = found.probes
+    assert UNDECLARED in probe.notes
+    told = judge(probe, found)
+    assert (told.level, told.sentence.endswith("; the spec given for this address declares no such probe")) == (Level.WARNING, True)
+    out: list[str] = []
+    text.write(found, out.append)
+    said = " ".join("".join(out).split())
+    assert "asked not known: by status.podIP of what was given this address is default/web-1's, but that spec declares no such probe" in said
+    assert f"note {UNDECLARED}" not in said
+    fitting = watch(*script, book=book_of(pod_of(spec(period_s=2), address=pod), nodes=[node]))
+    assert judge(fitting.probes[0], fitting).level is Level.FINE

@@ -99,6 +99,24 @@ def test_a_missing_capture_is_one_sentence(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["E*probewatch.capture.errors.CaptureError: nosuch.pcap does not exist*"])
 
 
+@pytest.mark.parametrize("line", [
+    "probewatch_timeline('nosuch.pcap')", "probewatch_timeline('captures/tcp-ready/capture.pcap', spec='nosuch.yaml')",
+    "probewatch_timeline('captures/tcp-ready/capture.pcap', specs='captures/tcp-ready/pod.yaml')",
+    "expect(probewatch_timeline('captures/tcp-ready/capture.pcap')).probe().never('restarted')",
+    "expect(probewatch_timeline('captures/tcp-ready/capture.pcap')).probe().state('ready')",
+    "expect(probewatch_timeline('captures/tcp-ready/capture.pcap')).probe().verified()",
+])  # fmt: skip
+def test_what_a_test_gives_wrongly_fails_at_its_own_line(project: pytest.Pytester, line: str) -> None:
+    """No frame of the library stands between the test's line and the sentence: its inside says nothing to whoever wrote the test."""
+    project.makepyfile(f"from probewatch import expect\ndef test_it(probewatch_timeline): {line}")
+    result = project.runpytest_inprocess(*OPTIONS)
+    result.assert_outcomes(failed=1)
+    places = [shown for shown in result.outlines if re.match(r"\S+\.py:\d+: ", shown)]
+    assert [place.partition(":")[0] for place in places] == [
+        "test_what_a_test_gives_wrongly_fails_at_its_own_line.py"
+    ]
+
+
 def test_the_failure_is_the_test_s_own_line(project: pytest.Pytester) -> None:
     """The report shows the line of the test that did not hold, not the inside of the assertions, and the whole story."""
     project.makepyfile(
@@ -113,10 +131,11 @@ def test_the_failure_is_the_test_s_own_line(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess(*OPTIONS)
     result.assert_outcomes(failed=1)
     story = [line for line in result.outlines if line.startswith(("E ", ">"))]
-    whom = "readiness lab/tcp-flap/app TCP 10.128.0.10:9090"
+    shows = "probewatch explain captures/tcp-flap/capture.pcap --probe p1 --attempt 11"
     assert story == [
         ">       expect(timeline).probe(\"readiness\").outcomes([\"failure\"] * 10 + [\"success\"] * 2, first=1)",
-        f"E       AssertionError: {whom}: outcomes: #11 is failure (refused), expected success*2 there",
+        "E       AssertionError: readiness outcomes: #11 is failure (refused), expected success*2 there",
+        "E         of lab/tcp-flap/app TCP 10.128.0.10:9090",
         "E         - expected failure*10, success*2",
         "E         + observed failure*11, success",
         "E           #9   +11.425  refused  0.02 ms  Sr     failure 9/3          frames 41-42",
@@ -124,9 +143,12 @@ def test_the_failure_is_the_test_s_own_line(project: pytest.Pytester) -> None:
         "E         > #11  +13.425  refused  0.02 ms  Sr     failure 11/3         frames 47-48",
         "E           #12  +14.426  open     0.02 ms  ShAFf  success 1/1   Ready  frames 50-55",
         "E           #13  +15.425  open     0.02 ms  ShAFf  success 2/1          frames 56-61",
+        *(line for line in story if " cause  " in line or " check  " in line or " try    " in line),
+        f"E           {shows}  (with what the test was given; --spec pod.yaml)",
         "E           in captures/tcp-flap/capture.pcap, frames 47-48",
         "E           tshark -r captures/tcp-flap/capture.pcap -Y 'frame.number in {47..48}'",
     ]
+    assert sum(" cause  #11 " in line or " try    " in line for line in story) == 2, "why, and what to do next"
     assert "assertions.py" not in result.stdout.str()
 
 
@@ -220,6 +242,6 @@ class TestRecordings:
         result = pytester.runpytest_inprocess(*OPTIONS)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(
-            ["E*TimeoutError: waited 0.3 s in vain on interface lo: no probe was seen at all, in 0 frames of */test_it-lo.pcapng"]
+            ["E*TimeoutError: waited 0.3 s in vain on interface lo: no probe was seen at all, in 0 frames of */test_it-lo.pcapng; *"]
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -84,6 +85,37 @@ def test_a_probe_has_it_restarted(server: str) -> None:
         "A pause of 25.50 s in which it was not probed at all fits the kubelet's back-off (CrashLoopBackOff)"
     )
     assert loop.attempts == (5, 7)
+
+
+@BOTH
+def test_pauses_that_grow_are_the_kubelets_wait(server: str) -> None:
+    """Where each pause is about twice the one before, a slow end is no other reading, whether a readiness probe tells or not."""
+    live = probe(ProbeType.LIVENESS, server, [0, 13, 36, 80], [2, 15, 38, 82], kills=[2, 15, 38, 82])
+    ((who, loop),) = found([0, 13, 36, 80], live)
+    assert who == "liveness"
+    assert "after 11.00 s, 21.00 s and 42.00 s. Such growing pauses fit the kubelet's back-off (CrashLoopBackOff)" in loop.sentence
+    assert "that long to end" not in loop.sentence
+
+
+@BOTH
+def test_what_ends_before_it_answers_is_held_back_too(server: str) -> None:
+    """No new container is seen to begin where all attempts are refused: growing pauses between them tell; steady ones, or few, do not."""
+    bad = [0, 0.1, 11.4, 11.5, 33, 33.1, 74, 74.1]
+    ((who, loop),) = found([0], probe(ProbeType.READINESS, server, [], bad))
+    assert who == "readiness"
+    assert "nothing was probed for 11.30 s, 21.50 s, 40.90 s. Such growing pauses fit the kubelet's back-off" in loop.sentence
+    assert loop.attempts == (3, 5, 7)
+    for other in ([0, 11, 22, 33, 44, 55], [0, 11.4, 33], [0, 1, 2, 3, 4, 5], [0, 40, 60, 71]):
+        assert found([0], probe(ProbeType.READINESS, server, [], other)) == []
+    assert found([0], probe(ProbeType.READINESS, server, [33], [0, 11.4, 74])) == []
+
+
+def test_a_pause_with_too_few_attempts_due_is_left_open() -> None:
+    """A readiness probe each 10 s cannot tell 12 s without a container from a slow end: both are named."""
+    ready = replace(probe(ProbeType.READINESS, "10.128.0.10", [0, 22, 32, 44], [3]), thresholds={"periodSeconds": (10, "declared")})
+    live = probe(ProbeType.LIVENESS, "10.128.0.10", [0, 22, 44], [10, 32], kills=[10, 32])
+    ((_, loop),) = found([0, 22, 44], ready, live)
+    assert "or the container takes that long to end" in loop.sentence
 
 
 def test_what_takes_long_to_end_is_told_apart() -> None:

@@ -74,6 +74,33 @@ def test_without_a_spec_there_are_rows_too() -> None:
     assert "10.128.0.10:8080/flap" in drawn(board, now)
 
 
+@pytest.mark.parametrize("name", ["k136-liveness-restart", "identical-probes", "startup-probe", "http-ipv6", "http-fast-manual"])
+def test_looked_at_as_it_goes_there_is_a_row_a_probe(name: str) -> None:
+    """However often the plan is made anew while little was seen, at the end each probe has one row, with its own type and number."""
+    from probewatch.capture import Reader
+
+    known, board, due = Observer(Settings()), Board(), 0
+    with Reader(str(CAPTURES / name / "capture.pcap"), 0) as reader:
+        for frame in reader:
+            known.feed(frame)
+            if frame.ns >= due:
+                due = frame.ns + SECOND // 10
+                look(known, board)
+        known.settle()
+        look(known, board)
+        probes = [probe for probe in known.finish([reader.info()]).probes if probe.checker.kind == "kubelet"]
+    shown = sorted((row.probe.target.address, row.probe.type.value, row.latest[-1].n) for row in board.rows.values())
+    assert shown == sorted((probe.target.address, probe.type.value, probe.attempts[-1].n) for probe in probes)
+
+
+def look(known: Observer, board: Board) -> None:
+    """Show what is new."""
+    for one in known.glimpse():
+        board.attempt(one.key, one.probe, one.attempt, one.decision, one.prediction, again=one.again)
+        if one.again:
+            board.keep(one.key, len(one.pod.plan))
+
+
 def test_a_row_goes_when_its_probe_is_long_gone() -> None:
     """A probe that has been overdue for GONE_NS has no row any more; of more rows than there is room the rest is counted."""
     board, now = boarded("k136-liveness-restart")

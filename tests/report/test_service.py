@@ -23,6 +23,7 @@ from probewatch.model.timeline import (
     Timeline,
     TimelineEvent,
 )
+from probewatch.report.rows import rows
 from probewatch.report.select import select
 from probewatch.report.service import By, answered_again, downtime, outages, standing
 from probewatch.report.verdict import Level, judge
@@ -207,3 +208,43 @@ def test_what_is_shown_may_end_before_the_input() -> None:
     ready = probe(ProbeType.READINESS, V4, "..xxx....", decided(READY, 0, 1), decided(NOT_READY, 4, 5), decided(READY, 5, 6, 1.0))
     shown = select(timeline(ready, until_s=9), until_ns=BASE + 4_500 * MS)
     assert told(shown, 0) == "False NotReady since +4.0, 0.5 s to the end"
+
+
+@BOTH
+def test_what_failed_is_told_by_what_it_did(family: tuple[str, str]) -> None:
+    """Only failures that decided so are why it went NotReady; those before the first Ready, and too few in a row, are told apart."""
+    marks = "xx...x..xxxx.."
+    flapped = probe(
+        ProbeType.READINESS, family, marks, decided(READY, 2, 3), decided(NOT_READY, 10, 11), decided(READY, 12, 13, 2), initial="NotReady",
+    )  # fmt: skip
+    refused = {"cause": Cause.REFUSED, "status": None}
+    flapped = replace(flapped, attempts=tuple(replace(one, **refused) if one.n in (1, 2, 6) else one for one in flapped.attempts))
+    sentence = judge(flapped, timeline(flapped, until_s=14)).sentence
+    assert sentence.startswith("NotReady once: the application answers 500; out of service 2.0 s of 13.0 s (15 %)")
+    assert sentence.endswith(
+        "; also failed: 2 before it was first in service (refused), 1 too few in a row to matter (refused)"
+    )
+
+
+@BOTH
+def test_ready_that_a_restart_took_has_a_row(family: tuple[str, str]) -> None:
+    """The end of Ready that no attempt decided stands among the attempts, with what took it; its own decisions are not told twice."""
+    ready = probe(ProbeType.READINESS, family, "....  ....", decided(READY, 0, 1), decided(READY, 6, 5, 2))
+    live = probe(ProbeType.LIVENESS, family, ".xxx  ....", decided(RESTART, 4, 4))
+    both = timeline(ready, live, until_s=9, begun_s=(6,))
+    made = rows(ready, (), outages(ready, both), wide=False, several=False)
+    lost = [(row.ns - BASE, row.words) for row in made if row.decision == "NotReady"]
+    assert lost == [(4 * S, "about then: Restart by the liveness probe")]
+    own = probe(ProbeType.READINESS, family, "..xxx.", decided(READY, 0, 1), decided(NOT_READY, 4, 5), decided(READY, 5, 6, 1))
+    alone = timeline(own, until_s=6)
+    assert [row.number for row in rows(own, (), outages(own, alone), wide=False, several=False) if row.decision == "NotReady"] == ["#5"]
+
+
+@BOTH
+def test_a_restart_without_a_readiness_probe_says_how_long_it_took(family: tuple[str, str]) -> None:
+    """Where no readiness probe tells when the Pod was in service, the probe that had it restarted tells how long nothing answered."""
+    live = probe(ProbeType.LIVENESS, family, ".xxx    ....", decided(RESTART, 3, 4))
+    alone = timeline(live, until_s=11, begun_s=(8,))
+    assert "; out of service about 5.0 s of 11.0 s (45 %)" in judge(live, alone).sentence
+    ready = probe(ProbeType.READINESS, family, "....    ....", decided(READY, 0, 1), decided(READY, 8, 5, 5))
+    assert "out of service" not in judge(live, timeline(live, ready, until_s=11, begun_s=(8,))).sentence

@@ -1,0 +1,189 @@
+"""What is told of attempts that do not come, and of lines that read in another way later: `watch` as it goes."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from make import LIVENESS, NODE, NODE6, POD, POD6, READINESS, every, frames, ns, probes, spec
+
+from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
+from probewatch.observer import Observer, Settings
+from probewatch.report.document import document
+from probewatch.report.live import Lines
+from probewatch.report.ndjson import Writer, fold
+
+BOTH = pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+
+
+class Watched:
+    """An observer that is looked at as `watch` does, each second."""
+
+    def __init__(
+        self, node: str, pods: dict[str, tuple[ProbeSpec, ...]], *, heard: bool = False, ends: dict[str, float] | None = None
+    ) -> None:
+        gone = ends or {}
+        self.observer = Observer(Settings(heard=heard, book=AddressBook(
+            nodes={node: (NodeAddress(address=node, node="node-a", source="--node-ip", rank=1),)},
+            pods={address: (PodSpec(source="pod.yaml", addresses=(address,), namespace="shop", name=f"web-{number}",
+                                    ended_ns=ns(gone[address]) if address in gone else None,
+                                    containers=(ContainerSpec(name="app", probes=declared),)),)
+                  for number, (address, declared) in enumerate(pods.items(), 1)})))  # fmt: skip
+        self._out = io.StringIO()
+        self.lines = Lines(self._out.write, columns=100)
+
+    def see(self, *scripts: tuple[float, str, str], until: float) -> None:
+        """Let these conversations pass, and time up to `until`."""
+        coming = frames(*scripts)
+        now = coming[0].ns if coming else self.observer._now_ns
+        while now < ns(until):
+            now += ns(1) - ns(0)
+            while coming and coming[0].ns <= now:
+                self.observer.feed(coming.pop(0))
+            self.observer.advance(now)
+            for one in self.observer.glimpse():
+                self.lines.attempt(one.key, one.probe, one.attempt, one.decision, again=one.again)
+            self.lines.reread()
+            for late in self.observer.overdue(now):
+                self.lines.overdue(late)
+
+    @property
+    def text(self) -> str:
+        """Everything that was written, each gap one space."""
+        return " ".join(self._out.getvalue().split())
+
+
+@BOTH
+def test_a_kubelet_that_is_down_is_told_once(node: str, pod: str) -> None:
+    """When nothing came for longer than period and timeout, one line says what is overdue and since when, for all its probes."""
+    how = {"client": node, "server": pod}
+    both = (spec(period_s=2), spec(LIVENESS, period_s=2, path="/livez"))
+    seen = Watched(node, {pod: both})
+    seen.see(*probes(every(2, 10), **how), *probes(every(2, 10, 0.5), path="/livez", **how), until=20)
+    assert "overdue" not in seen.text
+    seen.see(until=60)
+    assert seen.text.count("overdue") == 1
+    assert "#11 overdue due at" in seen.text
+    assert "(every 2 s); the last was #10 at" in seen.text
+    assert f"The kubelet at {node} has probed nobody since: is it running" in seen.text
+
+
+@BOTH
+def test_what_is_overdue_and_then_comes_says_so_and_is_told_again_another_time(node: str, pod: str) -> None:
+    """The attempt that ends a silence says how long it was; the next silence is another."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2),)})
+    seen.see(*probes(every(2, 5), **how), until=20)
+    seen.see(*probes(every(2, 5, 28), **how), until=50)
+    assert seen.text.count("overdue") == 2
+    assert "the first in 20.0 s" in seen.text
+
+
+@BOTH
+def test_a_pod_that_alone_is_not_probed_is_told_apart_from_a_kubelet_that_is_down(node: str, pod: str) -> None:
+    """Where the kubelet goes on with others, the silence is the Pod's, and the line says what to look at."""
+    other = pod[:-1] + "9"
+    seen = Watched(node, {pod: (spec(period_s=2),), other: (spec(period_s=2),)})
+    seen.see(*probes(every(2, 5), client=node, server=pod), *probes(every(2, 15, 0.3), client=node, server=other), until=28)
+    assert seen.text.count("overdue") == 1
+    assert "Its kubelet probes others meanwhile" in seen.text
+
+
+@BOTH
+def test_what_is_silent_by_design_is_not_overdue(node: str, pod: str) -> None:
+    """A worker on hold, the readiness of a container that is being restarted, and a Pod that is known to have gone, are not waited for."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2), spec(LIVENESS, period_s=2, path="/livez"))})
+    script = [*probes(every(2, 9), **how), *probes(every(2, 5, 0.5), path="/livez", **how)]
+    seen.see(*script, *probes(every(2, 3, 10.5), "503", path="/livez", **how), until=60)
+    assert "Restart" in seen.text
+    assert "overdue" not in seen.text
+    gone = Watched(node, {pod: (spec(period_s=2),)}, ends={pod: 19})
+    gone.see(*probes(every(2, 10), **how), until=60)
+    assert "overdue" not in gone.text
+
+
+@BOTH
+def test_liveness_that_ends_while_readiness_goes_on_is_told_as_such(node: str, pod: str) -> None:
+    """So it is while a Pod is being deleted: the line does not send anybody to look after the kubelet."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2), spec(LIVENESS, period_s=2, path="/livez"))})
+    seen.see(*probes(every(2, 20), **how), *probes(every(2, 8, 0.5), path="/livez", **how), until=40)
+    assert seen.text.count("overdue") == 1
+    assert "Other probes of its Pod go on: while a Pod is being deleted, liveness is silent." in seen.text
+
+
+@BOTH
+def test_without_a_manifest_it_is_told_from_what_is_supposed(node: str, pod: str) -> None:
+    """An undeclared probe is waited for at the period that it kept, once it kept it for a while; before nothing is told."""
+    how = {"client": node, "server": pod}
+    for number, told in ((6, 0), (20, 1)):
+        seen = Watched(node, {})
+        seen.see(*probes(every(2, number), **how), until=number * 2 + 40)
+        assert seen.text.count("overdue") == told
+
+
+@BOTH
+def test_slow_and_rare_attempts_are_not_overdue(node: str, pod: str) -> None:
+    """A timeout longer than the period delays the next attempt, and what is still open has come."""
+    how = {"client": node, "server": pod}
+    slow = Watched(node, {pod: (spec(period_s=10, timeout_s=5),)})
+    slow.see(*probes(every(10, 6), "hung", timeout=5, **how), until=58)
+    assert "overdue" not in slow.text
+
+
+@BOTH
+def test_ndjson_tells_what_is_overdue_as_a_gap_and_takes_it_back(node: str, pod: str) -> None:
+    """The line is a gap with an id of its own, once a silence; at the end the last revisions are the document all the same."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2),)}, heard=True)
+    out: list[str] = []
+    writer = Writer(out.append)
+
+    def told() -> None:
+        for change in seen.observer.take():
+            writer.change(change.kind, change.id, change.rev, change.probe, None if change.gone else change.value)
+
+    seen.see(*probes(every(2, 60), **how), until=140)
+    told()
+    late = [line for line in map(json.loads, out) if "overdue" in line["id"]]
+    assert [(line["event"], line["rev"], line["expected"]) for line in late] == [("gap", 1, 3)]
+    assert late[0]["reason"] == "overdue: none came so far"
+    seen.see(*probes(every(2, 5, 140), **how), until=150)
+    timeline = seen.observer.finish()
+    told()
+    writer.end(timeline)
+    lines = [json.loads(line) for line in out]
+    assert [line["rev"] for line in lines if "overdue" in line["id"]] == [1, 2]
+    assert fold(lines) == json.loads(json.dumps(document(timeline)))
+    assert len(timeline.probes[0].gaps) == 1
+
+
+@pytest.mark.parametrize("late", [13.2, 14.6])
+@BOTH
+def test_a_ready_that_is_as_likely_none_waits(node: str, pod: str, late: float) -> None:
+    """Of a kubelet that froze, the late attempt may be a new container's: no `Ready` is shown, for what follows tells that it is none."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=1),)})
+    seen.see(*probes([0, 0.001, *every(1, 11, 1.001), late, *every(1, 5, int(late) + 1.001)], **how), until=25)
+    ready = [decision.attempt for decision in seen.observer.finish().probes[0].decisions]
+    assert ready == [1]
+    assert seen.text.count("Ready") == 1
+
+
+def test_lines_that_read_in_another_way_later_are_named() -> None:
+    """Where a plan is made anew, one line says which numbers above are which now; the last word agrees with the timeline's numbers."""
+    seen = Watched(NODE, {})
+    how = {"path": "/healthz"}
+    script = [*probes([0.0, 0.001], **how), *probes(every(2, 20, 1.5), **how), *probes(every(2, 20, 0.7), **how)]
+    seen.see(*sorted(script), until=60)
+    timeline = seen.observer.finish()
+    seen.lines.compare(timeline)
+    assert "read anew" in seen.text
+    for probe in timeline.probes:
+        for attempt in probe.attempts:
+            said = seen.lines._said[POD, attempt.start.ns]
+            assert (said.who.split()[0], said.n) == (probe.type.value, attempt.n)
+    assert READINESS.value in {probe.type.value for probe in timeline.probes}
