@@ -114,6 +114,7 @@ class EventKind(StrEnum):
     CONTAINER_EXITED = "container_exited"
     KUBELET_STOPPED = "kubelet_stopped"
     KUBELET_RESTARTED = "kubelet_restarted"
+    CHECKER_RESTARTED = "checker_restarted"
     POD_TERMINATING = "pod_terminating"
     CAPTURE_GAP = "capture_gap"
 

@@ -182,6 +182,10 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
         out = []  # people, of whose pauses some are alike by chance
     if not out and (lone := _irregular(members, basis)) is not None:
         out.append(Pace(shape, basis, *lone, timeout))
+    elif not out and not people:
+        # Who asks so is known: random pauses (spread-checks) of several kinds (fastinter, downinter) are its own.
+        middle = int(median(gap_between(a, b, basis) for a, b in pairwise(members)))
+        out.append(Pace(shape, basis, max(middle, SHORTEST_NS), max(middle // 2, FLOOR_NS), timeout))
     return out
 
 

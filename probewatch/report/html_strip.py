@@ -252,6 +252,7 @@ _SHORT: Final = {
     EventKind.CONTAINER_EXITED: "container exited",
     EventKind.KUBELET_STOPPED: "kubelet stopped",
     EventKind.KUBELET_RESTARTED: "kubelet restarted",
+    EventKind.CHECKER_RESTARTED: "checker restarted",
     EventKind.POD_TERMINATING: "terminating",
     EventKind.CAPTURE_GAP: "hole in the capture",
 }

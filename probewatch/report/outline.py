@@ -65,6 +65,8 @@ def concerns(event: TimelineEvent, probe: Probe) -> bool:
     """Tell whether an event belongs to the story of a probe."""
     if event.kind in _KUBELET_EVENTS:
         return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
+    if event.kind is EventKind.CHECKER_RESTARTED:
+        return probe.checker.kind == "haproxy" and event.address == probe.checker.address
     if event.address != probe.target.address:
         return False
     mine = f"{probe.target.namespace}/{probe.target.pod}" if probe.target.pod else None
