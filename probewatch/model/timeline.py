@@ -343,7 +343,7 @@ class Period:
     end_ns: int
     """When the state changed, or was no longer known."""
     state: str
-    """`Ready` or `NotReady`."""
+    """`Ready` or `NotReady`; `UP` or `DOWN` of a checker with rise and fall."""
     connections: int = 0
     refused: int = 0
     """Of these, answered by a RST or an ICMP error."""
