@@ -304,11 +304,20 @@ def _irregular(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None
     if len(steps) < ENOUGH or steps[0] < SHORTEST_NS:
         return None
     middle = int(median(steps))
-    near = [step for step in steps if 0.45 * middle <= step <= 1.6 * middle]
-    if len(near) < 0.7 * len(steps):
+    if sum(_about(step, middle) for step in steps) < 0.7 * len(steps):
         return None
-    mean = (sum(near) / len(near) + (near[0] + near[-1]) / 2) / 2
-    return int(mean), max(FLOOR_NS, int(0.3 * middle))
+    return centre(steps), max(FLOOR_NS, int(0.3 * middle))
+
+
+def centre(steps: Sequence[int]) -> int:
+    """Return the middle of the range that random pauses come from, those far from their median left out."""
+    middle = median(steps)
+    near = [step for step in steps if _about(step, middle)]
+    return int((sum(near) / len(near) + (min(near) + max(near)) / 2) / 2)
+
+
+def _about(step: int, middle: float) -> bool:
+    return 0.45 * middle <= step <= 1.6 * middle
 
 
 # Whose is each check?

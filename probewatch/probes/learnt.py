@@ -17,7 +17,20 @@ from statistics import median
 from typing import Final
 
 from .cadence import SECOND
-from .checkers import ENOUGH, EXACT_NS, LEARNT, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between, ticks
+from .checkers import (
+    ENOUGH,
+    EXACT_NS,
+    LEARNT,
+    LONGEST_NS,
+    MS,
+    SHORTEST_NS,
+    Check,
+    Pace,
+    Track,
+    centre,
+    gap_between,
+    ticks,
+)
 from .signatures import Basis
 
 DOUBT: Final = 10
@@ -86,8 +99,8 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     if len(calm) >= ENOUGH and pace.basis is Basis.PAUSE:
         middle = int(median(calm))
         exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
-        if not exact and abs(middle - interval) > near:
-            interval = middle
+        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near):
+            interval = centre(calm)
     pauses: tuple[int, ...] = ()
     while len(pauses) < LEARNT and (other := _other(others, (interval, *pauses), near)) is not None:
         pauses += (other,)

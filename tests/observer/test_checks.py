@@ -447,3 +447,19 @@ def test_an_agent_that_is_said_a_word_first_decides_as_any_agent_does() -> None:
     """HAProxy's agent-send: what the agent answers is all, and where it is silent nothing changes."""
     probe = only(paused(["agent-sent-up"] * 6 + ["ping-hung"] * 2 + ["agent-sent-down"] * 3 + ["agent-sent-up"] * 3, 2.0))
     assert (probe.checker.kind, told(probe)) == ("haproxy", [(9, DOWN), (12, UP)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_pauses_of_several_kinds_are_one_checkers(seed: int) -> None:
+    """HAProxy with spread-checks 40 and a pause for each state: one series at its interval, and no number is read from its pauses."""
+    jitter = random.Random(seed)
+    runs, at = [], 0.5
+    whats = [("haproxy", 2.0)] * 30 + [("haproxy-503", 0.4)] * 2 + [("haproxy-503", 6.0)] * 5 + [("haproxy", 0.4)] + [("haproxy", 2.0)] * 30
+    for what, pause in whats:
+        runs.append(check(at, what))
+        at += 0.003 + pause * jitter.uniform(0.6, 1.4)
+    probe = only(runs)
+    assert (probe.checker.kind, len(probe.attempts)) == ("haproxy", len(runs))
+    assert probe.inferred["interval_s"] == pytest.approx(2.0, rel=0.05)
+    assert probe.thresholds == {"rise": (2, "default"), "fall": (3, "default")}
+    assert not any("reloaded" in note for note in probe.notes)
