@@ -82,6 +82,10 @@ class _Proxy:
     """Success depends on what stands in the body or on a rule that is not read."""
     sends: bool = False
     """tcp-check sends or expects something."""
+    asked: bool = False
+    """An `http-check send` was read."""
+    further: bool = False
+    """What follows is said on a further connection of the same check."""
     connect: dict[str, Any] = field(default_factory=dict)
     check_ns: int | None = None
     connect_ns: int | None = None
@@ -261,8 +265,12 @@ def _http_check(reader: _Reader, number: int, said: list[str]) -> None:
     proxy = reader.proxy
     what, rest = said[0] if said else "", said[1:]
     if what == "connect":
+        proxy.further = proxy.further or proxy.asked
         _connect(proxy, rest)
+    elif proxy.further and what in ("send", "expect"):
+        return  # of a further connection
     elif what == "send":
+        proxy.asked = True
         given = _send(rest)
         method, target, version = proxy.line
         target = given.get("uri", given.get("uri-lf", target))

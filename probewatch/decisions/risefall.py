@@ -69,6 +69,8 @@ class Thresholds:
     """A failure that the server answered brings DOWN whatever `fall` says."""
     twice: bool = False
     """Each pass counts for two (HAProxy's mysql-check with a user: both of its answers do)."""
+    lasting: bool = False
+    """While DOWN, a failure takes no pass back (keepalived goes on in its list of URLs where it was, check_http.c epilog)."""
     says_all: bool = False
     """Only what is said counts: a check of unknown outcome changes nothing."""
 
@@ -110,6 +112,7 @@ RULES: Final[dict[str, Thresholds]] = {
     "consul": Thresholds(Rule.STREAK, 1, 1),
     "nomad": Thresholds(Rule.STREAK, 1, 1),
     "traefik": Thresholds(Rule.STREAK, 1, 1),
+    "caddy": Thresholds(Rule.STREAK, 1, 1),
     "nginx": Thresholds(Rule.STREAK, 1, 1),
     "dnsdist": Thresholds(Rule.STREAK, 1, 1),
     "aws_elb": Thresholds(Rule.STREAK, 5, 2),
@@ -238,6 +241,6 @@ def _step(state: State, passed: bool | None, t: Thresholds) -> State:
         return (*state[1:], passed)
     up, against = bool(state[0]), int(state[1] or 0)
     if passed is up:
-        return (up, 0)
+        return (up, against if t.lasting and not up else 0)
     needed = t.fall if up else t.rise
     return (not up, 0) if against + 1 >= needed else (up, against + 1)

@@ -170,3 +170,26 @@ def result(attempt: Attempt, handler: Handler) -> str:
     if attempt.cause is Cause.EXEC_EXIT and attempt.status is not None:
         return f"exit {attempt.status}"
     return CATALOGUE[attempt.cause].label
+
+TIMEOUTS: Final[dict[str, str]] = {
+    "haproxy": "timeout check",
+    "keepalived": "connect_timeout",
+    "varnish": ".timeout",
+    "apache": "timeout=",
+    "monit": "with timeout",
+    "blackbox_exporter": "timeout",
+    "dnsdist": "checkTimeout",
+    "envoy": "timeout",
+    "consul": "timeout",
+    "nomad": "timeout",
+    "traefik": "timeout",
+    "caddy": "health_timeout",
+    "aws_elb": "HealthCheckTimeoutSeconds",
+    "google": "timeoutSec",
+}
+"""What each checker calls that which the kubelet calls timeoutSeconds: each program's own configuration manual."""
+
+
+def in_words_of(kind: str, text: str) -> str:
+    """Return an advice in the words of this kind of checker, which knows no field of a Pod."""
+    return text if kind == "kubelet" else text.replace("timeoutSeconds", TIMEOUTS.get(kind, "timeout"))

@@ -114,6 +114,7 @@ class EventKind(StrEnum):
     CONTAINER_EXITED = "container_exited"
     KUBELET_STOPPED = "kubelet_stopped"
     KUBELET_RESTARTED = "kubelet_restarted"
+    CHECKER_RESTARTED = "checker_restarted"
     POD_TERMINATING = "pod_terminating"
     CAPTURE_GAP = "capture_gap"
 
@@ -346,7 +347,7 @@ class Period:
     end_ns: int
     """When the state changed, or was no longer known."""
     state: str
-    """`Ready` or `NotReady`."""
+    """`Ready` or `NotReady`; `UP` or `DOWN` of a checker with rise and fall."""
     connections: int = 0
     refused: int = 0
     """Of these, answered by a RST or an ICMP error."""

@@ -33,7 +33,8 @@ from probewatch.probes.judge import judge
 from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import Shape, What, shape_of
-from probewatch.probes.signatures import could_be, sidecar
+from probewatch.probes.sidecars import sidecar
+from probewatch.probes.signatures import could_be
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name

@@ -7,13 +7,13 @@ Encrypted answers are told apart by the lengths of their TLS records alone, and 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from probewatch.decisions.risefall import Judged, Rule, Thresholds, begin, count
 from probewatch.model.book import AddressBook
+from probewatch.model.catalogue import in_words_of
 from probewatch.model.check import CheckSpec
 from probewatch.model.exchange import Exchange
 from probewatch.model.spec import Handler, ProbeType
@@ -23,42 +23,51 @@ from probewatch.model.timeline import (
     Checker,
     Decision,
     DecisionKind,
+    EventKind,
     Outcome,
     Probe,
     Role,
     Target,
+    TimelineEvent,
     Trigger,
 )
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MS
+from probewatch.probes.checkers import ENOUGH, MS, Track
+from probewatch.probes.ends import gave_up, through
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.learnt import whole_seconds
+from probewatch.probes.learnt import MOSTLY, whole_seconds
 from probewatch.probes.repeats import tried_again
-from probewatch.probes.replies import WAITED_NS, Talk, agent_says, agent_word, replied, talk_of
-from probewatch.probes.shapes import AGENT, What, late_reset
+from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
+from probewatch.probes.rounds import CLOSE_RECORD
+from probewatch.probes.shapes import What, late_reset
 from probewatch.probes.signatures import Basis, Signature, could_be, passes
 from probewatch.probes.steps import followed
 
 from .build import Latest, diagnosed, judged_attempt, leg
-from .declared import inferred_of, numbers_shown, thresholds_of, tie
+from .declared import Tied, inferred_of, numbers_shown, thresholds_of, tie
 from .others import foreign_host, pod_name
-from .survey import REPEATS, TIGHT_NS, UNROUTED, Named, gave_up, through
+from .pauses import early, missing, taken_over, usual_pauses
+from .sealed import Usual, hides, hung, passed, usual_of
+from .survey import REPEATS, UNROUTED, Named, asks_agent, measured
 from .tls import expired
 
-USUAL: Final = 0.6
-"""Share of the answers that must have a record of some length for this length to be usual."""
-CLOSE_RECORD: Final = 24
-"""An encrypted close_notify is no longer than this."""
+RESTARTS: Final = "haproxy"
+"""Whose new process begins to check at its own time, in a state of its own."""
 ANSWERED: Final = frozenset({Cause.STATUS, Cause.GRPC_NOT_SERVING, Cause.GRPC_STATUS})
 """Failures that the server itself told."""
-SMALL_RECORD: Final = 40
-"""TLS records up to this length carry alerts and tickets' ends and say nothing."""
 
 
 class CheckBuilder:
     """Builds the probes of named series."""
 
-    def __init__(self, book: AddressBook, latest: Latest, first_ns: int, seen_until_ns: int) -> None:
+    def __init__(
+        self,
+        book: AddressBook,
+        latest: Latest,
+        first_ns: int,
+        seen_until_ns: int,
+        holes: Sequence[tuple[int, int]] = (),
+    ) -> None:
         self.book = book
         self.latest = latest
         self.first_ns = first_ns
@@ -66,12 +75,25 @@ class CheckBuilder:
         self._declared: dict[str | None, list[CheckSpec]] = {}
         for check in book.checks:
             self._declared.setdefault(check.address, []).append(check)
+        self._holes = holes
+        self._begun: dict[str, list[int]] = {}
+        """When a new process of the checker at an address was seen to begin."""
+        self.events: list[TimelineEvent] = []
+        """What else the series show."""
         self.tied: set[int] = set()
         """Declared checks (by id) that fit a series."""
 
     def probes(self, named: Sequence[Named]) -> list[Probe]:
         """Build all, and let go of what was read on each series once its attempts stand."""
         out: list[Probe] = []
+        for one in named:
+            if one.kind == RESTARTS:
+                usual = usual_pauses(one, self._tied(one).spec)
+                self._begun.setdefault(one.client, []).extend(
+                    one.exchanges[index].connection.start.ns
+                    for index in range(1, len(one.exchanges))
+                    if early(one, index, usual)
+                )
         for one in named:
             out.append(self.probe(one))
             if not one.part:  # (what goes on with it is read for it too)
@@ -80,22 +102,28 @@ class CheckBuilder:
 
     def probe(self, named: Named) -> Probe:
         """Build one."""
-        tied = tie(named, [*self._declared.get(None, ()), *self._declared.get(named.server, ())])
+        tied = self._tied(named)
         spec = tied.spec
         self.tied |= {id(one) for one in tied.fitting}
         verdicts, results, sizes = self._judged(named, spec)
         ends = [verdict.end_ns for verdict in verdicts]
+        if sizes.lengths and named.then is None:
+            # Which of them failed is known only now, and with it after which pauses the server was not in doubt.
+            told = [check._replace(failed=result is False) for check, result in zip(named.checks, results, strict=True)]
+            again = Track(named.track.pace, list(range(len(told))))
+            named.learnt = measured(named.kind, named.row, told, again)
         if named.then is not None:
             self._go_on(named, named.then, verdicts, results, ends)
-        hidden = any(_hidden(exchange, named.learnt.interval_ns) for exchange in named.exchanges)
-        thresholds = None if hidden or named.part else thresholds_of(named, results, spec)
+        hidden = any(hides(exchange, named.learnt.interval_ns) for exchange in named.exchanges)
+        elsewhere = named.part or named.outer is not None  # (the decisions are told there)
+        thresholds = None if hidden or elsewhere else thresholds_of(named, results, spec)
         attempts, decisions, states, notes = self._count(named, verdicts, results, ends, thresholds, spec)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
         if hidden:
             notes.append(
                 "it keeps its connection and asks on it inside TLS: these checks are not seen, so nothing is decided"
             )
-        elif sizes and any(v.cause is Cause.ENCRYPTED for v in verdicts):
+        elif sizes.lengths and any(v.cause is Cause.ENCRYPTED for v in verdicts):
             notes.append(
                 "the answers are encrypted: one of the usual size is counted as success, one of another size as failure"
             )
@@ -135,24 +163,29 @@ class CheckBuilder:
             initial_evidence=states[1],
             final_state=states[2],
             attempts=tuple(attempts),
+            gaps=missing(named, attempts, results, usual_pauses(named, spec), self._holes),
             decisions=tuple(decisions),
             notes=(*notes, *expired(attempts, kubelet=False)),
         )
 
-    def _judged(self, named: Named, spec: CheckSpec | None) -> tuple[list[Verdict], list[bool | None], frozenset[int]]:
+    def _tied(self, named: Named) -> Tied:
+        return tie(named, [*self._declared.get(None, ()), *self._declared.get(named.server, ())])
+
+    def _judged(self, named: Named, spec: CheckSpec | None) -> tuple[list[Verdict], list[bool | None], Usual]:
         """Return what came of each connection, whether that is a pass, and what length encrypted answers usually have."""
         timeout = _timeout(named, spec)
+        agent = asks_agent(named)
         talk = _talk(named)
-        verdicts = [self._verdict(exchange, named, timeout, spec, talk) for exchange in named.exchanges]
-        sizes = _usual(named.exchanges, verdicts)
+        verdicts = [self._verdict(exchange, named, timeout, spec, talk, agent=agent) for exchange in named.exchanges]
+        sizes = usual_of(named.exchanges, verdicts)
         results = [
             agent_word(exchange.connection.resp.data)[0]
-            if named.shape.opening == AGENT
-            else _passed(exchange, verdict, sizes)
+            if agent
+            else passed(exchange, verdict, sizes)
             for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
         ]
         verdicts = [
-            _hung(exchange, verdict) if result is False else verdict
+            hung(exchange, verdict) if result is False else verdict
             for exchange, verdict, result in zip(named.exchanges, verdicts, results, strict=True)
         ]
         if named.track.pace.basis is Basis.PAUSE:
@@ -199,7 +232,7 @@ class CheckBuilder:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
         in_time = whole_seconds([exchange.connection.start.ns for exchange in named.exchanges])
-        others = could_be(named.shape, kubelet=in_time) if named.kind == "unknown" else ()
+        others = could_be(named.shape, kubelet=in_time, keeps=_keeps(named.exchanges)) if named.kind == "unknown" else ()
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
@@ -215,7 +248,14 @@ class CheckBuilder:
         )
 
     def _verdict(
-        self, exchange: Exchange, named: Named, timeout_ns: int, spec: CheckSpec | None, talk: Talk | None
+        self,
+        exchange: Exchange,
+        named: Named,
+        timeout_ns: int,
+        spec: CheckSpec | None,
+        talk: Talk | None,
+        *,
+        agent: bool,
     ) -> Verdict:
         c = exchange.connection
         if late_reset(c):
@@ -230,11 +270,14 @@ class CheckBuilder:
         what = named.shape.what
         if what in (What.RESET, What.CLOSE, What.BYTES):
             verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
-            if named.shape.opening == AGENT:
+            if agent:
                 return agent_says(exchange, verdict)
             return replied(exchange, verdict, talk, timeout_ns) if talk is not None else verdict
         if what is What.GRPC:
-            return judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
+            verdict = judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
+            if verdict.cause is Cause.GRPC_CONNECT and (refused := through(c)) is not None:
+                verdict = replace(verdict, end_ns=refused, end_mark=c.resp.rst)  # (only a kubelet dials on)
+            return verdict
         scheme = "HTTPS" if what is What.TLS else "HTTP"
         verdict = judge(
             exchange, Handler.HTTP_GET, timeout_ns, scheme=scheme, seen_until_ns=self.seen_until_ns, whole_body=False
@@ -295,16 +338,20 @@ class CheckBuilder:
         decisions: list[Decision] = []
         since: int | None = None
         reloads = 0
+        usual = usual_pauses(named, spec)
         for number, (exchange, verdict, result) in enumerate(zip(named.exchanges, verdicts, results, strict=True), 1):
             judged: Judged | None = None
             if health is not None and thresholds is not None and not again[number - 1]:
-                if number > 1 and named.kind == "haproxy" and self._reloaded(named, number - 1, spec):
+                if number > 1 and self._restarted(named, number - 1, usual):
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
-                told = verdict.cause in ANSWERED or (verdict.cause is Cause.ENCRYPTED and result is False)
+                    self._tell_restart(named, number - 1)
+                waited = verdict.end_mark == exchange.connection.orig.closed  # (for another answer)
+                told = verdict.cause in ANSWERED and not waited
+                told = told or (verdict.cause is Cause.ENCRYPTED and result is False)
                 judged = count(health, result, answered=told)
                 health = judged.health
-            attempts.append(self._attempt(number, exchange, verdict, judged))
-            if judged is None or thresholds is None or named.outer is not None:
+            attempts.append(self._attempt(number, exchange, verdict, judged, named.kind))
+            if judged is None or thresholds is None:
                 continue
             kind, before = judged.decision, "DOWN" if judged.decision is DecisionKind.UP else "UP"
             if kind is None and judged.settled is not None and fresh and thresholds.announces:
@@ -324,7 +371,7 @@ class CheckBuilder:
             notes.append(thresholds.note)
         if reloads:
             times = f"{reloads} time{'s' if reloads > 1 else ''}"
-            notes.append(f"HAProxy was reloaded or restarted {times}: a check came early, and a new process begins UP")
+            notes.append(f"HAProxy was reloaded or restarted {times}: a check did not come when it was due, and a new process begins UP")
         if named.then is not None:
             then = named.then
             notes.append(
@@ -340,28 +387,43 @@ class CheckBuilder:
             )
         return notes
 
-    def _reloaded(self, named: Named, index: int, spec: CheckSpec | None) -> bool:
-        """Tell whether a check came before the one before it allowed: a new process began."""
-        pace, learnt = named.track.pace, named.learnt
-        before, check = named.exchanges[index - 1].connection, named.exchanges[index].connection
-        end = through(before)
-        if end is None or pace.spread_ns > TIGHT_NS or learnt.interval_ns is None:
+    def _restarted(self, named: Named, index: int, usual: Sequence[int]) -> bool:
+        if named.kind != RESTARTS:
             return False
-        gap = check.start.ns - end
-        if gap >= learnt.interval_ns - max(3 * pace.spread_ns, 40 * MS):
-            return False
-        usual = (
-            learnt.short_ns,
-            spec.fast_ns if spec is not None else None,
-            spec.down_ns if spec is not None else None,
-        )
-        return all(pause is None or abs(gap - pause) > 40 * MS for pause in usual)
+        return early(named, index, usual) or taken_over(named, index, usual, self._begun.get(named.client, ()))
 
-    def _attempt(self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None) -> Attempt:
+    def _tell_restart(self, named: Named, index: int) -> None:
+        exchange = named.exchanges[index]
+        self.events.append(
+            TimelineEvent(
+                ns=exchange.connection.start.ns,
+                kind=EventKind.CHECKER_RESTARTED,
+                address=named.client,
+                evidence=f"its check of {named.server}:{named.port} did not come when the one before it allowed; "
+                "a new HAProxy process takes a server for UP until a check fails",
+            )
+        )
+
+    def _attempt(
+        self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None, kind: str
+    ) -> Attempt:
         start = exchange.connection.neighbour or exchange.connection.start
         made = judged_attempt(number, start, verdict, (leg(Role.FIRST, exchange, self.latest),))
         streak, threshold = (judged.streak, judged.threshold) if judged else (0, 0)
-        return diagnosed(replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold), (exchange,))
+        told = diagnosed(replace(made, trigger=Trigger.TICK, streak=streak, threshold=threshold), (exchange,))
+        if told.diagnosis is None:
+            return told
+        return replace(told, diagnosis=replace(told.diagnosis, advice=in_words_of(kind, told.diagnosis.advice)))
+
+
+def _keeps(exchanges: Sequence[Exchange]) -> bool | None:
+    """Tell whether a checker keeps its connection behind an answer with a body; None where nothing shows it."""
+    told = [e for e in exchanges if e.http and e.http[0].body_bytes and e.http[0].body_end is not None]
+    if any(exchange.connection.question > 1 for exchange in told):
+        return True
+    free = [e for e in told if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))]
+    hung_up = [e for e in free if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone]
+    return False if len(hung_up) >= ENOUGH and len(hung_up) >= MOSTLY * len(free) else None
 
 
 def _talk(named: Named) -> Talk | None:
@@ -399,69 +461,6 @@ def _by_status(verdict: Verdict, row: Signature | None, spec: CheckSpec | None) 
     if any(low <= verdict.status <= high for low, high in declared) if declared else passes(row, verdict.status):
         return replace(verdict, outcome=Outcome.SUCCESS, cause=Cause.OK)
     return replace(verdict, outcome=Outcome.FAILURE, cause=Cause.STATUS)
-
-
-def _lengths(exchange: Exchange) -> set[int]:
-    """Return how long the encrypted records are that followed what the checker sent.
-
-    Those before belong to the handshake, and an ECDSA signature in it is now one byte longer and now one shorter.
-    """
-    records = exchange.tls.records if exchange.tls is not None else ()
-    asked = next((record.mark for record in records if record.by_client), None)
-    return {
-        r.length
-        for r in records
-        if not r.by_client and r.length > SMALL_RECORD and asked is not None and r.mark > asked
-    }
-
-
-def _usual(exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]) -> frozenset[int]:
-    """Return the record lengths that most encrypted answers have."""
-    sealed = [_lengths(e) for e, v in zip(exchanges, verdicts, strict=True) if v.cause is Cause.ENCRYPTED]
-    seen = Counter(length for lengths in sealed for length in lengths)
-    return (
-        frozenset(length for length, times in seen.items() if times >= USUAL * len(sealed))
-        if len(sealed) >= ENOUGH
-        else frozenset()
-    )
-
-
-def _hidden(exchange: Exchange, interval_ns: int | None) -> bool:
-    """Tell whether more was asked inside TLS than one question: records of the client an interval and more after the first."""
-    if exchange.tls is None or exchange.http or interval_ns is None:
-        return False
-    asked = [record.mark.ns for record in exchange.tls.records if record.by_client and record.length > CLOSE_RECORD]
-    return bool(asked) and asked[-1] - asked[0] >= interval_ns // 2
-
-
-def _hung(exchange: Exchange, verdict: Verdict) -> Verdict:
-    """Read an encrypted check, whose answer was not the usual one, as unanswered where its checker hung up after a silence."""
-    c = exchange.connection
-    closed = c.orig.closed
-    if verdict.cause is not Cause.ENCRYPTED or exchange.tls is None or closed is None:
-        return verdict
-    told = [record.mark for record in exchange.tls.records if record.length > CLOSE_RECORD and record.mark < closed]
-    said = max(told, default=closed)
-    first = all(mark is None or closed < mark for mark in (c.resp.fin, c.resp.rst))
-    if not first or closed.ns - said.ns < WAITED_NS:
-        return verdict
-    return Verdict(
-        outcome=Outcome.FAILURE,
-        cause=Cause.SLOW_ANSWER,
-        end_ns=closed.ns,
-        end_mark=closed,
-        detail="no answer of the usual size inside TLS before the checker hung up",
-    )
-
-
-def _passed(exchange: Exchange, verdict: Verdict, usual: frozenset[int]) -> bool | None:
-    if verdict.outcome is Outcome.SUCCESS:
-        return True
-    if verdict.outcome is Outcome.FAILURE:
-        return False
-    if verdict.cause is Cause.ENCRYPTED and usual:
-        return usual <= _lengths(exchange)
-    return None
 
 
 def _decision(

@@ -378,7 +378,7 @@ class Observer(Front):
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler, context)
-        probes += self._check_probes(kubelets)
+        probes += self._check_probes(kubelets, assembler)
         for target in self._targets.values():
             probes += self._unknown_probes(target, assembler)
         probes.sort(
@@ -435,7 +435,7 @@ class Observer(Front):
         workers = sorted(placed.ledger.accounts)
         return [replace(probe, measures=known.get(worker, ())) for worker, probe in zip(workers, probes, strict=True)]
 
-    def _check_probes(self, kubelets: frozenset[str]) -> list[Probe]:
+    def _check_probes(self, kubelets: frozenset[str], assembler: Assembler) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
         strangers = (run for target in self._targets.values() for run in target.strangers)
         named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
@@ -444,8 +444,9 @@ class Observer(Front):
         for run in left:
             self._targets[run.server].strangers.append(run)
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
-        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns)
+        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns, self._holes)
         out = builder.probes(named)
+        assembler.events += builder.events
         self._tied |= builder.tied
         return out
 

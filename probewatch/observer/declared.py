@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
+from probewatch.decisions.doubt import shown_thresholds
 from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import MS
+from probewatch.probes.ends import through
 from probewatch.probes.replies import greets_mysql
-from probewatch.probes.shapes import AGENT, What
+from probewatch.probes.rounds import asked_lengths
+from probewatch.probes.shapes import What
 
-from .survey import Named, keeps, through
+from .survey import Named, asks_agent, keeps
 
 SHOWN: Final = 3
 """Places named in one sentence."""
@@ -101,7 +104,7 @@ def _says(spec: CheckSpec) -> tuple[bool, bool]:
 
 def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec | None) -> Thresholds | None:
     """Return what the checker needs: declared, else shown by its pace, else its defaults; None where it decides nothing."""
-    if named.shape.opening == AGENT:
+    if asks_agent(named):
         return AGENT_RULE
     base = RULES.get(named.kind)
     if base is None:
@@ -141,68 +144,36 @@ def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None
     if named.kind == "keepalived":
         # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c
         # http_connect_thread).
-        urls = len({http.target for exchange in named.exchanges for http in exchange.http[:1]})
+        urls = len({http.target for exchange in named.exchanges for http in exchange.http[:1]}) or _sealed_urls(named)
         http = named.shape.what in (What.HTTP, What.TLS)
-        base = replace(base, rise=max(urls, 1) + 1 if http else 1, fall=2 if named.shape.what is What.CLOSE else 4)
+        retried = 2 if named.shape.what is What.CLOSE else 4
+        base = replace(base, rise=max(urls, 1) + 1 if http else 1, fall=retried, lasting=http)
         if learnt.retries is not None:
             return replace(base, fall=learnt.retries + 1, inferred=frozenset({"fall"}))
         return base
-    if named.kind == "haproxy":
-        fall = _until_long(named, results, learnt.long_ns) if learnt.long_ns is not None else None
-        if fall is None and learnt.retries is not None:
-            fall = learnt.retries + 1
-        if fall is not None:
-            base = replace(base, fall=fall, inferred=frozenset({"fall"}))
-            rise = _until_usual(named, results, fall) if learnt.short_ns is not None else None
-            if rise is not None:
-                return replace(base, rise=rise, inferred=frozenset({"rise", "fall"}))
+    if named.kind == "haproxy" and learnt.pauses and learnt.exact:
+        rise, fall = shown_thresholds(results, _pauses(named), (base.rise, base.fall))
+        shown = frozenset(name for name, value in (("rise", rise), ("fall", fall)) if value is not None)
+        return replace(base, rise=rise or base.rise, fall=fall or base.fall, inferred=shown)
     return base
 
 
-def _until_usual(named: Named, results: Sequence[bool | None], fall: int) -> int | None:
-    """Count the passes until HAProxy's shorter pause for servers in doubt (fastinter) ends: the last of them brought UP."""
-    counts: Counter[int] = Counter()
-    failures = passes = 0
-    short, usual = named.learnt.short_ns or 0, named.learnt.interval_ns or 0
-    for number, result in enumerate(results[:-1]):
-        if result is not True:
-            failures, passes = (failures + 1, 0) if result is False else (0, 0)
-            continue
-        if failures < fall:
-            failures = 0
-            continue
-        passes += 1
-        end = through(named.exchanges[number].connection)
-        if end is None:
-            failures = 0
-            continue
-        pause = named.exchanges[number + 1].connection.start.ns - end
-        if abs(pause - short) > 60 * MS:
-            if abs(pause - usual) <= 60 * MS:
-                counts[passes] += 1
-            failures = 0
-    return counts.most_common(1)[0][0] if counts else None
+def _sealed_urls(named: Named) -> int:
+    """Count the URLs that are asked in turn inside TLS, as far as their lengths tell one from another."""
+    asked = Counter(asked_lengths(exchange) for exchange in named.exchanges)
+    del asked[()]
+    return sum(times > 1 for times in asked.values())
 
 
-def _until_long(named: Named, results: Sequence[bool | None], long_ns: int) -> int | None:
-    """Count the failures until HAProxy's longer pause for DOWN servers (downinter) begins."""
-    counts: Counter[int] = Counter()
-    run = 0
-    counting = False
-    for number, result in enumerate(results[:-1]):
-        if result is not False:
-            run, counting = 0, result is True
-            continue
-        run += 1
-        end = through(named.exchanges[number].connection)
-        if (
-            counting
-            and end is not None
-            and abs(named.exchanges[number + 1].connection.start.ns - end - long_ns) <= 60 * MS
-        ):
-            counts[run] += 1
-            counting = False
-    return counts.most_common(1)[0][0] if counts else None
+def _pauses(named: Named) -> list[int | None]:
+    """Return the pause after each check, None where it is not known when that ended."""
+    out: list[int | None] = []
+    for before, after in pairwise(exchange.connection for exchange in named.exchanges):
+        end = through(before)
+        if end is None and named.learnt.timeout_ns is not None:
+            end = before.start.ns + named.learnt.timeout_ns
+        out.append(None if end is None else after.start.ns - end)
+    return [*out, None]
 
 
 def numbers_shown(thresholds: Thresholds | None) -> dict[str, tuple[int, str]]:

@@ -6,6 +6,9 @@ be a load balancer's check, somebody's loop, or clients that come often. What is
 it counts as traffic that can follow readiness where its pace is not regular, or where it pauses while the Pod is not
 Ready.
 
+A load balancer that checks passes on, too: what else comes from its address follows its own UP and DOWN. There UP stands
+for Ready, and DOWN for NotReady; what others send says nothing of it.
+
 What can follow. Only new connections can: a keep-alive client goes on with the one it has. And whoever dials the Pod's
 address directly (pod to pod, a headless Service with publishNotReadyAddresses) never asks for endpoints. Packets at the
 Pod do not show by which way an address was found, so connections to a Pod that is not Ready are told as evidence, with
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from probewatch.model.book import AddressBook
 from probewatch.model.finding import Finding
@@ -29,9 +33,12 @@ from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
 from .others import SPREAD, Peer, Tally
-from .readiness import State, Stretch, stretches, succeeding
+from .readiness import State, Stretch, serving, stretches, succeeding
 from .streams import Stream, summed
 from .trouble import Trouble
+
+SERVES: Final = {str(State.READY): "UP", str(State.NOT_READY): "DOWN"}
+"""What Ready and NotReady are to a checker with rise and fall."""
 
 
 class EffectsBuilder:
@@ -85,7 +92,23 @@ class EffectsBuilder:
                 continue  # Some other probe of an address whose Pod is known: its traffic is told there.
             shared = any(_at_one_time(mine, theirs) for theirs in there[address] if theirs is not mine)
             findings += self._pod(mine, probes, made, shared=shared)
+        for probe in probes:
+            if probe.checker.kind not in ("kubelet", "unknown"):
+                self._passed_on(probe, made)
         return [replace(p, effects=made[p.id]) if p.id in made else p for p in probes], findings
+
+    def _passed_on(self, probe: Probe, made: dict[str, Effects]) -> None:
+        """Build the effects of a load balancer's check: what else comes from its address to the server's port follows UP and DOWN."""
+        streams = [
+            stream
+            for stream in self._streams.get(probe.target.address, [])
+            if stream.client == probe.checker.address and stream.port == probe.target.port
+        ]
+        time = serving(probe, self.events, self.seen_until_ns)
+        if streams and time:
+            effects = self._effects(streams, streams, time, known=True)
+            periods = tuple(replace(one, state=SERVES[one.state]) for one in effects.periods)
+            made[probe.id] = replace(effects, periods=periods)
 
     def _unknown(self, probe: Probe) -> None:
         """Keep what a periodic checker of unknown make met."""

@@ -79,6 +79,25 @@ def succeeding(probes: Sequence[Probe], events: Sequence[TimelineEvent], end_ns:
     return _together(lives)
 
 
+def serving(probe: Probe, events: Sequence[TimelineEvent], end_ns: int) -> list[Stretch]:
+    """Return when a checker with rise and fall took a server for UP (Ready here) and for DOWN (NotReady).
+
+    Its new process takes all servers for UP. What it thought across missing checks or a hole of the capture is left out.
+    """
+    states = {"UP": State.READY, "DOWN": State.NOT_READY}
+    changes: list[Change] = [(found.ns, states[found.after]) for found in probe.decisions if found.after in states]
+    if probe.attempts and probe.initial_state in states:
+        changes.append((probe.attempts[0].start.ns, states[probe.initial_state]))
+    mine = [e for e in events if e.kind is EventKind.CHECKER_RESTARTED and e.address == probe.checker.address]
+    changes += [(event.ns, State.READY) for event in mine]
+    known = sorted(ns for ns, _ in changes)
+    blanks = [(gap.start_ns, gap.end_ns) for gap in probe.gaps]
+    for hole in (event.ns for event in events if event.kind is EventKind.CAPTURE_GAP):
+        after = bisect_right(known, hole)
+        blanks.append((hole, known[after] if after < len(known) else FOREVER))
+    return _together([_overlaid(changes, blanks, end_ns)])
+
+
 def _readiness(
     probe: Probe, siblings: Sequence[Probe], events: Sequence[TimelineEvent]
 ) -> tuple[list[Change], list[Blank]]:

@@ -9,9 +9,11 @@ from probewatch.model.exchange import Exchange
 
 KEPT_ARRIVALS: Final = 16
 """Moments at which a stream grew that are kept once it has been read."""
+OWN_ARRIVALS: Final = 256
+"""The same of a protocol that is not read, where they are all that shows how often was asked (`probes.rounds`)."""
 STATUS_BYTES: Final = 13
 """Bytes of a server's stream that are kept once it has been read: `HTTP/1.1 200` and the blank after it."""
-OWN_BYTES: Final = 160
+OWN_BYTES: Final = 512
 """The same of a protocol that is not read: a greeting, and what follows a login (`probes.replies`)."""
 SMALL: Final = 4_096
 """Bytes of a server's stream beyond which nobody asked for a sign of life."""
@@ -22,7 +24,7 @@ def slim_exchange(exchange: Exchange) -> Exchange:
     read = exchange.http or exchange.tls is not None or exchange.grpc is not None
     own = not read and exchange.connection.resp.length <= SMALL
     return Exchange(
-        connection=slim(exchange.connection, OWN_BYTES if own else STATUS_BYTES),
+        connection=slim(exchange.connection, *((OWN_BYTES, OWN_ARRIVALS) if own else ())),
         http=exchange.http,
         requests=exchange.requests,
         tls=exchange.tls,
@@ -35,7 +37,7 @@ def slim_exchange(exchange: Exchange) -> Exchange:
     )
 
 
-def slim(connection: Connection, kept: int = STATUS_BYTES) -> Connection:
+def slim(connection: Connection, kept: int = STATUS_BYTES, arrivals: int = KEPT_ARRIVALS) -> Connection:
     """Return a connection without its bytes: what was said on it has been read; only the first of a server's may yet be wanted."""
     one = connection
     # (Made whole and not by `replace`, which costs three times as much: this is done for each connection there is.)
@@ -51,8 +53,8 @@ def slim(connection: Connection, kept: int = STATUS_BYTES) -> Connection:
         end=one.end,
         state=one.state,
         history=one.history,
-        orig=_without_bytes(one.orig, 0),
-        resp=_without_bytes(one.resp, kept),
+        orig=_without_bytes(one.orig, 0, arrivals),
+        resp=_without_bytes(one.resp, kept, arrivals),
         bare_ack=one.bare_ack,
         midstream=one.midstream,
         flipped=one.flipped,
@@ -67,8 +69,8 @@ def slim(connection: Connection, kept: int = STATUS_BYTES) -> Connection:
     )
 
 
-def _without_bytes(half: Half, kept: int) -> Half:
-    if len(half.data) <= kept and len(half.arrivals) <= KEPT_ARRIVALS:
+def _without_bytes(half: Half, kept: int, arrivals: int) -> Half:
+    if len(half.data) <= kept and len(half.arrivals) <= arrivals:
         return half
     return Half(
         packets=half.packets,
@@ -76,7 +78,7 @@ def _without_bytes(half: Half, kept: int) -> Half:
         data=half.data[:kept],
         length=half.length,
         acked=half.acked,
-        arrivals=half.arrivals[:KEPT_ARRIVALS],
+        arrivals=half.arrivals[:arrivals],
         gap=half.gap,
         syns=half.syns,
         first_ack=half.first_ack,

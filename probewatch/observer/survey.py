@@ -35,14 +35,19 @@ from probewatch.probes.checkers import (
     Track,
     tracks,
 )
+from probewatch.probes.ends import check_of, through
 from probewatch.probes.forms import form_of
 from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds
+from probewatch.probes.proxies import ADDS, proxy_of
 from probewatch.probes.repeats import tracks_of_tries
-from probewatch.probes.replies import DNS, WAITED_NS, listens, turned_away
+from probewatch.probes.replies import DNS, listens, says_agent, turned_away
+from probewatch.probes.rounds import rounds
 from probewatch.probes.runs import Run
-from probewatch.probes.shapes import Shape, What, late_reset, manner_of, shape_of
+from probewatch.probes.shapes import AGENT, Shape, What, manner_of
 from probewatch.probes.signatures import (
     BY_PACE,
+    GO_CLIENTS,
+    KUBE_PROBE,
     METHODS,
     NOT_CHECKS,
     SCRAPES,
@@ -73,14 +78,17 @@ SEEN_AS: Final = {
     What.RESET: "connect check",
     What.TLS: "TLS check",
     What.BYTES: "check in a protocol of its own",
+    What.GRPC: "gRPC check",
 }
 """What is seen of checks that look like anybody's."""
+WHOSE: Final = {"varnish": "a Varnish probe", "envoy": "an Envoy health check"}
+"""Whose request may be anything that somebody configured, but for its form: Envoy spells all header names in lower case."""
 UNROUTED: Final = frozenset({64, 255})
 """TTLs that Linux and routers begin with: no router lies between."""
 REPEATS: Final = "monit"
 """Who tries a check again at once."""
 STEPS: Final = "haproxy"
-"""Whose check may make several connections."""
+"""Whose check may make several connections, and whose agents say up and down."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
 
@@ -155,7 +163,7 @@ def survey(
     closer look.
     """
     runs = list(strangers)
-    groups = _groups(runs)
+    groups, whole = _groups(runs)
     for group in groups.values():
         _read(group)
     machines = _machines(groups)
@@ -170,6 +178,7 @@ def survey(
         named += [
             _named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None
         ]
+    named += _passing_on(groups, runs, machines, skip)
     found = _beside(groups, named, machines, skip)
     while found:
         named += found
@@ -193,7 +202,7 @@ def survey(
             for track in rest:
                 _clocked(track, learn(group.checks, track))
                 named.append(_named("unknown", None, group, track, _said(group, track), 0.0))
-    claimed = {id(exchange) for one in named for exchange in one.exchanges}
+    claimed = {whole.get(id(exchange), id(exchange)) for one in named for exchange in one.exchanges}
     return named, _left(runs, claimed)
 
 
@@ -206,6 +215,23 @@ def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
         near = all(half.ttl in UNROUTED for half in halves)
         out.setdefault(client, macs.pop().hex() if near and len(macs) == 1 and any(macs) else client)
     return out
+
+
+def _passing_on(
+    groups: dict[Key, _Group], runs: Sequence[Run], machines: dict[str, str], skip: frozenset[str]
+) -> list[Named]:
+    """Name checks by Go's plain client after the proxy that passes requests on from the same source."""
+    passed: dict[str, list[Exchange]] = {}
+    for run in runs:
+        passed.setdefault(machines.get(run.client, run.client), []).extend(exchange for _, exchange in run.legs())
+    proxies = {machine: kind for machine, exchanges in passed.items() if (kind := proxy_of(exchanges))}
+    return [
+        _named(kind, None, group, _clocked(track, learn(group.checks, track)), [ADDS[kind][1]], 0.85)
+        for (client, _, _), group in groups.items()
+        if (kind := proxies.get(machines[client], "")) and client not in skip
+        for track in group.found
+        if track.pace.shape not in group.rows and track.pace.shape.agent.startswith(GO_CLIENTS)
+    ]
 
 
 def _beside(
@@ -228,7 +254,8 @@ def _beside(
 def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[CheckSpec]) -> tuple[set[Peer], set[int]]:
     """Return who checks whom, of the checkers that are named, and the exchanges (by id) of all that is a check as it looks now."""
     named, left = survey(held, skip=skip, declared=declared)
-    kept = {id(exchange) for one in named for exchange in one.exchanges}
+    idle = {id(exchange) for run in left for _, exchange in run.legs()}
+    kept = {id(exchange) for run in held for _, exchange in run.legs()} - idle
     by_target: dict[str, list[Run]] = {}
     for run in left:
         by_target.setdefault(run.server, []).append(run)
@@ -251,6 +278,15 @@ def said_of_itself(agent: str) -> list[str]:
     return [
         f"User-Agent {agent[:SHOWN]}" + (", but not proven to be a kubelet" if agent.startswith("kube-probe/") else "")
     ]
+
+
+def asks_agent(named: Named) -> bool:
+    """Tell whether it is an agent-check of HAProxy's, which may say a word first (agent-send)."""
+    shape = named.shape
+    if shape.what is not What.BYTES or named.kind != STEPS:
+        return shape.opening == AGENT
+    told = [exchange.connection.resp.data for exchange in named.exchanges if exchange.connection.resp.data]
+    return bool(told) and all(map(says_agent, told))
 
 
 def check_like(shape: Shape) -> bool:
@@ -276,14 +312,19 @@ def _maybe_kubelet(group: _Group, track: Track) -> bool:
     return in_time and all(form_of(exchange).kubelet for exchange in exchanges)
 
 
-def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
+def _groups(runs: Sequence[Run]) -> tuple[dict[Key, _Group], dict[int, int]]:
+    """Return the connections of each source and port, and of which exchange (by id) each question is that was taken out of one."""
     groups: dict[Key, _Group] = {}
+    whole: dict[int, int] = {}
     for run in runs:
         for _, exchange in run.legs():
             c = exchange.connection
             if not c.midstream and exchange.requests <= 1:
-                groups.setdefault((c.client, c.server, c.server_port), _Group()).exchanges.append(exchange)
-    return groups
+                pieces = rounds(exchange)
+                groups.setdefault((c.client, c.server, c.server_port), _Group()).exchanges.extend(pieces)
+                if len(pieces) > 1:
+                    whole |= {id(piece): id(exchange) for piece in pieces}
+    return groups, whole
 
 
 def _read(group: _Group) -> None:
@@ -345,66 +386,29 @@ def _rotation(group: _Group, shapes: Sequence[Shape]) -> None:
             group.checks[index] = check._replace(shape=shapes[0])
 
 
-def check_of(exchange: Exchange) -> Check:
-    """Return a connection as the walk through a port's checks needs it."""
-    c = exchange.connection
-    patience = c.orig.syns[-1].ns - c.orig.syns[0].ns if c.orig.syns else 0
-    return Check(c.start.ns, through(c), shape_of(exchange), _failed(exchange), patience, gave_up(exchange))
-
-
-def through(c: Connection) -> int | None:
-    """Return when the checker was through with a connection, or with its question, as its frames show."""
-    if c.answered is not None:
-        return c.answered.ns
-    if c.question > 1:
-        if c.orig.rst is not None and not c.orig.rst_acks and c.orig.fin is None:
-            return None  # its kernel's RST, to an answer that came when it had closed
-        closes = [mark.ns for mark in (c.orig.fin, c.orig.rst, c.resp.fin, c.resp.rst) if mark is not None]
-        return min(closes) if closes else None
-    if not c.resp.syns:
-        return c.resp.rst.ns if c.resp.rst is not None and c.icmp is None else None
-    if late_reset(c) or (c.orig.first_ack is None and c.orig.rst is None):
-        return None
-    closed = c.orig.closed or c.resp.closed
-    return closed.ns if closed is not None else None
-
-
-def _failed(exchange: Exchange) -> bool:
-    """Tell whether a check failed for every checker, before it is known whose it is."""
-    c = exchange.connection
-    if c.question < 2 and (not c.resp.syns or late_reset(c)):
-        return True
-    if exchange.http:
-        status = exchange.http[0].status
-        return status is None or status >= 400
-    return c.orig.length > 0 and c.resp.length == 0
-
-
 def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: list[str], sure: float) -> Named:
     exchanges = [group.exchanges[index] for index in track.members]
-    learnt = learn(group.checks, track)
+    return Named(kind, row, track, exchanges, measured(kind, row, group.checks, track), why, sure)
+
+
+def measured(kind: str, row: Signature | None, checks: Sequence[Check], track: Track) -> Learnt:
+    """Measure a series as the kind of checker counts whose it is."""
+    learnt = learn(checks, track)
     if kind == "monit" and learnt.interval_ns is not None and learnt.interval_ns >= SECOND:
         # `set daemon` takes whole seconds, and what its cycle does beside this check comes on top.
         learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
-    if row is not None and row.tick_ns and (interval := earliest(group.checks, track, row.tick_ns)) is not None:
+    chance = track.pace.interval_ns if row is not None and row.adds and track.pace.spread_ns > EXACT_NS else 0
+    late = chance or (row.tick_ns if row is not None else 0)
+    if late and (interval := earliest(checks, track, late)) is not None:
         learnt = replace(learnt, interval_ns=interval)
-    return Named(kind, row, track, exchanges, learnt, why, sure)
-
-
-def gave_up(exchange: Exchange) -> int | None:
-    """Return how long a checker waited on an open connection before it hung up unanswered; None where it was answered."""
-    c = exchange.connection
-    closed = c.orig.closed
-    if (c.question < 2 and (not c.resp.syns or late_reset(c))) or closed is None:
-        return None
-    answered = exchange.tls.established if exchange.tls is not None and not exchange.tls.records else c.resp.first_data
-    waited = closed.ns - c.start.ns
-    return waited if waited >= WAITED_NS and (answered is None or answered.ns > closed.ns) else None
+    return learnt
 
 
 def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
     """Name a check that looks like anybody's by its pace and by what else its source runs; only where one answer fits."""
     shape = track.pace.shape
+    if shape.agent.startswith(KUBE_PROBE):
+        return []
     made = _named("", None, group, track, [], 0.0)
     fitting: dict[str, tuple[str, float]] = {}
     hears = listens([exchange.connection for exchange in made.exchanges])
@@ -479,20 +483,25 @@ def keeps(spec: CheckSpec, learnt: Learnt) -> bool:
 
 
 def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
-    """Name a series whose request no row knows after the Varnish that its source runs: Varnish sends `.request` as it was written."""
+    """Name a series whose request no row knows after the Varnish or Envoy that its source runs: both send headers as they were told."""
     shape = track.pace.shape
     if (
         shape.what is not What.HTTP
         or shape in group.rows
         or shape.agent.startswith(NOT_CHECKS)
         or track.pace.spread_ns > TIGHT_NS
+        or track.pace.basis is not Basis.PAUSE
     ):
         return []
-    row = next((one.row for one in proven if one.kind == "varnish"), None)
-    if row is None or track.pace.basis is not Basis.PAUSE:
+    lower = all(name == name.lower() for name in shape.names)
+    kept = any(group.exchanges[index].connection.question > 1 for index in track.members)
+    rows = {one.kind: one.row for one in proven if one.row is not None}
+    fitting = [kind for kind, fits in (("varnish", not lower and not kept), ("envoy", lower)) if fits and kind in rows]
+    if len(fitting) != 1:
         return []
-    why = "request of its own, at the exact pause of a Varnish probe, from a source that runs Varnish"
-    return [_named("varnish", row, group, track, [why], 0.6)]
+    kind = fitting[0]
+    why = f"request of its own, at the exact pause of {WHOSE[kind]}, from a source that runs {kind.capitalize()}"
+    return [_named(kind, rows[kind], group, track, [why], 0.6)]
 
 
 def _left(runs: Sequence[Run], claimed: set[int]) -> list[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Final
 
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
@@ -14,6 +15,9 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
 from .places import place_segments
+
+RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
+"""What all probes of a checker show, each with its next attempt."""
 
 
 def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
@@ -37,7 +41,7 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     latest: dict[tuple[str, str, str | None], int] = {}
     for event in sorted(events, key=lambda event: event.ns):
         key = (event.kind, event.address, event.container)
-        near = 5 * SECOND if event.kind is EventKind.KUBELET_RESTARTED else SECOND
+        near = 5 * SECOND if event.kind in RESTARTS else SECOND
         if key not in latest or event.ns - latest[key] > near:
             latest[key] = event.ns
             out.append(event)

@@ -182,6 +182,10 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
         out = []  # people, of whose pauses some are alike by chance
     if not out and (lone := _irregular(members, basis)) is not None:
         out.append(Pace(shape, basis, *lone, timeout))
+    elif not out and not people:
+        # Who asks so is known: random pauses (spread-checks) of several kinds (fastinter, downinter) are its own.
+        middle = int(median(gap_between(a, b, basis) for a, b in pairwise(members)))
+        out.append(Pace(shape, basis, max(middle, SHORTEST_NS), max(middle // 2, FLOOR_NS), timeout))
     return out
 
 
@@ -300,11 +304,20 @@ def _irregular(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None
     if len(steps) < ENOUGH or steps[0] < SHORTEST_NS:
         return None
     middle = int(median(steps))
-    near = [step for step in steps if 0.45 * middle <= step <= 1.6 * middle]
-    if len(near) < 0.7 * len(steps):
+    if sum(_about(step, middle) for step in steps) < 0.7 * len(steps):
         return None
-    mean = (sum(near) / len(near) + (near[0] + near[-1]) / 2) / 2
-    return int(mean), max(FLOOR_NS, int(0.3 * middle))
+    return centre(steps), max(FLOOR_NS, int(0.3 * middle))
+
+
+def centre(steps: Sequence[int]) -> int:
+    """Return the middle of the range that random pauses come from, those far from their median left out."""
+    middle = median(steps)
+    near = [step for step in steps if _about(step, middle)]
+    return int((sum(near) / len(near) + (min(near) + max(near)) / 2) / 2)
+
+
+def _about(step: int, middle: float) -> bool:
+    return 0.45 * middle <= step <= 1.6 * middle
 
 
 # Whose is each check?

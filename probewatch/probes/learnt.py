@@ -17,15 +17,34 @@ from statistics import median
 from typing import Final
 
 from .cadence import SECOND
-from .checkers import ENOUGH, EXACT_NS, LONGEST_NS, MS, SHORTEST_NS, Check, Pace, Track, gap_between, ticks
+from .checkers import (
+    ENOUGH,
+    EXACT_NS,
+    LEARNT,
+    LONGEST_NS,
+    MS,
+    SHORTEST_NS,
+    Check,
+    Pace,
+    Track,
+    centre,
+    gap_between,
+    ticks,
+)
 from .signatures import Basis
 
 DOUBT: Final = 10
 """Checks after a failure in which a server may still be in doubt, and be checked at another pace (HAProxy's fastinter)."""
+RECOVERED: Final = 3
+"""Passes in a row after which a server is mostly in doubt no more."""
+MOSTLY: Final = 0.7
+"""Share of the pauses that must be alike to be called exact."""
 TICK_REACH: Final = 10
 """Ticks between two checks of one loop over which its beat is still seen."""
 TICK_LATE: Final = 0.015
 """Share of a tick by which each comes late."""
+SAME_NS: Final = 60 * MS
+"""Pauses of one kind differ by no more than this."""
 UNORDERED: Final = 5 * MS
 """Checks of one tick may begin in any order, so far apart."""
 
@@ -37,10 +56,13 @@ class Learnt:
     interval_ns: int | None
     timeout_ns: int | None
     short_ns: int | None = None
-    """A pause shorter than the usual one, after failures."""
-    long_ns: int | None = None
+    """The commonest pause of those in `pauses` that are shorter than the usual one."""
+    pauses: tuple[int, ...] = ()
+    """Other pauses than the usual one, seen repeatedly after failures, the commonest first."""
     retries: int | None = None
     """How many short pauses follow a first failure."""
+    exact: bool = False
+    """Its usual pause is always the same."""
     ticks: bool = False
     """Its starts stand on a grid, whatever the checks took: a ticker."""
 
@@ -54,6 +76,7 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     timeout = int(median(timeouts)) if timeouts else None
     near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
     healthy: list[int] = []
+    calm: list[int] = []
     silent: list[int] = []
     others: Counter[int] = Counter()
     for number, (before, check) in enumerate(pairwise(members)):
@@ -63,6 +86,8 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
             gap -= timeout or 0
         if not failed[number]:
             healthy.append(gap)
+            if not any(failed[max(number - RECOVERED, 0) : number]):
+                calm.append(gap)
         # A server in doubt is one that fails, or has not passed often enough since.
         doubt = any(failed[max(number - DOUBT, 0) : number + 1])
         if (failed[number] or (doubt and abs(gap - pace.interval_ns) > near)) and (
@@ -70,11 +95,19 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
         ):
             others[round(gap / (20 * MS))] += 1
     interval = _interval(healthy or [pace.interval_ns], pace)
-    short = _often(others, lambda ns: SHORTEST_NS <= ns < interval - near)
-    long = _often(others, lambda ns: ns > interval + near)
+    exact = pace.spread_ns <= EXACT_NS
+    if len(calm) >= ENOUGH and pace.basis is Basis.PAUSE:
+        middle = int(median(calm))
+        exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
+        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near):
+            interval = centre(calm)
+    pauses: tuple[int, ...] = ()
+    while len(pauses) < LEARNT and (other := _other(others, (interval, *pauses), near)) is not None:
+        pauses += (other,)
+    short = next((pause for pause in pauses if pause < interval), None)
     if timeout is None and silent:
         patience = max((check.patience for check in members if check.end is None), default=0)
-        timeout = _timeout(silent, [pause for pause in (interval, short, long) if pause is not None], patience)
+        timeout = _timeout(silent, (interval, *pauses), patience)
     gaps: list[int | None] = [
         check.start - before.end
         if before.end is not None
@@ -84,7 +117,7 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
         for before, check in pairwise(members)
     ]
     retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
-    return Learnt(interval, timeout, short, long, retries, ticks=ticks([check.start for check in members]))
+    return Learnt(interval, timeout, short, pauses, retries, exact, ticks=ticks([check.start for check in members]))
 
 
 def _interval(healthy: Sequence[int], pace: Pace) -> int:
@@ -120,6 +153,14 @@ def _timeout(silent: Sequence[int], pauses: Sequence[int], patience: int) -> int
             if best is None or explained > best[0]:
                 best = (explained, timeout)
     return best[1] if best is not None and best[0] >= max(2, len(silent) // 3) else None
+
+
+def _other(counted: Counter[int], known: Sequence[int], near: int) -> int | None:
+    """Return the pause seen most often, repeatedly, that is none of the known ones."""
+    return _often(
+        counted,
+        lambda ns: ns >= SHORTEST_NS and all(abs(ns - pause) > (near if pause == known[0] else SAME_NS) for pause in known),
+    )
 
 
 def _often(counted: Counter[int], fits: Callable[[int], bool]) -> int | None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from probewatch.model.catalogue import in_words_of
 from probewatch.model.diagnoses import LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.spec import ProbeType
@@ -121,7 +122,7 @@ def gathered(probe: Probe, known: Mapping[int, Diagnosis], aside: Sequence[Diagn
                 each[0],
                 rows=tuple(dict.fromkeys(row for one in each for row in one.rows)),
                 sentence=_sentence(attempts, each),
-                advice=_advice(probe, attempts, each),
+                advice=in_words_of(probe.checker.kind, _advice(probe, attempts, each)),
                 attempts=tuple(attempt.n for attempt in attempts),
                 evidence=evidence_of(attempts),
                 equally=tuple(dict.fromkeys(kind for one in each for kind in one.equally)),
@@ -167,8 +168,7 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
     enough = max(late, default=-1) // SECOND + 1
     if not 0 < enough <= PATIENT:
         return usual
-    name = "timeoutSeconds: " if probe.checker.kind == "kubelet" else "a timeout of "
-    return f"Make the health endpoint cheap, or give the container more CPU; {name}{enough} would have waited for these answers."
+    return f"Make the health endpoint cheap, or give the container more CPU; timeoutSeconds: {enough} would have waited for these answers."
 
 
 def span(values: Sequence[int]) -> str:

@@ -91,7 +91,7 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
         if done is None and number == len(asked) and not over:
             break
         last = done is None and number == len(asked)
-        out.append(replace(one, connection=_part(exchange.connection, number, begun, told_at, done, last=last)))
+        out.append(replace(one, connection=part(exchange.connection, number, begun, told_at, done, last=last)))
     return out
 
 
@@ -125,7 +125,7 @@ def _asked(exchange: Exchange) -> Iterator[tuple[Exchange, Mark, Mark | None, Ma
             )
 
 
-def _part(c: Connection, number: int, begun: Mark, told: Mark | None, done: Mark | None, *, last: bool) -> Connection:
+def part(c: Connection, number: int, begun: Mark, told: Mark | None, done: Mark | None, *, last: bool) -> Connection:
     """Return what of a connection belongs to its n-th question."""
     if c.midstream:
         number += 1  # the first one was not seen

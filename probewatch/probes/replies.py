@@ -194,7 +194,8 @@ def talk_of(opening: bytes | None, kind: str, exchanges: Sequence[Exchange]) -> 
     connections = [exchange.connection for exchange in exchanges]
     if opening is None and not listens(connections):
         return None
-    lingers = [
+    lingers = [0 for c in connections if c.answered is not None]  # (content, and the connection kept)
+    lingers += [
         closed.ns - c.resp.arrivals[-1].mark.ns
         for c in connections
         if (closed := c.orig.closed) is not None and c.resp.arrivals and c.resp.arrivals[-1].mark < closed

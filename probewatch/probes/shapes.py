@@ -66,6 +66,8 @@ class Manner(NamedTuple):
     """Share of the connected ones without a bare third ACK (HAProxy 100 % on clean paths, everybody else 0 %)."""
     client: str
     port: int = 0
+    said: bytes = b""
+    """The most that one of them said in a protocol that is not read, as far as it is kept."""
 
 
 def late_reset(connection: Connection) -> bool:
@@ -143,4 +145,5 @@ def manner_of(exchanges: Sequence[Exchange]) -> Manner:
         unacked / len(connected) if connected else 0.0,
         exchanges[0].connection.client if exchanges else "",
         exchanges[0].connection.server_port if exchanges else 0,
+        max((e.opening for e in exchanges), key=len, default=b""),
     )

@@ -67,6 +67,10 @@ class Signature:
     """One check asks several targets in turn, one at a time."""
     tick_ns: int = 0
     """It looks only so often whether a check is due, so that each comes up to this late; 0: a timer of its own."""
+    adds: bool = False
+    """Chance may make its pauses longer than its interval, never shorter."""
+    ending: bytes = b""
+    """What it says in all ends so."""
     confidence: float = 0.9
     says: str
     """The evidence, for people."""
@@ -82,6 +86,8 @@ GOOGLE: Final = ("35.191.0.0/16", "130.211.0.0/22", "2600:2d00:1:b029::/64", "26
 AZURE: Final = ("168.63.129.16/32",)
 GO_CLIENT: Final = "Go-http-client/"
 """Go's HTTP client where a program sets no User-Agent."""
+GO_CLIENTS: Final = (GO_CLIENT, "grpc-go/")
+"""The same, and its gRPC client."""
 KUBE_PROBE: Final = "kube-probe/"
 """A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
@@ -92,6 +98,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         agent="Envoy/HC",
         what=(What.HTTP, What.TLS, What.GRPC),
         passes=OK200,
+        adds=True,  # interval_jitter, interval_jitter_percent
         says="User-Agent Envoy/HC",
         source="Envoy 1.40 on the wire: HTTP/1, HTTP/2 and gRPC, on kept connections and on fresh ones",
         capture="envoy",
@@ -322,6 +329,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         kind="monit",
         what=(What.BYTES,),
         opening=b"*1\r\n$4\r\nPING",
+        ending=b"QUIT\r\n",
         unacked=False,
         confidence=0.7,
         says="PING and QUIT: Monit's protocol redis",
@@ -432,12 +440,14 @@ class Beside:
 
 BY_PACE: Final[dict[str, Beside]] = {
     "keepalived": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), listens=False, capture="beside"),
-    "envoy": Beside(Pacing.TIMER, capture="beside"),
+    "envoy": Beside(Pacing.TIMER, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
     "haproxy": Beside(Pacing.TIMER, (What.BYTES, What.RESET, What.CLOSE), listens=True, capture="beside"),
     "monit": Beside(Pacing.CYCLE, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
     "apache": Beside(Pacing.TICKS, listens=False, capture="beside"),
     "dnsdist": Beside(Pacing.CYCLE, (What.BYTES,), capture="beside"),
-    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), capture="beside"),
+    "traefik": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES), capture="traefik-proxy"),
+    "caddy": Beside(Pacing.CLOCK, (What.TLS,), capture="caddy-proxy"),
+    "blackbox_exporter": Beside(Pacing.CLOCK, (What.CLOSE, What.TLS, What.BYTES, What.GRPC), capture="beside"),
 }
 """Checkers of which some checks (a plain connect, a TLS handshake, bytes as they were configured) only pace and source name.
 
@@ -468,21 +478,6 @@ COULD_BE: Final[dict[What, tuple[str, ...]]] = {
 """Which checkers may ask like that, where nothing names one.
 
 Nomad's TCP check is not among them: it leaves its connection open until Go's garbage collection closes it (client.go checkTCP).
-"""
-
-SIDECARS: Final[tuple[tuple[str, int | None, str], ...]] = (
-    (
-        "/app-health/",
-        None,
-        "Istio's agent answers this probe and asks the application itself, inside the pod: a failure may be the agent's",
-    ),
-    ("/healthz/ready", 15021, "Istio's proxy answers this probe, not the application"),
-    ("/healthz/ready", 15020, "Istio's agent answers this probe, not the application"),
-    ("/", 4191, "Linkerd's proxy answers this probe, not the application"),
-)
-"""(path begins so, at this port, what that means): probes of a kubelet that a mesh takes in the application's place.
-
-Sources: istio pkg/kube/inject/app_probe.go FormatProberURL, injected sidecars' readinessProbe; linkerd2 proxy.ports.admin.
 """
 
 NAMES: Final = 0.5
@@ -542,6 +537,8 @@ def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
         return False
     if not shape.opening.startswith(row.opening) or row.port not in (None, manner.port):
         return False
+    if not manner.said.endswith(row.ending):
+        return False
     if row.unacked is not None and row.unacked != (manner.unacked > 0.5):
         return False
     return not row.networks or _inside(manner.client, row.networks)
@@ -560,22 +557,23 @@ def _inside(address: str, networks: Sequence[str]) -> bool:
     return any(parsed in _NETWORKS[text] for text in networks)
 
 
-def could_be(shape: Shape, *, kubelet: bool) -> tuple[str, ...]:
-    """Return who may ask like this where no row names anybody; a program that says who it is could be nobody else."""
+def could_be(shape: Shape, *, kubelet: bool, keeps: bool | None = None) -> tuple[str, ...]:
+    """Return who may ask like this where no row names anybody; a program that says who it is could be nobody else.
+
+    `keeps` says whether it reads an answer's body and keeps the connection, None where that is not known: Caddy does,
+    Traefik and Linkerd hang up.
+    """
     if shape.agent.startswith(NOT_CHECKS):
         return ()
     if shape.agent.startswith(KUBE_PROBE):
         return ("kubelet",) if kubelet else ()
     if shape.agent.startswith(GO_CLIENT):
-        return ("traefik", "caddy", "linkerd")
+        return ("traefik", "caddy", "linkerd") if keeps is None else ("caddy",) if keeps else ("traefik", "linkerd")
+    if shape.agent.startswith(GO_CLIENTS):
+        return ("consul", "traefik", "blackbox_exporter")
     if shape.opening.startswith(DNS):
         return ("dnsdist", "monit", "blackbox_exporter")
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
-
-
-def sidecar(path: str | None, port: int | None) -> str:
-    """Say who answers a kubelet's probe in the application's place; empty where nothing speaks for that."""
-    return next((says for begin, at, says in SIDECARS if (path or "").startswith(begin) and at in (None, port)), "")
 
 
 def passes(row: Signature | None, status: int) -> bool:

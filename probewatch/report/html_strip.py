@@ -231,7 +231,7 @@ def _clients(periods: Sequence[Period], scale: Scale, base: int) -> list[Band]:
             continue
         lost = period.refused + period.unanswered
         away = f", {lost} turned away" if lost else ""
-        kind = "turned" if lost and period.state == "Ready" else "some" if period.connections else "none"
+        kind = "turned" if lost and period.state in ("Ready", "UP") else "some" if period.connections else "none"
         label = f"{period.connections}{away}"
         words_ = f"{count(period.connections, 'new connection')} of clients while {safe(period.state)}"
         start, end = max(period.start_ns, scale.start_ns), min(period.end_ns, scale.end_ns)
@@ -254,6 +254,7 @@ _SHORT: Final = {
     EventKind.CONTAINER_EXITED: "container exited",
     EventKind.KUBELET_STOPPED: "kubelet stopped",
     EventKind.KUBELET_RESTARTED: "kubelet restarted",
+    EventKind.CHECKER_RESTARTED: "checker restarted",
     EventKind.POD_TERMINATING: "terminating",
     EventKind.CAPTURE_GAP: "hole in the capture",
 }

@@ -65,6 +65,8 @@ def concerns(event: TimelineEvent, probe: Probe) -> bool:
     """Tell whether an event belongs to the story of a probe."""
     if event.kind in _KUBELET_EVENTS:
         return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
+    if event.kind is EventKind.CHECKER_RESTARTED:
+        return probe.checker.kind == "haproxy" and event.address == probe.checker.address
     if event.address != probe.target.address:
         return False
     mine = f"{probe.target.namespace}/{probe.target.pod}" if probe.target.pod else None
@@ -114,15 +116,17 @@ def clients(effects: Effects | None) -> str:
         return ""
     least = "at least " if effects.approximate else ""
     about = "about " if effects.approximate else ""
+    serves = any(period.state in ("UP", "DOWN") for period in effects.periods)
+    ready, not_ready = ("UP", "DOWN") if serves else ("Ready", "NotReady")
     parts: list[str] = []
     if effects.first_client_after_ready_ns is not None:
-        parts.append(f"first new connection {about}{duration(effects.first_client_after_ready_ns)} after Ready")
+        parts.append(f"first new connection {about}{duration(effects.first_client_after_ready_ns)} after {ready}")
     if effects.last_new_client_after_not_ready_ns is not None:
-        parts.append(f"last {about}{duration(effects.last_new_client_after_not_ready_ns)} after NotReady")
+        parts.append(f"last {about}{duration(effects.last_new_client_after_not_ready_ns)} after {not_ready}")
     for number, what in (
-        (effects.clients_while_not_ready, "while NotReady"),
-        (effects.clients_refused_while_ready, "refused while Ready"),
-        (effects.clients_unanswered_while_ready, "without an answer while Ready"),
+        (effects.clients_while_not_ready, f"while {not_ready}"),
+        (effects.clients_refused_while_ready, f"refused while {ready}"),
+        (effects.clients_unanswered_while_ready, f"without an answer while {ready}"),
     ):
         if number:
             parts.append(f"{least}{number} {what}")

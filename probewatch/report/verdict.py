@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from ..model.catalogue import CATALOGUE
+from ..model.catalogue import CATALOGUE, in_words_of
 from ..model.diagnoses import BACK_OFF, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
@@ -381,7 +381,7 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
         return []
     left = {a.cause for a in probe.attempts if a.diagnosis is None}
     told = [_diagnosed(one) for one in probe.diagnoses if not one.harmless]
-    return told + [_of_cause(cause) for cause in verdict.causes if cause in left]
+    return told + [_of_cause(probe, cause) for cause in verdict.causes if cause in left]
 
 
 def explained_attempt(probe: Probe, attempt: Attempt) -> Explained | None:
@@ -393,22 +393,23 @@ def explained_attempt(probe: Probe, attempt: Attempt) -> Explained | None:
     if one is not None:
         alike = next((all_ for all_ in probe.diagnoses if all_.kind == one.kind), one)
         return _diagnosed(replace(one, check=alike.check, advice=alike.advice))
-    return None if attempt.cause is Cause.OK else _of_cause(attempt.cause)
+    return None if attempt.cause is Cause.OK else _of_cause(probe, attempt.cause)
 
 
 def _diagnosed(one: Diagnosis) -> Explained:
     return Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
 
 
-def _of_cause(cause: Cause) -> Explained:
-    return Explained(cause.value, CATALOGUE[cause].meaning, "", CATALOGUE[cause].advice, cause.value)
+def _of_cause(probe: Probe, cause: Cause) -> Explained:
+    advice = in_words_of(probe.checker.kind, CATALOGUE[cause].advice)
+    return Explained(cause.value, CATALOGUE[cause].meaning, "", advice, cause.value)
 
 
 def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
     """Return (what it means, what to try) for one cause of this probe: its most frequent diagnosis, else the catalogue's words."""
     own = [a.diagnosis for a in probe.attempts if a.cause is cause and a.diagnosis is not None]
     if not own:
-        return CATALOGUE[cause].meaning, CATALOGUE[cause].advice
+        return CATALOGUE[cause].meaning, in_words_of(probe.checker.kind, CATALOGUE[cause].advice)
     kind = Counter(one.kind for one in own).most_common(1)[0][0]
     several = [one for one in probe.diagnoses if one.kind == kind] if len(own) > 1 else []
     chief = several[0] if several else next(one for one in own if one.kind == kind)

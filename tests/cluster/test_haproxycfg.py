@@ -83,6 +83,16 @@ def test_defaults_are_handed_on(read) -> None:
     ]
 
 
+def test_only_what_is_asked_first_is_the_check(read) -> None:
+    """What follows a further connect is asked, and expected, on another connection of the same check."""
+    rules = [
+        " http-check connect port 8081", " http-check send uri /first", " http-check expect status 200",
+        " http-check connect port 8082", " http-check send uri /second", " http-check expect status 204",
+    ]  # fmt: skip
+    spec = read("\n".join(["backend b", " option httpchk", *rules, " server s 10.0.0.1:80 check", ""]))[0]
+    assert (spec.path, spec.passes, spec.port) == ("/first", ((200, 200),), 8081)
+
+
 def test_what_a_check_asks(read) -> None:
     """Connect, TLS, HTTP or a protocol of its own, as the manual tells of each option."""
     said = {

@@ -136,3 +136,15 @@ def test_what_envoys_server_answers_itself_counts_at_once() -> None:
         assert count(health, False).decision is None
         judged = count(health, False, answered=True)
         assert (judged.decision, judged.health.thresholds) == (kind, health.thresholds)
+
+
+def test_keepaliveds_passes_add_up_while_down() -> None:
+    """It goes on in its list of URLs where it was: a failure between two passes takes none back, and DOWN begins the list anew."""
+    health = begin(Thresholds(Rule.STREAK, 3, 2, lasting=True), fresh=True)
+    told = []
+    for passed in (False, False, True, False, True, False, True, False, True, True, False, False, True, True):
+        judged = count(health, passed)
+        health = judged.health
+        told.append(judged.decision)
+    at = [(number, kind) for number, kind in enumerate(told, 1) if kind is not None]
+    assert at == [(2, DecisionKind.DOWN), (7, DecisionKind.UP), (12, DecisionKind.DOWN)]

@@ -11,9 +11,11 @@ from make import exchange as exchange_of
 from make import mark, ns, run_of
 
 from probewatch.model.book import AddressBook
+from probewatch.model.catalogue import in_words_of
 from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe
-from probewatch.observer.checks import CheckBuilder, _hidden, _hung, _lengths
+from probewatch.observer.checks import CheckBuilder
+from probewatch.observer.sealed import _lengths, hides, hung
 from probewatch.observer.survey import survey
 from probewatch.probes.judge import Verdict
 from probewatch.probes.runs import Run
@@ -46,6 +48,8 @@ SCRIPTS = {
     "agent-up": "> S\n < SA\n > A\n < PA 'up 50%\\n'\n < FA\n > FA\n < A",
     "agent-weight": "> S\n < SA\n > A\n < PA '50%\\n'\n < FA\n > FA\n < A",
     "agent-down": "> S\n < SA\n > A\n < PA 'down\\n'\n < FA\n > FA\n < A",
+    "agent-sent-up": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'up\\n'\n < FA\n > FA\n < A",
+    "agent-sent-down": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'down\\n'\n < FA\n > FA\n < A",
     "monit": "> S\n < SA\n > A\n > PA 'GET / HTTP/1.1\\r\\nHost: a\\r\\nUser-Agent: Monit/5.33.0\\r\\nConnection: close\\r\\n\\r\\n'\n"
              " < A\n < FPA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > FA\n < A",
     "monit-503": "> S\n < SA\n > A\n > PA 'GET / HTTP/1.1\\r\\nHost: a\\r\\nUser-Agent: Monit/5.33.0\\r\\nConnection: close\\r\\n\\r\\n'\n"
@@ -366,6 +370,7 @@ def test_translated_checks_decide_once() -> None:
     assert len(by_address["10.0.1.100"].decisions) == 2
     assert not by_address["10.0.2.10"].decisions
     assert any("address translation" in note for note in by_address["10.0.2.10"].notes)
+    assert (by_address["10.0.2.10"].initial_state, by_address["10.0.2.10"].final_state) == ("unknown", "unknown")
 
 
 def test_nothing_in_nothing_out() -> None:
@@ -395,16 +400,16 @@ def test_silence_inside_tls_is_no_answer_in_time() -> None:
     """A checker that hung up long after the last record, and not on the server's word, got no answer; a quick end leaves it open."""
     verdict = Verdict(outcome=Outcome.INCONCLUSIVE, cause=Cause.ENCRYPTED, end_ns=ns(1))
     tickets = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.003, False, 250)]
-    assert _hung(sealed("+999ms > RA", *tickets), verdict).cause is Cause.SLOW_ANSWER
-    assert _hung(sealed("+5ms > RA", *tickets), verdict) is verdict
-    assert _hung(sealed("+999ms < FA\n > FA\n < A", *tickets), verdict) is verdict
+    assert hung(sealed("+999ms > RA", *tickets), verdict).cause is Cause.SLOW_ANSWER
+    assert hung(sealed("+5ms > RA", *tickets), verdict) is verdict
+    assert hung(sealed("+999ms < FA\n > FA\n < A", *tickets), verdict) is verdict
 
 
 def test_checks_on_a_connection_that_is_kept_inside_tls_are_hidden() -> None:
     """What is asked on it later is not seen, so nobody is to be called DOWN by the connections that are."""
     asked = [(0.002, True, 69), (0.0021, True, 120), (0.003, False, 87)]
-    assert not _hidden(sealed("+9s > RA", *asked), ns(2) - ns(0))
-    assert _hidden(sealed("+9s > RA", *asked, (2.002, True, 120), (2.003, False, 87)), ns(2) - ns(0))
+    assert not hides(sealed("+9s > RA", *asked), ns(2) - ns(0))
+    assert hides(sealed("+9s > RA", *asked, (2.002, True, 120), (2.003, False, 87)), ns(2) - ns(0))
 
 
 def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:
@@ -425,3 +430,36 @@ def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:
     (probe,) = [one for one in found if one.target.port == 8443]
     assert probe.checker.kind == "envoy"
     assert told(probe) == [(1, UP), (13, DOWN), (18, UP)]
+
+
+def test_advice_names_the_checkers_own_setting() -> None:
+    """A SYN that is not answered: HAProxy has a timeout check, and no timeoutSeconds."""
+    probe = only(paused(["l4"] * 5 + ["silent"] * 4 + ["l4"] * 3, 2.0))
+    advice = [attempt.diagnosis.advice for attempt in probe.attempts if attempt.diagnosis is not None]
+    assert advice
+    assert all("timeoutSeconds" not in text for text in advice)
+    assert in_words_of("keepalived", "timeoutSeconds: 2") == "connect_timeout: 2"
+    assert in_words_of("kubelet", "timeoutSeconds: 2") == "timeoutSeconds: 2"
+    assert in_words_of("unknown", "a longer timeoutSeconds") == "a longer timeout"
+
+
+def test_an_agent_that_is_said_a_word_first_decides_as_any_agent_does() -> None:
+    """HAProxy's agent-send: what the agent answers is all, and where it is silent nothing changes."""
+    probe = only(paused(["agent-sent-up"] * 6 + ["ping-hung"] * 2 + ["agent-sent-down"] * 3 + ["agent-sent-up"] * 3, 2.0))
+    assert (probe.checker.kind, told(probe)) == ("haproxy", [(9, DOWN), (12, UP)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_pauses_of_several_kinds_are_one_checkers(seed: int) -> None:
+    """HAProxy with spread-checks 40 and a pause for each state: one series at its interval, and no number is read from its pauses."""
+    jitter = random.Random(seed)
+    runs, at = [], 0.5
+    whats = [("haproxy", 2.0)] * 30 + [("haproxy-503", 0.4)] * 2 + [("haproxy-503", 6.0)] * 5 + [("haproxy", 0.4)] + [("haproxy", 2.0)] * 30
+    for what, pause in whats:
+        runs.append(check(at, what))
+        at += 0.003 + pause * jitter.uniform(0.6, 1.4)
+    probe = only(runs)
+    assert (probe.checker.kind, len(probe.attempts)) == ("haproxy", len(runs))
+    assert probe.inferred["interval_s"] == pytest.approx(2.0, rel=0.05)
+    assert probe.thresholds == {"rise": (2, "default"), "fall": (3, "default")}
+    assert not any("reloaded" in note for note in probe.notes)

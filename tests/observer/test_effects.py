@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from make import LIVENESS, NODE, NODE6, OPENED, POD, POD6, TCP, answer, every, frames, ns, probes, spec
+from test_checks import only, paused
 
 import probewatch
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.finding import Finding, Held
-from probewatch.model.frame import Frame
+from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Effects, Probe, Timeline
 from probewatch.observer import Observer, Settings, others
+from probewatch.observer.effects import EffectsBuilder
+from probewatch.probes.openings import Answer
+from probewatch.report.outline import clients as clients_text
 
 OWN = Path(__file__).parents[2] / "captures"
 FAMILIES = ("ready-but-down", "ready-but-down6")
@@ -279,3 +284,26 @@ def test_a_tcp_probe_that_is_refused_is_no_client() -> None:
     """A kubelet's own tcpSocket probe of a closed port is its failure, not a client's."""
     timeline = watch(*GOOD, *probes(every(1, 40, 0.5), "refused", port=9090), book=pod(spec(), spec(LIVENESS, TCP, port=9090)))
     assert closed(timeline) == []
+
+
+@pytest.mark.parametrize(("client", "server"), [("10.0.0.9", "10.0.0.2"), ("fd00::9", "fd00::2")])
+def test_what_a_load_balancer_passes_on_follows_its_own_decisions(client: str, server: str) -> None:
+    """What else comes from a HAProxy's address to the port it checks is told for each stretch of UP and DOWN; what others send is not."""
+    lb = only(paused(["haproxy"] * 6 + ["haproxy-503"] * 6 + ["haproxy"] * 6, 1.0, client=client, server=server))
+    probe = replace(lb, id="p1")
+    down, up = (decision.ns for decision in probe.decisions)
+    passed, other = others.Tally(), others.Tally()
+    for at in (down - 2 * SECOND, down + SECOND // 4, up + SECOND // 2, up + SECOND):
+        passed.openings.add(Mark(at, 0, 1), Answer.ACCEPTED)
+    other.openings.add(Mark(down + SECOND, 0, 1), Answer.ACCEPTED)
+    clients = {(client, server, 8080): passed, ("10.0.0.77", server, 8080): other, (client, server, 9090): other}
+    (made,), findings = EffectsBuilder(AddressBook(), clients, (), up + 9 * SECOND, whole=True).apply([probe])
+    assert made.effects is not None
+    assert made.effects.first_client_after_ready_ns == SECOND // 2
+    assert made.effects.last_new_client_after_not_ready_ns == SECOND // 4
+    assert made.effects.clients_while_not_ready == 1
+    assert [(period.state, period.connections) for period in made.effects.periods] == [("UP", 1), ("DOWN", 1), ("UP", 2)]
+    assert clients_text(made.effects) == "first new connection 500 ms after UP, last 250 ms after DOWN, 1 while DOWN"
+    assert not findings
+    (alone,), _ = EffectsBuilder(AddressBook(), {}, (), up + 9 * SECOND, whole=True).apply([probe])
+    assert alone.effects is None

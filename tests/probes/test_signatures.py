@@ -12,6 +12,7 @@ import probewatch
 from probewatch.probes.shapes import Manner, Shape, What, late_reset, manner_of, shape_of
 from probewatch.probes.signatures import NAMES, SIGNATURES, could_be, named_by, passes
 
+PING = "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n "
 HANDSHAKE = "> S\n < SA\n > A\n"
 UNACKED = "> S\n < SA\n"
 CLIENT = "10.0.0.9"
@@ -76,7 +77,8 @@ def test_haproxys_spelling_with_a_bare_ack_is_no_check() -> None:
 @pytest.mark.parametrize(("expected", "script"), [
     ("haproxy", UNACKED + "> RA"),
     ("haproxy", UNACKED + "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n > RA"),
-    ("monit", HANDSHAKE + "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n > FA\n < FA"),
+    ("monit", HANDSHAKE + PING + "> PA '*1\\r\\n$4\\r\\nQUIT\\r\\n'\n < PA '+OK\\r\\n'\n > FA\n < FA"),
+    (None, HANDSHAKE + PING + "> FA\n < FA"),
     ("haproxy", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO localhost\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
     ("keepalived", HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO smtpchecker.keepalived.org\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
     (None, HANDSHAKE + "< PA '220 hi\\r\\n'\n > PA 'HELO lb\\r\\n'\n < PA '250 hi\\r\\n'\n > FA\n < FA"),
@@ -190,9 +192,11 @@ def test_envoy_is_read_as_its_own_event_log_tells(checker: str) -> None:
     assert probe.inferred["interval_s"] == pytest.approx(one["interval_s"], rel=0.01)
 
 
-@pytest.mark.parametrize("capture", ["several", "beside"])
+@pytest.mark.parametrize("capture", [
+    "several", "beside", "envoy-settings", "haproxy-settings", "haproxy-reloads", "keepalived-settings", "traefik-proxy", "caddy-proxy",
+])  # fmt: skip
 def test_checkers_side_by_side_keep_apart(capture: str) -> None:
-    """HAProxy, Varnish, Apache and Monit, four of them at one port: each by its name, at its interval, with the decisions of its log."""
+    """Whatever a checker's settings and company are: each by its name, at its interval, with the decisions of its log."""
     truth = json.loads((CAPTURES / capture / "truth.json").read_text("utf-8"))
     checks = []
     for one in truth["checkers"]:

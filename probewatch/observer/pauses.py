@@ -1,0 +1,101 @@
+"""What the pauses of a checker's series show besides its numbers: checks that are missing, and a new process that took over.
+
+Theory of operation. A HAProxy that is reloaded begins anew at its own time: its first check of a server comes before the
+last one of the old process allowed. One series that shows that is proof for all of the same source, also where a first
+check came late; there, a pause that is none of the usual ones, across that moment, is enough.
+
+Limitations: only where pauses are exact. A new process whose first check falls on the old one's beat is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from probewatch.model.check import CheckSpec
+from probewatch.model.timeline import Attempt, Gap
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.checkers import MS
+from probewatch.probes.ends import through
+from probewatch.probes.signatures import Basis
+
+from .build import gap
+from .survey import Named
+
+NEAR_NS: Final = 40 * MS
+"""Pauses that differ less are one."""
+TOGETHER_NS: Final = 2 * SECOND
+"""A new process begins to check all its servers within its interval and this."""
+MISSED: Final = 1.7
+"""Usual pauses in a row from which at least one check is missing."""
+STEADY: Final = 3
+"""Failures in a row after which a server is down, and checked at one pause."""
+SHARE: Final = ("caddy", "traefik")
+"""Whose check may go on a connection that they keep for what they pass on: it is told with that traffic, and not missing."""
+UNKNOWN: Final = "nothing in the capture says why"
+
+
+def usual_pauses(named: Named, spec: CheckSpec | None) -> tuple[int, ...]:
+    """Return the pauses that a series is known to make, its interval first."""
+    told = (spec.fast_ns, spec.down_ns) if spec is not None else ()
+    return tuple(ns for ns in (named.learnt.interval_ns, *named.learnt.pauses, *told) if ns is not None)
+
+
+def pause_before(named: Named, index: int) -> int | None:
+    """Return the pause before a check; None where it is not known when the one before it ended."""
+    end = through(named.exchanges[index - 1].connection)
+    return None if end is None else named.exchanges[index].connection.start.ns - end
+
+
+def early(named: Named, index: int, usual: Sequence[int]) -> bool:
+    """Tell whether a check came before the one before it allowed: a new process began."""
+    pause, interval = pause_before(named, index), named.learnt.interval_ns
+    if pause is None or not named.learnt.exact or interval is None:
+        return False
+    if pause >= interval - max(3 * named.track.pace.spread_ns, NEAR_NS):
+        return False
+    return all(abs(pause - one) > NEAR_NS for one in usual)
+
+
+def taken_over(named: Named, index: int, usual: Sequence[int], begun: Sequence[int]) -> bool:
+    """Tell whether a check is a new process's first: one of `begun` lies in the pause before it, which is none of the usual."""
+    if not named.learnt.exact or not usual:
+        return False
+    before, start = (named.exchanges[at].connection.start.ns for at in (index - 1, index))
+    if not any(before < ns and start - usual[0] - TOGETHER_NS <= ns <= start + usual[0] for ns in begun):
+        return False
+    pause = pause_before(named, index)
+    return pause is None or all(abs(pause - one) > NEAR_NS for one in usual)
+
+
+def missing(
+    named: Named,
+    attempts: Sequence[Attempt],
+    results: Sequence[bool | None],
+    usual: Sequence[int],
+    holes: Sequence[tuple[int, int]],
+) -> tuple[Gap, ...]:
+    """Return the gaps of a series: where its checker was not in doubt, and paused for longer than it ever does.
+
+    In a hole of the capture nothing is missing: nobody looked.
+    """
+    interval = named.learnt.interval_ns
+    if interval is None or named.kind in SHARE:
+        return ()
+    clock = named.track.pace.basis is Basis.CLOCK
+    steady = named.learnt.exact or clock
+    out = []
+    for number in range(1, len(attempts)):
+        before, made = attempts[number - 1], attempts[number]
+        pause = made.start.ns - (before.start.ns if clock else before.end_ns)
+        longest = interval if clock else max(usual, default=interval)
+        if not steady:
+            longest *= 2
+        latest = results[max(number - STEADY, 0) : number]
+        doubt = latest[-1] is not True and (len(latest) < STEADY or any(result is not latest[-1] for result in latest))
+        if pause < MISSED * longest or (doubt and not clock):
+            continue
+        if any(before.start.ns <= hole < made.start.ns for hole, _ in holes):
+            continue
+        out.append(gap(before, made, max(1, round(pause / interval) - 1), UNKNOWN))
+    return tuple(out)

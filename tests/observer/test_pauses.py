@@ -1,0 +1,67 @@
+"""What a checker's pauses show: missing checks, and a new process that takes over."""
+
+from __future__ import annotations
+
+import pytest
+from make import ns
+from test_checks import CHECKER, DOWN, SERVER, UP, check, only, paused, told
+
+from probewatch.model.book import AddressBook
+from probewatch.model.timeline import EventKind
+from probewatch.observer.checks import CheckBuilder
+from probewatch.observer.survey import survey
+from probewatch.probes.runs import Run
+
+
+def seconds(run: Run) -> float:
+    """Return when a run began, in the tests' time."""
+    return (run.start.ns - ns(0)) / 1e9
+
+
+def built(runs: list[Run], holes: tuple[tuple[int, int], ...] = ()) -> CheckBuilder:
+    """Return the builder that read these runs."""
+    ordered = sorted(runs, key=lambda run: run.start)
+    named, _ = survey(ordered)
+    builder = CheckBuilder(AddressBook(), lambda connection: connection, ns(0), ordered[-1].start.ns, holes)
+    builder.made = builder.probes(named)  # type: ignore[attr-defined]
+    return builder
+
+
+@pytest.mark.parametrize(("client", "server"), [(CHECKER, SERVER), ("fd00::9", "fd00::2")])
+def test_missing_checks_are_a_gap(client: str, server: str) -> None:
+    """Ten seconds without a check of each second are a gap of nine; a timeout, and the pause after it, are none."""
+    before = paused(["haproxy"] * 8, 1.0, client=client, server=server)
+    after = paused(["haproxy"] * 4 + ["hung"] * 2 + ["haproxy"] * 3, 1.0, first=seconds(before[-1]) + 10.02, client=client, server=server)
+    probe = only([*before, *after])
+    assert [(gap.start_ns, gap.end_ns, gap.expected) for gap in probe.gaps] == [(before[-1].start.ns, after[0].start.ns, 9)]
+
+
+def test_longer_pauses_of_a_server_in_doubt_are_no_gap() -> None:
+    """HAProxy's downinter, seen but once, says nothing of missing checks: only a server whose state is settled misses any."""
+    runs = paused(["haproxy"] * 8 + ["haproxy-503"], 1.0)
+    runs += paused(["haproxy"] * 6, 1.0, first=seconds(runs[-1]) + 6.0)
+    assert only(runs).gaps == ()
+
+
+def test_in_a_hole_of_the_capture_nothing_is_missing() -> None:
+    """Where nobody looked nothing is missing: the hole is an event of its own."""
+    runs = paused(["haproxy"] * 8, 1.0)
+    runs += paused(["haproxy"] * 6, 1.0, first=seconds(runs[-1]) + 10.0)
+    hole = (runs[7].start.ns + 10**8, runs[8].start.ns - 10**8)
+    (probe,) = built(runs, (hole,)).made  # type: ignore[attr-defined]
+    assert probe.gaps == ()
+
+
+def test_one_series_shows_the_new_process_of_all() -> None:
+    """A check that came early tells of a reload; another server's first check came late, and begins UP as well."""
+    one = paused(["haproxy"] * 6 + ["haproxy-503"] * 4, 2.0)
+    begun = seconds(one[-1]) + 0.6
+    one += paused(["haproxy-503"] * 4, 2.0, first=begun)
+    other = paused(["haproxy"] * 6 + ["haproxy-503"] * 4, 2.0, first=0.3, port=9090)
+    other += [check(begun + 1.9 + 2.003 * number, "haproxy-503", port=9090) for number in range(4)]
+    builder = built([*one, *other])
+    decided = [told(probe) for probe in builder.made]  # type: ignore[attr-defined]
+    assert decided == [[(9, DOWN), (11, DOWN)]] * 2
+    assert {event.kind for event in builder.events} == {EventKind.CHECKER_RESTARTED}
+    assert {event.address for event in builder.events} == {CHECKER}
+    assert UP not in [kind for found in decided for _, kind in found]
