@@ -326,7 +326,10 @@ class CheckBuilder:
         """Count the streaks of a series and make its attempts and decisions."""
         pace = named.track.pace
         first = named.exchanges[0].connection.start.ns
-        fresh = first - self.first_ns > 1.2 * (named.learnt.interval_ns or pace.interval_ns) + 100 * MS
+        # (Where a pause follows the end of a check, and the first one failed, one before it may have lasted as long as that.)
+        failed = pace.basis is Basis.PAUSE and results[0] is not True
+        lasted_ns = verdicts[0].end_ns - first if failed else 0
+        fresh = first - self.first_ns > 1.2 * (named.learnt.interval_ns or pace.interval_ns) + lasted_ns + 100 * MS
         health = begin(thresholds, fresh=fresh) if thresholds is not None else None
         initial, why = "unknown", ""
         if health is not None and health.up is not None and _begins_known(health.thresholds):

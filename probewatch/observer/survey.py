@@ -317,6 +317,8 @@ def _groups(runs: Sequence[Run]) -> tuple[dict[Key, _Group], dict[int, int]]:
     groups: dict[Key, _Group] = {}
     whole: dict[int, int] = {}
     for run in runs:
+        if run.form.stale:
+            continue  # it began before the capture: when, and after which pause, is not known
         for _, exchange in run.legs():
             c = exchange.connection
             if not c.midstream and exchange.requests <= 1:
