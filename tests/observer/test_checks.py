@@ -309,6 +309,15 @@ def test_a_capture_begun_in_mid_life_decides_nothing_at_first() -> None:
     assert probe.initial_state == "DOWN"
 
 
+def test_a_silent_check_may_have_begun_before_the_capture() -> None:
+    """The pause follows the end of a check: where the first one seen was in vain, one that is not seen may have lasted as long."""
+    probe = only(paused(["hung"] * 5 + ["haproxy"] * 12, 1.0, first=1.6))
+    assert told(probe)[:1] == [(7, UP)]
+    assert (probe.initial_state, probe.decisions[0].before) == ("DOWN", "DOWN")
+    late = only(paused(["hung"] * 5 + ["haproxy"] * 12, 1.0, first=2.6))
+    assert told(late)[0][1] is DOWN, "nothing of it reaches back before the capture"
+
+
 def test_the_first_failure_after_a_visible_start_is_down() -> None:
     """Where the capture shows that nobody checked before, HAProxy begins UP and one failure is enough."""
     probe = only(paused(["refused"] * 2 + ["l4"] * 6, 1.0, first=20.0))
