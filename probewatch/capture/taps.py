@@ -126,9 +126,7 @@ class Taps:
             self._take_events()
             for live in list(self._open):
                 place = self._lives.index(live)
-                frames = live.poll(0)
-                self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
-                self._edges[place] = live.seen_ns
+                self._fetch(place)
                 if live.ended:
                     self._open.remove(live)
                     if self._open:  # (the last one to go leaves time where it stood)
@@ -176,14 +174,27 @@ class Taps:
         return out
 
     def drain(self) -> Iterator[Frame]:
-        """Yield what had passed when this was called, and what waited."""
-        for place, live in enumerate(self._lives):
-            if live in self._open:
-                self._waiting += [frame._replace(interface=place) for frame in live.drain()]
-                self._edges[place] = live.seen_ns
-                self._lag_ns = 0
+        """Yield what had passed when this was called, and what waited: as much at once as ever, for much may have been left behind."""
+        due = {place: self._lives[place].catch_up() for place, live in enumerate(self._lives) if live in self._open}
+        while due:
+            for place, moved in list(due.items()):
+                live = self._lives[place]
+                if live.taken >= moved or not self._fetch(place):
+                    self._edges[place] = live.seen_ns
+                    del due[place]
+            self._take_events()
+            yield from self._ready(self.horizon_ns)
+        self._lag_ns = 0
         self._take_events()
         yield from self._ready(1 << 62)
+
+    def _fetch(self, place: int) -> list[Frame]:
+        """Put what has come at an interface beside what waits, and return it."""
+        live = self._lives[place]
+        frames = live.poll(0)
+        self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
+        self._edges[place] = live.seen_ns
+        return frames
 
     def _watch_clock(self, wall_ns: int) -> None:
         offset = wall_ns - self._steady_ns()

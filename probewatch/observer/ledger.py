@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.worker import Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Trigger
+from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Gap, Outcome, Trigger
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
@@ -111,14 +111,23 @@ class Happened:
     evidence: str
 
 
+class Head(NamedTuple):
+    """What one of a worker's first attempts tells of its container's beginning."""
+
+    start_ns: int
+    trigger: Trigger
+    outcome: Outcome
+    cause: Cause
+
+
 class Account:
     """What one worker's attempts came to."""
 
     def __init__(self, spec: ProbeSpec, limit: int | None) -> None:
         self.spec = spec
         self.attempts = Attempts()
-        self.heads: list[Attempt] = []
-        """The first ones."""
+        self.heads: list[Head] = []
+        """Of the first ones."""
         self.last: Attempt | None = None
         self.drafts: Few[Draft] = Few(limit)
         self.gaps: Few[Gap] = Few(limit)
@@ -243,7 +252,7 @@ class Ledger:
         account.attempts.append(made)
         account.last = made
         if len(account.heads) < HEADS:
-            account.heads.append(made)
+            account.heads.append(Head(made.start.ns, made.trigger, made.outcome, made.cause))
         if not account.expired:
             account.expired = expired([made], kubelet=True)
         if before is not None:

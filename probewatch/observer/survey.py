@@ -54,12 +54,11 @@ from probewatch.probes.signatures import (
 )
 from probewatch.probes.steps import goes_on, joined, settle
 
+from .nested import Moment, lies_inside, moment_of
 from .others import Peer, periodic
 
 TIGHT_NS: Final = 20 * MS
 """Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
-NESTED_NS: Final = 20 * MS
-"""Address translation delays a SYN by no more than this between two interfaces of a node."""
 ALIKE: Final = 0.7
 """Share of the pauses between checks of different targets that must be alike, where one check asks them in turn."""
 STEADY: Final = 0.2
@@ -94,6 +93,8 @@ class Named:
     track: Track
     exchanges: list[Exchange]
     """Of the track's checks, in order."""
+    moments: list[Moment]
+    """Of these."""
     learnt: Learnt
     why: list[str]
     confidence: float
@@ -132,14 +133,26 @@ class Named:
 
 @dataclass(slots=True)
 class _Group:
-    """All runs of one source at one port."""
+    """All runs of one source at one port. What is asked of each is read in one go, for many are packed."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    macs: set[bytes] = field(default_factory=set)
+    """Whom the client's frames came from."""
+    near: bool = True
+    """No router lies between."""
     found: list[Track] = field(default_factory=list)
     rows: dict[Shape, Signature] = field(default_factory=dict)
     clocks: set[Shape] = field(default_factory=set)
     """Shapes that tick."""
+
+    def sort(self) -> None:
+        """Put its connections in the order in which they began."""
+        order = sorted(range(len(self.moments)), key=lambda index: self.moments[index][:2])
+        self.exchanges = [self.exchanges[index] for index in order]
+        self.checks = [self.checks[index] for index in order]
+        self.moments = [self.moments[index] for index in order]
 
 
 Key = tuple[str, str, int]
@@ -201,10 +214,8 @@ def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
     """Return, for each source address, what stands for its machine: two that come unrouted from one interface are one machine's."""
     out: dict[str, str] = {}
     for (client, _, _), group in groups.items():
-        halves = [exchange.connection.orig for exchange in group.exchanges]
-        macs = {half.mac for half in halves}
-        near = all(half.ttl in UNROUTED for half in halves)
-        out.setdefault(client, macs.pop().hex() if near and len(macs) == 1 and any(macs) else client)
+        mac = next(iter(group.macs)) if group.near and len(group.macs) == 1 else b""
+        out.setdefault(client, mac.hex() if mac else client)
     return out
 
 
@@ -282,16 +293,21 @@ def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
         for _, exchange in run.legs():
             c = exchange.connection
             if not c.midstream and exchange.requests <= 1:
-                groups.setdefault((c.client, c.server, c.server_port), _Group()).exchanges.append(exchange)
+                group = groups.setdefault((c.client, c.server, c.server_port), _Group())
+                group.exchanges.append(exchange)
+                group.checks.append(check_of(exchange))
+                group.moments.append(moment_of(c))
+                group.macs.add(c.orig.mac)
+                group.near = group.near and c.orig.ttl in UNROUTED
     return groups
 
 
 def _read(group: _Group) -> None:
     """Read what one source asks at one port, where something there may be a check."""
     if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
+        group.checks = []
         return
-    group.exchanges.sort(key=lambda exchange: exchange.connection.start)
-    group.checks = [check_of(exchange) for exchange in group.exchanges]
+    group.sort()
     by_shape: dict[Shape, list[Exchange]] = {}
     for exchange, check in zip(group.exchanges, group.checks, strict=True):
         if check.shape is not None:
@@ -388,7 +404,8 @@ def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: l
         learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
     if row is not None and row.tick_ns and (interval := earliest(group.checks, track, row.tick_ns)) is not None:
         learnt = replace(learnt, interval_ns=interval)
-    return Named(kind, row, track, exchanges, learnt, why, sure)
+    moments = [group.moments[index] for index in track.members]
+    return Named(kind, row, track, exchanges, moments, learnt, why, sure)
 
 
 def gave_up(exchange: Exchange) -> int | None:
@@ -515,10 +532,6 @@ def single(exchange: Exchange) -> Run:
     )
 
 
-_Moment = tuple[int, tuple[int, int], int | None]
-"""Of a connection: time of its first frame, which frame that is, time of the first answer."""
-
-
 def _translations(named: Sequence[Named]) -> None:
     """Mark the series that repeat another one behind address translation: each connection lies inside one of the other's, in time."""
     by_shape: dict[Shape, list[Named]] = {}
@@ -527,12 +540,11 @@ def _translations(named: Sequence[Named]) -> None:
     for alike in by_shape.values():
         if len(alike) < 2:
             continue
-        series = [(one, [_moment(exchange.connection) for exchange in one.exchanges]) for one in alike]
-        for inner, within in series:
-            for outer, around in series:
+        for inner in alike:
+            for outer in alike:
                 if outer is not inner and outer.outer is None and inner.outer is None:
                     same = (inner.client, inner.server, inner.port) == (outer.client, outer.server, outer.port)
-                    if not same and _inside(within, around):
+                    if not same and lies_inside(inner.moments, outer.moments):
                         inner.outer = outer
 
 
@@ -560,28 +572,3 @@ def keeps_pace(one: Learnt, other: Learnt) -> bool:
 
 def _same_pace(interval_ns: int | None, other_ns: int | None) -> bool:
     return interval_ns is not None and other_ns is not None and abs(other_ns - interval_ns) <= NEAR * interval_ns + 20 * MS
-
-
-def _inside(within: Sequence[_Moment], around: Sequence[_Moment]) -> bool:
-    if len(within) > len(around) * 1.1 + 2 or len(within) < 0.5 * len(around):
-        return False
-    at = hits = 0
-    for inner in within:
-        while at < len(around) and around[at][0] < inner[0] - NESTED_NS:
-            at += 1
-        hits += any(_nested(inner, outer) for outer in around[at : at + 3])
-    return hits >= 0.9 * len(within)
-
-
-def _nested(inner: _Moment, outer: _Moment) -> bool:
-    if not 0 <= inner[0] - outer[0] <= NESTED_NS or inner[:2] == outer[:2]:
-        return False
-    a, b = inner[2], outer[2]
-    if a is None or b is None:
-        return a is b
-    return inner[0] <= a <= b
-
-
-def _moment(c: Connection) -> _Moment:
-    answer = c.resp.syns[0] if c.resp.syns else c.resp.rst
-    return c.start.ns, c.start[1:], None if answer is None else answer.ns

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from probewatch.capture.live import Live
 from probewatch.capture.taps import LAG_NS, Taps
@@ -20,6 +19,8 @@ class Fake:
         self._clocks = clocks
         self.interface, self.path, self.link_type, self.ended = name, f"interface {name}", 1, False
         self.came: list[Frame] = []
+        self.at_once = 1 << 62
+        self.taken = 0
         self.gaps: list[Loss] = []
         self.dropped = 0
         self._ends = os.pipe()
@@ -37,12 +38,13 @@ class Fake:
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return what was put."""
         del timeout_s
-        out, self.came = self.came, []
+        out, self.came = self.came[: self.at_once], self.came[self.at_once :]
+        self.taken += len(out)
         return out
 
-    def drain(self) -> Iterator[Frame]:
-        """Yield what was put."""
-        yield from self.poll(0)
+    def catch_up(self) -> int:
+        """Return how many frames were put so far."""
+        return self.taken + len(self.came)
 
     def counts(self) -> Counts:
         """Return what was lost."""
@@ -96,6 +98,26 @@ def test_frames_go_on_in_the_order_of_time() -> None:
     assert taps.poll(0) == []
     clocks.go(LAG_NS)
     assert [(f.ns - now, f.number, f.interface) for f in taps.poll(0)] == [(1, 1, 0), (2, 2, 1), (3, 3, 0)]
+    taps.close()
+
+
+def test_what_was_left_behind_comes_a_little_at_a_time() -> None:
+    """At the end the frames that wait at an interface are made as they are taken, in the order of time; not all of them at once."""
+    taps, lives, clocks = made("a", "b")
+    begun = clocks.wall
+    lives["a"].came = [frame(begun + 2 * n) for n in range(1_000)]
+    lives["b"].came = [frame(begun + 2 * n + 1) for n in range(500)]
+    lives["a"].at_once = lives["b"].at_once = 10
+    clocks.go(10 * SECOND)
+    draining = taps.drain()
+    first = next(draining)
+    lives["b"].came.append(frame(clocks.wall))  # (what comes now is not of it)
+    assert first.ns == begun
+    assert len(lives["a"].came) > 900
+    rest = list(draining)
+    assert len(rest) == 1_499
+    assert sorted(one.interface for one in rest) == [0] * 999 + [1] * 500
+    assert [one.number for one in rest] == list(range(2, 1_501))
     taps.close()
 
 
