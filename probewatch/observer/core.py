@@ -135,9 +135,12 @@ class Observer(Front):
                 placed.lane.interrupt()
         self._holes.append((last_ns, next_ns))
 
-    def lost(self, begun_ns: int, ended_ns: int) -> None:
-        """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
-        whole, before = self._losses.add((begun_ns, ended_ns))
+    def lost(self, begun_ns: int, ended_ns: int, clock: bool = False) -> None:
+        """Take notice that frames between these moments were lost, or that the clock was set then.
+
+        To be called once the frames up to then were fed.
+        """
+        whole, before = self._losses.add((begun_ns, ended_ns), clock=clock)
         at = len(self._holes) if before is None else self._holes.index(before)
         self._holes[at : at + 1] = [whole]
 

@@ -31,6 +31,11 @@ class Fake:
         return self._ends[0]
 
     @property
+    def behind_ns(self) -> int:
+        """Return whether something is left."""
+        return len(self.came)
+
+    @property
     def seen_ns(self) -> int:
         """Return up to when everything was handed out."""
         return self._clocks.wall
@@ -136,7 +141,7 @@ def test_the_horizon_follows_the_clock_only_where_the_ring_is_empty() -> None:
 
 
 def test_a_clock_that_is_set_is_told_and_stops_nothing() -> None:
-    """After a step back frames still go on, the account says by how much and where, and the time between counts as lost; forward too."""
+    """After a step back frames go on by the clock as it was, and the account says so; what a step forward skips counts as lost."""
     taps, lives, clocks = made("a")
     lives["a"].came = [frame(clocks.wall)]
     clocks.go(SECOND)
@@ -145,17 +150,36 @@ def test_a_clock_that_is_set_is_told_and_stops_nothing() -> None:
     lives["a"].came = [frame(clocks.wall)]
     taps.poll(0)
     clocks.go(SECOND)
-    assert len(taps.poll(0)) == 1
-    assert taps.losses() == [Loss(clocks.wall - SECOND, clocks.wall + 3599 * SECOND)]
+    (one,) = taps.poll(0)
+    now = clocks.wall + 3600 * SECOND  # by the clock as it was
+    assert one.ns == now - SECOND
+    assert taps.losses() == [Loss(now - SECOND, now - SECOND + 1, clock=True)]
+    assert taps.horizon_ns == now - LAG_NS
     clocks.wall += 7 * SECOND
     taps.poll(0)
-    assert taps.losses() == [Loss(clocks.wall - 7 * SECOND, clocks.wall)]
+    assert taps.losses() == [Loss(now, now + 7 * SECOND, clock=True)]
     info = taps.info()
     assert not info.complete
     assert info.notes == (
-        "the clock was set back by 3600 s behind frame 1: times before and after that do not compare",
+        "the clock was set back by 3600 s behind frame 1: what comes behind that is told by the clock as it was before",
         "the clock was set forward by 7 s behind frame 2: times before and after that do not compare",
     )
+    taps.close()
+
+
+def test_frames_stamped_before_the_clock_was_set_keep_their_times() -> None:
+    """Of what waits at an interface when that is seen, only what was stamped behind the step is told by the clock as it was."""
+    taps, lives, clocks = made("a", "b")
+    begun = clocks.wall
+    for live in lives.values():
+        live.at_once = 3
+        live.came = [frame(begun + n) for n in range(5)] + [frame(begun + n - 60 * SECOND) for n in range(5, 9)]
+    clocks.wall -= 60 * SECOND
+    out = []
+    for _ in range(6):
+        clocks.go(SECOND)
+        out += taps.poll(0)
+    assert [(one.ns - begun, one.interface) for one in out] == [(n, place) for n in range(9) for place in (0, 1)]
     taps.close()
 
 
