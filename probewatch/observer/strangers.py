@@ -26,7 +26,7 @@ from .target import Target
 
 STRANGERS: Final = 5_000
 """Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
-MOST_CHECKS: Final = 14_000
+MOST_CHECKS: Final = 11_000
 """Of these, checks held where attempts are kept in brief; beyond, the oldest quarter is counted as traffic too."""
 
 

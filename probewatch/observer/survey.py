@@ -54,7 +54,7 @@ from probewatch.probes.signatures import (
 )
 from probewatch.probes.steps import goes_on, joined, settle
 
-from .nested import Moment, lies_inside, moment_of
+from .nested import Moments, begun, chosen, lies_inside, moments, note
 from .others import Peer, periodic
 
 TIGHT_NS: Final = 20 * MS
@@ -93,7 +93,7 @@ class Named:
     track: Track
     exchanges: list[Exchange]
     """Of the track's checks, in order."""
-    moments: list[Moment]
+    moments: Moments
     """Of these."""
     learnt: Learnt
     why: list[str]
@@ -137,22 +137,34 @@ class _Group:
 
     exchanges: list[Exchange] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    moments: list[Moment] = field(default_factory=list)
-    macs: set[bytes] = field(default_factory=set)
+    moments: Moments = field(default_factory=moments)
+    mac: bytes | None = None
     """Whom the client's frames came from."""
     near: bool = True
-    """No router lies between."""
+    """That is one and the same, and no router lies between."""
     found: list[Track] = field(default_factory=list)
     rows: dict[Shape, Signature] = field(default_factory=dict)
     clocks: set[Shape] = field(default_factory=set)
     """Shapes that tick."""
 
+    def add(self, exchange: Exchange) -> None:
+        """Take a run's connection."""
+        self.exchanges.append(exchange)
+        orig = exchange.connection.orig
+        if self.mac is None:
+            self.mac = orig.mac
+        self.near = self.near and orig.ttl in UNROUTED and orig.mac == self.mac
+        if len(self.exchanges) >= ENOUGH:  # (many a source comes once or twice)
+            for one in self.exchanges[len(self.checks) :]:
+                self.checks.append(check_of(one))
+                note(self.moments, one.connection)
+
     def sort(self) -> None:
         """Put its connections in the order in which they began."""
-        order = sorted(range(len(self.moments)), key=lambda index: self.moments[index][:2])
+        order = sorted(range(len(self.checks)), key=lambda index: begun(self.moments, index))
         self.exchanges = [self.exchanges[index] for index in order]
         self.checks = [self.checks[index] for index in order]
-        self.moments = [self.moments[index] for index in order]
+        self.moments = chosen(self.moments, order)
 
 
 Key = tuple[str, str, int]
@@ -214,8 +226,7 @@ def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
     """Return, for each source address, what stands for its machine: two that come unrouted from one interface are one machine's."""
     out: dict[str, str] = {}
     for (client, _, _), group in groups.items():
-        mac = next(iter(group.macs)) if group.near and len(group.macs) == 1 else b""
-        out.setdefault(client, mac.hex() if mac else client)
+        out.setdefault(client, group.mac.hex() if group.near and group.mac else client)
     return out
 
 
@@ -293,12 +304,11 @@ def _groups(runs: Sequence[Run]) -> dict[Key, _Group]:
         for _, exchange in run.legs():
             c = exchange.connection
             if not c.midstream and exchange.requests <= 1:
-                group = groups.setdefault((c.client, c.server, c.server_port), _Group())
-                group.exchanges.append(exchange)
-                group.checks.append(check_of(exchange))
-                group.moments.append(moment_of(c))
-                group.macs.add(c.orig.mac)
-                group.near = group.near and c.orig.ttl in UNROUTED
+                key = (c.client, c.server, c.server_port)
+                group = groups.get(key)
+                if group is None:
+                    group = groups[key] = _Group()
+                group.add(exchange)
     return groups
 
 
@@ -404,8 +414,7 @@ def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: l
         learnt = replace(learnt, interval_ns=learnt.interval_ns // SECOND * SECOND)
     if row is not None and row.tick_ns and (interval := earliest(group.checks, track, row.tick_ns)) is not None:
         learnt = replace(learnt, interval_ns=interval)
-    moments = [group.moments[index] for index in track.members]
-    return Named(kind, row, track, exchanges, moments, learnt, why, sure)
+    return Named(kind, row, track, exchanges, chosen(group.moments, track.members), learnt, why, sure)
 
 
 def gave_up(exchange: Exchange) -> int | None:
