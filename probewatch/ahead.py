@@ -88,9 +88,9 @@ class Scout(Front):
         """Say it."""
         self.say("taken_up", last_ns, next_ns)
 
-    def lost(self, begun_ns: int, ended_ns: int) -> None:
+    def lost(self, begun_ns: int, ended_ns: int, clock: bool = False) -> None:
         """Say it."""
-        self.say("lost", begun_ns, ended_ns)
+        self.say("lost", begun_ns, ended_ns, clock)
 
     def meet_host(self, interface: Interface) -> None:
         """Say it."""

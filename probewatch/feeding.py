@@ -99,5 +99,5 @@ class Feeding:
         """Tell of losses that end before this."""
         ripe = sorted(loss for loss in self._lost if loss.ended_ns <= until_ns)
         for loss in ripe:
-            self.front.lost(loss.begun_ns, loss.ended_ns)
+            self.front.lost(loss.begun_ns, loss.ended_ns, clock=loss.clock)
             self._lost.remove(loss)

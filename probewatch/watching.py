@@ -142,7 +142,7 @@ class Watch:
             self._saver.flush()
 
     def _lose(self, loss: Loss) -> None:
-        self.observer.lost(loss.begun_ns, loss.ended_ns)
+        self.observer.lost(loss.begun_ns, loss.ended_ns, clock=loss.clock)
         if self._saver is not None:
             self._saver.lost(loss)
 

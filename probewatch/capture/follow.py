@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import BinaryIO, Final
 
 from probewatch.capture.errors import CaptureError
-from probewatch.capture.reader import Reader
+from probewatch.capture.reader import Reader, flat
+from probewatch.capture.steps import in_one_time
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
 
@@ -96,7 +97,7 @@ class Follower:
             reader.on_loss(self._lost)
             self._reader = reader
             self._opened.set()
-            for frame in reader:
+            for frame in flat(in_one_time(reader, iter(reader))):
                 self._batch.append(frame)
                 if len(self._batch) >= HANDED:
                     self._hand_over()

@@ -158,15 +158,15 @@ class Live:
         self._backlog.start()
         return self._backlog.fileno()
 
-    def drain(self) -> Iterator[Frame]:
-        """Yield what had passed when this was called.
+    def catch_up(self) -> int:
+        """Wait until all that had passed when this was called is in memory; return how many frames that makes.
 
         The kernel counts a frame when it comes, so what was moved on is compared with that. On `any` and `lo` it counts
         frames that libpcap passes over, unless our filter leaves them out; there time tells (`Backlog.reached_ns`).
         """
         backlog, counts = self._backlog, self.counts()
         if backlog is None or self._ended:
-            return
+            return self._number
         backlog.start()
         due = counts.received - counts.dropped if counts is not None else 1 << 62
         until_ns, begun = time.time_ns(), time.monotonic()
@@ -178,7 +178,16 @@ class Live:
         if not (there() or backlog.why):
             waited = time.monotonic() - begun
             self._tally.broken(f"what passed last could not be fetched within {waited:.0f} s")
-        moved = backlog.moved
+        return backlog.moved
+
+    @property
+    def taken(self) -> int:
+        """How many frames `poll` has given out."""
+        return self._number
+
+    def drain(self) -> Iterator[Frame]:
+        """Yield what had passed when this was called."""
+        moved = self.catch_up()
         while self._number < moved and (frames := self.poll(0)):
             yield from frames
 

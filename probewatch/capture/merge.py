@@ -7,13 +7,13 @@ stands at most W places too late comes out in its place. Sorting is stable, and 
 A frame that is earlier than what has already gone out cannot be put right: what stood before it goes out first, time
 goes back there, and a note says so.
 
-A *stream* (standard input, FIFO) is never held back: its frames go on in the order they come.
+A *stream* (standard input, FIFO) is never held back, but for a few frames where its clock may have been set: its frames go on
+in the order they come.
 Several inputs are merged by (time, input, number).
 
 Of large inputs all that is done to batches (`sorting`), with the same result; their windows are larger by up to a batch.
 
-Limitations: what fits into one window is sorted by time even if a clock step is the truth; the bytes alone cannot tell
-that from files joined in the wrong order.
+A clock that was set back is no disorder: what comes behind that is moved behind what was before (`steps`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Final
 
 from probewatch.capture import wholesale
 from probewatch.capture.reader import Input, flat
+from probewatch.capture.steps import in_one_time
 from probewatch.capture.tally import seconds
 from probewatch.model.frame import Batch, Frame, Part
 
@@ -53,7 +54,7 @@ def merged_parts(readers: Sequence[Input]) -> Iterator[Part]:
     """Yield the same, in batches where nothing comes in between."""
     if len(readers) == 1:
         reader = readers[0]
-        return reader.parts() if reader.live else parts_in_order(reader)
+        return in_one_time(reader, reader.parts()) if reader.live else parts_in_order(reader)
     share = max(1, -(-len(readers) // FULL_WINDOWS))
     frames, size = max(WINDOW_FRAMES // share, MIN_WINDOW), WINDOW_BYTES // share
     if not any(reader.live for reader in readers) and any((reader.size or 0) >= wholesale.LARGE for reader in readers):
@@ -61,7 +62,12 @@ def merged_parts(readers: Sequence[Input]) -> Iterator[Part]:
             from probewatch.capture.sorting import side_by_side
 
             return side_by_side([parts_in_order(reader, frames, size) for reader in readers])
-    return heapq.merge(*(iter(reader) if reader.live else in_order(reader, frames, size) for reader in readers))
+    return heapq.merge(
+        *(
+            flat(in_one_time(reader, iter(reader))) if reader.live else in_order(reader, frames, size)
+            for reader in readers
+        )
+    )
 
 
 def in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Frame]:
@@ -69,12 +75,12 @@ def in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTE
 
     Of frames larger than `size` bytes together fewer are held back.
     """
-    return flat(_in_order(reader, iter(reader), frames, size))
+    return flat(_in_order(reader, in_one_time(reader, iter(reader)), frames, size))
 
 
 def parts_in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Part]:
     """Yield the same in batches, except where there is something to sort."""
-    return _in_order(reader, reader.parts(), frames, size)
+    return _in_order(reader, in_one_time(reader, reader.parts()), frames, size)
 
 
 def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> Iterator[Part]:

@@ -86,7 +86,8 @@ class PacketReader:
         """Packets carry no comments beside them."""
 
     def on_loss(self, take: Callable[[Loss], object]) -> None:
-        """Packets tell of no losses."""
+        """Call `take` with each loss that shows in its frames: packets tell of none."""
+        self._tally.on_loss = take
 
     def on_interface(self, take: Callable[[Interface], object]) -> None:
         """Packets tell no more of an interface than its name."""
@@ -94,6 +95,14 @@ class PacketReader:
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""
         self._tally.note_once(sentence)
+
+    def lose(self, loss: Loss) -> None:
+        """Tell of a loss that shows in its frames."""
+        self._tally.loss(loss)
+
+    def told(self, first_ns: int, last_ns: int) -> None:
+        """Know between which moments its frames are told, where that is not what stands in it."""
+        self._tally.told = first_ns, last_ns
 
     def close(self) -> None:
         """Do nothing: the packets are the caller's."""

@@ -48,6 +48,12 @@ class Input(Protocol):
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""
 
+    def lose(self, loss: Loss) -> None:
+        """Tell of a loss that shows in its frames."""
+
+    def told(self, first_ns: int, last_ns: int) -> None:
+        """Know between which moments its frames are told, where that is not what stands in it."""
+
     def close(self) -> None:
         """Close it."""
 
@@ -175,6 +181,14 @@ class Reader:
     def note(self, sentence: str) -> None:
         """Add a note to `info()`."""
         self._tally.note_once(sentence)
+
+    def lose(self, loss: Loss) -> None:
+        """Tell of a loss that shows in its frames."""
+        self._tally.loss(loss)
+
+    def told(self, first_ns: int, last_ns: int) -> None:
+        """Know between which moments its frames are told, where that is not what stands in it."""
+        self._tally.told = first_ns, last_ns
 
     def close(self) -> None:
         """Close the input; iteration ends."""

@@ -36,7 +36,7 @@ class Tally:
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "began_ns",
         "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
-        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "timed",
+        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "timed", "told",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -78,6 +78,8 @@ class Tally:
         self._late_first = 0
         self._late_most = 0
         self._clamped = 0
+        self.told: tuple[int, int] | None = None
+        """Between which moments its frames are told, where its clock was set back and these are not the times in it."""
 
     def odd_time(self, ns: int, number: int) -> int:
         """Take note of a time that is not at or after all before it; return it, moved into the range of times."""
@@ -152,14 +154,15 @@ class Tally:
             else replace(i, drops=self.lost[i.index], drops_timed=min(self.timed.get(i.index, 0), self.lost[i.index]))
             for i in self.interfaces
         )
+        first_ns, last_ns = self.told or (self.first_ns, None if self.first_ns is None else self.latest)
         return CaptureInfo(
             path=self.path,
             format=self.format,
             interfaces=interfaces,
             link_types=tuple(dict.fromkeys(link_type_name(i.link_type) for i in interfaces)),
             frames=self.frames - self.left_out,
-            first_ns=self.first_ns,
-            last_ns=None if self.first_ns is None else self.latest,
+            first_ns=first_ns,
+            last_ns=last_ns,
             began_ns=self.began_ns,
             ended_ns=self.ended_ns,
             complete=self.complete,
@@ -168,7 +171,7 @@ class Tally:
 
     def _all_notes(self, interfaces: tuple[Interface, ...]) -> list[str]:
         notes = list(self.notes)
-        if self._late and self._late_most >= WORTH_NS:
+        if self._late and self._late_most >= WORTH_NS and self.told is None:
             what = f"frame {self._late_first} is" if self._late == 1 else f"{self._late} frames are"
             which = "" if self._late == 1 else f", the first of them frame {self._late_first}"
             notes.append(f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s")

@@ -6,8 +6,9 @@ What lies so far back is the horizon: frames wait until it has passed them and g
 those of a file; and a timer whose time lies before it may run although no frame has come. When everything was fetched at
 the end (`drain`) the horizon is that moment.
 
-The clock of the packets is the system's, which may be set. Where it jumps against the monotonic clock, what waits goes on
-as it came, and the account says so.
+The clock of the packets is the system's, which may be set. Where it jumps against the monotonic clock, the account says so. Where it
+jumps back, frames are told by the clock as it was before: time never goes back, and what is in step stays so. Which frames were
+stamped before is shown by their own jump, or by there being none left.
 
 Limitations: a jump of less than STEP_NS is not told from slewing.
 """
@@ -35,6 +36,7 @@ MOST_WAITING: Final = 65_536
 """Frames that wait for the horizon; of more the first go on."""
 STEP_NS: Final = 500_000_000
 """A change of the clock that is told."""
+TIMES: Final = "times before and after that do not compare"
 LOOK_S: Final = 1.0
 """Seconds between two looks at whether the namespace is still there."""
 
@@ -79,10 +81,18 @@ class Taps:
         self._open = list(self._lives)
         self._edges = [0] * len(self._lives)
         """Up to when each has shown everything."""
+        self._shift_ns = [0] * len(self._lives)
+        """How far the clock was set back so far, as each one's frames show it ..."""
+        self._due_ns = [0] * len(self._lives)
+        """... and how far more they will."""
+        self._latest_ns = [0] * len(self._lives)
+        """Time of the latest frame of each."""
         self._lag_ns = LAG_NS
         self._waiting: list[Frame] = []
         self._offset_ns = wall_ns() - steady_ns()
         self._notes: list[str] = []
+        self._back_ns = 0
+        """How far the clock was set back so far."""
         self._steps: list[Loss] = []
         """Between which moments the clock was set, as far as nobody was told."""
         self._gone = ""
@@ -118,18 +128,16 @@ class Taps:
 
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return the frames that the horizon has passed, waiting so long for the first."""
-        self._watch_clock(self._wall_ns())
         if self._open:
             sources: list[Live | ProcessEvents] = [*self._open]
             if self._processes is not None and not self._processes.ended:
                 sources.append(self._processes)
             select.select(sources, [], [], max(timeout_s, 0.0))
+            self._watch_clock(self._wall_ns())
             self._take_events()
             for live in list(self._open):
                 place = self._lives.index(live)
-                frames = live.poll(0)
-                self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
-                self._edges[place] = live.seen_ns
+                self._fetch(place)
                 if live.ended:
                     self._open.remove(live)
                     if self._open:  # (the last one to go leaves time where it stood)
@@ -180,14 +188,48 @@ class Taps:
         ]
 
     def drain(self) -> Iterator[Frame]:
-        """Yield what had passed when this was called, and what waited."""
-        for place, live in enumerate(self._lives):
-            if live in self._open:
-                self._waiting += [frame._replace(interface=place) for frame in live.drain()]
-                self._edges[place] = live.seen_ns
-                self._lag_ns = 0
+        """Yield what had passed when this was called, and what waited: as much at once as ever, for much may have been left behind."""
+        due = {place: self._lives[place].catch_up() for place, live in enumerate(self._lives) if live in self._open}
+        while due:
+            for place, moved in list(due.items()):
+                live = self._lives[place]
+                if live.taken >= moved or not self._fetch(place):
+                    self._edges[place] = live.seen_ns + self._shift_ns[place]
+                    del due[place]
+            self._take_events()
+            yield from self._ready(self.horizon_ns)
+        self._lag_ns = 0
         self._take_events()
         yield from self._ready(1 << 62)
+
+    def _fetch(self, place: int) -> list[Frame]:
+        """Put what has come at an interface beside what waits, and return it."""
+        live = self._lives[place]
+        frames = live.poll(0)
+        if self._shift_ns[place] or self._due_ns[place]:
+            frames = self._in_one_time(place, frames)
+        if frames:
+            self._latest_ns[place] = frames[-1].ns
+        self._waiting += [frame._replace(interface=place) for frame in frames] if place else frames
+        self._edges[place] = live.seen_ns + self._shift_ns[place]
+        return frames
+
+    def _in_one_time(self, place: int, frames: list[Frame]) -> list[Frame]:
+        """Return frames with times by the clock as it was before it was set back."""
+        out: list[Frame] = []
+        latest_ns = self._latest_ns[place]
+        for frame in frames:
+            due_ns, ns = self._due_ns[place], frame.ns + self._shift_ns[place]
+            if due_ns and latest_ns - ns > due_ns // 2:
+                self._shift_ns[place] += due_ns
+                self._due_ns[place] = 0
+                ns += due_ns
+            out.append(frame._replace(ns=ns))
+            latest_ns = ns
+        if not self._lives[place].behind_ns:  # (all that was stamped before has been fetched)
+            self._shift_ns[place] += self._due_ns[place]
+            self._due_ns[place] = 0
+        return out
 
     def _watch_clock(self, wall_ns: int) -> None:
         offset = wall_ns - self._steady_ns()
@@ -197,12 +239,14 @@ class Taps:
         way = "forward" if step > 0 else "back"
         self._notes.append(
             f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: "
-            f"times before and after that do not compare"
+            + ("what comes behind that is told by the clock as it was before" if step < 0 else TIMES)
         )
-        # Whatever was due between the two moments may have come or not: no clock ever showed them, or showed them twice.
-        self._steps.append(Loss(min(wall_ns, wall_ns - step), max(wall_ns, wall_ns - step)))
-        if step < 0:  # what waits goes on at once, and the horizon starts anew
-            self._edges = [edge if edge == 1 << 62 else 0 for edge in self._edges]
+        before_ns = wall_ns - step + self._back_ns
+        if step < 0:
+            self._back_ns -= step
+            self._due_ns = [due - step for due in self._due_ns]
+        # Whatever was due between the two readings of a clock that was set forward may have come or not: none ever showed them.
+        self._steps.append(Loss(before_ns, max(wall_ns + self._back_ns, before_ns + 1), clock=True))
 
     def _look(self) -> None:
         """See whether the namespace is still there: our socket alone would keep it alive for ever."""

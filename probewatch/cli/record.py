@@ -101,7 +101,7 @@ def record(
     What it wrote analyses to the same timeline. Files are readable by their owner alone, and links are not followed.
 
     Exit status: 0 ended by Ctrl-C, SIGTERM or a bound; 2 usage or a missing capability; 3 something was lost (the notes say
-    what); 130 interrupted twice.
+    what); 130 interrupted twice, or while nobody read what it wrote.
     """
     refuse_nothing(duration, count)
     bounds = _bounds(size, seconds, files)
@@ -124,11 +124,14 @@ def record(
             )
         losses = Losses(feed, wanted=not quiet)
         while not (ending.come or keep.over):
-            keep.turn()
+            with ending.writing():
+                keep.turn()
             losses.look()
-        info = keep.finish()
+        with ending.writing():
+            info = keep.finish()
     except KeyboardInterrupt:
-        keep.finish()
+        if path != "-":  # (nobody may be reading what goes there)
+            keep.finish()
         return INTERRUPTED
     finally:
         feed.close()

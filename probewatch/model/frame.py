@@ -118,6 +118,8 @@ class Loss(NamedTuple):
     """How many; 0 where that is not known."""
     interface: int = 0
     """Of its input."""
+    clock: bool = False
+    """The clock was set: whatever was due may have come or not, for times before and after do not compare."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,20 @@ _NAMES: Final = tuple(tuple(one.name for one in fields(cls)) for cls in _DATACLA
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
+def _maker(cls: type, names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return what makes such a value of its fields in their order."""
+    made: Callable[..., Any] = eval(  # noqa: S307  (as dataclasses makes `__init__`: nothing in it but the names of fields)
+        f"lambda {', '.join(names)}: cls({', '.join(f'{name}={name}' for name in names)})", {"cls": cls}
+    )
+    return made
+
+
+_MAKERS: Final = tuple(map(_maker, _DATACLASSES, _NAMES))
+
+
 def _make(tag: int, *values: Any) -> Any:
     """Make a value again; what is packed names this function."""
-    return _DATACLASSES[tag](**dict(zip(_NAMES[tag], values, strict=True)))
+    return _MAKERS[tag](*values)
 
 
 def _reduced(tag: int) -> Callable[[Any], Reduced]:
@@ -62,11 +73,13 @@ class _Pieces(list[bytes]):
 class Packer:
     """Makes bytes of values that are much alike, and values of such bytes."""
 
-    __slots__ = ("_alike",)
+    __slots__ = ("_alike", "_last")
 
     def __init__(self) -> None:
         self._alike = b""
         """The first value, not compressed: the dictionary of all others."""
+        self._last: tuple[bytes, Any] = b"", None
+        """What was made last: most is looked at several times in a row."""
 
     def pack(self, value: object) -> bytes:
         """Return a value as bytes."""
@@ -81,6 +94,11 @@ class Packer:
 
     def unpack(self, data: bytes) -> Any:
         """Return an equal value."""
+        if data is not self._last[0]:
+            self._last = data, self._unpacked(data)
+        return self._last[1]
+
+    def _unpacked(self, data: bytes) -> Any:
         return pickle.loads(zlib.decompressobj(zdict=self._alike).decompress(data))  # noqa: S301  (our own bytes)
 
 

@@ -150,7 +150,7 @@ class Assembler:
         out = []
         for container in sorted({planned.container for planned in placed.lane.plan}):
             firsts = [
-                account.heads[0].start.ns
+                account.heads[0].start_ns
                 for worker, account in ledger.accounts.items()
                 if placed.lane.plan[worker].container == container
             ]

@@ -23,7 +23,7 @@ from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
 from .front import End, Front, Questions, Turn
-from .keeper import Keeper
+from .keeper import HELD, Keeper
 from .lane import Step
 from .ledger import Keep, Ledger
 from .losses import Losses
@@ -88,6 +88,7 @@ class Observer(Front):
         self._unplanned = 0
         """Attempts that wait at their targets until it is known which probes to expect."""
         self._most_unplanned = MOST_UNPLANNED
+        self._most_held = HELD
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
         self._seen_until_ns: int | None = None
@@ -136,9 +137,12 @@ class Observer(Front):
                 placed.lane.interrupt()
         self._holes.append((last_ns, next_ns))
 
-    def lost(self, begun_ns: int, ended_ns: int) -> None:
-        """Take notice that frames between these moments were lost; to be called once the frames up to then were fed."""
-        whole, before = self._losses.add((begun_ns, ended_ns))
+    def lost(self, begun_ns: int, ended_ns: int, clock: bool = False) -> None:
+        """Take notice that frames between these moments were lost, or that the clock was set then.
+
+        To be called once the frames up to then were fed.
+        """
+        whole, before = self._losses.add((begun_ns, ended_ns), clock=clock)
         at = len(self._holes) if before is None else self._holes.index(before)
         self._holes[at : at + 1] = [whole]
 
@@ -167,6 +171,8 @@ class Observer(Front):
         if self._keeper.full:
             self._keeper.let_go(self._tell)
             self._strangers.recount()
+        if sum(self._held()) > self._most_held and self._keep is not Keep.STEPS:
+            self._make_room()
 
     def followed(self) -> list[Connection]:
         """Return the connections of the followed endpoint, as they are known now."""
@@ -316,19 +322,40 @@ class Observer(Front):
         self._strangers.held += len(target.strangers) - before
         self._unplanned += target.unplanned - unplanned
         if self._unplanned > self._most_unplanned:
-            self._plan()
+            self._plan(MOST_UNPLANNED // 2)
 
-    def _plan(self) -> None:
-        """Let the targets with the most attempts that wait for a plan make one, so that half as many are left."""
+    def _plan(self, left: int) -> None:
+        """Let the targets with the most attempts that wait for a plan make one, so that no more than so many are left."""
         for target in sorted(self._targets.values(), key=lambda target: -target.unplanned):
             before, unplanned = len(target.strangers), target.unplanned
-            if self._unplanned <= MOST_UNPLANNED // 2 or not unplanned:
+            if self._unplanned <= left or not unplanned:
                 break
             target.plan_now()
             self._strangers.held += len(target.strangers) - before
             self._unplanned += target.unplanned - unplanned
         # (Of many targets each may have too few to guess from: no use in looking again at once.)
         self._most_unplanned = max(MOST_UNPLANNED, self._unplanned + MOST_UNPLANNED // 2)
+
+    def _held(self) -> tuple[int, int, int, int]:
+        """Return how many runs are held whole that may go: who sent them is not known, or which probes to expect; strangers'; steps."""
+        return self._senders.undecided, self._unplanned, self._strangers.loose, self._keeper.held
+
+    def _make_room(self) -> None:
+        """Let go of half of the kind of runs of which most are held whole."""
+        undecided, unplanned, strangers, steps = self._held()
+        most = max(undecided, unplanned, strangers, steps)
+        if most == undecided:
+            self._senders.decide(undecided // 2)
+        elif most == unplanned:
+            self._plan(unplanned // 2)
+        elif most == strangers:
+            self._strangers.relieve(self._senders.kubelets(), self._now_ns)
+            self._sweep()
+        else:
+            self._keeper.let_go(self._tell, hurry=True)
+            self._strangers.recount()
+        # (Some only turn from one kind into another, which is the next to go.)
+        self._most_held = max(HELD, sum(self._held()) + HELD // 8)
 
     def _elsewhere(self, run: Run) -> tuple[int, ...]:
         """Return the starts of a checker's latest attempts at anybody, before this one."""

@@ -28,7 +28,7 @@ from probewatch.wire.tcp import Tracker
 
 from .kept import KeptConnections
 from .settings import Settings
-from .slim import slim, slim_exchange
+from .slim import in_short, slim, slim_exchange
 from .tls import Sessions
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class Front(ABC):
             if asked is not None:
                 yield Questions(slim(item), asked)
             elif read is not None:
-                yield read
+                yield in_short(read)
             else:
                 yield Revised(slim(item), partial(self._read, item))
 

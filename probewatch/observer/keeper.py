@@ -2,6 +2,9 @@
 
 When there are too many, the oldest steps of the longest lanes are entered in their ledgers, and all that hangs on them
 goes. Before the first of a lane's go its plan is held against all that was seen, for later nothing is left to replay.
+
+Steps are one of four kinds of runs that are held with everything that was read on their connections; the others wait until it is
+known who sent them, or which probes to expect, or are strangers'. Each has a limit of its own, and HELD is that of all together.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ WHOLE: Final = 4_000
 """Steps of all lanes that are held with everything that was read on them; the oldest are entered in the ledgers."""
 FEWEST: Final = 4
 """Of these each lane keeps so many, however many lanes there are."""
+HELD: Final = 7_000
+"""Runs of all kinds held whole; beyond, the kind of which most are held gives half of them away."""
+OPEN: Final = 8
+"""Of these, steps of one lane that are not settled, which are held in any case."""
 BRIEF: Final = 500_000
 """Attempts kept in brief; beyond, the oldest of the probes with the most are only counted."""
 
@@ -35,13 +42,23 @@ class Keeper:
         self._revisions = revisions
         self._whole = 0
         """Settled steps of all lanes."""
+        self._open = 0
+        """Their other steps."""
         self._brief = 0
         """Attempts in brief."""
 
     def note(self, placed: Placed) -> None:
-        """Count a lane's settled steps."""
-        self._whole += len(placed.lane.steps) - placed.noted
-        placed.noted = len(placed.lane.steps)
+        """Count a lane's steps."""
+        lane = placed.lane
+        self._whole += len(lane.steps) - placed.noted
+        placed.noted = len(lane.steps)
+        self._open += lane.open - placed.open
+        placed.open = lane.open
+
+    @property
+    def held(self) -> int:
+        """How many steps there are."""
+        return self._whole + self._open
 
     @property
     def full(self) -> bool:
@@ -51,16 +68,20 @@ class Keeper:
     def _latest(self, connection: Connection) -> Connection:
         return self._revisions.get(connection.id, connection)
 
-    def let_go(self, tell: Callable[[Target], None]) -> None:
+    def let_go(self, tell: Callable[[Target], None], *, hurry: bool = False) -> None:
         """Enter the oldest steps of the longest lanes into their ledgers, so that half as many are left.
 
-        `tell` tells anew what was replayed.
+        `tell` tells anew what was replayed. With `hurry` steps that could yet be read in another way go too, as they read best now.
         """
         lanes = [
             (target, number, placed) for target in self._targets.values() for number, placed in enumerate(target.placed)
         ]
-        share = max(FEWEST, WHOLE // (2 * len(lanes)))
+        most = min(self.held, WHOLE) if hurry else WHOLE
+        share = max(FEWEST, most // (2 * len(lanes)))
         for target, number, placed in lanes:
+            if hurry and placed.open > (left := max(OPEN, share // 2)):
+                placed.lane.hurry(left)
+                tell(target)
             if placed.noted <= share:
                 continue
             if not placed.ledger.accounts and target.reconsider(placed):

@@ -324,6 +324,16 @@ class Lane:
         del self.steps[:number]
         return gone
 
+    @property
+    def open(self) -> int:
+        """How many steps are not settled."""
+        past = self._histories[0].past
+        return 0 if past is None else past.length - self._settled
+
+    def hurry(self, left: int) -> None:
+        """Believe the cheapest reading of all steps but the latest ones."""
+        self._settle(left, left)
+
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""
         best = min(self._histories, key=_cost)
@@ -393,13 +403,13 @@ class Lane:
         lane._tried = True
         return lane
 
-    def _settle(self) -> None:
-        """Tell the steps that all histories share; what is older than LAG steps is settled by the cheapest one."""
+    def _settle(self, most: int = 2 * LAG, left: int = LAG) -> None:
+        """Tell the steps that all histories share; of more than `most` all but the latest ones are settled by the cheapest one."""
         best = self._histories[0].past
         if best is None or best.length == self._settled:
             return
-        if best.length - self._settled > 2 * LAG:
-            kept = _ancestor(best, best.length - LAG)
+        if best.length - self._settled > most:
+            kept = _ancestor(best, best.length - left)
             self._histories = [history for history in self._histories if _ancestor(history.past, kept.length) is kept]
         links = heads = [history.past for history in self._histories if history.past is not None]
         if any(head.root is not heads[0].root for head in heads):

@@ -23,7 +23,7 @@ from probewatch.decisions.worker import Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Trigger
+from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Gap, Outcome, Trigger
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
@@ -122,14 +122,23 @@ class Settled(NamedTuple):
     streak: int
 
 
+class Head(NamedTuple):
+    """What one of a worker's first attempts tells of its container's beginning."""
+
+    start_ns: int
+    trigger: Trigger
+    outcome: Outcome
+    cause: Cause
+
+
 class Account:
     """What one worker's attempts came to."""
 
     def __init__(self, spec: ProbeSpec, limit: int | None) -> None:
         self.spec = spec
         self.attempts = Attempts()
-        self.heads: list[Attempt] = []
-        """The first ones."""
+        self.heads: list[Head] = []
+        """Of the first ones."""
         self.last: Attempt | None = None
         self.drafts: Few[Draft] = Few(limit)
         self.gaps: Few[Gap] = Few(limit)
@@ -254,7 +263,7 @@ class Ledger:
         account.attempts.append(made)
         account.last = made
         if len(account.heads) < HEADS:
-            account.heads.append(made)
+            account.heads.append(Head(made.start.ns, made.trigger, made.outcome, made.cause))
         if not account.expired:
             account.expired = expired([made], kubelet=True)
         if before is not None:

@@ -3,7 +3,8 @@
 Theory of operation. A frame that was dropped may have been anybody's. Silence that reaches into such a time proves nothing:
 an attempt whose deadline lies behind its beginning, and that got no answer, is cut there. And an attempt that was due in it
 and was not seen may have been made all the same, with any result: what its pod's workers count is not known behind it, as at
-the beginning of a capture. All else stands: what was seen happened.
+the beginning of a capture. All else stands: what was seen happened. Where the clock was set nothing is in step with what was
+before: all workers are met anew.
 
 Limitations: where two losses are less than NEAR_NS apart they are one.
 """
@@ -33,9 +34,17 @@ class Losses:
 
     def __init__(self) -> None:
         self.all: list[Loss] = []
+        self._clock: set[Loss] = set()
+        """Of these, those in which the clock was set."""
 
-    def add(self, loss: Loss) -> tuple[Loss, Loss | None]:
+    def add(self, loss: Loss, *, clock: bool = False) -> tuple[Loss, Loss | None]:
         """Take a loss; return it as it is kept, and the one before that it goes on with, if it does."""
+        whole, before = self._add(loss)
+        if clock or before in self._clock:
+            self._clock.add(whole)
+        return whole, before
+
+    def _add(self, loss: Loss) -> tuple[Loss, Loss | None]:
         before = self.all[-1] if self.all else None
         if before is not None and (loss[0] - before[1] < NEAR_NS or len(self.all) >= MOST_LOSSES):
             whole = self.all[-1] = before[0], max(before[1], loss[1])
@@ -56,7 +65,7 @@ class Losses:
         passed = since
         while passed < len(self.all) and self.all[passed][1] <= start_ns:
             passed += 1
-        return passed, any(_hidden(lane, loss) for loss in self.all[since:passed])
+        return passed, any(loss in self._clock or _hidden(lane, loss) for loss in self.all[since:passed])
 
 
 def _hidden(lane: Lane, loss: Loss) -> bool:

@@ -47,7 +47,7 @@ class Senders:
         self._known = known
         self._waiting: dict[str, Counter[str]] = {}
         """Source that is not decided -> target -> runs held there."""
-        self._undecided = 0
+        self.undecided = 0
         """How many these are."""
 
     def standing(self, address: str) -> Standing:
@@ -83,12 +83,12 @@ class Senders:
             return False
         held = target.hold(run)
         self._waiting.setdefault(run.client, Counter())[run.server] += 1
-        self._undecided += 1
+        self.undecided += 1
         if held % ASKED == 0:
             self._match_declared(source)
             self._weigh(source, last_word=held >= WAITING)
-        if self._undecided > MOST_UNDECIDED:
-            self._decide()
+        if self.undecided > MOST_UNDECIDED:
+            self.decide(MOST_UNDECIDED // 2)
         return True
 
     def asker(self, run: Run) -> str:
@@ -109,12 +109,12 @@ class Senders:
         )
         return next(here, run.client)
 
-    def _decide(self) -> None:
-        """Say the last word about the sources that most undecided runs come from, so that half as many are left."""
+    def decide(self, left: int) -> None:
+        """Say the last word about the sources that most undecided runs come from, so that no more than so many are left."""
         for address in sorted(self._waiting, key=lambda address: -self._waiting[address].total()):
             self._match_declared(self.sources[address])
             self._weigh(self.sources[address], last_word=True)
-            if self._undecided <= MOST_UNDECIDED // 2:
+            if self.undecided <= left:
                 break
 
     def last_word(self) -> None:
@@ -133,7 +133,7 @@ class Senders:
             return known
         self._known[source.address] = known
         places = self._waiting.pop(source.address, Counter())
-        self._undecided -= places.total()
+        self.undecided -= places.total()
         doubted = before is Standing.NOT_KUBELET
         for target in self._targets.values() if doubted else [self._targets[address] for address in places]:
             runs = target.held(source.address, strangers=doubted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.connection import Connection, Half
@@ -35,6 +36,11 @@ def slim_exchange(exchange: Exchange) -> Exchange:
         keyed=exchange.keyed,
         decrypted=exchange.decrypted,
     )
+
+
+def in_short(exchange: Exchange) -> Exchange:
+    """Return an exchange of several requests, none of which is a check, with the first of them only; the others are counted."""
+    return replace(exchange, http=exchange.http[:1]) if len(exchange.http) > 1 else exchange
 
 
 def slim(connection: Connection, kept: int = STATUS_BYTES, arrivals: int = KEPT_ARRIVALS) -> Connection:

@@ -26,7 +26,7 @@ from .target import Target
 
 STRANGERS: Final = 5_000
 """Runs held that no kubelet sent; beyond, the older ones are counted as traffic where they are no check so far."""
-MOST_CHECKS: Final = 14_000
+MOST_CHECKS: Final = 11_000
 """Of these, checks held where attempts are kept in brief; beyond, the oldest quarter is counted as traffic too."""
 
 
@@ -64,6 +64,8 @@ class Strangers:
         """Each form of what is there, once."""
         self._put = 0
         """Runs that are on the shelf, about: some may have been counted as traffic since."""
+        self._checks = 0
+        """Runs that were checks when that was looked at last."""
         self.let_go = 0
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
@@ -93,6 +95,11 @@ class Strangers:
         self.held = sum(len(target.strangers) for target in self._targets.values())
 
     @property
+    def loose(self) -> int:
+        """How many of these are held whole and may go, for they were not known as checks when that was looked at last."""
+        return max(0, self.held - max(self._put, self._checks))
+
+    @property
     def full(self) -> bool:
         """Whether some must go."""
         return self.held > self._most
@@ -115,6 +122,7 @@ class Strangers:
         found, kept = so_far(held, skip=kubelets, declared=self._book.checks)
         self.checks |= found
         # (By frame, not by time alone: many may carry one timestamp.)
+        self._checks = sum(any(id(leg) in kept for _, leg in run.legs()) for run in held)
         begun = sorted(run.start for run in held)[len(held) * 3 // 4]
         self._part(lambda run: run.start >= begun or any(id(leg) in kept for _, leg in run.legs()), now_ns)
         if not self._brief:
@@ -125,6 +133,7 @@ class Strangers:
                 -(MOST_CHECKS * 3 // 4)
             ]
             self.let_go += self._part(lambda run: run.start >= begun, now_ns)
+            self._checks = min(self._checks, self.held)
         self._most = max(STRANGERS, min(2 * self.held, max(MOST_CHECKS, self.held + STRANGERS // 2)))
 
     def _part(self, stays: Callable[[Run], bool], now_ns: int) -> int:

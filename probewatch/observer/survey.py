@@ -23,7 +23,6 @@ from statistics import median
 from typing import Final
 
 from probewatch.model.check import BY_HAND, CheckSpec
-from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import (
@@ -59,12 +58,11 @@ from probewatch.probes.signatures import (
 )
 from probewatch.probes.steps import goes_on, joined, settle
 
+from .nested import Moments, begun, chosen, lies_inside, moments, note
 from .others import Peer, periodic
 
 TIGHT_NS: Final = 20 * MS
 """Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
-NESTED_NS: Final = 20 * MS
-"""Address translation delays a SYN by no more than this between two interfaces of a node."""
 ALIKE: Final = 0.7
 """Share of the pauses between checks of different targets that must be alike, where one check asks them in turn."""
 STEADY: Final = 0.2
@@ -102,6 +100,8 @@ class Named:
     track: Track
     exchanges: list[Exchange]
     """Of the track's checks, in order."""
+    moments: Moments
+    """Of these."""
     learnt: Learnt
     why: list[str]
     confidence: float
@@ -140,14 +140,38 @@ class Named:
 
 @dataclass(slots=True)
 class _Group:
-    """All runs of one source at one port."""
+    """All runs of one source at one port. What is asked of each is read in one go, for many are packed."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    moments: Moments = field(default_factory=moments)
+    mac: bytes | None = None
+    """Whom the client's frames came from."""
+    near: bool = True
+    """That is one and the same, and no router lies between."""
     found: list[Track] = field(default_factory=list)
     rows: dict[Shape, Signature] = field(default_factory=dict)
     clocks: set[Shape] = field(default_factory=set)
     """Shapes that tick."""
+
+    def add(self, exchange: Exchange) -> None:
+        """Take a run's connection."""
+        self.exchanges.append(exchange)
+        orig = exchange.connection.orig
+        if self.mac is None:
+            self.mac = orig.mac
+        self.near = self.near and orig.ttl in UNROUTED and orig.mac == self.mac
+        if len(self.exchanges) >= ENOUGH:  # (many a source comes once or twice)
+            for one in self.exchanges[len(self.checks) :]:
+                self.checks.append(check_of(one))
+                note(self.moments, one.connection)
+
+    def sort(self) -> None:
+        """Put its connections in the order in which they began."""
+        order = sorted(range(len(self.checks)), key=lambda index: begun(self.moments, index))
+        self.exchanges = [self.exchanges[index] for index in order]
+        self.checks = [self.checks[index] for index in order]
+        self.moments = chosen(self.moments, order)
 
 
 Key = tuple[str, str, int]
@@ -210,10 +234,7 @@ def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
     """Return, for each source address, what stands for its machine: two that come unrouted from one interface are one machine's."""
     out: dict[str, str] = {}
     for (client, _, _), group in groups.items():
-        halves = [exchange.connection.orig for exchange in group.exchanges]
-        macs = {half.mac for half in halves}
-        near = all(half.ttl in UNROUTED for half in halves)
-        out.setdefault(client, macs.pop().hex() if near and len(macs) == 1 and any(macs) else client)
+        out.setdefault(client, group.mac.hex() if group.near and group.mac else client)
     return out
 
 
@@ -322,8 +343,13 @@ def _groups(runs: Sequence[Run]) -> tuple[dict[Key, _Group], dict[int, int]]:
         for _, exchange in run.legs():
             c = exchange.connection
             if not c.midstream and exchange.requests <= 1:
+                key = (c.client, c.server, c.server_port)
+                group = groups.get(key)
+                if group is None:
+                    group = groups[key] = _Group()
                 pieces = rounds(exchange)
-                groups.setdefault((c.client, c.server, c.server_port), _Group()).exchanges.extend(pieces)
+                for piece in pieces:
+                    group.add(piece)
                 if len(pieces) > 1:
                     whole |= {id(piece): id(exchange) for piece in pieces}
     return groups, whole
@@ -332,9 +358,9 @@ def _groups(runs: Sequence[Run]) -> tuple[dict[Key, _Group], dict[int, int]]:
 def _read(group: _Group) -> None:
     """Read what one source asks at one port, where something there may be a check."""
     if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
+        group.checks = []
         return
-    group.exchanges.sort(key=lambda exchange: exchange.connection.start)
-    group.checks = [check_of(exchange) for exchange in group.exchanges]
+    group.sort()
     by_shape: dict[Shape, list[Exchange]] = {}
     for exchange, check in zip(group.exchanges, group.checks, strict=True):
         if check.shape is not None:
@@ -390,7 +416,8 @@ def _rotation(group: _Group, shapes: Sequence[Shape]) -> None:
 
 def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: list[str], sure: float) -> Named:
     exchanges = [group.exchanges[index] for index in track.members]
-    return Named(kind, row, track, exchanges, measured(kind, row, group.checks, track), why, sure)
+    learnt = measured(kind, row, group.checks, track)
+    return Named(kind, row, track, exchanges, chosen(group.moments, track.members), learnt, why, sure)
 
 
 def measured(kind: str, row: Signature | None, checks: Sequence[Check], track: Track) -> Learnt:
@@ -526,10 +553,6 @@ def single(exchange: Exchange) -> Run:
     )
 
 
-_Moment = tuple[int, tuple[int, int], int | None]
-"""Of a connection: time of its first frame, which frame that is, time of the first answer."""
-
-
 def _translations(named: Sequence[Named]) -> None:
     """Mark the series that repeat another one behind address translation: each connection lies inside one of the other's, in time."""
     by_shape: dict[Shape, list[Named]] = {}
@@ -538,12 +561,11 @@ def _translations(named: Sequence[Named]) -> None:
     for alike in by_shape.values():
         if len(alike) < 2:
             continue
-        series = [(one, [_moment(exchange.connection) for exchange in one.exchanges]) for one in alike]
-        for inner, within in series:
-            for outer, around in series:
+        for inner in alike:
+            for outer in alike:
                 if outer is not inner and outer.outer is None and inner.outer is None:
                     same = (inner.client, inner.server, inner.port) == (outer.client, outer.server, outer.port)
-                    if not same and _inside(within, around):
+                    if not same and lies_inside(inner.moments, outer.moments):
                         inner.outer = outer
 
 
@@ -571,28 +593,3 @@ def keeps_pace(one: Learnt, other: Learnt) -> bool:
 
 def _same_pace(interval_ns: int | None, other_ns: int | None) -> bool:
     return interval_ns is not None and other_ns is not None and abs(other_ns - interval_ns) <= NEAR * interval_ns + 20 * MS
-
-
-def _inside(within: Sequence[_Moment], around: Sequence[_Moment]) -> bool:
-    if len(within) > len(around) * 1.1 + 2 or len(within) < 0.5 * len(around):
-        return False
-    at = hits = 0
-    for inner in within:
-        while at < len(around) and around[at][0] < inner[0] - NESTED_NS:
-            at += 1
-        hits += any(_nested(inner, outer) for outer in around[at : at + 3])
-    return hits >= 0.9 * len(within)
-
-
-def _nested(inner: _Moment, outer: _Moment) -> bool:
-    if not 0 <= inner[0] - outer[0] <= NESTED_NS or inner[:2] == outer[:2]:
-        return False
-    a, b = inner[2], outer[2]
-    if a is None or b is None:
-        return a is b
-    return inner[0] <= a <= b
-
-
-def _moment(c: Connection) -> _Moment:
-    answer = c.resp.syns[0] if c.resp.syns else c.resp.rst
-    return c.start.ns, c.start[1:], None if answer is None else answer.ns

@@ -82,7 +82,9 @@ class Placed:
     ledger: Ledger = field(default_factory=lambda: Ledger(()))
     """What its steps came to that were let go."""
     noted: int = 0
-    """Settled steps of it that were counted (`core`)."""
+    """Settled steps of it that were counted (`keeper`)."""
+    open: int = 0
+    """Steps that are not settled, likewise."""
     passed: int = 0
     """Losses that lie before what it was fed."""
     versioned: bool = False

@@ -82,9 +82,11 @@ def source_ports(scene: Scene) -> None:
     """See failures that belong to source ports of one range (D07)."""
     for places in by_checker(scene):
         failed = [(place, a) for place in places for a in silent(scene, place)]
-        good = [a.legs[0].connection.client_port for p in places for a in scene.probes[p].attempts if connected(a)]
         ports = sorted(a.legs[0].connection.client_port for _, a in failed if a.legs)
-        if len(ports) < 3 or len(good) < 5:
+        if len(ports) < 3:
+            continue
+        good = [a.legs[0].connection.client_port for p in places for a in scene.probes[p].attempts if connected(a)]
+        if len(good) < 5:
             continue
         low, high = ports[0], ports[-1]
         named = NODE_PORTS[0] <= low and high <= NODE_PORTS[1]
@@ -114,18 +116,20 @@ def source_address(scene: Scene) -> None:
         by_target[probe.target.address, probe.target.port].append(place)
     for places in by_target.values():
         failed: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
-        good: set[str] = set()
+        # A dial that was given up may be answered when the way is open again: that says nothing of its time.
+        given_up: set[tuple[int, int]] = set()
         for place in places:
-            lost = silent(scene, place)
-            for a in lost:
+            for a in silent(scene, place):
                 failed[a.legs[0].connection.client].append((place, a))
-            # A dial that was given up may be answered when the way is open again: that says nothing of its time.
-            given_up = {a.n for a in lost}
-            good |= {
-                a.legs[0].connection.client
-                for a in scene.probes[place].attempts
-                if connected(a) and a.n not in given_up
-            }
+                given_up.add((place, a.n))
+        if not failed:
+            continue
+        good = {
+            a.legs[0].connection.client
+            for place in places
+            for a in scene.probes[place].attempts
+            if connected(a) and (place, a.n) not in given_up
+        }
         for client, those in failed.items():
             if client in good or not good or len(those) < 2:
                 continue
@@ -141,11 +145,13 @@ def queue_full(scene: Scene) -> None:
     for place, probe in enumerate(scene.probes):
         by_target[probe.target.address, probe.target.port].append(place)
     for places in by_target.values():
+        dead = {place: {a.n for a in silent(scene, place)} for place in places}
+        if not any(dead.values()):
+            continue
         mine = sorted(
             ((a.start.ns, place, a) for place in places for a in scene.probes[place].attempts if a.legs),
             key=lambda t: t[0],
         )
-        dead = {place: {a.n for a in silent(scene, place)} for place in places}
         left_open: list[Attempt] = []
         for _, place, a in mine:
             if a.n in dead[place]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from probewatch.capture.live import Live
 from probewatch.capture.taps import LAG_NS, Taps
@@ -20,6 +19,8 @@ class Fake:
         self._clocks = clocks
         self.interface, self.path, self.link_type, self.ended = name, f"interface {name}", 1, False
         self.came: list[Frame] = []
+        self.at_once = 1 << 62
+        self.taken = 0
         self.gaps: list[Loss] = []
         self.dropped = 0
         self._ends = os.pipe()
@@ -30,6 +31,11 @@ class Fake:
         return self._ends[0]
 
     @property
+    def behind_ns(self) -> int:
+        """Return whether something is left."""
+        return len(self.came)
+
+    @property
     def seen_ns(self) -> int:
         """Return up to when everything was handed out."""
         return self._clocks.wall
@@ -37,12 +43,13 @@ class Fake:
     def poll(self, timeout_s: float) -> list[Frame]:
         """Return what was put."""
         del timeout_s
-        out, self.came = self.came, []
+        out, self.came = self.came[: self.at_once], self.came[self.at_once :]
+        self.taken += len(out)
         return out
 
-    def drain(self) -> Iterator[Frame]:
-        """Yield what was put."""
-        yield from self.poll(0)
+    def catch_up(self) -> int:
+        """Return how many frames were put so far."""
+        return self.taken + len(self.came)
 
     def counts(self) -> Counts:
         """Return what was lost."""
@@ -99,6 +106,26 @@ def test_frames_go_on_in_the_order_of_time() -> None:
     taps.close()
 
 
+def test_what_was_left_behind_comes_a_little_at_a_time() -> None:
+    """At the end the frames that wait at an interface are made as they are taken, in the order of time; not all of them at once."""
+    taps, lives, clocks = made("a", "b")
+    begun = clocks.wall
+    lives["a"].came = [frame(begun + 2 * n) for n in range(1_000)]
+    lives["b"].came = [frame(begun + 2 * n + 1) for n in range(500)]
+    lives["a"].at_once = lives["b"].at_once = 10
+    clocks.go(10 * SECOND)
+    draining = taps.drain()
+    first = next(draining)
+    lives["b"].came.append(frame(clocks.wall))  # (what comes now is not of it)
+    assert first.ns == begun
+    assert len(lives["a"].came) > 900
+    rest = list(draining)
+    assert len(rest) == 1_499
+    assert sorted(one.interface for one in rest) == [0] * 999 + [1] * 500
+    assert [one.number for one in rest] == list(range(2, 1_501))
+    taps.close()
+
+
 def test_the_horizon_follows_the_clock_only_where_the_ring_is_empty() -> None:
     """Where nothing comes the horizon is the clock less the lag; one interface that still shows old frames holds it back."""
     taps, _, clocks = made("a")
@@ -114,7 +141,7 @@ def test_the_horizon_follows_the_clock_only_where_the_ring_is_empty() -> None:
 
 
 def test_a_clock_that_is_set_is_told_and_stops_nothing() -> None:
-    """After a step back frames still go on, the account says by how much and where, and the time between counts as lost; forward too."""
+    """After a step back frames go on by the clock as it was, and the account says so; what a step forward skips counts as lost."""
     taps, lives, clocks = made("a")
     lives["a"].came = [frame(clocks.wall)]
     clocks.go(SECOND)
@@ -123,17 +150,36 @@ def test_a_clock_that_is_set_is_told_and_stops_nothing() -> None:
     lives["a"].came = [frame(clocks.wall)]
     taps.poll(0)
     clocks.go(SECOND)
-    assert len(taps.poll(0)) == 1
-    assert taps.losses() == [Loss(clocks.wall - SECOND, clocks.wall + 3599 * SECOND)]
+    (one,) = taps.poll(0)
+    now = clocks.wall + 3600 * SECOND  # by the clock as it was
+    assert one.ns == now - SECOND
+    assert taps.losses() == [Loss(now - SECOND, now - SECOND + 1, clock=True)]
+    assert taps.horizon_ns == now - LAG_NS
     clocks.wall += 7 * SECOND
     taps.poll(0)
-    assert taps.losses() == [Loss(clocks.wall - 7 * SECOND, clocks.wall)]
+    assert taps.losses() == [Loss(now, now + 7 * SECOND, clock=True)]
     info = taps.info()
     assert not info.complete
     assert info.notes == (
-        "the clock was set back by 3600 s behind frame 1: times before and after that do not compare",
+        "the clock was set back by 3600 s behind frame 1: what comes behind that is told by the clock as it was before",
         "the clock was set forward by 7 s behind frame 2: times before and after that do not compare",
     )
+    taps.close()
+
+
+def test_frames_stamped_before_the_clock_was_set_keep_their_times() -> None:
+    """Of what waits at an interface when that is seen, only what was stamped behind the step is told by the clock as it was."""
+    taps, lives, clocks = made("a", "b")
+    begun = clocks.wall
+    for live in lives.values():
+        live.at_once = 3
+        live.came = [frame(begun + n) for n in range(5)] + [frame(begun + n - 60 * SECOND) for n in range(5, 9)]
+    clocks.wall -= 60 * SECOND
+    out = []
+    for _ in range(6):
+        clocks.go(SECOND)
+        out += taps.poll(0)
+    assert [(one.ns - begun, one.interface) for one in out] == [(n, place) for n in range(9) for place in (0, 1)]
     taps.close()
 
 

@@ -115,6 +115,30 @@ def test_runs_of_all_sources_that_wait_are_bounded(monkeypatch: pytest.MonkeyPat
     assert told == sum(2 + number for number in range(12)), "all are told, as attempts or as traffic"
 
 
+def test_all_that_is_held_whole_is_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the mixture, no more runs than HELD are held whole: of what most are held half goes, and all is told."""
+    scripts = []
+    for number in range(6):
+        server = f"10.128.2.{number + 1}"
+        scripts += probes(every(3, 60, number * 0.2), "ok", server=server)  # a kubelet's attempts, whose probes are to be guessed
+        scripts += probes(every(2.1 + number / 7, 60, number * 0.3), "ok", client=client(number), server=server, agent="shop/1.0")
+
+    def told(most: int) -> tuple[int, int]:
+        monkeypatch.setattr(core, "HELD", most)
+        observer = Observer(Settings(keep=Keep.BRIEF))
+        peak = 0
+        for one in frames(*scripts):
+            observer.feed(one)
+            peak = max(peak, sum(observer._held()))
+        timeline = observer.finish()
+        return peak, sum(len(probe.attempts) for probe in timeline.probes) + sum(one.connections for one in timeline.others)
+
+    assert told(10**9) == (pytest.approx(720, abs=40), 720)
+    peak, connections = told(120)
+    assert peak <= 120 + 120 // 8 + 12
+    assert connections == 720
+
+
 def test_sources_and_targets_of_which_nothing_is_held_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that come once and are counted leave nothing behind beyond MOST_SOURCES, and their counts stay."""
     monkeypatch.setattr(strangers, "STRANGERS", 20)

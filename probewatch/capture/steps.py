@@ -1,0 +1,118 @@
+"""A clock that was set back while capturing: what comes after it is told by the clock as it was before.
+
+Theory of operation: frames stand in the order in which they were captured, but for jitter (several queues of a network card) and
+files that were joined. Where a clock is set back, time jumps back once and goes on from there: the frames before the jump are all
+later than those behind it, and on both sides they stand in order, at the same interface. Sorted by their times the second part
+would be put among the first, and attempts of one probe among each other. So the second part is moved behind the first, as if no
+time had passed; how much did, nobody knows, and a loss of no length says so: what was under way then is not judged, and what
+is counted is counted anew (`observer.losses`).
+
+What is jitter, an odd time, or a file in reverse does not look like that. Files joined end to end do, where they do not begin
+together and their interfaces are not told apart: then both are shown whole, one behind the other.
+
+Limitations: a clock set back by less than STEP_NS, and what is nearer to a file's end than SEEN frames, is sorted; a clock set
+forward looks like a pause. Attempts are out of step with those before, by the time that nobody knows: what no manifest declares
+may be told as two probes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Final
+
+from probewatch.capture.tally import MAX_NS, seconds
+from probewatch.model.frame import Batch, Loss, Part
+
+if TYPE_CHECKING:
+    from probewatch.capture.reader import Input
+
+STEP_NS: Final = 1_000_000_000
+"""Time by which a clock must have been set back: no queue holds a frame so long."""
+SEEN: Final = 8
+"""Frames on either side that show it."""
+JITTER_NS: Final = 100_000_000
+"""How far these may stand out of order among themselves."""
+TOGETHER_NS: Final = 2_000_000_000
+"""Files joined end to end begin together, where they were captured at the same time: within this."""
+
+_Seen = tuple[int, int]
+"""Time and interface of a frame."""
+
+
+def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
+    """Yield the same frames, those behind a clock's step back moved behind those before it. The reader is told."""
+    ahead: deque[Part] = deque()
+    recent: deque[_Seen] = deque(maxlen=SEEN)
+    shift_ns = last_ns = latest_ns = 0
+    first_ns = begun_ns = -1
+    while (part := ahead.popleft() if ahead else next(source, None)) is not None:
+        ns = part.first_ns if isinstance(part, Batch) else part.ns
+        if begun_ns < 0:
+            first_ns = begun_ns = ns
+        if last_ns - ns - shift_ns > STEP_NS and abs(ns - begun_ns) > TOGETHER_NS:
+            coming = _coming(part, ahead, source)
+            if _is_step(recent, [(each + shift_ns, interface) for each, interface in coming]):
+                back_ns, shift_ns = last_ns - ns - shift_ns, last_ns + 1 - ns
+                number = int(part.numbers[0]) if isinstance(part, Batch) else part.number
+                reader.note(
+                    f"at frame {number} the clock was set back by {seconds(back_ns // 1_000_000 * 1_000_000)} s or more: "
+                    "what comes from there on is told by the clock as it was before, and how much time passed then is not known"
+                )
+                reader.lose(Loss(last_ns, last_ns + 1, clock=True))
+                begun_ns = ns
+        if shift_ns:
+            part = _moved(part, shift_ns)
+        if isinstance(part, Batch):
+            recent.extend((frame.ns, frame.interface) for frame in part.made(slice(-SEEN, None)))
+            last_ns = part.last_ns
+        else:
+            last_ns = part.ns
+            recent.append((last_ns, part.interface))
+        first_ns = min(first_ns, last_ns)
+        latest_ns = max(latest_ns, last_ns)
+        if shift_ns:
+            reader.told(first_ns, latest_ns)
+        yield part
+
+
+def _moved(part: Part, by_ns: int) -> Part:
+    """Return a part with other times, none beyond what a frame can have."""
+    most = MAX_NS - by_ns
+    if isinstance(part, Batch):
+        return replace(part, times=part.times.clip(max=most) + by_ns)
+    return part._replace(ns=min(part.ns, most) + by_ns)
+
+
+def _few(part: Part, number: int) -> list[_Seen]:
+    """Return the first frames of a part in short."""
+    frames = part.made(slice(0, number)) if isinstance(part, Batch) else (part,)
+    return [(frame.ns, frame.interface) for frame in frames]
+
+
+def _coming(part: Part, ahead: deque[Part], source: Iterator[Part]) -> list[_Seen]:
+    """Return the next frames in short; what is read for that is put behind what is ahead."""
+    out: list[_Seen] = []
+    for one in chain((part,), ahead):
+        out += _few(one, SEEN - len(out))
+        if len(out) >= SEEN:
+            return out
+    for one in source:
+        ahead.append(one)
+        out += _few(one, SEEN - len(out))
+        if len(out) >= SEEN:
+            break
+    return out
+
+
+def _is_step(before: deque[_Seen], after: list[_Seen]) -> bool:
+    """Tell whether all is in order on both sides, and all before later than all behind."""
+    if len(before) < SEEN or len(after) < SEEN:
+        return False
+    if any(later - earlier < -JITTER_NS for side in (before, after) for (earlier, _), (later, _) in pairwise(side)):
+        return False
+    if max(ns for ns, _ in after) >= min(ns for ns, _ in before):
+        return False
+    return not {interface for _, interface in before}.isdisjoint(interface for _, interface in after)
