@@ -22,7 +22,7 @@ WHOLE: Final = 4_000
 """Steps of all lanes that are held with everything that was read on them; the oldest are entered in the ledgers."""
 FEWEST: Final = 4
 """Of these each lane keeps so many, however many lanes there are."""
-HELD: Final = 7_000
+HELD: Final = 6_000
 """Runs of all kinds held whole; beyond, the kind of which most are held gives half of them away."""
 OPEN: Final = 8
 """Of these, steps of one lane that are not settled, which are held in any case."""
