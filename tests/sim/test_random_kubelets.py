@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 from compare import compare
 from kubelet import Scenario, play
-from scenarios import SEEDS, WIDE_SEEDS, by_hand, by_seed, by_wide_seed
+from scenarios import LAB_SEEDS, SEEDS, WIDE_SEEDS, by_hand, by_lab_seed, by_seed, by_wide_seed
 
 OPEN: dict[str, str] = {
     "crash-loop-mid": "begun inside back-off: the failures before are assumed, not seen",
@@ -43,6 +43,12 @@ def test_random(seed: int, tmp_path, request) -> None:
 def test_random_of_other_settings(seed: int, tmp_path, request) -> None:
     """The same of other versions, sidecars, policies, requests, snapshot lengths, places and clocks."""
     check(by_wide_seed(seed), tmp_path, request)
+
+
+@pytest.mark.parametrize("seed", LAB_SEEDS)
+def test_random_laboratory(seed: int, tmp_path, request) -> None:
+    """The same of what somebody would set up in a laboratory: one thing that goes wrong, settings at their edges, kubelets from 1.20 on."""
+    check(by_lab_seed(seed), tmp_path, request)
 
 
 def check(scenario: Scenario, tmp_path, request) -> None:
