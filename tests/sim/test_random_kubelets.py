@@ -22,6 +22,8 @@ OPEN: dict[str, str] = {
     "seed-45": "startup, readiness and liveness on one port, all refused after a restart",
     "seed-49": "three probes that ask the same",
     "seed-94": "two tcpSocket probes of one port, milliseconds apart",
+    "lab-1": "two tcpSocket probes of one port and one grid: which of them was late by 18 ms",
+    "lab-7": "startup and readiness ask the same: which of them runs first at a container that an exec probe had restarted",
     "seed-101": "three probes that ask the same, after the kubelet's restart",
 }
 """Scenario name -> fault. A scenario that passes again is to be taken out."""
