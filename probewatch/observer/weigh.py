@@ -63,7 +63,7 @@ TIE: Final = 2.5
 """Changes of different fields that differ by less than this explain the same equally well."""
 AT_ONCE: Final = 4.0
 """A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""
-WAITED: Final = 2.0
+WAITED: Final = 3.2
 """The same behind a long attempt, which any pod sync meanwhile waits for; but this Pod shows no other."""
 ABSENT: Final = 2.5
 """The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""

@@ -13,12 +13,10 @@ from kubelet import Scenario, play
 from scenarios import LAB_SEEDS, SEEDS, WIDE_SEEDS, by_hand, by_lab_seed, by_seed, by_wide_seed
 
 OPEN: dict[str, str] = {
-    "crash-loop-mid": "begun inside back-off: the failures before are assumed, not seen",
     "tcp-both-mid": "two tcpSocket probes of one port, begun while both fail: nothing tells them apart",
     "identical-three-fail": "three probes that ask the same: a late tick of readiness at a new container, and its poke, are read as liveness and readiness",
     "seed-15": "startup and liveness ask the same: the first attempt of a new container is given to liveness",
     "seed-38": "startup, readiness and liveness ask the same and stall together",
-    "seed-44": "readiness and liveness ask the same: whose the first attempt of a restarted kubelet is",
     "seed-45": "startup, readiness and liveness on one port, all refused after a restart",
     "seed-49": "three probes that ask the same",
     "seed-94": "two tcpSocket probes of one port, milliseconds apart",
