@@ -26,7 +26,7 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
-from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, turn_of
+from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, turn_of
 from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
 
 LINGER_NS = 1_100_000_000
@@ -70,6 +70,8 @@ class Container(NamedTuple):
     """It began after this; None where the capture does not tell."""
     alive_ns: int | None = None
     """When it, or what stood before it, was last known to run: at an answer, or when it was told to die."""
+    by_ns: int | None = None
+    """It had begun by then, as the first attempts say whose probes have a delay; None where it is not known."""
 
 
 class Applied(NamedTuple):
@@ -94,7 +96,8 @@ class Pod:
     resets: bool | None = True
     """A manual run restarts the period (Ticker.Reset: not in 1.30.1, in 1.32.1; 1.31 is taken for the newer).
 
-    None where the kubelet's version is not known: then the grid is not sure either after the pokes at a container's beginning.
+    None where the kubelet's version is not known: then the grid is not sure either after the pokes at a container's beginning,
+    until an attempt shows that it did not move.
     """
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
@@ -177,6 +180,8 @@ class Pod:
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
             self.pokes,
+            None if ticker.runs or has_startup else _overdue(spec, container.by_ns),
+            self.new_kubelet,
         )
 
     def _out_of_turn(self, index: int) -> bool:
@@ -220,7 +225,16 @@ class Pod:
         index = reading.worker
         planned = self.plan[index]
         kind = planned.spec.type
-        at_once = not reading.reset and reading.trigger is not Trigger.START and kind is not ProbeType.STARTUP
+        if self.resets is None and kind is ProbeType.READINESS and not reading.reset:
+            period_ns = planned.spec.period_s * 1_000_000_000
+            if ignores_pokes(self.tickers[index], reading, start_ns, period_ns):
+                return replace(self, resets=False, keeps_ready=False).apply(
+                    reading, start_ns, end_ns, outcome, cause, by_deadline=by_deadline, turns=turns
+                )
+        first = self.containers[planned.container].begun and not self.tickers[index].runs
+        at_once = (
+            not reading.reset and not first and reading.trigger is not Trigger.START and kind is not ProbeType.STARTUP
+        )
         if at_once and self._is_calm(planned.container):
             turn = self.turn(index, reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline, known=turns)
             if turn.quiet:
@@ -229,11 +243,16 @@ class Pod:
         renewed = False
         if reading.reset == "kubelet":
             kept = [self.keeps_ready and self._outlived(number, start_ns) for number in range(len(containers))]
+            if kind is ProbeType.STARTUP:
+                kept[planned.container] = False  # It would not ask again.
             workers = [
                 new_kubelet(worker, keeps_ready=kept[plan.container], started=bool(containers[plan.container].started))
                 for worker, plan in zip(workers, self.plan, strict=True)
             ]
             tickers = [Ticker() for _ in tickers]
+            # Its workers begin within a period, and no container that ran before holds them back.
+            longest_s = max(plan.spec.initial_delay_s for plan in self.plan)
+            containers = [one._replace(by_ns=start_ns - longest_s * 1_000_000_000) for one in containers]
             # Up to 1.34 a container counts as not started until the new kubelet's own startup probe says so.
             containers = [
                 one if kept[number] or not self._has_startup(number) else one._replace(started=False)
@@ -256,6 +275,10 @@ class Pod:
             # The first attempt comes at the first tick after the container was noticed, and its delay.
             behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
             container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
+        if not tickers[index].runs and (container.begun or container.by_ns is not None):
+            by_ns = self._by_ns(index, start_ns, container.by_ns, tickers)
+            if by_ns != container.by_ns:
+                container = containers[planned.container] = container._replace(by_ns=by_ns)
         if kind is ProbeType.STARTUP and container.started is not False:
             # (True: it counted as started because the one before was, until its startup probe's turn came.)
             container = containers[planned.container] = container._replace(started=False)
@@ -277,6 +300,8 @@ class Pod:
         workers[index], tickers[index] = result.worker, turn.after
         if result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet"):
             tickers[index] = turn.after._replace(just_ready=True)
+        if kind is ProbeType.STARTUP and outcome is Outcome.INCONCLUSIVE:
+            container = containers[planned.container] = container._replace(started=None)  # It may have succeeded.
         if (
             container.dying
             and kind is ProbeType.READINESS
@@ -337,7 +362,7 @@ class Pod:
         """
         worker, ticker = self.workers[index], self.tickers[index]
         for one in known or ():
-            if one.serves(reading, worker, ticker):
+            if one.serves(reading, worker, ticker, self.resets):
                 return one
         spec, resets = self.plan[index].spec, self.resets
         found = turn_of(worker, ticker, reading, spec, times, outcome, cause, by_deadline=by_deadline, resets=resets)
@@ -353,7 +378,7 @@ class Pod:
             number = self.plan[index].container
             was = containers[number]
             alive_ns = turn.after.busy_until_ns
-            now = Container(was.started, was.begun, was.dying, was.stirred, was.since_ns, alive_ns)
+            now = Container(was.started, was.begun, was.dying, was.stirred, was.since_ns, alive_ns, was.by_ns)
             containers = (*containers[:number], now, *containers[number + 1 :])
         return Pod(
             self.plan,
@@ -450,6 +475,19 @@ class Pod:
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 
+    def _by_ns(self, index: int, start_ns: int, known: int | None, tickers: Sequence[Ticker]) -> int | None:
+        """Return by when a container had begun, now that a worker made its first attempt at it; None where that matters to no other."""
+        planned = self.plan[index]
+        waiting = (
+            plan.container == planned.container and other != index and not tickers[other].runs
+            for other, plan in enumerate(self.plan)
+        )
+        if not any(waiting):
+            return None
+        # (The second is what startedAt is cut by.)
+        by_ns = start_ns - (planned.spec.initial_delay_s - 1) * 1_000_000_000
+        return by_ns if known is None else min(by_ns, known)
+
     def _outlived(self, container: int, now_ns: int) -> bool:
         """Tell whether a container may have run for 10 s when its kubelet began, which then keeps its state (kubeletRestartGracePeriod)."""
         known = self.containers[container]
@@ -470,6 +508,13 @@ def _delayed(spec: ProbeSpec, since_ns: int | None) -> int | None:
     if since_ns is None or not spec.initial_delay_s:
         return None
     return since_ns + (spec.initial_delay_s - 1) * 1_000_000_000
+
+
+def _overdue(spec: ProbeSpec, by_ns: int | None) -> int | None:
+    """Return after when the first attempt at a container that had begun by then is late; None where that is not known."""
+    if by_ns is None:
+        return None
+    return by_ns + (spec.initial_delay_s + spec.period_s + NOTICED_S) * 1_000_000_000
 
 
 def begin(

@@ -77,6 +77,8 @@ class Turn(NamedTuple):
     ticker: Ticker
     counted: Counted
     after: Ticker
+    resets: bool | None = True
+    """As the pod has it."""
 
     @property
     def quiet(self) -> bool:
@@ -84,11 +86,12 @@ class Turn(NamedTuple):
         counted = self.counted
         return counted.decision is None and counted.settled is None and not counted.worker.on_hold
 
-    def serves(self, reading: Reading, worker: Worker, ticker: Ticker) -> bool:
+    def serves(self, reading: Reading, worker: Worker, ticker: Ticker, resets: bool | None) -> bool:
         """Tell whether the same comes of the attempt in this reading, for a worker in this state."""
         mine = self.reading
         return (
-            self.ticker == ticker
+            self.resets is resets
+            and self.ticker == ticker
             and (self.worker is worker or self.worker == worker)
             and mine.worker == reading.worker
             and mine.trigger is reading.trigger
@@ -133,7 +136,14 @@ def turn_of(
         thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
         just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
     )
-    return Turn(reading, worker, old, counted, after)
+    return Turn(reading, worker, old, counted, after, resets)
+
+
+def ignores_pokes(old: Ticker, reading: Reading, start_ns: int, period_ns: int) -> bool:
+    """Tell whether an attempt was read as a tick of the grid that a poke before it did not move (a kubelet up to 1.30)."""
+    if reading.trigger is not Trigger.TICK or reading.schedule is not Schedule.ON_TIME or old.tick_ns is None:
+        return False
+    return (start_ns - old.tick_ns + GRID_EARLY_NS) % period_ns > GRID_EARLY_NS + ON_GRID_NS
 
 
 def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, resets: bool | None) -> int | None:
@@ -151,6 +161,8 @@ def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, 
         if late > ON_GRID_NS and reading.schedule is Schedule.ON_TIME:
             return start_ns  # It was read as a tick of another grid.
         return start_ns if late <= 0 else expected + min(late, FOLLOWED_NS)
+    if reading.reset == "kubelet":
+        return start_ns  # Its ticker begins with the first attempt, if nothing holds that back.
     if resets is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
         return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
     return start_ns

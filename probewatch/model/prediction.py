@@ -96,6 +96,10 @@ class Prediction(NamedTuple):
     """A new kubelet would not begin with it: its startup probe comes before it, or (1.35 and newer) needs no further success."""
     poked_anew: bool = True
     """A new container pokes its readiness probe at once: not up to 1.22, where mostly nothing shows on its grid."""
+    overdue_ns: int | None = None
+    """Its first attempt at the container should have come by then: another's shows since when that runs."""
+    new_kubelet: bool = False
+    """The capture shows the start of its kubelet."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

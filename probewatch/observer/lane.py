@@ -56,7 +56,9 @@ MID_LIFE: Final = 1.0
 
 NEW_KUBELET: Final = 2.0
 """Cost of the history in which a kubelet, not a container, begins, above that of a beginning container."""
-FAILED_BEFORE: Final = 1.0
+RAN_BEFORE: Final = 4.0
+"""Cost of a beginning in the capture where a connection shows that its containers ran before."""
+FAILED_BEFORE: Final = 2.0
 """Cost of a history in which a probe's state before the capture is assumed, to be borne out by what follows."""
 
 
@@ -144,8 +146,12 @@ class Lane:
         self._histories = [
             _History(self._begin(fresh=True), max(0.0, begin_cost), fresh=True, past=None),
             _History(self._begin(fresh=False), max(0.0, -begin_cost), fresh=False, past=None),
+            # (Of the signs that a container begins about half would come of a new kubelet as well: silence is one.)
             _History(
-                self._begin(fresh=False, new_kubelet=True), max(0.0, begin_cost) + NEW_KUBELET, fresh=False, past=None
+                self._begin(fresh=False, new_kubelet=True),
+                max(begin_cost, -begin_cost / 2) + NEW_KUBELET,
+                fresh=False,
+                past=None,
             ),
         ]
 
@@ -167,6 +173,14 @@ class Lane:
             history._replace(pod=replace(history.pod, resets=resets, keeps_ready=keeps_ready, pokes=pokes))
             for history in self._histories
         ]
+
+    def ran_before(self, port: int) -> None:
+        """Know that a program served this port before the capture began."""
+        if all(planned.spec.port != port for planned in self.plan) or self._begin_cost >= RAN_BEFORE:
+            return
+        self._begin_cost += RAN_BEFORE
+        doubted = [one._replace(cost=one.cost + RAN_BEFORE) if one.fresh else one for one in self._histories]
+        self._carry_on(doubted)
 
     def interrupt(self) -> None:
         """Forget all states: what happens next was not seen from here on, and is met in mid-life again."""
@@ -264,14 +278,19 @@ class Lane:
             pod = history.pod
             if not pod.is_steady(worker):
                 return False
-            if turn is None or turn.ticker is not pod.tickers[worker] or turn.worker is not pod.workers[worker]:
+            if (
+                turn is None
+                or turn.ticker is not pod.tickers[worker]
+                or turn.worker is not pod.workers[worker]
+                or turn.resets is not pod.resets
+            ):
                 readings = _due(pod, worker, run.start.ns, fit)
                 if readings is None or len(readings) > 1 or readings[0].cost >= SURE:
                     return False
                 reading = readings[0]
                 known = self._judged(run, worker, judged, seen_until_ns)
                 verdict, times = known.verdict, (run.start.ns, known.free_ns)
-                if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker]):
+                if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker], pod.resets):
                     turn = pod.turn(
                         worker, reading, times, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline
                     )

@@ -149,7 +149,7 @@ def _delays(
     specs = [planned.spec for planned in best]
     for container in {planned.container for planned in best}:
         members = [worker for worker, planned in enumerate(best[:known]) if planned.container == container]
-        gated = any(best[worker].spec.type is ProbeType.STARTUP for worker in members)
+        gated = any(best[worker].spec.type is ProbeType.STARTUP for worker in members) or _starts(placed.pod, container)
         lives = _lives(read, best, container, placed, appeared_ns, least, known)
         as_declared = all(best[worker].spec == plan[worker].spec for worker in members)
         found = delay_measures(lives, specs, gated, joint=as_declared)
@@ -158,6 +158,11 @@ def _delays(
                 field="initialDelaySeconds", number=True, why="no container of it begins in this capture"
             )
     return out
+
+
+def _starts(pod: PodSpec | None, container: int) -> bool:
+    """Tell whether a Pod declares a startup probe of a container, if only one that sends nothing here (exec, another host)."""
+    return pod is not None and any(spec.type is ProbeType.STARTUP for spec in pod.containers[container].probes)
 
 
 def _lives(

@@ -13,6 +13,7 @@ from typing import Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.book import AddressBook
+from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.cadence import SECOND, period_of
@@ -27,7 +28,7 @@ from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
 from .tying import other_period, tie
-from .typed import supposed, typed
+from .typed import doubted, homes, supposed, typed
 
 WAITING: Final = 2_000
 """Runs of one source kept until it is known who it is; then the last word is said with what there is."""
@@ -194,6 +195,8 @@ class Target:
         for placed in self.placed:
             if placed.checker == context.checker:
                 placed.lane.crowded.add(run.form.port)
+                if run.tries and _was_served(run.tries[0][0].connection):
+                    placed.lane.ran_before(run.form.port)
 
     @property
     def unplanned(self) -> int:
@@ -219,7 +222,7 @@ class Target:
         if tied is None and not guesses:
             return None
         pod, named_by = tied if tied is not None else (None, None)
-        plan = self._plan(pod) if pod is not None else [Planned(g.spec, 0) for g in guesses]
+        plan = self._plan(pod) if pod is not None else homes(guesses)
         if before is not None and before.lane.plan == tuple(plan):
             return before
         lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
@@ -283,7 +286,7 @@ class Target:
                 self.strangers += runs
                 return
             guesses = self._typed(guesses, runs, context)
-            placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, context)
+            placed = self._place(homes(guesses), None, guesses, None, runs, context)
             placed.guessed_from = len(runs)
         self._loose[context.checker] = placed
         for run, elsewhere in waiting:
@@ -291,14 +294,12 @@ class Target:
 
     def _typed(self, guesses: tuple[Guess, ...], runs: Sequence[Run], context: Context) -> tuple[Guess, ...]:
         """Weigh what types the probes are that were guessed; of a checker that is not proven a kubelet nothing more is said."""
-        if not self.proven:
-            return guesses
-        lane, _ = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context, kept=FEW)
-        return typed(guesses, runs, lane)
+        lane, _ = self._lane(homes(guesses), None, runs, context, kept=FEW)
+        return typed(guesses, runs, lane) if self.proven else doubted(guesses, runs, lane)
 
     def _place(
         self,
-        plan: list[Planned],
+        plan: Sequence[Planned],
         pod: PodSpec | None,
         guesses: tuple[Guess, ...],
         named_by: str | None,
@@ -412,7 +413,7 @@ class Target:
         self.strangers = [run for run in self.strangers if id(run) not in taken]
         mine = replace(context, checker=client)
         declared = any(placed.pod is not None for placed in self.placed)
-        placed = self._place([Planned(g.spec, 0) for g in guesses], None, guesses, None, runs, mine)
+        placed = self._place(homes(guesses), None, guesses, None, runs, mine)
         if declared:
             placed.notes.append(UNDECLARED)
         for run in runs:
@@ -440,7 +441,7 @@ class Target:
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses
-        placed.lane, placed.signs = self._lane([Planned(g.spec, 0) for g in guesses], None, runs, context)
+        placed.lane, placed.signs = self._lane(homes(guesses), None, runs, context)
         placed.passed = 0
         for run in runs:
             self._feed(placed, run, (), context)
@@ -502,6 +503,12 @@ class Context:
     """A process event shows that a container of the target began just before."""
 
 
+def _was_served(connection: Connection) -> bool:
+    """Tell whether a connection that began before the capture had a program at its other end."""
+    resp = connection.resp
+    return connection.midstream and resp.rst is None and (resp.length > 0 or connection.orig.fin_acked is not None)
+
+
 def announced(first: Run, appeared_ns: int | None) -> bool:
     """Tell whether the address was announced shortly before the first attempt."""
     return appeared_ns is not None and 0 <= first.start.ns - appeared_ns <= ANNOUNCED_NS
@@ -526,8 +533,6 @@ def beginning(
     if announced(first, appeared_ns):
         cost -= 3.0
         signs.append("its address was announced just before")
-    if connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None:
-        cost -= 1.2
     starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
     if starts:
         near = min(starts, key=lambda ns: abs(ns - first.start.ns))
@@ -538,6 +543,10 @@ def beginning(
             cost += 6.0
     periods = [spec.period_s for container in (pod.containers if pod else ()) for spec in container.probes] or [10]
     silent = first.start.ns - quiet_since_ns
+    refused = connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None
+    if refused:
+        # (Within a period an attempt comes wherever a capture begins.)
+        cost -= 1.2 if signs or silent > min(periods) * SECOND else 0.6
     if silent > (max(periods) + 1) * SECOND:
         cost -= 3.0
         where = "in the first" if quiet_since_ns == context.first_frame_ns else "for"

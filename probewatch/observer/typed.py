@@ -8,8 +8,12 @@ the name of what it asks for may say it (`/readyz`). How many probes there are, 
 guess reads badly: the period that shows while it succeeds, one more that asks the same, or one less where what only connects
 may be another's dead dials.
 
-Limitations: more than MOST probes of one address are not weighed, nor is what never failed and was never off its grid: such
-attempts read alike as any type. Without a manifest all probes of an address are taken for one container's.
+Without a manifest all probes of an address are taken for one container's, unless one container cannot have them all: then
+each port is one's (`homes`). Where no combination explains what was seen (BAFFLING), no type is told: a wrong one would make
+decisions that never were.
+
+Limitations: more than MOST probes of one container are not weighed, nor is what never failed and was never off its grid: such
+attempts read alike as any type.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from typing import Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
-from probewatch.model.timeline import Outcome
+from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.inference import Guess, named_type, observed_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
@@ -29,7 +33,7 @@ from .lane import Lane, Step
 from .weigh import SURE, TYPES, Plan, Read, Scale, longest_streak, steps_of
 
 MOST: Final = 3
-"""Probes of one address: a container has one of each type."""
+"""Probes of one container: it has one of each type."""
 FEWEST: Final = 6
 """Attempts from which types are weighed."""
 RUNS: Final = 120
@@ -38,14 +42,54 @@ ANOTHER: Final = 8.0
 """What one more probe that asks the same has to save: so far-fetched is one that nobody saw."""
 STRAINED: Final = 12.0
 """A reading that costs less is not improved upon by other numbers of probes."""
+BAFFLING: Final = 0.5
+"""A reading that costs more than this for each attempt, and LEAST in all, is none."""
+LEAST: Final = 36.0
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
 OPEN: Final = "asks the same as another of its container; nothing tells which is which"
+BAFFLED: Final = "as none of the types do its attempts, with those beside it, fit what a kubelet does"
 NAMED: Final = "what it asks for is called so; nothing else tells"
+
+
+def homes(guesses: Sequence[Guess]) -> tuple[Planned, ...]:
+    """Put guessed probes into containers: one, where it can have them all, else one for each port."""
+    kinds = [named_type(one.spec) if one.spec.type is ProbeType.UNKNOWN else one.spec.type for one in guesses]
+    known = [kind for kind in kinds if kind is not ProbeType.UNKNOWN]
+    ports = list(dict.fromkeys(one.spec.port for one in guesses))
+    together = len(guesses) <= MOST and len(known) == len(set(known))
+    return tuple(Planned(one.spec, 0 if together else ports.index(one.spec.port)) for one in guesses)
 
 
 def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
     """Return guesses with the types, and the failure thresholds, that the attempts bear out; `lane` says in what circumstances."""
+    out: list[Guess] = []
+    placed = homes(guesses)
+    for home in dict.fromkeys(planned.container for planned in placed):
+        mine = [one for one, planned in zip(guesses, placed, strict=True) if planned.container == home]
+        ports = {one.spec.port for one in mine}
+        alone = len(mine) == len(guesses)
+        out += _container(mine, runs if alone else [run for run in runs if run.form.port in ports], lane)
+    return tuple(out)
+
+
+def doubted(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
+    """Return guesses as they are, without their types where those do not explain the attempts."""
+    if len(runs) < FEWEST or all(one.spec.type is ProbeType.UNKNOWN for one in guesses):
+        return tuple(guesses)
+    cost = Scale(lane, runs[:RUNS], None).read(homes(guesses)).cost
+    return _untyped(guesses) if _baffling(cost, runs) else tuple(guesses)
+
+
+def _baffling(cost: float, runs: Sequence[Run]) -> bool:
+    return cost > max(LEAST, BAFFLING * min(len(runs), RUNS))
+
+
+def _untyped(guesses: Sequence[Guess]) -> tuple[Guess, ...]:
+    return tuple(replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN), reason=BAFFLED) for one in guesses)
+
+
+def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
     if not 1 <= len(guesses) <= MOST or len(runs) < FEWEST or not _telling(guesses, runs):
         return tuple(_by_name(one, guesses) for one in guesses)
     scale = Scale(lane, runs[:RUNS], None)
@@ -56,8 +100,11 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
             if again[0][0].cost + ANOTHER * (len(other) - len(best)) < found[0][0].cost:
                 best, found = other, again
     cheapest = found[0][0].cost
+    if _baffling(cheapest, runs):
+        return _untyped(guesses)
     near = [plan for read, plan in found if read.cost - cheapest < SURE]
-    return _distinct([_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best)])
+    told = [_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best)]
+    return _distinct([_untyped([one])[0] if _starts_anew(one, found[0][0], at) else one for at, one in enumerate(told)])
 
 
 def supposed(guesses: Sequence[Guess], runs: Sequence[Run]) -> tuple[Guess, ...]:
@@ -68,6 +115,14 @@ def supposed(guesses: Sequence[Guess], runs: Sequence[Run]) -> tuple[Guess, ...]
         for one in guesses
     ]
     return tuple(_by_name(one, open_) for one in open_)
+
+
+def _starts_anew(one: Guess, read: Read, worker: int) -> bool:
+    """Tell whether a supposed startup probe goes on after its success, as if container after container began that nothing killed."""
+    if one.spec.type is not ProbeType.STARTUP:
+        return False
+    killed = sum(step.counted is not None and step.counted.decision is DecisionKind.RESTART for step in read.steps)
+    return sum(step.renewed for step in steps_of(read, worker)) > killed + 1
 
 
 def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:

@@ -24,12 +24,25 @@ from itertools import pairwise
 from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod
-from probewatch.decisions.turn import YOUNG
+from probewatch.decisions.turn import SUSPICIOUS, YOUNG
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
+from probewatch.model.prediction import Manual
 from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Trigger
-from probewatch.probes.assign import DELAYED_ACK_NS, MISSED, MISSED_MOST, POKE, POKED_NS
+from probewatch.probes.assign import (
+    DELAYED_ACK_NS,
+    MISSED,
+    MISSED_MOST,
+    NEW_CONTAINER_DYING,
+    NEW_CONTAINER_SUSPICIOUS,
+    NEW_KUBELET,
+    NEW_KUBELET_QUIET,
+    POKE,
+    POKE_DOUBLE,
+    POKED_NS,
+    USUAL_OUTAGE_NS,
+)
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
 from probewatch.probes.judge import LEAD_NS
@@ -50,14 +63,20 @@ TIE: Final = 2.5
 """Changes of different fields that differ by less than this explain the same equally well."""
 AT_ONCE: Final = 4.0
 """A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""
+WAITED: Final = 3.2
+"""The same behind a long attempt, which any pod sync meanwhile waits for; but this Pod shows no other."""
 ABSENT: Final = 2.5
 """The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""
+IGNORED: Final = 1.5
+"""A readiness probe that was not Ready was not poked, although a decision about another probe of its Pod made a pod sync."""
 REGULAR: Final = 0.6
 """Share of the gaps that must leave out the same number of ticks to be a rhythm, which no outage has."""
 DARK: Final = 2
 """Ticks left out in a row in which a container may have died."""
 FEWEST: Final = 4
 """Gaps that a rhythm needs."""
+DEAD_ALREADY: Final = NEW_CONTAINER_SUSPICIOUS - NEW_CONTAINER_DYING
+"""A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself."""
 HASTY: Final = 3.0
 """A third or later restart of a short-lived container that did not wait."""
 BACK_OFF_NS: Final = 10 * SECOND
@@ -158,23 +177,31 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
         # A close that waits for its delayed acknowledgement holds the next attempt up (WIRE.md section 4).
         at_once = since is not None and -LEAD_NS <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
-        # The start of a container is several syncs of its Pod within moments, and so are the silent ticks at one that is away.
+        # The start of a container, or of a kubelet, is several syncs of its Pod within moments, and so are the silent ticks at one
+        # that is away.
         # A kill holds all syncs of the Pod up; and a poke during a long attempt waits for its end (manualTriggerCh),
         # which is no coincidence in a Pod that is synced all the time.
         unexplained = reading.trigger is Trigger.MANUAL and reading.cost >= POKE
         container = step.before.plan[reading.worker].container
-        stirred = (step.before.containers[container].begun and ticker.runs < YOUNG) or _away(
-            step.before, container, start
-        )
-        if unexplained and at_once and not stirred and not killed and (_short(before) or not syncs):
-            out[index] += AT_ONCE
+        begun = step.before.containers[container].begun or step.before.new_kubelet
+        stirred = (begun and ticker.runs < YOUNG) or _away(step.before, container, start)
+        excused = stirred or killed
+        if unexplained and at_once and not excused and (_short(before) or not syncs):
+            out[index] += AT_ONCE if _short(before) else WAITED
+        elif unexplained and at_once and excused and before is not None and _poked(before):
+            out[index] -= POKE - POKE_DOUBLE  # Where one poke came, the next is no surprise.
         syncs += unexplained and not at_once
         seen = before is not None and before.run.tries and step.run.tries
         doubtful[reading.worker] = _doubtful(doubtful.get(reading.worker, False), step)
-        excused = killed or doubtful[reading.worker]
+        quiet = killed or doubtful[reading.worker]
         poked_ns = ticker.poked_ns if step.before.resets is not None else None  # (None: of a version that is not known)
-        if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not excused:
+        if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not quiet:
             out[index] += ABSENT
+        if seen and not quiet and _ignored(step):
+            out[index] += IGNORED
+        if reading.reset == "kubelet" and not ticker.suspicious and _silence(step) > USUAL_OUTAGE_NS:
+            # However long the period is that is tried: what is weighed is the period, and not how rare such a pause is with it.
+            out[index] -= min(max(reading.cost - NEW_KUBELET_QUIET, 0.0), NEW_KUBELET - NEW_KUBELET_QUIET)
         if step.run.tries:
             ticks[reading.worker].append(index)
         if step.renewed and container in killed:
@@ -182,10 +209,32 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
             out[index] += _hasty(restarts[container])
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             killed[container] = step.verdict.end_ns
+            if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS:
+                out[index] += DEAD_ALREADY
         last[reading.worker] = step
     for mine in ticks:
         _regular(steps, mine, out)
     return out
+
+
+def _ignored(step: Step) -> bool:
+    """Tell whether the pod sync that another probe's decision made should have poked this one, which was not Ready, and did not."""
+    assert step.reading is not None
+    pod, worker = step.before, step.reading.worker
+    ticker = pod.tickers[worker]
+    if ticker.stirred_ns is None or ticker.busy_until_ns is None or not ticker.runs or ticker.suspicious:
+        return False
+    if pod.resets is None or pod.manual(worker) is not Manual.POSSIBLE:
+        return False
+    return step.run.start.ns - max(ticker.stirred_ns, ticker.busy_until_ns) > SECOND // 10
+
+
+def _silence(step: Step) -> int:
+    """Return how long no attempt at the Pod had begun."""
+    latest = max(
+        (t.last_start_ns for t in step.before.tickers if t.last_start_ns is not None), default=step.run.start.ns
+    )
+    return step.run.start.ns - latest
 
 
 def _away(pod: Pod, container: int, now_ns: int) -> bool:
@@ -196,6 +245,11 @@ def _away(pod: Pod, container: int, now_ns: int) -> bool:
         and now_ns - ticker.last_start_ns > 3 * planned.spec.period_s * SECOND // 2
         for planned, ticker in zip(pod.plan, pod.tickers, strict=True)
     )
+
+
+def _poked(step: Step) -> bool:
+    """Tell whether an attempt was set off by a poke."""
+    return step.reading is not None and step.reading.trigger is Trigger.MANUAL
 
 
 def _short(step: Step | None) -> bool:

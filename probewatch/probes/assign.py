@@ -33,8 +33,8 @@ DUE_NS: Final = 10 * MS
 """A tick nearer to its grid than this is likelier (`lateness`) than that something happened."""
 ON_TIME_NS: Final = 20 * MS
 """Within this of its tick an attempt is on time, else late."""
-POKED_NS: Final = 15 * MS
-"""A certain poke is followed by its attempt within this (4.2 ms was the worst)."""
+POKED_NS: Final = 30 * MS
+"""A certain poke is followed by its attempt within this (4.2 ms was the worst, but for nodes that get little CPU)."""
 STORED_NS: Final = 8 * MS
 """A stored tick runs this soon after the attempt that delayed it."""
 LONG_NS: Final = 200 * MS
@@ -61,7 +61,7 @@ POKE: Final = 1.5
 """A manual run with no visible reason, while not Ready."""
 POKE_EXPECTED: Final = 0.0
 POKE_DOUBLE: Final = 0.3
-"""Two readiness probes on each other's heels at the beginning."""
+"""Two readiness probes on each other's heels at the beginning, of the container or of its kubelet."""
 POKE_UNSEEN: Final = 2.5
 """A manual run in a state that the capture has not shown yet."""
 POKE_WAITS: Final = 0.7
@@ -73,6 +73,8 @@ NEW_CONTAINER: Final = 5.0
 NEW_CONTAINER_SUSPICIOUS: Final = 2.0
 NEW_CONTAINER_DYING: Final = 0.5
 STARTUP_AGAIN: Final = 1.0
+"""A startup probe's first attempt though its container had started."""
+STARTUP_WOKEN: Final = 2.5
 """A startup probe on its old grid after it had succeeded. A restarted kubelet's phases are new: that they fall on the old ones is rarer."""
 NEW_KUBELET: Final = 5.0
 """A new grid for everybody."""
@@ -83,21 +85,26 @@ NEW_KUBELET_BUSY: Final = 11.0
 REFUSED_AFTER: Final = 3.0
 """A kubelet that was away or got no CPU, although the port, which was open before, is closed now: containers outlive their
 kubelet, so this one's would have died meanwhile too."""
-SAME_PHASE_NS: Final = 5 * MS
+SAME_PHASE_NS: Final = 20 * MS
 OLD_PHASE: Final = 3.0
-"""... and the worker's new phase would be its old one, which happens once in a hundred."""
+"""... and the worker's new phase would be its old one, which happens once in twenty-five at most."""
 BACK_OFF: Final = 1.5
 """A container that went away and came back while nothing of it was seen, at an attempt that keeps the old grid."""
 BACK_SOON: Final = 0.5
 """More than that where no more than one tick is missing: the less there is to explain."""
 BACK_REFUSED: Final = 0.5
 """The same behind an attempt that was refused: it shows the container gone."""
+REOPENED: Final = 2.0
+"""A program that was told to die, and had closed its port, answers again: mostly it is its successor, where no poke shows that one."""
 BUSY_NODE: Final = 16
 """With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
 USUAL_OUTAGE_NS: Final = 8_000 * MS
 """Silence up to this is more likely one container's than the kubelet's."""
 SHORTEST_OUTAGE_NS: Final = 2_500 * MS
-"""A kubelet does not restart faster than this."""
+"""A kubelet hardly restarts faster than this, ..."""
+NO_OUTAGE_NS: Final = 2_000 * MS
+"""... and not faster than this."""
+NEW_KUBELET_QUICK: Final = 7.0
 FROZEN: Final = 6.5
 """A tick that ran late because the kubelet got no CPU: rarer than a new container, so that the next tick decides.
 Whether the grid is the old one or a new one is what tells them apart."""
@@ -114,6 +121,8 @@ AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
 TOO_EARLY: Final = 1.0
 """Before its initialDelaySeconds have passed."""
+TOO_LATE: Final = 1.5
+"""The first attempt at a container comes later than another's, which is delayed more, allows."""
 GATED_ANEW: Final = 3.0
 """First at a new container though its startup probe should come before it."""
 INHERITED: Final = 1.5
@@ -151,8 +160,13 @@ def readings_of(
     found = _readings(start_ns, prediction, elsewhere)
     if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
+    overdue_ns = prediction.overdue_ns
+    if overdue_ns is not None and start_ns > overdue_ns and (rivals or prediction.last_start_ns is None):
+        fit += TOO_LATE
     if prediction.renewed_ns is not None and start_ns < prediction.renewed_ns and (rivals or prediction.dying):
         found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
+    if not refused and _reopened(prediction):
+        found = [_add(one, 0.0 if one.reset else REOPENED) for one in found]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
@@ -224,7 +238,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     renewal = _renewal(p)
     if p.silence is Silence.ON_HOLD:
         if kind is ProbeType.STARTUP:
-            renewal = min(renewal, STARTUP_AGAIN)  # What else would wake it?
+            renewal = min(renewal, STARTUP_WOKEN)  # What else would wake it?
         renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)
@@ -233,7 +247,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
             off += OUT_OF_TURN if p.out_of_turn else 0.0
             woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
             # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
-            return [woken, _kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP else [woken]
+            return [woken, _kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]
         return [
             Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"),
             _kubelet(start, p, elsewhere),
@@ -248,16 +262,14 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
             out.append(late)
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_add(_poke(start, p), gated))
-    if tick is not None and tick.missed and _came_back(start, p):
+    if tick is not None and (_reopened(p) or (tick.missed and _came_back(start, p))):
         back = BACK_REFUSED if p.refused or p.dying else BACK_OFF + (BACK_SOON if tick.missed == 1 else 0.0)
+        if p.tick_ns is not None:
+            back += lateness(start - p.tick_ns, p.period_ns)  # That it keeps the old grid is all that speaks for it.
         out.append(_add(tick._replace(cost=back, reset="container"), gated))
     if tick is None or tick.cost >= FIRST:
-        if (
-            p.manual is Manual.READY
-            and p.just_ready
-            and p.busy_until_ns is not None
-            and start - p.busy_until_ns <= POKED_NS
-        ):
+        once_more = p.just_ready if p.manual is Manual.READY else p.manual is Manual.ANEW and _at_beginning(p)
+        if once_more and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
             out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
         elif p.manual in (Manual.READY, Manual.ANEW):
             anew = (INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0
@@ -381,6 +393,14 @@ def _came_back(start: int, p: Prediction) -> bool:
     return p.spec.type is ProbeType.READINESS and p.grid_stays is not False and hidden
 
 
+def _reopened(p: Prediction) -> bool:
+    """Tell whether an answer now is mostly its new container's: the old one was told to die and had closed its port.
+
+    (Where new containers are poked, that shows them.)
+    """
+    return p.dying and p.refused and not p.poked_anew and p.spec.type is ProbeType.READINESS and not p.silence
+
+
 def is_frozen(reading: Reading) -> bool:
     """Tell whether it supposes that the kubelet got no CPU, with nothing else to show for it."""
     return reading.trigger is Trigger.TICK and not reading.reset and reading.cost >= FROZEN
@@ -401,11 +421,16 @@ def _poke(start: int, p: Prediction) -> Reading:
         cost = POKE_DOUBLE
     elif p.manual is Manual.UNSEEN:
         cost = POKE_UNSEEN
-    elif p.begun and p.runs <= 1 and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
+    elif _at_beginning(p) and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
         cost = POKE_DOUBLE
     else:
         cost = POKE
     return Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA)
+
+
+def _at_beginning(p: Prediction) -> bool:
+    """Tell whether it ran no more than once since its container or its kubelet began, which pokes it (since 1.21) until it has a result."""
+    return (p.begun or p.new_kubelet) and p.runs <= 1
 
 
 def _renewal(p: Prediction) -> float:
@@ -422,8 +447,10 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
     since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [heard]), *seen, start]
     silent = max(b - a for a, b in itertools.pairwise(since))
-    if silent <= SHORTEST_OUTAGE_NS:
+    if silent <= (SHORTEST_OUTAGE_NS if p.dying else NO_OUTAGE_NS):
         cost = NEW_KUBELET_BUSY
+    elif silent <= SHORTEST_OUTAGE_NS:
+        cost = NEW_KUBELET_QUICK
     elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or p.suspicious:
         cost = NEW_KUBELET
     else:

@@ -193,6 +193,23 @@ def test_quiet_capture_is_mid_life() -> None:
     assert lane.fresh is False
 
 
+def test_what_was_served_before_the_capture_ran_before() -> None:
+    """A connection that was open when the capture began, and was served, speaks against a beginning, whatever its readiness probe does."""
+    lane = lane_of(spec(READINESS, period_s=10), begin_cost=MID_LIFE)
+    lane.ran_before(lane.plan[0].spec.port or 0)
+    assert decided(play(lane, runs(0, 0.001, 10.001, 20.001))) == []
+    assert lane.fresh is False
+
+
+def test_an_unknown_version_shows_by_its_grid() -> None:
+    """Of a kubelet that no packet names: a readiness probe that keeps its grid whatever poked it is one's up to 1.30, which makes Ready anew when it restarts."""
+    lane = lane_of(spec(READINESS, period_s=5), resets=None)
+    steps = play(lane, runs(0.6, 0.601, 5, 10, 15, 20), runs(47.3, 47.301, 52.3, 57.3))
+    assert lane.pod().resets is False
+    assert resets(steps) == ["kubelet"]
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.READY]
+
+
 def test_a_streak_from_before_the_capture() -> None:
     """One failure and then the poke that only losing Ready brings: two failures were before the capture."""
     lane = lane_of(spec(READINESS), begin_cost=MID)

@@ -24,6 +24,7 @@ from probewatch.probes.assign import (
     POKE_ABSENT,
     REFUSED_AFTER,
     TOO_EARLY,
+    TOO_LATE,
     lateness,
     readings,
     readings_of,
@@ -149,6 +150,41 @@ def test_a_container_that_came_back_on_the_old_grid() -> None:
     assert renewed(EARLIER + 40, predicted(spec=spec(initial_delay_s=5), grid_stays=True, **away))
     assert not renewed(EARLIER + 40, predicted(LIVENESS, container_ns=ns(EARLIER + 35)))
     assert renewed(EARLIER + 20, predicted(grid_stays=None, refused=True, suspicious=True, **away))
+
+
+def test_coming_back_keeps_the_grid() -> None:
+    """That an attempt keeps the old grid is all that speaks for a container which came back unseen: off by 70 ms it is as dear as that is rare."""
+    away = {"container_ns": ns(EARLIER), "heard_ns": ns(EARLIER), "grid_stays": True, "refused": True, "suspicious": True}
+
+    def cost(at: float) -> float:
+        return next(one.cost for one in read(at, predicted(**away)) if one.reset == "container" and one.trigger is Trigger.TICK)
+
+    assert cost(EARLIER + 20.07) - cost(EARLIER + 20) == pytest.approx(LATENESS_MOST)
+
+
+def test_a_port_that_opens_again_is_a_new_container() -> None:
+    """Told to die, refused, and then answered at a tick: where no poke shows the new container (up to 1.22), this does."""
+    dying = {"dying": True, "refused": True, "suspicious": True, "container_ns": ns(EARLIER)}
+    assert best(EARLIER + 10, predicted(poked_anew=False, manual=Manual.ANEW, **dying)).reset == "container"
+    assert best(EARLIER + 10, predicted(poked_anew=True, **dying)).reset == ""
+    assert best(EARLIER + 10, predicted(poked_anew=False, manual=Manual.ANEW, **dying), what="refused").reset == ""
+
+
+def test_a_first_attempt_that_is_overdue() -> None:
+    """The first attempt at a container is far-fetched where another probe's, which is delayed more, shows since when that runs."""
+    late = predicted(LIVENESS, tick=None, last=None, overdue_ns=ns(50))
+
+    def cost(at: float, prediction: Prediction) -> float:
+        return min(one.cost for one in readings_of(ns(at), 0.0, prediction, (), rivals=True))
+
+    assert cost(51, late) == cost(49, late) + TOO_LATE
+
+
+def test_on_hold_and_off_its_grid_is_a_new_kubelet() -> None:
+    """What wakes a liveness probe on hold is a new container, at its tick; late by 90 ms after a long silence it is rather a new kubelet."""
+    held = predicted(LIVENESS, silence=Silence.ON_HOLD, dying=True, period=1, heard_ns=ns(EARLIER))
+    assert best(EARLIER + 17, held).reset == "container"
+    assert best(EARLIER + 17.09, held).reset == "kubelet"
 
 
 def test_a_poke_that_did_not_come() -> None:

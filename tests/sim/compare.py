@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clock import MS, S
-from kubelet import Execution, Kubelet
+from kubelet import Change, Execution, Kubelet
 from wire import EPOCH
 
 import probewatch
@@ -120,6 +120,29 @@ def optional_decisions(kubelet: Kubelet, made: list[Attempt]) -> dict[tuple[str,
     return out
 
 
+def sealed(kubelet: Kubelet, change: Change) -> bool:
+    """Tell whether no outcome of a probe can be read: what gRPC says lies behind the snapshot length."""
+    specs = {(c.name, p.type): p for c in kubelet.scenario.containers for p in c.probes}
+    return kubelet.scenario.snaplen < 1000 and specs[change.container, change.type].handler == "grpc"
+
+
+def nameless(kubelet: Kubelet) -> bool:
+    """Tell whether no request names the kubelet's version: nothing else says what it does with containers that ran before it."""
+    specs = [p for c in kubelet.scenario.containers for p in c.probes if not p.unseen]
+    named = any(p.handler == "grpc" or (p.handler == "httpGet" and "User-Agent" not in dict(p.headers)) for p in specs)
+    return not named or kubelet.scenario.snaplen < 1000
+
+
+def anew(kubelet: Kubelet, change: Change) -> bool:
+    """Tell whether a change is the first one since a new kubelet began, or a new Pod."""
+    scenario = kubelet.scenario
+    begun = [up for _, up in scenario.kubelet_down] + ([scenario.deleted] if scenario.recreated is not None and scenario.deleted else [])
+    since = max((int(at * S) for at in begun if int(at * S) < change.at), default=None)
+    if since is None:
+        return False
+    return not any(one.made and since < one.at < change.at and (one.type, one.container) == (change.type, change.container) for one in kubelet.changes)
+
+
 def compare(kubelet: Kubelet, where: Path) -> list[str]:
     """Return what is wrong, one sentence each, of the scenario written to a directory."""
     document = probewatch.document(probewatch.analyze(where / "capture.pcap", spec=where / "pod.yaml"))
@@ -182,8 +205,10 @@ def decisions(kubelet: Kubelet, truth: list[Attempt], ours: list[dict[str, Any]]
         kind = KINDS.get((change.type, change.new))
         if (change.container, change.type) in hidden:
             continue
-        if kind and change.previous != "none" and begin <= change.at and kubelet.wall(change.at) <= last_frame + 100 * MS:
-            must = change.made and change.at > unsure.get((change.container, change.type), -1)
+        # From 1.35 on a restarted kubelet holds no result of a container that ran before: its first one changes what is, or does not.
+        if kind and (change.previous != "none" or change.made) and begin <= change.at and kubelet.wall(change.at) <= last_frame + 100 * MS:
+            must = change.previous != "none" and change.made and change.at > unsure.get((change.container, change.type), -1)
+            must = must and not sealed(kubelet, change) and not (nameless(kubelet) and anew(kubelet, change))
             want.append((kubelet.wall(change.at), kind, change.type, change.container, must))
     for at, kind, worker, container, must in sorted(want, key=lambda w: not w[4]):
         fits = [d for d in left if d[1:] == (kind, worker, container) and -EARLY_NS < d[0] - at < LATE_NS]

@@ -286,5 +286,88 @@ def _widened(container: ContainerSpec, chance: random.Random, minor: int) -> Con
                    stops_after=chance.choice((container.stops_after, 8.0)))
 
 
-WIDE_SEEDS = (1, 3, 5, 7, 9, 10, 20, 25, 30, 31, 35, 67, 97, 112, 118, 119, 121, 135, 162, 174, 177, 225, 231, 234, 249, 303, 311, 332, 353, 383, 398)
+WIDE_SEEDS = (1, 3, 5, 7, 9, 10, 20, 25, 30, 31, 35, 67, 97, 101, 112, 118, 119, 121, 127, 131, 135, 149, 162, 174, 177, 220, 225, 231, 234, 249, 259, 288, 292, 303, 311,
+              318, 332, 353, 383, 398)
 """Of these: what was read wrongly once, and of everything else that is drawn something."""
+
+
+LAB_VERSIONS = ("1.20", "1.21", "1.22", "1.23", "1.24", "1.26", "1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36")
+FAULTS = (Answer(status=503), Answer(status=503), Answer(status=500), Answer("stall"), Answer("close-now"), Answer("reset-now"), Answer("reset-body"), Answer("reset-head"),
+          Answer(delay_s=2.5))
+
+
+def by_lab_seed(seed: int) -> Scenario:
+    """Draw what somebody would set up in a laboratory: a complete kubelet, one thing that goes wrong and comes right again, settings at their edges."""
+    chance = random.Random(seed + 2_000_003)
+    version = chance.choice(LAB_VERSIONS)
+    minor = int(version.split(".")[1])
+    duration = float(chance.choice((60, 90, 150)))
+    containers = [_laboratory(chance, duration, 8080, "app", minor)]
+    if chance.random() < 0.2:
+        containers.append(_laboratory(chance, duration, 9090, "side", minor))
+    more: dict[str, object] = {}
+    what = chance.random()
+    if what < 0.12:
+        down = round(chance.uniform(20, duration * 0.5), 2)
+        more["kubelet_down"] = ((down, round(down + chance.choice((4.0, 12.0, 20.0)), 2)),)
+    elif what < 0.22:
+        more["deleted"], more["pre_stop"] = round(chance.uniform(15, duration * 0.7), 2), chance.choice((0.0, 5.0, 9.0))
+    elif what < 0.3:
+        more["sync_every"] = round(chance.uniform(1.5, 7), 2)
+    elif what < 0.4:
+        since = round(chance.uniform(10, duration * 0.6), 1)
+        more["ways"] = (Way(since, round(since + chance.choice((3.0, 12.0, 22.0)), 1), chance.choice(("drop", "icmp"))),)
+    if chance.random() < 0.15 and not any(_alike(one) for one in containers):
+        more["cut_before"] = round(chance.uniform(8, duration * 0.5), 3)
+    if chance.random() < 0.1:
+        more["restart_policy"] = "Never"
+    if chance.random() < 0.2:
+        more["kubelet_age"] = chance.choice((0.5, 3.0))
+    return Scenario(f"lab-{seed}", seed, tuple(containers), version=version, duration=duration, v6=chance.random() < 0.2, new_kernel=True, full=chance.random() < 0.7,
+                    added=round(chance.uniform(1, 3), 3), host_network=not more.get("cut_before") and chance.random() < 0.08, **more)  # type: ignore[arg-type]
+
+
+def _laboratory(chance: random.Random, duration: float, port: int, name: str, minor: int) -> ContainerSpec:
+    """Draw a container: mostly one or two probes, of which one is put to the test."""
+    types = chance.choice((("readiness",), ("readiness",), ("readiness", "liveness"), ("readiness", "liveness"), ("liveness",), ("startup", "readiness", "liveness"),
+                           ("startup", "liveness"), ("startup", "readiness")))
+    same = chance.random() < 0.25 and minor >= 23
+    handler = chance.choice(("httpGet",) * 5 + ("tcpSocket",) * 2 + (("grpc",) if minor >= 24 else ()))
+    period = chance.choice((1, 1, 2, 2, 3, 5, 10))
+    probes = []
+    for kind in types:
+        mine = handler if same or chance.random() < 0.7 else "httpGet"
+        path = "/healthz" if same else {"startup": "/up", "readiness": "/ready", "liveness": "/livez"}[kind]
+        probe = ProbeSpec(kind, mine, port + 1000 if mine == "grpc" else port, path, period=period if same or chance.random() < 0.5 else chance.choice((1, 2, 3, 5, 10)),
+                          timeout=chance.choice((1, 1, 1, 2, 3, 5)), success=chance.choice((1, 1, 1, 2, 3)) if kind == "readiness" else 1,
+                          failure=chance.choice((5, 30)) if kind == "startup" else chance.choice((1, 2, 3, 3, 5)), delay=0 if same else chance.choice((0, 0, 0, 1, 3, 10, 35)),
+                          service=kind if mine == "grpc" and not same and chance.random() < 0.6 else "")
+        if mine == "httpGet" and chance.random() < 0.15:
+            probe = replace(probe, headers=chance.choice(((("Host", "shop.example"),), (("X-Probe", "a"), ("X-Probe", "b")), (("User-Agent", "checker/1.0"),), (("Accept", ""),))))
+        if mine != "grpc" and chance.random() < 0.15:
+            probe = replace(probe, port_name="web")
+        if kind != "readiness" and minor >= 25 and chance.random() < 0.25:
+            probe = replace(probe, grace=chance.choice((1, 5)))
+        if chance.random() < 0.06 and len(types) > 1:
+            probe = replace(probe, handler="exec", port=port)
+        probes.append(probe)
+    if all(probe.unseen for probe in probes):
+        probes[0] = replace(probes[0], handler="httpGet")
+    bad = chance.choice(FAULTS)
+    by_age = chance.random() < 0.6 and "liveness" in types
+    path = chance.choice(("*", "*", next((p.path for p in probes if p.handler == "httpGet"), "*")))
+    since = round(chance.uniform(6, 14) if by_age else chance.uniform(10, duration * 0.5), 1)
+    phases = (Phase(0, OK), Phase(since, bad, path), *(() if by_age and chance.random() < 0.7 else (Phase(since + chance.choice((4.0, 9.0, 16.0)), OK),)))
+    opens = chance.choice((0.0, 0.0, 0.5, 4.0, 900.0 if "startup" in types and chance.random() < 0.3 else 0.0))
+    shuts = ((since, since + chance.choice((3.0, 11.0))),) if chance.random() < 0.2 else ()
+    listeners = [Listener(port, phases, opens=opens, shuts=shuts, by_age=by_age, flavour=chance.choice(("go", "python", "nginx")))]
+    if any(p.handler == "grpc" for p in probes):
+        down = chance.choice((Answer("not-serving"), Answer("not-serving"), Answer("unknown-service"), Answer("stall")))
+        listeners.append(Listener(port + 1000, (Phase(0, OK), Phase(since, down), Phase(since + 9, OK)), opens=opens, shuts=shuts, by_age=by_age, flavour="grpc"))
+    crashes = tuple(round(chance.uniform(3, 25), 1) for _ in range(chance.randint(1, 4))) if chance.random() < 0.15 else ()
+    return ContainerSpec(tuple(probes), tuple(listeners), name=name, crashes=crashes, stops_after=chance.choice((0.0, 0.0, 0.0, 1.0, 3.0)), slow_start=chance.choice((0.3, 0.8)),
+                         ports=(("web", port),))
+
+
+LAB_SEEDS = (*range(30), 48, 54)
+"""Of these: the first, and what was read wrongly once."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 import pytest
 from compare import compare
 from kubelet import Scenario, play
-from scenarios import SEEDS, WIDE_SEEDS, by_hand, by_seed, by_wide_seed
+from scenarios import LAB_SEEDS, SEEDS, WIDE_SEEDS, by_hand, by_lab_seed, by_seed, by_wide_seed
 
 OPEN: dict[str, str] = {
-    "crash-loop-mid": "begun inside back-off: the failures before are assumed, not seen",
     "tcp-both-mid": "two tcpSocket probes of one port, begun while both fail: nothing tells them apart",
     "identical-three-fail": "three probes that ask the same: a late tick of readiness at a new container, and its poke, are read as liveness and readiness",
     "seed-15": "startup and liveness ask the same: the first attempt of a new container is given to liveness",
     "seed-38": "startup, readiness and liveness ask the same and stall together",
-    "seed-44": "readiness and liveness ask the same: whose the first attempt of a restarted kubelet is",
     "seed-45": "startup, readiness and liveness on one port, all refused after a restart",
     "seed-49": "three probes that ask the same",
     "seed-94": "two tcpSocket probes of one port, milliseconds apart",
+    "lab-1": "two tcpSocket probes of one port and one grid: which of them was late by 18 ms",
+    "lab-7": "startup and readiness ask the same: which of them runs first at a container that an exec probe had restarted",
     "seed-101": "three probes that ask the same, after the kubelet's restart",
 }
 """Scenario name -> fault. A scenario that passes again is to be taken out."""
@@ -43,6 +43,12 @@ def test_random(seed: int, tmp_path, request) -> None:
 def test_random_of_other_settings(seed: int, tmp_path, request) -> None:
     """The same of other versions, sidecars, policies, requests, snapshot lengths, places and clocks."""
     check(by_wide_seed(seed), tmp_path, request)
+
+
+@pytest.mark.parametrize("seed", LAB_SEEDS)
+def test_random_laboratory(seed: int, tmp_path, request) -> None:
+    """The same of what somebody would set up in a laboratory: one thing that goes wrong, settings at their edges, kubelets from 1.20 on."""
+    check(by_lab_seed(seed), tmp_path, request)
 
 
 def check(scenario: Scenario, tmp_path, request) -> None:

@@ -52,3 +52,35 @@ def test_what_it_does_outweighs_its_name(tmp_path) -> None:
     """A probe that is poked while not Ready is a readiness probe, though it asks for /livez."""
     one = container(ProbeSpec("readiness", path="/livez"))
     assert types(Scenario("s", 9, one, duration=60), tmp_path) == {"/livez": ["readiness"]}
+
+
+def test_two_containers_have_a_readiness_probe_each(tmp_path) -> None:
+    """Probes that one container cannot have, of two ports, are two containers': each has its types and its decisions."""
+    app, side = (
+        ContainerSpec(
+            (ProbeSpec("readiness", port=port, period=2), ProbeSpec("liveness", port=port, path="/livez", period=3)),
+            (Listener(port, (Phase(0, OK), Phase(since, BAD, "/ready"), Phase(since + 10, OK))),),
+            name=name,
+        )
+        for port, since, name in ((8080, 20, "app"), (9090, 34, "side"))
+    )
+    scenario = Scenario("s", 11, (app, side), duration=60)
+    assert types(scenario, tmp_path) == {"/ready": ["readiness"] * 2, "/livez": ["liveness"] * 2}
+    made = sorted(
+        (d.kind.value, probe.target.port)
+        for probe in probewatch.analyze(tmp_path / "capture.pcap").probes
+        for d in probe.decisions
+    )
+    assert made == sorted((kind, port) for port in (8080, 9090) for kind in ("ready", "not_ready", "ready"))
+
+
+def test_what_no_type_explains_decides_nothing(tmp_path) -> None:
+    """Two plain connects of different periods, one of them taken for the other's: no type is told, and so no decision that never was."""
+    probes = (
+        ProbeSpec("readiness", handler="tcpSocket", period=5, timeout=5, failure=2),
+        ProbeSpec("liveness", handler="tcpSocket", period=10, delay=10),
+    )
+    scenario = Scenario("s", 31, (ContainerSpec(probes, (Listener(8080, opens=0.5),), crashes=(3.7,)),), duration=150, full=True)
+    play(scenario).write(tmp_path)
+    told = probewatch.analyze(tmp_path / "capture.pcap").probes
+    assert not [d.kind for probe in told for d in probe.decisions if d.ns > told[0].attempts[0].start.ns + 20 * 10**9]
