@@ -25,7 +25,7 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.turn import Turn
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
-from probewatch.model.spec import Handler
+from probewatch.model.spec import Handler, ProbeType
 from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND, Verdict
@@ -58,8 +58,10 @@ NEW_KUBELET: Final = 2.0
 """Cost of the history in which a kubelet, not a container, begins, above that of a beginning container."""
 RAN_BEFORE: Final = 4.0
 """Cost of a beginning in the capture where a connection shows that its containers ran before."""
-FAILED_BEFORE: Final = 2.0
-"""Cost of a history in which a probe's state before the capture is assumed, to be borne out by what follows."""
+FAILED_BEFORE: Final = 1.0
+"""Cost of a history in which a probe's state before the capture is assumed, to be borne out by what follows, ..."""
+KILLED_BEFORE: Final = 2.0
+"""... where that makes a restart due."""
 
 
 class Step(NamedTuple):
@@ -244,8 +246,10 @@ class Lane:
             known = self._judged(run, worker, judged, seen_until_ns)
             _keep(grown, _grow(history, run, taken, known, turns))
             if not history.fresh and not taken.reset and not taken.redial:
+                liveness = self.plan[worker].spec.type is ProbeType.LIVENESS
+                before = history.cost + (KILLED_BEFORE if liveness else FAILED_BEFORE)
                 for pod in history.pod.guesses(worker, known.verdict.outcome):
-                    guessed = _History(pod, history.cost + FAILED_BEFORE, history.fresh, history.past)
+                    guessed = _History(pod, before, history.fresh, history.past)
                     _keep(grown, _grow(guessed, run, taken, known, turns))
         self._carry_on(list(grown.values()))
 
