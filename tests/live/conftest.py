@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -249,6 +250,20 @@ def node(needs_root: None) -> Iterator[Node]:  # noqa: ARG001  (skips)
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def small_disk(needs_root: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001  (skips)
+    """Return a directory with room for 8 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "probewatch", str(disk)], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be made here: {mounted.stderr.decode().strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.fixture

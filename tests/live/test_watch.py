@@ -281,27 +281,19 @@ def test_a_stalled_reader_counts_what_it_lost(node) -> None:
     assert "the kernel lost" in said
 
 
-def test_a_full_disk_is_told(node, tmp_path: Path) -> None:
+def test_a_full_disk_is_told(node, small_disk: Path) -> None:
     """Where the file cannot grow any more watching goes on, the file ends with a whole frame, and what is not kept is counted."""
     node.pod("10.128.0.10")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "probewatch", str(disk)], check=False, capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be made here: {mounted.stderr.decode().strip()}")
-    try:
-        with watching("--netns", node.name, "-w", disk / "kept.pcapng") as process:
-            listening(process)
-            node.kubelet("10.128.0.10", "/ready", 1.0, 5).join()
-            status, out, _ = ended(process)
-        assert status == 3
-        assert "kept.pcapng cannot be written any more: no space left on device, and " in " ".join(out.split())
-        assert "5 attempts" in out
-        info = analyze(disk / "kept.pcapng").captures[0]
-        assert info.complete
-        assert info.frames > 0
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    with watching("--netns", node.name, "-w", small_disk / "kept.pcapng") as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 1.0, 5).join()
+        status, out, _ = ended(process)
+    assert status == 3
+    assert "kept.pcapng cannot be written any more: no space left on device, and " in " ".join(out.split())
+    assert "5 attempts" in out
+    info = analyze(small_disk / "kept.pcapng").captures[0]
+    assert info.complete
+    assert info.frames > 0
 
 
 def test_an_interface_or_a_namespace_that_goes_away(node) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from truth import frames_of
 
-from probewatch.capture import merged, open_all
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
@@ -25,17 +25,6 @@ NEAR_NS = 50_000_000
 """A decision is the same within this: a streak that began before the capture does not change when it was decided."""
 IDENTICAL = {"identical-probes", "multi"}
 """Where two probes are the same in every field, only their beginning tells which is which."""
-
-
-def frames_of(scenario: Path) -> list[Frame]:
-    """Return the frames of a scenario's capture."""
-    name = "tun0.pcap" if not (scenario / "capture.pcap").is_file() else "capture.pcap"
-    readers = open_all([os.fspath(scenario / name)])
-    try:
-        return list(merged(readers))
-    finally:
-        for reader in readers:
-            reader.close()
 
 
 def seen(frames: Sequence[Frame], book: AddressBook) -> Timeline:

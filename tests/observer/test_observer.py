@@ -33,8 +33,8 @@ from make import (
     request,
     spec,
 )
+from truth import frames_of
 
-from probewatch.capture import merged, open_all
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
@@ -142,17 +142,6 @@ def test_a_known_node_changes_no_decision(node: str, pod: str) -> None:
 
 
 # The same however it comes.
-
-
-def frames_of(scenario: Path) -> list[Frame]:
-    """Return the frames of a scenario's capture."""
-    name = "capture.pcap" if (scenario / "capture.pcap").is_file() else "tun0.pcap"
-    readers = open_all([os.fspath(scenario / name)])
-    try:
-        return list(merged(readers))
-    finally:
-        for reader in readers:
-            reader.close()
 
 
 def test_time_that_passes_between_frames_changes_nothing(kubelet_scenario) -> None:

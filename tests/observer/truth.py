@@ -13,10 +13,13 @@ right then, besides the true one); decisions of types whose outcomes are hidden;
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from probewatch.capture import merged, open_all
+from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, Cause, Decision, Outcome, Probe, Timeline
 
 SECOND = 1_000_000_000
@@ -25,6 +28,17 @@ RETRY_S = 0.05
 RESULTS = {"success": Outcome.SUCCESS, "warning": Outcome.SUCCESS, "failure": Outcome.FAILURE}
 KINDS = {("readiness", "Success"): "ready", ("readiness", "Failure"): "not_ready", ("liveness", "Failure"): "restart", ("startup", "Success"): "started",
          ("startup", "Failure"): "restart"}
+
+
+def frames_of(scenario: Path) -> list[Frame]:
+    """Return the frames of a scenario's capture."""
+    name = "capture.pcap" if (scenario / "capture.pcap").is_file() else "tun0.pcap"
+    readers = open_all([os.fspath(scenario / name)])
+    try:
+        return list(merged(readers))
+    finally:
+        for reader in readers:
+            reader.close()
 
 
 @dataclass
