@@ -16,7 +16,7 @@ from probewatch.model.check import CheckSpec
 from probewatch.model.timeline import Attempt, Gap
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
-from probewatch.probes.ends import through
+from probewatch.probes.ends import failed, through
 from probewatch.probes.signatures import Basis
 
 from .build import gap
@@ -50,11 +50,19 @@ def pause_before(named: Named, index: int) -> int | None:
 def early(named: Named, index: int, usual: Sequence[int]) -> bool:
     """Tell whether a check came before the one before it allowed: a new process began."""
     pause, interval = pause_before(named, index), named.learnt.interval_ns
-    if pause is None or not named.learnt.exact or interval is None:
+    if pause is None or not named.learnt.exact or interval is None or _in_doubt(named, index):
         return False
     if pause >= interval - max(3 * named.track.pace.spread_ns, NEAR_NS):
         return False
     return all(abs(pause - one) > NEAR_NS for one in usual)
+
+
+def _in_doubt(named: Named, index: int) -> bool:
+    """Tell whether the check before it ended otherwise than the one before that: fastinter may hold then, though seen only once."""
+    if index < 2:
+        return False
+    before, latest = (failed(named.exchanges[at]) for at in (index - 2, index - 1))
+    return before is not latest
 
 
 def taken_over(named: Named, index: int, usual: Sequence[int], begun: Sequence[int]) -> bool:

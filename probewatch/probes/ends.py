@@ -14,7 +14,7 @@ def check_of(exchange: Exchange) -> Check:
     """Return a connection as the walk through a port's checks needs it."""
     c = exchange.connection
     patience = c.orig.syns[-1].ns - c.orig.syns[0].ns if c.orig.syns else 0
-    return Check(c.start.ns, through(c), shape_of(exchange), _failed(exchange), patience, gave_up(exchange))
+    return Check(c.start.ns, through(c), shape_of(exchange), failed(exchange), patience, gave_up(exchange))
 
 
 def through(c: Connection) -> int | None:
@@ -34,7 +34,7 @@ def through(c: Connection) -> int | None:
     return closed.ns if closed is not None else None
 
 
-def _failed(exchange: Exchange) -> bool:
+def failed(exchange: Exchange) -> bool:
     """Tell whether a check failed for every checker, before it is known whose it is."""
     c = exchange.connection
     if c.question < 2 and (not c.resp.syns or late_reset(c)):

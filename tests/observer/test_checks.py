@@ -174,6 +174,17 @@ def test_one_shorter_pause_each_way_is_doubt_and_no_reload() -> None:
     assert not any("reloaded" in note for note in probe.notes)
 
 
+def test_a_shorter_pause_seen_once_in_doubt_is_no_reload() -> None:
+    """Of a capture that begins while a server is DOWN, fastinter may be seen once, after the first pass: nothing was reloaded."""
+    runs, at = [], 0.5
+    for what, pause in [("refused", 3.0)] * 5 + [("l4", 0.7)] + [("l4", 3.0)] * 8:
+        runs.append(check(at, what))
+        at += 0.001 + pause
+    probe = only(runs)
+    assert (told(probe), probe.initial_state) == ([(7, UP)], "DOWN")
+    assert not any("reloaded" in note for note in probe.notes)
+
+
 def test_a_checker_that_is_known_may_pause_in_many_ways() -> None:
     """HAProxy's fastinter, downinter and timeouts leave its usual pause in the minority: it stays one series of HAProxy's."""
     runs, at = [], 0.5
