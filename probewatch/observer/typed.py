@@ -26,6 +26,7 @@ from typing import Final
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
+from probewatch.probes.cadence import GRID_NS, SECOND
 from probewatch.probes.inference import Guess, named_type, observed_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
@@ -184,9 +185,27 @@ def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:
 
 def _telling(guesses: Sequence[Guess], runs: Sequence[Run]) -> bool:
     """Tell whether something happened that a type, or a threshold, would show in."""
-    return (
-        any(verdict_of(run, guesses[0].spec, None).outcome is not Outcome.SUCCESS for run in runs) or len(guesses) > 1
-    )
+    if any(verdict_of(run, guesses[0].spec, None).outcome is not Outcome.SUCCESS for run in runs):
+        return True
+    return len(guesses) > 1 and not _on_their_grids(guesses, runs)
+
+
+def _on_their_grids(guesses: Sequence[Guess], runs: Sequence[Run]) -> bool:
+    """Tell whether each probe, told from the others by what it asks, kept to its grid from the beginning to the end: as any type does."""
+    starts: list[list[int]] = [[] for _ in guesses]
+    for run in runs:
+        mine = [at for at, one in enumerate(guesses) if fits(run, one.spec) is not None]
+        if len(mine) != 1:
+            return False
+        starts[mine[0]].append(run.start.ns)
+    first, last = runs[0].start.ns, runs[-1].start.ns
+    for one, own in zip(guesses, starts, strict=True):
+        period = one.spec.period_s * SECOND
+        if not own or own[0] - first > period + GRID_NS or last - own[-1] > period + GRID_NS:
+            return False
+        if any(abs(after - before - period) > GRID_NS for before, after in itertools.pairwise(own)):
+            return False
+    return True
 
 
 def _by_name(one: Guess, guesses: Sequence[Guess]) -> Guess:

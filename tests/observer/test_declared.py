@@ -68,9 +68,9 @@ def test_expected_statuses_and_redirects(tmp_path) -> None:
 
 
 def test_a_declared_fastinter_is_no_reload(tmp_path) -> None:
-    """A check that comes early after a failure is a reload, unless the line says that it comes early then."""
+    """A check that comes early after checks that all failed is a reload, unless the line says that it comes early then."""
     runs, at = [], 0.5
-    for what, pause in [*[("haproxy", 3.0)] * 5, ("haproxy-503", 1.0), *[("haproxy", 3.0)] * 5]:
+    for what, pause in [*[("haproxy", 3.0)] * 5, ("haproxy-503", 3.0), ("haproxy-503", 1.0), *[("haproxy", 3.0)] * 5]:
         runs.append(check(at, what))
         at += 0.003 + pause
     plain, = probes(runs, [])

@@ -349,6 +349,21 @@ def test_mid_life() -> None:
     assert probe.initial_since_ns is None
 
 
+@pytest.mark.parametrize("second", ["/healthz", "/live"])
+def test_what_keeps_to_its_grid_reads_the_same_unweighed(monkeypatch, second: str) -> None:
+    """Probes that always succeed at their times read alike as any type: that is not weighed, and the same comes of it."""
+    story = [*probes(every(1, 12)), *probes(every(1, 12, 0.3), path=second)]
+    before = frames(*probes([-0.6], path="/other", server="10.128.0.99"))
+    plain, found = typed._on_their_grids, []
+    monkeypatch.setattr(typed, "_on_their_grids", lambda *given: found.append(plain(*given)) or found[-1])
+    short = watch(*story, before=before)
+    assert found == [True]
+    monkeypatch.setattr(typed, "_on_their_grids", lambda *_: False)
+    weighed = watch(*story, before=before)
+    assert {probe.path for probe in kubelets(short)} >= {"/ready", second}
+    assert short == weighed
+
+
 def test_mid_outage() -> None:
     """A capture that begins with a failure says since when the state is known, and not that nothing was wrong before."""
     story = [*probes([0], "503"), *probes(every(1, 8, 1))]
