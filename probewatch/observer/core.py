@@ -128,21 +128,26 @@ class Observer(Front):
     def broken_off(self, last_ns: int) -> None:
         """Know that after this moment nothing was captured: what was open then is cut."""
         self._seen_until_ns = last_ns
+        self._losses.begun_ns.append(self._first_ns or last_ns)
 
     def taken_up(self, last_ns: int, next_ns: int) -> None:
         """Know that nothing was captured between these moments: all states are unknown afterwards."""
         self._seen_until_ns = None
+        self._lose((last_ns, next_ns), between=True)
         for target in self._targets.values():
             for placed in target.placed:
                 placed.lane.interrupt()
-        self._holes.append((last_ns, next_ns))
+                placed.passed = len(self._losses.all)
 
     def lost(self, begun_ns: int, ended_ns: int, clock: bool = False) -> None:
         """Take notice that frames between these moments were lost, or that the clock was set then.
 
         To be called once the frames up to then were fed.
         """
-        whole, before = self._losses.add((begun_ns, ended_ns), clock=clock)
+        self._lose((begun_ns, ended_ns), clock=clock)
+
+    def _lose(self, loss: tuple[int, int], *, clock: bool = False, between: bool = False) -> None:
+        whole, before = self._losses.add(loss, clock=clock, between=between)
         at = len(self._holes) if before is None else self._holes.index(before)
         self._holes[at : at + 1] = [whole]
 
@@ -184,7 +189,7 @@ class Observer(Front):
 
     def glimpse(self) -> list[Glimpse]:
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.within)
         found: list[Glimpse] = []
         for address in self._stirred:
             found += self._preview.look(self._targets[address], assembler, self._senders.sources, self._context)
@@ -229,7 +234,7 @@ class Observer(Front):
     def _introduce(self, address: str, placed: Placed) -> dict[int, Probe]:
         """Make a lane's probes from what is settled of them: who, what and how, before their first attempts are told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.within)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
         met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
         return dict(zip(sorted(ledger.accounts), met, strict=True))
@@ -399,7 +404,7 @@ class Observer(Front):
     def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
         """Return the timeline, once frames have come to their end."""
         self._settle(end)
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.all)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.within)
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)

@@ -40,7 +40,11 @@ DEFAULT_TIMEOUT_S: Final = 30
 TURN_NS: Final = 100_000_000
 """Packet time between two looks at what has become complete."""
 HOLE_NS: Final = 60 * SECOND
-"""A new file that begins this long after everything before is another piece of time, not the next of a rotated set."""
+"""A new file that begins this long after everything before is another piece of time, not the next of a rotated set; ..."""
+SHORT_HOLE_NS: Final = 5 * SECOND
+"""... or this long, and ..."""
+PAUSES: Final = 3
+"""... so many times as long as anything paused before, in a time that was no shorter than the hole."""
 KEPT_ADDRESSES: Final = 65_536
 """Addresses whose first announcement is remembered."""
 KINDS_UNDECODED: Final = 32
@@ -110,6 +114,8 @@ class Front(ABC):
         self._announced: set[str] = set()
         self._undecoded: dict[str, int] = {}
         self._turn_ns = 0
+        self._advanced_ns = self._longest_ns = 0
+        """When time was let pass last, and the longest pause of all frames so far, to a turn's length."""
         self._now_ns = 0
         self._first_ns: int | None = None
         self._keys: Keylog | None = None
@@ -176,7 +182,7 @@ class Front(ABC):
         ns = frame.ns
         if frame.file not in self._files:
             self._files.add(frame.file)
-            if len(self._files) > 1 and ns - self._now_ns > HOLE_NS:
+            if len(self._files) > 1 and self._is_hole(ns - self._now_ns):
                 self._interrupt(self._now_ns, ns)
         if self._first_ns is None or ns < self._first_ns:
             self._first_ns = ns
@@ -206,6 +212,9 @@ class Front(ABC):
     def advance(self, now_ns: int) -> None:
         """Let time pass: what silence completes is told."""
         self._turn_ns = now_ns + TURN_NS
+        if self._advanced_ns:
+            self._longest_ns = max(self._longest_ns, now_ns - self._advanced_ns)
+        self._advanced_ns = now_ns
         self._now_ns = max(self._now_ns, now_ns)
         self._tracker.advance(now_ns)
         found = self._collect(self._tracker.take())
@@ -220,8 +229,16 @@ class Front(ABC):
         ]
         return End(turn, tuple(self._key_notes()), tuple(undecoded))
 
+    def _is_hole(self, pause_ns: int) -> bool:
+        """Tell whether a pause before a new file is longer than frames ever paused: then it is no quiet moment of a rotated set."""
+        if pause_ns > HOLE_NS:
+            return True
+        seen_ns = self._now_ns - (self._first_ns or self._now_ns)
+        return pause_ns > max(SHORT_HOLE_NS, PAUSES * self._longest_ns) and seen_ns >= pause_ns
+
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
         """Between two files nothing was captured."""
+        self._advanced_ns = 0
         self.broken_off(last_ns)
         self.advance(next_ns)
         self._first_ns = next_ns

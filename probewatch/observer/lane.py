@@ -193,7 +193,10 @@ class Lane:
             best.past.past = best.past.root = None
         if self._first_fresh is None:
             self._first_fresh = best.fresh
-        self._histories = [_History(self._begin(fresh=False), 0.0, fresh=False, past=best.past)]
+        self._histories = [
+            _History(self._begin(fresh=False, new_kubelet=new), NEW_KUBELET if new else 0.0, fresh=False, past=best.past)
+            for new in (False, True)
+        ]
         self._whole = False
 
     def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:

@@ -1,10 +1,10 @@
-"""What a live capture lost, and what it leaves open: the moments between which the kernel dropped frames, or the clock was set.
+"""What a capture does not hold, and what that leaves open: when the kernel dropped frames, the clock was set, or no file covers it.
 
 Theory of operation. A frame that was dropped may have been anybody's. Silence that reaches into such a time proves nothing:
 an attempt whose deadline lies behind its beginning, and that got no answer, is cut there. And an attempt that was due in it
 and was not seen may have been made all the same, with any result: what its pod's workers count is not known behind it, as at
 the beginning of a capture. All else stands: what was seen happened. Where the clock was set nothing is in step with what was
-before: all workers are met anew.
+before, and between files anything may have happened: all workers are met anew.
 
 Limitations: where two losses are less than NEAR_NS apart they are one.
 """
@@ -34,15 +34,33 @@ class Losses:
 
     def __init__(self) -> None:
         self.all: list[Loss] = []
-        self._clock: set[Loss] = set()
-        """Of these, those in which the clock was set."""
+        self._anew: set[Loss] = set()
+        """Of these, those behind which all workers are met anew."""
+        self._uncovered: set[Loss] = set()
+        """Of these, those between files."""
+        self.begun_ns: list[int] = []
+        """When the files before each of them began."""
 
-    def add(self, loss: Loss, *, clock: bool = False) -> tuple[Loss, Loss | None]:
-        """Take a loss; return it as it is kept, and the one before that it goes on with, if it does."""
+    def add(self, loss: Loss, *, clock: bool = False, between: bool = False) -> tuple[Loss, Loss | None]:
+        """Take a loss, in which the `clock` was set, or `between` files.
+
+        Return it as it is kept, and the one before that it goes on with, if it does.
+        """
         whole, before = self._add(loss)
-        if clock or before in self._clock:
-            self._clock.add(whole)
+        if clock or between or before in self._anew:
+            self._anew.add(whole)
+        if between:
+            self._uncovered.add(whole)
         return whole, before
+
+    @property
+    def within(self) -> list[Loss]:
+        """Those within what was captured, and not between files."""
+        return [loss for loss in self.all if loss not in self._uncovered]
+
+    def before(self, start_ns: int) -> int:
+        """Return how many have passed at a moment."""
+        return sum(ended <= start_ns for _, ended in self.all)
 
     def _add(self, loss: Loss) -> tuple[Loss, Loss | None]:
         before = self.all[-1] if self.all else None
@@ -65,7 +83,7 @@ class Losses:
         passed = since
         while passed < len(self.all) and self.all[passed][1] <= start_ns:
             passed += 1
-        return passed, any(loss in self._clock or _hidden(lane, loss) for loss in self.all[since:passed])
+        return passed, any(loss in self._anew or _hidden(lane, loss) for loss in self.all[since:passed])
 
 
 def _hidden(lane: Lane, loss: Loss) -> bool:

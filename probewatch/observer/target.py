@@ -311,6 +311,7 @@ class Target:
         placed = Placed(
             context.checker, lane, pod, guesses, named_by, signs, ledger=self._ledger(lane), versioned=versioned
         )
+        placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         self.placed.append(placed)
         return placed
 
@@ -335,7 +336,7 @@ class Target:
     def _lane(
         self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context, kept: int = KEPT
     ) -> tuple[Lane, tuple[str, ...]]:
-        version = context.version
+        version, context = context.version, self._there(runs, context)
         cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
         lane = Lane(
             plan,
@@ -348,6 +349,13 @@ class Target:
             kept=kept,
         )
         return lane, signs
+
+    def _there(self, runs: Sequence[Run], context: Context) -> Context:
+        """Return a context as it was where these runs begin, which may lie in a file before."""
+        if not runs or runs[0].start.ns >= context.first_frame_ns or not self.losses.begun_ns:
+            return context
+        begun = [ns for ns in self.losses.begun_ns if ns <= runs[0].start.ns]
+        return replace(context, first_frame_ns=max(begun, default=self.losses.begun_ns[0]))
 
     def _quiet_since_ns(self, runs: Sequence[Run], context: Context) -> int:
         """Return since when nothing had reached this address when the first of these runs did."""
@@ -442,7 +450,7 @@ class Target:
             return
         placed.guesses = guesses
         placed.lane, placed.signs = self._lane(homes(guesses), None, runs, context)
-        placed.passed = 0
+        placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
             self._feed(placed, run, (), context)
 
@@ -466,7 +474,7 @@ class Target:
         placed.declared = placed.lane.plan
         runs = [step.run for step in steps if not step.run.implied]
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
-        placed.passed = 0
+        placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
             self._feed(placed, run, (), context)
 

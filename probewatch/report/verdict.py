@@ -96,7 +96,7 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
-    sentence += _unprobed(probe)
+    sentence += _unprobed(probe) + _uncovered(probe, timeline)
     if UNDECLARED in probe.notes and probe.target.pod is not None:
         level = max(level, Level.WARNING)
         sentence = f"{sentence}; the spec given for this address declares no such probe"
@@ -121,6 +121,19 @@ def _unprobed(probe: Probe) -> str:
     longest = max(gap.end_ns - gap.start_ns for gap in away)
     times = "" if len(away) == 1 else f" {_times(len(away))}, at most"
     return f"; not probed{times} for {span(longest)}: {safe(away[0].reason)}"
+
+
+def _uncovered(probe: Probe, timeline: Timeline) -> str:
+    """Return for how long no file covers what happened between its attempts: a state before says nothing of one behind."""
+    holes = {e.ns for e in timeline.events if e.kind is EventKind.CAPTURE_GAP}
+    away, last_ns = 0, 0
+    for info in sorted(timeline.captures, key=lambda info: info.first_ns or 0):
+        if info.first_ns is None or info.last_ns is None:
+            continue
+        if last_ns in holes and probe.attempts[0].start.ns < last_ns < probe.attempts[-1].start.ns:
+            away += info.first_ns - last_ns
+        last_ns = max(last_ns, info.last_ns)
+    return f"; no file covers {span(away)} in between" if away > 0 else ""
 
 
 def _turned_away(finding: Finding) -> bool:

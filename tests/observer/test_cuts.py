@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from truth import frames_of
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
-from probewatch.model.timeline import Attempt, Outcome, Timeline
+from probewatch.model.timeline import Attempt, EventKind, Outcome, Timeline
 from probewatch.observer import Observer, Settings
 
 SHARES = (0.33, 0.6)
 """Of a capture's time, before which nothing was captured."""
 NEAR_NS = 50_000_000
 """A decision is the same within this: a streak that began before the capture does not change when it was decided."""
+BEGINNINGS = {EventKind.CONTAINER_STARTED, EventKind.KUBELET_RESTARTED}
 IDENTICAL = {"identical-probes", "multi"}
 """Where two probes are the same in every field, only their beginning tells which is which."""
 
@@ -94,3 +96,41 @@ def test_what_was_lost_is_not_made_up(kubelet_scenario: Path) -> None:
         port for probe in whole.probes if probe.checker.kind == "kubelet" for attempt in probe.attempts for port in ports(attempt)
     }
     assert len(found) >= 0.9 * len(kubelets)
+
+
+def test_a_rotated_set_is_one_capture(kubelet_scenario: Path) -> None:
+    """Files that follow each other without a break read as one."""
+    book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
+    frames = frames_of(kubelet_scenario)
+    span = frames[-1].ns - frames[0].ns
+    parts = [one._replace(file=min(3 * (one.ns - frames[0].ns) // span, 2)) for one in frames]
+    whole, rotated = seen(frames, book), seen(parts, book)
+    assert [(p.path, p.type, p.initial_state, p.final_state) for p in rotated.probes] == [
+        (p.path, p.type, p.initial_state, p.final_state) for p in whole.probes
+    ]
+    assert [[(a.start.ns, a.outcome) for a in p.attempts] for p in rotated.probes] == [
+        [(a.start.ns, a.outcome) for a in p.attempts] for p in whole.probes
+    ]
+    assert [[(d.kind, d.ns) for d in p.decisions] for p in rotated.probes] == [[(d.kind, d.ns) for d in p.decisions] for p in whole.probes]
+
+
+def test_nothing_is_made_up_between_files(kubelet_scenario: Path) -> None:
+    """Where no file covers a time in between, nothing is told that the whole capture does not show, and the hole is."""
+    book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
+    frames = frames_of(kubelet_scenario)
+    span = frames[-1].ns - frames[0].ns
+    begin, end = frames[0].ns + int(0.4 * span), frames[0].ns + int(0.65 * span)
+    whole = seen(frames, book)
+    parts = seen([one._replace(file=int(one.ns > begin)) for one in frames if not begin < one.ns < end], book)
+    if not any(event.kind is EventKind.CAPTURE_GAP for event in parts.events):
+        covered = [one for one in frames if one.ns <= begin]
+        longest = max(after.ns - before.ns for before, after in pairwise(covered))
+        assert 0.25 * span < 3 * longest + 1_000_000_000, "no longer than three pauses as they were before"
+        return
+    decided = [(d.kind, d.ns) for probe in whole.probes for d in probe.decisions]
+    for probe in parts.probes:
+        for d in probe.decisions:
+            assert any(kind is d.kind and abs(ns - d.ns) < NEAR_NS for kind, ns in decided), (probe.type, d.kind, d.ns)
+    began = [event.ns for event in whole.events if event.kind in BEGINNINGS]
+    for event in parts.events:
+        assert event.kind not in BEGINNINGS or any(abs(ns - event.ns) < 2_000_000_000 for ns in began), (event.kind, event.ns)
