@@ -65,9 +65,8 @@ class Observer(Front):
                 if host not in pod.addresses:
                     self._guests.setdefault(host, []).append(pod)
         self._targets: dict[str, Target] = {}
-        self._holes: list[tuple[int, int]] = []
-        """Times of which not everything was captured: between files, and where the kernel lost frames."""
         self._losses = Losses()
+        """Times of which not everything was captured: between files, and where the kernel lost frames."""
         self._busy: dict[str, None] = {}
         """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
@@ -133,7 +132,7 @@ class Observer(Front):
     def taken_up(self, last_ns: int, next_ns: int) -> None:
         """Know that nothing was captured between these moments: all states are unknown afterwards."""
         self._seen_until_ns = None
-        self._lose((last_ns, next_ns), between=True)
+        self._losses.add((last_ns, next_ns), between=True)
         for target in self._targets.values():
             for placed in target.placed:
                 placed.lane.interrupt()
@@ -144,12 +143,7 @@ class Observer(Front):
 
         To be called once the frames up to then were fed.
         """
-        self._lose((begun_ns, ended_ns), clock=clock)
-
-    def _lose(self, loss: tuple[int, int], *, clock: bool = False, between: bool = False) -> None:
-        whole, before = self._losses.add(loss, clock=clock, between=between)
-        at = len(self._holes) if before is None else self._holes.index(before)
-        self._holes[at : at + 1] = [whole]
+        self._losses.add((begun_ns, ended_ns), clock=clock)
 
     def turn(self, turn: Turn) -> None:
         """Take what frames came to, and hand on what silence completes."""
@@ -189,7 +183,7 @@ class Observer(Front):
 
     def glimpse(self) -> list[Glimpse]:
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.within)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         found: list[Glimpse] = []
         for address in self._stirred:
             found += self._preview.look(self._targets[address], assembler, self._senders.sources, self._context)
@@ -234,8 +228,8 @@ class Observer(Front):
     def _introduce(self, address: str, placed: Placed) -> dict[int, Probe]:
         """Make a lane's probes from what is settled of them: who, what and how, before their first attempts are told."""
         steps = [step for step in placed.lane.steps if step.reading is not None]
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.within)
-        ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._holes)), steps)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
+        ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._losses.all)), steps)
         met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
         return dict(zip(sorted(ledger.accounts), met, strict=True))
 
@@ -289,7 +283,6 @@ class Observer(Front):
                 self.book,
                 self._guests.get(address, ()),
                 keep=self._keep,
-                holes=self._holes,
                 losses=self._losses,
             )
             target.first_seen_ns = self._appeared.get(address)
@@ -404,7 +397,7 @@ class Observer(Front):
     def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
         """Return the timeline, once frames have come to their end."""
         self._settle(end)
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._holes, self._losses.within)
+        assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
@@ -462,7 +455,7 @@ class Observer(Front):
             return probes
         from .measures import measures  # (only where it is asked for)
 
-        hole = self._holes[0][0] if self._holes else None
+        hole = self._losses.all[0][0] if self._losses.all else None
         known = measures(placed, appeared_ns, hole, self._now_ns)
         workers = sorted(placed.ledger.accounts)
         return [replace(probe, measures=known.get(worker, ())) for worker, probe in zip(workers, probes, strict=True)]
@@ -476,7 +469,7 @@ class Observer(Front):
         for run in left:
             self._targets[run.server].strangers.append(run)
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
-        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns, self._holes)
+        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all)
         out = builder.probes(named)
         assembler.events += builder.events
         self._tied |= builder.tied

@@ -41,17 +41,18 @@ class Losses:
         self.begun_ns: list[int] = []
         """When the files before each of them began."""
 
-    def add(self, loss: Loss, *, clock: bool = False, between: bool = False) -> tuple[Loss, Loss | None]:
-        """Take a loss, in which the `clock` was set, or `between` files.
-
-        Return it as it is kept, and the one before that it goes on with, if it does.
-        """
-        whole, before = self._add(loss)
+    def add(self, loss: Loss, *, clock: bool = False, between: bool = False) -> None:
+        """Take a loss, in which the `clock` was set, or `between` files; where the one before is near, that one goes on."""
+        before = self.all[-1] if self.all else None
+        if before is not None and (loss[0] - before[1] < NEAR_NS or len(self.all) >= MOST_LOSSES):
+            whole = self.all[-1] = before[0], max(before[1], loss[1])
+        else:
+            whole, before = loss, None
+            self.all.append(loss)
         if clock or between or before in self._anew:
             self._anew.add(whole)
         if between:
             self._uncovered.add(whole)
-        return whole, before
 
     @property
     def within(self) -> list[Loss]:
@@ -61,14 +62,6 @@ class Losses:
     def before(self, start_ns: int) -> int:
         """Return how many have passed at a moment."""
         return sum(ended <= start_ns for _, ended in self.all)
-
-    def _add(self, loss: Loss) -> tuple[Loss, Loss | None]:
-        before = self.all[-1] if self.all else None
-        if before is not None and (loss[0] - before[1] < NEAR_NS or len(self.all) >= MOST_LOSSES):
-            whole = self.all[-1] = before[0], max(before[1], loss[1])
-            return whole, before
-        self.all.append(loss)
-        return loss, None
 
     def seen_until(self, start_ns: int, until_ns: int | None) -> int | None:
         """Return up to when everything was seen of an attempt that began at `start_ns`: `until_ns`, or where a loss begins."""

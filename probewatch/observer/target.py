@@ -105,12 +105,10 @@ class Target:
         *,
         proven: bool = True,
         keep: Keep = Keep.WHOLE,
-        holes: Sequence[tuple[int, int]] = (),
         losses: Losses | None = None,
     ) -> None:
         self.address = address
         self.keep = keep
-        self.holes = holes
         self.losses = losses or Losses()
         self.proven = proven
         """Whether its attempts come from a proven kubelet; else only the clearest signs give a probe a type."""
@@ -316,7 +314,7 @@ class Target:
         return placed
 
     def _ledger(self, lane: Lane) -> Ledger:
-        return Ledger(lane.plan, self.keep, self.holes)
+        return Ledger(lane.plan, self.keep, self.losses.all)
 
     def leave(self, run: Run) -> None:
         """Set aside a run that is nobody's attempt so far."""
