@@ -107,8 +107,6 @@ class ExecRun:
     terminal: bool = False
     lost: bool = False
     """Events were lost while it ran."""
-    runtime_ended: bool = False
-    """`end` is the end of the runtime that waited for the command, not of the command."""
 
     @property
     def started(self) -> bool:

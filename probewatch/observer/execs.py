@@ -60,8 +60,6 @@ class Execs:
             for index, container in enumerate(pod.containers)
             for name in container.ids
         }
-        self.watched = False
-        """Whether process events are seen at all."""
         self.host = ""
         """The node's host name."""
         self.lost = 0
@@ -73,7 +71,6 @@ class Execs:
 
     def feed(self, event: ProcessEvent) -> list[Run]:
         """Take the next event, in time order; return the attempts that are complete by now."""
-        self.watched = True
         self.host = event.host or self.host
         self.lost += event.lost
         if event.kind is ProcessKind.STARTED:

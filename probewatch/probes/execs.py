@@ -125,7 +125,7 @@ class ExecJoiner:
         if of_runtime and not event.signal and (event.exit_code == 0 or run.started):
             return []  # it was detached, and the command goes on; or the command's own end is yet to be told
         self._open.remove(known)
-        run = replace(run, end=event.mark, exit_code=event.exit_code, signal=event.signal, runtime_ended=of_runtime)
+        run = replace(run, end=event.mark, exit_code=event.exit_code, signal=event.signal)
         return self._repeated(run)
 
     def _repeated(self, run: ExecRun) -> list[tuple[ExecRun, ...]]:

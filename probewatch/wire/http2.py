@@ -135,11 +135,6 @@ class Talk:
     """The server's half ends where the capture does, not the wire."""
 
 
-def begins_http2(data: bytes) -> bool:
-    """Say whether a client's first bytes are the connection preface."""
-    return data.startswith(PREFACE)
-
-
 def error_name(code: int) -> str:
     """Name an error code of RFC 9113 section 7; `error 77` where it has no name."""
     return ERRORS[code] if code < len(ERRORS) else f"error {code}"

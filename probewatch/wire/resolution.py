@@ -74,14 +74,13 @@ class _Round:
 class Resolver:
     """Follows rounds of requests; bounded by `rounds`."""
 
-    __slots__ = ("_open", "done", "evicted", "rounds")
+    __slots__ = ("_open", "done", "rounds")
 
     def __init__(self, rounds: int) -> None:
         self.rounds = rounds
         self._open: dict[tuple[str, str], _Round] = {}
         self.done: list[Unresolved] = []
         """Rounds that ended in vain; the owner takes and clears them."""
-        self.evicted = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -102,7 +101,6 @@ class Resolver:
                 return
             self._end(key, silent=apart > PAUSE)
         elif len(self._open) >= self.rounds:
-            self.evicted += 1
             # Whether a single request was answered where nobody looks is not known before it should be sent again.
             self._end(next(iter(self._open)), silent=True)
         self._open[key] = _Round(n.asker, n.target, [n.mark], clock)

@@ -14,7 +14,7 @@ from probewatch.model.exchange import GrpcFacts
 from probewatch.model.frame import Mark
 from probewatch.wire.grpc import health_service, health_status, message, read_grpc, unescape
 from probewatch.wire.http1 import BODY_ENOUGH, KEPT_EXCHANGES
-from probewatch.wire.http2 import KEPT_STREAMS, PREFACE, Talk, begins_http2, error_name, exchanges, read_http2
+from probewatch.wire.http2 import KEPT_STREAMS, PREFACE, Talk, error_name, exchanges, read_http2
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, END_HEADERS, PADDED, WITH_PRIORITY = 1, 4, 8, 0x20
@@ -288,7 +288,6 @@ def test_messages() -> None:
     assert health_status(b"\x0b") is None
     assert unescape("100%") == "100%"
     assert unescape("%zz%4") == "%zz%4"
-    assert begins_http2(PREFACE)
 
 
 FRAMES = st.builds(

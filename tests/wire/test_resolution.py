@@ -170,13 +170,14 @@ def test_open_rounds_hold_back(node: str, pod: str) -> None:
 
 
 def test_rounds_are_bounded() -> None:
-    """A scan of addresses fills no memory; the oldest rounds end first and are counted."""
+    """A scan of addresses fills no memory; the oldest rounds end first."""
     tracker = Tracker(Limits(rounds=10))
     for i in range(1000):
         tracker.neighbour(arp("10.0.0.1", f"10.1.{i // 250}.{i % 250}", i))
 
     assert len(tracker._resolver) == 10
-    assert tracker._resolver.evicted == 990
+    assert tracker.unripe_since("10.1.3.240") is not None
+    assert tracker.unripe_since("10.1.3.239") is None
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.integers(0, 8000), st.booleans()), max_size=60))
