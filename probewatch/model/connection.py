@@ -195,6 +195,15 @@ class Connection:
     answered: Mark | None = None
     """When the answer to that question was whole; None where it never was, and of a whole connection."""
 
+    @property
+    def question_lost(self) -> bool:
+        """Whether the capture lost all that the client asked: acknowledgments or its FIN tell of it, or an answer does.
+
+        Where a snapshot length cut it, the client's segments are there and the answer is cut as well.
+        """
+        orig = self.orig
+        return orig.packets > 0 and not orig.data and orig.gap == 0 and (orig.length == 0 or bool(self.resp.data))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unresolved:

@@ -50,6 +50,7 @@ from .pauses import early, missing, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
 from .survey import REPEATS, UNROUTED, Named, asks_agent, measured
 from .tls import expired
+from .unseen import Step, steps_of, unseen_notes
 
 RESTARTS: Final = "haproxy"
 """Whose new process begins to check at its own time, in a state of its own."""
@@ -179,9 +180,7 @@ class CheckBuilder:
         verdicts = [self._verdict(exchange, named, timeout, spec, talk, agent=agent) for exchange in named.exchanges]
         sizes = usual_of(named.exchanges, verdicts)
         results = [
-            agent_word(exchange.connection.resp.data)[0]
-            if agent
-            else passed(exchange, verdict, sizes)
+            agent_word(exchange.connection.resp.data)[0] if agent else passed(exchange, verdict, sizes)
             for exchange, verdict in zip(named.exchanges, verdicts, strict=True)
         ]
         verdicts = [
@@ -216,8 +215,7 @@ class CheckBuilder:
         node = self.book.node(named.client)
         said = list(named.why)
         learnt = named.learnt
-        targets = sorted({http.target for exchange in named.exchanges for http in exchange.http[:1]})
-        if len(targets) > 1:
+        if len(targets := named.targets) > 1:
             said.append(f"asks {', '.join(targets)} in turn")
         if learnt.interval_ns is not None:
             what = (
@@ -232,7 +230,9 @@ class CheckBuilder:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
         in_time = whole_seconds([exchange.connection.start.ns for exchange in named.exchanges])
-        others = could_be(named.shape, kubelet=in_time, keeps=_keeps(named.exchanges)) if named.kind == "unknown" else ()
+        others = (
+            could_be(named.shape, kubelet=in_time, keeps=_keeps(named.exchanges)) if named.kind == "unknown" else ()
+        )
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
@@ -270,6 +270,9 @@ class CheckBuilder:
         what = named.shape.what
         if what in (What.RESET, What.CLOSE, What.BYTES):
             verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
+            if verdict.cause is Cause.CUT and not c.resp.packets and c.orig.rst is not None and c.orig.rst_acks:
+                detail = "connected: what it resets it had acknowledged, though the capture lost the SYN-ACK"
+                return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=c.orig.rst.ns, end_mark=c.orig.rst, detail=detail)
             if agent:
                 return agent_says(exchange, verdict)
             return replied(exchange, verdict, talk, timeout_ns) if talk is not None else verdict
@@ -288,7 +291,7 @@ class CheckBuilder:
             asked = sum(record.by_client and record.length > CLOSE_RECORD for record in tls.records) - (
                 tls.version == "TLS 1.3"
             )
-            if tls.established is not None and asked <= 0:
+            if tls.established is not None and asked <= 0 and c.orig.gap is None:
                 return replace(
                     verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake"
                 )
@@ -342,16 +345,21 @@ class CheckBuilder:
         since: int | None = None
         reloads = 0
         usual = usual_pauses(named, spec)
-        for number, (exchange, verdict, result) in enumerate(zip(named.exchanges, verdicts, results, strict=True), 1):
+        tells = [_tells(*one) for one in zip(named.exchanges, verdicts, results, strict=True)]
+        begun = {number for number in range(1, len(results)) if self._restarted(named, number, usual)}
+        steps = [Step((), result) for result in results]
+        if health is not None:
+            steps = steps_of(named, verdicts, results, ends, usual, begun)
+        for number, (exchange, verdict, step) in enumerate(zip(named.exchanges, verdicts, steps, strict=True), 1):
             judged: Judged | None = None
             if health is not None and thresholds is not None and not again[number - 1]:
-                if number > 1 and self._restarted(named, number - 1, usual):
+                if number - 1 in begun:
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
                     self._tell_restart(named, number - 1)
-                waited = verdict.end_mark == exchange.connection.orig.closed  # (for another answer)
-                told = verdict.cause in ANSWERED and not waited
-                told = told or (verdict.cause is Cause.ENCRYPTED and result is False)
-                judged = count(health, result, answered=told)
+                for missed in step.before:
+                    # (What they brought is told with the next one that was seen.)
+                    health = replace(count(health, missed).health, known=health.known)
+                judged = count(health, step.result, answered=tells[number - 1 if step.like < 0 else step.like])
                 health = judged.health
             attempts.append(self._attempt(number, exchange, verdict, judged, named.kind))
             if judged is None or thresholds is None:
@@ -366,15 +374,17 @@ class CheckBuilder:
                 initial = "UP" if judged.settled else "DOWN"
                 why = f"the capture's first {number} check{'s' if number > 1 else ''} leave no other"
         final = {True: "UP", False: "DOWN", None: "unknown"}[health.up] if health is not None else "unknown"
-        return attempts, decisions, (initial, why, final), self._notes(named, thresholds, reloads)
+        return attempts, decisions, (initial, why, final), self._notes(named, thresholds, reloads, steps)
 
-    def _notes(self, named: Named, thresholds: Thresholds | None, reloads: int) -> list[str]:
-        notes = []
+    def _notes(self, named: Named, thresholds: Thresholds | None, reloads: int, steps: Sequence[Step]) -> list[str]:
+        notes = unseen_notes(steps)
         if thresholds is not None and thresholds.note:
             notes.append(thresholds.note)
         if reloads:
             times = f"{reloads} time{'s' if reloads > 1 else ''}"
-            notes.append(f"HAProxy was reloaded or restarted {times}: a check did not come when it was due, and a new process begins UP")
+            notes.append(
+                f"HAProxy was reloaded or restarted {times}: a check did not come when it was due, and a new process begins UP"
+            )
         if named.then is not None:
             then = named.then
             notes.append(
@@ -407,9 +417,7 @@ class CheckBuilder:
             )
         )
 
-    def _attempt(
-        self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None, kind: str
-    ) -> Attempt:
+    def _attempt(self, number: int, exchange: Exchange, verdict: Verdict, judged: Judged | None, kind: str) -> Attempt:
         start = exchange.connection.neighbour or exchange.connection.start
         made = judged_attempt(number, start, verdict, (leg(Role.FIRST, exchange, self.latest),))
         streak, threshold = (judged.streak, judged.threshold) if judged else (0, 0)
@@ -419,13 +427,27 @@ class CheckBuilder:
         return replace(told, diagnosis=replace(told.diagnosis, advice=in_words_of(kind, told.diagnosis.advice)))
 
 
+def _tells(exchange: Exchange, verdict: Verdict, result: bool | None) -> bool:
+    """Tell whether the server itself said that a check failed."""
+    waited = verdict.end_mark == exchange.connection.orig.closed  # (for another answer)
+    return (verdict.cause in ANSWERED and not waited) or (verdict.cause is Cause.ENCRYPTED and result is False)
+
+
 def _keeps(exchanges: Sequence[Exchange]) -> bool | None:
     """Tell whether a checker keeps its connection behind an answer with a body; None where nothing shows it."""
     told = [e for e in exchanges if e.http and e.http[0].body_bytes and e.http[0].body_end is not None]
     if any(exchange.connection.question > 1 for exchange in told):
         return True
-    free = [e for e in told if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))]
-    hung_up = [e for e in free if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone]
+    free = [
+        e
+        for e in told
+        if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))
+    ]
+    hung_up = [
+        e
+        for e in free
+        if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone
+    ]
     return False if len(hung_up) >= ENOUGH and len(hung_up) >= MOSTLY * len(free) else None
 
 

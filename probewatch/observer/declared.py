@@ -29,7 +29,9 @@ from .survey import Named, asks_agent, keeps
 SHOWN: Final = 3
 """Places named in one sentence."""
 NUMBERS: Final = ("rise", "fall", "window", "begins", "interval_ns", "fast_ns", "down_ns", "timeout_ns")
-MYSQL_TWICE: Final = "HAProxy counts each pass of a mysql-check with a user twice (2.6.12, 2.8.25): half of rise is enough"
+MYSQL_TWICE: Final = (
+    "HAProxy counts each pass of a mysql-check with a user twice (2.6.12, 2.8.25): half of rise is enough"
+)
 SHAPES: Final[dict[Asks, frozenset[What]]] = {
     Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
     Asks.TLS: frozenset({What.TLS}),
@@ -144,7 +146,7 @@ def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None
     if named.kind == "keepalived":
         # HTTP_GET is up when it begins its list of URLs anew, one delay_loop after the success (check_http.c
         # http_connect_thread).
-        urls = len({http.target for exchange in named.exchanges for http in exchange.http[:1]}) or _sealed_urls(named)
+        urls = len(named.targets) or _sealed_urls(named)
         http = named.shape.what in (What.HTTP, What.TLS)
         retried = 2 if named.shape.what is What.CLOSE else 4
         base = replace(base, rise=max(urls, 1) + 1 if http else 1, fall=retried, lasting=http)

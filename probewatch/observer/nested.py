@@ -53,22 +53,26 @@ def lies_inside(within: Moments, around: Moments) -> bool:
     many, others = len(within) // _WIDTH, len(around) // _WIDTH
     if many > others * 1.1 + 2 or many < 0.5 * others:
         return False
-    at, hits = 0, many
+    at, hits, told = 0, many, many
     for place in range(many):
         start_ns = within[_WIDTH * place]
         while at < others and around[_WIDTH * at] < start_ns - NESTED_NS:
             at += 1
-        hits -= not any(_nested(within, place, around, outer) for outer in range(at, min(at + 3, others)))
-        if hits < SHARE * many:
+        found = [_nested(within, place, around, outer) for outer in range(at, min(at + 3, others))]
+        if True not in found:
+            hits -= 1
+            told -= None in found
+        if hits < SHARE * told:
             return False
-    return True
+    return told > 0.5 * many
 
 
-def _nested(within: Moments, place: int, around: Moments, outer: int) -> bool:
+def _nested(within: Moments, place: int, around: Moments, outer: int) -> bool | None:
+    """Tell whether one lies inside another; None where they begin together, and of one of them the answer is not in the capture."""
     start_ns, frame, answer_ns = within[_WIDTH * place : _WIDTH * (place + 1)]
     outer_ns, outer_frame, outer_answer_ns = around[_WIDTH * outer : _WIDTH * (outer + 1)]
     if not 0 <= start_ns - outer_ns <= NESTED_NS or (start_ns, frame) == (outer_ns, outer_frame):
         return False
     if answer_ns < 0 or outer_answer_ns < 0:
-        return answer_ns == outer_answer_ns
+        return True if answer_ns == outer_answer_ns else None
     return start_ns <= answer_ns <= outer_answer_ns

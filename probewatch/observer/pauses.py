@@ -76,6 +76,12 @@ def taken_over(named: Named, index: int, usual: Sequence[int], begun: Sequence[i
     return pause is None or all(abs(pause - one) > NEAR_NS for one in usual)
 
 
+def unsettled(results: Sequence[bool | None], number: int) -> bool:
+    """Tell whether before this check its server was failing, and not for long: then other pauses than the usual ones may hold."""
+    latest = results[max(number - STEADY, 0) : number]
+    return latest[-1] is not True and (len(latest) < STEADY or any(result is not latest[-1] for result in latest))
+
+
 def missing(
     named: Named,
     attempts: Sequence[Attempt],
@@ -99,9 +105,7 @@ def missing(
         longest = interval if clock else max(usual, default=interval)
         if not steady:
             longest *= 2
-        latest = results[max(number - STEADY, 0) : number]
-        doubt = latest[-1] is not True and (len(latest) < STEADY or any(result is not latest[-1] for result in latest))
-        if pause < MISSED * longest or (doubt and not clock):
+        if pause < MISSED * longest or (unsettled(results, number) and not clock):
             continue
         if any(before.start.ns <= hole < made.start.ns for hole, _ in holes):
             continue

@@ -133,6 +133,11 @@ class Named:
         return self.track.pace.shape
 
     @property
+    def targets(self) -> list[str]:
+        """What is asked for in turn, sorted (nothing, where the capture lost a request)."""
+        return sorted({http.target for exchange in self.exchanges for http in exchange.http[:1] if http.target})
+
+    @property
     def checks(self) -> list[Check]:
         """Its checks, as they were sorted into it."""
         return [check_of(exchange) for exchange in self.exchanges]

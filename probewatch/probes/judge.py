@@ -22,6 +22,8 @@ from probewatch.model.spec import Handler
 from probewatch.model.timeline import Cause, Outcome
 
 SECOND = 1_000_000_000
+SYN_AGAIN_NS = SECOND
+"""An unanswered SYN-ACK is sent again after this long (RFC 6298 section 2.1; Linux TCP_TIMEOUT_INIT)."""
 STARVED_NS = 50_000_000
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
 LEAD_NS = 1_000_000
@@ -138,6 +140,8 @@ class _Case:
         self.deadline_ns = deadline_ns
         self.seen_until_ns = seen_until_ns
         self.whole_body = whole_body
+        # Where the capture goes on, this is the connection as it was when it had been quiet for a while.
+        self.seen_ns = self.connection.end.ns + QUIET_NS if seen_until_ns is None else seen_until_ns
         orig = self.connection.orig
         cancelled = exchange.grpc.cancelled if exchange.grpc is not None else None
         closes = [mark for mark in (orig.fin, orig.rst, cancelled) if mark is not None]
@@ -168,9 +172,7 @@ class _Case:
         and may have lost the answer with it.
         """
         c = self.connection
-        # Where the capture goes on, this is the connection as it was when it had been quiet for a while.
-        seen_ns = c.end.ns + QUIET_NS if self.seen_until_ns is None else self.seen_until_ns
-        over = seen_ns > self.deadline_ns + SECOND
+        over = self.seen_ns > self.deadline_ns + SECOND
         if over and self.gave_up is None and c.resp.first_data is None and c.resp.fin is None and not c.question:
             return self.cut("the capture lost how this connection ended")
         return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
@@ -227,10 +229,10 @@ class _Case:
             if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
                 detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
                 return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
-            asked = orig.length or resp.length or orig.first_ack is not None
+            asked = orig.length or resp.length or orig.first_ack is not None or orig.rst_acks
             if resp.rst is not None and not asked and self.in_time(resp.rst):
                 return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
-            if resp.packets == 0 and (orig.first_ack is not None or orig.length):
+            if resp.packets == 0 and asked:
                 return self.cut("only the checker's direction was captured")
             if resp.packets and resp.rst is None and orig.packets > len(orig.syns) and not asked:
                 # A challenge ACK (RFC 5961 section 4), which the checker's kernel answered by a RST: the target still knows
@@ -238,6 +240,8 @@ class _Case:
                 return self.silence(
                     Outcome.FAILURE, Cause.NO_SYN_ANSWER, "the SYN was answered by an ACK, not by a SYN-ACK"
                 )
+            if resp.packets and (orig.length or orig.first_ack is not None or orig.rst_acks):
+                return None  # the checker had its SYN-ACK, whatever the capture lost
             if resp.packets and (resp.rst is None or asked):
                 return self.cut("the answer to the SYN is missing from the capture")
             tries = sum(mark.ns <= self.deadline_ns for mark in orig.syns)
@@ -253,6 +257,8 @@ class _Case:
             if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
                 return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
             times = len(resp.syns)
+            if times == 1 and len(orig.syns) == 1 and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS:
+                return self.cut("the SYN-ACK was not sent again: the capture lost what answered it")
             return self.silence(
                 Outcome.FAILURE,
                 Cause.NO_SYN_ANSWER,
@@ -268,8 +274,8 @@ class _Case:
     def tcp(self) -> Verdict:
         resp = self.connection.resp
         accepted = self.connection.orig.first_ack or self.connection.orig.rst
-        answers = [mark for mark in resp.syns if accepted is None or mark.ns <= accepted.ns]
-        answer = answers[-1] if answers else resp.syns[0]
+        answers = [mark for mark in resp.syns if accepted is None or mark.ns <= accepted.ns] or resp.syns
+        answer = answers[-1] if answers else accepted or self.connection.end
         if self.gave_up is not None and accepted is not None and self.noticed_late(accepted):
             return self.late(answer, "the SYN-ACK")
         return self.frame(Outcome.SUCCESS, Cause.OK, answer, "connected")
@@ -387,6 +393,8 @@ class _Case:
         if tls is None:
             if self.exchange.http:
                 return self.http()
+            if self.connection.question_lost:
+                return self.cut("the capture lost the request")
             return self.unanswered(None)
         resp = self.connection.resp
         if tls.plain_answer is not None and self.in_time(tls.plain_answer):

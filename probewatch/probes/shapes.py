@@ -3,7 +3,8 @@
 Connections that ask the same make one `Shape`; the shares that a whole series of them shows (no bare third ACK) are its
 `Manner`. `probes.signatures` names checkers by both.
 
-Limitations: what was refused, unanswered, or closed before it could ask has no shape. Of bytes in a protocol that is not
+Limitations: what was refused, unanswered, or closed before it could ask has no shape, nor has what the capture lost.
+ Of bytes in a protocol that is not
 read only the opening counts.
 """
 
@@ -83,7 +84,7 @@ def shape_of(exchange: Exchange) -> Shape | None:
     """Return what this connection shows of its checker; None where it shows nothing (refused, unanswered, closed before it could ask)."""
     connection = exchange.connection
     orig = connection.orig
-    if connection.midstream or late_reset(connection):
+    if connection.midstream or late_reset(connection) or connection.question_lost:
         return None
     form = form_of(exchange)
     if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):

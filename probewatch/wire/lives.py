@@ -51,7 +51,7 @@ class Side:
 
     __slots__ = (
         "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac",
-        "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_acks",
+        "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_ack", "rst_acks",
         "seen_ack", "seen_data", "sight", "state", "stream", "syns", "ttl",
     )  # fmt: skip
 
@@ -85,6 +85,8 @@ class Side:
         self.fin_acked: Mark | None = None
         self.rst: Mark | None = None
         self.rst_acks = False
+        self.rst_ack = -1
+        """What its first RST acknowledges, where that stands in line; -1 else."""
         self.last: Mark | None = None
         self.ttl = -1
         self.mss = 0
@@ -106,6 +108,8 @@ class Side:
         if stream.base < 0:
             return 0
         acked = stream.offset(self.acked) if self.acked >= 0 else 0
+        if self.peer.rst_ack >= 0:  # (the history is Zeek's, who trusts none)
+            acked = max(acked, stream.offset(self.peer.rst_ack))
         if self.fin is not None:
             fin = stream.offset(self.fin_end) - 1
             end = max(end, fin)
