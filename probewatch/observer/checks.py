@@ -7,6 +7,7 @@ Encrypted answers are told apart by the lengths of their TLS records alone, and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -58,6 +59,10 @@ ANSWERED: Final = frozenset({Cause.STATUS, Cause.GRPC_NOT_SERVING, Cause.GRPC_ST
 """Failures that the server itself told."""
 
 
+SERVER_ERROR: Final = 500
+"""Statuses from here on are nobody's sign of health (RFC 9110 section 15.6)."""
+
+
 class CheckBuilder:
     """Builds the probes of named series."""
 
@@ -107,18 +112,22 @@ class CheckBuilder:
         spec = tied.spec
         self.tied |= {id(one) for one in tied.fitting}
         verdicts, results, sizes = self._judged(named, spec)
+        again = tried_again(named.checks) if named.kind == REPEATS else [False] * len(results)
+        _tried_in_vain(named.exchanges, again, verdicts, results)
         ends = [verdict.end_ns for verdict in verdicts]
         if sizes.lengths and named.then is None:
             # Which of them failed is known only now, and with it after which pauses the server was not in doubt.
             told = [check._replace(failed=result is False) for check, result in zip(named.checks, results, strict=True)]
-            again = Track(named.track.pace, list(range(len(told))))
-            named.learnt = measured(named.kind, named.row, told, again)
+            whole = Track(named.track.pace, list(range(len(told))))
+            named.learnt = measured(named.kind, named.row, told, whole)
         if named.then is not None:
             self._go_on(named, named.then, verdicts, results, ends)
         hidden = any(hides(exchange, named.learnt.interval_ns) for exchange in named.exchanges)
         elsewhere = named.part or named.outer is not None  # (the decisions are told there)
         thresholds = None if hidden or elsewhere else thresholds_of(named, results, spec)
-        attempts, decisions, states, notes = self._count(named, verdicts, results, ends, thresholds, spec)
+        attempts, decisions, states, notes = self._count(named, verdicts, results, ends, thresholds, spec, again)
+        if thresholds is not None and (spec is None or not spec.passes):
+            notes += _usual_refusal(verdicts)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
         if hidden:
             notes.append(
@@ -325,6 +334,7 @@ class CheckBuilder:
         ends: Sequence[int],
         thresholds: Thresholds | None,
         spec: CheckSpec | None,
+        again: Sequence[bool],
     ) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
         """Count the streaks of a series and make its attempts and decisions."""
         pace = named.track.pace
@@ -339,7 +349,6 @@ class CheckBuilder:
             initial = "UP" if health.up else "DOWN"
             name = "Envoy" if health.thresholds.eager else "HAProxy"
             why = f"{name} begins {initial}, and the capture shows its first check"
-        again = tried_again(named.checks) if named.kind == REPEATS else [False] * len(results)
         attempts: list[Attempt] = []
         decisions: list[Decision] = []
         since: int | None = None
@@ -425,6 +434,34 @@ class CheckBuilder:
         if told.diagnosis is None:
             return told
         return replace(told, diagnosis=replace(told.diagnosis, advice=in_words_of(kind, told.diagnosis.advice)))
+
+
+def _usual_refusal(verdicts: Sequence[Verdict]) -> list[str]:
+    """Say that what a server usually answers is counted as failure, where its checker may have been told to want just that."""
+    answers = Counter((verdict.status, verdict.cause is Cause.STATUS) for verdict in verdicts if verdict.status is not None)
+    (status, refused), _ = answers.most_common(1)[0] if answers else ((SERVER_ERROR, False), 0)
+    if not refused or status >= SERVER_ERROR:
+        return []
+    return [f"most of its answers are {status}, counted as failure: whether that is the status it wants is not on the wire"]
+
+
+def _tried_in_vain(
+    exchanges: Sequence[Exchange], again: Sequence[bool], verdicts: list[Verdict], results: list[bool | None]
+) -> None:
+    """Let an answer in clear be a failure where its checker tried again at once, and so the same answer to the last try."""
+    for number in range(len(results)):
+        said = _said(exchanges[number])
+        same = number > 0 and again[number - 1] and results[number - 1] is False and said == _said(exchanges[number - 1])
+        if said is not None and results[number] and (again[number] or same):
+            why = "tried again at once" if again[number] else "the same as to the try before"
+            detail = f"{verdicts[number].detail}, not the answer that it wants: {why}"
+            verdicts[number] = replace(verdicts[number], outcome=Outcome.FAILURE, cause=Cause.STATUS, detail=detail)
+            results[number] = False
+
+
+def _said(exchange: Exchange) -> tuple[int | None, int] | None:
+    """Return what tells one answer in clear from another: its status and how long it is."""
+    return (exchange.http[0].status, exchange.http[0].body_bytes) if exchange.http else None
 
 
 def _tells(exchange: Exchange, verdict: Verdict, result: bool | None) -> bool:

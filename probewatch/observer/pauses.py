@@ -17,7 +17,7 @@ from probewatch.model.timeline import Attempt, Gap
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import MS
 from probewatch.probes.ends import failed, through
-from probewatch.probes.signatures import Basis
+from probewatch.probes.signatures import BY_PACE, Basis, Pacing
 
 from .build import gap
 from .survey import Named
@@ -30,8 +30,10 @@ MISSED: Final = 1.7
 """Usual pauses in a row from which at least one check is missing."""
 STEADY: Final = 3
 """Failures in a row after which a server is down, and checked at one pause."""
-SHARE: Final = ("caddy", "traefik")
+SHARE: Final = frozenset({"caddy", "traefik"})
 """Whose check may go on a connection that they keep for what they pass on: it is told with that traffic, and not missing."""
+UNEVEN: Final = SHARE | {kind for kind, beside in BY_PACE.items() if beside.pacing is Pacing.CYCLE}
+"""Whose longer pause shows no missing check: in one cycle (Monit's) it is as long as all else that is checked there."""
 UNKNOWN: Final = "nothing in the capture says why"
 
 
@@ -94,7 +96,7 @@ def missing(
     In a hole of the capture nothing is missing: nobody looked.
     """
     interval = named.learnt.interval_ns
-    if interval is None or named.kind in SHARE:
+    if interval is None or named.kind in UNEVEN:
         return ()
     clock = named.track.pace.basis is Basis.CLOCK
     steady = named.learnt.exact or clock

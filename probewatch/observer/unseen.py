@@ -26,7 +26,7 @@ from probewatch.probes.checkers import MS
 from probewatch.probes.judge import Verdict
 from probewatch.probes.signatures import Basis
 
-from .pauses import MISSED, NEAR_NS, SHARE, unsettled
+from .pauses import MISSED, NEAR_NS, UNEVEN, unsettled
 from .survey import Named
 
 FEW: Final = 2
@@ -64,7 +64,12 @@ def steps_of(
     begun: Container[int],
 ) -> list[Step]:
     """Return what is counted for each check of a series. Where a new process has `begun`, none is missing before its first."""
-    lost = [result is None and verdict.cause is Cause.CUT for result, verdict in zip(results, verdicts, strict=True)]
+    # (A check that the capture's end cut is none that was lost.)
+    last = max((number for number, result in enumerate(results) if result is not None), default=0)
+    lost = [
+        one is None and v.cause is Cause.CUT and at < last
+        for at, (one, v) in enumerate(zip(results, verdicts, strict=True))
+    ]
     patchy = any(lost) or any(_torn(exchange.connection) for exchange in named.exchanges)
     missed = [
         _missed(named, number, results, ends, usual)
@@ -120,7 +125,7 @@ def _missed(
 ) -> int:
     """Return how many checks should have come before this one and are not in the capture."""
     interval = named.learnt.interval_ns
-    if interval is None or named.kind in SHARE:
+    if interval is None or named.kind in UNEVEN:
         return 0
     starts = [named.exchanges[at].connection.start.ns for at in (number - 1, number)]
     if named.track.pace.basis is Basis.CLOCK:

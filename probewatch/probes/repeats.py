@@ -3,8 +3,10 @@
 To the walk through a port's checks all tries are one check, which ends as its last try does; each keeps its connection,
 and only the last counts.
 
-Limitations: what came of a check inside TLS is not known here, so there any check right after another is a further try,
-but where most have one: then two tests of one cycle ask alike.
+Whether an answer was what it wants (Monit's `content`) is not known here, and less inside TLS, so any check right after
+another is a further try, but where most have one: then two tests of one cycle ask alike.
+
+Limitations: two tests that ask alike, and seldom come right after one another, are read as tries.
 """
 
 from __future__ import annotations
@@ -19,23 +21,25 @@ from .shapes import Shape, What
 AGAIN_NS: Final = 5 * MS
 """A further try begins no later than this after the end of the one before it."""
 SELDOM: Final = 0.3
-"""Share of checks up to which those inside TLS that are followed at once are taken for tries."""
+"""Share of checks up to which those that were answered and are followed at once are taken for tries."""
+HIDDEN: Final = frozenset({What.TLS, What.HTTP})
+"""What is asked where an answer may be another than what is wanted, and nobody sees it."""
 
 
 def tried_again(checks: Sequence[Check]) -> list[bool]:
     """Tell, for each check in the order of their starts, whether the next one is a further try of it."""
     out = [_again(one, after) for one, after in pairwise(checks)] + [False] * bool(checks)
-    sealed = [number for number, again in enumerate(out) if again and not checks[number].failed]
-    if len(sealed) > SELDOM * len(checks):
-        for number in sealed:
+    answered = [number for number, again in enumerate(out) if again and not checks[number].failed]
+    if len(answered) > SELDOM * len(checks):
+        for number in answered:
             out[number] = False
     return out
 
 
 def _again(one: Check, after: Check) -> bool:
-    sealed = one.shape is not None and one.shape.what is What.TLS
+    hidden = one.shape is not None and one.shape.what in HIDDEN
     alike = one.shape is None or after.shape is None or one.shape == after.shape
-    return (one.failed or sealed) and alike and one.end is not None and 0 <= after.start - one.end <= AGAIN_NS
+    return (one.failed or hidden) and alike and one.end is not None and 0 <= after.start - one.end <= AGAIN_NS
 
 
 def tracks_of_tries(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape]) -> list[Track]:

@@ -110,6 +110,15 @@ def test_haproxy_goes_down_at_the_third_failure_and_up_at_the_second_pass() -> N
     assert probe.decisions[0].before == "UP"
 
 
+def test_a_status_that_may_be_wanted_is_said_to_count_as_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where 401 is the usual answer its checker may want just that (http-check expect status 401): the note says what it is counted as."""
+    monkeypatch.setitem(SCRIPTS, "haproxy-401", SCRIPTS["haproxy-503"].replace("503 No", "401 No"))
+    (note,) = only(paused(["haproxy-401"] * 6, 2.0)).notes
+    assert note == "most of its answers are 401, counted as failure: whether that is the status it wants is not on the wire"
+    assert not only(paused(["haproxy-503"] * 6, 2.0)).notes
+    assert not only(paused(["haproxy-401"] * 3 + ["haproxy"] * 4, 2.0)).notes
+
+
 def test_ipv6() -> None:
     """The same over IPv6."""
     probe = only(paused(["haproxy"] * 6, 1.0, client="fd00::9", server="fd00::2"))
@@ -266,6 +275,20 @@ def test_monits_further_tries_are_one_check() -> None:
     assert (probe.checker.kind, len(probe.attempts)) == ("monit", len(runs))
     assert told(probe) == [(1, UP), (12, DOWN), (19, UP)]
     assert probe.inferred["interval_s"] == 4.0
+
+
+def test_an_answer_that_is_asked_for_again_at_once_was_not_the_right_one() -> None:
+    """Monit's `content` with `retry 2`: a page of 200 that is asked for again at once, and is the same again, is a failure (5.33.0)."""
+    runs, at = [], 6.0
+    for tries in [["monit"]] * 6 + [["monit", "monit"]] * 3 + [["monit"]] * 5:
+        for what in tries:
+            runs.append(check(at, what))
+            at += 0.0015
+        at += 4.0
+    probe = only(runs)
+    assert (probe.checker.kind, len(probe.attempts)) == ("monit", len(runs))
+    assert told(probe) == [(1, UP), (8, DOWN), (13, UP)]
+    assert probe.attempts[7].detail == "200 OK, not the answer that it wants: the same as to the try before"
 
 
 def test_rise_is_learnt_from_the_shorter_pauses_of_a_server_in_doubt() -> None:

@@ -43,6 +43,13 @@ def test_longer_pauses_of_a_server_in_doubt_are_no_gap() -> None:
     assert only(runs).gaps == ()
 
 
+def test_a_longer_cycle_is_no_gap() -> None:
+    """Monit checks one thing after another: where another of them is slow, its cycle takes twice as long and no check is missing."""
+    before = paused(["monit"] * 8, 3.0)
+    probe = only([*before, *paused(["monit"] * 6, 3.0, first=seconds(before[-1]) + 7.5)])
+    assert (probe.checker.kind, probe.gaps, probe.notes) == ("monit", (), ())
+
+
 def test_in_a_hole_of_the_capture_nothing_is_missing() -> None:
     """Where nobody looked nothing is missing: the hole is an event of its own."""
     runs = paused(["haproxy"] * 8, 1.0)

@@ -89,6 +89,13 @@ def test_what_is_lost_between_two_failures_is_one() -> None:
     assert any("1 check is not in the capture" in note for note in missing.notes)
 
 
+def test_what_the_end_of_the_capture_cuts_is_not_lost() -> None:
+    """The last check may be open where a capture ends: nothing is presumed of it, and no note counts it."""
+    probe = only(paused(["haproxy"] * 8 + ["answer-unseen"], 2.0))
+    assert probe.attempts[-1].outcome is Outcome.INCONCLUSIVE
+    assert not probe.notes
+
+
 def test_a_longer_pause_of_a_server_that_fails_is_no_missing_check() -> None:
     """Of a capture that lost nothing a second pause of twice the length is a setting of its checker, and counts for nothing."""
     probe = only(without(paused(["haproxy"] * 8 + ["haproxy-503"] * 3 + ["haproxy"] * 4, 2.0), 10))
