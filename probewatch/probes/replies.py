@@ -231,7 +231,7 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
         return verdict  # it never connected
     c = exchange.connection
     closed = c.orig.closed
-    asked = c.orig.first_data if talk.opening else c.start
+    asked = c.orig.first_data if talk.opening and not c.question_lost else c.start
     told = c.resp.first_data
     no = refusal(talk.opening, c.resp.data, talk.kind)
     if told is not None and no and told.ns <= c.start.ns + timeout_ns:
@@ -256,7 +256,7 @@ def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -
                 detail="not the answer that it wants: it waited on, and hung up at its timeout",
             )
         return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=answer.ns, end_mark=answer, detail="answered")
-    if c.resp.gap is not None and c.resp.packets:
+    if c.question_lost or (c.resp.gap is not None and c.resp.packets):
         return Verdict(
             outcome=Outcome.INCONCLUSIVE,
             cause=Cause.CUT,

@@ -18,6 +18,8 @@ LOST = {
     "answer-unseen": f"> S\n < SA\n {ASK}\n < A\n > RA ack=60",
     "syn-ack-unseen": f"> S\n {ASK} ack=1\n < PA seq=1 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > RA",
     "hung-no-syn-ack": f"> S\n {ASK} ack=1\n < A seq=1\n +999500us > RA",
+    "ping-unseen": "> S\n < SA\n < A ack=7\n < PA 'PONG\\r\\n'\n > RA seq=7",
+    "ping-and-pong-unseen": "> S\n < SA\n < A ack=7\n > RA seq=7",
     "keepalived-503": SCRIPTS["keepalived"].replace("200 OK", "503 No"),
     "keepalived-unseen": "> S\n < SA\n > A\n < A ack=60\n < FPA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > FA seq=60\n < A",
 }
@@ -62,6 +64,14 @@ def test_an_answer_that_was_seen_counts_whatever_else_is_lost(lost: str) -> None
     """A status says what came of a check of the series, also where its request or its handshake is not in the capture."""
     probe = only(paused(["haproxy"] * 6 + [lost] + ["haproxy"] * 4, 2.0))
     assert (len(probe.attempts), {one.outcome for one in probe.attempts}) == (11, {Outcome.SUCCESS})
+
+
+@pytest.mark.parametrize(("lost", "outcome"), [("ping-unseen", Outcome.SUCCESS), ("ping-and-pong-unseen", Outcome.INCONCLUSIVE)])
+def test_an_answer_in_a_protocol_that_is_not_read_counts_without_its_question(lost: str, outcome: Outcome) -> None:
+    """A Redis check was answered though its PING is lost; where the PONG is lost, too, nobody knows."""
+    probe = only(paused(["ping"] * 6 + [lost] + ["ping"] * 4, 2.0))
+    assert [one.outcome for one in probe.attempts] == [Outcome.SUCCESS] * 6 + [outcome] + [Outcome.SUCCESS] * 4
+    assert not probe.decisions
 
 
 def test_waiting_in_vain_is_seen_without_the_handshake() -> None:
