@@ -278,6 +278,23 @@ def test_syn_ack_never_acknowledged(ends) -> None:
     assert "3 times here, never acknowledged" in verdict.detail
 
 
+def test_a_syn_ack_that_is_not_sent_again_was_answered(ends) -> None:
+    """Linux sends an unanswered SYN-ACK again after a second; where it does not, the capture lost the answer and nobody knows how it went on."""
+    assert said(judged("> S\n < SA", ends)) == (UNKNOWN, Cause.CUT)
+    assert said(judged("> S\n < SA", ends, until=1.5)) == (FAILURE, Cause.NO_SYN_ANSWER), "too early to tell"
+
+
+@pytest.mark.parametrize(("rest", "found"), [
+    (f"< PA seq=1 {answer()}\n > FA\n < FA\n > A", (SUCCESS, Cause.OK)),
+    (f"< PA seq=1 {answer('503 No')}\n > FA\n < FA\n > A", (FAILURE, Cause.STATUS)),
+    ("< A seq=1\n +999ms > FA\n", (FAILURE, Cause.SLOW_ANSWER)),
+    ("< A seq=1\n > RA ack=90\n", (UNKNOWN, Cause.CUT)),
+])
+def test_a_request_proves_the_connection(ends, rest, found) -> None:
+    """Who asked had a SYN-ACK, though the capture lost it: what follows is judged as ever, and what a RST acknowledges was answered."""
+    assert said(judged(f"> S\n > A ack=1\n > PA ack=1 {request()}\n {rest}", ends)) == found
+
+
 def test_zombie_dial(ends) -> None:
     """A dial that comes through after its probe gave up looks like a tcpSocket success and is a failure of httpGet long past (WIRE.md 4)."""
     script = "> S\n +1s > S seq=0\n +1s > S seq=0\n < SA\n > A\n > FA\n < FA\n > A"
