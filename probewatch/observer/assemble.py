@@ -30,6 +30,7 @@ from probewatch.model.timeline import (
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.inference import Guess, observed_period
 from probewatch.probes.judge import judge
+from probewatch.probes.learnt import whole_seconds
 from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import Shape, What, shape_of
@@ -426,7 +427,7 @@ class Assembler:
         return Checker(
             kind="kubelet" if proven else "unknown",
             pod=None if proven else pod_name(source.address, self.book, first.start.ns),
-            could_be=() if proven else guesses(first),
+            could_be=() if proven else guesses([first]),
             version=source.version,
             address=source.address,
             node=node.node or None if node else None,
@@ -495,7 +496,7 @@ class Assembler:
         node = self.node_behind(source)
         checker = Checker(
             kind="unknown",
-            could_be=guesses(series.runs[0]),
+            could_be=guesses(series.runs),
             address=source.address,
             pod=pod_name(source.address, self.book, series.runs[0].start.ns),
             node=node.node or None if node else None,
@@ -544,10 +545,12 @@ def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int
     return best
 
 
-def guesses(run: Run) -> tuple[str, ...]:
-    """Return the checkers whose form this is, where nothing names one."""
-    shown = shape_of(run.tries[0][0]) if run.tries else None
-    return could_be(shown or Shape(What.CLOSE), kubelet=run.form.kubelet)
+def guesses(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the checkers whose form and cadence this is, where nothing names one."""
+    first = runs[0]
+    shown = shape_of(first.tries[0][0]) if first.tries else None
+    in_time = len(runs) == 1 or whole_seconds([run.start.ns for run in runs])
+    return could_be(shown or Shape(What.CLOSE), kubelet=first.form.kubelet and in_time)
 
 
 def _gone(attempts: Attempts, ended: int, shown: int) -> int:

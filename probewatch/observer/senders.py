@@ -18,7 +18,7 @@ from probewatch.probes.sources import OUTGOING, Source, Standing, standing
 
 from .strangers import Strangers
 from .target import ASKED, WAITING, Target
-from .tying import fitting_runs, plausible
+from .tying import fitting_runs, on_tick, plausible
 
 ODD: Final = 5
 """One in so many runs may not look like a kubelet's where all the others are what a manifest declares."""
@@ -68,7 +68,7 @@ class Senders:
 
     def sort(self, target: Target, run: Run, source: Source) -> bool:
         """Hand a run on as an attempt or a stranger's; return whether it waits instead."""
-        if run.form.version and not source.declared:
+        if run.form.version and not source.declared and not target.has_kubelet:
             source.declared = any(target.declares(run, pod) == 0.0 for pod in target.declared(run.start.ns))
         known = self.standing(run.client)
         if self.asker(run) != run.client:
@@ -105,7 +105,8 @@ class Senders:
         here = (
             source.address
             for source in asks
-            if run.server in source.targets and (source.packet_type == OUTGOING if itself else mine.same_machine(source))
+            if run.server in source.targets
+            and (source.packet_type == OUTGOING if itself else mine.same_machine(source))
         )
         return next(here, run.client)
 
@@ -122,13 +123,17 @@ class Senders:
         for address, source in list(self.sources.items()):
             if self.standing(address) is Standing.OPEN:
                 self._match_declared(source)
-        for address, source in list(self.sources.items()):
-            if self.standing(address) is Standing.OPEN:
-                self._weigh(source, last_word=True)
+        for final in (False, True):
+            for address, source in list(self.sources.items()):
+                if self.standing(address) is Standing.OPEN:
+                    self._weigh(source, last_word=final)
 
     def _weigh(self, source: Source, *, last_word: bool) -> Standing:
         before = self.standing(source.address)
-        known = standing(source, self._book, last_word=last_word or before is Standing.NOT_KUBELET)
+        said = last_word or before is Standing.NOT_KUBELET
+        asked = self._waiting.get(source.address, ())
+        rivalled = said and bool(asked) and all(self._targets[address].has_kubelet for address in asked)
+        known = standing(source, self._book, last_word=said, rivalled=rivalled)
         if known in (Standing.OPEN, before):
             return known
         self._known[source.address] = known
@@ -151,11 +156,15 @@ class Senders:
             runs = target.undecided().get(source.address, [])
             # One pod has one kubelet: where it is proven, whoever else connects is somebody else.
             odd = sum(not run.form.kubelet for run in runs)
-            # (A capture that lost frames here and there makes some of them look unlike what they were.)
-            if not runs or target.has_kubelet or odd > len(runs) // ODD:
+            if not runs or target.has_kubelet:
                 continue
             for pod in target.declared(runs[0].start.ns) or self._book.unplaced:
                 fitting, specs = fitting_runs(runs, pod)
+                # (A capture that lost frames here and there makes some of them look unlike what they were.)
+                if odd > len(runs) // ODD:
+                    # Something else on the same machine asks from the same address: then the cadence has to prove it.
+                    source.declared = source.declared or on_tick(fitting, specs)
+                    continue
                 asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
                 if fitting and (asked or len(fitting) + odd == len(runs)) and plausible(fitting, specs):
                     source.declared = True

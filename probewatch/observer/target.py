@@ -16,9 +16,9 @@ from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
-from probewatch.probes.cadence import SECOND, period_of
+from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
-from probewatch.probes.inference import Guess, guess
+from probewatch.probes.inference import Guess, guess, ticking
 from probewatch.probes.runs import Run, fits
 
 from .execs import guess_commands
@@ -36,8 +36,6 @@ ASKED: Final = 16
 """Runs of one source after which it is asked whether they are what a spec declares."""
 TIE_AFTER: Final = 16
 """Runs after which a manifest that tells no address is looked for, early; what is left open then is tried again at the end."""
-FEWEST_CONNECTS: Final = 4
-"""Bare connections of a proven kubelet's address that make a probe nobody declared."""
 GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 GUESS_FROM: Final = 8
@@ -483,12 +481,12 @@ def asks(run: Run) -> bool:
 
 
 def connects(runs: Sequence[Run]) -> list[Run]:
-    """Return those that connect and close as a tcpSocket probe does, where they come at whole seconds: nothing else of them tells."""
+    """Return those that connect and close as a tcpSocket probe does, and come as a ticker does: nothing else of them tells."""
     out: list[Run] = []
     for port in {run.form.port for run in runs}:
-        mine = [run for run in runs if run.form.port == port and run.form.ask is Ask.CONNECT and run.form.kubelet]
-        if len(mine) >= FEWEST_CONNECTS and period_of([run.start.ns for run in mine]) is not None:
-            out += mine
+        out += ticking(
+            [run for run in runs if run.form.port == port and run.form.ask is Ask.CONNECT and run.form.kubelet]
+        )
     return out
 
 

@@ -9,13 +9,18 @@ from typing import Final
 
 from probewatch.model.spec import PodSpec, ProbeSpec
 from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, whole_seconds
+from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, tickers, whole_seconds
+from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run, at_once, fits
 
 from .lane import Step
 
 ENOUGH_GAPS: Final = 4
 """Steps after a success that can contradict a declared period."""
+ENOUGH_TICKS: Final = 4
+"""Steps of a declared period, one after another, that no pause would keep."""
+TICKING_SHARE: Final = 0.8
+"""Share of what asks like a probe that is on such steps: a Pod that is not ready has its readiness probe poked between them."""
 FITS_WELL: Final = 2.0
 """Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 
@@ -52,6 +57,19 @@ def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     return on_grid(starts, [run.last_ns() for run in runs]) >= 0.5 or any(
         spec.period_s * SECOND > starts[-1] - starts[0] for spec in specs
     )
+
+
+def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
+    """Tell whether nearly all runs that ask what one of these probes asks come as its ticker does, of whatever else its source sends.
+
+    A bare connection asks nothing, and whoever else connects to that port would be taken for one.
+    """
+    for spec in specs:
+        asking = [run for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC) and fits(run, spec) is not None]
+        ticks = tickers([run.start.ns for run in asking], spec.period_s, ENOUGH_TICKS)
+        if asking and sum(len(chain.members) for chain in ticks) >= TICKING_SHARE * len(asking):
+            return True
+    return False
 
 
 def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:

@@ -31,6 +31,7 @@ from probewatch.probes.inference import Guess, named_type, observed_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
 from .lane import Lane, Step
+from .tying import FITS_WELL
 from .weigh import SURE, TYPES, Plan, Read, Scale, longest_streak, steps_of
 
 MOST: Final = 3
@@ -66,6 +67,7 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
     """Return guesses with the types, and the failure thresholds, that the attempts bear out; `lane` says in what circumstances."""
     out: list[Guess] = []
     placed = homes(guesses)
+    runs = _theirs(guesses, runs)
     for home in dict.fromkeys(planned.container for planned in placed):
         mine = [one for one, planned in zip(guesses, placed, strict=True) if planned.container == home]
         ports = {one.spec.port for one in mine}
@@ -76,10 +78,16 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
 
 def doubted(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
     """Return guesses as they are, without their types where those do not explain the attempts."""
+    runs = _theirs(guesses, runs)
     if len(runs) < FEWEST or all(one.spec.type is ProbeType.UNKNOWN for one in guesses):
         return tuple(guesses)
     cost = Scale(lane, runs[:RUNS], None).read(homes(guesses)).cost
     return _untyped(guesses) if _baffling(cost, runs) else tuple(guesses)
+
+
+def _theirs(guesses: Sequence[Guess], runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that may be attempts of these probes; what else asks from the same address tells nothing of them."""
+    return [run for run in runs if any((fit := fits(run, one.spec)) is not None and fit < FITS_WELL for one in guesses)]
 
 
 def _baffling(cost: float, runs: Sequence[Run]) -> bool:
@@ -112,7 +120,9 @@ def supposed(guesses: Sequence[Guess], runs: Sequence[Run]) -> tuple[Guess, ...]
     """Return guesses from a few attempts, to be looked at and thrown away: a stop is not believed yet, a name is."""
     few = len(runs) < FEWEST
     open_ = [
-        replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN)) if few and one.spec.type is ProbeType.STARTUP else one
+        replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN))
+        if few and one.spec.type is ProbeType.STARTUP
+        else one
         for one in guesses
     ]
     return tuple(_by_name(one, open_) for one in open_)
@@ -164,7 +174,11 @@ def _other_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tu
         if period not in (None, one.spec.period_s):
             assert period is not None
             known = {**one.inferred, "periodSeconds": period}
-            yield (*guesses[:at], replace(one, spec=replace(one.spec, period_s=period), inferred=known), *guesses[at + 1 :])
+            yield (
+                *guesses[:at],
+                replace(one, spec=replace(one.spec, period_s=period), inferred=known),
+                *guesses[at + 1 :],
+            )
 
 
 def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:

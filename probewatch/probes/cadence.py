@@ -18,6 +18,12 @@ from typing import Final
 SECOND: Final = 1_000_000_000
 GRID_NS: Final = 25_000_000
 """Two starts of one ticker differ from whole periods by no more than this (99 % by less than 5 ms)."""
+LAG_NS: Final = 6_000_000
+"""More than this behind its grid, and ever later, is no ticker."""
+SKEW: Final = 0.0002
+"""Of two machines' clocks: a capture taken elsewhere may see a ticker run slow by so much."""
+LATE_SHARE: Final = 0.8
+"""Share of the steps that are longer than the period where a checker pauses between checks."""
 LONGEST_PERIOD_S: Final = 3_600
 
 
@@ -91,6 +97,24 @@ def chains(starts: Sequence[int], period_s: int, most_missed: int = 3) -> list[C
             best.append(index)
     done += open_chains
     return [Chain(period_s, tuple(chain)) for chain in sorted(done, key=lambda chain: chain[0])]
+
+
+def tickers(starts: Sequence[int], period_s: int, fewest: int) -> list[Chain]:
+    """Return the chains, of so many starts at least, that a ticker made.
+
+    What pauses between one check and the next lags behind the grid a little more with each step, and never catches up.
+    """
+    found = [chain for chain in chains(starts, period_s) if len(chain.members) >= fewest]
+    return [chain for chain in found if not _lags([starts[index] for index in chain.members], period_s * SECOND)]
+
+
+def _lags(starts: Sequence[int], period_ns: int) -> bool:
+    """Tell whether nearly every step is longer than whole periods, so that the last start stands well behind the first's grid."""
+    over = [
+        (after - before + period_ns // 2) % period_ns - period_ns // 2 for before, after in itertools.pairwise(starts)
+    ]
+    most = max(LAG_NS, SKEW * (starts[-1] - starts[0]))
+    return sum(over) > most and sum(step > 0 for step in over) >= LATE_SHARE * len(over)
 
 
 def side_by_side(starts: Sequence[int], period_s: int) -> int:

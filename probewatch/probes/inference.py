@@ -21,7 +21,7 @@ from typing import Final
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
-from .cadence import SECOND, Chain, chains, period_of, side_by_side, steady
+from .cadence import SECOND, Chain, chains, period_of, side_by_side, steady, tickers
 from .forms import Ask
 from .judge import Verdict
 from .learnt import whole_seconds
@@ -106,7 +106,7 @@ def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
 
     Where it is not `proven` that a kubelet sent them, only runs outside the grid give a type, and only where something answered.
     """
-    groups = [group for group in _groups(runs) if _may_be(group)]
+    groups = [own for group in _groups(runs) if _may_be(group) and (own := _without_loops(group)).runs]
     groups = [part for group in groups for part in _by_period(group)]
     for group in groups:
         group.timeout_s = observed_timeout(group.runs, group.key.handler)
@@ -132,6 +132,20 @@ def named_type(spec: ProbeSpec) -> ProbeType:
     return kinds.pop() if len(kinds) == 1 else ProbeType.UNKNOWN
 
 
+def ticking(runs: Sequence[Run]) -> list[Run]:
+    """Return those of a series that come as a ticker does, at least ENOUGH one after another; several tickers may share it."""
+    out: list[Run] = []
+    rest = list(runs)
+    for _ in range(MOST_PROBES):
+        starts = [run.start.ns for run in rest]
+        period_s = period_of(starts)
+        found = [] if period_s is None else tickers(starts, period_s, ENOUGH)
+        chosen = {index for chain in found for index in chain.members}
+        out += [rest[index] for index in chosen]
+        rest = [run for index, run in enumerate(rest) if index not in chosen]
+    return sorted(out, key=lambda run: run.start.ns)
+
+
 def _may_be(group: _Group) -> bool:
     """Tell whether a kubelet may ask so: under another name than its own only as a Pod's headers say it, and in time.
 
@@ -141,6 +155,18 @@ def _may_be(group: _Group) -> bool:
     if agent is None:
         return True
     return bool(agent) and named_agent(agent) is None and whole_seconds(group.starts)
+
+
+def _without_loops(group: _Group) -> _Group:
+    """Leave out of those that only connected what pauses between one connection and the next, as somebody's loop on the node does.
+
+    Where one of them failed, that may be what moved the others.
+    """
+    if len(group.runs) >= ENOUGH and all(run.form.ask is Ask.CONNECT for run in group.runs):
+        own = ticking(group.runs)
+        if not own or len(group.runs) - len(own) >= ENOUGH:
+            group.runs = own
+    return group
 
 
 def _reserved(one: Guess, group: _Group) -> Guess:

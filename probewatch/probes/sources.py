@@ -142,8 +142,11 @@ class Source:
         return self._network[1]
 
 
-def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
-    """Say what a source is. With `last_word` nothing more will come, and a claim that nothing contradicts is believed."""
+def standing(source: Source, book: AddressBook, *, last_word: bool, rivalled: bool = False) -> Standing:
+    """Say what a source is. With `last_word` nothing more will come, and a claim that nothing contradicts is believed.
+
+    `rivalled`: all that it asks is probed by a proven kubelet already, and one Pod has one kubelet.
+    """
     if book.node(source.address) is not None:
         return Standing.KUBELET
     if any(not pod.host_network for pod in book.pods_at(source.address, source.first_ns)):
@@ -155,7 +158,8 @@ def standing(source: Source, book: AddressBook, *, last_word: bool) -> Standing:
         if holds:
             return Standing.KUBELET
         if holds is None:
-            return Standing.KUBELET if last_word else Standing.OPEN
+            believed = Standing.NOT_KUBELET if rivalled else Standing.KUBELET
+            return believed if last_word else Standing.OPEN
         return Standing.NOT_KUBELET
     if source.declared:
         return Standing.KUBELET

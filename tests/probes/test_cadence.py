@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make import every
 
-from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady, whole_seconds
+from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady, tickers, whole_seconds
 
 
 def at(*seconds: float) -> list[int]:
@@ -51,6 +51,18 @@ def test_period_of_nothing() -> None:
     assert period_of([]) is None
     assert period_of(at(1)) is None
     assert period_of(at(0, 0.5, 1.3, 2.71, 4.44)) is None
+
+
+@pytest.mark.parametrize("count", [4, 6, 30])
+def test_a_ticker_does_not_lag(count: int) -> None:
+    """A ticker is late now and then, and back on its grid at once; who pauses for 2 s lags by each check's few milliseconds."""
+    late = [0.0, 0.012, 0.001, 0.004, 0.0, 0.02]
+    ticks = at(*[2.0 * n + late[n % len(late)] for n in range(count)])
+    pauses = at(*[2.004 * n for n in range(count)])
+    assert [chain.members for chain in tickers(ticks, 2, 4)] == [tuple(range(count))]
+    assert tickers(pauses, 2, 4) == []
+    assert tickers([round(start * 1.0001) for start in ticks], 2, 4), "another machine's clock"
+    assert tickers(ticks[:3], 2, 4) == []
 
 
 @pytest.mark.parametrize("extra", [0.05, 0.1, 0.13])
