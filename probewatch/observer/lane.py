@@ -137,6 +137,8 @@ class Lane:
         """Nothing is missing since then."""
         self.crowded: set[int] = set()
         """Ports at which this checker's address also sends what is no probe: who was refused there may be anybody."""
+        self.shared: frozenset[int] = frozenset()
+        """Ports at which others connect from there as its tcpSocket probes do, and far more often than once."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
@@ -331,7 +333,7 @@ class Lane:
         if form.ask is Ask.NOTHING and form.port in self.crowded:
             return STRAY
         if any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan):
-            return STRANGER
+            return STRAY if form.ask is Ask.CONNECT and form.port in self.shared else STRANGER
         if form.ask is Ask.CONNECT and not closed_by_server(connection):
             return STRAY
         unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
@@ -427,6 +429,7 @@ class Lane:
             kept=self._kept,
         )
         lane._tried = True
+        lane.shared = self.shared
         return lane
 
     def _settle(self, most: int = 2 * LAG, left: int = LAG) -> None:

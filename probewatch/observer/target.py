@@ -42,6 +42,10 @@ GUESS_FROM: Final = 8
 """Runs from which they are guessed where runs of too many targets wait."""
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
+LOOP: Final = 6
+"""Connections off every grid that are more than a probe's pokes and beginnings."""
+SHARED: Final = 12.0
+"""What a reading must save that takes them for somebody else's: twice as much as any one attempt costs that is hard to explain."""
 FEW: Final = 6
 """Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
@@ -433,6 +437,7 @@ class Target:
             self._corrected(placed, steps, context)
         else:
             self._reconsidered(placed, steps, context)
+        self._shared(placed, context)
         placed.ledger = self._ledger(placed.lane)
         return placed.lane is not before
 
@@ -445,10 +450,7 @@ class Target:
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses
-        placed.lane, placed.signs = self._lane(homes(guesses), None, runs, context)
-        placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
-        for run in runs:
-            self._feed(placed, run, (), context)
+        self._replay(placed, homes(guesses), runs, context)
 
     def _corrected(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
         """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
@@ -468,8 +470,31 @@ class Target:
             )
             plan[worker] = Planned(replace(spec, period_s=period), plan[worker].container)
         placed.declared = placed.lane.plan
-        runs = [step.run for step in steps if not step.run.implied]
+        self._replay(placed, plan, [step.run for step in steps if not step.run.implied], context)
+
+    def _shared(self, placed: Placed, context: Context) -> None:
+        """Read once more what a tcpSocket probe shares with somebody's loop on its kubelet's node, where that is far cheaper so."""
+        runs = [step.run for step in placed.lane.so_far() if not step.run.implied]
+        ports = {planned.spec.port for planned in placed.lane.plan if planned.spec.handler is Handler.TCP_SOCKET}
+        shared = frozenset(port for port in ports if port is not None and with_a_loop(runs, port))
+        if not shared:
+            return
+        before = replace(placed)
+        self._replay(placed, placed.lane.plan, runs, context, shared)
+        if placed.lane.cost + SHARED > before.lane.cost:
+            placed.lane, placed.signs, placed.passed = before.lane, before.signs, before.passed
+
+    def _replay(
+        self,
+        placed: Placed,
+        plan: Sequence[Planned],
+        runs: Sequence[Run],
+        context: Context,
+        shared: frozenset[int] = frozenset(),
+    ) -> None:
+        """Read all its runs once more, as attempts of these probes."""
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
+        placed.lane.shared = shared
         placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
             self._feed(placed, run, (), context)
@@ -482,12 +507,18 @@ def asks(run: Run) -> bool:
 
 def connects(runs: Sequence[Run]) -> list[Run]:
     """Return those that connect and close as a tcpSocket probe does, and come as a ticker does: nothing else of them tells."""
-    out: list[Run] = []
-    for port in {run.form.port for run in runs}:
-        out += ticking(
-            [run for run in runs if run.form.port == port and run.form.ask is Ask.CONNECT and run.form.kubelet]
-        )
-    return out
+    ports = {run.form.port for run in runs}
+    return [run for port in ports for run in ticking(_open(runs, port))]
+
+
+def with_a_loop(runs: Sequence[Run], port: int) -> bool:
+    """Tell whether many connect at a port as a tcpSocket probe does, and not as a ticker does."""
+    mine = _open(runs, port)
+    return len(mine) - len(ticking(mine)) >= LOOP
+
+
+def _open(runs: Sequence[Run], port: int) -> list[Run]:
+    return [run for run in runs if run.form.port == port and run.form.ask is Ask.CONNECT and run.form.kubelet]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from probewatch.model.spec import PodSpec, ProbeSpec
+from probewatch.model.spec import Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, tickers, whole_seconds
 from probewatch.probes.forms import Ask
@@ -19,6 +19,8 @@ ENOUGH_GAPS: Final = 4
 """Steps after a success that can contradict a declared period."""
 ENOUGH_TICKS: Final = 4
 """Steps of a declared period, one after another, that no pause would keep."""
+MANY_TICKS: Final = 10
+"""The same where nothing is asked."""
 TICKING_SHARE: Final = 0.8
 """Share of what asks like a probe that is on such steps: a Pod that is not ready has its readiness probe poked between them."""
 FITS_WELL: Final = 2.0
@@ -62,12 +64,14 @@ def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
 def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     """Tell whether nearly all runs that ask what one of these probes asks come as its ticker does, of whatever else its source sends.
 
-    A bare connection asks nothing, and whoever else connects to that port would be taken for one.
+    A bare connection asks nothing, and others connect to that port: of those it takes many one after another.
     """
     for spec in specs:
-        asking = [run for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC) and fits(run, spec) is not None]
-        ticks = tickers([run.start.ns for run in asking], spec.period_s, ENOUGH_TICKS)
-        if asking and sum(len(chain.members) for chain in ticks) >= TICKING_SHARE * len(asking):
+        bare = spec.handler is Handler.TCP_SOCKET
+        asks = (Ask.CONNECT,) if bare else (Ask.HTTP, Ask.TLS, Ask.GRPC)
+        asking = [run for run in runs if run.form.ask in asks and fits(run, spec) is not None]
+        ticks = tickers([run.start.ns for run in asking], spec.period_s, MANY_TICKS if bare else ENOUGH_TICKS)
+        if ticks and (bare or sum(len(chain.members) for chain in ticks) >= TICKING_SHARE * len(asking)):
             return True
     return False
 
