@@ -408,7 +408,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.UNHEALTHY_TOGETHER: Why(
         ("D22",),
         (Cause.STATUS,),
-        "Several pods said so in the same seconds: something they share is away.",
+        "Several pods said so in the same seconds: something they share is down.",
         "The same error status at most pods of the same port and path, beginning within one period.",
         "What the health handler asks: a database, a queue, another service.",
         "Take dependencies out of liveness; leave in readiness only what the pod cannot work without.",

@@ -32,7 +32,6 @@ STEADY: Final = 3
 """Failures in a row after which a server is down, and checked at one pause."""
 SHARE: Final = ("caddy", "traefik")
 """Whose check may go on a connection that they keep for what they pass on: it is told with that traffic, and not missing."""
-UNKNOWN: Final = "nothing in the capture says why"
 
 
 def usual_pauses(named: Named, spec: CheckSpec | None) -> tuple[int, ...]:
@@ -105,5 +104,5 @@ def missing(
             continue
         if any(before.start.ns <= hole < made.start.ns for hole, _ in holes):
             continue
-        out.append(gap(before, made, max(1, round(pause / interval) - 1), UNKNOWN))
+        out.append(gap(before, made, max(1, round(pause / interval) - 1)))
     return tuple(out)
