@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sys
@@ -147,10 +148,14 @@ def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
 
 
 def _copy(run: Run, kept: Path) -> None:
-    """Put the Pods, and what the prober and the clients wrote down, beside the packets."""
+    """Put the Pods, and what the prober and the clients wrote down, beside the packets; say how to look at them again."""
+    words = ["probewatch", "analyze", str(kept)]
     for file in (*run.manifests, run.record, run.clients):
         if file.exists():
-            shutil.copy(file, kept.with_suffix(f".{file.name}"))
+            beside = kept.with_suffix(f".{file.name}")
+            shutil.copy(file, beside)
+            words += ["--spec", str(beside)] if file in run.manifests else []
+    complain(f"lab: kept; to look again: {shlex.join(words)}")
 
 
 @lab.command("up", cls=Command)

@@ -421,7 +421,7 @@ class Assembler:
             elif node is not None and pod.host_ip and node.node_address and node.node_address != pod.host_ip:
                 out.append(f"probed by the node at {node.node_address}, but the Pod says it runs on {pod.host_ip}")
         if placed.lane.fresh is False and initial == "unknown":
-            out.append("the capture begins in mid-life: the state before its first streak is not known")
+            out.append("the capture begins when the container already ran: its state before the first streak is not known")
         return out
 
     def checker(self, source: Source, first: Run, *, fresh: bool, proven: bool) -> Checker:
@@ -511,7 +511,7 @@ class Assembler:
             evidence=(
                 *said_of_itself(form.user_agent or ""),
                 "regular, a fresh connection for each check",
-                "not asked as a kubelet asks",
+                "not in the form of a kubelet's request",
             ),
         )
         return Probe(
@@ -584,8 +584,8 @@ def let_go(account: Account) -> list[str]:
     out = []
     if (before := account.attempts.before) > 0:
         counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
-        out.append(f"the first {before} attempts are only counted, and in none of the numbers here: {counts}")
+        out.append(f"the first {before} attempts were only counted, and are not in the numbers here: {counts}")
     for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
         if few.left_out:
-            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are not told")
+            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are left out")
     return out

@@ -166,7 +166,7 @@ def gaps(scene: Scene) -> None:
             stood = _stood_still(probe, begun)
             if stood is not None and Kind.TICKS_DROPPED not in told:
                 late = seconds(stood[1])
-                text = f"The checker itself stood still: it closed {late} after the whole answer had come, and missed attempts meanwhile."
+                text = f"The checker itself stalled: it closed {late} after the whole answer had come, and missed attempts meanwhile."
                 scene.note(place, [stood[0]], Found(Kind.TICKS_DROPPED, text))
                 scene.note(
                     place,

@@ -204,7 +204,7 @@ class Maker:
             state = f"{safe(probe.initial_state)} {when}{why}, {safe(probe.final_state)} at the end"
         facts = [
             ("asked by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip()),
-            ("told to", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
+            ("configured", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
             ("seen", words.seen(probe)),
             ("result", counts(probe)),
             ("latency", latency(probe)),

@@ -168,7 +168,7 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
     hints = []
     if timeline.cut_frames:
         hints.append(
-            f"{count(timeline.cut_frames, 'frame')} of them cut too short to read (snapshot length): "
+            f"{count(timeline.cut_frames, 'frame was', 'frames were')} cut too short to read (snapshot length): "
             "capture again with -s 0, or at least 96 bytes of each frame."
         )
     hints.append(

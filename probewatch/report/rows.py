@@ -6,7 +6,7 @@ are, a row says how many. `wide` leaves out none.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,12 @@ FOLD: Final = 10
 _SAID: Final = 120
 """Columns of what the kubelet said, in the table."""
 
+MANY_ROUNDS: Final = 5
+"""Rounds of rows from which on only some are shown."""
+SHOWN_ROUNDS: Final = 2
+"""Of these, how many stand before the count; one stands behind it."""
+LONGEST_ROUND: Final = 4
+"""Rows of a round."""
 MOST: Final = 60
 """Rows of one probe in the table; of more, the first and the last are shown."""
 
@@ -112,7 +118,40 @@ def rows(
     for outage in gone:
         made += _unseen_rows(outage, *states(probe))
     made.sort(key=lambda row: (row.ns, row.order))
-    return made
+    return made if wide else _folded(made)
+
+
+def _folded(made: list[Row]) -> list[Row]:
+    """Return the rows with rounds that repeat and decide nothing (fails, recovers, fails ...) told once and counted."""
+    out: list[Row] = []
+    signs = [None if row.aside or row.decision else (row.result, row.streak, row.quiet) for row in made]
+    at = 0
+    while at < len(made):
+        size, rounds = _rounds(signs, at)
+        if rounds < MANY_ROUNDS:
+            out.append(made[at])
+            at += 1
+            continue
+        first, last = at + SHOWN_ROUNDS * size, at + (rounds - 1) * size
+        text = f"{rounds - SHOWN_ROUNDS - 1} more rounds like these, {made[first].number} on"
+        out += [*made[at:first], Row(ns=made[first].ns, words=text, quiet=True), *made[last : last + size]]
+        at = last + size
+    return out
+
+
+def _rounds(signs: Sequence[object], at: int) -> tuple[int, int]:
+    """Return of how many rows the round is that repeats from here on, and how often it comes."""
+    best = 1, 0
+    for size in range(2, LONGEST_ROUND + 1):
+        round_ = signs[at : at + size]
+        if len(round_) < size or None in round_:
+            break
+        times = 1
+        while signs[at + times * size : at + (times + 1) * size] == round_:
+            times += 1
+        if times * size > best[0] * best[1] and times >= MANY_ROUNDS:
+            best = size, times
+    return best
 
 
 def trimmed(made: list[Row]) -> tuple[list[Row], int, list[Row]]:

@@ -295,7 +295,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
             text += f": {_why(unsettled)}" if not late else ""
         if late:
-            few = f"{count(len(late), 'attempt')} of {len(probe.attempts)} failed later, too few in a row to matter"
+            few = f"{_of(len(late), len(probe.attempts))} failed later, too few in a row to matter"
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text

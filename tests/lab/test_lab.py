@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -72,6 +74,16 @@ def test_flapping_flaps(ran: dict[str, Ran]) -> None:
     extra = min(line["t"] for line in said if line["ev"] == "probe_start" and line["t"] * 1e9 > lost.ns)
     soon = extra * 1e9 - lost.ns < POKED_NS - 5e6  # (its clock runs some milliseconds beside the capture's)
     assert lost.confirmed is True if soon else lost.confirmed is not False
+
+
+def test_what_is_kept_says_how_to_look_at_it_again(ran: dict[str, Ran]) -> None:
+    """The command that a run ends with analyses what it kept."""
+    one = ran["flapping"]
+    command_line = next(line for line in one.err.splitlines() if "to look again" in line).partition("again: ")[2]
+    asked = shlex.split(command_line)
+    assert asked[:2] == ["probewatch", "analyze"]
+    done = subprocess.run([sys.executable, "-m", "probewatch.cli", *asked[1:]], capture_output=True, text=True, check=False)
+    assert (done.returncode, "readiness  lab/web/app" in done.stdout) == (0, True), done.stderr
     assert "NotReady" in ran["flapping"].out
 
 

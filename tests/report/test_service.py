@@ -326,3 +326,27 @@ def test_missing_to_the_end_after_a_recovery_is_not_over() -> None:
     )  # fmt: skip
     silent = replace(flapping, gaps=(Gap(start_ns=BASE + 10 * S, end_ns=BASE + 30 * S, expected=19, reason="no word"),))
     assert told(timeline(silent, until_s=30), 0).endswith("19 attempts are missing, so its present state is not known")
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 5, 30])
+def test_rounds_that_decide_nothing_are_counted(rounds: int) -> None:
+    """Failures and recoveries that alternate: from five rounds on two of them, a count and the last are shown, with all numbers right."""
+    one = probe(ProbeType.READINESS, V4, "." + "xx.." * (rounds - 1) + "xx.", decided(READY, 0, 1))
+    made = [row for row in rows(one, (), wide=False, several=False) if not row.aside]
+    shown = [row.number for row in made if row.number]
+    counted = [row.words for row in made if row.quiet]
+    if rounds < 5:
+        assert (len(shown), counted) == (1 + 2 * rounds, [])
+        return
+    assert shown[:5] == ["#1", "#2", "#4", "#6", "#8"]
+    assert counted == [f"{rounds - 3} more rounds like these, #10 on"]
+    assert shown[5:] == [f"#{4 * rounds - 2}", f"#{4 * rounds}"]
+    everything = rows(one, (), wide=True, several=False)
+    assert len([row for row in everything if row.number]) == len(one.attempts)
+
+
+def test_rounds_with_decisions_are_all_shown() -> None:
+    """A probe that flaps shows every NotReady and Ready, however often."""
+    kinds = [decided(NOT_READY, 1 + 2 * n, 2 + 2 * n) for n in range(9)] + [decided(READY, 2 + 2 * n, 3 + 2 * n, 1) for n in range(9)]
+    one = probe(ProbeType.READINESS, V4, "." + "x." * 9, decided(READY, 0, 1), *sorted(kinds, key=lambda d: d.ns))
+    assert len([row for row in rows(one, (), wide=False, several=False) if row.decision]) == 19
