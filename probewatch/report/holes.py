@@ -7,10 +7,10 @@ the first streak behind it that reaches its threshold shows the state, and decid
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ..model.timeline import Attempt, EventKind, Outcome, Probe, Timeline
+from ..model.timeline import Attempt, Decision, EventKind, Outcome, Probe, Timeline
 
 UP_STATES: Final = ("Ready", "UP")
 DOWN_STATES: Final = ("NotReady", "DOWN")
@@ -40,7 +40,8 @@ def holes(probe: Probe, timeline: Timeline) -> list[Hole]:
         if event.kind is EventKind.CAPTURE_GAP and event.end_ns is not None and event.ns > first
     ]
     found += [(start, end, False) for start, end in _inconclusive(probe.attempts)]
-    return [Hole(start, end, gap, *_behind(probe, end)) for start, end, gap in sorted(found)]
+    made = sorted(probe.decisions, key=_ns)
+    return [Hole(start, end, gap, *_behind(probe, made, end)) for start, end, gap in sorted(found)]
 
 
 def gaps(found: Iterable[Hole]) -> list[Hole]:
@@ -48,9 +49,9 @@ def gaps(found: Iterable[Hole]) -> list[Hole]:
     return [one for one in found if one.gap]
 
 
-def covered(low_ns: int, high_ns: int, found: Iterable[Hole]) -> int:
-    """Return how much of a time was captured."""
-    return high_ns - low_ns - sum(max(0, min(high_ns, one.end_ns) - max(low_ns, one.start_ns)) for one in gaps(found))
+def covered(low_ns: int, high_ns: int, unseen: Iterable[Hole]) -> int:
+    """Return how much of a time was captured, given its `gaps`."""
+    return high_ns - low_ns - sum(max(0, min(high_ns, one.end_ns) - max(low_ns, one.start_ns)) for one in unseen)
 
 
 def _inconclusive(attempts: Iterable[Attempt]) -> Iterator[tuple[int, int]]:
@@ -66,9 +67,14 @@ def _inconclusive(attempts: Iterable[Attempt]) -> Iterator[tuple[int, int]]:
         before = attempt
 
 
-def _behind(probe: Probe, end_ns: int) -> tuple[bool | None, int]:
-    """Return whether the target is in service behind a hole, and since when that is known."""
-    decided = min((d for d in probe.decisions if d.ns >= end_ns), key=lambda d: d.ns, default=None)
+def _ns(decision: Decision) -> int:
+    return decision.ns
+
+
+def _behind(probe: Probe, made: Sequence[Decision], end_ns: int) -> tuple[bool | None, int]:
+    """Return whether the target is in service behind a hole, and since when that is known; `made` are the decisions in order."""
+    next_one = bisect_left(made, end_ns, key=_ns)
+    decided = made[next_one] if next_one < len(made) else None
     for place in range(bisect_left(probe.attempts, end_ns, key=lambda one: one.start.ns), len(probe.attempts)):
         attempt = probe.attempts[place]
         if decided is not None and attempt.n >= decided.attempt:

@@ -22,7 +22,7 @@ from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .escape import safe
-from .holes import DOWN_STATES, UP_STATES, Hole, covered, holes
+from .holes import DOWN_STATES, UP_STATES, Hole, covered, gaps, holes
 from .numbers import count, span
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
@@ -149,7 +149,7 @@ def downtime(probe: Probe, timeline: Timeline | None = None) -> tuple[int, int]:
     """
     if not probe.attempts:
         return 0, 0
-    unseen = holes(probe, timeline) if timeline is not None else []
+    unseen = gaps(holes(probe, timeline)) if timeline is not None else []
     first = min(a.start.ns for a in probe.attempts)
     last = max(max(a.end_ns for a in probe.attempts), max((d.ns for d in probe.decisions), default=0))
     total = 0
