@@ -47,7 +47,7 @@ def endpoint_of(text: str) -> tuple[str, int]:
         if 0 < port < 65536:
             return str(mapped or address), port
     shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
-    raise InputError(f"'{shown}' names no endpoint: give it as 10.104.2.1:57866 or [fd00::1]:57866")
+    raise InputError(f"'{shown}' is not an endpoint: write it as 10.104.2.1:57866 or [fd00::1]:57866")
 
 
 def who(

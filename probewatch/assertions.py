@@ -152,7 +152,10 @@ class ExpectedProbe:
         return self._hold(ProbeExpectation(selector=_ANY, decisions=wanted))
 
     def never(self, *kinds: DecisionKind | str) -> Self:
-        """Assert that none of these decisions was made: `never("restart")`."""
+        """Assert that none of these decisions was made: `never("restart")`.
+
+        `never("not_ready")` also fails where the container ended, or was restarted, and took Ready along.
+        """
         __tracebackhide__ = True
         return self._hold(ProbeExpectation(selector=_ANY, never=tuple(_members(DecisionKind, kinds))))
 
@@ -164,7 +167,7 @@ class ExpectedProbe:
         """
         __tracebackhide__ = True
         if expected not in STATES:
-            raise ValueError(f"{expected!r} is no state: there are {', '.join(STATES)}")
+            raise ValueError(f"{expected!r} is not a state: there are {', '.join(STATES)}")
         return self._hold(ProbeExpectation(selector=_ANY, state=expected))
 
     # --- when ---

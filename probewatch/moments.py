@@ -42,7 +42,7 @@ def moment(text: str | int | None, base_ns: int) -> int | None:
             pass
     shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
     raise InputError(
-        f"'{shown}' is no time: give it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame"
+        f"'{shown}' is not a time: write it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame"
     )
 
 

@@ -83,7 +83,7 @@ class Live:
         self._ended = False
         self._backlog: Backlog | None = None
         if not interface or "\0" in interface or len(interface) > _LONGEST_NAME:
-            raise CaptureError(self.path, "has no name that an interface can have: `ip link` lists those there are")
+            raise CaptureError(self.path, "is not a possible interface name: `ip link` lists those there are")
         wanted = Filter(filter) if filter else None
         self._pcap: Any = inside(netns, lambda: _opened(interface, self.path, netns, ring))
         try:

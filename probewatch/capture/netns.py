@@ -47,7 +47,7 @@ def inside(netns: str | int | None, work: Callable[[], T]) -> T:
         return work()
     if netns in ("", ".", "..") or (isinstance(netns, str) and "\0" in netns):
         raise CaptureError(
-            namespace_words(netns), "is no name of a network namespace: `ip netns` lists those there are"
+            namespace_words(netns), "is not the name of a network namespace: `ip netns` lists those there are"
         )
     results: list[T] = []
     errors: list[BaseException] = []
@@ -88,7 +88,9 @@ def enter(netns: str | int) -> None:
     if number == errno.EPERM:
         raise CaptureError(words, "cannot be entered: this needs the capability CAP_SYS_ADMIN (run it as root)")
     if number == errno.EINVAL:
-        raise CaptureError(words, "cannot be entered: it is no network namespace; `ip netns` lists those with a name")
+        raise CaptureError(
+            words, "cannot be entered: it is not a network namespace; `ip netns` lists those with a name"
+        )
     raise CaptureError(words, f"cannot be entered: {os.strerror(number).lower()}")
 
 

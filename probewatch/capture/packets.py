@@ -116,9 +116,7 @@ def is_packets(captures: object) -> bool:
 def _link_type(packet: object, number: int) -> int:
     layers = type(packet).__mro__
     if not any(layer.__module__.partition(".")[0] == "scapy" for layer in layers):
-        raise CaptureError(
-            NAME, f"cannot be read: number {number} is no packet of scapy's but a {type(packet).__name__}"
-        )
+        raise CaptureError(NAME, f"cannot be read: number {number} is not a scapy packet but a {type(packet).__name__}")
     from scapy.config import conf
 
     numbers = conf.l2types.layer2num
@@ -127,7 +125,7 @@ def _link_type(packet: object, number: int) -> int:
             return int(numbers[layer])
     raise CaptureError(
         NAME,
-        f"cannot be read: number {number} begins with {type(packet).__name__}, which is no link layer: give packets that "
+        f"cannot be read: number {number} begins with {type(packet).__name__}, which is not a link layer: give packets that "
         "begin with Ether, IP, IPv6 or CookedLinux",
     )
 

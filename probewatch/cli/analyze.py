@@ -75,7 +75,7 @@ _BRIEF: Final = ("table", "ndjson", "metrics")
     metavar="N",
     cls=Option,
     section="Input",
-    help="2: a second process reads captures of 4 MiB and more ahead of the first. More are of no use.",
+    help="With 2, a second process reads captures of 4 MiB and more ahead of the first; more than 2 do not help.",
 )
 def analyze(
     inputs: Inputs,
@@ -126,7 +126,7 @@ def analyze(
             bar.close()
         timeline = analysis.timeline()
         if interrupted and not quiet:
-            complain("interrupted: what was read until then is shown")
+            complain("interrupted: what was read so far is shown")
         shown = selected(timeline, analysis.base_ns or 0, since, until, probes) if writer is None else timeline
         if writer is not None:
             writer.end(timeline)

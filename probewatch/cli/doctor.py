@@ -16,7 +16,7 @@ from .run import DONE, INCOMPLETE
 @click.command(cls=Command)
 @output_options("table", "json", says="table, a line each; json: probewatch.doctor/1.")
 def doctor(output: str, colour: str, quiet: bool) -> int:
-    """Say what works here: capabilities, kernel features, interfaces, namespaces, libraries, the clock. Nothing is changed.
+    """Check what works here: capabilities, kernel features, interfaces, namespaces, libraries, the clock. Nothing is changed.
 
     Exit status: 0 the main jobs work (captures can be analysed, this node can be watched); 3 one of them does not;
     130 interrupted.

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     metavar="N",
     cls=Option,
     section="Select",
-    help="This attempt, by its number in analyze. Repeatable. Without any: the failure that began the worst that was "
-    "decided, else the first that failed, else the last.",
+    help="This attempt, by its number in analyze. Repeatable. Default: the failure that led to the worst decision, "
+    "else the first failure, else the last attempt.",
 )
 @click.option(
     "--failed",

@@ -11,15 +11,15 @@ from .. import __version__
 
 COMMANDS: Final = {
     "analyze": "Show who probed what in saved captures, what happened, and what was decided.",
-    "watch": "Show the same as it happens: live on a node, or from a capture that grows.",
-    "record": "Save just what an analysis needs, as pcapng: bounded, without payload, without secrets.",
+    "watch": "Show probes as they happen: live on a node, or from a capture that grows.",
+    "record": "Save just what an analysis needs, as pcapng: no bulk transfers, bounded in size and time.",
     "explain": "Show single attempts frame by frame, as a ladder diagram: what happened, why, what to do.",
     "report": "Write one HTML file to attach to a ticket: what failed, since when, why, and what to do.",
-    "who": "Say what a connection was that an application logged: whose probe, and what it does.",
+    "who": "Identify a connection that an application logged: whose probe it was, and what it does.",
     "pods": "List the pods, interfaces, namespaces and addresses that this node shows.",
-    "doctor": "Say what works on this machine, and what to install or grant.",
+    "doctor": "Check what works on this machine, and say what to install or grant.",
     "verify": "Check the probes in saved captures against the Pod spec and against expectations.",
-    "spec": "Infer the probes' specs from packets, as YAML; or how declared ones differ.",
+    "spec": "Infer the probes' specs from packets, as YAML; or show how they differ from the declared ones.",
     "whatif": "Replay what was recorded under other probe settings: when Ready, NotReady, restarted.",
     "lab": "Try it: scenarios in network namespaces, with a stand-in for the kubelet.",
 }
@@ -49,6 +49,18 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"{__package__}.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the command that a mistyped one is nearest to."""
+        if args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            if near:
+                ctx.fail(f"no such command '{args[0]}': did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list from the table."""

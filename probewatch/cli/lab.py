@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sys
@@ -15,12 +16,13 @@ from ..api import observer
 from ..moments import InputError
 from .live import Ending, tap
 from .options import Command
-from .output import complain, prepare_stdout
+from .output import complain, manner, prepare_stdout
 from .run import DONE, INTERRUPTED
 
 if TYPE_CHECKING:
     from ..lab.run import Run
     from ..lab.scenarios import Scenario
+    from ..report.paper import Paper
 
 _LONGEST_S: Final = 3600
 """Seconds that a scenario may last."""
@@ -39,25 +41,30 @@ def lab() -> None:
 def list_(verbose: bool) -> int:
     """List the scenarios."""
     from ..lab.scenarios import SCENARIOS
+    from ..report.paper import Paper, Span
 
     prepare_stdout()
-    longest = max(len(name) for name in SCENARIOS)
+    paper = Paper(sys.stdout.write, **manner("never"))
+    indent = max(len(name) for name in SCENARIOS) + 2
     for scenario in SCENARIOS.values():
-        sys.stdout.write(f"{scenario.name:<{longest}}  {scenario.says}\n")
+        paper.filled(scenario.says, first=[Span(f"{scenario.name:<{indent}}")], indent=indent)
         if verbose:
-            for line in _details(scenario):
-                sys.stdout.write(f"{'':<{longest}}  {line}\n")
+            _details(paper, scenario, indent)
     return DONE
 
 
-def _details(scenario: Scenario) -> list[str]:
-    lines = [f"-> {scenario.shows}"]
+def _details(paper: Paper, scenario: Scenario, indent: int) -> None:
+    from ..report.paper import Span
+
+    lead = " " * indent
+    paper.filled(scenario.shows, first=[Span(f"{lead}-> ")], indent=indent + 3)
     if scenario.rows:
-        lines.append(f"catalogue: {', '.join(scenario.rows)}")
+        paper.filled(f"catalogue: {', '.join(scenario.rows)}", first=[Span(lead)], indent=indent)
     for pod in scenario.pods:
         for container in pod.containers:
-            lines += [f"   {line}" for line in container.probes.splitlines()]
-    return [*lines, ""]
+            for line in container.probes.splitlines():
+                paper.line(f"{lead}   {line}", cut=False)
+    paper.line()
 
 
 @lab.command("run", cls=Command)
@@ -67,7 +74,14 @@ def _details(scenario: Scenario) -> list[str]:
 @click.option(
     "--keep", metavar="FILE", help="Keep the packets as pcapng, and beside it the pod and the prober's record."
 )
-@click.option("--colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
+@click.option(
+    "--color",
+    "--colour",
+    "colour",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="auto: on a terminal, unless NO_COLOR is set.",
+)
 def run_(name: str, duration: float | None, ipv6: bool, keep: str | None, colour: str) -> int:
     """Run scenario NAME: what probewatch sees as it happens, and the summary.
 
@@ -134,10 +148,14 @@ def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
 
 
 def _copy(run: Run, kept: Path) -> None:
-    """Put the Pods, and what the prober and the clients wrote down, beside the packets."""
+    """Put the Pods, and what the prober and the clients wrote down, beside the packets; say how to look at them again."""
+    words = ["probewatch", "analyze", str(kept)]
     for file in (*run.manifests, run.record, run.clients):
         if file.exists():
-            shutil.copy(file, kept.with_suffix(f".{file.name}"))
+            beside = kept.with_suffix(f".{file.name}")
+            shutil.copy(file, beside)
+            words += ["--spec", str(beside)] if file in run.manifests else []
+    complain(f"lab: kept; to look again: {shlex.join(words)}")
 
 
 @lab.command("up", cls=Command)
@@ -167,7 +185,7 @@ def up_(duration: float | None, ipv6: bool) -> int:
 
 @lab.command("down", cls=Command)
 @click.argument("numbers", nargs=-1, metavar="[RUN]...")
-@click.option("--all", "everything", is_flag=True, help="End also runs that somebody is watching.")
+@click.option("--all", "everything", is_flag=True, help="Also end runs that are being watched.")
 def down_(numbers: tuple[str, ...], everything: bool) -> int:
     """Remove everything that the laboratory has left: of `lab up`, and of runs that were killed; or only of these RUNs."""
     from ..lab.network import require_privileges
@@ -183,7 +201,7 @@ def down_(numbers: tuple[str, ...], everything: bool) -> int:
     for what in removed:
         sys.stdout.write(f"removed {what}\n")
     for run in living:
-        complain(f"run {run} goes on and was left alone: --all ends it too")
+        complain(f"run {run} is still going and was left alone: --all ends it too")
     if not removed:
         sys.stdout.write("nothing was left\n")
     return DONE

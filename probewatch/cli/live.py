@@ -43,7 +43,7 @@ netns_option = click.option(
     metavar="NAME|PID",
     cls=Option,
     section="Input",
-    help="A network namespace instead of this one: its name, its path, or a process in it.",
+    help="Network namespace to use instead of the current one: its name, its path, or a process in it.",
 )
 
 _OPTIONS: Final = (
@@ -53,7 +53,7 @@ _OPTIONS: Final = (
         metavar="[FILTER]",
         cls=Argument,
         section="Input",
-        help="Look only at frames that match, in pcap syntax: host 10.128.0.10. Leave ARP and ICMP in.",
+        help="Capture only frames that match this pcap filter, such as host 10.128.0.10. Do not exclude ARP and ICMP.",
     ),
     click.option(
         "-i",
@@ -63,11 +63,13 @@ _OPTIONS: Final = (
         metavar="IFACE",
         cls=Option,
         section="Input",
-        help="An interface, instead of all of them. Repeatable.",
+        help="An interface to capture on, instead of all of them. Repeatable.",
     ),
     netns_option,
-    duration_option("End after so long."),
-    click.option("-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="End after so many frames."),
+    duration_option("Stop after this many seconds."),
+    click.option(
+        "-c", "--count", type=int, metavar="N", cls=Option, section="Input", help="Stop after this many frames."
+    ),
 )
 
 user_option = click.option(
@@ -78,7 +80,7 @@ user_option = click.option(
     show_default=True,
     cls=Option,
     section="Output",
-    help="The user it becomes, without any capability, once everything is open; root stays root.",
+    help="Once everything is open, switch to this user and drop all capabilities; root stays root.",
 )
 
 
@@ -93,7 +95,7 @@ def refuse_nothing(duration: float | None, count: int | None) -> None:
     """Raise InputError where a bound leaves nothing."""
     for name, value in (("--duration", duration), ("-c", count)):
         if value is not None and not value > 0:
-            raise InputError(f"{name} {value:g} leaves nothing to do: give a number greater than 0")
+            raise InputError(f"{name} {value:g} is not possible: give a number greater than 0")
 
 
 def step_down(user: str, *, quiet: bool) -> None:
@@ -177,7 +179,7 @@ class Around:
                 )
             self._lookout = Lookout(self._names.book, where, user=user, known=view.names())
         except OSError as error:
-            self.why = f"pods have no names from this node: {(error.strerror or str(error)).lower()}"
+            self.why = f"this node gives no names of pods: {(error.strerror or str(error)).lower()}"
 
     def _take(self, view: NodeView) -> None:
         from ..cluster.links import host_links
@@ -277,13 +279,13 @@ class Losses:
         dropped, events = self.taps.counts().dropped, self.taps.events_lost
         if dropped > self._dropped and self._wanted:
             complain(
-                f"the kernel lost {dropped - self._dropped} frames, {dropped} in all: attempts of this time may read wrong"
+                f"the kernel lost {dropped - self._dropped} frames, {dropped} in all: attempts in this time may be misread"
             )
         if events > self._events and self._wanted:
-            complain(f"the kernel lost process events ({events} times in all): exec probes of this time may read wrong")
+            complain(f"the kernel lost process events ({events} times in all): exec probes in this time may be misread")
         self._dropped, self._events = dropped, events
         behind_s = self.taps.behind_ns / 1e9
         if behind_s >= self._late_s:
             self._late_s = 2 * behind_s
             if self._wanted:
-                complain(f"{behind_s:.0f} s behind: packets wait in memory to be worked out, none is lost for that")
+                complain(f"{behind_s:.0f} s behind: packets wait in memory, none are lost")

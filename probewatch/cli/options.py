@@ -84,7 +84,7 @@ _file_options = _apply(
             metavar="FILTER",
             cls=Option,
             section="Input",
-            help="Look only at frames that match, in pcap syntax: -f 'host 10.128.0.10'.",
+            help="Read only frames that match this pcap filter, such as 'host 10.128.0.10'.",
         ),
     ]
 )
@@ -124,11 +124,15 @@ select_options = _apply(
             metavar="TIME",
             cls=Option,
             section="Select",
-            help="Show only what began then or later: 2026-11-22T20:10:00Z, or +12.5, seconds after the first frame. "
-            "What came before is analysed all the same, so that states are known.",
+            help="Show only what began at this time or later: 2026-11-22T20:10:00Z, or +12.5 (seconds after the first "
+            "frame). What came before is still analysed, so that states are known.",
         ),
         click.option(
-            "--until", metavar="TIME", cls=Option, section="Select", help="Show only what began then or earlier."
+            "--until",
+            metavar="TIME",
+            cls=Option,
+            section="Select",
+            help="Show only what began at this time or earlier.",
         ),
     ]
 )
@@ -283,7 +287,7 @@ expect_option = click.option(
     metavar="FILE",
     cls=Option,
     section="Interpret",
-    help="What only you know: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
+    help="Expectations to verify: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
 )
 
 quiet_option = click.option(

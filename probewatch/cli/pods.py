@@ -27,7 +27,7 @@ from .run import DONE
     metavar="NAME|PID",
     cls=Option,
     section="Input",
-    help="Look from this network namespace instead of our own.",
+    help="Look from this network namespace instead of the current one.",
 )
 @click.option("--no-crictl", is_flag=True, cls=Option, section="Input", help="Do not ask the container runtime.")
 @output_options("table", "json", says="table; json: probewatch.pods/1.")

@@ -32,7 +32,7 @@ DEFAULT_SIZE: Final = "1G"
     required=True,
     cls=Option,
     section="Output",
-    help="Where to; - is standard output.",
+    help="Write here; - is standard output.",
 )
 @click.option(
     "-C",
@@ -43,7 +43,7 @@ DEFAULT_SIZE: Final = "1G"
     show_default=True,
     cls=Option,
     section="Output",
-    help="Bytes of a file: 100M, 2G; a bare number counts millions, as tcpdump's.",
+    help="Size of a file: 100M, 2G; a bare number counts millions of bytes, as in tcpdump.",
 )
 @click.option(
     "-G",
@@ -53,7 +53,7 @@ DEFAULT_SIZE: Final = "1G"
     metavar="SECONDS",
     cls=Option,
     section="Output",
-    help="Seconds in a file.",
+    help="Start a new file (or stop, without -W) after this many seconds.",
 )
 @click.option(
     "-W",
@@ -63,14 +63,14 @@ DEFAULT_SIZE: Final = "1G"
     metavar="N",
     cls=Option,
     section="Output",
-    help="A ring: N files, FILE-0 and on, of which the oldest is overwritten. Without it the first full file is the end.",
+    help="Keep a ring of N files (FILE-0, FILE-1, ...) and overwrite the oldest. Without it, recording stops when the file is full.",
 )
 @click.option(
     "--headers-only",
     is_flag=True,
     cls=Option,
     section="Output",
-    help="Overwrite the bodies of HTTP messages; an analysis reads the same.",
+    help="Overwrite the bodies of HTTP messages; the analysis stays the same.",
 )
 @click.option(
     "--mask",
@@ -144,9 +144,9 @@ def record(
 def _bounds(size: str, seconds: float | None, files: int) -> Bounds:
     found = re.fullmatch(r"(\d{1,9})([kKmMgG]?)", size)
     if found is None or not int(found[1]):
-        raise InputError(f"--limit-size {size} is no size: give it as 100M, 2G, or 100 for millions of bytes")
+        raise InputError(f"--limit-size {size} is not a size: give it as 100M, 2G, or 100 for millions of bytes")
     if seconds is not None and not seconds > 0:
-        raise InputError(f"--limit-time {seconds:g} leaves nothing: give a number greater than 0")
+        raise InputError(f"--limit-time {seconds:g} is not possible: give a number greater than 0")
     if not 0 < files <= MOST_FILES:
         raise InputError(f"--files {files}: a ring has from 1 to {MOST_FILES} files")
     return Bounds(size=int(found[1]) * _UNITS[found[2].lower()], seconds=seconds, files=files)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     is_flag=True,
     cls=Option,
     section="Output",
-    help="Exit with 0 also where something stayed open, as long as nothing failed and something passed.",
+    help="Exit 0 even if something is inconclusive, as long as nothing failed and something passed.",
 )
 @output_options(
     "table",
@@ -84,7 +84,7 @@ def verify(
     if output in ("json", "junit", "html") and not quiet:
         note_incomplete(timeline)
     if not timeline.findings:
-        complain("nothing was verified: no probe that is declared is to be looked for in this capture")
+        complain("nothing was verified: no declared probe can be looked for in this capture")
     held = worst(timeline.findings)
     if held is Held.FAIL:
         return FAILED

@@ -57,23 +57,23 @@ NEWS_S: Final = 0.1
     type=click.Choice(["failures", "decisions"]),
     cls=Option,
     section="Select",
-    help="failures: whatever is no success, and decisions; decisions: these alone.",
+    help="failures: everything but successes, and all decisions; decisions: only decisions.",
 )
 @click.option(
-    "-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Keep the packets, as pcapng."
+    "-w", "--write", "kept", metavar="FILE", cls=Option, section="Output", help="Also save the packets, as pcapng."
 )
 @click.option(
     "--screen",
     is_flag=True,
     cls=Option,
     section="Output",
-    help="A table on the terminal instead of lines: a row a probe.",
+    help="A live table on the terminal instead of lines, one row for each probe.",
 )
 @user_option
 @output_options(
     "table",
     "ndjson",
-    says="table: a line for each attempt, and a table at the end; ndjson: lines as those of analyze.",
+    says="table: a line for each attempt, and a table at the end; ndjson: lines as in analyze.",
 )
 def watch(
     expression: Sequence[str],
@@ -103,12 +103,14 @@ def watch(
     """
     refuse_nothing(duration, count)
     if path is not None and (interfaces or netns):
-        raise InputError("-r reads a capture: it does not go together with -i and --netns")
+        raise InputError("-r reads a capture: it cannot be combined with -i or --netns")
     chosen = Selection(probes, pods)
     if output == "ndjson" and (chosen or only):
-        raise InputError("-o ndjson shows everything: --probe, --pod and --only are for the table")
+        raise InputError("-o ndjson shows everything: --probe, --pod and --only work with the table only")
     if screen and (only or output == "ndjson" or not sys.stdout.isatty()):
-        raise InputError("--screen draws on a terminal, everything: it goes with no pipe, no --only and no -o ndjson")
+        raise InputError(
+            "--screen draws everything, on a terminal: it cannot be combined with a pipe, --only or -o ndjson"
+        )
     prepare_stdout()
     filtered = " ".join(expression)
     known = observer(**knowledge.arguments(), brief=True, heard=output == "ndjson")

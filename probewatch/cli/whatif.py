@@ -19,7 +19,7 @@ from .progress import Bar
 from .run import DONE, INCOMPLETE
 
 _SETTINGS = (
-    ("--timeout", "timeout", "timeoutSeconds instead of what each probe has."),
+    ("--timeout", "timeout", "timeoutSeconds to use instead of each probe's own."),
     ("--period", "period", "periodSeconds."),
     ("--failure-threshold", "failure_threshold", "failureThreshold."),
     ("--success-threshold", "success_threshold", "successThreshold, of readiness probes."),

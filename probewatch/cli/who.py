@@ -27,14 +27,14 @@ LOOK_S: Final = 15.0
 
 @click.command(cls=Command)
 @analysis_options
-@duration_option(f"Without a capture: look so long. [default: {LOOK_S:g}]")
+@duration_option(f"Without a capture: how long to look. [default: {LOOK_S:g}]")
 @netns_option
 @user_option
 @output_options("text", "json", says="text; json: probewatch.who/1.")
 def who(
     inputs: Inputs, duration: float | None, netns: str | None, user: str, output: str, colour: str, quiet: bool
 ) -> int:
-    """Say what a connection was that an application logged: whose probe, which attempt, what it does, what servers log of it.
+    """Identify a connection that an application logged: whose probe, which attempt, what it does, what servers log of it.
 
     The last argument is the endpoint, as it stands in the log: probewatch who capture.pcap 10.104.2.1:57866, or
     '[fd00::1]:57866', or the whole line of the log. Where its port was used again, every use is told. Without a capture it
@@ -49,7 +49,7 @@ def who(
     prepare_stdout()
     if not files:
         if Path(text).exists():
-            raise click.UsageError(f"behind the captures give the endpoint: probewatch who {text} 10.0.0.1:50000")
+            raise click.UsageError(f"give the endpoint after the captures: probewatch who {text} 10.0.0.1:50000")
         told = _look(inputs, endpoint_of(text), LOOK_S if duration is None else duration, netns, user, quiet=quiet)
     else:
         if duration is not None or netns is not None:

@@ -177,7 +177,13 @@ class ProbeForm(Form):
     decided: (
         Annotated[list[DecidedForm], _key("Decisions, each within a time of a moment; others may come.")] | UnsetType
     ) = UNSET
-    never: Annotated[list[KindText], _key("Decisions that do not occur.")] | UnsetType = UNSET
+    never: (
+        Annotated[
+            list[KindText],
+            _key("Decisions that do not occur; `not_ready` also where Ready went with a container that ended."),
+        ]
+        | UnsetType
+    ) = UNSET
     ready_within_seconds: (
         Annotated[
             float,

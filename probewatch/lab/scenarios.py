@@ -517,7 +517,7 @@ _ALL: Final = (
     ),
     Scenario(
         name="shared-dependency",
-        says="Two pods answer 503 to liveness from 6 s to 12 s, because what both depend on is away.",
+        says="Two pods answer 503 to liveness from 6 s to 12 s, because what both depend on is down.",
         shows="The same answer of both pods in the same seconds, and both are restarted.",
         pods=tuple(
             PodPlan(

@@ -29,12 +29,12 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     Cause.OK_REDIRECT: Entry(
         "ok, redirected away",
         "The answer was a redirect that the kubelet does not follow (another host): it counts as success, with a ProbeWarning event.",
-        "Probe a path that answers by itself: a redirect says nothing about the health of what stands behind it.",
+        "Probe a path that answers directly: a redirect says nothing about the health of what stands behind it.",
     ),
     Cause.STATUS: Entry(
         "bad status",
         "The application answered in time, with a status outside 200-399.",
-        "Ask the application: its own log at these times says why it calls itself unhealthy.",
+        "Look at the application's own log at these times: it says why it calls itself unhealthy.",
     ),
     Cause.SLOW_ANSWER: Entry(
         "no answer in time",
@@ -89,8 +89,8 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
     Cause.REDIRECT_LIMIT: Entry(
         "too many redirects",
-        "The answers redirect for ever: the kubelet stops after 10.",
-        "Probe a path that answers by itself.",
+        "The answers redirect endlessly: the kubelet stops after 10.",
+        "Probe a path that answers directly.",
     ),
     Cause.PLAIN_HTTP_ON_TLS: Entry(
         "plain HTTP on a TLS port",
@@ -124,7 +124,7 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
     Cause.GRPC_CONNECT: Entry(
         "no gRPC connection",
-        "No HTTP/2 connection came to be before the deadline; the kubelet redials until then, and reports a timeout even "
+        "No HTTP/2 connection was established before the deadline; the kubelet redials until then, and reports a timeout even "
         "where it was refused.",
         "Check that a gRPC server without TLS listens on this port.",
     ),
@@ -142,7 +142,7 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
         "command not found",
         "The command could not be started, which the kubelet treats as an error and not as a failure, or its shell found "
         "nothing to run (exit status 126 or 127), which is a failure.",
-        "Check that the image holds the command at this path, and that `command` is a list: one string with blanks is the "
+        "Check that the image contains the command at this path, and that `command` is a list: one string with blanks is the "
         'name of one file, and pipes and variables need ["sh", "-c", "..."].',
     ),
     Cause.ENCRYPTED: Entry(

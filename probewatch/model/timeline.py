@@ -295,6 +295,26 @@ UNDECLARED: Final = "no spec that was given declares this probe"
 """Note at a probe of an address for which a spec was given that declares others."""
 
 
+class GapKind(StrEnum):
+    """Why attempts did not come."""
+
+    ON_HOLD = "on_hold"
+    """After a Restart or Started, until there is a new container."""
+    STARTUP = "startup"
+    """Gated: until the startup probe has succeeded."""
+    INITIAL_DELAY = "initial_delay"
+    CONTAINER_RESTARTED = "container_restarted"
+    KUBELET_RESTARTED = "kubelet_restarted"
+    POD_DELETED = "pod_deleted"
+    """The Pod was being deleted."""
+    UNRESOLVED = "unresolved"
+    """They were made, and left no frame: the target's address could not be resolved."""
+    OVERDUE = "overdue"
+    """Live: none has come so far."""
+    UNEXPLAINED = "unexplained"
+    """Nothing in the capture says why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Attempts that the cadence led to expect and that did not come."""
@@ -303,6 +323,8 @@ class Gap:
     end_ns: int
     expected: int
     reason: str
+    """In words, with what `kind` does not say."""
+    kind: GapKind = GapKind.UNEXPLAINED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -455,6 +477,8 @@ class TimelineEvent:
     """What else happened, that explains probes."""
 
     ns: int
+    end_ns: int | None = None
+    """When it was over; None where it is but a moment. Only a capture gap lasts."""
     kind: EventKind
     address: str
     """Target address (or node address for kubelet events); empty where it concerns the capture itself."""
@@ -483,6 +507,8 @@ class Timeline:
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
     until_ns: int | None = None
     """Where what is shown ends; None where it is the end of the input."""
+    cut_frames: int = 0
+    """Frames of which the capture kept too little to read them (its snapshot length)."""
 
     @property
     def complete(self) -> bool:

@@ -12,6 +12,7 @@ from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import INITIAL, Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.prediction import Silence
 from probewatch.model.spec import DEFAULTS, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
     Attempt,
@@ -21,6 +22,7 @@ from probewatch.model.timeline import (
     DecisionKind,
     EventKind,
     Gap,
+    GapKind,
     Outcome,
     Probe,
     Target,
@@ -38,7 +40,7 @@ from probewatch.probes.sidecars import sidecar
 from probewatch.probes.signatures import could_be
 from probewatch.probes.sources import Source, evidence
 
-from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
+from .build import UNKNOWN, Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Draft, Ledger
 from .losses import Loss, why
 from .others import Series, foreign_host, pod_name
@@ -72,6 +74,7 @@ class Assembler:
         self.events: list[TimelineEvent] = [
             TimelineEvent(
                 ns=hole[0],
+                end_ns=hole[1],
                 kind=EventKind.CAPTURE_GAP,
                 address="",
                 evidence=why(hole, losses),
@@ -178,10 +181,10 @@ class Assembler:
             if planned.spec.type is ProbeType.STARTUP:
                 signs.append("a startup probe runs")
             if planned.spec.type is ProbeType.READINESS and len(firsts) > 1 and firsts[1].trigger is Trigger.MANUAL:
-                signs.append("its first readiness probes are out of step with the later ones")
+                signs.append("its first readiness probes are off the later schedule")
             if firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
                 signs.append("refused before the first success")
-        return list(dict.fromkeys(signs)) or ["the attempts fit a beginning best"]
+        return list(dict.fromkeys(signs)) or ["a container start fits the attempts best"]
 
     def _endings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:
         """Tell of a pod that is being deleted: liveness stops at once and for good, readiness goes on (KUBELET.md 2.7)."""
@@ -239,7 +242,7 @@ class Assembler:
         silent = (
             None
             if spec.type is ProbeType.LIVENESS and names(planned.container) in stopped
-            else self._silence(placed, worker, account)
+            else self._silence(placed, worker, account, deleted=names(planned.container) in stopped)
         )
         if silent is not None:
             gaps.append(silent)
@@ -384,7 +387,7 @@ class Assembler:
     def _initial(self, placed: Placed, spec: ProbeSpec) -> tuple[str, str]:
         return (state_name(spec.type, INITIAL[spec.type]), "") if placed.lane.fresh else ("unknown", "")
 
-    def _silence(self, placed: Placed, index: int, account: Account) -> Gap | None:
+    def _silence(self, placed: Placed, index: int, account: Account, *, deleted: bool) -> Gap | None:
         """Make the gap from the last attempt to the end of the capture, where it is long enough to mean something."""
         last = account.last
         assert last is not None
@@ -394,16 +397,19 @@ class Assembler:
         expected = silent // (planned.spec.period_s * SECOND)
         if expected < SILENT_TICKS or silent < SILENT_NS or (planned.spec.type is ProbeType.STARTUP and worker.on_hold):
             return None
-        reason = "nothing in the capture says why"
-        if worker.on_hold:
-            reason = "on hold until there is a new container"
+        kind, reason = GapKind.UNEXPLAINED, UNKNOWN
+        if deleted:
+            kind, reason = GapKind.POD_DELETED, "the Pod was being deleted"
+        elif worker.on_hold:
+            kind, reason = GapKind.ON_HOLD, str(Silence.ON_HOLD)
         elif container.dying:
-            reason = "its container was told to die, and no new one was seen"
+            kind, reason = GapKind.CONTAINER_RESTARTED, "its container was being stopped, and no new one was seen"
         return Gap(
             start_ns=last.start.ns,
             end_ns=self.seen_until_ns,
             expected=expected,
-            reason=f"silent to the end of the capture: {reason}",
+            reason=reason,
+            kind=kind,
         )
 
     def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str, instead: str) -> list[str]:
@@ -415,7 +421,7 @@ class Assembler:
             elif node is not None and pod.host_ip and node.node_address and node.node_address != pod.host_ip:
                 out.append(f"probed by the node at {node.node_address}, but the Pod says it runs on {pod.host_ip}")
         if placed.lane.fresh is False and initial == "unknown":
-            out.append("the capture begins in mid-life: the state before its first streak is not known")
+            out.append("the capture begins when the container already ran: its state before the first streak is not known")
         return out
 
     def checker(self, source: Source, first: Run, *, fresh: bool, proven: bool) -> Checker:
@@ -505,7 +511,7 @@ class Assembler:
             evidence=(
                 *said_of_itself(form.user_agent or ""),
                 "regular, a fresh connection for each check",
-                "not asked as a kubelet asks",
+                "not in the form of a kubelet's request",
             ),
         )
         return Probe(
@@ -578,8 +584,8 @@ def let_go(account: Account) -> list[str]:
     out = []
     if (before := account.attempts.before) > 0:
         counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
-        out.append(f"the first {before} attempts are only counted, and in none of the numbers here: {counts}")
+        out.append(f"the first {before} attempts were only counted, and are not in the numbers here: {counts}")
     for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
         if few.left_out:
-            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are not told")
+            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are left out")
     return out

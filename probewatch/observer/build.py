@@ -12,7 +12,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.packed import PackedExchange, PackedLegs
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, Leg, Role, Trigger
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, GapKind, Leg, Role, Trigger
 from probewatch.probes.assign import POKED_NS
 from probewatch.probes.diagnose import diagnose
 from probewatch.probes.judge import SECOND, Verdict
@@ -248,9 +248,15 @@ def expected_before(before: Attempt, made: Attempt, step: Step) -> int:
     return max(0, (made.start.ns - max(before.start.ns, before.end_ns - period)) // period - 1)
 
 
-def gap(before: Attempt, made: Attempt, expected: int, reason: str) -> Gap:
+UNKNOWN: Final = "nothing in the capture says why"
+"""The reason of a gap that nothing explains."""
+
+
+def gap(
+    before: Attempt, made: Attempt, expected: int, kind: GapKind = GapKind.UNEXPLAINED, reason: str = UNKNOWN
+) -> Gap:
     """Make the gap between two attempts."""
-    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=expected, reason=reason)
+    return Gap(start_ns=before.start.ns, end_ns=made.start.ns, expected=expected, reason=reason, kind=kind)
 
 
 def state_name(kind: ProbeType, cached: Result) -> str:

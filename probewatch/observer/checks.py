@@ -381,7 +381,7 @@ class CheckBuilder:
                 since = ends[number - 1]
             elif judged.settled is not None and initial == "unknown":
                 initial = "UP" if judged.settled else "DOWN"
-                why = f"the capture's first {number} check{'s' if number > 1 else ''} leave no other"
+                why = f"the capture's first {number} check{'s' if number > 1 else ''} leave no other state possible"
         final = {True: "UP", False: "DOWN", None: "unknown"}[health.up] if health is not None else "unknown"
         return attempts, decisions, (initial, why, final), self._notes(named, thresholds, reloads, steps)
 
@@ -397,10 +397,10 @@ class CheckBuilder:
         if named.then is not None:
             then = named.then
             notes.append(
-                f"each check goes on with a connection to port {then.port}, and passes where that one does, too"
+                f"each check continues with a connection to port {then.port}, and passes only if that one does too"
             )
         if named.part:
-            notes.append("the next connection of another check of the same HAProxy: the decisions are told there")
+            notes.append("the next connection of another check of the same HAProxy: see that one for the decisions")
         if named.outer is not None:
             outer = named.outer
             notes.append(

@@ -426,6 +426,7 @@ class Observer(Front):
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
             notes=tuple(self._notes(end, probes)),
+            cut_frames=end.cut_frames,
         )
         return self._teller.finish(timeline)
 

@@ -21,6 +21,7 @@ from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.wire.exchange import read_exchange
+from probewatch.wire.layers import CUT
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded
 from probewatch.wire.peel import Peeler
 from probewatch.wire.table import Limits
@@ -91,6 +92,8 @@ class End(NamedTuple):
     """What the keys that were given could not do."""
     undecoded: tuple[str, ...]
     """Which frames were not decoded."""
+    cut_frames: int
+    """Of these, how many the snapshot length cut too short."""
 
 
 class Front(ABC):
@@ -113,6 +116,7 @@ class Front(ABC):
         self._files: set[int] = set()
         self._announced: set[str] = set()
         self._undecoded: dict[str, int] = {}
+        self._cut_frames = 0
         self._turn_ns = 0
         self._advanced_ns = self._longest_ns = 0
         """When time was let pass last, and the longest pause of all frames so far, to a turn's length."""
@@ -177,6 +181,7 @@ class Front(ABC):
                 self.feed_process(event)
         elif isinstance(packet, Undecoded):
             what = f"{packet.layer}: {packet.reason}"
+            self._cut_frames += packet.reason.startswith(CUT)
             if what in self._undecoded or len(self._undecoded) < KINDS_UNDECODED:
                 self._undecoded[what] = self._undecoded.get(what, 0) + 1
         ns = frame.ns
@@ -227,7 +232,7 @@ class Front(ABC):
         undecoded = [
             f"{count} frame{'s' if count > 1 else ''} not decoded ({what})" for what, count in self._undecoded.items()
         ]
-        return End(turn, tuple(self._key_notes()), tuple(undecoded))
+        return End(turn, tuple(self._key_notes()), tuple(undecoded), self._cut_frames)
 
     def _is_hole(self, pause_ns: int) -> bool:
         """Tell whether a pause before a new file is longer than frames ever paused: then it is no quiet moment of a rotated set."""

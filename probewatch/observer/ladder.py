@@ -319,7 +319,7 @@ class _Climb:
         if self.probe.handler is Handler.EXEC:
             yield "An exec probe runs inside the container and sends no packets."
         elif self.attempt.implied:
-            yield "This attempt sent no frame of its own: the target's link-layer address was still being asked for."
+            yield "This attempt sent no frame of its own: resolution of the target's link-layer address was still going on."
         elif not self.steps:
             yield "No frame of this attempt was found again: the input has changed, or a filter leaves it out."
         if self.left_out:

@@ -23,11 +23,11 @@ from probewatch.decisions.worker import Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Gap, Outcome, Trigger
+from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Gap, GapKind, Outcome, Trigger
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
-from .build import Latest, attempt, confirm, decision, expected_before, gap
+from .build import UNKNOWN, Latest, attempt, confirm, decision, expected_before, gap
 from .lane import Step
 from .tls import expired
 
@@ -235,7 +235,7 @@ class Ledger:
         assert reading is not None
         if step.renewed:
             if reading.trigger is Trigger.MANUAL:
-                why = "a readiness probe out of step"
+                why = "a readiness probe off its schedule"
             elif step.before.workers[reading.worker].on_hold:
                 why = "the probe on hold runs again"
             else:
@@ -298,19 +298,19 @@ class Ledger:
         draft = account.drafts.last
         container = self.plan[step.reading.worker].container if step.reading is not None else 0
         if draft is not None and draft.found.attempt == before.n and draft.found.kind in _HELD:
-            reason = "on hold until there was a new container"
+            why = GapKind.ON_HOLD, "on hold until there was a new container"
         elif before.unresolved is not None:
-            reason = "the address could not be resolved: what was sent meanwhile left no frame"
+            why = GapKind.UNRESOLVED, "the address could not be resolved: attempts made meanwhile left no frame"
         elif any(ns <= ended for ns in takewhile(lambda ns: ns > begun, reversed(self.restarts))):
-            reason = "kubelet restarted"
+            why = GapKind.KUBELET_RESTARTED, "kubelet restarted"
         elif any(
             killed > begun and shown <= ended
             for killed, shown in takewhile(lambda one: one[1] > begun, reversed(self.breaks(container)))
         ):
-            reason = "the container was being restarted"
+            why = _RESTARTED
         else:
-            reason = _reason(step)
-        account.gaps.append(gap(before, made, expected, reason))
+            why = _reason(step)
+        account.gaps.append(gap(before, made, expected, *why))
 
     # Of a whole container.
 
@@ -323,14 +323,18 @@ class Ledger:
         ]
 
 
-def _reason(step: Step) -> str:
+_RESTARTED: Final = GapKind.CONTAINER_RESTARTED, "the container was being restarted"
+
+
+def _reason(step: Step) -> tuple[GapKind, str]:
     reading = step.reading
     assert reading is not None
     prediction = step.before.prediction(reading.worker)
     if prediction.silence is not Silence.NONE:
-        return str(prediction.silence)
+        kind = GapKind.ON_HOLD if prediction.silence is Silence.ON_HOLD else GapKind.STARTUP
+        return kind, str(prediction.silence)
     if prediction.dying or reading.reset == "container":
-        return "the container was being restarted"
+        return _RESTARTED
     if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:
-        return "initialDelaySeconds of the new container"
-    return "nothing in the capture says why"
+        return GapKind.INITIAL_DELAY, "initialDelaySeconds of the new container"
+    return GapKind.UNEXPLAINED, UNKNOWN

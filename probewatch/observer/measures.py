@@ -195,7 +195,7 @@ def _lives(
         if step.renewed:
             life = Life(
                 None if killed is None else killed - SECOND,
-                how="its predecessor was told to die",
+                how="its predecessor was told to stop",
                 shown=killed is not None,
                 earliest=_after(killed, starts),
             )

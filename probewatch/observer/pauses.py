@@ -34,7 +34,6 @@ SHARE: Final = frozenset({"caddy", "traefik"})
 """Whose check may go on a connection that they keep for what they pass on: it is told with that traffic, and not missing."""
 UNEVEN: Final = SHARE | {kind for kind, beside in BY_PACE.items() if beside.pacing is Pacing.CYCLE}
 """Whose longer pause shows no missing check: in one cycle (Monit's) it is as long as all else that is checked there."""
-UNKNOWN: Final = "nothing in the capture says why"
 
 
 def usual_pauses(named: Named, spec: CheckSpec | None) -> tuple[int, ...]:
@@ -111,5 +110,5 @@ def missing(
             continue
         if any(before.start.ns <= hole < made.start.ns for hole, _ in holes):
             continue
-        out.append(gap(before, made, max(1, round(pause / interval) - 1), UNKNOWN))
+        out.append(gap(before, made, max(1, round(pause / interval) - 1)))
     return tuple(out)

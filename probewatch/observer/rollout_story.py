@@ -21,7 +21,7 @@ _STATES: Final = {
     PodState.NOT_READY: "NotReady",
     PodState.TERMINATING: "terminating",
     PodState.SILENT: "no longer probed",
-    PodState.UNKNOWN: "not to be told from packets",
+    PodState.UNKNOWN: "state not visible in packets",
 }
 
 

@@ -564,7 +564,7 @@ def beginning(
         signs.append("its first process was seen to begin")
     if connection is not None and connection.neighbour is not None:
         cost -= 2.5
-        signs.append("its address had to be resolved first")
+        signs.append("its address was resolved first")
     if announced(first, appeared_ns):
         cost -= 3.0
         signs.append("its address was announced just before")
@@ -585,6 +585,5 @@ def beginning(
     if silent > (max(periods) + 1) * SECOND:
         cost -= 3.0
         where = "in the first" if quiet_since_ns == context.first_frame_ns else "for"
-        of = " of the capture" if quiet_since_ns == context.first_frame_ns else ""
-        signs.append(f"nothing reached it {where} {silent // SECOND} s{of}")
+        signs.append(f"no traffic to it {where} {silent // SECOND} s")
     return cost, tuple(signs)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from probewatch.model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
+from probewatch.model.timeline import Attempt, Decision, Gap, GapKind, OtherTraffic, Probe, Timeline, TimelineEvent
 
 from .build import Latest, attempt, decision
 from .lane import Step
@@ -165,7 +165,9 @@ class Teller:
             return ""
         self._over(progress)
         progress.silences += 1
-        missing = Gap(start_ns=late.last_ns, end_ns=late.now_ns, expected=late.expected, reason=OVERDUE)
+        missing = Gap(
+            start_ns=late.last_ns, end_ns=late.now_ns, expected=late.expected, reason=OVERDUE, kind=GapKind.OVERDUE
+        )
         progress.overdue = Change("gap", f"{progress.id}.overdue{progress.silences}", 1, progress.id, missing)
         self._changes.append(progress.overdue)
         return progress.id

@@ -52,7 +52,7 @@ def expired(attempts: Iterable[Attempt], *, kubelet: bool) -> list[str]:
             who = (
                 "the kubelet verifies no certificate, so this fails no probe, but clients may refuse it"
                 if kubelet
-                else "whether this checker minds, packets do not tell"
+                else "packets do not show whether this checker cares"
             )
             name = f" of {tls.names[0]}" if tls.names else ""
             return [f"the server's certificate{name} expired on {day}, {ago} before attempt #{attempt.n}: {who}"]

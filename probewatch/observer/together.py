@@ -29,7 +29,7 @@ def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures
         if isinstance(attempts, Attempts):
             attempts.renew(made.attempts)
             whole = len(made.attempts)
-            told = f"why attempts failed is told of the last {whole}: the {len(attempts) - whole} before them are kept in brief"
+            told = f"only the last {whole} attempts say why they failed: the {len(attempts) - whole} before them are kept in brief"
             made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
         out.append(made)
     return out

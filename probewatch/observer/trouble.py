@@ -128,7 +128,7 @@ class Trouble:
             subject=subject_of(self.probe),
             field=CLIENTS_REFUSED,
             sentence=f"{total.failed} connections to {len(closed)} ports found nobody while the Pod was Ready ({numbers}, ...): "
-            f"more likely somebody who tries ports than Services with a wrong targetPort. {self._names(clients, total.first)}",
+            f"more likely a port scan than Services with a wrong targetPort. {self._names(clients, total.first)}",
             evidence=_evidence(total.first_failed, total.last_failed),
         )
 

@@ -49,9 +49,9 @@ BAFFLING: Final = 0.5
 LEAST: Final = 36.0
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
-OPEN: Final = "asks the same as another of its container; nothing tells which is which"
-BAFFLED: Final = "as none of the types do its attempts, with those beside it, fit what a kubelet does"
-NAMED: Final = "what it asks for is called so; nothing else tells"
+OPEN: Final = "its request is the same as that of another probe of its container; nothing tells them apart"
+BAFFLED: Final = "its attempts, together with those beside it, fit no type as a kubelet runs it"
+NAMED: Final = "only the name of its path or service says so"
 
 
 def homes(guesses: Sequence[Guess]) -> tuple[Planned, ...]:
@@ -276,5 +276,5 @@ def _told(one: Guess, near: Sequence[ProbeSpec]) -> Guess:
         inferred.pop("failureThreshold", None)
     if best.failure_threshold != plain.failure_threshold:
         inferred["failureThreshold"] = best.failure_threshold
-    reason = one.reason if best.type is one.spec.type else "only so do all attempts fit what a kubelet does"
+    reason = one.reason if best.type is one.spec.type else "only with this type do all attempts fit what a kubelet does"
     return replace(one, spec=best, reason=reason, inferred=inferred)

@@ -417,7 +417,7 @@ def _measure(
     """Vary one field alone."""
     if scale.spent:
         return Measure(
-            field=field, number=field != "type", why="not weighed: too many readings of these attempts are possible"
+            field=field, number=field != "type", why="undecided: these attempts can be read in too many ways"
         )
     own, said = _value(best[worker].spec, field), _value(declared[worker].spec, field)
     floor = scale.read(best)

@@ -86,24 +86,24 @@ def _conduct(probe: Probe, attempt: Attempt, connection: Connection) -> tuple[st
     if not connection.resp.syns:
         return _bare(connection), ()
     if probe.handler is Handler.TCP_SOCKET or silent:
-        what = "connects, and closes without a ClientHello or any other byte"
+        what = "connects, and closes without sending a ClientHello or any other byte"
         return what, tuple(text.format(client=client) for text in _SILENT_LOGS)
     gave_up = given_up(connection) is not None or attempt.cause is Cause.SLOW_ANSWER
-    end = ", and closes when its timeout is over: an answer after that meets a closed connection" if gave_up else ""
+    end = ", and hangs up when its timeout is over: a later answer meets a closed connection" if gave_up else ""
     late = ("when it answers too late: broken pipe, connection reset by peer, context canceled",) if gave_up else ()
     if attempt.cause is Cause.PLAIN_HTTP_ON_TLS:
         return "asks in plain HTTP, where a TLS handshake is expected", (
             f"by a TLS server in Go: TLS handshake error from {client}: client sent an HTTP request to an HTTPS server",
         )
     if attempt.cause in (Cause.TLS_ON_PLAIN_HTTP, Cause.TLS_ALERT, Cause.TLS_FAILED):
-        return "opens a TLS handshake that does not come to its end", (
+        return "starts a TLS handshake that is not completed", (
             f"by a TLS server in Go: TLS handshake error from {client}",
         )
     if probe.handler is Handler.GRPC:
         return f"asks the gRPC health service{end}", late
     if probe.handler is Handler.HTTP_GET:
         asked = f"asks GET {probe.path}" if probe.path is not None else "asks inside TLS"
-        return f"{asked}, and lets no connection stand{end}", late
+        return f"{asked}{end or ', and closes the connection after each answer'}", late
     return _bare(connection), ()
 
 
@@ -117,7 +117,7 @@ def _bare(connection: Connection) -> str:
         return "asks for a connection, and gets no answer"
     sent, got = connection.orig.length, connection.resp.length
     if not sent and not got:
-        return "connects, and closes without a ClientHello or any other byte"
+        return "connects, and closes without sending a ClientHello or any other byte"
     return f"connects, sends {sent} bytes and gets {got}"
 
 

@@ -18,6 +18,7 @@ from probewatch.model.timeline import (
     Attempt,
     DecisionKind,
     EventKind,
+    GapKind,
     Outcome,
     Probe,
     Trigger,
@@ -43,8 +44,6 @@ _ROOM: Final = (
     "Nothing, as long as the slowest start stays well below failureThreshold x periodSeconds of this startup probe."
 )
 """What to do about a start that a startup probe waits for: it is what the advice for the others asks for."""
-UNKNOWN_GAP: Final = "nothing in the capture says why"
-"""What a gap's reason says where the kubelet's rules explain nothing (`observer.assemble`)."""
 
 
 def terminating(scene: Scene) -> None:
@@ -110,7 +109,7 @@ def unhealthy_together(scene: Scene) -> None:
                 within = seconds(group[-1][0] - group[0][0])
                 text = (
                     f"{len(struck)} of {len(addresses)} pods began to answer {statuses.pop()} within {within}: "
-                    "something that they share is away."
+                    "something that they share is down."
                 )
                 for _, place, run in group:
                     scene.say(place, run, Found(Kind.UNHEALTHY_TOGETHER, text, (Kind.SAYS_UNHEALTHY,)))
@@ -148,15 +147,12 @@ def gaps(scene: Scene) -> None:
             probe = scene.probes[place]
             if probe.checker.kind != "kubelet":
                 continue
-            missed += [(gap.start_ns, gap.end_ns, place) for gap in probe.gaps if gap.reason.endswith(UNKNOWN_GAP)]
-            known = [gap for gap in probe.gaps if not gap.reason.endswith(UNKNOWN_GAP) and "resolved" not in gap.reason]
+            missed += [(gap.start_ns, gap.end_ns, place) for gap in probe.gaps if gap.kind is GapKind.UNEXPLAINED]
+            known = [gap for gap in probe.gaps if gap.kind not in (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)]
             delay = probe.spec.initial_delay_s if probe.spec is not None else 0
             if known:
-                reason = known[0].reason.removeprefix("silent to the end of the capture: ")
                 number = sum(gap.expected for gap in known)
-                text = (
-                    f"{number} attempt{'s' if number > 1 else ''} {'was' if number == 1 else 'were'} not due: {reason}."
-                )
+                text = f"{number} attempt{'s' if number > 1 else ''} {'was' if number == 1 else 'were'} not due: {known[0].reason}."
                 scene.note(place, (), Found(Kind.SILENT_BY_DESIGN, text))
             elif delay and _waited(scene, place) and happened(scene, place, EventKind.CONTAINER_STARTED):
                 text = f"No attempt was due in the first {delay} s of the container: initialDelaySeconds."
@@ -170,7 +166,7 @@ def gaps(scene: Scene) -> None:
             stood = _stood_still(probe, begun)
             if stood is not None and Kind.TICKS_DROPPED not in told:
                 late = seconds(stood[1])
-                text = f"The checker itself stood still: it closed {late} after the whole answer had come, and missed attempts meanwhile."
+                text = f"The checker itself stalled: it closed {late} after the whole answer had come, and missed attempts meanwhile."
                 scene.note(place, [stood[0]], Found(Kind.TICKS_DROPPED, text))
                 scene.note(
                     place,

@@ -123,7 +123,7 @@ def _redirected(case: Case) -> Found | None:
     if not hops or case.attempt.outcome is Outcome.SUCCESS:
         return None
     if case.attempt.cause is Cause.REDIRECT_LIMIT:
-        return Found(Kind.REDIRECT_FAILED, "The answers redirect for ever: the kubelet stops after 10.")
+        return Found(Kind.REDIRECT_FAILED, "The answers redirect endlessly: the kubelet stops after 10.")
     count = f"{len(hops)} time{'s' if len(hops) > 1 else ''}"
     return Found(
         Kind.REDIRECT_FAILED,
@@ -178,7 +178,7 @@ def _no_connection(case: Case) -> Found | None:
         if len(syns) > 1 and any(0 <= answers[0].ns - syn.ns < PROMPT_NS for syn in syns[1:]):
             return Found(
                 Kind.SYN_UNANSWERED,
-                f"The first SYN was lost; one sent again was answered after {waited}, when the probe was over.",
+                f"The first SYN was lost; one sent again was answered after {waited}, when the probe had given up.",
                 (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL),
             )
         return Found(
@@ -398,7 +398,7 @@ def _answered_late(case: Case) -> Found | None:
     waited = leg.connection.start.ns - case.attempt.start.ns
     return Found(
         Kind.NOBODY_AT_ADDRESS,
-        f"The pod's address was answered for on the link (ARP or ND) only after {seconds(waited)}, when the probe was over.",
+        f"The pod's address was answered for on the link (ARP or ND) only after {seconds(waited)}, when the probe had given up.",
     )
 
 

@@ -197,7 +197,7 @@ def judge_exec(tries: Sequence[ExecRun], timeout_ns: int, seen_until_ns: int | N
             outcome=Outcome.FAILURE,
             cause=Cause.EXEC_TIMEOUT,
             end_ns=deadline,
-            detail=f"{how} after {(end.ns - begun) / SECOND:.2f} s, the probe was over",
+            detail=f"{how} after {(end.ns - begun) / SECOND:.2f} s, after the probe had given up",
         )
     if run.signal:
         status = 128 + run.signal

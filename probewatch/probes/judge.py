@@ -267,7 +267,7 @@ class _Case:
         if resp.syns[0].ns > self.deadline_ns:
             wait = (resp.syns[0].ns - self.start_ns) / SECOND
             return self.silence(
-                Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, the probe was over"
+                Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, after the probe had given up"
             )
         return None
 

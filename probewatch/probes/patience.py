@@ -111,7 +111,7 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
         )
         return Measure(field="timeoutSeconds", number=True, low=low, why=why, evidence=_frames(low_runs))
     why = f"no attempt had to wait long enough to show it (the longest {1000 * slowest:.3g} ms)" if slowest else ""
-    return Measure(field="timeoutSeconds", number=True, why=why or "nothing that came shows it")
+    return Measure(field="timeoutSeconds", number=True, why=why or "no answer shows it")
 
 
 def _timed(run: Run) -> list[tuple[int, Exchange]]:

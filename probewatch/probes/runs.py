@@ -161,7 +161,7 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: 
                 outcome=Outcome.FAILURE,
                 cause=Cause.NEIGHBOUR_UNRESOLVED,
                 end_ns=begun.ns + timeout,
-                detail=f"address of {run.server} resolved after {waited:.2f} s, the probe was over",
+                detail=f"address of {run.server} resolved after {waited:.2f} s, after the probe had given up",
             )
             continue
         verdict = judge(

@@ -240,7 +240,7 @@ def late_handshakes(scene: Scene) -> None:
             slowest = seconds(max(a.legs[0].connect_ns or 0 for _, _, a in group))
             text = (
                 f"The kernels of {len(struck)} pods took up to {slowest} to answer a SYN in the same seconds: "
-                "the node itself stood still."
+                "the node itself stalled."
             )
             for place in places:
                 scene.say(place, [a for _, p, a in group if p == place], Found(Kind.NODE_STALLED, text))

@@ -36,18 +36,22 @@ def told(file: AccountFile, offset: Offset) -> str:
     noun = "line" if file.kind == "log" else "event"
     text = f"{len(file.said)} of {count(file.records, noun)} about probes"
     if not offset.pairs and not offset.taken_from:
-        return f"{text}; nothing in it fits an attempt, so its clock is taken for the capture's" if file.said else text
+        return (
+            f"{text}; nothing in it matches an attempt, so its clock is assumed to be the capture's"
+            if file.said
+            else text
+        )
     way = "ahead of" if offset.ns >= 0 else "behind"
     text += f"; its clock is {abs(offset.ns) / 1e9:.3f} s {way} the capture's"
     by = (
         f"as {safe(offset.taken_from)} has it"
         if offset.taken_from
-        else f"estimated from {count(offset.pairs, 'saying')}"
+        else f"estimated from {count(offset.pairs, 'message')}"
     )
     text += f" ({by}, within {offset.within_ns / 1e9:.3f} s)"
     if offset.rivals:
         others = ", ".join(f"{rival / 1e9:+.3f} s" for rival in offset.rivals)
-        text += f"; {others} would fit as well"
+        text += f"; {others} would match as well"
     return text
 
 
@@ -55,13 +59,13 @@ def joined(account: Account) -> str:
     """Return `7 sayings belong to an attempt, 4 to a decision; 3 are outside the capture`."""
     decided = sum(beside.attempt is not None for beside in account.decisions)
     begun = sum(beside.initial for beside in account.decisions)
-    text = f"{count(account.joined, 'saying')} fit an attempt, {decided} a decision"
+    text = f"{count(account.joined, 'message')} match an attempt, {decided} a decision"
     if begun:
-        text += f", {begun} {'is' if begun == 1 else 'are'} what a container begins or ends with"
+        text += f", {begun} {'is' if begun == 1 else 'are'} a container's start or end"
     if account.outside:
         text += f"; {account.outside} {'is' if account.outside == 1 else 'are'} before or after the capture"
     if account.unplaced:
-        text += f"; {account.unplaced} cannot be placed, since too little fits to set the clock"
+        text += f"; {account.unplaced} cannot be placed: too few match to align the clocks"
     hard = sum(d.clash not in EXPLAINED for d in account.differences)
     return text + (f"; {count(hard, 'contradiction')}" if hard else "; no contradiction")
 

@@ -29,7 +29,7 @@ STATES: Final = {
     "S1": "still open at the end",
     "S2": "closed by the client only",
     "S3": "closed by the server only",
-    "SF": "closed in order",
+    "SF": "closed normally",
     "REJ": "refused",
     "RSTO": "reset by the client",
     "RSTR": "reset by the server",
@@ -37,7 +37,7 @@ STATES: Final = {
     "RSTRH": "reset by the server, without the client's SYN",
     "SH": "closed by the client before an answer",
     "SHR": "closed by the server, without the client's SYN",
-    "OTH": "seen from its middle",
+    "OTH": "under way when the capture began",
 }
 """How connections ended: Zeek's `conn_state` in words."""
 

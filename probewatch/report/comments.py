@@ -67,7 +67,7 @@ def _attempt(probe: Probe, attempt: Attempt, decisions: Iterable[Decision], foun
     verdict += "".join(f" -> {safe(decision.after)}" for decision in decisions)
     begins = f"{who} begins: {words.label(probe)}"
     if attempt.implied:
-        begins = f"{who} sends no frame of its own, the address is still being asked for: {words.label(probe)}"
+        begins = f"{who} sends no frame of its own, address resolution is still going on: {words.label(probe)}"
     if attempt.end_mark is None:
         after = "" if attempt.outcome is Outcome.INCONCLUSIVE else f" after {duration(attempt.latency_ns)}"
         begins += f"; {result}{after}: {verdict}"

@@ -247,7 +247,13 @@ def diagnosis_object(diagnosis: Diagnosis) -> Json:
 
 def gap_object(gap: Gap) -> Json:
     """Return a stretch of expected attempts that did not come."""
-    return {"from": rfc3339(gap.start_ns), "to": rfc3339(gap.end_ns), "expected": gap.expected, "reason": gap.reason}
+    return {
+        "from": rfc3339(gap.start_ns),
+        "to": rfc3339(gap.end_ns),
+        "expected": gap.expected,
+        "kind": gap.kind.value,
+        "reason": gap.reason,
+    }
 
 
 def decision_object(decision: Decision) -> Json:
@@ -344,6 +350,7 @@ def event_object(event: TimelineEvent) -> Json:
     """Return what else happened."""
     return {
         "time": rfc3339(event.ns),
+        "end": rfc3339(event.end_ns),
         "kind": event.kind.value,
         "target": {"address": event.address, "pod": event.pod, "container": event.container},
         "source": event.source,

@@ -28,8 +28,8 @@ SCHEMA: Final = "probewatch.expect/1"
 
 _HEAD: Final = """\
 # What is expected of probes, made from {source} by probewatch (verify --write-expect).
-# Each number has room for another run of the same test. Strike out what does not matter, and tighten what does.
-# docs/expect.md tells the keys.
+# Each number leaves room for another run of the same test. Delete what does not matter, and tighten what does.
+# The keys are described in docs/expect.md.
 """
 
 _SELECTOR_KEYS: Final = {"checker_address": "checkerAddress"}

@@ -51,7 +51,7 @@ MOST_CAUSES: Final = 40
 _WORD: Final = {
     Level.TROUBLE: "trouble",
     Level.WARNING: "warning",
-    Level.UNCLEAR: "unclear",
+    Level.UNCLEAR: "inconclusive",
     Level.FINE: "fine",
 }
 GLYPH: Final = {Level.TROUBLE: "✗", Level.WARNING: "!", Level.UNCLEAR: "?", Level.FINE: "✓"}
@@ -196,11 +196,15 @@ class Maker:
         if probe.initial_state not in ("", "unknown"):
             why = f" ({safe(probe.initial_evidence)})" if probe.initial_evidence else ""
             since = probe.initial_since_ns
-            when = "at the beginning" if since is None else f"from {relative(since, self._base)} on, before it is not known"
+            when = (
+                "at the beginning"
+                if since is None
+                else f"since {relative(since, self._base)} at the latest, unknown before that"
+            )
             state = f"{safe(probe.initial_state)} {when}{why}, {safe(probe.final_state)} at the end"
         facts = [
             ("asked by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip()),
-            ("told to", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
+            ("configured", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
             ("seen", words.seen(probe)),
             ("result", counts(probe)),
             ("latency", latency(probe)),

@@ -26,7 +26,7 @@ _RESULT: Final = {
 _MEANS: Final = {
     "Ready": "it gets traffic from Services",
     "NotReady": "it gets no traffic from Services while that lasts",
-    "Restart": "the kubelet kills the container and starts it anew",
+    "Restart": "the kubelet kills the container and starts a new one",
 }
 
 
@@ -122,7 +122,7 @@ def _over(stands: Standing | None) -> str:
     """Return `Yes: Ready since …`, `No: NotReady since …`."""
     if stands is None:
         return ""
-    word = {True: "Yes", False: "No", None: "Not for sure"}[stands.over]
+    word = {True: "Yes", False: "No", None: "Not certain"}[stands.over]
     return f"{word}: {stands.sentence}."
 
 
@@ -141,7 +141,7 @@ def _since(probe: Probe, timeline: Timeline, base: int) -> str:
     parts = [f"The failures began at {moment(begin.start.ns, base)}, with attempt #{begin.n}."] if begin else []
     parts.append(f"{_decided(first)} at {moment(first.ns, base)}, after {count(first.streak, 'failure')} in a row.")
     if len(falls) > 1:
-        parts.append(f"That happened {len(falls)} times, last at {moment(falls[-1].ns, base)}.")
+        parts.append(f"This happened {len(falls)} times, last at {moment(falls[-1].ns, base)}.")
     return " ".join(part for part in parts if part)
 
 
@@ -173,7 +173,7 @@ def _undecided(probe: Probe, failed: Sequence[Attempt], base: int) -> str:
 
 def _taken(gone: Sequence[Outage], base: int) -> str:
     """Tell of what no threshold of the probe decided: its container ended."""
-    often = f" That happened {len(gone)} times, last at {moment(gone[-1].start_ns, base)}." if len(gone) > 1 else ""
+    often = f" This happened {len(gone)} times, last at {moment(gone[-1].start_ns, base)}." if len(gone) > 1 else ""
     return f"It went out of service at {moment(gone[0].start_ns, base)}: {told(gone)}.{often}"
 
 

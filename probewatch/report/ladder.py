@@ -106,7 +106,7 @@ def _after(paper: Paper, ladder: Ladder) -> None:
         streak = f"{word} {attempt.streak} in a row" if attempt.streak > 1 else f"first {word}"
         parts.append(f"{streak}, {name} is {attempt.threshold}{f' ({source})' if source else ''}")
     elif attempt.outcome is Outcome.DISCARDED:
-        parts.append("thrown away by the kubelet: it counts neither as success nor as failure")
+        parts.append("discarded by the kubelet: it counts neither as success nor as failure")
     if parts:
         _field(paper, "counts", "; ".join(parts))
     for decision in ladder.decisions:

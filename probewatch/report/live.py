@@ -122,7 +122,7 @@ class Lines:
     def reread(self) -> None:
         """Say what reads in another way than lines above have it."""
         for text in _anew(self._anew):
-            self._below.filled(text, first=[Span(" " * _INDENT + "read anew  ", "yellow")], indent=_INDENT + 11)
+            self._below.filled(text, first=[Span(" " * _INDENT + "corrected  ", "yellow")], indent=_INDENT + 11)
             self.written += 1
         self._anew.clear()
 
@@ -212,7 +212,7 @@ def _why(late: Overdue, probe: Probe) -> str:
         return f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)? is the Pod still there?"
     if late.beside:
         deleted = ": while a Pod is being deleted, liveness is silent" if probe.type is ProbeType.LIVENESS else ""
-        return f"Other probes of its Pod go on{deleted}."
+        return f"Other probes of its Pod continue{deleted}."
     ended = (
         "its container was gone (refused) and may wait to be started again (CrashLoopBackOff)" if late.refused else ""
     )

@@ -104,11 +104,9 @@ def _attempts(timeline: Timeline) -> Iterator[Metric]:
         "From an attempt's first frame to an answer that came after the verdict.",
         labels=_OURS,
     )
-    missed = CounterMetricFamily(
-        "probewatch_attempts_missed", "Attempts that should have come and did not.", labels=_OURS
-    )
+    missed = CounterMetricFamily("probewatch_attempts_missed", "Attempts that were due and did not come.", labels=_OURS)
     retransmitted = CounterMetricFamily(
-        "probewatch_retransmissions", "Segments sent again, both directions.", labels=_OURS
+        "probewatch_retransmissions", "Retransmitted segments, both directions.", labels=_OURS
     )
     for probe in timeline.probes:
         labels = _ours(probe)
@@ -137,13 +135,15 @@ def _states(timeline: Timeline) -> Iterator[Metric]:
         labels=_OURS,
     )
     streak = GaugeMetricFamily(
-        "probewatch_streak", "Results of one kind in a row, up to the end.", labels=(*_OURS, "outcome")
+        "probewatch_streak", "Length of the latest streak of equal results.", labels=(*_OURS, "outcome")
     )
     numbers = GaugeMetricFamily(
-        "probewatch_setting", "Numbers that were counted with.", labels=(*_OURS, "field", "source")
+        "probewatch_setting",
+        "Thresholds and times that decisions were replayed with.",
+        labels=(*_OURS, "field", "source"),
     )
     down = CounterMetricFamily(
-        "probewatch_down_seconds", "Time NotReady or DOWN after it had been up.", labels=_OURS, unit="seconds"
+        "probewatch_down_seconds", "Time NotReady or DOWN after it had been in service.", labels=_OURS, unit="seconds"
     )
     for probe in timeline.probes:
         labels = _ours(probe)

@@ -26,7 +26,7 @@ def rfc3339(ns: int | None) -> str | None:
 def clock(ns: int) -> str:
     """Return `2026-11-22 20:10:00.703 UTC`, for people."""
     text = rfc3339(ns)
-    return f"{text[:10]} {text[11:23]} UTC" if text else "a time no calendar knows"
+    return f"{text[:10]} {text[11:23]} UTC" if text else "a time outside the calendar"
 
 
 def seconds(ns: int | None) -> float | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..model.timeline import Effects, EventKind, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
-from ..wire.layers import CUT
+from ..model.timeline import DecisionKind, Effects, EventKind, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .document import latencies
 from .escape import safe
 from .numbers import count, duration, percentile, share
+from .service import nodes
 from .verdict import Level, Verdict, judge
 
 Judged = tuple[Probe, Verdict]
@@ -22,7 +22,7 @@ Judged = tuple[Probe, Verdict]
 LEVELS: Final = {
     Level.TROUBLE: "in trouble",
     Level.WARNING: "with a warning",
-    Level.UNCLEAR: "unclear",
+    Level.UNCLEAR: "inconclusive",
     Level.FINE: "fine",
 }
 """How probes are counted, the worst first."""
@@ -37,7 +37,10 @@ def base_ns(timeline: Timeline) -> int:
 
 
 def ordered(timeline: Timeline) -> list[Judged]:
-    """Return probes with their verdicts, those of one container together, the worst container first."""
+    """Return probes with their verdicts, those of one container together, the worst first.
+
+    A probe that had its container restarted stands before those that lost Ready by it: first the cause, then the effect.
+    """
     judged = [(probe, judge(probe, timeline)) for probe in timeline.probes]
     worst: dict[tuple[object, ...], Level] = {}
     for probe, verdict in judged:
@@ -46,7 +49,11 @@ def ordered(timeline: Timeline) -> list[Judged]:
     groups = list(worst)
     groups.sort(key=lambda group: -worst[group])  # stable: as the timeline has them
     place = {group: number for number, group in enumerate(groups)}
-    return sorted(judged, key=lambda item: place[_group(item[0])])
+    return sorted(judged, key=lambda item: (place[_group(item[0])], -item[1].level, not _restarts(item[0])))
+
+
+def _restarts(probe: Probe) -> bool:
+    return any(decision.kind is DecisionKind.RESTART for decision in probe.decisions)
 
 
 def _group(probe: Probe) -> tuple[object, ...]:
@@ -64,9 +71,11 @@ def overview(judged: Sequence[Judged]) -> str:
 def concerns(event: TimelineEvent, probe: Probe) -> bool:
     """Tell whether an event belongs to the story of a probe."""
     if event.kind in _KUBELET_EVENTS:
-        return probe.checker.kind == "kubelet" and event.address in (probe.checker.address, probe.checker.node_address)
+        return probe.checker.kind == "kubelet" and event.address in nodes(probe)
     if event.kind is EventKind.CHECKER_RESTARTED:
         return probe.checker.kind == "haproxy" and event.address == probe.checker.address
+    if event.kind is EventKind.CAPTURE_GAP:
+        return bool(probe.attempts) and probe.attempts[0].start.ns < event.ns < probe.attempts[-1].start.ns
     if event.address != probe.target.address:
         return False
     mine = f"{probe.target.namespace}/{probe.target.pod}" if probe.target.pod else None
@@ -106,8 +115,9 @@ def latency(probe: Probe) -> str:
     if not known:
         return ""
     timeout = words.timeout_ns(probe)
+    supposed = probe.spec is None and words.timeout_source(probe) == " (default)"
     text = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
-    return text + (f" ({share(known[-1], timeout)} of the timeout)" if timeout else "")
+    return text + (f" ({share(known[-1], timeout)} of the {'default ' if supposed else ''}timeout)" if timeout else "")
 
 
 def clients(effects: Effects | None) -> str:
@@ -156,16 +166,17 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
         sources = len({other.address for other in timeline.others})
         seen = f"{count(frames, 'frame')}, {count(connections, 'connection')} of {count(sources, 'client')}"
     hints = []
-    if any(CUT in note for note in timeline.notes):
+    if timeline.cut_frames:
         hints.append(
-            f"Of some frames too little was kept ({CUT}): capture again with -s 0, or 96 bytes of each at least."
+            f"{count(timeline.cut_frames, 'frame was', 'frames were')} cut too short to read (snapshot length): "
+            "capture again with -s 0, or at least 96 bytes of each frame."
         )
-    hints += [
+    hints.append(
         "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
-    ]
+    )
     if frames:
-        hints += [
-            "A check that no --spec declares must repeat to be seen as one: capture for three periods, or give its POD.yaml.",
-            "Exec probes send no packets; probes of a hostNetwork pod stay on the node's lo.",
-        ]
+        hints.append(
+            "A check that no --spec declares must repeat to be seen as one: capture for three periods, or give its POD.yaml."
+        )
+    hints.append("Exec probes send no packets (docs/exec.md); probes of a hostNetwork pod stay on the node's lo.")
     return seen, hints

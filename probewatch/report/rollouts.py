@@ -87,5 +87,5 @@ def _short(one: Rollout) -> str:
     name = f"{safe(one.kind)} {safe(one.namespace)}/{safe(one.name)} {safe(revision.revision)}".rstrip()
     unseen = f", {hidden} not seen" if hidden else ""
     if one.state is RolloutState.UNKNOWN:
-        return f"{name} ({count(revision.seen, 'pod')}, not to be told from packets{unseen})"
+        return f"{name} ({count(revision.seen, 'pod')}, state not visible in packets{unseen})"
     return f"{name} ({revision.count(PodState.READY)} of {revision.seen} Ready{unseen})"

@@ -6,7 +6,7 @@ are, a row says how many. `wide` leaves out none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,8 +27,9 @@ from ..model.timeline import (
 )
 from . import words
 from .escape import safe, shorten
+from .holes import Hole
 from .numbers import count, duration, rfc3339, span
-from .service import By, Outage, told
+from .service import By, Outage, states, told
 
 FOLD: Final = 10
 """A run shorter than this is left out without a word: the numbers show it."""
@@ -36,6 +37,12 @@ FOLD: Final = 10
 _SAID: Final = 120
 """Columns of what the kubelet said, in the table."""
 
+MANY_ROUNDS: Final = 5
+"""Rounds of rows from which on only some are shown."""
+SHOWN_ROUNDS: Final = 2
+"""Of these, how many stand before the count; one stands behind it."""
+LONGEST_ROUND: Final = 4
+"""Rows of a round."""
 MOST: Final = 60
 """Rows of one probe in the table; of more, the first and the last are shown."""
 
@@ -66,7 +73,13 @@ class Row:
 
 
 def rows(
-    probe: Probe, events: Iterable[TimelineEvent], gone: Iterable[Outage] = (), *, wide: bool, several: bool
+    probe: Probe,
+    events: Iterable[TimelineEvent],
+    gone: Iterable[Outage] = (),
+    *,
+    wide: bool,
+    several: bool,
+    known: Container[int] = (),
 ) -> list[Row]:
     """Return the rows in the order of time.
 
@@ -76,6 +89,7 @@ def rows(
         gone: when its target was out of service (`service.outages`); what it did not decide itself has rows of its own.
         wide: every attempt and connection.
         several: more than one capture, so that frames are told with their file.
+        known: events (their `id`) whose evidence another probe's rows have told.
     """
     decided: dict[int, list[Decision]] = {}
     for decision in probe.decisions:
@@ -100,10 +114,44 @@ def rows(
         made += [_decision_row(decision, wide=wide, several=several) for decision in lost]
     by_start = {a.start.ns: a.end_ns for a in probe.attempts if a.n in deciding}
     made += [_gap_row(gap, by_start.get(gap.start_ns, gap.start_ns)) for gap in probe.gaps]
-    made += [_event_row(event) for event in events]
-    made += [_lost_row(outage) for outage in gone if outage.by is not By.DECISION]
+    made += [_event_row(event, brief=id(event) in known) for event in events]
+    for outage in gone:
+        made += _unseen_rows(outage, *states(probe))
     made.sort(key=lambda row: (row.ns, row.order))
-    return made
+    return made if wide else _folded(made)
+
+
+def _folded(made: list[Row]) -> list[Row]:
+    """Return the rows with rounds that repeat and decide nothing (fails, recovers, fails ...) told once and counted."""
+    out: list[Row] = []
+    signs = [None if row.aside or row.decision else (row.result, row.streak, row.quiet) for row in made]
+    at = 0
+    while at < len(made):
+        size, rounds = _rounds(signs, at)
+        if rounds < MANY_ROUNDS:
+            out.append(made[at])
+            at += 1
+            continue
+        first, last = at + SHOWN_ROUNDS * size, at + (rounds - 1) * size
+        text = f"{rounds - SHOWN_ROUNDS - 1} more rounds like these, {made[first].number} on"
+        out += [*made[at:first], Row(ns=made[first].ns, words=text, quiet=True), *made[last : last + size]]
+        at = last + size
+    return out
+
+
+def _rounds(signs: Sequence[object], at: int) -> tuple[int, int]:
+    """Return of how many rows the round is that repeats from here on, and how often it comes."""
+    best = 1, 0
+    for size in range(2, LONGEST_ROUND + 1):
+        round_ = signs[at : at + size]
+        if len(round_) < size or None in round_:
+            break
+        times = 1
+        while signs[at + times * size : at + (times + 1) * size] == round_:
+            times += 1
+        if times * size > best[0] * best[1] and times >= MANY_ROUNDS:
+            best = size, times
+    return best
 
 
 def trimmed(made: list[Row]) -> tuple[list[Row], int, list[Row]]:
@@ -240,16 +288,16 @@ def _remark(
         and attempt.outcome is Outcome.SUCCESS
         and before.outcome is Outcome.FAILURE
     ):
-        parts.append("works again")
+        parts.append("recovered")
     if attempt.outcome is Outcome.DISCARDED:
         tries = attempt.tries
         parts.append(
-            f"thrown away by the kubelet after {count(tries, 'try', 'tries')}"
+            f"discarded by the kubelet after {count(tries, 'try', 'tries')}"
             if tries > 1
-            else "thrown away by the kubelet"
+            else "discarded by the kubelet"
         )
     if attempt.implied:
-        parts.append("no frame of its own: the neighbour was still being asked for")
+        parts.append("no frame of its own: address resolution was still going on")
     if attempt.said and (wide or fresh):
         parts.append(kubelet_words(attempt, wide=wide))
     if wide and attempt.trigger in (Trigger.MANUAL, Trigger.START, Trigger.STORED_TICK):
@@ -301,7 +349,7 @@ def leg_words(leg: Leg) -> str:
         ("connect", leg.connect_ns),
         ("TLS", leg.tls_ns),
         ("first byte", leg.first_byte_ns),
-        ("in all", leg.total_ns),
+        ("total", leg.total_ns),
     ):
         if ns is not None:
             parts.append(f"{name} {duration(ns)}")
@@ -366,23 +414,36 @@ def _gap_row(gap: Gap, ns: int) -> Row:
     )
 
 
-def _lost_row(outage: Outage) -> Row:
-    """Return the row of an end of being Ready that no attempt decided: the kubelet takes it from a container that does not run."""
-    why = f"Restart by the {outage.restarted_by} probe" if outage.restarted_by is not None else told((outage,))
-    return Row(ns=outage.start_ns, order=2, decision="NotReady", words=f"about then: {why}", mood="alarm")
+def _unseen_rows(outage: Outage, up: str, down: str) -> list[Row]:
+    """Return the rows of what no attempt decided: Ready that went with the container, and what came about in a hole of the capture."""
+    made = []
+    if outage.by is not By.DECISION:
+        why = f"restarted by the {outage.restarted_by} probe" if outage.restarted_by is not None else told((outage,))
+        made.append(Row(ns=outage.start_ns, order=2, decision=down, words=f"about then: {why}", mood="alarm"))
+    elif outage.began_in is not None:
+        made.append(_hole_row(down, outage.start_ns, outage.began_in, "alarm"))
+    if outage.end_ns is not None and outage.ended_in is not None and outage.ended_in.up:
+        made.append(_hole_row(up, outage.end_ns, outage.ended_in, "bold"))
+    return made
 
 
-def _event_row(event: TimelineEvent) -> Row:
-    return Row(ns=event.ns, order=-1, aside=True, style="cyan", words=event_words(event))
+def _hole_row(state: str, ns: int, hole: Hole, mood: str) -> Row:
+    """Return the row of a state that came about in a hole."""
+    why = "while nothing was captured" if hole.gap else "on an attempt whose outcome is not known"
+    return Row(ns=ns, order=2, decision=state, words=f"at the latest: {why}", mood=mood)
 
 
-def event_words(event: TimelineEvent) -> str:
-    """Return `container started (inferred: refused, then answered)`."""
+def _event_row(event: TimelineEvent, *, brief: bool) -> Row:
+    return Row(ns=event.ns, order=-1, aside=True, style="cyan", words=event_words(event, brief=brief))
+
+
+def event_words(event: TimelineEvent, *, brief: bool = False) -> str:
+    """Return `container started (inferred: refused, then answered)`; `brief` leaves out the evidence."""
     name = event.kind.value.replace("_", " ")
     of = f" {safe(event.container)}" if event.container else ""
     if event.kind in (EventKind.CONTAINER_STARTED, EventKind.CONTAINER_EXITED) and of:
         name = name.replace("container", "container" + of)
-    source = f"{safe(event.source)}: {safe(event.evidence)}" if event.evidence else safe(event.source)
+    source = f"{safe(event.source)}: {safe(event.evidence)}" if event.evidence and not brief else safe(event.source)
     return f"{name} ({source})"
 
 

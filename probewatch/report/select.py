@@ -20,7 +20,7 @@ def select(
     """Return the part of a timeline that begins in [since, until] and belongs to the probes that the selectors name.
 
     Rollouts stay whole where one of their probes is kept: what became of a revision is no matter of the stretch shown.
-    Attempts, decisions and events count by their beginning; gaps and other traffic where they touch the stretch. A
+    Attempts and decisions count by their beginning; gaps, events and other traffic where they touch the stretch. A
     probe of which nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as
     they are.
     """
@@ -45,7 +45,7 @@ def select(
         probes=left,
         rollouts=_touched(chosen.rollouts, left),
         others=tuple(o for o in chosen.others if _touches(o, low, high)),
-        events=tuple(e for e in chosen.events if low <= e.ns <= high),
+        events=tuple(e for e in chosen.events if low <= (e.end_ns or e.ns) and e.ns <= high),
         notes=(*chosen.notes, _note(chosen, since_ns, until_ns)),
         until_ns=until_ns,
     )
@@ -107,6 +107,4 @@ def _note(timeline: Timeline, since_ns: int | None, until_ns: int | None) -> str
     base = min((c.first_ns for c in timeline.captures if c.first_ns is not None), default=since_ns or until_ns or 0)
     begin = relative(since_ns, base) if since_ns is not None else "the beginning"
     end = relative(until_ns, base) if until_ns is not None else "the end"
-    return (
-        f"Shown is only what began from {begin} to {end}; other traffic and effects on clients are of the whole input."
-    )
+    return f"Only what began between {begin} and {end} is shown; other traffic and effects on clients cover the whole input."

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -22,12 +22,11 @@ from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline, TimelineEvent
 from . import words
 from .escape import safe
+from .holes import DOWN_STATES, UP_STATES, Hole, covered, gaps, holes
 from .numbers import count, span
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 UP: Final = (DecisionKind.READY, DecisionKind.UP)
-UP_STATES: Final = ("Ready", "UP")
-DOWN_STATES: Final = ("NotReady", "DOWN")
 
 
 class By(StrEnum):
@@ -51,6 +50,10 @@ class Outage:
     by: By
     restarted_by: ProbeType | None = None
     """The probe that had the container restarted; None where none did, or that is not in the input."""
+    began_in: Hole | None = None
+    """The hole in or behind which it began: `start_ns` is when that is known at the latest."""
+    ended_in: Hole | None = None
+    """The hole in or behind which it ended, at `end_ns` at the latest; nothing is known from `end_ns` on where no state shows."""
 
 
 class Standing(NamedTuple):
@@ -61,6 +64,11 @@ class Standing(NamedTuple):
     sentence: str
 
 
+def states(probe: Probe) -> tuple[str, str]:
+    """Return what being in service and out of it are called: Ready and NotReady, or a load balancer's UP and DOWN."""
+    return ("Ready", "NotReady") if probe.checker.kind == "kubelet" else ("UP", "DOWN")
+
+
 def outages(probe: Probe, timeline: Timeline | None = None) -> list[Outage]:
     """Return when a probe's target was out of service, in order.
 
@@ -68,20 +76,33 @@ def outages(probe: Probe, timeline: Timeline | None = None) -> list[Outage]:
     """
     up = probe.initial_state in UP_STATES
     since: int | None = None
+    began_in: Hole | None = None
     last = 0
     found: list[Outage] = []
-    for decision in sorted(probe.decisions, key=lambda d: d.ns):
-        if decision.kind in DOWN:
-            since, up = decision.ns if since is None else since, False
-        elif decision.kind in UP:
+    steps: list[tuple[int, Decision | Hole]] = [(d.ns, d) for d in probe.decisions]
+    steps += [(one.start_ns, one) for one in (holes(probe, timeline) if timeline is not None else ())]
+    steps.sort(key=lambda step: step[0])
+    for number, (ns, step) in enumerate(steps, 1):
+        if isinstance(step, Hole):
+            if since is not None and (step.up or (step.up is None and number == len(steps))):
+                end = ns if step.up is None else step.known_ns
+                found.append(Outage(start_ns=since, end_ns=end, by=By.DECISION, began_in=began_in, ended_in=step))
+                since, began_in = None, None
+            elif since is None and up and step.up is False:
+                since, began_in = step.known_ns, step
+            up = up if step.up is None else step.up
+            last = max(last, step.known_ns) if step.up else last
+        elif step.kind in DOWN:
+            since, up = ns if since is None else since, False
+        elif step.kind in UP:
             if since is not None:
-                found.append(Outage(start_ns=since, end_ns=decision.ns, by=By.DECISION))
-            elif up and decision.kind is DecisionKind.READY:
-                start = decision.ns - (decision.since_ns or 0)
-                found.append(_lost(probe, timeline, start, decision.ns))
-            since, up, last = None, True, decision.ns
+                found.append(Outage(start_ns=since, end_ns=ns, by=By.DECISION, began_in=began_in))
+            elif up and step.kind is DecisionKind.READY:
+                start = ns - (step.since_ns or 0)
+                found.append(_lost(probe, timeline, start, ns))
+            since, began_in, up, last = None, None, True, ns
     if since is not None:
-        found.append(Outage(start_ns=since, end_ns=None, by=By.DECISION))
+        found.append(Outage(start_ns=since, end_ns=None, by=By.DECISION, began_in=began_in))
     elif up and timeline is not None and (ended := _ended(probe, timeline, last)) is not None:
         found.append(_lost(probe, timeline, ended, None))
     return found
@@ -95,7 +116,7 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
     known = _index(timeline).events
     kubelet = killer is None and any(
         e.kind is EventKind.KUBELET_RESTARTED and e.ns == start
-        for node in _nodes(probe)
+        for node in nodes(probe)
         for e in known.get(node or "", ())
     )
     return Outage(start_ns=start, end_ns=end, by=By.KUBELET if kubelet else By.CONTAINER, restarted_by=killer)
@@ -106,9 +127,9 @@ def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
     if probe.type is not ProbeType.READINESS:
         return None
     ends = [d.ns for _, d in restarts(probe, timeline) if d.confirmed is not False]
-    ends += [e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_EXITED]
+    ends += [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_EXITED]
     if last_ns:  # before the first decision, a beginning is that of the container which was already Ready
-        ends += [e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
+        ends += [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
     ended = min((ns for ns in ends if ns > last_ns), default=None)
     if ended is None:
         return None
@@ -123,10 +144,12 @@ def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
 def downtime(probe: Probe, timeline: Timeline | None = None) -> tuple[int, int]:
     """Return (nanoseconds out of service, nanoseconds seen).
 
-    Time before a container is Ready for the first time that the input shows is its start and is not counted.
+    Time before a container is Ready for the first time that the input shows is its start and is not counted. Nor are
+    holes of the capture, in either.
     """
     if not probe.attempts:
         return 0, 0
+    unseen = gaps(holes(probe, timeline)) if timeline is not None else []
     first = min(a.start.ns for a in probe.attempts)
     last = max(max(a.end_ns for a in probe.attempts), max((d.ns for d in probe.decisions), default=0))
     total = 0
@@ -134,8 +157,8 @@ def downtime(probe: Probe, timeline: Timeline | None = None) -> tuple[int, int]:
         if outage.end_ns is None and outage.by is not By.DECISION and timeline is not None:
             # its probes are silent until there is a new container
             last = max(last, input_end(timeline, last))
-        total += (last if outage.end_ns is None else outage.end_ns) - outage.start_ns
-    return total, last - first
+        total += covered(outage.start_ns, last if outage.end_ns is None else outage.end_ns, unseen)
+    return total, covered(first, last, unseen)
 
 
 def input_end(timeline: Timeline, otherwise: int) -> int:
@@ -196,7 +219,7 @@ def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Pro
     can only have met the new one (the probe that had it restarted is on hold until then, what dies does not become Ready).
     """
     begun = min(
-        (e.ns for e in _events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and e.ns > after_ns),
+        (e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and e.ns > after_ns),
         default=None,
     )
     held = {one.id for one, decision in restarts(probe, timeline) if decision.ns <= after_ns}
@@ -238,9 +261,9 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
         return None
     found = _standing(probe, timeline, when)
     gap = probe.gaps[-1] if probe.gaps else None
-    if found.over and gap is not None and gap.start_ns >= probe.attempts[-1].start.ns:
+    if found.over is not False and gap is not None and gap.start_ns >= probe.attempts[-1].start.ns:
         missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {'is' if gap.expected == 1 else 'are'} missing"
-        return Standing(None, f"{found.sentence}; {missing}, so what it is now is not known")
+        return Standing(None, f"{found.sentence}; {missing}, so its present state is not known")
     return found
 
 
@@ -259,13 +282,16 @@ def _standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> S
 
 def _after_outage(probe: Probe, gone: list[Outage], when: Callable[[int], str], end: int) -> Standing:
     last = gone[-1]
-    down = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
+    up, down = states(probe)
     if last.end_ns is None:
-        return Standing(False, f"{down} since {when(last.start_ns)}, {_to_end(end - last.start_ns)}")
-    up = "UP" if down == "DOWN" else "Ready"
-    text = f"{up} since {when(last.end_ns)}, {_to_end(end - last.end_ns)}"
+        since = f"{when(last.start_ns)} at the latest" if last.began_in is not None else when(last.start_ns)
+        return Standing(False, f"{down} since {since}, {_to_end(end - last.start_ns)}")
+    if last.ended_in is not None and last.ended_in.up is None:
+        return Standing(None, f"{down} when last seen, at {when(last.end_ns)}")
+    latest = " at the latest" if last.ended_in is not None else ""
+    text = f"{up} since {when(last.end_ns)}{latest}, {_to_end(end - last.end_ns)}"
     if len(gone) > 1:
-        return Standing(None, f"{text}; but it came back {_times(len(gone) - 1)} before")
+        return Standing(None, f"{text}; but it had recovered {_times(len(gone) - 1)} before")
     return Standing(True, text)
 
 
@@ -299,13 +325,13 @@ def _latest(probe: Probe, when: Callable[[int], str]) -> Standing:
         run += 1
     begun = probe.attempts[-run]
     if latest is Outcome.SUCCESS:
-        return Standing(True, f"{_latest_ones(run)} succeeded, since {when(begun.start.ns)}")
-    word = {Outcome.FAILURE: "failed", Outcome.DISCARDED: "came to nothing"}.get(latest)
+        return Standing(True, f"{_latest_ones(run)} succeeded, {_from(run, when(begun.start.ns))}")
+    word = {Outcome.FAILURE: "failed", Outcome.DISCARDED: "was discarded" if run == 1 else "were discarded"}.get(latest)
     if word is None:
-        return Standing(None, "the latest attempt is unclear")
+        return Standing(None, "the latest attempt is inconclusive")
     threshold = probe.attempts[-1].threshold
-    of = f"; {threshold} in a row would decide" if latest is Outcome.FAILURE and run < threshold else ""
-    return Standing(False, f"{_latest_ones(run)} {word}, since {when(begun.start.ns)}{of}")
+    of = f"; it takes {threshold} in a row" if latest is Outcome.FAILURE and run < threshold else ""
+    return Standing(False, f"{_latest_ones(run)} {word}, {_from(run, when(begun.start.ns))}{of}")
 
 
 def _start(attempt: Attempt) -> int:
@@ -316,16 +342,20 @@ def _latest_ones(number: int) -> str:
     return "the latest attempt" if number == 1 else f"the latest {number} attempts"
 
 
+def _from(number: int, moment: str) -> str:
+    return f"at {moment}" if number == 1 else f"since {moment}"
+
+
 def _to_end(ns: int) -> str:
-    """Return `39.6 s to the end`: what was captured of it, for it may have gone on."""
-    return f"{span(max(0, ns))} to the end"
+    """Return `for the last 39.6 s`: what was captured of it, for it may have gone on."""
+    return f"for the last {span(max(0, ns))}"
 
 
 def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-def _events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
+def container_events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
     """Return the events of a probe's container."""
     target = probe.target
     mine = f"{target.namespace}/{target.pod}" if target.pod else None
@@ -337,9 +367,10 @@ def _events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
     ]
 
 
-def _nodes(probe: Probe) -> Iterator[str | None]:
+def nodes(probe: Probe) -> tuple[str | None, ...]:
+    """Return what an event of its node may be told by: the checker's address, the node's name and the node's address."""
     checker = probe.checker
-    yield from (checker.address, checker.node, checker.node_address)
+    return checker.address, checker.node, checker.node_address
 
 
 def told(gone: Iterable[Outage]) -> str:

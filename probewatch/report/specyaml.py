@@ -48,11 +48,11 @@ INSIDE: Final = {
 """Fields of each handler, in the order kubectl prints them."""
 
 MEANINGS: Final = {
-    Confidence.READ: "it stands in the packets",
+    Confidence.READ: "it can be read in the packets",
     Confidence.SHOWN: "no other value explains what the kubelet did",
-    Confidence.LIKELY: "it explains it best, others are not excluded",
-    Confidence.BOUNDED: "several values are left; this is the default or the nearest to it",
-    Confidence.NOT_VISIBLE: "packets say nothing of it; what is written is the default",
+    Confidence.LIKELY: "the best explanation, but not the only one",
+    Confidence.BOUNDED: "several values are possible; this is the default or the one nearest to it",
+    Confidence.NOT_VISIBLE: "the packets do not show it; the default is written",
 }
 """What each word in the comments means."""
 
@@ -103,7 +103,7 @@ def _pod(pod: InferredPod, out: Out, first: str, rest: str) -> None:
     if pod.address.startswith("container"):
         _line(out, f"{rest}  # podIP:", f"not visible: nothing tells the address of {pod.address}")
     else:
-        _line(out, f"{rest}  podIP: {scalar(pod.address)}", "read: the address probed; it ties this Pod to captures")
+        _line(out, f"{rest}  podIP: {scalar(pod.address)}", "read: the address probed; it matches this Pod to captures")
 
 
 def _placeholder(word: str, address: str) -> str:

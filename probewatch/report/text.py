@@ -81,13 +81,17 @@ def write(
         _overview(paper, judged)
     write_rollouts(paper, timeline.rollouts, wide=wide)
     told: set[int] = set()
+    known: set[int] = set()
     for probe, verdict in judged:
         paper.line()
         brief = not wide and len(judged) > _MANY and verdict.level is Level.FINE
-        _probe(paper, timeline, probe, verdict, base, told, wide=wide, brief=brief)
+        if brief:
+            told.update(id(e) for e in timeline.events if outline.concerns(e, probe))
+        _probe(paper, timeline, probe, verdict, base, known, wide=wide, brief=brief)
+    told |= known
     if not wide and len(judged) > _MANY and any(verdict.level is Level.FINE for _, verdict in judged):
         paper.line()
-        paper.line(Span("What is fine is told in short; --probe or -o wide shows every attempt.", "dim"))
+        paper.line(Span("Probes that are fine are shown in brief; --probe or -o wide shows every attempt.", "dim"))
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
     if timeline.kubelet is not None:
@@ -155,12 +159,12 @@ def _probe(
     probe: Probe,
     verdict: Verdict,
     base: int,
-    told: set[int],
+    known: set[int],
     *,
     wide: bool,
     brief: bool,
 ) -> None:
-    """One probe; `brief` leaves out what only matters if something is wrong."""
+    """One probe; `brief` leaves out what only matters if something is wrong. `known` are events whose evidence was shown."""
     owner = f"  {words.owner(probe.target)}" if probe.target.pod is not None else ""
     title, request = words.kind(probe) + owner, words.request(probe)
     if paper.columns is None or width(title) + 2 + width(request) <= paper.columns:
@@ -185,22 +189,21 @@ def _probe(
         if seen and not brief:
             _field(paper, "seen", seen)
     _result(paper, probe, brief=brief)
-    if brief:
-        told.update(id(e) for e in timeline.events if outline.concerns(e, probe))
-    else:
-        _story(paper, timeline, probe, base, told, wide=wide)
+    if not brief:
+        _story(paper, timeline, probe, base, known, wide=wide)
     _clients(paper, probe)
     why = explained(probe, verdict)
-    shown = len(why) if wide or len(why) <= _CAUSES else _CAUSES
-    for one in why[:shown]:
+    shown = why if wide else [one for one in why if not one.minor][:_CAUSES]
+    for one in shown:
         style = "red" if verdict.level is Level.TROUBLE else "yellow"
         _field(paper, "cause", safe(f"{one.name}: {words.lowered(one.meaning)}"), style)
         if one.check:
             _field(paper, "check", safe(one.check))
         if one.advice:
             _field(paper, "try", f"{safe(one.advice)} (docs/causes.md#{one.anchor})", "green")
-    if shown < len(why):
-        _field(paper, "", f"and {', '.join(one.name for one in why[shown:])}: -o wide says what to do")
+    if len(shown) < len(why):
+        rest = ", ".join(one.name for one in why if one not in shown)
+        _field(paper, "", f"also {rest}: -o wide says what to do")
     for note in probe.notes:
         if note == UNDECLARED and probe.target.pod is not None:
             continue  # said where it is read what was asked
@@ -227,13 +230,13 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
     marks, each = sparkline(attempts, scale, room, paper.glyphs)
     paper.line(" " * _INDENT, *marks)
     if each > 1:
-        paper.line(" " * _INDENT, Span(f"each mark is {each} attempts, the worst of them", "dim"))
+        paper.line(" " * _INDENT, Span(f"each mark covers {each} attempts and shows the worst of them", "dim"))
 
 
-def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[int], *, wide: bool) -> None:
+def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, known: set[int], *, wide: bool) -> None:
     events = [e for e in timeline.events if outline.concerns(e, probe)]
-    told.update(map(id, events))
-    made = rows(probe, events, outages(probe, timeline), wide=wide, several=len(timeline.captures) > 1)
+    made = rows(probe, events, outages(probe, timeline), wide=wide, several=len(timeline.captures) > 1, known=known)
+    known.update(map(id, events))
     if not made:
         return
     head, left_out, tail = (made, 0, []) if wide else trimmed(made)
@@ -242,7 +245,9 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
     begins = any(e.kind is EventKind.CONTAINER_STARTED and e.evidence == probe.initial_evidence for e in events)
     if probe.initial_state not in ("", "unknown") and (wide or (probe.initial_state != "Live" and not begins)):
         since = probe.initial_since_ns
-        when = "at the beginning" if since is None else f"from {relative(since, base)} on; before, it is not known"
+        when = (
+            "at the beginning" if since is None else f"since {relative(since, base)} at the latest; unknown before that"
+        )
         why = f": {safe(probe.initial_evidence)}" if probe.initial_evidence else ""
         _field(paper, "state", f"{safe(probe.initial_state)} {when}{why}")
     cells = _Cells(shown, base)
@@ -251,7 +256,7 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, told: set[
     if left_out:
         paper.line(
             Span(
-                f"    {paper.glyphs.ellipsis} {count(left_out, 'line')} left out here; -o wide shows every attempt",
+                f"    {paper.glyphs.ellipsis} {count(left_out, 'line')} omitted; -o wide shows every attempt",
                 "dim",
             )
         )

@@ -17,11 +17,12 @@ from ..model.diagnoses import BACK_OFF, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
-from ..model.timeline import UNDECLARED, Attempt, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
+from ..model.timeline import UNDECLARED, Attempt, Cause, DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
+from .holes import DOWN_STATES, UP_STATES, gaps, holes
 from .numbers import SECOND, count, share, span
-from .service import DOWN, DOWN_STATES, UP, UP_STATES, By, Outage, downtime, outages, told, without_readiness
+from .service import DOWN, UP, By, Outage, container_events, downtime, outages, states, told, without_readiness
 
 
 class Level(IntEnum):
@@ -56,12 +57,16 @@ class Explained(NamedTuple):
     advice: str
     anchor: str
     """In docs/causes.md."""
+    minor: bool = False
+    """Whether it explains few attempts beside others, and none that decided anything."""
 
 
 ENDS: Final = (*DOWN, DecisionKind.RESTART)
 """Decisions that take something out of service."""
 
 
+MINOR: Final = 4
+"""A reason that explains fewer attempts than one in so many of the chief one's is minor."""
 SILENT: Final = 3
 """Attempts missing in a row that make a kubelet's silence worth a word in the verdict."""
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
@@ -81,7 +86,7 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
     if discarded:
         level = max(level, Level.WARNING)
-        thrown = f"thrown away by the kubelet: {_why(discarded)}"
+        thrown = f"discarded by the kubelet: {_why(discarded)}"
         if len(discarded) == len(attempts):
             sentence = f"{_of(len(attempts), len(attempts), 'result')} {thrown}"
             if probe.final_state in DOWN_STATES and probe.initial_state in (*DOWN_STATES, "unknown"):
@@ -90,13 +95,17 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
-        sentence = f"cannot tell: {_of(len(unclear), len(attempts))} unclear: {_why(unclear)}"
+        sentence = f"cannot tell: {_of(len(unclear), len(attempts))} inconclusive: {_why(unclear)}"
     if any(one.kind == Kind.NO_LOCAL_PORT for one in probe.diagnoses):
         missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
-    sentence += _unprobed(probe) + _uncovered(probe, timeline)
+    sentence += (
+        _unprobed(probe)
+        + _uncovered(probe, timeline)
+        + _deleted(probe, timeline, gone=bool(kinds[DecisionKind.NOT_READY]))
+    )
     if UNDECLARED in probe.notes and probe.target.pod is not None:
         level = max(level, Level.WARNING)
         sentence = f"{sentence}; the spec given for this address declares no such probe"
@@ -115,7 +124,7 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
 
 def _unprobed(probe: Probe) -> str:
     """Return for how long nobody looked because the kubelet did not: what the attempts say is silent on that."""
-    away = [gap for gap in probe.gaps if gap.expected >= SILENT and "kubelet" in gap.reason]
+    away = [gap for gap in probe.gaps if gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED]
     if not away:
         return ""
     longest = max(gap.end_ns - gap.start_ns for gap in away)
@@ -124,16 +133,17 @@ def _unprobed(probe: Probe) -> str:
 
 
 def _uncovered(probe: Probe, timeline: Timeline) -> str:
-    """Return for how long no file covers what happened between its attempts: a state before says nothing of one behind."""
-    holes = {e.ns for e in timeline.events if e.kind is EventKind.CAPTURE_GAP}
-    away, last_ns = 0, 0
-    for info in sorted(timeline.captures, key=lambda info: info.first_ns or 0):
-        if info.first_ns is None or info.last_ns is None:
-            continue
-        if last_ns in holes and probe.attempts[0].start.ns < last_ns < probe.attempts[-1].start.ns:
-            away += info.first_ns - last_ns
-        last_ns = max(last_ns, info.last_ns)
-    return f"; no file covers {span(away)} in between" if away > 0 else ""
+    """Return for how long the capture covers nothing between its attempts: a state before says nothing of one behind."""
+    between = [one for one in gaps(holes(probe, timeline)) if one.start_ns < probe.attempts[-1].start.ns]
+    away = sum(one.end_ns - one.start_ns for one in between)
+    what = "a gap of" if len(between) == 1 else f"{len(between)} gaps, in all"
+    return f"; the capture has {what} {span(away)}" if away >= SECOND else ""
+
+
+def _deleted(probe: Probe, timeline: Timeline, *, gone: bool) -> str:
+    """Return that the Pod was being deleted, where nothing else says so: its probes go on or stop by design."""
+    ends = any(event.kind is EventKind.POD_TERMINATING for event in container_events(probe, timeline))
+    return "; the Pod was being deleted at the end" if ends and not gone else ""
 
 
 def _turned_away(finding: Finding) -> bool:
@@ -148,7 +158,7 @@ def _decided(
     if restarts:
         parts = _parted(probe, gone)
         away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, timeline)) else ""
-        return Level.TROUBLE, f"Restart {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts)}"
+        return Level.TROUBLE, f"restarted {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts)}"
     if gone:
         return _went_down(probe, timeline, gone, down_ns, seen_ns)
     state = probe.final_state
@@ -157,27 +167,31 @@ def _decided(
     if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
         never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
         word = "Ready" if state == "NotReady" else "UP"
-        return Level.TROUBLE, f"{never} {word}{_loop(probe)}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}"
-    return _held(probe, failed)
+        return (
+            Level.TROUBLE,
+            f"{never} {word}{_loop(probe)}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}",
+        )
+    return _held(probe, timeline, failed)
 
 
 def _went_down(
     probe: Probe, timeline: Timeline, gone: Sequence[Outage], down_ns: int, seen_ns: int
 ) -> tuple[Level, str]:
-    word = "DOWN" if any(d.kind is DecisionKind.DOWN for d in probe.decisions) else "NotReady"
-    end = " and so at the end" if gone[-1].end_ns is None else ""
+    _, word = states(probe)
+    end = ", and still so at the end" if gone[-1].end_ns is None else ""
     own = sum(one.by is By.DECISION for one in gone)
     parts = _parted(probe, gone)
     why = _why(parts.guilty) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
-    here = [e for e in timeline.events if e.address == probe.target.address]
+    here = container_events(probe, timeline)
     if any(e.kind is EventKind.POD_TERMINATING and e.ns <= gone[0].start_ns for e in here):
         return (
             Level.FINE,
             f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
         )
-    away = _away(down_ns, seen_ns, about=own < len(gone))
+    unseen = any(one.began_in is not None or one.ended_in is not None for one in gone)
+    away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
     return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
 
 
@@ -232,15 +246,12 @@ def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
 
 
 def _also(parts: _Parts) -> str:
-    """Return what else failed and why, but for what failed alike: `; also failed: 8 while it was so (refused)`."""
+    """Return what else failed and why, but for what failed alike: `; also failed: 8 while out of service (refused)`."""
     told = [
         f"{len(tally)} {when} ({_why(tally)})"
-        for tally, when in (
-            (parts.out, "while it was so"),
-            (parts.before, "before it was first in service"),
-            (parts.rest, "too few in a row to matter"),
-        )
-        if tally and (tally is not parts.rest or tally.results.keys() - parts.guilty.results.keys())
+        for tally, when in ((parts.out, "while out of service"), (parts.rest, "too few in a row to matter"))
+        if tally
+        and (tally is parts.out or tally.results.keys() - parts.guilty.results.keys() - parts.out.results.keys())
     ]
     return f"; also failed: {', '.join(told)}" if told else ""
 
@@ -262,22 +273,32 @@ def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tupl
         text = f"Started{times} {span(last.ns - probe.attempts[0].start.ns)} after the first attempt"
         return Level.FINE, text + (f"; {before} failed while it started: {_why(failed)}" if before else "")
     if failed:
-        return Level.WARNING, f"not Started in this capture: {_of(len(failed), total)} failed: {_why(failed)}"
+        return Level.WARNING, f"never Started in this capture: {_of(len(failed), total)} failed: {_why(failed)}"
     return Level.FINE, _succeeded(probe)
 
 
-def _held(probe: Probe, failed: _Tally) -> tuple[Level, str]:
+def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]:
     """No state was lost: say since when it holds, and what nevertheless failed."""
     ups = [d for d in probe.decisions if d.kind in UP]
     total = len(probe.attempts)
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
-        late = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting))
-        text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)} and stayed so"
+        dark = [(one.end_ns, one.known_ns) for one in gaps(holes(probe, timeline))]
+        bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting]
+        unsettled = _Tally(probe, (a for a in bad if any(low <= a.start.ns < high for low, high in dark)))
+        late = _Tally(probe, (a for a in bad if not any(low <= a.start.ns < high for low, high in dark)))
+        text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
+        text += f" and stayed {safe(ups[0].after)}" if not unsettled else f" and {safe(probe.final_state)} at the end"
+        if unsettled:
+            failed_there = count(len(unsettled), "attempt")
+            text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
+            text += f": {_why(unsettled)}" if not late else ""
         if late:
-            few = f"{count(len(late), 'attempt')} of {len(probe.attempts)} failed later, too few in a row to matter"
+            few = f"{_of(len(late), len(probe.attempts))} failed later, too few in a row to matter"
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
+        if unsettled:
+            return Level.WARNING, text
         early = f"; {count(len(failed), 'attempt')} failed while it started: {_why(failed)}" if failed else ""
         return Level.FINE, f"{text}{early}"
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
@@ -299,7 +320,7 @@ def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
     late = sum(a.outcome is Outcome.FAILURE and a.start.ns > since_ns for a in probe.attempts)
     text = f"{safe(probe.final_state)} {_after(since_ns - probe.attempts[0].start.ns)} at the latest"
     if len(failed) > late:
-        text += f"; before, it is not known: {count(len(failed) - late, 'attempt')} failed"
+        text += f"; unknown before that: {count(len(failed) - late, 'attempt')} failed"
     if late:
         text += f"; {count(late, 'attempt')} failed later, too few in a row to matter"
     return (Level.WARNING, f"{text}: {_why(failed)}") if failed else (Level.FINE, text)
@@ -393,7 +414,16 @@ def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
     if verdict.level is Level.FINE:
         return []
     left = {a.cause for a in probe.attempts if a.diagnosis is None}
-    told = [_diagnosed(one) for one in probe.diagnoses if not one.harmless]
+    known = [one for one in probe.diagnoses if not one.harmless]
+    if not any(d.kind in ENDS for d in probe.decisions):
+        # It decided nothing itself: that its container ends again and again explains more than what fails meanwhile.
+        known.sort(key=lambda one: one.kind != Kind.RESTART_LOOP)
+    most = max((len(one.attempts) for one in known), default=0)
+    deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
+    told = [
+        _diagnosed(one)._replace(minor=0 < len(one.attempts) * MINOR < most and deciding.isdisjoint(one.attempts))
+        for one in known
+    ]
     return told + [_of_cause(probe, cause) for cause in verdict.causes if cause in left]
 
 

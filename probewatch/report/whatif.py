@@ -25,13 +25,13 @@ _MOST: Final = 40
 _ENDS: Final = {
     End.NEW_RESTART: "what the restarted container would have answered is not recorded",
     End.OLD_RESTART: "it was restarted then and would not have been: what answered later was another container",
-    End.TOO_LONG: "more attempts would be unknown than are followed",
+    End.TOO_LONG: "too many results would be unknown to go on",
 }
 
 ASSUMED: Final = (
-    "Each attempt is taken to have been made when it was; an answer is taken to depend on time alone, not on how often it "
-    "was asked for. What is not known succeeds in the best case and fails in the worst. The extra readiness probe that "
-    "the kubelet sends right after a NotReady is not made up."
+    "Attempts are replayed at the times they were recorded, and answers are assumed to depend on time alone, not on how "
+    "often they were asked for. An unknown result succeeds in the best case and fails in the worst. The extra readiness "
+    "probe that the kubelet sends right after a NotReady is not simulated."
 )
 """What every replay rests on."""
 
@@ -57,7 +57,7 @@ def write(
         paper.line()
     for probe in found.left_out:
         why = (
-            "no type is known for it (give --spec)"
+            "its type is not known (give --spec)"
             if probe.checker.kind in ("kubelet", "unknown")
             else f"whatif counts as the kubelet does, and this is {safe(probe.checker.kind)}"
         )
@@ -186,7 +186,7 @@ def _readiness(probe: Probe, trace: Trace, was: Sequence[Decision], would: Seque
     )
     parts = []
     if lost and not loses:
-        parts.append(f"would have stayed Ready: {lost} NotReady less")
+        parts.append(f"would have stayed Ready: {lost} fewer NotReady")
     elif lost != loses:
         parts.append(f"NotReady {_times(loses)} instead of {_times(lost)}")
     elif lost:
@@ -248,7 +248,8 @@ def _decisions(paper: Paper, one: Replayed, base: int) -> None:
     for number, row in enumerate(rows):
         if left_out and number == _MOST // 2:
             paper.line(
-                " " * 4, Span(f"{paper.glyphs.ellipsis} {count(left_out, 'row')} left out here; -o json has all", "dim")
+                " " * 4,
+                Span(f"{paper.glyphs.ellipsis} {count(left_out, 'row')} omitted; -o json has all of them", "dim"),
             )
         if left_out and _MOST // 2 <= number < _MOST // 2 + left_out:
             continue

@@ -138,10 +138,10 @@ def asked(probe: Probe) -> str:
     streaks = f"{count(spec.success_threshold, 'success', 'successes')}, {count(spec.failure_threshold, 'failure')}"
     text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {streaks}"
     if spec.initial_delay_s:
-        text += f", first after {spec.initial_delay_s} s"
+        text += f", initial delay {spec.initial_delay_s} s"
     source = [safe(probe.spec_source)] if probe.spec_source else []
     if probe.target.named_by and probe.target.named_by != "status.podIP":
-        source.append(f"tied by {safe(probe.target.named_by)}")
+        source.append(f"matched by {safe(probe.target.named_by)}")
     missing = _defaults(spec)
     if missing:
         source.append("default: " + ", ".join(missing))
@@ -155,7 +155,7 @@ def unasked(probe: Probe) -> str:
     by = f"{safe(probe.target.named_by)} of what was given" if probe.target.named_by else "what was given"
     return (
         f"not known: by {by} this address is {owner(probe.target)}'s, but that spec declares no such probe: "
-        "it may be another Pod's, or of another time (addresses are used again)"
+        "the spec may be another Pod's or out of date (addresses are reused)"
     )
 
 
@@ -181,9 +181,7 @@ def seen(probe: Probe) -> str:
     parts: list[str] = []
     period = found.get("periodSeconds", found.get("interval_s"))
     if period is not None:
-        parts.append(
-            f"every {_number(period)} s" + (" from end to start" if found.get("interval_basis") == "end" else "")
-        )
+        parts.append(f"every {_number(period)} s" + (" (end to start)" if found.get("interval_basis") == "end" else ""))
     timeout = found.get("timeoutSeconds", found.get("timeout_s"))
     if timeout is not None:
         parts.append(f"timeout {_number(timeout)} s")
@@ -207,7 +205,7 @@ def seen(probe: Probe) -> str:
             parts.append("assumed (default): " + ", ".join(assumed))
         value, source = probe.thresholds.get("failureThreshold", (0, ""))
         if source == "inferred" and "failureThreshold" not in found:
-            parts.append(f"supposed: failures {value}")
+            parts.append(f"presumed: failures {value}")
     return ", ".join(parts)
 
 

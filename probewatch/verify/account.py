@@ -237,9 +237,9 @@ class _File:
             why = "is an exec probe" if declared else "seems to be an exec probe by its text"
             clash, sentence = Clash.EXEC, f"{kind} probe of {whom} {why}: it sends no packet"
         elif not self._who.pod(said):
-            clash, sentence = Clash.OTHER_POD, f"{whom} is a Pod whose probes the capture does not show"
+            clash, sentence = Clash.OTHER_POD, f"{whom} is a Pod whose probes are not in the capture"
         elif not self._who.container(said):
-            clash, sentence = Clash.OTHER_CONTAINER, f"{whom} is a container whose probes the capture does not show"
+            clash, sentence = Clash.OTHER_CONTAINER, f"{whom} is a container whose probes are not in the capture"
         elif said.event and said.count > 1:
             clash, sentence = (
                 Clash.AGGREGATED,

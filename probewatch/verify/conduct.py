@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from probewatch.model.finding import Finding, Held
 from probewatch.model.spec import PodSpec, ProbeType
-from probewatch.model.timeline import Decision, DecisionKind, Probe, Role
+from probewatch.model.timeline import Decision, DecisionKind, GapKind, Probe, Role
 
 from .names import evidence_of
-
-UNEXPLAINED = "nothing in the capture says why"
 
 
 def check_conduct(probe: Probe, pod: PodSpec, container: Sequence[Probe], subject: str) -> list[Finding]:
@@ -71,7 +69,7 @@ def _gaps(probe: Probe, subject: str) -> list[Finding]:
     """Name attempts that were due and did not come, and why; without a reason nobody can say whether they were sent."""
     out = []
     for gap in probe.gaps:
-        if UNEXPLAINED not in gap.reason:
+        if gap.kind is not GapKind.UNEXPLAINED:
             continue
         seconds = (gap.end_ns - gap.start_ns) / 1e9
         around = [a for a in probe.attempts if a.start.ns in (gap.start_ns, gap.end_ns)]

@@ -86,7 +86,7 @@ def hidden(probe: Probe, kind: DecisionKind, *, since_ns: int | None = None, unt
         if attempt.outcome is Outcome.INCONCLUSIVE:
             dark = dark or attempt
         elif kind not in GAINS and not known:
-            return f"#{attempt.n} failed, and nobody says how many failures it takes: give the Pod with --spec"
+            return f"#{attempt.n} failed, and the failureThreshold is not known: give the Pod with --spec"
         if dark is not None and row >= threshold:
             return f"the outcome of #{dark.n} is not known ({dark.cause.value})"
     return ""

@@ -60,7 +60,7 @@ def _finding(probe: Probe, pod: PodSpec, subject: str, measure: Measure, value: 
     elif clashes(measure, value):
         held = Held.FAIL
         both = f"{spec.type.value} and {' and '.join(measure.rivals)}"
-        sentence = f"the first attempts of {both} cannot go together, were both delayed as declared"
+        sentence = f"the first attempts of {both} contradict each other if both delays are as declared"
         seen = measure.why
     elif measure.pinned:
         held, sentence = Held.PASS, f"{said}: {sign(measure)}"
@@ -143,10 +143,10 @@ def unclear(probe: Probe, measure: Measure, seen: str) -> str:
         case "failureThreshold" if not counts[Outcome.FAILURE]:
             return "no attempt failed"
         case "failureThreshold" if not counts[Outcome.SUCCESS]:
-            return "it never succeeded, so there was nothing that failures could take away"
+            return "it never succeeded, so its failures changed nothing"
         case "successThreshold" if not counts[Outcome.SUCCESS]:
             return "no attempt succeeded"
         case "successThreshold" if not counts[Outcome.FAILURE]:
             return "no attempt failed, so nothing shows when it had become Ready"
         case _:
-            return left or "what the kubelet made of it left no frame"
+            return left or "no packet shows what the kubelet made of it"

@@ -15,6 +15,7 @@ from typing import Final
 
 from probewatch.model.expectation import CAPTURE_START, FIRST_ATTEMPT, Decided, ExpectedDecision
 from probewatch.model.finding import Finding
+from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
 from .case import Case, seconds, stretch
@@ -156,7 +157,7 @@ def _moment(case: Case, after: str | DecisionKind) -> tuple[int | None, str]:
 
 
 def never(case: Case, kind: DecisionKind) -> Finding:
-    """Hold that a decision does not occur."""
+    """Hold that a decision does not occur; for `not_ready`, that Ready did not go with the container either."""
     field = f"never {kind.value}"
     made = [d for d in _in_order(case.probe) if d.kind is kind]
     if made:
@@ -164,12 +165,58 @@ def never(case: Case, kind: DecisionKind) -> Finding:
         times = f"{len(made)} times, first" if len(made) > 1 else "once,"
         observed = f"{times} at #{first.attempt}, streak {first.streak} of {first.threshold}"
         return case.failed(field, f"{kind.value} was decided", "never", observed, at=first.attempt)
+    if kind is DecisionKind.NOT_READY and (lost := _lost_ready(case)) is not None:
+        ns, at = lost
+        ended = _ended_by(case, ns)
+        return case.failed(field, f"Ready was lost with the container: {ended}", "never", f"lost before #{at}", at=at)
     reason = unseen(case.timeline, case.probe)
     if not reason and _can_decide(case.probe, kind):
         reason = hidden(case.probe, kind) or _untold(case.probe, kind)
     if reason:
         return case.unclear(field, reason, "never", "not seen")
     return case.passed(field, f"never in {len(case.probe.attempts)} attempts")
+
+
+def _lost_ready(case: Case) -> tuple[int, int] | None:
+    """Return when Ready was first lost without a decision of the probe, and at or before which of its attempts.
+
+    The kubelet takes Ready from a container that ends (and, before 1.35, from all at its own restart): then Ready is
+    decided again though no NotReady was, or a Restart is the last that is known of the container.
+    """
+    probe = case.probe
+    if probe.type is not ProbeType.READINESS or probe.checker.kind != "kubelet" or not probe.attempts:
+        return None
+    ready, last = probe.initial_state == "Ready", 0
+    for made in _in_order(probe):
+        if made.kind is DecisionKind.READY:
+            if ready:
+                return made.ns - (made.since_ns or 0), made.attempt
+            ready, last = True, made.ns
+        elif made.kind is DecisionKind.NOT_READY:
+            ready = False
+    ended = min((d.ns for _, d in _restarts(case) if d.ns > last and d.confirmed is not False), default=None)
+    latest = probe.attempts[-1]
+    answers = ended is not None and latest.start.ns >= ended and latest.outcome is Outcome.SUCCESS
+    return (ended, latest.n) if ready and ended is not None and not answers else None
+
+
+def _restarts(case: Case) -> list[tuple[Probe, Decision]]:
+    """Return the decisions to restart a probe's container, with the probes that led to them."""
+    target = case.probe.target
+    return [
+        (one, found)
+        for one in case.timeline.probes
+        if one.checker.kind == "kubelet"
+        and (one.target.address, one.target.pod, one.target.container) == (target.address, target.pod, target.container)
+        for found in one.decisions
+        if found.kind is DecisionKind.RESTART
+    ]
+
+
+def _ended_by(case: Case, ns: int) -> str:
+    """Say what ended the container whose Ready was lost at `ns`."""
+    by = next((one.type.value for one, found in _restarts(case) if found.ns == ns), None)
+    return "it ended" if by is None else f"restarted by the {by} probe"
 
 
 def within(case: Case, field: str, limit: int) -> Finding:
@@ -237,7 +284,7 @@ def state(case: Case, wanted: str) -> Finding:
 def _not_yet(case: Case, kind: DecisionKind, start: Start, until: int | None, limit: int) -> tuple[str, int]:
     """Return why a goal that was not reached settles nothing (empty where it does), and how far the capture shows."""
     if until is not None:
-        ended, what = until, "a new container came"
+        ended, what = until, "a new container started"
     else:
         ended = max((info.last_ns or 0 for info in case.timeline.captures), default=0)
         what = "the capture ends"

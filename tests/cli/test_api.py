@@ -74,7 +74,7 @@ def test_moments(text, expected) -> None:
     "2026-11-22T20:10:00+99:00", "0000-01-01T00:00:00Z", "\x1b[2J", "+99999999999999", "٣"])
 def test_no_moments(text) -> None:
     """Anything else is a plain error that says what would do, printable."""
-    with pytest.raises(InputError, match="give it as") as caught:
+    with pytest.raises(InputError, match="write it as") as caught:
         moment(text, 0)
     assert str(caught.value).isprintable()
 

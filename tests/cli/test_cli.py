@@ -67,6 +67,22 @@ def test_usage_errors_are_one_sentence_and_status_2(run, arguments) -> None:
     assert done.err.count("\n") == 1
 
 
+def test_a_mistyped_command_is_named(run) -> None:
+    """A command that is nearly one that there is gets its name; one that is like none gets none."""
+    assert "no such command 'analyse': did you mean analyze?" in run("analyse", "x.pcap").err
+    assert "did you mean" not in run("frobnicate").err
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_the_scenarios_fit_the_terminal(run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """`lab list` is as wide as the terminal, and loses nothing of what it says."""
+    wide = [run("lab", "list").out, run("lab", "list", "-v").out]
+    monkeypatch.setattr("probewatch.cli.output.terminal_columns", lambda: columns)
+    narrow = [run("lab", "list").out, run("lab", "list", "-v").out]
+    assert max(map(len, narrow[0].splitlines())) <= columns  # (with -v manifests keep their lines)
+    assert ["".join(text.split()) for text in narrow] == ["".join(text.split()) for text in wide]
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     (("no-such.pcap",), "no-such.pcap"), ((FLAP / "pod.yaml",), "pod.yaml"),
     ((FLAP / "capture.pcap", "no-such.pcap"), "no-such.pcap"),

@@ -56,10 +56,12 @@ def test_no_packets_are_an_empty_timeline(scapy: Any) -> None:
 
 def test_what_is_no_packet_is_one_sentence(scapy: Any) -> None:
     """Another object, a layer that no link type stands for, a mixture: what, which, and what to do."""
-    said = "scapy packets cannot be read: number 2 is no packet of scapy's but a dict"
+    said = "scapy packets cannot be read: number 2 is not a scapy packet but a dict"
     with pytest.raises(CaptureError, match=f"^{said}$"):
         probewatch.analyze([scapy.Ether() / scapy.IP(), {}])  # type: ignore[list-item]
-    with pytest.raises(CaptureError, match=r"number 1 begins with TCP, which is no link layer: give packets that begin with Ether"):
+    with pytest.raises(
+        CaptureError, match=r"number 1 begins with TCP, which is not a link layer: give packets that begin with Ether"
+    ):
         probewatch.analyze([scapy.TCP()])
     with pytest.raises(InputError, match="as paths and as packets at once"):
         probewatch.analyze(["a.pcap", scapy.Ether()])

@@ -58,7 +58,7 @@ def test_report_shows_what_was_selected(run, captures) -> None:
     done = run("report", *arguments(captures, "k136-liveness-restart"), "--probe", "liveness", "--since", "+20", "-w", "-")
     assert done.status == 0
     assert "Readiness probe" not in done.out
-    assert "Shown is only what began from +20.000" in done.out
+    assert "Only what began between +20.000" in done.out
 
 
 def test_report_never_overwrites_its_input(run, captures, tmp_path) -> None:

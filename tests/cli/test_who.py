@@ -22,7 +22,7 @@ def test_tcp_socket_probe(captures: Path) -> None:
     (answer,) = told.answers
     assert answer.probe is not None
     assert (answer.probe.type, [one.n for one in answer.attempts]) == ("readiness", [1])
-    assert answer.what == "connects, and closes without a ClientHello or any other byte"
+    assert answer.what == "connects, and closes without sending a ClientHello or any other byte"
     assert any(text.endswith("TLS handshake error from 10.128.0.1:50298: EOF") for text in answer.logged)
 
 
@@ -56,7 +56,7 @@ def test_what_became_of_many(captures: Path, capsys: pytest.CaptureFixture[str])
     assert run(["who", "-q", str(captures / "http-flap-s1" / "capture.pcap"), "10.128.0.10:8080"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "result 67 attempts: 35 ok, 32 failed (503)" in said
-    assert "closed in order" in said
+    assert "closed normally" in said
     assert run(["who", "-q", str(captures / "grpc-refused" / "capture.pcap"), "10.128.0.10:9001"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "10 failed (refused)" in said

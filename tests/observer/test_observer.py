@@ -372,7 +372,7 @@ def test_mid_outage() -> None:
     assert (probe.decisions, probe.initial_state, probe.initial_since_ns) == ((), "Ready", probe.attempts[1].end_ns)
     verdict = judge(probe, timeline)
     assert (verdict.level, "throughout" in verdict.sentence) == (Level.WARNING, False)
-    assert verdict.sentence.startswith("Ready 1.0 s after the first attempt at the latest; before, it is not known: 1 attempt failed")
+    assert verdict.sentence.startswith("Ready 1.0 s after the first attempt at the latest; unknown before that: 1 attempt failed")
     again = [*probes([0, 6], "503"), *probes([1, 2, 3, 4, 5, 7, 8])]
     later = watch(*again, before=frames(*probes([-0.6], path="/other", server="10.128.0.99")), book=book_of(pod_of(spec())))
     (probe,) = [probe for probe in later.probes if probe.target.address == POD]

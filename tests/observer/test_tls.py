@@ -171,7 +171,7 @@ def test_expired_is_a_fact_and_no_failure(captures) -> None:
     (note,) = probe.notes
     assert note == ("the server's certificate of web.shop.svc expired on 2026-06-01, 175 days before attempt #1: "
                     "the kubelet verifies no certificate, so this fails no probe, but clients may refuse it")
-    assert expired(probe.attempts, kubelet=False)[0].endswith("whether this checker minds, packets do not tell")
+    assert expired(probe.attempts, kubelet=False)[0].endswith("packets do not show whether this checker cares")
     attempt = probe.attempts[0]
     tls = facts(attempt)
 

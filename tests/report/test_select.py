@@ -25,7 +25,7 @@ def test_since_keeps_the_state_before(made) -> None:
     assert probe.initial_evidence == "decided at #8, before what is shown"
     assert [d.attempt for d in probe.decisions] == [11]
     assert probe.final_state == "Ready"
-    assert "+8.000 to +12.000" in shown.notes[-1]
+    assert "between +8.000 and +12.000" in shown.notes[-1]
 
 
 def test_bounds_are_inclusive(made) -> None:

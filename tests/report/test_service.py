@@ -23,10 +23,12 @@ from probewatch.model.timeline import (
     Timeline,
     TimelineEvent,
 )
+from probewatch.report import text
+from probewatch.report.outline import latency, ordered
 from probewatch.report.rows import rows
 from probewatch.report.select import select
 from probewatch.report.service import By, answered_again, downtime, outages, standing
-from probewatch.report.verdict import Level, judge
+from probewatch.report.verdict import Level, explained, judge
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -95,7 +97,7 @@ def test_attempts_that_had_no_port_to_leave_from(family: tuple[str, str]) -> Non
     assert verdict.level is Level.TROUBLE
     start = "13 attempts missing: no source port left on the node, which the kubelet counts as failures; what was seen: Ready"
     assert verdict.sentence.startswith(start)
-    end = "since +6.0 13 attempts are missing, so what it is now is not known"
+    end = "since +6.0 13 attempts are missing, so its present state is not known"
     assert told(timeline(silent, until_s=19), 0).startswith("None ")
     assert told(timeline(silent, until_s=19), 0).endswith(end)
 
@@ -131,7 +133,7 @@ def test_a_restart_takes_the_pod_out_of_service(family: tuple[str, str]) -> None
     assert verdict.sentence == (
         "NotReady once: its container was restarted by the liveness probe; out of service about 2.5 s of 13.0 s (19 %)"
     )
-    assert told(whole, 0) == "True Ready since +8.0, 6.0 s to the end"
+    assert told(whole, 0) == "True Ready since +8.0, for the last 6.0 s"
 
 
 @BOTH
@@ -153,10 +155,12 @@ def test_out_of_service_to_the_end(family: tuple[str, str]) -> None:
     ready = probe(ProbeType.READINESS, family, ".....", decided(READY, 0, 1))
     live = probe(ProbeType.LIVENESS, family, "..xxx", decided(RESTART, 4.5, 5))
     whole = timeline(ready, live, until_s=30)
-    assert judge(ready, whole).sentence.startswith("NotReady once and so at the end: its container was restarted by the liveness probe")
+    assert judge(ready, whole).sentence.startswith(
+        "NotReady once, and still so at the end: its container was restarted by the liveness probe"
+    )
     assert downtime(ready, whole) == (25_500 * MS, 30 * S)
-    assert told(whole, 0) == "False NotReady since +4.5, 25.5 s to the end"
-    assert told(whole, 1) == "False no new container has answered since the Restart at +4.5, 25.5 s to the end"
+    assert told(whole, 0) == "False NotReady since +4.5, for the last 25.5 s"
+    assert told(whole, 1) == "False no new container has answered since the Restart at +4.5, for the last 25.5 s"
 
 
 @BOTH
@@ -178,7 +182,7 @@ def test_both_kinds_are_told_apart() -> None:
     assert judge(ready, whole).sentence == (
         "NotReady twice: the application answers 500 (once); its container ended (once); out of service about 2.0 s of 13.0 s (15 %)"
     )
-    assert told(whole, 0) == "None Ready since +10.0, 4.0 s to the end; but it came back once before"
+    assert told(whole, 0) == "None Ready since +10.0, for the last 4.0 s; but it had recovered once before"
 
 
 def test_a_first_start_is_no_outage() -> None:
@@ -192,9 +196,9 @@ def test_a_first_start_is_no_outage() -> None:
 @pytest.mark.parametrize(
     ("marks", "said"),
     [
-        ("..x.", "True the latest attempt succeeded, since +3.0"),
+        ("..x.", "True the latest attempt succeeded, at +3.0"),
         (".x...", "True the latest 3 attempts succeeded, since +2.0"),
-        ("..xx", "False the latest 2 attempts failed, since +2.0; 3 in a row would decide"),
+        ("..xx", "False the latest 2 attempts failed, since +2.0; it takes 3 in a row"),
     ],
 )
 def test_without_a_decision_the_latest_attempts_tell(marks: str, said: str) -> None:
@@ -207,12 +211,12 @@ def test_what_is_shown_may_end_before_the_input() -> None:
     """Where a stretch was chosen, time runs to its end and not to that of the input."""
     ready = probe(ProbeType.READINESS, V4, "..xxx....", decided(READY, 0, 1), decided(NOT_READY, 4, 5), decided(READY, 5, 6, 1.0))
     shown = select(timeline(ready, until_s=9), until_ns=BASE + 4_500 * MS)
-    assert told(shown, 0) == "False NotReady since +4.0, 0.5 s to the end"
+    assert told(shown, 0) == "False NotReady since +4.0, for the last 0.5 s"
 
 
 @BOTH
 def test_what_failed_is_told_by_what_it_did(family: tuple[str, str]) -> None:
-    """Only failures that decided so are why it went NotReady; those before the first Ready, and too few in a row, are told apart."""
+    """Only failures that decided so are why it went NotReady; those too few in a row are told apart, those of the start not at all."""
     marks = "xx...x..xxxx.."
     flapped = probe(
         ProbeType.READINESS, family, marks, decided(READY, 2, 3), decided(NOT_READY, 10, 11), decided(READY, 12, 13, 2), initial="NotReady",
@@ -221,9 +225,7 @@ def test_what_failed_is_told_by_what_it_did(family: tuple[str, str]) -> None:
     flapped = replace(flapped, attempts=tuple(replace(one, **refused) if one.n in (1, 2, 6) else one for one in flapped.attempts))
     sentence = judge(flapped, timeline(flapped, until_s=14)).sentence
     assert sentence.startswith("NotReady once: the application answers 500; out of service 2.0 s of 13.0 s (15 %)")
-    assert sentence.endswith(
-        "; also failed: 2 before it was first in service (refused), 1 too few in a row to matter (refused)"
-    )
+    assert sentence.endswith("(15 %); also failed: 1 too few in a row to matter (refused)")
 
 
 @BOTH
@@ -234,8 +236,10 @@ def test_ready_that_a_restart_took_has_a_row(family: tuple[str, str]) -> None:
     both = timeline(ready, live, until_s=9, begun_s=(6,))
     made = rows(ready, (), outages(ready, both), wide=False, several=False)
     lost = [(row.ns - BASE, row.words) for row in made if row.decision == "NotReady"]
-    assert lost == [(4 * S, "about then: Restart by the liveness probe")]
-    own = probe(ProbeType.READINESS, family, "..xxx.", decided(READY, 0, 1), decided(NOT_READY, 4, 5), decided(READY, 5, 6, 1))
+    assert lost == [(4 * S, "about then: restarted by the liveness probe")]
+    own = probe(
+        ProbeType.READINESS, family, "..xxx.", decided(READY, 0, 1), decided(NOT_READY, 4, 5), decided(READY, 5, 6, 1)
+    )
     alone = timeline(own, until_s=6)
     assert [row.number for row in rows(own, (), outages(own, alone), wide=False, several=False) if row.decision == "NotReady"] == ["#5"]
 
@@ -248,3 +252,101 @@ def test_a_restart_without_a_readiness_probe_says_how_long_it_took(family: tuple
     assert "; out of service about 5.0 s of 11.0 s (45 %)" in judge(live, alone).sentence
     ready = probe(ProbeType.READINESS, family, "....    ....", decided(READY, 0, 1), decided(READY, 8, 5, 5))
     assert "out of service" not in judge(live, timeline(live, ready, until_s=11, begun_s=(8,))).sentence
+
+
+@BOTH
+def test_the_cause_stands_before_its_effect(family: tuple[str, str]) -> None:
+    """Of one container the probe that had it restarted is read before the readiness probe that lost Ready by it."""
+    ready = probe(ProbeType.READINESS, family, ".....  ..", decided(READY, 0, 1), decided(READY, 7, 6, 2.5))
+    live = probe(ProbeType.LIVENESS, family, "..xxx", decided(RESTART, 4.5, 5))
+    whole = timeline(ready, live, until_s=8, begun_s=(7,))
+    assert [one.type for one, _ in ordered(whole)] == [ProbeType.LIVENESS, ProbeType.READINESS]
+    calm = timeline(ready, replace(live, decisions=()), until_s=8, begun_s=(7,))
+    assert [one.type for one, _ in ordered(calm)] == [ProbeType.READINESS, ProbeType.LIVENESS]
+
+
+@BOTH
+def test_what_shows_an_event_is_told_once(family: tuple[str, str]) -> None:
+    """Two probes of one container both show when it started; only the first says what shows that."""
+    pair = [probe(kind, family, "....") for kind in (ProbeType.READINESS, ProbeType.LIVENESS)]
+    whole = timeline(*pair, until_s=4, begun_s=(2,))
+    event = replace(whole.events[0], evidence="its first process was seen to begin")
+    lines: list[str] = []
+    text.write(replace(whole, events=(event,)), lines.append)
+    said = "".join(lines)
+    assert said.count("container app started") == 2
+    assert said.count("its first process was seen to begin") == 1
+
+
+@BOTH
+def test_a_pod_that_is_being_deleted_says_so(family: tuple[str, str]) -> None:
+    """Liveness that ends by design is fine, and the verdict says why it ended."""
+    live = probe(ProbeType.LIVENESS, family, "....", initial="Live")
+    event = TimelineEvent(ns=BASE + 4 * S, kind=EventKind.POD_TERMINATING, address=family[1], container="app")
+    verdict = judge(live, replace(timeline(live, until_s=9), events=(event,)))
+    assert verdict.level is Level.FINE
+    assert verdict.sentence.endswith("; the Pod was being deleted at the end")
+
+
+def diagnosed(kind: str, *numbers: int) -> Diagnosis:
+    """Return a diagnosis of some attempts."""
+    return Diagnosis(kind=kind, sentence=f"{kind} it was.", check="Look.", attempts=numbers)
+
+
+def test_a_cause_of_few_attempts_is_only_named() -> None:
+    """Two refusals before nine 500s are no second thing to look at; a failure that decided something always is."""
+    bad = probe(ProbeType.READINESS, V4, "x" * 11, initial="NotReady")
+    few, many = diagnosed("nothing-listens", 1, 2), diagnosed("says-unhealthy", *range(3, 12))
+    own = tuple(replace(a, diagnosis=few if a.n < 3 else many) for a in bad.attempts)
+    bad = replace(bad, attempts=own, diagnoses=(many, few))
+    whole = timeline(bad, until_s=11)
+    assert [one.minor for one in explained(bad, judge(bad, whole))] == [False, True]
+    lines: list[str] = []
+    text.write(whole, lines.append)
+    said = "".join(lines)
+    assert "says-unhealthy it was." in said
+    assert "nothing-listens it was." not in said
+    assert "also nothing-listens: -o wide says what to do" in said
+    decisive = replace(bad, decisions=(decided(NOT_READY, 1, 2),))
+    assert [one.minor for one in explained(decisive, judge(decisive, whole))] == [False, False]
+
+
+def test_a_share_of_a_supposed_timeout_is_called_so() -> None:
+    """Of a timeout that neither a spec nor the packets tell, a percentage says that it is the default's."""
+    one = probe(ProbeType.READINESS, V4, "..")
+    assert "of the default timeout" in latency(replace(one, thresholds={"timeoutSeconds": (1, "default")}))
+    assert "default" not in latency(replace(one, thresholds={"timeoutSeconds": (1, "inferred")}))
+
+
+def test_missing_to_the_end_after_a_recovery_is_not_over() -> None:
+    """A probe that was out of service twice and then falls silent: what it is now is not known."""
+    flapping = probe(
+        ProbeType.READINESS, V4, "..xxx.xxx..", decided(READY, 0, 1), decided(NOT_READY, 4, 5), decided(READY, 5, 6, 1),
+        decided(NOT_READY, 8, 9), decided(READY, 9, 10, 1),
+    )  # fmt: skip
+    silent = replace(flapping, gaps=(Gap(start_ns=BASE + 10 * S, end_ns=BASE + 30 * S, expected=19, reason="no word"),))
+    assert told(timeline(silent, until_s=30), 0).endswith("19 attempts are missing, so its present state is not known")
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 5, 30])
+def test_rounds_that_decide_nothing_are_counted(rounds: int) -> None:
+    """Failures and recoveries that alternate: from five rounds on two of them, a count and the last are shown, with all numbers right."""
+    one = probe(ProbeType.READINESS, V4, "." + "xx.." * (rounds - 1) + "xx.", decided(READY, 0, 1))
+    made = [row for row in rows(one, (), wide=False, several=False) if not row.aside]
+    shown = [row.number for row in made if row.number]
+    counted = [row.words for row in made if row.quiet]
+    if rounds < 5:
+        assert (len(shown), counted) == (1 + 2 * rounds, [])
+        return
+    assert shown[:5] == ["#1", "#2", "#4", "#6", "#8"]
+    assert counted == [f"{rounds - 3} more rounds like these, #10 on"]
+    assert shown[5:] == [f"#{4 * rounds - 2}", f"#{4 * rounds}"]
+    everything = rows(one, (), wide=True, several=False)
+    assert len([row for row in everything if row.number]) == len(one.attempts)
+
+
+def test_rounds_with_decisions_are_all_shown() -> None:
+    """A probe that flaps shows every NotReady and Ready, however often."""
+    kinds = [decided(NOT_READY, 1 + 2 * n, 2 + 2 * n) for n in range(9)] + [decided(READY, 2 + 2 * n, 3 + 2 * n, 1) for n in range(9)]
+    one = probe(ProbeType.READINESS, V4, "." + "x." * 9, decided(READY, 0, 1), *sorted(kinds, key=lambda d: d.ns))
+    assert len([row for row in rows(one, (), wide=False, several=False) if row.decision]) == 19

@@ -16,7 +16,7 @@ from probewatch.model.finding import Finding, Held
 from probewatch.model.frame import Mark
 from probewatch.model.measure import Measure
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import Checker, DecisionKind, EventKind, Gap, Timeline, TimelineEvent
+from probewatch.model.timeline import Checker, DecisionKind, EventKind, Gap, GapKind, Timeline, TimelineEvent
 from probewatch.verify.declared import verify
 from probewatch.verify.missing import check_missing, declared_probes
 
@@ -184,8 +184,8 @@ def test_the_hosting_node_probes(make, pod, checker, held) -> None:
 
 def test_gaps_without_a_reason_are_inconclusive(make) -> None:
     """Attempts that were due and did not come may not have been sent, or not captured; explained ones are no finding."""
-    unknown = Gap(start_ns=BASE + S, end_ns=BASE + 4 * S, expected=2, reason="nothing in the capture says why")
-    known = replace(unknown, reason="the kubelet was restarted")
+    unknown = Gap(start_ns=BASE + S, end_ns=BASE + 4 * S, expected=2, reason="nothing in the capture says why", kind=GapKind.UNEXPLAINED)
+    known = replace(unknown, kind=GapKind.KUBELET_RESTARTED)
     found = verify(tied(make("sssss"), gaps=(unknown, known)), [pod_of(READY)])
     assert about(found, "attempts").held is Held.INCONCLUSIVE
 

@@ -325,7 +325,7 @@ def test_never(make: Any) -> None:
 def test_never_without_a_spec(make: Any) -> None:
     """A threshold that is only assumed does not tell that a failure led to nothing; no failure tells it."""
     assert one(make("ssfs", spec=None), never=(NOT_READY,)).sentence == (
-        "#3 failed, and nobody says how many failures it takes: give the Pod with --spec"
+        "#3 failed, and the failureThreshold is not known: give the Pod with --spec"
     )
     assert one(make("ssss", spec=None), never=(NOT_READY,)).held is PASS
     inferred = {"failureThreshold": (3, "inferred"), "successThreshold": (1, "default")}
@@ -655,3 +655,27 @@ def test_exec_probe_of_another_container(captures: Path) -> None:
     specs = read_specs(str(folder / "pod.yaml"))
     selector = Selector(type=ProbeType.READINESS, pod="exec-*", container="sidecar")
     assert seen(timeline, selector, specs=specs).held is FAIL
+
+
+def test_never_not_ready_where_a_restart_took_ready_away(make: Any) -> None:
+    """`never: [not_ready]` fails where Ready went with the container, though the readiness probe decided no NotReady."""
+    twice = {"a1": READY, "a4": READY}
+    found = one(make("ssssss", decisions=twice), never=(NOT_READY,))
+    assert (found.held, found.sentence) == (FAIL, "Ready was lost with the container: it ended")
+    assert found.observed == "lost before #4"
+    assert one(make("ssssss", decisions={"a1": READY}), never=(NOT_READY,)).held is PASS
+    assert one(make("ssssss", decisions=twice), never=(RESTART,)).held is PASS
+
+
+def test_never_not_ready_where_no_new_container_came(make: Any) -> None:
+    """It fails too where a liveness probe had the container restarted and nothing answered until the capture's end."""
+    ready = make("sss", decisions={"a1": READY})
+    live = make("ssssfff", type=ProbeType.LIVENESS, decisions={"a7": RESTART}, id="p2")
+    answered = make("sssssssss", decisions={"a1": READY})
+    wanted = Expectations(probes=(ProbeExpectation(selector=Selector(type=ProbeType.READINESS), never=(NOT_READY,)),))
+    held = []
+    for readiness in (ready, answered):
+        _, found = check(replace(readiness, probes=(*readiness.probes, *live.probes)), wanted)
+        held.append((found.held, found.sentence))
+    assert held[0] == (FAIL, "Ready was lost with the container: restarted by the liveness probe")
+    assert held[1][0] is PASS, "the old container still answers, or a new one does"
