@@ -23,8 +23,8 @@ from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .execs import Execs
 from .front import End, Front, Questions, Turn
+from .histories import Step
 from .keeper import HELD, Keeper
-from .lane import Step
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import periodic

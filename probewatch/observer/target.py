@@ -22,8 +22,9 @@ from probewatch.probes.inference import Guess, guess, ticking
 from probewatch.probes.runs import Run, fits
 
 from .execs import guess_commands
+from .histories import Step
 from .implied import feed
-from .lane import KEPT, MID_LIFE, Lane, Step
+from .lane import KEPT, MID_LIFE, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
