@@ -443,6 +443,8 @@ class Target:
         if len(runs) <= (placed.guessed_from or GUESS_AFTER):
             return
         guesses = tuple(guess(runs, proven=self.proven))
+        if guesses:
+            guesses = self._typed(guesses, runs, context)
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses
