@@ -141,6 +141,21 @@ def test_nothing_is_lost_or_doubled(story, looks) -> None:
     assert sorted(leg.connection.id for one in out for _, leg in one.legs()) == list(range(len(made)))
 
 
+def test_an_idle_queue_takes_no_room() -> None:
+    """A target where nothing waits has no queue; what comes later waits in a new one, in order."""
+    target = Target(POD, AddressBook())
+    target.queue.take(attempt(0))
+    assert len(release(target, 1)) == 1
+    assert target.queue.idle
+    target.rest()
+    assert target._queue is None
+    assert target.empty
+    target.queue.take(attempt(3))
+    target.queue.take(attempt(2))
+    assert not target.empty
+    assert [one.start.ns for one in release(target, 4)] == [ns(2), ns(3)]
+
+
 # Planning.
 
 
