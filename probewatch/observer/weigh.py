@@ -164,7 +164,6 @@ class Scale:
             self._best = min(self._best, cost)
         return known
 
-
     def _looks_of(self, plan: Plan) -> list[Look]:
         """Return the runs held against a plan, once for all that differ only in what is weighed here."""
         alike = tuple(Planned(_unweighed(planned.spec), planned.container) for planned in plan)
