@@ -16,6 +16,7 @@ lab.py        probewatch lab list|run|up|down
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -34,3 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except KeyboardInterrupt:  # Ctrl-C while modules are still being imported
         return 130
+    finally:
+        if argv is None:
+            # The process ends: to look through all that is left for garbage in circles takes 5 to 8 % of a run.
+            gc.freeze()

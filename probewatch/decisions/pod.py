@@ -17,7 +17,7 @@ silent); initialDelaySeconds only lengthens silence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
-from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, turn_of
+from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, is_even, turn_of
 from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
 
 LINGER_NS = 1_100_000_000
@@ -400,6 +400,31 @@ class Pod:
             and not self.workers[index].on_hold
             and planned.spec.type is not ProbeType.STARTUP
             and self._is_calm(planned.container)
+        )
+
+    def is_even(self, index: int) -> bool:
+        """Tell whether a success at a steady worker's next tick would change nothing but its times and its count, as the ones before."""
+        worker, spec = self.workers[index], self.plan[index].spec
+        return (
+            worker.cached is Result.SUCCESS
+            and worker.last_result is Result.SUCCESS
+            and worker.result_run >= spec.success_threshold
+            and not worker.doubt
+            and is_even(self.tickers[index])
+            and self.manual(index) in (Manual.READY, Manual.NEVER)
+            and self.is_steady(index)
+        )
+
+    def went_on(self, workers: Mapping[int, tuple[Worker, Ticker]], alive_ns: Mapping[int, int]) -> Pod:
+        """Return the pod with other states of some workers, whose containers were seen to run until then."""
+        return replace(
+            self,
+            workers=tuple(workers[at][0] if at in workers else one for at, one in enumerate(self.workers)),
+            tickers=tuple(workers[at][1] if at in workers else one for at, one in enumerate(self.tickers)),
+            containers=tuple(
+                one._replace(alive_ns=alive_ns[number]) if number in alive_ns else one
+                for number, one in enumerate(self.containers)
+            ),
         )
 
     def _is_calm(self, number: int) -> bool:

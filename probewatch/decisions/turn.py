@@ -139,6 +139,19 @@ def turn_of(
     return Turn(reading, worker, old, counted, after, resets)
 
 
+def goes_on_evenly(
+    old: Ticker, reading: Reading, times: tuple[int, int], spec: ProbeSpec, resets: bool | None
+) -> Ticker:
+    """Return the ticker after a success that came when it was due, where nothing had been out of the ordinary (`is_even`)."""
+    return Ticker(_next_anchor(old, reading, times[0], spec, resets), True, *times, runs=YOUNG)
+
+
+def is_even(ticker: Ticker) -> bool:
+    """Tell whether a ticker is as successes leave it that come when they are due."""
+    tick_ns, start_ns, end_ns = ticker.tick_ns, ticker.last_start_ns, ticker.busy_until_ns
+    return tick_ns is not None and ticker == Ticker(tick_ns, True, start_ns, end_ns, runs=YOUNG)
+
+
 def ignores_pokes(old: Ticker, reading: Reading, start_ns: int, period_ns: int) -> bool:
     """Tell whether an attempt was read as a tick of the grid that a poke before it did not move (a kubelet up to 1.30)."""
     if reading.trigger is not Trigger.TICK or reading.schedule is not Schedule.ON_TIME or old.tick_ns is None:

@@ -19,7 +19,7 @@ from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
 from probewatch.wire.http1 import read_status_line
 
-from .lane import Step
+from .histories import Step
 from .tls import tls_summary
 
 LINGER_NS: Final = 1_100_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,10 +20,11 @@ from probewatch.probes.sources import Standing
 from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
+from .elsewhere import Elsewhere
 from .execs import Execs
 from .front import End, Front, Questions, Turn
+from .histories import Step
 from .keeper import HELD, Keeper
-from .lane import Step
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import periodic
@@ -43,8 +43,6 @@ MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
 MOST_UNPLANNED: Final = 6_000
 """Attempts at all targets that wait until their probes are guessed; beyond, those of the targets with the most are guessed from these."""
-RECENT: Final = 32
-"""Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
 MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 KEPT_REVISIONS: Final = 200_000
@@ -71,7 +69,9 @@ class Observer(Front):
         """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
         self._appeared: dict[str, int] = {}
-        self._recent: dict[str, deque[int]] = {}
+        self._recent: dict[str, Elsewhere] = {}
+        self._contexts: dict[str, Context] = {}
+        """By client, the latest."""
         self._teller = Teller(heard=self.settings.heard)
         self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
@@ -167,6 +167,7 @@ class Observer(Front):
                 self._tell(target)
             if target.queue.idle:
                 del self._busy[address]
+                target.rest()
         if self._keeper.full:
             self._keeper.let_go(self._tell)
             self._strangers.recount()
@@ -253,9 +254,8 @@ class Observer(Front):
                     self._run(self._target(connection.server), single(exchange))
             else:
                 self._revise(connection)
-                target = self._targets.get(connection.server)
-                if target is not None:
-                    target.queue.revise(connection, item.read)
+                if connection.server in self._busy:
+                    self._targets[connection.server].queue.revise(connection, item.read)
 
     def _queue(self, server: str, item: Exchange | Unresolved | Run) -> None:
         self._busy[server] = None
@@ -316,7 +316,7 @@ class Observer(Front):
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
         before, unplanned = len(target.strangers), target.unplanned
-        target.attempt(run, self._elsewhere(run), context)
+        target.attempt(run, self._recent.setdefault(run.client, Elsewhere()).before(run.start.ns), context)
         self._strangers.held += len(target.strangers) - before
         self._unplanned += target.unplanned - unplanned
         if self._unplanned > self._most_unplanned:
@@ -355,13 +355,6 @@ class Observer(Front):
         # (Some only turn from one kind into another, which is the next to go.)
         self._most_held = max(HELD, sum(self._held()) + HELD // 8)
 
-    def _elsewhere(self, run: Run) -> tuple[int, ...]:
-        """Return the starts of a checker's latest attempts at anybody, before this one."""
-        recent = self._recent.setdefault(run.client, deque(maxlen=RECENT))
-        before = tuple(recent)
-        recent.append(run.start.ns)
-        return before
-
     def _context(self, client: str) -> Context:
         source = self._senders.sources.get(client)
         version = source.version if source is not None else ""
@@ -369,9 +362,14 @@ class Observer(Front):
         number = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
         node = self.book.node(client)
         checker = node.node if node is not None and node.node else client
-        return Context(
+        made = Context(
             checker=checker, version=number, first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns
         )
+        known = self._contexts.get(client)
+        if known == made:
+            return known  # (each target keeps one)
+        self._contexts[client] = made
+        return made
 
     # The end.
 
@@ -388,6 +386,7 @@ class Observer(Front):
         for target in self._targets.values():
             for run in target.queue.drain():
                 self._run(target, run)
+            target.rest()
         self._senders.last_word()
 
     def finish(self, captures: Sequence[CaptureInfo] = ()) -> Timeline:

@@ -19,6 +19,7 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
 
+from .histories import Look
 from .lane import Lane
 
 STEP_NS: Final = 20_000_000
@@ -27,11 +28,11 @@ RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
 
-def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None) -> None:
+def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None, look: Look | None = None) -> None:
     """Give a lane its next run, and the attempts that this run implies: before it, and while it waits for an address."""
     for implied in overtaken_runs(run, lane):
         lane.feed(implied, elsewhere=(), seen_until_ns=seen_until_ns)
-    lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns)
+    lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns, look=look)
     if run.unresolved is not None:
         for implied in implied_runs(run, lane):
             lane.feed(implied, elsewhere=elsewhere, seen_until_ns=seen_until_ns)

@@ -18,18 +18,20 @@ Limitations: a history that was dropped does not come back; KEPT bounds the work
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.turn import Turn
-from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
 from probewatch.probes.forms import Ask
-from probewatch.probes.judge import SECOND, Verdict
-from probewatch.probes.runs import Run, closed_by_server, fits, free_ns, is_refused, verdict_of
+from probewatch.probes.judge import SECOND
+from probewatch.probes.runs import Run, closed_by_server, is_refused, verdict_of
+
+from .histories import History, Judged, Look, Step, ancestor, cost_of, keep, linked
+from .stride import Stride
 
 KEPT: Final = 16
 """Histories carried on after each run."""
@@ -64,45 +66,8 @@ KILLED_BEFORE: Final = 2.0
 """... where that makes a restart due."""
 
 
-class Step(NamedTuple):
-    """One run, read in one way."""
-
-    run: Run
-    reading: Reading | None
-    """None: nobody's attempt."""
-    verdict: Verdict | None
-    counted: Counted | None
-    renewed: bool
-    before: Pod
-
-
-class _History(NamedTuple):
-    pod: Pod
-    cost: float
-    fresh: bool
-    past: _Link | None
-
-
-class _Judged(NamedTuple):
-    """What a run came to as an attempt of one worker."""
-
-    verdict: Verdict
-    free_ns: int
-    """When that worker could go on."""
-
-
-_Candidate = tuple[float, _History, Reading | None]
+_Candidate = tuple[float, History, Reading | None]
 """What a history costs once it is carried on in this way (None: the run is nobody's attempt)."""
-
-
-@dataclass(slots=True, eq=False)
-class _Link:
-    step: Step
-    past: _Link | None
-    """Cut off where it is settled, so that a history never holds more than what is open."""
-    length: int
-    root: _Link | None = None
-    """Of the latest link of a history: its first that is not settled; None where all are."""
 
 
 class Lane:
@@ -148,10 +113,10 @@ class Lane:
         self._first_fresh: bool | None = None
         """Whether the beginning was in the capture, settled at an interruption."""
         self._histories = [
-            _History(self._begin(fresh=True), max(0.0, begin_cost), fresh=True, past=None),
-            _History(self._begin(fresh=False), max(0.0, -begin_cost), fresh=False, past=None),
+            History(self._begin(fresh=True), max(0.0, begin_cost), fresh=True, past=None),
+            History(self._begin(fresh=False), max(0.0, -begin_cost), fresh=False, past=None),
             # (Of the signs that a container begins about half would come of a new kubelet as well: silence is one.)
-            _History(
+            History(
                 self._begin(fresh=False, new_kubelet=True),
                 max(begin_cost, -begin_cost / 2) + NEW_KUBELET,
                 fresh=False,
@@ -188,7 +153,7 @@ class Lane:
 
     def interrupt(self) -> None:
         """Forget all states: what happens next was not seen from here on, and is met in mid-life again."""
-        best = min(self._histories, key=_cost)
+        best = min(self._histories, key=cost_of)
         self._spent += best.cost
         if best.past is not None:
             self._tell(best, best.past.length)
@@ -196,22 +161,28 @@ class Lane:
         if self._first_fresh is None:
             self._first_fresh = best.fresh
         self._histories = [
-            _History(self._begin(fresh=False, new_kubelet=new), NEW_KUBELET if new else 0.0, fresh=False, past=best.past)
+            History(self._begin(fresh=False, new_kubelet=new), NEW_KUBELET if new else 0.0, fresh=False, past=best.past)
             for new in (False, True)
         ]
         self._whole = False
 
-    def feed(self, run: Run, *, elsewhere: Sequence[int] = (), seen_until_ns: int | None = None) -> None:
-        """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody."""
-        fitting = [
-            (worker, fit)
-            for worker, planned in enumerate(self.plan)
-            if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
-        ]
+    def feed(
+        self,
+        run: Run,
+        *,
+        elsewhere: Sequence[int] = (),
+        seen_until_ns: int | None = None,
+        look: Look | None = None,
+    ) -> None:
+        """Take the next run, in the order of starts; `elsewhere` are the starts of the checker's latest attempts at anybody.
+
+        `look` is what is known of it already.
+        """
+        look = look or Look(run, self.plan, seen_until_ns)
+        fitting = look.fitting
         if not fitting and run.form.ask is not Ask.NOTHING:
             self.crowded.add(run.form.port)
-        judged: dict[int, _Judged] = {}
-        if len(fitting) == 1 and run.form.version and self._feed_due(run, *fitting[0], judged, seen_until_ns):
+        if len(fitting) == 1 and run.form.version and self._feed_due(look, *fitting[0]):
             return
         start_ns, refused = run.start.ns, is_refused(run)
         rivals = len(fitting) > 1 and sum(fit < RIVAL for _, fit in fitting) > 1
@@ -238,50 +209,49 @@ class Lane:
                 stranger = cost + self._stranger(run, history)
                 floor = min(floor, stranger)
                 candidates.append((stranger, history, None))
-        grown: dict[tuple[Pod, bool], _History] = {}
+        grown: dict[tuple[Pod, bool], History] = {}
         turns: list[Turn] = []
         for cost, history, taken in candidates:
             if cost - floor > WORSE:
                 continue  # It would be given up below: what it leads to need not be worked out.
             if taken is None:
-                link = _link(history, Step(run, None, None, None, renewed=False, before=history.pod))
-                _keep(grown, _History(history.pod, cost, history.fresh, link))
+                past = linked(history.past, Step(run, None, None, None, renewed=False, before=history.pod))
+                keep(grown, History(history.pod, cost, history.fresh, past))
                 continue
             worker = taken.worker
-            known = self._judged(run, worker, judged, seen_until_ns)
-            _keep(grown, _grow(history, run, taken, known, turns))
+            known = look.judged(worker)
+            keep(grown, _grow(history, run, taken, known, turns))
             if not history.fresh and not taken.reset and not taken.redial:
                 liveness = self.plan[worker].spec.type is ProbeType.LIVENESS
                 before = history.cost + (KILLED_BEFORE if liveness else FAILED_BEFORE)
                 for pod in history.pod.guesses(worker, known.verdict.outcome):
-                    guessed = _History(pod, before, history.fresh, history.past)
-                    _keep(grown, _grow(guessed, run, taken, known, turns))
+                    guessed = History(pod, before, history.fresh, history.past)
+                    keep(grown, _grow(guessed, run, taken, known, turns))
         self._carry_on(list(grown.values()))
 
-    def _carry_on(self, grown: list[_History]) -> None:
+    def _carry_on(self, grown: list[History]) -> None:
         """Carry the cheapest of these histories on."""
         if len(grown) == 1:
             one = grown[0]
             self._spent += one.cost
-            self._histories = [_History(one.pod, 0.0, one.fresh, one.past)]
+            self._histories = [History(one.pod, 0.0, one.fresh, one.past)]
         else:
-            ranked = sorted(grown, key=_cost)[: self._kept]
+            ranked = sorted(grown, key=cost_of)[: self._kept]
             floor = ranked[0].cost
             self._spent += floor
             self._histories = [
-                _History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE
+                History(h.pod, h.cost - floor, h.fresh, h.past) for h in ranked if h.cost - floor <= WORSE
             ]
         self._settle()
 
-    def _feed_due(
-        self, run: Run, worker: int, fit: float, judged: dict[int, _Judged], seen_until_ns: int | None
-    ) -> bool:
+    def _feed_due(self, look: Look, worker: int, fit: float) -> bool:
         """Take a run that in every history came when its steady worker was due, and changes nothing for others; tell whether it is one.
 
         Most are. There is one way to read it, the same in all histories, so all go on side by side: what comes of it is what
         `feed` would come to by weighing.
         """
-        grown: list[_History] = []
+        run = look.run
+        grown: list[History] = []
         turn: Turn | None = None
         for history in self._histories:
             pod = history.pod
@@ -297,7 +267,7 @@ class Lane:
                 if readings is None or len(readings) > 1 or readings[0].cost >= SURE:
                     return False
                 reading = readings[0]
-                known = self._judged(run, worker, judged, seen_until_ns)
+                known = look.judged(worker)
                 verdict, times = known.verdict, (run.start.ns, known.free_ns)
                 if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker], pod.resets):
                     turn = pod.turn(
@@ -307,25 +277,50 @@ class Lane:
                         return False
             step = Step(run, reading, verdict, turn.counted, renewed=False, before=pod)
             after = pod.after(turn, verdict.cause)
-            grown.append(_History(after, history.cost + reading.cost, history.fresh, _link(history, step)))
+            grown.append(History(after, history.cost + reading.cost, history.fresh, linked(history.past, step)))
         if len(grown) > 1:
-            kept: dict[tuple[Pod, bool], _History] = {}
+            kept: dict[tuple[Pod, bool], History] = {}
             for history in grown:
-                _keep(kept, history)
+                keep(kept, history)
             grown = list(kept.values())
         self._carry_on(grown)
         return True
 
-    def _judged(self, run: Run, worker: int, judged: dict[int, _Judged], seen_until_ns: int | None) -> _Judged:
-        """Judge a run as an attempt of one worker, once."""
-        known = judged.get(worker)
-        if known is None:
-            spec = self.plan[worker].spec
-            verdict = verdict_of(run, spec, seen_until_ns)
-            known = judged[worker] = _Judged(verdict, max(verdict.end_ns, free_ns(run, spec, verdict)))
-        return known
+    def stride(self, looks: Sequence[Look], at: int, most: float) -> int:
+        """Take at once what comes from `at` on and is even (`stride`), until the cost is beyond `most`; return how many runs that were.
 
-    def _stranger(self, run: Run, history: _History) -> float:
+        The costs, and what becomes of the pod, are those that `feed` would come to. `Step.before` is of before them all.
+        """
+        best = self._histories[0].past
+        if best is None or best.step.run.unresolved is not None:
+            return 0
+        room = min(len(looks) - at, 2 * LAG - (best.length - self._settled))
+        even = Stride([history.pod for history in self._histories])
+        costs = [history.cost for history in self._histories]
+        taken: list[list[Step]] = []
+        while len(taken) < room and self._spent <= most:
+            steps = even.take(looks[at + len(taken)])
+            if steps is None:
+                break
+            taken.append(steps)
+            more = steps[0].reading.cost if steps[0].reading is not None else 0.0
+            grown = [cost + more for cost in costs]
+            floor = min(grown)
+            self._spent += floor
+            costs = [cost - floor for cost in grown]
+        if not taken:
+            return 0
+        kept: dict[tuple[Pod, bool], History] = {}
+        for history, cost, pod, own in zip(self._histories, costs, even.pods(), zip(*taken, strict=True), strict=True):
+            past = history.past
+            for step in own:
+                past = linked(past, step)
+            keep(kept, History(pod, cost, history.fresh, past))
+        self._histories = sorted(kept.values(), key=cost_of)
+        self._settle()
+        return len(taken)
+
+    def _stranger(self, run: Run, history: History) -> float:
         """Return the cost of reading a run as nobody's attempt."""
         if not run.tries:
             return STRANGER
@@ -343,7 +338,7 @@ class Lane:
 
     def so_far(self) -> list[Step]:
         """Return all its steps, as the cheapest history reads those that are not settled."""
-        best = min(self._histories, key=_cost)
+        best = min(self._histories, key=cost_of)
         return self.steps + self._open(best, best.past.length if best.past else 0)
 
     def let_go(self, number: int) -> list[Step]:
@@ -364,14 +359,14 @@ class Lane:
 
     def finish(self) -> list[Step]:
         """Choose the cheapest history, and return all its steps."""
-        best = min(self._histories, key=_cost)
+        best = min(self._histories, key=cost_of)
         self._tell(best, best.past.length if best.past else 0)
         self.fresh = best.fresh if self._first_fresh is None else self._first_fresh
         return self.steps
 
     def outlook(self) -> tuple[int, list[Step]]:
         """Return how many steps are settled, and the cheapest history's steps since, which may yet be read in another way."""
-        best = min(self._histories, key=_cost)
+        best = min(self._histories, key=cost_of)
         found: list[Step] = []
         link = best.past
         while link is not None and link.length > self._settled:
@@ -381,7 +376,7 @@ class Lane:
 
     def disputed(self) -> set[int]:
         """Return which steps (1 for the lane's first) decide something else in a history that is nearly as cheap as the cheapest."""
-        ranked = sorted(self._histories, key=_cost)
+        ranked = sorted(self._histories, key=cost_of)
         found: set[int] = set()
         for rival in ranked[1:]:
             more = rival.cost - ranked[0].cost
@@ -397,14 +392,14 @@ class Lane:
 
     def latest(self) -> Step | None:
         """Return the last step of the cheapest history; None where there is none, or it was let go."""
-        best = min(self._histories, key=_cost).past
+        best = min(self._histories, key=cost_of).past
         if best is not None and best.length > self._settled:
             return best.step
         return self.steps[-1] if self.steps else None
 
     def pod(self) -> Pod:
         """Return the state that the cheapest history has reached."""
-        return min(self._histories, key=_cost).pod
+        return min(self._histories, key=cost_of).pod
 
     @property
     def cost(self) -> float:
@@ -438,8 +433,8 @@ class Lane:
         if best is None or best.length == self._settled:
             return
         if best.length - self._settled > most:
-            kept = _ancestor(best, best.length - left)
-            self._histories = [history for history in self._histories if _ancestor(history.past, kept.length) is kept]
+            kept = ancestor(best, best.length - left)
+            self._histories = [history for history in self._histories if ancestor(history.past, kept.length) is kept]
         links = heads = [history.past for history in self._histories if history.past is not None]
         if any(head.root is not heads[0].root for head in heads):
             return
@@ -450,15 +445,15 @@ class Lane:
         common.past = common.root = None
         for head in heads:
             if head is not common:
-                head.root = _ancestor(head, common.length + 1)
+                head.root = ancestor(head, common.length + 1)
         if self._first_fresh is None and len({history.fresh for history in self._histories}) == 1:
             self.fresh = self._histories[0].fresh
 
-    def _tell(self, history: _History, until: int) -> None:
+    def _tell(self, history: History, until: int) -> None:
         self.steps += self._open(history, until)
         self._settled = max(self._settled, until)
 
-    def _open(self, history: _History, until: int) -> list[Step]:
+    def _open(self, history: History, until: int) -> list[Step]:
         """Return a history's steps that are not settled, up to this length."""
         steps: list[Step] = []
         link = history.past
@@ -470,40 +465,11 @@ class Lane:
         return steps
 
 
-def _ancestor(link: _Link | None, length: int) -> _Link:
-    """Return the link of this length in a history that is at least as long."""
-    assert link is not None
-    while link.length > length:
-        assert link.past is not None
-        link = link.past
-    return link
-
-
 def _decides(step: Step) -> object:
     """Return what a step decides, and whose it is; None where it decides nothing."""
     if step.counted is None or step.counted.decision is None or step.reading is None:
         return None
     return step.reading.worker, step.counted.decision
-
-
-def _cost(history: _History) -> float:
-    return history.cost
-
-
-def _keep(grown: dict[tuple[Pod, bool], _History], history: _History) -> None:
-    """Keep the cheaper of two histories that reached the same state."""
-    key = (history.pod, history.fresh)
-    known = grown.get(key)
-    if known is None or history.cost < known.cost:
-        grown[key] = history
-
-
-def _link(history: _History, step: Step) -> _Link:
-    past = history.past
-    link = _Link(step, None, 1) if past is None else _Link(step, past, past.length + 1, past.root)
-    if link.root is None:
-        link.root = link
-    return link
 
 
 def _due(pod: Pod, worker: int, start_ns: int, fit: float) -> list[Reading] | None:
@@ -526,7 +492,7 @@ def _due(pod: Pod, worker: int, start_ns: int, fit: float) -> list[Reading] | No
     return readings
 
 
-def _grow(history: _History, run: Run, reading: Reading, known: _Judged, turns: list[Turn]) -> _History:
+def _grow(history: History, run: Run, reading: Reading, known: Judged, turns: list[Turn]) -> History:
     if reading.redial:
         return _redial(history, run, reading)
     verdict = known.verdict
@@ -541,10 +507,10 @@ def _grow(history: _History, run: Run, reading: Reading, known: _Judged, turns: 
         turns=turns,
     )
     step = Step(run, reading, verdict, applied.counted, applied.renewed, history.pod)
-    return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
+    return History(applied.pod, history.cost + reading.cost, history.fresh, linked(history.past, step))
 
 
-def _redial(history: _History, run: Run, reading: Reading) -> _History:
+def _redial(history: History, run: Run, reading: Reading) -> History:
     """Join a dial to the attempt in flight, whose deadline and count it shares."""
     link = history.past
     while link is not None and (
@@ -553,11 +519,11 @@ def _redial(history: _History, run: Run, reading: Reading) -> _History:
         link = link.past
     spec = history.pod.plan[reading.worker].spec
     if link is None:  # The attempt in flight was settled long ago: nothing a redial could belong to.
-        return _History(
+        return History(
             history.pod,
             history.cost + STRANGER,
             history.fresh,
-            _link(history, Step(run, None, None, None, False, history.pod)),
+            linked(history.past, Step(run, None, None, None, False, history.pod)),
         )
     first = link.step
     verdict = verdict_of(run, spec, None, redial=True)
@@ -568,4 +534,4 @@ def _redial(history: _History, run: Run, reading: Reading) -> _History:
         reading, first.before.workers[reading.worker], verdict.end_ns, verdict.outcome, verdict.cause
     )
     step = Step(run, reading, verdict, applied.counted, renewed=False, before=history.pod)
-    return _History(applied.pod, history.cost + reading.cost, history.fresh, _link(history, step))
+    return History(applied.pod, history.cost + reading.cost, history.fresh, linked(history.past, step))

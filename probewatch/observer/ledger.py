@@ -28,7 +28,7 @@ from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
 from .build import UNKNOWN, Latest, attempt, confirm, decision, expected_before, gap
-from .lane import Step
+from .histories import Step
 from .tls import expired
 
 KEPT: Final = 500

@@ -18,7 +18,7 @@ from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure
 from probewatch.probes.runs import fits
 
-from .lane import Step
+from .histories import Step
 from .target import Placed, asks, connects
 from .weigh import Plan, Read, Scale, steps_of, weigh
 

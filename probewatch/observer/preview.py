@@ -27,8 +27,8 @@ from probewatch.probes.sources import Source
 
 from .assemble import Assembler
 from .build import attempt, decision
+from .histories import Step
 from .implied import feed
-from .lane import Step
 from .overdue import Waiting
 from .target import Context, Placed, Target
 

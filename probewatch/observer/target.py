@@ -22,8 +22,9 @@ from probewatch.probes.inference import Guess, guess, ticking
 from probewatch.probes.runs import Run, fits
 
 from .execs import guess_commands
+from .histories import Step
 from .implied import feed
-from .lane import KEPT, MID_LIFE, Lane, Step
+from .lane import KEPT, MID_LIFE, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
@@ -99,6 +100,11 @@ class Placed:
 class Target:
     """Everything that reaches one address."""
 
+    __slots__ = (
+        "_closed", "_contexts", "_loose", "_plans", "_queue", "_quiet_ns", "_undecided", "_waiting", "address", "book", "commands",
+        "first_seen_ns", "guests", "keep", "losses", "placed", "proven", "sees_execs", "strangers",
+    )  # fmt: skip
+
     def __init__(
         self,
         address: str,
@@ -126,8 +132,7 @@ class Target:
         """Whether process events show exec probes here, so that they are to be expected."""
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
-        self.queue = Queue()
-        """Connections that wait for their turn."""
+        self._queue: Queue | None = None
         self._undecided: dict[str, list[Run]] = {}
         self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
         """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
@@ -141,10 +146,21 @@ class Target:
         """Its lanes were told, and let go."""
 
     @property
+    def queue(self) -> Queue:
+        """Connections that wait for their turn."""
+        if self._queue is None:
+            self._queue = Queue()
+        return self._queue
+
+    def rest(self) -> None:
+        """Let go of the queue, in which nothing waits: there may be very many targets."""
+        self._queue = None
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is held that came here: it may be forgotten."""
         held = self.placed or self.strangers or self.commands or self._undecided or self._waiting
-        return not held and self.queue.idle
+        return not held and (self._queue is None or self._queue.idle)
 
     # Who: runs of a source that is not decided wait here.
 
@@ -447,6 +463,8 @@ class Target:
         if len(runs) <= (placed.guessed_from or GUESS_AFTER):
             return
         guesses = tuple(guess(runs, proven=self.proven))
+        if guesses:
+            guesses = self._typed(guesses, runs, context)
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:
             return
         placed.guesses = guesses

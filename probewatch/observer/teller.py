@@ -14,7 +14,7 @@ from typing import Final
 from probewatch.model.timeline import Attempt, Decision, Gap, GapKind, OtherTraffic, Probe, Timeline, TimelineEvent
 
 from .build import Latest, attempt, decision
-from .lane import Step
+from .histories import Step
 from .ledger import KEPT
 from .overdue import Overdue
 from .target import Placed

@@ -13,7 +13,7 @@ from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, tickers, whole_s
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run, at_once, fits
 
-from .lane import Step
+from .histories import Step
 
 ENOUGH_GAPS: Final = 4
 """Steps after a success that can contradict a declared period."""

@@ -30,7 +30,8 @@ from probewatch.probes.cadence import GRID_NS, SECOND
 from probewatch.probes.inference import Guess, named_type, observed_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
-from .lane import Lane, Step
+from .histories import Step
+from .lane import Lane
 from .tying import FITS_WELL
 from .weigh import SURE, TYPES, Plan, Read, Scale, longest_streak, steps_of
 

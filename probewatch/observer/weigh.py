@@ -48,8 +48,9 @@ from probewatch.probes.inference import observed_period
 from probewatch.probes.judge import LEAD_NS
 from probewatch.probes.runs import Run, frames_of
 
+from .histories import Look, Step
 from .implied import feed
-from .lane import STRANGER, Lane, Step
+from .lane import STRANGER, Lane
 
 WEIGHED: Final = 400
 """Runs of a lane that are read again for each value."""
@@ -125,6 +126,8 @@ class Scale:
         self._lane, self._seen_until_ns = lane, seen_until_ns
         self.runs = tuple(runs[:WEIGHED])
         self._known: dict[tuple[tuple[object, ...], ...], Read] = {}
+        self._looks: dict[Plan, list[Look]] = {}
+        """The runs held against plans, whose types, periods and thresholds do not matter for it."""
         self._best = float("inf")
         self._work = 0
 
@@ -141,12 +144,15 @@ class Scale:
         )
         known = self._known.get(key)
         if known is None:
-            lane = self._lane.again(plan)
-            for run in self.runs:
-                feed(lane, run, (), self._seen_until_ns)
-                self._work += lane.width * len(plan)
-                if lane.cost > self._best + HOPELESS:
-                    break
+            lane, looks, at = self._lane.again(plan), self._looks_of(plan), 0
+            most = self._best + HOPELESS
+            while at < len(looks) and lane.cost <= most:
+                taken = lane.stride(looks, at, most)
+                if not taken:
+                    feed(lane, looks[at].run, (), self._seen_until_ns, looks[at])
+                    taken = 1
+                self._work += taken * lane.width * len(plan)
+                at += taken
             steps = tuple(lane.finish())
             extra = strains(steps, len(plan))
             cost = lane.cost + sum(extra)
@@ -157,6 +163,19 @@ class Scale:
             known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each)
             self._best = min(self._best, cost)
         return known
+
+    def _looks_of(self, plan: Plan) -> list[Look]:
+        """Return the runs held against a plan, once for all that differ only in what is weighed here."""
+        alike = tuple(Planned(_unweighed(planned.spec), planned.container) for planned in plan)
+        known = self._looks.get(alike)
+        if known is None:
+            known = self._looks[alike] = [Look(run, alike, self._seen_until_ns) for run in self.runs]
+        return known
+
+
+def _unweighed(spec: ProbeSpec) -> ProbeSpec:
+    """Return a probe as it is whatever numbers are weighed."""
+    return replace(spec, type=ProbeType.UNKNOWN, period_s=1, failure_threshold=1, success_threshold=1)
 
 
 def strains(steps: Sequence[Step], workers: int) -> list[float]:

@@ -24,24 +24,35 @@ _OPEN = frozenset({_PARTIAL, _ESTABLISHED})
 class Sight:
     """What one vantage point showed of a connection."""
 
-    __slots__ = ("first", "last", "packets", "steps", "vantage")
+    __slots__ = ("_times", "first", "last", "packets", "steps", "vantage")
 
     def __init__(self, vantage: Vantage, number: int) -> None:
         self.vantage = vantage
         self.packets = 0
         self.first = number
         self.last = number
-        self.steps: dict[str, tuple[Mark, int]] = {}
-        """Letter -> (first such frame here, how many)."""
+        self.steps: dict[str, Mark] = {}
+        """Letter -> first such frame here."""
+        self._times: dict[str, int] | None = None
+        """How many there were, where more than one."""
 
     def note(self, letter: str, mark: Mark) -> None:
         """Note a segment by its letter."""
-        known = self.steps.get(letter)
-        self.steps[letter] = (mark, 1) if known is None else (known[0], known[1] + 1)
+        if letter not in self.steps:
+            self.steps[letter] = mark
+            return
+        if self._times is None:
+            self._times = {}
+        self._times[letter] = self._times.get(letter, 1) + 1
 
     def value(self, *, alone: bool) -> Sighting:
         """Return the frozen value; where it is the only vantage point, the connection itself tells the steps."""
-        steps = () if alone else tuple(Step(letter, m.ns, m.number, times) for letter, (m, times) in self.steps.items())
+        times = self._times or {}
+        steps = (
+            ()
+            if alone
+            else tuple(Step(letter, m.ns, m.number, times.get(letter, 1)) for letter, m in self.steps.items())
+        )
         file, interface, ifindex, side = self.vantage
         return Sighting(file, interface, ifindex, self.packets, self.first, self.last, steps, side)
 

@@ -50,6 +50,10 @@ Vantage = tuple[int, int, int, bool]
 """(file, interface, ifindex, which side of a cooked v1 capture)."""
 Signature = tuple[int, int, int, int, int, int, bool]
 """(seq, ack, flags, length, IP id, TSval, from the originator)."""
+Seen = dict[Signature, tuple[int, tuple[Point, ...]]]
+"""Frames -> when each was seen first, and where."""
+_NONE: Final[Seen] = {}
+"""An older generation that there is not, of all connections: nothing is ever added to one."""
 
 
 def point(file: int, lane: Lane) -> Point:
@@ -74,8 +78,8 @@ class Recent:
     def __init__(self) -> None:
         self._left_out = 0
         """Frames of the new generation that are not kept."""
-        self._new: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
-        self._old: dict[Signature, tuple[int, tuple[Point, ...]]] = {}
+        self._new: Seen = {}
+        self._old = _NONE
 
     def is_copy(self, signature: Signature, ns: int, at: Point) -> bool:
         """Say whether a frame is a copy of one seen before, and remember it."""
@@ -111,12 +115,12 @@ class Recent:
             return
         # Each generation begins with the frame that found the one before full.
         turns, rest = divmod(count - 1, GENERATION)
-        self._old = self._new if turns == 1 else {}
+        self._old = self._new if turns == 1 else _NONE
         self._new = {}
         self._left_out = rest + 1
 
     def clear(self) -> None:
         """Forget them: the connection is over."""
         self._new = {}
-        self._old = {}
+        self._old = _NONE
         self._left_out = 0

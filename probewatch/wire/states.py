@@ -205,8 +205,8 @@ class History:
 
     def __init__(self) -> None:
         self.letters = ""
-        self.seen: set[str] = set()
-        """Letters written, `S` standing for `H` too, as Zeek's HIST_SYN_PKT does."""
+        self.seen = ""
+        """Letters written (a set of them takes half a kilobyte), `S` standing for `H` too, as Zeek's HIST_SYN_PKT does."""
         self._counts: dict[str, int] | None = None
         self._last: dict[str, int] = {}
 
@@ -218,13 +218,13 @@ class History:
     def once(self, letter: str) -> None:
         """Append A, D, I or Q the first time only."""
         if letter not in self.seen:
-            self.seen.add(letter)
+            self.seen += letter
             self.add(letter)
 
     def again(self, letter: str, seen_as: str, seq: int) -> None:
         """Append S, H, F or R, again only where its sequence number is not that of the one before."""
         if seen_as not in self.seen:
-            self.seen.add(seen_as)
+            self.seen += seen_as
             self.add(letter)
         elif self._last.get(seen_as) != seq:
             self.add(letter)
@@ -242,7 +242,7 @@ class History:
     def flip(self) -> None:
         """Swap the cases of what was written, and mark the flip."""
         self.letters = self.letters.swapcase() + "^"
-        self.seen = {letter.swapcase() for letter in self.seen}
+        self.seen = self.seen.swapcase()
         self._last = {letter.swapcase(): seq for letter, seq in self._last.items()}
         if self._counts:
             self._counts = {letter.swapcase(): count for letter, count in self._counts.items()}

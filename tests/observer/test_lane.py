@@ -33,7 +33,8 @@ from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.worker import Result
 from probewatch.model.spec import ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Role, Schedule, Trigger
-from probewatch.observer.lane import KEPT, LAG, MID_LIFE, Lane, Step
+from probewatch.observer.histories import Look, Step
+from probewatch.observer.lane import KEPT, LAG, MID_LIFE, Lane
 from probewatch.probes.runs import Run
 
 BEGINS, MID = -6.0, 6.0
@@ -411,3 +412,44 @@ def test_what_is_due_is_read_as_by_weighing(offs, kinds, begin, resets) -> None:
         assert [one[:3] for one in short._histories] == [one[:3] for one in whole._histories]
     assert short.cost == whole.cost
     assert short.finish() == whole.finish()
+
+
+@given(
+    offs=st.lists(st.tuples(st.sampled_from([0, 0.0001, 0.0003, 0.004, 0.0099, 0.0101, 0.06, -0.004]), st.sampled_from(["ok"] * 9 + ["503", "refused", "hung"])),
+                  min_size=8, max_size=90),
+    kinds=st.sampled_from([(READINESS,), (LIVENESS,), (UNKNOWN,), (READINESS, LIVENESS), (STARTUP, READINESS), (READINESS, READINESS)]),
+    begin=st.sampled_from([BEGINS, 0.5, MID]),
+    resets=st.sampled_from([True, False, None]),
+    most=st.sampled_from([1.0, 1e9]),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_even_is_read_as_one_by_one(offs, kinds, begin, resets, most) -> None:
+    """Taking successes that came when they were due at once leads to the same histories, steps and costs as taking each alone."""
+    probes = [spec(kind, period_s=2, success_threshold=2 if kind is READINESS else 1, **({"path": "/live"} if kind is LIVENESS else {})) for kind in kinds]
+    story = [run(2 * number + off, what, path=probe.path) for number, (off, what) in enumerate(offs) for probe in probes[-2:]]
+    long, short = (lane_of(*probes, begin_cost=begin, resets=resets) for _ in range(2))
+    looks, at = [Look(one, long.plan, None) for one in sorted(story, key=lambda one: one.start.ns)], 0
+    while at < len(looks):
+        taken = long.stride(looks, at, most)
+        if not taken:
+            long.feed(looks[at].run, look=looks[at])
+        for look in looks[at : at + (taken or 1)]:
+            assert not taken or look is looks[at] or short.cost <= most
+            short.feed(look.run)
+        assert [one[:3] for one in long._histories] == [one[:3] for one in short._histories]
+        assert long.cost == short.cost
+        at += taken or 1
+    assert [step._replace(before=None) for step in long.finish()] == [step._replace(before=None) for step in short.finish()]
+
+
+def test_a_steady_probe_is_taken_at_once() -> None:
+    """Of sixty attempts in step fewer than one in three is weighed alone."""
+    lane, alone, at = lane_of(READY), 0, 0
+    looks = [Look(one, lane.plan, None) for one in runs(*every(2, 60))]
+    while at < len(looks):
+        taken = lane.stride(looks, at, 1e9)
+        if not taken:
+            alone += 1
+            lane.feed(looks[at].run, look=looks[at])
+        at += taken or 1
+    assert alone < 20

@@ -21,7 +21,7 @@ from probewatch.model.frame import Frame
 from probewatch.model.packed import PackedExchange, PackedLegs, Packer, Shelf
 from probewatch.model.timeline import Attempt, Outcome, Timeline
 from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger, strangers, together
-from probewatch.observer.lane import Step
+from probewatch.observer.histories import Step
 from probewatch.report import ndjson, text
 from probewatch.report.document import attempt_object as document_of
 

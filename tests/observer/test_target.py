@@ -37,7 +37,7 @@ from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeS
 from probewatch.model.timeline import Cause
 from probewatch.observer.implied import feed, implied_runs, overtaken_runs
 from probewatch.observer.lane import Lane
-from probewatch.observer.target import Context, Target, beginning
+from probewatch.observer.target import GUESS_AFTER, Context, Target, beginning
 from probewatch.observer.tying import plausible, tie
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
@@ -141,6 +141,21 @@ def test_nothing_is_lost_or_doubled(story, looks) -> None:
     assert sorted(leg.connection.id for one in out for _, leg in one.legs()) == list(range(len(made)))
 
 
+def test_an_idle_queue_takes_no_room() -> None:
+    """A target where nothing waits has no queue; what comes later waits in a new one, in order."""
+    target = Target(POD, AddressBook())
+    target.queue.take(attempt(0))
+    assert len(release(target, 1)) == 1
+    assert target.queue.idle
+    target.rest()
+    assert target._queue is None
+    assert target.empty
+    target.queue.take(attempt(3))
+    target.queue.take(attempt(2))
+    assert not target.empty
+    assert [one.start.ns for one in release(target, 4)] == [ns(2), ns(3)]
+
+
 # Planning.
 
 
@@ -166,6 +181,19 @@ def test_undeclared_probes_wait_for_the_end() -> None:
     assert len(steps) == 10
     assert placed.pod is None
     assert [one.spec.path for one in placed.guesses] == ["/ready"]
+
+
+def test_types_are_still_known_at_the_second_look() -> None:
+    """What is guessed once more from all attempts is weighed as the first guess was: what holds is not replayed, and keeps its types."""
+    target = Target(POD, AddressBook())
+    for number in range(GUESS_AFTER):
+        for one in (run(number), run(number + 0.4, path="/live")):
+            target.attempt(one, (), Context())
+    (placed,) = target.placed
+    before = placed.lane
+    target.finish(Context())
+    assert {one.spec.path: one.spec.type for one in placed.guesses} == {"/ready": READINESS, "/live": LIVENESS}
+    assert placed.lane is before
 
 
 def test_what_no_kubelet_sends_is_a_strangers() -> None:

@@ -1,0 +1,113 @@
+"""What a lane carries on: ways to read a pod's runs so far, each a chain of steps; and what is known of a run before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probewatch.decisions.pod import Planned, Pod
+from probewatch.decisions.worker import Counted
+from probewatch.model.prediction import Reading
+from probewatch.probes.judge import Verdict
+from probewatch.probes.runs import Run, fits, free_ns, verdict_of
+
+
+class Step(NamedTuple):
+    """One run, read in one way."""
+
+    run: Run
+    reading: Reading | None
+    """None: nobody's attempt."""
+    verdict: Verdict | None
+    counted: Counted | None
+    renewed: bool
+    before: Pod
+
+
+class History(NamedTuple):
+    """One way to read all runs so far."""
+
+    pod: Pod
+    cost: float
+    fresh: bool
+    past: Link | None
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """A step, and those before it."""
+
+    step: Step
+    past: Link | None
+    """Cut off where it is settled, so that a history never holds more than what is open."""
+    length: int
+    root: Link | None = None
+    """Of the latest link of a history: its first that is not settled; None where all are."""
+
+
+class Judged(NamedTuple):
+    """What a run came to as an attempt of one worker."""
+
+    verdict: Verdict
+    free_ns: int
+    """When that worker could go on."""
+
+
+class Look:
+    """A run held against the probes of a plan: whose it may be, and what it came to as theirs.
+
+    It does not depend on their types, periods and thresholds, so it serves other plans that differ in nothing else.
+    """
+
+    __slots__ = ("_judged", "_plan", "_seen_until_ns", "fitting", "run")
+
+    def __init__(self, run: Run, plan: Sequence[Planned], seen_until_ns: int | None) -> None:
+        self.run = run
+        self._plan, self._seen_until_ns = plan, seen_until_ns
+        self._judged: dict[int, Judged] = {}
+        self.fitting = [
+            (worker, fit)
+            for worker, planned in enumerate(plan)
+            if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
+        ]
+        """The workers that it may be of, and how well it agrees with each (`runs.fits`)."""
+
+    def judged(self, worker: int) -> Judged:
+        """Judge it as an attempt of one worker, once."""
+        known = self._judged.get(worker)
+        if known is None:
+            spec = self._plan[worker].spec
+            verdict = verdict_of(self.run, spec, self._seen_until_ns)
+            known = self._judged[worker] = Judged(verdict, max(verdict.end_ns, free_ns(self.run, spec, verdict)))
+        return known
+
+
+def ancestor(link: Link | None, length: int) -> Link:
+    """Return the link of this length in a history that is at least as long."""
+    assert link is not None
+    while link.length > length:
+        assert link.past is not None
+        link = link.past
+    return link
+
+
+def cost_of(history: History) -> float:
+    """Return what a history costs, to sort by."""
+    return history.cost
+
+
+def keep(grown: dict[tuple[Pod, bool], History], history: History) -> None:
+    """Keep the cheaper of two histories that reached the same state."""
+    key = (history.pod, history.fresh)
+    known = grown.get(key)
+    if known is None or history.cost < known.cost:
+        grown[key] = history
+
+
+def linked(past: Link | None, step: Step) -> Link:
+    """Return a past with one more step."""
+    made = Link(step, None, 1) if past is None else Link(step, past, past.length + 1, past.root)
+    if made.root is None:
+        made.root = made
+    return made
