@@ -23,7 +23,7 @@ from probewatch.model.spec import Handler
 from .cadence import SECOND, period_of
 from .execs import patience_of
 from .forms import Ask, form_of
-from .runs import Run, attempt_start, frames_of
+from .runs import HANDSHAKE_NS, Run, attempt_start, frames_of
 
 REDIAL_NS: Final = (780_000_000, 1_230_000_000)
 """grpc-go's first back-off: one second, give or take a fifth."""
@@ -35,7 +35,7 @@ RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
 PROMPT_NS: Final = 15_000_000
 """A probe that is poked at a deadline starts this soon after it (4.2 ms was the worst, WIRE.md section 7)."""
-OWN_LIMITS: Final = {Ask.TLS: 10, Ask.GRPC: 20}
+OWN_LIMITS: Final = {Ask.TLS: HANDSHAKE_NS // SECOND, Ask.GRPC: 20}
 """Seconds after which Go gives up by itself, whatever the timeout: net/http's TLS handshake, grpc-go's first settings."""
 SLACK_NS: Final = 60_000_000
 """An answer this little after the deadline may still have been in time for the checker."""
