@@ -24,10 +24,9 @@ from probewatch.model.process import ExecRun
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
 
-from .cadence import whole_seconds
 from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
-from .judge import SECOND, Verdict, is_broken_body, judge, redirect_target
+from .judge import LEAD_NS, SECOND, Verdict, is_broken_body, judge, redirect_target
 
 MAX_TRIES = 3
 """prober.go maxProbeRetries."""
@@ -224,7 +223,7 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     if close is None or close.ns > begun + timeout_ns - BROKEN_OFF_NS:
         return verdict
     waited = close.ns - begun
-    if whole_seconds(waited, BROKEN_OFF_NS) is not None:
+    if gave_up_after(waited) is not None:
         return verdict
     return Verdict(
         outcome=Outcome.INCONCLUSIVE,
@@ -233,6 +232,15 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
         end_mark=close,
         detail=f"closed by the checker after {waited / SECOND:.2f} s: it was stopped, or the capture lost the answer",
     )
+
+
+def gave_up_after(waited_ns: int) -> int | None:
+    """Return the timeoutSeconds of who closed a connection then without an answer; None where no whole number of seconds had passed.
+
+    What is over a moment too soon was broken off by something else: a timer runs out late, and starts just before the SYN.
+    """
+    seconds = (waited_ns + LEAD_NS) // SECOND
+    return seconds if seconds and waited_ns - seconds * SECOND <= BROKEN_OFF_NS else None
 
 
 def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:
