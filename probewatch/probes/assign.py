@@ -164,6 +164,9 @@ def readings_of(
     found = _readings(start_ns, prediction, elsewhere)
     if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
+    busy_ns = prediction.busy_until_ns
+    if rivals and busy_ns is not None and -MS <= start_ns - busy_ns < AT_THE_END_NS:
+        fit += AT_THE_END
     overdue_ns = prediction.overdue_ns
     if overdue_ns is not None and start_ns > overdue_ns and (rivals or prediction.last_start_ns is None):
         fit += TOO_LATE
@@ -228,13 +231,6 @@ def _add(reading: Reading, cost: float) -> Reading:
 
 
 def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
-    found = _possible(start, p, elsewhere)
-    if p.busy_until_ns is not None and -MS <= start - p.busy_until_ns < AT_THE_END_NS:
-        return [_add(one, 0.0 if one.redial else AT_THE_END) for one in found]
-    return found
-
-
-def _possible(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
     kind = p.spec.type
     if p.last_start_ns is None:
         return [_add(reading, OUT_OF_TURN if p.out_of_turn else 0.0) for reading in _first(start, p)]
