@@ -94,7 +94,7 @@ class Pod:
     tickers: tuple[Ticker, ...]
     containers: tuple[Container, ...]
     resets: bool | None = True
-    """A manual run restarts the period (Ticker.Reset: not in 1.30.1, in 1.32.1; 1.31 is taken for the newer).
+    """A manual run restarts the period (`versions`).
 
     None where the kubelet's version is not known: then the grid is not sure either after the pokes at a container's beginning,
     until an attempt shows that it did not move.
@@ -314,7 +314,9 @@ class Pod:
         if result.decision is not None:
             for other, plan in enumerate(self.plan):
                 if self.pokes and other != index and plan.spec.type is ProbeType.READINESS:
-                    tickers[other] = tickers[other]._replace(stirred_ns=end_ns)
+                    # (While it is busy the poke waits for its end.)
+                    busy_ns = tickers[other].busy_until_ns or end_ns
+                    tickers[other] = tickers[other]._replace(stirred_ns=max(end_ns, busy_ns))
         if result.decision is DecisionKind.RESTART:
             containers[planned.container] = container._replace(dying=True, stirred=False, alive_ns=end_ns)
         elif result.decision is DecisionKind.READY and container.stirred and not self._has_startup(planned.container):
@@ -332,7 +334,10 @@ class Pod:
             containers[planned.container] = container._replace(started=True)
             for other, plan in enumerate(self.plan):
                 if self.pokes and plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
-                    tickers[other] = tickers[other]._replace(poked_ns=end_ns)
+                    mine = tickers[other]
+                    # (While its initialDelaySeconds hold it back, a poke sends nothing, and begins its period anew all the same.)
+                    held = self.resets and plan.spec.initial_delay_s and not mine.runs
+                    tickers[other] = mine._replace(poked_ns=end_ns, tick_ns=end_ns if held else mine.tick_ns)
         after = Pod(
             self.plan,
             tuple(workers),

@@ -153,7 +153,7 @@ def is_even(ticker: Ticker) -> bool:
 
 
 def ignores_pokes(old: Ticker, reading: Reading, start_ns: int, period_ns: int) -> bool:
-    """Tell whether an attempt was read as a tick of the grid that a poke before it did not move (a kubelet up to 1.30)."""
+    """Tell whether an attempt was read as a tick of the grid that a poke before it did not move (a kubelet up to 1.31)."""
     if reading.trigger is not Trigger.TICK or reading.schedule is not Schedule.ON_TIME or old.tick_ns is None:
         return False
     return (start_ns - old.tick_ns + GRID_EARLY_NS) % period_ns > GRID_EARLY_NS + ON_GRID_NS
@@ -177,5 +177,5 @@ def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, 
     if reading.reset == "kubelet":
         return start_ns  # Its ticker begins with the first attempt, if nothing holds that back.
     if resets is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
-        return old.tick_ns  # Up to 1.30 a poke leaves the ticker alone, and a first attempt is mostly a poke.
+        return old.tick_ns  # Up to 1.31 a poke leaves the ticker alone, and a first attempt is mostly a poke.
     return start_ns

@@ -14,7 +14,7 @@ two files can be laid side by side.
 An attempt of unknown outcome begins counts anew. A later streak may in truth be longer, so that it tells a readiness
 worker's state and not the moment at which it turned.
 
-Limitations: exec errors and `no status` guards send no packet and are not modelled; versions up to 1.30 keep a startup
+Limitations: exec errors and `no status` guards send no packet and are not modelled; versions up to 1.31 keep a startup
 worker running after success, which shows as an extra attempt and changes no decision.
 """
 

@@ -87,7 +87,7 @@ class Prediction(NamedTuple):
     container_ns: int | None = None
     """The same at its container."""
     grid_stays: bool | None = False
-    """A manual run does not move the grid (up to 1.30); None where the version is not known."""
+    """A manual run does not move the grid (up to 1.31); None where the version is not known."""
     heralded: bool = False
     """Its container has a readiness probe without a delay, which is poked, and so runs, as soon as the container does."""
     grid_unsure: bool = False

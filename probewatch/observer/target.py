@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from probewatch.decisions.pod import Planned
+from probewatch.decisions.versions import keeps_ready, pokes, resets
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
@@ -51,21 +52,6 @@ FEW: Final = 6
 """Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
-
-
-def _resets(version: tuple[int, int]) -> bool:
-    """Say whether a manual trigger begins a new period (since 1.31)."""
-    return version >= (1, 31)
-
-
-def _keeps_ready(version: tuple[int, int]) -> bool:
-    """Say whether a kubelet that restarts leaves containers Ready until it knows better (since 1.35)."""
-    return version >= (1, 35)
-
-
-def _pokes(version: tuple[int, int]) -> bool:
-    """Say whether each sync of a Pod pokes the readiness probes of what is not Ready (since 1.23)."""
-    return version >= (1, 23)
 
 
 @dataclass(slots=True)
@@ -359,9 +345,9 @@ class Target:
             begin_cost=cost,
             begin_ns=context.first_frame_ns,
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
-            resets=None if version is None else _resets(version),
-            keeps_ready=version is None or _keeps_ready(version),
-            pokes=version is None or _pokes(version),
+            resets=None if version is None else resets(version),
+            keeps_ready=version is None or keeps_ready(version),
+            pokes=version is None or pokes(version),
             kept=kept,
         )
         return lane, signs
@@ -393,7 +379,7 @@ class Target:
         if not placed.versioned and context.version is not None:
             placed.versioned = True
             version = context.version
-            placed.lane.learn(resets=_resets(version), keeps_ready=_keeps_ready(version), pokes=_pokes(version))
+            placed.lane.learn(resets=resets(version), keeps_ready=keeps_ready(version), pokes=pokes(version))
         seen_until_ns = context.seen_until_ns
         if self.losses.all:
             seen_until_ns = self.losses.seen_until(run.start.ns, seen_until_ns)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
@@ -48,10 +48,13 @@ STRAINED: Final = 12.0
 BAFFLING: Final = 0.5
 """A reading that costs more than this for each attempt, and LEAST in all, is none."""
 LEAST: Final = 36.0
+AGAINST_NAME: Final = 3.0
+"""A type that the name of what is asked for does not say: one in twenty `/ready` is asked for by a liveness probe."""
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
 OPEN: Final = "its request is the same as that of another probe of its container; nothing tells them apart"
 BAFFLED: Final = "its attempts, together with those beside it, fit no type as a kubelet runs it"
+THIRD: Final = "one container cannot have it beside the other two, which fit what a kubelet does without it"
 NAMED: Final = "only the name of its path or service says so"
 
 
@@ -104,17 +107,52 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
         return tuple(_by_name(one, guesses) for one in guesses)
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
-    if found[0][0].cost > STRAINED:
+    if found[0].read.cost > STRAINED:
         for other in (*_other_periods(guesses, runs), *_shapes(guesses)):
             again = _weighed(scale, other)
-            if again[0][0].cost + ANOTHER * (len(other) - len(best)) < found[0][0].cost:
+            if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
                 best, found = other, again
-    cheapest = found[0][0].cost
-    if _baffling(cheapest, runs):
-        return _untyped(guesses)
-    near = [plan for read, plan in found if read.cost - cheapest < SURE]
-    told = [_told(one, [plan[at].spec for plan in near]) for at, one in enumerate(best)]
-    return _distinct([_untyped([one])[0] if _starts_anew(one, found[0][0], at) else one for at, one in enumerate(told)])
+    if _baffling(found[0].read.cost, runs):
+        return _without_one(guesses, runs, lane) or _untyped(guesses)
+    return _agreed(best, found)
+
+
+def _agreed(guesses: Sequence[Guess], found: Sequence[_Weighed]) -> tuple[Guess, ...]:
+    """Return guesses with the types that all nearly cheapest readings agree on."""
+    cheapest = found[0]
+    near = [one.plan for one in found if one.cost - cheapest.cost < SURE]
+    least = min(one.read.cost for one in found)
+    alike = [one.plan for one in found if one.read.cost - least < SURE]
+    told = [
+        _told(one, [plan[at].spec for plan in near], by_name=len({plan[at].spec.type for plan in alike}) > 1)
+        for at, one in enumerate(guesses)
+    ]
+    return _distinct([_untyped([one])[0] if _starts_anew(one, cheapest.read, at) else one for at, one in enumerate(told)])
+
+
+def _without_one(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
+    """Return three probes, of which two are explained once the third is taken for another container's; none where no two are.
+
+    That is the one of another port, for one port is one container; or the one that is called after startup, and goes on.
+    """
+    if len(guesses) < MOST:
+        return ()
+    best: tuple[float, tuple[Guess, ...]] | None = None
+    for at, one in enumerate(guesses):
+        pair = (*guesses[:at], *guesses[at + 1 :])
+        theirs = [run for run in runs if any(fits(run, other.spec) is not None for other in pair)]
+        if len(theirs) == len(runs):
+            continue  # It asks nothing of its own.
+        found = _weighed(Scale(lane, theirs[:RUNS], None), pair)
+        if _baffling(found[0].read.cost, theirs):
+            continue
+        away = all(other.spec.port != one.spec.port for other in pair) or named_type(one.spec) is ProbeType.STARTUP
+        cost = found[0].cost + (0.0 if away else ANOTHER)
+        if best is None or cost < best[0]:
+            told = _agreed(pair, found)
+            third = replace(_untyped([one])[0], reason=THIRD)
+            best = cost, (*told[:at], third, *told[at:])
+    return best[1] if best is not None else ()
 
 
 def supposed(guesses: Sequence[Guess], runs: Sequence[Run]) -> tuple[Guess, ...]:
@@ -137,9 +175,18 @@ def _starts_anew(one: Guess, read: Read, worker: int) -> bool:
     return sum(step.renewed for step in steps_of(read, worker)) > killed + 1
 
 
-def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:
+class _Weighed(NamedTuple):
+    """The attempts read as one combination of types."""
+
+    cost: float
+    """Of the reading, and of what it makes of the names."""
+    read: Read
+    plan: Plan
+
+
+def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
     """Read the attempts as each combination of types, the cheapest first; where those that the guess knows fit, no others."""
-    known = [one.spec.type for one in guesses]
+    known = [ProbeType.UNKNOWN if _misnamed(one.spec) else one.spec.type for one in guesses]
     agreeing: list[tuple[ProbeType, ...]] = []
     others: list[tuple[ProbeType, ...]] = []
     for kinds in itertools.permutations(TYPES, len(guesses)):
@@ -148,7 +195,16 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[tuple[Read, Plan]]:
     found = [_fitted(scale, guesses, kinds) for kinds in agreeing]
     if not found or min(read.cost for read, _ in found) > STRAINED:
         found += [_fitted(scale, guesses, kinds) for kinds in others]
-    return sorted(found, key=lambda one: one[0].cost)
+    weighed = [
+        _Weighed(read.cost + AGAINST_NAME * sum(_misnamed(planned.spec) for planned in plan), read, plan)
+        for read, plan in found
+    ]
+    return sorted(weighed, key=lambda one: one.cost)
+
+
+def _misnamed(spec: ProbeSpec) -> bool:
+    """Tell whether the name of what a probe asks for says another type than it is taken for."""
+    return named_type(spec) not in (ProbeType.UNKNOWN, spec.type)
 
 
 def _distinct(guesses: Sequence[Guess]) -> tuple[Guess, ...]:
@@ -261,8 +317,8 @@ def _as(spec: ProbeSpec, kind: ProbeType) -> ProbeSpec:
     return replace(spec, type=kind, failure_threshold=failures)
 
 
-def _told(one: Guess, near: Sequence[ProbeSpec]) -> Guess:
-    """Return a guess with what all of the nearly cheapest readings agree on."""
+def _told(one: Guess, near: Sequence[ProbeSpec], *, by_name: bool) -> Guess:
+    """Return a guess with what all of the nearly cheapest readings agree on; `by_name`: they do so for the names' sake."""
     kinds = {spec.type for spec in near}
     if len(kinds) > 1:
         named = named_type(one.spec)
@@ -277,5 +333,6 @@ def _told(one: Guess, near: Sequence[ProbeSpec]) -> Guess:
         inferred.pop("failureThreshold", None)
     if best.failure_threshold != plain.failure_threshold:
         inferred["failureThreshold"] = best.failure_threshold
-    reason = one.reason if best.type is one.spec.type else "only with this type do all attempts fit what a kubelet does"
+    reason = NAMED if by_name else "only with this type do all attempts fit what a kubelet does"
+    reason = one.reason if best.type is one.spec.type else reason
     return replace(one, spec=best, reason=reason, inferred=inferred)

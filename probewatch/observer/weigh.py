@@ -77,11 +77,15 @@ DARK: Final = 2
 FEWEST: Final = 4
 """Gaps that a rhythm needs."""
 DEAD_ALREADY: Final = NEW_CONTAINER_SUSPICIOUS - NEW_CONTAINER_DYING
-"""A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself."""
+"""A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself.
+
+Once for a probe: that one failure is enough for it, or is not, explains all of them.
+"""
 HASTY: Final = 3.0
-"""A third or later restart of a short-lived container that did not wait."""
+"""A third or later restart, soon after the one before, that did not wait."""
 BACK_OFF_NS: Final = 10 * SECOND
 """The first wait of CrashLoopBackOff (kuberuntime: 10 s, doubled each time)."""
+BACK_OFF_MOST_NS: Final = 300 * SECOND
 IMMEDIATE: Final = 2
 """Restarts before the first wait."""
 SHOWN: Final = 3
@@ -186,6 +190,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     restarts: dict[int, list[tuple[int, int]]] = {}
     killed: dict[int, int] = {}
     doubtful: dict[int, bool] = {}
+    doomed: set[int] = set()
     syncs = 0
     for index, step in enumerate(steps):
         reading = step.reading
@@ -212,7 +217,8 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         syncs += unexplained and not at_once
         seen = before is not None and before.run.tries and step.run.tries
         doubtful[reading.worker] = _doubtful(doubtful.get(reading.worker, False), step)
-        quiet = killed or doubtful[reading.worker]
+        delayed = step.before.plan[reading.worker].spec.initial_delay_s > 0 and not ticker.runs
+        quiet = killed or delayed or doubtful[reading.worker]
         poked_ns = ticker.poked_ns if step.before.resets is not None else None  # (None: of a version that is not known)
         if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not quiet:
             out[index] += ABSENT
@@ -228,7 +234,8 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
             out[index] += _hasty(restarts[container])
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             killed[container] = step.verdict.end_ns
-            if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS:
+            if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS and reading.worker not in doomed:
+                doomed.add(reading.worker)
                 out[index] += DEAD_ALREADY
         last[reading.worker] = step
     for mine in ticks:
@@ -287,11 +294,16 @@ def _doubtful(before: bool, step: Step) -> bool:
 
 
 def _hasty(restarts: Sequence[tuple[int, int]]) -> float:
-    """Return the strain of the latest of a container's restarts, given as (killed, its successor seen)."""
+    """Return the strain of the latest of a container's restarts, given as (killed, its successor seen).
+
+    The kubelet looks at the instance that had exited before the one that it kills (kuberuntime doBackOff): a restart waits
+    where that one ended less than the back-off ago, which is doubled by each.
+    """
     if len(restarts) <= IMMEDIATE:
         return 0.0
-    (_, born), (killed, again) = restarts[-2:]
-    return HASTY if killed - born < BACK_OFF_NS and again - killed < BACK_OFF_NS // 2 else 0.0
+    wait_ns = min(BACK_OFF_NS << len(restarts) - IMMEDIATE - 1, BACK_OFF_MOST_NS)
+    (before, _), (killed, again) = restarts[-2:]
+    return HASTY if killed - before < wait_ns - SECOND and again - killed < wait_ns // 2 else 0.0
 
 
 def _regular(steps: Sequence[Step], mine: Sequence[int], out: list[float]) -> None:

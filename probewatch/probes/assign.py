@@ -47,7 +47,7 @@ REDIALS_NS: Final = ((700 * MS, 1_300 * MS), (1_200 * MS, 3_500 * MS))
 
 # Costs: about the negative logarithm of how often it happens.
 OTHER_GRID: Final = 2.0
-"""A tick of a grid that the pokes before did not show (kubelets up to 1.30, where no packet tells the version)."""
+"""A tick of a grid that the pokes before did not show (kubelets up to 1.31, where no packet tells the version)."""
 FIRST: Final = 1.0
 """First attempt of a worker: nothing is known of its grid."""
 MISSED: Final = 1.0
@@ -129,6 +129,10 @@ INHERITED: Final = 1.5
 """... of a kubelet that does so by mistake (`Prediction.inherits`)."""
 ECHO: Final = 1.0
 """A first attempt on the heels of its container's readiness probe: mostly that probe's own second."""
+AT_THE_END: Final = 1.0
+"""In the very moment in which its last attempt ended: closing that one and starting this one takes 0.3 ms, ..."""
+AT_THE_END_NS: Final = 100_000
+"""... and this much of it is missing only where the last one was late to send its SYN."""
 OUT_OF_TURN: Final = 2.5
 """Liveness before readiness at a new container."""
 
@@ -160,6 +164,9 @@ def readings_of(
     found = _readings(start_ns, prediction, elsewhere)
     if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
+    busy_ns = prediction.busy_until_ns
+    if rivals and busy_ns is not None and -MS <= start_ns - busy_ns < AT_THE_END_NS:
+        fit += AT_THE_END
     overdue_ns = prediction.overdue_ns
     if overdue_ns is not None and start_ns > overdue_ns and (rivals or prediction.last_start_ns is None):
         fit += TOO_LATE
@@ -308,7 +315,8 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     if p.poked_ns is not None:
         if _just_after(p.poked_ns, start, p):
             absent = POKE_WAITS
-        elif not p.dying:  # (A pod sync that kills the container holds up the next one, and with it the poke.)
+        elif not p.dying and not (p.spec.initial_delay_s and not p.runs):
+            # (A pod sync that kills the container holds up the next one, and with it the poke; a delay lets none through.)
             absent = POKE_ABSENT
     if p.tick_ns is None:
         # The grid is not known, but an attempt that took longer than a period has surely kept a tick waiting.
@@ -383,7 +391,7 @@ def _came_back(start: int, p: Prediction) -> bool:
     """Tell whether its container may have been away, though the worker's grid is the old one.
 
     No other probe of the container ran meanwhile. A new container pokes its readiness probe, which moves its grid: not
-    up to 1.30, where initialDelaySeconds may hide the poke, nor does a poke show that came while the container was away.
+    up to 1.31, where initialDelaySeconds may hide the poke, nor does a poke show that came while the container was away.
     """
     if p.gated_anew or p.container_ns is None or start - p.container_ns < 2 * p.period_ns - EARLY_NS:
         return False

@@ -21,7 +21,7 @@ from typing import Final
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
-from .cadence import SECOND, Chain, chains, period_of, side_by_side, steady, tickers
+from .cadence import GRID_NS, SECOND, Chain, chains, period_of, side_by_side, steady, tickers
 from .forms import Ask
 from .judge import Verdict
 from .learnt import whole_seconds
@@ -37,6 +37,8 @@ ENOUGH: Final = 4
 """Starts that a series of its own needs."""
 DEFAULT_FAILURES: Final = 3
 """failureThreshold where a Pod says nothing."""
+DEFAULT_PERIOD_NS: Final = 10 * SECOND
+"""periodSeconds where a Pod says nothing."""
 SHORTEST_NS: Final = SECOND - 20_000_000
 """The shortest timeout, one second, as the wire may show it."""
 MOST_PROBES: Final = 3
@@ -476,7 +478,9 @@ def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
     if verdict_of(last, _spec(group, ProbeType.UNKNOWN, {}), None).outcome is not Outcome.SUCCESS:
         return False
     begun = min(other.starts[0] for other in others)
-    return (
-        last.start.ns <= begun <= last.last_ns() + POKE_NS + (group.period_s or 1) * SECOND
-        and max(other.starts[-1] for other in others) > last.start.ns
-    )
+    if not last.start.ns <= begun <= last.last_ns() + POKE_NS + (group.period_s or 1) * SECOND:
+        return False
+    # (Before its next attempt was due nothing shows that it stopped.)
+    steps = [after - before for before, after in itertools.pairwise(group.starts)]
+    step = group.period_s * SECOND if group.period_s is not None else max(steps, default=DEFAULT_PERIOD_NS)
+    return max(other.starts[-1] for other in others) - last.start.ns > step + GRID_NS

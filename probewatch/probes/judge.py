@@ -178,13 +178,8 @@ class _Case:
         return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
 
     def cut(self, detail: str) -> Verdict:
-        return Verdict(
-            outcome=Outcome.INCONCLUSIVE,
-            cause=Cause.CUT,
-            end_ns=self.connection.end.ns,
-            end_mark=self.connection.end,
-            detail=detail,
-        )
+        end = self.gave_up or self.connection.end  # (Whatever it learnt, it knew when it closed.)
+        return Verdict(outcome=Outcome.INCONCLUSIVE, cause=Cause.CUT, end_ns=end.ns, end_mark=end, detail=detail)
 
     def in_time(self, mark: Mark | None) -> bool:
         """Tell whether this came before the deadline and before the checker hung up."""

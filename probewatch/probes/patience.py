@@ -23,7 +23,7 @@ from probewatch.model.spec import Handler
 from .cadence import SECOND, period_of
 from .execs import patience_of
 from .forms import Ask, form_of
-from .runs import Run, attempt_start, frames_of
+from .runs import HANDSHAKE_NS, Run, attempt_start, frames_of, gave_up_after
 
 REDIAL_NS: Final = (780_000_000, 1_230_000_000)
 """grpc-go's first back-off: one second, give or take a fifth."""
@@ -35,7 +35,7 @@ RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
 PROMPT_NS: Final = 15_000_000
 """A probe that is poked at a deadline starts this soon after it (4.2 ms was the worst, WIRE.md section 7)."""
-OWN_LIMITS: Final = {Ask.TLS: 10, Ask.GRPC: 20}
+OWN_LIMITS: Final = {Ask.TLS: HANDSHAKE_NS // SECOND, Ask.GRPC: 20}
 """Seconds after which Go gives up by itself, whatever the timeout: net/http's TLS handshake, grpc-go's first settings."""
 SLACK_NS: Final = 60_000_000
 """An answer this little after the deadline may still have been in time for the checker."""
@@ -289,18 +289,18 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
     closed = connection.orig.closed
     first = connection.resp.first_data
     if (end := given_up(connection)) is not None:
-        waited = (end - start) / SECOND
-        if round(waited) >= 1 and 0 <= waited - round(waited) <= 0.05:
-            if first is None and OWN_LIMITS.get(form_of(exchange).ask) == round(waited):
-                return None, float(round(waited))
-            return round(waited), 0.0
+        seconds = gave_up_after(end - start)
+        if seconds is not None:
+            if first is None and OWN_LIMITS.get(form_of(exchange).ask) == seconds:
+                return None, float(seconds)
+            return seconds, 0.0
     if handler is Handler.TCP_SOCKET:
         answered = connection.resp.syns[0].ns - start if connection.resp.syns else 0
         if answered > 0:
             return None, answered / SECOND
     elif first is not None and connection.orig.length and (closed is None or first.ns <= closed.ns):
         return None, (first.ns - start) / SECOND
-    if handler is Handler.TCP_SOCKET and not connection.resp.syns and len(connection.orig.syns) > 1:
+    if _unheard(exchange, handler) and len(connection.orig.syns) > 1:
         # The dial was given up before its next SYN was due.
         return ceil((connection.orig.syns[-1].ns - start) / SECOND), 0.0
     return None, 0.0

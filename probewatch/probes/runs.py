@@ -13,7 +13,7 @@ Connections must come in the order of their starts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from probewatch.model.connection import SOLICITATIONS, Connection, Unresolved
 from probewatch.model.direct import direct
@@ -24,10 +24,9 @@ from probewatch.model.process import ExecRun
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
 
-from .cadence import whole_seconds
 from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
-from .judge import SECOND, Verdict, is_broken_body, judge, redirect_target
+from .judge import LEAD_NS, SECOND, Verdict, is_broken_body, judge, redirect_target
 
 MAX_TRIES = 3
 """prober.go maxProbeRetries."""
@@ -39,6 +38,8 @@ AT_ONCE_NS = 8_000_000
 """A tick that waited runs within this of the attempt that delayed it."""
 GIVEN_UP_NS = 1_024_000_000
 """The kernel fails every dial that waits so long after its last solicitation (retrans_time_ms is 1000; its timer adds 24 ms)."""
+HANDSHAKE_NS = 10_000_000_000
+"""net/http's TLSHandshakeTimeout (apimachinery SetOldTransportDefaults), from the connection on, however long timeoutSeconds is."""
 BROKEN_OFF_NS = 60_000_000
 """A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 UNACKED = 3.0
@@ -152,6 +153,7 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: 
             detail=f"no answer to the address resolution of {run.server}{soon}",
         )
     verdict: Verdict | None = None
+    allowed = timeout
     for hops in run.tries:
         first, last = hops[0], hops[-1]
         begun = attempt_start(first)
@@ -164,10 +166,11 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: 
                 detail=f"address of {run.server} resolved after {waited:.2f} s, after the probe had given up",
             )
             continue
+        allowed = _allowed(last, begun.ns, timeout)
         verdict = judge(
             last,
             spec.handler,
-            timeout,
+            allowed,
             scheme=_scheme(last, spec),
             seen_until_ns=seen_until_ns,
             start_ns=begun.ns,
@@ -196,7 +199,15 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: 
                 verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
             )
     assert verdict is not None
-    return verdict if redial else _broken_off(run, timeout, verdict)
+    return verdict if redial else _broken_off(run, allowed, verdict)
+
+
+def _allowed(exchange: Exchange, begun_ns: int, timeout: int) -> int:
+    """Return how long an answer may take: a TLS handshake that the server does not answer has a limit of its own."""
+    tls, connected = exchange.tls, exchange.connection.orig.first_ack
+    if tls is None or tls.client_hello is None or tls.server_hello is not None or connected is None:
+        return timeout
+    return min(timeout, connected.ns + HANDSHAKE_NS - begun_ns)
 
 
 def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
@@ -212,7 +223,7 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     if close is None or close.ns > begun + timeout_ns - BROKEN_OFF_NS:
         return verdict
     waited = close.ns - begun
-    if whole_seconds(waited, BROKEN_OFF_NS) is not None:
+    if gave_up_after(waited) is not None:
         return verdict
     return Verdict(
         outcome=Outcome.INCONCLUSIVE,
@@ -221,6 +232,15 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
         end_mark=close,
         detail=f"closed by the checker after {waited / SECOND:.2f} s: it was stopped, or the capture lost the answer",
     )
+
+
+def gave_up_after(waited_ns: int) -> int | None:
+    """Return the timeoutSeconds of who closed a connection then without an answer; None where no whole number of seconds had passed.
+
+    What is over a moment too soon was broken off by something else: a timer runs out late, and starts just before the SYN.
+    """
+    seconds = (waited_ns + LEAD_NS) // SECOND
+    return seconds if seconds and waited_ns - seconds * SECOND <= BROKEN_OFF_NS else None
 
 
 def _scheme(exchange: Exchange, spec: ProbeSpec) -> str:
@@ -308,22 +328,24 @@ class Joiner:
         return done
 
     def _join(self, exchange: Exchange) -> bool:
+        """Join a connection to the run that it follows; of several, to the one that has waited for it longest."""
         connection = exchange.connection
-        for index in range(len(self._open) - 1, -1, -1):
-            run = self._open[index]
+        found: list[tuple[int, int, tuple[tuple[Exchange, ...], ...]]] = []
+        for index, run in enumerate(self._open):
             if run.unresolved is not None or run.client != connection.client:
                 continue
-            gap = connection.start.ns - run.last_ns()
             # A hop may leave before the connection that caused it has seen its last FIN.
-            if _redirects_to(run, exchange) and connection.start.ns - run.start.ns >= 0 and gap < FOLLOW_NS:
-                tries = (*run.tries[:-1], (*run.tries[-1], exchange))
-            elif _retries(run, exchange) and gap < FOLLOW_NS:
-                tries = (*run.tries, (exchange,))
-            else:
+            if connection.start.ns - run.last_ns() >= FOLLOW_NS:
                 continue
-            self._open[index] = replace(run, tries=tries)
-            return True
-        return False
+            if (since_ns := _redirects_to(run, exchange)) is not None:
+                found.append((since_ns, index, (*run.tries[:-1], (*run.tries[-1], exchange))))
+            elif (since_ns := _retries(run, exchange)) is not None:
+                found.append((since_ns, index, (*run.tries, (exchange,))))
+        if not found:
+            return False
+        _, index, tries = min(found, key=lambda one: one[:2])
+        self._open[index] = replace(self._open[index], tries=tries)
+        return True
 
 
 def attempt_start(exchange: Exchange) -> Mark:
@@ -343,42 +365,54 @@ def _may_go_on(run: Run) -> bool:
     return is_broken_body(last) and len(run.tries) < MAX_TRIES
 
 
-def _redirects_to(run: Run, exchange: Exchange) -> bool:
+def _redirects_to(run: Run, exchange: Exchange) -> int | None:
+    """Return when a run was told to go where this connection, which began since, asks; None where it was not."""
     last = run.tries[-1][-1]
     target = redirect_target(last)
     if target is None or len(run.tries[-1]) >= MAX_HOPS or not same_host(target, run.server):
-        return False
+        return None
+    told = last.http[0].header_end or last.http[0].first_byte
+    if told is None or exchange.connection.start.ns < told.ns:
+        return None
     try:
-        # Relative to the hop before, whose scheme and port it keeps where it names none.
+        # Relative to the hop before, whose scheme, port and path it keeps where it names none.
         scheme = "https" if last.tls is not None else "http"
         host = f"[{run.server}]" if ":" in run.server else run.server
-        parts = urlsplit(urljoin(f"{scheme}://{host}:{last.connection.server_port}/", target))
+        base = f"{scheme}://{host}:{last.connection.server_port}{last.http[0].target or '/'}"
+        parts = urlsplit(urljoin(base, target))
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
-        return False
+        return None
     if exchange.connection.server_port != port:
-        return False
+        return None
     if form_of(exchange).ask is Ask.CONNECT:
-        return False  # It was closed without a request: a tcpSocket probe of the same moment.
-    if exchange.http:
-        referer = exchange.http[0].header("Referer")
-        answered = last.http[0].header_end
-        return referer is not None or (
-            answered is not None and exchange.connection.start.ns >= answered.ns and parts.scheme != ""
-        )
-    return True
+        return None  # It was closed without a request: a tcpSocket probe of the same moment.
+    if exchange.http and exchange.http[0].request_end is not None:
+        # (From https to http no Referer is sent: net/http refererForURL.)
+        asked, bare = exchange.http[0], scheme == "https" and parts.scheme == "http"
+        if (asked.header("Referer") is None and not bare) or not _same_target(asked.target, parts):
+            return None
+    return told.ns
 
 
-def _retries(run: Run, exchange: Exchange) -> bool:
+def _same_target(asked: str, wanted: SplitResult) -> bool:
+    """Tell whether a request's target is that of a URL, however either spells its characters."""
+    path, _, query = asked.partition("?")
+    return (unquote(path), query) == (unquote(wanted.path) or "/", wanted.query)
+
+
+def _retries(run: Run, exchange: Exchange) -> int | None:
+    """Return when the body broke that this connection, which began since, asks for again; None where it does not."""
     last = run.tries[-1][-1]
     if len(run.tries) >= MAX_TRIES or not is_broken_body(last):
-        return False
+        return None
     form = form_of(exchange)
     orig, resp = last.connection.orig, last.connection.resp
-    ends = [mark for mark in (orig.fin, orig.rst, resp.rst, resp.fin) if mark is not None]
-    if not ends or exchange.connection.start.ns < min(ends).ns:
-        return False
-    return form.port == run.form.port and form.ask in (run.form.ask, Ask.NOTHING) and form.path in (run.form.path, None)
+    ends = [mark.ns for mark in (orig.fin, orig.rst, resp.rst, resp.fin) if mark is not None]
+    if not ends or exchange.connection.start.ns < min(ends):
+        return None
+    same = form.port == run.form.port and form.ask in (run.form.ask, Ask.NOTHING) and form.path in (run.form.path, None)
+    return min(ends) if same else None
 
 
 def fits(run: Run, spec: ProbeSpec) -> float | None:
@@ -434,10 +468,22 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     if form.path != spec.path:
         return None
     wanted = {name.lower(): value for name, value in spec.headers}
-    if "user-agent" in wanted and (form.user_agent or not form.cut) and wanted["user-agent"] != form.user_agent:
-        return None
-    if "user-agent" not in wanted and not form.version and (form.user_agent or not form.cut):
+    if "user-agent" in wanted:
+        if (form.user_agent or not form.cut) and not _sent(run, "user-agent", wanted["user-agent"], form.user_agent):
+            return None
+    elif not form.version and (form.user_agent or not form.cut):
         return None  # (Varnish and Apache on a node ask without any)
-    if "host" in wanted and form.host and wanted["host"] != form.host:
+    if "host" in wanted and form.host and not _sent(run, "host", wanted["host"], form.host):
         return None
     return 0.0
+
+
+def _sent(run: Run, name: str, value: str, first: str) -> bool:
+    """Tell whether a request said this of itself, `first` or later.
+
+    Up to 1.26.1 names went out as typed: `host: x` then stands beside the kubelet's own `Host` (request.go v1HeaderToHTTPHeader).
+    """
+    if value == first:
+        return True
+    http = run.tries[0][0].http if run.tries else ()
+    return bool(http) and any(said == value for key, said in http[0].headers if key.lower() == name)

@@ -61,6 +61,8 @@ def _http(probe: Probe, attempt: Attempt) -> str:
     get = f'Get "{url}": '
     connection = attempt.legs[-1].connection if attempt.legs else None
     match attempt.cause:
+        case Cause.SLOW_ANSWER if probe.scheme == "HTTPS" and _cut_short(probe, attempt):
+            return f"{get}net/http: TLS handshake timeout"
         case Cause.SLOW_ANSWER | Cause.CLIENT_LATE:
             return get + _WAITING
         case Cause.NO_SYN_ANSWER:
@@ -123,8 +125,12 @@ def _dial(probe: Probe, attempt: Attempt) -> str:
 
 def _given_up(probe: Probe, attempt: Attempt) -> bool:
     """Tell whether the kernel gave up the address before the kubelet's deadline."""
-    short = attempt.end_ns - attempt.start.ns < _timeout_s(probe) * 1_000_000_000
-    return attempt.cause is Cause.NEIGHBOUR_UNRESOLVED and short
+    return attempt.cause is Cause.NEIGHBOUR_UNRESOLVED and _cut_short(probe, attempt)
+
+
+def _cut_short(probe: Probe, attempt: Attempt) -> bool:
+    """Tell whether silence ended it before the kubelet's deadline."""
+    return attempt.end_mark is None and attempt.end_ns - attempt.start.ns < _timeout_s(probe) * 1_000_000_000
 
 
 def _timeout_s(probe: Probe) -> float:

@@ -19,6 +19,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from probewatch.decisions.versions import keeps_ready, resets
 from probewatch.decisions.worker import Result, Worker, count, new_container, new_kubelet
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, Timeline
@@ -68,9 +69,9 @@ class Container:
     """The numbers that the recording was read with."""
     stretches: tuple[Stretch, ...]
     resets: bool
-    """A manual run restarts the period (1.31 and newer, as decisions.pod has it)."""
+    """A manual run restarts the period (`decisions.versions`)."""
     keeps_ready: bool
-    """Ready survives a kubelet restart (1.35 and newer)."""
+    """Ready survives a kubelet restart (the same)."""
     openings: dict[tuple[int, int], Worker]
     """(stretch, probe) -> what the worker remembered at the beginning of a blank stretch."""
     faithful: tuple[bool, ...]
@@ -142,8 +143,8 @@ def _container(timeline: Timeline, probes: Sequence[Probe], pod_starts: set[int]
         probes=tuple(probes),
         specs=tuple(map(spec_of, probes)),
         stretches=tuple(stretches),
-        resets=version is None or version >= (1, 31),
-        keeps_ready=version is None or version >= (1, 35),
+        resets=version is None or resets(version),
+        keeps_ready=version is None or keeps_ready(version),
         openings={},
         faithful=(),
     )

@@ -229,9 +229,26 @@ def test_state_unseen() -> None:
 
 @pytest.mark.parametrize(("resets", "anchor"), [(True, 7.4), (False, 5.0)])
 def test_a_manual_run_moves_the_grid(resets, anchor) -> None:
-    """Ticker.Reset: from 1.32 on the period counts from the manual run; up to 1.30 the grid stays (KUBELET.md 2.2)."""
+    """Ticker.Reset: from 1.32 on the period counts from the manual run; before, the grid stays (KUBELET.md 2.2)."""
     pod = story(pod_of(spec(READINESS, period_s=5), resets=resets), [(0, 0, "F"), (0, 5, "F")])
     assert step(pod, 0, 7.4, "F", Trigger.MANUAL).pod.predict()[0].tick_ns == ns(anchor)
+
+
+@pytest.mark.parametrize(("resets", "delay", "anchor"), [(True, 5, 2.001), (True, 0, None), (False, 5, None)])
+def test_a_delayed_probe_is_poked_without_a_packet(resets, delay, anchor) -> None:
+    """Startup success pokes readiness; what its initialDelaySeconds hold back sends nothing and begins its period anew (worker.go run, doProbe)."""
+    probes = spec(READINESS, period_s=5, initial_delay_s=delay), spec(STARTUP)
+    pod = step(pod_of(*probes, resets=resets), 1, 2, "S", Trigger.START).pod
+    tick = pod.predict()[0].tick_ns
+    assert tick == (None if anchor is None else ns(anchor))
+
+
+def test_a_poke_waits_while_its_worker_is_busy() -> None:
+    """What another probe's decision makes the kubelet sync while readiness still waits for an answer pokes it when that is over."""
+    pod = pod_of(spec(READINESS), (spec(READINESS), 1))
+    pod = step(pod, 1, 2, "T", Trigger.START, took=1).pod
+    pod = step(pod, 0, 2.5, "S", Trigger.START).pod
+    assert pod.tickers[1].stirred_ns == ns(3)
 
 
 def test_a_late_tick_hardly_moves_the_grid() -> None:

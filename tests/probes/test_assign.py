@@ -351,6 +351,16 @@ def test_one_attempt_at_a_time() -> None:
     assert read(EARLIER + 2, predicted(took=4.0)) == []
 
 
+def test_who_was_still_busy_sent_it_less_likely() -> None:
+    """Of two workers that are due, one of which ends its last attempt in that very moment, the other is the likelier: closing and dialling take 0.3 ms."""
+    busy, idle = predicted(period=2, took=2.0), predicted(LIVENESS, period=2, worker=1)
+    def cost(after: float, worker: int) -> float:
+        return min(one.cost for one in readings_of(ns(EARLIER + 2 + after), 0.0, (busy, idle)[worker], (), rivals=True))
+
+    assert cost(0.0, 0) > cost(0.0, 1)
+    assert cost(0.0006, 0) - cost(0.0006, 1) < cost(0.0, 0) - cost(0.0, 1)
+
+
 def test_a_stored_tick() -> None:
     """The tick that fell while busy runs as soon as the slow attempt is over, and is told as such (`http-timeout-t3`)."""
     reading = best(EARLIER + 3.044, predicted(period=2, took=3.0, lingers=True))

@@ -251,3 +251,10 @@ def test_any_runs_give_guesses_that_are_probes(story) -> None:
         assert one.spec.period_s >= 1
         assert one.spec.timeout_s >= 1
         assert one.spec.failure_threshold >= 1
+
+
+@pytest.mark.parametrize(("until", "told"), [(14, UNKNOWN), (20, STARTUP)])
+def test_a_stop_takes_longer_than_a_period(until: int, told: ProbeType) -> None:
+    """A probe whose next attempt was not due yet when the capture ended has not stopped, though another began meanwhile (`initial-delay`, cut)."""
+    found = guessed(runs(*every(5, 3), path="/a"), runs(*[at for at in every(1, 20, 10.2) if at < until], path="/b"))
+    assert {one.spec.path: one.spec.type for one in found}["/a"] is told

@@ -462,6 +462,13 @@ def test_grpc_cancelled_before_the_answer(ends) -> None:
     assert said(judged(GRPC_DONE, ends, GRPC, grpc=sooner, http=())) == (SUCCESS, Cause.OK)
 
 
+def test_what_the_capture_cut_ends_with_the_checkers_close(ends) -> None:
+    """Of a call whose answer is behind the snapshot length the checker knew at its own FIN: what follows is no part of it, nor a redial."""
+    verdict = judged(f"{OPENED} > PA 'PRI * HTTP/2.0'\n < A\n +1s > FA\n +40ms < A", ends, GRPC, grpc=None, http=())
+    assert said(verdict) == (Outcome.INCONCLUSIVE, Cause.CUT)
+    assert verdict.end_ns - ns(1) < 2_000_000
+
+
 def test_grpc_http_error(ends) -> None:
     """An HTTP/2 answer that is no gRPC is a failure."""
     verdict = judged(GRPC_DONE, ends, GRPC, grpc=call(http_status="404", grpc_status=None, answer_end=mark(0.0007, 7)), http=())

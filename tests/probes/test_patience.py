@@ -108,6 +108,19 @@ def test_tcp_gives_up_before_its_next_syn() -> None:
     assert not measured(dials(0), TCP, alone=False).visible
 
 
+def test_a_dial_that_was_answered_late_was_not_given_up() -> None:
+    """SYNs at 0, 1 and 2 s and a refusal at 2.5 s: the checker heard of it, and how long it would have waited is not known."""
+    refused = run_of(exchange("> S\n +1s > S seq=0\n +1s > S seq=0\n +500ms < RA"))
+    assert observed_timeout([refused], TCP) is None
+
+
+@pytest.mark.parametrize(("milliseconds", "told"), [(1000, 1), (999.5, 1), (1045, 1), (961, None), (1300, None)])
+def test_a_timer_is_never_early(milliseconds: float, told: int | None) -> None:
+    """A close 39 ms before the second was up is no timeout of one second: something else ended it (a kubelet that stops closes all at once)."""
+    one = run_of(exchange(f"{OPENED} > PA {request()}\n < A\n +{milliseconds * 1000 - 400:.0f}us > FA\n < A"))
+    assert observed_timeout([one], HTTP) == told
+
+
 def test_a_syn_that_may_still_come_proves_nothing() -> None:
     """A capture that ends before the next SYN was due does not show that the dial was given up."""
     assert not measured(dials(0), TCP, until=1.2).visible

@@ -16,15 +16,18 @@ from make import (
     LIVENESS,
     NODE,
     NODE6,
+    OPENED,
     POD,
     POD6,
     READINESS,
     TCP,
     V4,
+    answer,
     attempt,
     exchange,
     mark,
     ns,
+    request,
     run,
     run_of,
     spec,
@@ -159,6 +162,22 @@ def test_redirect_to_another_host() -> None:
     assert len(two.legs()) == 1
 
 
+def test_another_probe_of_the_moment_is_no_hop() -> None:
+    """A hop says where it comes from and asks for what the Location names: two probes sent away together are two attempts, each with its own."""
+    first, second = hop(0, "/ok", referer=False), hop(0.0009, "/ok", referer=False)
+    runs = join(first, second, hop(0.0018, path="/ok"), hop(0.0027, path="/ok"))
+    assert [[e.connection.start.ns for _, e in one.legs()] for one in runs] == [[ns(0), ns(0.0018)], [ns(0.0009), ns(0.0027)]]
+    assert [len(one.legs()) for one in join(first, attempt(0.0018, "ok", path="/ok"))] == [1, 1]
+    assert [len(one.legs()) for one in join(first, hop(0.0018, path="/other"))] == [1, 1]
+
+
+@pytest.mark.parametrize(("location", "path"), [("next?a=b", "/v1/next?a=b"), ("?a", "/v1/ready?a"), ("/a b", "/a%20b"), (f"http://{POD}:8080", "/"), ("#x", "/v1/ready")])
+def test_a_location_is_relative_to_the_hop_before(location, path) -> None:
+    """A Location without scheme, host or path keeps those of the request it answers (RFC 3986 section 5)."""
+    (one,) = join(hop(0, location, path="/v1/ready", referer=False), hop(0.002, path=path))
+    assert [role for role, _ in one.legs()] == [Role.FIRST, Role.REDIRECT]
+
+
 def test_redirect_loop() -> None:
     """Ten requests, then `stopped after 10 redirects`; the eleventh connection is the next attempt (`http-redirect-loop`)."""
     chain = [hop(0.002 * number, "/ready", referer=number > 0) for number in range(MAX_HOPS)]
@@ -258,10 +277,9 @@ def test_a_flood_of_broken_bodies_takes_no_longer_each(monkeypatch) -> None:
     """Each connection is held against a bounded number of waiting runs, so that a hostile capture cannot make the joiner crawl."""
     asked = 0
 
-    def counting(*_: object) -> bool:
+    def counting(*_: object) -> None:
         nonlocal asked
         asked += 1
-        return False
 
     monkeypatch.setattr(joining, "_retries", counting)
     joiner = Joiner()
@@ -298,6 +316,17 @@ def test_fits_by_headers() -> None:
     assert fits(run(0, agent="mine/1"), spec(headers=(("User-Agent", "mine/1"),))) == 0.0
     assert fits(run(0), spec(headers=(("user-agent", "mine/1"),))) is None
     assert fits(run(0), spec(headers=(("Host", "shop.example"),))) is None
+
+
+END = "\\r\\n"
+
+
+@pytest.mark.parametrize(("typed", "declared"), [("user-agent: mine/1", "User-Agent"), ("host: mine/1", "Host"), ("x-a: 1", "X-A")])
+def test_fits_by_headers_as_typed(typed: str, declared: str) -> None:
+    """Kubelets up to 1.26.1 send a header's name as it was typed, beside their own of that name (KUBELET.md 1.4)."""
+    old = run_of(exchange(OPENED + f"> PA {request(agent='kube-probe/1.25', extra=typed + END)}\n < PA {answer()}\n > FA\n < FA\n > A"))
+    assert fits(old, spec(headers=((declared, typed.partition(": ")[2]),))) == 0.0
+    assert fits(old, spec(headers=((declared, "other"),))) == (0.0 if declared == "X-A" else None)
 
 
 @pytest.mark.parametrize("handler", [HTTP, TCP, GRPC])
@@ -348,3 +377,12 @@ def test_encrypted_request_fits_any_path() -> None:
 def test_foreign_forms_fit_nothing() -> None:
     """What no kubelet sends fits no probe, port and path or not."""
     assert fits(run_of(exchange("> S\n < SA\n > RA")), spec(handler=TCP)) is None
+
+
+@pytest.mark.parametrize(("timeout", "ended"), [(4, 4.0), (15, 10.0)])
+def test_a_tls_handshake_has_a_limit_of_its_own(timeout: int, ended: float) -> None:
+    """An unanswered ClientHello fails after ten seconds though timeoutSeconds is longer (KUBELET.md 4.6); what comes then is the next attempt."""
+    hello = exchange(OPENED + f"> PA '\\x16\\x03\\x01'\n < A\n +{ended}s > FA\n +40ms < A", tls=TlsFacts(client_hello=mark(0)), http=())
+    verdict = verdict_of(run_of(hello), spec(scheme="HTTPS", timeout_s=timeout), UNTIL)
+    assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.SLOW_ANSWER)
+    assert abs(verdict.end_ns - ns(ended)) < 1_000_000

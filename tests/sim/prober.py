@@ -243,8 +243,9 @@ def asking(node: Node, spec: ProbeSpec, path: str, host: str, referer: str) -> s
     given = dict(spec.headers)
     agent = given.pop("User-Agent", f"kube-probe/{node.version}")
     others = [(name, value) for name, value in spec.headers if name not in ("Host", "User-Agent", "Accept")]
-    if node.minor >= 20 and given.get("Accept", "*/*"):
-        others.append(("Accept", given.get("Accept", "*/*")))
+    accept = given.get("Accept", "*/*" if node.minor >= 20 else "")
+    if accept:
+        others.append(("Accept", accept))
     if referer:
         others.append(("Referer", referer))
     lines = [f"GET {path} HTTP/1.1", f"Host: {given.get('Host', host)}", *([f"User-Agent: {agent}"] if agent else []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from kubelet import ContainerSpec, Scenario, play
 from prober import ProbeSpec
+from scenarios import by_lab_seed
 from server import OK, Answer, Listener, Phase
 
 import probewatch
@@ -52,6 +53,28 @@ def test_what_it_does_outweighs_its_name(tmp_path) -> None:
     """A probe that is poked while not Ready is a readiness probe, though it asks for /livez."""
     one = container(ProbeSpec("readiness", path="/livez"))
     assert types(Scenario("s", 9, one, duration=60), tmp_path) == {"/livez": ["readiness"]}
+
+
+@pytest.mark.parametrize("bad", ["*", "/readyz", "/livez", "/startupz"])
+@pytest.mark.parametrize("begins", [None, 9.0])
+def test_three_that_go_on_are_not_one_containers(tmp_path, bad, begins) -> None:
+    """Three probes of a port that all go on, one of them called after startup, which stops: the other two are told, and this one is not."""
+    app, side = ProbeSpec("readiness", path="/readyz", period=5), ProbeSpec("liveness", path="/livez", period=5)
+    (one,) = container(app, side, bad=bad, until=28)
+    third = ContainerSpec((ProbeSpec("liveness", path="/startupz", period=5),), (), name="side")
+    told = types(Scenario("s", 5, (one, third), duration=70, full=True, cut_before=begins), tmp_path)
+    assert told == {"/readyz": ["readiness"], "/livez": ["liveness"], "/startupz": ["unknown"]}
+
+
+def test_a_third_of_another_port_is_another_containers(tmp_path) -> None:
+    """Where three probes are no one container's the one of another port is left out, and not the one that its name tells."""
+    told = types(by_lab_seed(142), tmp_path)
+    assert told == {"/ready": ["readiness"], "/livez": ["liveness"], "": ["unknown"]}
+
+
+def test_a_name_weighs_where_attempts_read_alike(tmp_path) -> None:
+    """A liveness probe that began late, after what looked like a poke, is told by its name."""
+    assert types(by_lab_seed(148), tmp_path)["/livez"] == ["liveness"]
 
 
 def test_two_containers_have_a_readiness_probe_each(tmp_path) -> None:

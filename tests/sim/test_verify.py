@@ -69,9 +69,9 @@ def test_true_numbers_never_fail_by_hand(scenario, tmp_path, request) -> None:
     held_true(scenario, tmp_path)
 
 
-WIDE_SEEDS = (7, 33, 79, 101, 106, 139, 142, 145, 149, 153, 161, 162, 181, 182, 220, 231, 246, 251, 259, 266, 273, 309, 318)
+WIDE_SEEDS = (7, 33, 79, 101, 106, 139, 142, 145, 149, 153, 161, 162, 181, 182, 220, 231, 246, 251, 259, 266, 273, 309, 318, 364, 369)
 """Of other versions and settings: numbers that ran were called wrong once."""
-LAB_SEEDS = (1, 15, 16, 22, 23, 39, 51, 63)
+LAB_SEEDS = (1, 15, 16, 22, 23, 39, 51, 63, 133)
 """Of what somebody would set up in a laboratory: the same."""
 
 

@@ -116,7 +116,7 @@ class Worker:
         if self.run_length < (spec.failure if result == "Failure" else spec.success):
             return True
         kubelet.set_result(self, result, made=True)
-        if (spec.type == "liveness" and result == "Failure") or (spec.type == "startup" and (result == "Failure" or kubelet.minor >= 31)):
+        if (spec.type == "liveness" and result == "Failure") or (spec.type == "startup" and (result == "Failure" or kubelet.minor >= 32)):
             self.on_hold = True
             self.run_length = 0
         return True
