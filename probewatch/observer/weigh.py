@@ -79,7 +79,7 @@ FEWEST: Final = 4
 DEAD_ALREADY: Final = NEW_CONTAINER_SUSPICIOUS - NEW_CONTAINER_DYING
 """A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself.
 
-Once for a probe: that one failure is enough for it, or is not, explains all of them.
+Less each time: if one failure is enough for a probe, that explains all of them.
 """
 HASTY: Final = 3.0
 """A third or later restart, soon after the one before, that did not wait."""
@@ -190,7 +190,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     restarts: dict[int, list[tuple[int, int]]] = {}
     killed: dict[int, int] = {}
     doubtful: dict[int, bool] = {}
-    doomed: set[int] = set()
+    doomed: dict[int, int] = {}
     syncs = 0
     for index, step in enumerate(steps):
         reading = step.reading
@@ -234,9 +234,9 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
             out[index] += _hasty(restarts[container])
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             killed[container] = step.verdict.end_ns
-            if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS and reading.worker not in doomed:
-                doomed.add(reading.worker)
-                out[index] += DEAD_ALREADY
+            if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS:
+                times = doomed[reading.worker] = doomed.get(reading.worker, 0) + 1
+                out[index] += DEAD_ALREADY / times
         last[reading.worker] = step
     for mine in ticks:
         _regular(steps, mine, out)

@@ -252,7 +252,8 @@ class _Case:
             if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
                 return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
             times = len(resp.syns)
-            if times == 1 and len(orig.syns) == 1 and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS:
+            unanswered = orig.rst is None and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
+            if times == 1 and len(orig.syns) == 1 and unanswered:
                 return self.cut("the SYN-ACK was not sent again: the capture lost what answered it")
             return self.silence(
                 Outcome.FAILURE,

@@ -70,5 +70,5 @@ def test_what_was_lost_is_known_when_it_is_read_again(name: str, captures: Path,
     assert [(i.drops, i.drops_timed) for i in found.captures[0].interfaces] == [(9, 9)]
     assert EventKind.CAPTURE_GAP in {event.kind for event in found.events}
     assert {probe.checker.node for probe in found.probes if probe.checker.kind == "kubelet"} == {"node-a"}
-    assert re.search(r"nothing reached it in the first 3\d s", found.probes[0].initial_evidence)
+    assert re.search(r"no traffic to it in the first 3\d s", found.probes[0].initial_evidence)
     assert found.probes[0].gaps[-1].end_ns > frames[-1].ns
