@@ -77,10 +77,7 @@ DARK: Final = 2
 FEWEST: Final = 4
 """Gaps that a rhythm needs."""
 DEAD_ALREADY: Final = NEW_CONTAINER_SUSPICIOUS - NEW_CONTAINER_DYING
-"""A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself.
-
-Less each time: if one failure is enough for a probe, that explains all of them.
-"""
+"""A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself."""
 HASTY: Final = 3.0
 """A third or later restart, soon after the one before, that did not wait."""
 BACK_OFF_NS: Final = 10 * SECOND
@@ -190,7 +187,6 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     restarts: dict[int, list[tuple[int, int]]] = {}
     killed: dict[int, int] = {}
     doubtful: dict[int, bool] = {}
-    doomed: dict[int, int] = {}
     syncs = 0
     for index, step in enumerate(steps):
         reading = step.reading
@@ -235,8 +231,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             killed[container] = step.verdict.end_ns
             if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS:
-                times = doomed[reading.worker] = doomed.get(reading.worker, 0) + 1
-                out[index] += DEAD_ALREADY / times
+                out[index] += DEAD_ALREADY
         last[reading.worker] = step
     for mine in ticks:
         _regular(steps, mine, out)

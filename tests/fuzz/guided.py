@@ -22,6 +22,8 @@ HERE: Final = Path(__file__).resolve().parent
 FOUND: Final = HERE / "found"
 ONE_INPUT_S: Final = 10
 MEMORY_MB: Final = 1_024
+SLACK_S: Final = 120
+"""Beyond its time, for the start of a target and its last input."""
 ONE: Final = "--one"
 """First argument of the process that fuzzes one target."""
 LONGEST: Final = 16_384
@@ -71,7 +73,12 @@ def main() -> int:
                 f"-artifact_prefix={found}/", "-print_final_stats=1", "-verbosity=0",
             ]  # fmt: skip
             command = [sys.executable, __file__, ONE, name, *bounds, str(corpus), str(seeds), str(found)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=share + 120, check=False)
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=share + SLACK_S, check=False)
+            except subprocess.TimeoutExpired:
+                failed.append(name)
+                sys.stdout.write(f"{name:14} {share:4} s  did not end within {SLACK_S} s more: an input that hangs, or a busy machine\n")
+                continue
             runs = next((line.split()[-1] for line in done.stderr.splitlines() if "number_of_executed_units" in line), "?")
             sys.stdout.write(f"{name:14} {share:4} s  {runs:>9} inputs  {'ok' if done.returncode == 0 else 'FAILED'}\n")
             sys.stdout.flush()

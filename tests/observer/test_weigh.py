@@ -13,7 +13,7 @@ from probewatch.model.measure import Measure
 from probewatch.model.spec import ProbeSpec
 from probewatch.observer import weigh as weighing
 from probewatch.observer.lane import Lane
-from probewatch.observer.weigh import ABSENT, AT_ONCE, DEAD_ALREADY, HASTY, WEIGHED, Scale, strains, weigh
+from probewatch.observer.weigh import ABSENT, AT_ONCE, HASTY, WEIGHED, Scale, strains, weigh
 from probewatch.probes.runs import Run
 
 
@@ -115,13 +115,6 @@ def test_a_restart_is_hasty_by_the_one_before() -> None:
     probe = spec(LIVENESS, path="/live", period_s=2, failure_threshold=5)
     assert HASTY not in strained([*made, fourth[0]], probe)
     assert HASTY in strained([*made, *fourth, run(48, "503", path="/live")], probe)
-
-
-def test_one_failure_that_is_enough_is_explained_once() -> None:
-    """A probe that restarts its container at every unanswered attempt has a failureThreshold of one, however often it does."""
-    made = [run(0, path="/live"), *runs(*every(20, 4, 20), what="refused")]
-    found = strained(made, spec(LIVENESS, path="/live", period_s=20, failure_threshold=1))
-    assert sum(one >= DEAD_ALREADY for one in found) == 1
 
 
 def test_ticks_left_out_in_a_rhythm_strain() -> None:
