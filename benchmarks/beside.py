@@ -84,7 +84,16 @@ def looked_at(run: Run, folder: Path, spec: list[str], everywhere: bool) -> list
     where = [] if outside else ["--netns", run.netns]
     enter = ["ip", "netns", "exec", run.netns]
     watch = program("watch", *where, *on, *spec)
-    beside = ["tcpdump", "-U", "-B", "32768", "-i", "any" if everywhere else run.interface, "-w", str(folder / "beside.pcap")]
+    beside = [
+        "tcpdump",
+        "-U",
+        "-B",
+        "32768",
+        "-i",
+        "any" if everywhere else run.interface,
+        "-w",
+        str(folder / "beside.pcap"),
+    ]
     return [
         Beside([*watch, "-o", "ndjson", "-w", str(folder / "kept.pcapng")], folder / "live.ndjson", "watching"),
         Beside(watch, folder / "live.txt", "watching"),
@@ -98,7 +107,9 @@ def last_frame(run: Run) -> None:
     def say() -> None:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind((run.places[0].link, 0))
-            wire.send(bytes.fromhex("ffffffffffff02000000000108060001080006040001020000000001c0000201000000000000c0000202"))
+            wire.send(
+                bytes.fromhex("ffffffffffff02000000000108060001080006040001020000000001c0000201000000000000c0000202")
+            )
 
     inside(run.netns, say)
     time.sleep(1.2)
@@ -124,7 +135,11 @@ def run_one(name: str, ipv6: bool, folder: Path, *, spec: bool, everywhere: bool
         for file in (*run.manifests, run.record):
             shutil.copy(file, folder / file.name)
     manifests = [folder / path.name for path in run.manifests] if spec else []
-    out = [f"status {status} of {one.out.name}: {one.notes.read_text()}" for one, status in zip(beside, statuses, strict=True) if status]
+    out = [
+        f"status {status} of {one.out.name}: {one.notes.read_text()}"
+        for one, status in zip(beside, statuses, strict=True)
+        if status
+    ]
     return out + compared(folder, manifests)
 
 
@@ -143,11 +158,16 @@ def compared(folder: Path, manifests: list[Path]) -> list[str]:
             out += [f"tcpdump {key}: {line}" for line in unlike(live[key], packets[key], exact=False)]
     spec = [word for path in manifests for word in ("--spec", str(path))]
     words = program("analyze", str(folder / "kept.pcapng"), "-q", "--color", "never", *spec)
-    table = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}).stdout
+    table = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ).stdout
     shown = (folder / "live.txt").read_text()
     out += [f"table: {line}" for line in tables(shown, table)]
     if manifests and not holds_events:  # (the record is compared with network probes only)
-        out += [f"record: {line}" for line in differences(timeline, read(folder / "truth.jsonl"), keyed=False, unseen=True, typed=True)]
+        out += [
+            f"record: {line}"
+            for line in differences(timeline, read(folder / "truth.jsonl"), keyed=False, unseen=True, typed=True)
+        ]
     return out
 
 
@@ -220,7 +240,9 @@ def main() -> int:
                 manifests = [] if chosen.no_spec else sorted(folder.glob("pod*.yaml"))
                 running[pool.submit(compared, folder, manifests)] = name
             else:
-                running[pool.submit(run_one, name, chosen.ipv6, folder, spec=not chosen.no_spec, everywhere=chosen.any)] = name
+                running[
+                    pool.submit(run_one, name, chosen.ipv6, folder, spec=not chosen.no_spec, everywhere=chosen.any)
+                ] = name
         for future in as_completed(running):
             name = running[future]
             try:

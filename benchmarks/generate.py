@@ -135,7 +135,9 @@ def tcp(a: End, b: End, flags: int, payload: bytes = b"", stamp: int = 0) -> byt
     return frame
 
 
-REQUEST: Final = b"GET /api/v1/items?page=%d HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: shop-gateway/2.4\r\nAccept: */*\r\n\r\n"
+REQUEST: Final = (
+    b"GET /api/v1/items?page=%d HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: shop-gateway/2.4\r\nAccept: */*\r\n\r\n"
+)
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 GET: Final = b"GET /export HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: export/1.0\r\nAccept: */*\r\n\r\n"
 

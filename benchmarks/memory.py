@@ -69,7 +69,12 @@ def main() -> None:
                 peaks = [peak_kb(path, output) for path in paths]
                 more = (lengths[-1] - lengths[0]) // FRAMES.get(kind, 1)
                 each = f"{1024 * (peaks[-1] - peaks[0]) / more / 1000:.2f} kB" if more and kind in FRAMES else ""
-                print(f"| {kind} | {output} |", " | ".join(f"{peak / 1024:.0f} MB" for peak in peaks), f"| {each} |", flush=True)
+                print(
+                    f"| {kind} | {output} |",
+                    " | ".join(f"{peak / 1024:.0f} MB" for peak in peaks),
+                    f"| {each} |",
+                    flush=True,
+                )
             for path in paths:
                 path.unlink()
 

@@ -110,7 +110,9 @@ def measure(command: Sequence[str], runs: Runs) -> None:
 def installed(program: Program) -> bool:
     """Say whether a program can be run here."""
     if program is SCAPY_COUNT:
-        return subprocess.run([sys.executable, "-c", "import scapy.all"], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([sys.executable, "-c", "import scapy.all"], capture_output=True, check=False).returncode == 0
+        )
     return shutil.which(program.command[0]) is not None
 
 
@@ -148,7 +150,14 @@ def run(folder: Path, rounds: int, divisor: int, only: str | None) -> list[str]:
         programs = tuple(program for program in programs if installed(program))
         for share in sorted({program.share for program in programs}):
             paths[share] = folder / f"{kind}-{frames // share}.capture"
-            make = (sys.executable, str(HERE / "generate.py"), kind, str(paths[share]), "--frames", str(frames // share))
+            make = (
+                sys.executable,
+                str(HERE / "generate.py"),
+                kind,
+                str(paths[share]),
+                "--frames",
+                str(frames // share),
+            )
             subprocess.run(make, check=True)
         found = {program: Runs(frames // program.share) for program in programs}
         for path in paths.values():
@@ -171,13 +180,22 @@ def start_up(rounds: int) -> list[str]:
         measure((sys.executable, "-c", "pass"), bare)
         measure((*PROBEWATCH, "--version"), version)
     more = (statistics.median(version.wall) - statistics.median(bare.wall)) * 1000
-    return ["## Start", "", f"`probewatch --version` takes {more:.0f} ms more than `python -c pass` (median wall time).", ""]
+    return [
+        "## Start",
+        "",
+        f"`probewatch --version` takes {more:.0f} ms more than `python -c pass` (median wall time).",
+        "",
+    ]
 
 
 def machine(how: str) -> list[str]:
     """Say what was measured where."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     load = os.getloadavg()[0]
@@ -195,7 +213,9 @@ def machine(how: str) -> list[str]:
 def main() -> None:
     """Take the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the frames, one round; prints instead of writing RESULTS.md")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the frames, one round; prints instead of writing RESULTS.md"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="only files of this kind; prints instead of writing RESULTS.md")
     parser.add_argument("--folder", type=Path, help="where the captures are made (default: a temporary folder)")

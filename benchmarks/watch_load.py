@@ -118,7 +118,10 @@ def probe(seconds: int, report: Path) -> None:
     """Send each probe once a second, each in its own place of the second; write how many were sent."""
     asked = [
         (address, port, REQUEST.format(path=path, host=f"{address}:{port}").encode())
-        for pod in range(PODS) for address in addresses(pod) for port in PORTS for path in PATHS
+        for pod in range(PODS)
+        for address in addresses(pod)
+        for port in PORTS
+        for path in PATHS
     ]
     sent = late = 0
 
@@ -168,7 +171,9 @@ def main() -> int:
             command = [sys.executable, "-m", "probewatch.cli", "watch", "--netns", NODE, "-o", chosen.output]
             command += ["-w", chosen.kept] if chosen.kept else []
             with out.open("wb") as file, Path(folder, "err").open("wb") as notes:
-                watch = subprocess.Popen(command, stdout=file, stderr=notes, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                watch = subprocess.Popen(
+                    command, stdout=file, stderr=notes, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+                )
             until = time.monotonic() + 60
             while "watching" not in Path(folder, "err").read_text() and time.monotonic() < until:
                 time.sleep(0.1)
@@ -199,7 +204,9 @@ def main() -> int:
             print(f"sent      {sent} probes in {took:.1f} s: {sent / took:.0f}/s, {late} of them more than 0.1 s late")
             print(f"bulk      {moved * 8 / took / 1e9:.1f} Gbit/s")
             print(f"seen      {seen} attempts; status {watch.returncode}; {account}")
-            print(f"watch     {100 * used / took:.0f} % of a core, {int(memory) // 1024} MB at most; {ending:.1f} s for the summary")
+            print(
+                f"watch     {100 * used / took:.0f} % of a core, {int(memory) // 1024} MB at most; {ending:.1f} s for the summary"
+            )
             print(f"notes     {Path(folder, 'err').read_text().strip()}")
             return 0 if seen == sent else 1
     finally:

@@ -164,7 +164,9 @@ class Ahead:
         while have < size:
             more = self._socket.recv_into(view[have:])
             if not more:
-                raise ChildProcessError("the process that read the captures has ended, killed from outside or out of memory")
+                raise ChildProcessError(
+                    "the process that read the captures has ended, killed from outside or out of memory"
+                )
             have += more
         return data
 

@@ -155,7 +155,5 @@ class _Copy:
         for interface in info.interfaces:
             if (file, interface.index) not in self._interfaces:
                 name = f"{info.path.rsplit('/', 1)[-1]} {interface.name}".rstrip() if self._several else interface.name
-                made = writer.interface(
-                    name, interface.link_type, interface.snaplen, interface.links, interface.host
-                )
+                made = writer.interface(name, interface.link_type, interface.snaplen, interface.links, interface.host)
                 self._interfaces[file, interface.index] = made

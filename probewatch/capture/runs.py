@@ -163,9 +163,7 @@ def pcap_walk(data: bytes, pos: int, order: str, scale: int, latest: int, place:
     return Walk(data, begins[:count], stop, latest, (place,), None, columns, odd=odd)
 
 
-def pcapng_walk(
-    data: bytes, pos: int, order: str, links: Sequence[Link | None], latest: int, file: int
-) -> Walk | None:
+def pcapng_walk(data: bytes, pos: int, order: str, links: Sequence[Link | None], latest: int, file: int) -> Walk | None:
     """Walk over Enhanced Packet Blocks without options; `links` are the interfaces, None where one is not plain."""
     length_of = struct.Struct(order + "4xI").unpack_from
     if not any(links):
@@ -196,7 +194,10 @@ def pcapng_walk(
     ticks = high << 32 | low  # negative beyond 2**63
     wrong = (ticks < 0) | (ticks > most[which])
     wrong |= gathered(data, ends - BLOCK_TAIL, BLOCK_TAIL).view(order + "u4") != lengths[:count]
-    times = ticks * np.array([link.multiplier for link in known])[which] + np.array([link.offset_ns for link in known])[which]
+    times = (
+        ticks * np.array([link.multiplier for link in known])[which]
+        + np.array([link.offset_ns for link in known])[which]
+    )
     count = _before(wrong | (times < 0))
     odd = bool(count < len(found) and not cut[count])
     stop = int(ends[count - 1]) if count else found[0]

@@ -174,7 +174,9 @@ class Tally:
         if self._late and self._late_most >= WORTH_NS and self.told is None:
             what = f"frame {self._late_first} is" if self._late == 1 else f"{self._late} frames are"
             which = "" if self._late == 1 else f", the first of them frame {self._late_first}"
-            notes.append(f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s")
+            notes.append(
+                f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s"
+            )
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
         if self.events:

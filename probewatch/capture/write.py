@@ -90,9 +90,7 @@ class PcapngWriter:
         body = _LITTLE + struct.pack("<HHq", 1, 0, -1) + options
         self._block(SECTION_HEADER, body)
 
-    def interface(
-        self, name: str, link_type: int, snaplen: int, links: Sequence[HostLink] = (), host: str = ""
-    ) -> int:
+    def interface(self, name: str, link_type: int, snaplen: int, links: Sequence[HostLink] = (), host: str = "") -> int:
         """Describe an interface; return the index that its frames have to carry. `links` and `host` are those of `Interface`."""
         called = [(IF_NAME, name.encode("utf-8", "replace")[:MAX_NAME])] if name else []
         if links:

@@ -208,7 +208,9 @@ def _container_names() -> Check:
         works=there,
         found=f"{place} is there" if there else f"there is no {CONTAINER_LOGS}: is this a node?",
         needed_for="names of containers without --cluster",
-        remedy="" if there else "hostPID: true with CAP_SYS_PTRACE, or the node's /var/log mounted read-only; or give --cluster",
+        remedy=""
+        if there
+        else "hostPID: true with CAP_SYS_PTRACE, or the node's /var/log mounted read-only; or give --cluster",
     )
 
 

@@ -138,7 +138,9 @@ def _child(
     try:
         cut_off(out)
         with suppress(CaptureError, OSError):
-            inside(netns, lambda: _look_out(out, book, user, known))  # (capabilities are a thread's own: it drops there)
+            inside(
+                netns, lambda: _look_out(out, book, user, known)
+            )  # (capabilities are a thread's own: it drops there)
     finally:
         os._exit(0)
 

@@ -132,9 +132,7 @@ class _Found:
     containers: dict[str, int] = field(default_factory=dict)
 
 
-def look(
-    book: AddressBook | None = None, *, crictl: bool = True, known: Mapping[str, Name] | None = None
-) -> NodeView:
+def look(book: AddressBook | None = None, *, crictl: bool = True, known: Mapping[str, Name] | None = None) -> NodeView:
     """Look at this node, from the network namespace of the calling thread.
 
     Args:

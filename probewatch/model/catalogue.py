@@ -171,6 +171,7 @@ def result(attempt: Attempt, handler: Handler) -> str:
         return f"exit {attempt.status}"
     return CATALOGUE[attempt.cause].label
 
+
 TIMEOUTS: Final[dict[str, str]] = {
     "haproxy": "timeout check",
     "keepalived": "connect_timeout",

@@ -324,7 +324,9 @@ class Assembler:
         }
 
         def origin(name: str) -> str:
-            if guess is not None:  # (another than the default is supposed for a reason: that many failures had no consequence)
+            if (
+                guess is not None
+            ):  # (another than the default is supposed for a reason: that many failures had no consequence)
                 return "inferred" if name in guess.inferred or values[name] != DEFAULTS[name] else "default"
             return "declared" if name in spec.declared or not spec.declared else "default"
 
@@ -421,7 +423,9 @@ class Assembler:
             elif node is not None and pod.host_ip and node.node_address and node.node_address != pod.host_ip:
                 out.append(f"probed by the node at {node.node_address}, but the Pod says it runs on {pod.host_ip}")
         if placed.lane.fresh is False and initial == "unknown":
-            out.append("the capture begins when the container already ran: its state before the first streak is not known")
+            out.append(
+                "the capture begins when the container already ran: its state before the first streak is not known"
+            )
         return out
 
     def checker(self, source: Source, first: Run, *, fresh: bool, proven: bool) -> Checker:
@@ -542,7 +546,10 @@ def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int
     """Return the starts in the longest time after a Ready: nothing pokes a probe then (worker.go doProbe), so these are its ticks."""
     best: Sequence[int] = ()
     begun: int | None = None
-    for kind, start_ns in [*((draft.found.kind, draft.start_ns) for draft in drafts), (DecisionKind.NOT_READY, starts[-1])]:
+    for kind, start_ns in [
+        *((draft.found.kind, draft.start_ns) for draft in drafts),
+        (DecisionKind.NOT_READY, starts[-1]),
+    ]:
         if kind is DecisionKind.READY:
             begun = start_ns if begun is None else begun
         elif kind is DecisionKind.NOT_READY and begun is not None:

@@ -46,10 +46,11 @@ from probewatch.probes.steps import followed
 
 from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import Tied, inferred_of, numbers_shown, thresholds_of, tie
+from .groups import UNROUTED
 from .others import foreign_host, pod_name
 from .pauses import early, missing, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
-from .survey import REPEATS, UNROUTED, Named, asks_agent, measured
+from .survey import REPEATS, Named, asks_agent, measured
 from .tls import expired
 from .unseen import Step, steps_of, unseen_notes
 
@@ -281,7 +282,9 @@ class CheckBuilder:
             verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
             if verdict.cause is Cause.CUT and not c.resp.packets and c.orig.rst is not None and c.orig.rst_acks:
                 detail = "connected: what it resets it had acknowledged, though the capture lost the SYN-ACK"
-                return Verdict(outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=c.orig.rst.ns, end_mark=c.orig.rst, detail=detail)
+                return Verdict(
+                    outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=c.orig.rst.ns, end_mark=c.orig.rst, detail=detail
+                )
             if agent:
                 return agent_says(exchange, verdict)
             return replied(exchange, verdict, talk, timeout_ns) if talk is not None else verdict
@@ -438,11 +441,15 @@ class CheckBuilder:
 
 def _usual_refusal(verdicts: Sequence[Verdict]) -> list[str]:
     """Say that what a server usually answers is counted as failure, where its checker may have been told to want just that."""
-    answers = Counter((verdict.status, verdict.cause is Cause.STATUS) for verdict in verdicts if verdict.status is not None)
+    answers = Counter(
+        (verdict.status, verdict.cause is Cause.STATUS) for verdict in verdicts if verdict.status is not None
+    )
     (status, refused), _ = answers.most_common(1)[0] if answers else ((SERVER_ERROR, False), 0)
     if not refused or status >= SERVER_ERROR:
         return []
-    return [f"most of its answers are {status}, counted as failure: whether that is the status it wants is not on the wire"]
+    return [
+        f"most of its answers are {status}, counted as failure: whether that is the status it wants is not on the wire"
+    ]
 
 
 def _tried_in_vain(
@@ -451,7 +458,9 @@ def _tried_in_vain(
     """Let an answer in clear be a failure where its checker tried again at once, and so the same answer to the last try."""
     for number in range(len(results)):
         said = _said(exchanges[number])
-        same = number > 0 and again[number - 1] and results[number - 1] is False and said == _said(exchanges[number - 1])
+        same = (
+            number > 0 and again[number - 1] and results[number - 1] is False and said == _said(exchanges[number - 1])
+        )
         if said is not None and results[number] and (again[number] or same):
             why = "tried again at once" if again[number] else "the same as to the try before"
             detail = f"{verdicts[number].detail}, not the answer that it wants: {why}"

@@ -17,32 +17,25 @@ them apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from statistics import median
+from dataclasses import dataclass, replace
 from typing import Final
 
 from probewatch.model.check import BY_HAND, CheckSpec
 from probewatch.model.exchange import Exchange
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import (
-    ENOUGH,
     EXACT_NS,
-    MOST_RUNS,
     MS,
     Check,
     Track,
-    tracks,
 )
 from probewatch.probes.ends import check_of, through
 from probewatch.probes.forms import form_of
 from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds
 from probewatch.probes.proxies import ADDS, proxy_of
-from probewatch.probes.repeats import tracks_of_tries
-from probewatch.probes.replies import DNS, listens, says_agent, turned_away
-from probewatch.probes.rounds import rounds
+from probewatch.probes.replies import DNS, listens, says_agent
 from probewatch.probes.runs import Run
-from probewatch.probes.shapes import AGENT, Shape, What, manner_of
+from probewatch.probes.shapes import AGENT, Shape, What
 from probewatch.probes.signatures import (
     BY_PACE,
     GO_CLIENTS,
@@ -53,18 +46,13 @@ from probewatch.probes.signatures import (
     Basis,
     Pacing,
     Signature,
-    named_by,
-    ticks_by,
 )
-from probewatch.probes.steps import goes_on, joined, settle
+from probewatch.probes.steps import goes_on, joined
 
-from .nested import Moments, begun, chosen, lies_inside, moments, note
+from .groups import STEPS, TIGHT_NS, Group, Key, grouped, read, sort_out
+from .nested import Moments, chosen, lies_inside
 from .others import Peer, periodic
 
-TIGHT_NS: Final = 20 * MS
-"""Spread up to which a pause is exact enough to see a reload, or to tell a daemon from a shell's loop."""
-ALIKE: Final = 0.7
-"""Share of the pauses between checks of different targets that must be alike, where one check asks them in turn."""
 STEADY: Final = 0.2
 """Spread, relative to the pause, up to which a series that nothing names counts as periodic."""
 NEAR: Final = 0.05
@@ -81,12 +69,8 @@ SEEN_AS: Final = {
 """What is seen of checks that look like anybody's."""
 WHOSE: Final = {"varnish": "a Varnish probe", "envoy": "an Envoy health check"}
 """Whose request may be anything that somebody configured, but for its form: Envoy spells all header names in lower case."""
-UNROUTED: Final = frozenset({64, 255})
-"""TTLs that Linux and routers begin with: no router lies between."""
 REPEATS: Final = "monit"
 """Who tries a check again at once."""
-STEPS: Final = "haproxy"
-"""Whose check may make several connections, and whose agents say up and down."""
 FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
 """Header names of requests that a proxy passes on for somebody."""
 
@@ -143,46 +127,6 @@ class Named:
         return [check_of(exchange) for exchange in self.exchanges]
 
 
-@dataclass(slots=True)
-class _Group:
-    """All runs of one source at one port. What is asked of each is read in one go, for many are packed."""
-
-    exchanges: list[Exchange] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    moments: Moments = field(default_factory=moments)
-    mac: bytes | None = None
-    """Whom the client's frames came from."""
-    near: bool = True
-    """That is one and the same, and no router lies between."""
-    found: list[Track] = field(default_factory=list)
-    rows: dict[Shape, Signature] = field(default_factory=dict)
-    clocks: set[Shape] = field(default_factory=set)
-    """Shapes that tick."""
-
-    def add(self, exchange: Exchange) -> None:
-        """Take a run's connection."""
-        self.exchanges.append(exchange)
-        orig = exchange.connection.orig
-        if self.mac is None:
-            self.mac = orig.mac
-        self.near = self.near and orig.ttl in UNROUTED and orig.mac == self.mac
-        if len(self.exchanges) >= ENOUGH:  # (many a source comes once or twice)
-            for one in self.exchanges[len(self.checks) :]:
-                self.checks.append(check_of(one))
-                note(self.moments, one.connection)
-
-    def sort(self) -> None:
-        """Put its connections in the order in which they began."""
-        order = sorted(range(len(self.checks)), key=lambda index: begun(self.moments, index))
-        self.exchanges = [self.exchanges[index] for index in order]
-        self.checks = [self.checks[index] for index in order]
-        self.moments = chosen(self.moments, order)
-
-
-Key = tuple[str, str, int]
-"""(client, server, port)."""
-
-
 def survey(
     strangers: Iterable[Run], *, skip: frozenset[str] = frozenset(), declared: Sequence[CheckSpec] = ()
 ) -> tuple[list[Named], list[Run]]:
@@ -192,15 +136,15 @@ def survey(
     closer look.
     """
     runs = list(strangers)
-    groups, whole = _groups(runs)
+    groups, whole = grouped(runs)
     for group in groups.values():
-        _read(group)
+        read(group)
     machines = _machines(groups)
     repeating = {
         machines[key[0]] for key, group in groups.items() if any(row.kind == REPEATS for row in group.rows.values())
     }
     for (client, _, _), group in groups.items():
-        _sort(group, tries=machines[client] in repeating)
+        sort_out(group, tries=machines[client] in repeating)
     named: list[Named] = []
     for group in groups.values():
         rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
@@ -213,7 +157,11 @@ def survey(
         named += found
         # Each check of a cycle begins as the one before it ends, so that what was found shows the next one.
         cycles = [one for one in named if one.kind in BY_PACE and BY_PACE[one.kind].pacing is Pacing.CYCLE]
-        found = [one for one in _beside(groups, cycles, machines, skip) if id(one.track) not in {id(two.track) for two in named}]
+        found = [
+            one
+            for one in _beside(groups, cycles, machines, skip)
+            if id(one.track) not in {id(two.track) for two in named}
+        ]
     for spec in declared:
         if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
             continue  # HAProxy's are known by themselves
@@ -235,7 +183,7 @@ def survey(
     return named, _left(runs, claimed)
 
 
-def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
+def _machines(groups: dict[Key, Group]) -> dict[str, str]:
     """Return, for each source address, what stands for its machine: two that come unrouted from one interface are one machine's."""
     out: dict[str, str] = {}
     for (client, _, _), group in groups.items():
@@ -244,7 +192,7 @@ def _machines(groups: dict[Key, _Group]) -> dict[str, str]:
 
 
 def _passing_on(
-    groups: dict[Key, _Group], runs: Sequence[Run], machines: dict[str, str], skip: frozenset[str]
+    groups: dict[Key, Group], runs: Sequence[Run], machines: dict[str, str], skip: frozenset[str]
 ) -> list[Named]:
     """Name checks by Go's plain client after the proxy that passes requests on from the same source."""
     passed: dict[str, list[Exchange]] = {}
@@ -261,7 +209,7 @@ def _passing_on(
 
 
 def _beside(
-    groups: dict[Key, _Group], named: Sequence[Named], machines: dict[str, str], skip: frozenset[str]
+    groups: dict[Key, Group], named: Sequence[Named], machines: dict[str, str], skip: frozenset[str]
 ) -> list[Named]:
     """Name series after what else their source is known to run, also from another address of it."""
     taken = {id(one.track) for one in named}
@@ -290,7 +238,7 @@ def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[Chec
     return {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}, kept
 
 
-def _said(group: _Group, track: Track) -> list[str]:
+def _said(group: Group, track: Track) -> list[str]:
     """Return what is seen of a series that nothing names."""
     kept = any(group.exchanges[index].connection.question > 1 for index in track.members)
     how = "periodic, on a kept connection" if kept else "periodic, a fresh connection for each check"
@@ -331,95 +279,14 @@ def _steady(track: Track) -> bool:
     return track.pace.spread_ns <= STEADY * track.pace.interval_ns
 
 
-def _maybe_kubelet(group: _Group, track: Track) -> bool:
+def _maybe_kubelet(group: Group, track: Track) -> bool:
     """Tell whether a series asks and paces as a kubelet does, for all that is known."""
     exchanges = [group.exchanges[index] for index in track.members]
     in_time = whole_seconds([exchange.connection.start.ns for exchange in exchanges])
     return in_time and all(form_of(exchange).kubelet for exchange in exchanges)
 
 
-def _groups(runs: Sequence[Run]) -> tuple[dict[Key, _Group], dict[int, int]]:
-    """Return the connections of each source and port, and of which exchange (by id) each question is that was taken out of one."""
-    groups: dict[Key, _Group] = {}
-    whole: dict[int, int] = {}
-    for run in runs:
-        if run.form.stale:
-            continue  # it began before the capture: when, and after which pause, is not known
-        for _, exchange in run.legs():
-            c = exchange.connection
-            if not c.midstream and exchange.requests <= 1:
-                key = (c.client, c.server, c.server_port)
-                group = groups.get(key)
-                if group is None:
-                    group = groups[key] = _Group()
-                pieces = rounds(exchange)
-                for piece in pieces:
-                    group.add(piece)
-                if len(pieces) > 1:
-                    whole |= {id(piece): id(exchange) for piece in pieces}
-    return groups, whole
-
-
-def _read(group: _Group) -> None:
-    """Read what one source asks at one port, where something there may be a check."""
-    if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
-        group.checks = []
-        return
-    group.sort()
-    by_shape: dict[Shape, list[Exchange]] = {}
-    for exchange, check in zip(group.exchanges, group.checks, strict=True):
-        if check.shape is not None:
-            by_shape.setdefault(check.shape, []).append(exchange)
-    for shape, members in by_shape.items():
-        if len(members) < ENOUGH:
-            continue
-        manner = manner_of(members)
-        if (row := named_by(shape, manner)) is not None:
-            group.rows[shape] = row
-        if ticks_by(shape, manner):
-            group.clocks.add(shape)
-    _turned_away(group)
-    for rotating in {row.kind: row for row in group.rows.values() if row.rotates}.values():
-        _rotation(group, [shape for shape, row in group.rows.items() if row is rotating])
-
-
-def _sort(group: _Group, *, tries: bool) -> None:
-    """Find the series of a group; `tries` says that its source may try a check again at once."""
-    sort = tracks_of_tries if tries else tracks
-    group.found = sort(group.checks, frozenset(group.clocks), frozenset(group.rows))
-    if any(row.kind == STEPS for row in group.rows.values()):
-        settle(group.checks, group.found)
-
-
-def _turned_away(group: _Group) -> None:
-    """Let checks that left because of what a server said first be anybody's who else talks to it."""
-    if any(check.shape is not None and check.shape.what is What.BYTES for check in group.checks):
-        for index, (exchange, check) in enumerate(zip(group.exchanges, group.checks, strict=True)):
-            if check.shape is not None and check.shape.what is What.CLOSE and turned_away(exchange):
-                group.checks[index] = check._replace(shape=None, failed=True)
-
-
-def _rotation(group: _Group, shapes: Sequence[Shape]) -> None:
-    """Make one shape of those that one check asks in turn: between any two of its checks lies the same pause."""
-    if len(shapes) < 2:
-        return
-    seen = [check for check in group.checks if check.shape in shapes]
-    gaps = [
-        after.start - before.end
-        for before, after in pairwise(seen)
-        if not before.failed and before.end is not None and before.shape != after.shape
-    ]
-    if len(gaps) < ENOUGH:
-        return
-    middle = median(gaps)
-    if sum(abs(gap - middle) <= TIGHT_NS for gap in gaps) < ALIKE * len(gaps):
-        return  # several checks, each at its own time
-    for index, check in enumerate(group.checks):
-        if check.shape in shapes:
-            group.checks[index] = check._replace(shape=shapes[0])
-
-
-def _named(kind: str, row: Signature | None, group: _Group, track: Track, why: list[str], sure: float) -> Named:
+def _named(kind: str, row: Signature | None, group: Group, track: Track, why: list[str], sure: float) -> Named:
     exchanges = [group.exchanges[index] for index in track.members]
     learnt = measured(kind, row, group.checks, track)
     return Named(kind, row, track, exchanges, chosen(group.moments, track.members), learnt, why, sure)
@@ -438,7 +305,7 @@ def measured(kind: str, row: Signature | None, checks: Sequence[Check], track: T
     return learnt
 
 
-def _by_pace(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
+def _by_pace(group: Group, track: Track, proven: Sequence[Named]) -> list[Named]:
     """Name a check that looks like anybody's by its pace and by what else its source runs; only where one answer fits."""
     shape = track.pace.shape
     if shape.agent.startswith(KUBE_PROBE):
@@ -493,7 +360,7 @@ def _paced(pacing: Pacing, made: Named, others: Sequence[Named]) -> bool:
     return pacing is Pacing.CLOCK or spread <= TIGHT_NS
 
 
-def _by_word(spec: CheckSpec, groups: dict[Key, _Group], taken: set[int], skip: frozenset[str]) -> list[Named]:
+def _by_word(spec: CheckSpec, groups: dict[Key, Group], taken: set[int], skip: frozenset[str]) -> list[Named]:
     """Name the one series that nothing names at the target of a `--check`."""
     found: list[Named] = []
     for (client, server, port), group in groups.items():
@@ -516,7 +383,7 @@ def keeps(spec: CheckSpec, learnt: Learnt) -> bool:
     return _same_pace(spec.interval_ns, learnt.interval_ns)
 
 
-def _free_text(group: _Group, track: Track, proven: Sequence[Named]) -> list[Named]:
+def _free_text(group: Group, track: Track, proven: Sequence[Named]) -> list[Named]:
     """Name a series whose request no row knows after the Varnish or Envoy that its source runs: both send headers as they were told."""
     shape = track.pace.shape
     if (
@@ -597,4 +464,6 @@ def keeps_pace(one: Learnt, other: Learnt) -> bool:
 
 
 def _same_pace(interval_ns: int | None, other_ns: int | None) -> bool:
-    return interval_ns is not None and other_ns is not None and abs(other_ns - interval_ns) <= NEAR * interval_ns + 20 * MS
+    return (
+        interval_ns is not None and other_ns is not None and abs(other_ns - interval_ns) <= NEAR * interval_ns + 20 * MS
+    )

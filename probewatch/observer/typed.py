@@ -127,7 +127,9 @@ def _agreed(guesses: Sequence[Guess], found: Sequence[_Weighed]) -> tuple[Guess,
         _told(one, [plan[at].spec for plan in near], by_name=len({plan[at].spec.type for plan in alike}) > 1)
         for at, one in enumerate(guesses)
     ]
-    return _distinct([_untyped([one])[0] if _starts_anew(one, cheapest.read, at) else one for at, one in enumerate(told)])
+    return _distinct(
+        [_untyped([one])[0] if _starts_anew(one, cheapest.read, at) else one for at, one in enumerate(told)]
+    )
 
 
 def _without_one(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:

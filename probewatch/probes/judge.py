@@ -298,7 +298,9 @@ class _Case:
             )
         if http is not None and http.malformed and http.first_byte is not None and self.in_time(http.first_byte):
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
-        if resp.gap is not None and resp.packets:  # (sequence numbers and acknowledgments tell of bytes that are not here)
+        if (
+            resp.gap is not None and resp.packets
+        ):  # (sequence numbers and acknowledgments tell of bytes that are not here)
             return self.cut("the capture lost the answer")
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")

@@ -159,7 +159,9 @@ def _other(counted: Counter[int], known: Sequence[int], near: int) -> int | None
     """Return the pause seen most often, repeatedly, that is none of the known ones."""
     return _often(
         counted,
-        lambda ns: ns >= SHORTEST_NS and all(abs(ns - pause) > (near if pause == known[0] else SAME_NS) for pause in known),
+        lambda ns: (
+            ns >= SHORTEST_NS and all(abs(ns - pause) > (near if pause == known[0] else SAME_NS) for pause in known)
+        ),
     )
 
 

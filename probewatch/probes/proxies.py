@@ -21,7 +21,10 @@ def _traefik(http: HttpExchange) -> bool:
 
 ADDS: Final = {
     "caddy": (_caddy, "requests that it passes on say Via Caddy"),
-    "traefik": (_traefik, "requests that it passes on carry Traefik's X-Forwarded-Server, X-Forwarded-Port and X-Real-Ip"),
+    "traefik": (
+        _traefik,
+        "requests that it passes on carry Traefik's X-Forwarded-Server, X-Forwarded-Port and X-Real-Ip",
+    ),
 }
 """Kind -> (whether a request was passed on by it, what that is for people).
 

@@ -77,7 +77,11 @@ def rounds(exchange: Exchange) -> list[Exchange]:
             piece = replace(piece, resp=replace(piece.resp, length=answer))
         asked, told = asked + mine, told + answer
         sealed = replace(tls, records=tuple(one.records)) if tls is not None else None
-        out.append(Exchange(connection=piece, tls=sealed, opening=exchange.opening, banner=exchange.banner, keyed=exchange.keyed))
+        out.append(
+            Exchange(
+                connection=piece, tls=sealed, opening=exchange.opening, banner=exchange.banner, keyed=exchange.keyed
+            )
+        )
     return out
 
 
@@ -120,7 +124,9 @@ def _arrivals(exchange: Exchange) -> list[tuple[Mark, bool, int, TlsRecord | Non
 
 def _rounds(said: Sequence[tuple[Mark, bool, int, TlsRecord | None]]) -> list[_Round]:
     """Sort what was said into rounds: one begins where the client asks, a while after the one before it began."""
-    asked = Counter(length for (_, before, _, _), (_, by_client, length, _) in pairwise(said) if by_client and not before)
+    asked = Counter(
+        length for (_, before, _, _), (_, by_client, length, _) in pairwise(said) if by_client and not before
+    )
     usual = asked.most_common(1)[0][0] if asked else 0
     out: list[_Round] = []
     for mark, by_client, length, record in said:
