@@ -26,18 +26,13 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
+from .change import NOTICED_S, Change, Container, alive
 from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, is_even, turn_of
-from .worker import Counted, Result, Worker, count, fresh, new_container, new_kubelet
+from .worker import Counted, Result, Worker, count, fresh
 
 LINGER_NS = 1_100_000_000
 """SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
 
-SAME_SYNC_NS = 50_000_000
-"""A poke this soon after a decision is of the sync that the decision made."""
-NOTICED_S = 2
-"""Seconds until the start of a container is noticed: PLEG's relist is a second (kubelet.go), and a pod sync follows."""
-RESTART_GRACE_NS = 10_000_000_000
-"""How much older than its kubelet a container must be for its state to be kept (worker.go kubeletRestartGracePeriod, since 1.35)."""
 FEW = 5
 """Missed ticks beyond which more of them say nothing more."""
 MOST_UNSEEN = 4
@@ -53,25 +48,6 @@ class Planned:
 
     spec: ProbeSpec
     container: int
-
-
-class Container(NamedTuple):
-    """One container of the pod."""
-
-    started: bool | None
-    """`started` of its status: True without a startup probe; None where the capture does not tell."""
-    begun: bool
-    """The capture shows its beginning."""
-    dying: bool = False
-    """It was told to die, and nothing has shown its successor yet."""
-    stirred: bool = False
-    """Its readiness probe was poked since, and not by the sync that killed it: the successor may run."""
-    since_ns: int | None = None
-    """It began after this; None where the capture does not tell."""
-    alive_ns: int | None = None
-    """When it, or what stood before it, was last known to run: at an answer, or when it was told to die."""
-    by_ns: int | None = None
-    """It had begun by then, as the first attempts say whose probes have a delay; None where it is not known."""
 
 
 class Applied(NamedTuple):
@@ -239,116 +215,26 @@ class Pod:
             turn = self.turn(index, reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline, known=turns)
             if turn.quiet:
                 return Applied(self.after(turn, cause), turn.counted)
-        workers, tickers, containers = list(self.workers), list(self.tickers), list(self.containers)
-        renewed = False
+        change = Change(self)
         if reading.reset == "kubelet":
-            kept = [self.keeps_ready and self._outlived(number, start_ns) for number in range(len(containers))]
-            if kind is ProbeType.STARTUP:
-                kept[planned.container] = False  # It would not ask again.
-            workers = [
-                new_kubelet(worker, keeps_ready=kept[plan.container], started=bool(containers[plan.container].started))
-                for worker, plan in zip(workers, self.plan, strict=True)
-            ]
-            tickers = [Ticker() for _ in tickers]
-            # Its workers begin within a period, and no container that ran before holds them back.
-            longest_s = max(plan.spec.initial_delay_s for plan in self.plan)
-            containers = [one._replace(by_ns=start_ns - longest_s * 1_000_000_000) for one in containers]
-            # Up to 1.34 a container counts as not started until the new kubelet's own startup probe says so.
-            containers = [
-                one if kept[number] or not self._has_startup(number) else one._replace(started=False)
-                for number, one in enumerate(containers)
-            ]
+            change.kubelet_began(start_ns, asks=planned)
         elif reading.reset == "container":
-            renewed = True
-            alive_ns = containers[planned.container].alive_ns
-            if alive_ns is not None and start_ns - alive_ns < SAME_SYNC_NS:
-                alive_ns = None  # That may have been the new one already.
-            containers[planned.container] = Container(
-                started=not self._has_startup(planned.container), begun=True, since_ns=alive_ns, alive_ns=alive_ns
-            )
-            for other, plan in enumerate(self.plan):
-                if plan.container == planned.container:
-                    workers[other] = new_container(workers[other])
-                    tickers[other] = tickers[other]._replace(runs=0)
-        container = containers[planned.container]
-        if container.begun and container.since_ns is None:
-            # The first attempt comes at the first tick after the container was noticed, and its delay.
-            behind_s = planned.spec.initial_delay_s + planned.spec.period_s + NOTICED_S
-            container = containers[planned.container] = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
-        if not tickers[index].runs and (container.begun or container.by_ns is not None):
-            by_ns = self._by_ns(index, start_ns, container.by_ns, tickers)
-            if by_ns != container.by_ns:
-                container = containers[planned.container] = container._replace(by_ns=by_ns)
-        if kind is ProbeType.STARTUP and container.started is not False:
-            # (True: it counted as started because the one before was, until its startup probe's turn came.)
-            container = containers[planned.container] = container._replace(started=False)
-        elif kind is not ProbeType.STARTUP and not container.started:
-            container = containers[planned.container] = container._replace(started=True)
-        turn = turn_of(
-            workers[index],
-            tickers[index],
-            reading,
-            planned.spec,
-            (start_ns, end_ns),
-            outcome,
-            cause,
-            by_deadline=by_deadline,
-            resets=self.resets,
-            begun=container.begun,
-        )
-        result = turn.counted
-        workers[index], tickers[index] = result.worker, turn.after
-        if result.settled is Result.SUCCESS and (self.new_kubelet or reading.reset == "kubelet"):
-            tickers[index] = turn.after._replace(just_ready=True)
-        if kind is ProbeType.STARTUP and outcome is Outcome.INCONCLUSIVE:
-            container = containers[planned.container] = container._replace(started=None)  # It may have succeeded.
-        if (
-            container.dying
-            and kind is ProbeType.READINESS
-            and reading.trigger is Trigger.MANUAL
-            and start_ns - (container.alive_ns or 0) > SAME_SYNC_NS
-        ):
-            container = containers[planned.container] = container._replace(stirred=True)
-        if _alive(cause) and not container.dying:
-            container = containers[planned.container] = container._replace(alive_ns=end_ns)
-        if result.decision is not None:
-            for other, plan in enumerate(self.plan):
-                if self.pokes and other != index and plan.spec.type is ProbeType.READINESS:
-                    # (While it is busy the poke waits for its end.)
-                    busy_ns = tickers[other].busy_until_ns or end_ns
-                    tickers[other] = tickers[other]._replace(stirred_ns=max(end_ns, busy_ns))
-        if result.decision is DecisionKind.RESTART:
-            containers[planned.container] = container._replace(dying=True, stirred=False, alive_ns=end_ns)
-        elif result.decision is DecisionKind.READY and container.stirred and not self._has_startup(planned.container):
-            # What was told to die, and whose readiness was poked since, is replaced by now: the start of the new container
-            # poked it. (An application that takes its time to stop may well turn Ready meanwhile, at its ticks.)
-            renewed = True
-            containers[planned.container] = container._replace(dying=False, stirred=False, begun=True)
-            for other, plan in enumerate(self.plan):
-                if plan.container == planned.container and other != index:
-                    workers[other] = new_container(workers[other])
-                    tickers[other] = tickers[other]._replace(runs=0)
-        elif result.decision is DecisionKind.NOT_READY and self.pokes:
-            tickers[index] = tickers[index]._replace(poked_ns=end_ns)
-        elif kind is ProbeType.STARTUP and result.worker.on_hold:
-            containers[planned.container] = container._replace(started=True)
-            for other, plan in enumerate(self.plan):
-                if self.pokes and plan.container == planned.container and plan.spec.type is ProbeType.READINESS:
-                    mine = tickers[other]
-                    # (While its initialDelaySeconds hold it back, a poke sends nothing, and begins its period anew all the same.)
-                    held = self.resets and plan.spec.initial_delay_s and not mine.runs
-                    tickers[other] = mine._replace(poked_ns=end_ns, tick_ns=end_ns if held else mine.tick_ns)
+            change.container_began(planned.container, start_ns)
+        change.began_by(index, start_ns)
+        turn = change.counts(reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline)
+        change.shows(turn, start_ns, cause)
+        renewed = change.decided(turn)
         after = Pod(
             self.plan,
-            tuple(workers),
-            tuple(tickers),
-            tuple(containers),
+            tuple(change.workers),
+            tuple(change.tickers),
+            tuple(change.containers),
             self.resets,
             self.keeps_ready,
             self.pokes,
-            self.new_kubelet or reading.reset == "kubelet",
+            change.new_kubelet,
         )
-        return Applied(after, result, renewed)
+        return Applied(after, turn.counted, renewed or reading.reset == "container")
 
     def turn(
         self,
@@ -379,7 +265,7 @@ class Pod:
         """Return the pod after an attempt that changed nothing but its own worker, and showed perhaps that its container runs."""
         index = turn.reading.worker
         containers = self.containers
-        if _alive(cause):
+        if alive(cause):
             number = self.plan[index].container
             was = containers[number]
             alive_ns = turn.after.busy_until_ns
@@ -505,32 +391,9 @@ class Pod:
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 
-    def _by_ns(self, index: int, start_ns: int, known: int | None, tickers: Sequence[Ticker]) -> int | None:
-        """Return by when a container had begun, now that a worker made its first attempt at it; None where that matters to no other."""
-        planned = self.plan[index]
-        waiting = (
-            plan.container == planned.container and other != index and not tickers[other].runs
-            for other, plan in enumerate(self.plan)
-        )
-        if not any(waiting):
-            return None
-        # (The second is what startedAt is cut by.)
-        by_ns = start_ns - (planned.spec.initial_delay_s - 1) * 1_000_000_000
-        return by_ns if known is None else min(by_ns, known)
-
-    def _outlived(self, container: int, now_ns: int) -> bool:
-        """Tell whether a container may have run for 10 s when its kubelet began, which then keeps its state (kubeletRestartGracePeriod)."""
-        known = self.containers[container]
-        since_ns = known.alive_ns if known.dying else known.since_ns
-        return since_ns is None or now_ns - since_ns > RESTART_GRACE_NS
-
-    def _has_startup(self, container: int) -> bool:
+    def has_startup(self, container: int) -> bool:
+        """Tell whether a container has a startup probe."""
         return any(p.container == container and p.spec.type is ProbeType.STARTUP for p in self.plan)
-
-
-def _alive(cause: Cause) -> bool:
-    """Tell whether an attempt that ended so shows that its container ran."""
-    return cause not in SUSPICIOUS and cause is not Cause.CUT
 
 
 def _delayed(spec: ProbeSpec, since_ns: int | None) -> int | None:
