@@ -31,6 +31,8 @@ from .survey import Named
 
 FEW: Final = 2
 """Checks lost in a row of which something is presumed."""
+MANY: Final = 32
+"""Checks lost in a row that are counted one by one; after more any state is possible again."""
 LIKELY: Final = 5
 """So many times as often must checks between two alike have come out as those two as not, before another is presumed to."""
 BEFOREHAND: Final = 5
@@ -47,12 +49,14 @@ class Step(NamedTuple):
     """What goes into a checker's counter for one check that was seen."""
 
     before: tuple[bool | None, ...]
-    """Checks that are not in the capture, just before it."""
+    """Checks that are not in the capture, just before it; of more than MANY, that many."""
     result: bool | None
     lost: bool = False
     """The capture lost its outcome; `result` is what the others show."""
     like: int = -1
     """Which check it is presumed to have been like."""
+    missing: int = 0
+    """How many are not in the capture just before it."""
 
 
 def steps_of(
@@ -97,26 +101,28 @@ def steps_of(
         if lost[number] and pauses is not None and (paused := pauses.own(number)) is not None:
             shown, like = paused, -1
         if missed[number] > FEW:
-            before = [None] * missed[number]
+            before = [None] * min(missed[number], MANY)
         elif (
             pauses is not None
             and missed[number] == 1
             and (paused := pauses.missing(number, named.learnt.timeout_ns or 0)) is not None
         ):
             before = [paused]
-        out.append(Step(tuple(before), shown, lost=lost[number], like=like))
+        out.append(Step(tuple(before), shown, lost=lost[number], like=like, missing=missed[number]))
         before = []
     return out
 
 
 def unseen_notes(steps: Sequence[Step]) -> list[str]:
     """Say of how many checks the capture lost what came of them, and as what they are counted."""
-    counted = [one for step in steps for one in step.before] + [step.result for step in steps if step.lost]
-    if not counted:
+    lost = [step for step in steps if step.lost]
+    number = len(lost) + sum(step.missing for step in steps)
+    if not number:
         return []
-    presumed = sum(one is not None for one in counted)
-    checks = f"{len(counted)} check{'s' if len(counted) > 1 else ''}"
-    how = f"{presumed} counted as the checks around or the pause after show, {len(counted) - presumed} as either"
+    presumed = sum(one is not None for step in steps for one in step.before)
+    presumed += sum(step.result is not None for step in lost)
+    checks = f"{number} check{'s' if number > 1 else ''}"
+    how = f"{presumed} counted as the checks around or the pause after show, {number - presumed} as either"
     return [f"what came of {checks} is not in the capture: {how}"]
 
 
