@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ..model.timeline import Attempt, Decision, EventKind, Outcome, Probe, Timeline
+from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
+from .index import index_of
 
 UP_STATES: Final = ("Ready", "UP")
 DOWN_STATES: Final = ("NotReady", "DOWN")
@@ -36,8 +37,8 @@ def holes(probe: Probe, timeline: Timeline) -> list[Hole]:
     first = probe.attempts[0].start.ns
     found = [
         (event.ns, event.end_ns, True)
-        for event in timeline.events
-        if event.kind is EventKind.CAPTURE_GAP and event.end_ns is not None and event.ns > first
+        for event in index_of(timeline).gaps
+        if event.end_ns is not None and event.ns > first
     ]
     found += [(start, end, False) for start, end in _inconclusive(probe.attempts)]
     made = sorted(probe.decisions, key=_ns)

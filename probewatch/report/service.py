@@ -12,7 +12,6 @@ successor. So such a time is told as "about".
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +22,7 @@ from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome
 from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, Hole, covered, gaps, holes
+from .index import container_of, index_of
 from .numbers import count, span
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
@@ -113,7 +113,7 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
     if timeline is None:
         return Outage(start_ns=start, end_ns=end, by=By.CONTAINER)
     killer = next((one.type for one, d in restarts(probe, timeline) if d.ns == start), None)
-    known = _index(timeline).events
+    known = index_of(timeline).events
     kubelet = killer is None and any(
         e.kind is EventKind.KUBELET_RESTARTED and e.ns == start
         for node in nodes(probe)
@@ -167,38 +167,9 @@ def input_end(timeline: Timeline, otherwise: int) -> int:
     return end if timeline.until_ns is None else min(end, timeline.until_ns)
 
 
-class _Index:
-    """What is known of each address: asked once for each probe, so that no probe looks at all others."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        self.of = timeline
-        self.probes: dict[tuple[object, ...], list[Probe]] = defaultdict(list)
-        self.events: dict[str, list[TimelineEvent]] = defaultdict(list)
-        for probe in timeline.probes:
-            if probe.checker.kind == "kubelet":
-                self.probes[_container(probe)].append(probe)
-        for event in timeline.events:
-            self.events[event.address].append(event)
-
-
-_asked_last: list[_Index] = []
-"""The index of the timeline that was asked about last."""
-
-
-def _index(timeline: Timeline) -> _Index:
-    if not _asked_last or _asked_last[0].of is not timeline:
-        _asked_last[:] = [_Index(timeline)]
-    return _asked_last[0]
-
-
-def _container(probe: Probe) -> tuple[object, ...]:
-    target = probe.target
-    return target.address, target.namespace, target.pod, target.container
-
-
 def siblings(probe: Probe, timeline: Timeline) -> Sequence[Probe]:
     """Return all probes that kubelets make of a probe's container, itself among them."""
-    return _index(timeline).probes.get(_container(probe), ())
+    return index_of(timeline).probes.get(container_of(probe), ())
 
 
 def restarts(probe: Probe, timeline: Timeline) -> list[tuple[Probe, Decision]]:
@@ -361,7 +332,7 @@ def container_events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
     mine = f"{target.namespace}/{target.pod}" if target.pod else None
     return [
         event
-        for event in _index(timeline).events.get(target.address, ())
+        for event in index_of(timeline).events.get(target.address, ())
         if event.pod in (None, mine)
         and (event.container is None or target.container is None or event.container == target.container)
     ]

@@ -1,0 +1,44 @@
+"""What is known of each address of a timeline: asked for each probe, so that no probe looks at all others and their events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
+
+
+class Index:
+    """A timeline's probes and events, by what they are about."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.of = timeline
+        self.probes: dict[tuple[object, ...], list[Probe]] = defaultdict(list)
+        """Those that kubelets make, by container."""
+        self.events: dict[str, list[TimelineEvent]] = defaultdict(list)
+        """By address."""
+        self.gaps: list[TimelineEvent] = []
+        """Those of the capture."""
+        for probe in timeline.probes:
+            if probe.checker.kind == "kubelet":
+                self.probes[container_of(probe)].append(probe)
+        for event in timeline.events:
+            self.events[event.address].append(event)
+            if event.kind is EventKind.CAPTURE_GAP:
+                self.gaps.append(event)
+
+
+_asked_last: list[Index] = []
+"""The index of the timeline that was asked about last."""
+
+
+def index_of(timeline: Timeline) -> Index:
+    """Return the index of a timeline; it is kept until another timeline is asked about."""
+    if not _asked_last or _asked_last[0].of is not timeline:
+        _asked_last[:] = [Index(timeline)]
+    return _asked_last[0]
+
+
+def container_of(probe: Probe) -> tuple[object, ...]:
+    """Return what tells a probe's container from others."""
+    target = probe.target
+    return target.address, target.namespace, target.pod, target.container
