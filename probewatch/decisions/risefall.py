@@ -27,6 +27,7 @@ for whose default is taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -220,6 +221,21 @@ def count(health: Health, passed: bool | None, *, answered: bool = False) -> Jud
     if t.eager:
         needed = min(needed, max(len(run), 1))  # its very first check was enough
     return Judged(after, len(run), needed, decision=DecisionKind.UP if now else DecisionKind.DOWN)
+
+
+def pass_over(health: Health, presumed: Iterable[bool | None], unknown: int = 0) -> Health:
+    """Count checks that nobody saw: some that are presumed to have come out so, then so many of which nothing is known.
+
+    What they brought is told with the next one that was seen.
+    """
+    known = health.known
+    for outcome in presumed:
+        health = count(health, outcome).health
+    for _ in range(unknown):
+        before, health = health.states, count(health, None).health
+        if health.states == before:
+            break  # any state that can be reached is possible by now
+    return replace(health, known=known)
 
 
 def _up(state: State, t: Thresholds) -> tuple[bool, ...]:

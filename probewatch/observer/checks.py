@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.decisions.risefall import Judged, Rule, Thresholds, begin, count
+from probewatch.decisions.risefall import Judged, Rule, Thresholds, begin, count, pass_over
 from probewatch.model.book import AddressBook
 from probewatch.model.catalogue import in_words_of
 from probewatch.model.check import CheckSpec
@@ -52,7 +52,7 @@ from .pauses import early, missing, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
 from .survey import REPEATS, Named, asks_agent, measured
 from .tls import expired
-from .unseen import MANY, Step, steps_of, unseen_notes
+from .unseen import Step, steps_of, unseen_notes
 
 RESTARTS: Final = "haproxy"
 """Whose new process begins to check at its own time, in a state of its own."""
@@ -368,11 +368,8 @@ class CheckBuilder:
                 if number - 1 in begun:
                     health, reloads = begin(thresholds, fresh=True), reloads + 1
                     self._tell_restart(named, number - 1)
-                if step.missing > MANY:
-                    health = replace(begin(thresholds, fresh=False), known=health.known)
-                for missed in step.before:
-                    # (What they brought is told with the next one that was seen.)
-                    health = replace(count(health, missed).health, known=health.known)
+                if step.before or step.unknown:
+                    health = pass_over(health, step.before, step.unknown)
                 judged = count(health, step.result, answered=tells[number - 1 if step.like < 0 else step.like])
                 health = judged.health
             attempts.append(self._attempt(number, exchange, verdict, judged, named.kind))

@@ -31,8 +31,6 @@ from .survey import Named
 
 FEW: Final = 2
 """Checks lost in a row of which something is presumed."""
-MANY: Final = 32
-"""Checks lost in a row that are counted one by one; after more any state is possible again."""
 LIKELY: Final = 5
 """So many times as often must checks between two alike have come out as those two as not, before another is presumed to."""
 BEFOREHAND: Final = 5
@@ -49,14 +47,14 @@ class Step(NamedTuple):
     """What goes into a checker's counter for one check that was seen."""
 
     before: tuple[bool | None, ...]
-    """Checks that are not in the capture, just before it; of more than MANY, that many."""
+    """Checks that are not in the capture, just before it, as what they are presumed to have been."""
     result: bool | None
     lost: bool = False
     """The capture lost its outcome; `result` is what the others show."""
     like: int = -1
     """Which check it is presumed to have been like."""
-    missing: int = 0
-    """How many are not in the capture just before it."""
+    unknown: int = 0
+    """How many more are not in the capture just before it: too many in a row to presume anything of them."""
 
 
 def steps_of(
@@ -100,15 +98,16 @@ def steps_of(
         shown, like = told.get(at, (result, -1))
         if lost[number] and pauses is not None and (paused := pauses.own(number)) is not None:
             shown, like = paused, -1
-        if missed[number] > FEW:
-            before = [None] * min(missed[number], MANY)
+        unknown = missed[number] if missed[number] > FEW else 0
+        if unknown:
+            before = []
         elif (
             pauses is not None
             and missed[number] == 1
             and (paused := pauses.missing(number, named.learnt.timeout_ns or 0)) is not None
         ):
             before = [paused]
-        out.append(Step(tuple(before), shown, lost=lost[number], like=like, missing=missed[number]))
+        out.append(Step(tuple(before), shown, lost=lost[number], like=like, unknown=unknown))
         before = []
     return out
 
@@ -116,7 +115,7 @@ def steps_of(
 def unseen_notes(steps: Sequence[Step]) -> list[str]:
     """Say of how many checks the capture lost what came of them, and as what they are counted."""
     lost = [step for step in steps if step.lost]
-    number = len(lost) + sum(step.missing for step in steps)
+    number = len(lost) + sum(len(step.before) + step.unknown for step in steps)
     if not number:
         return []
     presumed = sum(one is not None for step in steps for one in step.before)

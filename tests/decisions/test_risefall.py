@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probewatch.decisions.risefall import AGENT_RULE, MOST, RULES, Rule, Thresholds, begin, count
+from probewatch.decisions.risefall import AGENT_RULE, MOST, RULES, Rule, Thresholds, begin, count, pass_over
 from probewatch.model.timeline import DecisionKind
 
 UP, DOWN = DecisionKind.UP, DecisionKind.DOWN
@@ -148,3 +148,16 @@ def test_keepaliveds_passes_add_up_while_down() -> None:
         told.append(judged.decision)
     at = [(number, kind) for number, kind in enumerate(told, 1) if kind is not None]
     assert at == [(2, DecisionKind.DOWN), (7, DecisionKind.UP), (12, DecisionKind.DOWN)]
+
+
+@pytest.mark.parametrize("thresholds", [COUNTER, STREAK, WINDOW, replace(COUNTER, rise=40, fall=60)])
+@pytest.mark.parametrize("unknown", [1, 3, 50, 10**12])
+def test_checks_that_nobody_saw(thresholds: Thresholds, unknown: int) -> None:
+    """They leave what as many checks of unknown outcome leave, however many they are; nothing is decided by them."""
+    health = begin(thresholds, fresh=True)
+    one_by_one = health
+    for _ in range(min(unknown, 1_000)):
+        one_by_one = count(one_by_one, None).health
+    passed = pass_over(health, (), unknown)
+    assert (passed.states, passed.known) == (one_by_one.states, health.known)
+    assert pass_over(health, (False, None), 1).states == count(count(count(health, False).health, None).health, None).health.states
