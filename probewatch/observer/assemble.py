@@ -324,9 +324,8 @@ class Assembler:
         }
 
         def origin(name: str) -> str:
-            if (
-                guess is not None
-            ):  # (another than the default is supposed for a reason: that many failures had no consequence)
+            if guess is not None:
+                # (Another than the default is supposed for a reason: that many failures had no consequence.)
                 return "inferred" if name in guess.inferred or values[name] != DEFAULTS[name] else "default"
             return "declared" if name in spec.declared or not spec.declared else "default"
 

@@ -435,17 +435,17 @@ class Target:
         before = placed.lane
         steps = before.so_far()
         context = context or self._contexts[placed.checker]
+        runs = [step.run for step in steps if not step.run.implied]
         if placed.pod is not None:
-            self._corrected(placed, steps, context)
+            self._corrected(placed, steps, runs, context)
         else:
-            self._reconsidered(placed, steps, context)
-        self._shared(placed, context)
+            self._reconsidered(placed, runs, context)
+        self._shared(placed, runs, context)
         placed.ledger = self._ledger(placed.lane)
         return placed.lane is not before
 
-    def _reconsidered(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
+    def _reconsidered(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
-        runs = [step.run for step in steps if not step.run.implied]
         if len(runs) <= (placed.guessed_from or GUESS_AFTER):
             return
         guesses = tuple(guess(runs, proven=self.proven))
@@ -456,7 +456,7 @@ class Target:
         placed.guesses = guesses
         self._replay(placed, homes(guesses), runs, context)
 
-    def _corrected(self, placed: Placed, steps: Sequence[Step], context: Context) -> None:
+    def _corrected(self, placed: Placed, steps: Sequence[Step], runs: Sequence[Run], context: Context) -> None:
         """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
         seen = {
             worker: period
@@ -474,11 +474,10 @@ class Target:
             )
             plan[worker] = Planned(replace(spec, period_s=period), plan[worker].container)
         placed.declared = placed.lane.plan
-        self._replay(placed, plan, [step.run for step in steps if not step.run.implied], context)
+        self._replay(placed, plan, runs, context)
 
-    def _shared(self, placed: Placed, context: Context) -> None:
+    def _shared(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Read once more what a tcpSocket probe shares with somebody's loop on its kubelet's node, where that is far cheaper so."""
-        runs = [step.run for step in placed.lane.so_far() if not step.run.implied]
         ports = {planned.spec.port for planned in placed.lane.plan if planned.spec.handler is Handler.TCP_SOCKET}
         shared = frozenset(port for port in ports if port is not None and with_a_loop(runs, port))
         if not shared:

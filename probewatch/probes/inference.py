@@ -143,6 +143,8 @@ def ticking(runs: Sequence[Run]) -> list[Run]:
         period_s = period_of(starts)
         found = [] if period_s is None else tickers(starts, period_s, ENOUGH)
         chosen = {index for chain in found for index in chain.members}
+        if not chosen:
+            break
         out += [rest[index] for index in chosen]
         rest = [run for index, run in enumerate(rest) if index not in chosen]
     return sorted(out, key=lambda run: run.start.ns)

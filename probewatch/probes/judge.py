@@ -224,7 +224,8 @@ class _Case:
             if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
                 detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
                 return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
-            asked = orig.length or resp.length or orig.first_ack is not None or orig.rst_acks
+            connected = orig.length or orig.first_ack is not None or orig.rst_acks
+            asked = connected or resp.length
             if resp.rst is not None and not asked and self.in_time(resp.rst):
                 return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
             if resp.packets == 0 and asked:
@@ -235,7 +236,7 @@ class _Case:
                 return self.silence(
                     Outcome.FAILURE, Cause.NO_SYN_ANSWER, "the SYN was answered by an ACK, not by a SYN-ACK"
                 )
-            if resp.packets and (orig.length or orig.first_ack is not None or orig.rst_acks):
+            if resp.packets and connected:
                 return None  # the checker had its SYN-ACK, whatever the capture lost
             if resp.packets and (resp.rst is None or asked):
                 return self.cut("the answer to the SYN is missing from the capture")
@@ -298,9 +299,8 @@ class _Case:
             )
         if http is not None and http.malformed and http.first_byte is not None and self.in_time(http.first_byte):
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
-        if (
-            resp.gap is not None and resp.packets
-        ):  # (sequence numbers and acknowledgments tell of bytes that are not here)
+        # (Sequence numbers and acknowledgments tell of bytes that are not here.)
+        if resp.gap is not None and resp.packets:
             return self.cut("the capture lost the answer")
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")

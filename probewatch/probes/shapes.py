@@ -4,8 +4,7 @@ Connections that ask the same make one `Shape`; the shares that a whole series o
 `Manner`. `probes.signatures` names checkers by both.
 
 Limitations: what was refused, unanswered, or closed before it could ask has no shape, nor has what the capture lost.
- Of bytes in a protocol that is not
-read only the opening counts.
+Of bytes in a protocol that is not read only the opening counts.
 """
 
 from __future__ import annotations
