@@ -16,7 +16,6 @@ from typing import Final
 
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
-from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler
 
@@ -51,67 +50,88 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
         alone: whether no other probe is sent to its port. A dial that nobody answers names nobody: with company it is
             no evidence of whose patience ended.
     """
-    gave_up: dict[int, list[Run]] = {}
-    low, low_runs, slowest = 1, list[Run](), 0.0
-    high: int | None = None
-    high_runs: list[Run] = []
+    shown = _Shown()
     for run in runs:
         for command in run.execs[-1:]:
-            seconds, waited = patience_of(command)
-            if seconds is not None:
-                gave_up.setdefault(seconds, []).append(run)
-            slowest = max(slowest, waited)
-            if waited > low:
-                low, low_runs = ceil(waited - SLACK_NS / SECOND), [run]
+            shown.waited(*patience_of(command), run)
         for begun_ns, exchange in _timed(run):
             least, most = _dialled(exchange, handler, seen_until_ns) if alone else (0, None)
             if most is not None:
-                if least > low:
-                    low, low_runs = least, [run]
-                if high is None or most < high:
-                    high, high_runs = most, [run]
-            if most is not None or _unheard(exchange, handler):
-                continue  # A dial that nobody answered shows no more than that; where it names nobody, not even that.
-            seconds, waited = _patience(exchange, handler, begun_ns)
-            if seconds is not None:
-                gave_up.setdefault(seconds, []).append(run)
-            slowest = max(slowest, waited)
-            if waited > low:
-                low, low_runs = ceil(waited - SLACK_NS / SECOND), [run]
-    if not gave_up and alone and handler is not Handler.GRPC:
-        gave_up = _poked_after(runs)
-    for run, gap in _redials(runs) if handler is Handler.GRPC and alone else ():
-        if gap - SLACK_NS > low * SECOND:
-            low, low_runs = -(-(gap - SLACK_NS) // SECOND), [run]
+                shown.at_least(least, run)
+                shown.at_most(most, run)
+            elif not _unheard(exchange, handler):
+                # A dial that nobody answered shows no more than that; where it names nobody, not even that.
+                shown.waited(*_patience(exchange, handler, begun_ns), run)
+    if alone and handler is Handler.GRPC:
+        for run, gap in _redials(runs):
+            shown.at_least(-(-(gap - SLACK_NS) // SECOND), run)
+    elif alone and not shown.gave_up:
+        shown.gave_up = _poked_after(runs)
     for run, gap in _overtaken(runs) if alone else ():
-        if high is None or (gap + SLACK_NS) // SECOND < high:
-            high, high_runs = max(1, (gap + SLACK_NS) // SECOND), [run]
-    total = sum(map(len, gave_up.values()))
-    if total:
-        usual = max(gave_up, key=lambda seconds: len(gave_up[seconds]))
-        if len(gave_up[usual]) >= AGREED * total and usual >= low:
-            times = len(gave_up[usual])
+        shown.at_most(max(1, (gap + SLACK_NS) // SECOND), run)
+    return shown.measure()
+
+
+class _Shown:
+    """The bounds of a timeout in whole seconds as attempts show them, and whose attempts."""
+
+    def __init__(self) -> None:
+        self.gave_up: dict[int, list[Run]] = {}
+        """Attempts by the seconds after which the checker itself ended them."""
+        self._low, self._low_runs = 1, list[Run]()
+        self._high: int | None = None
+        self._high_runs: list[Run] = []
+        self._slowest = 0.0
+
+    def at_least(self, seconds: int, run: Run) -> None:
+        """Take in that the timeout is no less than this."""
+        if seconds > self._low:
+            self._low, self._low_runs = seconds, [run]
+
+    def at_most(self, seconds: int, run: Run) -> None:
+        """Take in that the timeout is no more than this."""
+        if self._high is None or seconds < self._high:
+            self._high, self._high_runs = seconds, [run]
+
+    def waited(self, gave_up: int | None, waited: float, run: Run) -> None:
+        """Take in after how many seconds it gave up (None: it did not), and how long it waited for what it took."""
+        if gave_up is not None:
+            self.gave_up.setdefault(gave_up, []).append(run)
+        self._slowest = max(self._slowest, waited)
+        self.at_least(ceil(waited - SLACK_NS / SECOND), run)
+
+    def measure(self) -> Measure:
+        """Return what all of that leaves open."""
+        low, high = self._low, self._high
+        if usual := self._agreed():
+            times = len(self.gave_up[usual])
             why = f"it gave up after {usual} s, {times} time{'s' if times > 1 else ''}"
-            return Measure(
-                field="timeoutSeconds", number=True, low=usual, high=usual, why=why, evidence=_frames(gave_up[usual])
+            return _measure(usual, usual, why, self.gave_up[usual])
+        if high is not None and high >= low:
+            why = "a dial without an answer was over when the next attempt began, or before its next SYN was due"
+            return _measure(low if low > 1 or high == 1 else None, high, why, self._high_runs)
+        if low > 1:
+            waited = f"it waited {self._slowest:.2f} s for an answer and took it"
+            return _measure(
+                low, None, waited if self._slowest > 1 else "it dialled again after a second", self._low_runs
             )
-    if high is not None and high >= low:
-        why = "a dial without an answer was over when the next attempt began, or before its next SYN was due"
-        return Measure(
-            field="timeoutSeconds",
-            number=True,
-            low=low if low > 1 or high == 1 else None,
-            high=high,
-            why=why,
-            evidence=_frames(high_runs),
-        )
-    if low > 1:
-        why = (
-            f"it waited {slowest:.2f} s for an answer and took it" if slowest > 1 else "it dialled again after a second"
-        )
-        return Measure(field="timeoutSeconds", number=True, low=low, why=why, evidence=_frames(low_runs))
-    why = f"no attempt had to wait long enough to show it (the longest {1000 * slowest:.3g} ms)" if slowest else ""
-    return Measure(field="timeoutSeconds", number=True, why=why or "no answer shows it")
+        if self._slowest:
+            why = f"no attempt had to wait long enough to show it (the longest {1000 * self._slowest:.3g} ms)"
+            return _measure(None, None, why, ())
+        return _measure(None, None, "no answer shows it", ())
+
+    def _agreed(self) -> int | None:
+        """Return the seconds after which nearly all were given up, where there are such and no longer wait speaks against it."""
+        if not self.gave_up:
+            return None
+        usual = max(self.gave_up, key=lambda seconds: len(self.gave_up[seconds]))
+        agreed = len(self.gave_up[usual]) >= AGREED * sum(map(len, self.gave_up.values()))
+        return usual if agreed and usual >= self._low else None
+
+
+def _measure(low: int | None, high: int | None, why: str, shown_by: Sequence[Run]) -> Measure:
+    evidence = tuple(frames_of(run) for run in shown_by[:SHOWN])
+    return Measure(field="timeoutSeconds", number=True, low=low, high=high, why=why, evidence=evidence)
 
 
 def _timed(run: Run) -> list[tuple[int, Exchange]]:
@@ -121,10 +141,6 @@ def _timed(run: Run) -> list[tuple[int, Exchange]]:
     be resolved first the deadline counts from that.
     """
     return [(attempt_start(hops[0]).ns, exchange) for hops in run.tries for exchange in hops]
-
-
-def _frames(runs: Sequence[Run]) -> tuple[Evidence, ...]:
-    return tuple(frames_of(run) for run in runs[:SHOWN])
 
 
 def _dialled(exchange: Exchange, handler: Handler, seen_until_ns: int) -> tuple[int, int | None]:

@@ -1,13 +1,9 @@
 """HTTP/1 over two stream halves, answers taken as Go's net/http client takes them, which the kubelet uses.
 
 Theory of operation. Requests are read one after another from the client's half, leniently: judging them is the server's
-business. Each gets the next answer of the server's half, read by Go's rules, line by line:
-
-- net/http `ReadResponse`: status line `PROTO SP *SP CODE [SP REASON]`, CODE three characters that `strconv.Atoi` takes.
-- net/textproto `ReadMIMEHeader`: LF or CRLF ends a line, obs-fold joins lines, a line without a colon is malformed.
-- net/http transfer.go: which framing the body has. 1xx answers before the final one are interim, but 101 is final.
-- net/http/internal chunked.go: the chunked coding, with its refusal of a bare LF after a chunk size (Go 1.23.8,
-  1.24.2).
+business. Each gets the next answer of the server's half, read by Go's rules, line by line: net/http `ReadResponse` (status
+line `PROTO SP *SP CODE [SP REASON]`, CODE three characters that `strconv.Atoi` takes), then the fields (`wire.header`) and
+the body (`wire.body`). 1xx answers before the final one are interim, but 101 is final.
 
 The reader works on `Half` values, so whatever can make a Half can feed it: TCP payload, or TLS plaintext with the
 marks of its records. Three ways to run out of bytes are kept apart: not yet sent (nothing is said), ended by FIN or
@@ -33,6 +29,8 @@ from typing import Final, NamedTuple
 from probewatch.model.connection import Half
 from probewatch.model.exchange import HttpExchange
 from probewatch.model.frame import Mark
+from probewatch.wire.body import BODY_ENOUGH, DIGITS, Framing, framing_of, walk_chunks, whole_framing
+from probewatch.wire.header import KEPT_WHOLE, REMEMBERED, Fields, quote, read_fields, read_line, text
 
 KEPT_EXCHANGES: Final = 4
 """Exchanges kept of one connection; later requests are only counted."""
@@ -40,76 +38,16 @@ KEPT_FIELDS: Final = 256
 """Header fields kept of one message; later ones still take part in the framing."""
 KEPT_INTERIM: Final = 16
 """Interim statuses kept."""
-QUOTED: Final = 80
-"""Bytes of a malformed line that are quoted."""
-BODY_ENOUGH: Final = 10 * 1024
-"""maxRespBodyLength of the kubelet's pkg/probe/http/http.go."""
-CHUNK_LINE: Final = 4096
-"""maxLineLength of net/http/internal/chunked.go."""
-CHUNK_EXCESS: Final = 16 * 1024
-"""Bytes of chunk headers and extensions beyond the ordinary that chunked.go allows."""
 
 TLS_ANSWER: Final = "answered with a TLS record"
 """`malformed` of a server that speaks TLS to an HTTP client."""
 
-KEPT_WHOLE: Final = 1024
-"""Bytes of a stream up to which a request, or an answer's header, is remembered as it was read: probes repeat themselves."""
-REMEMBERED: Final = 512
-"""So many of them, and so many header lines."""
 
 _REQUEST: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) +(\S+) +(HTTP/[01]\.\d)[ \t]*\r?$")
 _BEGUN: Final = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PROPFIND) [^\x00-\x1f\x7f]*\r?$")
 _ATOI: Final = re.compile(rb"[+-]?[0-9]+")
 _CUT_STATUS: Final = re.compile(rb"(HTTP/[0-9]\.[0-9]) +([0-9]{3}) ")
 _VERSION: Final = re.compile(rb"HTTP/([0-9])\.([0-9])")
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z -]+")
-_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_HEX: Final = re.compile(rb"[0-9a-fA-F]+")
-_DIGITS: Final = re.compile(rb"[0-9]+")
-
-_BLANK: Final = b" \t"
-_BLANKS: Final = (b" ", b"\t")
-
-_Fields = tuple[tuple[str, str], ...]
-
-
-class _Header(NamedTuple):
-    """The fields from one offset on, as far as they go."""
-
-    fields: _Fields
-    end: int | None
-    """Offset after the empty line; None where it was not reached."""
-    fault: str
-    fault_end: int
-
-
-class _Field(NamedTuple):
-    """One header line."""
-
-    pair: tuple[str, str] | None
-    """Name and value; None where there is no colon."""
-    bad: bool
-    """Go refuses it."""
-
-
-class _Framing(NamedTuple):
-    """How a body ends."""
-
-    kind: str
-    """`none`, `length`, `chunked`, `close`."""
-    length: int
-    fault: str
-
-
-class _Chunks(NamedTuple):
-    """A walk over a chunked body."""
-
-    end: int | None
-    """Offset after the trailer's empty line; None where it was not reached."""
-    enough: int | None
-    """Offset at which the first `BODY_ENOUGH` decoded bytes were complete."""
-    fault: str
-    fault_end: int
 
 
 class Answer(NamedTuple):
@@ -118,7 +56,7 @@ class Answer(NamedTuple):
     status: int | None = None
     reason: str = ""
     version: str = ""
-    fields: _Fields = ()
+    fields: Fields = ()
     interim: tuple[int, ...] = ()
     first_byte: Mark | None = None
     header_end: Mark | None = None
@@ -137,7 +75,7 @@ class _Request(NamedTuple):
     method: str
     target: str
     version: str
-    fields: _Fields
+    fields: Fields
     start: int
     header_end: int | None
     next: int | None
@@ -234,7 +172,7 @@ def _read_request(half: Half, start: int) -> _Request | None:
         if not _BEGUN.match(part):
             return None
         method, _, target = part.partition(b" ")
-        return _Request(_text(method), _text(target.split(b" ")[0].rstrip(b"\r")), "", (), start, None, None)
+        return _Request(text(method), text(target.split(b" ")[0].rstrip(b"\r")), "", (), start, None, None)
     if len(data) - start <= KEPT_WHOLE:
         return _whole_request(data, start, end)
     return _parse_request(data, start, end)
@@ -246,24 +184,24 @@ def _parse_request(data: bytes, start: int, end: int) -> _Request | None:
     if line is None:
         return None
     method, target, version = line.groups()
-    header = _read_fields(data, end + 1, ended=False, strict=False)
+    header = read_fields(data, end + 1, ended=False, strict=False)
     following = None if header.end is None else _request_end(data, header.end, header.fields)
     fields = header.fields[:KEPT_FIELDS]
-    return _Request(_text(method), _text(target), _text(version), fields, start, header.end, following)
+    return _Request(text(method), text(target), text(version), fields, start, header.end, following)
 
 
 _whole_request = lru_cache(REMEMBERED)(_parse_request)
 """The same for what a checker sends: one request, the same bytes each time."""
 
 
-def _request_end(data: bytes, at: int, fields: _Fields) -> int | None:
+def _request_end(data: bytes, at: int, fields: Fields) -> int | None:
     for name, value in fields:
         if name.lower() == "transfer-encoding" and value.lower().endswith("chunked"):
-            return _walk_chunks(data, at).end
+            return walk_chunks(data, at).end
     for name, value in fields:
         if name.lower() == "content-length":
             digits = value.encode("latin-1")
-            return at + int(digits) if _DIGITS.fullmatch(digits) and len(digits) < 19 else None
+            return at + int(digits) if DIGITS.fullmatch(digits) and len(digits) < 19 else None
     return at
 
 
@@ -283,17 +221,17 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
     interim: list[int] = []
     at = start
     while True:
-        line, after = _line(data, at, ended=ended)
+        line, after = read_line(data, at, ended=ended)
         if line is None:
             answer = Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
             stump = _CUT_STATUS.match(data, at) if cut else None
             if stump is None or 100 <= int(stump[2]) <= 199:
                 return answer
-            return answer._replace(status=int(stump[2]), version=_text(stump[1]))
+            return answer._replace(status=int(stump[2]), version=text(stump[1]))
         version, status, reason, fault = _whole_status(line) if len(line) <= KEPT_WHOLE else _read_status(line)
         if fault:
             return Answer(interim=tuple(interim), first_byte=first_byte, malformed=fault, fault=_seen(half, after))
-        header = _read_fields(data, after, ended=ended, strict=True)
+        header = read_fields(data, after, ended=ended, strict=True)
         if header.fault:
             seen = _seen(half, header.fault_end)
             return Answer(interim=tuple(interim), first_byte=first_byte, malformed=header.fault, fault=seen)
@@ -308,7 +246,7 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
         if not passing:
             break
         at = header.end
-    framing = (_whole_frame if header.end - at <= KEPT_WHOLE else _frame)(version, status, method, header.fields)
+    framing = (whole_framing if header.end - at <= KEPT_WHOLE else framing_of)(version, status, method, header.fields)
     told = header.fields[:KEPT_FIELDS]
     head = Answer(status, reason, version, told, tuple(interim), first_byte, half.reached(header.end))
     if framing.fault:
@@ -324,16 +262,6 @@ def _seen(half: Half, end: int) -> Mark | None:
 def is_tls_record(data: bytes, start: int = 0) -> bool:
     """Say whether a TLS alert or handshake record begins there."""
     return len(data) >= start + 3 and data[start] in (21, 22) and data[start + 1] == 3 and data[start + 2] <= 4
-
-
-def _line(data: bytes, at: int, *, ended: bool) -> tuple[bytes | None, int]:
-    """Read a line as bufio.Reader.ReadLine does: LF or CRLF taken off; what FIN leaves unfinished is a line too."""
-    end = data.find(b"\n", at)
-    if end >= 0:
-        return data[at : end - 1 if end > at and data[end - 1] == 13 else end], end + 1
-    if ended and at < len(data):
-        return data[at:], len(data)
-    return None, at
 
 
 def read_status_line(line: bytes) -> int | None:
@@ -352,121 +280,13 @@ def _read_status(line: bytes) -> tuple[str, int, str, str]:
         return "", 0, "", f"malformed HTTP status code {quote(code)}"
     if not _VERSION.fullmatch(proto):
         return "", 0, "", f"malformed HTTP version {quote(proto)}"
-    return _text(proto), int(code), _text(reason), ""
+    return text(proto), int(code), text(reason), ""
 
 
 _whole_status = lru_cache(REMEMBERED)(_read_status)
 
 
-def _read_fields(data: bytes, at: int, *, ended: bool, strict: bool) -> _Header:
-    """Read header fields as textproto's ReadMIMEHeader; not `strict`, lines that are no fields are passed over."""
-    end = data.find(b"\r\n\r\n", at, at + KEPT_WHOLE)
-    if end > at:
-        plain = _plain_fields(data[at:end])
-        if plain is not None:
-            return _Header(plain, end + 4, "", end + 4)
-    fields: list[tuple[str, str]] = []
-    if strict and data[at : at + 1] in (b" ", b"\t"):
-        line, after = _line(data, at, ended=ended)
-        if line is None:
-            return _Header((), None, "", at)
-        return _Header((), None, f"malformed MIME header initial line: {_short(line)}", after)
-    while True:
-        line, at = _line(data, at, ended=ended)
-        if line is None:
-            return _Header(tuple(fields), None, "", at)
-        if not line:
-            return _Header(tuple(fields), at, "", at)
-        if strict and b":" not in line:
-            return _Header(tuple(fields), None, f"malformed MIME header: missing colon: {quote(line)}", at)
-        line = line.strip(_BLANK)
-        if data[at : at + 1] in _BLANKS:
-            parts = [line]
-            while data[at : at + 1] in _BLANKS:
-                more, after = _line(data, at, ended=ended)
-                if more is None:
-                    return _Header(tuple(fields), None, "", at)
-                parts.append(more.strip(_BLANK))
-                at = after
-            line = b" ".join(parts)
-        if at >= len(data) and not ended:
-            # The next byte may yet continue this line: only an empty line ends a header.
-            return _Header(tuple(fields), None, "", at)
-        field = _whole_field(line) if len(line) <= KEPT_WHOLE else _field(line)
-        if field.bad and strict:
-            return _Header(tuple(fields), None, f"malformed MIME header line: {_short(line)}", at)
-        if field.pair is not None:
-            fields.append(field.pair)
-
-
-@lru_cache(REMEMBERED)
-def _plain_fields(block: bytes) -> _Fields | None:
-    """Read the lines of a whole header, without its end, where all are fields that nobody refuses; None elsewhere."""
-    lines = block.split(b"\r\n")
-    if block.count(b"\n") != len(lines) - 1 or b"\n " in block or b"\n\t" in block or block[:1] in _BLANKS:
-        return None
-    fields = [_whole_field(line.strip(_BLANK)) for line in lines]
-    if any(field.bad or field.pair is None for field in fields):
-        return None
-    return tuple([field.pair for field in fields if field.pair is not None])
-
-
-def _field(line: bytes) -> _Field:
-    """Split a header line, whose continuations were joined to it."""
-    name, colon, value = line.partition(b":")
-    bad = not _NAME.fullmatch(name) or _BAD_VALUE.search(value) is not None
-    return _Field((_text(name), _text(value.lstrip(_BLANK))) if colon else None, bad)
-
-
-_whole_field = lru_cache(REMEMBERED)(_field)
-
-
-def _frame(version: str, status: int, method: str, fields: _Fields) -> _Framing:
-    """Decide how the body ends: transfer.go's parseTransferEncoding, fixLength, fixTrailer and readTransfer."""
-    codings, lengths, trailers = [], [], []
-    for name, value in fields:
-        key = name.lower()
-        if key == "content-length":
-            lengths.append(value.strip(" \t\r\n"))
-        elif key == "transfer-encoding":
-            codings.append(value)
-        elif key == "trailer":
-            trailers.append(value)
-    chunked = False
-    if codings and version >= "HTTP/1.1":
-        if len(codings) > 1:
-            return _Framing("none", 0, f"too many transfer encodings: {codings[:4]}"[:160])
-        if codings[0].lower() != "chunked":
-            return _Framing("none", 0, f"unsupported transfer encoding: {quote(codings[0].encode('latin-1'))}")
-        chunked = True
-    length = -1
-    if lengths:
-        if any(each != lengths[0] for each in lengths):
-            return _Framing("none", 0, "message cannot contain multiple Content-Length headers")
-        digits = lengths[0].encode("latin-1")
-        if not digits:
-            return _Framing("none", 0, 'invalid empty Content-Length ""')
-        short = digits.lstrip(b"0") or b"0"
-        if not _DIGITS.fullmatch(digits) or len(short) > 19 or int(short) >= 1 << 63:
-            return _Framing("none", 0, f"bad Content-Length {quote(digits)}")
-        length = int(short)
-    if chunked:
-        for key in ",".join(trailers).split(","):
-            if key.strip().lower() in ("transfer-encoding", "trailer", "content-length"):
-                return _Framing("none", 0, f"bad trailer key {quote(key.strip().encode('latin-1'))}")
-    if method == "HEAD" or 100 <= status <= 199 or status in (204, 304):
-        return _Framing("none", 0, "")
-    if chunked:
-        return _Framing("chunked", 0, "")
-    if length >= 0:
-        return _Framing("length" if length else "none", length, "")
-    return _Framing("close", 0, "")
-
-
-_whole_frame = lru_cache(REMEMBERED)(_frame)
-
-
-def _read_body(half: Half, head: Answer, at: int, framing: _Framing) -> Answer:
+def _read_body(half: Half, head: Answer, at: int, framing: Framing) -> Answer:
     """Find the body's end, and when the kubelet would have read enough of it."""
     if framing.kind == "none":
         return head._replace(body_end=head.header_end, next=at)
@@ -495,7 +315,7 @@ def _read_sized(half: Half, head: Answer, at: int, length: int) -> Answer:
 
 
 def _read_chunked(half: Half, head: Answer, at: int) -> Answer:
-    chunks = _walk_chunks(half.data, at)
+    chunks = walk_chunks(half.data, at)
     answer = head
     if chunks.enough is not None:
         answer = answer._replace(read_enough=half.reached(chunks.enough))
@@ -523,78 +343,3 @@ def _when(half: Half, length: int) -> Mark | None:
     if seen is None and length <= half.length:
         return half.fin or half.last
     return seen
-
-
-def _walk_chunks(data: bytes, at: int) -> _Chunks:
-    """Walk a chunked body as net/http/internal/chunked.go and transfer.go's readTrailer do."""
-    decoded = 0
-    excess = 0
-    enough: int | None = None
-    while True:
-        end = data.find(b"\n", at, at + CHUNK_LINE)
-        if end < 0:
-            fault = "header line too long" if len(data) - at >= CHUNK_LINE else ""
-            return _Chunks(None, enough, fault, min(len(data), at + CHUNK_LINE))
-        line, after = data[at : end + 1], end + 1
-        size, fault = _chunk_size(line)
-        if fault:
-            return _Chunks(None, enough, fault, after)
-        excess = max(0, excess + len(line) + 2 - 16 - 2 * size)
-        if excess > CHUNK_EXCESS:
-            return _Chunks(None, enough, "chunked encoding contains too much non-data", after)
-        if size == 0:
-            break
-        if enough is None and decoded + size >= BODY_ENOUGH and after + BODY_ENOUGH - decoded <= len(data):
-            enough = after + BODY_ENOUGH - decoded
-        decoded += size
-        at = after + size + 2
-        closing = data[after + size : at]
-        if closing != b"\r\n"[: len(closing)]:
-            return _Chunks(None, enough, "malformed chunked encoding", after + size + len(closing))
-        if len(closing) < 2:
-            return _Chunks(None, enough, "", len(data))
-    if data.startswith(b"\r\n", after):
-        return _Chunks(after + 2, enough, "", after + 2)
-    if data.find(b"\r\n\r\n", after, after + CHUNK_LINE) < 0:
-        fault = "http: suspiciously long trailer after chunked body" if len(data) - after >= CHUNK_LINE else ""
-        return _Chunks(None, enough, fault, min(len(data), after + CHUNK_LINE))
-    trailer = _read_fields(data, after, ended=False, strict=True)
-    return _Chunks(trailer.end, enough, trailer.fault, trailer.fault_end)
-
-
-def _chunk_size(line: bytes) -> tuple[int, str]:
-    """Read a chunk-size line with its line end: the size and Go's error."""
-    cr = line.find(b"\r")
-    if cr < 0:
-        return 0, "chunked line ends with bare LF"
-    if cr != len(line) - 2:
-        return 0, "invalid CR in chunked line"
-    digits = line.rstrip(b" \t\r\n").split(b";", 1)[0].rstrip(b" \t")
-    if not digits:
-        return 0, "empty hex number for chunk length"
-    if not _HEX.fullmatch(digits):
-        return 0, "invalid byte in chunk length"
-    if len(digits) > 16:
-        return 0, "http chunk length too large"
-    return int(digits, 16), ""
-
-
-# Text
-
-
-def _text(data: bytes) -> str:
-    return data.decode("latin-1")
-
-
-def _short(data: bytes) -> str:
-    return quote(data)[1:-1]
-
-
-def quote(data: bytes) -> str:
-    """Quote bytes as Go's %q does in spirit: printable ASCII as it is, the rest in hex; cut after `QUOTED` bytes."""
-    shown = "".join(_SHOWN[byte] for byte in data[:QUOTED])
-    return f'"{shown}"' if len(data) <= QUOTED else f'"{shown}..."'
-
-
-_NAMED: Final = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
-_SHOWN: Final = tuple(_NAMED.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in range(256))

@@ -24,7 +24,8 @@ from hpack import Decoder, HPACKError
 from probewatch.model.connection import Half
 from probewatch.model.exchange import HttpExchange
 from probewatch.model.frame import Mark
-from probewatch.wire.http1 import BODY_ENOUGH, KEPT_EXCHANGES, KEPT_FIELDS, KEPT_INTERIM, is_cut
+from probewatch.wire.body import BODY_ENOUGH
+from probewatch.wire.http1 import KEPT_EXCHANGES, KEPT_FIELDS, KEPT_INTERIM, is_cut
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

@@ -18,8 +18,8 @@ from probewatch.model.exchange import ALERTS, Exchange, HttpExchange
 from probewatch.model.frame import Mark
 from probewatch.model.ladder import Phrase
 from probewatch.wire import tls
+from probewatch.wire.body import BODY_ENOUGH
 from probewatch.wire.exchange import OPENING, PREFACE, proxy_header, read_exchange
-from probewatch.wire.http1 import BODY_ENOUGH
 
 if TYPE_CHECKING:
     from probewatch.wire.decrypt import Keylog, Opened

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from probewatch.model.connection import Arrival, Half
 from probewatch.model.exchange import HttpExchange
 from probewatch.model.frame import Mark
-from probewatch.wire.http1 import BODY_ENOUGH, KEPT_EXCHANGES, TLS_ANSWER, begins_request, read_http1
+from probewatch.wire.body import BODY_ENOUGH
+from probewatch.wire.http1 import KEPT_EXCHANGES, TLS_ANSWER, begins_request, read_http1
 
 PROBE = (
     b"GET /ready HTTP/1.1\r\nHost: 10.128.0.10:8080\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\n"

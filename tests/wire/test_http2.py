@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from probewatch.model.connection import Arrival, Half
 from probewatch.model.exchange import GrpcFacts
 from probewatch.model.frame import Mark
+from probewatch.wire.body import BODY_ENOUGH
 from probewatch.wire.grpc import health_service, health_status, message, read_grpc, unescape
-from probewatch.wire.http1 import BODY_ENOUGH, KEPT_EXCHANGES
+from probewatch.wire.http1 import KEPT_EXCHANGES
 from probewatch.wire.http2 import KEPT_STREAMS, PREFACE, Talk, error_name, exchanges, read_http2
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
