@@ -184,10 +184,14 @@ class CheckBuilder:
 
     def _judged(self, named: Named, spec: CheckSpec | None) -> tuple[list[Verdict], list[bool | None], Usual]:
         """Return what came of each connection, whether that is a pass, and what length encrypted answers usually have."""
-        timeout = _timeout(named, spec)
+        answer_ns, dial_ns = _timeouts(named, spec)
         agent = asks_agent(named)
         talk = _talk(named)
-        verdicts = [self._verdict(exchange, named, timeout, spec, talk, agent=agent) for exchange in named.exchanges]
+        waits = [answer_ns if exchange.connection.resp.syns else dial_ns for exchange in named.exchanges]
+        verdicts = [
+            self._verdict(exchange, named, wait_ns, spec, talk, agent=agent)
+            for exchange, wait_ns in zip(named.exchanges, waits, strict=True)
+        ]
         sizes = usual_of(named.exchanges, verdicts)
         results = [
             agent_word(exchange.connection.resp.data)[0] if agent else passed(exchange, verdict, sizes)
@@ -508,11 +512,17 @@ def _begins_known(thresholds: Thresholds) -> bool:
     return thresholds.eager or thresholds.rule is Rule.COUNTER
 
 
-def _timeout(named: Named, spec: CheckSpec | None) -> int:
-    """Return the timeout it shows, else the declared one, else its interval (HAProxy's rule); never less than its slowest good answer."""
+def _timeouts(named: Named, spec: CheckSpec | None) -> tuple[int, int]:
+    """Return how long it waits for an answer, and for a SYN-ACK: what it shows, else the declared, else its interval (HAProxy's rule).
+
+    For an answer never less than its slowest good one took.
+    """
     learnt = named.learnt
-    declared = spec.timeout_ns if spec is not None else None
-    timeout = learnt.timeout_ns or declared or learnt.interval_ns or 10 * SECOND
+    timeout = learnt.timeout_ns or (spec.timeout_ns if spec is not None else None) or learnt.interval_ns or 10 * SECOND
+    dial = learnt.dial_ns or (spec.dial_ns if spec is not None else None)
+    if dial is None:
+        # HAProxy connects within `inter`, whatever `timeout check` is (configuration manual 4.2).
+        dial = min(timeout, learnt.interval_ns or timeout) if named.kind == "haproxy" else timeout
     slowest = 0
     for exchange in named.exchanges:
         c = exchange.connection
@@ -520,7 +530,7 @@ def _timeout(named: Named, spec: CheckSpec | None) -> int:
         gone = c.orig.rst is not None and not c.orig.rst_acks  # the kernel's RST: the checker had closed before
         if first is not None and end is not None and first.ns <= end and not gone:
             slowest = max(slowest, first.ns - c.start.ns)
-    return max(timeout + 20 * MS, slowest)
+    return max(timeout + 20 * MS, slowest), dial + 20 * MS
 
 
 def _by_status(verdict: Verdict, row: Signature | None, spec: CheckSpec | None) -> Verdict:

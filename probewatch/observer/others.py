@@ -11,8 +11,10 @@ from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import OtherTraffic
 from probewatch.probes.cadence import steady
+from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
 from probewatch.probes.openings import Answer, Openings, answer_of
+from probewatch.probes.replies import turned_away
 from probewatch.probes.runs import Run
 from probewatch.probes.signatures import named_agent
 
@@ -196,11 +198,11 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
         if run.form.ask is Ask.OTHER or run.form.requests > 1 or run.form.stale
     }
     # What asked nothing comes last: until then it is known who asks there otherwise, and no check.
-    mere = {key: all(run.form.ask is Ask.NOTHING for run in members) for key, members in groups.items()}
+    mere = {key: _asked_nothing(members) for key, members in groups.items()}
     for key, members in sorted(groups.items(), key=lambda item: mere[item[0]]):
         client, server, port, ask, path, agent = key
         if mere[key] and (client, server, port) in talkers:
-            rest += members  # who talks there otherwise was refused: no check of its own
+            rest += members  # who talks there otherwise was refused or turned away: no check of its own
         elif check_like(members, ask, agent):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
                 ask, Handler.TCP_SOCKET
@@ -210,6 +212,14 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
             rest += members
             talkers.add((client, server, port))
     return found, rest
+
+
+def _asked_nothing(runs: Sequence[Run]) -> bool:
+    """Tell whether these only tried: refused, turned away by what the server said first, or left waiting for it, but for a few."""
+    if any(run.form.ask not in (Ask.NOTHING, Ask.CONNECT) for run in runs):
+        return False
+    first = [run.tries[0][0] for run in runs if run.tries and run.form.ask is Ask.CONNECT]
+    return sum(gave_up(exchange) is None and not turned_away(exchange) for exchange in first) < ENOUGH
 
 
 def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:

@@ -280,8 +280,10 @@ def _steady(track: Track) -> bool:
 
 
 def _maybe_kubelet(group: Group, track: Track) -> bool:
-    """Tell whether a series asks and paces as a kubelet does, for all that is known."""
+    """Tell whether a series asks and paces as a kubelet does, for all that is known; a kubelet keeps no connection."""
     exchanges = [group.exchanges[index] for index in track.members]
+    if any(exchange.connection.question for exchange in exchanges):
+        return False
     in_time = whole_seconds([exchange.connection.start.ns for exchange in exchanges])
     return in_time and all(form_of(exchange).kubelet for exchange in exchanges)
 

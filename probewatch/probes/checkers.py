@@ -173,9 +173,10 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
             break
         middle = int(median(steps))
         spread = max(FLOOR_NS, int(1.5 * median(abs(step - middle) for step in steps)))
-        side_by_side = _depth([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
-        out += [Pace(shape, basis, middle, spread, timeout)] * side_by_side
-        spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
+        runs = [(left[chain[0]].start, left[chain[-1]].start) for chain in long]
+        alone = not people and _quickens([left[at] for at in sorted(at for chain in long for at in chain)], basis, gap)
+        out += [Pace(shape, basis, middle, spread, timeout)] * (1 if alone else _depth(runs))
+        spans.append(runs)
         taken = {index for chain in long for index in chain}
         left = [check for index, check in enumerate(left) if index not in taken]
     if people and len(left) > LOOSE * len(members):
@@ -290,6 +291,20 @@ def _depth(spans: Sequence[tuple[int, int]]) -> int:
         now += step
         most = max(most, now)
     return max(most, 1)
+
+
+def _quickens(members: Sequence[Check], basis: Basis, gap: int) -> bool:
+    """Tell whether checks that make several chains of one gap are one checker's, which at times pauses for an even part of it.
+
+    HAProxy's `inter 2s downinter 1s` is checked each second while it is down: every second of these checks stands the
+    usual gap after another. Two checkers stand so evenly by chance only, or are both there all the time.
+    """
+    pauses = [gap_between(a, b, basis) for a, b in pairwise(members)]
+    usual = sum(abs(pause - gap) <= WIDTHS[0] for pause in pauses)
+    quick = [pause for pause in pauses if pause < 0.75 * gap]
+    parts = round(gap / median(quick)) if quick and min(quick) > 0 else 0
+    even = sum(abs(pause - gap / parts) <= WIDTHS[0] for pause in quick) if parts > 1 else 0
+    return usual >= ENOUGH - 1 and even >= ENOUGH - 1 and even >= 0.8 * len(quick)
 
 
 def _beside(left: Sequence[Check], spans: Sequence[tuple[int, int]]) -> bool:

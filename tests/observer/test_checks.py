@@ -143,6 +143,45 @@ def test_timeouts_lengthen_the_period_and_show_themselves() -> None:
     assert silent.attempts[5].cause is Cause.NO_SYN_ANSWER
 
 
+def test_a_syn_is_waited_for_no_longer_than_the_pace_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `timeout check` 1.5 s an unanswered SYN still lasts `inter` only: DOWN is told when HAProxy 2.6.12 logged it."""
+    runs, at = [], 0.5
+    monkeypatch.setitem(SCRIPTS, "hung-1500", SCRIPTS["hung"].replace("999500", "1499500"))
+    good, hung = ("haproxy", 0.001), ("hung-1500", 1.5)
+    whats = [*[good] * 5, *[hung] * 2, *[good] * 5, *[("silent", 1.0)] * 4, *[good] * 3]
+    for what, took in whats:
+        runs.append(check(at, what))
+        at += took + 1.002
+    probe = only(runs)
+    assert told(probe) == [(15, DOWN), (18, UP)]
+    third = probe.attempts[14]
+    assert (third.end_ns - third.start.ns) / 1e9 == pytest.approx(1.0, abs=0.03)
+    assert probe.inferred["timeout_s"] == pytest.approx(1.5, abs=0.01)
+    # Once alone nothing of the pace shows it: HAProxy's rule does.
+    once = only([one for one in runs if not runs[12].start.ns < one.start.ns < runs[16].start.ns])
+    lone = next(made for made in once.attempts if made.cause is Cause.NO_SYN_ANSWER)
+    assert (lone.end_ns - lone.start.ns) / 1e9 == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_pass_of_an_ldap_check_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HAProxy 2.6.12 logs `1/2 DOWN` and `3/3 UP` for one pass of an ldap-check: UP comes with the first."""
+    bind = r"0\x0c\x02\x01\x01`\x07\x02\x01\x03\x04\x00\x80\x00"
+    bound = r"0\x0c\x02\x01\x01a\x07\x0a\x01\x00\x04\x00\x04\x00"
+    monkeypatch.setitem(SCRIPTS, "ldap", f"> S\n < SA\n > PA '{bind}'\n < A\n < PA '{bound}'\n > RA")
+    probe = only(paused(["ldap"] * 6 + ["refused"] * 5 + ["ldap"] * 4, 1.0))
+    assert told(probe) == [(9, DOWN), (12, UP)]
+    assert any("ldap-check" in note for note in probe.notes)
+
+
+def test_perls_words_are_not_monits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`EHLO localhost` is Monit's; `EHLO localhost.localdomain` is Net::SMTP's (ldirectord 4.12.0 asks so) and names nobody."""
+    for host, kinds in (("localhost", ["monit"]), ("localhost.localdomain", [])):
+        said = ("< PA '220 x\\r\\n'", "> A", f"> PA 'EHLO {host}\\r\\n'", "< PA '250 x\\r\\n'", "> PA 'QUIT\\r\\n'")
+        talk = "\n".join(["> S", "< SA", "> A", *said, "> FA", "< FA", "> A"])
+        monkeypatch.setitem(SCRIPTS, "smtp", talk)
+        assert [one.checker.kind for one in probes(paused(["smtp"] * 8, 2.0))[0]] == kinds
+
+
 def test_a_syn_ack_after_the_checker_has_gone_is_a_failure() -> None:
     """The kernel's bare RST to a late SYN-ACK is not HAProxy's RST of a passed connect check."""
     probe = only(paused(["l4"] * 5 + ["late"] + ["l4"] * 3, 1.0))
@@ -453,6 +492,22 @@ def test_checks_on_a_connection_that_is_kept_inside_tls_are_hidden() -> None:
     asked = [(0.002, True, 69), (0.0021, True, 120), (0.003, False, 87)]
     assert not hides(sealed("+9s > RA", *asked), ns(2) - ns(0))
     assert hides(sealed("+9s > RA", *asked, (2.002, True, 120), (2.003, False, 87)), ns(2) - ns(0))
+
+
+def test_checks_inside_tls_on_a_connection_that_is_kept_are_no_kubelets() -> None:
+    """Questions every 2 s on one TLS connection (Caddy 2.6.2): checks of nobody known, for a kubelet keeps no connection."""
+    asked = [(0.1 + 2 * number, True, 116) for number in range(8)]
+    told = [(0.101 + 2 * number, False, 93) for number in range(8)]
+    tls = TlsFacts(
+        established=mark(0.05, 50), version="TLS 1.2", records=tuple(
+            TlsRecord(mark(at, 100 + number), by_client, length)
+            for number, (at, by_client, length) in enumerate(sorted([*asked, *told]))
+        )
+    )
+    script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +16s > FA\n < FA\n > A"
+    kept = exchange_of(script, "10.0.0.9:40000 > 10.0.0.2:8443", tls=tls, http=())
+    (named,), left = survey([run_of(kept)])
+    assert (named.kind, len(named.exchanges), left) == ("unknown", 8, [])
 
 
 def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:
