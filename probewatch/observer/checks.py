@@ -36,7 +36,7 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import ENOUGH, MS, Track
 from probewatch.probes.ends import gave_up, through
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.learnt import MOSTLY, whole_seconds
+from probewatch.probes.learnt import MOSTLY
 from probewatch.probes.repeats import tried_again
 from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
 from probewatch.probes.rounds import CLOSE_RECORD
@@ -50,7 +50,7 @@ from .groups import UNROUTED
 from .others import foreign_host, pod_name
 from .pauses import early, missing, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
-from .survey import REPEATS, Named, asks_agent, measured
+from .survey import REPEATS, Named, asks_agent, maybe_kubelet, measured
 from .tls import expired
 from .unseen import Step, steps_of, unseen_notes
 
@@ -243,10 +243,9 @@ class CheckBuilder:
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
-        in_time = whole_seconds([exchange.connection.start.ns for exchange in named.exchanges])
-        others = (
-            could_be(named.shape, kubelet=in_time, keeps=_keeps(named.exchanges)) if named.kind == "unknown" else ()
-        )
+        others: tuple[str, ...] = ()
+        if named.kind == "unknown":
+            others = could_be(named.shape, kubelet=maybe_kubelet(named.exchanges), keeps=_keeps(named.exchanges))
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,

@@ -402,6 +402,7 @@ class Observer(Front):
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler, context)
+        self._strangers.probed = frozenset((probe.target.address, probe.target.port) for probe in probes)
         probes += self._check_probes(kubelets, assembler)
         for target in self._targets.values():
             probes += self._unknown_probes(target, assembler)

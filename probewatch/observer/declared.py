@@ -111,7 +111,7 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
     if base is None:
         return None
     base = _shown_by_pace(base, named, results)
-    if named.kind == "haproxy" and named.shape.what is What.BYTES and (check := _counted_twice(named)):
+    if named.kind == "haproxy" and named.shape.what in (What.BYTES, What.CLOSE) and (check := _counted_twice(named)):
         base = replace(base, twice=True, note=TWICE.format(*check))
     if spec is None:
         return base
@@ -140,7 +140,7 @@ def _counted_twice(named: Named) -> tuple[str, str] | None:
     if binds_ldap(named.shape.opening):
         return "an ldap-check", "2.6.12"
     if any(greets_mysql(exchange.connection.resp.data) for exchange in named.exchanges):
-        return "a mysql-check with a user", "2.6.12, 2.8.25"
+        return "a mysql-check", "2.6.12, 2.8.25"
     return None
 
 

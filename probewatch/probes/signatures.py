@@ -577,6 +577,8 @@ def could_be(shape: Shape, *, kubelet: bool, keeps: bool | None = None) -> tuple
         return ("ldirectord",)
     if shape.agent.startswith(GO_CLIENTS):
         return ("consul", "traefik", "blackbox_exporter")
+    if shape.what is What.GRPC and shape.agent:
+        return ()  # another language's client: those known are written in Go, or say who they are
     if shape.opening.startswith(DNS):
         return ("dnsdist", "monit", "blackbox_exporter")
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")

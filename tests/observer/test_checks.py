@@ -173,6 +173,17 @@ def test_a_pass_of_an_ldap_check_counts_twice(monkeypatch: pytest.MonkeyPatch) -
     assert any("ldap-check" in note for note in probe.notes)
 
 
+def test_a_pass_of_a_mysql_check_without_a_user_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It only listens, so that the other checks of its HAProxy name it; UP comes with the first pass (2.6.12 logs `1/2 DOWN`, `3/3 UP`)."""
+    greeting = r"\x0a\x00\x00\x00\x0a8.0.33\x00"
+    monkeypatch.setitem(SCRIPTS, "mysql", f"> S\n < SA\n > A\n +5ms < PA '{greeting}'\n > RA")
+    monkeypatch.setitem(TOOK, "mysql", 0.006)
+    listens = paused(["mysql"] * 6 + ["refused"] * 5 + ["mysql"] * 4, 1.0, port=3306)
+    beside = paused(["haproxy"] * 8, 2.0, first=0.7)
+    (probe,) = (one for one in probes([*listens, *beside])[0] if one.target.port == 3306)
+    assert (probe.checker.kind, told(probe)) == ("haproxy", [(9, DOWN), (12, UP)])
+
+
 def test_perls_words_are_not_monits(monkeypatch: pytest.MonkeyPatch) -> None:
     """`EHLO localhost` is Monit's; `EHLO localhost.localdomain` is Net::SMTP's (ldirectord 4.12.0 asks so) and names nobody."""
     for host, kinds in (("localhost", ["monit"]), ("localhost.localdomain", [])):
