@@ -59,9 +59,22 @@ def test_people_are_no_series() -> None:
 
 def test_half_the_usual_pause_while_down_is_one_checker() -> None:
     """`inter 3s downinter 1500ms`: every second check stands the usual pause after another, and still there is one HAProxy, not two."""
-    gaps = [3002] * 5 + [502, 503] + [1502, 1503, 1501, 1504] * 3 + [502, 501] + [3002] * 6
+    down = [502, 503] + [1502, 1503, 1501, 1504] * 3 + [502, 501]
+    gaps = [3002] * 5 + down + [3002] * 6
     _, (one,) = series(gaps, known=True)
     assert len(one.members) == len(gaps) + 1
-    # Nobody tells two that are always half a pause apart from one; at any other distance they are two.
-    assert len(series([1500, 1502] * 15, known=True)[1]) == 1
-    assert len(series([700, 2302] * 20, known=True)[1]) == 2
+    # A third, without a fastinter to show it.
+    gaps = [3002] * 5 + [1002] * 14 + [3002] * 6
+    _, (one,) = series(gaps, known=True)
+    assert len(one.members) == len(gaps) + 1
+
+
+def test_two_that_are_always_there_are_two_checkers() -> None:
+    """Two servers of one process go on at one distance behind each outage; they are two, near a quarter of the interval too."""
+    for first, second in ((700, 2302), (1200, 1802), (760, 2242)):
+        at, found = 0, []
+        for number in range(60):
+            at += int((first if number % 2 else second) * MS)
+            failed = 20 <= number < 30
+            found.append(Check(at, at + MS // 10, None if failed else SHAPE, failed))
+        assert [len(one.members) for one in tracks(found, frozenset(), frozenset({SHAPE}))] == [30, 30]
