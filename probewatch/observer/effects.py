@@ -73,12 +73,13 @@ class EffectsBuilder:
     def apply(self, probes: Sequence[Probe]) -> tuple[list[Probe], list[Finding]]:
         """Return the probes with their effects, and what is to say of them."""
         kubelets = {
-            (probe.checker.address, probe.target.address)
+            (probe.checker.address, probe.target.address, probe.target.port)
             for probe in probes
             if probe.checker.kind == "kubelet" or probe.type is ProbeType.READINESS
         }
         for probe in probes:
-            if probe.checker.kind == "unknown" and (probe.checker.address, probe.target.address) not in kubelets:
+            peer = (probe.checker.address, probe.target.address, probe.target.port)
+            if probe.checker.kind == "unknown" and peer not in kubelets:
                 self._unknown(probe)
         pods: dict[tuple[str, str | None, str | None], list[Probe]] = {}
         for probe in probes:

@@ -70,8 +70,8 @@ class Strangers:
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
         """Who checks whom, of the checkers that are named."""
-        self.probed: frozenset[tuple[str, int | None]] | None = None
-        """Where kubelets have probes, address and port; None until that is known."""
+        self.probed: set[Peer] | None = None
+        """Whom kubelets probe; None until that is known."""
         self.traffic = Traffic()
 
     def add(self, target: Target, run: Run) -> None:
@@ -109,10 +109,10 @@ class Strangers:
     def stray(self, run: Run) -> bool:
         """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step.
 
-        At a port that no kubelet probes, a node's address stands for clients whose addresses it translates (a NodePort).
+        Where it probes nothing, a node's address stands for clients whose addresses it translates (a NodePort).
         """
         if self._standing.get(run.client) is Standing.KUBELET:
-            probed = self.probed is None or (run.server, run.form.port) in self.probed
+            probed = self.probed is None or (run.client, run.server, run.form.port) in self.probed
             return run.form.stale or (run.form.kubelet and probed)
         silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
         return silent and (run.client, run.server, run.form.port) in self.checks

@@ -161,6 +161,10 @@ def agent_word(said: bytes) -> tuple[bool | None, str]:
 def agent_says(exchange: Exchange, verdict: Verdict) -> Verdict:
     """Judge an agent-check by what the agent says; where it cannot be asked, or says neither up nor down, nothing changes."""
     told = exchange.connection.resp.arrivals
+    closed = exchange.connection.orig.closed
+    if not told and closed is not None and closed.ns - exchange.connection.start.ns >= WAITED_NS:
+        text = "the agent said nothing"
+        return Verdict(outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, end_ns=closed.ns, end_mark=closed, detail=text)
     if not told:
         return replace(verdict, outcome=Outcome.INCONCLUSIVE) if verdict.outcome is Outcome.SUCCESS else verdict
     up, words = agent_word(exchange.connection.resp.data)

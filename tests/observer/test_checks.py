@@ -290,6 +290,15 @@ def test_an_agents_word_is_its_decision() -> None:
     assert probe.attempts[5].detail == "the agent says down"
 
 
+def test_an_agent_that_hangs_is_no_answer_and_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HAProxy 2.6.12 logs `Layer7 timeout` and leaves the server as it is: a failure that lasts to its close, and no check is missing."""
+    monkeypatch.setitem(SCRIPTS, "agent-hung", "> S\n < SA\n > A\n +999ms > RA")
+    monkeypatch.setitem(TOOK, "agent-hung", 1.0)
+    probe = only(paused(["agent-up"] * 6 + ["agent-hung"] * 4 + ["agent-up"] * 4, 1.0))
+    assert [(made.cause, (made.end_ns - made.start.ns) // 10**8) for made in probe.attempts[6:10]] == [(Cause.SLOW_ANSWER, 9)] * 4
+    assert (told(probe), probe.final_state, probe.gaps) == ([], "UP", ())
+
+
 def test_a_clock_shows_where_checks_take_longer() -> None:
     """Starts on one grid, whatever the checks took, are a clock's (blackbox_exporter 0.23.0): one series, at its period."""
     (named,), _ = survey([check(0.5 + 2.0 * n, "ping-hung" if 6 <= n < 12 else "ping") for n in range(24)])

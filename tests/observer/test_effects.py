@@ -257,6 +257,11 @@ def test_the_kubelet_is_no_client_where_it_probes() -> None:
     assert readiness(timeline)[1].clients_refused_while_ready == 0
     (finding,) = closed(watch(*GOOD, *(dial(at, client=NODE) for at in ODD), book=pod(spec())))
     assert finding.sentence.startswith("8 connections to 10.128.0.10:9090")
+    book = pod(spec())
+    other = NodeAddress(address="192.168.10.12", node="node-b", source="--node-ip", rank=1)
+    book = replace(book, nodes={**book.nodes, "192.168.10.12": (other,)})
+    (finding,) = closed(watch(*GOOD, *(dial(at, 8080, "> S", client="192.168.10.12") for at in ODD), book=book))
+    assert (finding.field, "192.168.10.12 (node-b)" in finding.sentence) == ("clients_unanswered_while_ready", True)
 
 
 FLAP = [*probes([0, 0.001, *every(1, 10, 1.001)]), *probes([11.001, 12.001, 13.001, 13.002, *every(1, 20, 14.002)], "503"), *probes(every(1, 20, 34.002))]
