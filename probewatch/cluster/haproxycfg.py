@@ -432,7 +432,8 @@ def _spec(reader: _Reader, server: _Server) -> CheckSpec | None:
     if proxy.body and proxy.kind == "httpchk":
         notes.append("http-check expect looks at more than the status: success is told from the status alone")
     method, target, version = proxy.line if proxy.kind == "httpchk" else ("", "", "")
-    rise, fall = says.get("rise"), says.get("fall")
+    rise, fall, inter_ns = says.get("rise"), says.get("fall"), says.get("inter", DEFAULT_INTER_NS)
+    dial_ns = min(proxy.connect_ns or inter_ns, inter_ns)  # (`timeout check` begins once connected)
     declared: dict[str, Any] = {"server": f"{server.backend}/{server.name}"}
     if proxy.kind:
         declared["option"] = proxy.kind
@@ -455,10 +456,11 @@ def _spec(reader: _Reader, server: _Server) -> CheckSpec | None:
         rise=rise,
         fall=fall,
         begins=_begins(says.get("init-state"), rise or 2, fall or 3),
-        interval_ns=says.get("inter", DEFAULT_INTER_NS),
+        interval_ns=inter_ns,
         fast_ns=says.get("fastinter"),
         down_ns=says.get("downinter"),
-        timeout_ns=_timeout(proxy, says.get("inter", DEFAULT_INTER_NS)),
+        timeout_ns=proxy.check_ns or dial_ns,
+        dial_ns=dial_ns,
         declared=declared,
         notes=tuple(notes),
     )
@@ -467,13 +469,6 @@ def _spec(reader: _Reader, server: _Server) -> CheckSpec | None:
 def _begins(state: str | None, rise: int, fall: int) -> int | None:
     """Return the health, of 0..rise+fall-1, that a server begins with."""
     return dict(zip(INIT_STATES, (rise + fall - 1, rise, rise - 1, 0), strict=True)).get(state or "")
-
-
-def _timeout(proxy: _Proxy, inter_ns: int) -> int:
-    """Return how long an unanswered check lasts: `timeout check` once connected, else min(timeout connect, inter)."""
-    if proxy.check_ns:
-        return proxy.check_ns
-    return min(proxy.connect_ns, inter_ns) if proxy.connect_ns else inter_ns
 
 
 def _asks(proxy: _Proxy, says: dict[str, Any], *, tls: bool) -> Asks | None:

@@ -69,7 +69,7 @@ class Thresholds:
     answered: bool = False
     """A failure that the server answered brings DOWN whatever `fall` says."""
     twice: bool = False
-    """Each pass counts for two (HAProxy's mysql-check with a user: both of its answers do)."""
+    """Each pass counts for two (HAProxy's mysql-check and ldap-check: the answer does, and the end of the check)."""
     lasting: bool = False
     """While DOWN, a failure takes no pass back (keepalived goes on in its list of URLs where it was, check_http.c epilog)."""
     says_all: bool = False

@@ -61,6 +61,8 @@ class CheckSpec:
     down_ns: int | None = None
     """Interval while DOWN: HAProxy's downinter."""
     timeout_ns: int | None = None
+    dial_ns: int | None = None
+    """How long it waits for an answer to its SYN, where that is told apart."""
     declared: dict[str, Any] = field(default_factory=dict, compare=False)
     """As it was written, in the program's own words; times in seconds, their names ending in `_s`."""
     notes: tuple[str, ...] = ()

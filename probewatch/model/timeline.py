@@ -399,6 +399,12 @@ class Effects:
     """New connections that a RST or an ICMP error answered, at any port; those of unknown periodic checkers too."""
     clients_unanswered_while_ready: int | None = None
     """New connections whose SYN nothing answered."""
+    kept_while_not_ready: int | None = None
+    """Connections opened while Ready that their clients went on using for a second and more after it became NotReady.
+
+    None where it did not."""
+    last_kept_after_not_ready_ns: int | None = None
+    """From Ready becoming NotReady to their last use in that time; the longest."""
     approximate: bool = False
     """There were too many connections to keep each moment: counts are least numbers, durations bounds."""
     periods: tuple[Period, ...] = ()

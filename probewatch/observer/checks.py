@@ -36,7 +36,7 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.checkers import ENOUGH, MS, Track
 from probewatch.probes.ends import gave_up, through
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.learnt import MOSTLY, whole_seconds
+from probewatch.probes.learnt import MOSTLY
 from probewatch.probes.repeats import tried_again
 from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
 from probewatch.probes.rounds import CLOSE_RECORD
@@ -50,7 +50,7 @@ from .groups import UNROUTED
 from .others import foreign_host, pod_name
 from .pauses import early, missing, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
-from .survey import REPEATS, Named, asks_agent, measured
+from .survey import REPEATS, Named, asks_agent, maybe_kubelet, measured
 from .tls import expired
 from .unseen import Step, steps_of, unseen_notes
 
@@ -184,10 +184,14 @@ class CheckBuilder:
 
     def _judged(self, named: Named, spec: CheckSpec | None) -> tuple[list[Verdict], list[bool | None], Usual]:
         """Return what came of each connection, whether that is a pass, and what length encrypted answers usually have."""
-        timeout = _timeout(named, spec)
+        answer_ns, dial_ns = _timeouts(named, spec)
         agent = asks_agent(named)
         talk = _talk(named)
-        verdicts = [self._verdict(exchange, named, timeout, spec, talk, agent=agent) for exchange in named.exchanges]
+        waits = [answer_ns if exchange.connection.resp.syns else dial_ns for exchange in named.exchanges]
+        verdicts = [
+            self._verdict(exchange, named, wait_ns, spec, talk, agent=agent)
+            for exchange, wait_ns in zip(named.exchanges, waits, strict=True)
+        ]
         sizes = usual_of(named.exchanges, verdicts)
         results = [
             agent_word(exchange.connection.resp.data)[0] if agent else passed(exchange, verdict, sizes)
@@ -239,10 +243,9 @@ class CheckBuilder:
         if named.row is not None and not named.row.capture:
             said.append(f"not proven by a capture: {named.row.source}")
         product, _, version = named.shape.agent.partition("/")
-        in_time = whole_seconds([exchange.connection.start.ns for exchange in named.exchanges])
-        others = (
-            could_be(named.shape, kubelet=in_time, keeps=_keeps(named.exchanges)) if named.kind == "unknown" else ()
-        )
+        others: tuple[str, ...] = ()
+        if named.kind == "unknown":
+            others = could_be(named.shape, kubelet=maybe_kubelet(named.exchanges), keeps=_keeps(named.exchanges))
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
@@ -508,11 +511,17 @@ def _begins_known(thresholds: Thresholds) -> bool:
     return thresholds.eager or thresholds.rule is Rule.COUNTER
 
 
-def _timeout(named: Named, spec: CheckSpec | None) -> int:
-    """Return the timeout it shows, else the declared one, else its interval (HAProxy's rule); never less than its slowest good answer."""
+def _timeouts(named: Named, spec: CheckSpec | None) -> tuple[int, int]:
+    """Return how long it waits for an answer, and for a SYN-ACK: what it shows, else the declared, else its interval (HAProxy's rule).
+
+    For an answer never less than its slowest good one took.
+    """
     learnt = named.learnt
-    declared = spec.timeout_ns if spec is not None else None
-    timeout = learnt.timeout_ns or declared or learnt.interval_ns or 10 * SECOND
+    timeout = learnt.timeout_ns or (spec.timeout_ns if spec is not None else None) or learnt.interval_ns or 10 * SECOND
+    dial = learnt.dial_ns or (spec.dial_ns if spec is not None else None)
+    if dial is None:
+        # HAProxy connects within `inter`, whatever `timeout check` is (configuration manual 4.2).
+        dial = min(timeout, learnt.interval_ns or timeout) if named.kind == "haproxy" else timeout
     slowest = 0
     for exchange in named.exchanges:
         c = exchange.connection
@@ -520,7 +529,7 @@ def _timeout(named: Named, spec: CheckSpec | None) -> int:
         gone = c.orig.rst is not None and not c.orig.rst_acks  # the kernel's RST: the checker had closed before
         if first is not None and end is not None and first.ns <= end and not gone:
             slowest = max(slowest, first.ns - c.start.ns)
-    return max(timeout + 20 * MS, slowest)
+    return max(timeout + 20 * MS, slowest), dial + 20 * MS
 
 
 def _by_status(verdict: Verdict, row: Signature | None, spec: CheckSpec | None) -> Verdict:

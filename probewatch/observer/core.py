@@ -27,7 +27,7 @@ from .histories import Step
 from .keeper import HELD, Keeper
 from .ledger import Keep, Ledger
 from .losses import Losses
-from .others import periodic
+from .others import Peer, periodic
 from .overdue import Overdue, Silences
 from .preview import Glimpse, Preview
 from .rollouts import blocked, find_rollouts
@@ -400,8 +400,10 @@ class Observer(Front):
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
         context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
+        probed: set[Peer] = set()
+        self._strangers.probed = probed
         for target in self._targets.values():
-            probes += self._kubelet_probes(target, assembler, context)
+            probes += self._kubelet_probes(target, assembler, context, probed)
         probes += self._check_probes(kubelets, assembler)
         for target in self._targets.values():
             probes += self._unknown_probes(target, assembler)
@@ -432,7 +434,8 @@ class Observer(Front):
     def _latest(self, connection: Connection) -> Connection:
         return connection if connection.question else self._revisions.get(connection.id, connection)
 
-    def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context) -> list[Probe]:
+    def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context, probed: set[Peer]) -> list[Probe]:
+        """Build the probes of kubelets, and note in `probed` from where and where to they are."""
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
@@ -441,6 +444,8 @@ class Observer(Front):
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
                 out += self._measured(made, placed, target.first_seen_ns)
+                ports = {probe.target.port for probe in made if probe.target.port is not None}
+                probed |= {(client, target.address, port) for client in ledger.clients for port in ports}
         for placed, steps in target.command_lanes(context):
             ledger = self._closed(placed, steps)
             if ledger.clients:

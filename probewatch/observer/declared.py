@@ -20,7 +20,7 @@ from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.ends import through
-from probewatch.probes.replies import greets_mysql
+from probewatch.probes.replies import binds_ldap, greets_mysql
 from probewatch.probes.rounds import asked_lengths
 from probewatch.probes.shapes import What
 
@@ -29,9 +29,8 @@ from .survey import Named, asks_agent, keeps
 SHOWN: Final = 3
 """Places named in one sentence."""
 NUMBERS: Final = ("rise", "fall", "window", "begins", "interval_ns", "fast_ns", "down_ns", "timeout_ns")
-MYSQL_TWICE: Final = (
-    "HAProxy counts each pass of a mysql-check with a user twice (2.6.12, 2.8.25): half of rise is enough"
-)
+TWICE: Final = "HAProxy counts each pass of {} twice ({}): half of rise is enough"
+"""Two of its checks tell it of a success when the answer is read, and once more when nothing more is to be done."""
 SHAPES: Final[dict[Asks, frozenset[What]]] = {
     Asks.CONNECT: frozenset({What.RESET, What.CLOSE}),
     Asks.TLS: frozenset({What.TLS}),
@@ -112,8 +111,8 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
     if base is None:
         return None
     base = _shown_by_pace(base, named, results)
-    if named.kind == "haproxy" and named.shape.what is What.BYTES and _mysql(named):
-        base = replace(base, twice=True, note=MYSQL_TWICE)
+    if named.kind == "haproxy" and named.shape.what in (What.BYTES, What.CLOSE) and (check := _counted_twice(named)):
+        base = replace(base, twice=True, note=TWICE.format(*check))
     if spec is None:
         return base
     said = {name: value for name in ("rise", "fall", "window") if (value := getattr(spec, name)) is not None}
@@ -136,9 +135,13 @@ def thresholds_of(named: Named, results: Sequence[bool | None], spec: CheckSpec 
     )
 
 
-def _mysql(named: Named) -> bool:
-    """Tell whether it logs in to a MySQL server."""
-    return any(greets_mysql(exchange.connection.resp.data) for exchange in named.exchanges)
+def _counted_twice(named: Named) -> tuple[str, str] | None:
+    """Return the check whose passes HAProxy counts twice, and the versions that were seen to; None where this is none."""
+    if binds_ldap(named.shape.opening):
+        return "an ldap-check", "2.6.12"
+    if any(greets_mysql(exchange.connection.resp.data) for exchange in named.exchanges):
+        return "a mysql-check", "2.6.12, 2.8.25"
+    return None
 
 
 def _shown_by_pace(base: Thresholds, named: Named, results: Sequence[bool | None]) -> Thresholds:
@@ -172,8 +175,8 @@ def _pauses(named: Named) -> list[int | None]:
     out: list[int | None] = []
     for before, after in pairwise(exchange.connection for exchange in named.exchanges):
         end = through(before)
-        if end is None and named.learnt.timeout_ns is not None:
-            end = before.start.ns + named.learnt.timeout_ns
+        if end is None and (waited := named.learnt.dial_ns or named.learnt.timeout_ns) is not None:
+            end = before.start.ns + waited
         out.append(None if end is None else after.start.ns - end)
     return [*out, None]
 

@@ -9,7 +9,8 @@ Ready.
 A load balancer that checks passes on, too: what else comes from its address follows its own UP and DOWN. There UP stands
 for Ready, and DOWN for NotReady; what others send says nothing of it.
 
-What can follow. Only new connections can: a keep-alive client goes on with the one it has. And whoever dials the Pod's
+What can follow. Only new connections can: a keep-alive client goes on with the one it has, which is told as a number of
+its own (`lasting`). And whoever dials the Pod's
 address directly (pod to pod, a headless Service with publishNotReadyAddresses) never asks for endpoints. Packets at the
 Pod do not show by which way an address was found, so connections to a Pod that is not Ready are told as evidence, with
 both readings, and never as a fault.
@@ -32,6 +33,7 @@ from probewatch.model.timeline import Effects, Period, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
+from .lasting import went_on
 from .others import SPREAD, Peer, Tally
 from .readiness import State, Stretch, serving, stretches, succeeding
 from .streams import Stream, summed
@@ -62,7 +64,8 @@ class EffectsBuilder:
         """By address."""
         self._specs = {pod.source: pod for pod in book.all_pods()}
         for (client, server, port), tally in clients.items():
-            self._take(Stream(client, server, port, tally.openings, tally.icmp))
+            uses = tuple((kept.first_ns, kept.last_ns) for kept in tally.uses if kept.client)
+            self._take(Stream(client, server, port, tally.openings, tally.icmp, uses))
 
     def _take(self, stream: Stream) -> None:
         self._streams.setdefault(stream.server, []).append(stream)
@@ -70,12 +73,13 @@ class EffectsBuilder:
     def apply(self, probes: Sequence[Probe]) -> tuple[list[Probe], list[Finding]]:
         """Return the probes with their effects, and what is to say of them."""
         kubelets = {
-            (probe.checker.address, probe.target.address)
+            (probe.checker.address, probe.target.address, probe.target.port)
             for probe in probes
             if probe.checker.kind == "kubelet" or probe.type is ProbeType.READINESS
         }
         for probe in probes:
-            if probe.checker.kind == "unknown" and (probe.checker.address, probe.target.address) not in kubelets:
+            peer = (probe.checker.address, probe.target.address, probe.target.port)
+            if probe.checker.kind == "unknown" and peer not in kubelets:
                 self._unknown(probe)
         pods: dict[tuple[str, str | None, str | None], list[Probe]] = {}
         for probe in probes:
@@ -115,6 +119,8 @@ class EffectsBuilder:
         openings = Openings()
         icmp = ""
         for connection in (leg.connection for attempt in probe.attempts for leg in attempt.legs):
+            if connection.question > 1:
+                continue  # asked on a connection that was opened before
             openings.add(connection.start, answer_of(connection, self.seen_until_ns))
             icmp = icmp or (connection.icmp.explain() if connection.icmp is not None else "")
         port = probe.target.port
@@ -122,7 +128,7 @@ class EffectsBuilder:
             return
         pace = steady([attempt.start.ns for attempt in probe.attempts])
         regular = round(pace[0] * SECOND) if pace is not None and pace[1] <= SPREAD else None
-        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, regular))
+        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, interval_ns=regular))
 
     def _pod(
         self, mine: Sequence[Probe], probes: Sequence[Probe], made: dict[str, Effects], *, shared: bool
@@ -186,12 +192,15 @@ class EffectsBuilder:
                 arrived += sum_.total
                 went += [period.last_ns] if changed and period.last_ns is not None else []
         states = {stretch.state for stretch in time}
+        kept = went_on((use for stream in follow for use in stream.uses), time)
         return Effects(
             first_client_after_ready_ns=min(came, default=None) if known else None,
             last_new_client_after_not_ready_ns=max(went, default=None) if known else None,
             clients_while_not_ready=arrived if known and State.NOT_READY in states else None,
             clients_refused_while_ready=refused if State.READY in states else None,
             clients_unanswered_while_ready=unanswered if State.READY in states else None,
+            kept_while_not_ready=len(kept) if known and kept is not None else None,
+            last_kept_after_not_ready_ns=max(kept or (), default=None) if known else None,
             approximate=not exact,
             periods=tuple(periods) if known else (),
         )

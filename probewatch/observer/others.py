@@ -11,12 +11,15 @@ from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import OtherTraffic
 from probewatch.probes.cadence import steady
+from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
 from probewatch.probes.openings import Answer, Openings, answer_of
+from probewatch.probes.replies import turned_away
 from probewatch.probes.runs import Run
 from probewatch.probes.signatures import named_agent
 
 from .build import Latest
+from .lasting import MOST, Uses
 
 ENOUGH: Final = 4
 """Connections of one form before they can be called a check."""
@@ -48,6 +51,8 @@ class Tally:
     """What came back to each SYN that the capture shows."""
     openings: Openings = field(default_factory=Openings)
     """Of what may be a client's, and follow readiness."""
+    uses: Uses = field(default_factory=Uses)
+    """When each connection that it keeps was used."""
     plain: bool = False
     """It also asked as no scraper or checker does."""
     icmp: str = ""
@@ -65,8 +70,9 @@ class Traffic:
     def __init__(self) -> None:
         self._tallies: dict[Peer, Tally] = {}
         self._cells = 0
+        self._kept = 0
         self.whole = True
-        """False once a source was not counted, because there are too many."""
+        """False once a source, or a connection that is kept, was not counted, because there are too many."""
 
     def note(self, run: Run, latest: Latest, seen_until_ns: int, *, client: bool = True) -> None:
         """Count a run's connections; those that cannot be a client's are told, but their moments are not kept."""
@@ -80,20 +86,23 @@ class Traffic:
                     continue
                 tally = self._tallies[key] = Tally(first_ns=connection.start.ns)
             later = connection.question > 1  # of a connection that was counted, or began before the capture
-            tally.connections += not later or not tally.connections
+            tally.connections += not (later or connection.midstream)
             tally.requests += exchange.requests
             tally.most_requests = max(tally.most_requests, exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
             tally.last_ns = max(tally.last_ns, connection.end.ns)
             agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
             tally.agent = tally.agent or agent
+            client = client and not agent.startswith(NOT_CLIENTS)
+            self._kept += tally.uses.add(connection, client=client, room=self._kept < MOST)
+            self.whole = self.whole and self._kept < MOST
             if connection.midstream or later:
                 continue
             answer = answer_of(connection, seen_until_ns)
             tally.answers[answer] = tally.answers.get(answer, 0) + 1
             if answer is Answer.UNREACHABLE and connection.icmp is not None:
                 tally.icmp = tally.icmp or connection.icmp.explain()
-            if client and not run.form.stale and not agent.startswith(NOT_CLIENTS):
+            if client and not run.form.stale:
                 tally.plain = tally.plain or bool(agent)
                 self._open(tally, connection.start, answer)
 
@@ -105,7 +114,11 @@ class Traffic:
 
     def clients(self) -> dict[Peer, Tally]:
         """Return what may be clients, and whom they connected to."""
-        return {peer: tally for peer, tally in self._tallies.items() if tally.is_client and len(tally.openings)}
+        return {
+            peer: tally
+            for peer, tally in self._tallies.items()
+            if tally.is_client and (len(tally.openings) or any(tally.uses))
+        }
 
     def result(self, book: AddressBook) -> list[OtherTraffic]:
         """Return the sums, busiest first."""
@@ -116,7 +129,7 @@ class Traffic:
                     address=client,
                     target_address=server,
                     target_port=port,
-                    connections=tally.connections,
+                    connections=tally.connections + sum(not kept.opened for kept in tally.uses),
                     refused=tally.answers.get(Answer.REFUSED, 0) + tally.answers.get(Answer.UNREACHABLE, 0),
                     unanswered=tally.answers.get(Answer.SILENCE, 0),
                     what=describe(tally),
@@ -196,11 +209,11 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
         if run.form.ask is Ask.OTHER or run.form.requests > 1 or run.form.stale
     }
     # What asked nothing comes last: until then it is known who asks there otherwise, and no check.
-    mere = {key: all(run.form.ask is Ask.NOTHING for run in members) for key, members in groups.items()}
+    mere = {key: _asked_nothing(members) for key, members in groups.items()}
     for key, members in sorted(groups.items(), key=lambda item: mere[item[0]]):
         client, server, port, ask, path, agent = key
         if mere[key] and (client, server, port) in talkers:
-            rest += members  # who talks there otherwise was refused: no check of its own
+            rest += members  # who talks there otherwise was refused or turned away: no check of its own
         elif check_like(members, ask, agent):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
                 ask, Handler.TCP_SOCKET
@@ -210,6 +223,14 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
             rest += members
             talkers.add((client, server, port))
     return found, rest
+
+
+def _asked_nothing(runs: Sequence[Run]) -> bool:
+    """Tell whether these only tried: refused, turned away by what the server said first, or left waiting for it, but for a few."""
+    if any(run.form.ask not in (Ask.NOTHING, Ask.CONNECT) for run in runs):
+        return False
+    first = [run.tries[0][0] for run in runs if run.tries and run.form.ask is Ask.CONNECT]
+    return sum(gave_up(exchange) is None and not turned_away(exchange) for exchange in first) < ENOUGH
 
 
 def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:

@@ -70,6 +70,8 @@ class Strangers:
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
         """Who checks whom, of the checkers that are named."""
+        self.probed: set[Peer] | None = None
+        """Whom kubelets probe; None until that is known."""
         self.traffic = Traffic()
 
     def add(self, target: Target, run: Run) -> None:
@@ -105,9 +107,13 @@ class Strangers:
         return self.held > self._most
 
     def stray(self, run: Run) -> bool:
-        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step."""
+        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step.
+
+        Where it probes nothing, a node's address stands for clients whose addresses it translates (a NodePort).
+        """
         if self._standing.get(run.client) is Standing.KUBELET:
-            return run.form.kubelet or run.form.stale
+            probed = self.probed is None or (run.client, run.server, run.form.port) in self.probed
+            return run.form.stale or (run.form.kubelet and probed)
         silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
         return silent and (run.client, run.server, run.form.port) in self.checks
 

@@ -9,6 +9,7 @@ from typing import Final
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.openings import Openings, Sum
 
+from .lasting import Use
 from .readiness import State, Stretch
 
 SPREADING_NS: Final = 10 * SECOND
@@ -26,6 +27,8 @@ class Stream:
     port: int
     openings: Openings
     icmp: str
+    uses: tuple[Use, ...] = ()
+    """Of connections that it keeps."""
     interval_ns: int | None = None
     """Of a regular series of connections, which may be a check."""
 

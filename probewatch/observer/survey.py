@@ -174,7 +174,8 @@ def survey(
             track for track in group.found if id(track) not in taken and check_like(track.pace.shape) and _steady(track)
         ]
         if client not in skip and (
-            len(rest) < len(group.found) or not any(_maybe_kubelet(group, track) for track in rest)
+            len(rest) < len(group.found)
+            or not any(maybe_kubelet([group.exchanges[at] for at in track.members]) for track in rest)
         ):
             for track in rest:
                 _clocked(track, learn(group.checks, track))
@@ -279,9 +280,10 @@ def _steady(track: Track) -> bool:
     return track.pace.spread_ns <= STEADY * track.pace.interval_ns
 
 
-def _maybe_kubelet(group: Group, track: Track) -> bool:
-    """Tell whether a series asks and paces as a kubelet does, for all that is known."""
-    exchanges = [group.exchanges[index] for index in track.members]
+def maybe_kubelet(exchanges: Sequence[Exchange]) -> bool:
+    """Tell whether a series asks and paces as a kubelet does, for all that is known; a kubelet keeps no connection."""
+    if any(exchange.connection.question for exchange in exchanges):
+        return False
     in_time = whole_seconds([exchange.connection.start.ns for exchange in exchanges])
     return in_time and all(form_of(exchange).kubelet for exchange in exchanges)
 

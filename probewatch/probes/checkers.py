@@ -52,6 +52,12 @@ MOST_TRACKS: Final = 12
 """Series told apart at one port; the rarest shapes beyond that are left alone."""
 MOST_RUNS: Final = 200_000
 """Runs of one source at one port that are walked through (two days of a check a second); what is beyond counts as traffic."""
+EVENLY_NS: Final = 6 * MS
+"""Checks between those of another chain lie evenly where half of them are this near to an even part of the gap."""
+MOST_CHAINS: Final = 1_000
+"""Chains of one pace that are compared with one another."""
+MOST_PARTS: Final = 4
+"""A checker whose server is down may ask this much more often, and is one still."""
 BUSIEST: Final = 10
 """Checks a second of one shape from one source at one port: more than that is no health checking."""
 LOOSE: Final = 0.5
@@ -173,7 +179,8 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
             break
         middle = int(median(steps))
         spread = max(FLOOR_NS, int(1.5 * median(abs(step - middle) for step in steps)))
-        side_by_side = _depth([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
+        own = long if people else _checkers(left, long, basis, gap)
+        side_by_side = _most([(left[chain[0]].start, left[chain[-1]].start) for chain in own])
         out += [Pace(shape, basis, middle, spread, timeout)] * side_by_side
         spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         taken = {index for chain in long for index in chain}
@@ -282,14 +289,67 @@ def _chains(members: Sequence[Check], basis: Basis, gap: int, width: int) -> lis
     return sorted(chains)
 
 
-def _depth(spans: Sequence[tuple[int, int]]) -> int:
-    """Return how many spans lie over one another at most."""
-    edges = sorted([(start + 1, 1) for start, _ in spans] + [(end - 1, -1) for _, end in spans])
-    most = now = 0
-    for _, step in edges:
-        now += step
-        most = max(most, now)
-    return max(most, 1)
+def _checkers(members: Sequence[Check], chains: Sequence[list[int]], basis: Basis, gap: int) -> list[list[int]]:
+    """Return the chains that are checkers of their own, those left out that are the checks between another's.
+
+    HAProxy's `inter 2s downinter 1s` is checked each second while it is down: every second of these checks stands the
+    usual gap after another, and so do the others. A chain that lies evenly between the checks of another is that one's,
+    where fewer go on without it; two checkers stand so by chance, or are both there all the time.
+    """
+    spans = [(members[chain[0]].start, members[chain[-1]].start) for chain in chains]
+    depths = _depths(spans)
+    if len(chains) > MOST_CHAINS or _most(spans) < 2:
+        return list(chains)
+    out: list[tuple[tuple[int, int], list[int]]] = []
+    for span, chain in sorted(zip(spans, chains, strict=True), key=lambda one: -len(one[1])):
+        most = max((depth for low, high, depth in depths if low < span[1] and span[0] < high), default=1)
+        fewer = _thinner(depths, most, 2 * gap) >= (ENOUGH - 1) * gap
+        beside = [other for begun, other in out if begun[0] < span[1] and span[0] < begun[1]]
+        if not (fewer and any(_between(members, chain, other, basis, gap) for other in beside)):
+            out.append((span, chain))
+    return [chain for _, chain in out]
+
+
+def _between(members: Sequence[Check], chain: Sequence[int], other: Sequence[int], basis: Basis, gap: int) -> bool:
+    """Tell whether a chain's checks lie at one even part of the gap after those of another."""
+    after = [
+        gap_between(members[other[place - 1]], members[at], basis) for at in chain if (place := bisect_left(other, at))
+    ]
+    offsets = [offset for offset in after if offset < gap]
+    if len(offsets) < 0.7 * len(chain):
+        return False
+    middle = median(offsets)
+    parts = [(part, of) for of in range(2, MOST_PARTS + 1) for part in range(1, of)]
+    part, of = min(parts, key=lambda one: abs(middle - gap * one[0] / one[1]))
+    return abs(middle - gap * part / of) <= part * EVENLY_NS
+
+
+def _depths(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return (from, to, how many spans lie over one another there), in order, for all the time that they cover or lie between."""
+    edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    out, depth = [], 0
+    for (low, step), (high, _) in pairwise(edges):
+        depth += step
+        if high > low:
+            out.append((low, high, depth))
+    return out
+
+
+def _most(spans: Sequence[tuple[int, int]]) -> int:
+    """Return how many spans lie over one another at most, one at least."""
+    return max([1, *(depth for _, _, depth in _depths(spans))])
+
+
+def _thinner(depths: Sequence[tuple[int, int, int]], most: int, least: int) -> int:
+    """Return for how long, for `least` and more in a row, there is something and less than `most`."""
+    total = row = 0
+    for low, high, depth in [*depths, (0, 0, 0)]:
+        if 0 < depth < most:
+            row += high - low
+        else:
+            total += row if row >= least else 0
+            row = 0
+    return total
 
 
 def _beside(left: Sequence[Check], spans: Sequence[tuple[int, int]]) -> bool:

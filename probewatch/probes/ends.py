@@ -52,7 +52,9 @@ def gave_up(exchange: Exchange) -> int | None:
     if (c.question < 2 and (not c.resp.syns or late_reset(c))) or closed is None:
         return None
     answered = exchange.tls.established if exchange.tls is not None and not exchange.tls.records else c.resp.first_data
-    if exchange.grpc is not None:  # (HTTP/2: the server's first bytes are settings)
+    if exchange.tls is not None and exchange.http:  # (decrypted: the server's first bytes are its handshake)
+        answered = exchange.http[0].first_byte
+    elif exchange.grpc is not None:  # (HTTP/2: the server's first bytes are settings)
         answered = exchange.http[0].first_byte if exchange.http else exchange.grpc.answer_end
     if exchange.grpc is not None and exchange.grpc.cancelled is not None and exchange.connection.question < 2:
         closed = min(closed, exchange.grpc.cancelled)  # (the call; its connection is closed in its own time)

@@ -55,6 +55,8 @@ class Learnt:
 
     interval_ns: int | None
     timeout_ns: int | None
+    dial_ns: int | None = None
+    """How long it waits for an answer to its SYN, where that shows (HAProxy: no longer than `inter`, whatever `timeout check` is)."""
     short_ns: int | None = None
     """The commonest pause of those in `pauses` that are shorter than the usual one."""
     pauses: tuple[int, ...] = ()
@@ -82,17 +84,15 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     for number, (before, check) in enumerate(pairwise(members)):
         gap = gap_between(before, check, pace.basis)
         if before.end is None and pace.basis is Basis.PAUSE:
-            silent.append(check.start - before.start)
-            gap -= timeout or 0
+            silent.append(gap)
+            continue
         if not failed[number]:
             healthy.append(gap)
             if not any(failed[max(number - RECOVERED, 0) : number]):
                 calm.append(gap)
         # A server in doubt is one that fails, or has not passed often enough since.
         doubt = any(failed[max(number - DOUBT, 0) : number + 1])
-        if (failed[number] or (doubt and abs(gap - pace.interval_ns) > near)) and (
-            before.end is not None or timeout is not None
-        ):
+        if failed[number] or (doubt and abs(gap - pace.interval_ns) > near):
             others[round(gap / (20 * MS))] += 1
     interval = _interval(healthy or [pace.interval_ns], pace)
     exact = pace.spread_ns <= EXACT_NS
@@ -101,23 +101,41 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
         exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
         if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near):
             interval = centre(calm)
-    pauses: tuple[int, ...] = ()
-    while len(pauses) < LEARNT and (other := _other(others, (interval, *pauses), near)) is not None:
-        pauses += (other,)
+    pauses = _pauses(others, interval, near)
+    patience = max((check.patience for check in members if check.end is None), default=0)
+    dial = _timeout(silent, (interval, *pauses), patience)
+    waited = dial if dial is not None else timeout
+    if waited is not None and silent:
+        others.update(round((step - waited) / (20 * MS)) for step in silent)
+        pauses = _pauses(others, interval, near)
     short = next((pause for pause in pauses if pause < interval), None)
-    if timeout is None and silent:
-        patience = max((check.patience for check in members if check.end is None), default=0)
-        timeout = _timeout(silent, (interval, *pauses), patience)
     gaps: list[int | None] = [
         check.start - before.end
         if before.end is not None
-        else check.start - before.start - timeout
-        if timeout is not None
+        else check.start - before.start - waited
+        if waited is not None
         else None
         for before, check in pairwise(members)
     ]
     retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
-    return Learnt(interval, timeout, short, pauses, retries, exact, ticks=ticks([check.start for check in members]))
+    return Learnt(
+        interval,
+        timeout if timeout is not None else dial,
+        dial,
+        short,
+        pauses,
+        retries,
+        exact,
+        ticks=ticks([check.start for check in members]),
+    )
+
+
+def _pauses(counted: Counter[int], interval: int, near: int) -> tuple[int, ...]:
+    """Return the pauses that are seen repeatedly, none of them the usual one, the commonest first."""
+    found: tuple[int, ...] = ()
+    while len(found) < LEARNT and (other := _other(counted, (interval, *found), near)) is not None:
+        found += (other,)
+    return found
 
 
 def _interval(healthy: Sequence[int], pace: Pace) -> int:

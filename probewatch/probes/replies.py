@@ -108,13 +108,18 @@ def greets_mysql(said: bytes) -> bool:
     return len(said) > 5 and said[1:4] == b"\0\0\0" and said[4] == _MYSQL_GREETING and said[5:6].isdigit()
 
 
+def binds_ldap(opening: bytes) -> bool:
+    """Tell whether a check begins with an LDAP BindRequest."""
+    return _LDAP_BIND.match(opening) is not None
+
+
 def _pgsql(opening: bytes, said: bytes) -> str:
     failed = opening[4:8] == _PGSQL_STARTUP and said.startswith(b"E")
     return "the PostgreSQL server answers with an error" if failed else ""
 
 
 def _ldap(opening: bytes, said: bytes) -> str:
-    found = _LDAP_RESULT.match(said) if _LDAP_BIND.match(opening) else None
+    found = _LDAP_RESULT.match(said) if binds_ldap(opening) else None
     return f"the LDAP result is {found[1][0]}" if found is not None and found[1] != b"\0" else ""
 
 
@@ -156,6 +161,10 @@ def agent_word(said: bytes) -> tuple[bool | None, str]:
 def agent_says(exchange: Exchange, verdict: Verdict) -> Verdict:
     """Judge an agent-check by what the agent says; where it cannot be asked, or says neither up nor down, nothing changes."""
     told = exchange.connection.resp.arrivals
+    closed = exchange.connection.orig.closed
+    if not told and closed is not None and closed.ns - exchange.connection.start.ns >= WAITED_NS:
+        text = "the agent said nothing"
+        return Verdict(outcome=Outcome.FAILURE, cause=Cause.SLOW_ANSWER, end_ns=closed.ns, end_mark=closed, detail=text)
     if not told:
         return replace(verdict, outcome=Outcome.INCONCLUSIVE) if verdict.outcome is Outcome.SUCCESS else verdict
     up, words = agent_word(exchange.connection.resp.data)

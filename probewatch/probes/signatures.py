@@ -23,7 +23,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from .replies import DNS
-from .shapes import AGENT, Manner, Shape, What
+from .shapes import AGENT, OPENING, Manner, Shape, What
 
 
 class Basis(StrEnum):
@@ -53,7 +53,7 @@ class Signature:
     target: str = ""
     """Its request target begins so."""
     opening: bytes = b""
-    """Its first bytes begin so."""
+    """Its first bytes begin so; beyond those that a shape keeps, those of the longest that one of its checks said."""
     unacked: bool | None = None
     """The third handshake ACK comes with data or RST only."""
     networks: tuple[str, ...] = ()
@@ -88,6 +88,8 @@ GO_CLIENT: Final = "Go-http-client/"
 """Go's HTTP client where a program sets no User-Agent."""
 GO_CLIENTS: Final = (GO_CLIENT, "grpc-go/")
 """The same, and its gRPC client."""
+PERL_CLIENT: Final = "libwww-perl/"
+"""Perl's HTTP client: ldirectord 4.12.0 asks by it, and so may any script."""
 KUBE_PROBE: Final = "kube-probe/"
 """A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
@@ -319,7 +321,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature(
         kind="monit",
         what=(What.BYTES,),
-        opening=b"EHLO localho",
+        opening=b"EHLO localhost\r\n",  # (Perl's Net::SMTP, and so ldirectord, says localhost.localdomain)
         confidence=0.7,
         says="EHLO localhost and QUIT: Monit's protocol smtp",
         source="Monit 5.33.0 on the wire",
@@ -535,9 +537,11 @@ def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
         return False
     if row.methods and shape.method not in row.methods:
         return False
-    if not shape.opening.startswith(row.opening) or row.port not in (None, manner.port):
+    if not shape.opening.startswith(row.opening[:OPENING]) or row.port not in (None, manner.port):
         return False
     if not manner.said.endswith(row.ending):
+        return False
+    if len(row.opening) > OPENING and not manner.said.startswith(row.opening):
         return False
     if row.unacked is not None and row.unacked != (manner.unacked > 0.5):
         return False
@@ -569,8 +573,12 @@ def could_be(shape: Shape, *, kubelet: bool, keeps: bool | None = None) -> tuple
         return ("kubelet",) if kubelet else ()
     if shape.agent.startswith(GO_CLIENT):
         return ("traefik", "caddy", "linkerd") if keeps is None else ("caddy",) if keeps else ("traefik", "linkerd")
+    if shape.agent.startswith(PERL_CLIENT):
+        return ("ldirectord",)
     if shape.agent.startswith(GO_CLIENTS):
         return ("consul", "traefik", "blackbox_exporter")
+    if shape.what is What.GRPC and shape.agent:
+        return ()  # another language's client: those known are written in Go, or say who they are
     if shape.opening.startswith(DNS):
         return ("dnsdist", "monit", "blackbox_exporter")
     return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")

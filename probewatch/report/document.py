@@ -284,6 +284,8 @@ def effects_object(effects: Effects) -> Json:
         "clients_while_not_ready": effects.clients_while_not_ready,
         "clients_refused_while_ready": effects.clients_refused_while_ready,
         "clients_unanswered_while_ready": effects.clients_unanswered_while_ready,
+        "kept_while_not_ready": effects.kept_while_not_ready,
+        "last_kept_after_not_ready_s": seconds(effects.last_kept_after_not_ready_ns),
         "approximate": effects.approximate,
         "periods": [
             {

@@ -56,11 +56,11 @@ def covered(low_ns: int, high_ns: int, unseen: Iterable[Hole]) -> int:
 
 
 def _inconclusive(attempts: Iterable[Attempt]) -> Iterator[tuple[int, int]]:
-    """Yield when each row of inconclusive attempts began and ended."""
+    """Yield when each row of inconclusive attempts began and ended; what was counted all the same (inside TLS, by its size) is none."""
     begun: Attempt | None = None
     before: Attempt | None = None
     for attempt in attempts:
-        if attempt.outcome is Outcome.INCONCLUSIVE:
+        if attempt.outcome is Outcome.INCONCLUSIVE and not attempt.streak:
             begun = begun or attempt
         elif begun is not None and before is not None:
             yield begun.start.ns, before.end_ns

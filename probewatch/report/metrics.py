@@ -168,6 +168,7 @@ def _traffic(timeline: Timeline) -> Iterator[Metric]:
     families = {
         "clients_while_not_ready": "New connections of clients to a Pod that was NotReady.",
         "clients_refused_while_ready": "New connections of clients that were refused while the Pod was Ready.",
+        "kept_while_not_ready": "Connections of clients that were used on after Ready had become NotReady.",
         "clients_unanswered_while_ready": "New connections of clients that nothing answered while the Pod was Ready.",
     }
     for name, says in families.items():

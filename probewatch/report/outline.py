@@ -140,6 +140,9 @@ def clients(effects: Effects | None) -> str:
     ):
         if number:
             parts.append(f"{least}{number} {what}")
+    if effects.kept_while_not_ready and effects.last_kept_after_not_ready_ns is not None:
+        kept = count(effects.kept_while_not_ready, "kept connection")
+        parts.append(f"{least}{kept} used on, {about}{duration(effects.last_kept_after_not_ready_ns)} into {not_ready}")
     return ", ".join(parts)
 
 

@@ -143,6 +143,56 @@ def test_timeouts_lengthen_the_period_and_show_themselves() -> None:
     assert silent.attempts[5].cause is Cause.NO_SYN_ANSWER
 
 
+def test_a_syn_is_waited_for_no_longer_than_the_pace_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `timeout check` 1.5 s an unanswered SYN still lasts `inter` only: DOWN is told when HAProxy 2.6.12 logged it."""
+    runs, at = [], 0.5
+    monkeypatch.setitem(SCRIPTS, "hung-1500", SCRIPTS["hung"].replace("999500", "1499500"))
+    good, hung = ("haproxy", 0.001), ("hung-1500", 1.5)
+    whats = [*[good] * 5, *[hung] * 2, *[good] * 5, *[("silent", 1.0)] * 4, *[good] * 3]
+    for what, took in whats:
+        runs.append(check(at, what))
+        at += took + 1.002
+    probe = only(runs)
+    assert told(probe) == [(15, DOWN), (18, UP)]
+    third = probe.attempts[14]
+    assert (third.end_ns - third.start.ns) / 1e9 == pytest.approx(1.0, abs=0.03)
+    assert probe.inferred["timeout_s"] == pytest.approx(1.5, abs=0.01)
+    # Once alone nothing of the pace shows it: HAProxy's rule does.
+    once = only([one for one in runs if not runs[12].start.ns < one.start.ns < runs[16].start.ns])
+    lone = next(made for made in once.attempts if made.cause is Cause.NO_SYN_ANSWER)
+    assert (lone.end_ns - lone.start.ns) / 1e9 == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_pass_of_an_ldap_check_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HAProxy 2.6.12 logs `1/2 DOWN` and `3/3 UP` for one pass of an ldap-check: UP comes with the first."""
+    bind = r"0\x0c\x02\x01\x01`\x07\x02\x01\x03\x04\x00\x80\x00"
+    bound = r"0\x0c\x02\x01\x01a\x07\x0a\x01\x00\x04\x00\x04\x00"
+    monkeypatch.setitem(SCRIPTS, "ldap", f"> S\n < SA\n > PA '{bind}'\n < A\n < PA '{bound}'\n > RA")
+    probe = only(paused(["ldap"] * 6 + ["refused"] * 5 + ["ldap"] * 4, 1.0))
+    assert told(probe) == [(9, DOWN), (12, UP)]
+    assert any("ldap-check" in note for note in probe.notes)
+
+
+def test_a_pass_of_a_mysql_check_without_a_user_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It only listens, so that the other checks of its HAProxy name it; UP comes with the first pass (2.6.12 logs `1/2 DOWN`, `3/3 UP`)."""
+    greeting = r"\x0a\x00\x00\x00\x0a8.0.33\x00"
+    monkeypatch.setitem(SCRIPTS, "mysql", f"> S\n < SA\n > A\n +5ms < PA '{greeting}'\n > RA")
+    monkeypatch.setitem(TOOK, "mysql", 0.006)
+    listens = paused(["mysql"] * 6 + ["refused"] * 5 + ["mysql"] * 4, 1.0, port=3306)
+    beside = paused(["haproxy"] * 8, 2.0, first=0.7)
+    (probe,) = (one for one in probes([*listens, *beside])[0] if one.target.port == 3306)
+    assert (probe.checker.kind, told(probe)) == ("haproxy", [(9, DOWN), (12, UP)])
+
+
+def test_perls_words_are_not_monits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`EHLO localhost` is Monit's; `EHLO localhost.localdomain` is Net::SMTP's (ldirectord 4.12.0 asks so) and names nobody."""
+    for host, kinds in (("localhost", ["monit"]), ("localhost.localdomain", [])):
+        said = ("< PA '220 x\\r\\n'", "> A", f"> PA 'EHLO {host}\\r\\n'", "< PA '250 x\\r\\n'", "> PA 'QUIT\\r\\n'")
+        talk = "\n".join(["> S", "< SA", "> A", *said, "> FA", "< FA", "> A"])
+        monkeypatch.setitem(SCRIPTS, "smtp", talk)
+        assert [one.checker.kind for one in probes(paused(["smtp"] * 8, 2.0))[0]] == kinds
+
+
 def test_a_syn_ack_after_the_checker_has_gone_is_a_failure() -> None:
     """The kernel's bare RST to a late SYN-ACK is not HAProxy's RST of a passed connect check."""
     probe = only(paused(["l4"] * 5 + ["late"] + ["l4"] * 3, 1.0))
@@ -238,6 +288,15 @@ def test_an_agents_word_is_its_decision() -> None:
     assert probe.checker.kind == "haproxy"
     assert told(probe) == [(6, DOWN), (11, UP)]
     assert probe.attempts[5].detail == "the agent says down"
+
+
+def test_an_agent_that_hangs_is_no_answer_and_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HAProxy 2.6.12 logs `Layer7 timeout` and leaves the server as it is: a failure that lasts to its close, and no check is missing."""
+    monkeypatch.setitem(SCRIPTS, "agent-hung", "> S\n < SA\n > A\n +999ms > RA")
+    monkeypatch.setitem(TOOK, "agent-hung", 1.0)
+    probe = only(paused(["agent-up"] * 6 + ["agent-hung"] * 4 + ["agent-up"] * 4, 1.0))
+    assert [(made.cause, (made.end_ns - made.start.ns) // 10**8) for made in probe.attempts[6:10]] == [(Cause.SLOW_ANSWER, 9)] * 4
+    assert (told(probe), probe.final_state, probe.gaps) == ([], "UP", ())
 
 
 def test_a_clock_shows_where_checks_take_longer() -> None:
@@ -453,6 +512,22 @@ def test_checks_on_a_connection_that_is_kept_inside_tls_are_hidden() -> None:
     asked = [(0.002, True, 69), (0.0021, True, 120), (0.003, False, 87)]
     assert not hides(sealed("+9s > RA", *asked), ns(2) - ns(0))
     assert hides(sealed("+9s > RA", *asked, (2.002, True, 120), (2.003, False, 87)), ns(2) - ns(0))
+
+
+def test_checks_inside_tls_on_a_connection_that_is_kept_are_no_kubelets() -> None:
+    """Questions every 2 s on one TLS connection (Caddy 2.6.2): checks of nobody known, for a kubelet keeps no connection."""
+    asked = [(0.1 + 2 * number, True, 116) for number in range(8)]
+    told = [(0.101 + 2 * number, False, 93) for number in range(8)]
+    tls = TlsFacts(
+        established=mark(0.05, 50), version="TLS 1.2", records=tuple(
+            TlsRecord(mark(at, 100 + number), by_client, length)
+            for number, (at, by_client, length) in enumerate(sorted([*asked, *told]))
+        )
+    )
+    script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +16s > FA\n < FA\n > A"
+    kept = exchange_of(script, "10.0.0.9:40000 > 10.0.0.2:8443", tls=tls, http=())
+    (named,), left = survey([run_of(kept)])
+    assert (named.kind, len(named.exchanges), left) == ("unknown", 8, [])
 
 
 def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:

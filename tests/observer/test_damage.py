@@ -84,3 +84,15 @@ def test_a_lost_end_is_no_silence(name: str, tmp_path: Path) -> None:
     for a in chosen:
         assert (again[a.start.ns].outcome, again[a.start.ns].cause) == (Outcome.INCONCLUSIVE, Cause.CUT)
     assert {(d.kind, d.ns) for d in decided} <= {(d.kind, d.ns) for d in decisions}
+
+
+@pytest.mark.parametrize("name", ["https-503", "https-suites"])
+@pytest.mark.parametrize("length", [96, 120, 160, 400])
+def test_a_snapshot_length_fails_no_handshake(name: str, length: int, tmp_path: Path) -> None:
+    """TLS over IPv4 and IPv6 whose ServerHello was cut: not known, where the whole capture shows no failure; closing it proves none."""
+    whole = frames_of(name)
+    known, _ = told(whole, tmp_path / "whole.pcap")
+    cut, _ = told([frame._replace(data=frame.data[:length]) for frame in whole], tmp_path / "cut.pcap")
+    assert len(cut) >= len(known) // 2
+    wrong = [made.detail for start, made in cut.items() if made.outcome is Outcome.FAILURE and known[start].outcome is not Outcome.FAILURE]
+    assert wrong == []

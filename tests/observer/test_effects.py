@@ -250,11 +250,46 @@ def test_a_shared_address_tells_only_declared_ports() -> None:
     assert len(closed(watch(*GOOD, *(dial(at) for at in ODD), book=declared))) == 1
 
 
-def test_the_kubelet_is_no_client() -> None:
-    """What a proven kubelet sends and no probe explains is not counted: bare dials of its own address."""
-    timeline = watch(*GOOD, *(dial(at, client=NODE) for at in ODD), book=pod(spec()))
+def test_the_kubelet_is_no_client_where_it_probes() -> None:
+    """Bare dials of a proven kubelet's address at the port it probes are its own; at another they are clients' whose address is translated."""
+    timeline = watch(*GOOD, *(dial(at, 8080, client=NODE) for at in ODD), book=pod(spec()))
     assert closed(timeline) == []
     assert readiness(timeline)[1].clients_refused_while_ready == 0
+    (finding,) = closed(watch(*GOOD, *(dial(at, client=NODE) for at in ODD), book=pod(spec())))
+    assert finding.sentence.startswith("8 connections to 10.128.0.10:9090")
+    book = pod(spec())
+    other = NodeAddress(address="192.168.10.12", node="node-b", source="--node-ip", rank=1)
+    book = replace(book, nodes={**book.nodes, "192.168.10.12": (other,)})
+    (finding,) = closed(watch(*GOOD, *(dial(at, 8080, "> S", client="192.168.10.12") for at in ODD), book=book))
+    assert (finding.field, "192.168.10.12 (node-b)" in finding.sentence) == ("clients_unanswered_while_ready", True)
+
+
+FLAP = [*probes([0, 0.001, *every(1, 10, 1.001)]), *probes([11.001, 12.001, 13.001, 13.002, *every(1, 20, 14.002)], "503"), *probes(every(1, 20, 34.002))]
+"""Ready from 0 s, NotReady from 13 s, Ready from 34 s."""
+
+
+@pytest.mark.parametrize(("client", "server", "node"), [(CLIENT, POD, NODE), (CLIENT6, POD6, NODE6)])
+def test_a_kept_connection_goes_on(client: str, server: str, node: str) -> None:
+    """One that asks on for 8.3 s into NotReady is told so, once, whether each question is seen alone or not; one that is closed at 13.6 s is none."""
+    ask = "> PA 'GET /work HTTP/1.1\\r\\nHost: shop\\r\\nUser-Agent: shop/1.0\\r\\n\\r\\n'\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n"
+    raw = "> PA 'question'\n < PA 'answer'\n"
+    flap = [(at, ends.replace(f"{NODE}:", f"[{node}]:").replace(f"{POD}:", f"[{server}]:") if ":" in server else ends, what) for at, ends, what in FLAP]
+    for one in (ask, raw):
+        kept = OPENED + "".join(f"+{ms}ms {one}" for ms in (900, 2_600, 400, 3_100, 700, 1_900, 4_400, 300, 2_100, 600)) + "> FA\n < FA\n > A"
+        timeline = watch(*flap, dial(4.3, 8080, kept, client=client, server=server), until=60)
+        _, effects = readiness(timeline)
+        assert (effects.kept_while_not_ready, effects.clients_while_not_ready) == (1, 0)
+        assert (effects.last_kept_after_not_ready_ns or 0) == pytest.approx(8.3e9, abs=5e7)
+        assert [other.connections for other in timeline.others] == [1]
+        short = OPENED + "".join(f"+{ms}ms {one}" for ms in (900, 2_600, 400, 3_100, 700, 1_900)) + "> FA\n < FA\n > A"
+        _, effects = readiness(watch(*flap, dial(4.0, 8080, short, client=client, server=server), until=60))
+        assert (effects.kept_while_not_ready, effects.last_kept_after_not_ready_ns) == (0, None)
+
+
+def test_kept_is_nothing_where_ready_was_not_lost() -> None:
+    """A Pod that is NotReady from the beginning lost nothing: null, and not 0."""
+    _, effects = readiness(watch(*probes(every(1, 40), "503"), book=pod(spec())))
+    assert (effects.kept_while_not_ready, effects.clients_while_not_ready) == (None, 0)
 
 
 def test_a_checker_of_known_make_is_no_client() -> None:

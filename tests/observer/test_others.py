@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from make import NODE, NODE6, POD, POD6, run
+from make import NODE, NODE6, POD, POD6, exchange, run, run_of
 
 from probewatch.observer.others import periodic
+from probewatch.probes.runs import Run
 
 
 @pytest.mark.parametrize(("client", "server"), [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
@@ -19,3 +20,24 @@ def test_refused_clients_are_no_check(client: str, server: str) -> None:
     assert (len(found), rest) == (1, [])
     found, rest = periodic([*asked, *refused])
     assert (found, len(rest)) == ([], 11)
+
+
+@pytest.mark.parametrize(("client", "server"), [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
+def test_who_talks_and_is_turned_away_is_no_connect_check(client: str, server: str) -> None:
+    """Who says EHLO each 2 s, and leaves where the server greets with 421 or not at all (ldirectord): one client, no tcpSocket probe."""
+    ends = f"[{client}]:40000 > [{server}]:25" if ":" in client else f"{client}:40000 > {server}:25"
+
+    def told(at: float, script: str) -> Run:
+        return run_of(exchange(script, ends, at=at))
+
+    hello = "> S\n < SA\n > A\n < PA '220 x\\r\\n'\n > PA 'EHLO a\\r\\n'\n < PA '250 x\\r\\n'\n > FA\n < FA\n > A"
+    away = "> S\n < SA\n > A\n < PA '421 x\\r\\n'\n > FA\n < FA\n > A"
+    silent = "> S\n < SA\n > A\n +2s > FA\n < FA\n > A"
+    bare = "> S\n < SA\n > A\n > FA\n < FA\n > A"
+    talk = [told(2.0 * number, hello) for number in range(6)]
+    lost = [told(12 + 2.0 * number, away if number % 2 else silent) for number in range(8)]
+    found, rest = periodic([*talk, *lost])
+    assert (found, len(rest)) == ([], 14)
+    # Bare connects beside such talk are somebody else's, or a check of their own.
+    found, rest = periodic([*talk, *(told(12 + 2.0 * number, bare) for number in range(8))])
+    assert ([len(one.runs) for one in found], len(rest)) == ([8], 6)

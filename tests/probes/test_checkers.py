@@ -11,14 +11,14 @@ from probewatch.probes.shapes import Shape, What
 SHAPE = Shape(What.CLOSE)
 
 
-def series(gaps: Sequence[float], refused: Sequence[int] = ()) -> tuple[list[Check], list[Track]]:
-    """Return checks with these pauses in milliseconds, some of them refused, and the series found in them."""
+def series(gaps: Sequence[float], refused: Sequence[int] = (), *, known: bool = False) -> tuple[list[Check], list[Track]]:
+    """Return checks with these pauses in milliseconds, some of them refused, and the series found in them; `known` says whose they are."""
     at, checks = 0, []
     for number, gap in enumerate((0.0, *gaps)):
         at += int(gap * MS)
         failed = number in refused
         checks.append(Check(at, at + MS // 10, None if failed else SHAPE, failed))
-    return checks, tracks(checks, frozenset())
+    return checks, tracks(checks, frozenset(), frozenset({SHAPE}) if known else frozenset())
 
 
 def test_a_gap_that_nobody_votes_for_has_no_fraction() -> None:
@@ -55,3 +55,26 @@ def test_people_are_no_series() -> None:
     """Where most pauses are like no others, a few that are alike by chance make no checker of them."""
     gaps = [1122, 453, 44, 2517, 809, 1590, 2209, 446, 1095, 1122, 2781, 345, 290, 1711, 308, 737, 3430, 1128, 1125, 1131, 1120]
     assert series(gaps)[1] == []
+
+
+def test_half_the_usual_pause_while_down_is_one_checker() -> None:
+    """`inter 3s downinter 1500ms`: every second check stands the usual pause after another, and still there is one HAProxy, not two."""
+    down = [502, 503] + [1502, 1503, 1501, 1504] * 3 + [502, 501]
+    gaps = [3002] * 5 + down + [3002] * 6
+    _, (one,) = series(gaps, known=True)
+    assert len(one.members) == len(gaps) + 1
+    # A third, without a fastinter to show it.
+    gaps = [3002] * 5 + [1002] * 14 + [3002] * 6
+    _, (one,) = series(gaps, known=True)
+    assert len(one.members) == len(gaps) + 1
+
+
+def test_two_that_are_always_there_are_two_checkers() -> None:
+    """Two servers of one process go on at one distance behind each outage; they are two, near a quarter of the interval too."""
+    for first, second in ((700, 2302), (1200, 1802), (760, 2242)):
+        at, found = 0, []
+        for number in range(60):
+            at += int((first if number % 2 else second) * MS)
+            failed = 20 <= number < 30
+            found.append(Check(at, at + MS // 10, None if failed else SHAPE, failed))
+        assert [len(one.members) for one in tracks(found, frozenset(), frozenset({SHAPE}))] == [30, 30]

@@ -110,6 +110,9 @@ def test_clients_are_told_in_one_line(made) -> None:
     assert "4 refused while Ready, 5 without an answer while Ready" in said
     said = " ".join(table(replace(timeline, probes=(replace(probe, effects=replace(everything, approximate=True)),))).split())
     assert "about 400 ms after Ready, last about 1.900 s after NotReady, at least 3 while NotReady, at least 4 refused" in said
+    kept = replace(everything, kept_while_not_ready=2, last_kept_after_not_ready_ns=12_000_000_000)
+    said = " ".join(table(replace(timeline, probes=(replace(probe, effects=kept),))).split())
+    assert "5 without an answer while Ready, 2 kept connections used on, 12.0 s into NotReady" in said
     assert "  clients " not in table(replace(timeline, probes=(replace(probe, effects=Effects(clients_while_not_ready=0)),)))
     others = tuple(replace(other, refused=7, unanswered=2) for other in timeline.others)
     assert "client traffic, 7 refused, 2 unanswered" in table(replace(timeline, others=others))
