@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ..model.catalogue import CATALOGUE, in_words_of
-from ..model.diagnoses import BACK_OFF, Kind
+from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
@@ -386,7 +386,8 @@ def _why(tally: _Tally) -> str:
     counts, first = tally.results, tally.first
     if len(counts) == 1 and first is not None:
         word = next(iter(counts))
-        return f"the application answers {word}" if first.cause is Cause.STATUS else word
+        who = "a gateway" if first.status in GATEWAY else "the application"
+        return f"{who} answers {word}" if first.cause is Cause.STATUS else word
     top = [words.counted(number, word) for word, number in counts.most_common(3)]
     return ", ".join(top) + (", ..." if len(counts) > 3 else "")
 

@@ -231,6 +231,7 @@ ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
     "challenge": ("> S\n < A seq=777777 ack=888888\n > R seq=888888", Kind.TUPLE_COLLISION, {}),
     "slow": (ASKED + "+999ms > FA\n +40ms < A", Kind.APPLICATION_SLOW, {}),
     "request lost": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +400ms > FA", Kind.REQUEST_LOST, {}),
+    "request late": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +100us < A\n +399ms > FA\n < A", Kind.REQUEST_LOST, {}),
     "late kernel": (OPENED + "> PA {request}\n +600ms < A\n +399ms > FA\n < A", Kind.NODE_STALLED, {}),
     "asked late": (OPENED + "+900ms > PA {request}\n < A\n +90ms > FA\n < A", Kind.KUBELET_LATE, {}),
     "noticed late": (ASKED + f"+100ms < PA {answer()}\n > A\n +1.5s > FA\n < FA\n > A", Kind.KUBELET_LATE, {}),
@@ -244,6 +245,12 @@ ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
     "alert": (ASKED + "< PA '\\x15\\x03\\x01\\x00\\x02\\x02\\x46'" + CLOSES, Kind.HTTP_TO_HTTPS, {}),
     "500": (ASKED + f"< PA {answer('500 Internal Server Error')}{CLOSES}", Kind.SAYS_UNHEALTHY, {}),
     "masked": (ASKED + f"< PA {answer('500 Internal Server Error')}{CLOSES}", Kind.MESH_HIDES_IT, {"port": 15020, "path": "/app-health/app/readyz"}),
+    "502": (ASKED + f"< PA {answer('502 Bad Gateway')}{CLOSES}", Kind.BEHIND_THE_PROXY, {}),
+    "504": (ASKED + f"+900ms < PA {answer('504 Gateway Time-out')}{CLOSES}", Kind.BEHIND_THE_PROXY, {}),
+    "503 of a proxy": (ASKED + f"< PA {answer('503 Service Unavailable', 'No server is available to handle this request.')}{CLOSES}", Kind.BEHIND_THE_PROXY, {}),
+    "503 with a page": (ASKED + f"< PA {answer('503 Service Unavailable', 'The database is not available.')}{CLOSES}", Kind.SAYS_UNHEALTHY, {}),
+    "400 of a TLS port": (ASKED + f"< PA {answer('400 Bad Request', 'The plain HTTP request was sent to HTTPS port')}{CLOSES}", Kind.HTTP_TO_HTTPS, {}),
+    "400 with a page": (ASKED + f"< PA {answer('400 Bad Request', 'Invalid Host header')}{CLOSES}", Kind.TURNED_AWAY, {}),
     "elsewhere": (ASKED + f"< PA {AWAY}{CLOSES}", Kind.REDIRECT_ELSEWHERE, {}),
     "body": (ASKED + f"< PA {answer(length=900)}\n > A\n < RA", Kind.BROKEN_BODY, {}),
     "rst after answer": (ASKED + f"< PA {answer()}\n > RA", Kind.RESET_AFTER_ANSWER, {}),
@@ -261,6 +268,79 @@ def test_one_connection_has_one_diagnosis(family: tuple[str, str], what: str) ->
     told = [a.n for a in probe.attempts if a.diagnosis is not None]
     assert told == [5, 6, 7, 8]
     assert probe.diagnoses[0].attempts == (5, 6, 7, 8)
+
+
+def alone(family: tuple[str, str], *scripts: str, good_at: Sequence[int] = (), scheme: str = "HTTP", timeout_s: int = 1) -> Probe:
+    """Return a probe whose attempts follow these scripts, once in 10 s; at the places of `good_at` one succeeds instead."""
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    known = book(pod(server, spec(period_s=10, scheme=scheme, timeout_s=timeout_s)))
+    out = [(10.0 * n, ends(family, 50_001 + 2 * n), script_of("ok", host=host) if n in good_at else one.replace("{request}", request("/ready", host))) for n, one in enumerate(scripts)]
+    (probe,) = watch(*out, known=known)
+    return probe
+
+
+@BOTH
+def test_what_a_port_spoke_before_is_not_doubted(family: tuple[str, str]) -> None:
+    """A close without an answer may be a TLS server's; not where the same port has answered in clear."""
+    closed = ASKED + "< FA\n > FA\n < A"
+    (never,) = alone(family, *[closed] * 4).diagnoses
+    assert never.equally == (Kind.HTTP_TO_HTTPS,)
+    (spoke,) = alone(family, *[closed] * 4, good_at=(0,)).diagnoses
+    assert spoke.equally == ()
+    assert "at these times" in spoke.advice
+    assert never.advice != spoke.advice
+
+
+@BOTH
+def test_advice_on_a_closed_port_goes_by_what_it_did_before(family: tuple[str, str]) -> None:
+    """A port that never opened may be the wrong one; one that had answered has stopped."""
+    refused = "> S\n < RA"
+    (never,) = alone(family, *[refused] * 4).diagnoses
+    (stopped,) = alone(family, *[refused] * 5, good_at=(0, 1)).diagnoses
+    assert never.kind == stopped.kind == Kind.NOTHING_LISTENS
+    assert never.advice.startswith("It never answered")
+    assert stopped.advice.startswith("It had answered before")
+
+
+@BOTH
+def test_a_server_that_drops_the_request_with_the_checker_tells_no_time(family: tuple[str, str]) -> None:
+    """Silence after the checker hung up says that nothing would have come only where the server kept the connection."""
+    kept = ASKED + "+999ms > FA\n +40ms < A"
+    dropped = ASKED + "+999ms > FA\n +1ms < FA\n > A"
+    (one,) = alone(family, *[kept] * 4).diagnoses
+    assert "would not have helped" in one.advice
+    (other,) = alone(family, *[dropped] * 4).diagnoses
+    assert "not known how long" in other.advice
+
+
+@BOTH
+def test_the_target_of_a_redirect_is_told(family: tuple[str, str]) -> None:
+    """A redirect to https on the same host, where nothing listens: the sentence says where to, the advice how to leave it out."""
+    server = family[1].format(10)
+    host = f"[{server}]" if ":" in server else server
+    away = ASKED + f"< PA {answer('301 Moved Permanently', '', f'Location: https://{host}/ready' + chr(92) + 'r' + chr(92) + 'n')}{CLOSES}"
+    hop = "> S\n < RA"
+    known = book(pod(server, spec(period_s=10)))
+    asks = request("/ready", f"{host}:8080")
+    out = [(10.0 * n, ends(family, 50_001 + 2 * n), away.replace("{request}", asks)) for n in range(4)]
+    out += [(10.0 * n + 0.002, ends(family, 50_002 + 2 * n, 443), hop) for n in range(4)]
+    found = [one for probe in watch(*sorted(out), known=known) for one in probe.diagnoses]
+    assert [one.kind for one in found] == [Kind.REDIRECT_FAILED]
+    assert f"https://{host}/ready" in found[0].sentence
+    assert "X-Forwarded-Proto" in found[0].advice
+
+
+@BOTH
+def test_the_protocol_in_the_place_of_http_is_named(family: tuple[str, str]) -> None:
+    """HTTP/2 in clear and SSH are called by their names, with what to do about a gRPC server."""
+    settings = ASKED + "< PA '\\x00\\x00\\x06\\x04\\x00\\x00\\x00\\x00\\x00\\x00\\x04\\x00\\x10\\x00\\x00'" + CLOSES
+    (one,) = alone(family, *[settings] * 3).diagnoses
+    assert one.kind == Kind.NOT_HTTP
+    assert "HTTP/2" in one.sentence
+    assert "grpc probe" in one.advice
+    (ssh,) = alone(family, *[ASKED + f"< PA 'SSH-2.0-OpenSSH_9.2\\r\\n'{CLOSES}"] * 3).diagnoses
+    assert "SSH" in ssh.sentence
 
 
 def test_every_rule_speaks_of_its_cause() -> None:
