@@ -116,7 +116,8 @@ class Assembler:
                     ns=one.ns,
                     kind=EventKind.KUBELET_RESTARTED,
                     address=node.node if node and node.node else source.address,
-                    evidence=f"silence, then {address} was probed at a new phase",
+                    evidence=f"silence, then {address} was probed at a new phase{one.evidence}",
+                    doubtful=one.doubtful,
                 )
             else:
                 event = TimelineEvent(
@@ -126,6 +127,7 @@ class Assembler:
                     pod=owner,
                     container=names(one.container),
                     evidence=one.evidence,
+                    doubtful=one.doubtful,
                 )
             self.events.append(event)
 

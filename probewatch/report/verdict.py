@@ -17,7 +17,18 @@ from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
-from ..model.timeline import UNDECLARED, Attempt, Cause, DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
+from ..model.timeline import (
+    UNDECLARED,
+    UNSEEN,
+    Attempt,
+    Cause,
+    DecisionKind,
+    EventKind,
+    GapKind,
+    Outcome,
+    Probe,
+    Timeline,
+)
 from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, gaps, holes
@@ -124,7 +135,11 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
 
 def _unprobed(probe: Probe) -> str:
     """Return for how long nobody looked because the kubelet did not: what the attempts say is silent on that."""
-    away = [gap for gap in probe.gaps if gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED]
+    away = [
+        gap
+        for gap in probe.gaps
+        if gap.reason == UNSEEN or (gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED)
+    ]
     if not away:
         return ""
     longest = max(gap.end_ns - gap.start_ns for gap in away)
@@ -192,6 +207,9 @@ def _went_down(
         )
     unseen = any(one.began_in is not None or one.ended_in is not None for one in gone)
     away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
+    if all(one.doubtful for one in gone):
+        # Whether it was, and for how long, no frame shows.
+        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts)}"
     return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
 
 

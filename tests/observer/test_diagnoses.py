@@ -38,6 +38,7 @@ from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.symptoms import SYMPTOMS
 from probewatch.model.timeline import (
+    UNSEEN,
     Attempt,
     Cause,
     Checker,
@@ -57,6 +58,7 @@ from probewatch.observer.build import judged_attempt, leg
 from probewatch.probes.diagnose import RULES, diagnose
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.patterns import explain
+from probewatch.report.verdict import judge as judge_probe
 
 SHOWN: dict[str, set[Kind]] = {
     "accept-no-answer": {Kind.APPLICATION_SLOW},
@@ -474,6 +476,33 @@ def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
 
     assert Kind.TICKS_DROPPED in shown(11, 12)
     assert Kind.TICKS_DROPPED not in shown(12)
+
+
+@BOTH
+def test_silence_of_a_lone_probe_and_a_new_phase_prove_nothing(family: tuple[str, str]) -> None:
+    """A container's restart, a kubelet's, and attempts that failed before a frame left the node look the same: none is asserted.
+
+    A refusal before the silence shows that the container had ended.
+    """
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=2)))
+    before, after = every(2, 8), every(2, 8, 21.7)
+    observer = Observer(Settings(book=known))
+    for one in frames(*probes([*before, *after], client=family[0], server=server)):
+        observer.feed(one)
+    timeline = observer.finish()
+    (probe,) = timeline.probes
+    assert [gap.reason for gap in probe.gaps] == [UNSEEN]
+    (event,) = [e for e in timeline.events if e.ns > ns(15)]
+    assert event.doubtful
+    assert "look the same" in event.evidence
+    verdict = judge_probe(probe, timeline)
+    assert "kubectl describe pod" in verdict.sentence
+    assert "out of service" not in verdict.sentence
+
+    scripts = [*probes(before, client=family[0], server=server), (16.0, ends(family, 50_003), "> S\n < RA"), *probes(after, client=family[0], server=server)]
+    (shown,) = watch(*scripts, known=known)
+    assert UNSEEN not in [gap.reason for gap in shown.gaps]
 
 
 @BOTH
