@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from builder import S
 from make import (
+    LIVENESS,
     NODE,
     NODE6,
     OPENED,
@@ -503,6 +504,23 @@ def test_silence_of_a_lone_probe_and_a_new_phase_prove_nothing(family: tuple[str
     scripts = [*probes(before, client=family[0], server=server), (16.0, ends(family, 50_003), "> S\n < RA"), *probes(after, client=family[0], server=server)]
     (shown,) = watch(*scripts, known=known)
     assert UNSEEN not in [gap.reason for gap in shown.gaps]
+
+
+@BOTH
+def test_the_end_of_a_pod_whose_probes_are_alike(family: tuple[str, str]) -> None:
+    """Readiness and liveness ask the same, the pod is deleted without a preStop hook: only one of them goes on, and is refused.
+
+    It is readiness, which nobody pokes any more when it becomes NotReady; no Restart is made of it.
+    """
+    server = family[1].format(10)
+    known = book(pod(server, spec(), spec(LIVENESS)))
+    begin = [(at, ends(family, 50_000 + n), "> S\n < RA") for n, at in enumerate((0.0, 0.005))]
+    ready = probes([0.997, *every(1, 7, 1.999)], client=family[0], server=server)
+    live = probes([0.798, *every(1, 6, 1.793)], client=family[0], server=server)
+    gone = [(at, ends(family, 51_000 + n), "> S\n < RA") for n, at in enumerate((9.028, *every(1, 6, 9.996)))]
+    found = watch(*sorted([*begin, *ready, *live, *gone]), known=known)
+    assert [(probe.type.value, [d.kind.value for d in probe.decisions]) for probe in found] == [("readiness", ["ready", "not_ready"]), ("liveness", [])]
+    assert kinds(found) <= {Kind.POD_TERMINATING, Kind.STILL_STARTING, Kind.POKED, Kind.SILENT_BY_DESIGN}
 
 
 @BOTH
