@@ -239,7 +239,7 @@ class Assembler:
         if placed.lane.fresh:
             why = "; ".join(self._signs(placed, planned.container, ledger))
         pod = placed.pod
-        final = placed.lane.pod().workers[worker].cached
+        final = account.final(placed.lane.pod().workers[worker].cached, self.seen_until_ns)
         gaps = list(account.gaps)
         silent = (
             None

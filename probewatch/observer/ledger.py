@@ -24,6 +24,7 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import UNSEEN, Attempt, Cause, Decision, DecisionKind, Gap, GapKind, Outcome, Trigger
+from probewatch.probes.cadence import SECOND
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
@@ -159,6 +160,15 @@ class Account:
         self.pending: Step | None = None
         """The attempt in progress, which redials may join."""
         self.redials: list[Step] = []
+        self.stood: Result | None = None
+        """What the kubelet held before the last attempt."""
+
+    def final(self, cached: Result, seen_until_ns: int) -> Result:
+        """Return what the kubelet held where the input ends: an attempt that was then under way had changed nothing yet."""
+        last = self.last
+        if last is None or last.cause is not Cause.CUT or self.stood is None:
+            return cached
+        return self.stood if last.start.ns + self.spec.timeout_s * SECOND > seen_until_ns else cached
 
     def meet(self, run: Run) -> None:
         """Take into account what a run shows by itself."""
@@ -261,6 +271,7 @@ class Ledger:
         if step is None:
             return None
         account.pending = None
+        account.stood = step.before.workers[worker].cached
         before = account.last
         made = attempt(1 if before is None else before.n + 1, step, account.redials, latest)
         counted = (account.redials[-1] if account.redials else step).counted
@@ -336,7 +347,7 @@ _RESTARTED: Final = GapKind.CONTAINER_RESTARTED, "the container was being restar
 def _unseen(step: Step) -> bool:
     """Tell whether what happened before a step is told by silence and a new phase alone, so that other things fit as well.
 
-    Nothing failed before, nothing fails after, and no other probe of the pod tells what was meanwhile or moved as well.
+    Nothing was refused before, nothing fails after, and no other probe of the pod tells what was meanwhile or moved as well.
     """
     reading, pod = step.reading, step.before
     if reading is None or not reading.reset or step.verdict is None or step.verdict.outcome is not Outcome.SUCCESS:
@@ -347,7 +358,7 @@ def _unseen(step: Step) -> bool:
         len(pod.plan) == 1
         and heard is not None
         and step.run.start.ns - heard > prediction.period_ns * 3 // 2
-        and not (prediction.dying or prediction.suspicious or prediction.silence)
+        and not (prediction.dying or prediction.refused or prediction.silence)
     )
 
 

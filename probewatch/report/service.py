@@ -121,7 +121,9 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
         for node in nodes(probe)
         for e in known.get(node or "", ())
     )
-    doubtful = killer is None and any(e.doubtful and e.ns == start for e in container_events(probe, timeline))
+    until = start if end is None else end
+    here = container_events(probe, timeline)
+    doubtful = killer is None and any(e.doubtful and start <= e.ns <= until for e in here)
     by = By.KUBELET if kubelet else By.CONTAINER
     return Outage(start_ns=start, end_ns=end, by=by, restarted_by=killer, doubtful=doubtful)
 

@@ -524,6 +524,17 @@ def test_the_end_of_a_pod_whose_probes_are_alike(family: tuple[str, str]) -> Non
 
 
 @BOTH
+def test_an_attempt_under_way_at_the_end_changes_no_state(family: tuple[str, str]) -> None:
+    """A pod that never was Ready is NotReady where the capture ends, though one more attempt had begun by then."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=2)))
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    begun = [(8.0, ends(family, 50_001), (OPENED + "> PA {request}\n < A").replace("{request}", request("/ready", host)))]
+    (probe,) = watch(*probes(every(2, 4), "503", client=family[0], server=server), *begun, known=known)
+    assert (probe.attempts[-1].outcome, probe.final_state) == (Outcome.INCONCLUSIVE, "NotReady")
+
+
+@BOTH
 def test_port_reused(family: tuple[str, str]) -> None:
     """The same source port within a minute, and a SYN that draws an ACK: the target still knows the old connection."""
     server = family[1].format(10)

@@ -237,6 +237,15 @@ def test_a_request_that_is_never_acknowledged_holds_up_the_close(ends) -> None:
     assert said(judged(once, ends)) == (Outcome.INCONCLUSIVE, Cause.CUT)
 
 
+def test_a_redirect_whose_target_was_cut_is_not_known(ends) -> None:
+    """A snapshot length that cut the header before its Location leaves open whether the redirect was followed: that is no success."""
+    whole = exchange(ASKED + f"< PA {answer('301 Moved Permanently', '', 'Location: http://elsewhere.example/' + chr(92) + 'r' + chr(92) + 'n')}\n " + CLOSED, ends)
+    assert said(judge(whole, HTTP, S, seen_until_ns=ns(60))) == (SUCCESS, Cause.OK_REDIRECT)
+    resp = whole.connection.resp
+    cut = replace(whole.connection, resp=replace(resp, data=resp.data[:40], gap=40))
+    assert said(judge(read_exchange(cut), HTTP, S, seen_until_ns=ns(60))) == (UNKNOWN, Cause.CUT)
+
+
 def test_a_cut_request_leaves_no_doubt_of_silence(ends) -> None:
     """A snapshot length that cut the request takes nothing from what the server did: it said nothing until the deadline."""
     whole = exchange(ASKED + "+1s > FA\n < A", ends)
