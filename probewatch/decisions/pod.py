@@ -103,9 +103,9 @@ class Pod:
             silence = Silence.GATED
         # What its siblings did: whether the latest attempt at the container ended as if it were gone, when the latest
         # attempt of its readiness probe ended, and whether it has a startup probe.
-        latest = echo_ns = thawed_ns = heard_ns = None
+        latest = echo_ns = thawed_ns = heard_ns = ended_ns = None
         suspicious = refused = has_startup = heralded = False
-        for plan, mine in zip(self.plan, self.tickers, strict=True):
+        for plan, other, mine in zip(self.plan, self.workers, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
             begun = mine.last_start_ns
@@ -122,6 +122,8 @@ class Pod:
                     echo_ns = busy
             elif plan.spec.type is ProbeType.STARTUP:
                 has_startup = True
+            elif begun is not None and not other.on_hold:
+                ended_ns = begun + 2 * plan.spec.period_s * 1_000_000_000
         return Prediction(
             index,
             spec,
@@ -158,6 +160,7 @@ class Pod:
             self.pokes,
             None if ticker.runs or has_startup else _overdue(spec, container.by_ns),
             self.new_kubelet,
+            ended_ns,
         )
 
     def _out_of_turn(self, index: int) -> bool:

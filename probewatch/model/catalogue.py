@@ -148,7 +148,8 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     Cause.ENCRYPTED: Entry(
         "encrypted",
         "The answer is encrypted: packets show that one came in time, not which.",
-        "Give --keylog with the TLS secrets of one side to read it.",
+        "A bad status stands in the kubelet's events (kubectl describe pod), and curl -k https://ADDRESS:PORT/PATH on the node shows it; "
+        "--keylog with the TLS secrets of one side reads it here.",
     ),
     Cause.CUT: Entry(
         "cut off",

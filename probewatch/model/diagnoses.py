@@ -50,6 +50,7 @@ class Kind(StrEnum):
     HTTP2_REFUSED = "http2-refused"
     SAYS_UNHEALTHY = "says-unhealthy"
     TURNED_AWAY = "turned-away"
+    BEHIND_THE_PROXY = "behind-the-proxy"
     UNHEALTHY_TOGETHER = "unhealthy-together"
     MESH_HIDES_IT = "mesh-hides-it"
     REDIRECT_ELSEWHERE = "redirect-elsewhere"
@@ -75,6 +76,8 @@ class Kind(StrEnum):
     CONNECT_CHECK = "connect-check"
 
 
+GATEWAY: Final = frozenset({502, 504})
+"""Statuses that only a gateway gives (RFC 9110 sections 15.6.3 and 15.6.5), or who passes on what one gave."""
 BACK_OFF: Final = "the kubelet's back-off (CrashLoopBackOff)"
 """What a loop's sentence says that its pauses fit, where they do."""
 
@@ -106,8 +109,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.REFUSED,),
         "The pod's kernel refused the connection: nothing listens on this port (or a firewall there answers with a reset).",
         "A RST is the only answer to the SYN.",
-        "ss -lnt inside the pod: does the process run, on this port, on the pod's address (not only 127.0.0.1), in this family? "
-        "Restarts, kubectl logs --previous, iptables-save -c.",
+        "ss -lnt inside the pod (an image without ss: nsenter -t PID -n ss -lnt on the node): does the process run, on this port, on "
+        "the pod's address (not only 127.0.0.1), in this family? Restarts, kubectl logs --previous, iptables-save -c.",
         "Where it never answered: correct the probe's port or the address that the application binds. Where it had answered: find why it "
         "stopped.",
         _REFUSED,
@@ -405,6 +408,16 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Probe a path open to everybody; set the Host header in httpHeaders if the server wants a name.",
         ("HTTP probe failed with statuscode: 4",),
     ),
+    Kind.BEHIND_THE_PROXY: Why(
+        (),
+        (Cause.STATUS,),
+        "A proxy answered for the application: it did not get an answer from what stands behind it.",
+        "A status of 502 or 504; or a 503 in the words of HAProxy or Envoy for a backend that is away.",
+        "Which container owns the port (nginx, HAProxy, Envoy, a sidecar), and its log: kubectl logs POD -c THAT names the backend that "
+        "it could not reach.",
+        "Look at what stands behind the proxy: is it up, on the port that the proxy asks, and fast enough for the proxy's timeout?",
+        ("HTTP probe failed with statuscode: 5",),
+    ),
     Kind.UNHEALTHY_TOGETHER: Why(
         ("D22",),
         (Cause.STATUS,),
@@ -649,6 +662,31 @@ def spoken(says: tuple[str, ...], handler: Handler) -> tuple[str, ...]:
 
 LIVENESS_ADVICE: Final = "Do not let a liveness probe depend on other services: a restart does not repair those."
 """What to do besides where a liveness probe says that it is unhealthy."""
+
+NEVER_LISTENED: Final = (
+    "It never answered in this capture: correct the probe's port or the address that the application binds (0.0.0.0 or ::, not "
+    "127.0.0.1); if it only needs longer to start, give it a startupProbe."
+)
+STOPPED_LISTENING: Final = (
+    "It had answered before: find why it stopped (a crash, the end of the pod, a listener that was closed)."
+)
+KILLED_EARLY: Final = (
+    "Give it longer before it is killed: a startupProbe whose failureThreshold x periodSeconds is above its slowest start. If it "
+    "opens no port however long it runs, correct the probe's port or the address that the application binds (not 127.0.0.1)."
+)
+"""What to do about a port that nothing listens on, by what the other attempts at it show."""
+
+HUNG_UP: Final = (
+    "Find where the application hangs. The server dropped each request when the checker hung up, so it is not known how long an answer "
+    "would have taken."
+)
+"""... and about a server that did not answer in time, and whose silence after that says nothing."""
+
+FORWARDED: Final = (
+    "Leave the health path out of the redirect to https, or say that the request came over https: httpHeaders with "
+    "X-Forwarded-Proto: https, which many frameworks go by; or probe the final URL."
+)
+"""... and about a redirect from http to https that ended badly."""
 
 STATUS_ADVICE: Final = {
     400: "Some servers answer 400 to plain HTTP on a TLS port (then set scheme: HTTPS), others to a Host header they do not know.",

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from .connection import Connection
 from .direct import direct
 from .frame import Mark
+
+
+class ErrorPage(Enum):
+    """What an error page says that its status does not."""
+
+    WANTS_TLS = "wants TLS"
+    """A TLS server's answer to plain HTTP."""
+    NO_BACKEND = "no backend"
+    """A proxy's, where what stands behind it is away."""
 
 
 @direct
@@ -226,3 +236,5 @@ class Exchange:
     """The key log has a secret of it, whether or not that opens it."""
     decrypted: bool = False
     """`http` and `grpc` were read inside TLS with keys that were given."""
+    page: ErrorPage | None = None
+    """What the error page of the first answer says of its server, where it is one of those that are known."""

@@ -100,6 +100,9 @@ class Prediction(NamedTuple):
     """Its first attempt at the container should have come by then: another's shows since when that runs."""
     new_kubelet: bool = False
     """The capture shows the start of its kubelet."""
+    ended_ns: int | None = None
+    """From then on its container's liveness probe would have missed ticks: a pod that is deleted is probed for readiness alone, and
+    nothing pokes that any more."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

@@ -315,6 +315,13 @@ class GapKind(StrEnum):
     """Nothing in the capture says why."""
 
 
+UNSEEN: Final = (
+    "its container or its kubelet was restarted, or attempts failed on the node without a frame (Restart Count and the Unhealthy "
+    "events in kubectl describe pod tell)"
+)
+"""Why attempts are missing where everything that asked was silent, and then goes on at a new phase as if nothing had been."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Attempts that the cadence led to expect and that did not come."""
@@ -494,6 +501,8 @@ class TimelineEvent:
     source: str = "inferred"
     """`declared`, `inferred` or `process-event`."""
     evidence: str = ""
+    doubtful: bool = False
+    """Silence and a new phase are all that shows it, and other things look the same: `evidence` says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,8 @@ class Assembler:
                     ns=one.ns,
                     kind=EventKind.KUBELET_RESTARTED,
                     address=node.node if node and node.node else source.address,
-                    evidence=f"silence, then {address} was probed at a new phase",
+                    evidence=f"silence, then {address} was probed at a new phase{one.evidence}",
+                    doubtful=one.doubtful,
                 )
             else:
                 event = TimelineEvent(
@@ -126,6 +127,7 @@ class Assembler:
                     pod=owner,
                     container=names(one.container),
                     evidence=one.evidence,
+                    doubtful=one.doubtful,
                 )
             self.events.append(event)
 
@@ -237,7 +239,7 @@ class Assembler:
         if placed.lane.fresh:
             why = "; ".join(self._signs(placed, planned.container, ledger))
         pod = placed.pod
-        final = placed.lane.pod().workers[worker].cached
+        final = account.final(placed.lane.pod().workers[worker].cached, self.seen_until_ns)
         gaps = list(account.gaps)
         silent = (
             None

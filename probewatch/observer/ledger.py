@@ -23,7 +23,8 @@ from probewatch.decisions.worker import Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Gap, GapKind, Outcome, Trigger
+from probewatch.model.timeline import UNSEEN, Attempt, Cause, Decision, DecisionKind, Gap, GapKind, Outcome, Trigger
+from probewatch.probes.cadence import SECOND
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
@@ -109,6 +110,8 @@ class Happened:
     ns: int
     container: int | None
     evidence: str
+    """Of a new kubelet only what qualifies it."""
+    doubtful: bool = False
 
 
 class Settled(NamedTuple):
@@ -157,6 +160,15 @@ class Account:
         self.pending: Step | None = None
         """The attempt in progress, which redials may join."""
         self.redials: list[Step] = []
+        self.stood: Result | None = None
+        """What the kubelet held before the last attempt."""
+
+    def final(self, cached: Result, seen_until_ns: int) -> Result:
+        """Return what the kubelet held where the input ends: an attempt that was then under way had changed nothing yet."""
+        last = self.last
+        if last is None or last.cause is not Cause.CUT or self.stood is None:
+            return cached
+        return self.stood if last.start.ns + self.spec.timeout_s * SECOND > seen_until_ns else cached
 
     def meet(self, run: Run) -> None:
         """Take into account what a run shows by itself."""
@@ -242,12 +254,14 @@ class Ledger:
                 why = "Ready again"
             dying = step.before.containers[container].dying
             why += ", after a Restart" if dying else " while Ready"
-            self.happened.append(Happened(start, container, why))
+            unseen = _unseen(step)
+            self.happened.append(Happened(start, container, why + _ALIKE.format("kubelet") * unseen, unseen))
             self.breaks(container).append((self._killed.pop(container, start), start))
         if reading.reset == "kubelet":
             self.restarts.append(start)
             if not step.renewed:
-                self.happened.append(Happened(start, None, ""))
+                unseen = _unseen(step)
+                self.happened.append(Happened(start, None, _ALIKE.format("container") * unseen, unseen))
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             self._killed[container] = step.verdict.end_ns
 
@@ -257,6 +271,7 @@ class Ledger:
         if step is None:
             return None
         account.pending = None
+        account.stood = step.before.workers[worker].cached
         before = account.last
         made = attempt(1 if before is None else before.n + 1, step, account.redials, latest)
         counted = (account.redials[-1] if account.redials else step).counted
@@ -301,6 +316,8 @@ class Ledger:
             why = GapKind.ON_HOLD, "on hold until there was a new container"
         elif before.unresolved is not None:
             why = GapKind.UNRESOLVED, "the address could not be resolved: attempts made meanwhile left no frame"
+        elif _unseen(step):
+            why = GapKind.UNEXPLAINED, UNSEEN
         elif any(ns <= ended for ns in takewhile(lambda ns: ns > begun, reversed(self.restarts))):
             why = GapKind.KUBELET_RESTARTED, "kubelet restarted"
         elif any(
@@ -323,7 +340,26 @@ class Ledger:
         ]
 
 
+_ALIKE: Final = "; a new {}, or attempts that failed on the node without a frame, look the same"
 _RESTARTED: Final = GapKind.CONTAINER_RESTARTED, "the container was being restarted"
+
+
+def _unseen(step: Step) -> bool:
+    """Tell whether what happened before a step is told by silence and a new phase alone, so that other things fit as well.
+
+    Nothing was refused before, nothing fails after, and no other probe of the pod tells what was meanwhile or moved as well.
+    """
+    reading, pod = step.reading, step.before
+    if reading is None or not reading.reset or step.verdict is None or step.verdict.outcome is not Outcome.SUCCESS:
+        return False
+    prediction = pod.prediction(reading.worker)
+    heard = prediction.heard_ns
+    return (
+        len(pod.plan) == 1
+        and heard is not None
+        and step.run.start.ns - heard > prediction.period_ns * 3 // 2
+        and not (prediction.dying or prediction.refused or prediction.silence)
+    )
 
 
 def _reason(step: Step) -> tuple[GapKind, str]:

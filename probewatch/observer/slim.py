@@ -35,6 +35,7 @@ def slim_exchange(exchange: Exchange) -> Exchange:
         banner=exchange.banner,
         keyed=exchange.keyed,
         decrypted=exchange.decrypted,
+        page=exchange.page,
     )
 
 

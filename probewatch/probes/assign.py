@@ -68,6 +68,8 @@ POKE_WAITS: Final = 0.7
 """A tick that ran although a poke waited too: Go picks either."""
 POKE_ABSENT: Final = 1.5
 """A certain poke that did not come."""
+POKE_ENDED: Final = 0.3
+"""... where the pod seems to be deleted."""
 NEW_CONTAINER: Final = 5.0
 """Off the grid while Ready: there must be a new container."""
 NEW_CONTAINER_SUSPICIOUS: Final = 2.0
@@ -315,6 +317,8 @@ def _tick(start: int, p: Prediction) -> Reading | None:
     if p.poked_ns is not None:
         if _just_after(p.poked_ns, start, p):
             absent = POKE_WAITS
+        elif p.ended_ns is not None and start > p.ended_ns:
+            absent = POKE_ENDED
         elif not p.dying and not (p.spec.initial_delay_s and not p.runs):
             # (A pod sync that kills the container holds up the next one, and with it the poke; a delay lets none through.)
             absent = POKE_ABSENT

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection
-from probewatch.model.diagnoses import DIAGNOSES, STATUS_ADVICE, Kind
+from probewatch.model.diagnoses import DIAGNOSES, FORWARDED, GATEWAY, STATUS_ADVICE, Kind
 from probewatch.model.diagnosis import Diagnosis
-from probewatch.model.exchange import Exchange
+from probewatch.model.exchange import ErrorPage, Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
 
@@ -38,6 +38,19 @@ APP_HEALTH: Final = "/app-health/"
 """Where Istio's agent answers for the application (pkg/kube/inject/app_probe.go)."""
 READ_BYTES: Final = 10 * 1024
 """What the kubelet reads of a body (pkg/probe/http maxRespBodyLength)."""
+FRAME_HEADER: Final = 9
+"""Bytes of an HTTP/2 frame's header (RFC 9113 section 4.1)."""
+GREETINGS: Final = (
+    (b"SSH-", "SSH"),
+    (b"220 ", "SMTP or FTP"),
+    (b"220-", "SMTP or FTP"),
+    (b"* OK", "IMAP"),
+    (b"+OK", "POP3 or the Redis protocol"),
+    (b"-ERR", "POP3 or the Redis protocol"),
+)
+"""How servers begin that are asked for HTTP and speak something else."""
+LOCATION: Final = 80
+"""Characters of a redirect's target that a sentence repeats."""
 NO_MAC: Final = bytes(6)
 """Link-layer address on a loopback interface."""
 
@@ -125,10 +138,19 @@ def _redirected(case: Case) -> Found | None:
     if case.attempt.cause is Cause.REDIRECT_LIMIT:
         return Found(Kind.REDIRECT_FAILED, "The answers redirect endlessly: the kubelet stops after 10.")
     count = f"{len(hops)} time{'s' if len(hops) > 1 else ''}"
+    where = _location(case)
+    secure = where.startswith("https:") and all(leg.tls is None for leg in case.attempt.legs[:1])
     return Found(
         Kind.REDIRECT_FAILED,
-        f"Redirected {count} on the same host, and the last hop failed: {case.attempt.cause.value}.",
+        f"Redirected {count} on the same host{f', to {where}' if where else ''}, and that failed: {case.attempt.cause.value}.",
+        advice=FORWARDED if secure else "",
     )
+
+
+def _location(case: Case) -> str:
+    """Return where the last redirect led; empty where it was not seen."""
+    places = (one.http[0].answer_header("Location") for one in case.exchanges if one.http)
+    return next((place[:LOCATION] for place in reversed([*places]) if place), "")
 
 
 def _followed(case: Case) -> Found | None:
@@ -235,9 +257,14 @@ def _not_taken(case: Case) -> Found | None:
             return None
         return Found(Kind.REQUEST_LOST, equally=(Kind.NODE_STALLED,))
     if taken is not None and taken.ns - asked.ns > PROMPT_NS:
+        late = seconds(taken.ns - asked.ns)
+        again = orig.retransmits - max(0, len(orig.syns) - 1)
+        if again > 1:
+            text = f"The request was sent {again + 1} times before it was acknowledged, after {late}."
+            return Found(Kind.REQUEST_LOST, text, (Kind.NODE_STALLED,))
         return Found(
             Kind.NODE_STALLED,
-            f"Even the kernel acknowledged the request only after {seconds(taken.ns - asked.ns)}.",
+            f"Even the kernel acknowledged the request only after {late}.",
             (Kind.REQUEST_LOST,) if orig.retransmits else (),
         )
     return None
@@ -275,6 +302,11 @@ def _slow(case: Case) -> Found | None:
         return None
     late_ns = case.attempt.late_answer_ns
     if late_ns is None:
+        tls = case.exchange.tls if case.exchange is not None else None
+        if tls is not None and tls.client_hello is not None and tls.server_hello is None:
+            # (A server of another protocol may wait for more of what it takes for a request.)
+            text = "The pod's kernel acknowledged the ClientHello at once; the server did not answer it in time."
+            return Found(Kind.APPLICATION_SLOW, text, (Kind.HTTPS_TO_HTTP,))
         return Found(Kind.APPLICATION_SLOW)
     return Found(
         Kind.APPLICATION_SLOW,
@@ -299,12 +331,23 @@ def _status(case: Case) -> Found | None:
     http = exchange.http[0] if exchange is not None and exchange.http else None
     if leg.connection.server_port == ISTIO_AGENT and http is not None and http.target.startswith(APP_HEALTH):
         return Found(Kind.MESH_HIDES_IT) if status == 500 else Found(Kind.SAYS_UNHEALTHY)
+    page = exchange.page if exchange is not None else None
+    if status in GATEWAY:
+        return Found(
+            Kind.BEHIND_THE_PROXY,
+            f"The answer was {status}: so says a proxy of what stands behind it, and hardly an application of itself.",
+        )
+    if page is ErrorPage.NO_BACKEND:
+        text = "A proxy answered 503 for the application: in its own words it has no backend to hand the request to."
+        return Found(Kind.BEHIND_THE_PROXY, text)
     if not 400 <= status < 500:
         return Found(
             Kind.SAYS_UNHEALTHY,
             f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and says that it is not healthy.",
         )
     plain = leg.tls is None
+    if page is ErrorPage.WANTS_TLS and plain:
+        return Found(Kind.HTTP_TO_HTTPS, "The server answered 400, and says in its body that this port wants TLS.")
     if status == 400 and plain and http is not None and http.answer_version == "HTTP/1.0" and not http.answer_headers:
         # Go's TLS server, to plain HTTP (crypto/tls, net/http: "Client sent an HTTP request to an HTTPS server.").
         return Found(Kind.HTTP_TO_HTTPS, "The server answered the bare 400 that Go's TLS servers send to plain HTTP.")
@@ -428,6 +471,16 @@ def _exec(case: Case) -> Found | None:
     )
 
 
+def _not_http(case: Case) -> Found | None:
+    """Name the protocol that answered in the place of HTTP, where its first bytes tell it."""
+    said = case.exchange.connection.resp.data if case.exchange is not None else b""
+    if len(said) >= FRAME_HEADER and said[3:5] == b"\x04\x00" and said[5:9] == bytes(4):
+        text = "The port speaks HTTP/2 in clear (it greeted with SETTINGS), as gRPC servers do, and not HTTP/1."
+        return Found(Kind.NOT_HTTP, text, advice="Use a grpc probe there, or a port that speaks HTTP/1.1.")
+    name = next((name for greeting, name in GREETINGS if said.startswith(greeting)), "")
+    return Found(Kind.NOT_HTTP, f"The port speaks {name}, not HTTP." if name else "")
+
+
 def _always(kind: Kind) -> Rule:
     def rule(_: Case) -> Found | None:
         return Found(kind)
@@ -447,7 +500,7 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),
     Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
     Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),
-    Cause.MALFORMED_ANSWER: (_redirected, _always(Kind.NOT_HTTP)),
+    Cause.MALFORMED_ANSWER: (_redirected, _not_http),
     Cause.REDIRECT_LIMIT: (_redirected,),
     Cause.STATUS: (_redirected, _status),
     Cause.TLS_ON_PLAIN_HTTP: (_redirected, _always(Kind.HTTPS_TO_HTTP)),

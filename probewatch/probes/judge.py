@@ -169,11 +169,14 @@ class _Case:
         """End by the deadline what was never answered on a connection; who waits in vain closes it then.
 
         Where neither an answer nor that close is in a capture that goes on for long enough, it has lost the connection's end,
-        and may have lost the answer with it.
+        and may have lost the answer with it. But a request that is sent again and again and never acknowledged holds the FIN
+        up behind it: after a timeout one segment may be on its way, and that is the request (RFC 5681 section 3.1).
         """
         c = self.connection
         over = self.seen_ns > self.deadline_ns + SECOND
-        if over and self.gave_up is None and c.resp.first_data is None and c.resp.fin is None and not c.question:
+        held_up = c.orig.acked == 0 and c.orig.retransmits > len(c.orig.syns) - 1
+        silent = self.gave_up is None and c.resp.first_data is None and c.resp.fin is None
+        if over and silent and not held_up and not c.question:
             return self.cut("the capture lost how this connection ended")
         return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, detail)
 
@@ -353,6 +356,13 @@ class _Case:
                 # Seen here, near the target, and never at the checker: it was lost behind this place.
                 return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, f"{text} was sent, and never acknowledged")
             return self.late(done, text, http.status)
+        if (
+            http.status in REDIRECTS
+            and http.lost
+            and http.header_end is None
+            and redirect_target(self.exchange) is None
+        ):
+            return self.cut(f"{text}, and where to is not in the capture")
         if 300 <= http.status < 400:
             # Whatever 3xx is left after the redirect policy is a warning to the kubelet, 304 too (DoHTTPProbe).
             return self.frame(Outcome.SUCCESS, Cause.OK_REDIRECT, done, text, http.status)

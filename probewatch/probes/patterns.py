@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Final
 
 from probewatch.model.catalogue import in_words_of
-from probewatch.model.diagnoses import LIVENESS_ADVICE, Kind, spoken
+from probewatch.model.diagnoses import HUNG_UP, LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
@@ -32,6 +32,7 @@ from .courses import before_startup, connect_check, gaps, over_period, poked, st
 from .diagnose import seconds
 from .judge import SECOND
 from .loops import restart_loop
+from .neighbours import same_port
 from .scene import (
     Scene,
     evidence_of,
@@ -75,6 +76,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     before_startup,
     connect_check,
     restart_loop,
+    same_port,
 )
 """In this order; a later one leaves alone what is explained, except that a beginning or an end of a pod explains most."""
 
@@ -156,11 +158,13 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
 def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
     """Return what to do about several attempts of one kind, with a timeout that would have been long enough."""
     usual = Counter(one.advice for one in each).most_common(1)[0][0]
-    if each[0].kind == Kind.SAYS_UNHEALTHY and probe.type is ProbeType.LIVENESS:
+    if each[0].kind in (Kind.SAYS_UNHEALTHY, Kind.BEHIND_THE_PROXY) and probe.type is ProbeType.LIVENESS:
         return f"{usual} {LIVENESS_ADVICE}"
     if each[0].kind != Kind.APPLICATION_SLOW:
         return usual
     late = [a.late_answer_ns for a in attempts if a.late_answer_ns is not None]
+    if not late and all(map(_dropped, attempts)):
+        return HUNG_UP
     if not late and len(attempts) >= NEVER:
         return (
             "Find where the application hangs: no answer came later either, so a longer timeout would not have helped."
@@ -169,6 +173,17 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
     if not 0 < enough <= PATIENT:
         return usual
     return f"Make the health endpoint cheap, or give the container more CPU; timeoutSeconds: {enough} would have waited for these answers."
+
+
+def _dropped(attempt: Attempt) -> bool:
+    """Tell whether the server ended the connection, without a byte, as soon as the checker had hung up."""
+    if not attempt.legs:
+        return False
+    orig, resp = attempt.legs[-1].connection.orig, attempt.legs[-1].connection.resp
+    hung_up, ended = orig.closed, resp.closed
+    if hung_up is None or ended is None or resp.length:
+        return False
+    return 0 <= ended.ns - hung_up.ns < SECOND
 
 
 def span(values: Sequence[int]) -> str:

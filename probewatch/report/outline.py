@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..model.timeline import DecisionKind, Effects, EventKind, OtherTraffic, Outcome, Probe, Timeline, TimelineEvent
+from ..model.timeline import (
+    Cause,
+    DecisionKind,
+    Effects,
+    EventKind,
+    OtherTraffic,
+    Outcome,
+    Probe,
+    Timeline,
+    TimelineEvent,
+)
 from . import words
 from .document import latencies
 from .escape import safe
@@ -27,6 +37,8 @@ LEVELS: Final = {
 }
 """How probes are counted, the worst first."""
 
+NO_ANSWER: Final = frozenset({Cause.REFUSED, Cause.UNREACHABLE})
+"""Causes that a frame shows and no answer does."""
 _KUBELET_EVENTS: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED)
 
 
@@ -110,8 +122,11 @@ def counts(probe: Probe) -> str:
 
 
 def latency(probe: Probe) -> str:
-    """Return `p50 1.3 ms, max 5.1 ms (0.5 % of the timeout)`; empty where no attempt ended with a frame."""
-    known = latencies(probe.attempts)
+    """Return `p50 1.3 ms, max 5.1 ms (0.5 % of the timeout)`; empty where no attempt ended with an answer's frame.
+
+    How fast a closed port refuses says nothing of how long an answer takes.
+    """
+    known = latencies(a for a in probe.attempts if a.cause not in NO_ANSWER)
     if not known:
         return ""
     timeout = words.timeout_ns(probe)

@@ -52,6 +52,8 @@ class Outage:
     """The probe that had the container restarted; None where none did, or that is not in the input."""
     began_in: Hole | None = None
     """The hole in or behind which it began: `start_ns` is when that is known at the latest."""
+    doubtful: bool = False
+    """Whether it was one is not sure: what took it out of service may have been something else."""
     ended_in: Hole | None = None
     """The hole in or behind which it ended, at `end_ns` at the latest; nothing is known from `end_ns` on where no state shows."""
 
@@ -119,7 +121,11 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
         for node in nodes(probe)
         for e in known.get(node or "", ())
     )
-    return Outage(start_ns=start, end_ns=end, by=By.KUBELET if kubelet else By.CONTAINER, restarted_by=killer)
+    until = start if end is None else end
+    here = container_events(probe, timeline)
+    doubtful = killer is None and any(e.doubtful and start <= e.ns <= until for e in here)
+    by = By.KUBELET if kubelet else By.CONTAINER
+    return Outage(start_ns=start, end_ns=end, by=by, restarted_by=killer, doubtful=doubtful)
 
 
 def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
@@ -346,10 +352,12 @@ def nodes(probe: Probe) -> tuple[str | None, ...]:
 
 def told(gone: Iterable[Outage]) -> str:
     """Return what took it out of service but its own threshold: `its container was restarted by the liveness probe`."""
-    kinds = dict.fromkeys((one.by, one.restarted_by) for one in gone if one.by is not By.DECISION)
+    kinds = dict.fromkeys((one.by, one.restarted_by, one.doubtful) for one in gone if one.by is not By.DECISION)
     said = []
-    for by, killer in kinds:
-        if by is By.KUBELET:
+    for by, killer, doubtful in kinds:
+        if doubtful:
+            said.append("no frame shows why")
+        elif by is By.KUBELET:
             said.append("its kubelet was restarted")
         elif killer is not None:
             said.append(f"its container was restarted by the {safe(killer.value)} probe")

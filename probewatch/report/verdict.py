@@ -13,11 +13,22 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ..model.catalogue import CATALOGUE, in_words_of
-from ..model.diagnoses import BACK_OFF, Kind
+from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
 from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
-from ..model.timeline import UNDECLARED, Attempt, Cause, DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
+from ..model.timeline import (
+    UNDECLARED,
+    UNSEEN,
+    Attempt,
+    Cause,
+    DecisionKind,
+    EventKind,
+    GapKind,
+    Outcome,
+    Probe,
+    Timeline,
+)
 from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, gaps, holes
@@ -125,7 +136,11 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
 
 def _unprobed(probe: Probe) -> str:
     """Return for how long nobody looked because the kubelet did not: what the attempts say is silent on that."""
-    away = [gap for gap in probe.gaps if gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED]
+    away = [
+        gap
+        for gap in probe.gaps
+        if gap.reason == UNSEEN or (gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED)
+    ]
     if not away:
         return ""
     longest = max(gap.end_ns - gap.start_ns for gap in away)
@@ -193,6 +208,9 @@ def _went_down(
         )
     unseen = any(one.began_in is not None or one.ended_in is not None for one in gone)
     away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
+    if all(one.doubtful for one in gone):
+        # Whether it was, and for how long, no frame shows.
+        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts)}"
     return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
 
 
@@ -387,7 +405,8 @@ def _why(tally: _Tally) -> str:
     counts, first = tally.results, tally.first
     if len(counts) == 1 and first is not None:
         word = next(iter(counts))
-        return f"the application answers {word}" if first.cause is Cause.STATUS else word
+        who = "a gateway" if first.status in GATEWAY else "the application"
+        return f"{who} answers {word}" if first.cause is Cause.STATUS else word
     top = [words.counted(number, word) for word, number in counts.most_common(3)]
     return ", ".join(top) + (", ..." if len(counts) > 3 else "")
 

@@ -16,7 +16,7 @@ from typing import Final
 from probewatch.model.expectation import CAPTURE_START, FIRST_ATTEMPT, Decided, ExpectedDecision
 from probewatch.model.finding import Finding
 from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
+from probewatch.model.timeline import UNSEEN, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
 from .case import Case, seconds, stretch
 from .doubt import GAINS, NEXT, end_unseen, hidden, unseen, untyped
@@ -165,10 +165,16 @@ def never(case: Case, kind: DecisionKind) -> Finding:
         times = f"{len(made)} times, first" if len(made) > 1 else "once,"
         observed = f"{times} at #{first.attempt}, streak {first.streak} of {first.threshold}"
         return case.failed(field, f"{kind.value} was decided", "never", observed, at=first.attempt)
-    if kind is DecisionKind.NOT_READY and (lost := _lost_ready(case)) is not None:
+    dark = [gap for gap in case.probe.gaps if gap.reason == UNSEEN]
+    lost = _lost_ready(case) if kind is DecisionKind.NOT_READY else None
+    if lost is not None and not any(gap.start_ns <= lost[0] <= gap.end_ns for gap in dark):
         ns, at = lost
         ended = _ended_by(case, ns)
         return case.failed(field, f"Ready was lost with the container: {ended}", "never", f"lost before #{at}", at=at)
+    if dark and kind in (DecisionKind.NOT_READY, DecisionKind.RESTART) and _can_decide(case.probe, kind):
+        away = f"no attempt for {seconds(dark[0].end_ns - dark[0].start_ns)}: {UNSEEN}"
+        back = next((a.n for a in case.probe.attempts if a.start.ns >= dark[0].end_ns), None)
+        return case.unclear(field, away, "never", "not seen", at=back)
     reason = unseen(case.timeline, case.probe)
     if not reason and _can_decide(case.probe, kind):
         reason = hidden(case.probe, kind) or _untold(case.probe, kind)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from probewatch.model.connection import Connection, Half
 from probewatch.model.exchange import Exchange
+from probewatch.wire.errorpage import error_page
 from probewatch.wire.http1 import KEPT_EXCHANGES, TLS_ANSWER, begins_request, is_cut, read_http1, read_lone_answer
 from probewatch.wire.tls import KEPT_ALERTS, begins_tls, read_alert_answer, read_tls
 
@@ -45,7 +46,8 @@ def read_exchange(connection: Connection, keys: Keylog | None = None, *, most: i
         # (As below, at less cost: nearly all connections that are read are these.)
         http, count = read_http1(orig, resp, most=most)
         if not (http and http[0].malformed == TLS_ANSWER):
-            return Exchange(connection=connection, http=http, requests=count, banner=banner)
+            page = error_page(http, resp.data)
+            return Exchange(connection=connection, http=http, requests=count, banner=banner, page=page)
     exchange = Exchange(connection=connection, banner=banner, opening=opening)
     if begins_tls(orig.data[start : start + 2]):
         exchange = replace(exchange, tls=read_tls(orig, resp, start=start))
@@ -79,7 +81,7 @@ def read_clear(exchange: Exchange, orig: Half, resp: Half, start: int = 0, *, mo
     tls = exchange.tls
     if tls is None and http and http[0].malformed == TLS_ANSWER:
         tls = read_alert_answer(resp)
-    return replace(exchange, http=http, requests=count, tls=tls)
+    return replace(exchange, http=http, requests=count, tls=tls, page=error_page(http, resp.data))
 
 
 def _read_midstream(exchange: Exchange, most: int) -> Exchange:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from builder import S
 from make import (
+    LIVENESS,
     NODE,
     NODE6,
     OPENED,
@@ -38,6 +39,7 @@ from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.symptoms import SYMPTOMS
 from probewatch.model.timeline import (
+    UNSEEN,
     Attempt,
     Cause,
     Checker,
@@ -57,6 +59,7 @@ from probewatch.observer.build import judged_attempt, leg
 from probewatch.probes.diagnose import RULES, diagnose
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.patterns import explain
+from probewatch.report.verdict import judge as judge_probe
 
 SHOWN: dict[str, set[Kind]] = {
     "accept-no-answer": {Kind.APPLICATION_SLOW},
@@ -231,6 +234,7 @@ ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
     "challenge": ("> S\n < A seq=777777 ack=888888\n > R seq=888888", Kind.TUPLE_COLLISION, {}),
     "slow": (ASKED + "+999ms > FA\n +40ms < A", Kind.APPLICATION_SLOW, {}),
     "request lost": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +400ms > FA", Kind.REQUEST_LOST, {}),
+    "request late": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +100us < A\n +399ms > FA\n < A", Kind.REQUEST_LOST, {}),
     "late kernel": (OPENED + "> PA {request}\n +600ms < A\n +399ms > FA\n < A", Kind.NODE_STALLED, {}),
     "asked late": (OPENED + "+900ms > PA {request}\n < A\n +90ms > FA\n < A", Kind.KUBELET_LATE, {}),
     "noticed late": (ASKED + f"+100ms < PA {answer()}\n > A\n +1.5s > FA\n < FA\n > A", Kind.KUBELET_LATE, {}),
@@ -244,6 +248,12 @@ ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
     "alert": (ASKED + "< PA '\\x15\\x03\\x01\\x00\\x02\\x02\\x46'" + CLOSES, Kind.HTTP_TO_HTTPS, {}),
     "500": (ASKED + f"< PA {answer('500 Internal Server Error')}{CLOSES}", Kind.SAYS_UNHEALTHY, {}),
     "masked": (ASKED + f"< PA {answer('500 Internal Server Error')}{CLOSES}", Kind.MESH_HIDES_IT, {"port": 15020, "path": "/app-health/app/readyz"}),
+    "502": (ASKED + f"< PA {answer('502 Bad Gateway')}{CLOSES}", Kind.BEHIND_THE_PROXY, {}),
+    "504": (ASKED + f"+900ms < PA {answer('504 Gateway Time-out')}{CLOSES}", Kind.BEHIND_THE_PROXY, {}),
+    "503 of a proxy": (ASKED + f"< PA {answer('503 Service Unavailable', 'No server is available to handle this request.')}{CLOSES}", Kind.BEHIND_THE_PROXY, {}),
+    "503 with a page": (ASKED + f"< PA {answer('503 Service Unavailable', 'The database is not available.')}{CLOSES}", Kind.SAYS_UNHEALTHY, {}),
+    "400 of a TLS port": (ASKED + f"< PA {answer('400 Bad Request', 'The plain HTTP request was sent to HTTPS port')}{CLOSES}", Kind.HTTP_TO_HTTPS, {}),
+    "400 with a page": (ASKED + f"< PA {answer('400 Bad Request', 'Invalid Host header')}{CLOSES}", Kind.TURNED_AWAY, {}),
     "elsewhere": (ASKED + f"< PA {AWAY}{CLOSES}", Kind.REDIRECT_ELSEWHERE, {}),
     "body": (ASKED + f"< PA {answer(length=900)}\n > A\n < RA", Kind.BROKEN_BODY, {}),
     "rst after answer": (ASKED + f"< PA {answer()}\n > RA", Kind.RESET_AFTER_ANSWER, {}),
@@ -261,6 +271,79 @@ def test_one_connection_has_one_diagnosis(family: tuple[str, str], what: str) ->
     told = [a.n for a in probe.attempts if a.diagnosis is not None]
     assert told == [5, 6, 7, 8]
     assert probe.diagnoses[0].attempts == (5, 6, 7, 8)
+
+
+def alone(family: tuple[str, str], *scripts: str, good_at: Sequence[int] = (), scheme: str = "HTTP", timeout_s: int = 1) -> Probe:
+    """Return a probe whose attempts follow these scripts, once in 10 s; at the places of `good_at` one succeeds instead."""
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    known = book(pod(server, spec(period_s=10, scheme=scheme, timeout_s=timeout_s)))
+    out = [(10.0 * n, ends(family, 50_001 + 2 * n), script_of("ok", host=host) if n in good_at else one.replace("{request}", request("/ready", host))) for n, one in enumerate(scripts)]
+    (probe,) = watch(*out, known=known)
+    return probe
+
+
+@BOTH
+def test_what_a_port_spoke_before_is_not_doubted(family: tuple[str, str]) -> None:
+    """A close without an answer may be a TLS server's; not where the same port has answered in clear."""
+    closed = ASKED + "< FA\n > FA\n < A"
+    (never,) = alone(family, *[closed] * 4).diagnoses
+    assert never.equally == (Kind.HTTP_TO_HTTPS,)
+    (spoke,) = alone(family, *[closed] * 4, good_at=(0,)).diagnoses
+    assert spoke.equally == ()
+    assert "at these times" in spoke.advice
+    assert never.advice != spoke.advice
+
+
+@BOTH
+def test_advice_on_a_closed_port_goes_by_what_it_did_before(family: tuple[str, str]) -> None:
+    """A port that never opened may be the wrong one; one that had answered has stopped."""
+    refused = "> S\n < RA"
+    (never,) = alone(family, *[refused] * 4).diagnoses
+    (stopped,) = alone(family, *[refused] * 5, good_at=(0, 1)).diagnoses
+    assert never.kind == stopped.kind == Kind.NOTHING_LISTENS
+    assert never.advice.startswith("It never answered")
+    assert stopped.advice.startswith("It had answered before")
+
+
+@BOTH
+def test_a_server_that_drops_the_request_with_the_checker_tells_no_time(family: tuple[str, str]) -> None:
+    """Silence after the checker hung up says that nothing would have come only where the server kept the connection."""
+    kept = ASKED + "+999ms > FA\n +40ms < A"
+    dropped = ASKED + "+999ms > FA\n +1ms < FA\n > A"
+    (one,) = alone(family, *[kept] * 4).diagnoses
+    assert "would not have helped" in one.advice
+    (other,) = alone(family, *[dropped] * 4).diagnoses
+    assert "not known how long" in other.advice
+
+
+@BOTH
+def test_the_target_of_a_redirect_is_told(family: tuple[str, str]) -> None:
+    """A redirect to https on the same host, where nothing listens: the sentence says where to, the advice how to leave it out."""
+    server = family[1].format(10)
+    host = f"[{server}]" if ":" in server else server
+    away = ASKED + f"< PA {answer('301 Moved Permanently', '', f'Location: https://{host}/ready' + chr(92) + 'r' + chr(92) + 'n')}{CLOSES}"
+    hop = "> S\n < RA"
+    known = book(pod(server, spec(period_s=10)))
+    asks = request("/ready", f"{host}:8080")
+    out = [(10.0 * n, ends(family, 50_001 + 2 * n), away.replace("{request}", asks)) for n in range(4)]
+    out += [(10.0 * n + 0.002, ends(family, 50_002 + 2 * n, 443), hop) for n in range(4)]
+    found = [one for probe in watch(*sorted(out), known=known) for one in probe.diagnoses]
+    assert [one.kind for one in found] == [Kind.REDIRECT_FAILED]
+    assert f"https://{host}/ready" in found[0].sentence
+    assert "X-Forwarded-Proto" in found[0].advice
+
+
+@BOTH
+def test_the_protocol_in_the_place_of_http_is_named(family: tuple[str, str]) -> None:
+    """HTTP/2 in clear and SSH are called by their names, with what to do about a gRPC server."""
+    settings = ASKED + "< PA '\\x00\\x00\\x06\\x04\\x00\\x00\\x00\\x00\\x00\\x00\\x04\\x00\\x10\\x00\\x00'" + CLOSES
+    (one,) = alone(family, *[settings] * 3).diagnoses
+    assert one.kind == Kind.NOT_HTTP
+    assert "HTTP/2" in one.sentence
+    assert "grpc probe" in one.advice
+    (ssh,) = alone(family, *[ASKED + f"< PA 'SSH-2.0-OpenSSH_9.2\\r\\n'{CLOSES}"] * 3).diagnoses
+    assert "SSH" in ssh.sentence
 
 
 def test_every_rule_speaks_of_its_cause() -> None:
@@ -394,6 +477,61 @@ def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
 
     assert Kind.TICKS_DROPPED in shown(11, 12)
     assert Kind.TICKS_DROPPED not in shown(12)
+
+
+@BOTH
+def test_silence_of_a_lone_probe_and_a_new_phase_prove_nothing(family: tuple[str, str]) -> None:
+    """A container's restart, a kubelet's, and attempts that failed before a frame left the node look the same: none is asserted.
+
+    A refusal before the silence shows that the container had ended.
+    """
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=2)))
+    before, after = every(2, 8), every(2, 8, 21.7)
+    observer = Observer(Settings(book=known))
+    for one in frames(*probes([*before, *after], client=family[0], server=server)):
+        observer.feed(one)
+    timeline = observer.finish()
+    (probe,) = timeline.probes
+    assert [gap.reason for gap in probe.gaps] == [UNSEEN]
+    (event,) = [e for e in timeline.events if e.ns > ns(15)]
+    assert event.doubtful
+    assert "look the same" in event.evidence
+    verdict = judge_probe(probe, timeline)
+    assert "kubectl describe pod" in verdict.sentence
+    assert "out of service" not in verdict.sentence
+
+    scripts = [*probes(before, client=family[0], server=server), (16.0, ends(family, 50_003), "> S\n < RA"), *probes(after, client=family[0], server=server)]
+    (shown,) = watch(*scripts, known=known)
+    assert UNSEEN not in [gap.reason for gap in shown.gaps]
+
+
+@BOTH
+def test_the_end_of_a_pod_whose_probes_are_alike(family: tuple[str, str]) -> None:
+    """Readiness and liveness ask the same, the pod is deleted without a preStop hook: only one of them goes on, and is refused.
+
+    It is readiness, which nobody pokes any more when it becomes NotReady; no Restart is made of it.
+    """
+    server = family[1].format(10)
+    known = book(pod(server, spec(), spec(LIVENESS)))
+    begin = [(at, ends(family, 50_000 + n), "> S\n < RA") for n, at in enumerate((0.0, 0.005))]
+    ready = probes([0.997, *every(1, 7, 1.999)], client=family[0], server=server)
+    live = probes([0.798, *every(1, 6, 1.793)], client=family[0], server=server)
+    gone = [(at, ends(family, 51_000 + n), "> S\n < RA") for n, at in enumerate((9.028, *every(1, 6, 9.996)))]
+    found = watch(*sorted([*begin, *ready, *live, *gone]), known=known)
+    assert [(probe.type.value, [d.kind.value for d in probe.decisions]) for probe in found] == [("readiness", ["ready", "not_ready"]), ("liveness", [])]
+    assert kinds(found) <= {Kind.POD_TERMINATING, Kind.STILL_STARTING, Kind.POKED, Kind.SILENT_BY_DESIGN}
+
+
+@BOTH
+def test_an_attempt_under_way_at_the_end_changes_no_state(family: tuple[str, str]) -> None:
+    """A pod that never was Ready is NotReady where the capture ends, though one more attempt had begun by then."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=2)))
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    begun = [(8.0, ends(family, 50_001), (OPENED + "> PA {request}\n < A").replace("{request}", request("/ready", host)))]
+    (probe,) = watch(*probes(every(2, 4), "503", client=family[0], server=server), *begun, known=known)
+    assert (probe.attempts[-1].outcome, probe.final_state) == (Outcome.INCONCLUSIVE, "NotReady")
 
 
 @BOTH

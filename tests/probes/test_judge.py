@@ -226,6 +226,26 @@ def test_reset_on_accept(ends) -> None:
     assert said(judged(OPENED + "< RA", ends)) == (FAILURE, Cause.RESET_BEFORE_ANSWER)
 
 
+def test_a_request_that_is_never_acknowledged_holds_up_the_close(ends) -> None:
+    """No FIN is seen at the deadline while the request is sent again and again: that is a failure, and no hole of the capture.
+
+    Without a request sent again, the close that must have been there is missing, and the answer may be too.
+    """
+    again = OPENED + f"> PA {request()}\n +200ms > PA seq=1 {request()}\n +400ms > PA seq=1 {request()}"
+    assert said(judged(again, ends)) == (FAILURE, Cause.SLOW_ANSWER)
+    once = OPENED + f"> PA {request()}"
+    assert said(judged(once, ends)) == (Outcome.INCONCLUSIVE, Cause.CUT)
+
+
+def test_a_redirect_whose_target_was_cut_is_not_known(ends) -> None:
+    """A snapshot length that cut the header before its Location leaves open whether the redirect was followed: that is no success."""
+    whole = exchange(ASKED + f"< PA {answer('301 Moved Permanently', '', 'Location: http://elsewhere.example/' + chr(92) + 'r' + chr(92) + 'n')}\n " + CLOSED, ends)
+    assert said(judge(whole, HTTP, S, seen_until_ns=ns(60))) == (SUCCESS, Cause.OK_REDIRECT)
+    resp = whole.connection.resp
+    cut = replace(whole.connection, resp=replace(resp, data=resp.data[:40], gap=40))
+    assert said(judge(read_exchange(cut), HTTP, S, seen_until_ns=ns(60))) == (UNKNOWN, Cause.CUT)
+
+
 def test_a_cut_request_leaves_no_doubt_of_silence(ends) -> None:
     """A snapshot length that cut the request takes nothing from what the server did: it said nothing until the deadline."""
     whole = exchange(ASKED + "+1s > FA\n < A", ends)

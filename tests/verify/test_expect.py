@@ -25,6 +25,7 @@ from probewatch.model.finding import Finding, Held
 from probewatch.model.frame import Interface
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
+    UNSEEN,
     Cause,
     Checker,
     DecisionKind,
@@ -320,6 +321,18 @@ def test_never(make: Any) -> None:
     assert one(make("ss??ss"), never=(NOT_READY,)).held is PASS
     assert one(make("ssssc"), never=(NOT_READY,)).held is PASS
     assert one(make("sfffs"), never=(RESTART,)).held is PASS, "a readiness probe restarts nothing"
+
+
+def test_never_across_a_silence_that_has_several_reasons(make: Any) -> None:
+    """Attempts that failed on the node without a frame may have been among those that are missing: neither held nor broken."""
+    timeline = make("ssss")
+    (probe,) = timeline.probes
+    begun, back = probe.attempts[1].start.ns, probe.attempts[2].start.ns
+    dark = replace(probe, gaps=(Gap(start_ns=begun, end_ns=back, expected=6, reason=UNSEEN),))
+    found = one(replace(timeline, probes=(dark,)), never=(NOT_READY,))
+    assert (found.held, found.attempts) == (UNCLEAR, (2, 3, 4))
+    assert "without a frame" in found.sentence
+    assert one(replace(timeline, probes=(dark,)), never=(RESTART,)).held is PASS, "a readiness probe restarts nothing"
 
 
 def test_never_without_a_spec(make: Any) -> None:

@@ -1,0 +1,86 @@
+"""What attempts at one port say about each other: what was left open by one, another one may settle.
+
+A port that spoke HTTP in clear a minute ago does not want TLS; one that answered before has stopped, and is not the wrong
+one; one that never opened in any life of a container that its liveness probe ends needs longer, or another number.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from probewatch.model.diagnoses import KILLED_EARLY, NEVER_LISTENED, STOPPED_LISTENING, Kind
+from probewatch.model.diagnosis import Diagnosis
+from probewatch.model.spec import Handler
+from probewatch.model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
+
+from .scene import Scene
+
+_AT_WORK: Final = "The application's log at these times says why: the port speaks the probe's protocol at others."
+"""What to do where one connection was ended, and other attempts at the same port were answered."""
+
+
+def same_port(scene: Scene) -> None:
+    """Hold each attempt's diagnosis against the other attempts at its address and port."""
+    places: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        if probe.handler is not Handler.EXEC:
+            places[probe.target.address, probe.target.port].append(place)
+    for here in places.values():
+        if any(scene.found[place] for place in here):
+            probes = [scene.probes[place] for place in here]
+            _protocol(scene, here, probes)
+            _listener(scene, here, probes)
+
+
+def _protocol(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> None:
+    """Rule out another protocol where the probe's own was spoken."""
+    ruled_out = set()
+    if any(_spoke(one, "HTTP") for one in probes):
+        ruled_out.add(Kind.HTTP_TO_HTTPS.value)
+    if any(_spoke(one, "HTTPS") for one in probes):
+        ruled_out.add(Kind.HTTPS_TO_HTTP.value)
+    for place in here if ruled_out else ():
+        found = scene.found[place]
+        for n, one in found.items():
+            if not ruled_out.isdisjoint(one.equally):
+                found[n] = _without(one, ruled_out)
+
+
+def _without(one: Diagnosis, ruled_out: set[str]) -> Diagnosis:
+    left = tuple(kind for kind in one.equally if kind not in ruled_out)
+    advice = _AT_WORK if one.kind == Kind.CLOSED_UNANSWERED else one.advice
+    return replace(one, equally=left, advice=advice)
+
+
+def _spoke(probe: Probe, scheme: str) -> bool:
+    """Tell whether the target spoke this to the probe: HTTP in clear with a good status, or TLS with a ServerHello."""
+    if probe.handler is not Handler.HTTP_GET or (probe.scheme or "HTTP").upper() != scheme:
+        return False
+    good = (Cause.OK, Cause.OK_REDIRECT) if scheme == "HTTP" else (Cause.OK, Cause.OK_REDIRECT, Cause.ENCRYPTED)
+    return any(
+        a.cause in good or (scheme == "HTTPS" and any(leg.tls is not None and leg.tls.version for leg in a.legs))
+        for a in probe.attempts
+    )
+
+
+def _listener(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> None:
+    """Say of a port that refuses whether it ever answered, and whether it was given the time to."""
+    refused = [(place, a) for place in here for a in _of_kind(scene, place, Kind.NOTHING_LISTENS)]
+    if not refused:
+        return
+    opened = sorted(a.start.ns for one in probes for a in one.attempts if a.answered or a.outcome is Outcome.SUCCESS)
+    killed = any(d.kind is DecisionKind.RESTART for one in probes for d in one.decisions)
+    never = KILLED_EARLY if killed else NEVER_LISTENED
+    for place, attempt in refused:
+        if opened and not bisect_left(opened, attempt.start.ns):
+            continue  # It answered later, and what is said of both stands.
+        found = scene.found[place]
+        found[attempt.n] = replace(found[attempt.n], advice=STOPPED_LISTENING if opened else never)
+
+
+def _of_kind(scene: Scene, place: int, kind: Kind) -> Iterable[Attempt]:
+    return (a for a in scene.probes[place].attempts if scene.kind(place, a) == kind)
