@@ -42,8 +42,9 @@ class Link:
     past: Link | None
     """Cut off where it is settled, so that a history never holds more than what is open."""
     length: int
-    root: Link | None = None
-    """Of the latest link of a history: its first that is not settled; None where all are."""
+    root: Step | None = None
+    """Of the latest link of a history: its first step that is not settled; None where all are. (No link: it may be this one, and
+    what holds itself is freed late.)"""
 
 
 class Judged(NamedTuple):
@@ -107,7 +108,4 @@ def keep(grown: dict[tuple[Pod, bool], History], history: History) -> None:
 
 def linked(past: Link | None, step: Step) -> Link:
     """Return a past with one more step."""
-    made = Link(step, None, 1) if past is None else Link(step, past, past.length + 1, past.root)
-    if made.root is None:
-        made.root = made
-    return made
+    return Link(step, None, 1, step) if past is None else Link(step, past, past.length + 1, past.root or step)

@@ -445,7 +445,7 @@ class Lane:
         common.past = common.root = None
         for head in heads:
             if head is not common:
-                head.root = ancestor(head, common.length + 1)
+                head.root = ancestor(head, common.length + 1).step
         if self._first_fresh is None and len({history.fresh for history in self._histories}) == 1:
             self.fresh = self._histories[0].fresh
 

@@ -19,6 +19,9 @@ _PARTIAL = Endpoint.PARTIAL
 _ESTABLISHED = Endpoint.ESTABLISHED
 _CLOSED = Endpoint.CLOSED
 _OPEN = frozenset({_PARTIAL, _ESTABLISHED})
+_ONCE: Final[dict[str, int]] = {}
+"""How often letters came that came once."""
+_new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
 
 
 class Sight:
@@ -47,14 +50,14 @@ class Sight:
 
     def value(self, *, alone: bool) -> Sighting:
         """Return the frozen value; where it is the only vantage point, the connection itself tells the steps."""
-        times = self._times or {}
-        steps = (
-            ()
-            if alone
-            else tuple(Step(letter, m.ns, m.number, times.get(letter, 1)) for letter, m in self.steps.items())
-        )
+        steps: list[Step] = []
+        if not alone:
+            times = self._times or _ONCE
+            steps = [
+                _new(Step, (letter, mark.ns, mark.number, times.get(letter, 1))) for letter, mark in self.steps.items()
+            ]
         file, interface, ifindex, side = self.vantage
-        return Sighting(file, interface, ifindex, self.packets, self.first, self.last, steps, side)
+        return Sighting(file, interface, ifindex, self.packets, self.first, self.last, tuple(steps), side)
 
 
 class Side:

@@ -25,6 +25,28 @@ def test_heads_stay_within_their_limit() -> None:
         assert len(peeler._memory.lanes) <= 8
 
 
+def test_what_stands_behind_an_address_makes_no_new_head() -> None:
+    """Bytes behind the address of a cooked header are not decoded again, and go into nothing; those of the address do."""
+    for link_type, before, behind in ((113, "000000010006", "0800"), (276, "080000000000000300010006", "")):
+        peeler, decoded = Peeler(), set[int]()
+        for number in range(100):
+            address = bytes((2, 0, 0, 0, 0, number % 2)) + number.to_bytes(2, "big")
+            data = bytes.fromhex(before) + address + bytes.fromhex(behind) + IPV4 + TCP
+            segment = peeler.peel(Frame(0, 0, 1, 0, link_type, data, len(data)))
+            assert isinstance(segment, Segment)
+            assert segment.lane.source_mac == address[:6]
+            decoded.update(map(id, peeler._heads[link_type].values()))
+        assert len(decoded) == 2
+        for size in (0, 7, 8, 20):
+            sized = bytearray(bytes.fromhex(before))
+            sized[-1 if link_type == 276 else 5] = size
+            for last in range(4):
+                data = bytes(sized) + bytes(6) + bytes((9, last)) + bytes.fromhex(behind) + IPV4 + TCP
+                segment = peeler.peel(Frame(0, 0, 1, 0, link_type, data, len(data)))
+                assert isinstance(segment, Segment)
+                assert segment.lane.source_mac == (bytes(6) + bytes((9, last)))[: min(size, 8)]
+
+
 def test_tunnel_heads_stay_within_their_limit() -> None:
     """The same of tunnels; a nested tunnel or an inner tag is not learned."""
     heads = TunnelHeads(8)
