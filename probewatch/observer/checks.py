@@ -310,7 +310,7 @@ class CheckBuilder:
                 return replace(
                     verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake"
                 )
-            if c.orig.rst is not None and (after := gave_up(exchange)) is not None:
+            if c.orig.rst is not None and c.resp.gap is None and (after := gave_up(exchange)) is not None:
                 return Verdict(
                     outcome=Outcome.FAILURE,
                     cause=Cause.SLOW_ANSWER,

@@ -99,7 +99,8 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     if len(calm) >= ENOUGH and pace.basis is Basis.PAUSE:
         middle = int(median(calm))
         exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
-        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near):
+        usual = sum(abs(gap - interval) <= near for gap in calm) >= MOSTLY * len(calm)
+        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near or not usual):
             interval = centre(calm)
     pauses = _pauses(others, interval, near)
     patience = max((check.patience for check in members if check.end is None), default=0)

@@ -299,6 +299,17 @@ def test_an_agent_that_hangs_is_no_answer_and_no_decision(monkeypatch: pytest.Mo
     assert (told(probe), probe.final_state, probe.gaps) == ([], "UP", ())
 
 
+def test_random_pauses_that_cluster_by_chance_have_the_middle_of_all() -> None:
+    """`spread-checks 20` with `inter 4s`, as HAProxy 2.6.12 paused: half of them lie near 4.4 s, and the interval is 4 s all the same."""
+    seen = [4.01, 4.42, 4.39, 4.55, 4.55, 4.12, 4.78, 4.36, 3.71, 3.03, 4.13]
+    seen += [4.79, 3.54, 3.30, 3.55, 4.07, 4.77, 3.64, 3.80, 4.69, 4.45, 3.33]
+    runs, at = [], 0.5
+    for pause in seen:
+        runs.append(check(at, "l4"))
+        at += pause
+    assert only(runs).inferred["interval_s"] == pytest.approx(4.0, rel=0.03)
+
+
 def test_a_clock_shows_where_checks_take_longer() -> None:
     """Starts on one grid, whatever the checks took, are a clock's (blackbox_exporter 0.23.0): one series, at its period."""
     (named,), _ = survey([check(0.5 + 2.0 * n, "ping-hung" if 6 <= n < 12 else "ping") for n in range(24)])
