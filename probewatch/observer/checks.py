@@ -518,10 +518,9 @@ def _timeouts(named: Named, spec: CheckSpec | None) -> tuple[int, int]:
     """
     learnt = named.learnt
     timeout = learnt.timeout_ns or (spec.timeout_ns if spec is not None else None) or learnt.interval_ns or 10 * SECOND
-    dial = learnt.dial_ns or (spec.dial_ns if spec is not None else None)
-    if dial is None:
-        # HAProxy connects within `inter`, whatever `timeout check` is (configuration manual 4.2).
-        dial = min(timeout, learnt.interval_ns or timeout) if named.kind == "haproxy" else timeout
+    dial = (spec.dial_ns if spec is not None else None) or learnt.dial_ns or timeout
+    # HAProxy connects within `inter`, whatever `timeout check` is (configuration manual 4.2); others have one timeout for all.
+    dial = min(dial, (learnt.interval_ns if named.kind == "haproxy" else None) or timeout)
     slowest = 0
     for exchange in named.exchanges:
         c = exchange.connection
