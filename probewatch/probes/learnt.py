@@ -56,7 +56,9 @@ class Learnt:
     interval_ns: int | None
     timeout_ns: int | None
     dial_ns: int | None = None
-    """How long it waits for an answer to its SYN, at most (HAProxy: no longer than `inter`, whatever `timeout check` is)."""
+    """How long it waits for an answer to its SYN (HAProxy: no longer than `inter`, whatever `timeout check` is)."""
+    dial_most_ns: int | None = None
+    """No longer than that, where it does not show exactly."""
     short_ns: int | None = None
     """The commonest pause of those in `pauses` that are shorter than the usual one."""
     pauses: tuple[int, ...] = ()
@@ -124,7 +126,8 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     return Learnt(
         interval,
         waited if timeout is None else timeout,
-        dial if dial is not None else _at_most(silent, shortest, patience),
+        dial,
+        _at_most(silent, shortest, patience),
         short,
         pauses,
         retries,
