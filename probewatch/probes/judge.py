@@ -353,6 +353,8 @@ class _Case:
                 # Seen here, near the target, and never at the checker: it was lost behind this place.
                 return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, f"{text} was sent, and never acknowledged")
             return self.late(done, text, http.status)
+        if self.whole_body and http.status in REDIRECTS and http.lost and http.header_end is None:
+            return self.cut("the capture lost where it redirects to")
         if 300 <= http.status < 400:
             # Whatever 3xx is left after the redirect policy is a warning to the kubelet, 304 too (DoHTTPProbe).
             return self.frame(Outcome.SUCCESS, Cause.OK_REDIRECT, done, text, http.status)
