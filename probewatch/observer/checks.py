@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Final
 
 from probewatch.decisions.risefall import Judged, Rule, Thresholds, begin, count, pass_over
@@ -33,7 +34,7 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import ENOUGH, MS, Track
+from probewatch.probes.checkers import ENOUGH, LONGEST_NS, MS, Track
 from probewatch.probes.ends import gave_up, through
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.learnt import MOSTLY
@@ -56,6 +57,8 @@ from .unseen import Step, steps_of, unseen_notes
 
 RESTARTS: Final = "haproxy"
 """Whose new process begins to check at its own time, in a state of its own."""
+ALONE: Final = frozenset({"haproxy", "unknown"})
+"""Of whose other checks a timeout tells nothing: each has its own, `inter` if nothing else; or it may be another program."""
 ANSWERED: Final = frozenset({Cause.STATUS, Cause.GRPC_NOT_SERVING, Cause.GRPC_STATUS})
 """Failures that the server itself told."""
 
@@ -83,6 +86,8 @@ class CheckBuilder:
         for check in book.checks:
             self._declared.setdefault(check.address, []).append(check)
         self._holes = holes
+        self._timeouts: dict[tuple[str, str], list[int]] = {}
+        """Timeouts that a checker's other checks show, by its kind and address."""
         self._begun: dict[str, list[int]] = {}
         """When a new process of the checker at an address was seen to begin."""
         self.events: list[TimelineEvent] = []
@@ -94,6 +99,8 @@ class CheckBuilder:
         """Build all, and let go of what was read on each series once its attempts stand."""
         out: list[Probe] = []
         for one in named:
+            if one.learnt.timeout_ns is not None and one.kind not in ALONE:
+                self._timeouts.setdefault((one.kind, one.client), []).append(one.learnt.timeout_ns)
             if one.kind == RESTARTS:
                 usual = usual_pauses(one, self._tied(one).spec)
                 self._begun.setdefault(one.client, []).extend(
@@ -184,7 +191,7 @@ class CheckBuilder:
 
     def _judged(self, named: Named, spec: CheckSpec | None) -> tuple[list[Verdict], list[bool | None], Usual]:
         """Return what came of each connection, whether that is a pass, and what length encrypted answers usually have."""
-        answer_ns, dial_ns = _timeouts(named, spec)
+        answer_ns, dial_ns = _timeouts(named, spec, self._timeouts.get((named.kind, named.client), []))
         agent = asks_agent(named)
         talk = _talk(named)
         waits = [answer_ns if exchange.connection.resp.syns else dial_ns for exchange in named.exchanges]
@@ -310,7 +317,7 @@ class CheckBuilder:
                 return replace(
                     verdict, outcome=Outcome.SUCCESS, cause=Cause.OK, detail=f"{tls.version or 'TLS'} handshake"
                 )
-            if c.orig.rst is not None and (after := gave_up(exchange)) is not None:
+            if c.orig.rst is not None and c.resp.gap is None and (after := gave_up(exchange)) is not None:
                 return Verdict(
                     outcome=Outcome.FAILURE,
                     cause=Cause.SLOW_ANSWER,
@@ -511,17 +518,18 @@ def _begins_known(thresholds: Thresholds) -> bool:
     return thresholds.eager or thresholds.rule is Rule.COUNTER
 
 
-def _timeouts(named: Named, spec: CheckSpec | None) -> tuple[int, int]:
+def _timeouts(named: Named, spec: CheckSpec | None, others: Sequence[int]) -> tuple[int, int]:
     """Return how long it waits for an answer, and for a SYN-ACK: what it shows, else the declared, else its interval (HAProxy's rule).
 
-    For an answer never less than its slowest good one took.
+    Where neither is known, what its program's `others` show is likelier than its interval. For an answer never less than
+    its slowest good one took.
     """
     learnt = named.learnt
-    timeout = learnt.timeout_ns or (spec.timeout_ns if spec is not None else None) or learnt.interval_ns or 10 * SECOND
-    dial = learnt.dial_ns or (spec.dial_ns if spec is not None else None)
-    if dial is None:
-        # HAProxy connects within `inter`, whatever `timeout check` is (configuration manual 4.2).
-        dial = min(timeout, learnt.interval_ns or timeout) if named.kind == "haproxy" else timeout
+    likely = min(int(median(others)), learnt.interval_ns or LONGEST_NS) if others else learnt.interval_ns
+    timeout = learnt.timeout_ns or (spec.timeout_ns if spec is not None else None) or likely or 10 * SECOND
+    dial = learnt.dial_ns or (spec.dial_ns if spec is not None else None) or learnt.dial_most_ns or timeout
+    # HAProxy connects within `inter`, whatever `timeout check` is (configuration manual 4.2); others have one timeout for all.
+    dial = min(dial, (learnt.interval_ns if named.kind == "haproxy" else None) or timeout)
     slowest = 0
     for exchange in named.exchanges:
         c = exchange.connection

@@ -59,4 +59,6 @@ def gave_up(exchange: Exchange) -> int | None:
     if exchange.grpc is not None and exchange.grpc.cancelled is not None and exchange.connection.question < 2:
         closed = min(closed, exchange.grpc.cancelled)  # (the call; its connection is closed in its own time)
     waited = closed.ns - c.start.ns
+    if c.resp.syns and closed.ns - c.resp.syns[0].ns < WAITED_NS:
+        return None  # (it waited for that, and left at once)
     return waited if waited >= WAITED_NS and (answered is None or answered.ns > closed.ns) else None

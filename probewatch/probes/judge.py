@@ -356,12 +356,8 @@ class _Case:
                 # Seen here, near the target, and never at the checker: it was lost behind this place.
                 return self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, f"{text} was sent, and never acknowledged")
             return self.late(done, text, http.status)
-        if (
-            http.status in REDIRECTS
-            and http.lost
-            and http.header_end is None
-            and redirect_target(self.exchange) is None
-        ):
+        unread = http.lost and http.header_end is None and redirect_target(self.exchange) is None
+        if unread and self.whole_body and http.status in REDIRECTS:
             return self.cut(f"{text}, and where to is not in the capture")
         if 300 <= http.status < 400:
             # Whatever 3xx is left after the redirect policy is a warning to the kubelet, 304 too (DoHTTPProbe).

@@ -56,7 +56,9 @@ class Learnt:
     interval_ns: int | None
     timeout_ns: int | None
     dial_ns: int | None = None
-    """How long it waits for an answer to its SYN, where that shows (HAProxy: no longer than `inter`, whatever `timeout check` is)."""
+    """How long it waits for an answer to its SYN (HAProxy: no longer than `inter`, whatever `timeout check` is)."""
+    dial_most_ns: int | None = None
+    """No longer than that, where it does not show exactly."""
     short_ns: int | None = None
     """The commonest pause of those in `pauses` that are shorter than the usual one."""
     pauses: tuple[int, ...] = ()
@@ -80,12 +82,14 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     healthy: list[int] = []
     calm: list[int] = []
     silent: list[int] = []
+    shortest = LONGEST_NS
     others: Counter[int] = Counter()
     for number, (before, check) in enumerate(pairwise(members)):
         gap = gap_between(before, check, pace.basis)
         if before.end is None and pace.basis is Basis.PAUSE:
             silent.append(gap)
             continue
+        shortest = min(shortest, gap) if gap >= SHORTEST_NS else shortest
         if not failed[number]:
             healthy.append(gap)
             if not any(failed[max(number - RECOVERED, 0) : number]):
@@ -99,7 +103,8 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     if len(calm) >= ENOUGH and pace.basis is Basis.PAUSE:
         middle = int(median(calm))
         exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
-        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near):
+        usual = sum(abs(gap - interval) <= near for gap in calm) >= MOSTLY * len(calm)
+        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near or not usual):
             interval = centre(calm)
     pauses = _pauses(others, interval, near)
     patience = max((check.patience for check in members if check.end is None), default=0)
@@ -120,14 +125,21 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
     return Learnt(
         interval,
-        timeout if timeout is not None else dial,
+        waited if timeout is None else timeout,
         dial,
+        _at_most(silent, shortest, patience),
         short,
         pauses,
         retries,
         exact,
         ticks=ticks([check.start for check in members]),
     )
+
+
+def _at_most(silent: Sequence[int], shortest: int, patience: int) -> int | None:
+    """Return what is left of the shortest step after an unanswered SYN without the shortest pause that was seen."""
+    rest = min(silent, default=0) - shortest
+    return rest if rest >= max(50 * MS, patience) else None
 
 
 def _pauses(counted: Counter[int], interval: int, near: int) -> tuple[int, ...]:

@@ -163,6 +163,36 @@ def test_a_syn_is_waited_for_no_longer_than_the_pace_shows(monkeypatch: pytest.M
     assert (lone.end_ns - lone.start.ns) / 1e9 == pytest.approx(1.0, abs=0.03)
 
 
+def test_a_syn_that_is_answered_at_its_second_try_shows_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connect check that left when its late SYN-ACK came waited for nothing: connect_timeout 3 of keepalived shows by its steps."""
+    monkeypatch.setitem(SCRIPTS, "second", "> S\n +1s < SA\n > A\n > FA\n < FA\n > A")
+    runs, at = [], 0.5
+    good, bad, silent = ("fin", 2.001), ("refused", 1.001), ("silent", 4.001)
+    twice = [bad, ("refused", 2.001), *[good] * 4]
+    for what, step in [*[good] * 6, *twice, *twice, silent, ("silent", 5.001), silent, ("second", 3.001), *[good] * 4]:
+        runs.append(check(at, what))
+        at += step
+    probe = only(runs)
+    assert probe.inferred["timeout_s"] == pytest.approx(3.0, abs=0.02)
+    assert [round((made.end_ns - made.start.ns) / 1e9, 1) for made in probe.attempts if made.cause is Cause.NO_SYN_ANSWER] == [3.0] * 3
+
+
+def test_what_a_programs_other_checks_show_is_likelier_than_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """blackbox_exporter ticks, so that silence shows no timeout: that of its other module, 1.5 s, is taken, and not the interval of 2 s."""
+    ask = "> PA 'GET / HTTP/1.1\\r\\nHost: a\\r\\nUser-Agent: Blackbox Exporter/0.23.0\\r\\nConnection: close\\r\\n\\r\\n'\n < A\n"
+    answered = "< FPA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > FA\n < A"
+    monkeypatch.setitem(SCRIPTS, "bb", f"> S\n < SA\n > A\n {ask} {answered}")
+    monkeypatch.setitem(SCRIPTS, "bb-hung", f"> S\n < SA\n > A\n {ask} +1499ms > FA\n < A")
+    web = [check(0.5 + 2 * number, "bb-hung" if 8 <= number < 12 else "bb") for number in range(20)]
+    tcp = [check(1.1 + 2 * number, "silent" if 8 <= number < 12 else "fin", port=9000) for number in range(20)]
+    for beside, ended in ((web, 1.5), ([one for number, one in enumerate(web) if not 8 <= number < 12], 2.0)):
+        named, _ = survey(sorted([*beside, *tcp], key=lambda run: run.start))
+        made = CheckBuilder(AddressBook(), lambda connection: connection, ns(0), ns(60)).probes(named)
+        found = next(one for one in made if one.target.port == 9000)
+        silent = [(one.end_ns - one.start.ns) / 1e9 for one in found.attempts if one.cause is Cause.NO_SYN_ANSWER]
+        assert (found.checker.kind, silent) == ("blackbox_exporter", [pytest.approx(ended, abs=0.05)] * 4)
+
+
 def test_a_pass_of_an_ldap_check_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """HAProxy 2.6.12 logs `1/2 DOWN` and `3/3 UP` for one pass of an ldap-check: UP comes with the first."""
     bind = r"0\x0c\x02\x01\x01`\x07\x02\x01\x03\x04\x00\x80\x00"
@@ -297,6 +327,17 @@ def test_an_agent_that_hangs_is_no_answer_and_no_decision(monkeypatch: pytest.Mo
     probe = only(paused(["agent-up"] * 6 + ["agent-hung"] * 4 + ["agent-up"] * 4, 1.0))
     assert [(made.cause, (made.end_ns - made.start.ns) // 10**8) for made in probe.attempts[6:10]] == [(Cause.SLOW_ANSWER, 9)] * 4
     assert (told(probe), probe.final_state, probe.gaps) == ([], "UP", ())
+
+
+def test_random_pauses_that_cluster_by_chance_have_the_middle_of_all() -> None:
+    """`spread-checks 20` with `inter 4s`, as HAProxy 2.6.12 paused: half of them lie near 4.4 s, and the interval is 4 s all the same."""
+    seen = [4.01, 4.42, 4.39, 4.55, 4.55, 4.12, 4.78, 4.36, 3.71, 3.03, 4.13]
+    seen += [4.79, 3.54, 3.30, 3.55, 4.07, 4.77, 3.64, 3.80, 4.69, 4.45, 3.33]
+    runs, at = [], 0.5
+    for pause in seen:
+        runs.append(check(at, "l4"))
+        at += pause
+    assert only(runs).inferred["interval_s"] == pytest.approx(4.0, rel=0.03)
 
 
 def test_a_clock_shows_where_checks_take_longer() -> None:

@@ -96,3 +96,13 @@ def test_a_snapshot_length_fails_no_handshake(name: str, length: int, tmp_path: 
     assert len(cut) >= len(known) // 2
     wrong = [made.detail for start, made in cut.items() if made.outcome is Outcome.FAILURE and known[start].outcome is not Outcome.FAILURE]
     assert wrong == []
+
+
+def test_a_redirect_that_was_cut_may_lead_anywhere(tmp_path: Path) -> None:
+    """Of a 302 whose Location a snapshot length cut nobody knows whether the kubelet was to follow it: not known, and decides nothing."""
+    whole = frames_of("http-redirect-other")
+    known, _ = told(whole, tmp_path / "whole.pcap")
+    cut, decisions = told([frame._replace(data=frame.data[:190]) for frame in whole], tmp_path / "cut.pcap")
+    assert {made.cause for made in known.values()} == {Cause.OK_REDIRECT}
+    assert (len(cut), {(made.outcome, made.cause) for made in cut.values()}) == (len(known), {(Outcome.INCONCLUSIVE, Cause.CUT)})
+    assert decisions == []
