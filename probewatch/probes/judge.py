@@ -107,13 +107,19 @@ _CONNECT_CAUSES = frozenset(
 
 
 def is_broken_body(exchange: Exchange) -> bool:
-    """Tell whether the answer's header came whole and its body never did: the prober's error case, retried at once."""
+    """Tell whether the answer's header came whole and its body never did: the prober's error case, retried at once.
+
+    A header that comes when the checker has hung up is an answer too late, whatever becomes of its body.
+    """
     http = exchange.http[0] if exchange.http else None
     if http is None or http.status is None or http.header_end is None or http.lost:
         return False
     if http.body_end is not None or http.read_enough is not None:
         return False
     connection = exchange.connection
+    hung_up = connection.orig.closed
+    if hung_up is not None and hung_up < http.header_end:
+        return False
     return any(
         mark is not None
         for mark in (connection.resp.rst, connection.resp.fin, connection.orig.fin, connection.orig.rst)

@@ -535,6 +535,24 @@ def test_an_attempt_under_way_at_the_end_changes_no_state(family: tuple[str, str
 
 
 @BOTH
+def test_a_late_answer_in_two_segments_is_not_asked_for_again(family: tuple[str, str]) -> None:
+    """Header and body are written apart, as many servers do, and the header comes when the checker has hung up: its RST takes the body.
+
+    That is no body that broke off: the tick that was kept meanwhile is an attempt of its own, and both fail.
+    """
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    known = book(pod(server, spec(LIVENESS)))
+    late = (ASKED + f"+999ms > FA\n +41ms < A\n +300ms < PA {answer(length=15)}\n > R").replace("{request}", request("/ready", host))
+    good = probes(every(1, 5), client=family[0], server=server)
+    hung = [(at, ends(family, 50_001 + n), late) for n, at in enumerate((5.0, 6.045, 7.09))]
+    (probe,) = watch(*good, *hung, known=known)
+    assert [a.cause for a in probe.attempts[5:]] == [Cause.SLOW_ANSWER] * 3
+    assert [len(a.legs) for a in probe.attempts[5:]] == [1, 1, 1]
+    assert [d.kind for d in probe.decisions] == [DecisionKind.RESTART]
+
+
+@BOTH
 def test_port_reused(family: tuple[str, str]) -> None:
     """The same source port within a minute, and a SYN that draws an ACK: the target still knows the old connection."""
     server = family[1].format(10)
