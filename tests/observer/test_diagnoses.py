@@ -231,6 +231,7 @@ ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
     "syn-ack": ("> S\n < SA\n +1s < SA\n > R", Kind.SYN_ACK_LOST, {}),
     "syn-ack late": ("> S\n +1.2s < SA\n > R", Kind.NODE_STALLED, {}),
     "first syn lost": ("> S\n +1.0s > S seq=0\n +200us < SA\n > R", Kind.SYN_UNANSWERED, {}),
+    "syn-ack comes late": ("> S\n < SA\n +1.02s > S seq=0\n < SA seq=0\n > A\n > FA\n < FA\n > A", Kind.SYN_ACK_LOST, {}),
     "challenge": ("> S\n < A seq=777777 ack=888888\n > R seq=888888", Kind.TUPLE_COLLISION, {}),
     "slow": (ASKED + "+999ms > FA\n +40ms < A", Kind.APPLICATION_SLOW, {}),
     "request lost": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +400ms > FA", Kind.REQUEST_LOST, {}),
@@ -550,6 +551,33 @@ def test_a_late_answer_in_two_segments_is_not_asked_for_again(family: tuple[str,
     assert [a.cause for a in probe.attempts[5:]] == [Cause.SLOW_ANSWER] * 3
     assert [len(a.legs) for a in probe.attempts[5:]] == [1, 1, 1]
     assert [d.kind for d in probe.decisions] == [DecisionKind.RESTART]
+
+
+@BOTH
+def test_a_close_that_got_lost_holds_the_next_attempt_up(family: tuple[str, str]) -> None:
+    """Where segments are lost the kubelet's close waits up to a second for its FIN: the tick kept meanwhile runs late, and off the grid.
+
+    No new container is made of it. On a way without losses an attempt off the grid while Ready is one.
+    """
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    known = book(pod(server, spec(timeout_s=3)))
+    talk = f"< SA\n > A\n > PA {request('/ready', host)}\n < A\n < PA {answer()}\n < FA\n > FA\n < A"
+    lossy = f"> S\n +1.02s > S seq=0\n {talk}"
+
+    def shown(late: list[float], script: str, grid: float) -> list[str]:
+        scripts = [(at, ends(family, 50_001 + 2 * n), script) for n, at in enumerate(late)]
+        observer = Observer(Settings(book=known))
+        observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
+        good = probes([*every(1, 5), *every(1, 6, grid)], client=family[0], server=server)
+        for one in frames(*sorted([*good, *scripts])):
+            observer.feed(one)
+        timeline = observer.finish()
+        assert len(timeline.probes[0].attempts) == 11 + len(late)
+        return [e.kind.value for e in timeline.events if e.ns > ns(1)]
+
+    assert shown([5.0, 6.23, 7.66, 9.3, 10.75], lossy, 12.0) == []
+    assert shown([5.0], f"> S\n {talk}", 6.35) == ["container_started"]
 
 
 @BOTH
