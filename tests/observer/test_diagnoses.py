@@ -481,6 +481,22 @@ def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
 
 
 @BOTH
+def test_the_last_moments_of_a_pod_are_no_warning(family: tuple[str, str]) -> None:
+    """A pod that is deleted answers through its preStop hook and then refuses: that is how it ends, and nothing to look at."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(), spec(LIVENESS, path="/live")))
+    ready, live = probes(every(1, 14), client=family[0], server=server), probes(every(1, 7, 0.4), client=family[0], server=server, path="/live")
+    gone = [(at, ends(family, 51_000 + n), "> S\n < RA") for n, at in enumerate((14.0, 15.0))]
+    observer = Observer(Settings(book=known))
+    for one in frames(*sorted([*ready, *live, *gone])):
+        observer.feed(one)
+    timeline = observer.finish()
+    verdicts = {probe.type.value: judge_probe(probe, timeline) for probe in timeline.probes}
+    assert "2 attempts failed in its last moments: refused; the Pod was being deleted" in verdicts["readiness"].sentence
+    assert verdicts["readiness"].level == verdicts["liveness"].level == 0
+
+
+@BOTH
 def test_silence_of_a_lone_probe_and_a_new_phase_prove_nothing(family: tuple[str, str]) -> None:
     """A container's restart, a kubelet's, and attempts that failed before a frame left the node look the same: none is asserted.
 
