@@ -497,6 +497,16 @@ def test_the_last_moments_of_a_pod_are_no_warning(family: tuple[str, str]) -> No
 
 
 @BOTH
+def test_a_start_that_is_too_slow_for_its_startup_probe(family: tuple[str, str]) -> None:
+    """Startup, readiness and liveness ask the same, and nothing ever listens: however often it is killed, that is the startup probe."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(STARTUP, failure_threshold=5), spec(), spec(LIVENESS)))
+    (probe,) = watch(*[(at, ends(family, 50_000 + n), "> S\n < RA") for n, at in enumerate(every(1, 60))], known=known)
+    assert (probe.type, len(probe.decisions), {d.kind for d in probe.decisions}) == (STARTUP, 12, {DecisionKind.RESTART})
+    assert "startupProbe" in probe.diagnoses[0].advice
+
+
+@BOTH
 def test_silence_of_a_lone_probe_and_a_new_phase_prove_nothing(family: tuple[str, str]) -> None:
     """A container's restart, a kubelet's, and attempts that failed before a frame left the node look the same: none is asserted.
 
