@@ -107,7 +107,7 @@ class Change:
         self.containers[number] = container
 
     def counts(
-        self, reading: Reading, times: tuple[int, int], outcome: Outcome, cause: Cause, *, by_deadline: bool
+        self, reading: Reading, times: tuple[int, int], outcome: Outcome, cause: Cause, *, lingers: bool
     ) -> Turn:
         """Let its worker count the attempt."""
         index = reading.worker
@@ -120,7 +120,7 @@ class Change:
             times,
             outcome,
             cause,
-            by_deadline=by_deadline,
+            lingers=lingers,
             resets=self.before.resets,
             begun=self.containers[planned.container].begun,
         )

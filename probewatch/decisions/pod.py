@@ -192,7 +192,7 @@ class Pod:
         outcome: Outcome,
         cause: Cause,
         *,
-        by_deadline: bool,
+        lingers: bool,
         free_ns: int | None = None,
         turns: list[Turn] | None = None,
     ) -> Applied:
@@ -208,14 +208,14 @@ class Pod:
             period_ns = planned.spec.period_s * 1_000_000_000
             if ignores_pokes(self.tickers[index], reading, start_ns, period_ns):
                 return replace(self, resets=False, keeps_ready=False).apply(
-                    reading, start_ns, end_ns, outcome, cause, by_deadline=by_deadline, turns=turns
+                    reading, start_ns, end_ns, outcome, cause, lingers=lingers, turns=turns
                 )
         first = self.containers[planned.container].begun and not self.tickers[index].runs
         at_once = (
             not reading.reset and not first and reading.trigger is not Trigger.START and kind is not ProbeType.STARTUP
         )
         if at_once and self._is_calm(planned.container):
-            turn = self.turn(index, reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline, known=turns)
+            turn = self.turn(index, reading, (start_ns, end_ns), outcome, cause, lingers=lingers, known=turns)
             if turn.quiet:
                 return Applied(self.after(turn, cause), turn.counted)
         change = Change(self)
@@ -224,7 +224,7 @@ class Pod:
         elif reading.reset == "container":
             change.container_began(planned.container, start_ns)
         change.began_by(index, start_ns)
-        turn = change.counts(reading, (start_ns, end_ns), outcome, cause, by_deadline=by_deadline)
+        turn = change.counts(reading, (start_ns, end_ns), outcome, cause, lingers=lingers)
         change.shows(turn, start_ns, cause)
         renewed = change.decided(turn)
         after = Pod(
@@ -247,7 +247,7 @@ class Pod:
         outcome: Outcome,
         cause: Cause,
         *,
-        by_deadline: bool,
+        lingers: bool,
         known: list[Turn] | None = None,
     ) -> Turn:
         """Return what an attempt from and until these `times` does to its worker, where nothing had happened before it.
@@ -259,7 +259,7 @@ class Pod:
             if one.serves(reading, worker, ticker, self.resets):
                 return one
         spec, resets = self.plan[index].spec, self.resets
-        found = turn_of(worker, ticker, reading, spec, times, outcome, cause, by_deadline=by_deadline, resets=resets)
+        found = turn_of(worker, ticker, reading, spec, times, outcome, cause, lingers=lingers, resets=resets)
         if known is not None:
             known.append(found)
         return found

@@ -108,7 +108,7 @@ def turn_of(
     outcome: Outcome,
     cause: Cause,
     *,
-    by_deadline: bool,
+    lingers: bool,
     resets: bool | None,
     begun: bool = False,
 ) -> Turn:
@@ -125,7 +125,7 @@ def turn_of(
         sure=anchor is not None and (sure or old.sure),
         last_start_ns=start_ns,
         busy_until_ns=end_ns,
-        lingers=by_deadline and cause not in UNCONNECTED,
+        lingers=lingers and cause not in UNCONNECTED,
         redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
         poked_ns=end_ns if waits else None,
         # What a sibling's decision caused while this one ran, waits for its end.

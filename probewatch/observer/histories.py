@@ -10,7 +10,7 @@ from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.probes.judge import Verdict
-from probewatch.probes.runs import Run, fits, free_ns, verdict_of
+from probewatch.probes.runs import Run, fits, free_ns, lingers, verdict_of
 
 
 class Step(NamedTuple):
@@ -53,6 +53,8 @@ class Judged(NamedTuple):
     verdict: Verdict
     free_ns: int
     """When that worker could go on."""
+    lingers: bool
+    """Its close may have held it up longer."""
 
 
 class Look:
@@ -80,7 +82,9 @@ class Look:
         if known is None:
             spec = self._plan[worker].spec
             verdict = verdict_of(self.run, spec, self._seen_until_ns)
-            known = self._judged[worker] = Judged(verdict, max(verdict.end_ns, free_ns(self.run, spec, verdict)))
+            known = self._judged[worker] = Judged(
+                verdict, max(verdict.end_ns, free_ns(self.run, spec, verdict)), lingers(self.run, verdict)
+            )
         return known
 
 

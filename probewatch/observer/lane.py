@@ -270,9 +270,7 @@ class Lane:
                 known = look.judged(worker)
                 verdict, times = known.verdict, (run.start.ns, known.free_ns)
                 if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker], pod.resets):
-                    turn = pod.turn(
-                        worker, reading, times, verdict.outcome, verdict.cause, by_deadline=verdict.by_deadline
-                    )
+                    turn = pod.turn(worker, reading, times, verdict.outcome, verdict.cause, lingers=known.lingers)
                     if not turn.quiet:
                         return False
             step = Step(run, reading, verdict, turn.counted, renewed=False, before=pod)
@@ -502,7 +500,7 @@ def _grow(history: History, run: Run, reading: Reading, known: Judged, turns: li
         verdict.end_ns,
         verdict.outcome,
         verdict.cause,
-        by_deadline=verdict.by_deadline,
+        lingers=known.lingers,
         free_ns=known.free_ns,
         turns=turns,
     )

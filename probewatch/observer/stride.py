@@ -55,8 +55,8 @@ class Stride:
         state = self._states.get(index) or self._state(index)
         if state is None:
             return None
-        verdict, free_ns = look.judged(index)
-        if verdict.outcome is not Outcome.SUCCESS or verdict.by_deadline:
+        verdict, free_ns, lingers = look.judged(index)
+        if verdict.outcome is not Outcome.SUCCESS or lingers:
             return None
         pod, run = self._pods[0], look.run
         planned, start_ns = pod.plan[index], run.start.ns

@@ -74,6 +74,8 @@ NEW_CONTAINER: Final = 5.0
 """Off the grid while Ready: there must be a new container."""
 NEW_CONTAINER_SUSPICIOUS: Final = 2.0
 NEW_CONTAINER_DYING: Final = 0.5
+STARTUP_ANEW: Final = 0.1
+"""A startup probe that had its container killed runs at the next one, and is the only one that does: each time again, however often."""
 STARTUP_AGAIN: Final = 1.0
 """A startup probe's first attempt though its container had started."""
 STARTUP_WOKEN: Final = 2.5
@@ -248,6 +250,8 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
     if p.silence is Silence.ON_HOLD:
         if kind is ProbeType.STARTUP:
             renewal = min(renewal, STARTUP_WOKEN)  # What else would wake it?
+            if p.dying:
+                renewal = STARTUP_ANEW
         renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
         # Only a new container wakes it; its ticker went on ticking meanwhile.
         tick = _tick(start, p)

@@ -207,9 +207,13 @@ def _no_connection(case: Case) -> Found | None:
             Kind.NODE_STALLED, f"The SYN was answered after {waited}: even the kernel was late.", (Kind.SYN_UNANSWERED,)
         )
     times = f"{len(answers)} times" if len(answers) > 1 else "once"
-    return Found(
-        Kind.SYN_ACK_LOST, f"The pod answered the SYN ({times}), and its answer never came back to the checker."
+    came = connection.orig.first_ack
+    back = (
+        "never came back to the checker"
+        if came is None
+        else f"came back to the checker only after {seconds(came.ns - case.attempt.start.ns)}"
     )
+    return Found(Kind.SYN_ACK_LOST, f"The pod answered the SYN ({times}), and its answer {back}.")
 
 
 def _rejected(case: Case) -> Found | None:

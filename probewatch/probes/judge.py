@@ -107,17 +107,22 @@ _CONNECT_CAUSES = frozenset(
 
 
 def is_broken_body(exchange: Exchange) -> bool:
-    """Tell whether the answer's header came whole and its body never did: the prober's error case, retried at once."""
+    """Tell whether the answer's header came whole and its body never did: the prober's error case, retried at once.
+
+    What comes when the checker has hung up came too late: a header then is no answer any more, and a body no whole one.
+    """
     http = exchange.http[0] if exchange.http else None
     if http is None or http.status is None or http.header_end is None or http.lost:
         return False
-    if http.body_end is not None or http.read_enough is not None:
-        return False
-    connection = exchange.connection
-    return any(
-        mark is not None
-        for mark in (connection.resp.rst, connection.resp.fin, connection.orig.fin, connection.orig.rst)
+    orig, resp = exchange.connection.orig, exchange.connection.resp
+    hung_up = orig.closed
+    header, *body = (
+        mark if mark is None or hung_up is None or mark <= hung_up else None
+        for mark in (http.header_end, http.body_end, http.read_enough)
     )
+    if header is None or any(mark is not None for mark in body):
+        return False
+    return hung_up is not None or resp.closed is not None
 
 
 def redirect_target(exchange: Exchange) -> str | None:
@@ -268,6 +273,14 @@ class _Case:
             wait = (resp.syns[0].ns - self.start_ns) / SECOND
             return self.silence(
                 Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, after the probe had given up"
+            )
+        if accepted.ns > self.deadline_ns and orig.syns:
+            # A kernel acknowledges at once: the SYN-ACKs before this one were lost between here and the checker.
+            wait = (accepted.ns - self.start_ns) / SECOND
+            return self.silence(
+                Outcome.FAILURE,
+                Cause.NO_SYN_ANSWER,
+                f"SYN-ACK acknowledged after {wait:.2f} s, after the probe had given up",
             )
         return None
 

@@ -120,6 +120,18 @@ def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
     return verdict.end_ns
 
 
+def lingers(run: Run, verdict: Verdict) -> bool:
+    """Tell whether closing may have held a run's worker up to a second longer (SO_LINGER, KUBELET.md 4.2).
+
+    So it may where silence gave the verdict; and where segments got lost, for a FIN may be lost as well, and is sent again
+    until its acknowledgment arrives. That is mostly seen when the next attempt has begun, and too late to be looked at here.
+    """
+    if verdict.by_deadline or not run.tries:
+        return verdict.by_deadline
+    connection = run.tries[-1][-1].connection
+    return connection.orig.fin is not None and bool(connection.orig.retransmits or connection.resp.retransmits)
+
+
 def frames_of(run: Run) -> Evidence:
     """Return the frames of a run in its first file."""
     last = [e.connection.end.number for _, e in run.legs() if e.connection.end.file == run.start.file]

@@ -27,7 +27,7 @@ from .html_values import CauseRow, Connected, Fact, First, Kubelet, Listed, Page
 from .html_verdict import answer, headline, moment, nothing_wrong
 from .kubelet_says import kubelet_says
 from .numbers import clock, count, duration, relative, span
-from .outline import Judged, base_ns, clients, concerns, counts, latency, name_of, nothing, ordered, overview, unwell
+from .outline import Judged, base_ns, clients, counts, events_of, latency, name_of, nothing, ordered, overview, unwell
 from .paper import COLUMNS
 from .rows import event_words, leg_words, rows, trimmed
 from .service import outages
@@ -164,7 +164,7 @@ class Maker:
 
     def _section(self, one: Judged) -> Section:
         probe, verdict = one
-        events = [e for e in self._timeline.events if concerns(e, probe)]
+        events = events_of(probe, self._timeline)
         head, left_out, tail = trimmed(
             rows(probe, events, outages(probe, self._timeline), wide=False, several=self._several)
         )
@@ -335,7 +335,8 @@ class Maker:
         def row(event: TimelineEvent) -> list[str]:
             return [relative(event.ns, self._base), safe(event.address), event_words(event)]
 
-        rest = [e for e in self._timeline.events if not any(concerns(e, p) for p, _ in self._judged[:MOST_PROBES])]
+        told = {id(e) for probe, _ in self._judged[:MOST_PROBES] for e in events_of(probe, self._timeline)}
+        rest = [e for e in self._timeline.events if id(e) not in told]
         return [row(event) for event in sorted(rest, key=lambda e: e.ns)[:MOST_LISTED]]
 
     def _findings(self) -> list[Verdicted]:

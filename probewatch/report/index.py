@@ -18,10 +18,13 @@ class Index:
         """By address."""
         self.gaps: list[TimelineEvent] = []
         """Those of the capture."""
+        self.place: dict[int, int] = {}
+        """Where an event (its `id`) stands among all of them."""
         for probe in timeline.probes:
             if probe.checker.kind == "kubelet":
                 self.probes[container_of(probe)].append(probe)
-        for event in timeline.events:
+        for place, event in enumerate(timeline.events):
+            self.place[id(event)] = place
             self.events[event.address].append(event)
             if event.kind is EventKind.CAPTURE_GAP:
                 self.gaps.append(event)

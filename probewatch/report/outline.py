@@ -23,6 +23,7 @@ from ..model.timeline import (
 from . import words
 from .document import latencies
 from .escape import safe
+from .index import index_of
 from .numbers import count, duration, percentile, share
 from .service import nodes
 from .verdict import Level, Verdict, judge
@@ -80,8 +81,16 @@ def overview(judged: Sequence[Judged]) -> str:
     return f"{count(len(judged), 'probe')}: {said}"
 
 
-def concerns(event: TimelineEvent, probe: Probe) -> bool:
-    """Tell whether an event belongs to the story of a probe."""
+def events_of(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
+    """Return the events that belong to the story of a probe, in the order of the timeline."""
+    index = index_of(timeline)
+    addresses = dict.fromkeys(filter(None, (probe.target.address, *nodes(probe))))
+    found = [event for address in addresses for event in index.events.get(address, ()) if _concerns(event, probe)]
+    found += [event for event in index.gaps if event.address not in addresses and _concerns(event, probe)]
+    return sorted(found, key=lambda event: index.place[id(event)])
+
+
+def _concerns(event: TimelineEvent, probe: Probe) -> bool:
     if event.kind in _KUBELET_EVENTS:
         return probe.checker.kind == "kubelet" and event.address in nodes(probe)
     if event.kind is EventKind.CHECKER_RESTARTED:

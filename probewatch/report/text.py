@@ -86,7 +86,7 @@ def write(
         paper.line()
         brief = not wide and len(judged) > _MANY and verdict.level is Level.FINE
         if brief:
-            told.update(id(e) for e in timeline.events if outline.concerns(e, probe))
+            told.update(map(id, outline.events_of(probe, timeline)))
         _probe(paper, timeline, probe, verdict, base, known, wide=wide, brief=brief)
     told |= known
     if not wide and len(judged) > _MANY and any(verdict.level is Level.FINE for _, verdict in judged):
@@ -234,7 +234,7 @@ def _result(paper: Paper, probe: Probe, *, brief: bool) -> None:
 
 
 def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, known: set[int], *, wide: bool) -> None:
-    events = [e for e in timeline.events if outline.concerns(e, probe)]
+    events = outline.events_of(probe, timeline)
     made = rows(probe, events, outages(probe, timeline), wide=wide, several=len(timeline.captures) > 1, known=known)
     known.update(map(id, events))
     if not made:

@@ -300,11 +300,12 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     """No state was lost: say since when it holds, and what nevertheless failed."""
     ups = [d for d in probe.decisions if d.kind in UP]
     total = len(probe.attempts)
+    ending = _while_ending(probe, timeline)
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
         dark = [(one.end_ns, one.known_ns) for one in gaps(holes(probe, timeline))]
-        bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting]
+        bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting and a.n not in ending]
         unsettled = _Tally(probe, (a for a in bad if any(low <= a.start.ns < high for low, high in dark)))
         late = _Tally(probe, (a for a in bad if not any(low <= a.start.ns < high for low, high in dark)))
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
@@ -318,14 +319,19 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text
-        early = f"; {count(len(failed), 'attempt')} failed while it started: {_why(failed)}" if failed else ""
-        return Level.FINE, f"{text}{early}"
+        for numbers, when in ((starting, "while it started"), (ending, "in its last moments")):
+            some = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n in numbers))
+            text += f"; {count(len(some), 'attempt')} failed {when}: {_why(some)}" if some else ""
+        return Level.FINE, text
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if state and probe.initial_since_ns is not None:
         return _since(probe, probe.initial_since_ns, failed)
     if not failed:
         return Level.FINE, f"{state} throughout: {_succeeded(probe)}" if state else _succeeded(probe)
     text, why = f"{_of(len(failed), total)} failed", _why(failed)
+    if state and all(a.n in ending for a in probe.attempts if a.outcome is Outcome.FAILURE):
+        last = f"{count(len(failed), 'attempt')} failed in its last moments"
+        return Level.FINE, f"{state} throughout; {last}: {why}"
     if len(failed) == total:
         return Level.TROUBLE, f"{text}: {why}"
     return (
@@ -358,6 +364,13 @@ def _while_starting(probe: Probe) -> set[int]:
         else:
             run.append(attempt.n)
     return starting
+
+
+def _while_ending(probe: Probe, timeline: Timeline) -> set[int]:
+    """Return the numbers of the attempts since the Pod was being deleted: that they fail at last is how a Pod ends."""
+    ends = (event.ns for event in container_events(probe, timeline) if event.kind is EventKind.POD_TERMINATING)
+    since = min(ends, default=None)
+    return set() if since is None else {a.n for a in probe.attempts if a.start.ns >= since}
 
 
 def _after(ns: int) -> str:

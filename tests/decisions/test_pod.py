@@ -33,7 +33,7 @@ def step(pod: Pod, worker: int, at: float, letter: str, trigger: Trigger = Trigg
     """Apply one attempt."""
     outcome, cause = OUTCOMES[letter]
     reading = Reading(worker, 0.0, trigger, Schedule.ON_TIME, reset)
-    return pod.apply(reading, ns(at), ns(at + took), outcome, cause, by_deadline=letter in "TG")
+    return pod.apply(reading, ns(at), ns(at + took), outcome, cause, lingers=letter in "TG")
 
 
 def story(pod: Pod, steps: Sequence[tuple[int, float, str]]) -> Pod:
@@ -275,7 +275,7 @@ def test_suspicious(cause) -> None:
     """What a container that is gone would also cause makes its absence plausible, and nothing else does."""
     pod = pod_of(spec(READINESS))
     outcome = Outcome.SUCCESS if cause in (Cause.OK, Cause.OK_REDIRECT) else Outcome.FAILURE
-    after = pod.apply(Reading(0, 0, Trigger.START, Schedule.ON_TIME), ns(0), ns(0.1), outcome, cause, by_deadline=False).pod
+    after = pod.apply(Reading(0, 0, Trigger.START, Schedule.ON_TIME), ns(0), ns(0.1), outcome, cause, lingers=False).pod
     assert after.predict()[0].suspicious is (cause in SUSPICIOUS)
 
 

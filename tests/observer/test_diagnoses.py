@@ -231,6 +231,7 @@ ONE: dict[str, tuple[str, Kind, dict[str, Any]]] = {
     "syn-ack": ("> S\n < SA\n +1s < SA\n > R", Kind.SYN_ACK_LOST, {}),
     "syn-ack late": ("> S\n +1.2s < SA\n > R", Kind.NODE_STALLED, {}),
     "first syn lost": ("> S\n +1.0s > S seq=0\n +200us < SA\n > R", Kind.SYN_UNANSWERED, {}),
+    "syn-ack comes late": ("> S\n < SA\n +1.02s > S seq=0\n < SA seq=0\n > A\n > FA\n < FA\n > A", Kind.SYN_ACK_LOST, {}),
     "challenge": ("> S\n < A seq=777777 ack=888888\n > R seq=888888", Kind.TUPLE_COLLISION, {}),
     "slow": (ASKED + "+999ms > FA\n +40ms < A", Kind.APPLICATION_SLOW, {}),
     "request lost": (OPENED + "> PA {request}\n +200ms > PA seq=1 {request}\n +400ms > PA seq=1 {request}\n +400ms > FA", Kind.REQUEST_LOST, {}),
@@ -480,6 +481,32 @@ def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
 
 
 @BOTH
+def test_the_last_moments_of_a_pod_are_no_warning(family: tuple[str, str]) -> None:
+    """A pod that is deleted answers through its preStop hook and then refuses: that is how it ends, and nothing to look at."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(), spec(LIVENESS, path="/live")))
+    ready, live = probes(every(1, 14), client=family[0], server=server), probes(every(1, 7, 0.4), client=family[0], server=server, path="/live")
+    gone = [(at, ends(family, 51_000 + n), "> S\n < RA") for n, at in enumerate((14.0, 15.0))]
+    observer = Observer(Settings(book=known))
+    for one in frames(*sorted([*ready, *live, *gone])):
+        observer.feed(one)
+    timeline = observer.finish()
+    verdicts = {probe.type.value: judge_probe(probe, timeline) for probe in timeline.probes}
+    assert "2 attempts failed in its last moments: refused; the Pod was being deleted" in verdicts["readiness"].sentence
+    assert verdicts["readiness"].level == verdicts["liveness"].level == 0
+
+
+@BOTH
+def test_a_start_that_is_too_slow_for_its_startup_probe(family: tuple[str, str]) -> None:
+    """Startup, readiness and liveness ask the same, and nothing ever listens: however often it is killed, that is the startup probe."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(STARTUP, failure_threshold=5), spec(), spec(LIVENESS)))
+    (probe,) = watch(*[(at, ends(family, 50_000 + n), "> S\n < RA") for n, at in enumerate(every(1, 60))], known=known)
+    assert (probe.type, len(probe.decisions), {d.kind for d in probe.decisions}) == (STARTUP, 12, {DecisionKind.RESTART})
+    assert "startupProbe" in probe.diagnoses[0].advice
+
+
+@BOTH
 def test_silence_of_a_lone_probe_and_a_new_phase_prove_nothing(family: tuple[str, str]) -> None:
     """A container's restart, a kubelet's, and attempts that failed before a frame left the node look the same: none is asserted.
 
@@ -532,6 +559,51 @@ def test_an_attempt_under_way_at_the_end_changes_no_state(family: tuple[str, str
     begun = [(8.0, ends(family, 50_001), (OPENED + "> PA {request}\n < A").replace("{request}", request("/ready", host)))]
     (probe,) = watch(*probes(every(2, 4), "503", client=family[0], server=server), *begun, known=known)
     assert (probe.attempts[-1].outcome, probe.final_state) == (Outcome.INCONCLUSIVE, "NotReady")
+
+
+@BOTH
+def test_a_late_answer_in_two_segments_is_not_asked_for_again(family: tuple[str, str]) -> None:
+    """Header and body are written apart, as many servers do, and the header comes when the checker has hung up: its RST takes the body.
+
+    That is no body that broke off: the tick that was kept meanwhile is an attempt of its own, and both fail.
+    """
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    known = book(pod(server, spec(LIVENESS)))
+    late = (ASKED + f"+999ms > FA\n +41ms < A\n +300ms < PA {answer(length=15)}\n > R").replace("{request}", request("/ready", host))
+    good = probes(every(1, 5), client=family[0], server=server)
+    hung = [(at, ends(family, 50_001 + n), late) for n, at in enumerate((5.0, 6.045, 7.09))]
+    (probe,) = watch(*good, *hung, known=known)
+    assert [a.cause for a in probe.attempts[5:]] == [Cause.SLOW_ANSWER] * 3
+    assert [len(a.legs) for a in probe.attempts[5:]] == [1, 1, 1]
+    assert [d.kind for d in probe.decisions] == [DecisionKind.RESTART]
+
+
+@BOTH
+def test_a_close_that_got_lost_holds_the_next_attempt_up(family: tuple[str, str]) -> None:
+    """Where segments are lost the kubelet's close waits up to a second for its FIN: the tick kept meanwhile runs late, and off the grid.
+
+    No new container is made of it. On a way without losses an attempt off the grid while Ready is one.
+    """
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    known = book(pod(server, spec(timeout_s=3)))
+    talk = f"< SA\n > A\n > PA {request('/ready', host)}\n < A\n < PA {answer()}\n < FA\n > FA\n < A"
+    lossy = f"> S\n +1.02s > S seq=0\n {talk}"
+
+    def shown(late: list[float], script: str, grid: float) -> list[str]:
+        scripts = [(at, ends(family, 50_001 + 2 * n), script) for n, at in enumerate(late)]
+        observer = Observer(Settings(book=known))
+        observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
+        good = probes([*every(1, 5), *every(1, 6, grid)], client=family[0], server=server)
+        for one in frames(*sorted([*good, *scripts])):
+            observer.feed(one)
+        timeline = observer.finish()
+        assert len(timeline.probes[0].attempts) == 11 + len(late)
+        return [e.kind.value for e in timeline.events if e.ns > ns(1)]
+
+    assert shown([5.0, 6.23, 7.66, 9.3, 10.75], lossy, 12.0) == []
+    assert shown([5.0], f"> S\n {talk}", 6.35) == ["container_started"]
 
 
 @BOTH

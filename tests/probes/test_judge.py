@@ -237,6 +237,16 @@ def test_a_request_that_is_never_acknowledged_holds_up_the_close(ends) -> None:
     assert said(judged(once, ends)) == (Outcome.INCONCLUSIVE, Cause.CUT)
 
 
+def test_what_comes_after_the_checker_hung_up_comes_too_late(ends) -> None:
+    """A body that is whole only then broke off, and is asked for again; a header that comes only then is no answer at all."""
+    late_body = f"{ASKED} < PA {answer(body='ok', length=4)}\n > A\n +999ms > FA\n < A\n +400ms < PA 'ok'\n > R"
+    assert is_broken_body(exchange(late_body, ends))
+    assert said(judged(late_body, ends)) == (DISCARDED, Cause.BODY_BROKEN)
+    late_header = f"{ASKED} +999ms > FA\n < A\n +400ms < PA {answer(body='ok', length=4)}\n > R"
+    assert not is_broken_body(exchange(late_header, ends))
+    assert said(judged(late_header, ends)) == (FAILURE, Cause.SLOW_ANSWER)
+
+
 def test_a_redirect_whose_target_was_cut_is_not_known(ends) -> None:
     """A snapshot length that cut the header before its Location leaves open whether the redirect was followed: that is no success."""
     whole = exchange(ASKED + f"< PA {answer('301 Moved Permanently', '', 'Location: http://elsewhere.example/' + chr(92) + 'r' + chr(92) + 'n')}\n " + CLOSED, ends)
