@@ -24,7 +24,7 @@ class Manual(StrEnum):
     """Whether a run outside the grid may come (prober_manager.go UpdatePodStatus pokes the readiness worker)."""
 
     NEVER = "never"
-    """Liveness and startup workers are never poked."""
+    """Liveness and startup workers are never poked, and up to 1.20 none is."""
     READY = "ready"
     """Readiness, while Ready: nothing pokes it, short of a new container or a new kubelet."""
     POSSIBLE = "possible"
@@ -32,7 +32,7 @@ class Manual(StrEnum):
     UNSEEN = "unseen"
     """Readiness of unknown state (a capture begun in mid-life)."""
     ANEW = "anew"
-    """Readiness, not Ready or of unknown state, of a kubelet up to 1.22: only a new container pokes it, and up to 1.20 none does."""
+    """Readiness, not Ready or of unknown state, of a kubelet 1.21 or 1.22: only a new container pokes it."""
 
 
 class Prediction(NamedTuple):
@@ -100,6 +100,10 @@ class Prediction(NamedTuple):
     """Its first attempt at the container should have come by then: another's shows since when that runs."""
     new_kubelet: bool = False
     """The capture shows the start of its kubelet."""
+    missing_ns: int | None = None
+    """When another probe of its container is due that ran there before, where new containers are not poked (readiness only)."""
+    alive_ns: int | None = None
+    """When its container was last known to run, or was told to die."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

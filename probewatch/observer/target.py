@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from probewatch.decisions.pod import Planned
-from probewatch.decisions.versions import keeps_ready, pokes, resets
+from probewatch.decisions.versions import Pokes, keeps_ready, pokes, resets
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
@@ -347,7 +347,7 @@ class Target:
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
             resets=None if version is None else resets(version),
             keeps_ready=version is None or keeps_ready(version),
-            pokes=version is None or pokes(version),
+            pokes=Pokes.WHATEVER_IS_NOT_READY if version is None else pokes(version),
             kept=kept,
         )
         return lane, signs
