@@ -174,6 +174,7 @@ class Pod:
             self.new_kubelet,
             self._missing(index),
             container.alive_ns,
+            ticker.kept,
         )
 
     def _grid(self, index: int) -> int | None:

@@ -19,6 +19,8 @@ EARLY_NS = 6_000_000
 """A tick may look early by this: the one that set the grid was itself late."""
 SYNCED_NS = 500_000
 """A sync follows a decision no sooner than this, which is how long the frames that show both may disagree."""
+AT_ONCE_NS = 8_000_000
+"""A tick that waited runs this soon after the attempt that it waited for."""
 ON_GRID_NS = 100_000_000
 """What is later than this after its tick is not on that grid."""
 FOLLOWED_NS = 200_000
@@ -66,6 +68,8 @@ class Ticker(NamedTuple):
     """When the kubelet ran again that had noticed the end of the last attempt too late."""
     just_ready: bool = False
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
+    kept: bool = False
+    """The last attempt began when one longer than a period was over: of a tick that had waited, perhaps an earlier one than its own."""
 
 
 class Turn(NamedTuple):
@@ -117,6 +121,8 @@ def turn_of(
     counted = count(worker, outcome, spec)
     trigger = reading.trigger
     anchor = _next_anchor(old, reading, start_ns, spec, moves)
+    took_ns = 0 if old.last_start_ns is None or old.busy_until_ns is None else old.busy_until_ns - old.last_start_ns
+    kept = took_ns > spec.period_s * 1_000_000_000 and start_ns - (old.busy_until_ns or 0) <= AT_ONCE_NS
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
     # Where a tick and a poke both wait, Go picks either; the poke then waits on.
     waits = old.poked_ns is not None and trigger is Trigger.STORED_TICK and not reading.reset
@@ -135,6 +141,7 @@ def turn_of(
         runs=min(old.runs + 1, YOUNG),
         thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
         just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
+        kept=kept,
     )
     return Turn(reading, worker, old, counted, after, moves)
 

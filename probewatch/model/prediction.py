@@ -104,6 +104,8 @@ class Prediction(NamedTuple):
     """When another probe of its container is due that ran there before, where new containers are not poked (readiness only)."""
     alive_ns: int | None = None
     """When its container was last known to run, or was told to die."""
+    kept: bool = False
+    """Its last attempt may have been of an earlier tick than the one it came with (`decisions.turn.Ticker`)."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

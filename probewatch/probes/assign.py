@@ -129,6 +129,8 @@ OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
+STORED_TWICE: Final = 2.0
+"""The last attempt was of a tick that had waited, and the tick that fell into the same moment waited for it."""
 TOO_EARLY: Final = 1.0
 """Before its initialDelaySeconds have passed."""
 TOO_LATE: Final = 1.5
@@ -372,14 +374,16 @@ def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     if busy is None or start < busy - MS:
         return None
     over = start if p.lingers and start - busy <= LINGER_NS else busy
-    outlasted = (over + STORED_EARLY_NS - anchor) // p.period_ns > (
-        (p.last_start_ns or anchor) + STORED_EARLY_NS - anchor
-    ) // p.period_ns
-    if not outlasted or start > busy + (LINGER_NS if p.lingers else STORED_NS):
+    since = (p.last_start_ns or anchor) - anchor
+    until = (over + STORED_EARLY_NS - anchor) // p.period_ns
+    cost = STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0)
+    if until <= (since + STORED_EARLY_NS) // p.period_ns:
+        if not p.kept or until <= (since - STORED_EARLY_NS) // p.period_ns:
+            return None
+        cost += STORED_TWICE
+    if start > busy + (LINGER_NS if p.lingers else STORED_NS):
         return None
-    return Reading(
-        p.worker, STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0), Trigger.STORED_TICK, Schedule.LATE
-    )
+    return Reading(p.worker, cost, Trigger.STORED_TICK, Schedule.LATE)
 
 
 def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
@@ -505,7 +509,8 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
         cost = NEW_KUBELET_BUSY
     elif silent <= SHORTEST_OUTAGE_NS:
         cost = NEW_KUBELET_QUICK
-    elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or p.suspicious:
+    elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or (p.suspicious and p.poked_anew):
+        # (Where nothing is poked a new container runs on the old grid.)
         cost = NEW_KUBELET
     else:
         cost = NEW_KUBELET_QUIET

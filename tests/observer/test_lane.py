@@ -497,3 +497,12 @@ def test_a_late_syn_leaves_its_deadline_where_it_was() -> None:
     steps = in_order(play(lane_of(probe), runs(0, 1), [late], runs(3.0015, 4, 5)))
     assert whose(steps) == [0] * 6
     assert [step.reading.trigger for step in steps if step.reading][3] in (Trigger.STORED_TICK, Trigger.TICK)
+
+
+def test_a_tick_that_falls_into_a_stored_ones_start_waits_too() -> None:
+    """After an attempt of three periods a tick that had waited runs; the one of that very moment came a moment later, and waits for it."""
+    probe = spec(READINESS, period_s=1, timeout_s=3, failure_threshold=9)
+    slow = exchange(OPENED + f"> PA {request()}\n < A\n +300ms < PA {answer()}\n > FA\n < FA\n > A", at=5.001)
+    steps = in_order(play(lane_of(probe), runs(0, 1), runs(2, what="hung", timeout=3), [run_of(slow)], runs(5.3025, 6, 7)))
+    assert whose(steps) == [0] * 7
+    assert [step.reading.trigger for step in steps if step.reading][4] is Trigger.STORED_TICK
