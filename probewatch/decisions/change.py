@@ -121,7 +121,7 @@ class Change:
             outcome,
             cause,
             lingers=lingers,
-            resets=self.before.resets,
+            moves=self.before.moves,
             begun=self.containers[planned.container].begun,
         )
         self.workers[index], self.tickers[index] = turn.counted.worker, turn.after
@@ -167,7 +167,7 @@ class Change:
             self._change(number, dying=False, stirred=False, begun=True)
             self._anew(number, but=index)
             return True
-        elif result.decision is DecisionKind.NOT_READY and self.before.pokes:
+        elif result.decision is DecisionKind.NOT_READY and self.before.at_every_sync:
             self.tickers[index] = self.tickers[index]._replace(poked_ns=end_ns)
         elif self.before.plan[index].spec.type is ProbeType.STARTUP and result.worker.on_hold:
             self._change(number, started=True)
@@ -192,7 +192,7 @@ class Change:
 
     def _readiness(self) -> Iterator[int]:
         """Yield the readiness workers that a sync of the Pod pokes."""
-        if self.before.pokes:
+        if self.before.at_every_sync:
             for index, plan in enumerate(self.before.plan):
                 if plan.spec.type is ProbeType.READINESS:
                     yield index
@@ -206,8 +206,8 @@ class Change:
         )
         if not any(waiting):
             return None
-        # (The second is what startedAt is cut by.)
-        by_ns = start_ns - (planned.spec.initial_delay_s - 1) * 1_000_000_000
+        # (The second is what startedAt is cut by; it cannot have begun after its first attempt.)
+        by_ns = start_ns - max(0, planned.spec.initial_delay_s - 1) * 1_000_000_000
         return by_ns if known is None else min(by_ns, known)
 
     def _outlived(self, number: int, now_ns: int) -> bool:

@@ -28,10 +28,14 @@ from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
 from .change import NOTICED_S, Change, Container, alive
 from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, is_even, turn_of
+from .versions import Pokes
 from .worker import Counted, Result, Worker, count, fresh
 
 LINGER_NS = 1_100_000_000
 """SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
+
+LATE_NS = 100_000_000
+"""A start that is later than this after its tick was not of that tick."""
 
 FEW = 5
 """Missed ticks beyond which more of them say nothing more."""
@@ -77,14 +81,24 @@ class Pod:
     """
     keeps_ready: bool = True
     """Ready survives a kubelet restart (1.35 and newer)."""
-    pokes: bool = True
-    """Every sync of a Pod pokes the readiness workers of its containers that are not Ready (not in 1.21.4, in 1.23.1)."""
+    pokes: Pokes = Pokes.WHATEVER_IS_NOT_READY
+    """What makes a readiness worker run out of its turn."""
     new_kubelet: bool = False
     """The capture shows this kubelet's start: its results manager began empty."""
 
     def __hash__(self) -> int:
         """Tell states apart by what a tuple hashes at once: the workers would cost more than comparing them now and then."""
         return hash((self.tickers, self.containers, self.new_kubelet))
+
+    @property
+    def at_every_sync(self) -> bool:
+        """Whether every sync pokes the readiness workers of containers that are not Ready."""
+        return self.pokes is Pokes.WHATEVER_IS_NOT_READY
+
+    @property
+    def moves(self) -> bool | None:
+        """Whether an attempt that was read as no tick begins a period: where nothing pokes, it is its ticker's first."""
+        return True if self.pokes is Pokes.NOTHING else self.resets
 
     def predict(self) -> list[Prediction]:
         """Say for each worker what it does next."""
@@ -153,15 +167,45 @@ class Pod:
             heard_ns,
             latest,
             None if self.resets is None else not self.resets,
-            heralded and self.pokes and kind is not ProbeType.READINESS,
+            heralded and self.at_every_sync and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
             has_startup
             and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
-            self.pokes,
-            None if ticker.runs or has_startup else _overdue(spec, container.by_ns),
+            self.at_every_sync,
+            None if ticker.runs or has_startup else _overdue(spec, container.by_ns, self._grid(index)),
             self.new_kubelet,
             ended_ns,
+            self._missing(index),
+            container.alive_ns,
+            ticker.kept,
         )
+
+    def _grid(self, index: int) -> int | None:
+        """Return a moment on a worker's grid; None where it is not known, or a poke may move it."""
+        moved = self.plan[index].spec.type is ProbeType.READINESS and self.pokes is not Pokes.NOTHING
+        ticker = self.tickers[index]
+        return None if moved or not ticker.sure else ticker.tick_ns
+
+    def _missing(self, index: int) -> int | None:
+        """Return when a sibling of a worker's container is due that ran there before; None where none is.
+
+        Where it is overdue the container was not there at that tick, or is another, that its initialDelaySeconds keep it from.
+        That matters where readiness, which is not poked, is all that may tell since when.
+        """
+        if self.at_every_sync or self.plan[index].spec.type is not ProbeType.READINESS:
+            return None
+        missing: int | None = None
+        for other, (plan, ticker) in enumerate(zip(self.plan, self.tickers, strict=True)):
+            there = plan.container == self.plan[index].container and other != index
+            if not there or self.workers[other].on_hold or not ticker.runs or not ticker.sure:
+                continue
+            if ticker.tick_ns is None or ticker.busy_until_ns is None or ticker.last_start_ns is None:
+                continue
+            period_ns = plan.spec.period_s * 1_000_000_000
+            steps = (ticker.last_start_ns + period_ns // 2 - ticker.tick_ns) // period_ns + 1
+            due_ns = max(ticker.tick_ns + steps * period_ns, ticker.busy_until_ns)
+            missing = due_ns if missing is None else min(missing, due_ns)
+        return missing
 
     def _out_of_turn(self, index: int) -> bool:
         """Tell whether an attempt of this liveness worker now would be the first of a new container.
@@ -170,6 +214,8 @@ class Pod:
         first, unless it is delayed.
         """
         planned = self.plan[index]
+        if self.pokes is Pokes.NOTHING:
+            return False
         if planned.spec.type is not ProbeType.LIVENESS or not (
             self.containers[planned.container].begun or self.workers[index].on_hold
         ):
@@ -196,11 +242,11 @@ class Pod:
         free_ns: int | None = None,
         turns: list[Turn] | None = None,
     ) -> Applied:
-        """Take one attempt, read in one way; `free_ns` is when its worker could go on, where that was after its end.
+        """Take one attempt, read in one way; `free_ns` is when its worker could go on, where that was not at its end.
 
         `turns` remembers what it did to its worker, for other states of the same pod that take the same attempt.
         """
-        end_ns = end_ns if free_ns is None else max(end_ns, free_ns)
+        end_ns = end_ns if free_ns is None else free_ns
         index = reading.worker
         planned = self.plan[index]
         kind = planned.spec.type
@@ -256,10 +302,10 @@ class Pod:
         """
         worker, ticker = self.workers[index], self.tickers[index]
         for one in known or ():
-            if one.serves(reading, worker, ticker, self.resets):
+            if one.serves(reading, worker, ticker, self.moves):
                 return one
-        spec, resets = self.plan[index].spec, self.resets
-        found = turn_of(worker, ticker, reading, spec, times, outcome, cause, lingers=lingers, resets=resets)
+        spec, moves = self.plan[index].spec, self.moves
+        found = turn_of(worker, ticker, reading, spec, times, outcome, cause, lingers=lingers, moves=moves)
         if known is not None:
             known.append(found)
         return found
@@ -296,11 +342,17 @@ class Pod:
             and self._is_calm(planned.container)
         )
 
+    def misses(self, index: int, now_ns: int) -> bool:
+        """Tell whether a sibling of a readiness worker's container missed a tick, so that its own next one may be at a new container."""
+        missing_ns = self._missing(index)
+        return missing_ns is not None and now_ns > missing_ns + LATE_NS
+
     def is_even(self, index: int) -> bool:
         """Tell whether a success at a steady worker's next tick would change nothing but its times and its count, as the ones before."""
         worker, spec = self.workers[index], self.plan[index].spec
         return (
-            worker.cached is Result.SUCCESS
+            self.at_every_sync  # (else another's silence may give it another meaning: `misses`)
+            and worker.cached is Result.SUCCESS
             and worker.last_result is Result.SUCCESS
             and worker.result_run >= spec.success_threshold
             and not worker.doubt
@@ -329,13 +381,15 @@ class Pod:
 
     def tells_pokes(self, index: int, late_ns: int) -> bool:
         """Tell whether a poke of a worker would leave it in another state than a tick that came so late."""
-        return late_ns > FOLLOWED_NS or (self.resets is False and self.plan[index].spec.type is ProbeType.READINESS)
+        return late_ns > FOLLOWED_NS or (self.moves is False and self.plan[index].spec.type is ProbeType.READINESS)
 
     def manual(self, index: int) -> Manual:
         """Say whether a worker may be poked."""
         worker = self.workers[index]
         if worker.type is ProbeType.READINESS:
-            if not self.pokes:
+            if self.pokes is Pokes.NOTHING:
+                return Manual.NEVER
+            if self.pokes is Pokes.NEW_CONTAINERS:
                 return Manual.READY if worker.cached is Result.SUCCESS else Manual.ANEW
             return _READINESS.get(worker.cached, Manual.POSSIBLE)
         return Manual.UNSEEN if worker.type is ProbeType.UNKNOWN else Manual.NEVER
@@ -390,7 +444,7 @@ class Pod:
             suspicious=cause in SUSPICIOUS,
             refused=cause is Cause.REFUSED,
             just_ready=result.decision is DecisionKind.READY,
-            poked_ns=end_ns if result.decision is DecisionKind.NOT_READY and self.pokes else None,
+            poked_ns=end_ns if result.decision is DecisionKind.NOT_READY and self.at_every_sync else None,
         )
         return Applied(replace(self, workers=tuple(workers), tickers=tuple(tickers)), result)
 
@@ -406,10 +460,17 @@ def _delayed(spec: ProbeSpec, since_ns: int | None) -> int | None:
     return since_ns + (spec.initial_delay_s - 1) * 1_000_000_000
 
 
-def _overdue(spec: ProbeSpec, by_ns: int | None) -> int | None:
-    """Return after when the first attempt at a container that had begun by then is late; None where that is not known."""
+def _overdue(spec: ProbeSpec, by_ns: int | None, grid_ns: int | None) -> int | None:
+    """Return after when the first attempt at a container that had begun by then is late; None where that is not known.
+
+    It comes at the first tick after its delay, where its grid is known.
+    """
     if by_ns is None:
         return None
+    if grid_ns is not None:
+        period_ns = spec.period_s * 1_000_000_000
+        from_ns = by_ns + spec.initial_delay_s * 1_000_000_000
+        return grid_ns - (grid_ns - from_ns) // period_ns * period_ns + LATE_NS
     return by_ns + (spec.initial_delay_s + spec.period_s + NOTICED_S) * 1_000_000_000
 
 
@@ -419,7 +480,7 @@ def begin(
     fresh_start: bool,
     resets: bool | None = True,
     keeps_ready: bool = True,
-    pokes: bool = True,
+    pokes: Pokes = Pokes.WHATEVER_IS_NOT_READY,
     new_kubelet: bool = False,
     since_ns: int | None = None,
 ) -> Pod:

@@ -19,6 +19,8 @@ EARLY_NS = 6_000_000
 """A tick may look early by this: the one that set the grid was itself late."""
 SYNCED_NS = 500_000
 """A sync follows a decision no sooner than this, which is how long the frames that show both may disagree."""
+AT_ONCE_NS = 8_000_000
+"""A tick that waited runs this soon after the attempt that it waited for."""
 ON_GRID_NS = 100_000_000
 """What is later than this after its tick is not on that grid."""
 FOLLOWED_NS = 200_000
@@ -66,6 +68,8 @@ class Ticker(NamedTuple):
     """When the kubelet ran again that had noticed the end of the last attempt too late."""
     just_ready: bool = False
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
+    kept: bool = False
+    """The last attempt began when one longer than a period was over: of a tick that had waited, perhaps an earlier one than its own."""
 
 
 class Turn(NamedTuple):
@@ -77,7 +81,7 @@ class Turn(NamedTuple):
     ticker: Ticker
     counted: Counted
     after: Ticker
-    resets: bool | None = True
+    moves: bool | None = True
     """As the pod has it."""
 
     @property
@@ -86,11 +90,11 @@ class Turn(NamedTuple):
         counted = self.counted
         return counted.decision is None and counted.settled is None and not counted.worker.on_hold
 
-    def serves(self, reading: Reading, worker: Worker, ticker: Ticker, resets: bool | None) -> bool:
+    def serves(self, reading: Reading, worker: Worker, ticker: Ticker, moves: bool | None) -> bool:
         """Tell whether the same comes of the attempt in this reading, for a worker in this state."""
         mine = self.reading
         return (
-            self.resets is resets
+            self.moves is moves
             and self.ticker == ticker
             and (self.worker is worker or self.worker == worker)
             and mine.worker == reading.worker
@@ -109,14 +113,16 @@ def turn_of(
     cause: Cause,
     *,
     lingers: bool,
-    resets: bool | None,
+    moves: bool | None,
     begun: bool = False,
 ) -> Turn:
     """Return what an attempt from and until these `times` does to its worker; `begun` is its container's."""
     start_ns, end_ns = times
     counted = count(worker, outcome, spec)
     trigger = reading.trigger
-    anchor = _next_anchor(old, reading, start_ns, spec, resets)
+    anchor = _next_anchor(old, reading, start_ns, spec, moves)
+    took_ns = 0 if old.last_start_ns is None or old.busy_until_ns is None else old.busy_until_ns - old.last_start_ns
+    kept = took_ns > spec.period_s * 1_000_000_000 and start_ns - (old.busy_until_ns or 0) <= AT_ONCE_NS
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
     # Where a tick and a poke both wait, Go picks either; the poke then waits on.
     waits = old.poked_ns is not None and trigger is Trigger.STORED_TICK and not reading.reset
@@ -135,15 +141,16 @@ def turn_of(
         runs=min(old.runs + 1, YOUNG),
         thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
         just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
+        kept=kept,
     )
-    return Turn(reading, worker, old, counted, after, resets)
+    return Turn(reading, worker, old, counted, after, moves)
 
 
 def goes_on_evenly(
-    old: Ticker, reading: Reading, times: tuple[int, int], spec: ProbeSpec, resets: bool | None
+    old: Ticker, reading: Reading, times: tuple[int, int], spec: ProbeSpec, moves: bool | None
 ) -> Ticker:
     """Return the ticker after a success that came when it was due, where nothing had been out of the ordinary (`is_even`)."""
-    return Ticker(_next_anchor(old, reading, times[0], spec, resets), True, *times, runs=YOUNG)
+    return Ticker(_next_anchor(old, reading, times[0], spec, moves), True, *times, runs=YOUNG)
 
 
 def is_even(ticker: Ticker) -> bool:
@@ -159,8 +166,8 @@ def ignores_pokes(old: Ticker, reading: Reading, start_ns: int, period_ns: int) 
     return (start_ns - old.tick_ns + GRID_EARLY_NS) % period_ns > GRID_EARLY_NS + ON_GRID_NS
 
 
-def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, resets: bool | None) -> int | None:
-    """Return a moment on the worker's grid after this attempt; `resets` says whether a manual run moves it."""
+def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, moves: bool | None) -> int | None:
+    """Return a moment on the worker's grid after this attempt; `moves` says whether one that is no tick moves it."""
     period = spec.period_s * 1_000_000_000
     if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
         # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
@@ -176,6 +183,6 @@ def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, 
         return start_ns if late <= 0 else expected + min(late, FOLLOWED_NS)
     if reading.reset == "kubelet":
         return start_ns  # Its ticker begins with the first attempt, if nothing holds that back.
-    if resets is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
+    if moves is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
         return old.tick_ns  # Up to 1.31 a poke leaves the ticker alone, and a first attempt is mostly a poke.
     return start_ns

@@ -5,6 +5,8 @@ Only what its User-Agent tells is known: a backport, or a patch release that beh
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 Version = tuple[int, int]
 
 
@@ -21,6 +23,19 @@ def keeps_ready(version: Version) -> bool:
     return version >= (1, 35)
 
 
-def pokes(version: Version) -> bool:
-    """Say whether each sync of a Pod pokes the readiness probes of what is not Ready (not in 1.21.4, in 1.23.1)."""
-    return version >= (1, 23)
+class Pokes(IntEnum):
+    """What makes a kubelet run a readiness probe out of its turn (manualTriggerCh)."""
+
+    NOTHING = 0
+    """Up to 1.20 it has no such channel: all that a worker does it does at its ticks."""
+    NEW_CONTAINERS = 1
+    """Each sync of the Pod, as long as nothing is cached for the container (in 1.21.1, and still in 1.21.4)."""
+    WHATEVER_IS_NOT_READY = 2
+    """Each sync of the Pod, while the container is not Ready (not in 1.21.4, in 1.23.1)."""
+
+
+def pokes(version: Version) -> Pokes:
+    """Say what makes a readiness probe run out of its turn."""
+    if version >= (1, 23):
+        return Pokes.WHATEVER_IS_NOT_READY
+    return Pokes.NEW_CONTAINERS if version >= (1, 21) else Pokes.NOTHING

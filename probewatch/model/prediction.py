@@ -24,7 +24,7 @@ class Manual(StrEnum):
     """Whether a run outside the grid may come (prober_manager.go UpdatePodStatus pokes the readiness worker)."""
 
     NEVER = "never"
-    """Liveness and startup workers are never poked."""
+    """Liveness and startup workers are never poked, and up to 1.20 none is."""
     READY = "ready"
     """Readiness, while Ready: nothing pokes it, short of a new container or a new kubelet."""
     POSSIBLE = "possible"
@@ -32,7 +32,7 @@ class Manual(StrEnum):
     UNSEEN = "unseen"
     """Readiness of unknown state (a capture begun in mid-life)."""
     ANEW = "anew"
-    """Readiness, not Ready or of unknown state, of a kubelet up to 1.22: only a new container pokes it, and up to 1.20 none does."""
+    """Readiness, not Ready or of unknown state, of a kubelet 1.21 or 1.22: only a new container pokes it."""
 
 
 class Prediction(NamedTuple):
@@ -103,6 +103,12 @@ class Prediction(NamedTuple):
     ended_ns: int | None = None
     """From then on its container's liveness probe would have missed ticks: a pod that is deleted is probed for readiness alone, and
     nothing pokes that any more."""
+    missing_ns: int | None = None
+    """When another probe of its container is due that ran there before, where new containers are not poked (readiness only)."""
+    alive_ns: int | None = None
+    """When its container was last known to run, or was told to die."""
+    kept: bool = False
+    """Its last attempt may have been of an earlier tick than the one it came with (`decisions.turn.Ticker`)."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

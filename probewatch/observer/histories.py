@@ -82,9 +82,7 @@ class Look:
         if known is None:
             spec = self._plan[worker].spec
             verdict = verdict_of(self.run, spec, self._seen_until_ns)
-            known = self._judged[worker] = Judged(
-                verdict, max(verdict.end_ns, free_ns(self.run, spec, verdict)), lingers(self.run, verdict)
-            )
+            known = self._judged[worker] = Judged(verdict, free_ns(self.run, spec, verdict), lingers(self.run, verdict))
         return known
 
 

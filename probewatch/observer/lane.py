@@ -23,6 +23,7 @@ from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.turn import Turn
+from probewatch.decisions.versions import Pokes
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
@@ -82,7 +83,7 @@ class Lane:
         appeared_ns: int | None = None,
         resets: bool | None = True,
         keeps_ready: bool = True,
-        pokes: bool = True,
+        pokes: Pokes = Pokes.WHATEVER_IS_NOT_READY,
         kept: int = KEPT,
     ) -> None:
         """Make a lane of which nothing was seen; `kept` histories are carried on, fewer where a guess will do."""
@@ -135,7 +136,7 @@ class Lane:
             since_ns=self._appeared_ns if fresh else None,
         )
 
-    def learn(self, *, resets: bool, keeps_ready: bool, pokes: bool) -> None:
+    def learn(self, *, resets: bool, keeps_ready: bool, pokes: Pokes) -> None:
         """Know what this kubelet's version does: every history goes on so, as it would had that been known from the start."""
         self._resets, self._keeps_ready, self._pokes = resets, keeps_ready, pokes
         self._histories = [
@@ -261,7 +262,7 @@ class Lane:
                 turn is None
                 or turn.ticker is not pod.tickers[worker]
                 or turn.worker is not pod.workers[worker]
-                or turn.resets is not pod.resets
+                or turn.moves is not pod.moves
             ):
                 readings = _due(pod, worker, run.start.ns, fit)
                 if readings is None or len(readings) > 1 or readings[0].cost >= SURE:
@@ -269,7 +270,7 @@ class Lane:
                 reading = readings[0]
                 known = look.judged(worker)
                 verdict, times = known.verdict, (run.start.ns, known.free_ns)
-                if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker], pod.resets):
+                if turn is None or not turn.serves(reading, pod.workers[worker], pod.tickers[worker], pod.moves):
                     turn = pod.turn(worker, reading, times, verdict.outcome, verdict.cause, lingers=known.lingers)
                     if not turn.quiet:
                         return False
@@ -475,6 +476,8 @@ def _due(pod: Pod, worker: int, start_ns: int, fit: float) -> list[Reading] | No
 
     They are those of `readings_of`, but for a poke that would leave the same state behind and is less likely.
     """
+    if pod.misses(worker, start_ns):
+        return None
     ticker = pod.tickers[worker]
     period_ns = pod.plan[worker].spec.period_s * SECOND
     readings = due_readings(start_ns, worker, period_ns, ticker, pod.manual(worker))

@@ -293,7 +293,7 @@ class Ledger:
                     0,
                     lingers=draft.by_deadline,
                     killing=draft.killing,
-                    pokes=step.before.pokes and step.before.resets is not None,
+                    pokes=step.before.at_every_sync and step.before.resets is not None,
                 )
                 draft.followed = True
         if counted is not None and counted.settled is not None and account.settled is None:

@@ -65,7 +65,7 @@ class Stride:
         if readings is None:
             return None
         (reading,) = readings  # (nothing pokes it)
-        state.ticker = goes_on_evenly(state.ticker, reading, (start_ns, free_ns), spec, pod.resets)
+        state.ticker = goes_on_evenly(state.ticker, reading, (start_ns, free_ns), spec, pod.moves)
         self._alive[planned.container] = free_ns
         known: dict[int, Counted] = {}  # (mostly the histories have one worker in common)
         for worker in state.workers:

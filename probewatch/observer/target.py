@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from probewatch.decisions.pod import Planned
-from probewatch.decisions.versions import keeps_ready, pokes, resets
+from probewatch.decisions.versions import Pokes, keeps_ready, pokes, resets
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
@@ -220,7 +220,7 @@ class Target:
     ) -> Placed | None:
         """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
         tied = tie(runs, self.book.unplaced)
-        guesses = () if tied is not None else supposed(guess(runs, proven=self.proven), runs)
+        guesses = () if tied is not None else supposed(self._guess(runs, context), runs)
         if tied is None and not guesses:
             return None
         pod, named_by = tied if tied is not None else (None, None)
@@ -283,7 +283,7 @@ class Target:
             self.commands += [run for run in runs if run.execs]
             waiting = [item for item in waiting if not item[0].execs]
             runs = [run for run, _ in waiting]
-            guesses = tuple(guess(runs, proven=self.proven))
+            guesses = self._guess(runs, context)
             if not guesses:
                 self.strangers += runs
                 return
@@ -293,6 +293,10 @@ class Target:
         self._loose[context.checker] = placed
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
+
+    def _guess(self, runs: Sequence[Run], context: Context) -> tuple[Guess, ...]:
+        poked = context.version is None or pokes(context.version) is not Pokes.NOTHING
+        return tuple(guess(runs, proven=self.proven, poked=poked))
 
     def _typed(self, guesses: tuple[Guess, ...], runs: Sequence[Run], context: Context) -> tuple[Guess, ...]:
         """Weigh what types the probes are that were guessed; of a checker that is not proven a kubelet nothing more is said."""
@@ -347,7 +351,7 @@ class Target:
             appeared_ns=self.first_seen_ns if runs and announced(runs[0], self.first_seen_ns) else None,
             resets=None if version is None else resets(version),
             keeps_ready=version is None or keeps_ready(version),
-            pokes=version is None or pokes(version),
+            pokes=Pokes.WHATEVER_IS_NOT_READY if version is None else pokes(version),
             kept=kept,
         )
         return lane, signs
@@ -448,7 +452,7 @@ class Target:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
         if len(runs) <= (placed.guessed_from or GUESS_AFTER):
             return
-        guesses = tuple(guess(runs, proven=self.proven))
+        guesses = self._guess(runs, context)
         if guesses:
             guesses = self._typed(guesses, runs, context)
         if not guesses or [g.spec for g in guesses] == [g.spec for g in placed.guesses]:

@@ -14,6 +14,7 @@ still do.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -98,6 +99,15 @@ BACK_SOON: Final = 0.5
 """More than that where no more than one tick is missing: the less there is to explain."""
 BACK_REFUSED: Final = 0.5
 """The same behind an attempt that was refused: it shows the container gone."""
+BACK_DYING: Final = 0.7
+"""A tick that is the first at the successor of a container that was told to die, where nothing pokes it."""
+STOPS_NS: Final = 3_000 * MS
+"""About how long it takes until the successor is noticed: most programs stop at once, ..."""
+LIVES_ON_MOST: Final = 0.7
+"""... and some take their time, so that another tick at the one that was told to die costs no more than this."""
+BACK_MISSING: Final = 0.8
+"""The same where another probe of the container missed a tick."""
+LEAST_SHARE: Final = 0.05
 REOPENED: Final = 2.0
 """A program that was told to die, and had closed its port, answers again: mostly it is its successor, where no poke shows that one."""
 BUSY_NODE: Final = 16
@@ -123,6 +133,8 @@ OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
 STORED: Final = 0.3
+STORED_TWICE: Final = 2.0
+"""The last attempt was of a tick that had waited, and the tick that fell into the same moment waited for it."""
 TOO_EARLY: Final = 1.0
 """Before its initialDelaySeconds have passed."""
 TOO_LATE: Final = 1.5
@@ -166,13 +178,14 @@ def readings_of(
     container that was there before may still have been the one that answered.
     """
     found = _readings(start_ns, prediction, elsewhere)
-    if rivals and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
+    weighed = rivals or not prediction.poked_anew  # (where nothing pokes, only delays tell when a container began)
+    if weighed and prediction.not_before_ns is not None and start_ns < prediction.not_before_ns:
         fit += TOO_EARLY
     busy_ns = prediction.busy_until_ns
     if rivals and busy_ns is not None and -MS <= start_ns - busy_ns < AT_THE_END_NS:
         fit += AT_THE_END
     overdue_ns = prediction.overdue_ns
-    if overdue_ns is not None and start_ns > overdue_ns and (rivals or prediction.last_start_ns is None):
+    if overdue_ns is not None and start_ns > overdue_ns and (weighed or prediction.last_start_ns is None):
         fit += TOO_LATE
     if prediction.renewed_ns is not None and start_ns < prediction.renewed_ns and (rivals or prediction.dying):
         found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
@@ -258,6 +271,8 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         if tick is not None:
             off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
             off += OUT_OF_TURN if p.out_of_turn else 0.0
+            if not p.poked_anew and p.container_ns is not None:
+                off += _share(start - p.spec.initial_delay_s * 1_000 * MS - p.container_ns, p)
             woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
             # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
             return [woken, _kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]
@@ -280,6 +295,10 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         if p.tick_ns is not None:
             back += lateness(start - p.tick_ns, p.period_ns)  # That it keeps the old grid is all that speaks for it.
         out.append(_add(tick._replace(cost=back, reset="container"), gated))
+    elif tick is not None and _unheralded(start, p):
+        lives_on, anew = _succession(start, p)
+        out[0] = _add(out[0], lives_on)
+        out.append(tick._replace(cost=tick.cost + anew, reset="container"))
     if tick is None or tick.cost >= FIRST:
         once_more = p.just_ready if p.manual is Manual.READY else p.manual is Manual.ANEW and _at_beginning(p)
         if once_more and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
@@ -350,7 +369,8 @@ def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
     # A container that dies, went away or just began (initialDelaySeconds) explains its silence.
     back = (p.refused or p.dying) and _came_back(start, p)  # then that is what explains it
     explained = p.dying or (p.begun and p.runs == 0)
-    gone = MISSED if back else 0.0 if explained else MISSED_GONE if p.suspicious else MISSED
+    # (Where new containers are not poked, what is gone is back at a tick, which is read so: `_unheralded`.)
+    gone = MISSED if back else 0.0 if explained else MISSED_GONE if p.suspicious and p.poked_anew else MISSED
     cost = min(missed * gone, MISSED_MOST) + lateness(late)
     schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
     return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
@@ -362,14 +382,16 @@ def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     if busy is None or start < busy - MS:
         return None
     over = start if p.lingers and start - busy <= LINGER_NS else busy
-    outlasted = (over + STORED_EARLY_NS - anchor) // p.period_ns > (
-        (p.last_start_ns or anchor) + STORED_EARLY_NS - anchor
-    ) // p.period_ns
-    if not outlasted or start > busy + (LINGER_NS if p.lingers else STORED_NS):
+    since = (p.last_start_ns or anchor) - anchor
+    until = (over + STORED_EARLY_NS - anchor) // p.period_ns
+    cost = STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0)
+    if until <= (since + STORED_EARLY_NS) // p.period_ns:
+        if not p.kept or until <= (since - STORED_EARLY_NS) // p.period_ns:
+            return None
+        cost += STORED_TWICE
+    if start > busy + (LINGER_NS if p.lingers else STORED_NS):
         return None
-    return Reading(
-        p.worker, STORED + (1.0 if start > busy + DELAYED_ACK_NS else 0.0), Trigger.STORED_TICK, Schedule.LATE
-    )
+    return Reading(p.worker, cost, Trigger.STORED_TICK, Schedule.LATE)
 
 
 def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
@@ -415,6 +437,34 @@ def _reopened(p: Prediction) -> bool:
     (Where new containers are poked, that shows them.)
     """
     return p.dying and p.refused and not p.poked_anew and p.spec.type is ProbeType.READINESS and not p.silence
+
+
+def _unheralded(start: int, p: Prediction) -> bool:
+    """Tell whether a tick of a readiness probe may be the first at a new container, where none pokes it.
+
+    Nothing of the tick shows it, but what came before does: the container was told to die, or another of its probes missed
+    a tick, which a new container's initialDelaySeconds make it do.
+    """
+    if p.poked_anew or p.spec.type is not ProbeType.READINESS or p.silence or p.gated_anew:
+        return False
+    return p.dying or (p.missing_ns is not None and start > p.missing_ns + LATE_NS)
+
+
+def _succession(start: int, p: Prediction) -> tuple[float, float]:
+    """Return the costs of a tick that nothing heralds: at the container that was there, and as the first at its successor."""
+    if not p.dying:
+        return 0.0, BACK_MISSING
+    since = max(start - max(p.container_ns or 0, p.alive_ns or 0), AT_THE_END_NS) / STOPS_NS
+    return min(since, LIVES_ON_MOST), BACK_DYING - math.log(1 - math.exp(-since))
+
+
+def _share(left: int, p: Prediction) -> float:
+    """Return the cost of a new container that was noticed within this time, where none is poked.
+
+    A probe runs at its first tick after that, and its delay: so it was noticed within a period, and the later in that period
+    another attempt at the container came, the likelier it was the new one's already.
+    """
+    return -math.log(min(max(left / p.period_ns, LEAST_SHARE), 1.0))
 
 
 def is_frozen(reading: Reading) -> bool:
@@ -467,7 +517,8 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
         cost = NEW_KUBELET_BUSY
     elif silent <= SHORTEST_OUTAGE_NS:
         cost = NEW_KUBELET_QUICK
-    elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or p.suspicious:
+    elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or (p.suspicious and p.poked_anew):
+        # (Where nothing is poked a new container runs on the old grid.)
         cost = NEW_KUBELET
     else:
         cost = NEW_KUBELET_QUIET

@@ -103,10 +103,11 @@ class _Group:
         return self._judged[1]
 
 
-def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
+def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> list[Guess]:
     """Guess the probes behind a kubelet's runs at one target, given in the order of their starts.
 
     Where it is not `proven` that a kubelet sent them, only runs outside the grid give a type, and only where something answered.
+    Of a kubelet whose readiness probes are not `poked` (up to 1.20) such runs say nothing of a type.
     """
     groups = [own for group in _groups(runs) if _may_be(group) and (own := _without_loops(group)).runs]
     groups = [part for group in groups for part in _by_period(group)]
@@ -118,7 +119,7 @@ def guess(runs: Sequence[Run], *, proven: bool = True) -> list[Guess]:
     out: list[Guess] = []
     owner: list[_Group] = []
     for group in groups:
-        found = _typed(group, groups)
+        found = _typed(group, groups, poked=poked)
         out += found
         owner += [group] * len(found)
     if not proven:
@@ -341,25 +342,25 @@ def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSp
     )
 
 
-def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
+def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Guess]:
     """Name the types of the one or more probes that share a signature."""
     seen = {
         name: value
         for name, value in (("periodSeconds", group.period_s), ("timeoutSeconds", group.timeout_s))
         if value is not None and not (group.at_most and name == "periodSeconds")
     }
-    poked = _pokes(group)
+    pokes = _pokes(group) if poked else {}
     held = _held(group)
     if group.workers >= 2:
-        readiness = _spec(group, ProbeType.READINESS, poked)
+        readiness = _spec(group, ProbeType.READINESS, pokes)
         liveness = _spec(group, ProbeType.LIVENESS, held)
         together = f"{group.workers} interleaved series with the same request"
-        if poked:
+        if pokes:
             return [
                 Guess(
                     spec=readiness,
                     reason=f"{together}; this one also ran outside its grid",
-                    inferred={**seen, **_known(poked)},
+                    inferred={**seen, **_known(pokes)},
                 ),
                 Guess(
                     spec=liveness, reason=f"{together}; this one never left its grid", inferred={**seen, **_known(held)}
@@ -367,9 +368,9 @@ def _typed(group: _Group, groups: Sequence[_Group]) -> list[Guess]:
             ]
         unknown = replace(readiness, type=ProbeType.UNKNOWN)
         return [Guess(spec=unknown, reason=f"{together}, nothing tells them apart", inferred=seen)] * 2
-    if poked:
-        why = f"ran outside its grid ({poked['times']} times), as only a readiness probe does"
-        return [Guess(spec=_spec(group, ProbeType.READINESS, poked), reason=why, inferred={**seen, **_known(poked)})]
+    if pokes:
+        why = f"ran outside its grid ({pokes['times']} times), as only a readiness probe does"
+        return [Guess(spec=_spec(group, ProbeType.READINESS, pokes), reason=why, inferred={**seen, **_known(pokes)})]
     if _stops_for_others(group, groups):
         # Nothing else of the container ran before it succeeded, so what could not ask before was this probe too.
         earlier = [run for run in group.mute if run.start.ns < group.runs[-1].start.ns]

@@ -106,12 +106,15 @@ def is_refused(run: Run) -> bool:
 def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
     """Return when a run's worker could run again at the earliest: once it has closed, which a busy node does some time after the answer.
 
-    Where silence gave the verdict that is the deadline: a dial that outlives its probe (Go 1.23+) closes long after it.
+    Where silence gave the verdict that is the deadline: a dial that outlives its probe (Go 1.23+) closes long after it. It
+    runs out sooner than it is counted here where the SYN was late, which its close shows.
     """
-    if verdict.by_deadline or not run.tries:
+    if not run.tries:
         return verdict.end_ns
     orig = run.tries[-1][-1].connection.orig
     close = orig.fin or orig.rst
+    if verdict.by_deadline:
+        return verdict.end_ns if close is None else min(close.ns, verdict.end_ns)
     if close is not None:
         return max(close.ns, verdict.end_ns)
     if verdict.cause is Cause.CUT and spec.handler is Handler.GRPC:

@@ -13,6 +13,7 @@ from make import LIVENESS, READINESS, STARTUP, UNKNOWN, ns, spec
 
 from probewatch.decisions.pod import MOST_UNSEEN, Applied, Planned, Pod, begin
 from probewatch.decisions.turn import SUSPICIOUS, YOUNG
+from probewatch.decisions.versions import Pokes
 from probewatch.decisions.worker import Result
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec
@@ -380,7 +381,7 @@ def test_any_story(steps, fresh, resets) -> None:
 
 def test_a_kubelet_up_to_1_22_does_not_poke_what_is_not_ready() -> None:
     """Its readiness worker goes on at its ticks after NotReady and after Started, whatever its siblings decide (KUBELET.md 0.2)."""
-    pod = pod_of(spec(STARTUP), spec(READINESS, failure_threshold=1), spec(LIVENESS, failure_threshold=1), pokes=False)
+    pod = pod_of(spec(STARTUP), spec(READINESS, failure_threshold=1), spec(LIVENESS, failure_threshold=1), pokes=Pokes.NEW_CONTAINERS)
     pod = story(pod, [(0, 0, "S")])
     assert pod.tickers[1].poked_ns is None
     pod = story(pod, [(1, 1, "S"), (1, 2, "F")])
@@ -396,3 +397,13 @@ def test_a_sync_during_an_attempt_pokes_at_its_end() -> None:
     assert pod.tickers[0].stirred_ns == ns(2.001)
     assert step(pod, 0, 1.999, "F", took=0.5).pod.tickers[0].stirred_ns == ns(2.499)
     assert step(pod, 0, 3, "F", took=0.5).pod.tickers[0].stirred_ns is None
+
+
+def test_a_kubelet_up_to_1_20_never_pokes() -> None:
+    """All that its workers do they do at their ticks: the first attempt is one, and any worker's may be the first (KUBELET.md 0.2)."""
+    pod = pod_of(spec(READINESS), spec(LIVENESS), resets=False, pokes=Pokes.NOTHING)
+    assert manuals(pod) == [Manual.NEVER, Manual.NEVER]
+    assert not pod.predict()[1].out_of_turn
+    pod = step(pod, 0, 3, "S", trigger=Trigger.START).pod
+    assert pod.tickers[0].tick_ns == ns(3)
+    assert pod_of(spec(READINESS), resets=False).moves is False

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from make import (
 )
 
 from probewatch.decisions.pod import Planned, Pod
+from probewatch.decisions.versions import Pokes
 from probewatch.decisions.worker import Result
 from probewatch.model.spec import ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Role, Schedule, Trigger
@@ -453,3 +455,54 @@ def test_a_steady_probe_is_taken_at_once() -> None:
             lane.feed(looks[at].run, look=looks[at])
         at += taken or 1
     assert alone < 20
+
+
+def old(*probes: ProbeSpec) -> Lane:
+    """Return a lane of probes of a kubelet 1.20."""
+    return lane_of(*probes, resets=False, keeps_ready=False, pokes=Pokes.NOTHING)
+
+
+def test_up_to_1_20_a_killed_containers_successor_turns_ready_at_a_tick() -> None:
+    """Nothing pokes it: its first attempt comes on the old grid, soon before the liveness probe on hold runs again (a real kubelet 1.20)."""
+    probes = (spec(READINESS, period_s=2), spec(LIVENESS, path="/live", period_s=3, failure_threshold=1))
+    ready = runs(*every(2, 8))
+    steps = play(old(*probes), ready, runs(0.5, 3.5, path="/live"), runs(6.5, what="503", path="/live"), runs(12.5, 15.5, path="/live"))
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.RESTART, DecisionKind.READY]
+    again = in_order(steps)[[step.counted is not None and step.counted.decision is DecisionKind.RESTART for step in in_order(steps)].index(True) + 1 :]
+    at = next(step.run.start.ns for step in again if step.counted and step.counted.decision is DecisionKind.READY)
+    assert ns(9.5) < at <= ns(12.5), "the tick at 9.5 was silent, so the container was not there yet"
+
+
+def test_up_to_1_20_a_delay_shows_a_container_that_ended_by_itself() -> None:
+    """A liveness probe that falls silent for its initialDelaySeconds tells of a new container, though readiness never paused."""
+    probes = (spec(READINESS, period_s=2), spec(LIVENESS, path="/live", period_s=2, initial_delay_s=6))
+    steps = play(old(*probes), runs(*every(2, 14)), runs(*every(2, 2, 6.5), *every(2, 3, 20.5), path="/live"))
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.READY]
+    at = [step.run.start.ns for step in in_order(steps) if step.counted and step.counted.decision][1]
+    assert ns(13) <= at <= ns(16), "6 s before the first attempt at it, as startedAt and the ticks allow"
+
+
+def test_up_to_1_20_liveness_may_come_first() -> None:
+    """Its workers begin at moments of their own, and no poke brings readiness forward: refused attempts go where their ticks go."""
+    probes = (spec(READINESS, period_s=6), spec(LIVENESS, path="/live", period_s=2, failure_threshold=9))
+    steps = play(old(*probes), runs(0, 1.3, 2, 4, what="refused"), runs(6, 8, path="/live"), runs(7.3))
+    assert whose(steps) == [1, 0, 1, 1, 1, 0, 1]
+
+
+def test_a_late_syn_leaves_its_deadline_where_it_was() -> None:
+    """A SYN that left 4 ms after its probe began is given up 4 ms early as it seems, and the tick that waited runs then."""
+    probe = spec(READINESS, period_s=1, timeout_s=1, failure_threshold=9)
+    hung = run(2.004)
+    late = replace(hung, tries=((exchange(OPENED + f"> PA {request()}\n < A\n +0.9959s > FA\n +1ms < A", at=2.004),),))
+    steps = in_order(play(lane_of(probe), runs(0, 1), [late], runs(3.0015, 4, 5)))
+    assert whose(steps) == [0] * 6
+    assert [step.reading.trigger for step in steps if step.reading][3] in (Trigger.STORED_TICK, Trigger.TICK)
+
+
+def test_a_tick_that_falls_into_a_stored_ones_start_waits_too() -> None:
+    """After an attempt of three periods a tick that had waited runs; the one of that very moment came a moment later, and waits for it."""
+    probe = spec(READINESS, period_s=1, timeout_s=3, failure_threshold=9)
+    slow = exchange(OPENED + f"> PA {request()}\n < A\n +300ms < PA {answer()}\n > FA\n < FA\n > A", at=5.001)
+    steps = in_order(play(lane_of(probe), runs(0, 1), runs(2, what="hung", timeout=3), [run_of(slow)], runs(5.3025, 6, 7)))
+    assert whose(steps) == [0] * 7
+    assert [step.reading.trigger for step in steps if step.reading][4] is Trigger.STORED_TICK

@@ -129,6 +129,13 @@ def test_a_probe_off_its_grid_is_readiness() -> None:
     assert "ran outside its grid" in one.reason
 
 
+def test_what_nothing_pokes_has_no_type_by_its_grid() -> None:
+    """Up to 1.20 no readiness probe is poked: a run outside the grid is a new container's or a new kubelet's, whatever its type."""
+    made = runs(*every(2, 6), 10.7, *every(2, 6, 12.0))
+    assert types(guess(made)) == [READINESS]
+    assert types(guess(made, poked=False)) == [UNKNOWN]
+
+
 def test_pokes_before_the_first_success_tell_no_threshold() -> None:
     """Until it was Ready once any pod sync pokes it, so those streaks say nothing about failureThreshold (WIRE.md 7b)."""
     (one,) = guessed(runs(0, 0.3, 1.3, what="refused"), runs(2.3, 3.3, 4.3, 5.3))
