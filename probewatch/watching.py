@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TURN_S: Final = 0.1
 """Seconds that a turn waits for frames, at most."""
+TURN_NS: Final = 100_000_000
+"""Time without a frame after which it is let pass: the observer has its own turns as often."""
 
 
 class Feed(Protocol):
@@ -106,7 +108,8 @@ class Watch:
     def turn(self, timeout_s: float = TURN_S) -> None:
         """Take what has come, or let time pass."""
         self._take(self.feed.poll(timeout_s))
-        self._pass()
+        if self.feed.horizon_ns - self.now_ns >= TURN_NS:  # (else frames see to it)
+            self._pass()
 
     def _pass(self) -> None:
         """Let time pass as far as it is known to have come, unless frames since the last one were left out."""

@@ -42,7 +42,7 @@ from probewatch.probes.sources import Source, evidence
 
 from .build import UNKNOWN, Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Draft, Ledger
-from .losses import Loss, why
+from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
 from .survey import said_of_itself
 from .target import Placed
@@ -63,21 +63,19 @@ class Assembler:
         book: AddressBook,
         latest: Latest,
         seen_until_ns: int,
-        holes: Sequence[Loss] = (),
-        losses: Sequence[Loss] = (),
+        holes: Sequence[Interval] = (),
+        losses: Sequence[Interval] = (),
     ) -> None:
         self.book = book
         self.latest = latest
         self.seen_until_ns = seen_until_ns
         self.holes = holes
         """Times of which not everything was captured; among them `losses`."""
-        self.events: list[TimelineEvent] = [
+        self._alike: dict[Any, Any] = {}
+        """Values of which there may be one for each of very many probes: those that are equal are one."""
+        self.events = [
             TimelineEvent(
-                ns=hole[0],
-                end_ns=hole[1],
-                kind=EventKind.CAPTURE_GAP,
-                address="",
-                evidence=why(hole, losses),
+                ns=hole[0], end_ns=hole[1], kind=EventKind.CAPTURE_GAP, address="", evidence=why(hole, losses)
             )
             for hole in holes
         ]
@@ -331,7 +329,8 @@ class Assembler:
                 return "inferred" if name in guess.inferred or values[name] != DEFAULTS[name] else "default"
             return "declared" if name in spec.declared or not spec.declared else "default"
 
-        return {name: (value, origin(name)) for name, value in values.items()}
+        alike = self._alike.setdefault
+        return {name: alike(told := (value, origin(name)), told) for name, value in values.items()}
 
     def _decisions(
         self,
@@ -435,7 +434,7 @@ class Assembler:
             return self._caller(source, first, proven=proven)
         said, sure = evidence(source, self.book, fresh=fresh)
         node = self.node_behind(source)
-        return Checker(
+        made = Checker(
             kind="kubelet" if proven else "unknown",
             pod=None if proven else pod_name(source.address, self.book, first.start.ns),
             could_be=() if proven else guesses([first]),
@@ -447,6 +446,8 @@ class Assembler:
             confidence=sure,
             evidence=said,
         )
+        same: Checker = self._alike.setdefault(made, made)
+        return same
 
     def _caller(self, source: Source, run: Run, *, proven: bool) -> Checker:
         """Say who had a command run: the runtime does not tell, so it is known by what was asked."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
 from probewatch.model.exchange import Exchange
+from probewatch.probes.cadence import median
 from probewatch.probes.checkers import ENOUGH, MOST_RUNS, MS, Check, Track, tracks
 from probewatch.probes.ends import check_of
 from probewatch.probes.repeats import tracks_of_tries

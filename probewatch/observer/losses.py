@@ -18,7 +18,7 @@ from probewatch.probes.cadence import SECOND
 
 from .lane import Lane
 
-Loss = tuple[int, int]
+Interval = tuple[int, int]
 """From when to when (ns) the kernel may have dropped frames."""
 
 NEAR_NS: Final = 1_000_000_000
@@ -33,15 +33,15 @@ class Losses:
     """Losses in the order of time."""
 
     def __init__(self) -> None:
-        self.all: list[Loss] = []
-        self._anew: set[Loss] = set()
+        self.all: list[Interval] = []
+        self._anew: set[Interval] = set()
         """Of these, those behind which all workers are met anew."""
-        self._uncovered: set[Loss] = set()
+        self._uncovered: set[Interval] = set()
         """Of these, those between files."""
         self.begun_ns: list[int] = []
         """When the files before each of them began."""
 
-    def add(self, loss: Loss, *, clock: bool = False, between: bool = False) -> None:
+    def add(self, loss: Interval, *, clock: bool = False, between: bool = False) -> None:
         """Take a loss, in which the `clock` was set, or `between` files; where the one before is near, that one goes on."""
         before = self.all[-1] if self.all else None
         if before is not None and (loss[0] - before[1] < NEAR_NS or len(self.all) >= MOST_LOSSES):
@@ -55,7 +55,7 @@ class Losses:
             self._uncovered.add(whole)
 
     @property
-    def within(self) -> list[Loss]:
+    def within(self) -> list[Interval]:
         """Those within what was captured, and not between files."""
         return [loss for loss in self.all if loss not in self._uncovered]
 
@@ -79,7 +79,7 @@ class Losses:
         return passed, any(loss in self._anew or _hidden(lane, loss) for loss in self.all[since:passed])
 
 
-def _hidden(lane: Lane, loss: Loss) -> bool:
+def _hidden(lane: Lane, loss: Interval) -> bool:
     begun, ended = loss[0] - EARLY_NS, loss[1] + EARLY_NS
     for worker in lane.pod().predict():
         last = worker.last_start_ns
@@ -94,7 +94,7 @@ def _hidden(lane: Lane, loss: Loss) -> bool:
     return False
 
 
-def why(hole: Loss, losses: Sequence[Loss]) -> str:
+def why(hole: Interval, losses: Sequence[Interval]) -> str:
     """Say why nothing is known of a time: the kernel dropped frames, the clock was set, or no file covers it."""
     length = (hole[1] - hole[0]) / SECOND
     return (

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Final, NamedTuple
 
 from probewatch.model.exchange import Exchange
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.probes.cadence import median
 from probewatch.probes.checkers import ENOUGH
 from probewatch.probes.judge import Verdict
 from probewatch.probes.replies import WAITED_NS

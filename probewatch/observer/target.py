@@ -7,9 +7,10 @@ the start nothing waits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.versions import Pokes, keeps_ready, pokes, resets
@@ -52,6 +53,7 @@ FEW: Final = 6
 """Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -119,15 +121,16 @@ class Target:
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
         self._queue: Queue | None = None
-        self._undecided: dict[str, list[Run]] = {}
+        # (Of very many targets most have none of these: they are put in the place of what is here, and not added to it.)
+        self._undecided: Mapping[str, list[Run]] = _NONE
         self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
         """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
-        self._loose: dict[str, Placed] = {}
+        self._loose: Mapping[str, Placed] = _NONE
         """The lane of runs that no Pod's address explains, by checker."""
         self._contexts: dict[str, Context] = {}
         self._quiet_ns: int | None = None
         """When the latest run of a lane that is over by now was seen."""
-        self._plans: dict[int, list[Planned]] = {}
+        self._plans: Mapping[int, list[Planned]] = _NONE
         self._closed = False
         """Its lanes were told, and let go."""
 
@@ -152,8 +155,9 @@ class Target:
 
     def hold(self, run: Run) -> int:
         """Keep a run of a source that may yet turn out to be a kubelet; return how many are kept."""
-        held = self._undecided.setdefault(run.client, [])
+        held = self._undecided.get(run.client, [])
         held.append(run)
+        self._undecided = {**self._undecided, run.client: held}
         return len(held)
 
     def held(self, client: str, *, strangers: bool = False) -> list[Run]:
@@ -162,9 +166,11 @@ class Target:
         if strangers:
             mine = [run for run in self.strangers if run.client == client and run.form.kubelet]
             self.strangers = [run for run in self.strangers if run.client != client or not run.form.kubelet]
-        return mine + self._undecided.pop(client, [])
+        mine += self._undecided.get(client, [])
+        self._undecided = {one: runs for one, runs in self._undecided.items() if one != client} or _NONE
+        return mine
 
-    def undecided(self) -> dict[str, list[Run]]:
+    def undecided(self) -> Mapping[str, list[Run]]:
         """Return the runs kept, by source."""
         return self._undecided
 
@@ -259,12 +265,13 @@ class Target:
         known = self._plans.get(id(pod))
         if known is None:
             own = (None, "", self.address) if self.address in pod.addresses or not pod.addresses else (self.address,)
-            known = self._plans[id(pod)] = [
+            known = [
                 Planned(spec, index)
                 for index, container in enumerate(pod.containers)
                 for spec in container.probes
                 if (self.sees_execs if spec.handler is Handler.EXEC else spec.host in own)
             ]
+            self._plans = {**self._plans, id(pod): known}
         return known
 
     def _plan_rest(self, context: Context) -> None:
@@ -290,7 +297,7 @@ class Target:
             guesses = self._typed(guesses, runs, context)
             placed = self._place(homes(guesses), None, guesses, None, runs, context)
             placed.guessed_from = len(runs)
-        self._loose[context.checker] = placed
+        self._loose = {**self._loose, context.checker: placed}
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
 
@@ -413,7 +420,7 @@ class Target:
     def close(self) -> None:
         """Let its lanes go: what they came to has been told."""
         self._closed = self.has_kubelet
-        self.placed, self._loose = [], {}
+        self.placed, self._loose = [], _NONE
 
     def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
 SECOND: Final = 1_000_000_000
@@ -115,6 +114,16 @@ def _lags(starts: Sequence[int], period_ns: int) -> bool:
     ]
     most = max(LAG_NS, SKEW * (starts[-1] - starts[0]))
     return sum(over) > most and sum(step > 0 for step in over) >= LATE_SHARE * len(over)
+
+
+def median(values: Iterable[float]) -> float:
+    """Return the middle one of some values, of an even number the mean of the middle two.
+
+    (`statistics` has it too, and takes 9 ms to import, a twenty-fifth of what a small capture takes in all.)
+    """
+    ranked = sorted(values)
+    half = len(ranked) // 2
+    return ranked[half] if len(ranked) % 2 else (ranked[half - 1] + ranked[half]) / 2
 
 
 def side_by_side(starts: Sequence[int], period_s: int) -> int:

@@ -20,10 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log1p
-from statistics import median
 from typing import Final, NamedTuple
 
-from .cadence import SECOND
+from .cadence import SECOND, median
 from .shapes import Shape, What
 from .signatures import Basis
 

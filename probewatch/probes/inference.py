@@ -15,13 +15,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Final
 
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
-from .cadence import GRID_NS, SECOND, Chain, chains, period_of, side_by_side, steady, tickers
+from .cadence import GRID_NS, SECOND, Chain, chains, median, period_of, side_by_side, steady, tickers
 from .forms import Ask
 from .judge import Verdict
 from .learnt import whole_seconds

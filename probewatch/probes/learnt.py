@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
-from .cadence import SECOND
+from .cadence import SECOND, median
 from .checkers import (
     ENOUGH,
     EXACT_NS,

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median_low
 from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection, Sighting, Step
@@ -136,10 +135,10 @@ class Ways:
             return None
         if a[0] == b[0]:
             ways = pair.towards + [-ns for ns in pair.back]
-            return median_low(ways), 0
+            return _middle(ways), 0
         if not (pair.towards and pair.back):
             return None
-        towards, back = median_low(pair.towards), median_low(pair.back)
+        towards, back = _middle(pair.towards), _middle(pair.back)
         return (towards - back) // 2, (towards + back) // 2
 
     def order(self, ends: Ends) -> tuple[Point, ...]:
@@ -256,6 +255,12 @@ class Ways:
         parts += [f"reached {self.name(at)}" for at in seen[1:]]
         parts += [f"never reached {self.name(at)}" for at in missing[:1]]
         return ", ".join(parts)
+
+
+def _middle(values: Iterable[int]) -> int:
+    """Return the middle one of some values, of an even number the lower of the middle two."""
+    ranked = sorted(values)
+    return ranked[(len(ranked) - 1) // 2]
 
 
 def _went_on(letter: str, steps: Mapping[str, Step]) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection
@@ -22,6 +21,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.timeline import Cause, Outcome
 
+from .cadence import median
 from .judge import Verdict
 
 DNS: Final = b"DNS"

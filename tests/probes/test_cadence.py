@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 from builder import MS, S
 from hypothesis import given
 from hypothesis import strategies as st
 from make import every
 
-from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady, tickers, whole_seconds
+from probewatch.probes.cadence import chains, median, on_grid, period_of, side_by_side, steady, tickers, whole_seconds
 
 
 def at(*seconds: float) -> list[int]:
@@ -147,3 +149,9 @@ def test_any_ticker_shows_its_period(period, count, first, data) -> None:
     assert period_of(starts) == period
     assert on_grid(starts, starts) == 1.0
     assert len(chains(starts, period)) == 1
+
+
+@given(st.lists(st.integers() | st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_the_median_is_that_of_statistics(values: list[float]) -> None:
+    """It is a short cut to the library's, with the same result."""
+    assert median(values) == statistics.median(values)
