@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.versions import Pokes, keeps_ready, pokes, resets
@@ -18,15 +17,15 @@ from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
-from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess, ticking
 from probewatch.probes.runs import Run, fits
 
+from .beginnings import announced, beginning
 from .execs import guess_commands
 from .histories import Step
 from .implied import feed
-from .lane import KEPT, MID_LIFE, Lane
+from .lane import KEPT, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
@@ -43,8 +42,6 @@ GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 GUESS_FROM: Final = 8
 """Runs from which they are guessed where runs of too many targets wait."""
-ANNOUNCED_NS: Final = 60 * SECOND
-"""An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 LOOP: Final = 6
 """Connections off every grid that are more than a probe's pokes and beginnings."""
 SHARED: Final = 12.0
@@ -53,7 +50,6 @@ FEW: Final = 6
 """Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
 """Histories of a lane that is looked at while its plan is a guess, and thrown away: its last word is not asked for."""
-_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -121,16 +117,16 @@ class Target:
         self.first_seen_ns: int | None = None
         """When the target itself first appeared (announced its address, or sent anything)."""
         self._queue: Queue | None = None
-        # (Of very many targets most have none of these: they are put in the place of what is here, and not added to it.)
-        self._undecided: Mapping[str, list[Run]] = _NONE
+        # (None, and no empty dict, where there is nothing: of very many targets most have none of these.)
+        self._undecided: dict[str, list[Run]] | None = None
         self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
         """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
-        self._loose: Mapping[str, Placed] = _NONE
+        self._loose: dict[str, Placed] | None = None
         """The lane of runs that no Pod's address explains, by checker."""
         self._contexts: dict[str, Context] = {}
         self._quiet_ns: int | None = None
         """When the latest run of a lane that is over by now was seen."""
-        self._plans: Mapping[int, list[Planned]] = _NONE
+        self._plans: dict[int, list[Planned]] | None = None
         self._closed = False
         """Its lanes were told, and let go."""
 
@@ -155,9 +151,10 @@ class Target:
 
     def hold(self, run: Run) -> int:
         """Keep a run of a source that may yet turn out to be a kubelet; return how many are kept."""
-        held = self._undecided.get(run.client, [])
+        if self._undecided is None:
+            self._undecided = {}
+        held = self._undecided.setdefault(run.client, [])
         held.append(run)
-        self._undecided = {**self._undecided, run.client: held}
         return len(held)
 
     def held(self, client: str, *, strangers: bool = False) -> list[Run]:
@@ -166,13 +163,11 @@ class Target:
         if strangers:
             mine = [run for run in self.strangers if run.client == client and run.form.kubelet]
             self.strangers = [run for run in self.strangers if run.client != client or not run.form.kubelet]
-        mine += self._undecided.get(client, [])
-        self._undecided = {one: runs for one, runs in self._undecided.items() if one != client} or _NONE
-        return mine
+        return mine + (self._undecided.pop(client, []) if self._undecided else [])
 
     def undecided(self) -> Mapping[str, list[Run]]:
         """Return the runs kept, by source."""
-        return self._undecided
+        return self._undecided or {}
 
     # What: attempts of a kubelet.
 
@@ -218,7 +213,7 @@ class Target:
 
     def waiting(self) -> dict[str, list[Run]]:
         """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
-        claims = {client: runs for client, runs in self._undecided.items() if all(run.form.version for run in runs)}
+        claims = {client: runs for client, runs in self.undecided().items() if all(run.form.version for run in runs)}
         return claims | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
 
     def supposed(
@@ -262,16 +257,17 @@ class Target:
 
     def _plan(self, pod: PodSpec) -> list[Planned]:
         """Return the probes of a Pod that its kubelet sends to this address."""
+        if self._plans is None:
+            self._plans = {}
         known = self._plans.get(id(pod))
         if known is None:
             own = (None, "", self.address) if self.address in pod.addresses or not pod.addresses else (self.address,)
-            known = [
+            known = self._plans[id(pod)] = [
                 Planned(spec, index)
                 for index, container in enumerate(pod.containers)
                 for spec in container.probes
                 if (self.sees_execs if spec.handler is Handler.EXEC else spec.host in own)
             ]
-            self._plans = {**self._plans, id(pod): known}
         return known
 
     def _plan_rest(self, context: Context) -> None:
@@ -297,7 +293,7 @@ class Target:
             guesses = self._typed(guesses, runs, context)
             placed = self._place(homes(guesses), None, guesses, None, runs, context)
             placed.guessed_from = len(runs)
-        self._loose = {**self._loose, context.checker: placed}
+        self._loose = (self._loose or {}) | {context.checker: placed}
         for run, elsewhere in waiting:
             self._feed(placed, run, elsewhere, context)
 
@@ -350,7 +346,14 @@ class Target:
         self, plan: Sequence[Planned], pod: PodSpec | None, runs: Sequence[Run], context: Context, kept: int = KEPT
     ) -> tuple[Lane, tuple[str, ...]]:
         version, context = context.version, self._there(runs, context)
-        cost, signs = beginning(runs, pod, self.first_seen_ns, self._quiet_since_ns(runs, context), context)
+        cost, signs = beginning(
+            runs,
+            pod,
+            self.first_seen_ns,
+            self._quiet_since_ns(runs, context),
+            context.first_frame_ns,
+            started=context.container_started,
+        )
         lane = Lane(
             plan,
             begin_cost=cost,
@@ -384,7 +387,7 @@ class Target:
             return mine[-1]
         if run.execs and self._loose:
             return next(iter(self._loose.values()))
-        return self._loose.get(context.checker)
+        return self._loose.get(context.checker) if self._loose else None
 
     def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
         if not placed.versioned and context.version is not None:
@@ -420,7 +423,7 @@ class Target:
     def close(self) -> None:
         """Let its lanes go: what they came to has been told."""
         self._closed = self.has_kubelet
-        self.placed, self._loose = [], _NONE
+        self.placed, self._loose = [], None
 
     def _undeclared(self, client: str, context: Context) -> list[tuple[Placed, list[Step]]]:
         """Make a lane of what a proven kubelet asked and no spec, or no earlier guess, explains."""
@@ -556,48 +559,3 @@ def _was_served(connection: Connection) -> bool:
     """Tell whether a connection that began before the capture had a program at its other end."""
     resp = connection.resp
     return connection.midstream and resp.rst is None and (resp.length > 0 or connection.orig.fin_acked is not None)
-
-
-def announced(first: Run, appeared_ns: int | None) -> bool:
-    """Tell whether the address was announced shortly before the first attempt."""
-    return appeared_ns is not None and 0 <= first.start.ns - appeared_ns <= ANNOUNCED_NS
-
-
-def beginning(
-    runs: Sequence[Run], pod: PodSpec | None, appeared_ns: int | None, quiet_since_ns: int, context: Context
-) -> tuple[float, tuple[str, ...]]:
-    """Weigh the signs, other than attempts, of containers that begin here (negative) or began before; name those for."""
-    cost = MID_LIFE
-    signs: list[str] = []
-    first = runs[0] if runs else None
-    if first is None or not (first.tries or first.execs):
-        return cost, ()
-    connection = first.tries[0][0].connection if first.tries else None
-    if context.container_started:
-        cost -= 6.0
-        signs.append("its first process was seen to begin")
-    if connection is not None and connection.neighbour is not None:
-        cost -= 2.5
-        signs.append("its address was resolved first")
-    if announced(first, appeared_ns):
-        cost -= 3.0
-        signs.append("its address was announced just before")
-    starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
-    if starts:
-        near = min(starts, key=lambda ns: abs(ns - first.start.ns))
-        if near >= context.first_frame_ns - SECOND:
-            cost -= 6.0
-            signs.append("the Pod's status says so")
-        elif all(ns < context.first_frame_ns - 60 * SECOND for ns in starts):
-            cost += 6.0
-    periods = [spec.period_s for container in (pod.containers if pod else ()) for spec in container.probes] or [10]
-    silent = first.start.ns - quiet_since_ns
-    refused = connection is not None and first.form.ask is Ask.NOTHING and connection.resp.rst is not None
-    if refused:
-        # (Within a period an attempt comes wherever a capture begins.)
-        cost -= 1.2 if signs or silent > min(periods) * SECOND else 0.6
-    if silent > (max(periods) + 1) * SECOND:
-        cost -= 3.0
-        where = "in the first" if quiet_since_ns == context.first_frame_ns else "for"
-        signs.append(f"no traffic to it {where} {silent // SECOND} s")
-    return cost, tuple(signs)

@@ -27,6 +27,8 @@ from .numbers import count, span
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 UP: Final = (DecisionKind.READY, DecisionKind.UP)
+NOTHING_NS: Final = 50_000_000
+"""A time that is told as 0.0 s: it says less than none."""
 
 
 class By(StrEnum):
@@ -325,7 +327,7 @@ def _from(number: int, moment: str) -> str:
 
 def _to_end(ns: int) -> str:
     """Return `for the last 39.6 s`: what was captured of it, for it may have gone on."""
-    return f"for the last {span(max(0, ns))}"
+    return "right before the end of the capture" if ns < NOTHING_NS else f"for the last {span(ns)}"
 
 
 def _times(number: int) -> str:

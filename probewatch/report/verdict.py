@@ -33,7 +33,19 @@ from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, gaps, holes
 from .numbers import SECOND, count, share, span
-from .service import DOWN, UP, By, Outage, container_events, downtime, outages, states, told, without_readiness
+from .service import (
+    DOWN,
+    NOTHING_NS,
+    UP,
+    By,
+    Outage,
+    container_events,
+    downtime,
+    outages,
+    states,
+    told,
+    without_readiness,
+)
 
 
 class Level(IntEnum):
@@ -215,6 +227,8 @@ def _went_down(
 
 
 def _away(down_ns: int, seen_ns: int, *, about: bool) -> str:
+    if down_ns < NOTHING_NS:
+        return ""  # (It ended with the capture.)
     return f"; out of service {'about ' if about else ''}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
 
 

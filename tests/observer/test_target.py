@@ -35,9 +35,10 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause
+from probewatch.observer.beginnings import beginning
 from probewatch.observer.implied import feed, implied_runs, overtaken_runs
 from probewatch.observer.lane import Lane
-from probewatch.observer.target import GUESS_AFTER, Context, Target, beginning
+from probewatch.observer.target import GUESS_AFTER, Context, Target
 from probewatch.observer.tying import plausible, tie
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
@@ -261,8 +262,8 @@ def test_no_tie_against_the_cadence() -> None:
 
 def sign(first: Run, pod: PodSpec | None = None, appeared: float | None = None, capture_began: float = -1.0) -> float:
     """Return the weight against a beginning."""
-    context = Context(first_frame_ns=ns(capture_began))
-    return beginning([first], pod, ns(appeared) if appeared is not None else None, ns(capture_began), context)[0]
+    began = ns(capture_began)
+    return beginning([first], pod, ns(appeared) if appeared is not None else None, began, began)[0]
 
 
 def test_signs_of_a_beginning() -> None:
