@@ -399,7 +399,12 @@ class Observer(Front):
         assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
-        context = Context(first_frame_ns=self._first_ns or 0, kubelets=kubelets, seen_until_ns=self._seen_until_ns)
+        context = Context(
+            first_frame_ns=self._first_ns or 0,
+            kubelets=kubelets,
+            seen_until_ns=self._seen_until_ns,
+            latest=self._latest,
+        )
         probed: set[Peer] = set()
         self._strangers.probed = probed
         for target in self._targets.values():
@@ -461,7 +466,7 @@ class Observer(Front):
         from .measures import measures  # (only where it is asked for)
 
         hole = self._losses.all[0][0] if self._losses.all else None
-        known = measures(placed, appeared_ns, hole, self._now_ns)
+        known = measures(placed, appeared_ns, hole, self._now_ns, self._latest)
         workers = sorted(placed.ledger.accounts)
         return [replace(probe, measures=known.get(worker, ())) for worker, probe in zip(workers, probes, strict=True)]
 

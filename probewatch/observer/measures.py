@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.turn import SUSPICIOUS
+from probewatch.model.connection import Connection
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler, PodSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
@@ -16,18 +17,22 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.delays import Life, delay_measures
 from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure
-from probewatch.probes.runs import fits
+from probewatch.probes.runs import as_known, fits
 
 from .histories import Step
 from .target import Placed, asks, connects
-from .weigh import Plan, Read, Scale, steps_of, weigh
+from .weigh import SURE, Plan, Read, Scale, steps_of, weigh
 
 BORNE_OUT: Final = 2.0
 """A declared timeout that makes the rhythm cheaper by this is taken for the one that runs."""
 
 
 def measures(
-    placed: Placed, appeared_ns: int | None, hole_ns: int | None, seen_until_ns: int
+    placed: Placed,
+    appeared_ns: int | None,
+    hole_ns: int | None,
+    seen_until_ns: int,
+    latest: Callable[[Connection], Connection],
 ) -> dict[int, tuple[Measure, ...]]:
     """Return for each worker of a lane what is left of each field.
 
@@ -36,10 +41,11 @@ def measures(
         appeared_ns: when its target's address first announced itself, where that was seen.
         hole_ns: when a time began that no file covers; what came after it is left out.
         seen_until_ns: where the capture ends.
+        latest: what is known by now of a connection.
     """
     declared: Plan = placed.declared or placed.lane.plan
     runs = [
-        step.run
+        as_known(step.run, latest)
         for step in placed.lane.steps
         if not step.run.implied and (hole_ns is None or step.run.start.ns <= hole_ns)
     ]
@@ -72,6 +78,12 @@ def measures(
         longer = Scale(placed.lane, runs, seen_until_ns)
         if longer.read(waiting).cost + BORNE_OUT < scale.read(plan).cost:
             plan, scale = waiting, longer
+    undelayed = tuple(Planned(replace(planned.spec, initial_delay_s=0), planned.container) for planned in plan)
+    if undelayed != plan:
+        # A delay that no container kept is not to be made up for by other numbers.
+        sooner = Scale(placed.lane, runs, seen_until_ns)
+        if sooner.read(undelayed).cost + SURE < scale.read(plan).cost:
+            plan, scale = undelayed, sooner
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
     least = {place: _least(fields) for place, fields in rhythm.items()}

@@ -7,7 +7,7 @@ the start nothing waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,7 +19,7 @@ from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess, ticking
-from probewatch.probes.runs import Run, fits
+from probewatch.probes.runs import Run, as_known, fits
 
 from .beginnings import announced, beginning
 from .execs import guess_commands
@@ -409,7 +409,7 @@ class Target:
             self._plan_rest(replace(self._contexts[checker], seen_until_ns=context.seen_until_ns))
         out = []
         for placed in self.placed:
-            mine = replace(self._contexts[placed.checker], seen_until_ns=context.seen_until_ns)
+            mine = replace(self._contexts[placed.checker], seen_until_ns=context.seen_until_ns, latest=context.latest)
             if not placed.ledger.accounts:
                 self.reconsider(placed, mine)
             steps = placed.lane.finish()
@@ -449,7 +449,7 @@ class Target:
         before = placed.lane
         steps = before.so_far()
         context = context or self._contexts[placed.checker]
-        runs = [step.run for step in steps if not step.run.implied]
+        runs = [as_known(step.run, context.latest) for step in steps if not step.run.implied]
         if placed.pod is not None:
             self._corrected(placed, steps, runs, context)
         else:
@@ -551,6 +551,8 @@ class Context:
     """Sources that are proven kubelets."""
     seen_until_ns: int | None = None
     """Where the capture ends, once that is known."""
+    latest: Callable[[Connection], Connection] = lambda connection: connection
+    """What is known by now of a connection."""
     container_started: bool = False
     """A process event shows that a container of the target began just before."""
 

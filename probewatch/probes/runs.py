@@ -12,6 +12,7 @@ Connections must come in the order of their starts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -88,6 +89,16 @@ class Run:
             if m is not None
         ]
         return max((m.ns for m in marks), default=connection.end.ns)
+
+
+def as_known(run: Run, latest: Callable[[Connection], Connection]) -> Run:
+    """Return a run with its connections as they are known by now: how a dial or a silence ended may be seen after it was judged."""
+    if all(latest(exchange.connection) is exchange.connection for hops in run.tries for exchange in hops):
+        return run
+    return replace(
+        run,
+        tries=tuple(tuple(replace(one, connection=latest(one.connection)) for one in hops) for hops in run.tries),
+    )
 
 
 def at_once(before: Run, after: Run) -> bool:

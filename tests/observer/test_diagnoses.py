@@ -88,6 +88,8 @@ SHOWN: dict[str, set[Kind]] = {
     "https-on-http": {Kind.HTTPS_TO_HTTP},
     "https-on-http-garbage": {Kind.HTTPS_TO_HTTP},
     "https-suites": {Kind.SAYS_UNHEALTHY, Kind.TLS_REFUSED},
+    "k120-crashes": {Kind.NOTHING_LISTENS, Kind.RESTART_LOOP},
+    "k120-restarts": {Kind.SAYS_UNHEALTHY, Kind.RESTART_LOOP, Kind.SILENT_BY_DESIGN},
     "k136-http-flap-s1": {Kind.SAYS_UNHEALTHY, Kind.STILL_STARTING, Kind.POKED},
     "k136-liveness-restart": {Kind.SAYS_UNHEALTHY, Kind.RESTART_LOOP, Kind.STILL_STARTING, Kind.POKED, Kind.SILENT_BY_DESIGN},
     "k136-startup-probe": {Kind.STILL_STARTING},
