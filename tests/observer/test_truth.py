@@ -21,7 +21,7 @@ from probewatch.model.timeline import Outcome, Timeline
 
 UNKNOWABLE: dict[str, tuple[str, str]] = {
     # scenario: (what is missing without the Pod, why packets cannot tell it)
-    "k120-crashes": ("decision restart", "all it does is to be refused: no request names a probe, and a readiness probe of a container that crashes looks the same"),
+    "k120-restart": ("decision restart", "its restart is the end of the capture: no silence behind it shows that it was one"),
     "tcp-ready": ("decision ready", "one probe that never fails, never leaves its grid and asks for no name may be of any type, and an untyped probe decides nothing"),
     "grpc-refused": ("never happened: ", "nothing ever answered, so nothing shows that it is gRPC, and a redial looks like a poked attempt of its own"),
 }
