@@ -386,3 +386,18 @@ def test_a_tls_handshake_has_a_limit_of_its_own(timeout: int, ended: float) -> N
     verdict = verdict_of(run_of(hello), spec(scheme="HTTPS", timeout_s=timeout), UNTIL)
     assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.SLOW_ANSWER)
     assert abs(verdict.end_ns - ns(ended)) < 1_000_000
+
+
+# What is known later.
+
+
+def test_a_close_that_is_seen_later_counts() -> None:
+    """A silence that was judged when its deadline came is judged by its close once that is known, and is no hole of the capture."""
+    (known,) = join(attempt(0, "hung"))
+    one = known.tries[0][0]
+    early = replace(one.connection, orig=replace(one.connection.orig, fin=None, fin_acked=None))
+    before = replace(known, tries=((replace(one, connection=early),),))
+    assert verdict_of(before, spec(), UNTIL).cause is Cause.CUT
+    after = joining.as_known(before, lambda _: one.connection)
+    assert verdict_of(after, spec(), UNTIL).cause is Cause.SLOW_ANSWER
+    assert joining.as_known(before, lambda connection: connection) is before
