@@ -22,7 +22,7 @@ from itertools import pairwise
 from probewatch.model.expectation import Pace, Range
 from probewatch.model.finding import Finding
 from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import Attempt, EventKind, Outcome, Probe, Schedule, Trigger
+from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, Schedule, Trigger
 from probewatch.probes.patience import given_up
 
 from .case import Case, counted, seconds, stretch
@@ -132,9 +132,13 @@ def _about(pace: Pace) -> Range:
 
 
 def _neighbours(probe: Probe, without: Sequence[tuple[int, int]]) -> Iterator[tuple[Attempt, Attempt, int]]:
-    """Yield attempts that follow each other with nothing missing between them, and the nanoseconds between."""
+    """Yield attempts that follow each other with nothing missing between them, and the nanoseconds between.
+
+    A worker that decided Restart or Started is on hold until there is another container.
+    """
     from_end = probe.inferred.get("interval_basis") == "end"
-    broken = [*without, *((gap.start_ns, gap.end_ns) for gap in probe.gaps)]
+    holds = [(d.ns, d.ns + 1) for d in probe.decisions if d.kind in (DecisionKind.RESTART, DecisionKind.STARTED)]
+    broken = [*without, *holds, *((gap.start_ns, gap.end_ns) for gap in probe.gaps)]
     for before, after in pairwise(probe.attempts):
         if not any(start < after.start.ns and end > before.start.ns for start, end in broken):
             yield before, after, after.start.ns - (before.end_ns if from_end else before.start.ns)
@@ -170,12 +174,8 @@ def _ready(case: Case, ns: int) -> bool:
 
 
 def _interrupted(case: Case, before: Attempt, after: Attempt) -> bool:
-    """Say whether a worker, its container or its kubelet ended or began between two attempts."""
-    decided = any(
-        d.kind.value in ("restart", "started") and before.start.ns <= d.ns <= after.start.ns
-        for d in case.probe.decisions
-    )
-    return decided or any(
+    """Say whether a container or its kubelet ended or began between two attempts."""
+    return any(
         before.start.ns < event.ns <= after.start.ns and _concerns(case, event.address)
         for event in case.timeline.events
     )
