@@ -69,6 +69,9 @@ POKE_WAITS: Final = 0.7
 """A tick that ran although a poke waited too: Go picks either."""
 POKE_ABSENT: Final = 1.5
 """A certain poke that did not come."""
+TICK_MOMENT_NS: Final = 3 * MS
+AT_A_TICK: Final = 1.0
+"""A poke for no known reason in the very moment of a tick: it would be one in hundreds that falls there."""
 POKE_ENDED: Final = 0.3
 """... where the pod seems to be deleted."""
 NEW_CONTAINER: Final = 5.0
@@ -233,7 +236,7 @@ def due_readings(start: int, worker: int, period_ns: int, ticks: Ticks, manual: 
         if ticks.stirred_ns is not None and start - ticks.stirred_ns <= POKED_NS + DELAYED_ACK_NS:
             return None
         cost = POKE_UNSEEN if manual is Manual.UNSEEN else POKE
-        found.append(Reading(worker, cost, Trigger.MANUAL, Schedule.EXTRA))
+        found.append(Reading(worker, cost + _coincidence(late), Trigger.MANUAL, Schedule.EXTRA))
     return found
 
 
@@ -486,12 +489,21 @@ def _poke(start: int, p: Prediction) -> Reading:
     elif _just_after(p.stirred_ns, start, p):
         cost = POKE_DOUBLE
     elif p.manual is Manual.UNSEEN:
-        cost = POKE_UNSEEN
+        cost = POKE_UNSEEN + _off_grid(start, p)
     elif _at_beginning(p) and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
         cost = POKE_DOUBLE
     else:
-        cost = POKE
+        cost = POKE + _off_grid(start, p)
     return Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA)
+
+
+def _off_grid(start: int, p: Prediction) -> float:
+    return 0.0 if p.tick_ns is None else _coincidence((start - p.tick_ns + EARLY_NS) % p.period_ns - EARLY_NS)
+
+
+def _coincidence(late: int) -> float:
+    """Return the cost of a poke this long after a tick was due."""
+    return AT_A_TICK if abs(late) < TICK_MOMENT_NS else 0.0
 
 
 def _at_beginning(p: Prediction) -> bool:

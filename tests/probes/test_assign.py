@@ -225,6 +225,13 @@ def test_a_certain_poke() -> None:
     assert (reading.cost, reading.trigger, reading.schedule) == (0.0, Trigger.MANUAL, Schedule.EXTRA)
 
 
+def test_a_poke_that_stays_away_and_a_tick_in_time() -> None:
+    """An attempt in the moment of a tick is that tick, though a poke was expected long before it: kubelets up to 1.22 do not poke."""
+    waiting = predicted(period=2, last=EARLIER, took=1.0, poked=EARLIER + 1.0, manual=Manual.POSSIBLE)
+    assert best(EARLIER + 2.0, waiting).trigger is Trigger.TICK
+    assert best(EARLIER + 2.3, waiting).trigger is Trigger.MANUAL
+
+
 def test_an_absent_poke_is_paid_for() -> None:
     """A tick although a poke was certain is less likely than a tick."""
     plain = best(EARLIER + 10, predicted(manual=Manual.POSSIBLE)).cost
