@@ -498,7 +498,11 @@ def _poke(start: int, p: Prediction) -> Reading:
 
 
 def _off_grid(start: int, p: Prediction) -> float:
-    return 0.0 if p.tick_ns is None else _coincidence((start - p.tick_ns + EARLY_NS) % p.period_ns - EARLY_NS)
+    """Return the cost of a poke that falls on a tick, unless a close that took its time held it up until then."""
+    held_up = p.lingers and p.busy_until_ns is not None and start - p.busy_until_ns <= LINGER_NS
+    return (
+        0.0 if p.tick_ns is None or held_up else _coincidence((start - p.tick_ns + EARLY_NS) % p.period_ns - EARLY_NS)
+    )
 
 
 def _coincidence(late: int) -> float:
