@@ -73,17 +73,11 @@ def measures(
     plan = tuple(_patient(declared[worker], timeouts[worker], joined) for worker in sent) + others
     waiting = tuple(_waiting(declared[worker], timeouts[worker]) for worker in sent) + others
     scale = Scale(placed.lane, runs, seen_until_ns)
-    if waiting != plan:
-        # A timeout that is longer than what shows of it is believed where the rhythm bears it out.
-        longer = Scale(placed.lane, runs, seen_until_ns)
-        if longer.read(waiting).cost + BORNE_OUT < scale.read(plan).cost:
-            plan, scale = waiting, longer
+    # A timeout that is longer than what shows of it is believed where the rhythm bears it out; and a delay that no
+    # container kept is not to be made up for by other numbers.
+    plan, scale = scale.rather(waiting, plan, BORNE_OUT)
     undelayed = tuple(Planned(replace(planned.spec, initial_delay_s=0), planned.container) for planned in plan)
-    if undelayed != plan:
-        # A delay that no container kept is not to be made up for by other numbers.
-        sooner = Scale(placed.lane, runs, seen_until_ns)
-        if sooner.read(undelayed).cost + SURE < scale.read(plan).cost:
-            plan, scale = undelayed, sooner
+    plan, scale = scale.rather(undelayed, plan, SURE)
     best, rhythm = weigh(scale, plan, placed.pod)
     read = scale.read(best)
     least = {place: _least(fields) for place, fields in rhythm.items()}

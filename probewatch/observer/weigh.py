@@ -165,6 +165,16 @@ class Scale:
             self._best = min(self._best, cost)
         return known
 
+    def rather(self, other: Plan, plan: Plan, margin: float) -> tuple[Plan, Scale]:
+        """Return another plan where it is cheaper by this margin, else the first, with the scale that is to weigh it.
+
+        A scale tells plans apart by what it weighs: one whose timeouts or delays are others has its own.
+        """
+        if other == plan:
+            return plan, self
+        own = Scale(self._lane, self.runs, self._seen_until_ns)
+        return (other, own) if own.read(other).cost + margin < self.read(plan).cost else (plan, self)
+
     def _looks_of(self, plan: Plan) -> list[Look]:
         """Return the runs held against a plan, once for all that differ only in what is weighed here."""
         alike = tuple(Planned(_unweighed(planned.spec), planned.container) for planned in plan)

@@ -475,10 +475,15 @@ def is_frozen(reading: Reading) -> bool:
     return reading.trigger is Trigger.TICK and not reading.reset and reading.cost >= FROZEN
 
 
+def _off(since_ns: int, period_ns: int) -> int:
+    """Return how far from a tick something is that came so long after one, early ones negative."""
+    return (since_ns + EARLY_NS) % period_ns - EARLY_NS
+
+
 def lateness(off_ns: int, period_ns: int = 0) -> float:
     """Return the cost of a distance from the grid (of a whole number of periods, where one is given)."""
     if period_ns:
-        off_ns = (off_ns + EARLY_NS) % period_ns - EARLY_NS
+        off_ns = _off(off_ns, period_ns)
     return min(abs(off_ns) / (10 * MS), LATENESS_MOST)
 
 
@@ -489,20 +494,18 @@ def _poke(start: int, p: Prediction) -> Reading:
     elif _just_after(p.stirred_ns, start, p):
         cost = POKE_DOUBLE
     elif p.manual is Manual.UNSEEN:
-        cost = POKE_UNSEEN + _off_grid(start, p)
+        cost = POKE_UNSEEN + _at_a_tick(start, p)
     elif _at_beginning(p) and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
         cost = POKE_DOUBLE
     else:
-        cost = POKE + _off_grid(start, p)
+        cost = POKE + _at_a_tick(start, p)
     return Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA)
 
 
-def _off_grid(start: int, p: Prediction) -> float:
+def _at_a_tick(start: int, p: Prediction) -> float:
     """Return the cost of a poke that falls on a tick, unless a close that took its time held it up until then."""
     held_up = p.lingers and p.busy_until_ns is not None and start - p.busy_until_ns <= LINGER_NS
-    return (
-        0.0 if p.tick_ns is None or held_up else _coincidence((start - p.tick_ns + EARLY_NS) % p.period_ns - EARLY_NS)
-    )
+    return 0.0 if p.tick_ns is None or held_up else _coincidence(_off(start - p.tick_ns, p.period_ns))
 
 
 def _coincidence(late: int) -> float:
@@ -539,6 +542,6 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     else:
         cost = NEW_KUBELET_QUIET
     cost += GATED_ANEW if p.behind else 0.0
-    if p.tick_ns is not None and abs((start - p.tick_ns + EARLY_NS) % p.period_ns - EARLY_NS) <= SAME_PHASE_NS:
+    if p.tick_ns is not None and abs(_off(start - p.tick_ns, p.period_ns)) <= SAME_PHASE_NS:
         cost += OLD_PHASE
     return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")

@@ -179,7 +179,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
         middle = int(median(steps))
         spread = max(FLOOR_NS, int(1.5 * median(abs(step - middle) for step in steps)))
         own = long if people else _checkers(left, long, basis, gap)
-        side_by_side = _most([(left[chain[0]].start, left[chain[-1]].start) for chain in own])
+        side_by_side = _most(_depths([(left[chain[0]].start, left[chain[-1]].start) for chain in own]))
         out += [Pace(shape, basis, middle, spread, timeout)] * side_by_side
         spans.append([(left[chain[0]].start, left[chain[-1]].start) for chain in long])
         taken = {index for chain in long for index in chain}
@@ -297,7 +297,7 @@ def _checkers(members: Sequence[Check], chains: Sequence[list[int]], basis: Basi
     """
     spans = [(members[chain[0]].start, members[chain[-1]].start) for chain in chains]
     depths = _depths(spans)
-    if len(chains) > MOST_CHAINS or _most(spans) < 2:
+    if len(chains) > MOST_CHAINS or _most(depths) < 2:
         return list(chains)
     out: list[tuple[tuple[int, int], list[int]]] = []
     for span, chain in sorted(zip(spans, chains, strict=True), key=lambda one: -len(one[1])):
@@ -334,9 +334,9 @@ def _depths(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
     return out
 
 
-def _most(spans: Sequence[tuple[int, int]]) -> int:
+def _most(depths: Sequence[tuple[int, int, int]]) -> int:
     """Return how many spans lie over one another at most, one at least."""
-    return max([1, *(depth for _, _, depth in _depths(spans))])
+    return max([1, *(depth for _, _, depth in depths)])
 
 
 def _thinner(depths: Sequence[tuple[int, int, int]], most: int, least: int) -> int:
