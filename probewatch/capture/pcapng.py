@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -39,6 +39,7 @@ SIMPLE_PACKET: Final = 3
 NAME_RESOLUTION: Final = 4
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
+PACKETS: Final = frozenset({PACKET, SIMPLE_PACKET, ENHANCED_PACKET})
 DECRYPTION_SECRETS: Final = 10
 JOURNAL_EXPORT: Final = 9
 NUMBERED: Final = frozenset({JOURNAL_EXPORT, 0xBAD, 0x40000BAD, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222, 0x223})
@@ -65,6 +66,9 @@ PACKET_HEAD: Final = 28
 """Bytes before the data of an Enhanced Packet Block. That much is awaited before a block is looked at; no shorter block
 carries a frame of any use."""
 
+SIMPLE_HEAD: Final = 12
+"""Bytes before the data of a Simple Packet Block."""
+
 END_OF_OPTIONS: Final = 0
 COMMENT: Final = 1
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_FCSLEN, IF_TSOFFSET = 2, 3, 9, 13, 14
@@ -74,9 +78,6 @@ LINKS: Final = "links"
 No name of an interface has a slash, a colon or a space in it (Linux, dev_valid_name)."""
 EPB_FLAGS, EPB_DROPCOUNT = 2, 4
 ISB_ENDTIME, ISB_IFDROP, ISB_OSDROP, ISB_USRDELIV = 3, 5, 7, 8
-
-
-_Unpack = Callable[[bytes, int], tuple[int, ...]]
 
 
 class _Interface(NamedTuple):
@@ -116,7 +117,7 @@ class PcapngReader:
         """
         self._window, self._tally, self._file = window, tally, file
         self.wholesale = Wholesale(window)
-        self._order = "<"
+        self._read_as("<")
         self._section: list[_Interface] = []
         self._told: dict[tuple[int, int], tuple[int, int]] = {}
         """What the latest statistics of an interface said of one kind of loss: when, and how many frames until then."""
@@ -145,116 +146,125 @@ class PcapngReader:
 
     def _chain(self) -> Iterator[Part]:
         """Walk the blocks: those of a run of ordinary frames together, all others one by one."""
-        window, tally, file = self._window, self._tally, self._file
+        window, tally, wholesale = self._window, self._tally, self.wholesale
         data, pos = window.data, window.pos
-        end = len(data)
-        unpack_block, unpack_length = self._unpackers()
-        new = tuple.__new__  # Frame(...) costs twice as much
-        section = self._section
-        number = tally.frames
-        latest = tally.latest
-        wholesale = self.wholesale
         while True:
             if wholesale.wanted and tally.first_ns is not None and wholesale.now(pos):
-                from probewatch.capture.runs import pcapng_walk
-
-                links = [interface.link() for interface in section]
-                walk = partial(pcapng_walk, data, pos, self._order, links, latest, file)
-                batch, pos = wholesale.run(data, pos, number + 1, walk)
+                batch, pos = self._run(data, pos)
                 if batch is not None:
-                    number += len(batch)
-                    tally.frames, tally.latest = number, batch.last_ns
-                    latest = tally.latest
-                    self._passed(batch)
                     yield batch
-            if end - pos < PACKET_HEAD:
-                data, pos = window.more(pos, PACKET_HEAD), 0
-                end = len(data)
-                if end < PACKET_HEAD:
-                    if end < 12:
-                        self._ended(end, 12)
-                        return
-                    kind, length, *_ = unpack_block(data + bytes(PACKET_HEAD), pos)
-                else:
-                    kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
+            block = self._block(data, pos)
+            if block is None:
+                return
+            data, pos, stop, kind = block
+            if kind in PACKETS:
+                yield self._packet(kind, data, pos, stop)
+            elif kind in NUMBERED:
+                entry = self._numbered(kind, data, pos, stop)
+                if entry is not None:
+                    yield entry
             else:
-                kind, length, number_of, high, low, captured, original = unpack_block(data, pos)
-            if kind == SECTION_HEADER:
-                length = self._begin_section(data, pos)
-                unpack_block, unpack_length = self._unpackers()
-                section = self._section
-            elif length < 12 or length & 3 or length > MAX_BLOCK:
-                raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")
-            stop = pos + length
-            if stop > end:
-                data, pos, stop = window.more(pos, length), 0, length
-                end = len(data)
-                if stop > end:
-                    self._ended(end, length)
-                    return
-            if unpack_length(data, stop - 4)[0] != length:
-                raise DamageError(
-                    f"the block at byte {window.base + pos} is corrupt: it ends with another length than it begins with"
-                )
-            if kind == ENHANCED_PACKET:
-                start = pos + PACKET_HEAD
-                room = length - PACKET_HEAD - 4
-            elif kind == PACKET:
-                start = pos + PACKET_HEAD
-                room = length - PACKET_HEAD - 4
-                if room >= 0:
-                    number_of = self._obsolete(data, pos)
-            elif kind == SIMPLE_PACKET:
-                start = pos + 12
-                room = length - 16
-                if room >= 0:
-                    number_of, captured, original = self._simple(data, pos)
-            else:
-                if kind in NUMBERED:
-                    number += 1
-                    tally.frames = number
-                    tally.left_out += 1
-                    told_ns = self._event(kind, data, pos, number)
-                    latest = tally.latest
-                    if told_ns is not None:
-                        body = data[pos + 8 : stop - 4].rstrip(b"\0")
-                        pos = stop
-                        yield new(Frame, (told_ns, file, number, 0, JOURNAL_ENTRY, body, len(body)))
-                        continue
-                else:
-                    self._other(kind, data, pos, stop)
-                pos = stop
-                continue
-            if room < 0 or number_of >= len(section) or captured > room or captured > MAX_FRAME:
-                raise DamageError(
-                    f"the packet block at byte {window.base + pos} is corrupt: "
-                    + _nonsense(length, room, number_of, len(section), captured)
-                )
-            multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
-            before = self._latest.get(interface, latest)
-            number += 1
-            if kind == SIMPLE_PACKET:
-                ns = 0 if tally.first_ns is None else latest
-            elif divisor == 1:
-                ns = (high << 32 | low) * multiplier + offset_ns
-            else:
-                ns = (high << 32 | low) * multiplier // divisor + offset_ns
-            if latest <= ns <= MAX_NS:
-                tally.latest = latest = ns
-            else:
-                ns = tally.odd_time(ns, number)
-                latest = tally.latest
-            tally.frames = number
-            self._latest[interface] = ns
-            if room - captured >= 8 and kind != SIMPLE_PACKET:
-                self._since = min(before, ns), ns
-                fcs = self._packet_options(data, start + (captured + 3 & ~3), stop - 4, number, interface, fcs, kind)
+                self._other(kind, data, pos, stop)
             pos = stop
-            stop = start + captured
-            if fcs:
-                original = max(original - fcs, 0)
-                stop = min(stop, start + original)
-            yield new(Frame, (ns, file, number, interface, link_type, data[start:stop], original))
+
+    def _run(self, data: bytes, pos: int) -> tuple[Batch | None, int]:
+        """Return the run of ordinary frames that begins at `pos`, if one does, and where it ends."""
+        from probewatch.capture.runs import pcapng_walk
+
+        tally = self._tally
+        links = [interface.link() for interface in self._section]
+        walk = partial(pcapng_walk, data, pos, self._order, links, tally.latest, self._file)
+        batch, pos = self.wholesale.run(data, pos, tally.frames + 1, walk)
+        if batch is not None:
+            tally.frames += len(batch)
+            tally.latest = batch.last_ns
+            self._passed(batch)
+        return batch, pos
+
+    def _block(self, data: bytes, pos: int) -> tuple[bytes, int, int, int] | None:
+        """Return where the block at `pos` stands whole (buffer, begin and end in it) and its type; None where the input ends."""
+        window = self._window
+        if len(data) - pos < PACKET_HEAD:
+            data, pos = window.more(pos, PACKET_HEAD), 0
+            if len(data) < 12:
+                self._ended(len(data), 12)
+                return None
+        kind, length = self._head(data, pos)
+        if kind == SECTION_HEADER:
+            length = self._begin_section(data, pos)
+        elif length < 12 or length & 3 or length > MAX_BLOCK:
+            raise DamageError(f"the block at byte {window.base + pos} is corrupt: it claims {_length(length)}")
+        stop = pos + length
+        if stop > len(data):
+            data, pos, stop = window.more(pos, length), 0, length
+            if stop > len(data):
+                self._ended(len(data), length)
+                return None
+        if self._word(data, stop - 4)[0] != length:
+            raise DamageError(
+                f"the block at byte {window.base + pos} is corrupt: it ends with another length than it begins with"
+            )
+        return data, pos, stop, kind
+
+    def _packet(self, kind: int, data: bytes, pos: int, stop: int) -> Frame:
+        """Read a packet block."""
+        tally, section, high, low = self._tally, self._section, 0, 0
+        start = pos + (SIMPLE_HEAD if kind == SIMPLE_PACKET else PACKET_HEAD)
+        room = stop - 4 - start
+        if room < 0:
+            number_of = captured = original = 0
+        elif kind == SIMPLE_PACKET:
+            number_of, captured, original = self._simple(data, pos)
+        else:
+            number_of, high, low, captured, original = self._packet_head(data, pos + 8)
+            if kind == PACKET:
+                number_of = self._obsolete(data, pos)
+        if room < 0 or number_of >= len(section) or captured > room or captured > MAX_FRAME:
+            raise DamageError(
+                f"the packet block at byte {self._window.base + pos} is corrupt: "
+                + _nonsense(stop - pos, room, number_of, len(section), captured)
+            )
+        multiplier, divisor, offset_ns, link_type, interface, fcs, _ = section[number_of]
+        number = tally.frames + 1
+        before = self._latest.get(interface, tally.latest)
+        if kind == SIMPLE_PACKET:
+            ns = 0 if tally.first_ns is None else tally.latest
+        else:
+            ns = (high << 32 | low) * multiplier // divisor + offset_ns
+        ns = self._moment(ns, number)
+        tally.frames = number
+        self._latest[interface] = ns
+        if room - captured >= 8 and kind != SIMPLE_PACKET:
+            self._since = min(before, ns), ns
+            fcs = self._packet_options(data, start + (captured + 3 & ~3), stop - 4, number, interface, fcs, kind)
+        if fcs:
+            original = max(original - fcs, 0)
+            captured = min(captured, original)
+        # Frame(...) costs twice as much.
+        return tuple.__new__(
+            Frame, (ns, self._file, number, interface, link_type, data[start : start + captured], original)
+        )
+
+    def _numbered(self, kind: int, data: bytes, pos: int, stop: int) -> Frame | None:
+        """Count a block that has a frame's number; return the journal entry that it is, if it holds a process event."""
+        tally = self._tally
+        tally.frames = number = tally.frames + 1
+        tally.left_out += 1
+        ns = nanoseconds(data[pos + 8 : pos + 64]) if kind == JOURNAL_EXPORT else None
+        if ns is None:
+            tally.note_once(LEFT_OUT)
+            return None
+        tally.events += 1
+        body = data[pos + 8 : stop - 4].rstrip(b"\0")
+        return Frame(self._moment(ns, number), self._file, number, 0, JOURNAL_ENTRY, body, len(body))
+
+    def _moment(self, ns: int, number: int) -> int:
+        """Return the time of a frame that says it came at `ns`, as the tally knows it from then on."""
+        tally = self._tally
+        if tally.latest <= ns <= MAX_NS:
+            tally.latest = ns
+            return ns
+        return tally.odd_time(ns, number)
 
     def _passed(self, batch: Batch) -> None:
         """Remember when the latest frames of a run came."""
@@ -265,10 +275,6 @@ class PcapngReader:
             rows = (batch.which == place).nonzero()[0]
             if len(rows):
                 self._latest[interface] = int(batch.times[rows[-1]])
-
-    def _unpackers(self) -> tuple[_Unpack, _Unpack]:
-        """Return decoders of the words that begin a packet block, and of the length that ends every block."""
-        return struct.Struct(self._order + "7I").unpack_from, struct.Struct(self._order + "I").unpack_from
 
     def _obsolete(self, data: bytes, pos: int) -> int:
         """Return the interface of a Packet Block, whose first word is two numbers: interface and losses."""
@@ -323,9 +329,16 @@ class PcapngReader:
         length: int = struct.unpack_from(order + "I", data, pos + 4)[0]
         if length < 28 or length & 3 or length > MAX_BLOCK:
             raise DamageError(f"the section header at byte {where} claims {_length(length)}")
-        self._order = order
+        self._read_as(order)
         self._section = []
         return length
+
+    def _read_as(self, order: str) -> None:
+        """Take the byte order of a section, struct's letter."""
+        self._order = order
+        self._head = struct.Struct(order + "2I").unpack_from
+        self._packet_head = struct.Struct(order + "5I").unpack_from
+        self._word = struct.Struct(order + "I").unpack_from
 
     def _section_header(self, data: bytes, pos: int, stop: int) -> None:
         """Read the rest of a section header: version, section length (not needed), options."""
@@ -339,20 +352,6 @@ class PcapngReader:
                 self._tally.note(f"comment of the file: {_text(value)}")
 
     # --- the other blocks ---
-
-    def _event(self, kind: int, data: bytes, pos: int, number: int) -> int | None:
-        """Return the time of a journal entry that holds a process event; None, with a note, for any other block."""
-        tally = self._tally
-        if kind == JOURNAL_EXPORT:
-            ns = nanoseconds(data[pos + 8 : pos + 64])
-            if ns is not None:
-                tally.events += 1
-                if tally.latest <= ns <= MAX_NS:
-                    tally.latest = ns
-                    return ns
-                return tally.odd_time(ns, number)
-        tally.note_once(LEFT_OUT)
-        return None
 
     def _other(self, kind: int, data: bytes, pos: int, stop: int) -> None:
         if kind == INTERFACE_DESCRIPTION:
