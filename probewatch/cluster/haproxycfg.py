@@ -18,6 +18,7 @@ rules only the first counts. What `expect` looks for in a body is not looked for
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -113,6 +114,8 @@ class _Reader:
     """Where in a file we are."""
 
     name: str
+    number: int = 0
+    """Of the line."""
     variables: dict[str, str] = field(default_factory=dict)
     section: str = ""
     title: str = ""
@@ -142,11 +145,11 @@ def read_haproxy(path: str) -> tuple[list[CheckSpec], list[str]]:
     with TextSource(path, MAX_SPEC_BYTES, "an HAProxy configuration", "plain text") as source:
         text = source.rest()
     # HAProxy's lines end with LF only; splitlines() would count others.
-    for number, line in enumerate(text.split("\n"), 1):
+    for reader.number, line in enumerate(text.split("\n"), 1):
         try:
-            _line(reader, number, words(line.removesuffix("\r"), reader.variables))
+            _line(reader, words(line.removesuffix("\r"), reader.variables))
         except ValueError as error:
-            raise SpecError(f"{path}, line {number}: {error}") from None
+            raise SpecError(f"{path}, line {reader.number}: {error}") from None
     if not reader.section:
         raise SpecError(f"{path}: this is no HAProxy configuration: it has no section such as `backend NAME`")
     specs = []
@@ -162,7 +165,7 @@ def read_haproxy(path: str) -> tuple[list[CheckSpec], list[str]]:
     return specs, reader.notes
 
 
-def _line(reader: _Reader, number: int, said: list[str]) -> None:
+def _line(reader: _Reader, said: list[str]) -> None:
     """Read one line."""
     if not said:
         return
@@ -170,7 +173,7 @@ def _line(reader: _Reader, number: int, said: list[str]) -> None:
     if first.startswith("."):
         if first == ".if" and not reader.conditional:
             reader.conditional = True
-            reader.note(number, "conditions (.if) are not decided here: all their branches are read")
+            reader.note(reader.number, "conditions (.if) are not decided here: all their branches are read")
         return
     if first in SECTIONS:
         _begin(reader, said)
@@ -181,8 +184,8 @@ def _line(reader: _Reader, number: int, said: list[str]) -> None:
     elif reader.section == "global" and first in ("setenv", "presetenv") and len(said) == 3:
         if first == "setenv" or said[1] not in reader.variables:
             reader.variables[said[1]] = said[2]
-    elif reader.section in PROXIES:
-        _proxy_line(reader, number, said)
+    elif reader.section in PROXIES and first in _PROXY_LINES:
+        _PROXY_LINES[first](reader, said[1:])
 
 
 def _begin(reader: _Reader, said: list[str]) -> None:
@@ -204,51 +207,71 @@ def _begin(reader: _Reader, said: list[str]) -> None:
         reader.proxy = (base or reader.latest).copy()
 
 
-def _proxy_line(reader: _Reader, number: int, said: list[str]) -> None:
-    """Read one line of a proxy or of defaults."""
-    proxy, first = reader.proxy, said[0]
-    if first == "option" and len(said) > 1 and said[1] in PROTOCOLS:
-        proxy.kind = said[1]
-        if said[1] == "httpchk":
-            proxy.line = _request(said[2:])
-    elif said[:2] == ["no", "option"] and said[2:3] == [proxy.kind]:
-        proxy.kind = ""
-    elif first == "http-check":
-        _http_check(reader, number, said[1:])
-    elif first == "tcp-check" and len(said) > 1:
-        if said[1] == "connect":
-            _connect(proxy, said[2:])
-        elif said[1] != "comment":
-            proxy.sends = True
-    elif first == "timeout" and len(said) > 1 and said[1] in ("check", "connect"):
-        if len(said) < 3:
-            raise ValueError(f"timeout {said[1]} has no value")
-        ns = time_of(said[2], f"timeout {said[1]}")
-        if said[1] == "check":
-            proxy.check_ns = ns
-        else:
-            proxy.connect_ns = ns
-    elif first == "default-server":
-        proxy.server |= _said(said[1:], "default-server")
-    elif first == "server" and reader.section != "frontend":
-        if len(said) < 3:
-            raise ValueError("a server needs a name and an address: server NAME ADDRESS:PORT check")
-        if reader.section == "defaults":
-            raise ValueError("a server stands in a backend or listen section, not in defaults")
-        _server(reader, number, said[1], said[2], said[3:])
-    elif first == "server-template" and reader.section != "frontend":
-        if len(said) < 4 or _SERVERS.fullmatch(said[2]) is None:
-            raise ValueError(
-                "a server-template needs a prefix, a number and an address: server-template web 1-5 ADDRESS:PORT check"
-            )
-        _server(reader, number, said[1], said[3], said[4:])
+def _option(reader: _Reader, said: list[str]) -> None:
+    """Read `option ...`: the last that names a check counts."""
+    if said and said[0] in PROTOCOLS:
+        reader.proxy.kind = said[0]
+        if said[0] == "httpchk":
+            reader.proxy.line = _request(said[1:])
 
 
-def _server(reader: _Reader, number: int, name: str, address: str, options: list[str]) -> None:
+def _no(reader: _Reader, said: list[str]) -> None:
+    """Read `no option ...`."""
+    if said[:1] == ["option"] and said[1:2] == [reader.proxy.kind]:
+        reader.proxy.kind = ""
+
+
+def _tcp_check(reader: _Reader, said: list[str]) -> None:
+    if said[:1] == ["connect"]:
+        _connect(reader.proxy, said[1:])
+    elif said and said[0] != "comment":
+        reader.proxy.sends = True
+
+
+def _timeout(reader: _Reader, said: list[str]) -> None:
+    """Read `timeout check TIME` and `timeout connect TIME`."""
+    if not said or said[0] not in ("check", "connect"):
+        return
+    if len(said) < 2:
+        raise ValueError(f"timeout {said[0]} has no value")
+    ns = time_of(said[1], f"timeout {said[0]}")
+    if said[0] == "check":
+        reader.proxy.check_ns = ns
+    else:
+        reader.proxy.connect_ns = ns
+
+
+def _default_server(reader: _Reader, said: list[str]) -> None:
+    reader.proxy.server |= _said(said, "default-server")
+
+
+def _server_line(reader: _Reader, said: list[str]) -> None:
+    """Read `server NAME ADDRESS:PORT ...`; a frontend has none, and HAProxy says so itself."""
+    if reader.section == "frontend":
+        return
+    if len(said) < 2:
+        raise ValueError("a server needs a name and an address: server NAME ADDRESS:PORT check")
+    if reader.section == "defaults":
+        raise ValueError("a server stands in a backend or listen section, not in defaults")
+    _server(reader, said[0], said[1], said[2:])
+
+
+def _server_template(reader: _Reader, said: list[str]) -> None:
+    """Read `server-template PREFIX NUMBER ADDRESS:PORT ...`."""
+    if reader.section == "frontend":
+        return
+    if len(said) < 3 or _SERVERS.fullmatch(said[1]) is None:
+        raise ValueError(
+            "a server-template needs a prefix, a number and an address: server-template web 1-5 ADDRESS:PORT check"
+        )
+    _server(reader, said[0], said[2], said[3:])
+
+
+def _server(reader: _Reader, name: str, address: str, options: list[str]) -> None:
     if len(reader.servers) >= MAX_SERVERS:
         raise ValueError(f"there are more than {MAX_SERVERS} servers")
     says = _said(options, f"server {plain(name)}")
-    reader.servers.append(_Server(number, reader.title, name, address, reader.proxy, says))
+    reader.servers.append(_Server(reader.number, reader.title, name, address, reader.proxy, says))
 
 
 def _request(said: list[str]) -> tuple[str, str, str]:
@@ -261,7 +284,7 @@ def _request(said: list[str]) -> tuple[str, str, str]:
     return said[0], said[1], version
 
 
-def _http_check(reader: _Reader, number: int, said: list[str]) -> None:
+def _http_check(reader: _Reader, said: list[str]) -> None:
     proxy = reader.proxy
     what, rest = said[0] if said else "", said[1:]
     if what == "connect":
@@ -279,9 +302,22 @@ def _http_check(reader: _Reader, number: int, said: list[str]) -> None:
         _expect(proxy, rest)
     elif what == "disable-on-404":
         reader.note(
-            number,
+            reader.number,
             "disable-on-404: a server that answers 404 leaves the balance without going DOWN; packets do not show that",
         )
+
+
+_PROXY_LINES: Final[dict[str, Callable[[_Reader, list[str]], None]]] = {
+    "option": _option,
+    "no": _no,
+    "http-check": _http_check,
+    "tcp-check": _tcp_check,
+    "timeout": _timeout,
+    "default-server": _default_server,
+    "server": _server_line,
+    "server-template": _server_template,
+}
+"""How each line of a proxy or of defaults is read that says something of checks: the words after the first."""
 
 
 def _send(said: list[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ be read as YAML. Reading the file again gives the same expectations, notes apart
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from ..model.expectation import (
     AT_LEAST_ONE,
@@ -15,11 +15,14 @@ from ..model.expectation import (
     Decided,
     Expectations,
     ExpectedDecision,
+    LatencyBounds,
     Pace,
     ProbeExpectation,
     Range,
+    Run,
     Selector,
 )
+from ..model.timeline import Cause, DecisionKind
 from .escape import safe
 from .numbers import SECOND
 from .scalar import scalar
@@ -69,39 +72,25 @@ def _write_entry(entry: ProbeExpectation, out: Callable[[str], object]) -> None:
 
 def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
     """Yield the keys that stand on one line, in the order of docs/expect.md."""
-    if entry.count != AT_LEAST_ONE:
-        yield "count", _counts(entry.count)
-    if entry.attempts is not None:
-        yield "attempts", _counts(entry.attempts)
-    if entry.missed is not None:
-        yield "missed", _counts(entry.missed)
-    if entry.outcomes is not None:
-        yield "outcomes", _list(run.text for run in entry.outcomes)
-    if entry.outcomes_contain is not None:
-        yield "outcomesContain", _list(run.text for run in entry.outcomes_contain)
-    if entry.causes is not None:
-        yield "causes", _list(cause.value for cause in entry.causes)
-    if entry.causes_in_order is not None:
-        yield "causesInOrder", _list(run.text for run in entry.causes_in_order)
-    if entry.never is not None:
-        yield "never", _list(kind.value for kind in entry.never)
-    if entry.ready_within is not None:
-        yield "readyWithinSeconds", _seconds(entry.ready_within)
-    if entry.started_within is not None:
-        yield "startedWithinSeconds", _seconds(entry.started_within)
-    if (bounds := entry.latency) is not None:
-        pairs = (("p50", bounds.p50), ("p99", bounds.p99), ("max", bounds.max))
-        yield "latencySeconds", _mapping((name, _seconds(ns)) for name, ns in pairs if ns is not None)
-    if entry.period is not None:
-        yield "periodSeconds", _pace(entry.period)
-    if entry.timeout is not None:
-        yield "timeoutSeconds", _pace(entry.timeout)
-    if entry.state is not None:
-        yield "state", scalar(entry.state)
-    if entry.sources is not None:
-        yield "source", _list(entry.sources)
-    if entry.node is not None:
-        yield "node", scalar(entry.node)
+    keys: tuple[tuple[str, Any, Callable[[Any], str]], ...] = (
+        ("count", entry.count if entry.count != AT_LEAST_ONE else None, _counts),
+        ("attempts", entry.attempts, _counts),
+        ("missed", entry.missed, _counts),
+        ("outcomes", entry.outcomes, _runs),
+        ("outcomesContain", entry.outcomes_contain, _runs),
+        ("causes", entry.causes, _values),
+        ("causesInOrder", entry.causes_in_order, _runs),
+        ("never", entry.never, _values),
+        ("readyWithinSeconds", entry.ready_within, _seconds),
+        ("startedWithinSeconds", entry.started_within, _seconds),
+        ("latencySeconds", entry.latency, _latency),
+        ("periodSeconds", entry.period, _pace),
+        ("timeoutSeconds", entry.timeout, _pace),
+        ("state", entry.state, scalar),
+        ("source", entry.sources, _list),
+        ("node", entry.node, scalar),
+    )
+    return ((key, text(value)) for key, value, text in keys if value is not None)
 
 
 def _selector(selector: Selector) -> str:
@@ -123,6 +112,19 @@ def _decided(decided: Decided) -> str:
     if decided.after != CAPTURE_START:
         pairs.append(("after", scalar(str(decided.after))))
     return _mapping(pairs)
+
+
+def _latency(bounds: LatencyBounds) -> str:
+    pairs = (("p50", bounds.p50), ("p99", bounds.p99), ("max", bounds.max))
+    return _mapping((name, _seconds(ns)) for name, ns in pairs if ns is not None)
+
+
+def _runs(pattern: Iterable[Run]) -> str:
+    return _list(run.text for run in pattern)
+
+
+def _values(words: Iterable[Cause | DecisionKind]) -> str:
+    return _list(word.value for word in words)
 
 
 def _pace(pace: Pace) -> str:

@@ -10,8 +10,8 @@ except where the input breaks off: then nothing that depends on its end is settl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 from probewatch.model.expectation import Expectations, ProbeExpectation, Range, Selector
 from probewatch.model.finding import Finding, Held
@@ -57,44 +57,30 @@ def of_probe(timeline: Timeline, probe: Probe, entry: ProbeExpectation, source: 
 
 
 def _of_probe(case: Case, entry: ProbeExpectation) -> Iterator[Finding]:
-    if entry.attempts is not None:
-        yield claims.attempts(case, entry.attempts)
-    if entry.missed is not None:
-        yield claims.missed(case, entry.missed)
-    if entry.outcomes is not None:
-        yield claims.outcomes(case, entry.outcomes)
-    if entry.outcomes_contain is not None:
-        yield claims.outcomes_contain(case, entry.outcomes_contain)
-    if entry.causes is not None:
-        yield claims.causes(case, entry.causes)
-    if entry.causes_in_order is not None:
-        yield claims.causes_in_order(case, entry.causes_in_order)
-    if entry.decisions is not None:
-        yield moments.decisions(case, entry.decisions)
-    if entry.decisions_contain is not None:
-        yield moments.decisions_contain(case, entry.decisions_contain)
-    if entry.decided is not None:
-        for each in entry.decided:
-            yield moments.decided(case, each)
-    if entry.never is not None:
-        for kind in entry.never:
-            yield moments.never(case, kind)
-    if entry.ready_within is not None:
-        yield moments.within(case, "readyWithinSeconds", entry.ready_within)
-    if entry.started_within is not None:
-        yield moments.within(case, "startedWithinSeconds", entry.started_within)
-    if entry.latency is not None:
-        yield from claims.latency(case, entry.latency)
-    if entry.period is not None:
-        yield pace.period(case, entry.period)
-    if entry.timeout is not None:
-        yield pace.timeout(case, entry.timeout)
-    if entry.state is not None:
-        yield moments.state(case, entry.state)
-    if entry.sources is not None:
-        yield who.sources(case, entry.sources)
-    if entry.node is not None:
-        yield who.node(case, entry.node)
+    checks: tuple[tuple[Any, Callable[[Case, Any], Finding | Iterator[Finding]]], ...] = (
+        (entry.attempts, claims.attempts),
+        (entry.missed, claims.missed),
+        (entry.outcomes, claims.outcomes),
+        (entry.outcomes_contain, claims.outcomes_contain),
+        (entry.causes, claims.causes),
+        (entry.causes_in_order, claims.causes_in_order),
+        (entry.decisions, moments.decisions),
+        (entry.decisions_contain, moments.decisions_contain),
+        *((each, moments.decided) for each in entry.decided or ()),
+        *((kind, moments.never) for kind in entry.never or ()),
+        (entry.ready_within, moments.ready_within),
+        (entry.started_within, moments.started_within),
+        (entry.latency, claims.latency),
+        (entry.period, pace.period),
+        (entry.timeout, pace.timeout),
+        (entry.state, moments.state),
+        (entry.sources, who.sources),
+        (entry.node, who.node),
+    )
+    for wanted, hold in checks:
+        if wanted is not None:
+            found = hold(case, wanted)
+            yield from (found,) if isinstance(found, Finding) else found
 
 
 def _seen(

@@ -22,10 +22,6 @@ from .case import Case, seconds, stretch
 from .doubt import GAINS, NEXT, end_unseen, hidden, unseen, untyped
 
 _NO_START: Final = "the container's start is not in this capture"
-_GOALS: Final = {
-    "readyWithinSeconds": (DecisionKind.READY, "Ready"),
-    "startedWithinSeconds": (DecisionKind.STARTED, "Started"),
-}
 _MOST_NAMED: Final = 12
 """Decisions named in one text."""
 
@@ -225,11 +221,19 @@ def _ended_by(case: Case, ns: int) -> str:
     return "it ended" if by is None else f"restarted by the {by} probe"
 
 
-def within(case: Case, field: str, limit: int) -> Finding:
-    """Hold each start against the time until Ready (UP, for others than the kubelet) or Started."""
-    kind, word = _GOALS[field]
-    if kind is DecisionKind.READY and case.probe.checker.kind != "kubelet":
-        kind, word = DecisionKind.UP, "UP"
+def ready_within(case: Case, limit: int) -> Finding:
+    """Hold each start against the time until Ready, or UP for others than the kubelet."""
+    if case.probe.checker.kind == "kubelet":
+        return _within(case, "readyWithinSeconds", limit, DecisionKind.READY, "Ready")
+    return _within(case, "readyWithinSeconds", limit, DecisionKind.UP, "UP")
+
+
+def started_within(case: Case, limit: int) -> Finding:
+    """Hold each start against the time until Started."""
+    return _within(case, "startedWithinSeconds", limit, DecisionKind.STARTED, "Started")
+
+
+def _within(case: Case, field: str, limit: int, kind: DecisionKind, word: str) -> Finding:
     asked = f"{word} within {seconds(limit)}"
     if not _can_decide(case.probe, kind):
         return case.failed(field, f"{_kind_of(case.probe)} never decides {kind.value}", asked, "nothing of the kind")
