@@ -229,60 +229,70 @@ class _Case:
         if c.midstream:
             return self.cut("the capture begins in the middle of this connection")
         if not resp.syns:
-            if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
-                detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
-                return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
-            connected = orig.length or orig.first_ack is not None or orig.rst_acks
-            asked = connected or resp.length
-            if resp.rst is not None and not asked and self.in_time(resp.rst):
-                return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
-            if resp.packets == 0 and asked:
-                return self.cut("only the checker's direction was captured")
-            if resp.packets and resp.rst is None and orig.packets > len(orig.syns) and not asked:
-                # A challenge ACK (RFC 5961 section 4), which the checker's kernel answered by a RST: the target still knows
-                # another connection of these ports.
-                return self.silence(
-                    Outcome.FAILURE, Cause.NO_SYN_ANSWER, "the SYN was answered by an ACK, not by a SYN-ACK"
-                )
-            if resp.packets and connected:
-                return None  # the checker had its SYN-ACK, whatever the capture lost
-            if resp.packets and (resp.rst is None or asked):
-                return self.cut("the answer to the SYN is missing from the capture")
-            tries = sum(mark.ns <= self.deadline_ns for mark in orig.syns)
-            return self.silence(
-                Outcome.FAILURE,
-                Cause.NO_SYN_ANSWER,
-                "no answer to the SYN" + (f", sent {tries} times" if tries > 1 else ""),
-            )
-        accepted = orig.first_ack
-        if accepted is None:
-            if orig.packets == 0 or not orig.syns:
-                return self.cut("only the target's direction was captured")
-            if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
-                return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
-            times = len(resp.syns)
-            unanswered = orig.rst is None and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
-            if times == 1 and len(orig.syns) == 1 and unanswered:
-                return self.cut("the SYN-ACK was not sent again: the capture lost what answered it")
-            return self.silence(
-                Outcome.FAILURE,
-                Cause.NO_SYN_ANSWER,
-                f"SYN-ACK seen {times} time{'s' if times > 1 else ''} here, never acknowledged",
-            )
+            return self.unanswered_syn()
+        if orig.first_ack is None:
+            return self.half_open()
         if resp.syns[0].ns > self.deadline_ns:
             wait = (resp.syns[0].ns - self.start_ns) / SECOND
             return self.silence(
                 Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, after the probe had given up"
             )
-        if accepted.ns > self.deadline_ns and orig.syns:
+        if orig.first_ack.ns > self.deadline_ns and orig.syns:
             # A kernel acknowledges at once: the SYN-ACKs before this one were lost between here and the checker.
-            wait = (accepted.ns - self.start_ns) / SECOND
+            wait = (orig.first_ack.ns - self.start_ns) / SECOND
             return self.silence(
                 Outcome.FAILURE,
                 Cause.NO_SYN_ANSWER,
                 f"SYN-ACK acknowledged after {wait:.2f} s, after the probe had given up",
             )
         return None
+
+    def unanswered_syn(self) -> Verdict | None:
+        """Judge a handshake of which no SYN-ACK was seen."""
+        c = self.connection
+        orig, resp = c.orig, c.resp
+        if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
+            detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
+            return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
+        connected = orig.length or orig.first_ack is not None or orig.rst_acks
+        asked = connected or resp.length
+        if resp.rst is not None and not asked and self.in_time(resp.rst):
+            return self.frame(Outcome.FAILURE, Cause.REFUSED, resp.rst, "connection refused")
+        if resp.packets == 0 and asked:
+            return self.cut("only the checker's direction was captured")
+        if resp.packets and resp.rst is None and orig.packets > len(orig.syns) and not asked:
+            # A challenge ACK (RFC 5961 section 4), which the checker's kernel answered by a RST: the target still knows
+            # another connection of these ports.
+            return self.silence(
+                Outcome.FAILURE, Cause.NO_SYN_ANSWER, "the SYN was answered by an ACK, not by a SYN-ACK"
+            )
+        if resp.packets and connected:
+            return None  # the checker had its SYN-ACK, whatever the capture lost
+        if resp.packets and (resp.rst is None or asked):
+            return self.cut("the answer to the SYN is missing from the capture")
+        tries = sum(mark.ns <= self.deadline_ns for mark in orig.syns)
+        return self.silence(
+            Outcome.FAILURE,
+            Cause.NO_SYN_ANSWER,
+            "no answer to the SYN" + (f", sent {tries} times" if tries > 1 else ""),
+        )
+
+    def half_open(self) -> Verdict | None:
+        """Judge a handshake whose SYN-ACK the checker never acknowledged."""
+        orig, resp = self.connection.orig, self.connection.resp
+        if orig.packets == 0 or not orig.syns:
+            return self.cut("only the target's direction was captured")
+        if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
+            return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
+        times = len(resp.syns)
+        unanswered = orig.rst is None and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
+        if times == 1 and len(orig.syns) == 1 and unanswered:
+            return self.cut("the SYN-ACK was not sent again: the capture lost what answered it")
+        return self.silence(
+            Outcome.FAILURE,
+            Cause.NO_SYN_ANSWER,
+            f"SYN-ACK seen {times} time{'s' if times > 1 else ''} here, never acknowledged",
+        )
 
     def tcp(self) -> Verdict:
         resp = self.connection.resp
