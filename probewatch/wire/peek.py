@@ -32,6 +32,7 @@ _IPS: Final = 3
 
 _HEADER4: Final = struct.Struct("!BxHxxHxB").unpack_from
 _HEADER6: Final = struct.Struct("!BxxxHB").unpack_from
+_MASK_ETHERNET: Final = bytes(12) + b"\xff\xff"
 _MASK4: Final = b"\xff" + bytes(5) + b"\x3f\xff\0\xff\0\0" + b"\xff" * 8
 """Of an IPv4 header: version with length, more fragments with offset, protocol, addresses."""
 _MASK6: Final = b"\xf0" + bytes(5) + b"\xff\0" + b"\xff" * 32
@@ -44,6 +45,10 @@ PLAIN: Final[dict[bytes, int]] = {
     for flags in (0x10 | psh | ecn for psh in (0, 8) for ecn in (0, 0x40, 0x80, 0xC0))
 }
 """Data offset and flags of plain segments -> bytes of the TCP header."""
+
+
+_Way = tuple[bytes, bytes]
+"""EtherType of what comes next, and the mask of all headers before it."""
 
 
 class Shape(NamedTuple):
@@ -61,23 +66,10 @@ class Shape(NamedTuple):
 
 def peek(data: bytes, begin: int, stop: int, link_type: int) -> Shape | None:
     """Return the shape of the frame in `data[begin:stop]`."""
-    at = begin
-    if link_type == ETHERNET:
-        kind = data[at + 12 : at + 14]
-        mask = bytes(12) + b"\xff\xff"
-    elif link_type == SLL2:
-        kind = data[at : at + 2]
-        mask = b"\xff\xff\0\0" + b"\xff" * 7 + bytes(9)  # with interface index, hardware type, packet type
-    elif link_type == SLL:
-        kind = data[at + 14 : at + 16]
-        mask = b"\xff" * 4 + bytes(10) + b"\xff\xff"
-    elif link_type in RAW and at < stop:
-        kind = _BY_NIBBLE.get(data[at] >> 4, b"")
-        mask = b""
-    else:
-        return None
+    way = _link(data, begin, stop, link_type)
     ends: list[tuple[int, int]] = []
-    for _ in range(_IPS):
+    while way is not None and len(ends) < _IPS:
+        kind, mask = way
         at = begin + len(mask)
         while kind in _TAGS and at < stop:
             kind = data[at + 2 : at + 4]
@@ -109,29 +101,45 @@ def peek(data: bytes, begin: int, stop: int, link_type: int) -> Shape | None:
             return Shape(mask + bytes(-len(mask) % 8), tuple(ends), tcp)
         if end != stop:
             return None  # whatever is wrong there, or was cut
-        if protocol == _UDP:
-            port = data[at + 2 : at + 4]
-            mask += b"\0\0\xff\xff\0\0\0\0" + b"\xff" * 8
-            if port in _VXLAN:
-                kind = data[at + 28 : at + 30]
-                mask += bytes(12) + b"\xff\xff"
-            elif port in _GENEVE:
-                kind = data[at + 10 : at + 12]
-                mask += bytes((data[at + 8] & 0x3F) * 4) if at + 8 < stop else b""
-                if kind == _BRIDGED:
-                    kind = data[begin + len(mask) + 12 : begin + len(mask) + 14]
-                    mask += bytes(12) + b"\xff\xff"
-            else:
-                return None
-        elif protocol == _GRE:
-            keyed = data[at : at + 2] == b"\x20\x00"
-            if not keyed and data[at : at + 2] != b"\x00\x00":
-                return None
-            kind = data[at + 2 : at + 4]
-            mask += b"\xff" * (8 if keyed else 4)
-            if kind == _BRIDGED:
-                kind = data[begin + len(mask) + 12 : begin + len(mask) + 14]
-                mask += bytes(12) + b"\xff\xff"
-        else:
-            kind = _INSIDE.get(protocol, b"")
+        way = _tunnel(data, begin, stop, mask, protocol)
     return None
+
+
+def _link(data: bytes, at: int, stop: int, link_type: int) -> _Way | None:
+    """Step over the link header."""
+    if link_type == ETHERNET:
+        return data[at + 12 : at + 14], _MASK_ETHERNET
+    if link_type == SLL2:  # with interface index, hardware type, packet type
+        return data[at : at + 2], b"\xff\xff\0\0" + b"\xff" * 7 + bytes(9)
+    if link_type == SLL:
+        return data[at + 14 : at + 16], b"\xff" * 4 + bytes(10) + b"\xff\xff"
+    if link_type in RAW and at < stop:
+        return _BY_NIBBLE.get(data[at] >> 4, b""), b""
+    return None
+
+
+def _tunnel(data: bytes, begin: int, stop: int, mask: bytes, protocol: int) -> _Way | None:
+    """Step over the header of a tunnel that follows an IP header, and the Ethernet header in it."""
+    at = begin + len(mask)
+    if protocol == _UDP:
+        port = data[at + 2 : at + 4]
+        mask += b"\0\0\xff\xff\0\0\0\0" + b"\xff" * 8
+        if port in _VXLAN:
+            kind = _BRIDGED
+        elif port in _GENEVE:
+            kind = data[at + 10 : at + 12]
+            mask += bytes((data[at + 8] & 0x3F) * 4) if at + 8 < stop else b""
+        else:
+            return None
+    elif protocol == _GRE:
+        keyed = data[at : at + 2] == b"\x20\x00"
+        if not keyed and data[at : at + 2] != b"\x00\x00":
+            return None
+        kind = data[at + 2 : at + 4]
+        mask += b"\xff" * (8 if keyed else 4)
+    else:
+        return _INSIDE.get(protocol, b""), mask
+    if kind == _BRIDGED:
+        at = begin + len(mask)
+        return data[at + 12 : at + 14], mask + _MASK_ETHERNET
+    return kind, mask
