@@ -34,8 +34,6 @@ class HttpExchange:
     request_start: Mark | None = None
     request_end: Mark | None = None
     """When the last byte of the request's header was seen; None where the request is not whole."""
-    request_bytes: int = 0
-    """Length of request line and header, up to and with the empty line."""
     status: int | None = None
     """Final status (1xx before it are in `interim`); None where no whole answer header was seen."""
     reason: str = ""

@@ -91,7 +91,7 @@ class End(NamedTuple):
     key_notes: tuple[str, ...]
     """What the keys that were given could not do."""
     undecoded: tuple[str, ...]
-    """Which frames were not decoded."""
+    """Which frames were not decoded, and how many packets their fragments did not make whole."""
     cut_frames: int
     """Of these, how many the snapshot length cut too short."""
 
@@ -110,7 +110,8 @@ class Front(ABC):
         ripe_ns = (max(timeouts, default=DEFAULT_TIMEOUT_S) + 1) * SECOND
         self._patience_ns = ripe_ns + SECOND
         self._tracker = Tracker(Limits(ripe_age_ns=ripe_ns))
-        self._peel = Peeler().peel
+        self._peeler = Peeler()
+        self._peel = self._peeler.peel
         self._fast: FastPath | None = None
         self._kept = KeptConnections(self._tracker)
         self._files: set[int] = set()
@@ -232,6 +233,10 @@ class Front(ABC):
         undecoded = [
             f"{count} frame{'s' if count > 1 else ''} not decoded ({what})" for what, count in self._undecoded.items()
         ]
+        if broken := self._peeler.incomplete_datagrams:
+            undecoded.append(
+                f"{broken} fragmented packet{'s' if broken > 1 else ''} never whole: fragments are missing"
+            )
         return End(turn, tuple(self._key_notes()), tuple(undecoded), self._cut_frames)
 
     def _is_hole(self, pause_ns: int) -> bool:

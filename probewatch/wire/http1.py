@@ -139,7 +139,6 @@ def _join(orig: Half, request: _Request | None, answer: Answer) -> HttpExchange:
         headers=request.fields if request else (),
         request_start=None if request is None else orig.reached(request.start + 1),
         request_end=None if whole is None else orig.reached(whole),
-        request_bytes=0 if whole is None or request is None else whole - request.start,
         status=answer.status,
         reason=answer.reason,
         answer_version=answer.version,

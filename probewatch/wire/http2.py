@@ -94,7 +94,6 @@ class Message:
     interim: list[int] = field(default_factory=list)
     header_start: Mark | None = None
     header_end: Mark | None = None
-    header_bytes: int = 0
     data: bytearray = field(default_factory=bytearray)
     data_bytes: int = 0
     enough: Mark | None = None
@@ -187,7 +186,6 @@ def _exchange(stream: Stream, *, lost: bool) -> HttpExchange:
         headers=_plain(request.headers),
         request_start=request.header_start,
         request_end=request.end,
-        request_bytes=request.header_bytes,
         status=status,
         answer_version="HTTP/2" if answer.headers else "",
         answer_headers=_plain(answer.headers),
@@ -338,7 +336,6 @@ def _feed(message: Message, half: Half, item: Frame | Block) -> None:
                 message.interim.append(status)
         else:
             message.headers = item.headers
-            message.header_bytes = item.size
             message.header_end = half.reached(item.end)
         if item.ends_stream:
             message.end = half.reached(item.end)

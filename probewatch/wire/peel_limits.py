@@ -24,7 +24,7 @@ class PeelLimits:
     lanes: int = 8192
     """Lanes that are cached; then the cache starts anew."""
     fragment_datagrams: int = 1024
-    """Datagrams under reassembly; then the oldest is given up."""
+    """Datagrams under reassembly; then the oldest is given up. What was given up a note counts."""
     fragment_bytes: int = 4 * 1024 * 1024
     """Bytes of all datagrams under reassembly (`PIECE_COST` a piece added); then the oldest is given up."""
     fragment_pieces: int = 1024

@@ -7,6 +7,9 @@ from functools import partial
 import pytest
 from builder import S
 from make import NODE, POD, every, frames, probes, script_of
+from scapy.layers.inet import IP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.packet import Raw
 
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
@@ -215,3 +218,16 @@ def test_waiting_behind_an_older_connection_is_bounded(monkeypatch: pytest.Monke
 def connections(timeline: Timeline) -> int:
     """Return how many connections are told, as attempts or as traffic."""
     return sum(len(probe.attempts) for probe in timeline.probes) + sum(one.connections for one in timeline.others)
+
+
+def test_packets_that_never_became_whole_are_told() -> None:
+    """Fragments whose others are missing are counted in a note by the packets that they were of, IPv4 and IPv6; a whole packet is not."""
+    other = UDP(sport=5000, dport=5001) / Raw(bytes(60))
+    four = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / other, fragsize=40)
+    lone = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=8) / other, fragsize=40)[:1]
+    six = [IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=9, m=1) / other]
+    observer = Observer(Settings())
+    for number, packet in enumerate([*four, *lone, *six], 1):
+        data = bytes(packet)
+        observer.feed(Frame(number * S, 0, number, 0, 101, data, len(data)))
+    assert [note for note in observer.finish().notes if "whole" in note] == ["2 fragmented packets never whole: fragments are missing"]
