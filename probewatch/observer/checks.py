@@ -393,7 +393,8 @@ class CheckBuilder:
                 since = ends[number - 1]
             elif judged.settled is not None and initial == "unknown":
                 initial = "UP" if judged.settled else "DOWN"
-                why = f"the capture's first {number} check{'s' if number > 1 else ''} leave no other state possible"
+                checks = f"first {number} checks leave" if number > 1 else "first check leaves"
+                why = f"the capture's {checks} no other state possible"
         final = {True: "UP", False: "DOWN", None: "unknown"}[health.up] if health is not None else "unknown"
         return attempts, decisions, (initial, why, final), self._notes(named, thresholds, reloads, steps)
 
