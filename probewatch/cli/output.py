@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import stat
 import sys
 from typing import TYPE_CHECKING, Final, TypedDict
@@ -63,6 +62,8 @@ def terminal_columns() -> int | None:
     """
     if not sys.stdout.isatty():
         return None
+    import shutil  # (takes 5 ms to import, and only a terminal needs it)
+
     columns = shutil.get_terminal_size(fallback=(0, 0)).columns
     return min(max(columns, _NARROWEST), _BROADEST) if columns else None
 

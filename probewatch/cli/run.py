@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,11 @@ Nothing of ours that comes with frames waits for that: the connection tracker ta
 It costs a fifth of the time of a long capture otherwise, and as 20,000 still 5 %, of `watch` 14 %."""
 
 
+ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "1")
+"""What keeps numpy from starting a thread for each core when it is imported: nothing of ours multiplies matrices, and starting
+them takes as long as importing numpy itself."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 done, 1 an expectation failed, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
     if not arguments:
@@ -37,6 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     if sys.stdout is None:
         return BAD_INPUT  # closed by whoever started us: there is nowhere to write to, nor much sense in reading
     gc.set_threshold(*COLLECT)
+    os.environ.setdefault(*ONE_THREAD)
     try:
         status = cli.main(args=list(arguments), prog_name="probewatch", standalone_mode=False)
         sys.stdout.flush()
@@ -66,6 +71,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _own_fault(error: Exception) -> str:
     """Say that it is our fault, and where: a traceback helps nobody at night (PROBEWATCH_TRACEBACK=1 shows it)."""
+    import traceback  # (takes 4 ms to import)
+
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
     return f"internal error at {where} ({type(error).__name__}: {error}): a fault of probewatch, not of the input; please report it"

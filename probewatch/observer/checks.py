@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Final
 
 from probewatch.decisions.risefall import Judged, Rule, Thresholds, begin, count, pass_over
@@ -33,7 +32,7 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
-from probewatch.probes.cadence import SECOND
+from probewatch.probes.cadence import SECOND, median
 from probewatch.probes.checkers import ENOUGH, LONGEST_NS, MS, Track
 from probewatch.probes.ends import gave_up, through
 from probewatch.probes.judge import Verdict, judge

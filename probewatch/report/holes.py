@@ -32,22 +32,27 @@ class Hole(NamedTuple):
 
 def holes(probe: Probe, timeline: Timeline) -> list[Hole]:
     """Return the holes that begin after a probe's first attempt, in order."""
-    if not probe.attempts:
+    unclear = [(start, end, False) for start, end in _inconclusive(probe.attempts)]
+    return _told(probe, [*_dark(probe, timeline), *unclear])
+
+
+def gaps(probe: Probe, timeline: Timeline) -> list[Hole]:
+    """Return those of them in which nothing was captured; attempts, of which there may be very many, need not be gone through."""
+    return _told(probe, _dark(probe, timeline))
+
+
+def _dark(probe: Probe, timeline: Timeline) -> list[tuple[int, int, bool]]:
+    known = index_of(timeline).gaps
+    if not probe.attempts or not known:
         return []
     first = probe.attempts[0].start.ns
-    found = [
-        (event.ns, event.end_ns, True)
-        for event in index_of(timeline).gaps
-        if event.end_ns is not None and event.ns > first
-    ]
-    found += [(start, end, False) for start, end in _inconclusive(probe.attempts)]
+    return [(event.ns, event.end_ns, True) for event in known if event.end_ns is not None and event.ns > first]
+
+
+def _told(probe: Probe, found: Iterable[tuple[int, int, bool]]) -> list[Hole]:
+    """Return holes in order, with what shows the state behind each."""
     made = sorted(probe.decisions, key=_ns)
     return [Hole(start, end, gap, *_behind(probe, made, end)) for start, end, gap in sorted(found)]
-
-
-def gaps(found: Iterable[Hole]) -> list[Hole]:
-    """Return the holes in which nothing was captured."""
-    return [one for one in found if one.gap]
 
 
 def covered(low_ns: int, high_ns: int, unseen: Iterable[Hole]) -> int:

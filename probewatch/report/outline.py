@@ -108,13 +108,14 @@ def _concerns(event: TimelineEvent, probe: Probe) -> bool:
 def counts(probe: Probe) -> str:
     """Return `67 attempts: 35 ok, 32 failed (503), 2 missing`."""
     parts: list[str] = []
+    tallies = words.tallies(probe.attempts, probe.handler)
     for outcome, word in (
         (Outcome.SUCCESS, "ok"),
         (Outcome.FAILURE, "failed"),
         (Outcome.DISCARDED, "discarded"),
         (Outcome.INCONCLUSIVE, "inconclusive"),
     ):
-        tally = words.tally(probe.attempts, outcome, probe.handler)
+        tally = tallies.get(outcome)
         if not tally:
             continue
         number = sum(n for _, n in tally)

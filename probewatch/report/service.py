@@ -157,7 +157,7 @@ def downtime(probe: Probe, timeline: Timeline | None = None) -> tuple[int, int]:
     """
     if not probe.attempts:
         return 0, 0
-    unseen = gaps(holes(probe, timeline)) if timeline is not None else []
+    unseen = gaps(probe, timeline) if timeline is not None else []
     first = min(a.start.ns for a in probe.attempts)
     last = max(max(a.end_ns for a in probe.attempts), max((d.ns for d in probe.decisions), default=0))
     total = 0

@@ -31,7 +31,7 @@ from ..model.timeline import (
 )
 from . import words
 from .escape import safe
-from .holes import DOWN_STATES, UP_STATES, gaps, holes
+from .holes import DOWN_STATES, UP_STATES, gaps
 from .numbers import SECOND, count, share, span
 from .service import (
     DOWN,
@@ -101,10 +101,15 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     attempts = probe.attempts
     if not attempts:
         return Verdict(level=Level.UNCLEAR, sentence="no attempt in this capture")
-    failed = _Tally(probe, (a for a in attempts if a.outcome is Outcome.FAILURE))
-    discarded = _Tally(probe, (a for a in attempts if a.outcome is Outcome.DISCARDED))
-    # (What a checker's own count took is told by what it decided: answers inside TLS that their sizes tell apart.)
-    unclear = _Tally(probe, (a for a in attempts if a.outcome is Outcome.INCONCLUSIVE and not a.streak))
+    failed, discarded, unclear = _Tally(probe), _Tally(probe), _Tally(probe)
+    for one in attempts:  # (once: each attempt of a long capture is made again whenever it is looked at)
+        if one.outcome is Outcome.FAILURE:
+            failed.add(one)
+        elif one.outcome is Outcome.DISCARDED:
+            discarded.add(one)
+        elif one.outcome is Outcome.INCONCLUSIVE and not one.streak:
+            # (What a checker's own count took is told by what it decided: answers inside TLS that their sizes tell apart.)
+            unclear.add(one)
     down_ns, seen_ns = downtime(probe, timeline)
     kinds = Counter(d.kind for d in probe.decisions)
     level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
@@ -162,7 +167,7 @@ def _unprobed(probe: Probe) -> str:
 
 def _uncovered(probe: Probe, timeline: Timeline) -> str:
     """Return for how long the capture covers nothing between its attempts: a state before says nothing of one behind."""
-    between = [one for one in gaps(holes(probe, timeline)) if one.start_ns < probe.attempts[-1].start.ns]
+    between = [one for one in gaps(probe, timeline) if one.start_ns < probe.attempts[-1].start.ns]
     away = sum(one.end_ns - one.start_ns for one in between)
     what = "a gap of" if len(between) == 1 else f"{len(between)} gaps, in all"
     return f"; the capture has {what} {span(away)}" if away >= SECOND else ""
@@ -318,7 +323,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
-        dark = [(one.end_ns, one.known_ns) for one in gaps(holes(probe, timeline))]
+        dark = [(one.end_ns, one.known_ns) for one in gaps(probe, timeline)]
         bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting and a.n not in ending]
         unsettled = _Tally(probe, (a for a in bad if any(low <= a.start.ns < high for low, high in dark)))
         late = _Tally(probe, (a for a in bad if not any(low <= a.start.ns < high for low, high in dark)))
@@ -410,7 +415,7 @@ def _times(number: int) -> str:
 class _Tally:
     """Some attempts of a probe, counted: there may be very many of them."""
 
-    def __init__(self, probe: Probe, attempts: Iterable[Attempt]) -> None:
+    def __init__(self, probe: Probe, attempts: Iterable[Attempt] = ()) -> None:
         self.results: Counter[str] = Counter()
         self.causes: Counter[Cause] = Counter()
         self.first: Attempt | None = None

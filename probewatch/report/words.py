@@ -229,14 +229,14 @@ def timeout_source(probe: Probe) -> str:
     return f" ({safe(source)})" if source and source != "declared" else ""
 
 
-def tally(attempts: Iterable[Attempt], outcome: Outcome, handler: Handler) -> list[tuple[str, int]]:
-    """Return how often each result led to this outcome, the most frequent first."""
-    counts: dict[str, int] = {}
+def tallies(attempts: Iterable[Attempt], handler: Handler) -> dict[Outcome, list[tuple[str, int]]]:
+    """Return for each outcome that there was how often each result led to it, the most frequent first."""
+    counts: dict[Outcome, dict[str, int]] = {}
     for attempt in attempts:
-        if attempt.outcome is outcome:
-            word = result(attempt, handler)
-            counts[word] = counts.get(word, 0) + 1
-    return sorted(counts.items(), key=lambda item: -item[1])
+        mine = counts.setdefault(attempt.outcome, {})
+        word = result(attempt, handler)
+        mine[word] = mine.get(word, 0) + 1
+    return {outcome: sorted(mine.items(), key=lambda item: -item[1]) for outcome, mine in counts.items()}
 
 
 def counted(number: int, result_word: str) -> str:

@@ -265,11 +265,7 @@ class Life:
         orig, resp = self.orig.half(), self.resp.half()
         letters = self.history.letters
         alone = len(self.sights) == 1
-        sightings = tuple(s.value(alone=alone) for s in self.sights.values())
-        frames: dict[int, tuple[int, int]] = {}
-        for s in sightings:
-            first, last = frames.get(s.file, (s.first, s.last))
-            frames[s.file] = (min(first, s.first), max(last, s.last))
+        sightings = tuple([s.value(alone=alone) for s in self.sights.values()])
         return Connection(
             id=self.id,
             rev=self.rev,
@@ -289,8 +285,17 @@ class Life:
             flipped=self.flipped,
             icmp=self.icmp,
             neighbour=self.neighbour,
-            frames=tuple((file, first, last) for file, (first, last) in frames.items()),
+            frames=_frames(sightings),
             sightings=sightings,
             tunnel=self.tunnel,
             outer_source=self.outer_source,
         )
+
+
+def _frames(sightings: tuple[Sighting, ...]) -> tuple[tuple[int, int, int], ...]:
+    """Return the first and the last frame of a connection in each file."""
+    found: dict[int, tuple[int, int, int]] = {}
+    for s in sightings:
+        _, first, last = found.get(s.file, (s.file, s.first, s.last))
+        found[s.file] = (s.file, min(first, s.first), max(last, s.last))
+    return tuple(found.values())

@@ -93,8 +93,11 @@ class Stream:
         """Return whether every byte of [start, end) was seen before."""
         return end <= self.next or any(a <= start and end <= b for a, b, _ in self.spans)
 
-    def add(self, seq: int, payload: bytes, length: int, mark: Mark) -> None:
-        """Take in a segment's payload: `length` bytes on the wire, of which `payload` was captured."""
+    def add(self, seq: int, payload: bytes, length: int, mark: Mark) -> int:
+        """Take in a segment's payload: `length` bytes on the wire, of which `payload` was captured.
+
+        Returns how many more bytes are in memory than before.
+        """
         if seq == self.edge and not self.spans:
             # The common case: the next bytes in order.
             start = self.next
@@ -102,29 +105,30 @@ class Stream:
             self.edge = (seq + length) & MASK
             if end > self.top:
                 self.top = end
-            if start < self.limit and self.cut is None:
-                self._keep(payload, length, mark)
-            return
-        start = self.offset(seq)
+            return self._keep(payload, length, mark) if start < self.limit and self.cut is None else 0
+        start, before = self.offset(seq), self.held
         self._place(start, start + length, payload, mark)
+        return self.held - before
 
-    def _keep(self, payload: bytes, length: int, mark: Mark) -> None:
-        """Append to `data`; the caller knows that it continues it."""
+    def _keep(self, payload: bytes, length: int, mark: Mark) -> int:
+        """Append to `data`, and return how much; the caller knows that it continues it."""
         data = self.data
-        room = self.limit - len(data)
+        held = len(data)
+        room = self.limit - held
         captured = len(payload)
         if captured > length:
             payload, captured = payload[:length], length
         data += payload if captured <= room else payload[:room]
+        end = len(data)
         if captured < length and captured < room:
-            self.cut = len(data)
-        if not captured:
-            return
-        arrival = _new(Arrival, (len(data), mark))
-        if len(self.arrivals) < self.marks:
-            self.arrivals.append(arrival)
-        else:
-            self.arrivals[-1] = arrival
+            self.cut = end
+        if captured:
+            arrival = _new(Arrival, (end, mark))
+            if len(self.arrivals) < self.marks:
+                self.arrivals.append(arrival)
+            else:
+                self.arrivals[-1] = arrival
+        return end - held
 
     def _place(self, start: int, end: int, payload: bytes, mark: Mark) -> None:
         if end <= self.next or start - self.next > REACH:

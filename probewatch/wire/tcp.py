@@ -39,7 +39,7 @@ from probewatch.wire.direction import Directions
 from probewatch.wire.lives import SIGHTINGS, Life, Side, Sight
 from probewatch.wire.packets import ACK, FIN, RST, SYN, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.resolution import Resolver
-from probewatch.wire.sightings import point, vantage
+from probewatch.wire.sightings import Signature, point, vantage
 from probewatch.wire.states import Endpoint, Event, step
 from probewatch.wire.stream import MASK, distance
 from probewatch.wire.table import Key, Limits, Stats, Table
@@ -125,140 +125,33 @@ class Tracker:
 
     def segment(self, s: Segment) -> None:
         """Take in one TCP segment."""
-        (
-            mark,
-            lane,
-            source,
-            destination,
-            sport,
-            dport,
-            seq,
-            ack,
-            flags,
-            window,
-            payload,
-            length,
-            _,
-            ip_id,
-            tsval,
-            _,
-            _,
-            _,
-        ) = s
+        mark, lane, source, destination, sport, dport, seq, ack, flags, _, _, length, _, ip_id, tsval, _, _, _ = s
+        ns, file, _ = mark
         self.stats.segments += 1
-        ns = mark.ns
-        table = self._table
-        clock = ns + self._skew
-        if clock > table.clock:
-            table.clock = clock
-            self._behind = 0
-            heap = self._heap
-            if heap and heap[0][0] <= clock:
-                table.expire()
-        elif clock < table.clock - STEP:
-            self._stepped(ns)
-        side = self._sides.get((source, sport, destination, dport))
+        self._pass_time(ns)
+        side = self._sides.get((source, sport, destination, dport)) or self._begin(s)
         if side is None:
-            side = self._begin(s)
-            if side is None:
-                return
+            return
         life = side.life
         if life.fast is not None:
             life.fast.settle()
-        if lane is not side.lane or mark.file != side.at[0]:
+        if lane is not side.lane or file != side.at[0]:
             self._look(side, mark, lane)
-        if life.bypassed:
-            if not flags & CONTROL:
-                life.see(side, side.sight, mark)
-                life.touched = table.clock
-                if life.told:
-                    table.news(life)
-                self.bypassing = side
-                return
-            if not flags & SYN:
-                if life.fast is not None:
-                    life.fast.close()
-                life.rejoin(side, seq, ack if flags & ACK else side.peer.nxt)
+        if life.bypassed and self._passes(side, mark, seq, ack, flags):
+            return
         signature = (seq, ack, flags, length, ip_id, tsval, side.orig)
         if life.recent.is_copy(signature, ns, side.at):
             self._copy(side, s)
             return
         if flags & SYN and self._is_reborn(side, seq, flags, ns):
-            table.leave(life)
-            side = self._begin(s)
+            side = self._bear_again(life, s, signature)
             if side is None:
                 return
-            life = side.life
-            self._look(side, mark, lane)
-            life.recent.is_copy(signature, ns, side.at)
-        sight = side.sight
-        if sight is not None:
-            sight.packets += 1
-            sight.last = mark.number
-        side.last = life.end = mark
-        life.touched = table.clock
-        if life.told:
-            table.news(life)
-        if not side.packets:
-            self._first(side, s)
-        side.packets += 1
+        self._count(side, s)
         if flags & CONTROL:
             self._control(side, s)
-            return
-
-        # A plain segment: an ACK, with data or without.
-        peer = side.peer
-        state = side.state
-        if state is _INACTIVE:
-            numbers.begin(side, seq, ns)
-        if length:
-            if not side.seen_data:
-                side.seen_data = True
-                letter = "D" if side.orig else "d"
-                life.history.once(letter)
-                if sight is not None:
-                    sight.note(letter, mark)
-        elif not side.seen_ack and flags & ACK:
-            side.seen_ack = True
-            letter = "A" if side.orig else "a"
-            life.history.once(letter)
-            if sight is not None:
-                sight.note(letter, mark)
-        if not window and peer.state is not _CLOSED and state not in _RESETS:
-            life.history.scaled(side.letter("W"))
-        unseen = False
-        if flags & ACK:
-            if ack != peer.acked:
-                unseen = numbers.acknowledge(side, peer, ack, mark)
-            elif not length:
-                side.dup_acks += 1
-            if side.first_ack is None:
-                numbers.first_ack(side, mark, plain=not length)
-        if seq == side.nxt:
-            if length:
-                side.nxt = (seq + length) & MASK
-                side.nxt_ns = ns
         else:
-            numbers.out_of_line(side, seq, length, flags, ns)
-        if state is _INACTIVE:
-            self._step(
-                side, Event.SERVER_EMPTY if not length and not side.orig else Event.ACK if flags & ACK else Event.NO_ACK
-            )
-        if unseen:
-            numbers.gap(peer, ack)
-        if length:
-            stream = side.stream
-            if stream.next < stream.limit:
-                self._data(side, seq, payload, length, mark)
-            else:
-                stream.add(seq, payload, length, mark)
-            if life.speaker is not side:
-                life.speaker = side
-                life.turns += 1
-            if life.turns > self._limits.turns or stream.next > self._limits.followed:
-                self._weigh(life, side)
-                if life.bypassed:
-                    self.bypassing = side
+            self._plain(side, s)
 
     def icmp(self, e: IcmpError) -> None:
         """Take in an ICMP error about a segment."""
@@ -321,6 +214,21 @@ class Tracker:
             self._table.clock = clock
             self._behind = 0
 
+    def _pass_time(self, ns: int) -> None:
+        """Let time come to a segment, and do what is due; follow a clock that stepped back and stays there."""
+        table, clock = self._table, ns + self._skew
+        if clock > table.clock:
+            table.clock = clock
+            self._behind = 0
+            heap = self._heap
+            if heap and heap[0][0] <= clock:
+                table.expire()
+        elif clock < table.clock - STEP:
+            self._behind += 1
+            if self._behind >= STEP_FRAMES:
+                self._behind = 0
+                self._skew = table.clock - ns
+
     def take(self) -> list[Connection | Unresolved]:
         """Return what became ripe, or was revised, since the last call."""
         table = self._table
@@ -376,13 +284,6 @@ class Tracker:
         done.clear()
         return found
 
-    def _stepped(self, ns: int) -> None:
-        """Follow a clock that stepped back and stays there."""
-        self._behind += 1
-        if self._behind >= STEP_FRAMES:
-            self._behind = 0
-            self._skew = self._table.clock - ns
-
     # Beginnings
 
     def _begin(self, s: Segment) -> Side | None:
@@ -404,6 +305,15 @@ class Tracker:
             if waited is not None:
                 table.began(life, waited)
         return self._sides[key]
+
+    def _bear_again(self, life: Life, s: Segment, signature: Signature) -> Side | None:
+        """Let a life go, and begin the next one of its ports with this SYN."""
+        self._table.leave(life)
+        side = self._begin(s)
+        if side is not None:
+            self._look(side, s.mark, s.lane)
+            side.life.recent.is_copy(signature, s.mark.ns, side.at)
+        return side
 
     def _is_reborn(self, side: Side, seq: int, flags: int, ns: int) -> bool:
         """Return whether a SYN starts a new life of the ports; turn the life's direction where a late SYN says so."""
@@ -466,6 +376,74 @@ class Tracker:
 
     # What segments do
 
+    def _passes(self, side: Side, mark: Mark, seq: int, ack: int, flags: int) -> bool:
+        """Tell whether nothing more is followed of a bypassed connection's segment; a FIN or RST ends the bypass, a SYN the life."""
+        life = side.life
+        if not flags & CONTROL:
+            life.see(side, side.sight, mark)
+            life.touched = self._table.clock
+            if life.told:
+                self._table.news(life)
+            self.bypassing = side
+            return True
+        if not flags & SYN:
+            if life.fast is not None:
+                life.fast.close()
+            life.rejoin(side, seq, ack if flags & ACK else side.peer.nxt)
+        return False
+
+    def _count(self, side: Side, s: Segment) -> None:
+        """Count a segment that is no copy."""
+        life, mark, sight = side.life, s.mark, side.sight
+        if sight is not None:
+            sight.packets += 1
+            sight.last = mark.number
+        side.last = life.end = mark
+        life.touched = self._table.clock
+        if life.told:
+            self._table.news(life)
+        if not side.packets:
+            self._first(side, s)
+        side.packets += 1
+
+    def _plain(self, side: Side, s: Segment) -> None:
+        """Take in a segment without SYN, FIN and RST: an ACK, with data or without."""
+        mark, _, _, _, _, _, seq, ack, flags, window, payload, length, _, _, _, _, _, _ = s
+        first = side.state is _INACTIVE
+        if first:
+            numbers.begin(side, seq, mark.ns)
+        if length:
+            if not side.seen_data:
+                side.seen_data = True
+                self._say(side, "D", mark)
+        elif not side.seen_ack and flags & ACK:
+            side.seen_ack = True
+            self._say(side, "A", mark)
+        if not window:
+            self._shut(side)
+        unseen = False
+        if flags & ACK:
+            peer = side.peer
+            if ack != peer.acked:
+                unseen = numbers.acknowledge(side, peer, ack, mark)
+            elif not length:
+                side.dup_acks += 1
+            if side.first_ack is None:
+                numbers.first_ack(side, mark, plain=not length)
+        if seq != side.nxt:
+            numbers.out_of_line(side, seq, length, flags, mark.ns)
+        elif length:
+            side.nxt = (seq + length) & MASK
+            side.nxt_ns = mark.ns
+        if first:
+            empty = not length and not side.orig
+            self._step(side, Event.SERVER_EMPTY if empty else Event.ACK if flags & ACK else Event.NO_ACK)
+        if unseen:
+            numbers.gap(side.peer, ack)
+        if length:
+            self._data(side, seq, payload, length, mark)
+            self._turn(side)
+
     def _control(self, side: Side, s: Segment) -> None:
         """Take in a segment with SYN, FIN or RST."""
         mark, flags, seq, ack, length = s.mark, s.flags, s.seq, s.ack, s.length
@@ -483,8 +461,8 @@ class Tracker:
         elif first:
             numbers.begin(side, seq, mark.ns)
         numbers.letters(side, flags, seq, length)
-        if not s.window and not reset and peer.state is not _CLOSED and side.state not in _RESETS:
-            life.history.scaled(side.letter("W"))
+        if not s.window and not reset:
+            self._shut(side)
         unseen = False
         if flags & ACK:
             if not reset or peer.stream.base < 0:  # Zeek: the acknowledgment of a RST is not to be trusted
@@ -529,6 +507,31 @@ class Tracker:
             if side.fin is None:
                 side.fin, side.fin_end = mark, past
 
+    @staticmethod
+    def _say(side: Side, letter: str, mark: Mark) -> None:
+        """Write the letter of a side's first segment with data, or without."""
+        letter = side.letter(letter)
+        side.life.history.once(letter)
+        if side.sight is not None:
+            side.sight.note(letter, mark)
+
+    @staticmethod
+    def _shut(side: Side) -> None:
+        """Write down a window of zero, where it says something: the peer may still send, and the sender receive."""
+        if side.peer.state is not _CLOSED and side.state not in _RESETS:
+            side.life.history.scaled(side.letter("W"))
+
+    def _turn(self, side: Side) -> None:
+        """Note who sends data, and weigh a connection that does so often, or sends much."""
+        life, limits = side.life, self._limits
+        if life.speaker is not side:
+            life.speaker = side
+            life.turns += 1
+        if life.turns > limits.turns or side.stream.next > limits.followed:
+            self._weigh(life, side)
+            if life.bypassed:
+                self.bypassing = side
+
     def _weigh(self, life: Life, side: Side) -> None:
         """Bypass a connection that has transferred much, asks oftener than a checker does, or that nobody claimed who saw it ask."""
         limits, stream, clock = self._limits, side.stream, self._table.clock
@@ -558,9 +561,6 @@ class Tracker:
 
     def _data(self, side: Side, seq: int, payload: bytes, length: int, mark: Mark) -> None:
         """Give payload to the stream, and count what it keeps."""
-        stream = side.stream
-        before = stream.held
-        stream.add(seq, payload, length, mark)
-        more = stream.held - before
+        more = side.stream.add(seq, payload, length, mark)
         if more:
             self._table.keep(side.life, more)

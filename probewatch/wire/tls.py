@@ -20,7 +20,6 @@ versions, names, ALPN and JA3 only.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -104,6 +103,8 @@ class ClientHello(NamedTuple):
         lists = (self.ciphers, self.extensions, self.groups, self.formats)
         parts = ["-".join(str(each) for each in values if not is_grease(each)) for values in lists]
         text = ",".join([str(self.version), *parts])
+        import hashlib  # (takes longer to import than a small capture without TLS takes to read)
+
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
