@@ -201,10 +201,8 @@ class Tally:
             number, off_ns = self._stray
             one = self._strays == 1
             what = "has a wrong time" if one else f"and {self._strays - 1} more have wrong times"
-            off = f"{seconds(abs(off_ns))} s {'later' if off_ns > 0 else 'earlier'} than those around it"
-            notes.append(
-                f"frame {number} {what}, {off}: {'it' if one else 'each'} is told at the time of the frame before it"
-            )
+            off = f"{seconds(abs(off_ns))} s too {'late' if off_ns > 0 else 'early'} for those around it"
+            notes.append(f"frame {number} {what}, {off}: {'it' if one else 'each'} is told between them")
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
         if self.events:

@@ -1,4 +1,4 @@
-"""A frame whose time is far from those of all around it is told at the time of the one before, and changes nothing else."""
+"""A frame whose time is far from those of all around it is told between them, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from probewatch.api import Analysis, document
 from probewatch.capture import Reader, merged, wholesale
 from probewatch.capture.pcap import FILE_HEADER
+from probewatch.capture.strays import _between
 from probewatch.model.frame import CaptureInfo
 
 OWN = Path(__file__).parents[2] / "captures" / "http-flap-s1"
@@ -36,14 +37,32 @@ def told(request: pytest.FixtureRequest, make: SimpleNamespace, tmp_path: Path, 
 @pytest.mark.parametrize("beside", [100, 8])
 def test_a_time_that_cannot_be(told, odd: int, beside: int) -> None:
     """Beyond what follows or before the beginning: the capture lasts no longer for it, no other is out of order, and a note says so."""
-    before, after = [*range(1_200 - beside, 1_200)], [*range(1_200, 1_200 + beside)]
+    before, after = [*range(1_200 - beside, 1_200)], [*range(1_201, 1_201 + beside)]
     tenths, info = told(*before, odd, *after)
-    assert tenths == [*before, 1_199, *after]
-    off = f"{abs(odd - 1_199) / 10:.1f}".removesuffix(".0") + f" s {'later' if odd > 1_199 else 'earlier'}"
-    assert info.notes == (
-        f"frame {beside + 1} has a wrong time, {off} than those around it: it is told at the time of the frame before it",
-    )
+    assert tenths[:beside] + tenths[beside + 1 :] == [*before, *after]
+    assert 1_199 <= tenths[beside] <= 1_201
+    (note,) = info.notes
+    assert note.startswith(f"frame {beside + 1} has a wrong time, ")
+    assert note.endswith(f" s too {'late' if odd > 1_199 else 'early'} for those around it: it is told between them")
     assert (info.first_ns, info.last_ns) == (before[0] * 10**8, after[-1] * 10**8)
+
+
+@pytest.mark.parametrize("unit_ns", [10**9, (1 << 24) * 1_000, (1 << 32) * 1_000])
+@pytest.mark.parametrize("times", [-200, -3, 3, 255])
+@pytest.mark.parametrize(
+    "at_ns",
+    [10**12 + 500_000, 10**12 + 6 * 10**9 - 500_000],
+    ids=["answer", "SYN"],
+)
+def test_one_damaged_byte_leaves_the_rest_of_a_time(unit_ns: int, times: int, at_ns: int) -> None:
+    """An answer stays behind its request, a SYN before what follows, whichever of the bytes."""
+    before_ns, behind_ns = 10**12, 10**12 + 6 * 10**9
+    assert _between(at_ns + times * unit_ns, before_ns, behind_ns) == at_ns
+
+
+def test_a_time_that_was_near_neither_is_that_of_the_frame_behind() -> None:
+    """What comes after silence does not begin too early."""
+    assert _between(990 * 10**9 + 4 * 10**8, 1_000 * 10**9, 1_006 * 10**9) == 1_006 * 10**9
 
 
 def test_several_are_counted(told) -> None:
@@ -51,10 +70,14 @@ def test_several_are_counted(told) -> None:
     calm = [*range(1_000, 1_400)]
     times = [*calm[:100], 9_000, *calm[100:200], 0, *calm[200:300], 1_250, *calm[300:]]
     tenths, info = told(*times)
-    assert tenths == sorted([*calm, 1_099, 1_199, 1_250])
+    assert tenths == sorted(tenths)
+    assert len(tenths) == 403
+    assert (tenths[0], tenths[-1]) == (1_000, 1_399)
     late, wrong = info.notes
     assert late == "frame 303 is out of time order, by 4.9 s"
-    assert wrong.startswith("frame 101 and 1 more have wrong times, 790.1 s later than those around it: each ")
+    assert (
+        wrong == "frame 101 and 1 more have wrong times, 790 s too late for those around it: each is told between them"
+    )
 
 
 @pytest.mark.parametrize(
