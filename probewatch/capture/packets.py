@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
-from probewatch.capture.tally import MAX_FRAME, Tally
+from probewatch.capture.tally import MAX_FRAME, Order, Tally
 from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss, Part
 
 NAME: Final = "scapy packets"
@@ -103,6 +103,14 @@ class PacketReader:
     def told(self, first_ns: int, last_ns: int) -> None:
         """Know between which moments its frames are told, where that is not what stands in it."""
         self._tally.told = first_ns, last_ns
+
+    def order(self, *, late: bool) -> Order:
+        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
+        return self._tally.order(late=late)
+
+    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
+        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
+        self._tally.stray(number, off_ns, order, latest_ns)
 
     def close(self) -> None:
         """Do nothing: the packets are the caller's."""

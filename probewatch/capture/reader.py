@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol, Self
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
-from probewatch.capture.tally import Tally
+from probewatch.capture.tally import Order, Tally
 from probewatch.model.frame import Batch, CaptureInfo, Frame, Interface, Loss, Part
 
 
@@ -53,6 +53,12 @@ class Input(Protocol):
 
     def told(self, first_ns: int, last_ns: int) -> None:
         """Know between which moments its frames are told, where that is not what stands in it."""
+
+    def order(self, *, late: bool) -> Order:
+        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
+
+    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
+        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
 
     def close(self) -> None:
         """Close it."""
@@ -189,6 +195,14 @@ class Reader:
     def told(self, first_ns: int, last_ns: int) -> None:
         """Know between which moments its frames are told, where that is not what stands in it."""
         self._tally.told = first_ns, last_ns
+
+    def order(self, *, late: bool) -> Order:
+        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
+        return self._tally.order(late=late)
+
+    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
+        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
+        self._tally.stray(number, off_ns, order, latest_ns)
 
     def close(self) -> None:
         """Close the input; iteration ends."""

@@ -38,14 +38,14 @@ JITTER_NS: Final = 100_000_000
 TOGETHER_NS: Final = 2_000_000_000
 """Files joined end to end begin together, where they were captured at the same time: within this."""
 
-_Seen = tuple[int, int]
+Seen = tuple[int, int]
 """Time and interface of a frame."""
 
 
 def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
     """Yield the same frames, those behind a clock's step back moved behind those before it. The reader is told."""
     ahead: deque[Part] = deque()
-    recent: deque[_Seen] = deque(maxlen=SEEN)
+    recent: deque[Seen] = deque(maxlen=SEEN)
     shift_ns = last_ns = latest_ns = 0
     first_ns = begun_ns = -1
     while (part := ahead.popleft() if ahead else next(source, None)) is not None:
@@ -53,8 +53,8 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
         if begun_ns < 0:
             first_ns = begun_ns = ns
         if last_ns - ns - shift_ns > STEP_NS and abs(ns - begun_ns) > TOGETHER_NS:
-            coming = _coming(part, ahead, source)
-            if _is_step(recent, [(each + shift_ns, interface) for each, interface in coming]):
+            behind = coming((part,), ahead, source)
+            if _is_step(recent, [(each + shift_ns, interface) for each, interface in behind]):
                 back_ns, shift_ns = last_ns - ns - shift_ns, last_ns + 1 - ns
                 number = int(part.numbers[0]) if isinstance(part, Batch) else part.number
                 reader.note(
@@ -86,28 +86,28 @@ def _moved(part: Part, by_ns: int) -> Part:
     return part._replace(ns=min(part.ns, most) + by_ns)
 
 
-def _few(part: Part, number: int) -> list[_Seen]:
+def _few(part: Part, number: int) -> list[Seen]:
     """Return the first frames of a part in short."""
     frames = part.made(slice(0, number)) if isinstance(part, Batch) else (part,)
     return [(frame.ns, frame.interface) for frame in frames]
 
 
-def _coming(part: Part, ahead: deque[Part], source: Iterator[Part]) -> list[_Seen]:
-    """Return the next frames in short; what is read for that is put behind what is ahead."""
-    out: list[_Seen] = []
-    for one in chain((part,), ahead):
-        out += _few(one, SEEN - len(out))
-        if len(out) >= SEEN:
+def coming(first: tuple[Part, ...], ahead: deque[Part], source: Iterator[Part], number: int = SEEN) -> list[Seen]:
+    """Return the next frames in short, so many; what is read for that is put behind what is ahead."""
+    out: list[Seen] = []
+    for one in chain(first, ahead):
+        out += _few(one, number - len(out))
+        if len(out) >= number:
             return out
     for one in source:
         ahead.append(one)
-        out += _few(one, SEEN - len(out))
-        if len(out) >= SEEN:
+        out += _few(one, number - len(out))
+        if len(out) >= number:
             break
     return out
 
 
-def _is_step(before: deque[_Seen], after: list[_Seen]) -> bool:
+def _is_step(before: deque[Seen], after: list[Seen]) -> bool:
     """Tell whether all is in order on both sides, and all before later than all behind."""
     if len(before) < SEEN or len(after) < SEEN:
         return False

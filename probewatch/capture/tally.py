@@ -30,11 +30,15 @@ WORTH_NS: Final = 10_000
 """Frames that are out of time order by less are not worth a note: several queues of one card do that, and nothing is read from it."""
 
 
+Order = tuple[int | None, int, int, int]
+"""The earliest time, how many frames stood out of order, the first of them, and by how much at most (ns)."""
+
+
 class Tally:
     """Mutable account of one input. Format readers write it, `info` reads it at any moment."""
 
     __slots__ = (
-        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "began_ns",
+        "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "_stray", "_strays", "_undo", "began_ns",
         "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
         "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "timed", "told",
     )  # fmt: skip
@@ -78,6 +82,10 @@ class Tally:
         self._late_first = 0
         self._late_most = 0
         self._clamped = 0
+        self._strays = 0
+        self._stray = (0, 0)
+        """The first of these: its number, and by how much its time was off."""
+        self._undo = self.order()
         self.told: tuple[int, int] | None = None
         """Between which moments its frames are told, where its clock was set back and these are not the times in it."""
 
@@ -89,6 +97,7 @@ class Tally:
         if self.first_ns is None:
             self.first_ns = self.latest = ns
         elif ns < self.latest:
+            self._undo = self.order()
             self._late += 1
             self._late_first = self._late_first or number
             self._late_most = max(self._late_most, self.latest - ns)
@@ -96,6 +105,17 @@ class Tally:
         else:
             self.latest = ns
         return ns
+
+    def order(self, *, late: bool = False) -> Order:
+        """Return how far frames stand in the order of time; as it was before the last one that did not, where that is `late`."""
+        return self._undo if late else (self.first_ns, self._late, self._late_first, self._late_most)
+
+    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
+        """Take note of a frame whose time is so far off: of those read since, up to `latest_ns`, none is late for it."""
+        self.first_ns, self._late, self._late_first, self._late_most = order
+        self.latest = latest_ns
+        self._stray = self._stray if self._strays else (number, off_ns)
+        self._strays += 1
 
     def note(self, sentence: str) -> None:
         """Keep one sentence."""
@@ -177,6 +197,12 @@ class Tally:
             notes.append(
                 f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s"
             )
+        if self._strays:
+            number, off_ns = self._stray
+            one = self._strays == 1
+            what = "has a wrong time" if one else f"and {self._strays - 1} more have wrong times"
+            off = f"{seconds(abs(off_ns))} s too {'late' if off_ns > 0 else 'early'} for those around it"
+            notes.append(f"frame {number} {what}, {off}: {'it' if one else 'each'} is told between them")
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
         if self.events:

@@ -207,10 +207,10 @@ class Around:
 
 
 class Ending:
-    """When it is over: Ctrl-C, SIGTERM or the end of its time.
+    """When it is over: Ctrl-C, SIGTERM, a terminal that went away (SIGHUP, unless nohup) or the end of its time.
 
     The first signal asks, the second ends at once. A write that nobody takes (a full pipe) is ended by the first, after
-    PATIENCE_S; after SIGTERM, whose sender will not ask twice, so is the summary.
+    PATIENCE_S; after SIGTERM or SIGHUP, whose sender will not ask twice, so is the summary.
     """
 
     def __init__(self, duration: float | None) -> None:
@@ -222,7 +222,8 @@ class Ending:
         self._writing = False
         self._stuck = 0
         self._terminated = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+        for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
             signal.signal(number, self._handle)
         signal.signal(signal.SIGALRM, self._alarm)
 
@@ -245,7 +246,7 @@ class Ending:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._terminated = number == signal.SIGTERM
+        self._terminated = number != signal.SIGINT
         if self._writing or self._terminated:
             self._stuck = self._writes
             signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)

@@ -212,6 +212,7 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
     mere = {key: _asked_nothing(members) for key, members in groups.items()}
     for key, members in sorted(groups.items(), key=lambda item: mere[item[0]]):
         client, server, port, ask, path, agent = key
+        members.sort(key=lambda run: run.start.ns)  # one that the capture's end cut off was told before others
         if mere[key] and (client, server, port) in talkers:
             rest += members  # who talks there otherwise was refused or turned away: no check of its own
         elif check_like(members, ask, agent):

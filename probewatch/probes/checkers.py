@@ -362,16 +362,16 @@ def _irregular(members: Sequence[Check], basis: Basis) -> tuple[int, int] | None
     steps = sorted(gap_between(a, b, basis) for a, b in pairwise(members))
     if len(steps) < ENOUGH or steps[0] < SHORTEST_NS:
         return None
+    mean = centre(steps)
+    return None if mean is None else (mean, max(FLOOR_NS, int(0.3 * int(median(steps)))))
+
+
+def centre(steps: Sequence[int]) -> int | None:
+    """Return the middle of the range that random pauses come from, those far from their median left out; None where many are."""
     middle = int(median(steps))
-    if sum(_about(step, middle) for step in steps) < 0.7 * len(steps):
-        return None
-    return centre(steps), max(FLOOR_NS, int(0.3 * middle))
-
-
-def centre(steps: Sequence[int]) -> int:
-    """Return the middle of the range that random pauses come from, those far from their median left out."""
-    middle = median(steps)
     near = [step for step in steps if _about(step, middle)]
+    if len(near) < 0.7 * len(steps):
+        return None
     return int((sum(near) / len(near) + (min(near) + max(near)) / 2) / 2)
 
 

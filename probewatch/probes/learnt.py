@@ -104,7 +104,7 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
         exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
         usual = sum(abs(gap - interval) <= near for gap in calm) >= MOSTLY * len(calm)
         if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near or not usual):
-            interval = centre(calm)
+            interval = centre(calm) or interval
     pauses = _pauses(others, interval, near)
     patience = max((check.patience for check in members if check.end is None), default=0)
     dial = _timeout(silent, (interval, *pauses), patience)

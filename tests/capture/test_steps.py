@@ -57,15 +57,14 @@ def test_what_follows_a_step_back_is_told_behind_what_was_before(told: Callable[
         [*range(1_000, 0, -1)],
         [*range(0, 20_000, 20)][::-1],
         [*range(100, 300), 150, *range(300, 400)],
-        [*range(100, 200), 90_000, *range(200, 300)],
         [*range(100, 200), *range(100, 200)],
         [*range(100, 300), *range(250, 257)],
         [*range(100, 300), *range(295, 400)],
     ],
-    ids=["reversed", "reversed slowly", "one late", "one from the future", "two at the same time", "the last few", "less than a second"],
+    ids=["reversed", "reversed slowly", "one late", "two at the same time", "the last few", "less than a second"],
 )
 def test_what_is_no_step_is_sorted(told: Callable[..., Told], tenths: list[int]) -> None:
-    """A file in reverse, single odd times, two captures of the same time end to end, and what is too little to tell."""
+    """A file in reverse, a single late frame, two captures of the same time end to end, and what is too little to tell."""
     frames, _, losses = told(*tenths)
     assert [frame.ns // 10**8 for frame in frames] == sorted(tenths)
     assert losses == []

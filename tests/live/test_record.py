@@ -80,8 +80,8 @@ def test_what_is_recorded_goes_away(node, tmp_path: Path, what: str) -> None:
     assert sum(len(probe.attempts) for probe in analyze(kept).probes) == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_recording_ends_with_either_signal(node, tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_recording_ends_with_any_signal(node, tmp_path: Path, number: int) -> None:
     """Everything that had passed is in it, and nothing was lost."""
     node.pod("10.128.0.10")
     kept = tmp_path / "kept.pcapng"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probewatch.probes.checkers import MS, Check, Track, _smallest, tracks
+from probewatch.probes.checkers import MS, Check, Track, _smallest, centre, tracks
 from probewatch.probes.learnt import on_ticks
 from probewatch.probes.shapes import Shape, What
 
@@ -78,3 +78,9 @@ def test_two_that_are_always_there_are_two_checkers() -> None:
             failed = 20 <= number < 30
             found.append(Check(at, at + MS // 10, None if failed else SHAPE, failed))
         assert [len(one.members) for one in tracks(found, frozenset(), frozenset({SHAPE}))] == [30, 30]
+
+
+def test_pauses_of_no_one_range_have_no_middle() -> None:
+    """Half a second, half three milliseconds (a clock that stood still): nothing lies near their median, and none is told."""
+    assert centre([1_004 * MS, 1_005 * MS, 1_002 * MS, 1_002 * MS, 3 * MS, 3 * MS, 2 * MS, 3 * MS]) is None
+    assert centre([1_800 * MS, 2_000 * MS, 2_200 * MS, 90 * MS]) == 2_000 * MS
