@@ -119,6 +119,10 @@ class EventKind(StrEnum):
     CAPTURE_GAP = "capture_gap"
 
 
+ONE_RESTART_NS: Final = 5_000_000_000
+"""Restarts of one checker that its probes show within this are one, told at the first of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSummary:
     """What TLS showed on a connection; empty where it is not in clear and was not decrypted."""

@@ -10,7 +10,7 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import EventKind, Probe, TimelineEvent
+from probewatch.model.timeline import ONE_RESTART_NS, EventKind, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
@@ -41,7 +41,7 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     latest: dict[tuple[str, str, str | None], int] = {}
     for event in sorted(events, key=lambda event: event.ns):
         key = (event.kind, event.address, event.container)
-        near = 5 * SECOND if event.kind in RESTARTS else SECOND
+        near = ONE_RESTART_NS if event.kind in RESTARTS else SECOND
         if key not in latest or event.ns - latest[key] > near:
             latest[key] = event.ns
             out.append(event)
