@@ -155,7 +155,7 @@ def test_a_wrong_spec_is_compared_field_by_field(tmp_path: Path) -> None:
 def test_columns_leave_room_for_the_longest_field(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> None:
     """Where two fields are blamed together, their name is long: what is declared still stands apart from it."""
     field = "type or failureThreshold"
-    finding = Finding(held=Held.FAIL, subject="liveness lab/web/app", field=field, sentence="No.", expected="liveness", observed="readiness")
+    finding = Finding(held=Held.FAIL, subject="liveness lab/web/app", field=field, sentence="No.", expected="liveness", observed="startup")
     monkeypatch.setattr(specdiff, "differences", lambda *_: [Difference(finding=finding, verdict=Verdict.DIFFERS)])
     lines: list[str] = []
     specdiff.write(Timeline(captures=(), probes=(probe,)), (), lines.append)
