@@ -326,6 +326,10 @@ UNSEEN: Final = (
 """Why attempts are missing where everything that asked was silent, and then goes on at a new phase as if nothing had been."""
 
 
+BETWEEN_FILES: Final = "between two files, a time that may not have been captured"
+"""Why attempts are missing whose time no file covers, though it is too short to be called a hole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Attempts that the cadence led to expect and that did not come."""

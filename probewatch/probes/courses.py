@@ -15,6 +15,7 @@ from typing import Final
 from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
+    BETWEEN_FILES,
     Attempt,
     DecisionKind,
     EventKind,
@@ -148,7 +149,11 @@ def gaps(scene: Scene) -> None:
             probe = scene.probes[place]
             if probe.checker.kind != "kubelet":
                 continue
-            missed += [(gap.start_ns, gap.end_ns, place) for gap in probe.gaps if gap.kind is GapKind.UNEXPLAINED]
+            missed += [
+                (gap.start_ns, gap.end_ns, place)
+                for gap in probe.gaps
+                if gap.kind is GapKind.UNEXPLAINED and gap.reason != BETWEEN_FILES
+            ]
             known = [gap for gap in probe.gaps if gap.kind not in (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)]
             delay = probe.spec.initial_delay_s if probe.spec is not None else 0
             if known:
