@@ -87,6 +87,8 @@ class Half:
     mss: int = 0
     mac: bytes = b""
     """Link-layer source address of its first frame, where the link tells one."""
+    to_mac: bytes = b""
+    """Link-layer destination of that frame (no cooked header tells it)."""
     packet_type: int = -1
     """Cooked packet type of its first frame (4 outgoing, 0 to us), -1 unless cooked."""
 

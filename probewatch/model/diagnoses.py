@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SIDECAR_DOWN = "sidecar-down"
     STILL_STARTING = "still-starting"
     SYN_UNANSWERED = "syn-unanswered"
+    WRONG_MAC = "wrong-mac"
     LOST_BEFORE_POD = "lost-before-pod"
     LISTEN_QUEUE_FULL = "listen-queue-full"
     SYN_ACK_LOST = "syn-ack-lost"
@@ -152,6 +153,18 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "iptables-save -c, nft list ruleset.",
         "Not arrived: network policy, CNI or rp_filter between node and pod. Arrived, queue full: the application hangs and no longer "
         "accepts. Arrived, queue not full: a firewall inside the pod drops it.",
+        _SILENT,
+    ),
+    Kind.WRONG_MAC: Why(
+        ("D46",),
+        (Cause.NO_SYN_ANSWER, Cause.GRPC_CONNECT),
+        "The SYN was sent to a MAC address that is not the pod's, so the pod did not take it.",
+        "Unanswered SYNs went to another link-layer address than those that were answered; or, on the node's interfaces, they went out on "
+        "at least three that no answer ever came from: the bridge flooded them.",
+        "On the node: ip neigh show ADDRESS, beside the MAC address of eth0 in the pod (nsenter -t PID -n ip link); kubectl get pods -A "
+        "-o wide: does another pod have the same IP?",
+        "ip neigh del ADDRESS dev DEVICE brings the pod back at once. Then find what left the entry: the CNI plugin (a permanent entry of "
+        "a pod that is gone), or two pods with one IP.",
         _SILENT,
     ),
     Kind.LOST_BEFORE_POD: Why(
@@ -312,7 +325,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D27",),
         (Cause.CLIENT_LATE,),
         "The checker missed attempts that were due: it was overloaded or blocked.",
-        "Attempts missing at several targets in the same seconds; or missing right after the checker closed a connection a second and "
+        "Attempts missing at most of the checker's pods in the same seconds; or missing right after the checker closed a connection a "
+        "second and "
         "more after its whole answer. No restart of the kubelet.",
         "The kubelet's log and CPU at these times.",
         "Give the kubelet CPU, or probe less.",

@@ -19,5 +19,7 @@ class Placed:
     """Those further along that never did, or only when it was sent again; empty where it was held up, or not lost before the last."""
     delay_ns: int | None = None
     """How long it took from the first point to the last that showed it, clocks compared; None where it never came further."""
+    flooded: bool = False
+    """A SYN that a bridge sent out on all its interfaces: it knew none for the link-layer address."""
     sentence: str
     """`SYN-ACK left pod.pcap, reached veth3, never reached tun0`."""

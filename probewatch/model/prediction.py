@@ -133,3 +133,5 @@ class Reading(NamedTuple):
     """Ticks of the grid that passed without an attempt."""
     redial: bool = False
     """It belongs to the worker's attempt in flight."""
+    back_ns: int | None = None
+    """Of a new kubelet: when it first probed anybody again."""

@@ -31,7 +31,7 @@ SYMPTOMS: Final[dict[str, str]] = {
     "D24": "liveness ends, readiness goes on and fails",
     "D25": "readiness or liveness before startup succeeded, after a restart (1.35 and newer)",
     "D26": "irregular pace, only while not Ready",
-    "D27": "missing attempts at several pods at once",
+    "D27": "missing attempts at most pods at once",
     "D28": "attempts back to back, as long as the timeout",
     "D29": "attempts fine, events say failed: another probe or container; packets alone cannot show it",
     "D30": "gRPC: RST to each SYN, dialled again",
@@ -50,4 +50,5 @@ SYMPTOMS: Final[dict[str, str]] = {
     "D43": "an exec probe fails: no packet",
     "D44": "TLS chose HTTP/2, the server ends stream or connection",
     "D45": "a container begins again and again, in the end with pauses of 10 s and more without a probe",
+    "D46": "SYN to a MAC address that is not the pod's, no answer",
 }

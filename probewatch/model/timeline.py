@@ -119,6 +119,10 @@ class EventKind(StrEnum):
     CAPTURE_GAP = "capture_gap"
 
 
+ONE_RESTART_NS: Final = 5_000_000_000
+"""Restarts of one checker that its probes show within this are one, told at the first of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSummary:
     """What TLS showed on a connection; empty where it is not in clear and was not decrypted."""
@@ -320,6 +324,10 @@ UNSEEN: Final = (
     "events in kubectl describe pod tell)"
 )
 """Why attempts are missing where everything that asked was silent, and then goes on at a new phase as if nothing had been."""
+
+
+BETWEEN_FILES: Final = "between two files, a time that may not have been captured"
+"""Why attempts are missing whose time no file covers, though it is too short to be called a hole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

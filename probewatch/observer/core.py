@@ -14,6 +14,7 @@ from probewatch.model.frame import CaptureInfo, Interface
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
+from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
@@ -505,7 +506,7 @@ class Observer(Front):
             lone = Target(target.address, AddressBook(), proven=False)
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
-                lone.attempt(run, (), self._context(client))
+                lone.attempt(run, NOBODY, self._context(client))
             for placed, steps in lone.finish(
                 Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
             ):

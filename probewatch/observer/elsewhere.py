@@ -1,4 +1,4 @@
-"""When a checker probed anybody lately, as each of its attempts saw it: tells a kubelet's silence from a pod's.
+"""When a checker probed anybody lately, as each of its attempts saw it.
 
 An attempt that waits for its plan keeps the starts of those before it. They are nearly the same for the next one, so attempts share
 lists of which each knows its part: a fifth of the room.
@@ -6,8 +6,10 @@ lists of which each knows its part: a fifth of the room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, SupportsIndex, overload
+from typing import Final
+
+from probewatch.probes.assign import NO_OUTAGE_NS
+from probewatch.probes.lately import Lately
 
 RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
@@ -15,40 +17,32 @@ _SHARED: Final = 4 * RECENT
 """Starts in one list."""
 
 
-class Window(Sequence[int]):
-    """A part of a list that only grows."""
-
-    __slots__ = ("_begin", "_end", "_starts")
-
-    def __init__(self, starts: list[int], begin: int, end: int) -> None:
-        self._starts, self._begin, self._end = starts, begin, end
-
-    def __len__(self) -> int:
-        return self._end - self._begin
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._starts[self._begin : self._end])
-
-    @overload
-    def __getitem__(self, index: SupportsIndex, /) -> int: ...
-    @overload
-    def __getitem__(self, index: slice, /) -> list[int]: ...
-    def __getitem__(self, index: SupportsIndex | slice, /) -> int | list[int]:
-        return self._starts[self._begin : self._end][index]
-
-
 class Elsewhere:
     """The starts of one checker's attempts."""
 
-    __slots__ = ("_starts",)
+    __slots__ = ("_latest_ns", "_pause", "_starts")
 
     def __init__(self) -> None:
         self._starts: list[int] = []
+        self._pause: tuple[int, int] | None = None
+        self._latest_ns = 0
 
-    def before(self, start_ns: int) -> Window:
+    def before(self, start_ns: int) -> Lately:
         """Return the starts of the latest attempts before one, and take its own."""
         if len(self._starts) >= _SHARED:
             self._starts = self._starts[-RECENT:]
         end = len(self._starts)
+        found = Lately(self._starts, max(0, end - RECENT), end, self._pause)
         self._starts.append(start_ns)
-        return Window(self._starts, max(0, end - RECENT), end)
+        self._note(start_ns)
+        return found
+
+    def _note(self, start_ns: int) -> None:
+        """Keep the latest pause: an attempt that took long comes after later ones, and may have begun within it."""
+        if self._pause is not None and self._pause[0] < start_ns < self._pause[1]:
+            begun, back = self._pause
+            longer = (begun, start_ns) if start_ns - begun > back - start_ns else (start_ns, back)
+            self._pause = longer if longer[1] - longer[0] > NO_OUTAGE_NS else None
+        if self._latest_ns and start_ns - self._latest_ns > NO_OUTAGE_NS:
+            self._pause = self._latest_ns, start_ns
+        self._latest_ns = max(self._latest_ns, start_ns)

@@ -8,7 +8,6 @@ attempt after it proves that grid, for a poke may as well have found the worker 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from probewatch.model.connection import Unresolved
@@ -17,6 +16,7 @@ from probewatch.model.prediction import Manual
 from probewatch.model.spec import ProbeType
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask, Form
+from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run
 
 from .histories import Look
@@ -28,10 +28,10 @@ RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
 
-def feed(lane: Lane, run: Run, elsewhere: Sequence[int], seen_until_ns: int | None, look: Look | None = None) -> None:
+def feed(lane: Lane, run: Run, elsewhere: Lately, seen_until_ns: int | None, look: Look | None = None) -> None:
     """Give a lane its next run, and the attempts that this run implies: before it, and while it waits for an address."""
     for implied in overtaken_runs(run, lane):
-        lane.feed(implied, elsewhere=(), seen_until_ns=seen_until_ns)
+        lane.feed(implied, elsewhere=NOBODY, seen_until_ns=seen_until_ns)
     lane.feed(run, elsewhere=elsewhere, seen_until_ns=seen_until_ns, look=look)
     if run.unresolved is not None:
         for implied in implied_runs(run, lane):

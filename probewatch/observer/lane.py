@@ -29,6 +29,7 @@ from probewatch.model.spec import Handler, ProbeType
 from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND
+from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, closed_by_server, is_refused, verdict_of
 
 from .histories import History, Judged, Look, Step, ancestor, cost_of, keep, linked
@@ -171,7 +172,7 @@ class Lane:
         self,
         run: Run,
         *,
-        elsewhere: Sequence[int] = (),
+        elsewhere: Lately = NOBODY,
         seen_until_ns: int | None = None,
         look: Look | None = None,
     ) -> None:

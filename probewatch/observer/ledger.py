@@ -24,6 +24,7 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import UNSEEN, Attempt, Cause, Decision, DecisionKind, Gap, GapKind, Outcome, Trigger
+from probewatch.probes.assign import NEW_KUBELET
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
@@ -258,10 +259,11 @@ class Ledger:
             self.happened.append(Happened(start, container, why + _ALIKE.format("kubelet") * unseen, unseen))
             self.breaks(container).append((self._killed.pop(container, start), start))
         if reading.reset == "kubelet":
-            self.restarts.append(start)
+            back = start if reading.back_ns is None else reading.back_ns
+            self.restarts.append(back)
             if not step.renewed:
                 unseen = _unseen(step)
-                self.happened.append(Happened(start, None, _ALIKE.format("container") * unseen, unseen))
+                self.happened.append(Happened(back, None, _ALIKE.format("container") * unseen, unseen))
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             self._killed[container] = step.verdict.end_ns
 
@@ -347,10 +349,13 @@ _RESTARTED: Final = GapKind.CONTAINER_RESTARTED, "the container was being restar
 def _unseen(step: Step) -> bool:
     """Tell whether what happened before a step is told by silence and a new phase alone, so that other things fit as well.
 
-    Nothing was refused before, nothing fails after, and no other probe of the pod tells what was meanwhile or moved as well.
+    Nothing was refused before, nothing fails after, no other probe of the pod tells what was meanwhile or moved as well, and no
+    other pod shows that the kubelet was silent towards everybody.
     """
     reading, pod = step.reading, step.before
     if reading is None or not reading.reset or step.verdict is None or step.verdict.outcome is not Outcome.SUCCESS:
+        return False
+    if reading.reset == "kubelet" and reading.back_ns not in (None, step.run.start.ns) and reading.cost < NEW_KUBELET:
         return False
     prediction = pod.prediction(reading.worker)
     heard = prediction.heard_ns

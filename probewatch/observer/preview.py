@@ -22,6 +22,7 @@ from typing import Final
 from probewatch.decisions.pod import Pod
 from probewatch.model.prediction import Prediction
 from probewatch.model.timeline import Attempt, Decision, Probe
+from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source
 
@@ -160,7 +161,7 @@ class Preview:
                 self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0, anew=True)
             known.made_from = len(runs)
         for run in runs[known.fed :]:
-            feed(known.placed.lane, run, (), None)
+            feed(known.placed.lane, run, NOBODY, None)
         known.fed = len(runs)
         return known.placed
 

@@ -97,5 +97,6 @@ def _without_bytes(half: Half, kept: int, arrivals: int) -> Half:
         ttl=half.ttl,
         mss=half.mss,
         mac=half.mac,
+        to_mac=half.to_mac,
         packet_type=half.packet_type,
     )

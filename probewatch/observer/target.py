@@ -19,6 +19,7 @@ from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, guess, ticking
+from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, as_known, fits
 
 from .beginnings import announced, beginning
@@ -119,7 +120,7 @@ class Target:
         self._queue: Queue | None = None
         # (None, and no empty dict, where there is nothing: of very many targets most have none of these.)
         self._undecided: dict[str, list[Run]] | None = None
-        self._waiting: dict[str, list[tuple[Run, Sequence[int]]]] = {}
+        self._waiting: dict[str, list[tuple[Run, Lately]]] = {}
         """Runs that wait for a plan, by checker: two kubelets that probe one address are two checkers."""
         self._loose: dict[str, Placed] | None = None
         """The lane of runs that no Pod's address explains, by checker."""
@@ -176,7 +177,7 @@ class Target:
         """Whether a proven kubelet probes it."""
         return bool(self._closed or self.placed or self._waiting)
 
-    def attempt(self, run: Run, elsewhere: Sequence[int], context: Context) -> None:
+    def attempt(self, run: Run, elsewhere: Lately, context: Context) -> None:
         """Take a kubelet's run, in the order of starts."""
         if not run.form.kubelet:
             (self.commands if run.execs else self.strangers).append(run)
@@ -230,7 +231,7 @@ class Target:
             return before
         lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
         for run in runs:
-            feed(lane, run, (), context.seen_until_ns)
+            feed(lane, run, NOBODY, context.seen_until_ns)
         return Placed(checker, lane, pod, guesses, named_by, signs)
 
     def _declared_for(self, run: Run, context: Context) -> Placed | None:
@@ -338,7 +339,7 @@ class Target:
         for found, runs in guess_commands(sorted(self.commands, key=lambda run: run.start.ns)):
             placed = self._place([Planned(found.spec, 0)], None, (found,), None, runs, context)
             for run in runs:
-                self._feed(placed, replace(run, container=None), (), context)
+                self._feed(placed, replace(run, container=None), NOBODY, context)
             out.append((placed, [step for step in placed.lane.finish() if step.reading is not None]))
         return out
 
@@ -389,7 +390,7 @@ class Target:
             return next(iter(self._loose.values()))
         return self._loose.get(context.checker) if self._loose else None
 
-    def _feed(self, placed: Placed, run: Run, elsewhere: Sequence[int], context: Context) -> None:
+    def _feed(self, placed: Placed, run: Run, elsewhere: Lately, context: Context) -> None:
         if not placed.versioned and context.version is not None:
             placed.versioned = True
             version = context.version
@@ -441,7 +442,7 @@ class Target:
         if declared:
             placed.notes.append(UNDECLARED)
         for run in runs:
-            self._feed(placed, run, (), mine)
+            self._feed(placed, run, NOBODY, mine)
         return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]
 
     def reconsider(self, placed: Placed, context: Context | None = None) -> bool:
@@ -514,7 +515,7 @@ class Target:
         placed.lane.shared = shared
         placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
-            self._feed(placed, run, (), context)
+            self._feed(placed, run, NOBODY, context)
 
 
 def asks(run: Run) -> bool:

@@ -10,10 +10,11 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import EventKind, Probe, TimelineEvent
+from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, EventKind, Gap, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
+from .build import UNKNOWN
 from .places import place_segments
 
 RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
@@ -23,6 +24,7 @@ RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
+    seen = between_files(seen, captures)
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
         attempts = probe.attempts
@@ -35,13 +37,37 @@ def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures
     return out
 
 
+def between_files(probes: Sequence[Probe], captures: Sequence[CaptureInfo]) -> list[Probe]:
+    """Return the probes with gaps that say so where all that is missing was due between two files.
+
+    What ends a file is its last frame: whether the time up to the next file was captured, nothing tells.
+    """
+    covered = sorted((c.first_ns, c.last_ns) for c in captures if c.first_ns is not None and c.last_ns is not None)
+    reach, bare = 0, []
+    for first_ns, last_ns in covered:
+        if reach and first_ns > reach:
+            bare.append((reach, first_ns))
+        reach = max(reach, last_ns)
+
+    def told(gap: Gap) -> Gap:
+        step = (gap.end_ns - gap.start_ns) // (gap.expected + 1)
+        due = gap.start_ns + step, gap.end_ns - step
+        if gap.reason != UNKNOWN or not any(begun < due[0] and due[1] < over for begun, over in bare):
+            return gap
+        return replace(gap, reason=BETWEEN_FILES)
+
+    if not bare:
+        return list(probes)
+    return [replace(p, gaps=tuple(map(told, p.gaps))) if p.gaps else p for p in probes]
+
+
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     """Keep one event where several probes tell of the same (a new container seen by two of them)."""
     out: list[TimelineEvent] = []
     latest: dict[tuple[str, str, str | None], int] = {}
     for event in sorted(events, key=lambda event: event.ns):
         key = (event.kind, event.address, event.container)
-        near = 5 * SECOND if event.kind in RESTARTS else SECOND
+        near = ONE_RESTART_NS if event.kind in RESTARTS else SECOND
         if key not in latest or event.ns - latest[key] > near:
             latest[key] = event.ns
             out.append(event)

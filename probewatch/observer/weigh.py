@@ -46,6 +46,7 @@ from probewatch.probes.assign import (
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
 from probewatch.probes.judge import LEAD_NS
+from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run, frames_of
 
 from .histories import Look, Step
@@ -150,7 +151,7 @@ class Scale:
             while at < len(looks) and lane.cost <= most:
                 taken = lane.stride(looks, at, most)
                 if not taken:
-                    feed(lane, looks[at].run, (), self._seen_until_ns, looks[at])
+                    feed(lane, looks[at].run, NOBODY, self._seen_until_ns, looks[at])
                     taken = 1
                 self._work += taken * lane.width * len(plan)
                 at += taken
@@ -233,6 +234,8 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         if reading.reset == "kubelet" and not ticker.suspicious and _silence(step) > USUAL_OUTAGE_NS:
             # However long the period is that is tried: what is weighed is the period, and not how rare such a pause is with it.
             out[index] -= min(max(reading.cost - NEW_KUBELET_QUIET, 0.0), NEW_KUBELET - NEW_KUBELET_QUIET)
+        if reading.reset == "kubelet":
+            restarts.clear()  # The back-off is in the kubelet's memory (flowcontrol.NewBackOff): a new one begins at none.
         if step.run.tries:
             ticks[reading.worker].append(index)
         if step.renewed and container in killed:

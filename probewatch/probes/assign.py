@@ -22,6 +22,7 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
 
+from .lately import NOBODY, Lately
 from .runs import Run, fits, is_refused
 
 _new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
@@ -29,6 +30,9 @@ _new = tuple.__new__  # a NamedTuple made this way costs half of a call of its c
 MS: Final = 1_000_000
 EARLY_NS: Final = 50 * MS
 """An attempt may look early by this: the one that set the grid was itself late."""
+FIRST_EARLY_NS: Final = 100 * MS
+"""... and its second attempt by this: the first falls into the rush in which containers start (65 ms was the worst where 38 pods
+started at once on two cores)."""
 STORED_EARLY_NS: Final = 6 * MS
 LATE_NS: Final = 100 * MS
 """Latest start after a tick (47 ms was the worst of 9 900 on a loaded two-core node)."""
@@ -90,8 +94,8 @@ NEW_KUBELET: Final = 5.0
 """A new grid for everybody."""
 NEW_KUBELET_QUIET: Final = 1.5
 """... after it was silent towards everybody for longer than a period."""
-NEW_KUBELET_BUSY: Final = 11.0
-"""... although it never paused."""
+NEVER_PAUSED: Final = 11.0
+"""Off the grid of a kubelet that never paused."""
 REFUSED_AFTER: Final = 3.0
 """A kubelet that was away or got no CPU, although the port, which was open before, is closed now: containers outlive their
 kubelet, so this one's would have died meanwhile too."""
@@ -158,7 +162,7 @@ OUT_OF_TURN: Final = 2.5
 """Liveness before readiness at a new container."""
 
 
-def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Sequence[int] = ()) -> list[Reading]:
+def readings(run: Run, predictions: Sequence[Prediction], *, elsewhere: Lately = NOBODY) -> list[Reading]:
     """Return the ways to read a run. `elsewhere` are the starts of the same checker's latest attempts at anybody, in order."""
     out: list[Reading] = []
     for prediction in predictions:
@@ -172,7 +176,7 @@ def readings_of(
     start_ns: int,
     fit: float,
     prediction: Prediction,
-    elsewhere: Sequence[int],
+    elsewhere: Lately,
     *,
     refused: bool = False,
     rivals: bool = False,
@@ -252,7 +256,7 @@ def _add(reading: Reading, cost: float) -> Reading:
     return _new(Reading, (reading[0], reading[1] + cost, *reading[2:])) if cost else reading
 
 
-def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Reading]:
+def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     kind = p.spec.type
     if p.last_start_ns is None:
         return [_add(reading, OUT_OF_TURN if p.out_of_turn else 0.0) for reading in _first(start, p)]
@@ -280,10 +284,10 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
                 off += _share(start - p.spec.initial_delay_s * 1_000 * MS - p.container_ns, p)
             woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
             # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
-            return [woken, _kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]
+            return [woken, *_kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]
         return [
             Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"),
-            _kubelet(start, p, elsewhere),
+            *_kubelet(start, p, elsewhere),
         ]
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     tick = _tick(start, p)
@@ -313,7 +317,7 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
             out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
-        out.append(_kubelet(start, p, elsewhere))
+        out += _kubelet(start, p, elsewhere)
     elif kind is ProbeType.STARTUP and p.dying:
         out.append(Reading(p.worker, renewal, Trigger.TICK, Schedule.ON_TIME, "container"))
     return out
@@ -366,7 +370,8 @@ def _tick(start: int, p: Prediction) -> Reading | None:
 def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
     steps = round((start - anchor) / p.period_ns)
     late = start - (anchor + steps * p.period_ns)
-    if steps < 1 or not -EARLY_NS <= late <= min(LATE_NS, p.period_ns // 3):
+    early_ns = FIRST_EARLY_NS if p.runs == 1 else EARLY_NS
+    if steps < 1 or not -early_ns <= late <= min(LATE_NS, p.period_ns // 3):
         return None
     missed = steps - 1
     if missed and p.busy_until_ns is not None:
@@ -408,7 +413,7 @@ def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
     return Reading(p.worker, FIRST, Trigger.STORED_TICK, Schedule.LATE)
 
 
-def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Sequence[int]) -> Reading | None:
+def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Lately) -> Reading | None:
     """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
     assert p.last_start_ns is not None
     steps = (start - anchor) // p.period_ns
@@ -526,17 +531,24 @@ def _renewal(p: Prediction) -> float:
     return NEW_CONTAINER_SUSPICIOUS if p.suspicious else NEW_CONTAINER
 
 
-def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
+def _kubelet(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     """Read it as an attempt of a restarted kubelet: new phases for all, after silence towards everybody."""
     assert p.last_start_ns is not None
     heard = p.last_start_ns if p.heard_ns is None else p.heard_ns
     seen = sorted(ns for ns in elsewhere if heard < ns < start)
-    # With many targets the latest attempts reach back less than this worker's last: what lies before them is not known.
-    since = [*([] if len(seen) == len(elsewhere) and len(seen) >= BUSY_NODE else [heard]), *seen, start]
-    silent = max(b - a for a, b in itertools.pairwise(since))
+    # With many targets the latest attempts reach back less than this worker's last: only a pause is known of before them.
+    short = len(elsewhere) >= BUSY_NODE and min(elsewhere) > heard
+    since = list(itertools.pairwise([*([] if short else [heard]), *seen, start]))
+    if short and elsewhere.pause is not None and elsewhere.pause[0] >= heard:
+        since.append(elsewhere.pause)
+    begun, back = max(since, key=lambda pause: pause[1] - pause[0], default=(start, start))
+    silent = back - begun
     if silent <= (SHORTEST_OUTAGE_NS if p.dying else NO_OUTAGE_NS):
-        cost = NEW_KUBELET_BUSY
-    elif silent <= SHORTEST_OUTAGE_NS:
+        # It never paused, so it was not restarted: the attempt is off its grid for a reason that no frame shows.
+        if p.silence is not Silence.NONE:
+            return []
+        return [Reading(p.worker, NEVER_PAUSED, Trigger.UNKNOWN, Schedule.EXTRA)]
+    if silent <= SHORTEST_OUTAGE_NS:
         cost = NEW_KUBELET_QUICK
     elif silent <= max(1.5 * p.period_ns, USUAL_OUTAGE_NS) or (p.suspicious and p.poked_anew):
         # (Where nothing is poked a new container runs on the old grid.)
@@ -546,4 +558,4 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     cost += GATED_ANEW if p.behind else 0.0
     if p.tick_ns is not None and abs(_off(start - p.tick_ns, p.period_ns)) <= SAME_PHASE_NS:
         cost += OLD_PHASE
-    return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")
+    return [Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet", back_ns=back)]

@@ -238,6 +238,8 @@ def _sentence(loop: Sequence[Renewal]) -> str:
     grown = [r.pause_ns for r in loop if r.begin_ns is not None and r.pause_ns >= HELD_NS]
     if len(grown) >= FEWEST and all(_grows(*pair) for pair in pairwise(grown)):
         return f"{text}. Such growing pauses fit {BACK_OFF}: 10 s at first, then twice as long each time, up to 5 min."
+    if not held and max(pauses, default=0) >= HELD_NS:
+        return f"{text}. In none of these pauses did probes stop for as long as {BACK_OFF} takes, 10 s at first."
     if not held:
         return f"{text}. No pause is as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) yet."
     longest = seconds(max(r.pause_ns for r in held))

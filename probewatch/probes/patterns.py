@@ -46,6 +46,7 @@ from .silences import (
     queue_full,
     source_address,
     source_ports,
+    wrong_mac,
 )
 
 Pattern = Callable[[Scene], None]
@@ -60,6 +61,7 @@ PATIENT: Final = 10
 
 PATTERNS: Final[tuple[Pattern, ...]] = (
     on_the_way,
+    wrong_mac,
     port_reused,
     source_ports,
     source_address,

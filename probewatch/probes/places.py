@@ -32,6 +32,10 @@ KEPT: Final = 256
 """Differences of times kept for each pair of points, target and direction."""
 EARLY_NS: Final = 50_000_000
 """A file covers what began no longer than this before its first frame: clocks differ so much."""
+FLOODED: Final = 3
+"""A SYN at so many points that no answer ever passed was flooded: mirrors and one-way captures are fewer."""
+NAMED: Final = 4
+"""Points of a way that are named."""
 QUIET_NS: Final = 30_000_000_000
 """A file is taken to have gone on for so long after its last frame: where all is lost, none comes any more."""
 POD_END: Final = "eth0"
@@ -179,7 +183,7 @@ class Ways:
             seen = [at for at in way if letter in shown.get(at, {})]
             if not seen:
                 continue
-            found = self._lost(segment, towards, letter, way, seen, shown) or self._late(
+            found = self._lost(ends, segment, towards, letter, way, seen, shown) or self._late(
                 connection, segment, towards, letter, seen, shown
             )
             if found is not None:
@@ -190,6 +194,7 @@ class Ways:
 
     def _lost(
         self,
+        ends: Ends,
         segment: str,
         towards: bool,
         letter: str,
@@ -201,8 +206,7 @@ class Ways:
         missing = [at for at in way[last + 1 :] if not _went_on(letter, shown.get(at, {}))]
         times = shown[seen[-1]][letter].times
         if not missing and letter == "S" and not any(set(steps) - {"S", "F", "R"} for steps in shown.values()):
-            text = self._sentence(segment, times, seen, ()) + ", and nothing came back"
-            return Placed(segment=segment, from_client=True, seen=tuple(map(self.name, seen)), sentence=text)
+            return self._unanswered(ends, segment, times, seen)
         if not missing:
             return None
         return Placed(
@@ -212,6 +216,18 @@ class Ways:
             missing=tuple(map(self.name, missing)),
             sentence=self._sentence(segment, times, seen, missing),
         )
+
+    def _unanswered(self, ends: Ends, segment: str, times: int, seen: Sequence[Point]) -> Placed:
+        """Tell of a SYN that nothing came back for; a bridge floods what is for an address that it knows no interface for."""
+        aside = [at for at in seen if False not in self._seen[ends][at]]
+        flooded = FLOODED <= len(aside) < len(self._seen[ends])
+        if flooded:
+            way = [at for at in seen if at not in aside] or seen[:1]
+            text = f"{self._sentence(segment, times, way, ())}, was flooded to {len(aside)} other interfaces, and nothing came back"
+        else:
+            text = f"{self._sentence(segment, times, seen, ())}, and nothing came back"
+        names = tuple(map(self.name, seen))
+        return Placed(segment=segment, from_client=True, seen=names, flooded=flooded, sentence=text)
 
     def _late(
         self,
@@ -252,7 +268,9 @@ class Ways:
 
     def _sentence(self, segment: str, times: int, seen: Sequence[Point], missing: Sequence[Point]) -> str:
         parts = [f"{segment} left {self.name(seen[0])}" + (f" {times} times" if times > 1 else "")]
-        parts += [f"reached {self.name(at)}" for at in seen[1:]]
+        parts += [f"reached {self.name(at)}" for at in seen[1:NAMED]]
+        if len(seen) > NAMED:
+            parts.append(f"and {len(seen) - NAMED} more places")
         parts += [f"never reached {self.name(at)}" for at in missing[:1]]
         return ", ".join(parts)
 

@@ -67,6 +67,9 @@ def on_the_way(scene: Scene) -> None:
                 scene.say(place, [a], Found(kind, f"{died.sentence}."))
             elif at_pod(died):
                 scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, f"{died.sentence}.", (Kind.SYN_UNANSWERED,)))
+            elif died.flooded:
+                text = f"{died.sentence}: the bridge knows no interface for the MAC address that it was sent to."
+                scene.say(place, [a], Found(Kind.WRONG_MAC, text, (Kind.SYN_UNANSWERED,)))
             else:
                 text = f"{died.sentence}: it was dropped behind that, or the pod did not answer."
                 scene.say(place, [a], Found(Kind.SYN_UNANSWERED, text, (Kind.LISTEN_QUEUE_FULL, Kind.LOST_BEFORE_POD)))
@@ -76,6 +79,32 @@ _LOST_BEFORE: Final = {"SYN": Kind.LOST_BEFORE_POD, "SYN-ACK": Kind.SYN_ACK_LOST
 """Which segment was lost -> what that means for an attempt without connection."""
 _LOST_AFTER: Final = {"ACK": Kind.REQUEST_LOST, "request": Kind.REQUEST_LOST, "answer": Kind.ANSWER_LOST}
 """The same for an attempt that got one."""
+
+
+def wrong_mac(scene: Scene) -> None:
+    """See SYNs that left for another link-layer address than those of the same target that were answered (D46)."""
+    by_way: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        for way in {_way(a) for a in probe.attempts if a.legs}:
+            by_way[way].append(place)
+    for way, places in by_way.items():
+        lost = [(p, a) for p in places for a in silent(scene, p) if a.legs and _way(a) == way]
+        if not lost:
+            continue
+        tried = [a for p in places for a in scene.probes[p].attempts if a.legs and _way(a) == way and connected(a)]
+        good = {a.legs[0].connection.orig.to_mac for a in tried} - {b""}
+        for place, a in lost:
+            mac = a.legs[0].connection.orig.to_mac
+            if mac and good and mac not in good:
+                usual = ", ".join(one.hex(":") for one in sorted(good)[:2])
+                text = f"The SYN was sent to the MAC address {mac.hex(':')}; those that were answered went to {usual}."
+                scene.say(place, [a], Found(Kind.WRONG_MAC, text))
+
+
+def _way(attempt: Attempt) -> tuple[str, str, int]:
+    """Return between whom an attempt went, and which input saw it first: a frame's link-layer addresses are of one link."""
+    connection = attempt.legs[0].connection
+    return connection.client, connection.server, connection.start.file
 
 
 def source_ports(scene: Scene) -> None:

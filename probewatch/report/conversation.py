@@ -16,6 +16,8 @@ from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import duration, relative
+from .outline import events_of
+from .rows import event_words, gap_words
 from .verdict import explained_attempt
 
 AROUND: Final = 2
@@ -49,7 +51,7 @@ def conversation(timeline: Timeline, probe: Probe, finding: Finding) -> str:
     marked = {finding.at} if finding.at is not None else set(finding.attempts)
     edge = attempts[-1:] if finding.held is Held.FAIL else attempts[:1]
     shown = _chosen(attempts, marked or {attempt.n for attempt in edge})
-    lines += _rows(probe, shown, marked, base_ns(timeline, probe), several=len(timeline.captures) > 1)
+    lines += _rows(timeline, probe, shown, marked)
     meant = [attempt for attempt in shown if attempt.n in marked]
     return "\n".join([*lines, *_next(timeline, probe, meant), *_proof(timeline, meant or shown)])
 
@@ -84,21 +86,32 @@ def _chosen(attempts: Sequence[Attempt], marked: set[int]) -> list[Attempt]:
     return [attempt for place, attempt in enumerate(attempts) if place in near]
 
 
-def _rows(probe: Probe, shown: Sequence[Attempt], marked: set[int], base: int, *, several: bool) -> list[str]:
+def _rows(timeline: Timeline, probe: Probe, shown: Sequence[Attempt], marked: set[int]) -> list[str]:
+    base, several = base_ns(timeline, probe), len(timeline.captures) > 1
     decided: dict[int, list[Decision]] = {}
     for decision in probe.decisions:
         decided.setdefault(decision.attempt, []).append(decision)
     cells = [_cells(probe, attempt, decided.get(attempt.n, ()), base, several=several) for attempt in shown]
     sizes = [max((len(cell[column]) for cell in cells), default=0) for column in range(len(_ALIGN))]
     lines: list[str] = []
-    before: int | None = None
+    before: Attempt | None = None
     for attempt, cell in zip(shown, cells, strict=True):
-        if before is not None and attempt.n > before + 1:
+        if before is not None and attempt.n > before.n + 1:
             lines.append("    ...")
-        before = attempt.n
+        elif before is not None:
+            between = _between(timeline, probe, before.start.ns, attempt.start.ns)
+            lines += [f"    {'':{sizes[0]}}  {relative(ns, base):>{sizes[1]}}  {text}" for ns, text in between]
+        before = attempt
         mark = "  > " if attempt.n in marked else "    "
         lines.append(mark + "  ".join(f"{c:{a}{s}}" for c, a, s in zip(cell, _ALIGN, sizes, strict=True) if s).rstrip())
     return lines
+
+
+def _between(timeline: Timeline, probe: Probe, begun_ns: int, over_ns: int) -> list[tuple[int, str]]:
+    """Return what happened between two attempts: without it nobody understands the second."""
+    gone = [(gap.start_ns, gap_words(gap)) for gap in probe.gaps if begun_ns <= gap.start_ns < over_ns]
+    seen = [(e.ns, event_words(e, brief=True)) for e in events_of(probe, timeline) if begun_ns < e.ns <= over_ns]
+    return sorted([*gone, *seen])
 
 
 _ALIGN: Final = ("<", ">", "<", ">", "<", "<", "<", "<")

@@ -93,7 +93,7 @@ def _name(probe: Probe) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return f"HAProxy{text[7:]}" if text.startswith("haproxy") else text[:1].upper() + text[1:]
 
 
 def _who(probe: Probe) -> str:

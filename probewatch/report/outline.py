@@ -23,6 +23,7 @@ from ..model.timeline import (
 from . import words
 from .document import latencies
 from .escape import safe
+from .holes import DOWN_STATES
 from .index import index_of
 from .numbers import count, duration, percentile, share
 from .service import nodes
@@ -52,17 +53,24 @@ def base_ns(timeline: Timeline) -> int:
 def ordered(timeline: Timeline) -> list[Judged]:
     """Return probes with their verdicts, those of one container together, the worst first.
 
-    A probe that had its container restarted stands before those that lost Ready by it: first the cause, then the effect.
+    Of containers in trouble those that are out of service at the end come first, and last those that nothing ailed but
+    what took all of a node (a new kubelet). A probe that had its container restarted stands before those that lost Ready
+    by it: first the cause, then the effect.
     """
     judged = [(probe, judge(probe, timeline)) for probe in timeline.probes]
-    worst: dict[tuple[object, ...], Level] = {}
+    worst: dict[tuple[object, ...], tuple[int, int]] = {}
     for probe, verdict in judged:
         group = _group(probe)
-        worst[group] = max(worst.get(group, Level.FINE), verdict.level)
-    groups = list(worst)
-    groups.sort(key=lambda group: -worst[group])  # stable: as the timeline has them
+        worst[group] = min(worst.get(group, (0, 0)), _urgency(probe, verdict))
+    groups = sorted(worst, key=lambda group: worst[group])  # stable: as the timeline has them
     place = {group: number for number, group in enumerate(groups)}
     return sorted(judged, key=lambda item: (place[_group(item[0])], -item[1].level, not _restarts(item[0])))
+
+
+def _urgency(probe: Probe, verdict: Verdict) -> tuple[int, int]:
+    if verdict.level is not Level.TROUBLE:
+        return -verdict.level, 0
+    return -verdict.level, -2 if probe.final_state in DOWN_STATES else -1 if verdict.causes else 0
 
 
 def _restarts(probe: Probe) -> bool:

@@ -410,8 +410,13 @@ def _gap_row(gap: Gap, ns: int) -> Row:
         order=3,
         aside=True,
         style="yellow",
-        words=f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}",
+        words=gap_words(gap),
     )
+
+
+def gap_words(gap: Gap) -> str:
+    """Return `12 attempts missing in 13.1 s: kubelet restarted`."""
+    return f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
 
 
 def _unseen_rows(outage: Outage, up: str, down: str) -> list[Row]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..model.rollout import Rollout
 from ..model.timeline import OtherTraffic, Probe, Timeline
 from .numbers import relative
+from .service import nodes
 
 
 def select(
@@ -19,6 +20,7 @@ def select(
 ) -> Timeline:
     """Return the part of a timeline that begins in [since, until] and belongs to the probes that the selectors name.
 
+    Of events and other traffic that is what concerns their Pods, their node and the whole capture.
     Rollouts stay whole where one of their probes is kept: what became of a revision is no matter of the stretch shown.
     Attempts and decisions count by their beginning; gaps, events and other traffic where they touch the stretch. A
     probe of which nothing is left is left out. `initial_state` becomes the state at `since`. Captures are described as
@@ -28,10 +30,14 @@ def select(
     if probes:
         kept = tuple(p for p in timeline.probes if any(matches(p, selector) for selector in probes))
         ids = {None, *(p.id for p in kept)}
+        targets = {p.target.address for p in kept}
+        concerned = {"", *targets, *(place for p in kept for place in nodes(p))}
         chosen = replace(
             chosen,
             probes=kept,
             rollouts=_touched(chosen.rollouts, kept),
+            events=tuple(e for e in timeline.events if e.address in concerned),
+            others=tuple(o for o in timeline.others if o.target_address in targets),
             findings=tuple(f for f in timeline.findings if f.probe in ids),
         )
     if since_ns is None and until_ns is None:

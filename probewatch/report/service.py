@@ -18,7 +18,17 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from ..model.spec import ProbeType
-from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline, TimelineEvent
+from ..model.timeline import (
+    ONE_RESTART_NS,
+    Attempt,
+    Decision,
+    DecisionKind,
+    EventKind,
+    Outcome,
+    Probe,
+    Timeline,
+    TimelineEvent,
+)
 from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, Hole, covered, gaps, holes
@@ -118,14 +128,19 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
         return Outage(start_ns=start, end_ns=end, by=By.CONTAINER)
     killer = next((one.type for one, d in restarts(probe, timeline) if d.ns == start), None)
     known = index_of(timeline).events
-    kubelet = killer is None and any(
-        e.kind is EventKind.KUBELET_RESTARTED and e.ns == start
-        for node in nodes(probe)
-        for e in known.get(node or "", ())
-    )
     until = start if end is None else end
-    here = container_events(probe, timeline)
-    doubtful = killer is None and any(e.doubtful and start <= e.ns <= until for e in here)
+    here = [e for e in container_events(probe, timeline) if start <= e.ns <= until]
+    # (All pods of a node show its kubelet's restart, each at its own time: one event is told, at the first.)
+    kubelet = (
+        killer is None
+        and not here
+        and any(
+            e.kind is EventKind.KUBELET_RESTARTED and 0 <= start - e.ns <= ONE_RESTART_NS
+            for node in nodes(probe)
+            for e in known.get(node or "", ())
+        )
+    )
+    doubtful = killer is None and any(e.doubtful for e in here)
     by = By.KUBELET if kubelet else By.CONTAINER
     return Outage(start_ns=start, end_ns=end, by=by, restarted_by=killer, doubtful=doubtful)
 

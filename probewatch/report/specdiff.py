@@ -54,11 +54,12 @@ def _subject(paper: Paper, subject: str, rows: Sequence[Difference]) -> None:
     cells = [(one, _declared(one) or dash, safe(one.finding.observed) or dash) for one in rows]
     short = [cell for _, *both in cells if _beside(*both) for cell in both]
     size = max([8, *map(width, short)]) + 2
+    names = max(_NAME, *(width(one.finding.field) + 2 for one in rows))
     if short:
-        head = f"  {'field':<{_NAME}}{pad('declared', size)}{pad('observed', size)}verdict"
+        head = f"  {'field':<{names}}{pad('declared', size)}{pad('observed', size)}verdict"
         paper.line(Span(head, "dim"))
     for one, declared, observed in cells:
-        name = Span("  " + pad(safe(one.finding.field), _NAME))
+        name = Span("  " + pad(safe(one.finding.field), names))
         verdict = Span(one.verdict.value, _STYLES[one.verdict])
         if _beside(declared, observed):
             paper.line(name, pad(declared, size), pad(observed, size), verdict)

@@ -173,7 +173,9 @@ def _verdict(probe: Probe, trace: Trace, base: int) -> str:
     if told(was) == told(would):
         return f"nothing would have changed{later}"
     said = (
-        _readiness(probe, trace, was, would, base) if probe.type is ProbeType.READINESS else _killed(probe, would, base)
+        _readiness(probe, trace, was, would, base)
+        if probe.type is ProbeType.READINESS
+        else _killed(probe, would, trace.known_until_ns, base)
     )
     return said + later
 
@@ -201,14 +203,16 @@ def _readiness(probe: Probe, trace: Trace, was: Sequence[Decision], would: Seque
     return "; ".join(parts) or "the same decisions at other times"
 
 
-def _killed(probe: Probe, would: Sequence[Decision], base: int) -> str:
+def _killed(probe: Probe, would: Sequence[Decision], until: int | None, base: int) -> str:
     was = probe.decisions
     lost, loses = ([d for d in ds if _bad(d)] for ds in (was, would))
     new = next((d for d in loses if d.ns not in {one.ns for one in lost}), None)
     gone = next((d for d in lost if d.ns not in {one.ns for one in loses}), None)
     if new is not None:
         return f"would have been restarted at {relative(new.ns, base)} (recorded: {_at(gone, base)})"
-    started, starts = (next((d for d in ds if d.kind is DecisionKind.STARTED), None) for ds in (was, would))
+    # (A start that was recorded behind what is known is no evidence: it was another container's.)
+    started = next((d for d in was if d.kind is DecisionKind.STARTED and (until is None or d.ns <= until)), None)
+    starts = next((d for d in would if d.kind is DecisionKind.STARTED), None)
     if probe.type is ProbeType.STARTUP and started != starts:
         if starts is None:
             return f"would not have been Started (recorded: {_at(started, base)})"

@@ -80,7 +80,7 @@ def _gaps(probe: Probe, subject: str) -> list[Finding]:
                 subject=subject,
                 field="attempts",
                 sentence=f"{gap.expected} due in {seconds:.1f} s did not come: not sent, or not captured",
-                expected=f"{gap.expected} more attempts",
+                expected=f"{gap.expected} more attempt{'s' if gap.expected > 1 else ''}",
                 observed="none",
                 attempts=tuple(a.n for a in around),
                 evidence=tuple(map(evidence_of, around)),

@@ -66,7 +66,7 @@ class Side:
     __slots__ = (
         "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac",
         "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_ack", "rst_acks",
-        "seen_ack", "seen_data", "sight", "state", "stream", "syns", "ttl",
+        "seen_ack", "seen_data", "sight", "state", "stream", "syns", "to_mac", "ttl",
     )  # fmt: skip
 
     life: Life
@@ -105,6 +105,7 @@ class Side:
         self.ttl = -1
         self.mss = 0
         self.mac = b""
+        self.to_mac = b""
         self.packet_type = -1
         # Where its last frame was captured, so that the next one there needs no look-up.
         self.lane: Lane | None = None
@@ -153,6 +154,7 @@ class Side:
             ttl=self.ttl,
             mss=self.mss,
             mac=self.mac,
+            to_mac=self.to_mac,
             packet_type=self.packet_type,
         )
 

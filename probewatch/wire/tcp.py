@@ -342,7 +342,8 @@ class Tracker:
     def _first(self, side: Side, s: Segment) -> None:
         """Note what the first frame of a side tells about its sender."""
         lane = s.lane
-        side.ttl, side.mac, side.packet_type = s.ttl, lane.source_mac, lane.packet_type
+        side.ttl, side.packet_type = s.ttl, lane.packet_type
+        side.mac, side.to_mac = lane.source_mac, lane.destination_mac
         if side.orig:
             side.life.tunnel, side.life.outer_source = lane.tunnel, lane.outer_source
         else:

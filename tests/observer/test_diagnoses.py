@@ -34,6 +34,7 @@ from make import (
 import probewatch
 from probewatch.model.book import AddressBook
 from probewatch.model.diagnoses import DIAGNOSES, Kind
+from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.exchange import GrpcFacts, TlsFacts
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
@@ -414,6 +415,44 @@ def test_source_address(family: tuple[str, str]) -> None:
     assert other in found[0].sentence
 
 
+def observed(made: Sequence[Frame], known: AddressBook) -> list[Diagnosis]:
+    """Return the diagnoses of frames, in the order of their times."""
+    observer = Observer(Settings(book=known))
+    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
+    for number, one in enumerate(sorted(made, key=lambda frame: frame.ns), 1):
+        observer.feed(one._replace(number=number))
+    return [one for probe in observer.finish().probes for one in probe.diagnoses]
+
+
+@BOTH
+def test_a_wrong_mac_address(family: tuple[str, str]) -> None:
+    """SYNs that nobody answers, and that went to another MAC address than those that were answered, are told so, with both."""
+    scripts, known = conversations(family, "> S", 2)
+    made = frames(*scripts)
+    lost = [one._replace(data=b"\x02\0\0\0\xbe\xef" + one.data[6:]) if ns(39) < one.ns < ns(59) else one for one in made]
+    (found,) = observed(lost, known)
+    usual = ":".join(f"{byte:02x}" for byte in made[0].data[:6])
+    assert found.kind == Kind.WRONG_MAC
+    assert found.sentence == f"The SYN was sent to the MAC address 02:00:00:00:be:ef; those that were answered went to {usual}."
+    assert [one.kind for one in observed(made, known)] == [Kind.SYN_UNANSWERED]
+
+
+@BOTH
+def test_a_flooded_syn(family: tuple[str, str]) -> None:
+    """Where frames tell no MAC address, a SYN on three interfaces and more that no answer ever passed was flooded: its MAC address is not known."""
+    scripts, known = conversations(family, "> S", 2)
+
+    def shown(others: int) -> str:
+        out = []
+        for one in frames(*scripts):
+            lost = ns(39) < one.ns < ns(59)
+            out += [one._replace(interface=at, ns=one.ns + at) for at in range(2 + others * lost)]
+        (found,) = observed(out, known)
+        return found.kind
+
+    assert [shown(others) for others in (0, 1, 3, 7)] == [Kind.SYN_UNANSWERED, Kind.SYN_UNANSWERED, Kind.WRONG_MAC, Kind.WRONG_MAC]
+
+
 @BOTH
 def test_pods_of_a_node_fall_silent_together(family: tuple[str, str]) -> None:
     """Three pods whose SYNs go unanswered in the same seconds are the node's trouble; where another pod is answered meanwhile they are not."""
@@ -466,12 +505,12 @@ def test_timeout_over_period(family: tuple[str, str]) -> None:
 
 @BOTH
 def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
-    """Ticks that come at no pod for a while are the checker's; at one pod alone they are not."""
+    """Ticks that come at no pod for a while are the checker's; at one pod alone, or at a few of many, they are not."""
 
-    def shown(*struck: int) -> set[str]:
+    def shown(*struck: int, of: Sequence[int] = (11, 12, 13)) -> set[str]:
         scripts: list[tuple[float, str, str]] = []
         pods = []
-        for last in (11, 12, 13):
+        for last in of:
             server = family[1].format(last)
             pods.append(pod(server, spec(period_s=2), name=f"web-{last}"))
             starts = every(2, 30, last / 100)
@@ -480,6 +519,7 @@ def test_missing_attempts_at_two_pods(family: tuple[str, str]) -> None:
 
     assert Kind.TICKS_DROPPED in shown(11, 12)
     assert Kind.TICKS_DROPPED not in shown(12)
+    assert Kind.TICKS_DROPPED not in shown(11, 12, of=range(11, 16))
 
 
 @BOTH
@@ -692,17 +732,21 @@ def test_before_startup(version: str, seen: bool) -> None:
 
 
 def test_no_local_port() -> None:
-    """Missing attempts, while source ports come again as soon as TIME-WAIT ends."""
-    attempts = []
-    for n, at in enumerate((0.0, 1.0, 2.0, 61.0, 62.0, 63.0)):
-        sport = 40_000 + n % 3
-        one = exchange(OPENED + "> FA\n < A\n < FA\n > A", f"{NODE}:{sport} > {POD}:8080", at=at)
-        attempts.append(replace(made(Cause.OK, Outcome.SUCCESS, n=n + 1, at=at), legs=(leg(Role.FIRST, one, lambda c: c),)))
+    """Missing attempts, while source ports come again to the same target as soon as TIME-WAIT ends."""
+
+    def asked(n: int, at: float, server: str = POD) -> Attempt:
+        one = exchange(OPENED + "> FA\n < A\n < FA\n > A", f"{NODE}:{40_000 + n % 3} > {server}:8080", at=at)
+        return replace(made(Cause.OK, Outcome.SUCCESS, n=n + 1, at=at), legs=(leg(Role.FIRST, one, lambda c: c),))
+
+    attempts = [asked(n, at) for n, at in enumerate((0.0, 1.0, 2.0, 61.0, 62.0, 63.0))]
     gap = Gap(start_ns=ns(3), end_ns=ns(61), expected=50, reason="nothing in the capture says why")
     (probe,) = explain([base(READINESS, "1.36", *attempts, gaps=(gap,))], ())
     assert [one.kind for one in probe.diagnoses] == [Kind.NO_LOCAL_PORT]
     (probe,) = explain([base(READINESS, "1.36", *attempts[:3], gaps=(gap,))], ())
     assert probe.diagnoses == ()
+    away = replace(base(READINESS, "1.36", *(asked(n, 60.0 + n, "10.128.0.99") for n in range(3))), target=Target(address="10.128.0.99", port=8080))
+    probe, _ = explain([base(READINESS, "1.36", *attempts[:3], gaps=(gap,)), away], ())
+    assert probe.diagnoses == (), "at another target a port may come again at any time"
 
 
 def test_connection_made_for_the_tests_is_none() -> None:

@@ -23,3 +23,24 @@ def test_lists_are_shared_and_do_not_grow() -> None:
     lists = {id(window._starts): len(window._starts) for window in windows}
     assert len(lists) < 1000 / RECENT
     assert max(lists.values()) <= 4 * RECENT
+
+
+def test_the_latest_pause_is_kept() -> None:
+    """However many attempts came since, each knows the attempts around the latest time in which nobody was probed."""
+    elsewhere = Elsewhere()
+    second = 1_000_000_000
+    before = [elsewhere.before(n * second) for n in range(5)]
+    after = [elsewhere.before((15 + n) * second) for n in range(3 * RECENT)]
+    assert {window.pause for window in (*before, after[0])} == {None}
+    assert {window.pause for window in after[1:]} == {(4 * second, 15 * second)}
+
+
+def test_an_attempt_that_took_long_ends_no_pause_after_it() -> None:
+    """Attempts come in the order of their ends: one that began within a pause leaves the longer part of it, if that is one."""
+    elsewhere, second = Elsewhere(), 1_000_000_000
+    for at in (1, 2, 12, 4):
+        elsewhere.before(at * second)
+    assert elsewhere.before(13 * second).pause == (4 * second, 12 * second)
+    for at in (6, 8, 10):
+        elsewhere.before(at * second)
+    assert elsewhere.before(14 * second).pause is None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from truth import frames_of
 
 import probewatch
-from probewatch.model.timeline import GapKind
+from probewatch.model.frame import CaptureInfo
+from probewatch.model.spec import Handler, ProbeType
+from probewatch.model.timeline import BETWEEN_FILES, Checker, Gap, GapKind, Probe, Target
 from probewatch.observer import Observer, Settings
+from probewatch.observer.together import between_files
 from probewatch.report.outline import nothing
 
 
@@ -38,3 +42,26 @@ def test_frames_cut_too_short_are_counted(captures: Path) -> None:
     assert not found.probes
     assert 0 < found.cut_frames <= len(recorded)
     assert any(f"{found.cut_frames} frames were cut too short to read" in hint for hint in nothing(found)[1])
+
+
+@pytest.mark.parametrize(
+    ("files", "due", "told"),
+    [
+        ([(0, 46), (54, 120)], (45, 55), True),
+        ([(54, 120), (0, 46)], (45, 55), True),
+        ([(0, 46), (54, 120), (0, 120)], (45, 55), False),
+        ([(0, 46), (54, 120)], (45, 65), False),
+        ([(0, 120)], (45, 55), False),
+    ],
+)
+def test_what_was_due_between_two_files(files: list[tuple[int, int]], due: tuple[int, int], told: bool) -> None:
+    """What was due after one file had ended and before the next began may not have been captured; another file may cover it."""
+    second = 1_000_000_000
+    bare = CaptureInfo(path="", format="pcap", link_types=(), interfaces=(), frames=1)
+    infos = [replace(bare, first_ns=(1 + first) * second, last_ns=(1 + last) * second) for first, last in files]
+    expected = (due[1] - due[0]) // 5 - 1
+    gap = Gap(start_ns=(1 + due[0]) * second, end_ns=(1 + due[1]) * second, expected=expected, reason="nothing in the capture says why")
+    probe = Probe(id="p1", checker=Checker(kind="kubelet", address=""), target=Target(address="", port=80), type=ProbeType.READINESS,
+                  type_source="declared", handler=Handler.HTTP_GET, gaps=(gap,))  # fmt: skip
+    (found,) = between_files([probe], infos)
+    assert (found.gaps[0].reason == BETWEEN_FILES) is told

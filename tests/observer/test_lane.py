@@ -37,6 +37,7 @@ from probewatch.model.spec import ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Role, Schedule, Trigger
 from probewatch.observer.histories import Look, Step
 from probewatch.observer.lane import KEPT, LAG, MID_LIFE, Lane
+from probewatch.probes.lately import Lately
 from probewatch.probes.runs import Run
 
 BEGINS, MID = -6.0, 6.0
@@ -58,7 +59,7 @@ def play(lane: Lane, *parts: Sequence[Run]) -> list[Step]:
     """Feed runs in the order of their starts and return all steps."""
     starts: list[int] = []
     for one in sorted((one for part in parts for one in part), key=lambda one: one.start.ns):
-        lane.feed(one, elsewhere=tuple(starts[-32:]))
+        lane.feed(one, elsewhere=Lately(starts[-32:]))
         starts.append(one.start.ns)
     return lane.finish()
 
@@ -304,7 +305,7 @@ def test_one_busy_pod_is_not_a_new_kubelet() -> None:
     for one in runs(0, 3, 6):
         lane.feed(one)
     others = tuple(run(at).start.ns for at in every(1, 30, 6.5))
-    lane.feed(run(37.3), elsewhere=others)
+    lane.feed(run(37.3), elsewhere=Lately(others))
     assert "kubelet" not in resets(lane.finish())
 
 

@@ -117,6 +117,17 @@ def test_a_restart_is_hasty_by_the_one_before() -> None:
     assert HASTY in strained([*made, *fourth, run(48, "503", path="/live")], probe)
 
 
+def test_a_new_kubelet_has_forgotten_the_back_off() -> None:
+    """The back-off is in the kubelet's memory: what would be hasty waits for nothing where the kubelet was restarted before."""
+    probe = spec(LIVENESS, path="/live", period_s=2, failure_threshold=5)
+
+    def lives(first: float, count: int) -> list[Run]:
+        return [one for life in range(count) for one in runs(*every(2, 5, first + life * 12), what="503", path="/live")]
+
+    assert HASTY in strained([*lives(0, 4), run(48, "503", path="/live")], probe)
+    assert HASTY not in strained([*lives(0, 3), *runs(28.7, path="/live"), *lives(60.3, 3)], probe)
+
+
 def test_ticks_left_out_in_a_rhythm_strain() -> None:
     """Every second tick left out is a period of twice the length, not a row of outages."""
     assert all(strain > 0 for strain in strained(runs(*every(2, 8)), spec(period_s=1))[1:])

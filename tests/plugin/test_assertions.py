@@ -160,6 +160,15 @@ def test_what_is_not_so_fails_with_the_story(name: str, check: Check, sentence: 
     assert str(error).replace("\n", "").isprintable()
 
 
+def test_what_happened_between_the_attempts_is_told() -> None:
+    """Between the attempt that had a container restarted and the next one stands why none came, and what came about."""
+    lines = str(told(lambda p: p.never("restart"), "k136-liveness-restart", "liveness")).splitlines()
+    numbered = [line.lstrip(" >").partition(" ")[0] for line in lines]
+    between = lines[numbered.index("#13") + 1 : numbered.index("#14")]
+    assert ["on hold until there was a new container" in between[0], "container app started (inferred)" in between[-1]] == [True, True]
+    assert not any("missing" in line or "started" in line for line in lines[: numbered.index("#13")])
+
+
 @pytest.mark.parametrize(("name", "check", "why"), [
     ("https-503", lambda p: p.outcomes(["success"], first=1),
      "outcomes: cannot tell: 1 attempt could be either: 1 encrypted"),

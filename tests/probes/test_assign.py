@@ -29,6 +29,7 @@ from probewatch.probes.assign import (
     readings,
     readings_of,
 )
+from probewatch.probes.lately import Lately
 
 EARLIER = 100.0
 """When the worker of these tests last ran."""
@@ -45,9 +46,9 @@ def predicted(kind: ProbeType = READINESS, *, period: int = 10, tick: float | No
                       poked_ns=ns(poked) if poked is not None else None, **fields)
 
 
-def read(at: float, *predictions: Prediction, what: str = "ok", elsewhere: Sequence[float] = ()) -> list[Reading]:
+def read(at: float, *predictions: Prediction, what: str = "ok", elsewhere: Sequence[float] = (), pause: tuple[float, float] | None = None) -> list[Reading]:
     """Return all readings of an attempt, cheapest first."""
-    found = readings(run(at, what), predictions, elsewhere=[ns(one) for one in elsewhere])
+    found = readings(run(at, what), predictions, elsewhere=Lately([ns(one) for one in elsewhere], pause=pause and (ns(pause[0]), ns(pause[1]))))
     return sorted(found, key=lambda one: one.cost)
 
 
@@ -279,22 +280,40 @@ def test_unseen_state_allows_a_poke() -> None:
 # New kubelets.
 
 
-def cost_of_kubelet(at: float, elsewhere: Sequence[float] = (), **how: Any) -> float:
+def of_kubelet(at: float, elsewhere: Sequence[float] = (), pause: tuple[float, float] | None = None, **how: Any) -> Reading | None:
+    """Return the reading as an attempt of a new kubelet; None where there is none."""
+    found = read(at, predicted(LIVENESS, **how), elsewhere=elsewhere, pause=pause)
+    return next((one for one in found if one.reset == "kubelet"), None)
+
+
+def cost_of_kubelet(at: float, **how: Any) -> float:
     """Return what a new kubelet costs as a reading."""
-    return next(one.cost for one in read(at, predicted(LIVENESS, **how), elsewhere=elsewhere) if one.reset == "kubelet")
+    found = of_kubelet(at, **how)
+    assert found is not None
+    return found.cost
 
 
 def test_silence_towards_everybody_is_a_new_kubelet() -> None:
     """A kubelet that was silent towards everybody for longer than a period may be new; one that probed others meanwhile is not."""
-    quiet = cost_of_kubelet(EARLIER + 33.3)
-    busy = cost_of_kubelet(EARLIER + 33.3, elsewhere=[EARLIER + n for n in range(1, 33)])
-    assert quiet < 2 < busy
+    assert cost_of_kubelet(EARLIER + 33.3) < 2
+    assert of_kubelet(EARLIER + 33.3, elsewhere=[EARLIER + n for n in range(1, 33)]) is None
     assert best(EARLIER + 33.3, predicted(LIVENESS)).reset == "kubelet"
 
 
 def test_a_kubelet_does_not_restart_in_no_time() -> None:
-    """Within two seconds there is no new kubelet worth naming."""
-    assert cost_of_kubelet(EARLIER + 1.4, period=1) > 9
+    """Within two seconds there is no new kubelet; the attempt is off its grid for a reason that nobody sees."""
+    assert of_kubelet(EARLIER + 1.4, period=1) is None
+    assert not any(one.reset == "kubelet" for one in read(EARLIER + 1.4, predicted(period=1)))
+
+
+def test_a_busy_node_remembers_its_kubelet_s_pause() -> None:
+    """Where the latest starts reach back for less than a period, the pause before them tells of the new kubelet, and when it was back."""
+    busy = [EARLIER + 24 + n / 50 for n in range(32)]
+    assert of_kubelet(EARLIER + 24.7, elsewhere=busy) is None
+    found = of_kubelet(EARLIER + 24.7, elsewhere=busy, pause=(EARLIER + 2, EARLIER + 20))
+    assert found is not None
+    assert (found.cost < 2, found.back_ns) == (True, ns(EARLIER + 20))
+    assert of_kubelet(EARLIER + 24.7, elsewhere=busy, pause=(EARLIER - 20, EARLIER - 9)) is None
 
 
 def test_a_dead_container_explains_silence_better() -> None:

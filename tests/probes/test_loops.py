@@ -125,7 +125,8 @@ def test_what_takes_long_to_end_is_told_apart() -> None:
     assert "or the container takes that long to end, which no readiness probe tells apart" in loop.sentence
     ready = probe(ProbeType.READINESS, "10.128.0.10", [*range(46)])
     ((_, loop),) = found([0, 20, 41], ready, live)
-    assert loop.sentence.endswith("No pause is as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) yet.")
+    told = "In none of these pauses did probes stop for as long as the kubelet's back-off (CrashLoopBackOff) takes, 10 s at first."
+    assert loop.sentence.endswith(told)
 
 
 @pytest.mark.parametrize(

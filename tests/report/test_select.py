@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from probewatch.model.timeline import EventKind, OtherTraffic, TimelineEvent
 from probewatch.report.select import matches, select
 
 S = 1_000_000_000
@@ -79,3 +82,19 @@ def test_findings_go_with_their_probes(made) -> None:
     assert {finding.probe for finding in timeline.findings} == {"p1", None}
     assert select(timeline, probes=["p1"]).findings == timeline.findings
     assert {finding.probe for finding in select(timeline, probes=["p9"]).findings} == {None}
+
+
+def test_what_happened_elsewhere_is_left_out(made) -> None:
+    """With a probe goes what happened at its Pod and on its node, and who else talks to it; what befell other Pods does not."""
+    timeline = made["restarting"]()
+    probe = timeline.probes[0]
+    mine = TimelineEvent(ns=0, kind=EventKind.CONTAINER_STARTED, address=probe.target.address)
+    node = replace(mine, kind=EventKind.KUBELET_RESTARTED, address=probe.checker.address)
+    gap = replace(mine, kind=EventKind.CAPTURE_GAP, address="")
+    other = OtherTraffic(address="10.128.0.20", target_address=probe.target.address, target_port=80, connections=1, what="client traffic")
+    events = mine, node, gap, replace(mine, address="10.9.9.9")
+    away = replace(timeline, events=events, others=(other, replace(other, target_address="10.9.9.9")))
+    shown = select(away, probes=[probe.id])
+    assert shown.events == (mine, node, gap)
+    assert shown.others == (other,)
+    assert select(away) == away

@@ -266,6 +266,34 @@ def test_the_cause_stands_before_its_effect(family: tuple[str, str]) -> None:
 
 
 @BOTH
+def test_what_ails_one_pod_stands_before_what_took_all(family: tuple[str, str]) -> None:
+    """First what is out of service at the end, then what failed, then what a new kubelet took out of service: it took all of its node."""
+    fine = probe(ProbeType.READINESS, family, "......", decided(READY, 0, 1), decided(READY, 4, 5, 0.5))
+    over = probe(ProbeType.READINESS, family, "...x..", decided(READY, 0, 1), decided(NOT_READY, 3, 4), decided(READY, 4, 5, 1))
+    down = probe(ProbeType.READINESS, family, "...xxx", decided(READY, 0, 1), decided(NOT_READY, 3, 4))
+    pods = [replace(one, target=Target(address=f"10.0.0.{n}", port=80)) for n, one in enumerate((fine, over, down), 1)]
+    whole = timeline(*pods, until_s=6)
+    restarted = TimelineEvent(ns=BASE + 3 * S, kind=EventKind.KUBELET_RESTARTED, address=family[0])
+    whole = replace(whole, events=(restarted,))
+    assert [one.target.address for one, _ in ordered(whole)] == ["10.0.0.3", "10.0.0.2", "10.0.0.1"]
+
+
+@BOTH
+def test_a_restart_of_the_kubelet_is_one_for_all_its_pods(family: tuple[str, str]) -> None:
+    """Each pod shows it at its own time, and one event is told, at the first: what is lost within seconds of it is lost by it."""
+    lost = probe(ProbeType.READINESS, family, "......", decided(READY, 0, 1), decided(READY, 4, 5, 0.5))
+
+    def by(at: float, *events: TimelineEvent) -> By:
+        kubelet = TimelineEvent(ns=BASE + round(at * S), kind=EventKind.KUBELET_RESTARTED, address=family[0])
+        (gone,) = outages(lost, replace(timeline(lost, until_s=6), events=(kubelet, *events)))
+        return gone.by
+
+    begun = TimelineEvent(ns=BASE + 4 * S, kind=EventKind.CONTAINER_STARTED, address=family[1], container="app")
+    assert [by(3.5), by(0.5), by(3.6)] == [By.KUBELET, By.KUBELET, By.CONTAINER]
+    assert by(3.5, begun) is By.CONTAINER
+
+
+@BOTH
 def test_what_shows_an_event_is_told_once(family: tuple[str, str]) -> None:
     """Two probes of one container both show when it started; only the first says what shows that."""
     pair = [probe(kind, family, "....") for kind in (ProbeType.READINESS, ProbeType.LIVENESS)]

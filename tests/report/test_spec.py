@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 import probewatch
 from probewatch.cluster import read_specs
+from probewatch.model.finding import Finding, Held
 from probewatch.model.measure import Measure
 from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import Probe
+from probewatch.model.timeline import Probe, Timeline
 from probewatch.report import specdiff, specyaml
 from probewatch.report.scalar import scalar
 from probewatch.report.spec_document import document
-from probewatch.verify.differences import Verdict, differences
+from probewatch.verify.differences import Difference, Verdict, differences
 from probewatch.verify.inferred import Inferred, InferredContainer, InferredPod, infer, infer_probe
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +150,19 @@ def test_a_wrong_spec_is_compared_field_by_field(tmp_path: Path) -> None:
     differ = [field for field, verdict in found.items() if verdict is Verdict.DIFFERS]
     assert differ == ["probed", "path", "periodSeconds"]
     assert (found["port"], found["successThreshold"], found["timeoutSeconds"]) == (Verdict.SAME, Verdict.FITS, Verdict.NOT_VISIBLE)
+
+
+def test_columns_leave_room_for_the_longest_field(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> None:
+    """Where two fields are blamed together, their name is long: what is declared still stands apart from it."""
+    field = "type or failureThreshold"
+    finding = Finding(held=Held.FAIL, subject="liveness lab/web/app", field=field, sentence="No.", expected="liveness", observed="startup")
+    monkeypatch.setattr(specdiff, "differences", lambda *_: [Difference(finding=finding, verdict=Verdict.DIFFERS)])
+    lines: list[str] = []
+    specdiff.write(Timeline(captures=(), probes=(probe,)), (), lines.append)
+    table = "".join(lines).splitlines()
+    head, row = (next(line for line in table if line.startswith(f"  {name}")) for name in ("field", field))
+    assert f"{field}  liveness" in row
+    assert head.index("declared") == row.index("liveness")
 
 
 def test_a_true_spec_differs_in_nothing(kubelet_scenario: Path) -> None:

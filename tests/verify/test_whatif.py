@@ -13,6 +13,7 @@ from probewatch.capture import CaptureError
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe, Timeline, Trigger
 from probewatch.moments import InputError
+from probewatch.report.whatif import verdicts
 from probewatch.verify.container import containers
 from probewatch.verify.replay import Case, End, replay
 from probewatch.verify.whatif import Replayed, Settings, WhatIf, whatif
@@ -220,6 +221,16 @@ def test_the_same_restart_is_survived() -> None:
     readiness = next(probe for probe in timeline.probes if probe.type is ProbeType.READINESS)
     one = whatif(timeline, Settings(failure_threshold=9), {readiness.id}).probes[0]
     assert (one.best.end, kinds(one.best.decisions)) == (None, kinds(readiness.decisions))
+
+
+def test_a_start_behind_what_is_known_is_no_verdict() -> None:
+    """A startup probe that would not have given up is said not to: that another container was Started later says nothing of this one."""
+    one = of("k136-liveness-restart", "liveness", failure_threshold=5)
+    restart = one.probe.decisions[0]
+    started = replace(restart, kind=DecisionKind.STARTED, ns=restart.ns + 9 * S)
+    startup = replace(one, probe=replace(one.probe, type=ProbeType.STARTUP, decisions=(restart, started)))
+    (said,) = verdicts(startup, restart.ns - S)
+    assert said.startswith("would not have been restarted at +1.000; what came after +1.000 is not known")
 
 
 def test_startup_gates_what_comes_after() -> None:
