@@ -28,8 +28,6 @@ NOTICED_S = 2
 RESTART_GRACE_NS = 10_000_000_000
 """How much older than its kubelet a container must be for its state to be kept (worker.go kubeletRestartGracePeriod, since 1.35)."""
 
-_new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
-
 
 class Container(NamedTuple):
     """One container of the pod."""
@@ -48,12 +46,6 @@ class Container(NamedTuple):
     """When it, or what stood before it, was last known to run: at an answer, or when it was told to die."""
     by_ns: int | None = None
     """It had begun by then, as the first attempts say whose probes have a delay; None where it is not known."""
-
-    def runs(self, alive_ns: int | None) -> Container:
-        """Return it as it is once it was known to run then: nearly every attempt shows that (made whole, not by `_replace`)."""
-        return _new(
-            Container, (self.started, self.begun, self.dying, self.stirred, self.since_ns, alive_ns, self.by_ns)
-        )
 
 
 class Change:
@@ -100,16 +92,19 @@ class Change:
     def began_by(self, index: int, start_ns: int) -> None:
         """Learn from an attempt when its container began, and that it has started, or has not."""
         spec, number = self.before.plan[index].spec, self.before.plan[index].container
-        _, begun, dying, stirred, since_ns, alive_ns, by_ns = self.containers[number]
-        if begun and since_ns is None:
+        container = self.containers[number]
+        if container.begun and container.since_ns is None:
             # The first attempt comes at the first tick after the container was noticed, and its delay.
             behind_s = spec.initial_delay_s + spec.period_s + NOTICED_S
-            since_ns = start_ns - behind_s * 1_000_000_000
-        if not self.tickers[index].runs and (begun or by_ns is not None):
-            by_ns = self._by_ns(index, start_ns, by_ns)
-        # (It may have counted as started because the one before was, until its startup probe's turn came.)
-        started = spec.type is not ProbeType.STARTUP
-        self.containers[number] = _new(Container, (started, begun, dying, stirred, since_ns, alive_ns, by_ns))
+            container = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
+        if not self.tickers[index].runs and (container.begun or container.by_ns is not None):
+            container = container._replace(by_ns=self._by_ns(index, start_ns, container.by_ns))
+        if spec.type is ProbeType.STARTUP:
+            # (It may have counted as started because the one before was, until its startup probe's turn came.)
+            container = container._replace(started=False)
+        elif not container.started:
+            container = container._replace(started=True)
+        self.containers[number] = container
 
     def counts(
         self, reading: Reading, times: tuple[int, int], outcome: Outcome, cause: Cause, *, lingers: bool
@@ -142,7 +137,7 @@ class Change:
         container = self.containers[planned.container]
         if not container.dying:
             if alive(cause):
-                self.containers[planned.container] = container.runs(turn.after.busy_until_ns)
+                self._change(planned.container, alive_ns=turn.after.busy_until_ns)
         elif (
             planned.spec.type is ProbeType.READINESS
             and turn.reading.trigger is Trigger.MANUAL

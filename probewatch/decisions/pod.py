@@ -31,8 +31,6 @@ from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, i
 from .versions import Pokes
 from .worker import Counted, Result, Worker, count, fresh
 
-_new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
-
 LINGER_NS = 1_100_000_000
 """SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
 
@@ -140,50 +138,46 @@ class Pod:
                 has_startup = True
             elif begun is not None and not other.on_hold:
                 ended_ns = begun + 2 * plan.spec.period_s * 1_000_000_000
-        return _new(
-            Prediction,
-            (
-                index,
-                spec,
-                spec.period_s * 1_000_000_000,
-                ticker.tick_ns,
-                ticker.last_start_ns,
-                ticker.busy_until_ns,
-                ticker.lingers,
-                ticker.redials,
-                self.manual(index),
-                ticker.poked_ns,
-                ticker.stirred_ns,
-                silence,
-                container.dying,
-                suspicious,
-                refused,
-                ticker.just_ready,
-                container.begun,
-                has_startup and kind is not ProbeType.STARTUP,
-                self.keeps_ready and container.started is not False,
-                self._out_of_turn(index),
-                None if spec.type is ProbeType.READINESS else echo_ns,
-                ticker.runs,
-                thawed_ns,
-                _delayed(spec, None if ticker.runs else container.since_ns),
-                _delayed(spec, container.alive_ns),
-                heard_ns,
-                latest,
-                None if self.resets is None else not self.resets,
-                heralded and self.at_every_sync and kind is not ProbeType.READINESS,
-                self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
-                has_startup
-                and (self.keeps_ready and bool(container.started) and not container.dying)
-                is (kind is ProbeType.STARTUP),
-                self.at_every_sync,
-                None if ticker.runs or has_startup else _overdue(spec, container.by_ns, self._grid(index)),
-                self.new_kubelet,
-                ended_ns,
-                self._missing(index),
-                container.alive_ns,
-                ticker.kept,
-            ),
+        return Prediction(
+            index,
+            spec,
+            spec.period_s * 1_000_000_000,
+            ticker.tick_ns,
+            ticker.last_start_ns,
+            ticker.busy_until_ns,
+            ticker.lingers,
+            ticker.redials,
+            self.manual(index),
+            ticker.poked_ns,
+            ticker.stirred_ns,
+            silence,
+            container.dying,
+            suspicious,
+            refused,
+            ticker.just_ready,
+            container.begun,
+            has_startup and kind is not ProbeType.STARTUP,
+            self.keeps_ready and container.started is not False,
+            self._out_of_turn(index),
+            None if spec.type is ProbeType.READINESS else echo_ns,
+            ticker.runs,
+            thawed_ns,
+            _delayed(spec, None if ticker.runs else container.since_ns),
+            _delayed(spec, container.alive_ns),
+            heard_ns,
+            latest,
+            None if self.resets is None else not self.resets,
+            heralded and self.at_every_sync and kind is not ProbeType.READINESS,
+            self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
+            has_startup
+            and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
+            self.at_every_sync,
+            None if ticker.runs or has_startup else _overdue(spec, container.by_ns, self._grid(index)),
+            self.new_kubelet,
+            ended_ns,
+            self._missing(index),
+            container.alive_ns,
+            ticker.kept,
         )
 
     def _grid(self, index: int) -> int | None:
@@ -322,7 +316,9 @@ class Pod:
         containers = self.containers
         if alive(cause):
             number = self.plan[index].container
-            now = containers[number].runs(turn.after.busy_until_ns)
+            was = containers[number]
+            alive_ns = turn.after.busy_until_ns
+            now = Container(was.started, was.begun, was.dying, was.stirred, was.since_ns, alive_ns, was.by_ns)
             containers = (*containers[:number], now, *containers[number + 1 :])
         return Pod(
             self.plan,
@@ -372,7 +368,8 @@ class Pod:
             workers=tuple(workers[at][0] if at in workers else one for at, one in enumerate(self.workers)),
             tickers=tuple(workers[at][1] if at in workers else one for at, one in enumerate(self.tickers)),
             containers=tuple(
-                one.runs(alive_ns[number]) if number in alive_ns else one for number, one in enumerate(self.containers)
+                one._replace(alive_ns=alive_ns[number]) if number in alive_ns else one
+                for number, one in enumerate(self.containers)
             ),
         )
 

@@ -46,8 +46,6 @@ SUSPICIOUS = frozenset(
 UNCONNECTED = frozenset({Cause.NO_SYN_ANSWER, Cause.NEIGHBOUR_UNRESOLVED})
 """Ends of an attempt that had no connection to close: nothing lingers."""
 
-_new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
-
 
 class Ticker(NamedTuple):
     """Timing of one worker."""
@@ -128,27 +126,24 @@ def turn_of(
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
     # Where a tick and a poke both wait, Go picks either; the poke then waits on.
     waits = old.poked_ns is not None and trigger is Trigger.STORED_TICK and not reading.reset
-    after = _new(
-        Ticker,
-        (
-            anchor,
-            anchor is not None and (sure or old.sure),
-            start_ns,
-            end_ns,
-            lingers and cause not in UNCONNECTED,
-            cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
-            end_ns if waits else None,
-            # What a sibling's decision caused while this one ran, waits for its end.
-            end_ns if old.stirred_ns is not None and old.stirred_ns >= start_ns - SYNCED_NS else None,
-            cause in SUSPICIOUS,
-            cause is Cause.REFUSED,
-            min(old.runs + 1, YOUNG),
-            end_ns if cause is Cause.CLIENT_LATE else None,
-            counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
-            kept,
-        ),
+    after = Ticker(
+        tick_ns=anchor,
+        sure=anchor is not None and (sure or old.sure),
+        last_start_ns=start_ns,
+        busy_until_ns=end_ns,
+        lingers=lingers and cause not in UNCONNECTED,
+        redials=cause is Cause.GRPC_CONNECT or (cause is Cause.CUT and spec.handler is Handler.GRPC),
+        poked_ns=end_ns if waits else None,
+        # What a sibling's decision caused while this one ran, waits for its end.
+        stirred_ns=end_ns if old.stirred_ns is not None and old.stirred_ns >= start_ns - SYNCED_NS else None,
+        suspicious=cause in SUSPICIOUS,
+        refused=cause is Cause.REFUSED,
+        runs=min(old.runs + 1, YOUNG),
+        thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
+        just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
+        kept=kept,
     )
-    return _new(Turn, (reading, worker, old, counted, after, moves))
+    return Turn(reading, worker, old, counted, after, moves)
 
 
 def goes_on_evenly(

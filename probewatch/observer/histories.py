@@ -103,8 +103,8 @@ def cost_of(history: History) -> float:
 def keep(grown: dict[tuple[Pod, bool], History], history: History) -> None:
     """Keep the cheaper of two histories that reached the same state."""
     key = (history.pod, history.fresh)
-    known = grown.setdefault(key, history)  # (what is new is hashed once so)
-    if history.cost < known.cost:
+    known = grown.get(key)
+    if known is None or history.cost < known.cost:
         grown[key] = history
 
 

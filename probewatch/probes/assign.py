@@ -25,8 +25,6 @@ from probewatch.model.timeline import Schedule, Trigger
 from .lately import NOBODY, Lately
 from .runs import Run, fits, is_refused
 
-_new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
-
 MS: Final = 1_000_000
 EARLY_NS: Final = 50 * MS
 """An attempt may look early by this: the one that set the grid was itself late."""
@@ -253,7 +251,7 @@ def _just_after(poked_ns: int | None, start: int, p: Prediction) -> bool:
 
 
 def _add(reading: Reading, cost: float) -> Reading:
-    return _new(Reading, (reading[0], reading[1] + cost, *reading[2:])) if cost else reading
+    return reading._replace(cost=reading.cost + cost) if cost else reading
 
 
 def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
