@@ -70,7 +70,7 @@ class Change:
             new_kubelet(worker, keeps_ready=kept[plan.container], started=bool(self.containers[plan.container].started))
             for worker, plan in zip(self.workers, was.plan, strict=True)
         ]
-        self.tickers = [Ticker() for _ in self.tickers]
+        self.tickers = [Ticker(phase_ns=one.tick_ns if one.sure else None) for one in self.tickers]
         self.new_kubelet = True
         # Its workers begin within a period, and no container that ran before holds them back.
         longest_s = max(plan.spec.initial_delay_s for plan in was.plan)

@@ -178,6 +178,7 @@ class Pod:
             self._missing(index),
             container.alive_ns,
             ticker.kept,
+            ticker.phase_ns,
         )
 
     def _grid(self, index: int) -> int | None:

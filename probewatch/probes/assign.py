@@ -326,6 +326,8 @@ def _first(start: int, p: Prediction) -> list[Reading]:
         cost += AGAINST_SILENCE
     if p.echo_ns is not None and 0 <= start - p.echo_ns <= POKED_NS:
         cost += ECHO
+    if p.phase_ns is not None:
+        cost += _old_phase(start - p.phase_ns, p)
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
@@ -542,6 +544,11 @@ def _kubelet(start: int, p: Prediction, elsewhere: Sequence[int]) -> Reading:
     else:
         cost = NEW_KUBELET_QUIET
     cost += GATED_ANEW if p.behind else 0.0
-    if p.tick_ns is not None and abs(_off(start - p.tick_ns, p.period_ns)) <= SAME_PHASE_NS:
-        cost += OLD_PHASE
+    if p.tick_ns is not None:
+        cost += _old_phase(start - p.tick_ns, p)
     return Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet")
+
+
+def _old_phase(since_ns: int, p: Prediction) -> float:
+    """Return the cost of a new kubelet's first attempt this long after a tick of the old one: each begins at a random phase."""
+    return OLD_PHASE if abs(_off(since_ns, p.period_ns)) <= SAME_PHASE_NS else 0.0

@@ -298,6 +298,14 @@ def test_kubelet_restart(keeps_ready, expected) -> None:
     assert decided(steps) == expected
 
 
+def test_a_container_that_waited_for_its_back_off_is_no_new_kubelet() -> None:
+    """Silence of both probes, and then only readiness has a new phase: liveness, which its delay held back, is on the old one, so the workers are the old ones."""
+    readiness = [*runs(0, 0.001, *every(1, 10, 1.001)), *runs(26.685, 26.686, *every(1, 16, 27.686))]
+    liveness = [*runs(2.4, 7.4, path="/live"), *runs(37.4, 42.4, path="/live")]
+    steps = play(lane_of(spec(READINESS), spec(LIVENESS, period_s=5, initial_delay_s=10, path="/live")), readiness, liveness)
+    assert resets(steps) == ["container"]
+
+
 def test_one_busy_pod_is_not_a_new_kubelet() -> None:
     """Silence towards this pod alone, while its kubelet probes others, is a matter of the pod."""
     lane = lane_of(spec(LIVENESS, period_s=3))
