@@ -130,7 +130,11 @@ class Reading(NamedTuple):
     trigger: Trigger
     schedule: Schedule
     reset: str = ""
-    """What must have happened before it: `` nothing, `container` a new container, `kubelet` a new kubelet."""
+    """What must have happened before it: `` nothing, `container` a new container, `kubelet` a new kubelet.
+
+    `herald`: a new container too, whose poke found the status of the one before it (UpdatePodStatus pokes before SetPodStatus), so
+    that it was counted as that one's.
+    """
     missed: int = 0
     """Ticks of the grid that passed without an attempt."""
     redial: bool = False

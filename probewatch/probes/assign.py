@@ -152,6 +152,8 @@ AT_THE_END: Final = 1.0
 """In the very moment in which its last attempt ended: closing that one and starting this one takes 0.3 ms, ..."""
 AT_THE_END_NS: Final = 100_000
 """... and this much of it is missing only where the last one was late to send its SYN."""
+HERALD: Final = 0.7
+"""A new container's first poke runs before its status is stored: as often as not the worker is quicker than the sync that woke it."""
 OUT_OF_TURN: Final = 2.5
 """Liveness before readiness at a new container."""
 
@@ -309,6 +311,8 @@ def _readings(start: int, p: Prediction, elsewhere: Sequence[int]) -> list[Readi
         elif p.manual in (Manual.READY, Manual.ANEW):
             anew = (INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0
             out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
+            if p.manual is Manual.READY:
+                out.append(out[-1]._replace(cost=out[-1].cost + HERALD, reset="herald"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
         out.append(_kubelet(start, p, elsewhere))
@@ -331,7 +335,7 @@ def _first(start: int, p: Prediction) -> list[Reading]:
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
-    if p.spec.type is ProbeType.STARTUP and p.container_ns is not None:
+    if p.spec.type is ProbeType.STARTUP and p.container_ns is not None and (p.inherits or not p.new_kubelet):
         # What ran before it had started, so this is another container.
         return [_add(first, STARTUP_AGAIN)._replace(reset="container")]
     if p.dying:
