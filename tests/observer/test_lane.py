@@ -22,6 +22,7 @@ from make import (
     attempt,
     every,
     exchange,
+    mark,
     ns,
     request,
     run,
@@ -354,6 +355,16 @@ def test_grpc_redials_are_one_attempt() -> None:
 
 
 # Strangers.
+
+
+@pytest.mark.parametrize(("again_s", "whose_it_is"), [(1.01, 0), (7.0, None)])
+def test_a_dial_that_began_in_the_capture_is_no_dead_one(again_s, whose_it_is) -> None:
+    """A dial from before the capture had been silent since it begins, and waits for as long again; one that waits a second is new (RFC 6298 section 5.5)."""
+    one = attempt(12.3, "connected")
+    syns = (one.connection.start, mark(12.3 + again_s))
+    late = run_of(replace(one, connection=replace(one.connection, orig=replace(one.connection.orig, syns=syns))))
+    steps = play(lane_of(spec(READINESS, period_s=5), begin_cost=MID, begin_ns=ns(6)), runs(6.5), [late], runs(41.5, 46.5))
+    assert whose(steps)[1] == whose_it_is
 
 
 def test_a_strangers_connection_is_nobodys() -> None:
