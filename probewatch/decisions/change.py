@@ -70,14 +70,17 @@ class Change:
             new_kubelet(worker, keeps_ready=kept[plan.container], started=bool(self.containers[plan.container].started))
             for worker, plan in zip(self.workers, was.plan, strict=True)
         ]
-        self.tickers = [Ticker() for _ in self.tickers]
+        self.tickers = [Ticker(phase_ns=one.tick_ns if one.sure else None) for one in self.tickers]
         self.new_kubelet = True
         # Its workers begin within a period, and no container that ran before holds them back.
         longest_s = max(plan.spec.initial_delay_s for plan in was.plan)
         by_ns = start_ns - longest_s * 1_000_000_000
         for number, one in enumerate(self.containers):
-            # Up to 1.34 a container counts as not started until the new kubelet's own startup probe says so.
+            # Up to 1.34 a container counts as not started until the new kubelet's own startup probe says so: unless another
+            # of its probes was quicker (`Pod.prediction`, behind).
             started = one.started if kept[number] or not was.has_startup(number) else False
+            if started is False and was.at_every_sync and asks.spec.type is not ProbeType.STARTUP:
+                started = None
             self.containers[number] = one._replace(by_ns=by_ns, started=started)
 
     def container_began(self, number: int, start_ns: int) -> None:
@@ -102,7 +105,7 @@ class Change:
         if spec.type is ProbeType.STARTUP:
             # (It may have counted as started because the one before was, until its startup probe's turn came.)
             container = container._replace(started=False)
-        elif not container.started:
+        elif container.started is False or (container.started is None and not self.new_kubelet):
             container = container._replace(started=True)
         self.containers[number] = container
 
@@ -173,7 +176,8 @@ class Change:
             self._change(number, started=True)
             for other in self._readiness():
                 plan, ticker = self.before.plan[other], self.tickers[other]
-                if plan.container == number:
+                # (Under a new kubelet it may have been quicker, and be Ready.)
+                if plan.container == number and self.workers[other].cached is not Result.SUCCESS:
                     # (While its initialDelaySeconds hold it back, a poke sends nothing, and begins its period anew all the same.)
                     held = self.before.resets and plan.spec.initial_delay_s and not ticker.runs
                     tick_ns = end_ns if held else ticker.tick_ns

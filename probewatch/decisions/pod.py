@@ -169,8 +169,7 @@ class Pod:
             None if self.resets is None else not self.resets,
             heralded and self.at_every_sync and kind is not ProbeType.READINESS,
             self.resets is None and kind is ProbeType.READINESS and ticker.runs < YOUNG,
-            has_startup
-            and (self.keeps_ready and bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP),
+            has_startup and self._behind(kind, container),
             self.at_every_sync,
             None if ticker.runs or has_startup else _overdue(spec, container.by_ns, self._grid(index)),
             self.new_kubelet,
@@ -178,7 +177,18 @@ class Pod:
             self._missing(index),
             container.alive_ns,
             ticker.kept,
+            ticker.phase_ns,
         )
+
+    def _behind(self, kind: ProbeType, container: Container) -> bool:
+        """Tell whether a new kubelet would not begin with this probe of a container that has a startup probe.
+
+        From 1.35 on it asks none again that had started. Before, its first sync finds no startup worker yet (SyncPod adds it when
+        the status is made), so that what runs counts as started, and any of its probes may come first.
+        """
+        if self.keeps_ready:
+            return (bool(container.started) and not container.dying) is (kind is ProbeType.STARTUP)
+        return kind is not ProbeType.STARTUP and not self.at_every_sync
 
     def _grid(self, index: int) -> int | None:
         """Return a moment on a worker's grid; None where it is not known, or a poke may move it."""
@@ -273,6 +283,10 @@ class Pod:
         turn = change.counts(reading, (start_ns, end_ns), outcome, cause, lingers=lingers)
         change.shows(turn, start_ns, cause)
         renewed = change.decided(turn)
+        if reading.reset == "herald":
+            change.container_began(planned.container, start_ns)
+            if not planned.spec.initial_delay_s:  # (Nothing holds it back, so that no missing tick is explained.)
+                change.tickers[index] = change.tickers[index]._replace(runs=1)
         after = Pod(
             self.plan,
             tuple(change.workers),
@@ -283,7 +297,7 @@ class Pod:
             self.pokes,
             change.new_kubelet,
         )
-        return Applied(after, turn.counted, renewed or reading.reset == "container")
+        return Applied(after, turn.counted, renewed or reading.reset in ("container", "herald"))
 
     def turn(
         self,

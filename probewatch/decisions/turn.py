@@ -70,6 +70,8 @@ class Ticker(NamedTuple):
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
     kept: bool = False
     """The last attempt began when one longer than a period was over: of a tick that had waited, perhaps an earlier one than its own."""
+    phase_ns: int | None = None
+    """A moment on the grid that it had under the kubelet before, until it runs under the new one."""
 
 
 class Turn(NamedTuple):

@@ -173,6 +173,8 @@ class TlsFacts:
     """Of the server's certificate, likewise: common name, DNS and address names."""
     certificate_expires_ns: int | None = None
     """Its notAfter."""
+    closed: Mark | None = None
+    """The end of what the server says: its close_notify, or else its FIN. None where keys did not open it."""
 
 
 SERVING = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}

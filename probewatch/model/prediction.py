@@ -109,6 +109,8 @@ class Prediction(NamedTuple):
     """When its container was last known to run, or was told to die."""
     kept: bool = False
     """Its last attempt may have been of an earlier tick than the one it came with (`decisions.turn.Ticker`)."""
+    phase_ns: int | None = None
+    """A moment on the grid that it had under the kubelet before, of which it did not run yet under the new one."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""
@@ -128,7 +130,11 @@ class Reading(NamedTuple):
     trigger: Trigger
     schedule: Schedule
     reset: str = ""
-    """What must have happened before it: `` nothing, `container` a new container, `kubelet` a new kubelet."""
+    """What must have happened before it: `` nothing, `container` a new container, `kubelet` a new kubelet.
+
+    `herald`: a new container too, whose poke found the status of the one before it (UpdatePodStatus pokes before SetPodStatus), so
+    that it was counted as that one's.
+    """
     missed: int = 0
     """Ticks of the grid that passed without an attempt."""
     redial: bool = False

@@ -24,6 +24,7 @@ from typing import Final
 from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.turn import Turn
 from probewatch.decisions.versions import Pokes
+from probewatch.model.connection import Connection
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
@@ -329,12 +330,22 @@ class Lane:
             return STRAY
         if any(p.spec.handler is Handler.TCP_SOCKET and p.spec.port == form.port for p in self.plan):
             return STRAY if form.ask is Ask.CONNECT and form.port in self.shared else STRANGER
+        if self._dialled_here(connection):
+            return STRANGER
         if form.ask is Ask.CONNECT and not closed_by_server(connection):
             return STRAY
         unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
         if unanswered and not history.fresh and run.start.ns - self.begin_ns < DEAD_DIAL_NS:
             return STRAY
         return STRANGER
+
+    def _dialled_here(self, connection: Connection) -> bool:
+        """Tell whether a dial began in the capture, by its SYNs: a kernel waits longer each time, and never less (RFC 6298 section 5.5).
+
+        One from before would have been silent since the capture begins, and its next pause would be as long.
+        """
+        syns = connection.orig.syns
+        return self.begin_ns > 0 and len(syns) > 1 and syns[1].ns - syns[0].ns < syns[0].ns - self.begin_ns
 
     def so_far(self) -> list[Step]:
         """Return all its steps, as the cheapest history reads those that are not settled."""

@@ -208,7 +208,7 @@ def _lives(
             lives.append(life)
             killed = None
         starts.setdefault(reading.worker, []).append(step.run.start.ns)
-        if life is not None and reading.worker < known:
+        if life is not None and reading.worker < known and reading.reset != "herald":
             life.firsts.setdefault(reading.worker, step.run)
         killed = _killed(step, killed, failed.setdefault(reading.worker, []), least.get(reading.worker, 1))
     _declared_starts(lives, placed.pod, container, read.begin_ns)

@@ -156,6 +156,8 @@ AT_THE_END: Final = 1.0
 """In the very moment in which its last attempt ended: closing that one and starting this one takes 0.3 ms, ..."""
 AT_THE_END_NS: Final = 100_000
 """... and this much of it is missing only where the last one was late to send its SYN."""
+HERALD: Final = 0.7
+"""A new container's first poke runs before its status is stored: as often as not the worker is quicker than the sync that woke it."""
 OUT_OF_TURN: Final = 2.5
 """Liveness before readiness at a new container."""
 
@@ -313,6 +315,8 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
         elif p.manual in (Manual.READY, Manual.ANEW):
             anew = (INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0
             out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
+            if p.manual is Manual.READY:
+                out.append(out[-1]._replace(cost=out[-1].cost + HERALD, reset="herald"))
         if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
         out += _kubelet(start, p, elsewhere)
@@ -330,10 +334,12 @@ def _first(start: int, p: Prediction) -> list[Reading]:
         cost += AGAINST_SILENCE
     if p.echo_ns is not None and 0 <= start - p.echo_ns <= POKED_NS:
         cost += ECHO
+    if p.phase_ns is not None:
+        cost += _old_phase(start - p.phase_ns, p)
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
-    if p.spec.type is ProbeType.STARTUP and p.container_ns is not None:
+    if p.spec.type is ProbeType.STARTUP and p.container_ns is not None and (p.inherits or not p.new_kubelet):
         # What ran before it had started, so this is another container.
         return [_add(first, STARTUP_AGAIN)._replace(reset="container")]
     if p.dying:
@@ -554,6 +560,11 @@ def _kubelet(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     else:
         cost = NEW_KUBELET_QUIET
     cost += GATED_ANEW if p.behind else 0.0
-    if p.tick_ns is not None and abs(_off(start - p.tick_ns, p.period_ns)) <= SAME_PHASE_NS:
-        cost += OLD_PHASE
+    if p.tick_ns is not None:
+        cost += _old_phase(start - p.tick_ns, p)
     return [Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet", back_ns=back)]
+
+
+def _old_phase(since_ns: int, p: Prediction) -> float:
+    """Return the cost of a new kubelet's first attempt this long after a tick of the old one: each begins at a random phase."""
+    return OLD_PHASE if abs(_off(since_ns, p.period_ns)) <= SAME_PHASE_NS else 0.0

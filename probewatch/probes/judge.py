@@ -152,6 +152,9 @@ class _Case:
         closes = [mark for mark in (orig.fin, orig.rst, cancelled) if mark is not None]
         self.gave_up = min(closes) if closes else None
         """The checker's own close, or its word that it waits no longer."""
+        told = exchange.tls.closed if exchange.tls is not None else None
+        self.server_end = self.connection.resp.fin if told is None else told
+        """When the server said that no more comes: inside TLS it says so first, and the checker may close before its FIN."""
 
     # Verdicts.
 
@@ -332,9 +335,10 @@ class _Case:
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
         if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)
             return self.cut("the capture lost the answer")
-        if resp.fin is not None and self.in_time(resp.fin):
-            what = "EOF in the answer's header" if resp.arrivals else "EOF"
-            return self.frame(Outcome.FAILURE, Cause.CLOSED_BEFORE_ANSWER, resp.fin, what)
+        if self.server_end is not None and self.in_time(self.server_end):
+            begun = http.first_byte is not None if http is not None else bool(resp.arrivals)
+            what = "EOF in the answer's header" if begun else "EOF"
+            return self.frame(Outcome.FAILURE, Cause.CLOSED_BEFORE_ANSWER, self.server_end, what)
         detail = "no answer" if not self.exchange.connection.orig.length else "request acknowledged, no answer"
         if (
             self.exchange.connection.orig.length == 0
@@ -394,7 +398,7 @@ class _Case:
         if http.lost:
             return None
         resp = self.connection.resp
-        ends = [mark for mark in (resp.rst, resp.fin) if mark is not None and self.in_time(mark)]
+        ends = [mark for mark in (resp.rst, self.server_end) if mark is not None and self.in_time(mark)]
         if ends:
             mark = min(ends)
             what = "reset" if mark == resp.rst else "cut short"

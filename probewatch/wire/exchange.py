@@ -113,6 +113,7 @@ def _decrypt(exchange: Exchange, keys: Keylog, start: int, most: int) -> Exchang
             certificate_expires_ns=facts.certificate_expires_ns
             if inside.certificate_expires_ns is None
             else inside.certificate_expires_ns,
+            closed=inside.resp.fin,
         )
         exchange = replace(exchange, tls=facts)
     data = inside.orig.data

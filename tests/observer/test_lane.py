@@ -22,6 +22,7 @@ from make import (
     attempt,
     every,
     exchange,
+    mark,
     ns,
     request,
     run,
@@ -299,6 +300,40 @@ def test_kubelet_restart(keeps_ready, expected) -> None:
     assert decided(steps) == expected
 
 
+@pytest.mark.parametrize("next_poke_s", [0.6, 12.0])
+def test_a_poke_may_be_counted_as_the_old_containers(next_poke_s) -> None:
+    """A new container's first poke runs before its status is stored: another poke, or the first after its initialDelaySeconds, shows that it became Ready then."""
+    delay_s = 10 if next_poke_s > 10 else 0
+    before = [*runs(0, 0.001, *every(1, 10, 1.001)), *runs(11.5)]
+    readiness = runs(11.5 + next_poke_s, *every(1, 10, 12.5 + next_poke_s))
+    liveness = [*runs(8.2, path="/live"), *runs(9.2, 10.2, what="503", path="/live"), *runs(*every(1, 10, 24.2), path="/live")]
+    probes = (spec(READINESS, initial_delay_s=delay_s), spec(LIVENESS, failure_threshold=2, initial_delay_s=12, path="/live"))
+    steps = play(lane_of(*probes), before, readiness, liveness)
+    assert decided(steps) == [DecisionKind.READY, DecisionKind.RESTART, DecisionKind.READY]
+    ready = [step.run.start.ns for step in in_order(steps) if step.counted is not None and step.counted.decision is DecisionKind.READY]
+    assert ready[-1] == ns(11.5 + next_poke_s)
+
+
+def test_a_new_kubelet_may_ask_for_readiness_before_the_startup_probe() -> None:
+    """From 1.25 to 1.34 what runs counts as started in a new kubelet's first sync: its startup probe comes later, at no new container."""
+    readiness = [*runs(1.0, *every(1, 20, 2.0)), *runs(35.49)]
+    after = runs(*every(1, 10, 38.49))
+    startup = runs(0.998, 37.69, path="/started")
+    liveness = [*runs(*every(1, 10, 1.6), path="/live"), *runs(37.9, 38.9, path="/live")]
+    probes = (spec(STARTUP, period_s=3, path="/started"), spec(READINESS), spec(LIVENESS, path="/live"))
+    steps = play(lane_of(*probes, keeps_ready=False), readiness, after, startup, liveness)
+    assert resets(steps) == ["kubelet"]
+    assert decided(steps) == [DecisionKind.STARTED, DecisionKind.READY, DecisionKind.READY, DecisionKind.STARTED]
+
+
+def test_a_container_that_waited_for_its_back_off_is_no_new_kubelet() -> None:
+    """Silence of both probes, and then only readiness has a new phase: liveness, which its delay held back, is on the old one, so the workers are the old ones."""
+    readiness = [*runs(0, 0.001, *every(1, 10, 1.001)), *runs(26.685, 26.686, *every(1, 16, 27.686))]
+    liveness = [*runs(2.4, 7.4, path="/live"), *runs(37.4, 42.4, path="/live")]
+    steps = play(lane_of(spec(READINESS), spec(LIVENESS, period_s=5, initial_delay_s=10, path="/live")), readiness, liveness)
+    assert resets(steps) == ["container"]
+
+
 def test_one_busy_pod_is_not_a_new_kubelet() -> None:
     """Silence towards this pod alone, while its kubelet probes others, is a matter of the pod."""
     lane = lane_of(spec(LIVENESS, period_s=3))
@@ -321,6 +356,16 @@ def test_grpc_redials_are_one_attempt() -> None:
 
 
 # Strangers.
+
+
+@pytest.mark.parametrize(("again_s", "whose_it_is"), [(1.01, 0), (7.0, None)])
+def test_a_dial_that_began_in_the_capture_is_no_dead_one(again_s, whose_it_is) -> None:
+    """A dial from before the capture had been silent since it begins, and waits for as long again; one that waits a second is new (RFC 6298 section 5.5)."""
+    one = attempt(12.3, "connected")
+    syns = (one.connection.start, mark(12.3 + again_s))
+    late = run_of(replace(one, connection=replace(one.connection, orig=replace(one.connection.orig, syns=syns))))
+    steps = play(lane_of(spec(READINESS, period_s=5), begin_cost=MID, begin_ns=ns(6)), runs(6.5), [late], runs(41.5, 46.5))
+    assert whose(steps)[1] == whose_it_is
 
 
 def test_a_strangers_connection_is_nobodys() -> None:

@@ -242,7 +242,7 @@ def test_an_absent_poke_is_paid_for() -> None:
 def test_ready_is_not_poked() -> None:
     """While Ready an attempt off the grid means a new container or a new kubelet, and both are dear (KUBELET.md 2.4)."""
     found = read(EARLIER + 4, predicted())
-    assert {one.reset for one in found} == {"container", "kubelet"}
+    assert {one.reset for one in found} == {"container", "herald", "kubelet"}
     assert found[0].cost >= 2 * read(EARLIER + 4, predicted(manual=Manual.POSSIBLE))[0].cost
 
 
@@ -448,7 +448,7 @@ def test_any_prediction_gives_readings(at, kind, manual, silence, last, took, pe
     found = read(at, prediction, elsewhere=sorted(elsewhere))
     for one in found:
         assert 0 <= one.cost < 60
-        assert one.reset in ("", "container", "kubelet")
+        assert one.reset in ("", "container", "herald", "kubelet")
         assert one.missed >= 0
         assert one.worker == 0
     if last is None or at > last + took:

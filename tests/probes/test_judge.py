@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from make import GRPC, HTTP, OPENED, POD, SCRIPTS, TCP, V4, V6, answer, exchange, mark, ns, request, script_of
 
 from probewatch.model.connection import Connection, IcmpNote
-from probewatch.model.exchange import Exchange, GrpcFacts, TlsAlert, TlsFacts
+from probewatch.model.exchange import Exchange, GrpcFacts, HttpExchange, TlsAlert, TlsFacts
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Cause, Outcome
 from probewatch.probes.judge import Verdict, is_broken_body, judge, redirect_target
@@ -439,6 +439,15 @@ def test_decrypted_tls_is_judged_as_http(ends) -> None:
     inside = exchange(f"{ASKED} < PA {answer('503 Service Unavailable')}\n {CLOSED}", ends)
     one = replace(inside, tls=hello(server_hello=mark(0.0004, 5)), decrypted=True)
     assert said(judge(one, HTTP, S, scheme="HTTPS", seen_until_ns=ns(60))) == (FAILURE, Cause.STATUS)
+
+
+def test_a_close_notify_is_the_servers_end(ends) -> None:
+    """A server that closes inside TLS says so before its FIN, which the checker need not wait for: EOF, and no answer that the capture lost."""
+    inside = exchange(f"{ASKED} < PA 'close'\n > FA\n < FA\n > A", ends, http=(HttpExchange(request_end=mark(0.0006, 6)),))
+    told = inside.connection.resp.arrivals[-1].mark
+    one = replace(inside, tls=hello(server_hello=mark(0.0004, 5), closed=told), decrypted=True)
+    verdict = judge(one, HTTP, S, scheme="HTTPS", seen_until_ns=ns(60))
+    assert (said(verdict), verdict.detail) == ((FAILURE, Cause.CLOSED_BEFORE_ANSWER), "EOF")
 
 
 def test_h2_answer_inside_tls(ends) -> None:
