@@ -57,6 +57,8 @@ def by_hand() -> list[Scenario]:
         Scenario("crash-below", 21, one(R, replace(L, period=1, delay=3), listener=flap(17.6, path="/livez", by_age=False), crashes=(17.0,)), duration=50),
         Scenario("crash-loop", 22, one(R, replace(L, period=3), crashes=(5.0, 5.0, 5.0, 5.0)), duration=100),
         Scenario("crash-once", 23, one(R, crashes=(21.3,)), duration=60),
+        # Silence of twenty seconds, in its back-off, as a kubelet's would be: but liveness keeps its grid.
+        Scenario("crash-in-back-off", 98, one(replace(R, success=3), replace(L, period=3), crashes=(14.2, 13.1)), version="1.33", duration=90),
         Scenario("k132-kubelet-restart", 24, one(replace(R, period=3), replace(L, period=3)), version="1.32", kubelet_down=((25, 45),), duration=70),
         Scenario("k136-kubelet-restart", 25, one(replace(R, period=3), replace(L, period=3)), kubelet_down=((25, 45),), duration=70),
         Scenario("k136-kubelet-quick", 26, one(replace(R, period=5), replace(L, period=10)), kubelet_down=((25, 27.5),), duration=70),
