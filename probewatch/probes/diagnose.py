@@ -347,7 +347,7 @@ def _status(case: Case) -> Found | None:
     if not 400 <= status < 500:
         return Found(
             Kind.SAYS_UNHEALTHY,
-            f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and says that it is not healthy.",
+            f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is running, but reports itself unhealthy.",
         )
     plain = leg.tls is None
     if page is ErrorPage.WANTS_TLS and plain:
@@ -357,7 +357,7 @@ def _status(case: Case) -> Found | None:
         return Found(Kind.HTTP_TO_HTTPS, "The server answered the bare 400 that Go's TLS servers send to plain HTTP.")
     return Found(
         Kind.TURNED_AWAY,
-        f"The server answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and turns the probe away.",
+        f"The server answered {status} in {seconds(case.attempt.latency_ns)}: it is running, but turns the probe away.",
         (Kind.HTTP_TO_HTTPS,) if status == 400 and plain else (),
         STATUS_ADVICE.get(status, ""),
     )
