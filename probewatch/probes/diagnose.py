@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from probewatch.model.catalogue import CATALOGUE
 from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import DIAGNOSES, FORWARDED, GATEWAY, STATUS_ADVICE, Kind
 from probewatch.model.diagnosis import Diagnosis
@@ -137,12 +138,14 @@ def _redirected(case: Case) -> Found | None:
         return None
     if case.attempt.cause is Cause.REDIRECT_LIMIT:
         return Found(Kind.REDIRECT_FAILED, "The answers redirect endlessly: the kubelet stops after 10.")
-    count = f"{len(hops)} time{'s' if len(hops) > 1 else ''}"
+    count = f"{len(hops)} times" if len(hops) > 1 else "once"
     where = _location(case)
     secure = where.startswith("https:") and all(leg.tls is None for leg in case.attempt.legs[:1])
+    status, cause = case.attempt.status, case.attempt.cause
+    end = f"which answered {status}" if cause is Cause.STATUS and status else f"which failed: {CATALOGUE[cause].label}"
     return Found(
         Kind.REDIRECT_FAILED,
-        f"Redirected {count} on the same host{f', to {where}' if where else ''}, and that failed: {case.attempt.cause.value}.",
+        f"Redirected {count} on the same host{f', to {where}' if where else ''}, {end}.",
         advice=FORWARDED if secure else "",
     )
 
