@@ -38,7 +38,7 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
     Cause.SLOW_ANSWER: Entry(
         "no answer in time",
-        "The connection stood, but no answer came before the deadline.",
+        "The connection was established, but no answer came before the deadline.",
         "Look at the application's load, locks and CPU limit (throttling) at these times; a longer timeoutSeconds only hides it.",
     ),
     Cause.CLIENT_LATE: Entry(
@@ -99,7 +99,7 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
     Cause.TLS_ON_PLAIN_HTTP: Entry(
         "TLS on a plain HTTP port",
-        "The probe opens TLS to a port that answers in clear.",
+        "The probe speaks TLS to a port that answers in plain text.",
         "Remove scheme: HTTPS from the probe, or point it at the TLS port.",
     ),
     Cause.TLS_ALERT: Entry(

@@ -192,7 +192,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The pod answered the SYN, and its answer never came back to the checker.",
         "SYN-ACKs, sent again and again, and no ACK.",
         "conntrack -S and -L, NOTRACK and NodePort rules for this source port, asymmetric routes, rp_filter; capture at the checker's end.",
-        "Remove what takes the answer on its way back.",
+        "Remove whatever drops the answer on its way back.",
         _SILENT,
     ),
     Kind.SOURCE_PORTS: Why(
@@ -209,7 +209,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.NO_SYN_ANSWER, Cause.RESET_BEFORE_ANSWER),
         "The SYN was answered by an ACK of another connection: the target still holds one of the same ports and addresses.",
         "The first answer to a SYN is an ACK without SYN, and the checker resets it.",
-        "Whether this source port was used shortly before, also towards another port of the same pod (a mesh's redirect funnel).",
+        "Whether this source port was used shortly before, perhaps to another port of the same pod (a mesh redirects both to one).",
         "Exclude the probe's port from the mesh's redirect, or update the mesh.",
         _SILENT,
     ),
@@ -255,7 +255,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Nobody answers for the pod's address on the link (ARP or ND): no SYN could leave.",
         "ARP or ND requests for the target that stay unanswered, and no SYN.",
         "Whether the pod's sandbox and interface still exist (crictl pods), and whether another pod has the address.",
-        "Where it does not answer again by itself, let the CNI set the sandbox up again: delete the pod.",
+        "If it does not come back by itself, delete the pod, so that the CNI sets up a new sandbox.",
         ("connect: no route to host", *_SILENT),
     ),
     Kind.APPLICATION_SLOW: Why(
@@ -282,7 +282,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Small segments pass, full-sized ones do not: an MTU or path MTU black hole.",
         "Full-sized segments of the answer are sent again and never acknowledged, while smaller ones are.",
         "ip link show at each hop: the smallest MTU against the pod's; whether ICMP 'fragmentation needed' is dropped.",
-        "Set the pod network's MTU to what the way carries.",
+        "Set the pod network's MTU to what the path carries.",
         ("while awaiting headers", "while reading body"),
     ),
     Kind.ANSWER_LOST: Why(
@@ -297,7 +297,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.REQUEST_LOST: Why(
         ("D05",),
         (Cause.SLOW_ANSWER,),
-        "The connection stood, and the request was never acknowledged: it was lost on its way.",
+        "The connection was established, but the request was never acknowledged: it was lost on its way.",
         "The request is sent again, and the target acknowledges nothing of it before the deadline.",
         "Drops between the place of this capture and the pod; capture at the pod's end.",
         "Find what drops it: established connections of this source are filtered, or full-sized segments do not pass (MTU).",
@@ -353,10 +353,10 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.BROKEN_BODY: Why(
         ("D14",),
         (Cause.BODY_BROKEN,),
-        "The answer's header is fine, its body is not whole: the kubelet throws the result away, which counts as nothing.",
+        "The answer's header is fine but its body is incomplete: the kubelet discards the result, which counts neither way.",
         "A whole answer header, and a body that ends by RST, FIN or deadline before its length is reached; up to 3 connections at once.",
         "The handler: a wrong Content-Length, a stream that does not end, a crash while writing.",
-        "Let the health endpoint send a short, whole body. As it is, a dead container is not restarted and Ready is frozen.",
+        "Let the health endpoint send a short, complete body. As it is, a dead container is not restarted, and Ready never changes.",
         ("probe errored", "unexpected EOF", "while reading body"),
     ),
     Kind.NOT_HTTP: Why(
@@ -371,7 +371,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.HTTPS_TO_HTTP: Why(
         ("D16",),
         (Cause.TLS_ON_PLAIN_HTTP, Cause.TLS_FAILED),
-        "The probe opens TLS, the server answers in clear.",
+        "The probe speaks TLS, the server answers in plain text.",
         "A ClientHello, answered by bytes that are no TLS record.",
         "The port: curl http:// works?",
         "Remove scheme: HTTPS from the probe, or point it at the TLS port.",
@@ -401,22 +401,22 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "TLS chose HTTP/2 for this probe, and the server then ended it (GOAWAY or RST_STREAM).",
         "ALPN h2, and no answer: the server ended stream or connection. Needs keys to be sure.",
         "curl --http2 -k against the health path.",
-        "Repair the server's HTTP/2 for this path, or take h2 out of its ALPN (DISABLE_HTTP2 on the kubelet is the last resort).",
+        "Fix the server's HTTP/2 for this path, or take h2 out of its ALPN (DISABLE_HTTP2 on the kubelet is the last resort).",
         ("http2:",),
     ),
     Kind.SAYS_UNHEALTHY: Why(
         (),
         (Cause.STATUS,),
-        "The application answered in time, and says that it is not healthy.",
+        "The application answered in time and reports itself unhealthy.",
         "A whole answer in time with a status of 500 or more (or below 200).",
         "The application's own log at these times (kubectl logs; with --previous where it was restarted).",
-        "Repair what it complains about.",
+        "Fix what it complains about.",
         ("HTTP probe failed with statuscode: 5",),
     ),
     Kind.TURNED_AWAY: Why(
         ("D21",),
         (Cause.STATUS,),
-        "The server is there and turned the probe away.",
+        "The server answered and turned the probe away.",
         "A whole answer in time with a status of 400 to 499.",
         "The path, whether it wants credentials, and which Host it expects: the kubelet sends ADDRESS:PORT.",
         "Probe a path open to everybody; set the Host header in httpHeaders if the server wants a name.",
@@ -438,7 +438,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Several pods said so in the same seconds: something they share is down.",
         "The same error status at most pods of the same port and path, beginning within one period.",
         "What the health handler asks: a database, a queue, another service.",
-        "Take dependencies out of liveness; leave in readiness only what the pod cannot work without.",
+        "Take dependencies out of liveness; keep in readiness only those the pod cannot work without.",
         ("HTTP probe failed with statuscode: 5",),
     ),
     Kind.MESH_HIDES_IT: Why(
@@ -490,10 +490,10 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.GRPC_OTHER_PROTOCOL: Why(
         ("D31",),
         (Cause.GRPC_CONNECT,),
-        "Another protocol than gRPC in clear answers on this port.",
+        "What answers on this port does not speak gRPC without TLS.",
         "The HTTP/2 preface is answered by HTTP/1, a TLS alert, or a close.",
         "Which program owns the port, and whether it wants TLS (the kubelet's gRPC probe has none).",
-        "Give the health service a port in clear.",
+        "Serve the health service on a port without TLS.",
         _GRPC,
     ),
     Kind.GRPC_NO_HEALTH: Why(
@@ -508,7 +508,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.GRPC_UNHEALTHY: Why(
         ("D32",),
         (Cause.GRPC_NOT_SERVING,),
-        "The gRPC health service answers, and says that it does not serve.",
+        "The gRPC health service answers that it is not serving.",
         "grpc-status 0 and a health state other than SERVING.",
         "The application's own log at these times.",
         "Ask the application why it set this service's health state.",
@@ -517,10 +517,10 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.EXEC_FAILED: Why(
         ("D43",),
         (Cause.EXEC_EXIT, Cause.EXEC_TIMEOUT, Cause.EXEC_NOT_FOUND),
-        "The probe is a command inside the container: no packet is part of it, and the network not to blame.",
+        "The probe is a command inside the container: it sends no packets, and the network is not to blame.",
         "An exec probe.",
         "Run the command inside the container by hand; the container's CPU throttling.",
-        "Repair the command, or give the container the CPU that the command needs.",
+        "Fix the command, or give the container the CPU that it needs.",
         ("command timed out", "probe errored"),
     ),
     Kind.EXEC_ONE_STRING: Why(
@@ -538,7 +538,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The command was never executed: the image does not contain it at this path, or it is not executable.",
         "The runtime ends without starting the command, or a shell ends with exit status 126 or 127.",
         "The path inside the image, its mode, and whether a script's first line names an interpreter that is there.",
-        "Name a program that the image contains; one without a shell has neither sh nor cat.",
+        "Name a program that the image contains; an image without a shell has neither sh nor cat.",
         ("executable file not found in $PATH", "no such file or directory", "permission denied", "probe errored"),
     ),
     Kind.EXEC_SLOW: Why(
@@ -547,7 +547,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The command ran until the deadline, and was killed.",
         "SIGKILL when timeoutSeconds were over; or it went on after them.",
         "How long it takes by hand in the container; container_cpu_cfs_throttled_periods_total of the container.",
-        "Give it the CPU or the time that it needs: starting a program in a throttled container takes long.",
+        "Give it the CPU or the time it needs: starting a program in a throttled container takes long.",
         ("command timed out",),
     ),
     Kind.EXEC_KILLED: Why(
@@ -566,7 +566,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The pod was being deleted: liveness had stopped, and readiness fails until the end of the grace period.",
         "Liveness ends after a success, readiness goes on, and then fails.",
         "The pod's deletionTimestamp.",
-        "Nothing: that is how a pod ends.",
+        "Nothing: this is how a pod ends.",
         ("Unhealthy", "TerminatingPodProbeError"),
         harmless=True,
     ),
@@ -578,8 +578,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "wait), each time less than ten minutes after its beginning. Or attempts that all fail, with three pauses or more "
         "between them that each last about twice as long as the one before.",
         "kubectl describe pod: Restart Count, Last State (its reason and exit code), BackOff events; kubectl logs --previous.",
-        "Repair what ends it: where a probe has it restarted, the cause told for that probe; where it exits by itself, what its last log "
-        "lines say. A container that only needs longer to start wants a startupProbe.",
+        "If a probe has it restarted, fix the cause given for that probe. If it exits by itself, its last log lines say why. If it only "
+        "needs longer to start, give it a startupProbe.",
         ("Back-off restarting failed container",),
     ),
     Kind.BEFORE_STARTUP: Why(
@@ -674,7 +674,7 @@ def spoken(says: tuple[str, ...], handler: Handler) -> tuple[str, ...]:
     )
 
 
-LIVENESS_ADVICE: Final = "Do not let a liveness probe depend on other services: a restart does not repair those."
+LIVENESS_ADVICE: Final = "Do not let a liveness probe depend on other services: a restart does not fix those."
 """What to do besides where a liveness probe says that it is unhealthy."""
 
 NEVER_LISTENED: Final = (

@@ -519,6 +519,8 @@ class Timeline:
 
     captures: tuple[CaptureInfo, ...] = ()
     probes: tuple[Probe, ...] = ()
+    beside: tuple[Probe, ...] = ()
+    """Probes that are not shown: what they decided explains what befell the others of their container."""
     others: tuple[OtherTraffic, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
     rollouts: tuple[Rollout, ...] = ()

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from probewatch.model.catalogue import CATALOGUE
 from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import DIAGNOSES, FORWARDED, GATEWAY, STATUS_ADVICE, Kind
 from probewatch.model.diagnosis import Diagnosis
@@ -137,12 +138,14 @@ def _redirected(case: Case) -> Found | None:
         return None
     if case.attempt.cause is Cause.REDIRECT_LIMIT:
         return Found(Kind.REDIRECT_FAILED, "The answers redirect endlessly: the kubelet stops after 10.")
-    count = f"{len(hops)} time{'s' if len(hops) > 1 else ''}"
+    count = f"{len(hops)} times" if len(hops) > 1 else "once"
     where = _location(case)
     secure = where.startswith("https:") and all(leg.tls is None for leg in case.attempt.legs[:1])
+    status, cause = case.attempt.status, case.attempt.cause
+    end = f"which answered {status}" if cause is Cause.STATUS and status else f"which failed: {CATALOGUE[cause].label}"
     return Found(
         Kind.REDIRECT_FAILED,
-        f"Redirected {count} on the same host{f', to {where}' if where else ''}, and that failed: {case.attempt.cause.value}.",
+        f"Redirected {count} on the same host{f', to {where}' if where else ''}, {end}.",
         advice=FORWARDED if secure else "",
     )
 
@@ -347,7 +350,7 @@ def _status(case: Case) -> Found | None:
     if not 400 <= status < 500:
         return Found(
             Kind.SAYS_UNHEALTHY,
-            f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and says that it is not healthy.",
+            f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is running, but reports itself unhealthy.",
         )
     plain = leg.tls is None
     if page is ErrorPage.WANTS_TLS and plain:
@@ -357,7 +360,7 @@ def _status(case: Case) -> Found | None:
         return Found(Kind.HTTP_TO_HTTPS, "The server answered the bare 400 that Go's TLS servers send to plain HTTP.")
     return Found(
         Kind.TURNED_AWAY,
-        f"The server answered {status} in {seconds(case.attempt.latency_ns)}: it is there, and turns the probe away.",
+        f"The server answered {status} in {seconds(case.attempt.latency_ns)}: it is running, but turns the probe away.",
         (Kind.HTTP_TO_HTTPS,) if status == 400 and plain else (),
         STATUS_ADVICE.get(status, ""),
     )

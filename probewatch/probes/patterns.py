@@ -149,8 +149,8 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
     if kind in (Kind.SAYS_UNHEALTHY, Kind.TURNED_AWAY):
         status = Counter(a.status for a in attempts).most_common(1)[0][0]
         slowest = seconds(max(a.latency_ns for a in attempts))
-        what = "says that it is not healthy" if kind is Kind.SAYS_UNHEALTHY else "turns the probe away"
-        return f"The application answered {status} within {slowest}: it is there, and {what}."
+        what = "reports itself unhealthy" if kind is Kind.SAYS_UNHEALTHY else "turns the probe away"
+        return f"The application answered {status} within {slowest}: it is running, but {what}."
     if kind is Kind.SYN_UNANSWERED:
         sent = sum(syn.ns <= a.end_ns for a in attempts for leg in a.legs for syn in leg.connection.orig.syns)
         return f"{sent} SYNs of {len(attempts)} attempts left, and nothing came back in time."

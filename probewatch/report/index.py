@@ -20,7 +20,7 @@ class Index:
         """Those of the capture."""
         self.place: dict[int, int] = {}
         """Where an event (its `id`) stands among all of them."""
-        for probe in timeline.probes:
+        for probe in (*timeline.probes, *timeline.beside):
             if probe.checker.kind == "kubelet":
                 self.probes[container_of(probe)].append(probe)
         for place, event in enumerate(timeline.events):

@@ -35,6 +35,7 @@ def select(
         chosen = replace(
             chosen,
             probes=kept,
+            beside=tuple(p for p in timeline.probes if p.id not in ids),
             rollouts=_touched(chosen.rollouts, kept),
             events=tuple(e for e in timeline.events if e.address in concerned),
             others=tuple(o for o in timeline.others if o.target_address in targets),
@@ -49,6 +50,7 @@ def select(
     return replace(
         chosen,
         probes=left,
+        beside=tuple(_cut(probe, low, high) for probe in chosen.beside),
         rollouts=_touched(chosen.rollouts, left),
         others=tuple(o for o in chosen.others if _touches(o, low, high)),
         events=tuple(e for e in chosen.events if low <= (e.end_ns or e.ns) and e.ns <= high),

@@ -513,5 +513,5 @@ def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
 
 def explained_by(diagnosis: Diagnosis) -> str:
     """Return a diagnosis' sentence, with the kinds that fit as well."""
-    more = f" Fits as well: {', '.join(diagnosis.equally)}." if diagnosis.equally else ""
+    more = f" Also possible: {', '.join(diagnosis.equally)}." if diagnosis.equally else ""
     return diagnosis.sentence + more

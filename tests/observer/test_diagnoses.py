@@ -699,6 +699,10 @@ def test_redirect_into_a_failure() -> None:
     found = diagnose(failed, (first, last))
     assert found is not None
     assert found.kind == Kind.REDIRECT_FAILED
+    assert found.sentence.endswith(", which failed: refused.")
+    answered = diagnose(replace(failed, cause=Cause.STATUS, status=503), (first, last))
+    assert answered is not None
+    assert answered.sentence.endswith(", which answered 503.")
 
 
 def test_an_address_of_the_node_itself() -> None:

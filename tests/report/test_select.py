@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from probewatch import analyze
+from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import EventKind, OtherTraffic, TimelineEvent
 from probewatch.report.select import matches, select
+from probewatch.report.verdict import judge
 
 S = 1_000_000_000
 
@@ -98,3 +101,14 @@ def test_what_happened_elsewhere_is_left_out(made) -> None:
     assert shown.events == (mine, node, gap)
     assert shown.others == (other,)
     assert select(away) == away
+
+
+def test_what_another_probe_decided_still_explains(captures) -> None:
+    """Who looks at readiness alone is told all the same that the liveness probe had the container restarted, and not that it just ended."""
+    folder = captures / "k136-liveness-restart"
+    timeline = analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    readiness = next(probe for probe in timeline.probes if probe.type is ProbeType.READINESS)
+    shown = select(timeline, probes=["readiness"])
+    assert shown.probes == (readiness,)
+    assert "its container was restarted by the liveness probe" in judge(readiness, timeline).sentence
+    assert judge(readiness, shown).sentence == judge(readiness, timeline).sentence
