@@ -2,6 +2,7 @@
 
 When there are too many, the oldest steps of the longest lanes are entered in their ledgers, and all that hangs on them
 goes. Before the first of a lane's go its plan is held against all that was seen, for later nothing is left to replay.
+Where numbers are measured, only lanes of more than twice the runs that are weighed are shortened, and those runs are kept.
 
 Steps are one of four kinds of runs that are held with everything that was read on their connections; the others wait until it is
 known who sent them, or which probes to expect, or are strangers'. Each has a limit of its own, and HELD is that of all together.
@@ -13,10 +14,12 @@ from collections.abc import Callable
 from typing import Final
 
 from probewatch.model.connection import Connection
+from probewatch.probes.runs import as_known
 
 from .ledger import Keep
 from .target import Placed, Target
 from .teller import Teller
+from .weigh import WEIGHED
 
 WHOLE: Final = 4_000
 """Steps of all lanes that are held with everything that was read on them; the oldest are entered in the ledgers."""
@@ -46,12 +49,15 @@ class Keeper:
         """Their other steps."""
         self._brief = 0
         """Attempts in brief."""
+        self._long = False
+        """Whether a lane has far more steps than are weighed."""
 
     def note(self, placed: Placed) -> None:
         """Count a lane's steps."""
         lane = placed.lane
         self._whole += len(lane.steps) - placed.noted
         placed.noted = len(lane.steps)
+        self._long = self._long or placed.noted > 2 * WEIGHED
         self._open += lane.open - placed.open
         placed.open = lane.open
 
@@ -63,7 +69,7 @@ class Keeper:
     @property
     def full(self) -> bool:
         """Whether something must go."""
-        return self._whole > WHOLE and self._keep is not Keep.STEPS
+        return self._long if self._keep is Keep.STEPS else self._whole > WHOLE
 
     def _latest(self, connection: Connection) -> Connection:
         return self._revisions.get(connection.id, connection)
@@ -77,7 +83,8 @@ class Keeper:
             (target, number, placed) for target in self._targets.values() for number, placed in enumerate(target.placed)
         ]
         most = min(self.held, WHOLE) if hurry else WHOLE
-        share = max(FEWEST, most // (2 * len(lanes)))
+        share = WEIGHED if self._keep is Keep.STEPS else max(FEWEST, most // (2 * len(lanes)))
+        self._long = False
         for target, number, placed in lanes:
             if hurry and placed.open > (left := max(OPEN, share // 2)):
                 placed.lane.hurry(left)
@@ -96,6 +103,8 @@ class Keeper:
         """Enter a lane's oldest steps into its ledger."""
         ledger, address = placed.ledger, target.address
         for step in placed.lane.let_go(many):
+            if self._keep is Keep.STEPS and len(placed.weighed) < WEIGHED and not step.run.implied:
+                placed.weighed.append(as_known(step.run, self._latest))
             if step.reading is None:
                 target.leave(step.run)
             elif (done := ledger.take(step, self._latest)) is not None:

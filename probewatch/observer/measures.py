@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod
@@ -44,11 +45,8 @@ def measures(
         latest: what is known by now of a connection.
     """
     declared: Plan = placed.declared or placed.lane.plan
-    runs = [
-        as_known(step.run, latest)
-        for step in placed.lane.steps
-        if not step.run.implied and (hole_ns is None or step.run.start.ns <= hole_ns)
-    ]
+    held = (as_known(step.run, latest) for step in placed.lane.steps if not step.run.implied)
+    runs = [run for run in chain(placed.weighed, held) if hole_ns is None or run.start.ns <= hole_ns]
     seen_until_ns = seen_until_ns if hole_ns is None else min(seen_until_ns, hole_ns)
     # Whose each attempt is shows best where no timeout, declared too long, keeps a worker busy when it no longer was;
     # but the dials of one gRPC attempt belong together only while time is left.

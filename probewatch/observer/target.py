@@ -70,6 +70,8 @@ class Placed:
     """The plan as declared, where the lane was replayed with what the wire shows."""
     ledger: Ledger = field(default_factory=lambda: Ledger(()))
     """What its steps came to that were let go."""
+    weighed: list[Run] = field(default_factory=list)
+    """The first runs of these, where numbers are measured by them."""
     noted: int = 0
     """Settled steps of it that were counted (`keeper`)."""
     open: int = 0

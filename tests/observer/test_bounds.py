@@ -13,7 +13,7 @@ from scapy.packet import Raw
 
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
-from probewatch.observer import Keep, Observer, Settings, core, front, senders, strangers
+from probewatch.observer import Keep, Observer, Settings, core, front, keeper, senders, strangers, target, weigh
 from probewatch.wire.table import Limits
 
 
@@ -231,3 +231,21 @@ def test_packets_that_never_became_whole_are_told() -> None:
         data = bytes(packet)
         observer.feed(Frame(number * S, 0, number, 0, 101, data, len(data)))
     assert [note for note in observer.finish().notes if "whole" in note] == ["2 fragmented packets never whole: fragments are missing"]
+
+
+def test_what_is_measured_is_no_more_than_the_runs_that_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a lane twice as many steps are held as are weighed, and all that is told is the same as where all are held."""
+    monkeypatch.setattr(weigh, "WEIGHED", 20)
+    monkeypatch.setattr(target, "GUESS_AFTER", 10)
+    timelines = []
+    for kept, most in ((1_000, 160), (20, 2 * 20 + 12)):
+        monkeypatch.setattr(keeper, "WEIGHED", kept)
+        observer, held = Observer(Settings(measure=True)), 0
+        for frame in frames(*probes(every(1, 120), "ok"), *probes(every(1, 30, 120), "503"), *probes(every(1, 10, 150), "ok")):
+            observer.feed(frame)
+            held = max(held, *(len(placed.lane.steps) for one in observer._targets.values() for placed in one.placed), 0)
+        timelines.append(observer.finish())
+        assert 20 < held <= most
+    assert [probe.measures for probe in timelines[0].probes] == [probe.measures for probe in timelines[1].probes]
+    assert [list(probe.attempts) for probe in timelines[0].probes] == [list(probe.attempts) for probe in timelines[1].probes]
+    assert timelines[0].probes[0].measures
