@@ -17,6 +17,7 @@ Limitations: a history that was dropped does not come back; KEPT bounds the work
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -334,8 +335,10 @@ class Lane:
         if form.ask is Ask.CONNECT and not closed_by_server(connection):
             return STRAY
         unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
-        if unanswered and not history.fresh and run.start.ns - self.begin_ns < DEAD_DIAL_NS:
-            return STRAY
+        since_ns = run.start.ns - self.begin_ns
+        if unanswered and not history.fresh and since_ns < DEAD_DIAL_NS:
+            # (A kernel doubles its pauses: what has been silent for so long is the rarer, the longer that is.)
+            return STRAY + math.log(max(1.0, since_ns / SECOND))
         return STRANGER
 
     def _dialled_here(self, connection: Connection) -> bool:

@@ -357,6 +357,12 @@ def test_grpc_redials_are_one_attempt() -> None:
 # Strangers.
 
 
+def test_a_late_syn_shortens_nothing_but_its_wait() -> None:
+    """A probe's deadline runs from its tick: where its SYN left 25 ms late and nobody answered, the next tick runs 25 ms before SYN and timeout are over."""
+    steps = play(lane_of(spec(READINESS), begin_cost=MID, begin_ns=ns(0)), runs(20.0, 21.0, 22.0), runs(23.025, 24.001, 25.002, what="unanswered"))
+    assert whose(steps) == [0] * 6
+
+
 @pytest.mark.parametrize(("again_s", "whose_it_is"), [(1.01, 0), (7.0, None)])
 def test_a_dial_that_began_in_the_capture_is_no_dead_one(again_s, whose_it_is) -> None:
     """A dial from before the capture had been silent since it begins, and waits for as long again; one that waits a second is new (RFC 6298 section 5.5)."""
