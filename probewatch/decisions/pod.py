@@ -178,6 +178,7 @@ class Pod:
             container.alive_ns,
             ticker.kept,
             ticker.phase_ns,
+            ticker.early_ns,
         )
 
     def _behind(self, kind: ProbeType, container: Container) -> bool:

@@ -72,6 +72,8 @@ class Ticker(NamedTuple):
     """The last attempt began when one longer than a period was over: of a tick that had waited, perhaps an earlier one than its own."""
     phase_ns: int | None = None
     """A moment on the grid that it had under the kubelet before, until it runs under the new one."""
+    early_ns: int = 0
+    """So much sooner the last attempt may have been over: its deadline runs from its tick, its SYN left late, and no close tells."""
 
 
 class Turn(NamedTuple):
@@ -144,6 +146,7 @@ def turn_of(
         thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
         just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
         kept=kept,
+        early_ns=max(0, start_ns - anchor) if trigger is Trigger.TICK and cause in UNCONNECTED and anchor else 0,
     )
     return Turn(reading, worker, old, counted, after, moves)
 

@@ -111,6 +111,8 @@ class Prediction(NamedTuple):
     """Its last attempt may have been of an earlier tick than the one it came with (`decisions.turn.Ticker`)."""
     phase_ns: int | None = None
     """A moment on the grid that it had under the kubelet before, of which it did not run yet under the new one."""
+    early_ns: int = 0
+    """Its last attempt may have been over so much sooner than `busy_until_ns`: its SYN left late."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

@@ -17,6 +17,7 @@ Limitations: a history that was dropped does not come back; KEPT bounds the work
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -37,7 +38,9 @@ from .histories import History, Judged, Look, Step, ancestor, cost_of, keep, lin
 from .stride import Stride
 
 KEPT: Final = 16
-"""Histories carried on after each run."""
+"""Histories carried on after each run, for each container: what is open of one goes with whatever is open of another, ..."""
+MOST_KEPT: Final = 64
+"""... up to this many."""
 STRANGER: Final = 9.0
 """Cost of reading a run as nobody's attempt (a client's connection from the node's address)."""
 SURE: Final = 1.0
@@ -90,7 +93,8 @@ class Lane:
     ) -> None:
         """Make a lane of which nothing was seen; `kept` histories are carried on, fewer where a guess will do."""
         self.plan = tuple(plan)
-        self._kept = kept
+        self._kept = min(MOST_KEPT, kept * len({planned.container for planned in self.plan}))
+        self._kept_each = kept
         self._settled = 0
         self._spent = 0.0
         """What the cheapest history had cost when histories were last compared: they carry only what they cost more."""
@@ -335,8 +339,10 @@ class Lane:
         if form.ask is Ask.CONNECT and not closed_by_server(connection):
             return STRAY
         unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
-        if unanswered and not history.fresh and run.start.ns - self.begin_ns < DEAD_DIAL_NS:
-            return STRAY
+        since_ns = run.start.ns - self.begin_ns
+        if unanswered and not history.fresh and since_ns < DEAD_DIAL_NS:
+            # (A kernel doubles its pauses: what has been silent for so long is the rarer, the longer that is.)
+            return STRAY + math.log(max(1.0, since_ns / SECOND))
         return STRANGER
 
     def _dialled_here(self, connection: Connection) -> bool:
@@ -432,7 +438,7 @@ class Lane:
             resets=self._resets,
             keeps_ready=self._keeps_ready,
             pokes=self._pokes,
-            kept=self._kept,
+            kept=self._kept_each,
         )
         lane._tried = True
         lane.shared = self.shared

@@ -265,7 +265,7 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
         if any(low <= since <= high for low, high in REDIALS_NS):
             return [Reading(p.worker, 0.5, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
         return [Reading(p.worker, 4.0, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
-    if p.busy_until_ns is not None and start < p.busy_until_ns - MS:
+    if p.busy_until_ns is not None and start < p.busy_until_ns - p.early_ns - MS:
         return []  # One attempt of a worker at a time.
     out: list[Reading] = []
     renewal = _renewal(p)
@@ -393,7 +393,7 @@ def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
 def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:
     """Read it as the tick that came while the last attempt was still running: it runs as soon as that one is over."""
     busy = p.busy_until_ns
-    if busy is None or start < busy - MS:
+    if busy is None or start < busy - p.early_ns - MS:
         return None
     over = start if p.lingers and start - busy <= LINGER_NS else busy
     since = (p.last_start_ns or anchor) - anchor

@@ -358,6 +358,23 @@ def test_grpc_redials_are_one_attempt() -> None:
 # Strangers.
 
 
+def test_what_is_open_of_two_containers_multiplies() -> None:
+    """One container refuses whoever asks, another's two probes ask the same: what is right of the second is not given up for the many ways to read the first."""
+    app = (spec(READINESS, period_s=5), spec(LIVENESS, period_s=15, initial_delay_s=1, path="/live"))
+    side = (spec(READINESS, port=9090, period_s=5, failure_threshold=5), spec(LIVENESS, port=9090, period_s=5, failure_threshold=5))
+    lane = lane_of(*((one, 0) for one in app), *((one, 1) for one in side), resets=False, keeps_ready=False)
+    refused = runs(0, 0.0005, 0.577, 2.163, 2.588, what="refused")
+    alike = [*runs(*every(5, 9, 1.562), port=9090), *runs(2.161, 2.166, *every(5, 8, 7.162), port=9090)]
+    steps = play(lane, refused, runs(*every(5, 8, 5)), alike)
+    assert resets(steps) == []
+
+
+def test_a_late_syn_shortens_nothing_but_its_wait() -> None:
+    """A probe's deadline runs from its tick: where its SYN left 25 ms late and nobody answered, the next tick runs 25 ms before SYN and timeout are over."""
+    steps = play(lane_of(spec(READINESS), begin_cost=MID, begin_ns=ns(0)), runs(20.0, 21.0, 22.0), runs(23.025, 24.001, 25.002, what="unanswered"))
+    assert whose(steps) == [0] * 6
+
+
 @pytest.mark.parametrize(("again_s", "whose_it_is"), [(1.01, 0), (7.0, None)])
 def test_a_dial_that_began_in_the_capture_is_no_dead_one(again_s, whose_it_is) -> None:
     """A dial from before the capture had been silent since it begins, and waits for as long again; one that waits a second is new (RFC 6298 section 5.5)."""
