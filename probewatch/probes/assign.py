@@ -257,72 +257,77 @@ def _add(reading: Reading, cost: float) -> Reading:
 
 
 def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
-    kind = p.spec.type
     if p.last_start_ns is None:
         return [_add(reading, OUT_OF_TURN if p.out_of_turn else 0.0) for reading in _first(start, p)]
     if p.redials and p.busy_until_ns is not None and start < p.busy_until_ns - MS:
         since = start - p.last_start_ns
-        if any(low <= since <= high for low, high in REDIALS_NS):
-            return [Reading(p.worker, 0.5, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
-        return [Reading(p.worker, 4.0, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
+        cost = 0.5 if any(low <= since <= high for low, high in REDIALS_NS) else 4.0
+        return [Reading(p.worker, cost, Trigger.UNKNOWN, Schedule.ON_TIME, redial=True)]
     if p.busy_until_ns is not None and start < p.busy_until_ns - p.early_ns - MS:
         return []  # One attempt of a worker at a time.
-    out: list[Reading] = []
-    renewal = _renewal(p)
     if p.silence is Silence.ON_HOLD:
-        if kind is ProbeType.STARTUP:
-            renewal = min(renewal, STARTUP_WOKEN)  # What else would wake it?
-            if p.dying:
-                renewal = STARTUP_ANEW
-        renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
-        # Only a new container wakes it; its ticker went on ticking meanwhile.
-        tick = _tick(start, p)
-        if tick is not None:
-            off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
-            off += OUT_OF_TURN if p.out_of_turn else 0.0
-            if not p.poked_anew and p.container_ns is not None:
-                off += _share(start - p.spec.initial_delay_s * 1_000 * MS - p.container_ns, p)
-            woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
-            # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
-            return [woken, *_kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]
-        return [
-            Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container"),
-            *_kubelet(start, p, elsewhere),
-        ]
-    gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
+        return _woken(start, p, elsewhere)
     tick = _tick(start, p)
-    if tick is not None:
-        out.append(_add(tick, gated))
-    elif not gated and p.tick_ns is not None:
+    gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
+    out = [] if tick is None else _ticks(start, p, tick)
+    if tick is None and not gated and p.tick_ns is not None:
         late = _frozen(start, p, p.tick_ns, elsewhere)
-        if late is not None:
-            out.append(late)
+        out += [] if late is None else [late]
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
-        out.append(_add(_poke(start, p), gated))
-    if tick is not None and (_reopened(p) or (tick.missed and _came_back(start, p))):
+        out.append(_poke(start, p))
+    if tick is None or tick.cost >= FIRST:
+        out += _pokes_anew(start, p)
+        if p.spec.type in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
+            out.append(Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.EXTRA))
+    out = [_add(reading, gated) for reading in out]
+    if tick is None or tick.cost >= FIRST:
+        out += _kubelet(start, p, elsewhere)
+    elif p.spec.type is ProbeType.STARTUP and p.dying:
+        out.append(Reading(p.worker, _renewal(p), Trigger.TICK, Schedule.ON_TIME, "container"))
+    return out
+
+
+def _woken(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
+    """Read it as an attempt of a worker that was on hold: only a new container wakes it; its ticker went on ticking meanwhile."""
+    kind, renewal = p.spec.type, _renewal(p)
+    if kind is ProbeType.STARTUP:
+        renewal = STARTUP_ANEW if p.dying else min(renewal, STARTUP_WOKEN)  # What else would wake it?
+    renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
+    if _tick(start, p) is None:
+        off_grid = Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container")
+        return [off_grid, *_kubelet(start, p, elsewhere)]
+    off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
+    off += OUT_OF_TURN if p.out_of_turn else 0.0
+    if not p.poked_anew and p.container_ns is not None:
+        off += _share(start - p.spec.initial_delay_s * 1_000 * MS - p.container_ns, p)
+    woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
+    # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
+    return [woken, *_kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]
+
+
+def _ticks(start: int, p: Prediction, tick: Reading) -> list[Reading]:
+    """Return the ways to read it as a tick of its grid: at the container that was there, or at its successor."""
+    if _reopened(p) or (tick.missed and _came_back(start, p)):
         back = BACK_REFUSED if p.refused or p.dying else BACK_OFF + (BACK_SOON if tick.missed == 1 else 0.0)
         if p.tick_ns is not None:
             back += lateness(start - p.tick_ns, p.period_ns)  # That it keeps the old grid is all that speaks for it.
-        out.append(_add(tick._replace(cost=back, reset="container"), gated))
-    elif tick is not None and _unheralded(start, p):
+        return [tick, tick._replace(cost=back, reset="container")]
+    if _unheralded(start, p):
         lives_on, anew = _succession(start, p)
-        out[0] = _add(out[0], lives_on)
-        out.append(tick._replace(cost=tick.cost + anew, reset="container"))
-    if tick is None or tick.cost >= FIRST:
-        once_more = p.just_ready if p.manual is Manual.READY else p.manual is Manual.ANEW and _at_beginning(p)
-        if once_more and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
-            out.append(Reading(p.worker, POKE_DOUBLE + gated, Trigger.MANUAL, Schedule.EXTRA))
-        elif p.manual in (Manual.READY, Manual.ANEW):
-            anew = (INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0
-            out.append(Reading(p.worker, renewal + anew + gated, Trigger.MANUAL, Schedule.EXTRA, "container"))
-            if p.manual is Manual.READY:
-                out.append(out[-1]._replace(cost=out[-1].cost + HERALD, reset="herald"))
-        if kind in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
-            out.append(Reading(p.worker, OFF_GRID + gated, Trigger.UNKNOWN, Schedule.EXTRA))
-        out += _kubelet(start, p, elsewhere)
-    elif kind is ProbeType.STARTUP and p.dying:
-        out.append(Reading(p.worker, renewal, Trigger.TICK, Schedule.ON_TIME, "container"))
-    return out
+        return [_add(tick, lives_on), tick._replace(cost=tick.cost + anew, reset="container")]
+    return [tick]
+
+
+def _pokes_anew(start: int, p: Prediction) -> list[Reading]:
+    """Return the ways to read it as a poke of what is Ready, or that a new container brings."""
+    once_more = p.just_ready if p.manual is Manual.READY else p.manual is Manual.ANEW and _at_beginning(p)
+    if once_more and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
+        return [Reading(p.worker, POKE_DOUBLE, Trigger.MANUAL, Schedule.EXTRA)]
+    if p.manual not in (Manual.READY, Manual.ANEW):
+        return []
+    cost = _renewal(p) + ((INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0)
+    anew = Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA, "container")
+    return [anew, anew._replace(cost=cost + HERALD, reset="herald")] if p.manual is Manual.READY else [anew]
 
 
 def _first(start: int, p: Prediction) -> list[Reading]:
