@@ -191,6 +191,11 @@ class Lane:
             self.crowded.add(run.form.port)
         if len(fitting) == 1 and run.form.version and self._feed_due(look, *fitting[0]):
             return
+        self._carry_on(self._grown(look, self._candidates(look, elsewhere)))
+
+    def _candidates(self, look: Look, elsewhere: Lately) -> list[_Candidate]:
+        """Return every way in which each history may go on with this run, but those that would be given up at once."""
+        run, fitting = look.run, look.fitting
         start_ns, refused = run.start.ns, is_refused(run)
         rivals = len(fitting) > 1 and sum(fit < RIVAL for _, fit in fitting) > 1
         candidates: list[_Candidate] = []
@@ -216,11 +221,14 @@ class Lane:
                 stranger = cost + self._stranger(run, history)
                 floor = min(floor, stranger)
                 candidates.append((stranger, history, None))
+        return [candidate for candidate in candidates if candidate[0] - floor <= WORSE]
+
+    def _grown(self, look: Look, candidates: list[_Candidate]) -> list[History]:
+        """Return the histories that these candidates lead to, of those that meet in one state the cheapest."""
+        run = look.run
         grown: dict[tuple[Pod, bool], History] = {}
         turns: list[Turn] = []
         for cost, history, taken in candidates:
-            if cost - floor > WORSE:
-                continue  # It would be given up below: what it leads to need not be worked out.
             if taken is None:
                 past = linked(history.past, Step(run, None, None, None, renewed=False, before=history.pod))
                 keep(grown, History(history.pod, cost, history.fresh, past))
@@ -234,7 +242,7 @@ class Lane:
                 for pod in history.pod.guesses(worker, known.verdict.outcome):
                     guessed = History(pod, before, history.fresh, history.past)
                     keep(grown, _grow(guessed, run, taken, known, turns))
-        self._carry_on(list(grown.values()))
+        return list(grown.values())
 
     def _carry_on(self, grown: list[History]) -> None:
         """Carry the cheapest of these histories on."""

@@ -87,7 +87,9 @@ BACK_OFF_MOST_NS: Final = 300 * SECOND
 IMMEDIATE: Final = 2
 """Restarts before the first wait."""
 SHOWN: Final = 3
-"""Attempts named as evidence."""
+"""Attempts named as evidence: the first of those that are hard to read, ..."""
+TELLING: Final = 5
+"""... as hard as a fifth of the hardest at least: which of several in a row that one is, says little."""
 HOPELESS: Final = 20.0
 """A plan that costs this much more than the best one known is read no further."""
 COMMON: Final = 3
@@ -527,5 +529,5 @@ def _against(scale: Scale, best: Read, other: Plan) -> tuple[Evidence, ...]:
         if not step.run.implied
     ]
     most = max((more for more, _ in worse), default=0.0)
-    hard = sorted((run for more, run in worse if more > 0 and more >= most / 2), key=lambda run: run.start.ns)
+    hard = sorted((run for more, run in worse if more > most / TELLING), key=lambda run: run.start.ns)
     return tuple(map(frames_of, hard[:SHOWN]))
