@@ -70,18 +70,15 @@ def _http(probe: Probe, attempt: Attempt) -> str:
             return f"{get}{_WAITING}; or, for the same packets, {get}{dialling}"
         case Cause.CLOSED_BEFORE_ANSWER:
             return f"{get}EOF"
+        case Cause.RESET_BEFORE_ANSWER if connection is not None and connection.resp.length:
+            # within the header: what Go says depends on the byte at which it broke off
+            return f"{get}net/http: HTTP/1.x transport connection broken: ..."
         case Cause.RESET_BEFORE_ANSWER if connection is not None:
-            if connection.resp.length:  # within the header: what Go says depends on the byte at which it broke off
-                return f"{get}net/http: HTTP/1.x transport connection broken: ..."
             return get + _reset(connection)
         case Cause.TLS_FAILED if attempt.detail.startswith("the first record"):
             return f"{get}tls: first record does not look like a TLS handshake"
         case Cause.BODY_BROKEN if connection is not None:
-            if connection.resp.rst is not None and connection.resp.fin is None:
-                return _reset(connection)
-            if connection.resp.fin is not None and connection.resp.fin.ns <= attempt.end_ns:
-                return "unexpected EOF"
-            return "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+            return _broken_body(connection, attempt)
         case Cause.MALFORMED_ANSWER:
             return f"{get}net/http: HTTP/1.x transport connection broken: {safe(attempt.detail)}"
         case Cause.REDIRECT_LIMIT:
@@ -96,6 +93,14 @@ def _http(probe: Probe, attempt: Attempt) -> str:
             )
         case _:
             return ""
+
+
+def _broken_body(connection: Connection, attempt: Attempt) -> str:
+    if connection.resp.rst is not None and connection.resp.fin is None:
+        return _reset(connection)
+    if connection.resp.fin is not None and connection.resp.fin.ns <= attempt.end_ns:
+        return "unexpected EOF"
+    return "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
 
 
 def _reset(connection: Connection) -> str:
