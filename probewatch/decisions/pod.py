@@ -286,8 +286,6 @@ class Pod:
         renewed = change.decided(turn)
         if reading.reset == "herald":
             change.container_began(planned.container, start_ns)
-            if not planned.spec.initial_delay_s:  # (Nothing holds it back, so that no missing tick is explained.)
-                change.tickers[index] = change.tickers[index]._replace(runs=1)
         after = Pod(
             self.plan,
             tuple(change.workers),

@@ -17,7 +17,6 @@ Limitations: a history that was dropped does not come back; KEPT bounds the work
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -93,7 +92,7 @@ class Lane:
     ) -> None:
         """Make a lane of which nothing was seen; `kept` histories are carried on, fewer where a guess will do."""
         self.plan = tuple(plan)
-        self._kept = min(MOST_KEPT, kept * len({planned.container for planned in self.plan}))
+        self._kept = min(MOST_KEPT, kept * max(1, len({planned.container for planned in self.plan})))
         self._kept_each = kept
         self._settled = 0
         self._spent = 0.0
@@ -347,10 +346,8 @@ class Lane:
         if form.ask is Ask.CONNECT and not closed_by_server(connection):
             return STRAY
         unanswered = form.ask is Ask.NOTHING and connection.resp.rst is None and connection.icmp is None
-        since_ns = run.start.ns - self.begin_ns
-        if unanswered and not history.fresh and since_ns < DEAD_DIAL_NS:
-            # (A kernel doubles its pauses: what has been silent for so long is the rarer, the longer that is.)
-            return STRAY + math.log(max(1.0, since_ns / SECOND))
+        if unanswered and not history.fresh and run.start.ns - self.begin_ns < DEAD_DIAL_NS:
+            return STRAY
         return STRANGER
 
     def _dialled_here(self, connection: Connection) -> bool:

@@ -327,7 +327,9 @@ def _pokes_anew(start: int, p: Prediction) -> list[Reading]:
         return []
     cost = _renewal(p) + ((INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0)
     anew = Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA, "container")
-    return [anew, anew._replace(cost=cost + HERALD, reset="herald")] if p.manual is Manual.READY else [anew]
+    if p.manual is not Manual.READY or not p.spec.initial_delay_s:
+        return [anew]
+    return [anew, anew._replace(cost=cost + HERALD, reset="herald")]
 
 
 def _first(start: int, p: Prediction) -> list[Reading]:

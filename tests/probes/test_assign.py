@@ -242,7 +242,7 @@ def test_an_absent_poke_is_paid_for() -> None:
 def test_ready_is_not_poked() -> None:
     """While Ready an attempt off the grid means a new container or a new kubelet, and both are dear (KUBELET.md 2.4)."""
     found = read(EARLIER + 4, predicted())
-    assert {one.reset for one in found} == {"container", "herald", "kubelet"}
+    assert {one.reset for one in found} == {"container", "kubelet"}
     assert found[0].cost >= 2 * read(EARLIER + 4, predicted(manual=Manual.POSSIBLE))[0].cost
 
 
