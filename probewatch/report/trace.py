@@ -2,8 +2,8 @@
 
 A Pod (or an address, where no Pod is known) is a process, and each of its probes a thread. An attempt is a complete event
 (`ph` X) with its connections and their phases nested inside; a decision and what else happened are instants (`i`), the streak
-of failures and the state are counters (`C`). Attempts of one probe do not overlap, but late frames of a dead connection may
-reach into the next: a connection is cut at the attempt's verdict, and what came later is said in `args`.
+of failures and the state are counters (`C`). The format wants events nested: an attempt ends where the next one begins at the
+latest, a connection at its attempt's end or where that one's next begins, and what came later is said in `args`.
 
 `ts` and `dur` are microseconds; `ts` counts from the first frame, whose time stands in `otherData`, because 53 bits do not hold
 today's time in nanoseconds. Written event by event: nothing is held but the timeline.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import Any, Final
 
 from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Role, Timeline, TimelineEvent
@@ -73,8 +74,11 @@ def _probe(probe: Probe, pid: int, tid: int, base: int) -> Iterator[Event]:
     container = f" ({safe(probe.target.container)})" if probe.target.container else ""
     yield {"ph": "M", "name": "thread_name", **here, "args": {"name": thread + container}}
     yield {"ph": "M", "name": "thread_sort_index", **here, "args": {"sort_index": tid}}
-    for attempt in sorted(probe.attempts, key=lambda a: a.start.ns):
-        yield from _attempt(probe, attempt, here, base)
+    attempts = sorted(probe.attempts, key=lambda a: a.start.ns)
+    for attempt, after in zip_longest(attempts, attempts[1:]):
+        # (A deadline is known to a fraction of a millisecond; an attempt that waited for it may begin before it seems to be over.)
+        end = attempt.end_ns if after is None else min(attempt.end_ns, after.start.ns)
+        yield from _attempt(probe, attempt, end, here, base)
     title = f"{probe.id} {words.kind(probe)}"
     for attempt in sorted(probe.attempts, key=lambda a: a.end_ns):
         if attempt.streak:
@@ -85,7 +89,7 @@ def _probe(probe: Probe, pid: int, tid: int, base: int) -> Iterator[Event]:
         yield from _decision(decision, title, here, base)
 
 
-def _attempt(probe: Probe, attempt: Attempt, here: Event, base: int) -> Iterator[Event]:
+def _attempt(probe: Probe, attempt: Attempt, end: int, here: Event, base: int) -> Iterator[Event]:
     arguments: Event = {
         "attempt": attempt.n,
         "outcome": attempt.outcome.value,
@@ -100,17 +104,18 @@ def _attempt(probe: Probe, attempt: Attempt, here: Event, base: int) -> Iterator
     if attempt.late_answer_ns is not None:
         arguments["late_answer_ms"] = attempt.late_answer_ns / 1e6
     name = f"#{attempt.n} {words.result(attempt, probe.handler)}"
-    span = _span(name, attempt.start.ns, attempt.end_ns, here, base)
+    span = _span(name, attempt.start.ns, end, here, base)
     yield {**span, "cat": "attempt", "cname": COLOURS[attempt.outcome], "args": arguments}
-    for leg in attempt.legs:
-        yield from _leg(leg, attempt, here, base)
+    legs = sorted(attempt.legs, key=lambda leg: leg.connection.start.ns)
+    for leg, after in zip_longest(legs, legs[1:]):
+        yield from _leg(leg, attempt, end if after is None else min(end, after.connection.start.ns), here, base)
 
 
-def _leg(leg: Leg, attempt: Attempt, here: Event, base: int) -> Iterator[Event]:
-    """Yield a connection and its phases, cut at the attempt's verdict so that they lie inside it."""
+def _leg(leg: Leg, attempt: Attempt, until: int, here: Event, base: int) -> Iterator[Event]:
+    """Yield a connection and its phases, cut where the attempt's verdict or its next connection comes: the format wants them nested."""
     c = leg.connection
-    start, end = c.start.ns, min(max(c.end.ns, c.start.ns), attempt.end_ns)
-    if start > attempt.end_ns:
+    start, end = c.start.ns, min(max(c.end.ns, c.start.ns), until)
+    if start > until:
         return
     arguments = {
         "role": leg.role.value,
