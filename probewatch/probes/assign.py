@@ -268,6 +268,7 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     if p.silence is Silence.ON_HOLD:
         return _woken(start, p, elsewhere)
     tick = _tick(start, p)
+    on_grid = tick is not None and tick.cost < FIRST
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     out = [] if tick is None else _ticks(start, p, tick)
     if tick is None and not gated and p.tick_ns is not None:
@@ -275,12 +276,12 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
         out += [] if late is None else [late]
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_poke(start, p))
-    if tick is None or tick.cost >= FIRST:
+    if not on_grid:
         out += _pokes_anew(start, p)
         if p.spec.type in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.EXTRA))
     out = [_add(reading, gated) for reading in out]
-    if tick is None or tick.cost >= FIRST:
+    if not on_grid:
         out += _kubelet(start, p, elsewhere)
     elif p.spec.type is ProbeType.STARTUP and p.dying:
         out.append(Reading(p.worker, _renewal(p), Trigger.TICK, Schedule.ON_TIME, "container"))
