@@ -65,13 +65,13 @@ class Ticker(NamedTuple):
     runs: int = 0
     """Attempts since its container began, counted up to YOUNG."""
     thawed_ns: int | None = None
-    """When the kubelet ran again that had noticed the end of the last attempt too late."""
+    """When the kubelet ran again that had noticed the end of the last attempt, or its tick, too late."""
     just_ready: bool = False
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
     kept: bool = False
     """The last attempt began when one longer than a period was over: of a tick that had waited, perhaps an earlier one than its own."""
     phase_ns: int | None = None
-    """A moment on the grid that it had under the kubelet before, until it runs under the new one."""
+    """A moment on the grid that it had before: under the kubelet before, or before a poke moved it; until its next attempt."""
     early_ns: int = 0
     """So much sooner the last attempt may have been over: its deadline runs from its tick, its SYN left late, and no close tells."""
 
@@ -104,6 +104,7 @@ class Turn(NamedTuple):
             and mine.worker == reading.worker
             and mine.trigger is reading.trigger
             and mine.schedule is reading.schedule
+            and mine.stopped is reading.stopped
         )
 
 
@@ -143,9 +144,10 @@ def turn_of(
         suspicious=cause in SUSPICIOUS,
         refused=cause is Cause.REFUSED,
         runs=min(old.runs + 1, YOUNG),
-        thawed_ns=end_ns if cause is Cause.CLIENT_LATE else None,
+        thawed_ns=end_ns if cause is Cause.CLIENT_LATE else start_ns if reading.stopped else None,
         just_ready=counted.decision is DecisionKind.READY or (old.just_ready and trigger is Trigger.STORED_TICK),
         kept=kept,
+        phase_ns=old.tick_ns if trigger is Trigger.MANUAL and old.sure and _left(old, anchor, spec) else None,
         early_ns=max(0, start_ns - anchor) if trigger is Trigger.TICK and cause in UNCONNECTED and anchor else 0,
     )
     return Turn(reading, worker, old, counted, after, moves)
@@ -168,7 +170,19 @@ def ignores_pokes(old: Ticker, reading: Reading, start_ns: int, period_ns: int) 
     """Tell whether an attempt was read as a tick of the grid that a poke before it did not move (a kubelet up to 1.31)."""
     if reading.trigger is not Trigger.TICK or reading.schedule is not Schedule.ON_TIME or old.tick_ns is None:
         return False
-    return (start_ns - old.tick_ns + GRID_EARLY_NS) % period_ns > GRID_EARLY_NS + ON_GRID_NS
+    return _is_off(start_ns - old.tick_ns, period_ns)
+
+
+def _left(old: Ticker, anchor: int | None, spec: ProbeSpec) -> bool:
+    """Tell whether the worker's grid is another than it was."""
+    if anchor is None or old.tick_ns is None:
+        return False
+    return _is_off(anchor - old.tick_ns, spec.period_s * 1_000_000_000)
+
+
+def _is_off(since_ns: int, period_ns: int) -> bool:
+    """Tell whether what comes so long after a tick is of another grid."""
+    return (since_ns + GRID_EARLY_NS) % period_ns > GRID_EARLY_NS + ON_GRID_NS
 
 
 def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, moves: bool | None) -> int | None:
@@ -181,13 +195,14 @@ def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, 
                 return None
             return old.tick_ns + (start_ns + EARLY_NS - old.tick_ns) // period * period
         # (Down, not to the nearest: a kubelet that got no CPU runs a tick however late.)
-        expected = old.tick_ns + (start_ns - old.tick_ns + GRID_EARLY_NS) // period * period
+        early_ns = 0 if reading.stopped else GRID_EARLY_NS
+        expected = old.tick_ns + (start_ns - old.tick_ns + early_ns) // period * period
         late = start_ns - expected
         if late > ON_GRID_NS and reading.schedule is Schedule.ON_TIME:
             return start_ns  # It was read as a tick of another grid.
         return start_ns if late <= 0 else expected + min(late, FOLLOWED_NS)
     if reading.reset == "kubelet":
         return start_ns  # Its ticker begins with the first attempt, if nothing holds that back.
-    if moves is False and spec.type is ProbeType.READINESS and reading.trigger is not Trigger.TICK:
+    if moves is False and spec.type is ProbeType.READINESS and reading.trigger in (Trigger.MANUAL, Trigger.START):
         return old.tick_ns  # Up to 1.31 a poke leaves the ticker alone, and a first attempt is mostly a poke.
     return start_ns

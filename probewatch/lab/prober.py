@@ -22,6 +22,8 @@ from .handlers import Said, Site, execute
 
 RETRIES: Final = 3
 """Executions of a probe that errs (prober.go maxProbeRetries)."""
+LATE_S: Final = 0.1
+"""A tick that runs later than this after it was due is written down: the stand-in got no CPU, and may be read otherwise than it meant."""
 RESTART_GRACE_S: Final = 10.0
 """A container that is older than its kubelet by more than this begins without a result (kubeletRestartGracePeriod, since 1.35)."""
 INITIAL: Final = {ProbeType.READINESS: "Failure", ProbeType.LIVENESS: "Success", ProbeType.STARTUP: "UNKNOWN"}
@@ -74,7 +76,7 @@ class Worker:
         self._born = time.time() - uptime_s
         self._turn = threading.Condition()
         self._stopped = self._poked = False
-        self._next = 0.0
+        self._next = self._over = 0.0
         self._trigger = "tick"
         self._thread = threading.Thread(target=self.run, name=f"{self.type}-worker", daemon=True)
 
@@ -109,8 +111,10 @@ class Worker:
             if self._stopped:
                 return
         self._next = time.monotonic() + self.spec.period_s
-        while self.probe() and self._wait():
-            pass
+        while self.probe():
+            self._over = time.monotonic()
+            if not self._wait():
+                break
 
     def _wait(self) -> bool:
         """Wait for a tick or a trigger; False to end."""
@@ -120,6 +124,8 @@ class Worker:
                 return False
             now = time.monotonic()
             if now >= self._next:  # one tick is kept, those behind it are lost
+                if now - max(self._next, self._over) > LATE_S:
+                    self._keeper.say("late", type=self.type, seconds=round(now - self._next, 3))
                 self._next += self.spec.period_s * (1 + (now - self._next) // self.spec.period_s)
                 self._trigger = "tick"
             else:

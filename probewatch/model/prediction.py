@@ -110,7 +110,7 @@ class Prediction(NamedTuple):
     kept: bool = False
     """Its last attempt may have been of an earlier tick than the one it came with (`decisions.turn.Ticker`)."""
     phase_ns: int | None = None
-    """A moment on the grid that it had under the kubelet before, of which it did not run yet under the new one."""
+    """A moment on a grid that it had before, and would hardly meet again by chance (`decisions.turn.Ticker`)."""
     early_ns: int = 0
     """Its last attempt may have been over so much sooner than `busy_until_ns`: its SYN left late."""
 
@@ -143,3 +143,5 @@ class Reading(NamedTuple):
     """It belongs to the worker's attempt in flight."""
     back_ns: int | None = None
     """Of a new kubelet: when it first probed anybody again."""
+    stopped: bool = False
+    """Of a tick: it found its kubelet without CPU, and ran as soon as that went on."""

@@ -126,12 +126,14 @@ SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 NO_OUTAGE_NS: Final = 2_000 * MS
 """... and not faster than this."""
 NEW_KUBELET_QUICK: Final = 7.0
-FROZEN: Final = 6.5
+FROZEN: Final = 3.5
 """A tick that ran late because the kubelet got no CPU: rarer than a new container, so that the next tick decides.
 Whether the grid is the old one or a new one is what tells them apart."""
-FROZEN_NS: Final = 2_000 * MS
+FROZEN_NS: Final = 4_000 * MS
 """Each so long it lasted costs one more, up to FROZEN_MOST: long stops are rarer."""
-FROZEN_MOST: Final = 2.5
+FROZEN_MOST: Final = 5.0
+FROZEN_YOUNG: Final = 3.0
+"""... more where its grid was never shown, by a second attempt: nearly anything would be late on that."""
 FROZEN_SEEN: Final = 0.5
 """... where an attempt's late end shows it."""
 THAW_NS: Final = 60 * MS
@@ -271,7 +273,7 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     on_grid = tick is not None and tick.cost < FIRST
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     out = [] if tick is None else _ticks(start, p, tick)
-    if tick is None and not gated and p.tick_ns is not None:
+    if p.tick_ns is not None and not gated and not on_grid:
         late = _frozen(start, p, p.tick_ns, elsewhere)
         out += [] if late is None else [late]
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
@@ -327,6 +329,7 @@ def _pokes_anew(start: int, p: Prediction) -> list[Reading]:
     if p.manual not in (Manual.READY, Manual.ANEW):
         return []
     cost = _renewal(p) + ((INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0)
+    cost += _old_phase(start, p.phase_ns, p)
     anew = Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA, "container")
     if p.manual is not Manual.READY or not p.spec.initial_delay_s:
         return [anew]
@@ -342,8 +345,7 @@ def _first(start: int, p: Prediction) -> list[Reading]:
         cost += AGAINST_SILENCE
     if p.echo_ns is not None and 0 <= start - p.echo_ns <= POKED_NS:
         cost += ECHO
-    if p.phase_ns is not None:
-        cost += _old_phase(start - p.phase_ns, p)
+    cost += _old_phase(start, p.phase_ns, p)
     if p.spec.type is ProbeType.STARTUP and not p.begun:
         cost += 3.0  # In mid-life a startup probe has mostly done its work.
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
@@ -428,15 +430,16 @@ def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
 def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Lately) -> Reading | None:
     """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
     assert p.last_start_ns is not None
-    steps = (start - anchor) // p.period_ns
-    due = anchor + steps * p.period_ns
-    if steps < 1 or due <= p.last_start_ns:
+    # The tick that waited is the first that found it stopped.
+    due = anchor + max(1, -(-(p.last_start_ns + p.period_ns // 2 - anchor) // p.period_ns)) * p.period_ns
+    seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
+    if start - due <= (0 if seen else LATE_NS):
         return None
     if any(due + LATE_NS < ns < start - THAW_NS for ns in elsewhere):
         return None  # It was at work meanwhile.
-    seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
-    cost = FROZEN_SEEN if seen else FROZEN + min((start - due) / FROZEN_NS, FROZEN_MOST)
-    return Reading(p.worker, cost, Trigger.TICK, Schedule.LATE, missed=steps - 1)
+    unseen = FROZEN + min((start - due) / FROZEN_NS, FROZEN_MOST) + (FROZEN_YOUNG if p.runs < 2 else 0.0)
+    cost = FROZEN_SEEN if seen else unseen
+    return Reading(p.worker, cost, Trigger.TICK, Schedule.LATE, missed=(start - due) // p.period_ns, stopped=True)
 
 
 def _came_back(start: int, p: Prediction) -> bool:
@@ -491,7 +494,7 @@ def _share(left: int, p: Prediction) -> float:
 
 def is_frozen(reading: Reading) -> bool:
     """Tell whether it supposes that the kubelet got no CPU, with nothing else to show for it."""
-    return reading.trigger is Trigger.TICK and not reading.reset and reading.cost >= FROZEN
+    return reading.stopped and reading.cost >= FROZEN
 
 
 def _off(since_ns: int, period_ns: int) -> int:
@@ -568,11 +571,10 @@ def _kubelet(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     else:
         cost = NEW_KUBELET_QUIET
     cost += GATED_ANEW if p.behind else 0.0
-    if p.tick_ns is not None:
-        cost += _old_phase(start - p.tick_ns, p)
+    cost += _old_phase(start, p.tick_ns, p)
     return [Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet", back_ns=back)]
 
 
-def _old_phase(since_ns: int, p: Prediction) -> float:
-    """Return the cost of a new kubelet's first attempt this long after a tick of the old one: each begins at a random phase."""
-    return OLD_PHASE if abs(_off(since_ns, p.period_ns)) <= SAME_PHASE_NS else 0.0
+def _old_phase(start: int, phase: int | None, p: Prediction) -> float:
+    """Return the cost of a new container's or kubelet's first attempt that meets a grid of the one before: its phase is a random one."""
+    return OLD_PHASE if phase is not None and abs(_off(start - phase, p.period_ns)) <= SAME_PHASE_NS else 0.0

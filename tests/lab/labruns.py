@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE_S = 60.0
+TRIES = 3
+"""So often a scenario is run whose prober was kept waiting: it did not do then what the scenario says."""
 PLAN = {
     # name: seconds, more words
     "flapping": (14, ()),
@@ -43,6 +45,11 @@ class Ran:
     def record(self) -> Path:
         """What the prober wrote down."""
         return self.folder / "run.truth.jsonl"
+
+    @property
+    def kept_waiting(self) -> bool:
+        """Whether the machine left the prober without CPU at one of its ticks, as its record says."""
+        return self.record.exists() and '"ev": "late"' in self.record.read_text(encoding="utf-8")
 
 
 def command(*words: str) -> list[str]:

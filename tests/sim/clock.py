@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 US = 1_000
@@ -52,8 +52,8 @@ class Wait:
 class Task:
     """A running process."""
 
-    def __init__(self, sim: Sim, process: Process) -> None:
-        self.sim, self.process = sim, process
+    def __init__(self, sim: Sim, process: Process, stops: Sequence[tuple[int, int]] = ()) -> None:
+        self.sim, self.process, self.stops = sim, process, stops
         self.turn = 0
         self.done = Signal(latched=True)
 
@@ -68,6 +68,10 @@ class Task:
         """Run it to its next pause."""
         if self.done.fired:
             return
+        for since, until in self.stops:
+            if since <= self.sim.now < until:  # it gets no CPU: what it waited for has come, and waits for it
+                self.sim.at(until + self.sim.about(300_000, 0.8, 5 * MS), lambda: self.step(sent))
+                return
         try:
             asked = self.process.send(sent)
         except StopIteration as end:
@@ -108,9 +112,9 @@ class Sim:
         self._count += 1
         heapq.heappush(self._heap, (max(when, self.now), self._count, call))
 
-    def spawn(self, process: Process) -> Task:
-        """Start a process."""
-        task = Task(self, process)
+    def spawn(self, process: Process, stops: Sequence[tuple[int, int]] = ()) -> Task:
+        """Start a process; `stops` is when it gets no CPU, from and until."""
+        task = Task(self, process, stops)
         self.at(self.now, task.step)
         return task
 

@@ -6,9 +6,9 @@ run from 1.32 on), initial values, thresholds, on hold, gating, initialDelaySeco
 events (one relist a second), results, resyncs; UpdatePodStatus, which pokes the readiness worker of a started container that is not
 ready (from 1.23 on; never up to 1.20); kills with the pod's or the probe's grace, restarts with back-off or never; sidecars, which start before and end
 after the others; exec probes and probes of other hosts, which leave no packet; kubelet restarts with jitter; deletion by version, and a Pod that
-takes the address of the one before; a wall clock that is set; captures cut short, or taken at two places.
+takes the address of the one before; a wall clock that is set; a kubelet that gets no CPU; captures cut short, or taken at two places.
 
-Not modelled: lifecycle hooks but a preStop pause, several pods, TLS that works, a kubelet that gets no CPU.
+Not modelled: lifecycle hooks but a preStop pause, several pods, TLS that works.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Scenario:
     sync_every: float = 0.0
     """Extra pod syncs, as from changes of labels."""
     kubelet_down: tuple[tuple[float, float], ...] = ()
+    stops: tuple[tuple[float, float], ...] = ()
+    """When the kubelet gets no CPU, from and until; its kernel goes on."""
     deleted: float | None = None
     pre_stop: float = 0.0
     cut_before: float | None = None
@@ -161,6 +163,7 @@ class Kubelet:
         self.jitters = self.minor <= 20
         self.node = Node(sim, self.net, self.server, scenario.version, self._dialed, zombies=self.minor >= 32, lingers=self.minor >= 27)
         self.born = -int(scenario.kubelet_age * S)
+        self.stops = tuple((int(since * S), int(until * S)) for since, until in scenario.stops)
         self.up = True
         self.containers = [Container(spec) for spec in scenario.containers]
         self.status: dict[str, Status] = {}
@@ -384,13 +387,13 @@ class Kubelet:
         loops = [self._sync_loop(), self._relists(), self._resyncs()]
         if self.scenario.sync_every:
             loops.append(self._pokes())
-        self._loops = [self.sim.spawn(loop) for loop in loops]
+        self._loops = [self.sim.spawn(loop, self.stops) for loop in loops]
         order = {"startup": 0, "readiness": 1, "liveness": 2}
         for container in self.containers:
             for spec in sorted(container.spec.probes, key=lambda spec: order[spec.type]):
                 worker = Worker(self, container, spec)
                 self.workers.append(worker)
-                worker.task = self.sim.spawn(worker.run())
+                worker.task = self.sim.spawn(worker.run(), self.stops)
         self.ask_sync("add")
 
     def _stop(self) -> None:
@@ -465,7 +468,7 @@ class Kubelet:
             sim.at(int(down * S), self._stop)
             sim.at(int(up * S), self._start_kubelet)
         if scenario.deleted is not None:
-            sim.at(int(scenario.deleted * S), lambda: sim.spawn(self._delete()))
+            sim.at(int(scenario.deleted * S), lambda: sim.spawn(self._delete(), self.stops))
         sim.run(int(scenario.duration * S))
         for number, flow in self.node.flows:
             self._running[number].flows.append(flow)

@@ -373,3 +373,15 @@ def _laboratory(chance: random.Random, duration: float, port: int, name: str, mi
 
 LAB_SEEDS = (*range(30), 48, 54, 135)
 """Of these: the first, and what was read wrongly once."""
+
+
+def by_stopped_seed(seed: int) -> Scenario:
+    """Draw a laboratory whose kubelet gets no CPU now and then, for a moment or for seconds."""
+    chance = random.Random(seed + 3_000_003)
+    drawn = by_lab_seed(seed + 500_000)
+    at, stops = chance.uniform(6, 20), []
+    while at < drawn.duration - 3 and len(stops) < 3:
+        long = chance.choice((0.15, 0.4, 1.0, 2.0, 4.0)) * chance.uniform(0.7, 1.4)
+        stops.append((round(at, 3), round(at + long, 3)))
+        at += long + chance.uniform(3, 30)
+    return replace(drawn, name=f"stopped-{seed}", seed=seed, stops=tuple(stops), kubelet_down=(), deleted=None)
