@@ -324,10 +324,9 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.TICKS_DROPPED: Why(
         ("D27",),
         (Cause.CLIENT_LATE,),
-        "The checker missed attempts that were due: it was overloaded or blocked.",
+        "The checker missed attempts that were due, or made them late: it was overloaded or blocked.",
         "Attempts missing at most of the checker's pods in the same seconds; or missing right after the checker closed a connection a "
-        "second and "
-        "more after its whole answer. No restart of the kubelet.",
+        "second and more after its whole answer; or ticks that ran late while later ones kept the grid. No restart of the kubelet.",
         "The kubelet's log and CPU at these times.",
         "Give the kubelet CPU, or probe less.",
         (),

@@ -378,4 +378,6 @@ def _reason(step: Step) -> tuple[GapKind, str]:
         return _RESTARTED
     if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:
         return GapKind.INITIAL_DELAY, "initialDelaySeconds of the new container"
+    if reading.stopped:
+        return GapKind.UNEXPLAINED, "the kubelet got no CPU, as the tick shows that ran late after them"
     return GapKind.UNEXPLAINED, UNKNOWN

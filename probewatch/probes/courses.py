@@ -22,6 +22,7 @@ from probewatch.model.timeline import (
     GapKind,
     Outcome,
     Probe,
+    Schedule,
     Trigger,
 )
 
@@ -39,6 +40,8 @@ from .silences import AGAIN, TIME_WAIT_NS
 
 LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
+STARVED_NS: Final = 250_000_000
+"""A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
 _MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
 """What says more than that the container was new: it is the mesh's container that was late."""
 _ROOM: Final = (
@@ -184,6 +187,28 @@ def gaps(scene: Scene) -> None:
                 scene.note(place, (), Found(Kind.TICKS_DROPPED, text))
             elif Kind.NO_LOCAL_PORT not in told and _out_of_ports([scene.probes[p] for p in places], begun, over):
                 scene.note(place, (), Found(Kind.NO_LOCAL_PORT, equally=(Kind.TICKS_DROPPED,)))
+
+
+def starved(scene: Scene) -> None:
+    """See ticks that ran late though later ones kept the grid: the kubelet got no CPU meanwhile (D27)."""
+    for place, probe in enumerate(scene.probes):
+        period = probe.thresholds.get("periodSeconds")
+        if probe.checker.kind != "kubelet" or period is None:
+            continue
+        late = [
+            (off, after)
+            for before, after in pairwise(probe.attempts)
+            if after.trigger is Trigger.TICK
+            and after.schedule is Schedule.LATE
+            and (off := (after.start.ns - before.start.ns) % (period[0] * SECOND)) >= STARVED_NS
+            and before.schedule is Schedule.ON_TIME
+        ]
+        if not late:
+            continue
+        longest = max(off for off, _ in late)
+        ran = "an attempt ran" if len(late) == 1 else f"{len(late)} attempts ran up to"
+        text = f"The kubelet got no CPU for a while: {ran} {seconds(longest)} after it was due, and later ones are back on the grid."
+        scene.note(place, [after for _, after in late], Found(Kind.TICKS_DROPPED, text))
 
 
 def _waited(scene: Scene, place: int) -> bool:

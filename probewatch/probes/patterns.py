@@ -28,7 +28,17 @@ from probewatch.model.timeline import (
     TimelineEvent,
 )
 
-from .courses import before_startup, connect_check, gaps, over_period, poked, starting, terminating, unhealthy_together
+from .courses import (
+    before_startup,
+    connect_check,
+    gaps,
+    over_period,
+    poked,
+    starting,
+    starved,
+    terminating,
+    unhealthy_together,
+)
 from .diagnose import seconds
 from .judge import SECOND
 from .loops import restart_loop
@@ -73,6 +83,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     starting,
     terminating,
     over_period,
+    starved,
     gaps,
     poked,
     before_startup,

@@ -9,8 +9,22 @@ from __future__ import annotations
 
 import pytest
 from compare import compare
-from kubelet import Scenario, play
-from scenarios import LAB_SEEDS, SEEDS, WIDE_SEEDS, by_hand, by_lab_seed, by_seed, by_wide_seed
+from kubelet import ContainerSpec, Scenario, play
+from prober import ProbeSpec
+from scenarios import (
+    LAB_SEEDS,
+    SEEDS,
+    STOPPED_SEEDS,
+    WIDE_SEEDS,
+    by_hand,
+    by_lab_seed,
+    by_seed,
+    by_stopped_seed,
+    by_wide_seed,
+)
+from server import Listener
+
+import probewatch
 
 OPEN: dict[str, str] = {
     "tcp-both-mid": "two tcpSocket probes of one port, begun while both fail: nothing tells them apart",
@@ -49,6 +63,24 @@ def test_random_of_other_settings(seed: int, tmp_path, request) -> None:
 def test_random_laboratory(seed: int, tmp_path, request) -> None:
     """The same of what somebody would set up in a laboratory: one thing that goes wrong, settings at their edges, kubelets from 1.20 on."""
     check(by_lab_seed(seed), tmp_path, request)
+
+
+@pytest.mark.parametrize("seed", STOPPED_SEEDS)
+def test_a_kubelet_without_cpu(seed: int, tmp_path, request) -> None:
+    """The same of a kubelet that gets no CPU for up to six seconds, again and again: that is no restart of anything."""
+    check(by_stopped_seed(seed), tmp_path, request)
+
+
+def test_a_kubelet_without_cpu_is_told(tmp_path) -> None:
+    """What ran late is told with how late, and what was missed meanwhile with why; nothing of it is Ready or NotReady."""
+    one = (ContainerSpec((ProbeSpec("readiness", path="/a", period=2),), (Listener(8080),)),)
+    play(Scenario("s", 1, one, stops=((20.3, 26.9),), duration=40)).write(tmp_path)
+    (probe,) = probewatch.analyze(tmp_path / "capture.pcap", spec=tmp_path / "pod.yaml").probes
+    assert [decision.kind for decision in probe.decisions] == ["ready"]
+    (gap,) = probe.gaps
+    assert "no CPU" in gap.reason
+    (told,) = [one.sentence for one in probe.diagnoses if one.kind == "ticks-dropped"]
+    assert told.startswith("The kubelet got no CPU for a while: an attempt ran ")
 
 
 def check(scenario: Scenario, tmp_path, request) -> None:
