@@ -2,7 +2,7 @@
 
 Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
 docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
-diagnosis covers, D01 to D45 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
+diagnosis covers, D01 to D47 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Kind(StrEnum):
     POKED = "poked"
     RESET_AFTER_ANSWER = "reset-after-answer"
     CONNECT_CHECK = "connect-check"
+    ONE_DIRECTION = "one-direction"
 
 
 GATEWAY: Final = frozenset({502, 504})
@@ -644,6 +645,16 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "",
         "",
         harmless=True,
+    ),
+    Kind.ONE_DIRECTION: Why(
+        ("D47",),
+        (Cause.CUT,),
+        "Only one direction was captured: what the other side sent passed here unseen.",
+        "Connections of which one side sent nothing at all though the other answered it, three in a row at least.",
+        "Where the capture was taken: a mirror (SPAN) port of one direction, one leg of an asymmetric route, or an interface that an eBPF "
+        "data path bypasses one way (Cilium's lxc devices under host routing).",
+        "Capture where both directions pass: on eth0 inside the pod (probewatch watch --netns, or nsenter -t PID -n tcpdump), or on all "
+        "interfaces (-i any).",
     ),
 }
 """Every kind has its entry (tested), and the entries stand in the order of their causes."""

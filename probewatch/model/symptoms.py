@@ -51,4 +51,5 @@ SYMPTOMS: Final[dict[str, str]] = {
     "D44": "TLS chose HTTP/2, the server ends stream or connection",
     "D45": "a container begins again and again, in the end with pauses of 10 s and more without a probe",
     "D46": "SYN to a MAC address that is not the pod's, no answer",
+    "D47": "frames of one direction only",
 }

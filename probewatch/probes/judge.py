@@ -71,7 +71,7 @@ def judge(
     connection = exchange.connection
     begun = connection.start.ns if start_ns is None else start_ns
     case = _Case(exchange, begun, begun + timeout_ns, seen_until_ns, whole_body=whole_body)
-    verdict = case.connect()
+    verdict = None if handler is Handler.TCP_SOCKET and case.has_connected() else case.connect()
     if verdict is None:
         if handler is Handler.TCP_SOCKET:
             verdict = case.tcp()
@@ -250,6 +250,11 @@ class _Case:
             )
         return None
 
+    def has_connected(self) -> bool:
+        """Tell whether the checker acknowledged in time a SYN-ACK that is not in the capture, which holds its own direction only."""
+        c = self.connection
+        return not c.resp.packets and bool(c.orig.syns) and not c.midstream and self.in_time(c.orig.first_ack)
+
     def unanswered_syn(self) -> Verdict | None:
         """Judge a handshake of which no SYN-ACK was seen."""
         c = self.connection
@@ -284,6 +289,8 @@ class _Case:
         """Judge a handshake whose SYN-ACK the checker never acknowledged."""
         orig, resp = self.connection.orig, self.connection.resp
         if orig.packets == 0 or not orig.syns:
+            if orig.packets == 0 and any(http.status is not None for http in self.exchange.http):
+                return None  # What the target answered is what counts; that the checker had it is not in the capture.
             return self.cut("only the target's direction was captured")
         if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
             return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.

@@ -43,6 +43,7 @@ from .diagnose import seconds
 from .judge import SECOND
 from .loops import restart_loop
 from .neighbours import same_port
+from .oneway import one_direction
 from .scene import (
     Scene,
     evidence_of,
@@ -90,6 +91,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     connect_check,
     restart_loop,
     same_port,
+    one_direction,
 )
 """In this order; a later one leaves alone what is explained, except that a beginning or an end of a pod explains most."""
 

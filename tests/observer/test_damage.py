@@ -13,7 +13,8 @@ import pytest
 from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
 from probewatch.model.frame import Frame
-from probewatch.model.timeline import Attempt, Cause, Decision, Outcome
+from probewatch.model.spec import Handler
+from probewatch.model.timeline import Attempt, Cause, Decision, Outcome, Probe
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 NAMES = pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
@@ -106,3 +107,41 @@ def test_a_redirect_that_was_cut_may_lead_anywhere(tmp_path: Path) -> None:
     assert {made.cause for made in known.values()} == {Cause.OK_REDIRECT}
     assert (len(cut), {(made.outcome, made.cause) for made in cut.values()}) == (len(known), {(Outcome.INCONCLUSIVE, Cause.CUT)})
     assert decisions == []
+
+
+def one_way(name: str, path: Path, *, of_target: bool) -> list[Probe]:
+    """Keep what the server at port 8080 sent, or what was sent to it; return the httpGet probes."""
+
+    def half() -> Iterator[Frame]:
+        for frame in frames_of(name):
+            source = frame.data[54 if frame.data[12:14] == b"\x86\xdd" else 34 :][:2]
+            if of_target is (source == b"\x1f\x90"):
+                yield frame
+
+    told(half(), path)
+    return asking(name, path)
+
+
+def asking(name: str, path: Path) -> list[Probe]:
+    """Return the httpGet probes of a capture (a tcpSocket probe is content with less)."""
+    probes = Analysis([path], spec=str(CAPTURES / name / "pod.yaml")).whole().probes
+    return [probe for probe in probes if probe.handler is Handler.HTTP_GET]
+
+
+@NAMES
+def test_the_targets_direction_alone_tells_what_it_answered(name: str, tmp_path: Path) -> None:
+    """Outcomes and decisions are those of the whole capture, with a diagnosis that says what they rest on."""
+    whole = asking(name, CAPTURES / name / "capture.pcap")
+    halves = one_way(name, tmp_path / "a.pcap", of_target=True)
+    assert [(a.outcome, a.status) for p in halves for a in p.attempts] == [(a.outcome, a.status) for p in whole for a in p.attempts]
+    assert [d.kind for p in halves for d in p.decisions] == [d.kind for p in whole for d in p.decisions]
+    assert all("one-direction" in [one.kind for one in p.diagnoses] for p in halves)
+
+
+@NAMES
+def test_the_checkers_direction_alone_tells_no_outcome(name: str, tmp_path: Path) -> None:
+    """Every attempt is inconclusive, and the diagnosis says what is missing and where to capture."""
+    (probe,) = one_way(name, tmp_path / "a.pcap", of_target=False)
+    assert {a.outcome for a in probe.attempts} == {Outcome.INCONCLUSIVE}
+    assert "one-direction" in [one.kind for one in probe.diagnoses]
+    assert probe.decisions == ()

@@ -575,10 +575,22 @@ def test_only_the_checkers_direction(ends) -> None:
     assert said(judged(script, ends)) == (UNKNOWN, Cause.CUT)
 
 
+def test_the_checkers_direction_shows_that_it_connected(ends) -> None:
+    """Its ACK answers a SYN-ACK that was not captured: a tcpSocket probe wants no more."""
+    assert said(judged("> S\n > A seq=1 ack=1\n > FA ack=1\n > A ack=2", ends, TCP)) == (SUCCESS, Cause.OK)
+    assert said(judged("> S\n +2000ms > A seq=1 ack=1\n > FA ack=1", ends, TCP)) == (UNKNOWN, Cause.CUT)
+
+
 def test_only_the_targets_direction(ends) -> None:
-    """The same for the question."""
-    connection = next(one for one in track([s for s in conversation(ends, f"{ASKED} < PA {answer()}\n {CLOSED}") if s.source_port != 40_000]))
-    assert said(judge(read_exchange(connection), TCP, S, seen_until_ns=ns(60))) == (UNKNOWN, Cause.CUT)
+    """What the target answered counts, though the question was not captured; that it took a connection is not enough."""
+    def half(script: str, handler: Handler) -> Verdict:
+        connection = next(one for one in track([s for s in conversation(ends, script) if s.source_port != 40_000]))
+        return judge(read_exchange(connection), handler, S, seen_until_ns=ns(60))
+
+    assert said(half(f"{ASKED} < PA {answer()}\n {CLOSED}", HTTP)) == (SUCCESS, Cause.OK)
+    assert said(half(f"{ASKED} < PA {answer('503 Service Unavailable')}\n {CLOSED}", HTTP)) == (FAILURE, Cause.STATUS)
+    assert said(half(f"{OPENED} {CLOSED}", TCP)) == (UNKNOWN, Cause.CUT)
+    assert said(half(f"{ASKED} {CLOSED}", HTTP)) == (UNKNOWN, Cause.CUT)
 
 
 def test_lost_bytes(ends) -> None:

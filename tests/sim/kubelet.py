@@ -63,6 +63,9 @@ class Scenario:
     sync_every: float = 0.0
     """Extra pod syncs, as from changes of labels."""
     kubelet_down: tuple[tuple[float, float], ...] = ()
+    busy: float = 0.01
+    """Share of the runs of workers that begin late, up to `latest` ns."""
+    latest: int = 20 * MS
     stops: tuple[tuple[float, float], ...] = ()
     """When the kubelet gets no CPU, from and until; its kernel goes on."""
     deleted: float | None = None

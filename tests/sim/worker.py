@@ -78,7 +78,8 @@ class Worker:
                 trigger = "manual"
                 if kubelet.resets:
                     self._start_ticker()
-            yield sim.about(60 * US, 0.8, 4 * MS) if sim.random.random() > 0.01 else sim.random.randrange(20 * MS)
+            late = sim.random.random() <= kubelet.scenario.busy
+            yield sim.random.randrange(kubelet.scenario.latest) if late else sim.about(60 * US, 0.8, 4 * MS)
 
     def probe(self, trigger: str) -> Process:
         """worker.go:doProbe; return whether to go on."""
