@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from probewatch.probes.assign import NO_OUTAGE_NS
-from probewatch.probes.lately import Lately
+from probewatch.probes.lately import SHORT_NS, Lately
 
 RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
@@ -20,11 +20,12 @@ _SHARED: Final = 4 * RECENT
 class Elsewhere:
     """The starts of one checker's attempts."""
 
-    __slots__ = ("_latest_ns", "_pause", "_starts")
+    __slots__ = ("_gap", "_latest_ns", "_pause", "_starts")
 
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._pause: tuple[int, int] | None = None
+        self._gap: tuple[int, int] | None = None
         self._latest_ns = 0
 
     def before(self, start_ns: int) -> Lately:
@@ -32,17 +33,27 @@ class Elsewhere:
         if len(self._starts) >= _SHARED:
             self._starts = self._starts[-RECENT:]
         end = len(self._starts)
-        found = Lately(self._starts, max(0, end - RECENT), end, self._pause)
+        found = Lately(self._starts, max(0, end - RECENT), end, self._pause, self._gap)
         self._starts.append(start_ns)
         self._note(start_ns)
         return found
 
     def _note(self, start_ns: int) -> None:
-        """Keep the latest pause: an attempt that took long comes after later ones, and may have begun within it."""
-        if self._pause is not None and self._pause[0] < start_ns < self._pause[1]:
-            begun, back = self._pause
-            longer = (begun, start_ns) if start_ns - begun > back - start_ns else (start_ns, back)
-            self._pause = longer if longer[1] - longer[0] > NO_OUTAGE_NS else None
-        if self._latest_ns and start_ns - self._latest_ns > NO_OUTAGE_NS:
-            self._pause = self._latest_ns, start_ns
+        """Keep the latest pauses."""
+        self._pause = _shortened(self._pause, start_ns, NO_OUTAGE_NS)
+        self._gap = _shortened(self._gap, start_ns, SHORT_NS)
+        silent = start_ns - self._latest_ns if self._latest_ns else 0
+        if silent > SHORT_NS:
+            self._gap = self._latest_ns, start_ns
+        if silent > NO_OUTAGE_NS:
+            self._pause = self._gap
         self._latest_ns = max(self._latest_ns, start_ns)
+
+
+def _shortened(pause: tuple[int, int] | None, start_ns: int, least_ns: int) -> tuple[int, int] | None:
+    """Return what is left of a pause: an attempt that took long comes after later ones, and may have begun within it."""
+    if pause is None or not pause[0] < start_ns < pause[1]:
+        return pause
+    begun, back = pause
+    longer = (begun, start_ns) if start_ns - begun > back - start_ns else (start_ns, back)
+    return longer if longer[1] - longer[0] > least_ns else None

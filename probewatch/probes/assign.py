@@ -136,6 +136,10 @@ FROZEN_YOUNG: Final = 3.0
 """... more where its grid was never shown, by a second attempt: nearly anything would be late on that."""
 FROZEN_SEEN: Final = 0.5
 """... where an attempt's late end shows it."""
+BURST: Final = 4
+"""... or so many attempts at others as soon as it ran again."""
+IN_A_BURST: Final = 3.0
+"""... which another reading would have it meet by chance."""
 THAW_NS: Final = 60 * MS
 """All that waited runs this soon after the kubelet runs again."""
 OFF_GRID: Final = 9.0
@@ -279,7 +283,7 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_poke(start, p))
     if not on_grid:
-        out += _pokes_anew(start, p)
+        out += _pokes_anew(start, p, elsewhere)
         if p.spec.type in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.EXTRA))
     out = [_add(reading, gated) for reading in out]
@@ -321,7 +325,7 @@ def _ticks(start: int, p: Prediction, tick: Reading) -> list[Reading]:
     return [tick]
 
 
-def _pokes_anew(start: int, p: Prediction) -> list[Reading]:
+def _pokes_anew(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     """Return the ways to read it as a poke of what is Ready, or that a new container brings."""
     once_more = p.just_ready if p.manual is Manual.READY else p.manual is Manual.ANEW and _at_beginning(p)
     if once_more and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
@@ -329,7 +333,7 @@ def _pokes_anew(start: int, p: Prediction) -> list[Reading]:
     if p.manual not in (Manual.READY, Manual.ANEW):
         return []
     cost = _renewal(p) + ((INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0)
-    cost += _old_phase(start, p.phase_ns, p)
+    cost += _old_phase(start, p.phase_ns, p) + (IN_A_BURST if _all_thawed(start, elsewhere) else 0.0)
     anew = Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA, "container")
     if p.manual is not Manual.READY or not p.spec.initial_delay_s:
         return [anew]
@@ -435,11 +439,22 @@ def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Lately) -> Readin
     seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
     if start - due <= (0 if seen else LATE_NS):
         return None
-    if any(due + LATE_NS < ns < start - THAW_NS for ns in elsewhere):
+    silence = elsewhere.silence(start)
+    if elsewhere and (silence is None or silence[0] > due + LATE_NS or silence[1] < start - THAW_NS):
         return None  # It was at work meanwhile.
+    seen = seen or _all_thawed(start, elsewhere)
     unseen = FROZEN + min((start - due) / FROZEN_NS, FROZEN_MOST) + (FROZEN_YOUNG if p.runs < 2 else 0.0)
     cost = FROZEN_SEEN if seen else unseen
     return Reading(p.worker, cost, Trigger.TICK, Schedule.LATE, missed=(start - due) // p.period_ns, stopped=True)
+
+
+def _all_thawed(start: int, elsewhere: Lately) -> bool:
+    """Tell whether it is of the moment in which a kubelet that had been silent towards everybody probed several at once.
+
+    These are the ticks that had waited: a new kubelet's first ones are spread over the periods.
+    """
+    silence = elsewhere.silence(start)
+    return silence is not None and start - silence[1] <= THAW_NS and elsewhere.since(silence[1]) >= BURST
 
 
 def _came_back(start: int, p: Prediction) -> bool:
@@ -570,7 +585,7 @@ def _kubelet(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
         cost = NEW_KUBELET
     else:
         cost = NEW_KUBELET_QUIET
-    cost += GATED_ANEW if p.behind else 0.0
+    cost += (GATED_ANEW if p.behind else 0.0) + (IN_A_BURST if _all_thawed(start, elsewhere) else 0.0)
     cost += _old_phase(start, p.tick_ns, p)
     return [Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet", back_ns=back)]
 

@@ -7,20 +7,30 @@ the latest pause, in which nobody was probed, is kept beside them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import Final, overload
+
+SHORT_NS: Final = 100_000_000
+"""Nobody probed for this long: a moment in which a kubelet may have got no CPU, on a node with many pods."""
 
 
 class Lately(Sequence[int]):
     """The starts of a checker's latest attempts at anybody, in order: a part of a list that only grows."""
 
-    __slots__ = ("_begin", "_end", "_starts", "pause")
+    __slots__ = ("_begin", "_end", "_starts", "gap", "pause")
 
     def __init__(
-        self, starts: Sequence[int], begin: int = 0, end: int | None = None, pause: tuple[int, int] | None = None
+        self,
+        starts: Sequence[int],
+        begin: int = 0,
+        end: int | None = None,
+        pause: tuple[int, int] | None = None,
+        gap: tuple[int, int] | None = None,
     ) -> None:
         self._starts, self._begin, self._end = starts, begin, len(starts) if end is None else end
         self.pause = pause
         """Its latest pause among all starts so far: the attempts around it; None where there was none."""
+        self.gap = gap
+        """The same of a moment, `SHORT_NS` and more, in which a kubelet may have got no CPU."""
 
     def __len__(self) -> int:
         return self._end - self._begin
@@ -34,6 +44,15 @@ class Lately(Sequence[int]):
     def __getitem__(self, index: slice, /) -> Sequence[int]: ...
     def __getitem__(self, index: int | slice, /) -> int | Sequence[int]:
         return self._starts[self._begin : self._end][index]
+
+    def silence(self, start: int) -> tuple[int, int] | None:
+        """Return the latest stretch of `SHORT_NS` and more before a start in which nobody was probed; None where none is known."""
+        latest = max(self, default=None)
+        return (latest, start) if latest is not None and start - latest > SHORT_NS else self.gap
+
+    def since(self, ns: int) -> int:
+        """Return how many of the latest attempts began then or later."""
+        return sum(start >= ns for start in self)
 
 
 NOBODY = Lately(())

@@ -24,7 +24,9 @@ def one_direction(scene: Scene) -> None:
         silent: list[Attempt] = []
         if len(halves) >= FEWEST and all(a.n in halves or _is_silent(a) for a in probe.attempts):
             silent = [attempt for attempt in probe.attempts if attempt.n not in halves]
-            text = "Only the checker's direction was captured: it did not connect, whether refused or not answered at all."
+            text = (
+                "Only the checker's direction was captured: it did not connect, whether refused or not answered at all."
+            )
             scene.say(place, silent, Found(Kind.ONE_DIRECTION, text))
         for run in runs(probe.attempts, set(halves)):
             if len(run) < FEWEST:
@@ -34,7 +36,11 @@ def one_direction(scene: Scene) -> None:
             if unclear:
                 scene.say(place, unclear, Found(Kind.ONE_DIRECTION, f"Only the {whose}'s direction was captured."))
             elif not silent:
-                left = "what it answered is told, not whether that reached the checker" if whose == "target" else "it connected"
+                left = (
+                    "what it answered is told, not whether that reached the checker"
+                    if whose == "target"
+                    else "it connected"
+                )
                 text = f"Only the {whose}'s direction was captured: {left}."
                 scene.note(place, run, Found(Kind.ONE_DIRECTION, text))
 

@@ -44,3 +44,16 @@ def test_an_attempt_that_took_long_ends_no_pause_after_it() -> None:
     for at in (6, 8, 10):
         elsewhere.before(at * second)
     assert elsewhere.before(14 * second).pause is None
+
+
+def test_a_moment_of_silence_is_kept_too() -> None:
+    """A tenth of a second in which nobody was probed is remembered, behind many attempts since and shortened by what began within it."""
+    elsewhere, ms = Elsewhere(), 1_000_000
+    for at in (*range(1000, 1500, 20), 2000, 2001, 2002, 1700):
+        elsewhere.before(at * ms)
+    late = elsewhere.before(2003 * ms)
+    assert (late.silence(2003 * ms), late.since(1999 * ms)) == ((1700 * ms, 2000 * ms), 3)
+    assert late.silence(2400 * ms) == (2002 * ms, 2400 * ms), "and what goes on is one too"
+    for at in range(2010, 3000, 10):
+        elsewhere.before(at * ms)
+    assert elsewhere.before(3001 * ms).silence(3001 * ms) == (1700 * ms, 2000 * ms)

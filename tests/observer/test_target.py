@@ -41,6 +41,7 @@ from probewatch.observer.lane import Lane
 from probewatch.observer.target import GUESS_AFTER, Context, Target
 from probewatch.observer.tying import plausible, tie
 from probewatch.probes.forms import Ask, Form
+from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run
 
 PATIENCE = 32 * S
@@ -164,7 +165,7 @@ def test_declared_probes_are_planned_at_once() -> None:
     """With a Pod known nothing waits; exec probes and probes of another host are not expected on the wire here."""
     declared = pod_of(spec(), spec(LIVENESS, handler=TCP, host="192.0.2.1"))
     target = Target(POD, booked(declared))
-    target.attempt(run(0), (), Context())
+    target.attempt(run(0), NOBODY, Context())
     (placed,) = target.placed
     assert [planned.spec.type for planned in placed.lane.plan] == [READINESS]
     assert placed.named_by == "status.podIP"
@@ -175,7 +176,7 @@ def test_undeclared_probes_wait_for_the_end() -> None:
     """Without a Pod the runs are kept and the probes guessed from all of them."""
     target = Target(POD, AddressBook())
     for one in runs(*every(1, 10)):
-        target.attempt(one, (), Context())
+        target.attempt(one, NOBODY, Context())
     assert target.placed == []
     assert target.has_kubelet
     ((placed, steps),) = target.finish(Context())
@@ -189,7 +190,7 @@ def test_types_are_still_known_at_the_second_look() -> None:
     target = Target(POD, AddressBook())
     for number in range(GUESS_AFTER):
         for one in (run(number), run(number + 0.4, path="/live")):
-            target.attempt(one, (), Context())
+            target.attempt(one, NOBODY, Context())
     (placed,) = target.placed
     before = placed.lane
     target.finish(Context())
@@ -200,7 +201,7 @@ def test_types_are_still_known_at_the_second_look() -> None:
 def test_what_no_kubelet_sends_is_a_strangers() -> None:
     """A kubelet's address may also scrape and be curled from."""
     target = Target(POD, booked(pod_of(spec())))
-    target.attempt(replace(run(0), form=Form(Ask.HTTP, 8080, "GET", "/metrics")), (), Context())
+    target.attempt(replace(run(0), form=Form(Ask.HTTP, 8080, "GET", "/metrics")), NOBODY, Context())
     assert len(target.strangers) == 1
     assert not target.has_kubelet
 
@@ -217,7 +218,7 @@ def test_who_is_refused_beside_a_probe_may_be_somebody_else(form, six) -> None:
         checks = [replace(one, form=Form(Ask.HTTP, 8080, "GET", "/check")) for one in checks]
     refused = [run(0.7 + 1.3 * number, "refused", **ends) for number in range(6, 12)]
     for one in sorted([*probes, *checks, *refused], key=lambda one: one.start.ns):
-        target.attempt(one, (), Context())
+        target.attempt(one, NOBODY, Context())
     ((_, steps),) = target.finish(Context())
     assert [step.run for step in steps] == probes
     assert target.strangers == sorted([*checks, *refused], key=lambda one: one.start.ns)
@@ -227,7 +228,7 @@ def test_what_fits_no_probe_is_a_strangers() -> None:
     """An attempt that no declared probe explains is given back at the end."""
     target = Target(POD, booked(pod_of(spec())))
     for one in (*runs(*every(1, 5)), run(2.5, path="/other")):
-        target.attempt(one, (), Context())
+        target.attempt(one, NOBODY, Context())
     target.finish(Context())
     assert [one.form.path for one in target.strangers] == ["/other"]
 
@@ -339,11 +340,11 @@ def test_what_a_decision_set_off_is_implied_once_it_is_proven() -> None:
     """NotReady at 11 s begins a new grid: an attempt at 13 s is in step with it, so one was made at 11 s. Other paces prove nothing."""
     lane = Lane([Planned(spec(failure_threshold=2, period_s=2, timeout_s=1), 0)], begin_cost=-8)
     for one in (*runs(*every(2, 4)), resolving(8)):
-        feed(lane, one, (), None)  # fails at 9 s and, implied at 10 s, at 11 s: NotReady
+        feed(lane, one, NOBODY, None)  # fails at 9 s and, implied at 10 s, at 11 s: NotReady
     assert [round((one.start.ns - ns(0)) / S, 3) for one in overtaken_runs(resolving(13), lane)] == [11.0]
     assert overtaken_runs(resolving(14), lane) == []  # in step with the ticks before: nothing was set off that moved them
     assert overtaken_runs(resolving(13.5), lane) == []  # in step with nothing
-    feed(lane, resolving(13), (), None)
+    feed(lane, resolving(13), NOBODY, None)
     told = [step for step in lane.finish() if step.verdict is not None and step.verdict.cause is Cause.NEIGHBOUR_UNRESOLVED]
     seen = [(round((step.run.start.ns - ns(0)) / S), step.run.implied) for step in told]
     assert seen == [(8, False), (10, True), (11, True), (13, False), (15, True)]
@@ -354,7 +355,7 @@ def test_where_both_paces_fit_nothing_is_implied() -> None:
     """With a timeout as long as the period the decision is in step with the old ticks too: which grid it is cannot be told."""
     lane = Lane([Planned(spec(failure_threshold=2, period_s=1, timeout_s=1), 0)], begin_cost=-8)
     for one in (*runs(*every(1, 5, 0.5)), resolving(5.5)):
-        feed(lane, one, (), None)
+        feed(lane, one, NOBODY, None)
     assert overtaken_runs(resolving(9.5), lane) == []
 
 
@@ -371,7 +372,7 @@ def test_an_implied_attempt_fails_like_its_resolution() -> None:
     target = Target(POD, booked(pod_of(spec(failure_threshold=9))))
     context = Context(first_frame_ns=ns(-60))
     for one in (*runs(0, 0.001, *every(1, 4, 1.001)), resolving(5.001), *runs(9.001, 10.001)):
-        target.attempt(one, (), context)
+        target.attempt(one, NOBODY, context)
     ((_, steps),) = target.finish(context)
     failed = [step for step in steps if step.verdict is not None and step.verdict.cause is Cause.NEIGHBOUR_UNRESOLVED]
     assert [step.run.implied for step in failed] == [False, True, True, True]

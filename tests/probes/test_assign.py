@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from probewatch.model.timeline import Schedule, Trigger
 from probewatch.probes.assign import (
     FROZEN,
     FROZEN_SEEN,
+    IN_A_BURST,
     LATENESS_MOST,
     MISSED_MOST,
     OLD_PHASE,
@@ -46,9 +48,14 @@ def predicted(kind: ProbeType = READINESS, *, period: int = 10, tick: float | No
                       poked_ns=ns(poked) if poked is not None else None, **fields)
 
 
+def gap_of(elsewhere: Sequence[float]) -> tuple[int, int] | None:
+    """Return the latest tenth of a second and more in which nobody was probed."""
+    return next(((ns(a), ns(b)) for a, b in reversed(list(pairwise(elsewhere))) if b - a > 0.1), None)
+
+
 def read(at: float, *predictions: Prediction, what: str = "ok", elsewhere: Sequence[float] = (), pause: tuple[float, float] | None = None) -> list[Reading]:
     """Return all readings of an attempt, cheapest first."""
-    found = readings(run(at, what), predictions, elsewhere=Lately([ns(one) for one in elsewhere], pause=pause and (ns(pause[0]), ns(pause[1]))))
+    found = readings(run(at, what), predictions, elsewhere=Lately([ns(one) for one in elsewhere], gap=gap_of(elsewhere), pause=pause and (ns(pause[0]), ns(pause[1]))))
     return sorted(found, key=lambda one: one.cost)
 
 
@@ -98,6 +105,16 @@ def test_a_kubelet_that_was_at_work_was_not_stopped() -> None:
     """An attempt at anybody after the tick was due excludes that the kubelet got no CPU."""
     assert not [one for one in read(EARLIER + 13, predicted(LIVENESS), elsewhere=[EARLIER + 11.5]) if one.trigger is Trigger.TICK]
     assert [one for one in read(EARLIER + 13, predicted(LIVENESS), elsewhere=[EARLIER + 9.5]) if one.trigger is Trigger.TICK]
+
+
+def test_many_that_waited_show_a_kubelet_that_was_stopped() -> None:
+    """Several at once, after silence towards everybody, are its late ticks: no new container, nor a new kubelet, would begin just then."""
+    burst = [EARLIER + n for n in (9.5, 13.0, 13.001, 13.002, 13.004)]
+    alone, among = ({one.reset: one.cost for one in read(EARLIER + 13.01, predicted(READINESS, manual=Manual.READY, runs=3), elsewhere=seen)}
+                    for seen in ([EARLIER + 9.5], burst))
+    assert min(alone, key=alone.__getitem__) == "" == min(among, key=among.__getitem__)
+    assert among[""] == FROZEN_SEEN < alone[""]
+    assert (among["container"] - alone["container"], among["kubelet"] - alone["kubelet"]) == (IN_A_BURST, IN_A_BURST)
 
 
 def test_a_late_end_explains_a_late_tick() -> None:
