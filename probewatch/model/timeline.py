@@ -473,6 +473,10 @@ class Probe:
     """One plain sentence each: another node probes than the Pod says, the capture began in mid-life, ..."""
 
 
+ANSWERS_ONLY: Final = "only the server's direction was captured"
+"""What is said of connections that nobody can tell from probes, as all that was asked is missing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTraffic:
     """Connections that are no probe: who, to what, how many."""

@@ -9,7 +9,7 @@ from typing import Final
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import OtherTraffic
+from probewatch.model.timeline import ANSWERS_ONLY, OtherTraffic
 from probewatch.probes.cadence import steady
 from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
@@ -53,6 +53,8 @@ class Tally:
     """Of what may be a client's, and follow readiness."""
     uses: Uses = field(default_factory=Uses)
     """When each connection that it keeps was used."""
+    unasked: int = 0
+    """Connections of which only the server's direction was captured."""
     plain: bool = False
     """It also asked as no scraper or checker does."""
     icmp: str = ""
@@ -87,6 +89,7 @@ class Traffic:
                 tally = self._tallies[key] = Tally(first_ns=connection.start.ns)
             later = connection.question > 1  # of a connection that was counted, or began before the capture
             tally.connections += not (later or connection.midstream)
+            tally.unasked += not (later or connection.midstream or connection.orig.packets)
             tally.requests += exchange.requests
             tally.most_requests = max(tally.most_requests, exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
@@ -145,6 +148,8 @@ class Traffic:
 
 def describe(tally: Tally) -> str:
     """Say in two or three words what this traffic is."""
+    if 0 < tally.connections == tally.unasked:
+        return ANSWERS_ONLY
     agent = tally.agent
     product = agent.split("/", 1)[0].split(" ", 1)[0][:40]
     if agent.startswith("Prometheus/"):

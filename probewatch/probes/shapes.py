@@ -83,7 +83,7 @@ def shape_of(exchange: Exchange) -> Shape | None:
     """Return what this connection shows of its checker; None where it shows nothing (refused, unanswered, closed before it could ask)."""
     connection = exchange.connection
     orig = connection.orig
-    if connection.midstream or late_reset(connection) or connection.question_lost:
+    if connection.midstream or not orig.packets or late_reset(connection) or connection.question_lost:
         return None
     form = form_of(exchange)
     if form.ask is Ask.HTTP or (form.ask is Ask.TLS and exchange.http):
@@ -138,7 +138,8 @@ def _opening(exchange: Exchange) -> bytes:
 
 def manner_of(exchanges: Sequence[Exchange]) -> Manner:
     """Sum up a series of one shape."""
-    connected = [e.connection for e in exchanges if e.connection.resp.syns and not late_reset(e.connection)]
+    both = [e.connection for e in exchanges if e.connection.orig.packets and e.connection.resp.syns]
+    connected = [c for c in both if not late_reset(c)]
     unacked = sum(not c.bare_ack for c in connected)
     return Manner(
         len(connected),

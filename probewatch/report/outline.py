@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..model.timeline import (
+    ANSWERS_ONLY,
     Cause,
     DecisionKind,
     Effects,
@@ -206,6 +207,11 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
         hints.append(
             f"{count(timeline.cut_frames, 'frame was', 'frames were')} cut too short to read (snapshot length): "
             "capture again with -s 0, or at least 96 bytes of each frame."
+        )
+    if any(other.what == ANSWERS_ONLY for other in timeline.others):
+        hints.append(
+            "Only what the servers sent was captured (docs/causes.md#one-direction): capture where both directions pass; "
+            "with a POD.yaml that is enough for its httpGet probes."
         )
     hints.append(
         "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."

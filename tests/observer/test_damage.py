@@ -14,7 +14,7 @@ from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
 from probewatch.model.frame import Frame
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import Attempt, Cause, Decision, Outcome, Probe
+from probewatch.model.timeline import ANSWERS_ONLY, Attempt, Cause, Decision, Outcome, Probe
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 NAMES = pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
@@ -145,3 +145,13 @@ def test_the_checkers_direction_alone_tells_no_outcome(name: str, tmp_path: Path
     assert {a.outcome for a in probe.attempts} == {Outcome.INCONCLUSIVE}
     assert "one-direction" in [one.kind for one in probe.diagnoses]
     assert probe.decisions == ()
+
+
+@NAMES
+def test_answers_alone_are_no_checker_without_a_spec(name: str, tmp_path: Path) -> None:
+    """Nothing of the question was captured, so nobody is named, and the traffic is told for what it is."""
+    path = tmp_path / "a.pcap"
+    one_way(name, path, of_target=True)
+    timeline = Analysis([path]).whole()
+    assert timeline.probes == ()
+    assert {other.what for other in timeline.others} == {ANSWERS_ONLY}
