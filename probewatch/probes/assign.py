@@ -60,8 +60,10 @@ MISSED: Final = 1.0
 MISSED_MOST: Final = 4.0
 MISSED_GONE: Final = 0.2
 """The same where the attempt before ended as if the container were gone."""
+LATE_BY_NS: Final = 20 * MS
+"""A start that is late costs one for each so long, ..."""
 LATENESS_MOST: Final = 4.0
-"""A start that is late by 5 ms costs a half, one by 40 ms and more costs this."""
+"""... and no more than this."""
 POKE: Final = 1.5
 """A manual run with no visible reason, while not Ready."""
 POKE_EXPECTED: Final = 0.0
@@ -521,7 +523,7 @@ def lateness(off_ns: int, period_ns: int = 0) -> float:
     """Return the cost of a distance from the grid (of a whole number of periods, where one is given)."""
     if period_ns:
         off_ns = _off(off_ns, period_ns)
-    return min(abs(off_ns) / (10 * MS), LATENESS_MOST)
+    return min(abs(off_ns) / LATE_BY_NS, LATENESS_MOST)
 
 
 def _poke(start: int, p: Prediction) -> Reading:

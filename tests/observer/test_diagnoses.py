@@ -66,7 +66,7 @@ SHOWN: dict[str, set[Kind]] = {
     "accept-no-answer": {Kind.APPLICATION_SLOW},
     "grpc-flap": {Kind.GRPC_UNHEALTHY, Kind.RESET_AFTER_ANSWER},
     "grpc-on-http": {Kind.GRPC_OTHER_PROTOCOL},
-    "grpc-refused": {Kind.GRPC_REFUSED, Kind.POKED},
+    "grpc-refused": {Kind.GRPC_REFUSED},
     "http-404": {Kind.TURNED_AWAY},
     "http-arp-dead": {Kind.NOBODY_AT_ADDRESS},
     "http-big-body": {Kind.RESET_AFTER_ANSWER},

@@ -84,10 +84,10 @@ def test_a_tick_beats_a_poke() -> None:
 
 
 def test_later_costs_more() -> None:
-    """Lateness is paid for by the millisecond, up to a limit (99 % start within 5 ms)."""
-    costs = [lateness(late * MS) for late in (0, 1, 5, 20, 40, 100)]
+    """Lateness is paid for by the millisecond, up to a limit (99 % start within 5 ms, on a busy node some by far more)."""
+    costs = [lateness(late * MS) for late in (0, 1, 5, 20, 80, 100)]
     assert costs == sorted(costs)
-    assert costs[2] == 0.5
+    assert costs[2] == 0.25
     assert costs[-1] == costs[-2] == LATENESS_MOST
     assert lateness(10 * S + 3 * MS, 10 * S) == lateness(3 * MS)
     assert lateness(10 * S - 3 * MS, 10 * S) == lateness(3 * MS)
@@ -171,13 +171,13 @@ def test_a_container_that_came_back_on_the_old_grid() -> None:
 
 
 def test_coming_back_keeps_the_grid() -> None:
-    """That an attempt keeps the old grid is all that speaks for a container which came back unseen: off by 70 ms it is as dear as that is rare."""
+    """That an attempt keeps the old grid is all that speaks for a container which came back unseen: off by 90 ms it is as dear as that is rare."""
     away = {"container_ns": ns(EARLIER), "heard_ns": ns(EARLIER), "grid_stays": True, "refused": True, "suspicious": True}
 
     def cost(at: float) -> float:
         return next(one.cost for one in read(at, predicted(**away)) if one.reset == "container" and one.trigger is Trigger.TICK)
 
-    assert cost(EARLIER + 20.07) - cost(EARLIER + 20) == pytest.approx(LATENESS_MOST)
+    assert cost(EARLIER + 20.09) - cost(EARLIER + 20) == pytest.approx(LATENESS_MOST)
 
 
 def test_a_port_that_opens_again_is_a_new_container() -> None:
