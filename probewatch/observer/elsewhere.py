@@ -17,15 +17,19 @@ _SHARED: Final = 4 * RECENT
 """Starts in one list."""
 
 
+_SILENCES: Final = 32
+"""Silences of each kind that are remembered: an attempt that took long comes after later ones."""
+
+
 class Elsewhere:
     """The starts of one checker's attempts."""
 
-    __slots__ = ("_gap", "_latest_ns", "_pause", "_starts")
+    __slots__ = ("_gaps", "_latest_ns", "_pauses", "_starts")
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._pause: tuple[int, int] | None = None
-        self._gap: tuple[int, int] | None = None
+        self._pauses = _Silences(NO_OUTAGE_NS)
+        self._gaps = _Silences(SHORT_NS)
         self._latest_ns = 0
 
     def before(self, start_ns: int) -> Lately:
@@ -33,27 +37,35 @@ class Elsewhere:
         if len(self._starts) >= _SHARED:
             self._starts = self._starts[-RECENT:]
         end = len(self._starts)
-        found = Lately(self._starts, max(0, end - RECENT), end, self._pause, self._gap)
+        pause, gap = self._pauses.before(start_ns), self._gaps.before(start_ns)
+        found = Lately(self._starts, max(0, end - RECENT), end, pause, gap)
         self._starts.append(start_ns)
-        self._note(start_ns)
+        for silences in (self._pauses, self._gaps):
+            silences.note(self._latest_ns or start_ns, start_ns)
+        self._latest_ns = max(self._latest_ns, start_ns)
         return found
 
-    def _note(self, start_ns: int) -> None:
-        """Keep the latest pauses."""
-        self._pause = _shortened(self._pause, start_ns, NO_OUTAGE_NS)
-        self._gap = _shortened(self._gap, start_ns, SHORT_NS)
-        silent = start_ns - self._latest_ns if self._latest_ns else 0
-        if silent > SHORT_NS:
-            self._gap = self._latest_ns, start_ns
-        if silent > NO_OUTAGE_NS:
-            self._pause = self._gap
-        self._latest_ns = max(self._latest_ns, start_ns)
 
+class _Silences:
+    """The latest times in which nobody was probed for long enough, as the attempts around each."""
 
-def _shortened(pause: tuple[int, int] | None, start_ns: int, least_ns: int) -> tuple[int, int] | None:
-    """Return what is left of a pause: an attempt that took long comes after later ones, and may have begun within it."""
-    if pause is None or not pause[0] < start_ns < pause[1]:
-        return pause
-    begun, back = pause
-    longer = (begun, start_ns) if start_ns - begun > back - start_ns else (start_ns, back)
-    return longer if longer[1] - longer[0] > least_ns else None
+    __slots__ = ("_kept", "_least_ns")
+
+    def __init__(self, least_ns: int) -> None:
+        self._least_ns = least_ns
+        self._kept: list[tuple[int, int]] = []
+
+    def before(self, start_ns: int) -> tuple[int, int] | None:
+        """Return the latest that began before an attempt; None where none is known."""
+        return next((one for one in reversed(self._kept) if one[0] < start_ns), None)
+
+    def note(self, latest_ns: int, start_ns: int) -> None:
+        """Take an attempt and the latest one before it: what took long comes after later ones, and may have begun within a silence."""
+        within = next((place for place, one in enumerate(self._kept) if one[0] < start_ns < one[1]), None)
+        if within is not None:
+            begun, back = self._kept.pop(within)
+            longer = (begun, start_ns) if start_ns - begun > back - start_ns else (start_ns, back)
+            if longer[1] - longer[0] > self._least_ns:
+                self._kept.insert(within, longer)
+        if start_ns - latest_ns > self._least_ns:
+            self._kept = [*self._kept[1 - _SILENCES :], (latest_ns, start_ns)]

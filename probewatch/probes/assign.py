@@ -304,7 +304,9 @@ def _woken(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
     if _tick(start, p) is None:
         off_grid = Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container")
-        return [off_grid, *_kubelet(start, p, elsewhere)]
+        late = None if p.tick_ns is None else _frozen(start, p, p.tick_ns, elsewhere)
+        waited = [] if late is None else [late._replace(cost=late.cost + renewal, reset="container", missed=0)]
+        return [off_grid, *waited, *_kubelet(start, p, elsewhere)]
     off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
     off += OUT_OF_TURN if p.out_of_turn else 0.0
     if not p.poked_anew and p.container_ns is not None:
@@ -456,7 +458,7 @@ def _all_thawed(start: int, elsewhere: Lately) -> bool:
     These are the ticks that had waited: a new kubelet's first ones are spread over the periods.
     """
     silence = elsewhere.silence(start)
-    return silence is not None and start - silence[1] <= THAW_NS and elsewhere.since(silence[1]) >= BURST
+    return silence is not None and start - silence[1] <= THAW_NS and elsewhere.between(silence[1], silence[1] + THAW_NS) >= BURST
 
 
 def _came_back(start: int, p: Prediction) -> bool:

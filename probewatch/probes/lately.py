@@ -50,9 +50,9 @@ class Lately(Sequence[int]):
         latest = max(self, default=None)
         return (latest, start) if latest is not None and start - latest > SHORT_NS else self.gap
 
-    def since(self, ns: int) -> int:
-        """Return how many of the latest attempts began then or later."""
-        return sum(start >= ns for start in self)
+    def between(self, since_ns: int, until_ns: int) -> int:
+        """Return how many of the latest attempts began in this time, both ends in it."""
+        return sum(since_ns <= start <= until_ns for start in self)
 
 
 NOBODY = Lately(())

@@ -52,7 +52,7 @@ def test_a_moment_of_silence_is_kept_too() -> None:
     for at in (*range(1000, 1500, 20), 2000, 2001, 2002, 1700):
         elsewhere.before(at * ms)
     late = elsewhere.before(2003 * ms)
-    assert (late.silence(2003 * ms), late.since(1999 * ms)) == ((1700 * ms, 2000 * ms), 3)
+    assert (late.silence(2003 * ms), late.between(1999 * ms, 2001 * ms)) == ((1700 * ms, 2000 * ms), 2)
     assert late.silence(2400 * ms) == (2002 * ms, 2400 * ms), "and what goes on is one too"
     for at in range(2010, 3000, 10):
         elsewhere.before(at * ms)
