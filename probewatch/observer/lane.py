@@ -50,6 +50,8 @@ DEAD_DIAL_NS: Final = 130_000_000_000
 """How long the kernel goes on with a dial (tcp_syn_retries 6: 127 s)."""
 LAG: Final = 24
 """Steps after which the cheapest reading is believed, if others are still possible."""
+STOPPED: Final = 256
+"""Attempts remembered that were read as late for want of CPU."""
 RIVAL: Final = 2.0
 """Below this a run's form (`runs.fits`) leaves open whose it is, where it does so for several."""
 WORSE: Final = 9.5
@@ -103,7 +105,9 @@ class Lane:
         self._appeared_ns = appeared_ns
         """When the pod's address was announced, before any of its containers ran."""
         self._tried = False
-        """Other numbers than those that are thought to run here are tried: no kubelet that got no CPU is to make them fit."""
+        """Other numbers than those that are thought to run here are tried: a kubelet that got no CPU is not to make them fit, ..."""
+        self._stopped: set[int] = set()
+        """... but where it makes these fit: starts of attempts that were read so."""
         self._whole = begin_ns > 0
         """Nothing is missing since then."""
         self.crowded: set[int] = set()
@@ -210,7 +214,7 @@ class Lane:
                         start_ns, fit, pod.prediction(worker), elsewhere, refused=refused, rivals=rivals
                     )
                 for reading in readings:
-                    if self._tried and is_frozen(reading):
+                    if self._tried and is_frozen(reading) and start_ns not in self._stopped:
                         continue
                     sure = sure or reading.cost < SURE
                     candidates.append((cost + reading.cost, history, reading))
@@ -446,6 +450,9 @@ class Lane:
             kept=self._kept_each,
         )
         lane._tried = True
+        best = min(self._histories, key=cost_of)
+        open_steps = self._open(best, best.past.length) if best.past is not None else []
+        lane._stopped = self._stopped | _stopped(open_steps)
         lane.shared = self.shared
         return lane
 
@@ -472,7 +479,10 @@ class Lane:
             self.fresh = self._histories[0].fresh
 
     def _tell(self, history: History, until: int) -> None:
-        self.steps += self._open(history, until)
+        told = self._open(history, until)
+        self.steps += told
+        if len(self._stopped) < STOPPED:
+            self._stopped |= _stopped(told)
         self._settled = max(self._settled, until)
 
     def _open(self, history: History, until: int) -> list[Step]:
@@ -485,6 +495,11 @@ class Lane:
             link = link.past
         steps.reverse()
         return steps
+
+
+def _stopped(steps: Sequence[Step]) -> set[int]:
+    """Return the starts of attempts that were read as ticks which found their kubelet without CPU."""
+    return {step.run.start.ns for step in steps if step.reading is not None and step.reading.stopped}
 
 
 def _decides(step: Step) -> object:
