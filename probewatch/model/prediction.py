@@ -119,8 +119,11 @@ class Prediction(NamedTuple):
         last = self.last_start_ns
         if self.silence is not Silence.NONE or last is None:
             return None
-        tick = last if self.tick_ns is None else self.tick_ns
-        return tick + max(0, -(-(last + self.period_ns // 2 - tick) // self.period_ns)) * self.period_ns
+        return self.tick_behind(last, last if self.tick_ns is None else self.tick_ns)
+
+    def tick_behind(self, last_ns: int, tick_ns: int) -> int:
+        """Return the first tick behind an attempt, which was late or early by less than half a period, of a grid with this tick."""
+        return tick_ns + max(0, -(-(last_ns + self.period_ns // 2 - tick_ns) // self.period_ns)) * self.period_ns
 
 
 class Reading(NamedTuple):

@@ -15,8 +15,6 @@ RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
 _SHARED: Final = 4 * RECENT
 """Starts in one list."""
-
-
 _SILENCES: Final = 32
 """Silences of each kind that are remembered: an attempt that took long comes after later ones."""
 

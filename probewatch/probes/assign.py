@@ -129,7 +129,7 @@ NO_OUTAGE_NS: Final = 2_000 * MS
 """... and not faster than this."""
 NEW_KUBELET_QUICK: Final = 7.0
 FROZEN: Final = 3.5
-"""A tick that ran late because the kubelet got no CPU: rarer than a new container, so that the next tick decides.
+"""A tick that ran late because the kubelet got no CPU: commoner, for a moment, than a new container that nothing else shows.
 Whether the grid is the old one or a new one is what tells them apart."""
 FROZEN_NS: Final = 4_000 * MS
 """Each so long it lasted costs one more, up to FROZEN_MOST: long stops are rarer."""
@@ -438,8 +438,7 @@ def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
 def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Lately) -> Reading | None:
     """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
     assert p.last_start_ns is not None
-    # The tick that waited is the first that found it stopped.
-    due = anchor + max(1, -(-(p.last_start_ns + p.period_ns // 2 - anchor) // p.period_ns)) * p.period_ns
+    due = p.tick_behind(p.last_start_ns, anchor)  # (What waited is the first tick that found it stopped.)
     seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
     if start - due <= (0 if seen else LATE_NS):
         return None
@@ -458,7 +457,11 @@ def _all_thawed(start: int, elsewhere: Lately) -> bool:
     These are the ticks that had waited: a new kubelet's first ones are spread over the periods.
     """
     silence = elsewhere.silence(start)
-    return silence is not None and start - silence[1] <= THAW_NS and elsewhere.between(silence[1], silence[1] + THAW_NS) >= BURST
+    return (
+        silence is not None
+        and start - silence[1] <= THAW_NS
+        and elsewhere.between(silence[1], silence[1] + THAW_NS) >= BURST
+    )
 
 
 def _came_back(start: int, p: Prediction) -> bool:

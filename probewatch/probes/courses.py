@@ -206,8 +206,10 @@ def starved(scene: Scene) -> None:
         if not late:
             continue
         longest = max(off for off, _ in late)
-        ran = "an attempt ran" if len(late) == 1 else f"{len(late)} attempts ran up to"
-        text = f"The kubelet got no CPU for a while: {ran} {seconds(longest)} after it was due, and later ones are back on the grid."
+        how = f"an attempt ran {seconds(longest)} after it was due"
+        if len(late) > 1:
+            how = f"{len(late)} attempts ran up to {seconds(longest)} after they were due"
+        text = f"The kubelet got no CPU for a while: {how}, and later ones are back on the grid."
         scene.note(place, [after for _, after in late], Found(Kind.TICKS_DROPPED, text))
 
 

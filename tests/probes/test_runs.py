@@ -80,6 +80,12 @@ def test_a_broken_body_is_tried_again_at_once(count) -> None:
     assert (verdict.outcome, verdict.cause) == (Outcome.DISCARDED, Cause.BODY_BROKEN)
 
 
+def test_a_starved_node_tries_again_a_little_later() -> None:
+    """Where the prober gets no CPU for a moment its next try leaves late, and is its next try all the same."""
+    (one,) = join(attempt(0, "body"), attempt(0.09, "body"), attempt(0.2, "body"))
+    assert len(one.tries) == 3
+
+
 def test_the_last_try_counts() -> None:
     """A retry that gets its body makes the attempt a success."""
     (one,) = join(attempt(0, "body"), attempt(0.002, "ok"))
