@@ -27,11 +27,12 @@ from probewatch.decisions.versions import Pokes
 from probewatch.model.connection import Connection
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler, ProbeType
-from probewatch.probes.assign import MISSED, due_readings, is_frozen, readings_of
+from probewatch.probes.assign import MISSED, due_readings, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, closed_by_server, is_refused, verdict_of
+from probewatch.probes.stopped import is_frozen
 
 from .histories import History, Judged, Look, Step, ancestor, cost_of, keep, linked
 from .stride import Stride

@@ -24,6 +24,7 @@ from probewatch.model.timeline import Schedule, Trigger
 
 from .lately import NOBODY, Lately
 from .runs import Run, fits, is_refused
+from .stopped import IN_A_BURST, in_a_burst, is_frozen, late_tick
 
 MS: Final = 1_000_000
 EARLY_NS: Final = 50 * MS
@@ -128,22 +129,6 @@ SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 NO_OUTAGE_NS: Final = 2_000 * MS
 """... and not faster than this."""
 NEW_KUBELET_QUICK: Final = 7.0
-FROZEN: Final = 3.5
-"""A tick that ran late because the kubelet got no CPU: commoner, for a moment, than a new container that nothing else shows.
-Whether the grid is the old one or a new one is what tells them apart."""
-FROZEN_NS: Final = 4_000 * MS
-"""Each so long it lasted costs one more, up to FROZEN_MOST: long stops are rarer."""
-FROZEN_MOST: Final = 5.0
-FROZEN_YOUNG: Final = 3.0
-"""... more where its grid was never shown, by a second attempt: nearly anything would be late on that."""
-FROZEN_SEEN: Final = 0.5
-"""... where an attempt's late end shows it."""
-BURST: Final = 4
-"""... or so many attempts at others as soon as it ran again."""
-IN_A_BURST: Final = 3.0
-"""... which another reading would have it meet by chance."""
-THAW_NS: Final = 60 * MS
-"""All that waited runs this soon after the kubelet runs again."""
 OFF_GRID: Final = 9.0
 """Liveness or startup off their grid for no reason."""
 AGAINST_SILENCE: Final = 6.0
@@ -280,7 +265,7 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     gated = AGAINST_SILENCE if p.silence is Silence.GATED else 0.0
     out = [] if tick is None else _ticks(start, p, tick)
     if p.tick_ns is not None and not gated and not on_grid:
-        late = _frozen(start, p, p.tick_ns, elsewhere)
+        late = late_tick(start, p, p.tick_ns, elsewhere)
         out += [] if late is None else [late]
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_poke(start, p))
@@ -304,7 +289,7 @@ def _woken(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     renewal += (INHERITED if p.inherits else AGAINST_SILENCE) if p.gated_anew else 0.0
     if _tick(start, p) is None:
         off_grid = Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.ON_TIME, "container")
-        late = None if p.tick_ns is None else _frozen(start, p, p.tick_ns, elsewhere)
+        late = None if p.tick_ns is None else late_tick(start, p, p.tick_ns, elsewhere)
         waited = [] if late is None else [late._replace(cost=late.cost + renewal, reset="container", missed=0)]
         return [off_grid, *waited, *_kubelet(start, p, elsewhere)]
     off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
@@ -337,7 +322,7 @@ def _pokes_anew(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     if p.manual not in (Manual.READY, Manual.ANEW):
         return []
     cost = _renewal(p) + ((INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0)
-    cost += _old_phase(start, p.phase_ns, p) + (IN_A_BURST if _all_thawed(start, elsewhere) else 0.0)
+    cost += _old_phase(start, p.phase_ns, p) + (IN_A_BURST if in_a_burst(start, elsewhere) else 0.0)
     anew = Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA, "container")
     if p.manual is not Manual.READY or not p.spec.initial_delay_s:
         return [anew]
@@ -435,35 +420,6 @@ def _perhaps_stored(start: int, p: Prediction) -> Reading | None:
     return Reading(p.worker, FIRST, Trigger.STORED_TICK, Schedule.LATE)
 
 
-def _frozen(start: int, p: Prediction, anchor: int, elsewhere: Lately) -> Reading | None:
-    """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
-    assert p.last_start_ns is not None
-    due = p.tick_behind(p.last_start_ns, anchor)  # (What waited is the first tick that found it stopped.)
-    seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
-    if start - due <= (0 if seen else LATE_NS):
-        return None
-    silence = elsewhere.silence(start)
-    if elsewhere and (silence is None or silence[0] > due + LATE_NS or silence[1] < start - THAW_NS):
-        return None  # It was at work meanwhile.
-    seen = seen or _all_thawed(start, elsewhere)
-    unseen = FROZEN + min((start - due) / FROZEN_NS, FROZEN_MOST) + (FROZEN_YOUNG if p.runs < 2 else 0.0)
-    cost = FROZEN_SEEN if seen else unseen
-    return Reading(p.worker, cost, Trigger.TICK, Schedule.LATE, missed=(start - due) // p.period_ns, stopped=True)
-
-
-def _all_thawed(start: int, elsewhere: Lately) -> bool:
-    """Tell whether it is of the moment in which a kubelet that had been silent towards everybody probed several at once.
-
-    These are the ticks that had waited: a new kubelet's first ones are spread over the periods.
-    """
-    silence = elsewhere.silence(start)
-    return (
-        silence is not None
-        and start - silence[1] <= THAW_NS
-        and elsewhere.between(silence[1], silence[1] + THAW_NS) >= BURST
-    )
-
-
 def _came_back(start: int, p: Prediction) -> bool:
     """Tell whether its container may have been away, though the worker's grid is the old one.
 
@@ -512,11 +468,6 @@ def _share(left: int, p: Prediction) -> float:
     another attempt at the container came, the likelier it was the new one's already.
     """
     return -math.log(min(max(left / p.period_ns, LEAST_SHARE), 1.0))
-
-
-def is_frozen(reading: Reading) -> bool:
-    """Tell whether it supposes that the kubelet got no CPU, with nothing else to show for it."""
-    return reading.stopped and reading.cost >= FROZEN
 
 
 def _off(since_ns: int, period_ns: int) -> int:
@@ -592,7 +543,7 @@ def _kubelet(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
         cost = NEW_KUBELET
     else:
         cost = NEW_KUBELET_QUIET
-    cost += (GATED_ANEW if p.behind else 0.0) + (IN_A_BURST if _all_thawed(start, elsewhere) else 0.0)
+    cost += (GATED_ANEW if p.behind else 0.0) + (IN_A_BURST if in_a_burst(start, elsewhere) else 0.0)
     cost += _old_phase(start, p.tick_ns, p)
     return [Reading(p.worker, cost, Trigger.START, Schedule.EXTRA, "kubelet", back_ns=back)]
 

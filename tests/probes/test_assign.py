@@ -17,9 +17,6 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
 from probewatch.probes.assign import (
-    FROZEN,
-    FROZEN_SEEN,
-    IN_A_BURST,
     LATENESS_MOST,
     MISSED_MOST,
     OLD_PHASE,
@@ -32,6 +29,7 @@ from probewatch.probes.assign import (
     readings_of,
 )
 from probewatch.probes.lately import Lately
+from probewatch.probes.stopped import FROZEN, FROZEN_SEEN, IN_A_BURST
 
 EARLIER = 100.0
 """When the worker of these tests last ran."""
