@@ -102,7 +102,7 @@ def form_of(exchange: Exchange) -> Form:
             ask,
             port,
             http.method,
-            http.target,
+            http.target or None,  # (of a request that was not captured nothing is known)
             None,
             http.header("User-Agent") or "",
             http.header("Host") or "",

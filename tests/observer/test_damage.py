@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from probewatch import verify
 from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
+from probewatch.model.finding import Held
 from probewatch.model.frame import Frame
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import ANSWERS_ONLY, Attempt, Cause, Decision, Outcome, Probe
@@ -136,6 +138,8 @@ def test_the_targets_direction_alone_tells_what_it_answered(name: str, tmp_path:
     assert [(a.outcome, a.status) for p in halves for a in p.attempts] == [(a.outcome, a.status) for p in whole for a in p.attempts]
     assert [d.kind for p in halves for d in p.decisions] == [d.kind for p in whole for d in p.decisions]
     assert all("one-direction" in [one.kind for one in p.diagnoses] for p in halves)
+    found = verify(tmp_path / "a.pcap", spec=str(CAPTURES / name / "pod.yaml")).findings
+    assert [finding for finding in found if finding.held is Held.FAIL] == []
 
 
 @NAMES
