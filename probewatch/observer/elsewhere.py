@@ -59,11 +59,13 @@ class _Silences:
 
     def note(self, latest_ns: int, start_ns: int) -> None:
         """Take an attempt and the latest one before it: what took long comes after later ones, and may have begun within a silence."""
+        if start_ns >= latest_ns:
+            if start_ns - latest_ns > self._least_ns:
+                self._kept = [*self._kept[1 - _SILENCES :], (latest_ns, start_ns)]
+            return
         within = next((place for place, one in enumerate(self._kept) if one[0] < start_ns < one[1]), None)
         if within is not None:
             begun, back = self._kept.pop(within)
             longer = (begun, start_ns) if start_ns - begun > back - start_ns else (start_ns, back)
             if longer[1] - longer[0] > self._least_ns:
                 self._kept.insert(within, longer)
-        if start_ns - latest_ns > self._least_ns:
-            self._kept = [*self._kept[1 - _SILENCES :], (latest_ns, start_ns)]

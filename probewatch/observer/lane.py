@@ -108,7 +108,7 @@ class Lane:
         self._tried = False
         """Other numbers than those that are thought to run here are tried: a kubelet that got no CPU is not to make them fit, ..."""
         self._stopped: set[int] = set()
-        """... but where it makes these fit: starts of attempts that were read so."""
+        """... but where it makes these fit: starts of attempts that were read so (of a lane that is not tried: of steps let go)."""
         self._whole = begin_ns > 0
         """Nothing is missing since then."""
         self.crowded: set[int] = set()
@@ -372,6 +372,8 @@ class Lane:
         """Give the oldest settled steps away."""
         gone = self.steps[:number]
         del self.steps[:number]
+        if len(self._stopped) < STOPPED:
+            self._stopped |= _stopped(gone)
         return gone
 
     @property
@@ -451,9 +453,7 @@ class Lane:
             kept=self._kept_each,
         )
         lane._tried = True
-        best = min(self._histories, key=cost_of)
-        open_steps = self._open(best, best.past.length) if best.past is not None else []
-        lane._stopped = self._stopped | _stopped(open_steps)
+        lane._stopped = self._stopped | _stopped(self.so_far())
         lane.shared = self.shared
         return lane
 
@@ -480,10 +480,7 @@ class Lane:
             self.fresh = self._histories[0].fresh
 
     def _tell(self, history: History, until: int) -> None:
-        told = self._open(history, until)
-        self.steps += told
-        if len(self._stopped) < STOPPED:
-            self._stopped |= _stopped(told)
+        self.steps += self._open(history, until)
         self._settled = max(self._settled, until)
 
     def _open(self, history: History, until: int) -> list[Step]:

@@ -88,8 +88,9 @@ class Traffic:
                     continue
                 tally = self._tallies[key] = Tally(first_ns=connection.start.ns)
             later = connection.question > 1  # of a connection that was counted, or began before the capture
-            tally.connections += not (later or connection.midstream)
-            tally.unasked += not (later or connection.midstream or connection.orig.packets)
+            opened = not (later or connection.midstream)
+            tally.connections += opened
+            tally.unasked += opened and not connection.orig.packets
             tally.requests += exchange.requests
             tally.most_requests = max(tally.most_requests, exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
@@ -99,7 +100,7 @@ class Traffic:
             client = client and not agent.startswith(NOT_CLIENTS)
             self._kept += tally.uses.add(connection, client=client, room=self._kept < MOST)
             self.whole = self.whole and self._kept < MOST
-            if connection.midstream or later:
+            if not opened:
                 continue
             answer = answer_of(connection, seen_until_ns)
             tally.answers[answer] = tally.answers.get(answer, 0) + 1

@@ -92,7 +92,7 @@ def test_later_costs_more() -> None:
 
 
 def test_a_late_tick() -> None:
-    """Behind 20 ms a tick is late; behind 100 ms only a kubelet that got no CPU explains it, which is as rare as a new container."""
+    """Behind 20 ms a tick is late; behind 100 ms only a kubelet that got no CPU explains it."""
     assert best(EARLIER + 10.03, predicted(LIVENESS)).schedule is Schedule.LATE
     (late,) = [one for one in read(EARLIER + 10.2, predicted(LIVENESS, runs=3)) if one.trigger is Trigger.TICK]
     assert (late.schedule, late.reset) == (Schedule.LATE, "")
