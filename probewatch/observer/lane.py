@@ -78,6 +78,10 @@ _Candidate = tuple[float, History, Reading | None]
 """What a history costs once it is carried on in this way (None: the run is nobody's attempt)."""
 
 
+def _candidate_cost(candidate: _Candidate) -> float:
+    return candidate[0]
+
+
 class Lane:
     """The workers of one pod as one checker's attempts show them."""
 
@@ -228,11 +232,16 @@ class Lane:
         return [candidate for candidate in candidates if candidate[0] - floor <= WORSE]
 
     def _grown(self, look: Look, candidates: list[_Candidate]) -> list[History]:
-        """Return the histories that these candidates lead to, of those that meet in one state the cheapest."""
+        """Return the histories that these candidates lead to, of those that meet in one state the cheapest; more than are carried on.
+
+        None becomes cheaper by growing: once enough cost no more than the next candidate, no other would be carried on.
+        """
         run = look.run
         grown: dict[tuple[Pod, bool], History] = {}
         turns: list[Turn] = []
-        for cost, history, taken in candidates:
+        for cost, history, taken in sorted(candidates, key=_candidate_cost):
+            if len(grown) >= self._kept and sorted(map(cost_of, grown.values()))[self._kept - 1] <= cost:
+                break
             if taken is None:
                 past = linked(history.past, Step(run, None, None, None, renewed=False, before=history.pod))
                 keep(grown, History(history.pod, cost, history.fresh, past))

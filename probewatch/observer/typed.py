@@ -189,9 +189,12 @@ class _Weighed(NamedTuple):
 def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
     """Read the attempts as each combination of types, the cheapest first; where those that the guess knows fit, no others."""
     known = [ProbeType.UNKNOWN if _misnamed(one.spec) else one.spec.type for one in guesses]
+    same = [guesses.index(one) for one in guesses]
     agreeing: list[tuple[ProbeType, ...]] = []
     others: list[tuple[ProbeType, ...]] = []
     for kinds in itertools.permutations(TYPES, len(guesses)):
+        if any(same[a] == same[b] and TYPES.index(kinds[a]) > TYPES.index(kinds[b]) for a, b in _pairs(guesses)):
+            continue  # Which of two that ask the same is called the first makes no difference.
         fits = all(kind in (own, ProbeType.UNKNOWN) for kind, own in zip(known, kinds, strict=True))
         (agreeing if fits else others).append(kinds)
     found = [_fitted(scale, guesses, kinds) for kinds in agreeing]
@@ -199,9 +202,21 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
         found += [_fitted(scale, guesses, kinds) for kinds in others]
     weighed = [
         _Weighed(read.cost + AGAINST_NAME * sum(_misnamed(planned.spec) for planned in plan), read, plan)
-        for read, plan in found
+        for read, first in found
+        for plan in _orders(first, same)
     ]
     return sorted(weighed, key=lambda one: one.cost)
+
+
+def _pairs(guesses: Sequence[Guess]) -> Iterator[tuple[int, int]]:
+    return itertools.combinations(range(len(guesses)), 2)
+
+
+def _orders(plan: Plan, same: Sequence[int]) -> Iterator[Plan]:
+    """Return a plan in each order of its probes that ask the same, its own first: one reading tells of all."""
+    for order in itertools.permutations(range(len(plan))):
+        if all(same[at] == same[other] for at, other in enumerate(order)):
+            yield tuple(plan[at] for at in order)
 
 
 def _misnamed(spec: ProbeSpec) -> bool:
