@@ -68,10 +68,10 @@ NEW_KUBELET: Final = 2.0
 """Cost of the history in which a kubelet, not a container, begins, above that of a beginning container."""
 RAN_BEFORE: Final = 4.0
 """Cost of a beginning in the capture where a connection shows that its containers ran before."""
-FAILED_BEFORE: Final = 1.0
-"""Cost of a history in which a probe's state before the capture is assumed, to be borne out by what follows, ..."""
+FAILED_BEFORE: Final = 3.0
+"""Cost of a history in which a probe's streak before the capture is assumed, to be borne out by what follows: of all moments ..."""
 KILLED_BEFORE: Final = 2.0
-"""... where that makes a restart due."""
+"""... (of a liveness probe's, whose restart shows by itself) the capture began in one of the few of that streak."""
 
 
 _Candidate = tuple[float, History, Reading | None]

@@ -20,6 +20,8 @@ from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, EventKind, Outcome, Timeline
 from probewatch.observer import Observer, Settings
 
+UNSEEN_NS = 1_000_000_000
+"""An attempt whose refusal by ICMP the filter left out seems to last as long as its timeout."""
 SHARES = (0.33, 0.6)
 """Of a capture's time, before which nothing was captured."""
 NEAR_NS = 50_000_000
@@ -35,6 +37,12 @@ def seen(frames: Sequence[Frame], book: AddressBook) -> Timeline:
     for one in frames:
         observer.feed(one)
     return observer.finish()
+
+
+def is_tcp(frame: Frame) -> bool:
+    """Tell whether tcpdump's `tcp` passes a frame of these captures (Ethernet without tags, no extension headers)."""
+    kind = frame.data[12:14]
+    return (kind == b"\x08\x00" and frame.data[23] == 6) or (kind == b"\x86\xdd" and frame.data[20] == 6)
 
 
 def ports(attempt: Attempt) -> frozenset[int]:
@@ -70,6 +78,19 @@ def test_what_began_before_is_not_made_up(kubelet_scenario: Path, share: float) 
     assert told or not any(probe.attempts for probe in whole.probes)
     for attempt in told:
         assert attempt.outcome in outcome_of(whole, attempt) | {Outcome.INCONCLUSIVE}, (attempt.n, attempt.start.ns)
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "undeclared"])
+def test_what_a_filter_left_out_is_not_made_up(kubelet_scenario: Path, *, declared: bool) -> None:
+    """Of a capture taken with the filter `tcp`, which begins with the probe itself, each decision is one that the whole capture shows."""
+    specs = sorted(kubelet_scenario.glob("pod*.yaml")) if declared else []
+    book = build_book([pod for path in specs for pod in read_specs(os.fspath(path))], [], [])
+    frames = frames_of(kubelet_scenario)
+    whole, cut = seen(frames, book), seen([one for one in frames if is_tcp(one)], book)
+    decided = [(d.kind, d.ns) for probe in whole.probes for d in probe.decisions]
+    for probe in cut.probes:
+        for d in probe.decisions:
+            assert any(kind is d.kind and abs(ns - d.ns) < NEAR_NS + UNSEEN_NS for kind, ns in decided), (probe.type, d.kind, d.ns)
 
 
 def test_a_connection_that_came_too_late_is_no_probe_of_its_own(captures: Path) -> None:
