@@ -26,7 +26,7 @@ from probewatch.decisions.turn import Turn
 from probewatch.decisions.versions import Pokes
 from probewatch.model.connection import Connection
 from probewatch.model.prediction import Reading
-from probewatch.model.spec import Handler, ProbeType
+from probewatch.model.spec import Handler
 from probewatch.probes.assign import MISSED, due_readings, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND
@@ -69,9 +69,7 @@ NEW_KUBELET: Final = 2.0
 RAN_BEFORE: Final = 4.0
 """Cost of a beginning in the capture where a connection shows that its containers ran before."""
 FAILED_BEFORE: Final = 3.0
-"""Cost of a history in which a probe's streak before the capture is assumed, to be borne out by what follows: of all moments ..."""
-KILLED_BEFORE: Final = 2.0
-"""... (of a liveness probe's, whose restart shows by itself) the capture began in one of the few of that streak."""
+"""Cost of a history in which a streak before the capture is assumed: of all moments the capture began in one of that few."""
 
 
 _Candidate = tuple[float, History, Reading | None]
@@ -250,8 +248,7 @@ class Lane:
             known = look.judged(worker)
             keep(grown, _grow(history, run, taken, known, turns))
             if not history.fresh and not taken.reset and not taken.redial:
-                liveness = self.plan[worker].spec.type is ProbeType.LIVENESS
-                before = history.cost + (KILLED_BEFORE if liveness else FAILED_BEFORE)
+                before = history.cost + FAILED_BEFORE
                 for pod in history.pod.guesses(worker, known.verdict.outcome):
                     guessed = History(pod, before, history.fresh, history.past)
                     keep(grown, _grow(guessed, run, taken, known, turns))

@@ -10,7 +10,7 @@ from probewatch.model.book import AddressBook
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import ANSWERS_ONLY, OtherTraffic
-from probewatch.probes.cadence import steady
+from probewatch.probes.cadence import chains, period_of, side_by_side, steady
 from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
 from probewatch.probes.openings import Answer, Openings, answer_of
@@ -25,6 +25,12 @@ ENOUGH: Final = 4
 """Connections of one form before they can be called a check."""
 SPREAD: Final = 0.12
 """Median deviation from the median step, relative to it, up to which a series counts as periodic."""
+ON_GRIDS: Final = 0.8
+"""Share of the starts of several probes that ask the same which their ticks must be: the others are extra ones."""
+IN_A_ROW: Final = 3
+"""Starts that make a grid."""
+PROBES: Final = 3
+"""Of one container: one of each type."""
 KEPT: Final = 4_096
 """Sources and target ports kept for `others`; connections of further ones are not told."""
 CELLS: Final = 32_768
@@ -248,5 +254,20 @@ def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:
         return False
     if ask is Ask.HTTP and runs[0].form.method not in ("GET", "HEAD", "OPTIONS"):
         return False
-    regular = steady([run.start.ns for run in runs])
-    return regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD
+    starts = [run.start.ns for run in runs]
+    regular = steady(starts)
+    if regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD:
+        return True
+    return all(run.form.kubelet for run in runs) and _side_by_side(starts)
+
+
+def _side_by_side(starts: Sequence[int]) -> bool:
+    """Tell whether nearly all of these keep to grids, in whole seconds, and no more at a time than a container has probes.
+
+    A grid is a new one where a container was restarted.
+    """
+    period = period_of(starts)
+    if period is None or side_by_side(starts, period) > PROBES:
+        return False
+    grids = (len(chain.members) for chain in chains(starts, period))
+    return sum(length for length in grids if length >= IN_A_ROW) >= ON_GRIDS * len(starts)

@@ -27,7 +27,7 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND
-from probewatch.probes.inference import Guess, named_type, observed_period
+from probewatch.probes.inference import DEFAULT_FAILURES, Guess, named_type, observed_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
 from .histories import Step
@@ -52,6 +52,8 @@ AGAINST_NAME: Final = 3.0
 """A type that the name of what is asked for does not say: one in twenty `/ready` is asked for by a liveness probe."""
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
+LOW: Final = 6
+"""Failure thresholds below this are tried: where a container is quickly there again, one streak holds several restarts."""
 OPEN: Final = "its request is the same as that of another probe of its container; nothing tells them apart"
 BAFFLED: Final = "its attempts, together with those beside it, fit no type as a kubelet runs it"
 THIRD: Final = "one container cannot have it beside the other two, which fit what a kubelet does without it"
@@ -81,12 +83,18 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
 
 
 def doubted(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
-    """Return guesses as they are, without their types where those do not explain the attempts."""
-    runs = _theirs(guesses, runs)
-    if len(runs) < FEWEST or all(one.spec.type is ProbeType.UNKNOWN for one in guesses):
-        return tuple(guesses)
-    cost = Scale(lane, runs[:RUNS], None).read(homes(guesses)).cost
-    return _untyped(guesses) if _baffling(cost, runs) else tuple(guesses)
+    """Return guesses with the periods that their attempts have, and without their types where those do not explain the attempts."""
+    runs, best = _theirs(guesses, runs), tuple(guesses)
+    if len(runs) < FEWEST:
+        return best
+    scale = Scale(lane, runs[:RUNS], None)
+    read = scale.read(homes(best))
+    for other in _own_periods(guesses, read):
+        again = scale.read(homes(other))
+        if again.cost < read.cost:
+            best, read = other, again
+    told = any(one.spec.type is not ProbeType.UNKNOWN for one in best)
+    return _untyped(best) if told and _baffling(read.cost, runs) else best
 
 
 def _theirs(guesses: Sequence[Guess], runs: Sequence[Run]) -> list[Run]:
@@ -108,7 +116,7 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
     if found[0].read.cost > STRAINED:
-        for other in (*_other_periods(guesses, runs), *_shapes(guesses)):
+        for other in (*_other_periods(guesses, runs), *_own_periods(guesses, found[0].read), *_shapes(guesses)):
             again = _weighed(scale, other)
             if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
                 best, found = other, again
@@ -247,12 +255,26 @@ def _other_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tu
         period = observed_period(best[1:])  # (the first may have been a poke)
         if period not in (None, one.spec.period_s):
             assert period is not None
-            known = {**one.inferred, "periodSeconds": period}
-            yield (
-                *guesses[:at],
-                replace(one, spec=replace(one.spec, period_s=period), inferred=known),
-                *guesses[at + 1 :],
-            )
+            yield _with_period(guesses, at, period)
+
+
+def _own_periods(guesses: Sequence[Guess], read: Read) -> Iterator[tuple[Guess, ...]]:
+    """Return the same probes with the period that one's attempts have in a reading: two that ask the same were guessed to share one."""
+    for at, one in enumerate(guesses):
+        period = observed_period([step.run.start.ns for step in steps_of(read, at)])
+        if period not in (None, one.spec.period_s):
+            assert period is not None
+            yield _with_period(guesses, at, period)
+
+
+def _with_period(guesses: Sequence[Guess], at: int, period: int) -> tuple[Guess, ...]:
+    one = guesses[at]
+    spec = replace(one.spec, period_s=period)
+    return (
+        *guesses[:at],
+        replace(one, spec=spec, inferred={**one.inferred, "periodSeconds": period}),
+        *guesses[at + 1 :],
+    )
 
 
 def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:
@@ -307,12 +329,12 @@ def _by_name(one: Guess, guesses: Sequence[Guess]) -> Guess:
 
 def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) -> tuple[Read, Plan]:
     """Read the attempts as those of probes of these types, with the failure thresholds that make them cheapest."""
-    plan = tuple(Planned(_as(one.spec, kind), 0) for one, kind in zip(guesses, kinds, strict=True))
+    plan = tuple(Planned(_as(one, kind), 0) for one, kind in zip(guesses, kinds, strict=True))
     read = scale.read(plan)
-    if read.cost <= SURE:  # nothing can be so much cheaper
+    if read.cost <= SURE or read.cut:  # nothing can be so much cheaper, or it is far from
         return read, plan
     for worker, planned in enumerate(plan):
-        for spec in _thresholds(planned.spec, steps_of(read, worker)):
+        for spec in _thresholds(planned.spec, guesses[worker].spec.failure_threshold, steps_of(read, worker)):
             other = (*plan[:worker], Planned(spec, 0), *plan[worker + 1 :])
             again = scale.read(other)
             if again.cost + SURE < read.cost:
@@ -320,36 +342,36 @@ def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) 
     return read, plan
 
 
-def _thresholds(spec: ProbeSpec, steps: Sequence[Step]) -> Iterator[ProbeSpec]:
+def _thresholds(spec: ProbeSpec, guessed: int, steps: Sequence[Step]) -> Iterator[ProbeSpec]:
     """Return a probe with the other thresholds that its streaks suggest."""
-    bad = longest_streak(steps, Outcome.FAILURE)
-    if not bad:
-        return
-    for failures in sorted({1, 2, bad, bad + 1} - {spec.failure_threshold}):
+    longest = longest_streak(steps, Outcome.FAILURE)
+    never = longest + 1  # (All that no streak reaches read alike.)
+    tried = {min(failures, never) for failures in (*range(1, LOW), longest, guessed, never)} if longest else set()
+    for failures in sorted(tried - {min(spec.failure_threshold, never)}):
         yield replace(spec, failure_threshold=failures)
 
 
-def _as(spec: ProbeSpec, kind: ProbeType) -> ProbeSpec:
-    failures = max(spec.failure_threshold, PATIENT) if kind is ProbeType.STARTUP else spec.failure_threshold
-    return replace(spec, type=kind, failure_threshold=failures)
+def _as(one: Guess, kind: ProbeType) -> ProbeSpec:
+    """Return a guess as a probe of this type, with the failure threshold that shows, or else with the one that nearly all have."""
+    own = one.spec.failure_threshold if "failureThreshold" in one.inferred else DEFAULT_FAILURES
+    return replace(one.spec, type=kind, failure_threshold=max(own, PATIENT) if kind is ProbeType.STARTUP else own)
 
 
 def _told(one: Guess, near: Sequence[ProbeSpec], *, by_name: bool) -> Guess:
     """Return a guess with what all of the nearly cheapest readings agree on; `by_name`: they do so for the names' sake."""
     kinds = {spec.type for spec in near}
-    if len(kinds) > 1:
-        named = named_type(one.spec)
-        if one.spec.type in kinds:
-            return one
-        if named in kinds:
-            return replace(one, spec=replace(one.spec, type=named), reason=NAMED)
-        return replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN))
-    best, plain = near[0], _as(one.spec, near[0].type)
+    named = named_type(one.spec)
+    kind, reason = near[0].type, NAMED if by_name else "only with this type do all attempts fit what a kubelet does"
+    if one.spec.type in kinds:
+        kind, reason = one.spec.type, one.reason
+    elif len(kinds) > 1:
+        kind, reason = (named if named in kinds else ProbeType.UNKNOWN), NAMED
+    if kind is ProbeType.UNKNOWN:
+        return replace(one, spec=replace(one.spec, type=kind))
+    best = next(spec for spec in near if spec.type is kind)
     inferred = dict(one.inferred)
-    if best.type is not one.spec.type:
+    if kind is not one.spec.type:
         inferred.pop("failureThreshold", None)
-    if best.failure_threshold != plain.failure_threshold:
+    if best.failure_threshold != _as(one, kind).failure_threshold:
         inferred["failureThreshold"] = best.failure_threshold
-    reason = NAMED if by_name else "only with this type do all attempts fit what a kubelet does"
-    reason = one.reason if best.type is one.spec.type else reason
     return replace(one, spec=best, reason=reason, inferred=inferred)

@@ -112,6 +112,8 @@ class Read:
     steps: tuple[Step, ...]
     strain: tuple[float, ...]
     """Cost of each step, strains included."""
+    cut: bool
+    """It was given up before the last run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class Scale:
                 (STRANGER if step.reading is None else step.reading.cost) + more
                 for step, more in zip(steps, extra, strict=True)
             )
-            known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each)
+            known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks))
             self._best = min(self._best, cost)
         return known
 

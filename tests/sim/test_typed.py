@@ -107,3 +107,34 @@ def test_what_no_type_explains_decides_nothing(tmp_path) -> None:
     play(scenario).write(tmp_path)
     told = probewatch.analyze(tmp_path / "capture.pcap").probes
     assert not [d.kind for probe in told for d in probe.decisions if d.ns > told[0].attempts[0].start.ns + 20 * 10**9]
+
+
+def test_a_container_that_is_back_at_once_was_restarted_all_the_same(tmp_path) -> None:
+    """Failures that go on in a new container, before its liveness probe missed a tick, are no sign of a threshold that nobody has."""
+    slow = Listener(8080, (Phase(0, OK), Phase(6, Answer(status=200, delay_s=1.1))))
+    probes = ProbeSpec("readiness", path="/a", period=1), ProbeSpec("liveness", path="/b", period=2)
+    kubelet = play(Scenario("s", 5, (ContainerSpec(probes, (slow,)),), duration=25))
+    kubelet.write(tmp_path)
+    (liveness,) = [probe for probe in probewatch.analyze(tmp_path / "capture.pcap").probes if probe.path == "/b"]
+    killed = [change for change in kubelet.changes if (change.type, change.new) == ("liveness", "Failure")]
+    assert [str(decision.kind) for decision in liveness.decisions] == ["restart"] * len(killed)
+    assert liveness.thresholds["failureThreshold"] == (3, "default")
+
+
+def test_two_that_ask_the_same_have_each_their_own_period(tmp_path) -> None:
+    """Where nothing ever listened two probes look the same; the slower one misses no attempt for that."""
+    probes = ProbeSpec("readiness", path="/a", period=1), ProbeSpec("liveness", path="/b", period=2)
+    play(Scenario("s", 9, (ContainerSpec(probes, (Listener(8080, opens=1000.0),)),), duration=30)).write(tmp_path)
+    found = probewatch.analyze(tmp_path / "capture.pcap").probes
+    assert sorted(probe.thresholds["periodSeconds"][0] for probe in found) == [1, 2]
+    assert not [gap for probe in found for gap in probe.gaps if gap.kind == "unexplained"]
+
+
+@pytest.mark.parametrize("opens", [0.0, 1000.0], ids=["open", "refused"])
+def test_two_that_only_connect_are_seen_without_their_kubelets_name(tmp_path, opens) -> None:
+    """Two tcpSocket probes of one port, from where nothing shows a kubelet, are two checks and no client traffic."""
+    probes = ProbeSpec("readiness", handler="tcpSocket", period=10), ProbeSpec("liveness", handler="tcpSocket", period=10)
+    play(Scenario("s", 9, (ContainerSpec(probes, (Listener(8080, opens=opens),)),), duration=90)).write(tmp_path)
+    timeline = probewatch.analyze(tmp_path / "capture.pcap")
+    assert [probe.thresholds["periodSeconds"][0] for probe in timeline.probes] == [10, 10]
+    assert not timeline.others
