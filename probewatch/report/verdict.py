@@ -130,8 +130,12 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
+    since = silent_since(probe)
+    if since:
+        level = max(level, Level.WARNING)
     sentence += (
         _unprobed(probe)
+        + since
         + _uncovered(probe, timeline)
         + _deleted(probe, timeline, gone=bool(kinds[DecisionKind.NOT_READY]))
     )
@@ -163,6 +167,16 @@ def _unprobed(probe: Probe) -> str:
     longest = max(gap.end_ns - gap.start_ns for gap in away)
     times = "" if len(away) == 1 else f" {_times(len(away))}, at most"
     return f"; not probed{times} for {span(longest)}: {safe(away[0].reason)}"
+
+
+def silent_since(probe: Probe) -> str:
+    """Return for how long a probe was not seen at the end, where nothing says that it has to be silent: what it was before need not be so any more."""
+    last = probe.gaps[-1] if probe.gaps else None
+    if last is None or last.expected < SILENT or last.kind is not GapKind.UNEXPLAINED:
+        return ""
+    if last.start_ns < probe.attempts[-1].start.ns:
+        return ""
+    return f"; not probed in the last {span(last.end_ns - last.start_ns)}, so its present state is not known"
 
 
 def _uncovered(probe: Probe, timeline: Timeline) -> str:
