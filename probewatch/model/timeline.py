@@ -324,6 +324,11 @@ UNSEEN: Final = (
     "events in kubectl describe pod tell)"
 )
 """Why attempts are missing where everything that asked was silent, and then goes on at a new phase as if nothing had been."""
+TO_THE_END: Final = (
+    "its Pod is gone, its kubelet stopped, or attempts fail on the node without a frame (kubectl get pod and the Unhealthy events "
+    "tell)"
+)
+"""Why attempts are missing up to the end of the capture, where nothing in it says so."""
 
 
 BETWEEN_FILES: Final = "between two files, a time that may not have been captured"

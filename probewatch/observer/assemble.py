@@ -399,7 +399,7 @@ class Assembler:
         expected = silent // (planned.spec.period_s * SECOND)
         if expected < SILENT_TICKS or silent < SILENT_NS or (planned.spec.type is ProbeType.STARTUP and worker.on_hold):
             return None
-        kind, reason = GapKind.UNEXPLAINED, UNKNOWN
+        kind, reason = GapKind.UNEXPLAINED, TO_THE_END
         if deleted:
             kind, reason = GapKind.POD_DELETED, "the Pod was being deleted"
         elif worker.on_hold:
