@@ -184,6 +184,8 @@ class Connection:
     """First ICMP error that quoted a segment of the client."""
     neighbour: Mark | None = None
     """First ARP or ND request that waited for the server's address just before the SYN; the attempt began there."""
+    held_ns: int = 0
+    """How long the SYN had waited on the client's node before it left, by the client's TCP timestamps (RFC 7323)."""
     frames: tuple[tuple[int, int, int], ...] = ()
     """(file, first frame, last frame) for each file it was seen in, in the order seen."""
     sightings: tuple[Sighting, ...] = ()

@@ -324,6 +324,10 @@ UNSEEN: Final = (
     "events in kubectl describe pod tell)"
 )
 """Why attempts are missing where everything that asked was silent, and then goes on at a new phase as if nothing had been."""
+NO_ADDRESS: Final = (
+    "the pod's address could not be resolved when the next one was made; attempts without an address leave no frame"
+)
+"""Why attempts are missing before one that waited for its neighbour's address."""
 TO_THE_END: Final = (
     "its Pod is gone, its kubelet stopped, or attempts fail on the node without a frame (kubectl get pod and the Unhealthy events "
     "tell)"

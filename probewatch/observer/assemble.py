@@ -15,6 +15,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import DEFAULTS, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
+    TO_THE_END,
     Attempt,
     Cause,
     Checker,
@@ -40,7 +41,7 @@ from probewatch.probes.sidecars import sidecar
 from probewatch.probes.signatures import could_be
 from probewatch.probes.sources import Source, evidence
 
-from .build import UNKNOWN, Latest, confirm, diagnosed, judged_attempt, leg, state_name
+from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import KEPT, Account, Draft, Ledger
 from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
@@ -406,13 +407,8 @@ class Assembler:
             kind, reason = GapKind.ON_HOLD, str(Silence.ON_HOLD)
         elif container.dying:
             kind, reason = GapKind.CONTAINER_RESTARTED, "its container was being stopped, and no new one was seen"
-        return Gap(
-            start_ns=last.start.ns,
-            end_ns=self.seen_until_ns,
-            expected=expected,
-            reason=reason,
-            kind=kind,
-        )
+        end_ns = self.seen_until_ns
+        return Gap(start_ns=last.start.ns, end_ns=end_ns, expected=expected, reason=reason, kind=kind)
 
     def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str, instead: str) -> list[str]:
         out = [*placed.notes, *([instead] if instead else [])]

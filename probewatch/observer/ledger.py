@@ -23,7 +23,18 @@ from probewatch.decisions.worker import Result
 from probewatch.model.attempts import Attempts
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
-from probewatch.model.timeline import UNSEEN, Attempt, Cause, Decision, DecisionKind, Gap, GapKind, Outcome, Trigger
+from probewatch.model.timeline import (
+    NO_ADDRESS,
+    UNSEEN,
+    Attempt,
+    Cause,
+    Decision,
+    DecisionKind,
+    Gap,
+    GapKind,
+    Outcome,
+    Trigger,
+)
 from probewatch.probes.assign import NEW_KUBELET
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patience import Waits
@@ -37,6 +48,8 @@ KEPT: Final = 500
 """In brief: decisions of a worker, gaps, and ends of containers that are kept from the first on, and as many of the latest."""
 HEADS: Final = 8
 """Attempts of a worker that tell of its beginning."""
+AT_ONCE_NS: Final = SECOND // 1000
+"""What came so shortly before an attempt is its own address resolution, and not another pod's probe."""
 _HELD: Final = (DecisionKind.RESTART, DecisionKind.STARTED)
 """Decisions after which a worker is on hold."""
 
@@ -261,7 +274,7 @@ class Ledger:
         if reading.reset == "kubelet":
             back = start if reading.back_ns is None else reading.back_ns
             self.restarts.append(back)
-            if not step.renewed:
+            if not step.renewed and not (_unseen(step) and _without_address(step)):
                 unseen = _unseen(step)
                 self.happened.append(Happened(back, None, _ALIKE.format("container") * unseen, unseen))
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
@@ -319,7 +332,7 @@ class Ledger:
         elif before.unresolved is not None:
             why = GapKind.UNRESOLVED, "the address could not be resolved: attempts made meanwhile left no frame"
         elif _unseen(step):
-            why = GapKind.UNEXPLAINED, UNSEEN
+            why = (GapKind.UNRESOLVED, NO_ADDRESS) if _without_address(step) else (GapKind.UNEXPLAINED, UNSEEN)
         elif any(ns <= ended for ns in takewhile(lambda ns: ns > begun, reversed(self.restarts))):
             why = GapKind.KUBELET_RESTARTED, "kubelet restarted"
         elif any(
@@ -349,13 +362,16 @@ _RESTARTED: Final = GapKind.CONTAINER_RESTARTED, "the container was being restar
 def _unseen(step: Step) -> bool:
     """Tell whether what happened before a step is told by silence and a new phase alone, so that other things fit as well.
 
-    Nothing was refused before, nothing fails after, no other probe of the pod tells what was meanwhile or moved as well, and no
-    other pod shows that the kubelet was silent towards everybody.
+    Nothing was refused before, nothing fails after (or only for want of the neighbour's address), no other probe of the pod tells
+    what was meanwhile or moved as well, and no other pod shows that the kubelet was silent towards everybody.
     """
     reading, pod = step.reading, step.before
-    if reading is None or not reading.reset or step.verdict is None or step.verdict.outcome is not Outcome.SUCCESS:
+    if reading is None or not reading.reset or step.verdict is None:
         return False
-    if reading.reset == "kubelet" and reading.back_ns not in (None, step.run.start.ns) and reading.cost < NEW_KUBELET:
+    if step.verdict.outcome is not Outcome.SUCCESS and not _without_address(step):
+        return False
+    back_ns = step.run.start.ns if reading.back_ns is None else reading.back_ns
+    if reading.reset == "kubelet" and step.run.start.ns - back_ns > AT_ONCE_NS and reading.cost < NEW_KUBELET:
         return False
     prediction = pod.prediction(reading.worker)
     heard = prediction.heard_ns
@@ -365,6 +381,11 @@ def _unseen(step: Step) -> bool:
         and step.run.start.ns - heard > prediction.period_ns * 3 // 2
         and not (prediction.dying or prediction.refused or prediction.silence)
     )
+
+
+def _without_address(step: Step) -> bool:
+    """Tell whether an attempt failed because its node did not know the pod's link-layer address: so may those before it."""
+    return step.verdict is not None and step.verdict.cause is Cause.NEIGHBOUR_UNRESOLVED
 
 
 def _reason(step: Step) -> tuple[GapKind, str]:

@@ -67,6 +67,7 @@ def slim(connection: Connection, kept: int = STATUS_BYTES, arrivals: int = KEPT_
         flipped=one.flipped,
         icmp=one.icmp,
         neighbour=one.neighbour,
+        held_ns=one.held_ns,
         frames=one.frames,
         sightings=one.sightings,
         tunnel=one.tunnel,

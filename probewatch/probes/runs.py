@@ -375,9 +375,10 @@ class Joiner:
 
 
 def attempt_start(exchange: Exchange) -> Mark:
-    """Return the first frame an attempt caused: the address resolution it waited for, else its SYN."""
+    """Return when an attempt began: with its SYN, or before that with the address resolution that the SYN waited for, seen or not."""
     connection = exchange.connection
-    return connection.neighbour or connection.start
+    start, made_ns = connection.neighbour or connection.start, connection.start.ns - connection.held_ns
+    return start._replace(ns=made_ns) if made_ns < start.ns else start
 
 
 def _may_go_on(run: Run) -> bool:

@@ -18,6 +18,7 @@ from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import (
+    NO_ADDRESS,
     UNDECLARED,
     UNSEEN,
     Attempt,
@@ -122,6 +123,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
                 level, sentence = Level.TROUBLE, f"never Ready: {sentence}"
         else:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
+    since = _silent_since(probe)
+    level = max(level, Level.WARNING if since else Level.FINE)
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
         sentence = f"cannot tell: {_of(len(unclear), len(attempts))} inconclusive: {_why(unclear)}"
@@ -130,9 +133,6 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         why = "no source port left on the node, which the kubelet counts as failures"
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
-    since = silent_since(probe)
-    if since:
-        level = max(level, Level.WARNING)
     sentence += (
         _unprobed(probe)
         + since
@@ -160,7 +160,7 @@ def _unprobed(probe: Probe) -> str:
     away = [
         gap
         for gap in probe.gaps
-        if gap.reason == UNSEEN or (gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED)
+        if gap.reason in (UNSEEN, NO_ADDRESS) or (gap.expected >= SILENT and gap.kind is GapKind.KUBELET_RESTARTED)
     ]
     if not away:
         return ""
@@ -169,8 +169,8 @@ def _unprobed(probe: Probe) -> str:
     return f"; not probed{times} for {span(longest)}: {safe(away[0].reason)}"
 
 
-def silent_since(probe: Probe) -> str:
-    """Return for how long a probe was not seen at the end, where nothing says that it has to be silent: what it was before need not be so any more."""
+def _silent_since(probe: Probe) -> str:
+    """Return for how long a probe was not seen at the end, where nothing says that it has to be silent: its state may have changed."""
     last = probe.gaps[-1] if probe.gaps else None
     if last is None or last.expected < SILENT or last.kind is not GapKind.UNEXPLAINED:
         return ""

@@ -66,7 +66,7 @@ class Side:
     __slots__ = (
         "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac",
         "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_ack", "rst_acks",
-        "seen_ack", "seen_data", "sight", "state", "stream", "syns", "to_mac", "ttl",
+        "seen_ack", "seen_data", "sight", "stamp", "state", "stream", "syns", "to_mac", "ttl",
     )  # fmt: skip
 
     life: Life
@@ -93,6 +93,8 @@ class Side:
         self.seen_data = False
         self.seen_ack = False
         self.syns: list[Mark] = []
+        self.stamp = -1
+        """TSval of the first of them; -1 without."""
         self.first_ack: Mark | None = None
         self.fin: Mark | None = None
         self.fin_end = 0
@@ -177,7 +179,7 @@ class Life:
 
     __slots__ = (
         "answered", "bare_ack", "born", "bypassed", "claimed", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone",
-        "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "payload", "recent", "resp",
+        "held_ns", "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "payload", "recent", "resp",
         "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
     )  # fmt: skip
 
@@ -201,6 +203,7 @@ class Life:
         self.bare_ack = False
         self.icmp: IcmpNote | None = None
         self.neighbour: Mark | None = None
+        self.held_ns = 0
         self.tunnel = ""
         self.outer_source = ""
         self.rev = 0
@@ -287,6 +290,7 @@ class Life:
             flipped=self.flipped,
             icmp=self.icmp,
             neighbour=self.neighbour,
+            held_ns=self.held_ns,
             frames=_frames(sightings),
             sightings=sightings,
             tunnel=self.tunnel,

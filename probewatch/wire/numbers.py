@@ -44,6 +44,11 @@ _SYN_SENT: Final = Endpoint.SYN_SENT
 _RESETS: Final = (Endpoint.RESET, Endpoint.ABORTED)
 
 
+MS: Final = 1_000_000
+HELD_LEAST_NS: Final = 10 * MS
+"""A SYN that seems to have waited for less did not: so exact are timestamps."""
+
+
 def begin(side: Side, seq: int, ns: int) -> None:
     """Take a side's first segment, not a SYN, for the beginning of its numbers."""
     if side.stream.base != seq:
@@ -56,6 +61,8 @@ def synchronize(side: Side, s: Segment, past: int, most: int) -> bool:
 
     At most `most` marks of SYNs are kept.
     """
+    if not side.syns:
+        side.stamp = s.tsval
     if len(side.syns) < most:
         side.syns.append(s.mark)
     if s.mss:
@@ -99,15 +106,29 @@ def acknowledge(side: Side, peer: Side, ack: int, mark: Mark) -> bool:
     return 0 < (ack - stream.edge) & MASK < HALF and peer.state is not _INACTIVE
 
 
-def first_ack(side: Side, mark: Mark, *, plain: bool, reset: bool = False) -> None:
+def first_ack(side: Side, mark: Mark, tsval: int, *, plain: bool, reset: bool = False) -> None:
     """Note a side's first ACK; for the client it completes the handshake, `plain` where it does nothing else."""
     life = side.life
     if side.orig:
         if life.answered or life.midstream or not reset:
             side.first_ack = mark
             life.bare_ack = plain and not life.midstream
+            life.held_ns = _held(side, mark, tsval)
     elif life.answered or life.midstream:
         side.first_ack = mark
+
+
+def _held(side: Side, mark: Mark, tsval: int) -> int:
+    """Return how long the client's first SYN had waited on its node, by the timestamps of it and of its first ACK; 0 where it did not.
+
+    Linux stamps a segment when it is made, in milliseconds (tcp_time_stamp); one that waits for the neighbour's address is
+    sent when that is known.
+    """
+    if not side.syns or side.stamp < 0 or tsval < 0:
+        return 0
+    made = (tsval - side.stamp) & MASK
+    held = made * MS - (mark.ns - side.syns[0].ns)
+    return held if made < HALF and held >= HELD_LEAST_NS else 0
 
 
 def gap(peer: Side, ack: int) -> None:

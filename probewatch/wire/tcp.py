@@ -430,7 +430,7 @@ class Tracker:
             elif not length:
                 side.dup_acks += 1
             if side.first_ack is None:
-                numbers.first_ack(side, mark, plain=not length)
+                numbers.first_ack(side, mark, s.tsval, plain=not length)
         if seq != side.nxt:
             numbers.out_of_line(side, seq, length, flags, mark.ns)
         elif length:
@@ -471,7 +471,7 @@ class Tracker:
             elif side.rst is None and seq == side.nxt:
                 side.rst_ack = ack
             if side.first_ack is None and not flags & SYN:
-                numbers.first_ack(side, mark, plain=False, reset=reset)
+                numbers.first_ack(side, mark, s.tsval, plain=False, reset=reset)
         if not first and seq != side.nxt:
             numbers.out_of_line(side, seq, length, flags, mark.ns)
         elif past != side.nxt:

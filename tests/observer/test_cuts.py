@@ -17,7 +17,7 @@ from truth import frames_of
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
-from probewatch.model.timeline import Attempt, EventKind, Outcome, Timeline
+from probewatch.model.timeline import Attempt, Cause, EventKind, Outcome, Timeline
 from probewatch.observer import Observer, Settings
 
 UNSEEN_NS = 1_000_000_000
@@ -91,6 +91,27 @@ def test_what_a_filter_left_out_is_not_made_up(kubelet_scenario: Path, *, declar
     for probe in cut.probes:
         for d in probe.decisions:
             assert any(kind is d.kind and abs(ns - d.ns) < NEAR_NS + UNSEEN_NS for kind, ns in decided), (probe.type, d.kind, d.ns)
+
+
+def test_a_syn_that_waited_shows_it_by_its_timestamp(captures: Path) -> None:
+    """Without the ARP frames the client's TCP timestamps tell how long a SYN waited for the address: as long as with them, and no other did.
+
+    So a dial that came too late is the probe's own attempt, and the silence before it no new container.
+    """
+    frames = frames_of(captures / "http-arp-dead")
+    whole, cut = seen(frames, AddressBook()), seen([one for one in frames if is_tcp(one)], AddressBook())
+    waited = {
+        ports(attempt): attempt.start.ns
+        for probe in whole.probes
+        for attempt in probe.attempts
+        if attempt.cause is Cause.NEIGHBOUR_UNRESOLVED and attempt.legs
+    }
+    (probe,) = cut.probes
+    held = [attempt for attempt in probe.attempts if any(leg.connection.held_ns for leg in attempt.legs)]
+    assert held
+    assert all(abs(waited[ports(attempt)] - attempt.start.ns) < 2_000_000 for attempt in held)
+    assert [event.kind for event in cut.events] == [EventKind.CONTAINER_STARTED]
+    assert [str(d.kind) for d in probe.decisions] == ["ready"]
 
 
 def test_a_connection_that_came_too_late_is_no_probe_of_its_own(captures: Path) -> None:

@@ -17,6 +17,7 @@ from probewatch.model.timeline import (
     DecisionKind,
     EventKind,
     Gap,
+    GapKind,
     Outcome,
     Probe,
     Target,
@@ -100,6 +101,21 @@ def test_attempts_that_had_no_port_to_leave_from(family: tuple[str, str]) -> Non
     end = "since +6.0 13 attempts are missing, so its present state is not known"
     assert told(timeline(silent, until_s=19), 0).startswith("None ")
     assert told(timeline(silent, until_s=19), 0).endswith(end)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("kind", "expected", "level"),
+    [(GapKind.UNEXPLAINED, 13, Level.WARNING), (GapKind.UNEXPLAINED, 2, Level.FINE), (GapKind.POD_DELETED, 13, Level.FINE)],
+)
+def test_who_is_silent_to_the_end_is_not_fine(family: tuple[str, str], kind: GapKind, expected: int, level: Level) -> None:
+    """Of what was not probed for long, though nothing says that it has to be silent, the state is not known: it is looked at first."""
+    well = probe(ProbeType.READINESS, family, "......", decided(READY, 0, 1))
+    gap = Gap(start_ns=BASE + 6 * S, end_ns=BASE + 19 * S, expected=expected, reason="told elsewhere", kind=kind)
+    silent = replace(well, gaps=(gap,))
+    verdict = judge(silent, timeline(silent, until_s=19))
+    assert verdict.level is level
+    assert ("not probed in the last 13.0 s, so its present state is not known" in verdict.sentence) == (level is Level.WARNING)
 
 
 @pytest.mark.parametrize(
