@@ -507,9 +507,9 @@ class Observer(Front):
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
                 lone.attempt(run, NOBODY, self._context(client))
-            for placed, steps in lone.finish(
-                Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
-            ):
+            lanes = lone.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns))
+            self._strangers.count(lone.strangers, self._now_ns)  # (no probe explains them)
+            for placed, steps in lanes:
                 if steps:
                     ledger = self._closed(placed, steps)
                     made = assembler.kubelet(

@@ -56,6 +56,8 @@ class Shape(NamedTuple):
     opening: bytes = b""
     acked: bool = True
     """Of BYTES only: whether the third handshake ACK came by itself."""
+    cut: bool = False
+    """The capture cut its header: what is not among the names may have been sent."""
 
 
 class Manner(NamedTuple):
@@ -96,6 +98,7 @@ def shape_of(exchange: Exchange) -> Shape | None:
             tuple(name for name, _ in http.headers),
             form.user_agent,
             form.host,
+            cut=form.cut,
         )
     if form.ask is Ask.TLS:
         alpn = exchange.tls.alpn if exchange.tls is not None else ()
