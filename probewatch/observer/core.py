@@ -26,6 +26,7 @@ from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
 from .keeper import HELD, Keeper
+from .lacking import Lacking
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import Peer, periodic
@@ -83,6 +84,7 @@ class Observer(Front):
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
         self._silences = Silences()
+        self._lacking = Lacking()
         self._stirred: dict[str, None] = {}
         """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
@@ -243,8 +245,10 @@ class Observer(Front):
                 self._queue(item.server, item)
                 continue
             connection = item.connection
-            if connection.rev == 1 and self.settings.endpoint is not None:
-                self._follow(connection)
+            if connection.rev == 1:
+                self._lacking.note(connection)
+                if self.settings.endpoint is not None:
+                    self._follow(connection)
             if isinstance(item, Exchange):
                 self._queue(connection.server, item)
             elif isinstance(item, Questions):
@@ -425,6 +429,7 @@ class Observer(Front):
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
+        lacks = self._lacking.notes(captures, declared=bool(self.book.all_pods()))
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
@@ -432,7 +437,8 @@ class Observer(Front):
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=tuple(self._notes(end, probes)),
+            notes=(*lacks, *self._notes(end, probes)),
+            foremost=len(lacks),
             cut_frames=end.cut_frames,
         )
         return self._teller.finish(timeline)

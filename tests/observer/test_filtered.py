@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from probewatch import explain, verify
 from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
 from probewatch.model.frame import Frame
+from probewatch.model.ladder import PhaseKind
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Outcome, Probe, Timeline
 
@@ -59,3 +61,28 @@ def test_checkers_whose_requests_were_cut(tmp_path: Path) -> None:
     assert {"apache", "varnish", "haproxy"} <= {probe.checker.kind for probe in whole.probes}
     kinds = {probe.checker.kind for probe in cut.probes if probe.handler is Handler.HTTP_GET}
     assert kinds == {"unknown", "haproxy"}
+
+
+@pytest.mark.parametrize(("name", "length"), [("http-flap-s1", 96), ("http-flap-s1", 128), ("http-ipv6", 150), ("https-503", 80)])
+def test_a_snapshot_length_is_told_before_all_else(name: str, length: int, tmp_path: Path) -> None:
+    """Where it cut nearly all requests one note says so, at which length, and what to do; a whole capture has none."""
+    cut = taken(name, tmp_path / "cut.pcap", length=length)
+    assert cut.foremost == 1
+    assert f"frames were cut at {length} bytes" in cut.notes[0]
+    assert "tcpdump -s 0" in cut.notes[0]
+    assert "--spec" in cut.notes[0]
+    assert taken(name, tmp_path / "whole.pcap").foremost == 0
+    assert "--spec" not in taken(name, tmp_path / "cut.pcap", length=length, spec=True).notes[0]
+
+
+def test_what_was_cut_is_no_silence(tmp_path: Path) -> None:
+    """A ladder of an attempt whose answer was cut waits for it as long as it took, and verify says that requests were cut, not missing."""
+    taken("http-flap-s1", tmp_path / "cut.pcap", length=96)
+    spec = str(CAPTURES / "http-flap-s1" / "pod.yaml")
+    ladder = explain(tmp_path / "cut.pcap", spec=spec, attempt=2)
+    phases = ladder[0].connections[0].phases
+    assert [phase.kind for phase in phases] == [PhaseKind.CONNECT, PhaseKind.REQUEST, PhaseKind.WAIT, PhaseKind.CLOSE]
+    assert all(phase.done for phase in phases)
+    findings = verify(tmp_path / "cut.pcap", spec=spec).findings
+    said = [finding.sentence for finding in findings if "httpHeaders" in finding.field]
+    assert said == ["the capture cut all requests that it has (snapshot length)"]
