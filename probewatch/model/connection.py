@@ -198,6 +198,21 @@ class Connection:
     """When the answer to that question was whole; None where it never was, and of a whole connection."""
 
     @property
+    def asked_unseen(self) -> bool:
+        """Whether the client said something of which the capture has no byte: acknowledgments tell of it, or its own FIN does."""
+        return self.orig.packets > 0 and self.orig.gap == 0
+
+    @property
+    def acks_unseen(self) -> bool:
+        """Whether the capture has not one bare ACK of it, though both sides closed: the later of two FINs is acknowledged by nothing else.
+
+        So a missing acknowledgment says nothing here.
+        """
+        orig, resp = self.orig, self.resp
+        closed = orig.fin is not None and resp.fin is not None and orig.rst is None and resp.rst is None
+        return closed and "a" not in self.history.lower()
+
+    @property
     def question_lost(self) -> bool:
         """Whether the capture lost all that the client asked: acknowledgments or its FIN tell of it, or an answer does.
 

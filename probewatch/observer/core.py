@@ -304,7 +304,7 @@ class Observer(Front):
         if self._senders.sort(target, run, source):
             self._stirred[target.address] = None
         if self._strangers.full:
-            self._strangers.relieve(self._senders.kubelets(), self._now_ns)
+            self._strangers.relieve(self._senders.kubelets(), self._now_ns, acks=not self._lacking.acks)
             self._sweep()
 
     def _sweep(self) -> None:
@@ -352,7 +352,7 @@ class Observer(Front):
         elif most == unplanned:
             self._plan(unplanned // 2)
         elif most == strangers:
-            self._strangers.relieve(self._senders.kubelets(), self._now_ns)
+            self._strangers.relieve(self._senders.kubelets(), self._now_ns, acks=not self._lacking.acks)
             self._sweep()
         else:
             self._keeper.let_go(self._tell, hurry=True)
@@ -480,7 +480,7 @@ class Observer(Front):
     def _check_probes(self, kubelets: frozenset[str], assembler: Assembler) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
         strangers = (run for target in self._targets.values() for run in target.strangers)
-        named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
+        named, left = survey(strangers, skip=kubelets, declared=self.book.checks, acks=not self._lacking.acks)
         for target in self._targets.values():
             target.strangers = []
         for run in left:

@@ -28,6 +28,8 @@ STARVED_NS = 50_000_000
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
 LEAD_NS = 1_000_000
 """The checker's timer starts this much before its SYN is seen, at most (0.2-0.6 ms is usual)."""
+UNSEEN = "bytes were exchanged that this capture lacks"
+"""What is said of a connection that did ask and answer, as sequence numbers show, with no byte of it in the capture."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -295,9 +297,13 @@ class _Case:
         if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
             return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
         times = len(resp.syns)
-        unanswered = orig.rst is None and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
-        if times == 1 and len(orig.syns) == 1 and unanswered:
-            return self.cut("the SYN-ACK was not sent again: the capture lost what answered it")
+        if times == 1 and len(orig.syns) == 1 and orig.rst is None and self.seen_ns >= self.deadline_ns - LEAD_NS:
+            again = self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
+            return self.cut(
+                "the SYN-ACK was not sent again: the capture lost what answered it"
+                if again
+                else "the capture ends before the SYN-ACK would be sent again"
+            )
         return self.silence(
             Outcome.FAILURE,
             Cause.NO_SYN_ANSWER,
@@ -306,6 +312,8 @@ class _Case:
 
     def tcp(self) -> Verdict:
         resp = self.connection.resp
+        if self.connection.asked_unseen and resp.first_data is None:
+            return self.cut(UNSEEN)
         accepted = self.connection.orig.first_ack or self.connection.orig.rst
         answers = [mark for mark in resp.syns if accepted is None or mark.ns <= accepted.ns] or resp.syns
         answer = answers[-1] if answers else accepted or self.connection.end
@@ -337,7 +345,8 @@ class _Case:
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
         # (Sequence numbers and acknowledgments tell of bytes that are not here.)
         if resp.gap is not None and resp.packets:
-            return self.cut("the capture lost the answer")
+            both = c.asked_unseen and resp.gap == 0 and not resp.length
+            return self.cut(UNSEEN if both else "the capture lost the answer")
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
         if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)

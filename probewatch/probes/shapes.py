@@ -139,14 +139,14 @@ def _opening(exchange: Exchange) -> bytes:
     return said
 
 
-def manner_of(exchanges: Sequence[Exchange]) -> Manner:
-    """Sum up a series of one shape."""
+def manner_of(exchanges: Sequence[Exchange], *, acks: bool = True) -> Manner:
+    """Sum up a series of one shape; where the capture has no `acks` at all, a missing one is nobody's manner."""
     both = [e.connection for e in exchanges if e.connection.orig.packets and e.connection.resp.syns]
     connected = [c for c in both if not late_reset(c)]
     unacked = sum(not c.bare_ack for c in connected)
     return Manner(
         len(connected),
-        unacked / len(connected) if connected else 0.0,
+        unacked / len(connected) if connected and acks else 0.0,
         exchanges[0].connection.client if exchanges else "",
         exchanges[0].connection.server_port if exchanges else 0,
         max((e.opening for e in exchanges), key=len, default=b""),

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from probewatch import explain, verify
+from probewatch import explain, verify, who
 from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
 from probewatch.model.frame import Frame
 from probewatch.model.ladder import PhaseKind
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Outcome, Probe, Timeline
+from probewatch.probes.judge import UNSEEN
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 WHOLE = 1 << 18
@@ -86,3 +87,66 @@ def test_what_was_cut_is_no_silence(tmp_path: Path) -> None:
     findings = verify(tmp_path / "cut.pcap", spec=spec).findings
     said = [finding.sentence for finding in findings if "httpHeaders" in finding.field]
     assert said == ["the capture cut all requests that it has (snapshot length)"]
+
+
+FIN, SYN, RST = 1, 2, 4
+V6 = b"\x86\xdd"
+
+
+def flags_of(frame: Frame) -> int:
+    """Return the TCP flags of a frame, 0 of what is no TCP segment."""
+    v6 = frame.data[12:14] == V6
+    return frame.data[67 if v6 else 47] if frame.data[20 if v6 else 23] == 6 else 0
+
+
+def opens_or_closes(frame: Frame) -> bool:
+    """Keep what `tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0` keeps."""
+    return flags_of(frame) & (SYN | FIN | RST) != 0
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6", "grpc-flap"])
+def test_bytes_that_a_filter_left_out_were_no_connect_check(name: str, tmp_path: Path) -> None:
+    """Of SYN, FIN and RST alone nobody sees a probe that asked; a manifest's attempts are inconclusive where they connected."""
+    bare = taken(name, tmp_path / "syn.pcap", kept=opens_or_closes)
+    assert [probe for probe in bare.probes if probe.handler is not Handler.TCP_SOCKET or "haproxy" in probe.checker.kind] == []
+    assert bare.foremost == 1
+    assert all(word in bare.notes[0] for word in ("missing throughout", "the data", "every bare ACK", "not by flags"))
+    asking = [probe for probe in taken(name, tmp_path / "syn.pcap", kept=opens_or_closes, spec=True).probes if probe.spec is not None]
+    unlike = [probe for probe in asking if probe.handler is not Handler.TCP_SOCKET]
+    assert unlike
+    attempts = [attempt for probe in unlike for attempt in probe.attempts if attempt.legs[0].connection.orig.fin is not None]
+    assert {(attempt.outcome, attempt.detail) for attempt in attempts} == {(Outcome.INCONCLUSIVE, UNSEEN)}
+    assert [decision for probe in unlike for decision in probe.decisions] == []
+
+
+def test_who_exchanged_bytes_that_a_filter_left_out(tmp_path: Path) -> None:
+    """A connection that did exchange bytes is not said to have closed without any."""
+    taken("http-flap-s1", tmp_path / "syn.pcap", kept=opens_or_closes)
+    (reader,) = open_inputs([str(tmp_path / "syn.pcap")])
+    first = next(iter(reader)).data
+    reader.close()
+    port = int.from_bytes(first[34:36])
+    (answer,) = who(tmp_path / "syn.pcap", f"10.128.0.1:{port}").answers
+    assert answer.what == "connects, and exchanges bytes that this capture lacks"
+
+
+def test_connect_checks_need_no_more_than_their_ends(tmp_path: Path) -> None:
+    """Where nothing was asked, SYN, FIN and RST show that it connected: the kubelet's probe as a capture with ACKs has it, and HAProxy's."""
+    whole = taken("tcp-ready", tmp_path / "whole.pcap", spec=True)
+    ends = taken("tcp-ready", tmp_path / "syn.pcap", kept=opens_or_closes, spec=True)
+    assert {outcome for _, outcome in told(ends.probes)} == {Outcome.SUCCESS}
+    assert len(told(ends.probes)) == len(told(whole.probes))
+    assert "every bare ACK" in ends.notes[0]
+    assert {probe.checker.kind for probe in taken("hap-openshift", tmp_path / "hap.pcap", kept=opens_or_closes).probes} == {"haproxy"}
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_an_ack_that_a_filter_left_out_is_not_lost(name: str, tmp_path: Path) -> None:
+    """SYNs and SYN-ACKs alone: nobody knows how it went on, at the end of the capture neither, and nothing is said to have dropped any."""
+    for spec in (False, True):
+        half = taken(name, tmp_path / "syn.pcap", kept=lambda frame: flags_of(frame) & SYN != 0, spec=spec)
+        attempts = [attempt for probe in half.probes for attempt in probe.attempts]
+        assert attempts or not spec
+        assert {attempt.outcome for attempt in attempts} <= {Outcome.INCONCLUSIVE}
+        assert {one.kind for probe in half.probes for one in probe.diagnoses if not one.harmless} == set()
+        assert "every bare ACK" in half.notes[0]
