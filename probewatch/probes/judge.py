@@ -30,6 +30,8 @@ LEAD_NS = 1_000_000
 """The checker's timer starts this much before its SYN is seen, at most (0.2-0.6 ms is usual)."""
 UNSEEN = "bytes were exchanged that this capture lacks"
 """What is said of a connection that did ask and answer, as sequence numbers show, with no byte of it in the capture."""
+ENDED = "how this connection ended is not in the capture"
+"""What is said of one of which the capture has data alone."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -183,6 +185,8 @@ class _Case:
         up behind it: after a timeout one segment may be on its way, and that is the request (RFC 5681 section 3.1).
         """
         c = self.connection
+        if c.only_data:
+            return self.cut(ENDED if c.resp.packets else "nothing that answered it is in the capture")
         over = self.seen_ns > self.deadline_ns + SECOND
         held_up = c.orig.acked == 0 and c.orig.retransmits > len(c.orig.syns) - 1
         silent = self.gave_up is None and c.resp.first_data is None and c.resp.fin is None
@@ -378,6 +382,9 @@ class _Case:
         assert http.status is not None
         head = http.header_end or http.first_byte or self.connection.end
         if not self.in_time(head):
+            if self.connection.only_data:
+                after = (head.ns - self.start_ns) / SECOND
+                return self.cut(f"answered after {after:.2f} s: when the checker hung up is not in the capture")
             verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "no answer in time")
             if verdict.late_answer_ns is not None:
                 verdict = replace(
@@ -413,6 +420,8 @@ class _Case:
         """Judge a body that did not come whole; None where the capture, not the wire, lost it."""
         if http.lost:
             return None
+        if self.connection.only_data:
+            return self.cut(ENDED)
         resp = self.connection.resp
         ends = [mark for mark in (resp.rst, self.server_end) if mark is not None and self.in_time(mark)]
         if ends:

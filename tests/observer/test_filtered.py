@@ -131,7 +131,7 @@ def test_who_exchanged_bytes_that_a_filter_left_out(tmp_path: Path) -> None:
 
 
 def test_connect_checks_need_no_more_than_their_ends(tmp_path: Path) -> None:
-    """Where nothing was asked, SYN, FIN and RST show that it connected: the kubelet's probe as a capture with ACKs has it, and HAProxy's."""
+    """Where nothing was asked, SYN, FIN and RST show that it connected: the kubelet's probe as with all ACKs, and HAProxy's."""
     whole = taken("tcp-ready", tmp_path / "whole.pcap", spec=True)
     ends = taken("tcp-ready", tmp_path / "syn.pcap", kept=opens_or_closes, spec=True)
     assert {outcome for _, outcome in told(ends.probes)} == {Outcome.SUCCESS}
@@ -150,3 +150,47 @@ def test_an_ack_that_a_filter_left_out_is_not_lost(name: str, tmp_path: Path) ->
         assert {attempt.outcome for attempt in attempts} <= {Outcome.INCONCLUSIVE}
         assert {one.kind for probe in half.probes for one in probe.diagnoses if not one.harmless} == set()
         assert "every bare ACK" in half.notes[0]
+
+
+def carries(frame: Frame) -> bytes:
+    """Return the payload of a TCP segment."""
+    data, v6 = frame.data, frame.data[12:14] == V6
+    at = 54 if v6 else 34
+    end = 54 + int.from_bytes(data[18:20]) if v6 else 14 + int.from_bytes(data[16:18])
+    return data[at + (data[at + 12] >> 4) * 4 : end] if flags_of(frame) else b""
+
+
+@pytest.mark.parametrize("spec", [False, True], ids=["guessed", "declared"])
+def test_data_alone_shows_what_was_answered_and_not_when_somebody_hung_up(spec: bool, tmp_path: Path) -> None:
+    """Answers in time count; of late ones nobody knows. No stalled node is made up, no timeout, and no container start in between."""
+    whole = taken("http-timeout", tmp_path / "whole.pcap", spec=spec)
+    data = taken("http-timeout", tmp_path / "data.pcap", kept=lambda frame: bool(carries(frame)), spec=spec)
+    good = [outcome for _, outcome in told(whole.probes)].count(Outcome.SUCCESS)
+    outcomes = [outcome for _, outcome in told(data.probes)]
+    assert len(outcomes) == len(told(whole.probes))
+    assert (outcomes.count(Outcome.SUCCESS), outcomes.count(Outcome.FAILURE)) == (good, 0)
+    assert [one.kind for probe in data.probes for one in probe.diagnoses if not one.harmless] == []
+    assert all("timeoutSeconds" not in probe.inferred for probe in data.probes)
+    assert [event.ns for event in data.events if event.ns > data.probes[0].attempts[0].start.ns + 10**9] == []
+    assert "how 32 connections began and ended" in data.notes[0]
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_requests_alone_are_attempts_without_an_outcome(name: str, tmp_path: Path) -> None:
+    """Each GET is an attempt, none vanishes, none is acknowledged or slow, and the note says that a filter left the rest out."""
+    asked = taken(name, tmp_path / "get.pcap", kept=lambda frame: carries(frame).startswith(b"GET "))
+    attempts = [attempt for probe in asked.probes for attempt in probe.attempts]
+    assert len(attempts) == sum(info.frames for info in asked.captures)
+    assert {attempt.outcome for attempt in attempts} == {Outcome.INCONCLUSIVE}
+    assert {attempt.detail for attempt in attempts} == {"nothing that answered it is in the capture"}
+    assert [probe.decisions for probe in asked.probes if probe.decisions] == []
+    assert [event for event in asked.events if event.ns > attempts[0].start.ns + 10**9] == []
+    assert [one.kind for probe in asked.probes for one in probe.diagnoses if not one.harmless] == []
+    assert "began and ended" in asked.notes[0]
+
+
+def test_connections_that_are_kept_all_the_time_are_no_filter(tmp_path: Path) -> None:
+    """Connections that neither begin nor end in a capture, as Envoy keeps them, show ACKs: no note says that a filter took their ends."""
+    middle = taken("envoy", tmp_path / "middle.pcap", kept=lambda frame: not opens_or_closes(frame))
+    assert middle.probes
+    assert middle.foremost == 0
