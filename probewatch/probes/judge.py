@@ -24,6 +24,8 @@ from probewatch.model.timeline import Cause, Outcome
 SECOND = 1_000_000_000
 SYN_AGAIN_NS = SECOND
 """An unanswered SYN-ACK is sent again after this long (RFC 6298 section 2.1; Linux TCP_TIMEOUT_INIT)."""
+LINGERED_NS = 20_000_000
+"""A client that stays this long after an answer waits for more of its body (whole ones end the wait within 0.1-13 ms)."""
 STARVED_NS = 50_000_000
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
 LEAD_NS = 1_000_000
@@ -216,6 +218,16 @@ class _Case:
             return False
         return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
 
+    def wanted_more(self, head: Mark) -> bool:
+        """Tell whether a checker waited for more of a body than the capture has: until its end, a reset, or in vain.
+
+        Who has read as much as was promised closes at once, and so does who is content with what the server's FIN ended at once.
+        """
+        reset, closed = self.connection.resp.rst, self.gave_up
+        if reset is not None and (closed is None or reset < closed):
+            return True
+        return closed is not None and closed.ns - head.ns > LINGERED_NS
+
     def late(self, done: Mark, what: str, status: int | None = None) -> Verdict:
         """Return the verdict on what was noticed too late."""
         return Verdict(
@@ -400,6 +412,9 @@ class _Case:
             if broken is not None:
                 return broken
             done = head
+        unended = http.lost and http.body_end is None and http.read_enough is None
+        if unended and self.whole_body and self.wanted_more(head):
+            return self.cut(f"{text}, and whether its body came whole is not in the capture")
         if self.noticed_late(done):
             resp = self.connection.resp
             if resp.retransmits and resp.acked < resp.length:
