@@ -218,15 +218,17 @@ class _Case:
             return False
         return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
 
-    def wanted_more(self, head: Mark) -> bool:
+    def wanted_more(self) -> bool:
         """Tell whether a checker waited for more of a body than the capture has: until its end, a reset, or in vain.
 
-        Who has read as much as was promised closes at once, and so does who is content with what the server's FIN ended at once.
+        Who has read as much as was promised closes at once. Where the server's FIN came at once it is the checker that was late.
         """
-        reset, closed = self.connection.resp.rst, self.gave_up
+        resp, closed = self.connection.resp, self.gave_up
+        reset, last_ns = resp.rst, resp.arrivals[-1].mark.ns if resp.arrivals else self.start_ns
         if reset is not None and (closed is None or reset < closed):
             return True
-        return closed is not None and closed.ns - head.ns > LINGERED_NS
+        ended = min((mark.ns for mark in (closed, self.server_end) if mark is not None), default=last_ns)
+        return ended - last_ns > LINGERED_NS
 
     def late(self, done: Mark, what: str, status: int | None = None) -> Verdict:
         """Return the verdict on what was noticed too late."""
@@ -413,7 +415,7 @@ class _Case:
                 return broken
             done = head
         unended = http.lost and http.body_end is None and http.read_enough is None
-        if unended and self.whole_body and self.wanted_more(head):
+        if unended and self.whole_body and self.wanted_more():
             return self.cut(f"{text}, and whether its body came whole is not in the capture")
         if self.noticed_late(done):
             resp = self.connection.resp

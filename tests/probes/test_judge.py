@@ -259,6 +259,7 @@ def test_a_redirect_whose_target_was_cut_is_not_known(ends) -> None:
 @pytest.mark.parametrize(("end", "found"), [
     ("> FA\n < FA\n > A", (SUCCESS, Cause.OK)),
     ("< FA\n > FA\n < A", (SUCCESS, Cause.OK)),
+    ("< FA\n +30ms > FA\n < A", (SUCCESS, Cause.OK)),
     ("+50ms < FA\n > FA\n < A", (UNKNOWN, Cause.CUT)),
     ("< RA", (UNKNOWN, Cause.CUT)),
     ("+999ms > FA\n < A", (UNKNOWN, Cause.CUT)),
