@@ -15,6 +15,10 @@ SOLICITATIONS: Final = 3
 """Requests of one address resolution before the kernel gives it up: neigh/default/mcast_solicit."""
 
 
+_CONTROL: Final = frozenset("SHAFR")
+"""Letters of a history for SYN, SYN-ACK, bare ACK, FIN and RST."""
+
+
 class Arrival(NamedTuple):
     """The contiguous stream reached this length at this moment."""
 
@@ -198,6 +202,29 @@ class Connection:
     that keeps its connection (`probes.questions`). Of all but the first the handshake is none of theirs."""
     answered: Mark | None = None
     """When the answer to that question was whole; None where it never was, and of a whole connection."""
+
+    @property
+    def asked_unseen(self) -> bool:
+        """Whether the client said something of which the capture has no byte: acknowledgments tell of it, or its own FIN does."""
+        return self.orig.packets > 0 and self.orig.gap == 0
+
+    @property
+    def acks_unseen(self) -> bool:
+        """Whether the capture has not one bare ACK of it, though both sides closed: the later of two FINs is acknowledged by nothing else.
+
+        So a missing acknowledgment says nothing here.
+        """
+        orig, resp = self.orig, self.resp
+        closed = orig.fin is not None and resp.fin is not None and orig.rst is None and resp.rst is None
+        return closed and "a" not in self.history.lower()
+
+    @property
+    def only_data(self) -> bool:
+        """Whether the capture has data of it and nothing else: neither how it began and ended nor one bare ACK.
+
+        When somebody hung up, or took note of what the other said, is not known then. (One that was open all the time has ACKs.)
+        """
+        return self.history != "" and not _CONTROL.intersection(self.history.upper())
 
     @property
     def question_lost(self) -> bool:

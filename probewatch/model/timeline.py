@@ -543,6 +543,8 @@ class Timeline:
     """What the kubelet's log and events say; None where none were given."""
     notes: tuple[str, ...] = ()
     """For the reader: specs that matched nothing, exec probes that packets cannot show, ..."""
+    foremost: int = 0
+    """So many of `notes`, the first, say what the way of capturing left out: all else is to be read with them in mind."""
     until_ns: int | None = None
     """Where what is shown ends; None where it is the end of the input."""
     cut_frames: int = 0

@@ -31,6 +31,7 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND, steady
+from probewatch.probes.guesses import could_be
 from probewatch.probes.inference import Guess, observed_period
 from probewatch.probes.judge import judge
 from probewatch.probes.learnt import whole_seconds
@@ -38,7 +39,6 @@ from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import Shape, What, shape_of
 from probewatch.probes.sidecars import sidecar
-from probewatch.probes.signatures import could_be
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name

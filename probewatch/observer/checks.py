@@ -35,13 +35,14 @@ from probewatch.model.timeline import (
 from probewatch.probes.cadence import SECOND, median
 from probewatch.probes.checkers import ENOUGH, LONGEST_NS, MS, Track
 from probewatch.probes.ends import gave_up, through
+from probewatch.probes.guesses import could_be
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.learnt import MOSTLY
 from probewatch.probes.repeats import tried_again
 from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
 from probewatch.probes.rounds import CLOSE_RECORD
 from probewatch.probes.shapes import What, late_reset
-from probewatch.probes.signatures import Basis, Signature, could_be, passes
+from probewatch.probes.signatures import Basis, Signature, passes
 from probewatch.probes.steps import followed
 
 from .build import Latest, diagnosed, judged_attempt, leg

@@ -26,6 +26,7 @@ from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
 from .keeper import HELD, Keeper
+from .lacking import Lacking
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import Peer, periodic
@@ -83,6 +84,7 @@ class Observer(Front):
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
         self._silences = Silences()
+        self._lacking = Lacking()
         self._stirred: dict[str, None] = {}
         """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
@@ -243,8 +245,10 @@ class Observer(Front):
                 self._queue(item.server, item)
                 continue
             connection = item.connection
-            if connection.rev == 1 and self.settings.endpoint is not None:
-                self._follow(connection)
+            if connection.rev == 1:
+                self._lacking.note(connection)
+                if self.settings.endpoint is not None:
+                    self._follow(connection)
             if isinstance(item, Exchange):
                 self._queue(connection.server, item)
             elif isinstance(item, Questions):
@@ -300,7 +304,7 @@ class Observer(Front):
         if self._senders.sort(target, run, source):
             self._stirred[target.address] = None
         if self._strangers.full:
-            self._strangers.relieve(self._senders.kubelets(), self._now_ns)
+            self._strangers.relieve(self._senders.kubelets(), self._now_ns, acks=not self._lacking.acks)
             self._sweep()
 
     def _sweep(self) -> None:
@@ -348,7 +352,7 @@ class Observer(Front):
         elif most == unplanned:
             self._plan(unplanned // 2)
         elif most == strangers:
-            self._strangers.relieve(self._senders.kubelets(), self._now_ns)
+            self._strangers.relieve(self._senders.kubelets(), self._now_ns, acks=not self._lacking.acks)
             self._sweep()
         else:
             self._keeper.let_go(self._tell, hurry=True)
@@ -425,6 +429,7 @@ class Observer(Front):
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
+        lacks = self._lacking.notes(captures, declared=bool(self.book.all_pods()))
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
@@ -432,7 +437,8 @@ class Observer(Front):
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=tuple(self._notes(end, probes)),
+            notes=(*lacks, *self._notes(end, probes)),
+            foremost=len(lacks),
             cut_frames=end.cut_frames,
         )
         return self._teller.finish(timeline)
@@ -474,7 +480,7 @@ class Observer(Front):
     def _check_probes(self, kubelets: frozenset[str], assembler: Assembler) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
         strangers = (run for target in self._targets.values() for run in target.strangers)
-        named, left = survey(strangers, skip=kubelets, declared=self.book.checks)
+        named, left = survey(strangers, skip=kubelets, declared=self.book.checks, acks=not self._lacking.acks)
         for target in self._targets.values():
             target.strangers = []
         for run in left:
@@ -507,9 +513,9 @@ class Observer(Front):
             lone.first_seen_ns = target.first_seen_ns
             for run in sorted(runs, key=lambda run: run.start.ns):
                 lone.attempt(run, NOBODY, self._context(client))
-            for placed, steps in lone.finish(
-                Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns)
-            ):
+            lanes = lone.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns))
+            self._strangers.count(lone.strangers, self._now_ns)  # (no probe explains them)
+            for placed, steps in lanes:
                 if steps:
                     ledger = self._closed(placed, steps)
                     made = assembler.kubelet(

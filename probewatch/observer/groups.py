@@ -98,8 +98,8 @@ def grouped(runs: Sequence[Run]) -> tuple[dict[Key, Group], dict[int, int]]:
     return groups, whole
 
 
-def read(group: Group) -> None:
-    """Read what one source asks at one port, where something there may be a check."""
+def read(group: Group, *, acks: bool = True) -> None:
+    """Read what one source asks at one port, where something there may be a check; `acks`: the capture has bare ACKs."""
     if not ENOUGH <= len(group.exchanges) <= MOST_RUNS:
         group.checks = []
         return
@@ -111,7 +111,7 @@ def read(group: Group) -> None:
     for shape, members in by_shape.items():
         if len(members) < ENOUGH:
             continue
-        manner = manner_of(members)
+        manner = manner_of(members, acks=acks)
         if (row := named_by(shape, manner)) is not None:
             group.rows[shape] = row
         if ticks_by(shape, manner):

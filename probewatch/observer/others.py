@@ -248,7 +248,7 @@ def _asked_nothing(runs: Sequence[Run]) -> bool:
 
 def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:
     """Tell whether these look like one periodic check."""
-    if ask is Ask.OTHER or len(runs) < ENOUGH or agent.startswith(("Prometheus/", "kube-lifecycle/")):
+    if ask in (Ask.OTHER, Ask.UNSEEN) or len(runs) < ENOUGH or agent.startswith(("Prometheus/", "kube-lifecycle/")):
         return False
     if any(run.form.requests > 1 or not run.tries or run.tries[0][0].connection.midstream for run in runs):
         return False

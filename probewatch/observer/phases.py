@@ -88,8 +88,8 @@ def _ends(exchange: Exchange, handler: Handler, *, good: bool) -> list[tuple[Pha
         return [*found, (PhaseKind.WAIT if orig.length and tls is None else PhaseKind.REQUEST, None)]
     found.append((PhaseKind.REQUEST, asked))
     found.append((PhaseKind.WAIT, first))
-    if first is not None:
-        found.append((PhaseKind.BODY, end))
+    if first is not None and (end is not None or not exchange.http[:1] or not exchange.http[0].lost):
+        found.append((PhaseKind.BODY, end))  # (where the capture cut it, its end may have been there)
     return found
 
 
@@ -97,7 +97,8 @@ def _talk(exchange: Exchange) -> tuple[int | None, int | None, int | None]:
     """Return when the request was whole, when the answer began and when it was whole."""
     if exchange.http:
         http = exchange.http[0]
-        return _ns(http.request_end), _ns(http.first_byte), _ns(http.body_end or http.read_enough)
+        whole = http.request_end or (http.request_start if http.lost else None)  # (cut: it was whole on the wire)
+        return _ns(whole), _ns(http.first_byte), _ns(http.body_end or http.read_enough)
     grpc = exchange.grpc
     if grpc is not None:
         asked = _ns(grpc.request_end)

@@ -122,10 +122,10 @@ class Strangers:
         for run in runs:
             self.traffic.note(run, self._latest, now_ns, client=not self.stray(run))
 
-    def relieve(self, kubelets: frozenset[str], now_ns: int) -> None:
+    def relieve(self, kubelets: frozenset[str], now_ns: int, *, acks: bool = True) -> None:
         """Count what is no check so far as traffic and let it go; keep the latest quarter to look at it again."""
         held = [run for target in self._targets.values() for run in target.strangers]
-        found, kept = so_far(held, skip=kubelets, declared=self._book.checks)
+        found, kept = so_far(held, skip=kubelets, declared=self._book.checks, acks=acks)
         self.checks |= found
         # (By frame, not by time alone: many may carry one timestamp.)
         self._checks = sum(any(id(leg) in kept for _, leg in run.legs()) for run in held)

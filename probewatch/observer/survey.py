@@ -128,17 +128,21 @@ class Named:
 
 
 def survey(
-    strangers: Iterable[Run], *, skip: frozenset[str] = frozenset(), declared: Sequence[CheckSpec] = ()
+    strangers: Iterable[Run],
+    *,
+    skip: frozenset[str] = frozenset(),
+    declared: Sequence[CheckSpec] = (),
+    acks: bool = True,
 ) -> tuple[list[Named], list[Run]]:
     """Return the series that are checks, and the runs that belong to none of them. Sources in `skip` are kubelets.
 
     A series that nothing names is returned as `unknown`, unless a kubelet may stand behind it: its runs are left for a
-    closer look.
+    closer look. Where the capture has no `acks` at all, none that is missing names anybody.
     """
     runs = list(strangers)
     groups, whole = grouped(runs)
     for group in groups.values():
-        read(group)
+        read(group, acks=acks)
     machines = _machines(groups)
     repeating = {
         machines[key[0]] for key, group in groups.items() if any(row.kind == REPEATS for row in group.rows.values())
@@ -226,9 +230,11 @@ def _beside(
     return out
 
 
-def so_far(held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[CheckSpec]) -> tuple[set[Peer], set[int]]:
+def so_far(
+    held: Sequence[Run], *, skip: frozenset[str], declared: Sequence[CheckSpec], acks: bool
+) -> tuple[set[Peer], set[int]]:
     """Return who checks whom, of the checkers that are named, and the exchanges (by id) of all that is a check as it looks now."""
-    named, left = survey(held, skip=skip, declared=declared)
+    named, left = survey(held, skip=skip, declared=declared, acks=acks)
     idle = {id(exchange) for run in left for _, exchange in run.legs()}
     kept = {id(exchange) for run in held for _, exchange in run.legs()} - idle
     by_target: dict[str, list[Run]] = {}

@@ -83,7 +83,7 @@ def _conduct(probe: Probe, attempt: Attempt, connection: Connection) -> tuple[st
     """Return what a probe does on its connection, and what a server that expects more says of it."""
     client = _endpoint(connection)
     silent = connection.orig.length == 0
-    if not connection.resp.syns:
+    if not connection.resp.syns or connection.asked_unseen:
         return _bare(connection), ()
     if probe.handler is Handler.TCP_SOCKET or silent:
         what = "connects, and closes without sending a ClientHello or any other byte"
@@ -116,6 +116,8 @@ def _bare(connection: Connection) -> str:
     if not connection.resp.syns:
         return "asks for a connection, and gets no answer"
     sent, got = connection.orig.length, connection.resp.length
+    if connection.asked_unseen:
+        return "connects, and exchanges bytes that this capture lacks"
     if not sent and not got:
         return "connects, and closes without sending a ClientHello or any other byte"
     return f"connects, sends {sent} bytes and gets {got}"

@@ -58,7 +58,10 @@ def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
         out.append(_words("scheme", schemes, "nothing ever connected, so it could not ask"))
         paths = [(run.form.path, run) for run in ports if run.form.path is not None]
         encrypted = any(run.form.ask is Ask.TLS for run in ports)
+        cut = sum(run.form.cut for run in ports)
         hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen"
+        if cut and not encrypted:
+            hidden = f"the capture cut {'all requests' if cut > 1 else 'the one request'} that it has (snapshot length)"
         out.append(_words("path", [(path, run) for path, run in paths if path is not None], hidden))
         requests = [(http, run) for run in ports if (http := first_request(run)) is not None]
         sent = [(sent_headers(http, run.server, run.form.port), run) for http, run in requests]

@@ -33,6 +33,8 @@ class Ask(StrEnum):
     """Connected, said nothing, closed."""
     NOTHING = "nothing"
     """Never connected, so nothing could be asked; or connected, and nothing came of it."""
+    UNSEEN = "unseen"
+    """Asked something of which the capture has no byte."""
     OTHER = "other"
     """Other bytes first."""
     EXEC = "exec"
@@ -116,15 +118,18 @@ def form_of(exchange: Exchange) -> Form:
     if connection.midstream:
         # The rest of something that began before the capture: what it asked, and when, was not seen.
         return Form(Ask.OTHER, port, stale=True)
+    acked = connection.bare_ack or connection.acks_unseen
     if exchange.tls is not None:
         alpn = exchange.tls.alpn
         return Form(
             Ask.TLS,
             port,
             host=exchange.tls.sni,
-            kubelet=(not alpn or alpn == ("h2", "http/1.1")) and connection.bare_ack,
+            kubelet=(not alpn or alpn == ("h2", "http/1.1")) and acked,
             requests=0,
         )
+    if connection.asked_unseen:
+        return Form(Ask.UNSEEN, port, kubelet=True)
     if orig.length or exchange.opening:
         return Form(Ask.OTHER, port)
     # A RST without ACK is the kernel's, for a socket that its checker has closed: that one never heard of the answer.
@@ -135,10 +140,8 @@ def form_of(exchange: Exchange) -> Form:
         if orig.fin is None and orig.rst is None and resp.fin is None and resp.rst is None:
             # Connected, and neither asked nor closed so far: what it wanted is not known (yet).
             return Form(Ask.NOTHING, port, kubelet=connection.bare_ack)
-        closes_like_go = connection.bare_ack and (
-            orig.fin is not None or orig.rst is None or banner or resp.rst is not None
-        )
-        unacked = not connection.bare_ack and orig.fin is not None and orig.rst is None
+        closes_like_go = acked and (orig.fin is not None or orig.rst is None or banner or resp.rst is not None)
+        unacked = not acked and orig.fin is not None and orig.rst is None
         return Form(Ask.CONNECT, port, kubelet=closes_like_go, unacked=unacked)
     stale = _stale(orig.syns)
     return Form(Ask.NOTHING, port, kubelet=not connection.midstream and not stale, stale=stale)

@@ -153,12 +153,14 @@ def ticking(runs: Sequence[Run]) -> list[Run]:
 def _may_be(group: _Group) -> bool:
     """Tell whether a kubelet may ask so: under another name than its own only as a Pod's headers say it, and in time.
 
-    Whoever else runs on a node, or is translated to its address, asks from the same address.
+    Whoever else runs on a node, or is translated to its address, asks from the same address. Of a request whose header the
+    capture cut before any name only the time tells.
     """
     agent = group.key.agent
     if agent is None:
         return True
-    return bool(agent) and named_agent(agent) is None and whole_seconds(group.starts)
+    nameless = not agent and not all(run.form.cut for run in group.runs)
+    return not nameless and named_agent(agent) is None and whole_seconds(group.starts)
 
 
 def _without_loops(group: _Group) -> _Group:
@@ -325,7 +327,7 @@ def _late(run: Run) -> bool:
 
 def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSpec:
     key = group.key
-    headers = (("User-Agent", key.agent),) if key.agent is not None else ()
+    headers = (("User-Agent", key.agent),) if key.agent else ()
     return ProbeSpec(
         type=kind,
         headers=headers,

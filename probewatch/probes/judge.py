@@ -24,10 +24,16 @@ from probewatch.model.timeline import Cause, Outcome
 SECOND = 1_000_000_000
 SYN_AGAIN_NS = SECOND
 """An unanswered SYN-ACK is sent again after this long (RFC 6298 section 2.1; Linux TCP_TIMEOUT_INIT)."""
+LINGERED_NS = 20_000_000
+"""A client that stays this long after an answer waits for more of its body (whole ones end the wait within 0.1-13 ms)."""
 STARVED_NS = 50_000_000
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
 LEAD_NS = 1_000_000
 """The checker's timer starts this much before its SYN is seen, at most (0.2-0.6 ms is usual)."""
+UNSEEN = "bytes were exchanged that this capture lacks"
+"""What is said of a connection that did ask and answer, as sequence numbers show, with no byte of it in the capture."""
+ENDED = "how this connection ended is not in the capture"
+"""What is said of one of which the capture has data alone."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -181,6 +187,8 @@ class _Case:
         up behind it: after a timeout one segment may be on its way, and that is the request (RFC 5681 section 3.1).
         """
         c = self.connection
+        if c.only_data:
+            return self.cut(ENDED if c.resp.packets else "nothing that answered it is in the capture")
         over = self.seen_ns > self.deadline_ns + SECOND
         held_up = c.orig.acked == 0 and c.orig.retransmits > len(c.orig.syns) - 1
         silent = self.gave_up is None and c.resp.first_data is None and c.resp.fin is None
@@ -209,6 +217,18 @@ class _Case:
         if self.connection.resp.fin_acked is None or not self.whole_body or "G" in self.connection.history:
             return False
         return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
+
+    def wanted_more(self) -> bool:
+        """Tell whether a checker waited for more of a body than the capture has: until its end, a reset, or in vain.
+
+        Who has read as much as was promised closes at once. Where the server's FIN came at once it is the checker that was late.
+        """
+        resp, closed = self.connection.resp, self.gave_up
+        reset, last_ns = resp.rst, resp.arrivals[-1].mark.ns if resp.arrivals else self.start_ns
+        if reset is not None and (closed is None or reset < closed):
+            return True
+        ended = min((mark.ns for mark in (closed, self.server_end) if mark is not None), default=last_ns)
+        return ended - last_ns > LINGERED_NS
 
     def late(self, done: Mark, what: str, status: int | None = None) -> Verdict:
         """Return the verdict on what was noticed too late."""
@@ -295,9 +315,13 @@ class _Case:
         if orig.rst is not None and orig.rst_acks and orig.rst.ns <= self.deadline_ns:
             return None  # Reset right after the SYN-ACK: a connect check that does not care to say ACK.
         times = len(resp.syns)
-        unanswered = orig.rst is None and self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
-        if times == 1 and len(orig.syns) == 1 and unanswered:
-            return self.cut("the SYN-ACK was not sent again: the capture lost what answered it")
+        if times == 1 and len(orig.syns) == 1 and orig.rst is None and self.seen_ns >= self.deadline_ns - LEAD_NS:
+            again = self.seen_ns > resp.syns[0].ns + 2 * SYN_AGAIN_NS
+            return self.cut(
+                "the SYN-ACK was not sent again: the capture lost what answered it"
+                if again
+                else "the capture ends before the SYN-ACK would be sent again"
+            )
         return self.silence(
             Outcome.FAILURE,
             Cause.NO_SYN_ANSWER,
@@ -306,6 +330,8 @@ class _Case:
 
     def tcp(self) -> Verdict:
         resp = self.connection.resp
+        if self.connection.asked_unseen and resp.first_data is None:
+            return self.cut(UNSEEN)
         accepted = self.connection.orig.first_ack or self.connection.orig.rst
         answers = [mark for mark in resp.syns if accepted is None or mark.ns <= accepted.ns] or resp.syns
         answer = answers[-1] if answers else accepted or self.connection.end
@@ -337,7 +363,8 @@ class _Case:
             return self.frame(Outcome.FAILURE, Cause.MALFORMED_ANSWER, http.first_byte, http.malformed)
         # (Sequence numbers and acknowledgments tell of bytes that are not here.)
         if resp.gap is not None and resp.packets:
-            return self.cut("the capture lost the answer")
+            both = c.asked_unseen and resp.gap == 0 and not resp.length
+            return self.cut(UNSEEN if both else "the capture lost the answer")
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
         if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)
@@ -369,6 +396,9 @@ class _Case:
         assert http.status is not None
         head = http.header_end or http.first_byte or self.connection.end
         if not self.in_time(head):
+            if self.connection.only_data:
+                after = (head.ns - self.start_ns) / SECOND
+                return self.cut(f"answered after {after:.2f} s: when the checker hung up is not in the capture")
             verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "no answer in time")
             if verdict.late_answer_ns is not None:
                 verdict = replace(
@@ -384,6 +414,9 @@ class _Case:
             if broken is not None:
                 return broken
             done = head
+        unended = http.lost and http.body_end is None and http.read_enough is None
+        if unended and self.whole_body and self.wanted_more():
+            return self.cut(f"{text}, and whether its body came whole is not in the capture")
         if self.noticed_late(done):
             resp = self.connection.resp
             if resp.retransmits and resp.acked < resp.length:
@@ -404,6 +437,8 @@ class _Case:
         """Judge a body that did not come whole; None where the capture, not the wire, lost it."""
         if http.lost:
             return None
+        if self.connection.only_data:
+            return self.cut(ENDED)
         resp = self.connection.resp
         ends = [mark for mark in (resp.rst, self.server_end) if mark is not None and self.in_time(mark)]
         if ends:

@@ -55,6 +55,8 @@ def _half(attempt: Attempt) -> str:
     sides = set()
     for leg in attempt.legs:
         orig, resp = leg.connection.orig, leg.connection.resp
+        if leg.connection.only_data:
+            return ""  # a filter left out more than a direction (`observer.lacking`)
         if not orig.packets and resp.packets:
             sides.add("target")
         elif not resp.packets and (orig.length or orig.first_ack is not None):

@@ -314,6 +314,8 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
         answered = connection.resp.syns[0].ns - start if connection.resp.syns else 0
         if answered > 0:
             return None, answered / SECOND
+    elif connection.only_data:
+        pass  # (whether somebody still waited for that answer is not in the capture)
     elif first is not None and connection.orig.length and (closed is None or first.ns <= closed.ns):
         return None, (first.ns - start) / SECOND
     if _unheard(exchange, handler) and len(connection.orig.syns) > 1:

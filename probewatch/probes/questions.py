@@ -80,6 +80,7 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
     out: list[Exchange] = []
     asked = list(_asked(exchange))
     over = ended(exchange.connection) or exchange.connection.final
+    over = over or (exchange.connection.only_data and exchange.requests == 1 and _fresh(exchange))
     hung_up = exchange.connection.orig.closed
     for number, (one, begun, told_at, done) in enumerate(asked, 1):
         if told_at is not None and told_at.ns < begun.ns - SWAPPED_NS:

@@ -457,6 +457,8 @@ def fits(run: Run, spec: ProbeSpec) -> float | None:
         return None
     if not form.kubelet:
         return UNACKED if form.unacked and spec.handler is Handler.TCP_SOCKET else None
+    if form.ask is Ask.UNSEEN:
+        return None if spec.handler is Handler.TCP_SOCKET else 0.1
     if spec.handler is Handler.HTTP_GET:
         return _fits_http(run, form, spec)
     if spec.handler is Handler.TCP_SOCKET:

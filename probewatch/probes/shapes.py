@@ -56,6 +56,8 @@ class Shape(NamedTuple):
     opening: bytes = b""
     acked: bool = True
     """Of BYTES only: whether the third handshake ACK came by itself."""
+    cut: bool = False
+    """The capture cut its header: what is not among the names may have been sent."""
 
 
 class Manner(NamedTuple):
@@ -96,6 +98,7 @@ def shape_of(exchange: Exchange) -> Shape | None:
             tuple(name for name, _ in http.headers),
             form.user_agent,
             form.host,
+            cut=form.cut,
         )
     if form.ask is Ask.TLS:
         alpn = exchange.tls.alpn if exchange.tls is not None else ()
@@ -136,14 +139,14 @@ def _opening(exchange: Exchange) -> bytes:
     return said
 
 
-def manner_of(exchanges: Sequence[Exchange]) -> Manner:
-    """Sum up a series of one shape."""
+def manner_of(exchanges: Sequence[Exchange], *, acks: bool = True) -> Manner:
+    """Sum up a series of one shape; where the capture has no `acks` at all, a missing one is nobody's manner."""
     both = [e.connection for e in exchanges if e.connection.orig.packets and e.connection.resp.syns]
     connected = [c for c in both if not late_reset(c)]
     unacked = sum(not c.bare_ack for c in connected)
     return Manner(
         len(connected),
-        unacked / len(connected) if connected else 0.0,
+        unacked / len(connected) if connected and acks else 0.0,
         exchanges[0].connection.client if exchanges else "",
         exchanges[0].connection.server_port if exchanges else 0,
         max((e.opening for e in exchanges), key=len, default=b""),

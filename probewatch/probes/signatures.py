@@ -45,7 +45,7 @@ class Signature:
     """Its User-Agent begins so."""
     what: tuple[What, ...] = (What.HTTP,)
     names: tuple[str, ...] | None = None
-    """Its header names, exactly; None: does not matter."""
+    """Its header names, exactly, and so no others: only a header that was captured whole shows that. None: does not matter."""
     lower: bool | None = None
     """All header names in lower case."""
     version: str = ""
@@ -88,8 +88,6 @@ GO_CLIENT: Final = "Go-http-client/"
 """Go's HTTP client where a program sets no User-Agent."""
 GO_CLIENTS: Final = (GO_CLIENT, "grpc-go/")
 """The same, and its gRPC client."""
-PERL_CLIENT: Final = "libwww-perl/"
-"""Perl's HTTP client: ldirectord 4.12.0 asks by it, and so may any script."""
 KUBE_PROBE: Final = "kube-probe/"
 """A kubelet's, but for the slash form `kube-probe/1/36`, which is Knative's."""
 ANY: Final = tuple(What)
@@ -457,31 +455,6 @@ HAProxy's other checks are known by themselves; where the server speaks first (s
 all but the last connection of a check that makes several, they send the third ACK, too.
 """
 
-COULD_BE: Final[dict[What, tuple[str, ...]]] = {
-    What.CLOSE: (
-        "kubelet",
-        "keepalived",
-        "monit",
-        "apache",
-        "blackbox_exporter",
-        "envoy",
-        "consul",
-        "traefik",
-        "aws_elb",
-        "google",
-        "azure",
-    ),
-    What.RESET: ("haproxy", "aws_elb"),
-    What.HTTP: ("kubelet", "varnish", "consul", "traefik", "nginx", "google", "azure"),
-    What.TLS: ("kubelet", "haproxy", "envoy", "monit", "blackbox_exporter", "consul", "traefik", "caddy"),
-    What.GRPC: ("kubelet", "consul", "envoy", "traefik"),
-    What.BYTES: (),
-}
-"""Which checkers may ask like that, where nothing names one.
-
-Nomad's TCP check is not among them: it leaves its connection open until Go's garbage collection closes it (client.go checkTCP).
-"""
-
 NAMES: Final = 0.5
 """Confidence from which a row names a checker."""
 
@@ -529,7 +502,7 @@ def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
         return False
     if row.agent == KUBE_PROBE and not _slash_form(shape.agent):
         return False
-    if row.names is not None and row.names != shape.names:
+    if row.names is not None and (row.names != shape.names or shape.cut):
         return False
     if row.lower is not None and (not shape.names or row.lower != all(name == name.lower() for name in shape.names)):
         return False
@@ -559,29 +532,6 @@ def _inside(address: str, networks: Sequence[str]) -> bool:
     except ValueError:
         return False
     return any(parsed in _NETWORKS[text] for text in networks)
-
-
-def could_be(shape: Shape, *, kubelet: bool, keeps: bool | None = None) -> tuple[str, ...]:
-    """Return who may ask like this where no row names anybody; a program that says who it is could be nobody else.
-
-    `keeps` says whether it reads an answer's body and keeps the connection, None where that is not known: Caddy does,
-    Traefik and Linkerd hang up.
-    """
-    if shape.agent.startswith(NOT_CHECKS):
-        return ()
-    if shape.agent.startswith(KUBE_PROBE):
-        return ("kubelet",) if kubelet else ()
-    if shape.agent.startswith(GO_CLIENT):
-        return ("traefik", "caddy", "linkerd") if keeps is None else ("caddy",) if keeps else ("traefik", "linkerd")
-    if shape.agent.startswith(PERL_CLIENT):
-        return ("ldirectord",)
-    if shape.agent.startswith(GO_CLIENTS):
-        return ("consul", "traefik", "blackbox_exporter")
-    if shape.what is What.GRPC and shape.agent:
-        return ()  # another language's client: those known are written in Go, or say who they are
-    if shape.opening.startswith(DNS):
-        return ("dnsdist", "monit", "blackbox_exporter")
-    return tuple(kind for kind in COULD_BE[shape.what] if kubelet or kind != "kubelet")
 
 
 def passes(row: Signature | None, status: int) -> bool:

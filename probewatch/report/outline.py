@@ -213,9 +213,10 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
             "Only what the servers sent was captured (docs/causes.md#one-direction): capture where both directions pass; "
             "with a POD.yaml that is enough for its httpGet probes."
         )
-    hints.append(
-        "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
-    )
+    if not timeline.foremost:  # (else that note says what to do)
+        hints.append(
+            "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
+        )
     if frames:
         hints.append(
             "A check that no --spec declares must repeat to be seen as one: capture for three periods, or give its POD.yaml."

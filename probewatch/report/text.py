@@ -74,6 +74,7 @@ def write(
     paper = Paper(out, None if wide else columns, colour=colour, glyphs=glyphs)
     base = outline.base_ns(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
+    _notes(paper, timeline.notes[: timeline.foremost])
     judged = outline.ordered(timeline)
     if not judged:
         _nothing(paper, timeline)
@@ -100,10 +101,14 @@ def write(
         paper.line()
         paper.line(Span("findings", "bold"))
         write_findings(paper, timeline, timeline.findings, base, wide=wide)
-    if timeline.notes:
+    _notes(paper, timeline.notes[timeline.foremost :])
+
+
+def _notes(paper: Paper, notes: Sequence[str]) -> None:
+    if notes:
         paper.line()
-        for note in timeline.notes:
-            paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
+    for note in notes:
+        paper.filled(safe(note), first=[Span("note  ", "yellow")], indent=6)
 
 
 def _captures(paper: Paper, captures: Sequence[CaptureInfo], base: int, *, wide: bool) -> None:

@@ -66,7 +66,7 @@ class Side:
     __slots__ = (
         "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac",
         "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_ack", "rst_acks",
-        "seen_ack", "seen_data", "sight", "stamp", "state", "stream", "syns", "to_mac", "ttl",
+        "rst_seq", "seen_ack", "seen_data", "sight", "stamp", "state", "stream", "syns", "to_mac", "ttl",
     )  # fmt: skip
 
     life: Life
@@ -103,6 +103,8 @@ class Side:
         self.rst_acks = False
         self.rst_ack = -1
         """What its first RST acknowledges, where that stands in line; -1 else."""
+        self.rst_seq = -1
+        """Its number, likewise."""
         self.last: Mark | None = None
         self.ttl = -1
         self.mss = 0
@@ -124,6 +126,8 @@ class Side:
         end = stream.top
         if stream.base < 0:
             return 0
+        if self.rst_seq >= 0:
+            end = max(end, stream.offset(self.rst_seq))
         acked = stream.offset(self.acked) if self.acked >= 0 else 0
         if self.peer.rst_ack >= 0:  # (the history is Zeek's, who trusts none)
             acked = max(acked, stream.offset(self.peer.rst_ack))

@@ -131,6 +131,11 @@ def _held(side: Side, mark: Mark, tsval: int) -> int:
     return held if made < HALF and held >= HELD_LEAST_NS else 0
 
 
+def tells_of_unseen(side: Side, seq: int) -> bool:
+    """Return whether the number of a RST is that of a side which sent bytes, though none was seen: all its data is missing."""
+    return side.isn >= 0 and not side.stream.top and 0 < distance(seq, side.nxt) < LARGE
+
+
 def gap(peer: Side, ack: int) -> None:
     """Write down that bytes of `peer` were acknowledged which were not seen (Zeek's TCP_Reassembler::AckReceived)."""
     stream = peer.stream

@@ -468,8 +468,8 @@ class Tracker:
         if flags & ACK:
             if not reset or peer.stream.base < 0:  # Zeek: the acknowledgment of a RST is not to be trusted
                 unseen = numbers.acknowledge(side, peer, ack, mark)
-            elif side.rst is None and seq == side.nxt:
-                side.rst_ack = ack
+            elif side.rst is None and (seq == side.nxt or numbers.tells_of_unseen(side, seq)):
+                side.rst_ack, side.rst_seq = ack, seq
             if side.first_ack is None and not flags & SYN:
                 numbers.first_ack(side, mark, s.tsval, plain=False, reset=reset)
         if not first and seq != side.nxt:

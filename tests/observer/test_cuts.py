@@ -94,7 +94,7 @@ def test_what_a_filter_left_out_is_not_made_up(kubelet_scenario: Path, *, declar
 
 
 def test_a_syn_that_waited_shows_it_by_its_timestamp(captures: Path) -> None:
-    """Without the ARP frames the client's TCP timestamps tell how long a SYN waited for the address: as long as with them, and no other did.
+    """Without ARP frames the client's TCP timestamps tell how long a SYN waited for the address: as long as with them, and no other did.
 
     So a dial that came too late is the probe's own attempt, and the silence before it no new container.
     """

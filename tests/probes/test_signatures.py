@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from make import exchange
+from make import connection, exchange
 
 import probewatch
+from probewatch.probes.guesses import could_be
 from probewatch.probes.shapes import Manner, Shape, What, late_reset, manner_of, shape_of
-from probewatch.probes.signatures import NAMES, SIGNATURES, could_be, named_by, passes
+from probewatch.probes.signatures import NAMES, SIGNATURES, named_by, passes
+from probewatch.wire.exchange import read_exchange
 
 PING = "> PA '*1\\r\\n$4\\r\\nPING\\r\\n'\n < PA '+PONG\\r\\n'\n "
 HANDSHAKE = "> S\n < SA\n > A\n"
@@ -67,6 +70,20 @@ REQUESTS = [
 def test_requests(expected: str | None, request_text: str, acked: bool, between: str) -> None:
     """Every checker's own request is named, over IPv4 and IPv6; a kubelet's, a scraper's, a person's and a proxy's is not."""
     assert kind(http(request_text, acked=acked), between) == expected
+
+
+@pytest.mark.parametrize("kept", [25, 48, 60])
+def test_what_was_cut_may_have_been_sent(kept: int) -> None:
+    """`Host and no other header` names nobody where the header's end was not captured, and it could be whoever has a name of his own."""
+    request = "GET / HTTP/1.1\\r\\nHost: 10.129.22.10:8080\\r\\nUser-Agent: Monit/5.33.0\\r\\nAccept: */*\\r\\n\\r\\n"
+    answer = "< A\n < PA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > FA\n < FA\n > A"
+    whole = connection(f"{HANDSHAKE}> PA '{request}'\n {answer}")
+    one = read_exchange(replace(whole, orig=replace(whole.orig, data=whole.orig.data[:kept])))
+    shape = shape_of(one)
+    assert shape is not None
+    assert named_by(shape, manner_of([one])) is None
+    assert {"apache", "monit", "varnish", "kubelet"} <= {*could_be(shape, kubelet=True)}
+    assert "keepalived" not in could_be(Shape(What.HTTP, "GET", "/", "HTTP/1.1", ("Host", "Accept"), agent="x", cut=True), kubelet=True)
 
 
 def test_haproxys_spelling_with_a_bare_ack_is_no_check() -> None:
