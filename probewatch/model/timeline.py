@@ -441,6 +441,8 @@ class Probe:
     host: str | None = None
     """Host header or httpGet.host where it is not the target itself."""
     path: str | None = None
+    path_cut: bool = False
+    """Whether `path` is but the beginning of what was asked for: the capture cut every request line."""
     service: str | None = None
     command: tuple[str, ...] = ()
     """Of an exec probe."""
@@ -471,6 +473,11 @@ class Probe:
     """Those of its attempts gathered by kind, and what only many attempts together show; the most weighty first."""
     notes: tuple[str, ...] = ()
     """One plain sentence each: another node probes than the Pod says, the capture began in mid-life, ..."""
+
+    @property
+    def asked_path(self) -> str:
+        """The path as far as it is known, for readers: a cut one ends in an ellipsis."""
+        return (self.path or "") + ("..." if self.path_cut else "")
 
 
 ANSWERS_ONLY: Final = "only the server's direction was captured"

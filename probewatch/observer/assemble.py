@@ -41,7 +41,7 @@ from probewatch.probes.signatures import could_be
 from probewatch.probes.sources import Source, evidence
 
 from .build import UNKNOWN, Latest, confirm, diagnosed, judged_attempt, leg, state_name
-from .ledger import KEPT, Account, Draft, Ledger
+from .ledger import Account, Draft, Ledger, let_go
 from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
 from .survey import said_of_itself
@@ -292,6 +292,7 @@ class Assembler:
             scheme=spec.scheme if http else None,
             host=foreign_host(form.host, address, spec.port),
             path=(form.path or spec.path if pod else form.path) if http else None,
+            path_cut=http and form.partial and form.path is not None,
             service=(spec.service if pod else form.service) if spec.handler is Handler.GRPC else None,
             spec=(placed.declared or placed.lane.plan)[index].spec if guess is None else None,
             spec_source=pod.source if pod and guess is None else None,
@@ -586,15 +587,3 @@ def _gone(attempts: Attempts, ended: int, shown: int) -> int:
 
 def _start(attempt: Attempt) -> int:
     return attempt.start.ns
-
-
-def let_go(account: Account) -> list[str]:
-    """Say what a limit left of an account."""
-    out = []
-    if (before := account.attempts.before) > 0:
-        counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
-        out.append(f"the first {before} attempts were only counted, and are not in the numbers here: {counts}")
-    for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
-        if few.left_out:
-            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are left out")
-    return out

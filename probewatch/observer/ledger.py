@@ -151,7 +151,7 @@ class Account:
         self.waits = Waits(spec.handler)
         self.first: Run | None = None
         self.spoken: Run | None = None
-        """The first run that shows what is asked."""
+        """The first run that shows what is asked, whole if any does."""
         self.ran: Run | None = None
         """The latest run of a command."""
         self.connected = False
@@ -179,7 +179,8 @@ class Account:
         if run.execs:
             self.ran = run
         form = run.form
-        if self.spoken is None and (form.host or form.path is not None or form.service is not None):
+        said = form.host or form.path is not None or form.service is not None
+        if said and (self.spoken is None or (self.spoken.form.partial and not form.partial)):
             self.spoken = run
         for hops in run.tries:
             for exchange in hops:
@@ -381,3 +382,15 @@ def _reason(step: Step) -> tuple[GapKind, str]:
     if reading.stopped:
         return GapKind.UNEXPLAINED, "the kubelet got no CPU, as the tick shows that ran late after them"
     return GapKind.UNEXPLAINED, UNKNOWN
+
+
+def let_go(account: Account) -> list[str]:
+    """Say what a limit left of an account."""
+    out = []
+    if (before := account.attempts.before) > 0:
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
+        out.append(f"the first {before} attempts were only counted, and are not in the numbers here: {counts}")
+    for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
+        if few.left_out:
+            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are left out")
+    return out

@@ -103,6 +103,8 @@ def probe_object(probe: Probe) -> Json:
         "diagnoses": list(map(diagnosis_object, probe.diagnoses)),
         "notes": list(probe.notes),
     }
+    if probe.path_cut:
+        made["path_cut"] = True
     if probe.command:
         made["command"] = list(probe.command)
     return made

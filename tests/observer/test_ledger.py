@@ -188,8 +188,7 @@ def test_beyond_the_limit_attempts_are_counted_and_said_to_be(monkeypatch: pytes
 def test_decisions_between_the_first_and_the_last_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that flaps for ever keeps its first and latest decisions, under the ids they were told by, and says what it left out."""
     monkeypatch.setattr(ledger, "KEPT", 8)
-    for module in ("teller", "assemble"):
-        monkeypatch.setattr(f"probewatch.observer.{module}.KEPT", 8)
+    monkeypatch.setattr("probewatch.observer.teller.KEPT", 8)
     observer, last = Observer(Settings(keep=Keep.BRIEF)), {}
     for frame in long(6):
         observer.feed(frame)

@@ -1,0 +1,56 @@
+"""True manifests against captures that lost something: what is missing contradicts nothing, what is left is held against the spec."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import probewatch
+from probewatch.api import open_inputs
+from probewatch.capture import merged
+from probewatch.model.finding import Finding, Held
+from probewatch.model.frame import Frame
+
+OWN = Path(__file__).parents[2] / "captures"
+
+
+def frames_of(scenario: str) -> list[Frame]:
+    """Return a capture's frames."""
+    (reader,) = open_inputs([str(OWN / scenario / "capture.pcap")])
+    try:
+        return list(merged([reader]))
+    finally:
+        reader.close()
+
+
+def written(frames: Iterable[Frame], path: Path) -> Path:
+    """Write Ethernet frames as a capture."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
+        for one in frames:
+            assert one.link_type == 1
+            file.write(struct.pack("<IIII", *divmod(one.ns, 10**9), len(one.data), one.original_length) + one.data)
+    return path
+
+
+def found(scenario: str, frames: Iterable[Frame], where: Path, spec: Path | None = None) -> tuple[Finding, ...]:
+    """Verify frames against the scenario's manifest, or another."""
+    return probewatch.verify(written(frames, where / "damaged.pcap"), spec=spec or OWN / scenario / "pod.yaml").findings
+
+
+def failed(findings: Iterable[Finding]) -> list[str]:
+    """Return what failed, in words."""
+    return [f"{one.field}: {one.sentence}" for one in findings if one.held is Held.FAIL]
+
+
+def test_a_path_that_was_cut_agrees_or_not(tmp_path) -> None:
+    """A snapshot length that cuts the URL proves no other path; what it kept is shown as cut, and denies another beginning."""
+    short = [one._replace(data=one.data[:96]) for one in frames_of("http-timeout")]
+    findings = found("http-timeout", short, tmp_path)
+    assert failed(findings) == []
+    (path,) = (one for one in findings if one.field == "path")
+    assert path.held is Held.INCONCLUSIVE
+    assert path.observed == "/slow?delay=2.5&from=5&to=..."
+    (probe,) = probewatch.analyze(tmp_path / "damaged.pcap", spec=OWN / "http-timeout/pod.yaml").probes
+    assert (probe.path, probe.path_cut) == ("/slow?delay=2.5&from=5&to=", True)
