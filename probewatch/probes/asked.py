@@ -19,7 +19,7 @@ from probewatch.model.spec import Handler, ProbeSpec
 
 from .execs import command_line
 from .forms import KUBE_PROBE, Ask
-from .runs import Run, frames_of
+from .runs import Run, frames_of, is_hop
 
 HANDLERS: Final = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}
 SHOWN: Final = 3
@@ -56,8 +56,9 @@ def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
             if run.form.ask in (Ask.HTTP, Ask.TLS)
         ]
         out.append(_words("scheme", schemes, "nothing ever connected, so it could not ask"))
-        paths = [(run.form.path, run) for run in ports if run.form.path is not None and not run.form.partial]
-        stumps = [(run.form.path, run) for run in ports if run.form.path is not None and run.form.partial]
+        told = [(run.form.path, run) for run in ports if run.form.path is not None and not is_hop(run)]
+        paths = [(path, run) for path, run in told if not run.form.partial]
+        stumps = [(path, run) for path, run in told if run.form.partial]
         encrypted = any(run.form.ask is Ask.TLS for run in ports)
         hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen whole"
         out.append(_with_stumps(_words("path", paths, hidden), stumps))

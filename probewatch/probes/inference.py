@@ -25,7 +25,7 @@ from .forms import Ask
 from .judge import Verdict
 from .learnt import whole_seconds
 from .patience import observed_timeout
-from .runs import Run, at_once, verdict_of
+from .runs import Run, at_once, is_hop, verdict_of
 from .signatures import named_agent
 
 POKE_NS: Final = 15_000_000
@@ -305,7 +305,7 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
     if not form.kubelet:
         return None
     if form.ask in (Ask.HTTP, Ask.TLS):
-        if form.path == "":
+        if form.path == "" or is_hop(run):
             return None  # (what it asked is missing from the capture)
         agent = None if form.version or form.path is None else form.user_agent
         return _Key(Handler.HTTP_GET, form.port, "HTTP" if form.ask is Ask.HTTP else "HTTPS", form.path, None, agent)

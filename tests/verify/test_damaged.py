@@ -54,3 +54,19 @@ def test_a_path_that_was_cut_agrees_or_not(tmp_path) -> None:
     assert path.observed == "/slow?delay=2.5&from=5&to=..."
     (probe,) = probewatch.analyze(tmp_path / "damaged.pcap", spec=OWN / "http-timeout/pod.yaml").probes
     assert (probe.path, probe.path_cut) == ("/slow?delay=2.5&from=5&to=", True)
+
+
+def of_client(frame: Frame, server: bytes) -> bool:
+    """Tell whether an IPv4 frame goes to a server."""
+    return frame.data[12:14] == b"\x08\x00" and frame.data[30:34] == server
+
+
+def test_a_hop_is_no_probe_of_its_own(tmp_path) -> None:
+    """Where the answer that redirects was not captured, its hop is no probe that nobody declared."""
+    whole = frames_of("http-redirect-same")
+    asking = [one for one in whole if of_client(one, bytes((10, 128, 0, 10)))]
+    findings = found("http-redirect-same", asking, tmp_path)
+    assert failed(findings) == []
+    assert {one.field for one in findings if one.held is Held.PASS} >= {"port", "path", "periodSeconds"}
+    (probe,) = probewatch.analyze(tmp_path / "damaged.pcap").probes
+    assert {len(attempt.legs) for attempt in probe.attempts} == {2}
