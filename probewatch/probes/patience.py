@@ -250,7 +250,7 @@ def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
         gap = following.start.ns - run.start.ns
         if run.tries:
             connection = run.tries[-1][-1].connection
-            silent = connection.resp.rst is None and connection.icmp is None and len(run.tries) == 1
+            silent = _unanswered(connection) and len(run.tries) == 1
             if silent and all(mark.ns > following.start.ns for mark in connection.resp.syns):
                 out.append((run, gap))
         elif gap < RESOLUTION_NS and not run.execs:
@@ -279,12 +279,14 @@ def _poked(run: Run, following: Run) -> int | None:
     if seconds <= 0 or gap - seconds * SECOND > PROMPT_NS or len(run.tries) != 1 or len(run.tries[0]) != 1:
         return None
     connection = run.tries[0][0].connection
-    unanswered = (
-        connection.resp.rst is None
-        and connection.icmp is None
-        and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
-    )
+    unanswered = _unanswered(connection) and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
     return seconds if unanswered else None
+
+
+def _unanswered(connection: Connection) -> bool:
+    """Tell whether nothing shows that a dial was turned down, or connected by an answer that the capture does not have."""
+    refused = connection.resp.rst is not None or connection.icmp is not None
+    return not refused and (bool(connection.resp.syns) or connection.orig.first_ack is None)
 
 
 def given_up(connection: Connection) -> int | None:
@@ -294,6 +296,15 @@ def given_up(connection: Connection) -> int | None:
     if closed is None or not connection.orig.length or any(m is not None and m.ns <= closed.ns for m in server):
         return None
     return closed.ns
+
+
+def _taken(connection: Connection) -> bool:
+    """Tell whether a checker is seen to have taken what came: it acknowledged that, or closed after it.
+
+    A RST without ACK is the kernel's, for a socket that its checker had closed before (its FIN may be lost).
+    """
+    orig = connection.orig
+    return connection.resp.acked > 0 or orig.fin is not None or (orig.rst is not None and orig.rst_acks)
 
 
 def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | None, float]:
@@ -315,7 +326,7 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
         if answered > 0:
             return None, answered / SECOND
     elif first is not None and connection.orig.length and (closed is None or first.ns <= closed.ns):
-        return None, (first.ns - start) / SECOND
+        return None, (first.ns - start) / SECOND if _taken(connection) else 0.0
     if _unheard(exchange, handler) and len(connection.orig.syns) > 1:
         # The dial was given up before its next SYN was due.
         return ceil((connection.orig.syns[-1].ns - start) / SECOND), 0.0

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 import probewatch
 from probewatch.api import open_inputs
 from probewatch.capture import merged
@@ -54,6 +56,15 @@ def test_a_path_that_was_cut_agrees_or_not(tmp_path) -> None:
     assert path.observed == "/slow?delay=2.5&from=5&to=..."
     (probe,) = probewatch.analyze(tmp_path / "damaged.pcap", spec=OWN / "http-timeout/pod.yaml").probes
     assert (probe.path, probe.path_cut) == ("/slow?delay=2.5&from=5&to=", True)
+
+
+@pytest.mark.parametrize("lost", [80, 125])
+def test_a_close_that_was_lost_takes_no_answer(lost, tmp_path) -> None:
+    """Of one timeout the FIN is missing: that answer comes after 2.5 s, and its RST says that nobody waited for it any more."""
+    findings = found("http-timeout", [one for one in frames_of("http-timeout") if one.number != lost], tmp_path)
+    assert failed(findings) == []
+    (timeout,) = (one for one in findings if one.field == "timeoutSeconds")
+    assert (timeout.held, timeout.observed) == (Held.PASS, "1 s")
 
 
 def of_client(frame: Frame, server: bytes) -> bool:
