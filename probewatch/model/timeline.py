@@ -511,6 +511,8 @@ class TimelineEvent:
     ns: int
     end_ns: int | None = None
     """When it was over; None where it is but a moment. Only a capture gap lasts."""
+    by_ns: int | None = None
+    """It had happened by then, well before it showed at `ns`: an initialDelaySeconds held a new container's first attempts back."""
     kind: EventKind
     address: str
     """Target address (or node address for kubelet events); empty where it concerns the capture itself."""
@@ -522,6 +524,11 @@ class TimelineEvent:
     evidence: str = ""
     doubtful: bool = False
     """Silence and a new phase are all that shows it, and other things look the same: `evidence` says which."""
+
+    @property
+    def told_ns(self) -> int:
+        """The time to tell it at: no later than that it happened."""
+        return self.ns if self.by_ns is None else self.by_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

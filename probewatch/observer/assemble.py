@@ -126,6 +126,7 @@ class Assembler:
                     container=names(one.container),
                     evidence=one.evidence,
                     doubtful=one.doubtful,
+                    by_ns=ledger.begun_by(one.container, one.ns),
                 )
             self.events.append(event)
 
@@ -162,6 +163,7 @@ class Assembler:
                 out.append(
                     TimelineEvent(
                         ns=min(firsts),
+                        by_ns=ledger.begun_by(container, min(firsts)),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
                         pod=self._owner(address, placed, min(firsts)),

@@ -11,6 +11,7 @@ what a table shows of them (`model.attempts`), with limits on the rest. There is
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -333,6 +334,28 @@ class Ledger:
         account.gaps.append(gap(before, made, expected, *why))
 
     # Of a whole container.
+
+    def begun_by(self, container: int, shown_ns: int) -> int | None:
+        """Return by when a container had begun that showed at `shown_ns`; None where no initialDelaySeconds says that it was sooner.
+
+        startedAt is cut to whole seconds, so that a delay may be up to one shorter (KUBELET.md 2.3, normalizeStatus). A bound
+        that lies before the last sign of its predecessor comes of a delay that was not kept.
+        """
+        over = (ended for ended, shown in self.breaks(container) if shown <= shown_ns and ended < shown_ns)
+        by, floor = shown_ns, max(over, default=0)
+        for worker, account in self.accounts.items():
+            if self.plan[worker].container != container:
+                continue
+            attempts, heads, delay_s = account.attempts, account.heads, self.plan[worker].spec.initial_delay_s
+            at = bisect_left(attempts, shown_ns, key=lambda one: one.start.ns)
+            if at and attempts[at - 1].outcome is Outcome.SUCCESS:
+                floor = max(floor, attempts[at - 1].end_ns)
+            firsts = [one.start_ns for one in heads if one.start_ns >= shown_ns] + [
+                a.start.ns for a in attempts[at : at + 1]
+            ]
+            if firsts and delay_s > 1:
+                by = min(by, min(firsts) - (delay_s - 1) * SECOND)
+        return by if floor < by < shown_ns else None
 
     def readiness(self, container: int) -> list[Attempts]:
         """Return the attempts of a container's readiness probes, each probe's apart."""
