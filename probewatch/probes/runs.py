@@ -242,7 +242,7 @@ def _allowed(exchange: Exchange, begun_ns: int, timeout: int) -> int:
 def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     """Take back a timeout that its checker did not wait for: it was stopped, or an answer came that the capture does not have.
 
-    One that gives up after another number of whole seconds has another timeoutSeconds than the one declared.
+    One that gives up after another number of whole seconds has another timeoutSeconds than the one declared: its deadline was then.
     """
     if verdict.cause is not Cause.SLOW_ANSWER or not verdict.by_deadline:
         return verdict
@@ -252,8 +252,8 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     if close is None or close.ns > begun + timeout_ns - BROKEN_OFF_NS:
         return verdict
     waited = close.ns - begun
-    if gave_up_after(waited) is not None:
-        return verdict
+    if (seconds := gave_up_after(waited)) is not None:
+        return replace(verdict, end_ns=begun + seconds * SECOND)
     return Verdict(
         outcome=Outcome.INCONCLUSIVE,
         cause=Cause.CUT,

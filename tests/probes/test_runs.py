@@ -278,6 +278,16 @@ def test_any_location_is_an_answer(text) -> None:
     assert same_host(text, POD) in (True, False)
 
 
+# Giving up.
+
+
+@pytest.mark.parametrize(("waited", "declared", "end"), [(1, 1, 1), (1, 2, 1), (1, 5, 1), (3, 5, 3), (3, 1, 1)])
+def test_who_hangs_up_after_whole_seconds_had_that_deadline(waited, declared, end) -> None:
+    """Where the checker's FIN comes sooner than the declared timeout, the attempt ended then: the FIN is a fact, the number is not."""
+    verdict = verdict_of(run(0, "hung", timeout=waited), spec(timeout_s=declared), UNTIL)
+    assert (verdict.outcome, verdict.cause, verdict.end_ns, verdict.by_deadline) == (Outcome.FAILURE, Cause.SLOW_ANSWER, ns(end), True)
+
+
 # Joining in general.
 
 
