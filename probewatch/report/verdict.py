@@ -214,7 +214,7 @@ def _went_down(
     end = ", and still so at the end" if gone[-1].end_ns is None else ""
     own = sum(one.by is By.DECISION for one in gone)
     parts = _parted(probe, gone)
-    why = _why(parts.guilty) if own else told(gone)
+    why = (_why(parts.guilty) or _unseen(gone)) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
     here = container_events(probe, timeline)
@@ -229,6 +229,12 @@ def _went_down(
         # Whether it was, and for how long, no frame shows.
         return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts)}"
     return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
+
+
+def _unseen(gone: Sequence[Outage]) -> str:
+    """Return why nothing tells what took it out of service: no failure that did so was captured."""
+    dark = any(one.began_in is not None and one.began_in.gap for one in gone)
+    return "what failed was not captured" if dark else "on attempts whose outcome is not known"
 
 
 def _away(down_ns: int, seen_ns: int, *, about: bool) -> str:
@@ -253,6 +259,8 @@ class _Parts(NamedTuple):
 def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
     guilty, out, before, rest = parts = _Parts(*(_Tally(probe, ()) for _ in _Parts._fields))
     deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
+    # (What was decided where outcomes are not known shows in the row that told it.)
+    showing = {one.start_ns for one in gone if one.began_in is not None}
     ups = [d.ns for d in probe.decisions if d.kind in UP]
     first_up = min(ups, default=0) if probe.initial_state not in UP_STATES else 0
     left = deque(sorted(gone, key=lambda one: one.start_ns))
@@ -270,7 +278,7 @@ def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
         if left and left[0].start_ns <= start:
             where = guilty if left[0].by is By.DECISION else out
         run.append((attempt, where))
-        if attempt.n in deciding:
+        if attempt.n in deciding or attempt.end_ns in showing:
             run = [(one, guilty) for one, _ in run]
             _settle(run)
     _settle(run)
