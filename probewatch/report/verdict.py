@@ -191,7 +191,10 @@ def _decided(
     if restarts:
         parts = _parted(probe, gone)
         away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, timeline)) else ""
-        return Level.TROUBLE, f"restarted {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts)}"
+        return (
+            Level.TROUBLE,
+            f"restarted {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts, _little(probe))}",
+        )
     if gone:
         return _went_down(probe, timeline, gone, down_ns, seen_ns)
     state = probe.final_state
@@ -227,8 +230,8 @@ def _went_down(
     away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
     if all(one.doubtful for one in gone):
         # Whether it was, and for how long, no frame shows.
-        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts)}"
-    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
+        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts, _little(probe))}"
+    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts, _little(probe))}"
 
 
 def _unseen(gone: Sequence[Outage]) -> str:
@@ -291,11 +294,11 @@ def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
     run.clear()
 
 
-def _also(parts: _Parts) -> str:
+def _also(parts: _Parts, rest: str) -> str:
     """Return what else failed and why, but for what failed alike: `; also failed: 8 while out of service (refused)`."""
     told = [
         f"{len(tally)} {when} ({_why(tally)})"
-        for tally, when in ((parts.out, "while out of service"), (parts.rest, "too few in a row to matter"))
+        for tally, when in ((parts.out, "while out of service"), (parts.rest, rest))
         if tally
         and (tally is parts.out or tally.results.keys() - parts.guilty.results.keys() - parts.out.results.keys())
     ]
@@ -342,7 +345,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
             text += f": {_why(unsettled)}" if not late else ""
         if late:
-            few = f"{_of(len(late), len(probe.attempts))} failed later, too few in a row to matter"
+            few = f"{_of(len(late), len(probe.attempts))} failed later, {_little(probe)}"
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text
@@ -361,10 +364,11 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
         return Level.FINE, f"{state} throughout; {last}: {why}"
     if len(failed) == total:
         return Level.TROUBLE, f"{text}: {why}"
-    return (
-        Level.WARNING,
-        f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}",
-    )
+    if not state:
+        return Level.WARNING, f"{text}: {why}"
+    # (Where the number is but presumed, so is the state that hangs on it.)
+    held = "" if words.presumed(probe) else f"{state} throughout: "
+    return Level.WARNING, f"{held}{text}, {_little(probe)}: {why}"
 
 
 def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
@@ -374,8 +378,15 @@ def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
     if len(failed) > late:
         text += f"; unknown before that: {count(len(failed) - late, 'attempt')} failed"
     if late:
-        text += f"; {count(late, 'attempt')} failed later, too few in a row to matter"
+        text += f"; {count(late, 'attempt')} failed later, {_little(probe)}"
     return (Level.WARNING, f"{text}: {_why(failed)}") if failed else (Level.FINE, text)
+
+
+def _little(probe: Probe) -> str:
+    """Say of failures that nothing came of them; that they were too few needs a threshold that is known."""
+    if words.presumed(probe):
+        return "and nothing shows how many in a row it takes"
+    return "too few in a row to matter"
 
 
 def _while_starting(probe: Probe) -> set[int]:

@@ -203,10 +203,18 @@ def seen(probe: Probe) -> str:
         ]
         if assumed:
             parts.append("assumed (default): " + ", ".join(assumed))
-        value, source = probe.thresholds.get("failureThreshold", (0, ""))
-        if source == "inferred" and "failureThreshold" not in found:
-            parts.append(f"presumed: failures {value}")
+        if presumed(probe):
+            parts.append(f"presumed: failures {probe.thresholds['failureThreshold'][0]}")
     return ", ".join(parts)
+
+
+def presumed(probe: Probe) -> bool:
+    """Tell whether its failureThreshold is only what would explain that nothing came of its failures."""
+    return (
+        probe.spec is None
+        and probe.thresholds.get("failureThreshold", (0, ""))[1] == "inferred"
+        and "failureThreshold" not in probe.inferred
+    )
 
 
 def _number(value: object) -> str:

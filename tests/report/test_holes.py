@@ -197,6 +197,28 @@ def test_an_outage_without_a_failure_has_a_reason(marks: str, why: str) -> None:
     assert sentence.startswith(f"NotReady once: {why}")
 
 
+@pytest.mark.parametrize(("inferred", "known"), [({}, False), ({"failureThreshold": 13}, True)])
+def test_a_presumed_threshold_makes_nothing_of_failures(inferred: dict[str, int], known: bool) -> None:
+    """That failures were too few to matter is said where the threshold was shown, not where it is set so that they were."""
+    timeline = seen("..xxxx")
+    probe = replace(
+        timeline.probes[0],
+        type=ProbeType.LIVENESS,
+        decisions=(),
+        initial_state="Live",
+        final_state="Live",
+        thresholds={"failureThreshold": (13, "inferred")},
+        inferred=inferred,
+        attempts=tuple(replace(one, threshold=13) for one in timeline.probes[0].attempts),
+    )
+    verdict, stands = judge(probe, timeline), standing(probe, timeline, when)
+    assert stands is not None
+    assert ("too few in a row to matter" in verdict.sentence) is known
+    assert ("Live throughout" in verdict.sentence) is known
+    assert ("nothing shows how many in a row it takes" in verdict.sentence) is not known
+    assert ("it takes 13 in a row" in stands.sentence) is known
+
+
 @pytest.mark.parametrize("kind", ["readiness", "haproxy"])
 def test_the_table_shows_where_the_hole_is(collected: Callable[..., str], kind: str) -> None:
     """The hole stands in the probe's own story, and so does the state that came about in it, by the checker's own word."""
