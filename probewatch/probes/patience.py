@@ -30,6 +30,8 @@ AGREED: Final = 0.8
 """Share of the times it gave up that must agree before they pin the timeout."""
 SHOWN: Final = 3
 """Attempts named as evidence."""
+MISSED: Final = 1.3
+"""Periods without an attempt beside which it is not sure that all of an attempt was captured."""
 RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
 PROMPT_NS: Final = 15_000_000
@@ -51,6 +53,7 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
             no evidence of whose patience ended.
     """
     shown = _Shown()
+    unsure = _beside_holes(runs)
     for run in runs:
         for command in run.execs[-1:]:
             shown.waited(*patience_of(command), run)
@@ -58,7 +61,8 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
             least, most = _dialled(exchange, handler, seen_until_ns) if alone else (0, None)
             if most is not None:
                 shown.at_least(least, run)
-                shown.at_most(most, run)
+                if run.start.ns not in unsure:
+                    shown.at_most(most, run)
             elif not _unheard(exchange, handler):
                 # A dial that nobody answered shows no more than that; where it names nobody, not even that.
                 shown.waited(*_patience(exchange, handler, begun_ns), run)
@@ -246,8 +250,11 @@ def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
     An address that cannot be resolved ends a dial after three seconds, whatever the timeout.
     """
     out = []
+    unsure = _beside_holes(runs)
     for run, following in itertools.pairwise(runs):
         gap = following.start.ns - run.start.ns
+        if run.start.ns in unsure:
+            continue
         if run.tries:
             connection = run.tries[-1][-1].connection
             silent = _unanswered(connection) and len(run.tries) == 1
@@ -258,6 +265,14 @@ def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
     return out
 
 
+def _beside_holes(runs: Sequence[Run]) -> set[int]:
+    """Return the starts within a period of a longer pause: where attempts are missing, SYNs of those beside may be missing as well."""
+    starts = [run.start.ns for run in runs]
+    period_ns = (period_of(starts) or 0) * SECOND
+    long = [pair for pair in itertools.pairwise(starts) if period_ns and pair[1] - pair[0] > MISSED * period_ns]
+    return {start for start in starts if any(-period_ns < start - end < period_ns for pause in long for end in pause)}
+
+
 def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
     """Return unanswered attempts by the whole seconds to one off the grid: losing Ready pokes the prober at the deadline.
 
@@ -265,8 +280,9 @@ def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
     """
     votes: dict[int, list[Run]] = {}
     period = period_of([run.start.ns for run in runs])
+    unsure = _beside_holes(runs)
     for run, following in itertools.pairwise(runs):
-        seconds = _poked(run, following)
+        seconds = _poked(run, following) if run.start.ns not in unsure else None
         if seconds is not None and period is not None and seconds < period:
             votes.setdefault(seconds, []).append(run)
     return votes

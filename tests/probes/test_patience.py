@@ -101,6 +101,16 @@ def test_a_connection_whose_answers_were_not_captured_is_no_silent_dial() -> Non
     assert not measured(asked, GRPC).visible
 
 
+@pytest.mark.parametrize("handler", [HTTP, TCP])
+def test_beside_missing_attempts_syns_may_be_missing(handler) -> None:
+    """A dial beside a pause in which attempts are missing bounds nothing; another one does."""
+    steady = runs(*every(5, 4))
+    assert not measured([*steady, *dials(27.5, 30.0), *runs(35)], handler).visible
+    assert not measured([*steady, *dials(20.0), *runs(35)], handler).visible
+    assert measured([*steady, *dials(20.0, 21.5)], handler).text() == "1"
+    assert measured([*steady, *dials(27.5), *runs(35, 40), *dials(45, 46.5)], handler).text() == "1"
+
+
 def test_redirects_share_a_deadline() -> None:
     """The deadline counts from the first hop: the second one is given up early, and that is no timeout of its own (http.Client.Timeout)."""
     first = exchange(f"{OPENED} > PA {request()}\n < A\n +1s < PA 'HTTP/1.1 302 Found\\r\\nLocation: /x\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > FA\n < FA\n > A")

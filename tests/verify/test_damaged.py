@@ -67,6 +67,43 @@ def test_a_close_that_was_lost_takes_no_answer(lost, tmp_path) -> None:
     assert (timeout.held, timeout.observed) == (Held.PASS, "1 s")
 
 
+def without(scenario: str, share: float, seconds: float) -> list[Frame]:
+    """Return a scenario's frames but for so many seconds, from a share of its time on."""
+    whole = frames_of(scenario)
+    begin = whole[0].ns + int(share * (whole[-1].ns - whole[0].ns))
+    return [one for one in whole if not begin <= one.ns < begin + seconds * 10**9]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "share", "seconds"),
+    [
+        ("http-blackhole", 0.25, 12),
+        ("http-blackhole", 0.3, 12),
+        ("http-blackhole", 0.4, 6),
+        ("http-blackhole", 0.5, 6),
+        ("tcp-flap", 0.5, 6),
+        ("http-icmp-reject", 0.3, 6),
+        ("http-icmp-reject", 0.4, 6),
+    ],
+)
+def test_what_a_hole_hides_contradicts_no_number(scenario, share, seconds, tmp_path) -> None:
+    """Where nothing was captured for a while failures, the first SYNs of dials, and what followed a decision may be missing."""
+    findings = found(scenario, without(scenario, share, seconds), tmp_path)
+    assert failed(findings) == []
+    assert any(one.held is Held.PASS for one in findings)
+
+
+@pytest.mark.parametrize("wrong", [2, 4])
+def test_a_hole_excuses_nothing_that_shows_elsewhere(wrong, tmp_path) -> None:
+    """A threshold that the rest of the capture contradicts fails all the same."""
+    spec = tmp_path / "pod.yaml"
+    text = (OWN / "http-flap-s1/pod.yaml").read_text()
+    assert "failureThreshold: 3" in text
+    spec.write_text(text.replace("failureThreshold: 3", f"failureThreshold: {wrong}"))
+    findings = found("http-flap-s1", without("http-flap-s1", 0.4, 6), tmp_path, spec)
+    assert [one.field for one in findings if one.held is Held.FAIL] == ["failureThreshold"]
+
+
 def of_client(frame: Frame, server: bytes) -> bool:
     """Tell whether an IPv4 frame goes to a server."""
     return frame.data[12:14] == b"\x08\x00" and frame.data[30:34] == server
