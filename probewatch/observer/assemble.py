@@ -30,7 +30,7 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND, steady
-from probewatch.probes.inference import Guess, observed_period
+from probewatch.probes.inference import Guess, observed_period, ticking_period
 from probewatch.probes.judge import judge
 from probewatch.probes.learnt import whole_seconds
 from probewatch.probes.patience import observed_timeout
@@ -310,7 +310,7 @@ class Assembler:
         """Return what the packets show of the spec's numbers."""
         out: dict[str, Any] = dict(guess.inferred) if guess else {}
         starts = account.attempts.starts()
-        period = observed_period(_while_ready(starts, account.drafts)) or observed_period(starts)
+        period = ticking_period(_while_ready(starts, account.drafts)) or observed_period(starts)
         timeout = account.waits.timeout(starts)
         if period is not None:
             out["periodSeconds"] = period
@@ -548,7 +548,7 @@ class Assembler:
 
 
 def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int]:
-    """Return the starts in the longest time after a Ready: nothing pokes a probe then (worker.go doProbe), so these are its ticks."""
+    """Return the longest row of starts from a Ready on: nothing pokes a probe then (worker.go doProbe), so all but the first are ticks."""
     best: Sequence[int] = ()
     begun: int | None = None
     for kind, start_ns in [
@@ -558,7 +558,7 @@ def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int
         if kind is DecisionKind.READY:
             begun = start_ns if begun is None else begun
         elif kind is DecisionKind.NOT_READY and begun is not None:
-            ticks = starts[bisect_right(starts, begun) : bisect_right(starts, start_ns)]
+            ticks = starts[bisect_left(starts, begun) : bisect_right(starts, start_ns)]
             best, begun = max(best, ticks, key=len), None
     return best
 

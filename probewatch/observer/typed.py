@@ -27,7 +27,7 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND
-from probewatch.probes.inference import Guess, named_type, observed_period
+from probewatch.probes.inference import Guess, named_type, ticking_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
 from .histories import Step
@@ -107,8 +107,10 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
         return tuple(_by_name(one, guesses) for one in guesses)
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
-    if found[0].read.cost > STRAINED:
-        for other in (*_other_periods(guesses, runs), *_shapes(guesses)):
+    strained = found[0].read.cost > STRAINED
+    missing = any(step.reading is not None and step.reading.missed for step in found[0].read.steps)
+    if strained or missing:
+        for other in (*_other_periods(guesses, runs), *(_shapes(guesses) if strained else ())):
             again = _weighed(scale, other)
             if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
                 best, found = other, again
@@ -244,7 +246,7 @@ def _other_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tu
             good = verdict_of(run, one.spec, None).outcome is Outcome.SUCCESS
             ticks = [*ticks, run.start.ns] if good else []
             best = max(best, ticks, key=len)
-        period = observed_period(best[1:])  # (the first may have been a poke)
+        period = ticking_period(best)
         if period not in (None, one.spec.period_s):
             assert period is not None
             known = {**one.inferred, "periodSeconds": period}

@@ -21,6 +21,7 @@ from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
 from .cadence import GRID_NS, SECOND, Chain, chains, median, period_of, side_by_side, steady, tickers
+from .cadence import whole_seconds as exact_seconds
 from .forms import Ask
 from .judge import Verdict
 from .learnt import whole_seconds
@@ -271,6 +272,16 @@ def observed_period(starts: Sequence[int]) -> int | None:
     if period is not None and rhythm is not None and rhythm[1] < REGULAR and rhythm[0] < period * (1 - REGULAR):
         return None
     return period
+
+
+def ticking_period(starts: Sequence[int]) -> int | None:
+    """Return periodSeconds as starts show it that nothing poked, but perhaps the first: that of a probe that became Ready then.
+
+    Where few came after that one, it counts if it stands as far from the next as each from its next.
+    """
+    steps = {exact_seconds(after - before) for before, after in itertools.pairwise(starts)}
+    even = steps.pop() if len(starts) > 2 and len(steps) == 1 else None
+    return observed_period(starts[1:]) or even
 
 
 def _groups(runs: Sequence[Run]) -> list[_Group]:

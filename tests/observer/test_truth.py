@@ -78,6 +78,12 @@ def test_types_without_the_pod_are_right_or_unknown(kubelet_scenario) -> None:
             assert probe.type in kinds
 
 
+def test_pokes_are_no_period(captures) -> None:
+    """Of a probe that is poked every 2 s while it is not Ready, and runs every 10 s when it is, no attempt is missing without its Pod."""
+    (probe,) = timeline_of(captures / "http-fast-manual", "capture.pcap", with_spec=False).probes
+    assert (probe.inferred["periodSeconds"], probe.gaps) == (10, ())
+
+
 def test_other_vantage_points(kubelet_scenario) -> None:
     """Seen on the bridge, or on both at once as `-i any` shows it, or as pcapng: the same attempts with the same outcomes and connections."""
     main = main_capture(kubelet_scenario)

@@ -31,7 +31,7 @@ from make import (
 
 from probewatch.model.exchange import GrpcFacts, TlsFacts
 from probewatch.model.spec import ProbeType
-from probewatch.probes.inference import Guess, guess, observed_period
+from probewatch.probes.inference import Guess, guess, observed_period, ticking_period
 from probewatch.probes.runs import Run
 
 
@@ -221,6 +221,14 @@ def test_every_guess_carries_its_reason(made) -> None:
 
 
 # Numbers.
+
+
+@pytest.mark.parametrize(("seconds", "period"), [
+    ((17, 27, 37), 10), ((17, 23, 33), None), ((17, 23, 33, 43), 10), ((17, 27), None), ((17,), None), ((), None), ((17, 27.5, 38), None),
+])
+def test_the_period_of_what_is_ready(seconds, period) -> None:
+    """The first of its starts may have been a poke: three that stand evenly show the period, and so do three behind another one."""
+    assert ticking_period([round(at * S) for at in seconds]) == period
 
 
 def test_observed_period_needs_three() -> None:
