@@ -149,8 +149,8 @@ class Assembler:
         return name
 
     def _beginnings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:
-        """Tell of the containers that begin in this capture."""
-        if not placed.lane.fresh:
+        """Tell of the containers that begin in this capture; not where several files may show several Pods."""
+        if not placed.lane.fresh or len({guess.era for guess in placed.guesses}) > 1:
             return []
         out = []
         for container in sorted({planned.container for planned in placed.lane.plan}):
@@ -199,7 +199,8 @@ class Assembler:
             later, latest = 0, 0
             for attempts in ledger.readiness(planned.container):
                 more = len(attempts) - bisect_right(attempts, last.start.ns + period + SECOND, key=_start)
-                if more:
+                # (What began only afterwards did not go on: it may be another Pod's, that has the address now.)
+                if more and attempts[0].start.ns < last.start.ns:
                     later, latest = later + more, attempts[-1].start.ns
             if later >= 2 and latest - last.start.ns > 2.5 * period:
                 out.append(

@@ -54,6 +54,8 @@ class Guess:
     """Why this type (or why none)."""
     inferred: dict[str, int] = field(default_factory=dict)
     """Which of the spec's numbers the packets showed."""
+    era: int = 0
+    """Which part of the input it was seen in, where files lie apart and what is asked in one is asked in no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ NAMES: Final = {
     ProbeType.STARTUP: frozenset({"startup", "startupz", "started"}),
 }
 """Words that paths and services are called after: those of the API server's own endpoints (`/livez`, `/readyz`) and their kin."""
+APART: Final = "another file shows a probe of that type at this address, perhaps another Pod's"
+RECENT: Final = 60
+"""Runs from which the period of one file's attempts is taken."""
 STOPPED: Final = 3
 """So many periods without an attempt, while others go on, are a probe's end."""
 
@@ -109,6 +114,9 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
     Where it is not `proven` that a kubelet sent them, only runs outside the grid give a type, and only where something answered.
     Of a kubelet whose readiness probes are not `poked` (up to 1.20) such runs say nothing of a type.
     """
+    parts = eras(runs)
+    if len(parts) > 1:
+        return _apart([guess(part, proven=proven, poked=poked) for part in parts])
     groups = [own for group in _groups(runs) if _may_be(group) and (own := _without_loops(group)).runs]
     groups = [part for group in groups for part in _by_period(group)]
     for group in groups:
@@ -125,6 +133,36 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
     if not proven:
         return [_reserved(one, group) for one, group in zip(out, owner, strict=True)]
     return _by_exclusion(out, owner)
+
+
+def _apart(parts: Sequence[Sequence[Guess]]) -> list[Guess]:
+    """Return the guesses of eras; a type that one before has is not told of another: whether they are one container's is not known."""
+    out: list[Guess] = []
+    for era, found in enumerate(parts):
+        taken = {(one.spec.type, one.spec.port) for one in out}  # (Another port may well be another container's.)
+        for one in found:
+            told = (one.spec.type, one.spec.port) not in taken
+            spec = one.spec if told else replace(one.spec, type=ProbeType.UNKNOWN)
+            out.append(replace(one, spec=spec, reason=one.reason if spec is one.spec else APART, era=era))
+    return out
+
+
+def eras(runs: Sequence[Run]) -> list[Sequence[Run]]:
+    """Split runs where one file ends and the next begins some periods later, and nothing is asked before and after alike.
+
+    An address may be another Pod's by then: what is silent in one file has not stopped for what another one shows.
+    """
+    asked = {run.form.port for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC)}
+    borders = [0]
+    for at in range(1, len(runs)):
+        if runs[at - 1].start.file == runs[at].start.file:
+            continue
+        before, after = runs[borders[-1] : at], runs[at:]
+        period = max(period_of([run.start.ns for run in part[:RECENT]]) or 1 for part in (before, after))
+        keys = ({key for run in part if (key := _key(run, asked)) is not None} for part in (before, after))
+        if runs[at].start.ns - runs[at - 1].start.ns > STOPPED * period * SECOND and next(keys).isdisjoint(next(keys)):
+            borders.append(at)
+    return [runs[begin:end] for begin, end in itertools.pairwise([*borders, len(runs)])]
 
 
 def named_type(spec: ProbeSpec) -> ProbeType:
