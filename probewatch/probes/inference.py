@@ -155,12 +155,13 @@ def eras(runs: Sequence[Run]) -> list[Sequence[Run]]:
     asked = {run.form.port for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC)}
     borders = [0]
     for at in range(1, len(runs)):
-        if runs[at - 1].start.file == runs[at].start.file:
+        pause = runs[at].start.ns - runs[at - 1].start.ns
+        if runs[at - 1].start.file == runs[at].start.file or pause <= STOPPED * SECOND:
             continue
         before, after = runs[borders[-1] : at], runs[at:]
         period = max(period_of([run.start.ns for run in part[:RECENT]]) or 1 for part in (before, after))
         keys = ({key for run in part if (key := _key(run, asked)) is not None} for part in (before, after))
-        if runs[at].start.ns - runs[at - 1].start.ns > STOPPED * period * SECOND and next(keys).isdisjoint(next(keys)):
+        if pause > STOPPED * period * SECOND and next(keys).isdisjoint(next(keys)):
             borders.append(at)
     return [runs[begin:end] for begin, end in itertools.pairwise([*borders, len(runs)])]
 
