@@ -21,6 +21,8 @@ class Measure:
     high: int | None = None
     holes: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
+    """Beginnings of further words, whose ends the capture cut off."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Of `httpHeaders`, the headers that the first of `words` spells: name and value of each."""
     number: bool = False
@@ -36,24 +38,26 @@ class Measure:
     @property
     def pinned(self) -> bool:
         """Whether one value only is left."""
-        return self.low == self.high is not None if self.number else len(self.words) == 1
+        return self.low == self.high is not None if self.number else len(self.words) == 1 and not self.beginnings
 
     @property
     def visible(self) -> bool:
         """Whether the packets say anything about it."""
-        return self.low is not None or self.high is not None or bool(self.holes) if self.number else bool(self.words)
+        if self.number:
+            return self.low is not None or self.high is not None or bool(self.holes)
+        return bool(self.words or self.beginnings)
 
     def allows(self, value: int | str) -> bool:
         """Tell whether the evidence allows this value."""
         if isinstance(value, str):
-            return not self.words or value in self.words
+            return not self.visible or value in self.words or value.startswith(self.beginnings)
         above = self.low is None or value >= self.low
         return above and (self.high is None or value <= self.high) and value not in self.holes
 
     def text(self, unit: str = "") -> str:
-        """Return what is left, in words: `3`, `at least 3`, `1 to 5`, `2 or 10`, `anything`."""
+        """Return what is left, in words: `3`, `at least 3`, `1 to 5`, `2 or 10`, `/rea...`, `anything`."""
         if not self.number:
-            return " or ".join(self.words) or "anything"
+            return " or ".join([*self.words, *(f"{word}..." for word in self.beginnings)]) or "anything"
         low, high = self.low, self.high
         if low is None and high is None:
             return "anything" + (f" but {', '.join(map(str, self.holes))}" if self.holes else "")

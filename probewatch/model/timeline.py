@@ -450,6 +450,8 @@ class Probe:
     host: str | None = None
     """Host header or httpGet.host where it is not the target itself."""
     path: str | None = None
+    path_cut: bool = False
+    """Whether `path` is but the beginning of what was asked for: the capture cut every request line."""
     service: str | None = None
     command: tuple[str, ...] = ()
     """Of an exec probe."""
@@ -480,6 +482,11 @@ class Probe:
     """Those of its attempts gathered by kind, and what only many attempts together show; the most weighty first."""
     notes: tuple[str, ...] = ()
     """One plain sentence each: another node probes than the Pod says, the capture began in mid-life, ..."""
+
+    @property
+    def asked_path(self) -> str:
+        """The path as far as it is known, for readers: a cut one ends in an ellipsis."""
+        return (self.path or "") + ("..." if self.path_cut else "")
 
 
 ANSWERS_ONLY: Final = "only the server's direction was captured"
@@ -513,6 +520,8 @@ class TimelineEvent:
     ns: int
     end_ns: int | None = None
     """When it was over; None where it is but a moment. Only a capture gap lasts."""
+    by_ns: int | None = None
+    """It had happened by then, well before it showed at `ns`: an initialDelaySeconds held a new container's first attempts back."""
     kind: EventKind
     address: str
     """Target address (or node address for kubelet events); empty where it concerns the capture itself."""
@@ -524,6 +533,11 @@ class TimelineEvent:
     evidence: str = ""
     doubtful: bool = False
     """Silence and a new phase are all that shows it, and other things look the same: `evidence` says which."""
+
+    @property
+    def told_ns(self) -> int:
+        """The time to tell it at: no later than that it happened."""
+        return self.ns if self.by_ns is None else self.by_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

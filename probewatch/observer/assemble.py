@@ -32,7 +32,7 @@ from probewatch.model.timeline import (
 )
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.guesses import could_be
-from probewatch.probes.inference import Guess, observed_period
+from probewatch.probes.inference import Guess, observed_period, ticking_period
 from probewatch.probes.judge import judge
 from probewatch.probes.learnt import whole_seconds
 from probewatch.probes.patience import observed_timeout
@@ -42,7 +42,7 @@ from probewatch.probes.sidecars import sidecar
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
-from .ledger import KEPT, Account, Draft, Ledger
+from .ledger import Account, Draft, Ledger, let_go
 from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
 from .survey import said_of_itself
@@ -127,6 +127,7 @@ class Assembler:
                     container=names(one.container),
                     evidence=one.evidence,
                     doubtful=one.doubtful,
+                    by_ns=ledger.begun_by(one.container, one.ns),
                 )
             self.events.append(event)
 
@@ -149,8 +150,8 @@ class Assembler:
         return name
 
     def _beginnings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:
-        """Tell of the containers that begin in this capture."""
-        if not placed.lane.fresh:
+        """Tell of the containers that begin in this capture; not where several files may show several Pods."""
+        if not placed.lane.fresh or len({guess.era for guess in placed.guesses}) > 1:
             return []
         out = []
         for container in sorted({planned.container for planned in placed.lane.plan}):
@@ -163,6 +164,7 @@ class Assembler:
                 out.append(
                     TimelineEvent(
                         ns=min(firsts),
+                        by_ns=ledger.begun_by(container, min(firsts)),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
                         pod=self._owner(address, placed, min(firsts)),
@@ -198,7 +200,8 @@ class Assembler:
             later, latest = 0, 0
             for attempts in ledger.readiness(planned.container):
                 more = len(attempts) - bisect_right(attempts, last.start.ns + period + SECOND, key=_start)
-                if more:
+                # (What began only afterwards did not go on: it may be another Pod's, that has the address now.)
+                if more and attempts[0].start.ns < last.start.ns:
                     later, latest = later + more, attempts[-1].start.ns
             if later >= 2 and latest - last.start.ns > 2.5 * period:
                 out.append(
@@ -293,6 +296,7 @@ class Assembler:
             scheme=spec.scheme if http else None,
             host=foreign_host(form.host, address, spec.port),
             path=(form.path or spec.path if pod else form.path) if http else None,
+            path_cut=http and form.partial and form.path is not None,
             service=(spec.service if pod else form.service) if spec.handler is Handler.GRPC else None,
             spec=(placed.declared or placed.lane.plan)[index].spec if guess is None else None,
             spec_source=pod.source if pod and guess is None else None,
@@ -308,7 +312,7 @@ class Assembler:
         """Return what the packets show of the spec's numbers."""
         out: dict[str, Any] = dict(guess.inferred) if guess else {}
         starts = account.attempts.starts()
-        period = observed_period(_while_ready(starts, account.drafts)) or observed_period(starts)
+        period = ticking_period(_while_ready(starts, account.drafts)) or observed_period(starts)
         timeout = account.waits.timeout(starts)
         if period is not None:
             out["periodSeconds"] = period
@@ -541,7 +545,7 @@ class Assembler:
 
 
 def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int]:
-    """Return the starts in the longest time after a Ready: nothing pokes a probe then (worker.go doProbe), so these are its ticks."""
+    """Return the longest row of starts from a Ready on: nothing pokes a probe then (worker.go doProbe), so all but the first are ticks."""
     best: Sequence[int] = ()
     begun: int | None = None
     for kind, start_ns in [
@@ -551,7 +555,7 @@ def _while_ready(starts: Sequence[int], drafts: Iterable[Draft]) -> Sequence[int
         if kind is DecisionKind.READY:
             begun = start_ns if begun is None else begun
         elif kind is DecisionKind.NOT_READY and begun is not None:
-            ticks = starts[bisect_right(starts, begun) : bisect_right(starts, start_ns)]
+            ticks = starts[bisect_left(starts, begun) : bisect_right(starts, start_ns)]
             best, begun = max(best, ticks, key=len), None
     return best
 
@@ -582,15 +586,3 @@ def _gone(attempts: Attempts, ended: int, shown: int) -> int:
 
 def _start(attempt: Attempt) -> int:
     return attempt.start.ns
-
-
-def let_go(account: Account) -> list[str]:
-    """Say what a limit left of an account."""
-    out = []
-    if (before := account.attempts.before) > 0:
-        counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
-        out.append(f"the first {before} attempts were only counted, and are not in the numbers here: {counts}")
-    for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
-        if few.left_out:
-            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are left out")
-    return out

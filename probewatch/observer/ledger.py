@@ -11,6 +11,7 @@ what a table shows of them (`model.attempts`), with limits on the rest. There is
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ class Account:
         self.waits = Waits(spec.handler)
         self.first: Run | None = None
         self.spoken: Run | None = None
-        """The first run that shows what is asked."""
+        """The first run that shows what is asked, whole if any does."""
         self.ran: Run | None = None
         """The latest run of a command."""
         self.connected = False
@@ -192,7 +193,8 @@ class Account:
         if run.execs:
             self.ran = run
         form = run.form
-        if self.spoken is None and (form.host or form.path is not None or form.service is not None):
+        said = form.host or form.path is not None or form.service is not None
+        if said and (self.spoken is None or (self.spoken.form.partial and not form.partial)):
             self.spoken = run
         for hops in run.tries:
             for exchange in hops:
@@ -346,6 +348,28 @@ class Ledger:
 
     # Of a whole container.
 
+    def begun_by(self, container: int, shown_ns: int) -> int | None:
+        """Return by when a container had begun that showed at `shown_ns`; None where no initialDelaySeconds says that it was sooner.
+
+        startedAt is cut to whole seconds, so that a delay may be up to one shorter (KUBELET.md 2.3, normalizeStatus). A bound
+        that lies before the last sign of its predecessor comes of a delay that was not kept.
+        """
+        over = (ended for ended, shown in self.breaks(container) if shown <= shown_ns and ended < shown_ns)
+        by, floor = shown_ns, max(over, default=0)
+        for worker, account in self.accounts.items():
+            if self.plan[worker].container != container:
+                continue
+            attempts, heads, delay_s = account.attempts, account.heads, self.plan[worker].spec.initial_delay_s
+            at = bisect_left(attempts, shown_ns, key=lambda one: one.start.ns)
+            if at and attempts[at - 1].outcome is Outcome.SUCCESS:
+                floor = max(floor, attempts[at - 1].end_ns)
+            firsts = [one.start_ns for one in heads if one.start_ns >= shown_ns] + [
+                a.start.ns for a in attempts[at : at + 1]
+            ]
+            if firsts and delay_s > 1:
+                by = min(by, min(firsts) - (delay_s - 1) * SECOND)
+        return by if floor < by < shown_ns else None
+
     def readiness(self, container: int) -> list[Attempts]:
         """Return the attempts of a container's readiness probes, each probe's apart."""
         return [
@@ -402,3 +426,15 @@ def _reason(step: Step) -> tuple[GapKind, str]:
     if reading.stopped:
         return GapKind.UNEXPLAINED, "the kubelet got no CPU, as the tick shows that ran late after them"
     return GapKind.UNEXPLAINED, UNKNOWN
+
+
+def let_go(account: Account) -> list[str]:
+    """Say what a limit left of an account."""
+    out = []
+    if (before := account.attempts.before) > 0:
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in account.attempts.forgotten.items())
+        out.append(f"the first {before} attempts were only counted, and are not in the numbers here: {counts}")
+    for few, what in ((account.drafts, "decisions"), (account.gaps, "gaps")):
+        if few.left_out:
+            out.append(f"{few.left_out} {what} between the first and the last {KEPT} are left out")
+    return out

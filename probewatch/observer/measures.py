@@ -11,7 +11,7 @@ from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.model.connection import Connection
 from probewatch.model.measure import Measure
-from probewatch.model.spec import Handler, PodSpec, ProbeType
+from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.asked import asked
 from probewatch.probes.cadence import SECOND
@@ -24,6 +24,8 @@ from .histories import Step
 from .target import Placed, asks, connects
 from .weigh import SURE, Plan, Read, Scale, steps_of, weigh
 
+MISSING: Final = "attempts are missing where it would have shown"
+"""Why a threshold stays open that only what is missing would contradict."""
 BORNE_OUT: Final = 2.0
 """A declared timeout that makes the rhythm cheaper by this is taken for the one that runs."""
 
@@ -77,6 +79,7 @@ def measures(
     undelayed = tuple(Planned(replace(planned.spec, initial_delay_s=0), planned.container) for planned in plan)
     plan, scale = scale.rather(undelayed, plan, SURE)
     best, rhythm = weigh(scale, plan, placed.pod)
+    rhythm = _over_holes(scale, best, plan, placed, rhythm)
     read = scale.read(best)
     least = {place: _least(fields) for place, fields in rhythm.items()}
     begun = _delays(read, best, plan, placed, appeared_ns, least, known=len(sent))
@@ -88,6 +91,34 @@ def measures(
             timeout = _timeout(read, place, plan, seen_until_ns)
             out[worker] = (*asked(mine, spec.handler), *rhythm.get(place, ()), timeout, begun[place])
     return out
+
+
+def _over_holes(
+    scale: Scale, best: Plan, plan: Plan, placed: Placed, rhythm: dict[int, tuple[Measure, ...]]
+) -> dict[int, tuple[Measure, ...]]:
+    """Take back what speaks against a threshold by attempts that are missing: those may have counted, or been what followed.
+
+    What still speaks against it where each stretch without such a hole is read by itself stays.
+    """
+    denied = [(place, m.field) for place, fields in rhythm.items() for m in fields if _denies(m, plan[place].spec)]
+    apart = scale.apart(best) if denied else None
+    if apart is None:
+        return rhythm
+    _, again = weigh(apart, plan, placed.pod)
+    out = dict(rhythm)
+    for place, field in denied:
+        other = next((m for m in again.get(place, ()) if m.field == field), None)
+        if other is not None and not _denies(other, plan[place].spec):
+            open_ = replace(other, why=other.why or MISSING)
+            out[place] = tuple(open_ if m.field == field else m for m in out[place])
+    return out
+
+
+def _denies(measure: Measure, spec: ProbeSpec) -> bool:
+    """Tell whether a measure is one of a threshold, and excludes the one of a spec."""
+    thresholds = {"failureThreshold": spec.failure_threshold, "successThreshold": spec.success_threshold}
+    said = thresholds.get(measure.field)
+    return said is not None and not measure.allows(said)
 
 
 def _least(fields: Sequence[Measure]) -> int:

@@ -18,7 +18,7 @@ from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.forms import Ask
-from probewatch.probes.inference import Guess, guess, ticking
+from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, as_known, fits
 
@@ -357,6 +357,8 @@ class Target:
             context.first_frame_ns,
             started=context.container_started,
         )
+        if pod is None and len(eras(runs)) > 1:
+            signs = ()  # What begins in one file says nothing of what another one shows.
         lane = Lane(
             plan,
             begin_cost=cost,

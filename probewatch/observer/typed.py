@@ -27,7 +27,7 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND
-from probewatch.probes.inference import DEFAULT_FAILURES, Guess, named_type, observed_period
+from probewatch.probes.inference import DEFAULT_FAILURES, Guess, named_type, observed_period, ticking_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
 from .histories import Step
@@ -71,6 +71,8 @@ def homes(guesses: Sequence[Guess]) -> tuple[Planned, ...]:
 
 def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
     """Return guesses with the types, and the failure thresholds, that the attempts bear out; `lane` says in what circumstances."""
+    if len({one.era for one in guesses}) > 1:
+        return tuple(guesses)  # They may be different Pods', of which nothing is to be told by each other.
     out: list[Guess] = []
     placed = homes(guesses)
     runs = _theirs(guesses, runs)
@@ -115,8 +117,11 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
         return tuple(_by_name(one, guesses) for one in guesses)
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
-    if found[0].read.cost > STRAINED:
-        for other in (*_other_periods(guesses, runs), *_own_periods(guesses, found[0].read), *_shapes(guesses)):
+    strained = found[0].read.cost > STRAINED
+    missing = any(step.reading is not None and step.reading.missed for step in found[0].read.steps)
+    if strained or missing:
+        periods = (*_other_periods(guesses, runs), *_own_periods(guesses, found[0].read))
+        for other in (*periods, *(_shapes(guesses) if strained else ())):
             again = _weighed(scale, other)
             if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
                 best, found = other, again
@@ -252,7 +257,7 @@ def _other_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tu
             good = verdict_of(run, one.spec, None).outcome is Outcome.SUCCESS
             ticks = [*ticks, run.start.ns] if good else []
             best = max(best, ticks, key=len)
-        period = observed_period(best[1:])  # (the first may have been a poke)
+        period = ticking_period(best)
         if period not in (None, one.spec.period_s):
             assert period is not None
             yield _with_period(guesses, at, period)

@@ -128,9 +128,11 @@ class Change:
 class Scale:
     """Reads the same runs under different plans."""
 
-    def __init__(self, lane: Lane, runs: Sequence[Run], seen_until_ns: int | None) -> None:
+    def __init__(self, lane: Lane, runs: Sequence[Run], seen_until_ns: int | None, holes: Sequence[int] = ()) -> None:
         self._lane, self._seen_until_ns = lane, seen_until_ns
         self.runs = tuple(runs[:WEIGHED])
+        self._holes = frozenset(holes)
+        """Starts of the runs before which attempts are missing, so that what came before says nothing of what is counted then."""
         self._known: dict[tuple[tuple[object, ...], ...], Read] = {}
         self._looks: dict[Plan, list[Look]] = {}
         """The runs held against plans, whose types, periods and thresholds do not matter for it."""
@@ -150,15 +152,18 @@ class Scale:
         )
         known = self._known.get(key)
         if known is None:
-            lane, looks, at = self._lane.again(plan), self._looks_of(plan), 0
-            most = self._best + HOPELESS
-            while at < len(looks) and lane.cost <= most:
-                taken = lane.stride(looks, at, most)
-                if not taken:
-                    feed(lane, looks[at].run, NOBODY, self._seen_until_ns, looks[at])
-                    taken = 1
-                self._work += taken * lane.width * len(plan)
-                at += taken
+            lane, most = self._lane.again(plan), self._best + HOPELESS
+            for number, looks in enumerate(self._pieces(self._looks_of(plan))):
+                if number:
+                    lane.interrupt()
+                at = 0
+                while at < len(looks) and lane.cost <= most:
+                    taken = lane.stride(looks, at, most)
+                    if not taken:
+                        feed(lane, looks[at].run, NOBODY, self._seen_until_ns, looks[at])
+                        taken = 1
+                    self._work += taken * lane.width * len(plan)
+                    at += taken
             steps = tuple(lane.finish())
             extra = strains(steps, len(plan))
             cost = lane.cost + sum(extra)
@@ -169,6 +174,16 @@ class Scale:
             known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks))
             self._best = min(self._best, cost)
         return known
+
+    def _pieces(self, looks: Sequence[Look]) -> list[Sequence[Look]]:
+        """Return what lies between the holes."""
+        borders = [at for at, look in enumerate(looks) if look.run.start.ns in self._holes and at]
+        return [looks[begin:end] for begin, end in pairwise((0, *borders, len(looks)))] if borders else [looks]
+
+    def apart(self, plan: Plan) -> Scale | None:
+        """Return a scale that counts anew wherever attempts are missing as a plan reads them; None where none are."""
+        missed = [step.run.start.ns for step in self.read(plan).steps if _unexplained(step)]
+        return Scale(self._lane, self.runs, self._seen_until_ns, missed) if missed else None
 
     def rather(self, other: Plan, plan: Plan, margin: float) -> tuple[Plan, Scale]:
         """Return another plan where it is cheaper by this margin, else the first, with the scale that is to weigh it.
@@ -187,6 +202,16 @@ class Scale:
         if known is None:
             known = self._looks[alike] = [Look(run, alike, self._seen_until_ns) for run in self.runs]
         return known
+
+
+def _unexplained(step: Step) -> bool:
+    """Tell whether attempts are missing before a step, and no container's or kubelet's end says why."""
+    reading = step.reading
+    if reading is None or not reading.missed or reading.reset:
+        return False
+    worker = reading.worker
+    # (The first attempt at a container waits for more than its tick.)
+    return step.before.tickers[worker].runs > 0 and not step.before.containers[step.before.plan[worker].container].dying
 
 
 def _unweighed(spec: ProbeSpec) -> ProbeSpec:

@@ -102,7 +102,7 @@ def _conduct(probe: Probe, attempt: Attempt, connection: Connection) -> tuple[st
     if probe.handler is Handler.GRPC:
         return f"asks the gRPC health service{end}", late
     if probe.handler is Handler.HTTP_GET:
-        asked = f"asks GET {probe.path}" if probe.path is not None else "asks inside TLS"
+        asked = f"asks GET {probe.asked_path}" if probe.path is not None else "asks inside TLS"
         return f"{asked}{end or ', and closes the connection after each answer'}", late
     return _bare(connection), ()
 

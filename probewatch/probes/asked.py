@@ -19,7 +19,7 @@ from probewatch.model.spec import Handler, ProbeSpec
 
 from .execs import command_line
 from .forms import KUBE_PROBE, Ask
-from .runs import Run, frames_of
+from .runs import Run, frames_of, is_hop
 
 HANDLERS: Final = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}
 SHOWN: Final = 3
@@ -56,13 +56,15 @@ def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
             if run.form.ask in (Ask.HTTP, Ask.TLS)
         ]
         out.append(_words("scheme", schemes, "nothing ever connected, so it could not ask"))
-        paths = [(run.form.path, run) for run in ports if run.form.path is not None]
+        told = [(run.form.path, run) for run in ports if run.form.path is not None and not is_hop(run)]
+        paths = [(path, run) for path, run in told if not run.form.partial]
+        stumps = [(path, run) for path, run in told if run.form.partial]
         encrypted = any(run.form.ask is Ask.TLS for run in ports)
         cut = sum(run.form.cut for run in ports)
-        hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen"
+        hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen whole"
         if cut and not encrypted:
             hidden = f"the capture cut {'all requests' if cut > 1 else 'the one request'} that it has (snapshot length)"
-        out.append(_words("path", [(path, run) for path, run in paths if path is not None], hidden))
+        out.append(_with_stumps(_words("path", paths, hidden), stumps))
         requests = [(http, run) for run in ports if (http := first_request(run)) is not None]
         sent = [(sent_headers(http, run.server, run.form.port), run) for http, run in requests]
         spelt = _words("httpHeaders", [(header_text(headers), run) for headers, run in sent], hidden)
@@ -88,6 +90,18 @@ def _words(field: str, seen: Sequence[tuple[str, Run]], hidden: str) -> Measure:
         why=f"{times} attempt{'s' if times > 1 else ''} show{'' if times > 1 else 's'} it",
         evidence=tuple(evidence),
     )
+
+
+def _with_stumps(whole: Measure, stumps: Sequence[tuple[str, Run]]) -> Measure:
+    """Add what was cut off in its middle: a beginning, where it is none of a word that was seen whole."""
+    new = [(word, run) for word, run in stumps if not any(known.startswith(word) for known in whole.words)]
+    if not new:
+        return whole
+    cut = _words(whole.field, new, "")
+    # Frames are cut at different places: of `/re` and `/ready` the longer one says all.
+    ends = tuple(w for w in cut.words if not any(other != w and other.startswith(w) for other in cut.words))
+    why = whole.why if whole.words else "the capture kept no more of the request line"
+    return replace(whole, beginnings=ends, why=why, evidence=(*whole.evidence, *cut.evidence))
 
 
 def _at_first(run: Run) -> bool:

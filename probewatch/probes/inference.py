@@ -21,11 +21,12 @@ from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 
 from .cadence import GRID_NS, SECOND, Chain, chains, median, period_of, side_by_side, steady, tickers
+from .cadence import whole_seconds as exact_seconds
 from .forms import Ask
 from .judge import Verdict
 from .learnt import whole_seconds
 from .patience import observed_timeout
-from .runs import Run, at_once, verdict_of
+from .runs import Run, at_once, is_hop, verdict_of
 from .signatures import named_agent
 
 POKE_NS: Final = 15_000_000
@@ -53,6 +54,8 @@ class Guess:
     """Why this type (or why none)."""
     inferred: dict[str, int] = field(default_factory=dict)
     """Which of the spec's numbers the packets showed."""
+    era: int = 0
+    """Which part of the input it was seen in, where files lie apart and what is asked in one is asked in no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ NAMES: Final = {
     ProbeType.STARTUP: frozenset({"startup", "startupz", "started"}),
 }
 """Words that paths and services are called after: those of the API server's own endpoints (`/livez`, `/readyz`) and their kin."""
+APART: Final = "another file shows a probe of that type at this address, perhaps another Pod's"
+RECENT: Final = 60
+"""Runs from which the period of one file's attempts is taken."""
 STOPPED: Final = 3
 """So many periods without an attempt, while others go on, are a probe's end."""
 
@@ -108,6 +114,9 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
     Where it is not `proven` that a kubelet sent them, only runs outside the grid give a type, and only where something answered.
     Of a kubelet whose readiness probes are not `poked` (up to 1.20) such runs say nothing of a type.
     """
+    parts = eras(runs)
+    if len(parts) > 1:
+        return _apart([guess(part, proven=proven, poked=poked) for part in parts])
     groups = [own for group in _groups(runs) if _may_be(group) and (own := _without_loops(group)).runs]
     groups = [part for group in groups for part in _by_period(group)]
     for group in groups:
@@ -124,6 +133,37 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
     if not proven:
         return [_reserved(one, group) for one, group in zip(out, owner, strict=True)]
     return _by_exclusion(out, owner)
+
+
+def _apart(parts: Sequence[Sequence[Guess]]) -> list[Guess]:
+    """Return the guesses of eras; a type that one before has is not told of another: whether they are one container's is not known."""
+    out: list[Guess] = []
+    for era, found in enumerate(parts):
+        taken = {(one.spec.type, one.spec.port) for one in out}  # (Another port may well be another container's.)
+        for one in found:
+            told = (one.spec.type, one.spec.port) not in taken
+            spec = one.spec if told else replace(one.spec, type=ProbeType.UNKNOWN)
+            out.append(replace(one, spec=spec, reason=one.reason if spec is one.spec else APART, era=era))
+    return out
+
+
+def eras(runs: Sequence[Run]) -> list[Sequence[Run]]:
+    """Split runs where one file ends and the next begins some periods later, and nothing is asked before and after alike.
+
+    An address may be another Pod's by then: what is silent in one file has not stopped for what another one shows.
+    """
+    asked = {run.form.port for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC)}
+    borders = [0]
+    for at in range(1, len(runs)):
+        pause = runs[at].start.ns - runs[at - 1].start.ns
+        if runs[at - 1].start.file == runs[at].start.file or pause <= STOPPED * SECOND:
+            continue
+        before, after = runs[borders[-1] : at], runs[at:]
+        period = max(period_of([run.start.ns for run in part[:RECENT]]) or 1 for part in (before, after))
+        keys = ({key for run in part if (key := _key(run, asked)) is not None} for part in (before, after))
+        if pause > STOPPED * period * SECOND and next(keys).isdisjoint(next(keys)):
+            borders.append(at)
+    return [runs[begin:end] for begin, end in itertools.pairwise([*borders, len(runs)])]
 
 
 def named_type(spec: ProbeSpec) -> ProbeType:
@@ -275,6 +315,16 @@ def observed_period(starts: Sequence[int]) -> int | None:
     return period
 
 
+def ticking_period(starts: Sequence[int]) -> int | None:
+    """Return periodSeconds as starts show it that nothing poked, but perhaps the first: that of a probe that became Ready then.
+
+    Where few came after that one, it counts if it stands as far from the next as each from its next.
+    """
+    steps = {exact_seconds(after - before) for before, after in itertools.pairwise(starts)}
+    even = steps.pop() if len(starts) > 2 and len(steps) == 1 else None
+    return observed_period(starts[1:]) or even
+
+
 def _groups(runs: Sequence[Run]) -> list[_Group]:
     """Sort runs by what they asked; those that never got to ask go with whoever shares their port."""
     groups: dict[_Key, _Group] = {}
@@ -307,7 +357,7 @@ def _key(run: Run, asked: set[int]) -> _Key | None:
     if not form.kubelet:
         return None
     if form.ask in (Ask.HTTP, Ask.TLS):
-        if form.path == "":
+        if form.path == "" or is_hop(run):
             return None  # (what it asked is missing from the capture)
         agent = None if form.version or form.path is None else form.user_agent
         return _Key(Handler.HTTP_GET, form.port, "HTTP" if form.ask is Ask.HTTP else "HTTPS", form.path, None, agent)

@@ -30,6 +30,8 @@ AGREED: Final = 0.8
 """Share of the times it gave up that must agree before they pin the timeout."""
 SHOWN: Final = 3
 """Attempts named as evidence."""
+MISSED: Final = 1.3
+"""Periods without an attempt beside which it is not sure that all of an attempt was captured."""
 RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
 PROMPT_NS: Final = 15_000_000
@@ -51,6 +53,7 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
             no evidence of whose patience ended.
     """
     shown = _Shown()
+    unsure = _beside_holes(runs)
     for run in runs:
         for command in run.execs[-1:]:
             shown.waited(*patience_of(command), run)
@@ -58,7 +61,8 @@ def timeout_measure(runs: Sequence[Run], handler: Handler, seen_until_ns: int, *
             least, most = _dialled(exchange, handler, seen_until_ns) if alone else (0, None)
             if most is not None:
                 shown.at_least(least, run)
-                shown.at_most(most, run)
+                if run.start.ns not in unsure:
+                    shown.at_most(most, run)
             elif not _unheard(exchange, handler):
                 # A dial that nobody answered shows no more than that; where it names nobody, not even that.
                 shown.waited(*_patience(exchange, handler, begun_ns), run)
@@ -246,16 +250,27 @@ def _overtaken(runs: Sequence[Run]) -> list[tuple[Run, int]]:
     An address that cannot be resolved ends a dial after three seconds, whatever the timeout.
     """
     out = []
+    unsure = _beside_holes(runs)
     for run, following in itertools.pairwise(runs):
         gap = following.start.ns - run.start.ns
+        if run.start.ns in unsure:
+            continue
         if run.tries:
             connection = run.tries[-1][-1].connection
-            silent = connection.resp.rst is None and connection.icmp is None and len(run.tries) == 1
+            silent = _unanswered(connection) and len(run.tries) == 1
             if silent and all(mark.ns > following.start.ns for mark in connection.resp.syns):
                 out.append((run, gap))
         elif gap < RESOLUTION_NS and not run.execs:
             out.append((run, gap))
     return out
+
+
+def _beside_holes(runs: Sequence[Run]) -> set[int]:
+    """Return the starts within a period of a longer pause: where attempts are missing, SYNs of those beside may be missing as well."""
+    starts = [run.start.ns for run in runs]
+    period_ns = (period_of(starts) or 0) * SECOND
+    long = [pair for pair in itertools.pairwise(starts) if period_ns and pair[1] - pair[0] > MISSED * period_ns]
+    return {start for start in starts if any(-period_ns < start - end < period_ns for pause in long for end in pause)}
 
 
 def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
@@ -265,8 +280,9 @@ def _poked_after(runs: Sequence[Run]) -> dict[int, list[Run]]:
     """
     votes: dict[int, list[Run]] = {}
     period = period_of([run.start.ns for run in runs])
+    unsure = _beside_holes(runs)
     for run, following in itertools.pairwise(runs):
-        seconds = _poked(run, following)
+        seconds = _poked(run, following) if run.start.ns not in unsure else None
         if seconds is not None and period is not None and seconds < period:
             votes.setdefault(seconds, []).append(run)
     return votes
@@ -279,12 +295,14 @@ def _poked(run: Run, following: Run) -> int | None:
     if seconds <= 0 or gap - seconds * SECOND > PROMPT_NS or len(run.tries) != 1 or len(run.tries[0]) != 1:
         return None
     connection = run.tries[0][0].connection
-    unanswered = (
-        connection.resp.rst is None
-        and connection.icmp is None
-        and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
-    )
+    unanswered = _unanswered(connection) and all(mark.ns >= following.start.ns for mark in connection.resp.syns)
     return seconds if unanswered else None
+
+
+def _unanswered(connection: Connection) -> bool:
+    """Tell whether nothing shows that a dial was turned down, or connected by an answer that the capture does not have."""
+    refused = connection.resp.rst is not None or connection.icmp is not None
+    return not refused and (bool(connection.resp.syns) or connection.orig.first_ack is None)
 
 
 def given_up(connection: Connection) -> int | None:
@@ -294,6 +312,15 @@ def given_up(connection: Connection) -> int | None:
     if closed is None or not connection.orig.length or any(m is not None and m.ns <= closed.ns for m in server):
         return None
     return closed.ns
+
+
+def _taken(connection: Connection) -> bool:
+    """Tell whether a checker is seen to have taken what came: it acknowledged that, or closed after it.
+
+    A RST without ACK is the kernel's, for a socket that its checker had closed before (its FIN may be lost).
+    """
+    orig = connection.orig
+    return connection.resp.acked > 0 or orig.fin is not None or (orig.rst is not None and orig.rst_acks)
 
 
 def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | None, float]:
@@ -317,7 +344,7 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
     elif connection.only_data:
         pass  # (whether somebody still waited for that answer is not in the capture)
     elif first is not None and connection.orig.length and (closed is None or first.ns <= closed.ns):
-        return None, (first.ns - start) / SECOND
+        return None, (first.ns - start) / SECOND if _taken(connection) else 0.0
     if _unheard(exchange, handler) and len(connection.orig.syns) > 1:
         # The dial was given up before its next SYN was due.
         return ceil((connection.orig.syns[-1].ns - start) / SECOND), 0.0

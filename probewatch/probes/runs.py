@@ -3,7 +3,8 @@
 Theory of operation. A run is one or more tries; a try is one connection and the redirects it followed. The kubelet
 tries again, at once and up to three times, only when the answer's body breaks (prober.go runProbeWithRetries,
 maxProbeRetries); Go's client follows a redirect at once, on a new connection, when it stays on the same host (http.go
-RedirectChecker). Both follow-ups leave within milliseconds of what caused them, so a run is handed on as soon as
+RedirectChecker), and says in its Referer whom it comes from, which tells a hop where the capture does not have the answer
+that sent it. Both follow-ups leave within milliseconds of what caused them, so a run is handed on as soon as
 nothing can join it any more. Redials of a gRPC probe come a second or more later and look like any first dial: they are
 told by the worker that is still busy, not here.
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from probewatch.model.connection import SOLICITATIONS, Connection, Unresolved
 from probewatch.model.direct import direct
@@ -27,7 +28,7 @@ from probewatch.model.timeline import Cause, Outcome, Role
 
 from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
-from .judge import LEAD_NS, SECOND, Verdict, is_broken_body, judge, redirect_target
+from .judge import LEAD_NS, REDIRECTS, SECOND, Verdict, is_broken_body, judge, redirect_target
 
 MAX_TRIES = 3
 """prober.go maxProbeRetries."""
@@ -45,6 +46,8 @@ BROKEN_OFF_NS = 60_000_000
 """A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
 UNACKED = 3.0
 """How far a connection is from a tcpSocket probe's of which the handshake's last ACK was not seen."""
+ORPHANED = 0.3
+"""How far a redirect's hop is from the probe that its Referer names, where what that asked is not in the capture."""
 MAX_OPEN = 64
 """Runs of one client at one target that wait for a follow-up; the oldest is handed on beyond that."""
 
@@ -220,7 +223,7 @@ def verdict_of(run: Run, spec: ProbeSpec, seen_until_ns: int | None, *, redial: 
                     cause=Cause.CUT,
                     detail=f"{verdict.detail}, the next hop is not in the capture",
                 )
-        elif len(hops) > 1:
+        elif len(hops) > 1 and verdict.outcome is not Outcome.INCONCLUSIVE:
             verdict = replace(
                 verdict, detail=f"{verdict.detail} after {len(hops) - 1} redirect{'s' if len(hops) > 2 else ''}"
             )
@@ -239,7 +242,7 @@ def _allowed(exchange: Exchange, begun_ns: int, timeout: int) -> int:
 def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     """Take back a timeout that its checker did not wait for: it was stopped, or an answer came that the capture does not have.
 
-    One that gives up after another number of whole seconds has another timeoutSeconds than the one declared.
+    One that gives up after another number of whole seconds has another timeoutSeconds than the one declared: its deadline was then.
     """
     if verdict.cause is not Cause.SLOW_ANSWER or not verdict.by_deadline:
         return verdict
@@ -249,8 +252,8 @@ def _broken_off(run: Run, timeout_ns: int, verdict: Verdict) -> Verdict:
     if close is None or close.ns > begun + timeout_ns - BROKEN_OFF_NS:
         return verdict
     waited = close.ns - begun
-    if gave_up_after(waited) is not None:
-        return verdict
+    if (seconds := gave_up_after(waited)) is not None:
+        return replace(verdict, end_ns=begun + seconds * SECOND)
     return Verdict(
         outcome=Outcome.INCONCLUSIVE,
         cause=Cause.CUT,
@@ -389,6 +392,8 @@ def _may_go_on(run: Run) -> bool:
     target = redirect_target(last)
     if target is not None and len(run.tries[-1]) < MAX_HOPS:
         return same_host(target, run.server)
+    if _untold(last) and len(run.tries[-1]) < MAX_HOPS:
+        return True
     return is_broken_body(last) and len(run.tries) < MAX_TRIES
 
 
@@ -396,6 +401,8 @@ def _redirects_to(run: Run, exchange: Exchange) -> int | None:
     """Return when a run was told to go where this connection, which began since, asks; None where it was not."""
     last = run.tries[-1][-1]
     target = redirect_target(last)
+    if target is None and len(run.tries[-1]) < MAX_HOPS and _untold(last):
+        return _comes_from(last, exchange)
     if target is None or len(run.tries[-1]) >= MAX_HOPS or not same_host(target, run.server):
         return None
     told = last.http[0].header_end or last.http[0].first_byte
@@ -407,19 +414,61 @@ def _redirects_to(run: Run, exchange: Exchange) -> int | None:
         host = f"[{run.server}]" if ":" in run.server else run.server
         base = f"{scheme}://{host}:{last.connection.server_port}{last.http[0].target or '/'}"
         parts = urlsplit(urljoin(base, target))
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
         return None
-    if exchange.connection.server_port != port:
+    if exchange.connection.server_port != _port(parts):
         return None
     if form_of(exchange).ask is Ask.CONNECT:
         return None  # It was closed without a request: a tcpSocket probe of the same moment.
     if exchange.http and exchange.http[0].request_end is not None:
         # (From https to http no Referer is sent: net/http refererForURL.)
         asked, bare = exchange.http[0], scheme == "https" and parts.scheme == "http"
-        if (asked.header("Referer") is None and not bare) or not _same_target(asked.target, parts):
+        referer = refers_to(exchange)
+        if referer is None and not bare:
+            return None
+        # The hop that the Location names may be missing from the capture: then this one comes from there.
+        missing = referer is not None and _same_target(urlunsplit(("", "", *parts[2:4], "")), referer)
+        if not _same_target(asked.target, parts) and not missing:
             return None
     return told.ns
+
+
+def _untold(exchange: Exchange) -> bool:
+    """Tell whether a request was answered, for all that the capture shows, by a redirect that it does not have."""
+    http = exchange.http[0] if exchange.http else None
+    if http is None or http.request_end is None:
+        return False
+    if http.status is not None:
+        return http.status in REDIRECTS and http.lost and redirect_target(exchange) is None
+    resp = exchange.connection.resp
+    return resp.packets == 0 or resp.gap is not None
+
+
+def refers_to(exchange: Exchange) -> SplitResult | None:
+    """Return the URL that a connection's request says it comes from (net/http refererForURL); None where it says none."""
+    said = exchange.http[0].header("Referer") if exchange.http else None
+    try:
+        return None if said is None else urlsplit(said)
+    except ValueError:
+        return None
+
+
+def _comes_from(last: Exchange, exchange: Exchange) -> int | None:
+    """Return when the request was made whose answer sent a checker here, by the word of the one that follows; None where it was another."""
+    asked, referer = last.http[0], refers_to(exchange)
+    if asked.request_end is None or exchange.connection.start.ns < asked.request_end.ns or referer is None:
+        return None
+    if _port(referer) != last.connection.server_port or not _same_target(asked.target, referer):
+        return None
+    return asked.request_end.ns
+
+
+def _port(url: SplitResult) -> int | None:
+    """Return the port of a URL."""
+    try:
+        return url.port or {"http": 80, "https": 443}.get(url.scheme)
+    except ValueError:
+        return None
 
 
 def _same_target(asked: str, wanted: SplitResult) -> bool:
@@ -495,7 +544,7 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     if form.partial:
         return 0.1 if spec.path.startswith(form.path) else None
     if form.path != spec.path:
-        return None
+        return ORPHANED if _orphaned(run, spec) else None
     wanted = {name.lower(): value for name, value in spec.headers}
     if "user-agent" in wanted:
         if (form.user_agent or not form.cut) and not _sent(run, "user-agent", wanted["user-agent"], form.user_agent):
@@ -505,6 +554,21 @@ def _fits_http(run: Run, form: Form, spec: ProbeSpec) -> float | None:
     if "host" in wanted and form.host and not _sent(run, "host", wanted["host"], form.host):
         return None
     return 0.0
+
+
+def is_hop(run: Run) -> bool:
+    """Tell whether an attempt is but the rest of a redirected one, whose first request the capture does not have.
+
+    No manifest can name its Pod's address in a Referer.
+    """
+    referer = refers_to(run.tries[0][0]) if run.tries else None
+    return referer is not None and referer.hostname == run.server
+
+
+def _orphaned(run: Run, spec: ProbeSpec) -> bool:
+    """Tell whether an attempt is the hop that followed what a probe asks."""
+    referer = refers_to(run.tries[0][0])
+    return referer is not None and is_hop(run) and _port(referer) == spec.port and _same_target(spec.path, referer)
 
 
 def _sent(run: Run, name: str, value: str, first: str) -> bool:

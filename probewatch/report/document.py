@@ -103,6 +103,8 @@ def probe_object(probe: Probe) -> Json:
         "diagnoses": list(map(diagnosis_object, probe.diagnoses)),
         "notes": list(probe.notes),
     }
+    if probe.path_cut:
+        made["path_cut"] = True
     if probe.command:
         made["command"] = list(probe.command)
     return made
@@ -350,7 +352,7 @@ def other_object(other: OtherTraffic) -> Json:
 
 def event_object(event: TimelineEvent) -> Json:
     """Return what else happened."""
-    return {
+    made: Json = {
         "time": rfc3339(event.ns),
         "end": rfc3339(event.end_ns),
         "kind": event.kind.value,
@@ -358,6 +360,9 @@ def event_object(event: TimelineEvent) -> Json:
         "source": event.source,
         "evidence": event.evidence,
     }
+    if event.by_ns is not None:
+        made["by"] = rfc3339(event.by_ns)
+    return made
 
 
 def rollout_object(rollout: Rollout) -> Json:

@@ -333,7 +333,7 @@ class Maker:
 
     def _events(self) -> list[list[str]]:
         def row(event: TimelineEvent) -> list[str]:
-            return [relative(event.ns, self._base), safe(event.address), event_words(event)]
+            return [relative(event.told_ns, self._base), safe(event.address), event_words(event)]
 
         told = {id(e) for probe, _ in self._judged[:MOST_PROBES] for e in events_of(probe, self._timeline)}
         rest = [e for e in self._timeline.events if id(e) not in told]

@@ -244,7 +244,7 @@ def _flags(probe: Probe, events: Sequence[TimelineEvent], scale: Scale, base: in
     for event in events:
         kind = "start" if event.kind is EventKind.CONTAINER_STARTED else "event"
         label = _SHORT[event.kind]
-        made.append(Flag(scale.at(event.ns), kind, label, f"{relative(event.ns, base)}: {event_words(event)}"))
+        made.append(Flag(scale.at(event.ns), kind, label, f"{relative(event.told_ns, base)}: {event_words(event)}"))
     made.sort(key=lambda flag: flag.x)
     return made if len(made) <= FLAGS else [flag for flag in made if flag.kind == "fall"][:FLAGS]
 

@@ -57,7 +57,7 @@ def _http(probe: Probe, attempt: Attempt) -> str:
     where = endpoint(probe.target.address, probe.target.port)
     # after a redirect the URL is that of the last request
     redirected = any(leg.role is Role.REDIRECT for leg in attempt.legs)
-    url = "..." if redirected else f"{(probe.scheme or 'http').lower()}://{where}{safe(probe.path or '/')}"
+    url = "..." if redirected else f"{(probe.scheme or 'http').lower()}://{where}{safe(probe.asked_path or '/')}"
     get = f'Get "{url}": '
     connection = attempt.legs[-1].connection if attempt.legs else None
     match attempt.cause:

@@ -439,7 +439,7 @@ def _hole_row(state: str, ns: int, hole: Hole, mood: str) -> Row:
 
 
 def _event_row(event: TimelineEvent, *, brief: bool) -> Row:
-    return Row(ns=event.ns, order=-1, aside=True, style="cyan", words=event_words(event, brief=brief))
+    return Row(ns=event.told_ns, order=-1, aside=True, style="cyan", words=event_words(event, brief=brief))
 
 
 def event_words(event: TimelineEvent, *, brief: bool = False) -> str:
@@ -448,6 +448,8 @@ def event_words(event: TimelineEvent, *, brief: bool = False) -> str:
     of = f" {safe(event.container)}" if event.container else ""
     if event.kind in (EventKind.CONTAINER_STARTED, EventKind.CONTAINER_EXITED) and of:
         name = name.replace("container", "container" + of)
+    if event.by_ns is not None:
+        name = name.replace(" started", " had started by then")
     source = f"{safe(event.source)}: {safe(event.evidence)}" if event.evidence and not brief else safe(event.source)
     return f"{name} ({source})"
 

@@ -324,7 +324,8 @@ def _latest(probe: Probe, when: Callable[[int], str]) -> Standing:
     if word is None:
         return Standing(None, "the latest attempt is inconclusive")
     threshold = probe.attempts[-1].threshold
-    of = f"; it takes {threshold} in a row" if latest is Outcome.FAILURE and run < threshold else ""
+    few = latest is Outcome.FAILURE and run < threshold and not words.presumed(probe)
+    of = f"; it takes {threshold} in a row" if few else ""
     return Standing(False, f"{_latest_ones(run)} {word}, {_from(run, when(begun.start.ns))}{of}")
 
 

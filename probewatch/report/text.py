@@ -337,8 +337,8 @@ def _events(paper: Paper, events: Sequence[TimelineEvent], base: int) -> None:
         return
     paper.line()
     paper.line(Span("other events", "bold"))
-    for event in sorted(events, key=lambda e: e.ns):
-        lead = f"  {relative(event.ns, base):>8}  "
+    for event in sorted(events, key=lambda e: e.told_ns):
+        lead = f"  {relative(event.told_ns, base):>8}  "
         what = f"{safe(event.address)}: {event_words(event)}" if event.address else event_words(event)
         paper.filled(what, first=[Span(lead)], indent=len(lead))
 

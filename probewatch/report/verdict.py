@@ -205,7 +205,10 @@ def _decided(
     if restarts:
         parts = _parted(probe, gone)
         away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, timeline)) else ""
-        return Level.TROUBLE, f"restarted {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts)}"
+        return (
+            Level.TROUBLE,
+            f"restarted {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts, _little(probe))}",
+        )
     if gone:
         return _went_down(probe, timeline, gone, down_ns, seen_ns)
     state = probe.final_state
@@ -228,7 +231,7 @@ def _went_down(
     end = ", and still so at the end" if gone[-1].end_ns is None else ""
     own = sum(one.by is By.DECISION for one in gone)
     parts = _parted(probe, gone)
-    why = _why(parts.guilty) if own else told(gone)
+    why = (_why(parts.guilty) or _unseen(gone)) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
     here = container_events(probe, timeline)
@@ -241,8 +244,14 @@ def _went_down(
     away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
     if all(one.doubtful for one in gone):
         # Whether it was, and for how long, no frame shows.
-        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts)}"
-    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts)}"
+        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts, _little(probe))}"
+    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts, _little(probe))}"
+
+
+def _unseen(gone: Sequence[Outage]) -> str:
+    """Return why nothing tells what took it out of service: no failure that did so was captured."""
+    dark = any(one.began_in is not None and one.began_in.gap for one in gone)
+    return "what failed was not captured" if dark else "on attempts whose outcome is not known"
 
 
 def _away(down_ns: int, seen_ns: int, *, about: bool) -> str:
@@ -267,6 +276,8 @@ class _Parts(NamedTuple):
 def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
     guilty, out, before, rest = parts = _Parts(*(_Tally(probe, ()) for _ in _Parts._fields))
     deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
+    # (What was decided where outcomes are not known shows in the row that told it.)
+    showing = {one.start_ns for one in gone if one.began_in is not None}
     ups = [d.ns for d in probe.decisions if d.kind in UP]
     first_up = min(ups, default=0) if probe.initial_state not in UP_STATES else 0
     left = deque(sorted(gone, key=lambda one: one.start_ns))
@@ -284,7 +295,7 @@ def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
         if left and left[0].start_ns <= start:
             where = guilty if left[0].by is By.DECISION else out
         run.append((attempt, where))
-        if attempt.n in deciding:
+        if attempt.n in deciding or attempt.end_ns in showing:
             run = [(one, guilty) for one, _ in run]
             _settle(run)
     _settle(run)
@@ -297,11 +308,11 @@ def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
     run.clear()
 
 
-def _also(parts: _Parts) -> str:
+def _also(parts: _Parts, rest: str) -> str:
     """Return what else failed and why, but for what failed alike: `; also failed: 8 while out of service (refused)`."""
     told = [
         f"{len(tally)} {when} ({_why(tally)})"
-        for tally, when in ((parts.out, "while out of service"), (parts.rest, "too few in a row to matter"))
+        for tally, when in ((parts.out, "while out of service"), (parts.rest, rest))
         if tally
         and (tally is parts.out or tally.results.keys() - parts.guilty.results.keys() - parts.out.results.keys())
     ]
@@ -348,7 +359,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
             text += f": {_why(unsettled)}" if not late else ""
         if late:
-            few = f"{_of(len(late), len(probe.attempts))} failed later, too few in a row to matter"
+            few = f"{_of(len(late), len(probe.attempts))} failed later, {_little(probe)}"
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text
@@ -367,10 +378,11 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
         return Level.FINE, f"{state} throughout; {last}: {why}"
     if len(failed) == total:
         return Level.TROUBLE, f"{text}: {why}"
-    return (
-        Level.WARNING,
-        f"{state} throughout: {text}, too few in a row to matter: {why}" if state else f"{text}: {why}",
-    )
+    if not state:
+        return Level.WARNING, f"{text}: {why}"
+    # (Where the number is but presumed, so is the state that hangs on it.)
+    held = "" if words.presumed(probe) else f"{state} throughout: "
+    return Level.WARNING, f"{held}{text}, {_little(probe)}: {why}"
 
 
 def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
@@ -380,8 +392,15 @@ def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
     if len(failed) > late:
         text += f"; unknown before that: {count(len(failed) - late, 'attempt')} failed"
     if late:
-        text += f"; {count(late, 'attempt')} failed later, too few in a row to matter"
+        text += f"; {count(late, 'attempt')} failed later, {_little(probe)}"
     return (Level.WARNING, f"{text}: {_why(failed)}") if failed else (Level.FINE, text)
+
+
+def _little(probe: Probe) -> str:
+    """Say of failures that nothing came of them; that they were too few needs a threshold that is known."""
+    if words.presumed(probe):
+        return "and nothing shows how many in a row it takes"
+    return "too few in a row to matter"
 
 
 def _while_starting(probe: Probe) -> set[int]:

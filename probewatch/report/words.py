@@ -50,7 +50,7 @@ def label(probe: Probe) -> str:
     target = probe.target
     text = owner(target)
     if target.pod is None and probe.path is not None:
-        text += safe(probe.path)
+        text += safe(probe.asked_path)
     elif target.pod is not None and target.container is None and target.port is not None:
         text += f":{target.port}"
     from_whom = probe.checker.kind != "kubelet" and probe.checker.address
@@ -77,7 +77,7 @@ def request(probe: Probe) -> str:
             verb = "GET " if probe.checker.kind in ("kubelet", "unknown") else ""
             # the path of a TLS connection nobody could read is unknown, and not "/"
             unknown = " (path encrypted)" if scheme == "https" else ""
-            text = f"{verb}{safe(scheme)}://{where}{safe(probe.path) if probe.path is not None else unknown}"
+            text = f"{verb}{safe(scheme)}://{where}{safe(probe.asked_path) if probe.path is not None else unknown}"
             return text + (f" (Host: {safe(probe.host)})" if probe.host else "")
         case Handler.TCP_SOCKET:
             return f"TCP {where}"
@@ -203,10 +203,18 @@ def seen(probe: Probe) -> str:
         ]
         if assumed:
             parts.append("assumed (default): " + ", ".join(assumed))
-        value, source = probe.thresholds.get("failureThreshold", (0, ""))
-        if source == "inferred" and "failureThreshold" not in found:
-            parts.append(f"presumed: failures {value}")
+        if presumed(probe):
+            parts.append(f"presumed: failures {probe.thresholds['failureThreshold'][0]}")
     return ", ".join(parts)
+
+
+def presumed(probe: Probe) -> bool:
+    """Tell whether its failureThreshold is only what would explain that nothing came of its failures."""
+    return (
+        probe.spec is None
+        and probe.thresholds.get("failureThreshold", (0, ""))[1] == "inferred"
+        and "failureThreshold" not in probe.inferred
+    )
 
 
 def _number(value: object) -> str:

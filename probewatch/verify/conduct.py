@@ -94,7 +94,7 @@ def _decisions(probe: Probe, subject: str) -> Finding | None:
     if not probe.decisions:
         return None
     demanded = "as the thresholds demand"
-    denied = [d for d in probe.decisions if d.confirmed is False]
+    denied = [d for d in probe.decisions if d.confirmed is False and not _over_hole(probe, d)]
     shown = [d for d in probe.decisions if d.confirmed]
     total = len(probe.decisions)
     attempts = {a.n: a for a in probe.attempts}
@@ -126,6 +126,14 @@ def _decisions(probe: Probe, subject: str) -> Finding | None:
         attempts=numbers,
         evidence=tuple(evidence),  # type: ignore[arg-type]
     )
+
+
+def _over_hole(probe: Probe, decision: Decision) -> bool:
+    """Tell whether attempts are missing among those that were counted for a decision, or right behind it: it may have come sooner."""
+    # (Attempts are numbered from 1: of the streak, the one before it and the one behind it.)
+    around = [a.start.ns for a in probe.attempts if decision.attempt - decision.streak <= a.n <= decision.attempt + 1]
+    unknown = (gap for gap in probe.gaps if gap.kind is GapKind.UNEXPLAINED)
+    return bool(around) and any(gap.start_ns < around[-1] and around[0] < gap.end_ns for gap in unknown)
 
 
 def _word(kind: DecisionKind) -> str:

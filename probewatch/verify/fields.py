@@ -128,6 +128,8 @@ def unclear(probe: Probe, measure: Measure, seen: str) -> str:
         return f"the packets allow {seen} ({measure.why})"
     if measure.why and not measure.visible:
         return measure.why
+    if measure.beginnings and not measure.words:
+        return f"the capture cut the request line; what it kept agrees ({seen})"
     left = f"the packets allow {seen}" if measure.visible else ""
     counts = {outcome: sum(a.outcome is outcome for a in probe.attempts) for outcome in Outcome}
     match measure.field:

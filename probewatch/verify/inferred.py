@@ -247,10 +247,12 @@ def _asked(probe: Probe, measure: Measure) -> InferredField:
     confidence, reason = Confidence.NOT_VISIBLE, measure.why or "no attempt shows it"
     if measure.pinned:
         confidence = Confidence.READ
-    elif measure.visible:
+    elif measure.words:
         confidence = Confidence.LIKELY
         reason = f"the most common of {measure.text()}"
-    value: int | str | Headers = measure.words[0] if measure.words else ""
+    elif measure.beginnings:
+        confidence = Confidence.BOUNDED
+    value: int | str | Headers = (*measure.words, *measure.beginnings, "")[0]
     match measure.field:
         case "port":
             value = probe.target.port or 0

@@ -42,7 +42,10 @@ def starts(timeline: Timeline, probe: Probe) -> list[Start]:
     owner = f"{target.namespace}/{target.pod}" if target.pod is not None else None
     return sorted(
         (
-            Start(event.ns, "the container's start" + (" as the packets show it" if event.source == "inferred" else ""))
+            Start(
+                event.told_ns,
+                "the container's start" + (" as the packets show it" if event.source == "inferred" else ""),
+            )
             for event in timeline.events
             if event.kind is EventKind.CONTAINER_STARTED
             and event.address == target.address

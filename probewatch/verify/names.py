@@ -35,7 +35,7 @@ def subject_of(probe: Probe) -> str:
     port = "" if target.port is None else f":{target.port}"
     where = "/".join(part for part in (target.namespace, target.pod, target.container) if part and target.pod)
     host = f"[{target.address}]" if ":" in target.address and port else target.address
-    return f"{kind} {where or host + port + (probe.path or '')}{by}"
+    return f"{kind} {where or host + port + probe.asked_path}{by}"
 
 
 def declared_value(spec: ProbeSpec, field: str, address: str = "") -> int | str | None:
@@ -76,7 +76,7 @@ def request(spec: ProbeSpec) -> str:
 
 def request_of(probe: Probe) -> str:
     """Return what a seen probe asks, in the same form."""
-    path = probe.path if probe.path is not None else " (path encrypted)"
+    path = probe.asked_path if probe.path is not None else " (path encrypted)"
     return _request(probe.handler, probe.target.port, probe.scheme, path, probe.service, probe.command)
 
 

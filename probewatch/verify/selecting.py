@@ -57,7 +57,10 @@ def _compared(selector: Selector, probe: Probe) -> Iterator[tuple[str, bool | No
             yield name, asked == is_so
     if selector.path is not None:
         known = probe.path is not None or probe.handler is not Handler.HTTP_GET
-        yield "path", selector.path == probe.path if known else None
+        if known and probe.path is not None and probe.path_cut:
+            yield "path", None if selector.path.startswith(probe.path) else False
+        else:
+            yield "path", selector.path == probe.path if known else None
     if selector.service is not None:
         known = probe.service is not None or probe.handler is not Handler.GRPC
         yield "service", selector.service == probe.service if known else None

@@ -11,7 +11,7 @@ from truth import frames_of
 import probewatch
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, ProbeType
-from probewatch.model.timeline import BETWEEN_FILES, Checker, Gap, GapKind, Probe, Target
+from probewatch.model.timeline import BETWEEN_FILES, Checker, EventKind, Gap, GapKind, Probe, Target
 from probewatch.observer import Observer, Settings
 from probewatch.observer.together import between_files
 from probewatch.report.outline import nothing
@@ -30,6 +30,18 @@ def test_why_attempts_are_missing_is_a_kind(captures: Path, name: str, kinds: se
     folder = captures / name
     found = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
     assert {gap.kind for probe in found.probes for gap in probe.gaps} == kinds
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("http-fast-manual", "http-redirect-same"), ("http-icmp-reject", "http-flap-s1"), ("http-timeout", "tcp-flap")]
+)
+def test_one_file_says_nothing_of_what_another_shows(captures: Path, one: str, other: str) -> None:
+    """Two Pods that had one address one after the other: neither is of a type, or being deleted, because of the other."""
+    found = probewatch.analyze([captures / one / "capture.pcap", captures / other / "capture.pcap"])
+    assert len(found.probes) == 2
+    assert {probe.type for probe in found.probes} <= {ProbeType.READINESS, ProbeType.UNKNOWN}
+    assert ProbeType.READINESS in {probe.type for probe in found.probes}
+    assert not [event for event in found.events if event.kind is EventKind.POD_TERMINATING]
 
 
 def test_frames_cut_too_short_are_counted(captures: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import pytest
 
 from probewatch.api import Analysis, document, open_inputs
 from probewatch.capture import CaptureError, merged
+from probewatch.decisions.pod import Planned
 from probewatch.model import attempts as brief_attempts
 from probewatch.model import packed as packing
 from probewatch.model.attempts import Attempts
 from probewatch.model.connection import Connection
-from probewatch.model.frame import Frame
+from probewatch.model.frame import Frame, Mark
 from probewatch.model.packed import PackedExchange, PackedLegs, Packer, Shelf
 from probewatch.model.timeline import Attempt, Outcome, Timeline
 from probewatch.observer import Keep, Observer, Settings, core, keeper, ledger, strangers, together
@@ -188,8 +189,7 @@ def test_beyond_the_limit_attempts_are_counted_and_said_to_be(monkeypatch: pytes
 def test_decisions_between_the_first_and_the_last_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that flaps for ever keeps its first and latest decisions, under the ids they were told by, and says what it left out."""
     monkeypatch.setattr(ledger, "KEPT", 8)
-    for module in ("teller", "assemble"):
-        monkeypatch.setattr(f"probewatch.observer.{module}.KEPT", 8)
+    monkeypatch.setattr("probewatch.observer.teller.KEPT", 8)
     observer, last = Observer(Settings(keep=Keep.BRIEF)), {}
     for frame in long(6):
         observer.feed(frame)
@@ -200,6 +200,41 @@ def test_decisions_between_the_first_and_the_last_are_left_out(monkeypatch: pyte
     assert len(probe.decisions) == 16
     assert any("decisions between the first and the last 8" in note for note in probe.notes)
     assert set(probe.decisions) <= set(last.values())
+
+
+def test_a_delay_says_by_when_a_container_had_begun() -> None:
+    """A new container showed at 20 s: what waits 10 s for it says 11 s, what came later and waits 15 s says 9 s, and no delay nothing.
+
+    A delay that would make it older than its predecessor's last answer, or than the decision that ended that, was not kept.
+    """
+    plan = tuple(Planned(make.spec(period_s=1, initial_delay_s=delay), 0) for delay in (10, 15, 0))
+    begin = made(1).start.ns
+
+    def at(*seconds: float) -> list[Attempt]:
+        return [made(n, start=moment(begin, s), end_ns=begin + round(s * make.S)) for n, s in enumerate(seconds, 1)]
+
+    def told(*starts: Sequence[float], killed: float = 0) -> float | None:
+        book = ledger.Ledger(plan)
+        for worker, mine in enumerate(starts):
+            account = book.accounts[worker] = ledger.Account(plan[worker].spec, None)
+            for one in at(*mine):
+                account.attempts.append(one)
+        if killed:
+            book.breaks(0).append((begin + round(killed * make.S), begin + 20 * make.S))
+        by_ns = book.begun_by(0, begin + 20 * make.S)
+        return None if by_ns is None else (by_ns - begin) / make.S
+
+    assert told([1, 20], [], [20]) == 11
+    assert told([1, 20], [23], [20]) == 9
+    assert told([], [], [20]) is None
+    assert told([12, 20], [], [20]) is None
+    assert told([1, 20], [], [20], killed=10.5) == 11
+    assert told([1, 20], [], [20], killed=11.5) is None
+
+
+def moment(begin: int, seconds: float) -> Mark:
+    """Return a moment after a beginning."""
+    return Mark(begin + round(seconds * make.S), 0, 1)
 
 
 def made(number: int, **fields: object) -> Attempt:

@@ -17,8 +17,9 @@ from truth import differences, read
 import probewatch
 from probewatch.capture.errors import CaptureError
 from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import Outcome, Timeline
+from probewatch.model.timeline import EventKind, Outcome, Timeline
 
+S = 1_000_000_000
 UNKNOWABLE: dict[str, tuple[str, str]] = {
     # scenario: (what is missing without the Pod, why packets cannot tell it)
     "k120-restart": ("decision restart", "its restart is the end of the capture: no silence behind it shows that it was one"),
@@ -77,6 +78,12 @@ def test_types_without_the_pod_are_right_or_unknown(kubelet_scenario) -> None:
             assert probe.type in kinds
 
 
+def test_pokes_are_no_period(captures) -> None:
+    """Of a probe that is poked every 2 s while it is not Ready, and runs every 10 s when it is, no attempt is missing without its Pod."""
+    (probe,) = timeline_of(captures / "http-fast-manual", "capture.pcap", with_spec=False).probes
+    assert (probe.inferred["periodSeconds"], probe.gaps) == (10, ())
+
+
 def test_other_vantage_points(kubelet_scenario) -> None:
     """Seen on the bridge, or on both at once as `-i any` shows it, or as pcapng: the same attempts with the same outcomes and connections."""
     main = main_capture(kubelet_scenario)
@@ -126,6 +133,23 @@ def test_no_decision_without_its_attempt(kubelet_scenario) -> None:
                 assert attempt.end_ns == decision.ns
                 assert attempt.streak == decision.streak >= decision.threshold
                 assert attempt.outcome is (Outcome.SUCCESS if decision.kind in ("ready", "started") else Outcome.FAILURE)
+
+
+def test_containers_begin_no_sooner_than_they_did_and_no_later_than_their_delays_allow(kubelet_scenario) -> None:
+    """A container is told to have begun between its true start and each first attempt less initialDelaySeconds (startedAt loses up to a second)."""
+    timeline = timeline_of(kubelet_scenario, main_capture(kubelet_scenario))
+    record = [json.loads(line) for line in (kubelet_scenario / "truth.jsonl").read_text().splitlines()]
+    begun = [round(one["t"] * 1e9) for one in record if one["ev"] == "container_started"]
+    for event in timeline.events:
+        if event.kind is not EventKind.CONTAINER_STARTED:
+            continue
+        assert event.told_ns <= event.ns
+        assert event.by_ns is None or not begun or min(begun) <= event.by_ns
+        for probe in timeline.probes:
+            mine = (probe.target.address, probe.target.container) == (event.address, event.container)
+            first = next((attempt.start.ns for attempt in probe.attempts if attempt.start.ns >= event.ns), None)
+            if mine and first is not None and probe.spec is not None:
+                assert first - event.told_ns >= (probe.spec.initial_delay_s - 1) * S
 
 
 @pytest.mark.parametrize(("change", "complaint"), [

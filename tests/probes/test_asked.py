@@ -3,13 +3,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from make import GRPC, HTTP, NODE6, OPENED, POD, POD6, TCP, attempt, every, exchange, run_of, runs, spec
+from make import (
+    GRPC,
+    HTTP,
+    NODE6,
+    OPENED,
+    POD,
+    POD6,
+    TCP,
+    answer,
+    attempt,
+    connection,
+    every,
+    exchange,
+    request,
+    run_of,
+    runs,
+    spec,
+)
 
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.probes.asked import asked, declared_headers, first_request, header_text, sent_headers
 from probewatch.probes.runs import Run
+from probewatch.wire.exchange import read_exchange
 
 
 def measures(made: list[Run], handler: Handler = HTTP) -> dict[str, Measure]:
@@ -86,6 +106,23 @@ def test_request_fields_of_http() -> None:
     found = measures(runs(*every(1, 3)))
     assert {name: one.text() for name, one in found.items()} == {"port": "8080", "handler": "httpGet", "scheme": "HTTP", "path": "/ready", "httpHeaders": "(none)"}
     assert all(one.pinned and one.evidence for one in found.values())
+
+
+def cut(path: str, kept: int) -> Run:
+    """Return an attempt of whose request a snapshot length kept so many bytes."""
+    whole = connection(f"{OPENED} > PA {request(path)}\n < PA {answer()}\n > FA\n < FA\n > A")
+    return run_of(read_exchange(replace(whole, orig=replace(whole.orig, data=whole.orig.data[:kept]))))
+
+
+def test_a_path_that_was_cut_is_a_beginning() -> None:
+    """It allows what goes on so and nothing else, pins nothing, and the longest of several says all; one seen whole says more."""
+    (path,) = (one for one in asked([cut("/ready", 7), cut("/ready", 8)], HTTP) if one.field == "path")
+    assert (path.text(), path.pinned, path.visible) == ("/rea...", False, True)
+    assert (path.allows("/ready"), path.allows("/rea"), path.allows("/re"), path.allows("/live")) == (True, True, False, False)
+    (path,) = (one for one in asked([cut("/ready", 8), run_of(attempt(0))], HTTP) if one.field == "path")
+    assert (path.text(), path.pinned) == ("/ready", True)
+    (path,) = (one for one in asked([cut("/live", 8), run_of(attempt(0))], HTTP) if one.field == "path")
+    assert (path.text(), path.pinned) == ("/ready or /liv...", False)
 
 
 def test_nothing_ever_connected() -> None:

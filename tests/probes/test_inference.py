@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builder import S
 from hypothesis import given
@@ -31,7 +33,7 @@ from make import (
 
 from probewatch.model.exchange import GrpcFacts, TlsFacts
 from probewatch.model.spec import ProbeType
-from probewatch.probes.inference import Guess, guess, observed_period
+from probewatch.probes.inference import Guess, eras, guess, observed_period, ticking_period
 from probewatch.probes.runs import Run
 
 
@@ -221,6 +223,38 @@ def test_every_guess_carries_its_reason(made) -> None:
 
 
 # Numbers.
+
+
+def in_file(number: int, *runs_of: Run) -> list[Run]:
+    """Return runs as another file shows them."""
+    return [replace(one, start=one.start._replace(file=number)) for one in runs_of]
+
+
+def test_files_apart_that_ask_differently_are_eras() -> None:
+    """What is asked in one file alone, some periods apart, is told by that file; a rotated set is one, and so is a pause of its own."""
+    first, second = runs(*every(2, 6)), runs(*every(2, 6, 40), path="/live")
+    assert [len(part) for part in eras([*first, *in_file(1, *second)])] == [6, 6]
+    assert [len(part) for part in eras([*first, *second])] == [12]
+    assert [len(part) for part in eras([*first, *in_file(1, *runs(*every(2, 6, 12), path="/live"))])] == [12]
+    assert [len(part) for part in eras([*first, *in_file(1, *runs(*every(2, 6, 40)))])] == [12]
+    assert [one.era for one in guess([*first, *in_file(1, *second)])] == [0, 1]
+
+
+def test_a_type_is_told_once_across_files() -> None:
+    """Two files of one address may show one container or two: of two probes of one type and port the second is left open."""
+    first = runs(*every(2, 6), 10.5, 12.5, 14.5)
+    second = in_file(1, *runs(*every(2, 6, 40), 50.5, 52.5, 54.5, path="/other"))
+    assert [one.spec.type for one in guess([*first, *second])] == [ProbeType.READINESS, ProbeType.UNKNOWN]
+    elsewhere = in_file(1, *runs(*every(2, 6, 40), 50.5, 52.5, 54.5, port=9090))
+    assert [one.spec.type for one in guess([*first, *elsewhere])] == [ProbeType.READINESS, ProbeType.READINESS]
+
+
+@pytest.mark.parametrize(("seconds", "period"), [
+    ((17, 27, 37), 10), ((17, 23, 33), None), ((17, 23, 33, 43), 10), ((17, 27), None), ((17,), None), ((), None), ((17, 27.5, 38), None),
+])
+def test_the_period_of_what_is_ready(seconds, period) -> None:
+    """The first of its starts may have been a poke: three that stand evenly show the period, and so do three behind another one."""
+    assert ticking_period([round(at * S) for at in seconds]) == period
 
 
 def test_observed_period_needs_three() -> None:

@@ -85,6 +85,32 @@ def test_a_wait_and_a_giving_up_agree_or_nothing_is_pinned() -> None:
     assert found.allows(3)
 
 
+def test_an_answer_that_is_reset_was_not_taken() -> None:
+    """A RST without ACK says that the socket was closed before: its FIN is missing, and nobody waited for that answer."""
+    found = measured([*runs(0, 10, what="hung"), after(2.5, at=20, then="> R")])
+    assert (found.text(), found.pinned) == ("1", True)
+    assert not measured([after(2.5, then="> R")]).visible
+    assert observed_timeout([after(2.5, then="> R")], HTTP) is None
+    assert measured([after(2.5, then="> RA")]).text() == "at least 3"  # (of a body that is too long the kubelet reads no more)
+
+
+def test_a_connection_whose_answers_were_not_captured_is_no_silent_dial() -> None:
+    """Who acknowledges a SYN-ACK that is not here was answered: how soon the next attempt comes bounds nothing."""
+    asked = [run_of(exchange(f"> S\n > A ack=1\n > PA {request()} ack=1\n > FA ack=60", at=at)) for at in (0, 0.002, 10, 11.001)]
+    assert not measured(asked).visible
+    assert not measured(asked, GRPC).visible
+
+
+@pytest.mark.parametrize("handler", [HTTP, TCP])
+def test_beside_missing_attempts_syns_may_be_missing(handler) -> None:
+    """A dial beside a pause in which attempts are missing bounds nothing; another one does."""
+    steady = runs(*every(5, 4))
+    assert not measured([*steady, *dials(27.5, 30.0), *runs(35)], handler).visible
+    assert not measured([*steady, *dials(20.0), *runs(35)], handler).visible
+    assert measured([*steady, *dials(20.0, 21.5)], handler).text() == "1"
+    assert measured([*steady, *dials(27.5), *runs(35, 40), *dials(45, 46.5)], handler).text() == "1"
+
+
 def test_redirects_share_a_deadline() -> None:
     """The deadline counts from the first hop: the second one is given up early, and that is no timeout of its own (http.Client.Timeout)."""
     first = exchange(f"{OPENED} > PA {request()}\n < A\n +1s < PA 'HTTP/1.1 302 Found\\r\\nLocation: /x\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > FA\n < FA\n > A")

@@ -38,6 +38,8 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.exchange import Exchange, GrpcFacts, TlsFacts
 from probewatch.model.timeline import Cause, Outcome, Role
 from probewatch.probes import runs as joining
+from probewatch.probes.asked import asked
+from probewatch.probes.inference import guess
 from probewatch.probes.runs import (
     FOLLOW_NS,
     MAX_HOPS,
@@ -201,6 +203,56 @@ def test_redirect_without_its_next_hop() -> None:
     assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, Cause.CUT)
 
 
+def half(at: float, path: str, referer: str = "", server: str = POD) -> Exchange:
+    """Return what a capture of the checker's direction has of a request and its close."""
+    host, client = (f"[{server}]:8080", f"[{NODE6}]") if ":" in server else (f"{server}:8080", NODE)
+    asked = request(path, host, extra=f"Referer: {referer}\\r\\n" if referer else "")
+    return exchange(f"> S\n > A ack=1\n > PA {asked} ack=1\n > FA ack=60", f"{client}:{32_768 + 2 * round(at * 1000)} > {host}", at=at)
+
+
+@pytest.mark.parametrize("server", [POD, POD6], ids=["v4", "v6"])
+def test_a_hop_names_whom_it_comes_from(server) -> None:
+    """Where no answer was captured, the Referer tells a redirect's hop from another attempt (net/http refererForURL)."""
+    url = f"http://[{server}]:8080" if ":" in server else f"http://{server}:8080"
+    chain = [half(0, "/ready?a", server=server), half(0.002, "/next", f"{url}/ready?a", server), half(0.004, "/last", f"{url}/next", server)]
+    one, two = join(*chain, half(0.006, "/ready?a", server=server))
+    assert [role for role, _ in one.legs()] == [Role.FIRST, Role.REDIRECT, Role.REDIRECT]
+    assert len(two.legs()) == 1
+
+
+@pytest.mark.parametrize("second", [
+    half(0.002, "/next"), half(0.002, "/next", f"http://{POD}:8080/live"), half(0.002, "/next", f"http://{POD}:9090/ready"),
+    half(0.002, "/next", "http://[oops/ready"), half(0.002, "/next", f"http://{POD}:99999/ready"), half(0.9, "/next", f"http://{POD}:8080/ready"),
+], ids=["none", "another path", "another port", "no URL", "no port", "late"])
+def test_no_hop_of_another(second) -> None:
+    """A request that names nobody, or somebody else, or comes much later, is another attempt."""
+    assert [len(one.legs()) for one in join(half(0, "/ready"), second)] == [1, 1]
+
+
+def test_who_was_answered_sent_nobody() -> None:
+    """A request that was answered otherwise than by a redirect is followed by nothing, whatever the next one says."""
+    assert [len(one.legs()) for one in join(attempt(0), half(0.002, "/next", f"http://{POD}:8080/ready"))] == [1, 1]
+
+
+def test_a_hop_between_may_be_missing() -> None:
+    """The hop that a Location names may be lost: the next one comes from there."""
+    (one,) = join(hop(0, "/a", referer=False), half(0.004, "/b", f"http://{POD}:8080/a"))
+    assert [role for role, _ in one.legs()] == [Role.FIRST, Role.REDIRECT]
+
+
+def test_a_hop_alone_belongs_to_whom_it_names() -> None:
+    """A hop whose first request is not in the capture is an attempt of the probe that its Referer names, and no probe of its own."""
+    (one,) = join(half(0, "/next", f"http://{POD}:8080/ready"))
+    assert fits(one, spec()) == joining.ORPHANED
+    assert fits(one, spec(path="/live")) is None
+    declared = spec(path="/next", headers=(("Referer", "http://shop.example/"),))
+    (other,) = join(half(0, "/next", "http://shop.example/"))
+    assert fits(other, declared) == 0.0
+    assert guess([one, *join(half(1, "/next", f"http://{POD}:8080/ready"))]) == []
+    (path,) = (found for found in asked([one], HTTP) if found.field == "path")
+    assert not path.visible
+
+
 def test_redirects_share_one_deadline() -> None:
     """A chain whose last answer comes after the first SYN + timeoutSeconds failed (http.Client.Timeout)."""
     late = exchange("> S\n < SA\n > A\n > PA 'GET /next HTTP/1.1\\r\\nHost: x\\r\\nReferer: http://x/\\r\\nConnection: close\\r\\n\\r\\n'\n"
@@ -224,6 +276,16 @@ def test_same_host(location, server, same) -> None:
 def test_any_location_is_an_answer(text) -> None:
     """A Location is hostile: any text says yes or no."""
     assert same_host(text, POD) in (True, False)
+
+
+# Giving up.
+
+
+@pytest.mark.parametrize(("waited", "declared", "end"), [(1, 1, 1), (1, 2, 1), (1, 5, 1), (3, 5, 3), (3, 1, 1)])
+def test_who_hangs_up_after_whole_seconds_had_that_deadline(waited, declared, end) -> None:
+    """Where the checker's FIN comes sooner than the declared timeout, the attempt ended then: the FIN is a fact, the number is not."""
+    verdict = verdict_of(run(0, "hung", timeout=waited), spec(timeout_s=declared), UNTIL)
+    assert (verdict.outcome, verdict.cause, verdict.end_ns, verdict.by_deadline) == (Outcome.FAILURE, Cause.SLOW_ANSWER, ns(end), True)
 
 
 # Joining in general.

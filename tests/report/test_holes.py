@@ -175,6 +175,50 @@ def test_failures_right_behind_a_hole_are_of_unknown_weight() -> None:
     assert verdict.sentence.endswith("the capture has a gap of 4.0 s")
 
 
+@pytest.mark.parametrize("marks", ["......____xxx..", "......?xxx..", "......?xxx", "..xxx..?xxx.."])
+def test_what_shows_an_outage_is_why(marks: str) -> None:
+    """The failures behind a hole that show the target out of service are its reason, and not too few to matter."""
+    timeline = seen(marks)
+    sentence = judge(timeline.probes[0], timeline).sentence
+    assert ": the application answers 503" in sentence
+    assert "too few" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("marks", "why"),
+    [("....____.", "what failed was not captured"), ("....?.", "on attempts whose outcome is not known")],
+)
+def test_an_outage_without_a_failure_has_a_reason(marks: str, why: str) -> None:
+    """Where what followed shows that it was out of service, and nothing that failed is in the capture, the verdict says so."""
+    timeline = seen(marks)
+    probe, last = timeline.probes[0], timeline.probes[0].attempts[-1]
+    back = replace(probe.decisions[0], before="NotReady", attempt=last.n, ns=last.end_ns)
+    sentence = judge(replace(probe, decisions=(*probe.decisions, back)), timeline).sentence
+    assert sentence.startswith(f"NotReady once: {why}")
+
+
+@pytest.mark.parametrize(("inferred", "known"), [({}, False), ({"failureThreshold": 13}, True)])
+def test_a_presumed_threshold_makes_nothing_of_failures(inferred: dict[str, int], known: bool) -> None:
+    """That failures were too few to matter is said where the threshold was shown, not where it is set so that they were."""
+    timeline = seen("..xxxx")
+    probe = replace(
+        timeline.probes[0],
+        type=ProbeType.LIVENESS,
+        decisions=(),
+        initial_state="Live",
+        final_state="Live",
+        thresholds={"failureThreshold": (13, "inferred")},
+        inferred=inferred,
+        attempts=tuple(replace(one, threshold=13) for one in timeline.probes[0].attempts),
+    )
+    verdict, stands = judge(probe, timeline), standing(probe, timeline, when)
+    assert stands is not None
+    assert ("too few in a row to matter" in verdict.sentence) is known
+    assert ("Live throughout" in verdict.sentence) is known
+    assert ("nothing shows how many in a row it takes" in verdict.sentence) is not known
+    assert ("it takes 13 in a row" in stands.sentence) is known
+
+
 @pytest.mark.parametrize("kind", ["readiness", "haproxy"])
 def test_the_table_shows_where_the_hole_is(collected: Callable[..., str], kind: str) -> None:
     """The hole stands in the probe's own story, and so does the state that came about in it, by the checker's own word."""
