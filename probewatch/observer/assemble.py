@@ -381,7 +381,7 @@ class Assembler:
         """Return since when Ready was gone that no decision took: its container ended, else its kubelet was restarted (before 1.35)."""
         for ended, shown in ledger.breaks(planned.container):
             if ended <= until and (since is None or ended > since):
-                return _gone(account.attempts, ended, shown)
+                return _gone(account.attempts, ended, shown, planned.spec.period_s * SECOND)
         return next((ns for ns in ledger.restarts if ns <= until and (since is None or ns > since)), None)
 
     def _next_ready(self, planned: Planned, ledger: Ledger, ns: int) -> Attempt | None:
@@ -568,20 +568,23 @@ def guesses(runs: Sequence[Run]) -> tuple[str, ...]:
     return could_be(shown or Shape(What.CLOSE), kubelet=first.form.kubelet and in_time)
 
 
-def _gone(attempts: Attempts, ended: int, shown: int) -> int:
+def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
     """Return when a container was gone whose end was decided at `ended`, and whose successor showed at `shown`.
 
     One that was told to end may still answer for a while. One that exited by itself (then both moments are the same) was
-    gone by the first of the attempts before its successor that met nobody.
+    gone by the first of the attempts before its successor that met nobody, or else by the first tick that made none.
     """
     at = bisect_left(attempts, shown, key=_start)
     if ended < shown:
         told = bisect_left(attempts, ended, key=_start)
         good = (attempts[place].end_ns for place in range(told, at) if attempts[place].outcome is Outcome.SUCCESS)
         return max(good, default=ended)
-    while at > 0 and attempts[at - 1].cause in SUSPICIOUS:
-        at -= 1
-    return min(shown, attempts[at].end_ns) if at < len(attempts) else shown
+    met = at
+    while met > 0 and attempts[met - 1].cause in SUSPICIOUS:
+        met -= 1
+    if met < at:
+        return min(shown, attempts[met].end_ns)
+    return min(shown, max(attempts[at - 1].end_ns, attempts[at - 1].start.ns + period_ns)) if at else shown
 
 
 def _start(attempt: Attempt) -> int:
