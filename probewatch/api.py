@@ -216,10 +216,11 @@ def observer(
     endpoint: tuple[str, int] | None = None,
     brief: bool = False,
     heard: bool = True,
+    early: bool = False,
 ) -> Observer:
     """Return an observer that knows what is given here; the arguments are those of `Analysis`.
 
-    `heard` says whether somebody takes what becomes known.
+    `heard` says whether somebody takes what becomes known, `early` whether before it is certain.
     """
     from .observer import Keep, Observer, Settings
 
@@ -231,6 +232,7 @@ def observer(
             endpoint=endpoint,
             keep=Keep.BRIEF if brief else Keep.WHOLE,
             heard=heard,
+            early=early,
         )
     )
 

@@ -108,11 +108,14 @@ class LineShow:
 
 
 class NdjsonShow:
-    """The lines of `analyze -o ndjson`, as they become certain."""
+    """The lines of `analyze -o ndjson`: at once, and again where they change."""
 
     def __init__(self, known: Observer, ending: Ending) -> None:
         self._known, self._ending = known, ending
         self._writer = Writer(sys.stdout.write)
+        with ending.writing():
+            self._writer.begin()
+            sys.stdout.flush()
 
     def news(self, now_ns: int) -> None:
         """Write what became known."""

@@ -113,7 +113,8 @@ def watch(
         )
     prepare_stdout()
     filtered = " ".join(expression)
-    known = observer(**knowledge.arguments(), brief=True, heard=output == "ndjson")
+    told = output == "ndjson"
+    known = observer(**knowledge.arguments(), brief=True, heard=told, early=told)
     ending = Ending(duration)
     blind = ""
     around: Around | None = None

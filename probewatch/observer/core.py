@@ -73,7 +73,7 @@ class Observer(Front):
         self._recent: dict[str, Elsewhere] = {}
         self._contexts: dict[str, Context] = {}
         """By client, the latest."""
-        self._teller = Teller(heard=self.settings.heard)
+        self._teller = Teller(heard=self.settings.heard, early=self.settings.early)
         self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
         standing: dict[str, Standing] = {}
@@ -200,7 +200,8 @@ class Observer(Front):
             pods = self.book.pods.get(one.address, ())
             if pods and not self.book.pods_at(one.address, now_ns):
                 continue  # its Pod has gone
-            known = "" if one.number is None else self._teller.overdue((one.address, one.number, late.key[2]), late)
+            lane = one.key[1] if one.number is None else one.number
+            known = self._teller.overdue((one.address, lane, late.key[2]), late)
             found.append(replace(late, id=known))
         return found
 
@@ -211,8 +212,15 @@ class Observer(Front):
         return 0 if self._tracker.unripe_since(address) is None else self._patience_ns
 
     def _tell(self, target: Target) -> None:
+        introduce = partial(self._introduce, target.address)
+        if self.settings.early:
+            for (address, name), planned, placed in self._preview.lanes(target, self._context):
+                if planned is None:
+                    self._teller.lane(address, name, placed, self._latest, introduce)
+                else:
+                    self._teller.adopt(address, name, planned)
         for number, placed in enumerate(target.placed):
-            self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
+            self._teller.lane(target.address, number, placed, self._latest, introduce)
             self._keeper.note(placed)
 
     def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
@@ -228,8 +236,9 @@ class Observer(Front):
         return ledger
 
     def _introduce(self, address: str, placed: Placed) -> dict[int, Probe]:
-        """Make a lane's probes from what is settled of them: who, what and how, before their first attempts are told."""
-        steps = [step for step in placed.lane.steps if step.reading is not None]
+        """Make a lane's probes from what is to be told of them: who, what and how, before their first attempts are told."""
+        told = placed.lane.so_far() if self.settings.early else placed.lane.steps
+        steps = [step for step in told if step.reading is not None]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._losses.all)), steps)
         met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
@@ -446,6 +455,8 @@ class Observer(Front):
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
             if ledger.clients:
+                if self.settings.early:
+                    self._teller.adopt(*self._preview.name(target.address, number, placed, {}), number)
                 source = self._senders.sources[ledger.asker]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)

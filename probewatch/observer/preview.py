@@ -110,17 +110,24 @@ class Preview:
         context: Callable[[str], Context],
     ) -> Iterator[Glimpse]:
         """Yield what is new of one target; `context` is that of a checker which is not proven yet."""
-        waiting = target.waiting()
+        for lane, _, placed in self.lanes(target, context, claims=True):
+            yield from self._lane(lane, placed, assembler, sources)
+
+    def lanes(
+        self, target: Target, context: Callable[[str], Context], *, claims: bool = False
+    ) -> Iterator[tuple[tuple[str, str], int | None, Placed]]:
+        """Yield a target's lanes with their names: supposed ones (with `claims` of whoever says it is a kubelet), then planned ones."""
+        waiting = target.waiting(claims=claims)
         for checker, runs in waiting.items():
             lane = target.address, f"{checker}?"
             placed = self._suppose(lane, target, checker, runs, context)
             if placed is not None:
-                yield from self._lane(lane, placed, assembler, sources)
+                yield lane, None, placed
         for number, placed in enumerate(target.placed):
-            yield from self._lane(self._name(target.address, number, placed, waiting), placed, assembler, sources)
+            yield self.name(target.address, number, placed, waiting), number, placed
 
-    def _name(self, address: str, number: int, placed: Placed, waiting: Mapping[str, Sequence[Run]]) -> tuple[str, str]:
-        """Return the name of a planned lane."""
+    def name(self, address: str, number: int, placed: Placed, waiting: Mapping[str, Sequence[Run]]) -> tuple[str, str]:
+        """Return the name of a planned lane, where these wait for a plan."""
         name = self._names.get((address, number))
         if name is None:
             name = str(number)

@@ -214,10 +214,11 @@ class Target:
         for checker in [one for one, waiting in self._waiting.items() if len(waiting) >= GUESS_FROM]:
             self._plan_rest(self._contexts[checker])
 
-    def waiting(self) -> dict[str, list[Run]]:
-        """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
-        claims = {client: runs for client, runs in self.undecided().items() if all(run.form.version for run in runs)}
-        return claims | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
+    def waiting(self, *, claims: bool) -> dict[str, list[Run]]:
+        """Return the runs that wait for a plan, by checker, and with `claims` those of sources that say they are kubelets."""
+        held = self.undecided() if claims else {}
+        claimed = {client: runs for client, runs in held.items() if all(run.form.version for run in runs)}
+        return claimed | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
 
     def supposed(
         self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None

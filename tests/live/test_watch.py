@@ -93,10 +93,15 @@ def told(found: dict) -> dict[tuple, list]:
     }
 
 
-def unnamed(probe: dict) -> dict:
-    """Return a probe without what only the node itself tells: whose addresses these are."""
-    checker = {key: value for key, value in probe["checker"].items() if key in ("kind", "version", "address")}
-    return probe | {"checker": checker}
+def unnamed(found: dict) -> list[dict]:
+    """Return the probes without what only the node itself tells, whose addresses these are, and without the order they were met in."""
+    own = ("kind", "version", "address")
+    probes = sorted(found["probes"], key=lambda probe: (probe["attempts"][0]["start"], probe["target"]["address"]))
+    return [
+        {key: value for key, value in probe.items() if key != "id"}
+        | {"checker": {key: value for key, value in probe["checker"].items() if key in own}}
+        for probe in probes
+    ]
 
 
 def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
     assert told(live) == told(document(analyze(path)))
     assert sum(len(p["attempts"]) for p in live["probes"]) >= 24
     again = document(analyze(kept))
-    assert [unnamed(probe) for probe in again["probes"]] == [unnamed(probe) for probe in live["probes"]]
+    assert unnamed(again) == unnamed(live)
     assert {probe["checker"]["node_source"] for probe in live["probes"] if probe["checker"]["kind"] == "kubelet"} <= {
         "own interface tun0", "own interface veth0"
     }
@@ -214,6 +219,25 @@ def test_lines_come_as_attempts_end(node) -> None:
         status, out, _ = ended(process, signal.SIGTERM)
     assert status == 0
     assert "1 attempt" in out
+
+
+def test_ndjson_lines_come_as_attempts_end(node) -> None:
+    """The first line is there before any attempt, and the line of an attempt before the next one begins."""
+    node.pod("10.128.0.10", lambda _: 503)
+    with watching("--netns", node.name, "-o", "ndjson") as process:
+        listening(process)
+        assert process.stdout is not None
+
+        def line() -> dict:
+            assert select.select([process.stdout], [], [], PATIENCE_S)[0]
+            return json.loads(process.stdout.readline())
+
+        assert line()["event"] == "schema"
+        node.probe("10.128.0.10")
+        assert [(one["event"], one["id"]) for one in (line(), line())] == [("probe", "p1"), ("attempt", "p1.a1")]
+        status, out, _ = ended(process, signal.SIGTERM)
+    assert status == 0
+    assert '"event": "summary"' in out
 
 
 def test_the_last_attempt_before_the_end_has_its_line(node) -> None:
