@@ -17,7 +17,7 @@ from ..watching import TURN_S, Watch
 from .live import Around, Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
 from .output import complain, prepare_stdout
-from .run import DONE, INCOMPLETE, INTERRUPTED
+from .run import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED
 from .shows import LineShow, NdjsonShow, ScreenShow, Selection, Show
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def watch(
     Without an argument it sees all that this node's pods see, on all interfaces. Ctrl-C, SIGTERM or the end of its time
     end it with the table that `analyze` would print of the same packets.
 
-    Exit status: 0 ended, whatever the probes did; 2 usage, unreadable input or a missing capability; 3 something was lost
-    (the notes say what); 130 interrupted twice, or while nobody read what it printed.
+    Exit status: 0 ended, whatever the probes did; 2 usage (also where --probe and --pod matched nothing), unreadable input
+    or a missing capability; 3 something was lost (the notes say what); 130 interrupted twice, or while nobody read what it
+    printed.
     """
     refuse_nothing(duration, count)
     if path is not None and (interfaces or netns):
@@ -144,6 +145,8 @@ def watch(
         for why in (blind, around.why if around is not None else ""):
             if why and not quiet:
                 complain(why)
+        for unknown in chosen.unknown(known.book) if not quiet else ():
+            complain(unknown)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
         show: Show
@@ -153,7 +156,7 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, [notes, around] if around is not None else [notes])
+        return _run(watching, show, ending, [notes, around] if around is not None else [notes], chosen)
     finally:
         if around is not None:
             around.close()
@@ -176,7 +179,13 @@ class _EndOfFile:
             )
 
 
-def _run(watching: Watch, show: Show, ending: Ending, beside: Sequence[Losses | _EndOfFile | Around]) -> int:
+def _run(
+    watching: Watch,
+    show: Show,
+    ending: Ending,
+    beside: Sequence[Losses | _EndOfFile | Around],
+    chosen: Selection,
+) -> int:
     try:
         due = 0.0
         while not (ending.come or watching.over):
@@ -189,6 +198,11 @@ def _run(watching: Watch, show: Show, ending: Ending, beside: Sequence[Losses | 
         watching.settle()
         show.news(watching.now_ns)
         timeline = watching.finish()
+        missing = chosen.missing(timeline) if chosen and timeline.probes else []
+        for sentence in missing:
+            complain(sentence)
+        if missing and not any(map(chosen.takes, timeline.probes)):
+            return BAD_INPUT
         show.end(timeline)
     except KeyboardInterrupt:
         return INTERRUPTED

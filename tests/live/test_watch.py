@@ -398,6 +398,24 @@ def test_a_finished_file_is_what_analyze_says(name: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_a_choice_that_matches_nothing_is_told(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the start that no name of a Pod is known, at the end what there was instead: not that there were no probes."""
+    capture, manifest = (str(ROOT / "captures" / name / file) for file in ("capture.pcap", "pod.yaml"))
+    assert main(["watch", "-r", capture, "--duration", "0.5", "--pod", "web"]) == 2
+    printed = capsys.readouterr()
+    assert "--pod web: no Pod's name is known here: give --spec or --cluster" in printed.err.splitlines()[0]
+    assert re.search(r"no probe matches --pod web: there are p1 \((readiness|liveness) \S+:8080", printed.err)
+    assert printed.out == ""
+    assert main(["watch", "-r", capture, "--duration", "0.5", "--spec", manifest, "--pod", "web", "--pod", name]) == 0
+    printed = capsys.readouterr()
+    assert "--pod web: none of this name is known so far" in printed.err.splitlines()[0]
+    assert f"no probe matches --pod web: there are p1 (readiness lab/{name}/app)" in printed.err
+    assert f"lab/{name}" in printed.out
+    assert main(["watch", "-q", "-r", capture, "--duration", "0.5", "--spec", manifest, "--pod", name, "--probe", "10.0.0.1:1"]) == 2
+    assert "no probe matches --probe 10.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
 def test_an_hour_after_a_finished_file_is_no_capture_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour on the clock after the end of a file that does not grow changes nothing: no attempt is missing in it."""
     path = ROOT / "captures" / name / "capture.pcap"
