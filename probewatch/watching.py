@@ -204,7 +204,7 @@ class Keep:
     @property
     def over(self) -> bool:
         """Whether nothing more will be kept."""
-        full = self._saver.full or self._saver.broken
+        full = self._saver.full or bool(self._saver.broken)
         return self.feed.ended or full or (self._left is not None and self.frames >= self._left)
 
     def turn(self, timeout_s: float = TURN_S) -> None:

@@ -3,7 +3,8 @@
 Each file of a ring can be read alone: it says which file it went on from, and that process events were watched.
 
 A file is whole at any moment up to what was flushed. Where it cannot be written on (a full disk), it is cut behind its
-last whole block, and what is lost is said.
+last whole block, and what is lost is said. The statistics that say when capturing ended are its end mark: readers know a file
+without it as one whose recording was cut off.
 """
 
 from __future__ import annotations
@@ -127,9 +128,9 @@ class Saver:
             self._known += 1
 
     @property
-    def broken(self) -> bool:
-        """Whether nothing more can be written."""
-        return bool(self._why)
+    def broken(self) -> str:
+        """Why nothing more can be written; empty while it can."""
+        return self._why
 
     def frame(self, frame: Frame) -> None:
         """Keep a frame."""

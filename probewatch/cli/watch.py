@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -131,13 +131,13 @@ def watch(
         feed = _follow(path, known, ending)
         notes = _EndOfFile(feed, wanted=not quiet)
     try:
-        watching = Watch(
-            feed,
-            known,
-            matches=None if path is None else frame_filter(filtered),
-            saver=None if kept is None else Saver(kept, lambda: feed.descriptions),
-            most=count,
-        )
+        saver = None if kept is None else Saver(kept, lambda: feed.descriptions)
+        watching = Watch(feed, known, matches=None if path is None else frame_filter(filtered), saver=saver, most=count)
+        beside: list[_Beside] = [notes]
+        if around is not None:
+            beside.append(around)
+        if saver is not None:
+            beside.append(_Kept(saver, wanted=not quiet))
         if isinstance(notes, Losses):
             step_down(user, quiet=quiet)
             notes.taps.begin()
@@ -156,11 +156,18 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, [notes, around] if around is not None else [notes], chosen)
+        return _run(watching, show, ending, beside, chosen)
     finally:
         if around is not None:
             around.close()
         feed.close()
+
+
+class _Beside(Protocol):
+    """Looked at between turns."""
+
+    def look(self) -> None:
+        """See what there is to say, or to learn."""
 
 
 class _EndOfFile:
@@ -179,11 +186,24 @@ class _EndOfFile:
             )
 
 
+class _Kept:
+    """Says once that the file of the packets cannot be written any more: whoever relies on it must know at once."""
+
+    def __init__(self, saver: Saver, *, wanted: bool) -> None:
+        self._saver, self._wanted = saver, wanted
+
+    def look(self) -> None:
+        """See whether it is so."""
+        if self._wanted and self._saver.broken:
+            self._wanted = False
+            complain(f"{self._saver.broken}; what passes from now on is watched, but not kept")
+
+
 def _run(
     watching: Watch,
     show: Show,
     ending: Ending,
-    beside: Sequence[Losses | _EndOfFile | Around],
+    beside: Sequence[_Beside],
     chosen: Selection,
 ) -> int:
     try:

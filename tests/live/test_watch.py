@@ -306,17 +306,21 @@ def test_a_stalled_reader_counts_what_it_lost(node) -> None:
 
 
 def test_a_full_disk_is_told(node, small_disk: Path) -> None:
-    """Where the file cannot grow any more watching goes on, the file ends with a whole frame, and what is not kept is counted."""
+    """At once that the file cannot grow any more; watching goes on, the file ends with a whole frame and is known to be cut off."""
     node.pod("10.128.0.10")
     with watching("--netns", node.name, "-w", small_disk / "kept.pcapng") as process:
         listening(process)
         node.kubelet("10.128.0.10", "/ready", 1.0, 5).join()
-        status, out, _ = ended(process)
-    assert status == 3
+        assert process.stderr is not None
+        assert select.select([process.stderr], [], [], PATIENCE_S)[0]
+        assert "no space left on device; what passes from now on is watched, but not kept" in process.stderr.readline().decode()
+        status, out, err = ended(process)
+    assert (status, err) == (3, "")
     assert "kept.pcapng cannot be written any more: no space left on device, and " in " ".join(out.split())
     assert "5 attempts" in out
     info = analyze(small_disk / "kept.pcapng").captures[0]
-    assert info.complete
+    assert not info.complete
+    assert info.notes[0].startswith("it has no end mark: the recording was killed, or its disk was full")
     assert info.frames > 0
 
 
