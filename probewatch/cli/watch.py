@@ -16,7 +16,7 @@ from ..moments import InputError
 from ..watching import TURN_S, Watch
 from .live import Around, Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
-from .output import complain, prepare_stdout
+from .output import StdoutError, complain, prepare_stdout
 from .run import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED
 from .shows import LineShow, NdjsonShow, ScreenShow, Selection, Show
 
@@ -156,7 +156,7 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, beside, chosen)
+        return _run(watching, show, ending, beside, chosen, kept)
     finally:
         if around is not None:
             around.close()
@@ -205,6 +205,7 @@ def _run(
     ending: Ending,
     beside: Sequence[_Beside],
     chosen: Selection,
+    kept: str | None,
 ) -> int:
     try:
         due = 0.0
@@ -226,6 +227,10 @@ def _run(
         show.end(timeline)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except StdoutError as error:
+        if kept is not None:
+            error.add_note(f"the packets until then are kept in {shown(kept)}")
+        raise
     finally:
         show.close()
         watching.close()
