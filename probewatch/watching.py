@@ -198,8 +198,13 @@ class Keep:
 
     @property
     def frames(self) -> int:
-        """Frames kept."""
+        """Frames kept, those that were overwritten included."""
         return self._saver.frames
+
+    @property
+    def overwritten(self) -> int:
+        """Those of them that a ring has no room for any more."""
+        return self._saver.overwritten
 
     @property
     def over(self) -> bool:

@@ -78,7 +78,11 @@ class Saver:
                 file.close()
             raise
         self.frames = 0
-        """Frames kept, those that were overwritten included, process events not."""
+        """Frames that were written, those that were overwritten included, process events not."""
+        self.overwritten = 0
+        """Those of them whose file of the ring was begun anew."""
+        self._begun = [0] * len(self._files)
+        """Frames that had been written when each file was begun."""
         self._watched: ProcessEvent | None = None
         self.full = False
         """Whether nothing more is kept."""
@@ -93,9 +97,12 @@ class Saver:
         self._turn += 1
         self._began_ns = began_ns
         self._out = self._files[self._turn % len(self._files)]
+        place = self._turn % len(self._files)
         if self._turn >= len(self._files):
             self._out.seek(0)
             self._out.truncate()
+            self.overwritten = self._begun[(place + 1) % len(self._files)]
+        self._begun[place] = self.frames
         self._known = 0
         self._written: list[int] = []
         """Frames of each interface that are in this file ..."""

@@ -22,7 +22,10 @@ SECOND = 1_000_000_000
 
 
 def test_each_file_of_a_ring_can_be_read_alone(tmp_path: Path) -> None:
-    """Each says which file it went on from and that process events were watched, as of its own beginning; events are no frames kept."""
+    """Each says which file it went on from and that process events were watched, as of its own beginning.
+
+    Events are no frames kept, and what was overwritten is counted.
+    """
     anywhere = Interface(0, "any", 1, 0, links=(HostLink(7, "veth0", ("10.128.0.1", "fd01::1")),), host="node-a")
     saver = Saver(str(tmp_path / "ring.pcapng"), lambda: [anywhere], bounds=Bounds(size=1000, files=3))
     saver.frame(journal_frame(ProcessEvent(kind=ProcessKind.BEGAN, host="n", mark=Mark(SECOND, 0, 0))))
@@ -30,6 +33,7 @@ def test_each_file_of_a_ring_can_be_read_alone(tmp_path: Path) -> None:
         saver.frame(Frame((number + 2) * SECOND, 0, 0, 0, 1, bytes(100), 100))
     assert saver.finish([], 42 * SECOND) == []
     assert saver.frames == 40
+    there = 0
     for path, before in zip(sorted(tmp_path.iterdir()), ("ring-2", "ring-0", "ring-1"), strict=True):
         with Reader(str(path), 0) as reader:
             frames = list(reader)
@@ -38,9 +42,11 @@ def test_each_file_of_a_ring_can_be_read_alone(tmp_path: Path) -> None:
         assert f"comment of the file: this recording went on from {before}.pcapng" in info.notes
         assert (info.interfaces[0].host, info.interfaces[0].links) == ("node-a", anywhere.links)
         packets = [frame for frame in frames if frame.link_type != JOURNAL_ENTRY]
+        there += len(packets)
         (event,) = [process_event(frame) for frame in frames if frame.link_type == JOURNAL_ENTRY]
         assert event is not None
         assert (event.kind, event.host, event.mark.ns) == (ProcessKind.BEGAN, "n", packets[0].ns)
+    assert saver.overwritten == 40 - there > 0
 
 
 @pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])

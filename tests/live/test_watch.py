@@ -269,16 +269,25 @@ def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
 
 
 def test_a_ring_of_files(node, tmp_path: Path) -> None:
-    """A ring keeps the latest frames in N files, each readable alone."""
+    """A ring keeps the latest frames in N files, each readable alone; the last word says how many it holds, and how many no more."""
     node.pod("10.128.0.10")
     with watching("--netns", node.name, "-w", tmp_path / "ring.pcapng", "-C", "8k", "-W", "3", command="record") as process:
         listening(process)
         node.kubelet("10.128.0.10", "/ready", 0.1, 20).join()
-        ended(process)
+        _, _, err = ended(process)
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["ring-0.pcapng", "ring-1.pcapng", "ring-2.pcapng"]
     assert all(0 < file.stat().st_size < 10_000 for file in files)
     assert all(analyze(file).captures[0].complete for file in files)
+    held = sum(analyze(file).captures[0].frames for file in files)
+    assert re.search(rf": {held} frames kept, \d+ before them overwritten as asked \(-W 3\), nothing lost$", err.strip())
+
+
+def test_a_recording_into_a_pipe_says_where_it_goes(node) -> None:
+    """`-w -` is standard output, not what `-` is to those who read."""
+    with watching("--netns", node.name, "-w", "-", "--duration", "0.1", command="record") as process:
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert b"into standard output\n" in err
 
 
 def test_a_stalled_reader_counts_what_it_lost(node) -> None:
