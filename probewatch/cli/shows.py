@@ -190,7 +190,15 @@ class ScreenShow:
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S
             size, glyphs = self._console.size, self._manner["glyphs"]
-            drawn = table(self._board, now_ns, size.height, self._account(), glyphs, columns=size.width)
+            drawn = table(
+                self._board,
+                now_ns,
+                size.height,
+                self._account(),
+                glyphs,
+                columns=size.width,
+                is_open=self._known.under_way,
+            )
             self._drawn.update(drawn, refresh=True)
 
     def end(self, timeline: Timeline) -> None:

@@ -205,6 +205,10 @@ class Observer(Front):
             found.append(replace(late, id=known))
         return found
 
+    def under_way(self, address: str) -> bool:
+        """Return whether something goes on at an address that is no attempt yet."""
+        return address in self._busy or self._tracker.unripe_since(address) is not None
+
     def _untold(self, address: str) -> int | None:
         """Return for how long (ns) an attempt at an address may be under way without being told; None where one surely is."""
         if self._tracker.resolving(address):
