@@ -213,9 +213,14 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
             "Only what the servers sent was captured (docs/causes.md#one-direction): capture where both directions pass; "
             "with a POD.yaml that is enough for its httpGet probes."
         )
-    hints.append(
-        "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
-    )
+    if any(interface.name == "any" for info in timeline.captures for interface in info.interfaces):
+        hints.append(
+            "All interfaces of a network namespace were captured: is it the node's own, and the pod's node (docs/on-a-node.md)?"
+        )
+    else:
+        hints.append(
+            "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
+        )
     if frames:
         hints.append(
             "A check that no --spec declares must repeat to be seen as one: capture for three periods, or give its POD.yaml."

@@ -254,6 +254,19 @@ def test_the_last_attempt_before_the_end_has_its_line(node) -> None:
     assert "3 attempts" in table
 
 
+def test_a_quiet_node_is_told_as_watched(node) -> None:
+    """The time is that of watching, not of its frames, live and of what was kept; nobody is told to capture on `any` who does."""
+    with watching("--netns", node.name, "--duration", "2") as process:
+        listening(process)
+        with inside(node.name, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as asking:
+            assert asking.connect_ex(("127.0.0.1", 9)) != 0
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    said = " ".join(out.decode().split())
+    assert re.search(r" \d frames in [23]\.\d s, the first at \S+ \S+ UTC, complete no probes found", said), said
+    assert "-i any" not in said
+    assert "All interfaces of a network namespace were captured: is it the node's own" in said
+
+
 def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
     """A recording of a pod with long answers is small, says of the probes what a whole capture says, and holds no secret."""
     node.pod("10.128.0.10")
