@@ -231,11 +231,12 @@ class Target:
         pod, named_by = tied if tied is not None else (None, None)
         plan = self._plan(pod) if pod is not None else homes(guesses)
         if before is not None and before.lane.plan == tuple(plan):
+            before.guessed_from = len(runs)
             return before
         lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
         for run in runs:
             feed(lane, run, NOBODY, context.seen_until_ns)
-        return Placed(checker, lane, pod, guesses, named_by, signs)
+        return Placed(checker, lane, pod, guesses, named_by, signs, guessed_from=len(runs) if guesses else 0)
 
     def _declared_for(self, run: Run, context: Context) -> Placed | None:
         """Return the lane of the Pod that is probed here at this time; of several (hostNetwork) the one whose probes fit."""

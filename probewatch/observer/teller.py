@@ -23,6 +23,7 @@ from .histories import Step
 from .lane import Lane
 from .ledger import KEPT
 from .overdue import Overdue
+from .preview import unsure
 from .target import Placed
 
 OVERDUE: Final = "overdue: none came so far"
@@ -173,7 +174,7 @@ class Teller:
         lane = placed.lane
         known = self._ahead.setdefault((address, number), _Ahead(lane))
         settled, steps = lane.outlook()
-        disputed = lane.disputed() if lane.width > 1 and any(map(_decides, steps)) else ()
+        disputed = unsure(placed, settled, steps)
         now = [(step, place in disputed) for place, step in enumerate(steps, settled + 1)]
         passed = settled - known.settled
         own = lane.steps[len(lane.steps) - passed :] if passed else []

@@ -238,7 +238,7 @@ def _anew(changed: Iterable[tuple[_Said, _Said]]) -> list[str]:
             for before, now in pairs:
                 at = f" at #{now.n}" if len(pairs) > 1 else ""
                 if now.state != before.state:
-                    told.append(f"{now.state or f'not {before.state}'}{at}")
+                    told.append(f"{now.state or _undecided(before, now)}{at}")
         out.append(f"{who} {_range(above)} above: {', '.join(filter(None, told))}")
     return out
 
@@ -253,3 +253,10 @@ def wanted(attempt: Attempt, decision: Decision | None, only: str | None) -> boo
     if only is None or decision is not None:
         return True
     return only == "failures" and attempt.outcome is not Outcome.SUCCESS
+def _undecided(before: _Said, now: _Said) -> str:
+    """Return what a line without the decision that it was shown with means: not that the opposite is so."""
+    if before.state == "Ready" and now.who == before.who:
+        return "no change of state (Ready already)"
+    return f"no {before.state}"
+
+

@@ -12,7 +12,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
 from probewatch.observer import Observer, Settings
 from probewatch.report.document import document
-from probewatch.report.live import Lines
+from probewatch.report.live import Lines, _anew, _Said
 from probewatch.report.ndjson import Writer, fold
 
 BOTH = pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
