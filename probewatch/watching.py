@@ -114,6 +114,8 @@ class Watch:
     def _pass(self) -> None:
         """Let time pass as far as it is known to have come, unless frames since the last one were left out."""
         horizon = self.feed.horizon_ns
+        while self._lost and self._lost[0].ended_ns <= horizon:  # (silence in it is none)
+            self._lose(self._lost.pop(0))
         if horizon > self.now_ns and self._number and (self._left is None or self.frames < self._left):
             self.now_ns = horizon
             self.observer.advance(horizon)

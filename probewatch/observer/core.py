@@ -46,6 +46,8 @@ MOST_UNPLANNED: Final = 6_000
 """Attempts at all targets that wait until their probes are guessed; beyond, those of the targets with the most are guessed from these."""
 MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
+MOST_LINKS: Final = 10_000
+"""Interfaces that have gone of which the name is remembered."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 BRIEF_REVISIONS: Final = 8_192
@@ -91,6 +93,8 @@ class Observer(Front):
         self._most_held = HELD
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
+        self._links_gone: dict[int, str] = {}
+        """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
         self._followed: dict[int, Connection] = {}
         self._execs: Execs | None = None
@@ -106,6 +110,11 @@ class Observer(Front):
         """Know the addresses of the machine that an interface belongs to, where the capture tells them."""
         if any(link.addresses for link in interface.links):
             self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
+
+    def link_gone(self, index: int, name: str) -> None:
+        """Know that an interface of this node has gone."""
+        if len(self._links_gone) < MOST_LINKS:
+            self._links_gone[index] = name
 
     def feed_process(self, event: ProcessEvent) -> None:
         """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""
@@ -196,7 +205,7 @@ class Observer(Front):
         """Return which attempts have become overdue, once each; `take` tells those of probes that it told of, until they come."""
         found = []
         lanes = (one for one in self._preview.waiting(self._targets) if one.address not in self._busy)
-        for one, late in self._silences.look(lanes, now_ns, self._untold):
+        for one, late in self._silences.look(lanes, now_ns, self._untold, self._losses.all, self._links_gone):
             pods = self.book.pods.get(one.address, ())
             if pods and not self.book.pods_at(one.address, now_ns):
                 continue  # its Pod has gone

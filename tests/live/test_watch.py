@@ -267,6 +267,22 @@ def test_a_quiet_node_is_told_as_watched(node) -> None:
     assert "All interfaces of a network namespace were captured: is it the node's own" in said
 
 
+def test_an_interface_that_went_away_explains_the_silence(node) -> None:
+    """Where the Pod's interface has gone its kubelet's silence is not blamed on the kubelet."""
+    node.pod("10.128.0.10")
+    with watching("--netns", node.name) as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 0.5, 20).join()
+        subprocess.run(["ip", "-n", node.name, "link", "del", "veth1"], check=True)
+        assert process.stdout is not None
+        said = ""
+        while "has gone" not in said:
+            assert select.select([process.stdout], [], [], PATIENCE_S)[0], said
+            said += process.stdout.readline().decode()
+    assert "overdue" in said
+    assert "The Pod's interface veth1 has gone: the Pod was deleted, or its network taken down." in said
+
+
 def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
     """A recording of a pod with long answers is small, says of the probes what a whole capture says, and holds no secret."""
     node.pod("10.128.0.10")
