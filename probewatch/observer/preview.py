@@ -170,7 +170,7 @@ class Preview:
                 self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0, anew=True)
             known.made_from = len(runs)
         for run in runs[known.fed :]:
-            feed(known.placed.lane, run, NOBODY, None)
+            feed(known.placed.lane, run, NOBODY, context(checker).seen_until_ns)
         known.fed = len(runs)
         return known.placed
 

@@ -140,6 +140,22 @@ def test_a_decision_that_was_none_is_not_told_as_its_opposite(state: str, said: 
 
 
 @BOTH
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_is_under_way_at_the_end_is_told_in_one_wording(node: str, pod: str, declared: bool) -> None:
+    """Of an attempt that the end of watching cuts, the last line says what the table does: that nobody looked any longer."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2, timeout_s=2),)} if declared else {})
+    coming = frames(*probes(every(2, 6), **how), *probes([12.0], "hung", timeout=2, **how))
+    for frame in [frame for frame in coming if frame.ns < ns(12.5)]:
+        seen.observer.feed(frame)
+        seen.observer.glimpse()
+    seen.observer.settle()
+    (shown,) = [one.attempt.detail for one in seen.observer.glimpse() if one.attempt.n == 7]
+    (attempt,) = [one for one in seen.observer.finish().probes[0].attempts if one.n == 7]
+    assert shown == attempt.detail == "the capture ends before the deadline"
+
+
+@BOTH
 def test_what_is_silent_by_design_is_not_overdue(node: str, pod: str) -> None:
     """A worker on hold, the readiness of a container that is being restarted, and a Pod that is known to have gone, are not waited for."""
     how = {"client": node, "server": pod}
