@@ -90,7 +90,9 @@ def annotate(
         try:
             copy.write(out, names(timeline), _picked(frames, matches, belongs))
         except OSError as error:
-            raise CaptureError(fspath(path), f"cannot be written: {(error.strerror or str(error)).lower()}") from None
+            out.raw.close()  # (what is in its buffer would fail once more)
+            called = "standard output" if path == "-" else fspath(path)
+            raise CaptureError(called, f"cannot be written: {(error.strerror or str(error)).lower()}") from None
     return Written(copy.frames, copy.commented)
 
 

@@ -216,10 +216,11 @@ def observer(
     endpoint: tuple[str, int] | None = None,
     brief: bool = False,
     heard: bool = True,
+    early: bool = False,
 ) -> Observer:
     """Return an observer that knows what is given here; the arguments are those of `Analysis`.
 
-    `heard` says whether somebody takes what becomes known.
+    `heard` says whether somebody takes what becomes known, `early` whether before it is certain.
     """
     from .observer import Keep, Observer, Settings
 
@@ -231,6 +232,7 @@ def observer(
             endpoint=endpoint,
             keep=Keep.BRIEF if brief else Keep.WHOLE,
             heard=heard,
+            early=early,
         )
     )
 
@@ -427,19 +429,11 @@ def matching(timeline: Timeline, selectors: Sequence[str]) -> list[Probe]:
     Raises:
         InputError: a selector means none of the probes there are.
     """
-    from .report.select import matches
+    from .report.select import matches, no_match
 
     for wanted in selectors:
         if not any(matches(probe, wanted) for probe in timeline.probes):
-            from .report import words
-
-            there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in timeline.probes]
-            have = (
-                f"there are {', '.join(there[:20])}{' ...' if len(there) > 20 else ''}"
-                if there
-                else "there are none in this input"
-            )
-            raise InputError(f"no probe matches --probe {wanted}: {have}")
+            raise InputError(no_match(timeline.probes, f"--probe {wanted}"))
     return [p for p in timeline.probes if not selectors or any(matches(p, wanted) for wanted in selectors)]
 
 

@@ -114,6 +114,8 @@ class Watch:
     def _pass(self) -> None:
         """Let time pass as far as it is known to have come, unless frames since the last one were left out."""
         horizon = self.feed.horizon_ns
+        while self._lost and self._lost[0].ended_ns <= horizon:  # (silence in it is none)
+            self._lose(self._lost.pop(0))
         if horizon > self.now_ns and self._number and (self._left is None or self.frames < self._left):
             self.now_ns = horizon
             self.observer.advance(horizon)
@@ -198,13 +200,18 @@ class Keep:
 
     @property
     def frames(self) -> int:
-        """Frames kept."""
+        """Frames kept, those that were overwritten included."""
         return self._saver.frames
+
+    @property
+    def overwritten(self) -> int:
+        """Those of them that a ring has no room for any more."""
+        return self._saver.overwritten
 
     @property
     def over(self) -> bool:
         """Whether nothing more will be kept."""
-        full = self._saver.full or self._saver.broken
+        full = self._saver.full or bool(self._saver.broken)
         return self.feed.ended or full or (self._left is not None and self.frames >= self._left)
 
     def turn(self, timeout_s: float = TURN_S) -> None:

@@ -71,6 +71,12 @@ SIMPLE_HEAD: Final = 12
 
 END_OF_OPTIONS: Final = 0
 COMMENT: Final = 1
+SHB_USERAPPL: Final = 4
+OURSELVES: Final = "probewatch"
+"""How we sign what we write."""
+UNENDED: Final = (
+    "it has no end mark: the recording was killed, or its disk was full; what passed after its last frame is not in it"
+)
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_FCSLEN, IF_TSOFFSET = 2, 3, 9, 13, 14
 LINKS: Final = "links"
 """How we begin the description of an interface that tells those of its machine: `links of node-a: 7=veth0 8=tun0/10.128.0.1/fd01::1`.
@@ -127,6 +133,10 @@ class PcapngReader:
         """Times of the frame that is read, and of the one before it at the same interface."""
         self._ends: dict[int, tuple[int, int]] = {}
         """What the latest statistics of an interface said: when capturing ended, and how many frames were handed out until then."""
+        self._ours = False
+        """Whether a program of ours wrote the section."""
+        self._unended = False
+        """Whether it says when capturing began, which nothing does but a recording that will say when it ended, and did not so far."""
         tally.format = "pcapng"
         head = window.more(0, 12)
         try:
@@ -305,6 +315,8 @@ class PcapngReader:
             raise DamageError(
                 f"it is cut in the block at byte {window.base}: {need} bytes are announced, {have} are there"
             )
+        if self._unended and not window.source.left:
+            self._tally.broken(UNENDED)
 
     # --- section header ---
 
@@ -350,6 +362,8 @@ class PcapngReader:
         for code, value in self._options(data, pos + 24, stop - 4):
             if code == COMMENT:
                 self._tally.note(f"comment of the file: {_text(value)}")
+            elif code == SHB_USERAPPL:
+                self._ours = value.rstrip(b"\0") == OURSELVES.encode()
 
     # --- the other blocks ---
 
@@ -427,6 +441,9 @@ class PcapngReader:
             tally.lost[each.interface] = sum(drops.values())
         if tally.first_ns is None and high_low != (0, 0):
             tally.began_ns = ns if tally.began_ns is None else min(tally.began_ns, ns)
+            self._unended = self._ours
+        if ISB_ENDTIME in values:
+            self._unended = False
         if ISB_USRDELIV in values and ISB_ENDTIME in values:
             self._ends[each.interface] = each.ns(*values[ISB_ENDTIME]), values[ISB_USRDELIV][0]
             whole = sum(frames for _, frames in self._ends.values()) == tally.frames - tally.left_out

@@ -3,7 +3,8 @@
 Each file of a ring can be read alone: it says which file it went on from, and that process events were watched.
 
 A file is whole at any moment up to what was flushed. Where it cannot be written on (a full disk), it is cut behind its
-last whole block, and what is lost is said.
+last whole block, and what is lost is said. The statistics that say when capturing ended are its end mark: readers know a file
+without it as one whose recording was cut off.
 """
 
 from __future__ import annotations
@@ -77,7 +78,11 @@ class Saver:
                 file.close()
             raise
         self.frames = 0
-        """Frames kept, those that were overwritten included, process events not."""
+        """Frames that were written, those that were overwritten included, process events not."""
+        self.overwritten = 0
+        """Those of them whose file of the ring was begun anew."""
+        self._begun = [0] * len(self._files)
+        """Frames that had been written when each file was begun."""
         self._watched: ProcessEvent | None = None
         self.full = False
         """Whether nothing more is kept."""
@@ -92,9 +97,12 @@ class Saver:
         self._turn += 1
         self._began_ns = began_ns
         self._out = self._files[self._turn % len(self._files)]
+        place = self._turn % len(self._files)
         if self._turn >= len(self._files):
             self._out.seek(0)
             self._out.truncate()
+            self.overwritten = self._begun[(place + 1) % len(self._files)]
+        self._begun[place] = self.frames
         self._known = 0
         self._written: list[int] = []
         """Frames of each interface that are in this file ..."""
@@ -127,9 +135,9 @@ class Saver:
             self._known += 1
 
     @property
-    def broken(self) -> bool:
-        """Whether nothing more can be written."""
-        return bool(self._why)
+    def broken(self) -> str:
+        """Why nothing more can be written; empty while it can."""
+        return self._why
 
     def frame(self, frame: Frame) -> None:
         """Keep a frame."""

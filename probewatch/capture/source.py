@@ -64,6 +64,8 @@ class Source:
         self.position = 0
         self.live = True
         self.at_end = False
+        self.left = False
+        """Whether it was left where it stood, because nobody follows it any more."""
         self.chunk = CHUNK
         """Bytes asked of it at once."""
         self._progress = progress
@@ -135,6 +137,7 @@ class Source:
                 return data
             self.at_end = True
             time.sleep(GROWTH_S)
+        self.left = True
         return b""
 
     def head(self) -> bytes:

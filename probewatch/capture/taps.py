@@ -301,6 +301,7 @@ class Taps:
             events = "process event is" if self._events == 1 else "process events are"
             lost.append(f"{self._events} {events} beside the packets")
         counts = self.counts()
+        ended_ns = self._last_ns if self.ended else self.horizon_ns
         return CaptureInfo(
             path=self.path,
             format="live",
@@ -313,6 +314,8 @@ class Taps:
             frames=max(self._frames - self._events, 0),
             first_ns=self._first_ns,
             last_ns=self._last_ns,
+            began_ns=self.began_ns,
+            ended_ns=None if self.began_ns is None else ended_ns,
             complete=not (ended or counts.dropped or self._notes),
             notes=(*ended, *self._notes, *lost),
         )

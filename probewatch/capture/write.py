@@ -37,14 +37,15 @@ from probewatch.capture.pcapng import (
     JOURNAL_EXPORT,
     LINKS,
     NAME_RESOLUTION,
+    OURSELVES,
     SECTION_HEADER,
+    SHB_USERAPPL,
     TLS_KEY_LOG,
 )
 from probewatch.capture.tally import MAX_FRAME
 from probewatch.model.frame import JOURNAL_ENTRY, Frame, HostLink
 
 ISB_STARTTIME, ISB_IFRECV = 2, 4
-SHB_USERAPPL: Final = 4
 NANOSECONDS: Final = 9
 """if_tsresol: times count in units of 10^-9 s."""
 MOST_LINKS: Final = 2_000
@@ -78,7 +79,7 @@ class Counts:
 class PcapngWriter:
     """Writes one capture."""
 
-    def __init__(self, out: BinaryIO, application: str = "probewatch", comment: str = "") -> None:
+    def __init__(self, out: BinaryIO, application: str = OURSELVES, comment: str = "") -> None:
         """Write the section header to `out`, which the caller closes; `comment` is one of the whole file."""
         self._out = out
         self._interfaces = 0

@@ -27,7 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):
         from probewatch import __version__
 
-        sys.stdout.write(f"probewatch {__version__}\n")
+        try:
+            sys.stdout.write(f"probewatch {__version__}\n")
+            sys.stdout.flush()
+        except OSError as error:
+            from .output import StdoutError, abandon_stdout, complain
+
+            abandon_stdout()
+            complain(str(StdoutError(error.errno, error.strerror)))
+            return 2
         return 0
     try:
         from .run import run

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ..api import observer
+from ..model.spec import Handler
 from ..moments import InputError
-from .live import Ending, tap
+from .live import Ending, process_events, tap
 from .options import Command
 from .output import complain, manner, prepare_stdout
 from .run import DONE, INTERRUPTED
@@ -116,13 +117,20 @@ def _scenario(name: str) -> Scenario:
 
 def _watched(run: Run, keep: str | None, colour: str, ending: Ending) -> None:
     """Run it, and show what `watch` shows of its interface, to its end or until somebody asks for that."""
+    from ..capture.privilege import NOBODY
     from ..capture.save import Saver
     from ..lab.network import NODES
     from ..watching import Watch
     from .shows import LineShow, Selection
 
     known = observer(spec=[str(path) for path in run.manifests], brief=True, heard=False)
-    feed = tap([run.interface], run.netns, "")
+    commands = any(
+        spec.handler is Handler.EXEC for pod in known.book.all_pods() for c in pod.containers for spec in c.probes
+    )
+    processes, blind = process_events(None, NOBODY) if commands else (None, "")
+    feed = tap([run.interface], run.netns, "", processes)
+    if blind:
+        complain(f"lab: {blind}")
     feed.host = NODES[0]
     for interface in feed.descriptions:
         known.meet_host(interface)

@@ -167,6 +167,8 @@ class Around:
         self._lookout: Lookout | None = None
         self._taps: Taps | None = None
         self._links: dict[int, HostLink] = {}
+        self._here: set[int] = set()
+        """Interfaces that were there at the latest look."""
         self.why = ""
         """Why nothing, or not the node's, is known of it."""
         try:
@@ -185,6 +187,10 @@ class Around:
         from ..cluster.links import host_links
 
         self._known.meet(self._names.take(view, time.time_ns()))
+        here = {link.index for link in view.links}
+        for index in self._here - here:
+            self._known.link_gone(index, self._links[index].name if index in self._links else f"interface {index}")
+        self._here = here
         self._links.update({link.index: link for link in host_links(view.links)})
         if self._taps is not None:
             self._taps.links = tuple(self._links.values())

@@ -14,6 +14,8 @@ from ..report.escape import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from _typeshed import ReadableBuffer
+
     from ..model.ladder import Ladder
     from ..model.timeline import Timeline
     from ..report.paper import Glyphs
@@ -24,6 +26,42 @@ _NARROWEST: Final = 40
 """Columns below which nothing is laid out any more: the terminal then breaks the lines."""
 _BROADEST: Final = 160
 """Columns beyond which lines are no easier to read."""
+
+
+class StdoutError(OSError):
+    """Standard output cannot be written (a full disk): no fault of what is read or recorded."""
+
+    def __str__(self) -> str:
+        return f"standard output cannot be written any more: {(self.strerror or 'an error').lower()}"
+
+
+class _Stdout(io.FileIO):
+    """Standard output, which names itself where it cannot be written."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise  # its reader has seen enough
+        except OSError as error:
+            raise StdoutError(error.errno, error.strerror) from None
+
+
+def name_stdout() -> None:
+    """Let an error of standard output be told from one of any other file."""
+    given = sys.stdout
+    if given is not sys.__stdout__ or not isinstance(given, io.TextIOWrapper):
+        return  # (somebody who calls us has put something in its place)
+    with contextlib.suppress(OSError):
+        given.flush()
+    raw = _Stdout(given.fileno(), "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        raw if isinstance(given.buffer, io.RawIOBase) else io.BufferedWriter(raw),  # (python -u)
+        encoding=given.encoding,
+        errors=given.errors,
+        line_buffering=given.line_buffering,
+        write_through=given.write_through,
+    )
 
 
 def prepare_stdout() -> None:
@@ -97,7 +135,7 @@ def complain(sentence: str) -> None:
 
 
 def abandon_stdout() -> None:
-    """Make the flush at exit harmless after the reader has gone."""
+    """Make the flush at exit harmless after the reader has gone, or where there is no room."""
     with contextlib.suppress(OSError, ValueError):
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, sys.stdout.fileno())

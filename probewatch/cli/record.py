@@ -119,9 +119,8 @@ def record(
         if blind and not quiet:
             complain(blind)
         if not quiet:
-            complain(
-                f"recording {shown(feed.path)} into {', '.join(map(shown, saver.paths[:3]))}{' ...' if files > 3 else ''}"
-            )
+            goal = "standard output" if path == "-" else ", ".join(saver.paths[:3]) + (" ..." if files > 3 else "")
+            complain(f"recording {shown(feed.path)} into {goal}")
         losses = Losses(feed, wanted=not quiet)
         while not (ending.come or keep.over):
             with ending.writing():
@@ -136,8 +135,12 @@ def record(
     finally:
         feed.close()
     if not quiet:
+        over = f", {keep.overwritten} before them overwritten as asked (-W {files})" if keep.overwritten else ""
         lost = ", nothing lost" if info.complete else ""
-        complain(f"{keep.frames} frames kept{lost}" + (f": {'; '.join(info.notes)}" if info.notes else ""))
+        complain(
+            f"{keep.frames - keep.overwritten} frames kept{over}{lost}"
+            + (f": {'; '.join(info.notes)}" if info.notes else "")
+        )
     return DONE if info.complete else INCOMPLETE
 
 

@@ -13,7 +13,7 @@ import click
 
 from ..moments import InputError
 from .group import Interrupted, ReaderGone, cli
-from .output import abandon_stdout, complain
+from .output import StdoutError, abandon_stdout, complain, name_stdout
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -34,12 +34,16 @@ them takes as long as importing numpy itself."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Return the exit status: 0 done, 1 an expectation failed, 2 usage or unreadable input, 3 incomplete evidence, 130 interrupted."""
+    """Return the exit status.
+
+    0 done, 1 an expectation failed, 2 usage, unreadable input or an output that cannot be written, 3 incomplete evidence, 130 interrupted.
+    """
     if not arguments:
         sys.stderr.write(click.Context(cli, info_name="probewatch").get_help() + "\n")
         return BAD_INPUT
     if sys.stdout is None:
         return BAD_INPUT  # closed by whoever started us: there is nowhere to write to, nor much sense in reading
+    name_stdout()
     gc.set_threshold(*COLLECT)
     os.environ.setdefault(*ONE_THREAD)
     try:
@@ -60,6 +64,10 @@ def run(arguments: Sequence[str]) -> int:
         return BAD_INPUT
     except InputError as error:
         complain(str(error))
+        return BAD_INPUT
+    except StdoutError as error:
+        complain("; ".join([str(error), *getattr(error, "__notes__", ())]))
+        abandon_stdout()
         return BAD_INPUT
     except Exception as error:
         if os.environ.get("PROBEWATCH_TRACEBACK"):

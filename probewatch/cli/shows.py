@@ -12,11 +12,12 @@ from ..report import text
 from ..report.live import Lines, wanted
 from ..report.ndjson import Writer
 from ..report.screen import Board, table
-from ..report.select import matches, select
+from ..report.select import matches, no_match, select
 from .live import Ending
 from .output import manner, terminal_columns
 
 if TYPE_CHECKING:
+    from ..model.book import AddressBook
     from ..model.timeline import Probe, Timeline
     from ..observer import Observer
 
@@ -50,17 +51,42 @@ class Selection:
 
     def takes(self, probe: Probe) -> bool:
         """Return whether a probe is shown."""
-        target = probe.target
-        of = {target.pod, f"{target.namespace}/{target.pod}"} if target.pod is not None else set()
         return (not self.probes or any(matches(probe, name) for name in self.probes)) and (
-            not self.pods or bool(of.intersection(self.pods))
+            not self.pods or any(_is_of(probe, name) for name in self.pods)
         )
+
+    def missing(self, timeline: Timeline) -> list[str]:
+        """Say which of the names mean none of the probes that there are: each alone, else all together."""
+        there = timeline.probes
+        out = [no_match(there, f"--probe {name}") for name in self.probes if not any(matches(p, name) for p in there)]
+        out += [no_match(there, f"--pod {name}") for name in self.pods if not any(_is_of(p, name) for p in there)]
+        if not out and not any(map(self.takes, there)):
+            both = [
+                f"--{what} {name}" for what, names in (("probe", self.probes), ("pod", self.pods)) for name in names
+            ]
+            out.append(no_match(there, " with ".join(both)))
+        return out
+
+    def unknown(self, book: AddressBook) -> list[str]:
+        """Say which Pods are asked for by a name that nothing has told so far."""
+        named = {name for pod in book.all_pods() for name in (pod.name, f"{pod.namespace}/{pod.name}") if pod.name}
+        why = (
+            "none of this name is known so far"
+            if named
+            else "no Pod's name is known here: give --spec or --cluster, or choose by address (--probe 10.128.0.10:8080)"
+        )
+        return [f"--pod {name}: {why}" for name in self.pods if name not in named]
 
     def of(self, timeline: Timeline) -> Timeline:
         """Return what of a timeline is shown."""
         if not self:
             return timeline
         return select(timeline, probes=[probe.id for probe in timeline.probes if self.takes(probe)] or [""])
+
+
+def _is_of(probe: Probe, pod: str) -> bool:
+    target = probe.target
+    return target.pod is not None and pod in (target.pod, f"{target.namespace}/{target.pod}")
 
 
 class LineShow:
@@ -108,11 +134,14 @@ class LineShow:
 
 
 class NdjsonShow:
-    """The lines of `analyze -o ndjson`, as they become certain."""
+    """The lines of `analyze -o ndjson`: at once, and again where they change."""
 
     def __init__(self, known: Observer, ending: Ending) -> None:
         self._known, self._ending = known, ending
         self._writer = Writer(sys.stdout.write)
+        with ending.writing():
+            self._writer.begin()
+            sys.stdout.flush()
 
     def news(self, now_ns: int) -> None:
         """Write what became known."""
@@ -161,7 +190,15 @@ class ScreenShow:
         if now >= self._due and now_ns:
             self._due = now + REDRAW_S
             size, glyphs = self._console.size, self._manner["glyphs"]
-            drawn = table(self._board, now_ns, size.height, self._account(), glyphs, columns=size.width)
+            drawn = table(
+                self._board,
+                now_ns,
+                size.height,
+                self._account(),
+                glyphs,
+                columns=size.width,
+                is_open=self._known.under_way,
+            )
             self._drawn.update(drawn, refresh=True)
 
     def end(self, timeline: Timeline) -> None:

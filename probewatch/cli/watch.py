@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -16,8 +16,8 @@ from ..moments import InputError
 from ..watching import TURN_S, Watch
 from .live import Around, Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
-from .output import complain, prepare_stdout
-from .run import DONE, INCOMPLETE, INTERRUPTED
+from .output import StdoutError, complain, prepare_stdout
+from .run import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED
 from .shows import LineShow, NdjsonShow, ScreenShow, Selection, Show
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def watch(
     Without an argument it sees all that this node's pods see, on all interfaces. Ctrl-C, SIGTERM or the end of its time
     end it with the table that `analyze` would print of the same packets.
 
-    Exit status: 0 ended, whatever the probes did; 2 usage, unreadable input or a missing capability; 3 something was lost
-    (the notes say what); 130 interrupted twice, or while nobody read what it printed.
+    Exit status: 0 ended, whatever the probes did; 2 usage (also where --probe and --pod matched nothing), unreadable input
+    or a missing capability; 3 something was lost (the notes say what); 130 interrupted twice, or while nobody read what it
+    printed.
     """
     refuse_nothing(duration, count)
     if path is not None and (interfaces or netns):
@@ -113,7 +114,8 @@ def watch(
         )
     prepare_stdout()
     filtered = " ".join(expression)
-    known = observer(**knowledge.arguments(), brief=True, heard=output == "ndjson")
+    told = output == "ndjson"
+    known = observer(**knowledge.arguments(), brief=True, heard=told, early=told)
     ending = Ending(duration)
     blind = ""
     around: Around | None = None
@@ -129,13 +131,13 @@ def watch(
         feed = _follow(path, known, ending)
         notes = _EndOfFile(feed, wanted=not quiet)
     try:
-        watching = Watch(
-            feed,
-            known,
-            matches=None if path is None else frame_filter(filtered),
-            saver=None if kept is None else Saver(kept, lambda: feed.descriptions),
-            most=count,
-        )
+        saver = None if kept is None else Saver(kept, lambda: feed.descriptions)
+        watching = Watch(feed, known, matches=None if path is None else frame_filter(filtered), saver=saver, most=count)
+        beside: list[_Beside] = [notes]
+        if around is not None:
+            beside.append(around)
+        if saver is not None:
+            beside.append(_Kept(saver, wanted=not quiet))
         if isinstance(notes, Losses):
             step_down(user, quiet=quiet)
             notes.taps.begin()
@@ -143,6 +145,8 @@ def watch(
         for why in (blind, around.why if around is not None else ""):
             if why and not quiet:
                 complain(why)
+        for unknown in chosen.unknown(known.book) if not quiet else ():
+            complain(unknown)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
         show: Show
@@ -152,11 +156,18 @@ def watch(
             show = NdjsonShow(known, ending)
         else:
             show = LineShow(known, ending, chosen, only, colour)
-        return _run(watching, show, ending, [notes, around] if around is not None else [notes])
+        return _run(watching, show, ending, beside, chosen, kept)
     finally:
         if around is not None:
             around.close()
         feed.close()
+
+
+class _Beside(Protocol):
+    """Looked at between turns."""
+
+    def look(self) -> None:
+        """See what there is to say, or to learn."""
 
 
 class _EndOfFile:
@@ -175,7 +186,27 @@ class _EndOfFile:
             )
 
 
-def _run(watching: Watch, show: Show, ending: Ending, beside: Sequence[Losses | _EndOfFile | Around]) -> int:
+class _Kept:
+    """Says once that the file of the packets cannot be written any more: whoever relies on it must know at once."""
+
+    def __init__(self, saver: Saver, *, wanted: bool) -> None:
+        self._saver, self._wanted = saver, wanted
+
+    def look(self) -> None:
+        """See whether it is so."""
+        if self._wanted and self._saver.broken:
+            self._wanted = False
+            complain(f"{self._saver.broken}; what passes from now on is watched, but not kept")
+
+
+def _run(
+    watching: Watch,
+    show: Show,
+    ending: Ending,
+    beside: Sequence[_Beside],
+    chosen: Selection,
+    kept: str | None,
+) -> int:
     try:
         due = 0.0
         while not (ending.come or watching.over):
@@ -188,9 +219,18 @@ def _run(watching: Watch, show: Show, ending: Ending, beside: Sequence[Losses | 
         watching.settle()
         show.news(watching.now_ns)
         timeline = watching.finish()
+        missing = chosen.missing(timeline) if chosen and timeline.probes else []
+        for sentence in missing:
+            complain(sentence)
+        if missing and not any(map(chosen.takes, timeline.probes)):
+            return BAD_INPUT
         show.end(timeline)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except StdoutError as error:
+        if kept is not None:
+            error.add_note(f"the packets until then are kept in {shown(kept)}")
+        raise
     finally:
         show.close()
         watching.close()

@@ -19,6 +19,7 @@ from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import inside
 from probewatch.cluster.links import links, of_pod
 from probewatch.cluster.names import CONTAINER_LOGS, on_node
+from probewatch.cluster.node import MOST_PROCESSES, is_hidden
 
 CAPABILITIES: Final = {
     "CAP_DAC_READ_SEARCH": 2, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13,
@@ -188,16 +189,15 @@ def _namespaces() -> Check:
 
 
 def _pids() -> Check:
-    nested = len(proc.process(os.getpid()).pids) > 1
-    return Check(
-        name="node's processes",
-        works=not nested,
-        found="all can be seen"
-        if not nested
-        else "this is a pid namespace of its own: the node's processes are not here",
-        needed_for="exec probes, and the names of pods behind interfaces",
-        remedy="hostPID: true" if nested else "",
-    )
+    needed_for = "exec probes, and the names of pods behind interfaces"
+    if len(proc.process(os.getpid()).pids) > 1:
+        found, remedy = "this is a pid namespace of its own: the node's processes are not here", "hostPID: true"
+    elif hidden := sum(map(is_hidden, proc.processes()[:MOST_PROCESSES])):
+        few = "one process" if hidden == 1 else f"{hidden} processes"
+        found, remedy = f"{few} cannot be looked into", "run as root, or grant CAP_SYS_PTRACE"
+    else:
+        found, remedy = "all can be seen", ""
+    return Check(name="node's processes", works=not remedy, found=found, needed_for=needed_for, remedy=remedy)
 
 
 def _container_names() -> Check:

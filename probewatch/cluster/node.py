@@ -170,7 +170,7 @@ def _namespaces(own: int) -> tuple[dict[object, _Found], int]:
     for pid in proc.processes()[:MOST_PROCESSES]:
         net = proc.namespace(pid, "net")
         if not net:
-            hidden += bool(proc.arguments(pid))  # a kernel thread has none, and no namespace to speak of
+            hidden += is_hidden(pid)
             continue
         _, container, uid = proc.cgroup_of(proc.read(pid, "cgroup").decode("utf-8", "replace"))
         if net == own and not container:
@@ -186,6 +186,11 @@ def _namespaces(own: int) -> tuple[dict[object, _Found], int]:
             each = found.setdefault(net, _Found(net))
             each.path, each.named = each.path or path, entry
     return found, hidden
+
+
+def is_hidden(pid: int) -> bool:
+    """Return whether a process cannot be looked into: a kernel thread has no arguments, and no namespace to speak of."""
+    return not proc.namespace(pid, "net") and bool(proc.arguments(pid))
 
 
 def _named() -> list[str]:

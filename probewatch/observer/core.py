@@ -47,6 +47,8 @@ MOST_UNPLANNED: Final = 6_000
 """Attempts at all targets that wait until their probes are guessed; beyond, those of the targets with the most are guessed from these."""
 MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
+MOST_LINKS: Final = 10_000
+"""Interfaces that have gone of which the name is remembered."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 BRIEF_REVISIONS: Final = 8_192
@@ -74,7 +76,7 @@ class Observer(Front):
         self._recent: dict[str, Elsewhere] = {}
         self._contexts: dict[str, Context] = {}
         """By client, the latest."""
-        self._teller = Teller(heard=self.settings.heard)
+        self._teller = Teller(heard=self.settings.heard, early=self.settings.early)
         self._keep = Keep.STEPS if self.settings.measure else self.settings.keep
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
         standing: dict[str, Standing] = {}
@@ -93,6 +95,8 @@ class Observer(Front):
         self._most_held = HELD
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
+        self._links_gone: dict[int, str] = {}
+        """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
         self._followed: dict[int, Connection] = {}
         self._execs: Execs | None = None
@@ -108,6 +112,11 @@ class Observer(Front):
         """Know the addresses of the machine that an interface belongs to, where the capture tells them."""
         if any(link.addresses for link in interface.links):
             self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
+
+    def link_gone(self, index: int, name: str) -> None:
+        """Know that an interface of this node has gone."""
+        if len(self._links_gone) < MOST_LINKS:
+            self._links_gone[index] = name
 
     def feed_process(self, event: ProcessEvent) -> None:
         """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""
@@ -198,13 +207,18 @@ class Observer(Front):
         """Return which attempts have become overdue, once each; `take` tells those of probes that it told of, until they come."""
         found = []
         lanes = (one for one in self._preview.waiting(self._targets) if one.address not in self._busy)
-        for one, late in self._silences.look(lanes, now_ns, self._untold):
+        for one, late in self._silences.look(lanes, now_ns, self._untold, self._losses.all, self._links_gone):
             pods = self.book.pods.get(one.address, ())
             if pods and not self.book.pods_at(one.address, now_ns):
                 continue  # its Pod has gone
-            known = "" if one.number is None else self._teller.overdue((one.address, one.number, late.key[2]), late)
+            lane = one.key[1] if one.number is None else one.number
+            known = self._teller.overdue((one.address, lane, late.key[2]), late)
             found.append(replace(late, id=known))
         return found
+
+    def under_way(self, address: str) -> bool:
+        """Return whether something goes on at an address that is no attempt yet."""
+        return address in self._busy or self._tracker.unripe_since(address) is not None
 
     def _untold(self, address: str) -> int | None:
         """Return for how long (ns) an attempt at an address may be under way without being told; None where one surely is."""
@@ -213,8 +227,15 @@ class Observer(Front):
         return 0 if self._tracker.unripe_since(address) is None else self._patience_ns
 
     def _tell(self, target: Target) -> None:
+        introduce = partial(self._introduce, target.address)
+        if self.settings.early:
+            for (address, name), planned, placed in self._preview.lanes(target, self._context):
+                if planned is None:
+                    self._teller.lane(address, name, placed, self._latest, introduce)
+                else:
+                    self._teller.adopt(address, name, planned)
         for number, placed in enumerate(target.placed):
-            self._teller.lane(target.address, number, placed, self._latest, partial(self._introduce, target.address))
+            self._teller.lane(target.address, number, placed, self._latest, introduce)
             self._keeper.note(placed)
 
     def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
@@ -230,8 +251,9 @@ class Observer(Front):
         return ledger
 
     def _introduce(self, address: str, placed: Placed) -> dict[int, Probe]:
-        """Make a lane's probes from what is settled of them: who, what and how, before their first attempts are told."""
-        steps = [step for step in placed.lane.steps if step.reading is not None]
+        """Make a lane's probes from what is to be told of them: who, what and how, before their first attempts are told."""
+        told = placed.lane.so_far() if self.settings.early else placed.lane.steps
+        steps = [step for step in told if step.reading is not None]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._losses.all)), steps)
         met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
@@ -452,6 +474,8 @@ class Observer(Front):
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
             if ledger.clients:
+                if self.settings.early:
+                    self._teller.adopt(*self._preview.name(target.address, number, placed, {}), number)
                 source = self._senders.sources[ledger.asker]
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)

@@ -4,22 +4,26 @@ Theory of operation. Each worker's next attempt is due at a tick of its grid (`P
 silent, its container was told to die, or it has not run in a new one yet (initialDelaySeconds). It is overdue once its timeout is
 over, or, where something is open at its address, even an attempt that nobody answered would have been told, and MARGIN or half
 a period more has passed: a kubelet under load is late by less. Each silence is told once. Where the checker has probed nobody
-since then it may be down; that, too, is told once, whatever else of it becomes overdue later.
+since then it may be down; that, too, is told once, whatever else of it becomes overdue later. What was due when frames were lost
+may have come: the wait begins anew behind that.
 
-Limitations. A container that waits to be started again (CrashLoopBackOff), a Pod that was deleted and a kubelet that is down look
-alike as long as nothing comes; of a Pod whose end the address book knows nothing is said.
+Limitations. A container that waits to be started again (CrashLoopBackOff), a Pod that was deleted, a kubelet that is down and a
+firewall on its node look alike as long as nothing comes; what speaks for one of them is told: that the container was restarted
+before, or was gone, or that the interface of the Pod is gone. Of a Pod whose end the address book knows nothing is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from probewatch.model.prediction import Prediction
 from probewatch.probes.cadence import SECOND
 
 from .lane import Lane
+from .losses import Interval
 from .target import Placed
 
 MARGIN: Final = 1 * SECOND
@@ -58,6 +62,10 @@ class Overdue:
     period_ns: int
     refused: bool
     """The attempt before it was refused: its container may have ended."""
+    restarted_ns: int | None
+    """When the first attempt at its latest container came, if that is not the first of the capture."""
+    gone: str
+    """The interface over which its Pod was reached, if that has gone; else empty."""
     beside: bool
     """Other probes of its Pod go on."""
     alone: bool
@@ -82,9 +90,18 @@ class Silences:
         self._look_ns = 0
 
     def look(
-        self, lanes: Iterable[Waiting], now_ns: int, untold: Callable[[str], int | None]
+        self,
+        lanes: Iterable[Waiting],
+        now_ns: int,
+        untold: Callable[[str], int | None],
+        losses: Sequence[Interval] = (),
+        links: Mapping[int, str] = MappingProxyType({}),
     ) -> list[tuple[Waiting, Overdue]]:
-        """Return what has become overdue; `untold` says how long an attempt at an address may be under way, None where one is."""
+        """Return what has become overdue.
+
+        `untold` says how long an attempt at an address may be under way, None where one is; `losses` are when frames were lost,
+        `links` the interfaces that have gone, by their index.
+        """
         if now_ns < self._look_ns:
             return []
         self._look_ns = now_ns + EVERY
@@ -94,7 +111,7 @@ class Silences:
         for one in known:
             last = _heard(one.placed.lane)
             heard[one.placed.checker] = max(heard.get(one.placed.checker, 0), last)
-            late += [(one, *found) for found in _late(one, now_ns, untold)]
+            late += [(one, *found) for found in _late(one, now_ns, untold, losses)]
         self._forget({one.key for one in known})
         out = []
         for one, prediction, due_ns in late:
@@ -120,6 +137,8 @@ class Silences:
                         now_ns=now_ns,
                         period_ns=prediction.period_ns,
                         refused=prediction.refused,
+                        restarted_ns=_restarted(one.placed.lane, prediction.worker),
+                        gone=_gone(one.placed.lane, links),
                         beside=_heard(one.placed.lane) > due_ns,
                         alone=alone,
                         again=again,
@@ -138,7 +157,28 @@ def _heard(lane: Lane) -> int:
     return max((ticker.last_start_ns or 0 for ticker in lane.pod().tickers), default=0)
 
 
-def _late(one: Waiting, now_ns: int, untold: Callable[[str], int | None]) -> list[tuple[Prediction, int]]:
+def _restarted(lane: Lane, worker: int) -> int | None:
+    """Return when a worker's latest container was first probed, if another was before it."""
+    steps = [step for step in lane.so_far() if step.reading is not None]
+    own = [lane.plan[step.reading.worker].container == lane.plan[worker].container for step in steps if step.reading]
+    return max(
+        (step.run.start.ns for step, mine in zip(steps[1:], own[1:], strict=True) if mine and step.renewed),
+        default=None,
+    )
+
+
+def _gone(lane: Lane, links: Mapping[int, str]) -> str:
+    """Return the name of an interface that the latest attempt passed, and that has gone."""
+    latest = lane.latest()
+    if latest is None or not links:
+        return ""
+    passed = {one.ifindex for _, exchange in latest.run.legs() for one in exchange.connection.sightings}
+    return next((links[index] for index in sorted(passed & links.keys())), "")
+
+
+def _late(
+    one: Waiting, now_ns: int, untold: Callable[[str], int | None], losses: Sequence[Interval]
+) -> list[tuple[Prediction, int]]:
     """Return the workers that are overdue, with when they were due."""
     found = []
     pod = one.placed.lane.pod()
@@ -154,6 +194,11 @@ def _late(one: Waiting, now_ns: int, untold: Callable[[str], int | None]) -> lis
         slack_ns = max(slack_ns, under_way + max(MARGIN, period_ns // 2))
         prediction = pod.prediction(worker)
         due_ns = prediction.due_ns()
-        if due_ns is not None and prediction.runs and not prediction.dying and now_ns - due_ns > slack_ns:
+        if due_ns is None or not prediction.runs or prediction.dying:
+            continue
+        for begun_ns, ended_ns in losses:
+            if begun_ns <= due_ns + slack_ns and due_ns <= ended_ns:
+                due_ns += ((ended_ns - due_ns) // period_ns + 1) * period_ns
+        if now_ns - due_ns > slack_ns:
             found.append((prediction, due_ns))
     return found

@@ -8,7 +8,9 @@ nothing: the timeline at the end is the same, looked at or not.
 A source that says it is a kubelet is shown before it is believed.
 
 What was shown and reads in another way now is shown again (`Glimpse.again`): one by one where a decision came or went, all of a
-lane where its plan was made anew. A decision that a reading nearly as likely does not see waits until that is settled.
+lane where its plan was made anew. A decision that a reading nearly as likely does not see waits until that is settled; one that
+presumes a new container waits until the plan, where it is a guess from few attempts, was made with that attempt too: to a plan
+with the wrong period the next attempt looks like a new container's.
 
 Limitations: of what is settled nothing is shown again, until the timeline at the end.
 """
@@ -110,17 +112,24 @@ class Preview:
         context: Callable[[str], Context],
     ) -> Iterator[Glimpse]:
         """Yield what is new of one target; `context` is that of a checker which is not proven yet."""
-        waiting = target.waiting()
+        for lane, _, placed in self.lanes(target, context, claims=True):
+            yield from self._lane(lane, placed, assembler, sources)
+
+    def lanes(
+        self, target: Target, context: Callable[[str], Context], *, claims: bool = False
+    ) -> Iterator[tuple[tuple[str, str], int | None, Placed]]:
+        """Yield a target's lanes with their names: supposed ones (with `claims` of whoever says it is a kubelet), then planned ones."""
+        waiting = target.waiting(claims=claims)
         for checker, runs in waiting.items():
             lane = target.address, f"{checker}?"
             placed = self._suppose(lane, target, checker, runs, context)
             if placed is not None:
-                yield from self._lane(lane, placed, assembler, sources)
+                yield lane, None, placed
         for number, placed in enumerate(target.placed):
-            yield from self._lane(self._name(target.address, number, placed, waiting), placed, assembler, sources)
+            yield self.name(target.address, number, placed, waiting), number, placed
 
-    def _name(self, address: str, number: int, placed: Placed, waiting: Mapping[str, Sequence[Run]]) -> tuple[str, str]:
-        """Return the name of a planned lane."""
+    def name(self, address: str, number: int, placed: Placed, waiting: Mapping[str, Sequence[Run]]) -> tuple[str, str]:
+        """Return the name of a planned lane, where these wait for a plan."""
         name = self._names.get((address, number))
         if name is None:
             name = str(number)
@@ -161,7 +170,7 @@ class Preview:
                 self._seen[lane] = _Seen(done=self._seen[lane].done if lane in self._seen else 0, anew=True)
             known.made_from = len(runs)
         for run in runs[known.fed :]:
-            feed(known.placed.lane, run, NOBODY, None)
+            feed(known.placed.lane, run, NOBODY, context(checker).seen_until_ns)
         known.fed = len(runs)
         return known.placed
 
@@ -174,7 +183,7 @@ class Preview:
         seen.settled = max(seen.settled, gone)  # (What was let go was shown long before.)
         steps = [*placed.lane.steps[seen.settled - gone :], *ahead]
         numbers = dict(seen.numbers)
-        disputed = placed.lane.disputed() if placed.lane.width > 1 and any(map(_decides, ahead)) else ()
+        disputed = unsure(placed, settled, ahead)
         for place, step in enumerate(steps, seen.settled + 1):
             if step.reading is not None:
                 worker = step.reading.worker
@@ -202,6 +211,21 @@ class Preview:
         seen.anew = False
         seen.settled = settled
         seen.done = max(seen.done, seen.settled + len(ahead))
+
+
+def unsure(placed: Placed, settled: int, ahead: Sequence[Step]) -> set[int]:
+    """Return which of the steps behind the settled ones (1 for the lane's first) decide something that is not to be shown yet."""
+    deciding = [(place, step) for place, step in enumerate(ahead, settled + 1) if _decides(step)]
+    if not deciding:
+        return set()
+    found = placed.lane.disputed() if placed.lane.width > 1 else set()
+    if placed.guessed_from < ENOUGH:
+        found |= {
+            place
+            for place, step in deciding
+            if 0 < placed.guessed_from < place and step.reading is not None and step.reading.reset
+        }
+    return found
 
 
 def _decides(step: Step) -> str:

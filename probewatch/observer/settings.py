@@ -18,6 +18,8 @@ class Settings:
     """NSS key log text, None where none was given."""
     heard: bool = True
     """Whether somebody takes what becomes known (`Observer.take`)."""
+    early: bool = False
+    """Whether they cannot wait until it is certain: then it is told at once, and again where it changes."""
     keep: Keep = Keep.WHOLE
     """What to keep of attempts that are settled; `measure` needs all their steps."""
     endpoint: tuple[str, int] | None = None

@@ -214,10 +214,11 @@ class Target:
         for checker in [one for one, waiting in self._waiting.items() if len(waiting) >= GUESS_FROM]:
             self._plan_rest(self._contexts[checker])
 
-    def waiting(self) -> dict[str, list[Run]]:
-        """Return the runs that wait for a plan, by checker, and those of sources that say they are kubelets."""
-        claims = {client: runs for client, runs in self.undecided().items() if all(run.form.version for run in runs)}
-        return claims | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
+    def waiting(self, *, claims: bool) -> dict[str, list[Run]]:
+        """Return the runs that wait for a plan, by checker, and with `claims` those of sources that say they are kubelets."""
+        held = self.undecided() if claims else {}
+        claimed = {client: runs for client, runs in held.items() if all(run.form.version for run in runs)}
+        return claimed | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
 
     def supposed(
         self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None
@@ -230,11 +231,12 @@ class Target:
         pod, named_by = tied if tied is not None else (None, None)
         plan = self._plan(pod) if pod is not None else homes(guesses)
         if before is not None and before.lane.plan == tuple(plan):
+            before.guessed_from = len(runs)
             return before
         lane, signs = self._lane(plan, pod, runs, self._contexts.get(checker, context), kept=SUPPOSED)
         for run in runs:
             feed(lane, run, NOBODY, context.seen_until_ns)
-        return Placed(checker, lane, pod, guesses, named_by, signs)
+        return Placed(checker, lane, pod, guesses, named_by, signs, guessed_from=len(runs) if guesses else 0)
 
     def _declared_for(self, run: Run, context: Context) -> Placed | None:
         """Return the lane of the Pod that is probed here at this time; of several (hostNetwork) the one whose probes fit."""

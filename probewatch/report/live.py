@@ -206,19 +206,37 @@ class Lines:
 
 
 def _why(late: Overdue, probe: Probe) -> str:
-    """Return what the silence may mean, and how to find out."""
-    if late.alone:
-        who = f"{safe(probe.checker.kind)} at {safe(probe.checker.address)}"
-        return f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)? is the Pod still there?"
+    """Return what the silence may mean, what speaks for it first, and how to find out."""
     if late.beside:
         deleted = ": while a Pod is being deleted, liveness is silent" if probe.type is ProbeType.LIVENESS else ""
         return f"Other probes of its Pod continue{deleted}."
-    ended = (
-        "its container was gone (refused) and may wait to be started again (CrashLoopBackOff)" if late.refused else ""
+    sign = _sign(late)
+    if late.alone:
+        who = f"{safe(probe.checker.kind)} at {safe(probe.checker.address)}"
+        nobody = f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)?"
+        if late.gone:
+            return sign
+        return f"{sign} {nobody}" if sign else f"{nobody} is the Pod still there? {_FIREWALL}"
+    return "Its kubelet probes others meanwhile. " + (
+        sign or f"Is the Pod still there, and does its container run (kubectl get pod, RESTARTS)? {_FIREWALL}"
     )
-    return "Its kubelet probes others meanwhile: " + (
-        ended or "is the Pod still there, and does its container run (kubectl get pod, RESTARTS)?"
-    )
+
+
+_FIREWALL: Final = "does the node's own firewall let its probes out (nft list ruleset)?"
+
+
+def _sign(late: Overdue) -> str:
+    """Return what is known that explains the silence; empty where nothing is."""
+    if late.gone:
+        return f"The Pod's interface {safe(late.gone)} has gone: the Pod was deleted, or its network taken down."
+    waits = "may wait to be started again (CrashLoopBackOff: kubectl get pod, RESTARTS)."
+    if late.refused:
+        return f"Its container was gone (refused) and {waits}"
+    if late.restarted_ns is not None:
+        return (
+            f"Its container was restarted at {(rfc3339(late.restarted_ns) or '')[11:23]}; if it ended again it {waits}"
+        )
+    return ""
 
 
 def _anew(changed: Iterable[tuple[_Said, _Said]]) -> list[str]:
@@ -238,9 +256,16 @@ def _anew(changed: Iterable[tuple[_Said, _Said]]) -> list[str]:
             for before, now in pairs:
                 at = f" at #{now.n}" if len(pairs) > 1 else ""
                 if now.state != before.state:
-                    told.append(f"{now.state or f'not {before.state}'}{at}")
+                    told.append(f"{now.state or _undecided(before, now)}{at}")
         out.append(f"{who} {_range(above)} above: {', '.join(filter(None, told))}")
     return out
+
+
+def _undecided(before: _Said, now: _Said) -> str:
+    """Return what a line without the decision that it was shown with means: not that the opposite is so."""
+    if before.state == "Ready" and now.who == before.who:
+        return "no change of state (Ready already)"
+    return f"no {before.state}"
 
 
 def _range(numbers: list[int]) -> str:

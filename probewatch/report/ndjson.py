@@ -87,7 +87,7 @@ class Writer:
 
     def change(self, event: str, ident: str, rev: int, probe: str | None, value: object) -> None:
         """Write what became known, or better known."""
-        self._begin()
+        self.begin()
         line = record(event, ident, rev, probe, value)
         if event in ("probe", "event", "other"):
             self._last[event, ident] = line
@@ -95,7 +95,7 @@ class Writer:
 
     def end(self, timeline: Timeline) -> None:
         """Write what only the end of input tells: summaries, inputs, notes; and what is not yet said of the rest."""
-        self._begin()
+        self.begin()
         for probe in timeline.probes:
             self._catch_up("probe", probe.id, probe.id, doc.probe_object(probe))
         self._catch_up_all("event", "e", map(doc.event_object, timeline.events))
@@ -116,8 +116,8 @@ class Writer:
         for number, note in enumerate(timeline.notes, 1):
             self._put({"event": "note", "id": f"n{number}", "rev": 1, "probe": None, "text": note})
 
-    def _begin(self) -> None:
-        """Write the first line: not before something is known, for an input that cannot be read leaves the output empty."""
+    def begin(self) -> None:
+        """Write the first line: `change` and `end` do, for an input that cannot be read leaves the output empty."""
         if not self._begun:
             self._begun = True
             self._put({"event": "schema", "id": "schema", "rev": 1, "probe": None, "schema": doc.SCHEMA})

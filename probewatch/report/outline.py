@@ -213,7 +213,11 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
             "Only what the servers sent was captured (docs/causes.md#one-direction): capture where both directions pass; "
             "with a POD.yaml that is enough for its httpGet probes."
         )
-    if not timeline.foremost:  # (else that note says what to do)
+    if any(interface.name == "any" for info in timeline.captures for interface in info.interfaces):
+        hints.append(
+            "All interfaces of a network namespace were captured: is it the node's own, and the pod's node (docs/on-a-node.md)?"
+        )
+    elif not timeline.foremost:  # (else that note says what to do)
         hints.append(
             "Capture where probes pass: on the pod's own node, at its veth, tun0, ovn-k8s-mp0 or cni0, or with -i any."
         )

@@ -7,7 +7,7 @@ from the wire stays what it is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,8 @@ from ..model.prediction import Prediction, Silence
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, Outcome, Probe
 from . import words
-from .numbers import SECOND, clock, count, duration, span
+from .escape import width
+from .numbers import SECOND, clock, count, duration
 from .paper import UNICODE, Glyphs, Span
 from .sparkline import sparkline
 
@@ -32,6 +33,8 @@ MOST_ROWS: Final = 10_000
 """Probes that have a row; of more, the one that was silent longest goes."""
 
 Key = tuple[str, str, int]
+IsOpen = Callable[[str], bool]
+"""Whether an attempt that was not told yet goes on at an address."""
 _STATES: Final = {
     (ProbeType.READINESS, Outcome.SUCCESS): "Ready",
     (ProbeType.READINESS, Outcome.FAILURE): "NotReady",
@@ -40,13 +43,19 @@ _STATES: Final = {
 }
 """What a streak that has reached its threshold says of the state."""
 FEWEST: Final = 8
-"""Latest attempts drawn where the terminal is narrow."""
+"""Latest attempts drawn where the terminal is narrow; a row of which one failed stands above those that are fine."""
 WIDE: Final = 100
-"""Columns of a terminal that leaves room between the table's."""
-REST: Final = 60
-"""Columns of the table without the probe's name and the latest attempts, in a narrow terminal."""
-NARROW: Final = {"last": 10, "next": 12}
-"""Columns that words may take there: `no answer in time` and `on hold until there is a new container` are cut."""
+"""Columns of a terminal that leaves more room between the table's."""
+_NAMES: Final = ("type", "probe", "state", "last", "took", "streak", "latest", "next")
+_RIGHT: Final = ("last", "took", "streak", "next")
+_LEAST: Final = {"probe": 8, "last": 10, "latest": FEWEST}
+"""Columns of the terminal to which words may be cut, and the latest attempts left out, where it is narrow: never a number."""
+_GIVEN: Final = ("last", "probe", "latest")
+"""Which of them gets first what room there is beyond that."""
+LINGERS_NS: Final = SECOND
+"""How long closing may take beyond the timeout (SO_LINGER)."""
+_SILENT: Final = {Silence.ON_HOLD: "on hold", Silence.GATED: "after startup"}
+"""Why no attempt is due: on hold until there is a new container, or until the startup probe has succeeded."""
 _STYLES: Final = {"alarm": "bold red", "": ""}
 
 
@@ -68,22 +77,31 @@ class Row:
         due = self.expected_ns()
         return now_ns - due if due is not None and now_ns - due > LATE_NS else 0
 
-    def next(self, now_ns: int) -> tuple[str, str]:
+    def under_way(self, now_ns: int, is_open: IsOpen) -> bool:
+        """Return whether its next attempt is probably being made: it was due, and something goes on at its address."""
+        due = self.expected_ns()
+        longest = (words.timeout_ns(self.probe) or SECOND) + LINGERS_NS + LATE_NS
+        return due is not None and 0 < now_ns - due <= longest and is_open(self.probe.target.address)
+
+    def next(self, now_ns: int, is_open: IsOpen) -> tuple[str, str]:
         """Return what there is to say of the next attempt, and its style."""
         if self.prediction is not None and self.prediction.silence is not Silence.NONE:
-            return str(self.prediction.silence.value), "dim"
+            return _SILENT[self.prediction.silence], "dim"
         due = self.expected_ns()
         if due is None:
             return "", ""
+        if self.under_way(now_ns, is_open):
+            return "under way", ""
         late = self.overdue_ns(now_ns)
         if late:
-            return f"overdue {span(late)}", "alarm"
+            return f"overdue {late // SECOND} s", "alarm"
         return f"in {max(0, due - now_ns) / SECOND:.0f} s", ""
 
-    def rank(self, now_ns: int) -> tuple[int, str]:
-        """Return where it stands: what is overdue, what fails, the rest."""
-        worst = 0 if self.overdue_ns(now_ns) else 1 if self.latest[-1].outcome is not Outcome.SUCCESS else 2
-        return worst, words.label(self.probe)
+    def rank(self, now_ns: int, is_open: IsOpen) -> tuple[bool, str, str]:
+        """Return where it stands: what is overdue or failed lately, then the rest, each by name: rows must not dance."""
+        overdue = bool(self.overdue_ns(now_ns)) and not self.under_way(now_ns, is_open)
+        failed = any(one.outcome is not Outcome.SUCCESS for one in list(self.latest)[-FEWEST:])
+        return not (overdue or failed), words.label(self.probe), words.kind(self.probe)
 
 
 class Board:
@@ -128,47 +146,63 @@ class Board:
         for old in [one for one in self.rows if one[:2] == key[:2] and one[2] >= workers]:
             del self.rows[old]
 
-    def at(self, now_ns: int) -> list[Row]:
-        """Return the rows at a moment, the worst first; probes that have been overdue for long are gone."""
+    def at(self, now_ns: int, is_open: IsOpen = lambda _: False) -> list[Row]:
+        """Return the rows at a moment, those in trouble first; probes that have been overdue for long are gone."""
         for key in [key for key, row in self.rows.items() if row.overdue_ns(now_ns) > GONE_NS]:
             del self.rows[key]
-        return sorted(self.rows.values(), key=lambda row: row.rank(now_ns))
+        return sorted(self.rows.values(), key=lambda row: row.rank(now_ns, is_open))
 
 
 def table(
-    board: Board, now_ns: int, room: int, account: str, glyphs: Glyphs = UNICODE, *, columns: int = WIDE
+    board: Board,
+    now_ns: int,
+    room: int,
+    account: str,
+    glyphs: Glyphs = UNICODE,
+    *,
+    columns: int = WIDE,
+    is_open: IsOpen = lambda _: False,
 ) -> Table:
     """Draw the rows that `room` lines of so many columns can hold, below a line with the time and `account`.
 
-    Where there is little room the probe's name is cut, and fewer of the latest attempts are drawn: never a number.
+    Where there is little room the probe's name and the result's words are cut, and fewer of the latest attempts are drawn: never a
+    number.
     """
     from rich import box
     from rich.table import Table
 
-    rows = board.at(now_ns)
-    drawn = Table(box=box.SIMPLE_HEAD, expand=True, title_justify="left", caption_justify="left", pad_edge=False)
-    wide = columns >= WIDE
-    marks = SHOWN if wide else FEWEST
-    if not wide:
-        drawn.padding = (0, 0)
-        drawn.show_edge = False
+    rows = board.at(now_ns, is_open)
+    gap = 2 if columns >= WIDE else 1
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, title_justify="left", caption_justify="left", pad_edge=False)
+    drawn.padding = (0, gap - 1, 0, 0)
     drawn.title = _text([Span(f"{clock(now_ns)}  {count(len(rows), 'probe')}  {account}")])
-    for name, justify in (
-        ("type", "left"), ("probe", "left"), ("state", "left"), ("last", "right"), ("took", "right"),
-        ("streak", "right"), ("latest", "left"), ("next", "right"),
-    ):  # fmt: skip
-        widest = max(FEWEST, columns - REST - marks) if name == "probe" else NARROW.get(name)
-        widest = None if wide else widest
-        drawn.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=widest)  # type: ignore[arg-type]
     shown = rows[: max(1, room - 6)]
+    widths = _widths([_cells(row, now_ns, glyphs, SHOWN, is_open) for row in shown], columns - gap * (len(_NAMES) - 1))
+    for name, size in zip(_NAMES, widths, strict=True):
+        drawn.add_column(
+            name, justify="right" if name in _RIGHT else "left", no_wrap=True, overflow="ellipsis", width=size
+        )
+    marks = widths[_NAMES.index("latest")]
     for row in shown:
-        drawn.add_row(*(_text(cell) for cell in _cells(row, now_ns, glyphs, marks)))
+        drawn.add_row(*(_text(cell) for cell in _cells(row, now_ns, glyphs, marks, is_open)))
     if len(shown) < len(rows):
         drawn.caption = _text([Span(f"{glyphs.ellipsis} and {len(rows) - len(shown)} more, none of them worse")])
     return drawn
 
 
-def _cells(row: Row, now_ns: int, glyphs: Glyphs, shown: int) -> list[Sequence[Span]]:
+def _widths(cells: Sequence[Sequence[Sequence[Span]]], columns: int) -> list[int]:
+    """Return how wide each column of these rows is to be, so that all fit into so many."""
+    wanted = {
+        name: max([len(name), *(sum(width(piece.text) for piece in row[place]) for row in cells)])
+        for place, name in enumerate(_NAMES)
+    }
+    given = {name: min(size, _LEAST.get(name, size)) for name, size in wanted.items()}
+    for name in _GIVEN:
+        given[name] += max(0, min(columns - sum(given.values()), wanted[name] - given[name]))
+    return list(given.values())
+
+
+def _cells(row: Row, now_ns: int, glyphs: Glyphs, shown: int, is_open: IsOpen) -> list[Sequence[Span]]:
     last = row.latest[-1]
     style = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red"}.get(last.outcome, "yellow")
     streak = f"{last.streak}/{last.threshold}" if last.streak <= last.threshold else str(last.streak or "")
@@ -183,7 +217,7 @@ def _cells(row: Row, now_ns: int, glyphs: Glyphs, shown: int) -> list[Sequence[S
         [Span(duration(last.latency_ns))],
         [Span(streak)],
         marks,
-        [Span(*row.next(now_ns))],
+        [Span(*row.next(now_ns, is_open))],
     ]
 
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from ..model.rollout import Rollout
 from ..model.timeline import OtherTraffic, Probe, Timeline
+from . import words
 from .numbers import relative
 from .service import nodes
+
+NAMED: Final = 20
+"""Probes that are named where what was wanted is not among them."""
 
 
 def select(
@@ -75,6 +80,14 @@ def matches(probe: Probe, selector: str) -> bool:
             f"{target.namespace}/{target.pod}/{target.container}",
         }
     return selector in names
+
+
+def no_match(probes: Sequence[Probe], wanted: str) -> str:
+    """Say that what was wanted means none of these probes, and what there is."""
+    there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in probes]
+    more = " ..." if len(there) > NAMED else ""
+    have = f"there are {', '.join(there[:NAMED])}{more}" if there else "there are none in this input"
+    return f"no probe matches {wanted}: {have}"
 
 
 def _cut(probe: Probe, low: int, high: int) -> Probe:

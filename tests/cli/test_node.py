@@ -37,6 +37,20 @@ def test_doctor(run) -> None:
     assert all(check["works"] or check["remedy"] for check in made["checks"])
 
 
+def test_doctor_counts_processes_that_cannot_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `pods` could not look into processes `doctor` does not say that all can be seen, but what would help."""
+    monkeypatch.setattr(checkup, "is_hidden", lambda _: False)
+    (check,) = [one for one in checkup.checkup() if one.name == "node's processes"]
+    if not check.works:
+        pytest.skip("this is a pid namespace of its own")
+    assert check.found == "all can be seen"
+    monkeypatch.setattr(checkup, "is_hidden", lambda _: True)
+    (check,) = [one for one in checkup.checkup() if one.name == "node's processes"]
+    assert not check.works
+    assert check.found.endswith("cannot be looked into")
+    assert "CAP_SYS_PTRACE" in check.remedy
+
+
 def test_doctor_without_privilege(run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where packets cannot be captured the status is 3 and the line says what to grant."""
 

@@ -93,10 +93,15 @@ def told(found: dict) -> dict[tuple, list]:
     }
 
 
-def unnamed(probe: dict) -> dict:
-    """Return a probe without what only the node itself tells: whose addresses these are."""
-    checker = {key: value for key, value in probe["checker"].items() if key in ("kind", "version", "address")}
-    return probe | {"checker": checker}
+def unnamed(found: dict) -> list[dict]:
+    """Return the probes without what only the node itself tells, whose addresses these are, and without the order they were met in."""
+    own = ("kind", "version", "address")
+    probes = sorted(found["probes"], key=lambda probe: (probe["attempts"][0]["start"], probe["target"]["address"]))
+    return [
+        {key: value for key, value in probe.items() if key != "id"}
+        | {"checker": {key: value for key, value in probe["checker"].items() if key in own}}
+        for probe in probes
+    ]
 
 
 def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_live_equals_the_capture_beside_it(node, tmp_path: Path) -> None:
     assert told(live) == told(document(analyze(path)))
     assert sum(len(p["attempts"]) for p in live["probes"]) >= 24
     again = document(analyze(kept))
-    assert [unnamed(probe) for probe in again["probes"]] == [unnamed(probe) for probe in live["probes"]]
+    assert unnamed(again) == unnamed(live)
     assert {probe["checker"]["node_source"] for probe in live["probes"] if probe["checker"]["kind"] == "kubelet"} <= {
         "own interface tun0", "own interface veth0"
     }
@@ -216,6 +221,25 @@ def test_lines_come_as_attempts_end(node) -> None:
     assert "1 attempt" in out
 
 
+def test_ndjson_lines_come_as_attempts_end(node) -> None:
+    """The first line is there before any attempt, and the line of an attempt before the next one begins."""
+    node.pod("10.128.0.10", lambda _: 503)
+    with watching("--netns", node.name, "-o", "ndjson") as process:
+        listening(process)
+        assert process.stdout is not None
+
+        def line() -> dict:
+            assert select.select([process.stdout], [], [], PATIENCE_S)[0]
+            return json.loads(process.stdout.readline())
+
+        assert line()["event"] == "schema"
+        node.probe("10.128.0.10")
+        assert [(one["event"], one["id"]) for one in (line(), line())] == [("probe", "p1"), ("attempt", "p1.a1")]
+        status, out, _ = ended(process, signal.SIGTERM)
+    assert status == 0
+    assert '"event": "summary"' in out
+
+
 def test_the_last_attempt_before_the_end_has_its_line(node) -> None:
     """What passed right before Ctrl-C is told as a line too, before the table that counts it."""
     node.pod("10.128.0.10", lambda _: 503)
@@ -228,6 +252,35 @@ def test_the_last_attempt_before_the_end_has_its_line(node) -> None:
     lines, _, table = out.partition("\n\n")
     assert [f"#{n} " in lines for n in (1, 2, 3)] == [True] * 3, out
     assert "3 attempts" in table
+
+
+def test_a_quiet_node_is_told_as_watched(node) -> None:
+    """The time is that of watching, not of its frames, live and of what was kept; nobody is told to capture on `any` who does."""
+    with watching("--netns", node.name, "--duration", "2") as process:
+        listening(process)
+        with inside(node.name, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as asking:
+            assert asking.connect_ex(("127.0.0.1", 9)) != 0
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    said = " ".join(out.decode().split())
+    assert re.search(r" \d frames in [23]\.\d s, the first at \S+ \S+ UTC, complete no probes found", said), said
+    assert "-i any" not in said
+    assert "All interfaces of a network namespace were captured: is it the node's own" in said
+
+
+def test_an_interface_that_went_away_explains_the_silence(node) -> None:
+    """Where the Pod's interface has gone its kubelet's silence is not blamed on the kubelet."""
+    node.pod("10.128.0.10")
+    with watching("--netns", node.name) as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 0.5, 20).join()
+        subprocess.run(["ip", "-n", node.name, "link", "del", "veth1"], check=True)
+        assert process.stdout is not None
+        said = ""
+        while "has gone" not in said:
+            assert select.select([process.stdout], [], [], PATIENCE_S)[0], said
+            said += process.stdout.readline().decode()
+    assert "overdue" in said
+    assert "The Pod's interface veth1 has gone: the Pod was deleted, or its network taken down." in said
 
 
 def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
@@ -245,16 +298,25 @@ def test_what_is_recorded_is_what_is_needed(node, tmp_path: Path) -> None:
 
 
 def test_a_ring_of_files(node, tmp_path: Path) -> None:
-    """A ring keeps the latest frames in N files, each readable alone."""
+    """A ring keeps the latest frames in N files, each readable alone; the last word says how many it holds, and how many no more."""
     node.pod("10.128.0.10")
     with watching("--netns", node.name, "-w", tmp_path / "ring.pcapng", "-C", "8k", "-W", "3", command="record") as process:
         listening(process)
         node.kubelet("10.128.0.10", "/ready", 0.1, 20).join()
-        ended(process)
+        _, _, err = ended(process)
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["ring-0.pcapng", "ring-1.pcapng", "ring-2.pcapng"]
     assert all(0 < file.stat().st_size < 10_000 for file in files)
     assert all(analyze(file).captures[0].complete for file in files)
+    held = sum(analyze(file).captures[0].frames for file in files)
+    assert re.search(rf": {held} frames kept, \d+ before them overwritten as asked \(-W 3\), nothing lost$", err.strip())
+
+
+def test_a_recording_into_a_pipe_says_where_it_goes(node) -> None:
+    """`-w -` is standard output, not what `-` is to those who read."""
+    with watching("--netns", node.name, "-w", "-", "--duration", "0.1", command="record") as process:
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert b"into standard output\n" in err
 
 
 def test_a_stalled_reader_counts_what_it_lost(node) -> None:
@@ -282,17 +344,21 @@ def test_a_stalled_reader_counts_what_it_lost(node) -> None:
 
 
 def test_a_full_disk_is_told(node, small_disk: Path) -> None:
-    """Where the file cannot grow any more watching goes on, the file ends with a whole frame, and what is not kept is counted."""
+    """At once that the file cannot grow any more; watching goes on, the file ends with a whole frame and is known to be cut off."""
     node.pod("10.128.0.10")
     with watching("--netns", node.name, "-w", small_disk / "kept.pcapng") as process:
         listening(process)
         node.kubelet("10.128.0.10", "/ready", 1.0, 5).join()
-        status, out, _ = ended(process)
-    assert status == 3
+        assert process.stderr is not None
+        assert select.select([process.stderr], [], [], PATIENCE_S)[0]
+        assert "no space left on device; what passes from now on is watched, but not kept" in process.stderr.readline().decode()
+        status, out, err = ended(process)
+    assert (status, err) == (3, "")
     assert "kept.pcapng cannot be written any more: no space left on device, and " in " ".join(out.split())
     assert "5 attempts" in out
     info = analyze(small_disk / "kept.pcapng").captures[0]
-    assert info.complete
+    assert not info.complete
+    assert info.notes[0].startswith("it has no end mark: the recording was killed, or its disk was full")
     assert info.frames > 0
 
 
@@ -371,6 +437,24 @@ def test_a_finished_file_is_what_analyze_says(name: str, capsys: pytest.CaptureF
     assert said[1].startswith(f"probewatch: end of {path}; waiting for more frames, Ctrl-C ends with the summary")
     assert (status, err) == (0, "")
     assert out.endswith(wanted)
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_a_choice_that_matches_nothing_is_told(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the start that no name of a Pod is known, at the end what there was instead: not that there were no probes."""
+    capture, manifest = (str(ROOT / "captures" / name / file) for file in ("capture.pcap", "pod.yaml"))
+    assert main(["watch", "-r", capture, "--duration", "0.5", "--pod", "web"]) == 2
+    printed = capsys.readouterr()
+    assert "--pod web: no Pod's name is known here: give --spec or --cluster" in printed.err.splitlines()[0]
+    assert re.search(r"no probe matches --pod web: there are p1 \((readiness|liveness) \S+:8080", printed.err)
+    assert printed.out == ""
+    assert main(["watch", "-r", capture, "--duration", "0.5", "--spec", manifest, "--pod", "web", "--pod", name]) == 0
+    printed = capsys.readouterr()
+    assert "--pod web: none of this name is known so far" in printed.err.splitlines()[0]
+    assert f"no probe matches --pod web: there are p1 (readiness lab/{name}/app)" in printed.err
+    assert f"lab/{name}" in printed.out
+    assert main(["watch", "-q", "-r", capture, "--duration", "0.5", "--spec", manifest, "--pod", name, "--probe", "10.0.0.1:1"]) == 2
+    assert "no probe matches --probe 10.0.0.1:1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])

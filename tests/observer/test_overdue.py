@@ -12,7 +12,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
 from probewatch.observer import Observer, Settings
 from probewatch.report.document import document
-from probewatch.report.live import Lines
+from probewatch.report.live import Lines, _anew, _Said
 from probewatch.report.ndjson import Writer, fold
 
 BOTH = pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
@@ -89,6 +89,70 @@ def test_a_pod_that_alone_is_not_probed_is_told_apart_from_a_kubelet_that_is_dow
     seen.see(*probes(every(2, 5), client=node, server=pod), *probes(every(2, 15, 0.3), client=node, server=other), until=28)
     assert seen.text.count("overdue") == 1
     assert "Its kubelet probes others meanwhile" in seen.text
+
+
+@BOTH
+def test_what_speaks_for_a_cause_of_the_silence_is_told_first(node: str, pod: str) -> None:
+    """That the container was restarted before, or was gone, and may wait to be started again; else what more it may be."""
+    how = {"client": node, "server": pod}
+    begun = [*probes([0.0, 0.001, *every(1, 4, 1.001)], **how), *probes([5.001], "refused", **how)]
+    restarted = [*begun, *probes([5.2, 5.201, *every(1, 6, 6.201)], **how)]
+    for script, said in (
+        (restarted, "Its container was restarted at 20:10:05.200; if it ended again it may wait to be started again (CrashLoopBackOff"),
+        (begun, "Its container was gone (refused) and may wait to be started again (CrashLoopBackOff"),
+        (probes(every(1, 10), **how), "is the Pod still there? does the node's own firewall let its probes out"),
+    ):
+        seen = Watched(node, {pod: (spec(period_s=1),)})
+        seen.see(*script, until=40)
+        assert seen.text.count("overdue") == 1
+        assert said in seen.text, seen.text
+        assert "has probed nobody since: is it running" in seen.text
+
+
+@BOTH
+def test_silence_while_frames_were_lost_is_none(node: str, pod: str) -> None:
+    """What was due in a loss may have come: it is waited for anew behind it, from its next tick on."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=1),)})
+    seen.see(*probes(every(1, 10), **how), until=10)
+    seen.observer.lost(ns(9.5), ns(24.2))
+    seen.see(until=25)
+    assert "overdue" not in seen.text
+    seen.see(until=40)
+    assert "#11 overdue due at 20:10:25.000 (every 1 s); the last was #10 at 20:10:09.000" in seen.text
+
+
+@BOTH
+def test_a_wrong_period_is_no_new_container(node: str, pod: str) -> None:
+    """Of a plain Ready Pod without a manifest `Ready` is shown once: what a guess from two attempts makes of the third is not shown."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {})
+    seen.see(*probes([0.0, 0.001, *every(1, 12, 1.001)], **how), until=16)
+    assert seen.text.count(" Ready ") == 1
+    assert "corrected" not in seen.text
+
+
+@pytest.mark.parametrize(("state", "said"), [("Ready", "no change of state (Ready already)"), ("Restart", "no Restart")])
+def test_a_decision_that_was_none_is_not_told_as_its_opposite(state: str, said: str) -> None:
+    """A line that showed a decision too many is corrected without saying that the Pod was not Ready."""
+    before = _Said("readiness shop/web/app", 3, state)
+    assert _anew([(before, before._replace(state=""))]) == [f"readiness shop/web/app #3 above: {said}"]
+
+
+@BOTH
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_is_under_way_at_the_end_is_told_in_one_wording(node: str, pod: str, declared: bool) -> None:
+    """Of an attempt that the end of watching cuts, the last line says what the table does: that nobody looked any longer."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2, timeout_s=2),)} if declared else {})
+    coming = frames(*probes(every(2, 6), **how), *probes([12.0], "hung", timeout=2, **how))
+    for frame in [frame for frame in coming if frame.ns < ns(12.5)]:
+        seen.observer.feed(frame)
+        seen.observer.glimpse()
+    seen.observer.settle()
+    (shown,) = [one.attempt.detail for one in seen.observer.glimpse() if one.attempt.n == 7]
+    (attempt,) = [one for one in seen.observer.finish().probes[0].attempts if one.n == 7]
+    assert shown == attempt.detail == "the capture ends before the deadline"
 
 
 @BOTH

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from probewatch.api import Analysis
+from probewatch.model.prediction import Silence
 from probewatch.observer import Observer
 from probewatch.observer.core import Settings
 from probewatch.report import screen
@@ -52,10 +53,37 @@ def test_a_row_counts_down_and_then_is_overdue(name: str) -> None:
     assert due is not None
     assert 0 < due - row.latest[-1].start.ns <= 10 * SECOND
     assert row.overdue_ns(due) == 0
-    assert row.next(due - 2 * SECOND)[0] == "in 2 s"
-    assert row.next(due + 3 * SECOND) == ("overdue 3.0 s", "alarm")
-    assert row.rank(due + 3 * SECOND)[0] == 0
-    assert "overdue 3.0 s" in drawn(board, due + 3 * SECOND)
+    assert row.next(due - 2 * SECOND, nothing)[0] == "in 2 s"
+    assert row.next(due + 3 * SECOND, nothing) == ("overdue 3 s", "alarm")
+    assert not row.rank(due + 3 * SECOND, nothing)[0]
+    assert "overdue 3 s" in drawn(board, due + 3 * SECOND)
+
+
+@pytest.mark.parametrize("name", ["http-flap-s1", "http-ipv6"])
+def test_an_attempt_under_way_is_not_overdue(name: str) -> None:
+    """While something goes on at its address a late row is `under way`; after what an attempt may take it is overdue all the same."""
+    board, _ = boarded(name)
+    row = list(board.rows.values())[-1]
+    due, address = row.expected_ns(), row.probe.target.address
+    assert due is not None
+    assert row.next(due + 3 * SECOND // 2, nothing)[0] == "overdue 1 s"
+    assert row.next(due + 3 * SECOND // 2, lambda one: one == address) == ("under way", "")
+    assert row.next(due + 60 * SECOND, lambda one: one == address)[0] == "overdue 60 s"
+
+
+def test_rows_do_not_change_places_with_each_attempt() -> None:
+    """Rows in trouble stand first, each group by name: which attempt came last, and whether one of few failed, moves none."""
+    board, now = boarded("k136-liveness-restart")
+    before = [row.probe.type for row in board.at(now)]
+    for _ in range(2):
+        key = next(iter(board.rows))
+        board.rows[key] = board.rows.pop(key)  # as an attempt does
+        assert [row.probe.type for row in board.at(now)] == before
+
+
+def nothing(_: str) -> bool:
+    """Say that nothing goes on."""
+    return False
 
 
 def test_a_row_says_state_streak_and_latest() -> None:
@@ -116,14 +144,20 @@ def test_the_board_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(board.rows) == 1
 
 
-def test_it_fits_a_narrow_terminal() -> None:
-    """In 80 columns no number and no state is cut: the probe's name is, and what words say besides."""
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("silence", list(Silence))
+def test_it_fits_a_narrow_terminal(columns: int, silence: Silence) -> None:
+    """No number and no state is cut, whatever is said of the next attempt: the probe's name is, and what words say besides."""
     board, now = boarded("k136-liveness-restart")
-    console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(table(board, now, 20, "none lost", columns=80))
+    for row in board.rows.values():
+        assert row.prediction is not None
+        row.prediction = row.prediction._replace(silence=silence)
+    now += 118 * SECOND
+    console = Console(file=io.StringIO(), width=columns, color_system=None)
+    console.print(table(board, now, 20, "none lost", columns=columns))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
-    assert all(len(line.rstrip()) <= 80 for line in lines)
+    assert all(len(line.rstrip()) <= columns for line in lines)
     (head,) = [line for line in lines if "streak" in line]
     assert head.split() == ["type", "probe", "state", "last", "took", "streak", "latest", "next"]
     for row in board.at(now):
@@ -131,6 +165,8 @@ def test_it_fits_a_narrow_terminal() -> None:
         assert f" {row.state} " in line
         assert f"{row.latest[-1].streak}" in line
         assert " ms" in line or " s" in line
+        assert line.rstrip().endswith(row.next(now, nothing)[0])
+        assert columns < 100 or " lab/liveness-restart/app " in line
 
 
 def test_a_streak_tells_the_state() -> None:
