@@ -22,7 +22,7 @@ from probewatch.model.timeline import Outcome
 
 from .cadence import GRID_NS, SECOND, Chain, chains, median, period_of, side_by_side, steady, tickers
 from .cadence import whole_seconds as exact_seconds
-from .forms import Ask
+from .forms import Ask, Form
 from .judge import Verdict
 from .learnt import whole_seconds
 from .patience import observed_timeout
@@ -326,14 +326,16 @@ def ticking_period(starts: Sequence[int]) -> int | None:
 
 
 def _groups(runs: Sequence[Run]) -> list[_Group]:
-    """Sort runs by what they asked; those that never got to ask go with whoever shares their port."""
+    """Sort runs by what they asked; those that never got to ask, or whose request was lost, go with whoever shares their port."""
     groups: dict[_Key, _Group] = {}
     asked = {run.form.port for run in runs if run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC)}
+    read = {(run.form.ask, run.form.port) for run in runs if not _unread(run.form)}
     mute: dict[int, list[Run]] = {}
     for run in runs:
         key = _key(run, asked)
-        if key is None:
-            if run.unresolved is None and not run.implied and run.form.ask in (Ask.NOTHING, Ask.CONNECT):
+        lost = _unread(run.form) and (run.form.ask, run.form.port) in read
+        if key is None or lost:
+            if run.unresolved is None and not run.implied and (lost or run.form.ask in (Ask.NOTHING, Ask.CONNECT)):
                 mute.setdefault(run.form.port, []).append(run)
             continue
         groups.setdefault(key, _Group(key, [])).runs.append(run)
@@ -350,6 +352,11 @@ def _groups(runs: Sequence[Run]) -> list[_Group]:
             for group in same:
                 group.mute = silent
     return sorted(groups.values(), key=lambda group: group.runs[0].start.ns)
+
+
+def _unread(form: Form) -> bool:
+    """Tell whether the capture lost what was asked, though not in what protocol."""
+    return (form.ask is Ask.HTTP and form.path is None) or (form.ask is Ask.GRPC and form.service is None)
 
 
 def _key(run: Run, asked: set[int]) -> _Key | None:

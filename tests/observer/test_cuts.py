@@ -93,6 +93,26 @@ def test_what_a_filter_left_out_is_not_made_up(kubelet_scenario: Path, *, declar
             assert any(kind is d.kind and abs(ns - d.ns) < NEAR_NS + UNSEEN_NS for kind, ns in decided), (probe.type, d.kind, d.ns)
 
 
+GRPC = (9000).to_bytes(2, "big")
+"""Where grpc probes of these captures ask, over IPv4 on Ethernet."""
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_lost_request_is_no_probe_of_its_own(kubelet_scenario: Path, seed: int) -> None:
+    """Without a Pod, and without one of the requests: no probe and no decision is told that the whole capture does not show."""
+    frames = frames_of(kubelet_scenario)
+    asking = [number for number, one in enumerate(frames) if b"GET /" in one.data[:100] or (one.data[36:38] == GRPC and len(one.data) > 150)]
+    if not asking:
+        pytest.skip("no request in clear")
+    lost = random.Random(seed).choice(asking)
+    whole, cut = seen(frames, AddressBook()), seen([*frames[:lost], *frames[lost + 1 :]], AddressBook())
+    decided = [(d.kind, d.ns) for probe in whole.probes for d in probe.decisions]
+    for probe in cut.probes:
+        for d in probe.decisions:
+            assert any(kind is d.kind and abs(ns - d.ns) < NEAR_NS for kind, ns in decided), (probe.type, d.kind, d.ns)
+    assert len(cut.probes) <= len(whole.probes)
+
+
 def test_a_syn_that_waited_shows_it_by_its_timestamp(captures: Path) -> None:
     """Without ARP frames the client's TCP timestamps tell how long a SYN waited for the address: as long as with them, and no other did.
 
