@@ -320,8 +320,8 @@ class GapKind(StrEnum):
 
 
 UNSEEN: Final = (
-    "its container or its kubelet was restarted, or attempts failed on the node without a frame (Restart Count and the Unhealthy "
-    "events in kubectl describe pod tell)"
+    "its container or its kubelet was restarted, attempts failed on the node without a frame, or nothing was captured then (Restart "
+    "Count and the Unhealthy events in kubectl describe pod tell)"
 )
 """Why attempts are missing where everything that asked was silent, and then goes on at a new phase as if nothing had been."""
 NO_ADDRESS: Final = (

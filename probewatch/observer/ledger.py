@@ -386,13 +386,13 @@ _RESTARTED: Final = GapKind.CONTAINER_RESTARTED, "the container was being restar
 def _unseen(step: Step) -> bool:
     """Tell whether what happened before a step is told by silence and a new phase alone, so that other things fit as well.
 
-    Nothing was refused before, nothing fails after (or only for want of the neighbour's address), no other probe of the pod tells
-    what was meanwhile or moved as well, and no other pod shows that the kubelet was silent towards everybody.
+    Nothing was refused before, nothing fails after that a new container would (or only for want of the neighbour's address), no
+    other probe of the pod tells what was meanwhile or moved as well, and no other pod shows that the kubelet was silent.
     """
     reading, pod = step.reading, step.before
     if reading is None or not reading.reset or step.verdict is None:
         return False
-    if step.verdict.outcome is not Outcome.SUCCESS and not _without_address(step):
+    if reading.reset == "container" and step.verdict.outcome is not Outcome.SUCCESS and not _without_address(step):
         return False
     back_ns = step.run.start.ns if reading.back_ns is None else reading.back_ns
     if reading.reset == "kubelet" and step.run.start.ns - back_ns > AT_ONCE_NS and reading.cost < NEW_KUBELET:
