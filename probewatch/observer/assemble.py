@@ -365,7 +365,7 @@ class Assembler:
             if spec.type is ProbeType.READINESS and found.before != held:
                 since = self._lost(planned, account, ledger, since, draft.start_ns)
             held = found.after
-            if since is not None and any(since <= begun < draft.start_ns for begun, _ in self.holes):
+            if since is not None and any(begun < draft.start_ns and since < over for begun, over in self.holes):
                 since = None
             origin = thresholds["successThreshold" if found.kind in GOOD else "failureThreshold"][1]
             ready = self._next_ready(planned, ledger, found.ns) if found.kind is DecisionKind.STARTED else None

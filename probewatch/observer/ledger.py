@@ -325,7 +325,7 @@ class Ledger:
     def _gap(self, account: Account, before: Attempt, made: Attempt, step: Step) -> None:
         begun, ended = before.start.ns, made.start.ns
         expected = expected_before(before, made, step)
-        if not expected or any(begun <= hole < ended for hole, _ in self.holes):
+        if not expected or any(hole < ended and begun < over for hole, over in self.holes):
             return  # (In a hole nothing was missed: nobody looked.)
         draft = account.drafts.last
         container = self.plan[step.reading.worker].container if step.reading is not None else 0

@@ -93,8 +93,12 @@ def outages(probe: Probe, timeline: Timeline | None = None) -> list[Outage]:
     began_in: Hole | None = None
     last = 0
     found: list[Outage] = []
-    steps: list[tuple[int, Decision | Hole]] = [(d.ns, d) for d in probe.decisions]
-    steps += [(one.start_ns, one) for one in (holes(probe, timeline) if timeline is not None else ())]
+    steps: list[tuple[int, Decision | Hole]] = sorted(((d.ns, d) for d in probe.decisions), key=lambda step: step[0])
+    made = [ns for ns, _ in steps]
+    for one in holes(probe, timeline) if timeline is not None else ():
+        # (Behind what was decided in it, for some of it may have been captured.)
+        before = bisect_left(made, one.end_ns)
+        steps.append((max(one.start_ns, made[before - 1] if before else 0), one))
     steps.sort(key=lambda step: step[0])
     for number, (ns, step) in enumerate(steps, 1):
         if isinstance(step, Hole):

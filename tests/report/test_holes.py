@@ -165,6 +165,18 @@ def test_a_hole_is_neither_in_service_nor_out_of_it(
     assert stands.sentence.replace(".0 s", " s") == now
 
 
+def test_what_was_decided_within_a_hole_is_not_known_behind_it() -> None:
+    """The kernel dropped frames, not all of them: NotReady in that time is over where a success behind it shows Ready."""
+    timeline = seen("......xxx__...")
+    (gap,) = timeline.events
+    timeline = replace(timeline, events=(replace(gap, ns=BASE + 6 * S),))
+    probe = timeline.probes[0]
+    assert [(when(one.start_ns), one.end_ns and when(one.end_ns)) for one in outages(probe, timeline)] == [("+8", "+11")]
+    stands = standing(probe, timeline, when)
+    assert stands is not None
+    assert stands.sentence.startswith("Ready since +11")
+
+
 def test_failures_right_behind_a_hole_are_of_unknown_weight() -> None:
     """Two failures behind a hole may be the end of an outage: they are not called too few to matter."""
     timeline = seen("......____xx....")
