@@ -126,11 +126,24 @@ def outages(probe: Probe, timeline: Timeline | None = None) -> list[Outage]:
     return found
 
 
+def _killer(probe: Probe, timeline: Timeline, gone: int) -> ProbeType | None:
+    """Return which type of probe had the container killed that was gone by then; None where none had.
+
+    What is told to stop may answer for a while.
+    """
+    killed = [(one.type, d.ns) for one, d in restarts(probe, timeline) if d.ns <= gone]
+    if not killed:
+        return None
+    kind, ns = killed[-1]
+    since = (e for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and ns < e.ns < gone)
+    return None if any(since) else kind
+
+
 def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) -> Outage:
     """Return an outage that the probe itself did not decide."""
     if timeline is None:
         return Outage(start_ns=start, end_ns=end, by=By.CONTAINER)
-    killer = next((one.type for one, d in restarts(probe, timeline) if d.ns == start), None)
+    killer = _killer(probe, timeline, start)
     known = index_of(timeline).events
     until = start if end is None else end
     here = [e for e in container_events(probe, timeline) if start <= e.ns <= until]

@@ -153,6 +153,16 @@ def test_a_restart_takes_the_pod_out_of_service(family: tuple[str, str]) -> None
 
 
 @BOTH
+@pytest.mark.parametrize(("begun_s", "by"), [((8.0,), ProbeType.LIVENESS), ((6.0, 8.0), None)])
+def test_what_was_told_to_stop_may_answer_for_a_while(family: tuple[str, str], begun_s: tuple[float, ...], by: ProbeType | None) -> None:
+    """Who had a container killed is told also where it answered until later; of one that began since, nobody had it killed."""
+    ready = probe(ProbeType.READINESS, family, ".......  .....", decided(READY, 0, 1), decided(READY, 9, 8, 2.5))
+    live = probe(ProbeType.LIVENESS, family, "...xxx    ....", decided(RESTART, 5.5, 6))
+    (gone,) = outages(ready, timeline(ready, live, until_s=14, begun_s=begun_s))
+    assert (gone.start_ns, gone.by, gone.restarted_by) == (BASE + 6_500 * MS, By.CONTAINER, by)
+
+
+@BOTH
 def test_any_probe_tells_that_a_new_container_answers(family: tuple[str, str]) -> None:
     """Readiness meets the new container before liveness runs again: its first success counts, one of the old container does not."""
     ready = probe(ProbeType.READINESS, family, "...... ....", decided(READY, 0, 1), decided(READY, 8, 8, 2.5))
