@@ -43,6 +43,8 @@ AGAIN: Final = 3
 """Source ports that come again so often within a minute do not do so by chance."""
 FEWEST: Final = 3
 """Pods that must fall silent together before it is the node: two may share something else."""
+OFTEN: Final = 3
+"""Single attempts of a probe whose SYNs were lost, from which on it is no chance."""
 TIME_WAIT_NS: Final = 60 * SECOND
 """How long Linux keeps the port of a connection that it closed first (TCP_TIMEWAIT_LEN)."""
 
@@ -203,15 +205,27 @@ def queue_full(scene: Scene) -> None:
 
 
 def one_lost(scene: Scene) -> None:
-    """See a single attempt without connection among good ones, too short for a second SYN (D40)."""
+    """See attempts without connection among good ones, each too short for a second SYN: one, or so many that it is no chance (D40)."""
     for place, probe in enumerate(scene.probes):
         chosen = {a.n for a in silent(scene, place) if a.latency_ns <= SECOND + SECOND // 20}
         where = {a.n: at for at, a in enumerate(probe.attempts)}
+        between: list[list[Attempt]] = []
         for lost in runs(probe.attempts, chosen):
-            at = where[lost[0].n]
-            around = [*probe.attempts[max(0, at - 1) : at], *probe.attempts[at + 1 : at + 2]]
-            if len(lost) == 1 and len(around) == 2 and all(map(connected, around)):
-                scene.say(place, lost, Found(Kind.ONE_LOST_SYN))
+            at, behind = where[lost[0].n], where[lost[-1].n] + 1
+            around = [*probe.attempts[max(0, at - 1) : at], *probe.attempts[behind : behind + 1]]
+            if len(around) == 2 and all(map(connected, around)):
+                between.append(list(lost))
+        alone = [lost for lost in between if len(lost) == 1]
+        struck, text = alone, ""
+        if len(alone) >= OFTEN:
+            struck = [lost for lost in between if len(lost) < OFTEN]
+            number = sum(map(len, struck))
+            text = (
+                f"The SYNs (or their answers) of {number} of {len(probe.attempts)} attempts were lost, one here and one there: "
+                "the way to the pod loses packets."
+            )
+        for lost in struck:
+            scene.say(place, lost, Found(Kind.ONE_LOST_SYN, text))
 
 
 def node_wide(scene: Scene) -> None:

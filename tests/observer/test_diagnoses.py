@@ -367,6 +367,18 @@ def test_every_rule_speaks_of_its_cause() -> None:
 
 
 @BOTH
+def test_syns_lost_here_and_there_are_no_chance(family: tuple[str, str]) -> None:
+    """Three single ones say that the way loses packets, how often, and have those that fell together by chance with them."""
+    server = family[1].format(10)
+    good = [*every(10, 2), *every(10, 2, 30), *every(10, 2, 60), *every(10, 2, 100)]
+    lost = [(at, ends(family, 33_000 + 200 * int(at)), "> S") for at in (20.0, 50.0, 80.0, 90.0, 120.0)]
+    (probe,) = watch(*probes([*good, 130], client=family[0], server=server), *lost, known=book(pod(server, spec(period_s=10))))
+    (found,) = probe.diagnoses
+    assert found.kind == Kind.ONE_LOST_SYN
+    assert found.sentence.startswith("The SYNs (or their answers) of 5 of 14 attempts were lost")
+
+
+@BOTH
 def test_one_lost_syn(family: tuple[str, str]) -> None:
     """A single SYN without answer at a timeout of 1 s, its neighbours fine; two in a row, or a longer timeout, are no mere loss."""
     server = family[1].format(10)
