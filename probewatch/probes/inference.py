@@ -410,19 +410,14 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
     pokes = _pokes(group) if poked else {}
     held = _held(group)
     if group.workers >= 2:
-        readiness = _spec(group, ProbeType.READINESS, pokes)
-        liveness = _spec(group, ProbeType.LIVENESS, held)
+        # (A streak is both probes', so it tells nobody's threshold.)
+        readiness = _spec(group, ProbeType.READINESS, {})
+        liveness = _spec(group, ProbeType.LIVENESS, {})
         together = f"{group.workers} interleaved series with the same request"
         if pokes:
             return [
-                Guess(
-                    spec=readiness,
-                    reason=f"{together}; this one also ran outside its grid",
-                    inferred={**seen, **_known(pokes)},
-                ),
-                Guess(
-                    spec=liveness, reason=f"{together}; this one never left its grid", inferred={**seen, **_known(held)}
-                ),
+                Guess(spec=readiness, reason=f"{together}; this one also ran outside its grid", inferred=seen),
+                Guess(spec=liveness, reason=f"{together}; this one never left its grid", inferred=seen),
             ]
         unknown = replace(readiness, type=ProbeType.UNKNOWN)
         return [Guess(spec=unknown, reason=f"{together}, nothing tells them apart", inferred=seen)] * 2

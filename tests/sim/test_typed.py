@@ -138,3 +138,19 @@ def test_two_that_only_connect_are_seen_without_their_kubelets_name(tmp_path, op
     timeline = probewatch.analyze(tmp_path / "capture.pcap")
     assert [probe.thresholds["periodSeconds"][0] for probe in timeline.probes] == [10, 10]
     assert not timeline.others
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.34"])
+@pytest.mark.parametrize(("period", "until"), [(2, 21), (5, 45), (5, 72)])
+def test_a_streak_of_two_probes_is_nobodys_threshold(tmp_path, version, period, until) -> None:
+    """Readiness and liveness that ask for the same fail by turns: both have the default, and what they decided is told when it was."""
+    probes = ProbeSpec("readiness", path="/healthz", period=period), ProbeSpec("liveness", path="/healthz", period=period)
+    at = until - 3 * period - 2
+    scenario = Scenario("s", 5, container(*probes, at=at, until=until), duration=until + 30, version=version)
+    kubelet = play(scenario)
+    kubelet.write(tmp_path)
+    found = {str(probe.type): probe for probe in probewatch.analyze(tmp_path / "capture.pcap").probes}
+    assert {name: probe.thresholds["failureThreshold"][0] for name, probe in found.items()} == {"readiness": 3, "liveness": 3}
+    killed = sum((change.type, change.new, change.made) == ("liveness", "Failure", True) for change in kubelet.changes)
+    assert [str(decision.kind) for decision in found["liveness"].decisions] == ["restart"] * killed
+    assert [str(decision.kind) for decision in found["readiness"].decisions] == ["ready", "not_ready", "ready"]
