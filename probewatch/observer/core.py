@@ -518,7 +518,7 @@ class Observer(Front):
 
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
-        series, rest = periodic(target.strangers)
+        series, rest = periodic(target.strangers, self._senders.kubelets())
         self._strangers.count(rest, self._now_ns)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}

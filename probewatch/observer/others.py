@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +10,7 @@ from probewatch.model.book import AddressBook
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import ANSWERS_ONLY, OtherTraffic
-from probewatch.probes.cadence import chains, period_of, side_by_side, steady
+from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady
 from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
 from probewatch.probes.openings import Answer, Openings, answer_of
@@ -27,6 +27,8 @@ SPREAD: Final = 0.12
 """Median deviation from the median step, relative to it, up to which a series counts as periodic."""
 ON_GRIDS: Final = 0.8
 """Share of the starts of several probes that ask the same which their ticks must be: the others are extra ones."""
+MANY: Final = 12
+"""Starts that need not make grids of their own, where they stand whole seconds from each other: each restart begins others."""
 IN_A_ROW: Final = 3
 """Starts that make a grid."""
 PROBES: Final = 3
@@ -202,8 +204,11 @@ class Series:
     runs: tuple[Run, ...]
 
 
-def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
-    """Split strangers into check-like series (fresh connections, one short question each, regular) and the rest."""
+def periodic(runs: Sequence[Run], kubelets: Container[str] = ()) -> tuple[list[Series], list[Run]]:
+    """Split strangers into check-like series (fresh connections, one short question each, regular) and the rest.
+
+    What is left over of the probes of known `kubelets` keeps to their ticks and is no probe for that.
+    """
     groups: dict[tuple[str, str, int, Ask, str | None, str], list[Run]] = {}
     ask: Ask
     rest: list[Run] = []
@@ -227,7 +232,7 @@ def periodic(runs: Sequence[Run]) -> tuple[list[Series], list[Run]]:
         members.sort(key=lambda run: run.start.ns)  # one that the capture's end cut off was told before others
         if mere[key] and (client, server, port) in talkers:
             rest += members  # who talks there otherwise was refused or turned away: no check of its own
-        elif check_like(members, ask, agent):
+        elif check_like(members, ask, agent) or (client not in kubelets and _may_be_several(members)):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
                 ask, Handler.TCP_SOCKET
             )
@@ -254,20 +259,22 @@ def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:
         return False
     if ask is Ask.HTTP and runs[0].form.method not in ("GET", "HEAD", "OPTIONS"):
         return False
-    starts = [run.start.ns for run in runs]
-    regular = steady(starts)
-    if regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD:
-        return True
-    return all(run.form.kubelet for run in runs) and _side_by_side(starts)
+    regular = steady([run.start.ns for run in runs])
+    return regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD
 
 
-def _side_by_side(starts: Sequence[int]) -> bool:
+def _may_be_several(runs: Sequence[Run]) -> bool:
     """Tell whether nearly all of these keep to grids, in whole seconds, and no more at a time than a container has probes.
 
     A grid is a new one where a container was restarted.
     """
+    if len(runs) < ENOUGH or not all(run.form.kubelet and run.tries for run in runs):
+        return False
+    starts = [run.start.ns for run in runs]
     period = period_of(starts)
     if period is None or side_by_side(starts, period) > PROBES:
         return False
     grids = (len(chain.members) for chain in chains(starts, period))
-    return sum(length for length in grids if length >= IN_A_ROW) >= ON_GRIDS * len(starts)
+    if sum(length for length in grids if length >= IN_A_ROW) >= ON_GRIDS * len(starts):
+        return True
+    return len(starts) >= MANY and on_grid(starts, starts) >= ON_GRIDS

@@ -128,8 +128,9 @@ def median(values: Iterable[float]) -> float:
 
 def side_by_side(starts: Sequence[int], period_s: int) -> int:
     """Return how many probes of this period share an ordered series: how many starts fall into one period, usually."""
-    span = period_s * SECOND - 2 * GRID_NS
-    counts = [bisect_left(starts, start + span) - index for index, start in enumerate(starts)]
+    span = period_s * SECOND - 4 * GRID_NS
+    # (From just before each: of two that tick in the same millisecond neither is alone.)
+    counts = [bisect_left(starts, start + span) - bisect_left(starts, start - 2 * GRID_NS) for start in starts]
     return int(median(counts)) if counts else 0
 
 

@@ -428,6 +428,8 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
         # Nothing else of the container ran before it succeeded, so what could not ask before was this probe too.
         earlier = [run for run in group.mute if run.start.ns < group.runs[-1].start.ns]
         group.runs = sorted([*group.runs, *earlier], key=lambda run: run.start.ns)
+        if group.period_s is None and (period := period_of(group.starts)) is not None:
+            group.period_s = seen["periodSeconds"] = period
         why = "stopped for good when other probes began"
         least = _at_least(group)
         if least:

@@ -154,3 +154,25 @@ def test_a_streak_of_two_probes_is_nobodys_threshold(tmp_path, version, period, 
     killed = sum((change.type, change.new, change.made) == ("liveness", "Failure", True) for change in kubelet.changes)
     assert [str(decision.kind) for decision in found["liveness"].decisions] == ["restart"] * killed
     assert [str(decision.kind) for decision in found["readiness"].decisions] == ["ready", "not_ready", "ready"]
+
+
+def test_two_that_tick_in_the_same_millisecond_are_two(tmp_path) -> None:
+    """Success of the startup probe sets readiness and liveness going at once; a healthy container with one path for all is healthy."""
+    three = [ProbeSpec(kind, path="/healthz", period=10) for kind in ("startup", "readiness", "liveness")]
+    play(Scenario("s", 5, (ContainerSpec(tuple(three), (Listener(8080),)),), duration=200, version="1.29")).write(tmp_path)
+    timeline = probewatch.analyze(tmp_path / "capture.pcap")
+    assert len([event for event in timeline.events if event.kind == "container_started"]) == 1
+    assert [str(d.kind) for probe in timeline.probes for d in probe.decisions] == ["ready"]
+    assert len(timeline.probes) == 2
+
+
+def test_a_startup_probe_that_was_refused_shows_its_period(tmp_path) -> None:
+    """What could not ask before the container's first answer was its startup probe: nothing was restarted for it."""
+    startup = ProbeSpec("startup", path="/a", period=5, failure=30)
+    probes = ProbeSpec("readiness", path="/b", period=10), ProbeSpec("liveness", path="/c", period=10)
+    late = (ContainerSpec((startup, *probes), (Listener(8080, opens=45.0),)),)
+    play(Scenario("s", 5, late, duration=120, version="1.29")).write(tmp_path)
+    found = {probe.path: probe for probe in probewatch.analyze(tmp_path / "capture.pcap").probes}
+    assert found["/a"].thresholds["periodSeconds"] == (5, "inferred")
+    decided = {path: [str(d.kind) for d in probe.decisions] for path, probe in found.items()}
+    assert decided == {"/a": ["started"], "/b": ["ready"], "/c": []}
