@@ -52,6 +52,8 @@ AGAINST_NAME: Final = 3.0
 """A type that the name of what is asked for does not say: one in twenty `/ready` is asked for by a liveness probe."""
 PATIENT: Final = 30
 """failureThreshold that a startup probe is supposed to have: nearly all are given a large one."""
+SHOWN: Final = 0.5
+"""What a failure threshold that an extra probe seems to show has to save."""
 LOW: Final = 6
 """Failure thresholds below this are tried: where a container is quickly there again, one streak holds several restarts."""
 OPEN: Final = "its request is the same as that of another probe of its container; nothing tells them apart"
@@ -336,13 +338,16 @@ def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) 
     """Read the attempts as those of probes of these types, with the failure thresholds that make them cheapest."""
     plan = tuple(Planned(_as(one, kind), 0) for one, kind in zip(guesses, kinds, strict=True))
     read = scale.read(plan)
-    if read.cost <= SURE or read.cut:  # nothing can be so much cheaper, or it is far from
+    if read.cut:  # it is far from the best
         return read, plan
-    for worker, planned in enumerate(plan):
-        for spec in _thresholds(planned.spec, guesses[worker].spec.failure_threshold, steps_of(read, worker)):
+    for worker, (planned, one) in enumerate(zip(plan, guesses, strict=True)):
+        for spec in _thresholds(planned.spec, one.spec.failure_threshold, steps_of(read, worker)):
+            margin = SHOWN if spec.failure_threshold == one.inferred.get("failureThreshold") else SURE
+            if read.cost <= margin:  # nothing can be so much cheaper
+                continue
             other = (*plan[:worker], Planned(spec, 0), *plan[worker + 1 :])
             again = scale.read(other)
-            if again.cost + SURE < read.cost:
+            if again.cost + margin < read.cost:
                 read, plan = again, other
     return read, plan
 
@@ -357,9 +362,9 @@ def _thresholds(spec: ProbeSpec, guessed: int, steps: Sequence[Step]) -> Iterato
 
 
 def _as(one: Guess, kind: ProbeType) -> ProbeSpec:
-    """Return a guess as a probe of this type, with the failure threshold that shows, or else with the one that nearly all have."""
-    own = one.spec.failure_threshold if "failureThreshold" in one.inferred else DEFAULT_FAILURES
-    return replace(one.spec, type=kind, failure_threshold=max(own, PATIENT) if kind is ProbeType.STARTUP else own)
+    """Return a guess as a probe of this type, with the failure threshold that nearly all have: another has to fit better."""
+    failures = max(one.spec.failure_threshold, PATIENT) if kind is ProbeType.STARTUP else DEFAULT_FAILURES
+    return replace(one.spec, type=kind, failure_threshold=failures)
 
 
 def _told(one: Guess, near: Sequence[ProbeSpec], *, by_name: bool) -> Guess:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from compare import EARLY_NS, KINDS, LATE_NS
 from kubelet import ContainerSpec, Scenario, play
 from prober import ProbeSpec
 from scenarios import by_lab_seed
 from server import OK, Answer, Listener, Phase
+from wire import EPOCH
 
 import probewatch
 
@@ -176,3 +178,44 @@ def test_a_startup_probe_that_was_refused_shows_its_period(tmp_path) -> None:
     assert found["/a"].thresholds["periodSeconds"] == (5, "inferred")
     decided = {path: [str(d.kind) for d in probe.decisions] for path, probe in found.items()}
     assert decided == {"/a": ["started"], "/b": ["ready"], "/c": []}
+
+
+TCP = {"handler": "tcpSocket", "period": 10}
+USUAL = {
+    "readiness": (ProbeSpec("readiness", path="/ready", period=10),),
+    "liveness": (ProbeSpec("liveness", path="/livez", period=10),),
+    "one path": (ProbeSpec("readiness", path="/healthz", period=10), ProbeSpec("liveness", path="/healthz", period=10)),
+    "two paths": (ProbeSpec("readiness", path="/ready", period=5), ProbeSpec("liveness", path="/livez", period=10)),
+    "delayed": (ProbeSpec("readiness", path="/ready", period=10, delay=5), ProbeSpec("liveness", path="/livez", period=10, delay=15)),
+    "connects": (ProbeSpec("readiness", **TCP), ProbeSpec("liveness", **TCP)),
+    "mixed": (ProbeSpec("readiness", path="/ready", period=10), ProbeSpec("liveness", handler="tcpSocket", period=20)),
+    "three": (
+        ProbeSpec("startup", path="/healthz", period=5, failure=30),
+        ProbeSpec("readiness", path="/ready", period=10),
+        ProbeSpec("liveness", path="/livez", period=10),
+    ),
+}  # fmt: skip
+"""What most Pods declare."""
+OUTAGES = {
+    "none": Listener(8080),
+    "status": Listener(8080, (Phase(0, OK), Phase(62, BAD), Phase(140, OK))),
+    "slow": Listener(8080, (Phase(0, OK), Phase(62, Answer("status", 200, 1.1)), Phase(140, OK))),
+    "hung": Listener(8080, (Phase(0, OK), Phase(62, Answer("stall")), Phase(140, OK))),
+    "refused": Listener(8080, shuts=((62, 140),)),
+    "late": Listener(8080, opens=45.0),
+}
+"""What most often goes wrong with them."""
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("usual", USUAL)
+def test_what_is_usual_is_told_without_a_pod(tmp_path, usual, outage) -> None:
+    """Of the commonest probes in the commonest incidents no decision is told that never was; without an outage all are told."""
+    kubelet = play(Scenario("s", 5, (ContainerSpec(USUAL[usual], (OUTAGES[outage],)),), duration=220, version="1.29"))
+    kubelet.write(tmp_path)
+    happened = [(KINDS[c.type, c.new], kubelet.wall(c.at)) for c in kubelet.changes if (c.type, c.new) in KINDS]
+    found = probewatch.analyze(tmp_path / "capture.pcap").probes
+    told = [(str(d.kind), d.ns - EPOCH) for probe in found for d in probe.decisions]
+    assert [one for one in told if not any(one[0] == kind and -EARLY_NS < one[1] - at < LATE_NS for kind, at in happened)] == []
+    assert len(found) == len(USUAL[usual]) or outage == "late"  # (Where nothing ever answered they cannot be told apart.)
+    assert outage != "none" or len(told) == sum(change.made for change in kubelet.changes if (change.type, change.new) in KINDS)
