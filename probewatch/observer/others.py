@@ -232,7 +232,7 @@ def periodic(runs: Sequence[Run], kubelets: Container[str] = ()) -> tuple[list[S
         members.sort(key=lambda run: run.start.ns)  # one that the capture's end cut off was told before others
         if mere[key] and (client, server, port) in talkers:
             rest += members  # who talks there otherwise was refused or turned away: no check of its own
-        elif check_like(members, ask, agent) or (client not in kubelets and _may_be_several(members)):
+        elif check_like(members, ask, agent, several=client not in kubelets):
             handler = {Ask.HTTP: Handler.HTTP_GET, Ask.TLS: Handler.HTTP_GET, Ask.GRPC: Handler.GRPC}.get(
                 ask, Handler.TCP_SOCKET
             )
@@ -251,26 +251,26 @@ def _asked_nothing(runs: Sequence[Run]) -> bool:
     return sum(gave_up(exchange) is None and not turned_away(exchange) for exchange in first) < ENOUGH
 
 
-def check_like(runs: Sequence[Run], ask: Ask, agent: str) -> bool:
-    """Tell whether these look like one periodic check."""
+def check_like(runs: Sequence[Run], ask: Ask, agent: str, *, several: bool) -> bool:
+    """Tell whether these look like one periodic check, or (`several`) like those of one container's probes."""
     if ask in (Ask.OTHER, Ask.UNSEEN) or len(runs) < ENOUGH or agent.startswith(("Prometheus/", "kube-lifecycle/")):
         return False
     if any(run.form.requests > 1 or not run.tries or run.tries[0][0].connection.midstream for run in runs):
         return False
     if ask is Ask.HTTP and runs[0].form.method not in ("GET", "HEAD", "OPTIONS"):
         return False
-    regular = steady([run.start.ns for run in runs])
-    return regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD
+    starts = [run.start.ns for run in runs]
+    regular = steady(starts)
+    if regular is not None and regular[0] >= 0.5 and regular[1] <= SPREAD:
+        return True
+    return several and all(run.form.kubelet for run in runs) and _side_by_side(starts)
 
 
-def _may_be_several(runs: Sequence[Run]) -> bool:
+def _side_by_side(starts: Sequence[int]) -> bool:
     """Tell whether nearly all of these keep to grids, in whole seconds, and no more at a time than a container has probes.
 
     A grid is a new one where a container was restarted.
     """
-    if len(runs) < ENOUGH or not all(run.form.kubelet and run.tries for run in runs):
-        return False
-    starts = [run.start.ns for run in runs]
     period = period_of(starts)
     if period is None or side_by_side(starts, period) > PROBES:
         return False
