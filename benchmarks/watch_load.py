@@ -200,7 +200,7 @@ def main() -> int:
             else:
                 # (The last moments before Ctrl-C stand in the table alone.)
                 seen = sum(map(int, re.findall(r"(?m)^  result +(\d+) attempts?\b", told)))
-                account = " ".join(next(line for line in told.splitlines() if " frames, " in line).split())
+                account = " ".join(next(line for line in told.splitlines() if " frames in " in line).split())
             print(f"sent      {sent} probes in {took:.1f} s: {sent / took:.0f}/s, {late} of them more than 0.1 s late")
             print(f"bulk      {moved * 8 / took / 1e9:.1f} Gbit/s")
             print(f"seen      {seen} attempts; status {watch.returncode}; {account}")
