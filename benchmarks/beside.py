@@ -180,7 +180,7 @@ def tables(live: str, kept: str) -> Iterator[str]:
 
     def rows(text: str) -> list[str]:
         lines = text.splitlines()
-        begin = max((n for n, line in enumerate(lines) if " frames, " in line), default=-1) + 1
+        begin = max((n for n, line in enumerate(lines) if re.search(r" frames(,| in) ", line)), default=-1) + 1
         return [re.sub(OWN, "", " ".join(line.split())) for line in lines[begin:]]
 
     ours, theirs = rows(live), rows(kept)
