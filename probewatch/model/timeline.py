@@ -488,6 +488,12 @@ class Probe:
         """The path as far as it is known, for readers: a cut one ends in an ellipsis."""
         return (self.path or "") + ("..." if self.path_cut else "")
 
+    @property
+    def last_gap(self) -> Gap | None:
+        """The gap from its last attempt to the end of the capture; None where there is none."""
+        last = self.gaps[-1] if self.gaps else None
+        return last if last is not None and last.start_ns >= self.attempts[-1].start.ns else None
+
 
 ANSWERS_ONLY: Final = "only the server's direction was captured"
 """What is said of connections that nobody can tell from probes, as all that was asked is missing."""

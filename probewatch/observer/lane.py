@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod, begin
@@ -74,10 +75,6 @@ FAILED_BEFORE: Final = 3.0
 
 _Candidate = tuple[float, History, Reading | None]
 """What a history costs once it is carried on in this way (None: the run is nobody's attempt)."""
-
-
-def _candidate_cost(candidate: _Candidate) -> float:
-    return candidate[0]
 
 
 class Lane:
@@ -237,7 +234,7 @@ class Lane:
         run = look.run
         grown: dict[tuple[Pod, bool], History] = {}
         turns: list[Turn] = []
-        for cost, history, taken in sorted(candidates, key=_candidate_cost):
+        for cost, history, taken in sorted(candidates, key=itemgetter(0)):
             if len(grown) >= self._kept and sorted(map(cost_of, grown.values()))[self._kept - 1] <= cost:
                 break
             if taken is None:

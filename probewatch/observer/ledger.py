@@ -276,8 +276,8 @@ class Ledger:
         if reading.reset == "kubelet":
             back = start if reading.back_ns is None else reading.back_ns
             self.restarts.append(back)
-            if not step.renewed and not (_unseen(step) and _without_address(step)):
-                unseen = _unseen(step)
+            unseen = _unseen(step)
+            if not step.renewed and not (unseen and _without_address(step)):
                 self.happened.append(Happened(back, None, _ALIKE.format("container") * unseen, unseen))
         if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
             self._killed[container] = step.verdict.end_ns

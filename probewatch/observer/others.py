@@ -13,6 +13,7 @@ from probewatch.model.timeline import ANSWERS_ONLY, OtherTraffic
 from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady
 from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
+from probewatch.probes.inference import MOST_PROBES
 from probewatch.probes.openings import Answer, Openings, answer_of
 from probewatch.probes.replies import turned_away
 from probewatch.probes.runs import Run
@@ -31,8 +32,6 @@ MANY: Final = 12
 """Starts that need not make grids of their own, where they stand whole seconds from each other: each restart begins others."""
 IN_A_ROW: Final = 3
 """Starts that make a grid."""
-PROBES: Final = 3
-"""Of one container: one of each type."""
 KEPT: Final = 4_096
 """Sources and target ports kept for `others`; connections of further ones are not told."""
 CELLS: Final = 32_768
@@ -272,7 +271,7 @@ def _side_by_side(starts: Sequence[int]) -> bool:
     A grid is a new one where a container was restarted.
     """
     period = period_of(starts)
-    if period is None or side_by_side(starts, period) > PROBES:
+    if period is None or side_by_side(starts, period) > MOST_PROBES:
         return False
     grids = (len(chain.members) for chain in chains(starts, period))
     if sum(length for length in grids if length >= IN_A_ROW) >= ON_GRIDS * len(starts):

@@ -204,7 +204,7 @@ def _state(pod: _Pod, ending: bool) -> PodState:
     readiness = [probe for probe in pod.probes if probe.type is ProbeType.READINESS]
     if ending or pod.spec.deleted_ns is not None:
         return PodState.TERMINATING
-    if readiness and all(map(_silent, readiness)):
+    if readiness and all(probe.last_gap is not None for probe in readiness):
         return PodState.SILENT
     held = any(probe.type is ProbeType.STARTUP and probe.final_state in _UNREADY for probe in pod.probes)
     if held or any(probe.final_state == "NotReady" for probe in readiness):
@@ -216,11 +216,6 @@ def _state(pod: _Pod, ending: bool) -> PodState:
 def _asking(spec: PodSpec) -> set[str | None]:
     """Return the containers whose readiness counts."""
     return {each.name for each in spec.containers if any(one.type is ProbeType.READINESS for one in each.probes)}
-
-
-def _silent(probe: Probe) -> bool:
-    """Tell whether a gap reaches from its last attempt to the end of the capture."""
-    return bool(probe.gaps) and probe.gaps[-1].start_ns >= probe.attempts[-1].start.ns
 
 
 def _ready_spans(pod: _Pod, until_ns: int) -> list[Span]:
@@ -252,7 +247,7 @@ def _spans(probe: Probe, until_ns: int) -> list[Span]:
             out.append((since, decision.ns))
             since = None
     if since is not None:
-        ended = _silent(probe) or probe.final_state != "Ready"
+        ended = probe.last_gap is not None or probe.final_state != "Ready"
         out.append((since, probe.attempts[-1].end_ns if ended else max(since, until_ns)))
     return out
 

@@ -208,7 +208,8 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
     agreeing: list[tuple[ProbeType, ...]] = []
     others: list[tuple[ProbeType, ...]] = []
     for kinds in itertools.permutations(TYPES, len(guesses)):
-        if any(same[a] == same[b] and TYPES.index(kinds[a]) > TYPES.index(kinds[b]) for a, b in _pairs(guesses)):
+        pairs = itertools.combinations(zip(same, map(TYPES.index, kinds), strict=True), 2)
+        if any(one == other and kind > after for (one, kind), (other, after) in pairs):
             continue  # Which of two that ask the same is called the first makes no difference.
         fits = all(kind in (own, ProbeType.UNKNOWN) for kind, own in zip(known, kinds, strict=True))
         (agreeing if fits else others).append(kinds)
@@ -221,10 +222,6 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
         for plan in _orders(first, same)
     ]
     return sorted(weighed, key=lambda one: one.cost)
-
-
-def _pairs(guesses: Sequence[Guess]) -> Iterator[tuple[int, int]]:
-    return itertools.combinations(range(len(guesses)), 2)
 
 
 def _orders(plan: Plan, same: Sequence[int]) -> Iterator[Plan]:
@@ -259,29 +256,23 @@ def _other_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tu
             good = verdict_of(run, one.spec, None).outcome is Outcome.SUCCESS
             ticks = [*ticks, run.start.ns] if good else []
             best = max(best, ticks, key=len)
-        period = ticking_period(best)
-        if period not in (None, one.spec.period_s):
-            assert period is not None
-            yield _with_period(guesses, at, period)
+        yield from _with_period(guesses, at, ticking_period(best))
 
 
 def _own_periods(guesses: Sequence[Guess], read: Read) -> Iterator[tuple[Guess, ...]]:
     """Return the same probes with the period that one's attempts have in a reading: two that ask the same were guessed to share one."""
-    for at, one in enumerate(guesses):
-        period = observed_period([step.run.start.ns for step in steps_of(read, at)])
-        if period not in (None, one.spec.period_s):
-            assert period is not None
-            yield _with_period(guesses, at, period)
+    for at in range(len(guesses)):
+        starts = [step.run.start.ns for step in steps_of(read, at)]
+        yield from _with_period(guesses, at, observed_period(starts))
 
 
-def _with_period(guesses: Sequence[Guess], at: int, period: int) -> tuple[Guess, ...]:
+def _with_period(guesses: Sequence[Guess], at: int, period: int | None) -> Iterator[tuple[Guess, ...]]:
+    """Return guesses with another period of one, where it is another."""
     one = guesses[at]
-    spec = replace(one.spec, period_s=period)
-    return (
-        *guesses[:at],
-        replace(one, spec=spec, inferred={**one.inferred, "periodSeconds": period}),
-        *guesses[at + 1 :],
-    )
+    if period is None or period == one.spec.period_s:
+        return
+    spec, known = replace(one.spec, period_s=period), {**one.inferred, "periodSeconds": period}
+    yield *guesses[:at], replace(one, spec=spec, inferred=known), *guesses[at + 1 :]
 
 
 def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:

@@ -408,7 +408,6 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
         if value is not None and not (group.at_most and name == "periodSeconds")
     }
     pokes = _pokes(group) if poked else {}
-    held = _held(group)
     if group.workers >= 2:
         # (A streak is both probes', so it tells nobody's threshold.)
         readiness = _spec(group, ProbeType.READINESS, {})
@@ -439,6 +438,7 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
     if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2_000_000 <= POKE_NS:
         why = "began in the same moment as the startup probe succeeded"
         return [Guess(spec=_spec(group, ProbeType.READINESS, {}), reason=why, inferred=seen)]
+    held = _held(group)
     if held:
         why = f"silent after {held['failureThreshold']} failures, until a new container"
         return [Guess(spec=_spec(group, ProbeType.LIVENESS, held), reason=why, inferred={**seen, **_known(held)})]

@@ -271,8 +271,8 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
     if not probe.attempts:
         return None
     found = _standing(probe, timeline, when)
-    gap = probe.gaps[-1] if probe.gaps else None
-    if found.over is not False and gap is not None and gap.start_ns >= probe.attempts[-1].start.ns:
+    gap = probe.last_gap
+    if found.over is not False and gap is not None:
         missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {'is' if gap.expected == 1 else 'are'} missing"
         return Standing(None, f"{found.sentence}; {missing}, so its present state is not known")
     return found

@@ -171,10 +171,8 @@ def _unprobed(probe: Probe) -> str:
 
 def _silent_since(probe: Probe) -> str:
     """Return for how long a probe was not seen at the end, where nothing says that it has to be silent: its state may have changed."""
-    last = probe.gaps[-1] if probe.gaps else None
+    last = probe.last_gap
     if last is None or last.expected < SILENT or last.kind is not GapKind.UNEXPLAINED:
-        return ""
-    if last.start_ns < probe.attempts[-1].start.ns:
         return ""
     return f"; not probed in the last {span(last.end_ns - last.start_ns)}, so its present state is not known"
 

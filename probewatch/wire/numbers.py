@@ -43,7 +43,6 @@ _INACTIVE: Final = Endpoint.INACTIVE
 _SYN_SENT: Final = Endpoint.SYN_SENT
 _RESETS: Final = (Endpoint.RESET, Endpoint.ABORTED)
 
-
 MS: Final = 1_000_000
 HELD_LEAST_NS: Final = 10 * MS
 """A SYN that seems to have waited for less did not: so exact are timestamps."""
