@@ -22,7 +22,7 @@ from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, as_known, fits
 
-from .beginnings import announced, beginning
+from .beginnings import ANNOUNCED_NS, announced, beginning
 from .execs import guess_commands
 from .histories import Step
 from .implied import feed
@@ -371,7 +371,23 @@ class Target:
             pokes=Pokes.WHATEVER_IS_NOT_READY if version is None else pokes(version),
             kept=kept,
         )
+        for port in self._served(runs):
+            lane.ran_before(port)
         return lane, signs
+
+    def _served(self, runs: Sequence[Run]) -> set[int]:
+        """Return the ports at which the rest of an older connection of the same client showed a program just before these runs."""
+        if not runs:
+            return set()
+        first = runs[0]
+        return {
+            run.form.port
+            for run in self.strangers
+            if run.client == first.client
+            and 0 <= first.start.ns - run.start.ns <= ANNOUNCED_NS
+            and run.tries
+            and _was_served(run.tries[0][0].connection)
+        }
 
     def _there(self, runs: Sequence[Run], context: Context) -> Context:
         """Return a context as it was where these runs begin, which may lie in a file before."""
