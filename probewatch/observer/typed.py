@@ -19,6 +19,7 @@ attempts read alike as any type.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -26,7 +27,7 @@ from typing import Final, NamedTuple
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND
+from probewatch.probes.cadence import GRID_NS, SECOND, whole_seconds
 from probewatch.probes.inference import DEFAULT_FAILURES, Guess, named_type, observed_period, ticking_period
 from probewatch.probes.runs import Run, fits, verdict_of
 
@@ -115,21 +116,31 @@ def _untyped(guesses: Sequence[Guess]) -> tuple[Guess, ...]:
 
 
 def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
+    if len(guesses) == MOST + 1 and len(fewer := _mute_left_out(guesses)) == 1:
+        guesses = fewer[0]  # (no container has four)
     if not 1 <= len(guesses) <= MOST or len(runs) < FEWEST or not _telling(guesses, runs):
         return tuple(_by_name(one, guesses) for one in guesses)
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
+    near = list(found)
     strained = found[0].read.cost > STRAINED
-    missing = any(step.reading is not None and step.reading.missed for step in found[0].read.steps)
-    if strained or missing:
-        periods = (*_other_periods(guesses, runs), *_own_periods(guesses, found[0].read))
-        for other in (*periods, *(_shapes(guesses) if strained else ())):
+    if strained or any(step.reading is not None and step.reading.missed for step in found[0].read.steps):
+        for other in (
+            *_other_periods(guesses, runs),
+            *_own_periods(guesses, found[0].read),
+            *_common_periods(guesses, runs),
+        ):
             again = _weighed(scale, other)
-            if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
+            near += again
+            if again[0].cost < found[0].cost:
                 best, found = other, again
+    for other in _shapes(guesses) if strained else ():
+        again = _weighed(scale, other)
+        if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
+            best, found, near = other, again, again
     if _baffling(found[0].read.cost, runs):
         return _without_one(guesses, runs, lane) or _untyped(guesses)
-    return _agreed(best, found)
+    return _agreed(best, sorted(near, key=_cost))
 
 
 def _agreed(guesses: Sequence[Guess], found: Sequence[_Weighed]) -> tuple[Guess, ...]:
@@ -138,13 +149,18 @@ def _agreed(guesses: Sequence[Guess], found: Sequence[_Weighed]) -> tuple[Guess,
     near = [one.plan for one in found if one.cost - cheapest.cost < SURE]
     least = min(one.read.cost for one in found)
     alike = [one.plan for one in found if one.read.cost - least < SURE]
-    told = [
+    each = [
         _told(one, [plan[at].spec for plan in near], by_name=len({plan[at].spec.type for plan in alike}) > 1)
         for at, one in enumerate(guesses)
     ]
-    return _distinct(
-        [_untyped([one])[0] if _starts_anew(one, cheapest.read, at) else one for at, one in enumerate(told)]
+    told = _distinct(
+        [_untyped([one])[0] if _starts_anew(one, cheapest.read, at) else one for at, one in enumerate(each)]
     )
+    kinds = [one.spec.type for one in told if one.spec.type is not ProbeType.UNKNOWN]
+    if len(kinds) == len(set(kinds)):
+        return told
+    # Each by itself may be that; the container has but one of each type.
+    return tuple(_told(one, [cheapest.plan[at].spec], by_name=True) for at, one in enumerate(guesses))
 
 
 def _without_one(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
@@ -221,7 +237,11 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
         for read, first in found
         for plan in _orders(first, same)
     ]
-    return sorted(weighed, key=lambda one: one.cost)
+    return sorted(weighed, key=_cost)
+
+
+def _cost(one: _Weighed) -> float:
+    return one.cost
 
 
 def _orders(plan: Plan, same: Sequence[int]) -> Iterator[Plan]:
@@ -266,6 +286,19 @@ def _own_periods(guesses: Sequence[Guess], read: Read) -> Iterator[tuple[Guess, 
         yield from _with_period(guesses, at, observed_period(starts))
 
 
+def _common_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tuple[Guess, ...]]:
+    """Return the same probes with the period that all of one's steps are multiples of.
+
+    A startup probe that succeeds at once runs once a container, and its worker's grid is all that these have in common.
+    """
+    for at, one in enumerate(guesses):
+        starts = [run.start.ns for run in runs if fits(run, one.spec) == 0]  # (what never got to ask may be another's)
+        steps = [whole_seconds(after - before) for before, after in itertools.pairwise(starts)]
+        whole = [step for step in steps if step is not None]
+        if len(starts) > 2 and len(whole) == len(steps):
+            yield from _with_period(guesses, at, math.gcd(*whole))
+
+
 def _with_period(guesses: Sequence[Guess], at: int, period: int | None) -> Iterator[tuple[Guess, ...]]:
     """Return guesses with another period of one, where it is another."""
     one = guesses[at]
@@ -277,18 +310,23 @@ def _with_period(guesses: Sequence[Guess], at: int, period: int | None) -> Itera
 
 def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:
     """Return the same probes with one twice, and without one whose connections may be another's that never got to ask."""
-    out = []
-    for at, one in enumerate(guesses):
-        if len(guesses) < MOST:
-            out.append((*guesses[: at + 1], *guesses[at:]))
-        asking = any(
-            other.spec.port == one.spec.port and other.spec.handler is not Handler.TCP_SOCKET for other in guesses
-        )
-        if one.spec.handler is Handler.TCP_SOCKET and asking:
-            out.append((*guesses[:at], *guesses[at + 1 :]))
+    out: list[tuple[Guess, ...]] = []
+    if len(guesses) < MOST:
+        out += [(*guesses[: at + 1], *guesses[at:]) for at in range(len(guesses))]
+    out += _mute_left_out(guesses)
     if len(guesses) == 1:
         out.append((guesses[0],) * MOST)
     return out
+
+
+def _mute_left_out(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:
+    """Return the probes without one whose connections may be another's that never got to ask."""
+    asking = {one.spec.port for one in guesses if one.spec.handler is not Handler.TCP_SOCKET}
+    return [
+        (*guesses[:at], *guesses[at + 1 :])
+        for at, one in enumerate(guesses)
+        if one.spec.handler is Handler.TCP_SOCKET and one.spec.port in asking
+    ]
 
 
 def _telling(guesses: Sequence[Guess], runs: Sequence[Run]) -> bool:
@@ -363,7 +401,7 @@ def _told(one: Guess, near: Sequence[ProbeSpec], *, by_name: bool) -> Guess:
     kinds = {spec.type for spec in near}
     named = named_type(one.spec)
     kind, reason = near[0].type, NAMED if by_name else "only with this type do all attempts fit what a kubelet does"
-    if one.spec.type in kinds:
+    if one.spec.type in kinds and (one.spec.type is named or named not in kinds):
         kind, reason = one.spec.type, one.reason
     elif len(kinds) > 1:
         kind, reason = (named if named in kinds else ProbeType.UNKNOWN), NAMED

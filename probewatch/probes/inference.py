@@ -35,6 +35,8 @@ REGULAR: Final = 0.05
 """Relative spread below which steps are all the same."""
 ENOUGH: Final = 4
 """Starts that a series of its own needs."""
+SERIES: Final = 3
+"""Starts that one of several series with the same request needs: two of a probe that runs once a container are often as far apart."""
 DEFAULT_FAILURES: Final = 3
 """failureThreshold where a Pod says nothing."""
 DEFAULT_PERIOD_NS: Final = 10 * SECOND
@@ -123,7 +125,8 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
         group.timeout_s = observed_timeout(group.runs, group.key.handler)
         if group.period_s is not None:
             group.found = chains(group.starts, group.period_s)
-            group.workers = min(MOST_PROBES, max(1, side_by_side(group.starts, group.period_s)))
+            series = sum(len(chain.members) >= SERIES for chain in group.found)
+            group.workers = max(1, min(MOST_PROBES, series, side_by_side(group.starts, group.period_s)))
     out: list[Guess] = []
     owner: list[_Group] = []
     for group in groups:

@@ -180,6 +180,29 @@ def test_a_startup_probe_that_was_refused_shows_its_period(tmp_path) -> None:
     assert decided == {"/a": ["started"], "/b": ["ready"], "/c": []}
 
 
+@pytest.mark.parametrize("seed", [2022, 2035, 3033, 1012])
+def test_a_startup_probe_that_succeeds_at_once_runs_once_a_container(tmp_path, seed) -> None:
+    """What asks once a container, before all others of it, is its startup probe, however far apart containers begin: it is never Ready."""
+    scenario = by_lab_seed(seed)
+    started = {(p.path if p.handler == "httpGet" else "", p.port) for c in scenario.containers for p in c.probes if p.type == "startup"}
+    play(scenario).write(tmp_path)
+    found = [one for one in probewatch.analyze(tmp_path / "capture.pcap").probes if ((one.path or ""), one.target.port) in started]
+    assert {str(one.type) for one in found} <= {"startup", "unknown"}
+    assert {str(d.kind) for one in found for d in one.decisions} <= {"started", "restart"}
+
+
+@pytest.mark.parametrize("seed", [3000, 3033, 1019, 2035])
+def test_a_container_has_one_probe_of_each_type(tmp_path, seed) -> None:
+    """Of the probes of one port no two are told as one type, and a probe that reads as well by its name is what its name says."""
+    scenario = by_lab_seed(seed)
+    play(scenario).write(tmp_path)
+    types: dict[int | None, list[str]] = {}
+    for one in probewatch.analyze(tmp_path / "capture.pcap").probes:
+        types.setdefault(one.target.port, []).append(str(one.type))
+        assert one.path != "/ready" or str(one.type) in ("readiness", "unknown")
+    assert all(len(set(known)) == len(known) for many in types.values() if (known := [kind for kind in many if kind != "unknown"]))
+
+
 TCP = {"handler": "tcpSocket", "period": 10}
 USUAL = {
     "readiness": (ProbeSpec("readiness", path="/ready", period=10),),
