@@ -16,6 +16,7 @@ from probewatch.model.prediction import Silence
 from probewatch.model.spec import DEFAULTS, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import (
     TO_THE_END,
+    UNDECLARED,
     Attempt,
     Cause,
     Checker,
@@ -100,7 +101,7 @@ class Assembler:
         stopped = {event.container for event in ending}
         probes = []
         for worker in sorted(ledger.accounts):
-            guess = placed.guesses[worker] if placed.guesses else None
+            guess = placed.guess(worker)
             probe = self._probe(address, placed, worker, ledger, guess, source, names, stopped, proven=proven)
             probes.append(replace(probe, id=ids[worker] if ids else ""))
         return probes
@@ -266,6 +267,7 @@ class Assembler:
             gaps=tuple(gaps),
             decisions=tuple(decisions),
             notes=(
+                *([UNDECLARED] if guess is not None and pod is not None else []),
                 *self._notes(pod, source, placed, initial, sidecar(spoken.form.path, spec.port)),
                 *(account.expired if proven else expired(account.attempts, kubelet=False)),
                 *let_go(account),
@@ -275,7 +277,7 @@ class Assembler:
     def sketch(self, address: str, placed: Placed, index: int, run: Run, source: Source) -> Probe:
         """Make a probe that says who asks what of whom, and no more: cheap enough for each that is met."""
         spec, pod = placed.lane.plan[index].spec, placed.pod
-        guess = placed.guesses[index] if placed.guesses else None
+        guess = placed.guess(index)
         form, http = run.form, spec.handler is Handler.HTTP_GET
         owner = self._pod(address, placed, run.start.ns)
         return Probe(

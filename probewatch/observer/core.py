@@ -235,6 +235,8 @@ class Observer(Front):
                 else:
                     self._teller.adopt(address, name, planned)
         for number, placed in enumerate(target.placed):
+            if target.doubts(placed):
+                self._teller.again(target.address, number)
             self._teller.lane(target.address, number, placed, self._latest, introduce)
             self._keeper.note(placed)
 

@@ -47,6 +47,7 @@ def measures(
         latest: what is known by now of a connection.
     """
     declared: Plan = placed.declared or placed.lane.plan
+    declared = declared[: len(declared) - len(placed.guesses)] if placed.pod is not None else declared
     held = (as_known(step.run, latest) for step in placed.lane.steps if not step.run.implied)
     runs = [run for run in chain(placed.weighed, held) if hole_ns is None or run.start.ns <= hole_ns]
     seen_until_ns = seen_until_ns if hole_ns is None else min(seen_until_ns, hole_ns)

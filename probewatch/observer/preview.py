@@ -196,7 +196,7 @@ class Preview:
                 fresh = place > seen.done
                 if ((fresh or seen.anew) and not step.reading.redial) or seen.shown.get(place, what) != what:
                     made = attempt(max(1, numbers.get(worker, 1)), step, (), assembler.latest)
-                    source = "default" if placed.guesses else "declared"
+                    source = "default" if placed.guess(worker) else "declared"
                     decided = decision(counted, made, placed.lane.plan[worker].spec, source, None)
                     probe = seen.met.get(worker)
                     if probe is None:

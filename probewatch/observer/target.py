@@ -30,7 +30,7 @@ from .lane import KEPT, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
-from .tying import other_period, tie
+from .tying import one_more, other_period, tie
 from .typed import doubted, homes, supposed, typed
 
 WAITING: Final = 2_000
@@ -47,6 +47,8 @@ LOOP: Final = 6
 """Connections off every grid that are more than a probe's pokes and beginnings."""
 SHARED: Final = 12.0
 """What a reading must save that takes them for somebody else's: twice as much as any one attempt costs that is hard to explain."""
+TWIN: Final = 20.0
+"""What a reading must save that supposes a probe which nobody declared: as much as four new containers for no reason."""
 FEW: Final = 6
 """Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
@@ -62,6 +64,7 @@ class Placed:
     lane: Lane
     pod: PodSpec | None
     guesses: tuple[Guess, ...] = ()
+    """What was guessed of its probes; of a Pod's, of those beside the declared ones, which are the last of the plan."""
     named_by: str | None = None
     signs: tuple[str, ...] = ()
     """Signs of a beginning that are no attempts."""
@@ -82,6 +85,13 @@ class Placed:
     """Whether the lane knows the kubelet's version: where its address is known, its first attempts may not tell it."""
     guessed_from: int = 0
     """Runs that its guesses were made from."""
+    doubted: float = TWIN
+    """Its plan is held against all that was seen where its readings cost more than this."""
+
+    def guess(self, worker: int) -> Guess | None:
+        """Return what was guessed of a worker; None where it is declared."""
+        declared = len(self.lane.plan) - len(self.guesses)
+        return self.guesses[worker - declared] if worker >= declared else None
 
 
 class Target:
@@ -475,11 +485,23 @@ class Target:
         runs = [as_known(step.run, context.latest) for step in steps if not step.run.implied]
         if placed.pod is not None:
             self._corrected(placed, steps, runs, context)
+            if placed.lane.cost > TWIN:
+                self._undeclared_twin(placed, runs, context)
         else:
             self._reconsidered(placed, runs, context)
         self._shared(placed, runs, context)
         placed.ledger = self._ledger(placed.lane)
         return placed.lane is not before
+
+    def doubts(self, placed: Placed) -> bool:
+        """Hold a declared lane's plan against what was seen so far, where that reads badly; tell whether it was replayed.
+
+        Twice as badly as the last time: whoever watches is told soon that a spec is not the one that runs, at a bounded cost.
+        """
+        if placed.pod is None or placed.ledger.accounts or placed.lane.cost <= placed.doubted:
+            return False
+        placed.doubted = 2 * placed.lane.cost
+        return self.reconsider(placed)
 
     def _reconsidered(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Guess once more from all that was seen, and replay where the first guess does not hold."""
@@ -498,7 +520,7 @@ class Target:
         seen = {
             worker: period
             for worker, planned in enumerate(placed.lane.plan)
-            if (period := other_period(worker, planned.spec, steps)) is not None
+            if placed.guess(worker) is None and (period := other_period(worker, planned.spec, steps)) is not None
         }
         if not seen:
             return
@@ -513,16 +535,38 @@ class Target:
         placed.declared = placed.lane.plan
         self._replay(placed, plan, runs, context)
 
+    def _undeclared_twin(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
+        """Plan for a probe that is not declared and asks what a declared one does, where all reads far better so."""
+        more = one_more(placed.lane.plan, self._guess([run for run in runs if run.form.kubelet], context))
+        if more is None:
+            return
+        found, container = more
+        if self._rather(placed, [*placed.lane.plan, Planned(found.spec, container)], runs, context, TWIN):
+            placed.guesses += (found,)
+
     def _shared(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Read once more what a tcpSocket probe shares with somebody's loop on its kubelet's node, where that is far cheaper so."""
         ports = {planned.spec.port for planned in placed.lane.plan if planned.spec.handler is Handler.TCP_SOCKET}
         shared = frozenset(port for port in ports if port is not None and with_a_loop(runs, port))
-        if not shared:
-            return
+        if shared:
+            self._rather(placed, placed.lane.plan, runs, context, SHARED, shared)
+
+    def _rather(
+        self,
+        placed: Placed,
+        plan: Sequence[Planned],
+        runs: Sequence[Run],
+        context: Context,
+        saves: float,
+        shared: frozenset[int] = frozenset(),
+    ) -> bool:
+        """Replay a lane in another way, and keep to that where it saves as much; tell whether it does."""
         before = replace(placed)
-        self._replay(placed, placed.lane.plan, runs, context, shared)
-        if placed.lane.cost + SHARED > before.lane.cost:
-            placed.lane, placed.signs, placed.passed = before.lane, before.signs, before.passed
+        self._replay(placed, plan, runs, context, shared)
+        if placed.lane.cost + saves <= before.lane.cost:
+            return True
+        placed.lane, placed.signs, placed.passed = before.lane, before.signs, before.passed
+        return False
 
     def _replay(
         self,

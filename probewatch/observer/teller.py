@@ -268,7 +268,7 @@ class Teller:
         made = attempt(progress.attempts, progress.step, progress.redials, latest)
         self._tell("attempt", f"{progress.id}.a{made.n}", progress.id, made)
         spec = placed.lane.plan[key[2]].spec
-        source = "default" if placed.guesses else "declared"
+        source = "default" if placed.guess(key[2]) else "declared"
         found = decision(step.counted, made, spec, source, None)
         if found is not None:
             progress.decisions += 1

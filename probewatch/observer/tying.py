@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from probewatch.model.spec import Handler, PodSpec, ProbeSpec
+from probewatch.decisions.pod import Planned
+from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, tickers, whole_seconds
 from probewatch.probes.forms import Ask
+from probewatch.probes.inference import Guess
 from probewatch.probes.runs import Run, at_once, fits
 
 from .histories import Step
@@ -23,6 +26,7 @@ MANY_TICKS: Final = 10
 """The same where nothing is asked."""
 TICKING_SHARE: Final = 0.8
 """Share of what asks like a probe that is on such steps: a Pod that is not ready has its readiness probe poked between them."""
+BESIDE: Final = "it asks what a declared probe asks, beside that one"
 FITS_WELL: Final = 2.0
 """Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 
@@ -74,6 +78,32 @@ def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
         if ticks and (bare or sum(len(chain.members) for chain in ticks) >= TICKING_SHARE * len(asking)):
             return True
     return False
+
+
+def one_more(plan: Sequence[Planned], guesses: Sequence[Guess]) -> tuple[Guess, int] | None:
+    """Return a probe, and its container, that asks what a declared one asks, where the attempts hold more series than declared."""
+    for one in guesses:
+        same = [planned for planned in plan if _ask_alike(planned.spec, one.spec)]
+        seen = [other for other in guesses if _ask_alike(other.spec, one.spec)]
+        if same and len(seen) > len(same):
+            periods = [planned.spec.period_s for planned in same]
+            other = next((guess for guess in seen if guess.spec.period_s not in periods), one)
+            inferred = {
+                name: value for name, value in other.inferred.items() if name in ("periodSeconds", "timeoutSeconds")
+            }
+            spec = replace(other.spec, type=ProbeType.UNKNOWN)
+            return replace(other, spec=spec, reason=BESIDE, inferred=inferred), same[0].container
+    return None
+
+
+def _ask_alike(one: ProbeSpec, other: ProbeSpec) -> bool:
+    """Tell whether two probes send the same."""
+    if one.handler is not other.handler or one.port != other.port:
+        return False
+    http, grpc = one.handler is Handler.HTTP_GET, one.handler is Handler.GRPC
+    return not (http and (one.path, one.scheme) != (other.path, other.scheme)) and not (
+        grpc and one.service != other.service
+    )
 
 
 def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
