@@ -119,9 +119,11 @@ class Pod:
         # attempt of its readiness probe ended, and whether it has a startup probe.
         latest = echo_ns = thawed_ns = heard_ns = ended_ns = None
         suspicious = refused = has_startup = heralded = False
+        slow = 0
         for plan, other, mine in zip(self.plan, self.workers, self.tickers, strict=True):
             if mine.thawed_ns is not None and (thawed_ns is None or mine.thawed_ns > thawed_ns):
                 thawed_ns = mine.thawed_ns
+            slow = max(slow, mine.slow)
             begun = mine.last_start_ns
             if begun is not None and (heard_ns is None or begun > heard_ns):
                 heard_ns = begun
@@ -179,6 +181,7 @@ class Pod:
             ticker.kept,
             ticker.phase_ns,
             ticker.early_ns,
+            slow,
         )
 
     def _behind(self, kind: ProbeType, container: Container) -> bool:
@@ -350,6 +353,7 @@ class Pod:
         return (
             ticker.runs > 0
             and ticker.poked_ns is None
+            and not any(one.slow for one in self.tickers)
             and not self.workers[index].on_hold
             and planned.spec.type is not ProbeType.STARTUP
             and self._is_calm(planned.container)

@@ -27,6 +27,9 @@ FOLLOWED_NS = 200_000
 """The grid follows a late tick by no more than this."""
 GRID_EARLY_NS = 50_000_000
 """The same for a worker that was not busy."""
+SLOW_NS = 25_000_000
+"""A worker that runs a tick so late is slow: on a node with time to spare it takes under a millisecond."""
+SLOW_MOST = 4
 YOUNG = 3
 """A worker that ran this often since its container began is no beginner any more."""
 
@@ -74,6 +77,8 @@ class Ticker(NamedTuple):
     """A moment on the grid that it had before: under the kubelet before, or before a poke moved it; until its next attempt."""
     early_ns: int = 0
     """So much sooner the last attempt may have been over: its deadline runs from its tick, its SYN left late, and no close tells."""
+    slow: int = 0
+    """How often it was slow to run a tick, lately: each time counts two, each tick in time takes one off, up to SLOW_MOST."""
 
 
 class Turn(NamedTuple):
@@ -127,6 +132,9 @@ def turn_of(
     trigger = reading.trigger
     anchor = _next_anchor(old, reading, start_ns, spec, moves)
     took_ns = 0 if old.last_start_ns is None or old.busy_until_ns is None else old.busy_until_ns - old.last_start_ns
+    slow = old.slow
+    if trigger is Trigger.TICK and anchor is not None and not reading.stopped:
+        slow = min(SLOW_MOST, slow + 2) if start_ns - anchor > SLOW_NS else max(0, slow - 1)
     kept = took_ns > spec.period_s * 1_000_000_000 and start_ns - (old.busy_until_ns or 0) <= AT_ONCE_NS
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
     # Where a tick and a poke both wait, Go picks either; the poke then waits on.
@@ -149,6 +157,7 @@ def turn_of(
         kept=kept,
         phase_ns=old.tick_ns if trigger is Trigger.MANUAL and old.sure and _left(old, anchor, spec) else None,
         early_ns=max(0, start_ns - anchor) if trigger is Trigger.TICK and cause in UNCONNECTED and anchor else 0,
+        slow=slow,
     )
     return Turn(reading, worker, old, counted, after, moves)
 

@@ -113,6 +113,8 @@ class Prediction(NamedTuple):
     """A moment on a grid that it had before, and would hardly meet again by chance (`decisions.turn.Ticker`)."""
     early_ns: int = 0
     """Its last attempt may have been over so much sooner than `busy_until_ns`: its SYN left late."""
+    slow: int = 0
+    """How slow its Pod's workers were to run their latest ticks (`decisions.turn.Ticker`)."""
 
     def due_ns(self) -> int | None:
         """Return when its next attempt is due: the next tick that is not its last attempt's; None where none is expected."""

@@ -56,6 +56,17 @@ OTHER_GRID: Final = 2.0
 """A tick of a grid that the pokes before did not show (kubelets up to 1.31, where no packet tells the version)."""
 FIRST: Final = 1.0
 """First attempt of a worker: nothing is known of its grid."""
+BEHIND: Final = 6.5
+"""A tick further off than LATE_NS, up to BEHIND_NS, less what workers were slow of late: far-fetched on a node at ease."""
+BEHIND_NS: Final = 400 * MS
+BEFORE: Final = 0.8
+"""Sooner than the grid that a few slow ticks have shown."""
+SLOWEST: Final = 6
+"""Where workers were slow all the time (SLOW_MOST) the next slow tick costs so much less of this."""
+GROWN: Final = 3
+"""A worker that ran so often at its container has a grid whose ticks were not all slow: nothing comes before these, on a node at ease."""
+DELAYED_NS: Final = 150 * MS
+"""A poke that waited runs by then, where its worker is slow."""
 MISSED: Final = 1.0
 """A tick that left no attempt, each; up to MISSED_MOST."""
 MISSED_MOST: Final = 4.0
@@ -267,6 +278,7 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     if p.tick_ns is not None and not gated and not on_grid:
         late = late_tick(start, p, p.tick_ns, elsewhere)
         out += [] if late is None else [late]
+        out += _behind(start, p, p.tick_ns) if tick is None else []
     if p.manual in (Manual.POSSIBLE, Manual.UNSEEN) or p.poked_ns is not None:
         out.append(_poke(start, p))
     if not on_grid:
@@ -317,8 +329,10 @@ def _ticks(start: int, p: Prediction, tick: Reading) -> list[Reading]:
 def _pokes_anew(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     """Return the ways to read it as a poke of what is Ready, or that a new container brings."""
     once_more = p.just_ready if p.manual is Manual.READY else p.manual is Manual.ANEW and _at_beginning(p)
-    if once_more and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
-        return [Reading(p.worker, POKE_DOUBLE, Trigger.MANUAL, Schedule.EXTRA)]
+    waited = start - (p.busy_until_ns or 0)
+    if once_more and waited <= DELAYED_NS:
+        slow = lateness(waited) * (1 - p.slow / SLOWEST) if waited > POKED_NS else 0.0
+        return [Reading(p.worker, POKE_DOUBLE + slow, Trigger.MANUAL, Schedule.EXTRA)]
     if p.manual not in (Manual.READY, Manual.ANEW):
         return []
     cost = _renewal(p) + ((INHERITED if p.inherits else GATED_ANEW) if p.gated_anew else 0.0)
@@ -388,9 +402,28 @@ def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
     explained = p.dying or (p.begun and p.runs == 0)
     # (Where new containers are not poked, what is gone is back at a tick, which is read so: `_unheralded`.)
     gone = MISSED if back else 0.0 if explained else MISSED_GONE if p.suspicious and p.poked_anew else MISSED
-    cost = min(missed * gone, MISSED_MOST) + lateness(late)
+    cost = min(missed * gone, MISSED_MOST) + lateness(late) * (1 - p.slow / SLOWEST)
     schedule = Schedule.ON_TIME if late <= ON_TIME_NS else Schedule.LATE
     return Reading(p.worker, cost, Trigger.TICK, schedule, missed=missed)
+
+
+def _behind(start: int, p: Prediction, anchor: int) -> list[Reading]:
+    """Read it as a tick that the worker was slow to run, or as one in time where those before were slow.
+
+    On a node with little time to spare each worker waits for its turn; then others of its Pod were slow as well.
+    """
+    steps = (start + p.period_ns // 2 - anchor) // p.period_ns
+    due = anchor + steps * p.period_ns
+    most = min(BEHIND_NS, p.period_ns // 3)
+    if steps < 1 or abs(start - due) > most or (start < due and p.runs >= GROWN and not p.slow):
+        return []
+    if p.last_start_ns is None or p.last_start_ns > due - p.period_ns // 2 or (p.busy_until_ns or 0) > due:
+        return []
+    slow = start > due
+    # (The few before it were late then by what it looks early, and that they were adds up.)
+    off = BEHIND - p.slow if slow else BEFORE + lateness(due - start) * (1 - p.slow / SLOWEST)
+    cost = off + min((steps - 1) * MISSED, MISSED_MOST)
+    return [Reading(p.worker, cost, Trigger.TICK, Schedule.LATE if slow else Schedule.ON_TIME, missed=steps - 1)]
 
 
 def _stored(start: int, p: Prediction, anchor: int) -> Reading | None:

@@ -17,8 +17,10 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
 from probewatch.probes.assign import (
+    BEHIND,
     LATENESS_MOST,
     MISSED_MOST,
+    NEW_CONTAINER,
     OLD_PHASE,
     POKE_ABSENT,
     REFUSED_AFTER,
@@ -94,9 +96,20 @@ def test_later_costs_more() -> None:
 def test_a_late_tick() -> None:
     """Behind 20 ms a tick is late; behind 100 ms only a kubelet that got no CPU explains it."""
     assert best(EARLIER + 10.03, predicted(LIVENESS)).schedule is Schedule.LATE
-    (late,) = [one for one in read(EARLIER + 10.2, predicted(LIVENESS, runs=3)) if one.trigger is Trigger.TICK]
-    assert (late.schedule, late.reset) == (Schedule.LATE, "")
+    late, slow = [one for one in read(EARLIER + 10.2, predicted(LIVENESS, runs=3)) if one.trigger is Trigger.TICK]
+    assert (late.schedule, late.reset, late.stopped) == (Schedule.LATE, "", True)
     assert FROZEN <= late.cost < FROZEN + 0.2
+    assert (slow.schedule, slow.reset, slow.stopped, slow.cost) == (Schedule.LATE, "", False, BEHIND)
+
+
+def test_a_worker_that_was_slow_is_slow_again() -> None:
+    """Where a worker ran its latest ticks late, the next late one, or one that is early on the grid these showed, is no wonder."""
+    busy = [EARLIER + tenths / 10 for tenths in range(95, 106)]  # The kubelet was at work.
+    for at, runs in ((10.25, 3), (9.93, 2)):
+        calm, slow = (min(one.cost for one in read(EARLIER + at, predicted(LIVENESS, runs=runs, slow=slow), elsewhere=busy)) for slow in (0, 4))
+        assert slow < calm
+        assert slow < NEW_CONTAINER - 2
+    assert not [one for one in read(EARLIER + 10.6, predicted(LIVENESS, runs=3, slow=4), elsewhere=busy) if one.trigger is Trigger.TICK]
 
 
 def test_a_kubelet_that_was_at_work_was_not_stopped() -> None:

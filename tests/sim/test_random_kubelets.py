@@ -83,6 +83,19 @@ def test_a_kubelet_without_cpu_is_told(tmp_path) -> None:
     assert told.startswith("The kubelet got no CPU for a while: an attempt ran ")
 
 
+@pytest.mark.parametrize("version", ["1.28", "1.31", "1.32", "1.36"])
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+def test_a_slow_node_restarts_nothing(seed: int, version: str, tmp_path) -> None:
+    """Where each worker runs its ticks up to 0.2 s late, as on a node with little CPU to spare, no container begins for that."""
+    probes = ProbeSpec("readiness", path="/a", period=2 + seed % 4), ProbeSpec("liveness", path="/b", period=3)
+    one = (ContainerSpec(probes, (Listener(8080),)),)
+    slow = Scenario("s", seed, one, version=version, duration=90, busy=0.5, latest=200_000_000, cut_before=8.0 if seed % 2 else None)
+    play(slow).write(tmp_path)
+    found = probewatch.analyze(tmp_path / "capture.pcap", spec=tmp_path / "pod.yaml")
+    assert [str(d.kind) for probe in found.probes for d in probe.decisions] == ([] if seed % 2 else ["ready"])
+    assert len([event for event in found.events if event.kind == "container_started"]) == 1 - seed % 2
+
+
 def check(scenario: Scenario, tmp_path, request) -> None:
     """Play a scenario, write it as a capture with its truth, and compare."""
     if scenario.name in OPEN:
