@@ -236,8 +236,11 @@ class Assembler:
         spoken = account.spoken or first
         inferred = self._inferred(account, guess)
         thresholds = self._thresholds(spec, guess)
-        if placed.declared is not None and placed.declared[worker].spec.period_s != spec.period_s:
+        said = placed.declared[worker].spec if placed.declared is not None else spec
+        if said.period_s != spec.period_s:
             thresholds["periodSeconds"] = (spec.period_s, "inferred")
+        if said.failure_threshold != spec.failure_threshold:
+            thresholds["failureThreshold"] = (spec.failure_threshold, "inferred")
         decisions, (initial, why, known_ns) = self._decisions(placed, planned, account, ledger, thresholds)
         if placed.lane.fresh:
             why = "; ".join(self._signs(placed, planned.container, ledger))

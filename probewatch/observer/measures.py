@@ -47,7 +47,10 @@ def measures(
         latest: what is known by now of a connection.
     """
     declared: Plan = placed.declared or placed.lane.plan
-    declared = declared[: len(declared) - len(placed.guesses)] if placed.pod is not None else declared
+    beside: Plan = ()
+    if placed.pod is not None:
+        beside = declared[len(declared) - len(placed.guesses) :]
+        declared = declared[: len(declared) - len(placed.guesses)]
     held = (as_known(step.run, latest) for step in placed.lane.steps if not step.run.implied)
     runs = [run for run in chain(placed.weighed, held) if hole_ns is None or run.start.ns <= hole_ns]
     seen_until_ns = seen_until_ns if hole_ns is None else min(seen_until_ns, hole_ns)
@@ -67,7 +70,7 @@ def measures(
     sent = [worker for worker in range(len(declared)) if steps_of(first, worker)]
     # Numbers are weighed with the timeouts that the packets show, without the probes that nobody sends, and with those
     # that nobody declared: else what is wrong with one probe would make its neighbours look strange.
-    others = _undeclared(first, declared, sent)
+    others = beside + _undeclared(first, declared, sent)
     ports = {planned.spec.port for planned in others}
     sent = [worker for worker in sent if declared[worker].spec.port not in ports or _asks(first, worker, declared)]
     timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}
@@ -91,6 +94,10 @@ def measures(
             spec = declared[worker].spec
             timeout = _timeout(read, place, plan, seen_until_ns)
             out[worker] = (*asked(mine, spec.handler), *rhythm.get(place, ()), timeout, begun[place])
+    for number, planned in enumerate(beside):  # (of what nobody declares only what it asks is held against anything)
+        mine = [step.run for step in steps_of(read, len(sent) + number) if not step.run.implied]
+        if mine:
+            out[len(declared) + number] = tuple(asked(mine, planned.spec.handler))
     return out
 
 

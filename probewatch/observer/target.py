@@ -22,6 +22,7 @@ from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, as_known, fits
 
+from .amended import INSTEAD, differences, other_periods, other_thresholds
 from .beginnings import ANNOUNCED_NS, announced, beginning
 from .execs import guess_commands
 from .histories import Step
@@ -30,7 +31,7 @@ from .lane import KEPT, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
-from .tying import one_more, other_period, tie
+from .tying import one_more, tie
 from .typed import doubted, homes, supposed, typed
 
 WAITING: Final = 2_000
@@ -47,6 +48,8 @@ LOOP: Final = 6
 """Connections off every grid that are more than a probe's pokes and beginnings."""
 SHARED: Final = 12.0
 """What a reading must save that takes them for somebody else's: twice as much as any one attempt costs that is hard to explain."""
+DOUBTFUL: Final = 8.0
+"""What the readings of a declared lane cost when its plan is first held against them: one thing more than can happen by itself."""
 TWIN: Final = 20.0
 """What a reading must save that supposes a probe which nobody declared: as much as four new containers for no reason."""
 FEW: Final = 6
@@ -85,7 +88,7 @@ class Placed:
     """Whether the lane knows the kubelet's version: where its address is known, its first attempts may not tell it."""
     guessed_from: int = 0
     """Runs that its guesses were made from."""
-    doubted: float = TWIN
+    doubted: float = DOUBTFUL
     """Its plan is held against all that was seen where its readings cost more than this."""
 
     def guess(self, worker: int) -> Guess | None:
@@ -484,7 +487,7 @@ class Target:
         context = context or self._contexts[placed.checker]
         runs = [as_known(step.run, context.latest) for step in steps if not step.run.implied]
         if placed.pod is not None:
-            self._corrected(placed, steps, runs, context)
+            self._amended(placed, steps, runs, context)
             if placed.lane.cost > TWIN:
                 self._undeclared_twin(placed, runs, context)
         else:
@@ -515,24 +518,17 @@ class Target:
         placed.guesses = guesses
         self._replay(placed, homes(guesses), runs, context)
 
-    def _corrected(self, placed: Placed, steps: Sequence[Step], runs: Sequence[Run], context: Context) -> None:
-        """Replay a lane with the periods that the wire shows, where they contradict the declared ones; say so."""
-        seen = {
-            worker: period
-            for worker, planned in enumerate(placed.lane.plan)
-            if placed.guess(worker) is None and (period := other_period(worker, planned.spec, steps)) is not None
-        }
-        if not seen:
+    def _amended(self, placed: Placed, steps: Sequence[Step], runs: Sequence[Run], context: Context) -> None:
+        """Replay a lane with the numbers that the wire shows, where they contradict the declared ones; say so."""
+        declared = len(placed.lane.plan) - len(placed.guesses)
+        self._amend(placed, other_periods(placed.lane.plan, declared, steps), runs, context)
+        self._amend(placed, other_thresholds(placed.lane, declared, runs), runs, context)
+
+    def _amend(self, placed: Placed, plan: tuple[Planned, ...], runs: Sequence[Run], context: Context) -> None:
+        if plan == placed.lane.plan:
             return
-        plan = list(placed.lane.plan)
-        for worker, period in seen.items():
-            spec = plan[worker].spec
-            placed.notes.append(
-                f"{spec.type}: declared every {spec.period_s} s, but probed every {period} s: this spec is not the one that runs here;"
-                f" decisions are replayed with {period} s"
-            )
-            plan[worker] = Planned(replace(spec, period_s=period), plan[worker].container)
-        placed.declared = placed.lane.plan
+        placed.declared = placed.declared or placed.lane.plan
+        placed.notes = [note for note in placed.notes if INSTEAD not in note] + differences(placed.declared, plan)
         self._replay(placed, plan, runs, context)
 
     def _undeclared_twin(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
@@ -541,8 +537,10 @@ class Target:
         if more is None:
             return
         found, container = more
-        if self._rather(placed, [*placed.lane.plan, Planned(found.spec, container)], runs, context, TWIN):
+        planned = Planned(found.spec, container)
+        if self._rather(placed, [*placed.lane.plan, planned], runs, context, TWIN):
             placed.guesses += (found,)
+            placed.declared = placed.declared and (*placed.declared, planned)
 
     def _shared(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Read once more what a tcpSocket probe shares with somebody's loop on its kubelet's node, where that is far cheaper so."""

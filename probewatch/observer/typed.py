@@ -370,7 +370,7 @@ def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) 
     if read.cut:  # it is far from the best
         return read, plan
     for worker, (planned, one) in enumerate(zip(plan, guesses, strict=True)):
-        for spec in _thresholds(planned.spec, one.spec.failure_threshold, steps_of(read, worker)):
+        for spec in thresholds(planned.spec, one.spec.failure_threshold, steps_of(read, worker)):
             margin = SHOWN if spec.failure_threshold == one.inferred.get("failureThreshold") else SURE
             if read.cost <= margin:  # nothing can be so much cheaper
                 continue
@@ -381,7 +381,7 @@ def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) 
     return read, plan
 
 
-def _thresholds(spec: ProbeSpec, guessed: int, steps: Sequence[Step]) -> Iterator[ProbeSpec]:
+def thresholds(spec: ProbeSpec, guessed: int, steps: Sequence[Step]) -> Iterator[ProbeSpec]:
     """Return a probe with the other thresholds that its streaks suggest."""
     longest = longest_streak(steps, Outcome.FAILURE)
     never = longest + 1  # (All that no streak reaches read alike.)
