@@ -290,8 +290,8 @@ def state(case: Case, wanted: str) -> Finding:
         return case.unclear("state", reason, wanted, final)
     if final == wanted:
         return case.passed("state", f"{final} at the end")
-    last_one = case.probe.decisions[-1].attempt if case.probe.decisions else None
-    return case.failed("state", f"{final} at the end", wanted, final, at=last_one)
+    latest = case.probe.attempts[-1].n if case.probe.attempts else None
+    return case.failed("state", f"{final} at the end", wanted, final, at=latest)
 
 
 def _not_yet(case: Case, kind: DecisionKind, start: Start, until: int | None, limit: int) -> tuple[str, int]:
