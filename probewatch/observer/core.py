@@ -40,7 +40,7 @@ from .strangers import Strangers
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
-from .together import between_files, explained, merge_events, unmatched
+from .together import between_files, explained, merge_events, unmatched, unseeable
 
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
@@ -460,6 +460,7 @@ class Observer(Front):
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
+            unseeable=unseeable(self.book, probes),
             others=tuple(traffic.result(self.book)),
             events=happened,
             rollouts=rollouts,

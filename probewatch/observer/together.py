@@ -10,7 +10,16 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, UNSEEN, EventKind, Gap, Probe, TimelineEvent
+from probewatch.model.timeline import (
+    BETWEEN_FILES,
+    ONE_RESTART_NS,
+    UNSEEN,
+    EventKind,
+    Gap,
+    Probe,
+    TimelineEvent,
+    Unseeable,
+)
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
@@ -84,6 +93,18 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
             latest[key] = event.ns
             out.append(event)
     return out
+
+
+def unseeable(book: AddressBook, probes: Sequence[Probe]) -> tuple[Unseeable, ...]:
+    """Return the declared exec probes of which no command was seen."""
+    seen = {id(probe.spec) for probe in probes}
+    return tuple(
+        Unseeable(spec.type, pod.namespace, pod.name, container.name, workload=pod.kind != "Pod")
+        for pod in book.all_pods()
+        for container in pod.containers
+        for spec in container.probes
+        if spec.handler is Handler.EXEC and id(spec) not in seen
+    )
 
 
 def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int], unseen: str) -> list[str]:
