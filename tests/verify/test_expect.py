@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import probewatch
+from probewatch.api import observer
+from probewatch.capture import Reader
 from probewatch.model.expectation import (
     Decided,
     Expectations,
@@ -38,7 +40,7 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
-from probewatch.report.service import downtime
+from probewatch.report.service import downtime, outages
 from probewatch.verify.case import seconds
 from probewatch.verify.expect import check, of_probe
 
@@ -828,3 +830,45 @@ def test_a_poke_right_after_ready_is_no_tick(captures: Path) -> None:
     timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
     (found,) = of_probe(timeline, timeline.probes[0], ProbeExpectation(selector=ANY, period=Pace(2 * S, 1)))
     assert found.sentence.endswith("to #4"), "#2 is the poke, and #3 follows it"
+
+
+def test_frames_of_an_attempt_hold_the_one_that_ended_it(captures: Path) -> None:
+    """An ICMP error belongs to no connection, and is among the frames that show the attempt all the same."""
+    folder = captures / "http-icmp-reject"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    ended = [a for probe in timeline.probes for a in probe.attempts if a.cause is Cause.UNREACHABLE]
+    assert ended
+    assert all(a.end_mark is not None and a.frames()[0] <= a.end_mark.number <= a.frames()[1] for a in ended)
+
+
+def test_declared_thresholds_that_the_wire_leaves_open(captures: Path, tmp_path: Path) -> None:
+    """Decisions do not pass where one of them, that nothing confirms, rests on a failureThreshold that may be another."""
+    folder = captures / "startup-probe"
+    text = (folder / "pod.yaml").read_text()
+    assert "failureThreshold: 30" in text
+    (tmp_path / "pod.yaml").write_text(text.replace("failureThreshold: 30", "failureThreshold: 5"))
+    timeline = probewatch.verify(folder / "capture.pcap", spec=tmp_path / "pod.yaml")
+    found = [one for one in timeline.findings if one.field == "decisions" and one.subject.startswith("startup")]
+    assert [(one.held, one.sentence.split("; ")[1]) for one in found] == [
+        (UNCLEAR, "Restart at #5 rests on the failureThreshold, which the packets leave open")
+    ]
+
+
+def test_state_is_of_the_end(captures: Path) -> None:
+    """A readiness probe whose container was restarted, and not Ready since, is NotReady at the end, wherever that is asked."""
+    folder = captures / "k136-liveness-restart"
+    whole = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    (live,) = (probe for probe in whole.probes if probe.type is ProbeType.LIVENESS)
+    last = [d.ns for d in live.decisions if d.kind is RESTART][-1]
+    with Reader(str(folder / "capture.pcap"), 0) as reader:
+        known = observer(spec=folder / "pod.yaml")
+        for frame in reader:
+            if frame.ns <= last + S // 10:
+                known.feed(frame)
+    cut = known.finish()
+    (ready,) = (probe for probe in cut.probes if probe.type is ProbeType.READINESS)
+    assert ready.final_state == "NotReady"
+    (found,) = of_probe(cut, ready, ProbeExpectation(selector=ANY, state="Ready"))
+    assert (found.held, found.sentence) == (FAIL, "NotReady at the end")
+    assert found.attempts[-1] == ready.attempts[-1].n, "evidence of the end"
+    assert outages(ready, cut)[-1].end_ns is None
