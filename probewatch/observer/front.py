@@ -28,7 +28,7 @@ from probewatch.wire.table import Limits
 from probewatch.wire.tcp import Tracker
 
 from .kept import KeptConnections
-from .seams import Seams
+from .seams import SHORTEST_NS, Seams
 from .settings import Settings
 from .slim import in_short, slim, slim_exchange
 from .tls import Sessions
@@ -249,6 +249,8 @@ class Front(ABC):
         seen_ns = last_ns - (self._first_ns or last_ns)
         if pause_ns > max(SHORT_HOLE_NS, PAUSES * self._longest_ns) and seen_ns >= pause_ns:
             return True
+        if pause_ns < SHORTEST_NS:
+            return False
         self.advance(last_ns)  # (what is over is handed on: it is among what was seen)
         return self._seams.missed(last_ns, next_ns, self._tracker.unripe_since)
 

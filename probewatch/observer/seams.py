@@ -16,7 +16,7 @@ from typing import Final
 
 from probewatch.probes.cadence import SECOND
 
-FLOWS: Final = 65_536
+FLOWS: Final = 16_384
 """Who asks whom at which port, of which starts are kept; of more none are."""
 STEADY: Final = 2
 """Steps of one length, the longest, from which somebody has a pace."""
@@ -65,8 +65,6 @@ class Seams:
 
     def missed(self, last_ns: int, next_ns: int, open_since: Callable[[str], int | None]) -> bool:
         """Tell whether somebody who had a pace was missed between these moments; `open_since` tells what is under way to a server."""
-        if next_ns - last_ns < SHORTEST_NS:
-            return False
         for flow, (longest, shortest, times) in self._step.items():
             if times < STEADY or 2 * shortest < longest:
                 continue

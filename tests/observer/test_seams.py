@@ -38,7 +38,6 @@ def met(*starts: float, server: str = "fd00::a") -> Seams:
         ((0, 2), (2.1, 20), False),  # no pace so far
         ((0, 0.01, 2.01, 4.01), (4.1, 8), True),  # a manual trigger is no step
         ((0, 8, 10, 18, 20), (20.1, 26), False),  # it paused as long before
-        ((0, 2, 4, 6), (6.1, 6.2), False),
     ],
 )
 @pytest.mark.parametrize("server", ["fd00::a", "10.0.0.1"])
