@@ -368,10 +368,9 @@ def verified(timeline: Timeline, book: AddressBook, expected: Sequence[Expectati
     from .verify.declared import verify as check_declared
     from .verify.expect import check
 
-    pods = book.all_pods()
-    found = [*check_declared(timeline, pods)]
+    found = [*check_declared(timeline, book.all_pods())]
     for one in expected:
-        found += check(timeline, one, pods)
+        found += check(timeline, one)
     return replace(timeline, findings=(*timeline.findings, *found))
 
 

@@ -3,7 +3,7 @@
     from probewatch import analyze, expect
 
     readiness = expect(analyze("capture.pcap", spec="pod.yaml")).probe("readiness")
-    readiness.ready_within(20).decisions(["ready"]).never("restart")
+    readiness.ready_within(20).decisions(["ready"]).never("not_ready")
 
 Each assertion is a key of an expectations file (docs/expect.md) held against one probe by the same `verify.expect`; a finding
 that fails is raised as AssertionError, one that the packets leave open as `Inconclusive`: a test must not pass on missing
@@ -14,13 +14,17 @@ Tolerances are in seconds and always the caller's: no assertion has one of its o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from enum import StrEnum
+from math import inf
 from typing import Final, Literal, Self, TypeVar
 
 from .model.expectation import (
     CAPTURE_START,
+    CHECKERS,
     MOMENTS,
     STATES,
     Decided,
@@ -32,16 +36,18 @@ from .model.expectation import (
     Selector,
 )
 from .model.finding import CLIENTS_LATE, CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
+from .model.spec import ProbeType
 from .model.timeline import Cause, DecisionKind, Outcome, Probe, Timeline
 from .report import words
 from .report.conversation import conversation, of_no_probe, seen_instead
 from .report.escape import safe
 from .report.numbers import SECOND
-from .report.select import matches
+from .report.select import matches, may_mean
 from .verify import claims, who
 from .verify.case import Case
-from .verify.doubt import incomplete
+from .verify.doubt import incomplete, untyped
 from .verify.expect import of_probe
+from .verify.selecting import fit
 from .verify.sequence import in_runs
 
 E = TypeVar("E", bound=StrEnum)
@@ -80,25 +86,33 @@ class Expectations:
 
         Raises:
             AssertionError: no probe was seen that it means, or several were.
+            Inconclusive: none was seen, but one that was may be meant, or one that sends no packet.
         """
         __tracebackhide__ = True
         found = self._meant(selector)
         if len(found) == 1:
             return ExpectedProbe(self.timeline, found[0])
         asked = "one probe" if selector is None else f"one probe '{safe(selector)}'"
+        if not found and (reason := self._perhaps(selector)):
+            raise Inconclusive(of_no_probe(self.timeline, f"cannot tell whether there is {asked}: {safe(reason)}"))
         if not found:
             raise AssertionError(of_no_probe(self.timeline, f"expected {asked}: {seen_instead(self.timeline)}"))
         there = ", ".join(f"{probe.id} ({words.kind(probe)} {words.label(probe)})" for probe in found[:_SHOWN])
         raise AssertionError(of_no_probe(self.timeline, f"expected {asked}, there are {len(found)}: {there}"))
 
     def no_probe(self, selector: str | None = None) -> Self:
-        """Assert that no probe was seen that a selector means; None means any."""
+        """Assert that no probe was seen that a selector means; None means any.
+
+        Raises:
+            ValueError: the selector is empty, the id of no probe, or all but a type's name.
+        """
         __tracebackhide__ = True
+        _spelt(selector)
         asked = "probe" if selector is None else safe(selector)
         for probe in self._meant(selector):
             case = Case(self.timeline, probe)
             _raise(case, case.failed("probe", f"expected no {asked}, there is {probe.id}", attempts=probe.attempts[:1]))
-        if reason := incomplete(self.timeline):
+        if reason := self._perhaps(selector) or incomplete(self.timeline):
             raise Inconclusive(of_no_probe(self.timeline, f"cannot tell that there is no {asked}: {safe(reason)}"))
         return self
 
@@ -111,6 +125,18 @@ class Expectations:
 
     def _meant(self, selector: str | None) -> list[Probe]:
         return [probe for probe in self.timeline.probes if selector is None or matches(probe, selector)]
+
+    def _perhaps(self, selector: str | None) -> str:
+        """Say why there may be a probe that a selector means although none is known to be: no type known, or no packet."""
+        for probe in self.timeline.probes:
+            if untyped(probe) or probe.checker.kind == "unknown":
+                types = (kind for kind in ProbeType if fit(Selector(type=kind), probe).fits is None)
+                if selector is not None and any(matches(replace(probe, type=kind), selector) for kind in types):
+                    return f"{probe.id} could be meant, but its type is not known: give the Pod with spec"
+        for one in self.timeline.unseeable:
+            if selector is None or may_mean(selector, one):
+                return f"the {one.type} probe of {one.pod}/{one.container} is an exec probe, and sends no packet"
+        return ""
 
 
 class ExpectedProbe:
@@ -129,34 +155,42 @@ class ExpectedProbe:
         is left out.
         """
         __tracebackhide__ = True
-        wanted = _members(Outcome, expected)
+        wanted = _some(Outcome, expected, first)
         case = self._from(first, len(wanted))
         return self._settle([claims.outcomes(case, in_runs(wanted), part=first is not None)])
 
     def causes(self, expected: Sequence[Cause | str], *, first: int | None = None) -> Self:
         """Assert the causes of all attempts, or with `first` of those from that number on, as many as are given."""
         __tracebackhide__ = True
-        wanted = _members(Cause, expected)
+        wanted = _some(Cause, expected, first)
         case = self._from(first, len(wanted))
         return self._settle([claims.causes_in_order(case, in_runs(wanted), part=first is not None)])
 
     def attempts(self, at_least: int = 1, at_most: int | None = None) -> Self:
         """Assert how many attempts were seen."""
         __tracebackhide__ = True
+        if at_least < 0 or (at_most is not None and at_most < at_least):
+            raise ValueError(f"expected the smaller number first, and none below 0: {at_least}, {at_most}")
         return self._hold(ProbeExpectation(selector=_ANY, attempts=Range(at_least, at_most)))
 
     def decisions(self, expected: Sequence[DecisionKind | str]) -> Self:
         """Assert all decisions in their order: `["ready", "not_ready", "ready"]`."""
         __tracebackhide__ = True
-        wanted = tuple(ExpectedDecision(kind=kind) for kind in _members(DecisionKind, expected))
+        wanted = tuple(ExpectedDecision(kind=kind) for kind in _some(DecisionKind, expected))
         return self._hold(ProbeExpectation(selector=_ANY, decisions=wanted))
 
     def never(self, *kinds: DecisionKind | str) -> Self:
-        """Assert that none of these decisions was made: `never("restart")`.
+        """Assert that none of these decisions was made: `never("not_ready")`, of a liveness probe `never("restart")`.
 
-        `never("not_ready")` also fails where the container ended, or was restarted, and took Ready along.
+        `never("not_ready")` also fails where the container ended, or was restarted, and took Ready along. What this type of
+        probe never decides fails, with the type that does.
+
+        Raises:
+            ValueError: no decision is given, or there is none of that name.
         """
         __tracebackhide__ = True
+        if not kinds:
+            raise ValueError(f"never() needs a decision: there are {', '.join(DecisionKind)}")
         return self._hold(ProbeExpectation(selector=_ANY, never=tuple(_members(DecisionKind, kinds))))
 
     def state(self, expected: str) -> Self:
@@ -186,18 +220,33 @@ class ExpectedProbe:
         __tracebackhide__ = True
         return self._hold(ProbeExpectation(selector=_ANY, started_within=_ns(seconds)))
 
+    def out_of_service(self, max: float, *, at_least: float = 0) -> Self:  # noqa: A002
+        """Assert for how many seconds it was out of service in all (both ends belong to the range), after it had been in service.
+
+        From each NotReady (DOWN), or the end of a container that took Ready along, to the next Ready (UP).
+        """
+        __tracebackhide__ = True
+        time = Range(_ns(at_least), _ns(max))
+        if at_least > max:
+            raise ValueError(f"expected the smaller number first: {at_least}, {max}")
+        return self._hold(ProbeExpectation(selector=_ANY, out_of_service=time))
+
     def decided(self, kind: DecisionKind | str, between: tuple[float, float], *, after: str = CAPTURE_START) -> Self:
         """Assert that a decision was made in a range of seconds (both ends belong to it) after a moment.
 
         Args:
-            kind: the first such decision after that moment counts.
+            kind: the first such decision after that moment counts; one that is the moment itself does not.
             between: `(20, 30.5)`.
             after: `start` (of the capture), `first attempt`, `first failure`, or a decision, the first of that kind.
         """
         __tracebackhide__ = True
         (wanted,) = _members(DecisionKind, [kind])
         since = after if after in MOMENTS else _members(DecisionKind, [after], *MOMENTS)[0]
+        if not isinstance(between, tuple | list) or len(between) != 2:
+            raise ValueError(f"between is a range of seconds, (20, 30.5), not {between!r}")
         time = Range(_ns(between[0]), _ns(between[1]))
+        if between[0] > between[1]:
+            raise ValueError(f"expected the smaller number first: {between!r}")
         return self._hold(ProbeExpectation(selector=_ANY, decided=(Decided(kind=wanted, after=since, time=time),)))
 
     def period(self, seconds: float, *, within: float) -> Self:
@@ -220,9 +269,15 @@ class ExpectedProbe:
     def latency(self, *, max: float | None = None, p50: float | None = None, p99: float | None = None) -> Self:  # noqa: A002
         """Assert upper bounds in seconds on the time from an attempt's start to its verdict, by nearest rank.
 
-        An attempt that nobody answered lasted at least until the checker gave up.
+        An attempt that nobody answered lasted at least until the checker gave up, and counts: the p50 that the table
+        shows is of those that were answered.
+
+        Raises:
+            ValueError: there is no bound.
         """
         __tracebackhide__ = True
+        if max is None and p50 is None and p99 is None:
+            raise ValueError("latency() needs a bound: max, p50 or p99")
         bounds = [None if bound is None else _ns(bound) for bound in (max, p50, p99)]
         return self._hold(
             ProbeExpectation(selector=_ANY, latency=LatencyBounds(max=bounds[0], p50=bounds[1], p99=bounds[2]))
@@ -236,8 +291,14 @@ class ExpectedProbe:
         return self._hold(ProbeExpectation(selector=_ANY, node=node))
 
     def from_checker(self, kind: str) -> Self:
-        """Assert who probes: `kubelet`, `haproxy`, ..."""
+        """Assert who probes: `kubelet`, `haproxy`, ...
+
+        Raises:
+            ValueError: there is no such kind of checker.
+        """
         __tracebackhide__ = True
+        if kind not in CHECKERS:
+            raise ValueError(f"{kind!r} is no checker: there are {', '.join(CHECKERS)}")
         return self._settle([who.checker(Case(self.timeline, self.value), kind)])
 
     # --- as declared ---
@@ -290,6 +351,8 @@ class ExpectedProbe:
         """Return the case of so many attempts from a number on, or of all."""
         if first is None:
             return Case(self.timeline, self.value)
+        if first < 1:
+            raise ValueError(f"attempts are numbered from 1: first={first}")
         some = [attempt for attempt in self.value.attempts if attempt.n >= first][:number]
         return Case(self.timeline, replace(self.value, attempts=tuple(some)))
 
@@ -301,7 +364,52 @@ def _raise(case: Case, finding: Finding) -> None:
 
 
 def _ns(seconds: float) -> int:
+    """Return seconds as nanoseconds.
+
+    Raises:
+        ValueError: it is no number of seconds, or below 0.
+    """
+    __tracebackhide__ = True
+    if not isinstance(seconds, int | float) or not 0 <= seconds < inf:
+        raise ValueError(f"expected seconds, 0 or more, got {seconds!r}")
     return round(seconds * SECOND)
+
+
+def _spelt(selector: str | None) -> None:
+    """Refuse what can mean nothing, and would be found not to be there.
+
+    Raises:
+        ValueError: the selector is empty, an id, or nearly the name of a type.
+    """
+    __tracebackhide__ = True
+    if selector is None:
+        return
+    if not selector:
+        raise ValueError("the selector is empty; leave it out where any probe is meant")
+    if re.fullmatch(r"p[0-9]+", selector):
+        raise ValueError(
+            f"{selector!r} is an id, which only a probe that was seen has; give a type, a Pod or an address"
+        )
+    kind, _, rest = selector.partition("/")
+    types = [each.value for each in ProbeType if each is not ProbeType.UNKNOWN]
+    close = get_close_matches(kind.lower(), types, n=1, cutoff=0.8)
+    if close and kind not in types:
+        raise ValueError(f"{selector!r} is no type of a probe: did you mean {close[0]}{'/' if rest else ''}{rest}?")
+
+
+def _some(kind: type[E], given: Sequence[E | str], first: int | None = None) -> list[E]:
+    """Return a list's members; with `first` there must be some.
+
+    Raises:
+        TypeError: it is one word and no list.
+        ValueError: it is empty, or a member is unknown.
+    """
+    __tracebackhide__ = True
+    if isinstance(given, str):
+        raise TypeError(f"expected a list, got {given!r}: write [{given!r}]")
+    if first is not None and not given:
+        raise ValueError("expected at least one with first: nothing is always so")
+    return _members(kind, given)
 
 
 def _members(kind: type[E], given: Iterable[E | str], *also: str) -> list[E]:

@@ -71,6 +71,8 @@ class _Kept:
 
 
 _RECORDINGS: Final = pytest.StashKey[_Kept]()
+_OPEN: Final = pytest.StashKey[list[_Kept]]()
+"""Of tests that are not over."""
 _TIMELINES: Final = pytest.StashKey[dict[str, "Timeline"]]()
 
 
@@ -107,7 +109,7 @@ def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
 
     Its arguments are those of `probewatch.analyze`; with `verify=True` those of `probewatch.verify`, and the timeline has its
     findings, as `.verified()` needs them. A relative path begins at the directory of the test's file. The same captures with
-    the same options are analysed once in a run.
+    the same options are analysed once in a run, and anew where a file was written since.
 
     Scope: function.
     """
@@ -133,7 +135,12 @@ def probewatch_timeline(request: pytest.FixtureRequest) -> TimelineFactory:
             placed[name] = [_beside(request.path, path) for path in _listed(value)]
         if "keylog" in placed:
             placed["keylog"] = placed["keylog"][0]
-        key = repr((verify, found, sorted(placed.items()), sorted(options.items())))
+        if not verify and "expect" in placed:
+            raise TypeError(
+                "probewatch_timeline() takes expect only with verify=True, which holds the capture against it"
+            )
+        read: list[PathText] = [*found, *(path for paths in placed.values() for path in _listed(paths))]
+        key = repr((verify, found, sorted(placed.items()), sorted(options.items()), [_state(path) for path in read]))
         if key not in known:
             work = api.verify if verify else api.analyze
             known[key] = _at_the_test("probewatch_timeline", lambda: work(found, **placed, **options))
@@ -163,6 +170,7 @@ def probe_recorder(request: pytest.FixtureRequest) -> Iterator[RecorderFactory]:
         return made
 
     kept = request.node.stash[_RECORDINGS] = _Kept(folder)
+    request.config.stash.setdefault(_OPEN, []).append(kept)
 
     def begin(
         interface: str = "any",
@@ -204,10 +212,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         lines = [_said(recording, _stopped(recording)) for recording in kept.recordings]
         if lines:
             report.sections.append(("probewatch: captures kept", "\n".join(lines)))
-    if report.when == "teardown" and not kept.failed:
-        for recording in kept.recordings:
-            recording.path.unlink(missing_ok=True)
+    if report.when == "teardown":
+        item.config.stash[_OPEN].remove(kept)
+        if not kept.failed:
+            for recording in kept.recordings:
+                recording.path.unlink(missing_ok=True)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the recordings of a test that was interrupted: nothing reported on it."""
+    lines = [
+        _said(recording, _stopped(recording)) for kept in config.stash.get(_OPEN, []) for recording in kept.recordings
+    ]
+    if lines:
+        terminalreporter.section("probewatch: captures kept")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def _at_the_test(name: str, work: Callable[[], T]) -> T:
@@ -261,6 +282,15 @@ def _free(folder: Path, name: str) -> Path:
 
 def _listed(value: PathText | Sequence[PathText]) -> list[PathText]:
     return [value] if isinstance(value, str | PathLike) else list(value)
+
+
+def _state(path: PathText) -> tuple[int, int] | None:
+    """Return a file's size and when it was written (ns); None where it is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _beside(test: Path, path: PathText) -> str:

@@ -115,7 +115,9 @@ def _annotate(timeline: Timeline, paths: Sequence[str]) -> None:
     from ..report import github
 
     if github.wanted(os.environ):
-        github.write(timeline.findings, sys.stderr.write, {Path(path).name: path for path in paths})
+        github.write(
+            timeline.findings, sys.stderr.write, {name: path for path in paths for name in (Path(path).name, path)}
+        )
 
 
 def _write_expectations(timeline: Timeline, path: str, files: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import PurePath
 from typing import Final, TypeVar
 
 import msgspec
@@ -19,6 +18,8 @@ from msgspec import UnsetType
 
 from probewatch.model.expectation import (
     AT_LEAST_ONE,
+    CHECKERS,
+    DECIDED_BY,
     MOMENTS,
     STATES,
     Decided,
@@ -96,7 +97,7 @@ def read_expectations(path: str) -> Expectations:
         raise SpecError(f"{path}: is a Kubernetes object, no expectations; give it as --spec")
     try:
         _known_format(value.get("schema", SCHEMA))
-        return _expectations(typed(value, ExpectForm), PurePath(path).name)
+        return _expectations(typed(value, ExpectForm), path)
     except FieldError as error:
         raise SpecError(f"{path}: {error}{_hint(error)}") from None
 
@@ -130,7 +131,7 @@ _INSIDE: Final[tuple[tuple[str, type[Form]], ...]] = (
     *((key, DecisionForm) for key in ("decisions", "decisionsContain")),
     ("decided", DecidedForm),
     *((key, CountRange) for key in ("count", "attempts", "missed", "otherProbes", "otherConnections")),
-    *((key, SecondsRange) for key in ("sinceStartSeconds", "sincePreviousSeconds", "seconds")),
+    *((key, SecondsRange) for key in ("sinceStartSeconds", "sincePreviousSeconds", "seconds", "outOfServiceSeconds")),
     ("latencySeconds", LatencyForm),
     *((key, PaceForm) for key in ("periodSeconds", "timeoutSeconds")),
 )
@@ -155,14 +156,14 @@ def _probe(form: ProbeForm, at: str) -> ProbeExpectation:
         return _maybe(value, join(at, key), convert)
 
     listed = partial(_each, limit=MAX_STEPS)
-    return ProbeExpectation(
+    made = ProbeExpectation(
         selector=_selector(form.probe, join(at, "probe")),
         count=maybe(form.count, "count", _counts) or AT_LEAST_ONE,
         attempts=maybe(form.attempts, "attempts", _counts),
         missed=maybe(form.missed, "missed", _counts),
         outcomes=maybe(form.outcomes, "outcomes", lambda v, key: listed(v, key, _run)),
         outcomes_contain=maybe(
-            form.outcomes_contain, "outcomesContain", lambda v, key: _filled(listed(v, key, _run), key)
+            form.outcomes_contain, "outcomesContain", lambda v, key: _something(_filled(listed(v, key, _run), key), key)
         ),
         causes=maybe(form.causes, "causes", lambda v, key: listed(v, key, _cause)),
         causes_in_order=maybe(form.causes_in_order, "causesInOrder", lambda v, key: listed(v, key, _cause_run)),
@@ -174,6 +175,7 @@ def _probe(form: ProbeForm, at: str) -> ProbeExpectation:
         never=maybe(form.never, "never", lambda v, key: _filled(listed(v, key, _kind), key)),
         ready_within=maybe(form.ready_within_seconds, "readyWithinSeconds", _ns),
         started_within=maybe(form.started_within_seconds, "startedWithinSeconds", _ns),
+        out_of_service=maybe(form.out_of_service_seconds, "outOfServiceSeconds", _times),
         latency=maybe(form.latency_seconds, "latencySeconds", _latency),
         period=maybe(form.period_seconds, "periodSeconds", _pace),
         timeout=maybe(form.timeout_seconds, "timeoutSeconds", _pace),
@@ -181,6 +183,17 @@ def _probe(form: ProbeForm, at: str) -> ProbeExpectation:
         sources=maybe(form.source, "source", lambda v, key: _filled(listed(v, key, _source), key)),
         node=maybe(form.node, "node", _text),
     )
+    if made.count.high == 0 and made != ProbeExpectation(selector=made.selector, count=made.count):
+        raise FieldError(
+            join(at, "count"), "expects no such probe: nothing else can be expected of it; leave out one of them"
+        )
+    kinds = DECIDED_BY.get(made.selector.type) if made.selector.type is not None else None
+    for index, kind in enumerate(made.never or ()):
+        if kinds is not None and kind not in kinds:
+            who = " or a ".join(name.value for name, its in DECIDED_BY.items() if kind in its)
+            by = f"a {who} probe does" if who else "no kubelet does"
+            raise FieldError(join(at, f"never[{index}]"), f"a {made.selector.type} probe never decides {kind}: {by}")
+    return made
 
 
 def _selector(form: SelectorForm, at: str) -> Selector:
@@ -199,7 +212,7 @@ def _selector(form: SelectorForm, at: str) -> Selector:
         port=_maybe(form.port, join(at, "port"), _port),
         path=text(form.path, "path"),
         service=None if isinstance(form.service, UnsetType) else form.service,
-        checker=text(form.checker, "checker"),
+        checker=_maybe(form.checker, join(at, "checker"), lambda v, key: _one_of(v, CHECKERS, key)),
         checker_address=_maybe(form.checker_address, join(at, "checkerAddress"), _address),
     )
     if not made.given():
@@ -225,11 +238,14 @@ def _decided(form: DecidedForm, at: str) -> Decided:
 
 
 def _latency(form: LatencyForm, at: str) -> LatencyBounds:
-    return LatencyBounds(
+    made = LatencyBounds(
         p50=_maybe(form.p50, join(at, "p50"), _ns),
         p99=_maybe(form.p99, join(at, "p99"), _ns),
         max=_maybe(form.max, join(at, "max"), _ns),
     )
+    if made == LatencyBounds():
+        raise FieldError(at, f"is empty; give at least one of {', '.join(_names(LatencyForm))}")
+    return made
 
 
 def _pace(form: PaceForm, at: str) -> Pace:
@@ -363,6 +379,12 @@ def _each(values: Sequence[V], at: str, convert: Callable[[V, str], T], limit: i
     if len(values) > limit:
         raise FieldError(at, f"expected at most {limit} elements, got {len(values)}")
     return tuple(convert(value, join(at, f"[{index}]")) for index, value in enumerate(values))
+
+
+def _something(pattern: tuple[Run, ...], at: str) -> tuple[Run, ...]:
+    if not any(run.low for run in pattern):
+        raise FieldError(at, "may be no attempt at all, which always occurs; expect at least one")
+    return pattern
 
 
 def _filled(values: tuple[T, ...], at: str) -> tuple[T, ...]:

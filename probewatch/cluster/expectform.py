@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from probewatch.model.expectation import CAPTURE_START, MOMENTS, STATES
+from probewatch.model.expectation import CAPTURE_START, CHECKERS, MOMENTS, STATES
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
 
@@ -79,8 +79,8 @@ class SelectorForm(Form):
     port: Annotated[int, _key("Port that is probed.", minimum=1, maximum=65535)] | UnsetType = UNSET
     path: Annotated[str, _key("Path and query of an httpGet probe, letter for letter.")] | UnsetType = UNSET
     service: Annotated[str, _key("`grpc.service` of a grpc probe.")] | UnsetType = UNSET
-    checker: Annotated[str, _key("Who probes, as `checker.kind` in the JSON document: `kubelet`, `haproxy` ...")] | (
-        UnsetType
+    checker: (
+        Annotated[str, _key("Who probes, as `checker.kind` in the JSON document.", enum=list(CHECKERS))] | UnsetType
     ) = UNSET
     checker_address: Annotated[str, _key("IPv4 or IPv6 address that probes.")] | UnsetType = UNSET
 
@@ -100,7 +100,14 @@ class DecisionForm(Form):
         | UnsetType
     ) = UNSET
     since_previous_seconds: (
-        Annotated[SecondsRange, _key("Time since this probe's decision before it, whatever that was.")] | UnsetType
+        Annotated[
+            SecondsRange,
+            _key(
+                "Time since this probe's decision before it, whatever that was; where its container ended meanwhile and Ready "
+                "with it, since then. A first decision has none before it."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
 
 
@@ -113,16 +120,17 @@ class DecidedForm(Form):
         str,
         _key(
             "The moment: `start` (of the capture, as where this is left out), `first attempt`, `first failure` (the "
-            "beginning of that attempt), or a decision (the first of that kind).",
+            "beginning of that attempt), or a decision (the first of that kind; what counts comes after it).",
             enum=list(AFTER),
         ),
     ] = CAPTURE_START
 
 
 class LatencyForm(Form):
-    """Upper bounds of the time from the start of an attempt to its verdict, in seconds.
+    """Upper bounds of the time from the start of an attempt to its verdict, in seconds. At least one is needed.
 
-    An attempt that nobody answered counts with the time until the checker gave up, as a lower bound.
+    An attempt that nobody answered counts with the time until the checker gave up, as a lower bound. (The p50 in the
+    table is of those that were answered.)
     """
 
     p50: Annotated[float, _key("Half of the attempts took no longer.", **_SECONDS)] | UnsetType = UNSET
@@ -180,7 +188,10 @@ class ProbeForm(Form):
     never: (
         Annotated[
             list[KindText],
-            _key("Decisions that do not occur; `not_ready` also where Ready went with a container that ended."),
+            _key(
+                "Decisions that do not occur, each one that this type of probe can make; `not_ready` also where Ready went with a "
+                "container that ended."
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -197,6 +208,16 @@ class ProbeForm(Form):
     ) = UNSET
     started_within_seconds: (
         Annotated[float, _key("Started (startup probe) within this time, measured as above.", **_SECONDS)] | UnsetType
+    ) = UNSET
+    out_of_service_seconds: (
+        Annotated[
+            SecondsRange,
+            _key(
+                "Time out of service in all, after it had been Ready (UP) for the first time: from each NotReady (DOWN), or "
+                "the end of the container, to the next Ready."
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     latency_seconds: Annotated[LatencyForm, _key("How long attempts take at most.")] | UnsetType = UNSET
     period_seconds: (
@@ -250,7 +271,8 @@ def json_schema() -> dict[str, Any]:
         definition.pop("title", None)
         definition["description"] = " ".join(definition["description"].split())
     top = definitions.pop("expect")
-    definitions["selector"]["minProperties"] = 1
+    for name in ("selector", "count_range", "seconds_range", "latency"):
+        definitions[name]["minProperties"] = 1
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:probewatch:expect:1",

@@ -26,8 +26,21 @@ class Range:
 
 
 AT_LEAST_ONE = Range(1)
+CHECKERS: Final = (
+    "kubelet", "haproxy", "keepalived", "envoy", "varnish", "apache", "monit", "dnsdist", "consul", "nomad", "traefik", "caddy",
+    "nginx", "nagios", "blackbox_exporter", "aws_elb", "google", "azure", "istio", "linkerd", "knative", "unknown",
+)  # fmt: skip
+"""What a checker's kind may be."""
 STATES: Final = ("Ready", "NotReady", "Started", "NotStarted", "Live", "Restart", "UP", "DOWN")
 """What a probe's state may be at the end."""
+
+
+DECIDED_BY: Final = {
+    ProbeType.READINESS: (DecisionKind.READY, DecisionKind.NOT_READY),
+    ProbeType.LIVENESS: (DecisionKind.RESTART,),
+    ProbeType.STARTUP: (DecisionKind.STARTED, DecisionKind.RESTART),
+}
+"""What each type of probe can decide (worker.go)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +168,8 @@ class ProbeExpectation:
     ready_within: int | None = None
     """Nanoseconds from each start of the container."""
     started_within: int | None = None
+    out_of_service: Range | None = None
+    """Nanoseconds out of service in all, once it had been in service."""
     latency: LatencyBounds | None = None
     period: Pace | None = None
     """From tick to tick."""

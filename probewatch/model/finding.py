@@ -65,3 +65,8 @@ class Finding:
     at: int | None = None
     """The one of them where it shows, the others are its neighbours; None where all show it alike."""
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def source_name(self) -> str:
+        """Return the name of the file that it is from, for readers."""
+        return self.source.rsplit("/", 1)[-1]

@@ -267,6 +267,8 @@ class Attempt:
         if self.unresolved is not None:
             numbers += [m.number for m in self.unresolved.requests if m.file == self.start.file]
         numbers += [run.last.number for run in self.execs if run.last.file == self.start.file]
+        if self.end_mark is not None and self.end_mark.file == self.start.file:
+            numbers.append(self.end_mark.number)  # (an ICMP error belongs to no connection)
         return min(numbers), max(numbers)
 
 
@@ -495,6 +497,18 @@ class Probe:
         return last if last is not None and last.start_ns >= self.attempts[-1].start.ns else None
 
 
+class Unseeable(NamedTuple):
+    """A declared probe of which no packet can tell: an exec probe, where none of its commands was seen."""
+
+    type: ProbeType
+    namespace: str
+    pod: str
+    """Its name, or that of the workload that makes it."""
+    container: str
+    workload: bool = False
+    """`pod` only begins the Pod's name."""
+
+
 ANSWERS_ONLY: Final = "only the server's direction was captured"
 """What is said of connections that nobody can tell from probes, as all that was asked is missing."""
 
@@ -554,6 +568,8 @@ class Timeline:
     probes: tuple[Probe, ...] = ()
     beside: tuple[Probe, ...] = ()
     """Probes that are not shown: what they decided explains what befell the others of their container."""
+    unseeable: tuple[Unseeable, ...] = ()
+    """Declared probes that may run all the time and leave no packet."""
     others: tuple[OtherTraffic, ...] = ()
     events: tuple[TimelineEvent, ...] = ()
     rollouts: tuple[Rollout, ...] = ()

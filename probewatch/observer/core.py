@@ -22,6 +22,7 @@ from .assemble import Assembler
 from .checks import CheckBuilder
 from .effects import EffectsBuilder
 from .elsewhere import Elsewhere
+from .ending import with_ends
 from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
@@ -39,7 +40,7 @@ from .strangers import Strangers
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
-from .together import explained, merge_events, unmatched
+from .together import between_files, explained, merge_events, unmatched, unseeable
 
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
@@ -448,6 +449,8 @@ class Observer(Front):
         told = merge_events(assembler.events)
         if self._execs is not None:
             told = self._execs.with_own(told)
+        probes, told = between_files(probes, captures, told)
+        probes = with_ends(probes, told)
         happened = tuple(sorted(told, key=lambda event: event.ns))
         traffic = self._strangers.traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
@@ -457,6 +460,7 @@ class Observer(Front):
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
+            unseeable=unseeable(self.book, probes),
             others=tuple(traffic.result(self.book)),
             events=happened,
             rollouts=rollouts,

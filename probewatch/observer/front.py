@@ -28,6 +28,7 @@ from probewatch.wire.table import Limits
 from probewatch.wire.tcp import Tracker
 
 from .kept import KeptConnections
+from .seams import SHORTEST_NS, Seams
 from .settings import Settings
 from .slim import in_short, slim, slim_exchange
 from .tls import Sessions
@@ -114,6 +115,7 @@ class Front(ABC):
         self._peel = self._peeler.peel
         self._fast: FastPath | None = None
         self._kept = KeptConnections(self._tracker)
+        self._seams = Seams()
         self._files: set[int] = set()
         self._announced: set[str] = set()
         self._undecoded: dict[str, int] = {}
@@ -188,7 +190,7 @@ class Front(ABC):
         ns = frame.ns
         if frame.file not in self._files:
             self._files.add(frame.file)
-            if len(self._files) > 1 and self._is_hole(ns - self._now_ns):
+            if len(self._files) > 1 and self._is_hole(self._now_ns, ns):
                 self._interrupt(self._now_ns, ns)
         if self._first_ns is None or ns < self._first_ns:
             self._first_ns = ns
@@ -239,12 +241,18 @@ class Front(ABC):
             )
         return End(turn, tuple(self._key_notes()), tuple(undecoded), self._cut_frames)
 
-    def _is_hole(self, pause_ns: int) -> bool:
-        """Tell whether a pause before a new file is longer than frames ever paused: then it is no quiet moment of a rotated set."""
+    def _is_hole(self, last_ns: int, next_ns: int) -> bool:
+        """Tell whether a pause before a new file is no quiet moment of a rotated set: too long for one, or attempts were due in it."""
+        pause_ns = next_ns - last_ns
         if pause_ns > HOLE_NS:
             return True
-        seen_ns = self._now_ns - (self._first_ns or self._now_ns)
-        return pause_ns > max(SHORT_HOLE_NS, PAUSES * self._longest_ns) and seen_ns >= pause_ns
+        seen_ns = last_ns - (self._first_ns or last_ns)
+        if pause_ns > max(SHORT_HOLE_NS, PAUSES * self._longest_ns) and seen_ns >= pause_ns:
+            return True
+        if pause_ns < SHORTEST_NS:
+            return False
+        self.advance(last_ns)  # (what is over is handed on: it is among what was seen)
+        return self._seams.missed(last_ns, next_ns, self._tracker.unripe_since)
 
     def _interrupt(self, last_ns: int, next_ns: int) -> None:
         """Between two files nothing was captured."""
@@ -253,6 +261,7 @@ class Front(ABC):
         self.advance(next_ns)
         self._first_ns = next_ns
         self.taken_up(last_ns, next_ns)
+        self._seams.forget()
 
     def _neighbour(self, message: Neighbour) -> None:
         self._tracker.neighbour(message)
@@ -269,6 +278,8 @@ class Front(ABC):
             if isinstance(item, Unresolved):
                 yield item
                 continue
+            if item.rev == 1 and not item.midstream:
+                self._seams.note(item.client, item.server, item.server_port, item.start.ns)
             read: Exchange | None = None
             if item.rev > 1:
                 asked = self._kept.more(item, self._keys)

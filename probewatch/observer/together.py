@@ -10,11 +10,21 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, EventKind, Gap, Probe, TimelineEvent
+from probewatch.model.timeline import (
+    BETWEEN_FILES,
+    ONE_RESTART_NS,
+    UNSEEN,
+    EventKind,
+    Gap,
+    Probe,
+    TimelineEvent,
+    Unseeable,
+)
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
 from .build import UNKNOWN
+from .losses import Interval, why
 from .places import place_segments
 
 RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
@@ -24,7 +34,6 @@ RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
-    seen = between_files(seen, captures)
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
         attempts = probe.attempts
@@ -37,8 +46,10 @@ def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures
     return out
 
 
-def between_files(probes: Sequence[Probe], captures: Sequence[CaptureInfo]) -> list[Probe]:
-    """Return the probes with gaps that say so where all that is missing was due between two files.
+def between_files(
+    probes: Sequence[Probe], captures: Sequence[CaptureInfo], events: Sequence[TimelineEvent]
+) -> tuple[list[Probe], list[TimelineEvent]]:
+    """Return the probes with gaps that say so where all that is missing was due between two files, and the events with those holes.
 
     What ends a file is its last frame: whether the time up to the next file was captured, nothing tells.
     """
@@ -48,17 +59,27 @@ def between_files(probes: Sequence[Probe], captures: Sequence[CaptureInfo]) -> l
         if reach and first_ns > reach:
             bare.append((reach, first_ns))
         reach = max(reach, last_ns)
+    holes: dict[Interval, None] = {}
 
     def told(gap: Gap) -> Gap:
         step = (gap.end_ns - gap.start_ns) // (gap.expected + 1)
         due = gap.start_ns + step, gap.end_ns - step
-        if gap.reason != UNKNOWN or not any(begun < due[0] and due[1] < over for begun, over in bare):
+        hole = next(((begun, over) for begun, over in bare if begun < due[0] and due[1] < over), None)
+        if hole is None or gap.reason not in (UNKNOWN, UNSEEN):
             return gap
+        holes[hole] = None
         return replace(gap, reason=BETWEEN_FILES)
 
-    if not bare:
-        return list(probes)
-    return [replace(p, gaps=tuple(map(told, p.gaps))) if p.gaps else p for p in probes]
+    made = [replace(p, gaps=tuple(map(told, p.gaps))) if bare and p.gaps else p for p in probes]
+    known = [(e.ns, e.end_ns or e.ns) for e in events if e.kind is EventKind.CAPTURE_GAP]
+    new = [
+        TimelineEvent(ns=begun, end_ns=over, kind=EventKind.CAPTURE_GAP, address="", evidence=why((begun, over), ()))
+        for begun, over in holes
+        if not any(begun < end and start < over for start, end in known)
+    ]
+    # (A new phase behind such a hole shows no restart: what asked may have been asked all the time.)
+    kept = [e for e in events if not (e.doubtful and any(begun < e.ns <= over for begun, over in holes))]
+    return made, sorted([*kept, *new], key=lambda event: event.ns)
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
@@ -72,6 +93,18 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
             latest[key] = event.ns
             out.append(event)
     return out
+
+
+def unseeable(book: AddressBook, probes: Sequence[Probe]) -> tuple[Unseeable, ...]:
+    """Return the declared exec probes of which no command was seen."""
+    seen = {id(probe.spec) for probe in probes}
+    return tuple(
+        Unseeable(spec.type, pod.namespace, pod.name, container.name, workload=pod.kind != "Pod")
+        for pod in book.all_pods()
+        for container in pod.containers
+        for spec in container.probes
+        if spec.handler is Handler.EXEC and id(spec) not in seen
+    )
 
 
 def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int], unseen: str) -> list[str]:

@@ -38,7 +38,7 @@ def conversation(timeline: Timeline, probe: Probe, finding: Finding) -> str:
     doubt = "cannot tell: " if finding.held is Held.INCONCLUSIVE else ""
     # What is wrong comes first: of the first line pytest's summary shows some forty characters.
     lines = [f"{words.kind(probe)} {safe(finding.field)}: {doubt}{safe(finding.sentence)}", f"  of {_subject(probe)}"]
-    source = f" ({safe(finding.source)})" if finding.source else ""
+    source = f" ({safe(finding.source_name)})" if finding.source else ""
     lines += [
         f"  {mark} {name} {safe(text)}"
         for mark, name, text in (

@@ -83,6 +83,7 @@ def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
         ("never", entry.never, _values),
         ("readyWithinSeconds", entry.ready_within, _seconds),
         ("startedWithinSeconds", entry.started_within, _seconds),
+        ("outOfServiceSeconds", entry.out_of_service, _times),
         ("latencySeconds", entry.latency, _latency),
         ("periodSeconds", entry.period, _pace),
         ("timeoutSeconds", entry.timeout, _pace),

@@ -145,7 +145,7 @@ def _at_length(paper: Paper, timeline: Timeline, finding: Finding, base: int) ->
     paper.line(_lead(finding), Span(f"{safe(finding.subject)}: {safe(finding.field)}", "bold"))
     paper.filled(safe(finding.sentence), first=[Span(" " * _INDENT)], indent=_INDENT)
     room = None if paper.columns is None else paper.columns - _INDENT
-    source = f" ({safe(finding.source)})" if finding.source else ""
+    source = f" ({safe(finding.source_name)})" if finding.source else ""
     expected, observed = f"{safe(finding.expected)}{source}", safe(finding.observed)
     both = f"expected {expected}, observed {observed}"
     if finding.expected and finding.observed and (room is None or len(both) <= room):

@@ -345,7 +345,7 @@ class Maker:
 
     def _finding(self, finding: Finding) -> Verdicted:
         proof = ", ".join(words.span(e.file, e.first, e.last, several=self._several) for e in finding.evidence[:6])
-        source = f" ({safe(finding.source)})" if finding.source and finding.expected else ""
+        source = f" ({safe(finding.source_name)})" if finding.source and finding.expected else ""
         return Verdicted(
             word="✗ fail" if finding.held is Held.FAIL else "? open",
             kind="trouble" if finding.held is Held.FAIL else "unclear",

@@ -42,7 +42,7 @@ def proof(finding: Finding) -> list[str]:
     """Return what a finding says besides its sentence, a line each; safe for a terminal."""
     lines = []
     if finding.expected:
-        lines.append(f"expected: {safe(finding.expected)}{f' ({safe(finding.source)})' if finding.source else ''}")
+        lines.append(f"expected: {safe(finding.expected)}{f' ({safe(finding.source_name)})' if finding.source else ''}")
     if finding.observed:
         lines.append(f"observed: {safe(finding.observed)}")
     if finding.attempts:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from ..model.rollout import Rollout
-from ..model.timeline import OtherTraffic, Probe, Timeline
+from ..model.spec import ProbeType
+from ..model.timeline import OtherTraffic, Probe, Timeline, Unseeable
 from . import words
 from .numbers import relative
 from .service import nodes
@@ -71,15 +72,24 @@ def matches(probe: Probe, selector: str) -> bool:
     if target.port is not None:
         names.add(f"[{target.address}]:{target.port}" if ":" in target.address else f"{target.address}:{target.port}")
     if target.pod is not None:
-        names |= {
-            target.pod,
-            f"{probe.type.value}/{target.pod}",
-            f"{target.namespace}/{target.pod}",
-            f"{probe.type.value}/{target.namespace}/{target.pod}",
-            f"{target.pod}/{target.container}",
-            f"{target.namespace}/{target.pod}/{target.container}",
-        }
+        names |= _by_pod(probe.type, target.namespace, target.pod, target.container)
     return selector in names
+
+
+def may_mean(selector: str, one: Unseeable) -> bool:
+    """Say whether the same words mean a declared probe that no packet can show."""
+    return selector in {one.type.value, *_by_pod(one.type, one.namespace, one.pod, one.container)}
+
+
+def _by_pod(kind: ProbeType, namespace: str | None, pod: str, container: str | None) -> set[str]:
+    return {
+        pod,
+        f"{kind.value}/{pod}",
+        f"{namespace}/{pod}",
+        f"{kind.value}/{namespace}/{pod}",
+        f"{pod}/{container}",
+        f"{namespace}/{pod}/{container}",
+    }
 
 
 def no_match(probes: Sequence[Probe], wanted: str) -> str:

@@ -346,12 +346,16 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     if ups:
         first = probe.attempts[0].start.ns
         starting = _while_starting(probe)
-        dark = [(one.end_ns, one.known_ns) for one in gaps(probe, timeline)]
+        blind = [one for one in gaps(probe, timeline) if one.start_ns < probe.attempts[-1].start.ns]
+        dark = [(one.end_ns, one.known_ns) for one in blind]
         bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting and a.n not in ending]
         unsettled = _Tally(probe, (a for a in bad if any(low <= a.start.ns < high for low, high in dark)))
         late = _Tally(probe, (a for a in bad if not any(low <= a.start.ns < high for low, high in dark)))
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
-        text += f" and stayed {safe(ups[0].after)}" if not unsettled else f" and {safe(probe.final_state)} at the end"
+        # (Where nobody looked for a while it may have been lost and won again.)
+        text += (
+            f" and {safe(probe.final_state)} at the end" if unsettled or blind else f" and stayed {safe(ups[0].after)}"
+        )
         if unsettled:
             failed_there = count(len(unsettled), "attempt")
             text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
@@ -368,18 +372,20 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if state and probe.initial_since_ns is not None:
         return _since(probe, probe.initial_since_ns, failed)
+    unseen = any(one.start_ns < probe.attempts[-1].start.ns for one in gaps(probe, timeline))
+    throughout = "at the beginning and at the end" if unseen else "throughout"
     if not failed:
-        return Level.FINE, f"{state} throughout: {_succeeded(probe)}" if state else _succeeded(probe)
+        return Level.FINE, f"{state} {throughout}: {_succeeded(probe)}" if state else _succeeded(probe)
     text, why = f"{_of(len(failed), total)} failed", _why(failed)
     if state and all(a.n in ending for a in probe.attempts if a.outcome is Outcome.FAILURE):
         last = f"{count(len(failed), 'attempt')} failed in its last moments"
-        return Level.FINE, f"{state} throughout; {last}: {why}"
+        return Level.FINE, f"{state} {throughout}; {last}: {why}"
     if len(failed) == total:
         return Level.TROUBLE, f"{text}: {why}"
     if not state:
         return Level.WARNING, f"{text}: {why}"
     # (Where the number is but presumed, so is the state that hangs on it.)
-    held = "" if words.presumed(probe) else f"{state} throughout: "
+    held = "" if words.presumed(probe) else f"{state} {throughout}: "
     return Level.WARNING, f"{held}{text}, {_little(probe)}: {why}"
 
 

@@ -108,17 +108,32 @@ def between(wanted: Range, noun: str) -> str:
     return f"{wanted.low} to {counted(wanted.high, noun)}"
 
 
-def seconds(ns: int) -> str:
-    """Return `2 s`, `2.35 s`, `0.0013 s`: to the millisecond, below a second to the microsecond, below that all there is."""
+def seconds(ns: int, *beside: int | None) -> str:
+    """Return `2 s`, `2.35 s`, `0.0013 s`: to the millisecond, below a second to the microsecond, below that all there is.
+
+    With more digits where it would else read like another time that stands `beside` it: 5.0004 s is not at most 5 s.
+    """
     digits = 9 if abs(ns) < SECOND // 1000 else 6 if abs(ns) < SECOND else 3
-    text = f"{ns / SECOND:.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.')} s"
+    others = [other for other in beside if other is not None and other != ns]
+    while digits < 9 and any(_written(ns, digits) == _written(other, digits) for other in others):
+        digits += 1
+    return f"{_written(ns, digits)} s"
+
+
+def bound(ns: int) -> str:
+    """Return a time that was given, with all its digits."""
+    return f"{_written(ns, 9)} s"
+
+
+def _written(ns: int, digits: int) -> str:
+    sign, (whole, rest) = "-" if ns < 0 else "", divmod(round(abs(ns), digits - 9), SECOND)
+    return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
 def stretch(wanted: Range) -> str:
-    """Return `5 s to 8 s`, `at most 20 s`, `at least 3 s`."""
+    """Return a range that was given: `5 s to 8 s`, `at most 20 s`, `at least 3 s`."""
     if wanted.high is None:
-        return f"at least {seconds(wanted.low or 0)}"
+        return f"at least {bound(wanted.low or 0)}"
     if not wanted.low:
-        return f"at most {seconds(wanted.high)}"
-    return f"{seconds(wanted.low)} to {seconds(wanted.high)}"
+        return f"at most {bound(wanted.high)}"
+    return f"{bound(wanted.low)} to {bound(wanted.high)}"

@@ -10,6 +10,7 @@ from probewatch.model.finding import Finding
 from probewatch.model.timeline import Attempt, Cause, Outcome
 
 from .case import Case, between, counted, seconds
+from .case import bound as given
 from .doubt import settled, unseen
 from .sequence import Value, match, written
 
@@ -131,16 +132,20 @@ def latency(case: Case, bounds: LatencyBounds) -> Iterator[Finding]:
     for name, percent, bound in (("p50", 50, bounds.p50), ("p99", 99, bounds.p99), ("max", 100, bounds.max)):
         if bound is None:
             continue
-        field, asked = f"latencySeconds.{name}", f"at most {seconds(bound)}"
+        field, asked = f"latencySeconds.{name}", f"at most {given(bound)}"
         span = percentile_range(judged, percent)
         if span is None:
             yield case.unclear(field, "no attempt shows how long an answer takes", asked)
             continue
         low, high = span
-        observed = seconds(low) if low == high else f"at least {seconds(low)}"
+        observed = seconds(low, bound) if low == high else f"at least {seconds(low, bound)}"
+        silent = [a for a in judged if a.end_mark is None]
         slow = sorted((a for a in judged if a.latency_ns > bound), key=lambda a: -a.latency_ns)
         if low > bound:
             said = f"{counted(len(slow), 'attempt')} took longer"
+            if silent and percent < 100:
+                # (The table's is of those that were answered.)
+                said += f", of {len(judged)} with {len(silent)} that nobody answered"
             if percent == 100:
                 yield case.failed(field, said, asked, observed, slow)
             else:
@@ -149,7 +154,6 @@ def latency(case: Case, bounds: LatencyBounds) -> Iterator[Finding]:
         elif high is not None and high <= bound:
             yield case.passed(field, f"{observed} of {asked}")
         else:
-            silent = [a for a in judged if a.end_mark is None]
             sentence = f"{counted(len(silent), 'attempt')} got no answer before the checker gave up"
             yield case.unclear(field, sentence, asked, observed, silent)
 
@@ -157,9 +161,9 @@ def latency(case: Case, bounds: LatencyBounds) -> Iterator[Finding]:
 def percentile_range(judged: Sequence[Attempt], percent: int) -> tuple[int, int | None] | None:
     """Return the least and the greatest value that a latency's nearest-rank percentile can have; None is without end.
 
-    None for no attempts at all, or for nothing but silence: then no latency is known.
+    None for no attempts at all. What nobody answered took at least until the checker gave up.
     """
-    if not any(a.end_mark is not None for a in judged):
+    if not judged:
         return None
     rank = _rank(percent, len(judged))
     least = sorted(a.latency_ns for a in judged)[rank]

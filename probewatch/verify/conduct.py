@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from probewatch.model.finding import Finding, Held
 from probewatch.model.spec import PodSpec, ProbeType
@@ -11,10 +11,17 @@ from probewatch.model.timeline import Decision, DecisionKind, GapKind, Probe, Ro
 from .names import evidence_of
 
 
-def check_conduct(probe: Probe, pod: PodSpec, container: Sequence[Probe], subject: str) -> list[Finding]:
-    """Return what can be said of a probe whose fields hold; `container` are all probes of its container."""
+def check_conduct(
+    probe: Probe, pod: PodSpec, container: Sequence[Probe], subject: str, settled: Collection[str]
+) -> list[Finding]:
+    """Return what can be said of a probe whose fields hold.
+
+    `container` are all probes of its container, `settled` the fields that the packets allow to be nothing else.
+    """
     out = [_source(probe, pod, subject), *_gaps(probe, subject)]
-    out += [finding for finding in (_decisions(probe, subject), _retries(probe, subject)) if finding is not None]
+    out += [
+        finding for finding in (_decisions(probe, subject, settled), _retries(probe, subject)) if finding is not None
+    ]
     if probe.type is not ProbeType.STARTUP:
         gate = next((other for other in container if other.type is ProbeType.STARTUP), None)
         if gate is not None:
@@ -89,13 +96,20 @@ def _gaps(probe: Probe, subject: str) -> list[Finding]:
     return out
 
 
-def _decisions(probe: Probe, subject: str) -> Finding | None:
-    """Say whether the kubelet acted as the thresholds demand, as far as its acts left frames."""
+def _decisions(probe: Probe, subject: str, settled: Collection[str]) -> Finding | None:
+    """Say whether the kubelet acted as the thresholds demand, as far as its acts left frames.
+
+    A Restart or NotReady that nothing confirms rests on the declared failureThreshold alone: where the packets leave that open,
+    whether it was made is as open.
+    """
     if not probe.decisions:
         return None
     demanded = "as the thresholds demand"
     denied = [d for d in probe.decisions if d.confirmed is False and not _over_hole(probe, d)]
     shown = [d for d in probe.decisions if d.confirmed]
+    open_ones = [
+        d for d in probe.decisions if not d.confirmed and d.kind in _LOSSES and "failureThreshold" not in settled
+    ]
     total = len(probe.decisions)
     attempts = {a.n: a for a in probe.attempts}
 
@@ -107,6 +121,12 @@ def _decisions(probe: Probe, subject: str) -> Finding | None:
         held, chosen = Held.FAIL, denied
         sentence = (
             f"{len(denied)} of {total} decisions that the thresholds demand are contradicted: {denied[0].confirmed_by}"
+        )
+    elif shown and open_ones:
+        held, chosen = Held.INCONCLUSIVE, open_ones
+        sentence = (
+            f"{len(shown)} of {total} decisions confirmed by what the kubelet did next; {_word(open_ones[0].kind)} at "
+            f"#{open_ones[0].attempt} rests on the failureThreshold, which the packets leave open"
         )
     elif shown:
         held, chosen = Held.PASS, shown
@@ -126,6 +146,9 @@ def _decisions(probe: Probe, subject: str) -> Finding | None:
         attempts=numbers,
         evidence=tuple(evidence),  # type: ignore[arg-type]
     )
+
+
+_LOSSES = (DecisionKind.RESTART, DecisionKind.NOT_READY)
 
 
 def _over_hole(probe: Probe, decision: Decision) -> bool:

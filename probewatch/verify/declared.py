@@ -54,7 +54,8 @@ def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
                 and mate.container is one.container
                 and other.target.address == probe.target.address
             ]
-            out += check_conduct(probe, one.pod, container, subject(one.pod, one.container, one.spec))
+            settled = {finding.field for finding in found if finding.held is Held.PASS}
+            out += check_conduct(probe, one.pod, container, subject(one.pod, one.container, one.spec), settled)
         elif probe.decisions:
             out.append(_unjudged(one, probe))
     return [*out, *missing]

@@ -31,9 +31,12 @@ NEXT: Final = {
 
 
 def end_unseen(timeline: Timeline) -> str:
-    """Say that an input breaks off: what came later is not seen."""
+    """Say that an input breaks off, so that what came later is not seen, or that there is nothing in any."""
     cut = [info.path for info in timeline.captures if not info.complete]
-    return f"{cut[0]} is cut or corrupt, what came later is not seen" if cut else ""
+    if cut:
+        return f"{cut[0]} is cut or corrupt, what came later is not seen"
+    empty = timeline.captures and not any(info.frames for info in timeline.captures)
+    return "there is no frame in this capture" if empty else ""
 
 
 def lost(timeline: Timeline) -> str:
@@ -86,10 +89,19 @@ def hidden(probe: Probe, kind: DecisionKind, *, since_ns: int | None = None, unt
         if attempt.outcome is Outcome.INCONCLUSIVE:
             dark = dark or attempt
         elif kind not in GAINS and not known:
-            return f"#{attempt.n} failed, and the failureThreshold is not known: give the Pod with --spec"
+            return f"#{attempt.n} failed, and {_unknown_threshold(probe)}"
         if dark is not None and row >= threshold:
             return f"the outcome of #{dark.n} is not known ({dark.cause.value})"
     return ""
+
+
+def _unknown_threshold(probe: Probe) -> str:
+    """Say that nobody knows how many failures it takes, and what would tell."""
+    kind = probe.checker.kind
+    if kind in ("kubelet", "unknown"):
+        return "the failureThreshold is not known: give the Pod with --spec"
+    told = "--haproxy-cfg or --check" if kind == "haproxy" else "--check"
+    return f"how many failures take it DOWN is not known: {told} would tell"
 
 
 def untyped(probe: Probe) -> str:

@@ -11,16 +11,17 @@ except where the input breaks off: then nothing that depends on its end is settl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from probewatch.model.expectation import Expectations, ProbeExpectation, Range, Selector
 from probewatch.model.finding import Finding, Held
-from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import Probe, Timeline
+from probewatch.model.spec import Handler
+from probewatch.model.timeline import Probe, Timeline, Unseeable
 
 from . import claims, moments, pace, who
 from .case import Case, between, counted
-from .doubt import end_unseen
+from .doubt import end_unseen, incomplete
 from .names import subject_of
 from .selecting import Fit, fit, like
 
@@ -28,13 +29,12 @@ _SHOWN: Final = 5
 """Probes named in one sentence."""
 
 
-def check(timeline: Timeline, expectations: Expectations, specs: Sequence[PodSpec] = ()) -> list[Finding]:
+def check(timeline: Timeline, expectations: Expectations) -> list[Finding]:
     """Return the findings, in the order of the file.
 
     Args:
         timeline: of whole captures, not a part that `report.select` cut out.
         expectations: as `cluster.read_expectations` reads them.
-        specs: Pods that are known; they tell which expected probes are exec probes, of which no packet can tell.
     """
     findings: list[Finding] = []
     named: set[str] = set()
@@ -44,9 +44,9 @@ def check(timeline: Timeline, expectations: Expectations, specs: Sequence[PodSpe
         chosen = [probe for probe in timeline.probes if fits[probe.id].fits]
         named |= {probe.id for probe in chosen}
         perhaps |= {name for name, each in fits.items() if each.fits is None}
-        findings.append(_seen(timeline, expectations.source, entry, chosen, fits, specs))
+        findings.append(_seen(timeline, expectations.source, entry, chosen, fits))
         for probe in chosen:
-            findings += _of_probe(Case(timeline, probe, expectations.source), entry)
+            findings += _of_probe(Case(timeline, probe, expectations.source), _meant(entry, probe, chosen))
     findings += _others(timeline, expectations, named, perhaps)
     return findings
 
@@ -54,6 +54,14 @@ def check(timeline: Timeline, expectations: Expectations, specs: Sequence[PodSpe
 def of_probe(timeline: Timeline, probe: Probe, entry: ProbeExpectation, source: str = "") -> list[Finding]:
     """Return the findings on one probe alone, whatever the selector says."""
     return list(_of_probe(Case(timeline, probe, source), entry))
+
+
+def _meant(entry: ProbeExpectation, probe: Probe, chosen: Sequence[Probe]) -> ProbeExpectation:
+    """Return what is expected of one of several probes: never what another of them alone could decide."""
+    if entry.never is None or len(chosen) == 1:
+        return entry
+    others = [kind for kind in entry.never if any(moments.can_decide(each, kind) for each in chosen)]
+    return replace(entry, never=tuple(k for k in entry.never if k not in others or moments.can_decide(probe, k)))
 
 
 def _of_probe(case: Case, entry: ProbeExpectation) -> Iterator[Finding]:
@@ -70,6 +78,7 @@ def _of_probe(case: Case, entry: ProbeExpectation) -> Iterator[Finding]:
         *((kind, moments.never) for kind in entry.never or ()),
         (entry.ready_within, moments.ready_within),
         (entry.started_within, moments.started_within),
+        (entry.out_of_service, moments.out_of_service),
         (entry.latency, claims.latency),
         (entry.period, pace.period),
         (entry.timeout, pace.timeout),
@@ -89,7 +98,6 @@ def _seen(
     entry: ProbeExpectation,
     chosen: Sequence[Probe],
     fits: dict[str, Fit],
-    specs: Sequence[PodSpec],
 ) -> Finding:
     """Say whether the probe is there at all, and as often as expected."""
     could = [probe for probe in timeline.probes if fits[probe.id].fits is None]
@@ -114,7 +122,8 @@ def _seen(
         return finding(Held.FAIL, "more probes than expected are like this", f"{seen}: {_list(chosen)}")
     possible = Range(wanted.low, None).holds(most)
     if wanted.holds(here) and (wanted.high is None or most <= wanted.high):
-        if wanted.high is not None and (reason := end_unseen(timeline)):
+        reason = incomplete(timeline) or _cannot_be_seen(timeline, entry.selector)
+        if wanted.high is not None and reason:
             return finding(Held.INCONCLUSIVE, reason, seen)
         if only:
             return finding(Held.PASS, f"seen: {counted(len(only.attempts), 'attempt')} from {only.checker.address}")
@@ -123,7 +132,7 @@ def _seen(
         missing = sorted({name for probe in could for name in fits[probe.id].unknown})
         which = f"{_list(could)} could be meant, but not known is its {' and its '.join(missing)}"
         return finding(Held.INCONCLUSIVE, f"{which}: --spec or --cluster would tell", seen)
-    if reason := _cannot_be_seen(timeline, entry.selector, specs):
+    if reason := _cannot_be_seen(timeline, entry.selector):
         return finding(Held.INCONCLUSIVE, reason, seen)
     if here:
         return finding(Held.FAIL, "fewer probes than expected are like this", f"{seen}: {_list(chosen)}")
@@ -131,33 +140,30 @@ def _seen(
     return finding(Held.FAIL, f"not probed at all; {instead}", "none")
 
 
-def _cannot_be_seen(timeline: Timeline, selector: Selector, specs: Sequence[PodSpec]) -> str:
+def _cannot_be_seen(timeline: Timeline, selector: Selector) -> str:
     """Say why a probe may exist that is not in the timeline."""
-    if selector.handler is Handler.EXEC or any(_is_exec(selector, pod) for pod in specs):
+    if selector.handler is Handler.EXEC or any(_may_mean(selector, one) for one in timeline.unseeable):
         return "an exec probe runs inside the container and sends no packet"
-    if not any(info.frames for info in timeline.captures):
-        return "there is no frame in this capture"
     return end_unseen(timeline)
 
 
-def _is_exec(selector: Selector, pod: PodSpec) -> bool:
-    """Say whether a selector means an exec probe of this Pod."""
-    if selector.pod is None or selector.namespace not in (None, pod.namespace):
+def _may_mean(selector: Selector, one: Unseeable) -> bool:
+    """Say whether a selector may mean an exec probe that no packet can show: one that asks at no port, for no path."""
+    if selector.handler not in (None, Handler.EXEC) or selector.checker not in (None, "kubelet"):
         return False
-    if not _fits_name(selector.pod, pod):
+    if any(asked is not None for asked in (selector.port, selector.path, selector.service, selector.address)):
         return False
-    return any(
-        probe.handler is Handler.EXEC
-        for container in pod.containers
-        if selector.container in (None, container.name)
-        for probe in container.probes
-        if selector.type in (None, probe.type)
+    return (
+        selector.type in (None, one.type)
+        and selector.namespace in (None, one.namespace)
+        and selector.container in (None, one.container)
+        and (selector.pod is None or _fits_name(selector.pod, one))
     )
 
 
-def _fits_name(pattern: str, pod: PodSpec) -> bool:
+def _fits_name(pattern: str, one: Unseeable) -> bool:
     """Say whether a Pod's name, or a workload's, which begins its Pods' names, fits a selector's `pod`."""
-    return like(pattern, pod.name) or (pod.kind != "Pod" and pattern.startswith(f"{pod.name}-"))
+    return like(pattern, one.pod) or (one.workload and pattern.startswith(f"{one.pod}-"))
 
 
 def _others(timeline: Timeline, expectations: Expectations, named: set[str], perhaps: set[str]) -> Iterator[Finding]:
@@ -182,7 +188,7 @@ def _others(timeline: Timeline, expectations: Expectations, named: set[str], per
             )
         )
     for name, wanted, least, most, noun, listed in totals:
-        reason = end_unseen(timeline) if wanted.high is not None or not wanted.holds(least) else ""
+        reason = incomplete(timeline) if wanted.high is not None or not wanted.holds(least) else ""
         if wanted.high is not None and least > wanted.high:
             held, sentence = Held.FAIL, "more than expected"
         elif wanted.holds(least) != wanted.holds(most):

@@ -39,6 +39,7 @@ from .case import Case, counted
 from .claims import percentile_range
 from .doubt import settled
 from .expect import of_probe
+from .moments import since_previous as time_since
 from .moments import starts
 from .pace import holes, ticks
 from .selecting import fit
@@ -159,7 +160,7 @@ def _decided(case: Case) -> Iterator[dict[str, Any]]:
         since_start = since_previous = None
         start = next((s for s in reversed(begun) if s.ns <= decision.ns), None)
         if index:
-            since_previous = _roomy(probe, decision.ns - made[index - 1].ns)
+            since_previous = _roomy(probe, time_since(made, index))
         elif start is not None:
             since_start = _roomy(probe, decision.ns - start.ns)
         expected.append(ExpectedDecision(kind=decision.kind, since_start=since_start, since_previous=since_previous))

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from probewatch.model.expectation import CAPTURE_START, FIRST_ATTEMPT, Decided, ExpectedDecision
+from probewatch.model.expectation import CAPTURE_START, DECIDED_BY, FIRST_ATTEMPT, Decided, ExpectedDecision, Range
 from probewatch.model.finding import Finding
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import UNSEEN, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
-from .case import Case, seconds, stretch
-from .doubt import GAINS, NEXT, end_unseen, hidden, unseen, untyped
+from .case import Case, bound, counted, seconds, stretch
+from .doubt import GAINS, NEXT, end_unseen, hidden, settled, unseen, untyped
 
 _NO_START: Final = "the container's start is not in this capture"
 _MOST_NAMED: Final = 12
@@ -82,7 +82,7 @@ def decisions(case: Case, wanted: Sequence[ExpectedDecision]) -> Finding:
             return case.unclear("decisions", reason, asked, observed)
         return case.failed("decisions", f"no {lacking.kind.value} as decision {len(made) + 1}", asked, observed)
     unknown = next((why for fits, why in places if fits is None), "")
-    reason = unknown or unseen(case.timeline, case.probe) or untyped(case.probe)
+    reason = unknown or unseen(case.timeline, case.probe) or untyped(case.probe) or _changed_unseen(case.probe)
     if reason:
         return case.unclear("decisions", reason, asked, observed)
     return case.passed("decisions", observed)
@@ -117,17 +117,20 @@ def decisions_contain(case: Case, wanted: Sequence[ExpectedDecision]) -> Finding
 def decided(case: Case, wanted: Decided) -> Finding:
     """Hold the first decision of a kind after a moment against a time since that moment."""
     field = f"decided {wanted.kind.value}"
-    moment, words = _moment(case, wanted.after)
+    moment, words, doubt = _moment(case, wanted.after)
     asked = f"{stretch(wanted.time)} after {words}"
     if moment is None:
-        reason = _missing(case, wanted.after) if isinstance(wanted.after, DecisionKind) else ""
-        reason = reason or unseen(case.timeline, case.probe)
+        reason = doubt or unseen(case.timeline, case.probe)
         if reason:
             return case.unclear(field, reason, asked, f"{words} not seen")
         return case.failed(field, f"{words} never happened", asked, "never")
-    made = next((d for d in _in_order(case.probe) if d.kind is wanted.kind and d.ns >= moment), None)
+    # (A decision that is the moment itself is not after it.)
+    made = next((d for d in _in_order(case.probe) if d.kind is wanted.kind and d.ns > moment), None)
     if made is not None:
-        took = f"{seconds(made.ns - moment)} after {words}"
+        took = f"{seconds(made.ns - moment, wanted.time.low, wanted.time.high)} after {words}"
+        late = wanted.time.high is not None and made.ns - moment > wanted.time.high
+        if doubt and not late:  # (What began the time earlier makes it longer.)
+            return case.unclear(field, f"{took}, or more: {doubt}", asked, took)
         if wanted.time.holds(made.ns - moment):
             return case.passed(field, took)
         reason = hidden(case.probe, wanted.kind, since_ns=moment, until_ns=made.ns)
@@ -143,21 +146,34 @@ def decided(case: Case, wanted: Decided) -> Finding:
     return case.failed(field, f"no {wanted.kind.value} in {seconds(ended - moment)} after {words}", asked, "never")
 
 
-def _moment(case: Case, after: str | DecisionKind) -> tuple[int | None, str]:
-    """Return a moment that times are told from, and its name; None where it did not come."""
+def _moment(case: Case, after: str | DecisionKind) -> tuple[int | None, str, str]:
+    """Return a moment that times are told from, its name, and why it may have come earlier; None where it did not come."""
     if isinstance(after, DecisionKind):
-        return next((d.ns for d in _in_order(case.probe) if d.kind is after), None), f"the first {after.value}"
+        found = next((d.ns for d in _in_order(case.probe) if d.kind is after), None)
+        doubt = _missing(case, after) if found is None else hidden(case.probe, after, until_ns=found)
+        return found, f"the first {after.value}", doubt
     if after == CAPTURE_START:
         first = min((info.first_ns for info in case.timeline.captures if info.first_ns is not None), default=None)
-        return first, "the start of the capture"
-    failures = after != FIRST_ATTEMPT
-    found = (a.start.ns for a in case.probe.attempts if not failures or a.outcome is Outcome.FAILURE)
-    return next(found, None), f"the {after}"
+        return first, "the start of the capture", ""
+    if after == FIRST_ATTEMPT:
+        return next((a.start.ns for a in case.probe.attempts), None), f"the {after}", ""
+    for attempt in settled(case.probe.attempts):
+        if attempt.outcome is Outcome.FAILURE:
+            return attempt.start.ns, f"the {after}", ""
+        if attempt.outcome is Outcome.INCONCLUSIVE:
+            failed = next((a.start.ns for a in case.probe.attempts if a.outcome is Outcome.FAILURE), None)
+            return failed, f"the {after}", f"the outcome of #{attempt.n} is not known ({attempt.cause.value})"
+    return None, f"the {after}", ""
 
 
 def never(case: Case, kind: DecisionKind) -> Finding:
     """Hold that a decision does not occur; for `not_ready`, that Ready did not go with the container either."""
     field = f"never {kind.value}"
+    if not can_decide(case.probe, kind):
+        who = " or ".join(name.value for name, kinds in DECIDED_BY.items() if kind in kinds)
+        by = f"a {who} probe" if who else "a checker that is no kubelet"
+        sentence = f"{_kind_of(case.probe)} never decides {kind.value}: {by} does"
+        return case.failed(field, sentence, "never", "nothing of the kind")
     made = [d for d in _in_order(case.probe) if d.kind is kind]
     if made:
         first = made[0]
@@ -165,44 +181,89 @@ def never(case: Case, kind: DecisionKind) -> Finding:
         observed = f"{times} at #{first.attempt}, streak {first.streak} of {first.threshold}"
         return case.failed(field, f"{kind.value} was decided", "never", observed, at=first.attempt)
     dark = [gap for gap in case.probe.gaps if gap.reason == UNSEEN]
-    lost = _lost_ready(case) if kind is DecisionKind.NOT_READY else None
-    if lost is not None and not any(gap.start_ns <= lost[0] <= gap.end_ns for gap in dark):
-        ns, at = lost
-        ended = _ended_by(case, ns)
+    lost = next((o for o in _outages(case) if not o.decided), None) if kind is DecisionKind.NOT_READY else None
+    if lost is not None and not any(gap.start_ns <= lost.begun_ns <= gap.end_ns for gap in dark):
+        ended, at = _ended_by(case, lost.begun_ns), lost.at
         return case.failed(field, f"Ready was lost with the container: {ended}", "never", f"lost before #{at}", at=at)
-    if dark and kind in (DecisionKind.NOT_READY, DecisionKind.RESTART) and _can_decide(case.probe, kind):
+    if dark and kind in (DecisionKind.NOT_READY, DecisionKind.RESTART):
         away = f"no attempt for {seconds(dark[0].end_ns - dark[0].start_ns)}: {UNSEEN}"
         back = next((a.n for a in case.probe.attempts if a.start.ns >= dark[0].end_ns), None)
         return case.unclear(field, away, "never", "not seen", at=back)
     reason = unseen(case.timeline, case.probe)
-    if not reason and _can_decide(case.probe, kind):
-        reason = hidden(case.probe, kind) or _untold(case.probe, kind)
+    reason = reason or hidden(case.probe, kind) or _untold(case.probe, kind)
     if reason:
         return case.unclear(field, reason, "never", "not seen")
     return case.passed(field, f"never in {len(case.probe.attempts)} attempts")
 
 
-def _lost_ready(case: Case) -> tuple[int, int] | None:
-    """Return when Ready was first lost without a decision of the probe, and at or before which of its attempts.
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """A time out of service."""
+
+    begun_ns: int
+    ended_ns: int | None
+    """None where it lasts to the end."""
+    at: int
+    """The attempt that decided it, or before which it showed."""
+    decided: bool
+    """By the probe itself."""
+
+
+def out_of_service(case: Case, wanted: Range) -> Finding:
+    """Hold the time out of service in all, from the first time in service on, against a range."""
+    field, asked, probe = "outOfServiceSeconds", stretch(wanted), case.probe
+    loses, gains = (
+        (DecisionKind.NOT_READY, "Ready") if can_decide(probe, DecisionKind.NOT_READY) else (DecisionKind.DOWN, "UP")
+    )
+    if not can_decide(probe, loses):
+        return case.failed(field, f"{_kind_of(probe)} takes nothing out of service", asked, "nothing of the kind")
+    if reason := untyped(probe):
+        return case.unclear(field, reason, asked)
+    last = max((info.last_ns or 0 for info in case.timeline.captures), default=0)
+    out = _outages(case)
+    total = sum((last if one.ended_ns is None else one.ended_ns) - one.begun_ns for one in out)
+    took = seconds(total, wanted.low, wanted.high)
+    times = f", {counted(len(out), 'time')}" if out else ""
+    longest = max(out, key=lambda one: (last if one.ended_ns is None else one.ended_ns) - one.begun_ns, default=None)
+    at = None if longest is None else longest.at
+    reason = unseen(case.timeline, probe) or _changed_unseen(probe)
+    if not reason and probe.initial_state != gains and not any(_AFTER[d.kind] == gains for d in probe.decisions):
+        reason = f"it was never seen {gains}"
+    if not reason and out and out[-1].ended_ns is None and not (wanted.high is not None and total > wanted.high):
+        reason = "it was still out of service when the capture ended"
+    if reason and not (wanted.low is not None and wanted.high is None and total >= wanted.low):
+        return case.unclear(field, reason, asked, f"{took}{times}", at=at)
+    if wanted.holds(total):
+        return case.passed(field, f"{took}{times}")
+    return case.failed(field, f"out of service for {took}{times}", asked, took, at=at)
+
+
+def _outages(case: Case) -> list[_Outage]:
+    """Return when a probe's target was out of service, in order, after it had been in service.
 
     The kubelet takes Ready from a container that ends (and, before 1.35, from all at its own restart): then Ready is
     decided again though no NotReady was, or a Restart is the last that is known of the container.
     """
     probe = case.probe
-    if probe.type is not ProbeType.READINESS or probe.checker.kind != "kubelet" or not probe.attempts:
-        return None
-    ready, last = probe.initial_state == "Ready", 0
+    up, last = probe.initial_state in ("Ready", "UP"), 0
+    found: list[_Outage] = []
+    since: Decision | None = None
     for made in _in_order(probe):
-        if made.kind is DecisionKind.READY:
-            if ready:
-                return made.ns - (made.since_ns or 0), made.attempt
-            ready, last = True, made.ns
-        elif made.kind is DecisionKind.NOT_READY:
-            ready = False
+        if made.kind in (DecisionKind.READY, DecisionKind.UP):
+            if since is not None:
+                found.append(_Outage(since.ns, made.ns, since.attempt, decided=True))
+            elif up and made.kind is DecisionKind.READY:
+                found.append(_Outage(made.ns - (made.since_ns or 0), made.ns, made.attempt, decided=False))
+            since, up, last = None, True, made.ns
+        elif made.kind in (DecisionKind.NOT_READY, DecisionKind.DOWN):
+            since, up = (since or made) if up or since else None, False
+    if since is not None:
+        return [*found, _Outage(since.ns, None, since.attempt, decided=True)]
+    if not up or probe.type is not ProbeType.READINESS or probe.final_state != "NotReady":
+        return found
     ended = min((d.ns for _, d in _restarts(case) if d.ns > last and d.confirmed is not False), default=None)
     latest = probe.attempts[-1]
-    answers = ended is not None and latest.start.ns >= ended and latest.outcome is Outcome.SUCCESS
-    return (ended, latest.n) if ready and ended is not None and not answers else None
+    return [*found, _Outage(latest.end_ns if ended is None else ended, None, latest.n, decided=False)]
 
 
 def _restarts(case: Case) -> list[tuple[Probe, Decision]]:
@@ -237,8 +298,8 @@ def started_within(case: Case, limit: int) -> Finding:
 
 
 def _within(case: Case, field: str, limit: int, kind: DecisionKind, word: str) -> Finding:
-    asked = f"{word} within {seconds(limit)}"
-    if not _can_decide(case.probe, kind):
+    asked = f"{word} within {bound(limit)}"
+    if not can_decide(case.probe, kind):
         return case.failed(field, f"{_kind_of(case.probe)} never decides {kind.value}", asked, "nothing of the kind")
     if reason := untyped(case.probe):
         return case.unclear(field, reason, asked)
@@ -259,15 +320,25 @@ def _within(case: Case, field: str, limit: int, kind: DecisionKind, word: str) -
             ),
             None,
         )
+        if index == 0 and case.probe.initial_state == word:
+            # (Who keeps no record of a start may have it in service from the beginning.)
+            since = case.probe.initial_since_ns or start.ns
+            if since - start.ns <= limit:
+                good.append(f"since {start.known_by}")
+            else:
+                doubts.append(f"{word} {seconds(since - start.ns, limit)} after {start.known_by} at the latest")
+            continue
         if made is not None:
-            took = f"{seconds(made.ns - start.ns)} after {start.known_by}"
+            took = f"{seconds(made.ns - start.ns, limit)} after {start.known_by}"
             if made.ns - start.ns > limit:
                 return case.failed(field, f"{word} came late", asked, took, at=made.attempt)
             good.append(took)
             continue
         reason, ended = _not_yet(case, kind, start, until, limit)
         if not reason:
-            return case.failed(field, f"not {word} in {seconds(ended - start.ns)}", asked, f"since {start.known_by}")
+            return case.failed(
+                field, f"not {word} in {seconds(ended - start.ns, limit)}", asked, f"since {start.known_by}"
+            )
         doubts.append(reason)
     if doubts:
         return case.unclear(field, doubts[0], asked)
@@ -288,10 +359,14 @@ def state(case: Case, wanted: str) -> Finding:
         reason = hidden(case.probe, NEXT[final], since_ns=last)
     if reason:
         return case.unclear("state", reason, wanted, final)
-    if final == wanted:
+    # (Of who may be a kubelet or another checker both words are used.)
+    if final == wanted or (case.probe.checker.kind == "unknown" and _SAME_STATE.get(final) == wanted):
         return case.passed("state", f"{final} at the end")
-    last_one = case.probe.decisions[-1].attempt if case.probe.decisions else None
-    return case.failed("state", f"{final} at the end", wanted, final, at=last_one)
+    latest = case.probe.attempts[-1].n if case.probe.attempts else None
+    return case.failed("state", f"{final} at the end", wanted, final, at=latest)
+
+
+_SAME_STATE: Final = {"Ready": "UP", "NotReady": "DOWN", "UP": "Ready", "DOWN": "NotReady"}
 
 
 def _not_yet(case: Case, kind: DecisionKind, start: Start, until: int | None, limit: int) -> tuple[str, int]:
@@ -321,13 +396,39 @@ def _missing(case: Case, kind: DecisionKind) -> str:
 def _overlooked(case: Case, kind: DecisionKind) -> str:
     """Return why a decision may have been made before the capture, or on attempts whose outcome is not known."""
     probe = case.probe
-    if not _can_decide(probe, kind):
+    if not can_decide(probe, kind):
         return ""
     if not starts(case.timeline, probe) and probe.initial_evidence and probe.initial_state in _REACHED_BY.get(kind, ()):
         return f"{probe.initial_state} already at the beginning of the capture ({probe.initial_evidence})"
     return hidden(probe, kind)
 
 
+def _changed_unseen(probe: Probe) -> str:
+    """Return why there may be decisions beside those that were seen: attempts whose outcome, or whose effect, is not known."""
+    every = [kind for kind in DecisionKind if can_decide(probe, kind)]
+    state, since = probe.initial_state, None
+    for made in (*_in_order(probe), None):
+        known = state not in ("unknown", "")
+        for kind in ([NEXT[state]] if state in NEXT else []) if known else every:
+            # (One that is seen a little later would have been no other.)
+            if made is None or made.kind is not kind:
+                reason = hidden(probe, kind, since_ns=since, until_ns=None if made is None else made.ns)
+                if reason:
+                    return reason
+        if made is not None:
+            state, since = _AFTER[made.kind], made.ns
+    return ""
+
+
+_AFTER: Final = {
+    DecisionKind.READY: "Ready",
+    DecisionKind.NOT_READY: "NotReady",
+    DecisionKind.STARTED: "Started",
+    DecisionKind.RESTART: "Live",
+    DecisionKind.UP: "UP",
+    DecisionKind.DOWN: "DOWN",
+}
+"""The state that a decision leads to: after a Restart, of the new container."""
 _REACHED_BY: Final = {
     DecisionKind.READY: ("Ready",),
     DecisionKind.NOT_READY: ("NotReady",),
@@ -336,26 +437,21 @@ _REACHED_BY: Final = {
     DecisionKind.DOWN: ("DOWN",),
 }
 
-_DECIDES: Final = {
-    "readiness": (DecisionKind.READY, DecisionKind.NOT_READY),
-    "liveness": (DecisionKind.RESTART,),
-    "startup": (DecisionKind.STARTED, DecisionKind.RESTART),
-}
-"""What each type of probe can decide (worker.go); a type that is not known may decide all of these."""
 
-
-def _can_decide(probe: Probe, kind: DecisionKind) -> bool:
-    if probe.checker.kind != "kubelet" and probe.type.value not in _DECIDES:
+def can_decide(probe: Probe, kind: DecisionKind) -> bool:
+    """Say whether a probe may ever make such a decision; one whose type is not known may make all that a kubelet makes."""
+    known = DECIDED_BY.get(probe.type)
+    if known is not None:
+        return kind in known
+    if probe.checker.kind != "kubelet":
         if probe.checker.kind == "unknown" and (not probe.checker.could_be or "kubelet" in probe.checker.could_be):
             return True
         return kind in (DecisionKind.UP, DecisionKind.DOWN)
-    if probe.type.value in _DECIDES:
-        return kind in _DECIDES[probe.type.value]
     return kind not in (DecisionKind.UP, DecisionKind.DOWN)
 
 
 def _kind_of(probe: Probe) -> str:
-    return f"a {probe.type.value} probe" if probe.type.value in _DECIDES else f"a {probe.checker.kind} check"
+    return f"a {probe.type.value} probe" if probe.type in DECIDED_BY else f"a {probe.checker.kind} check"
 
 
 def _in_order(probe: Probe) -> list[Decision]:
@@ -373,15 +469,29 @@ def _fits(case: Case, made: Sequence[Decision], index: int, item: ExpectedDecisi
         if start is None:
             why = _NO_START
         elif not item.since_start.holds(decision.ns - start.ns):
-            took = seconds(decision.ns - start.ns)
+            took = seconds(decision.ns - start.ns, item.since_start.low, item.since_start.high)
             return False, f"{took} after {start.known_by}, expected {stretch(item.since_start)}"
     if item.since_previous is not None:
+        if index == 0 and case.probe.checker.kind == "kubelet" and starts(case.timeline, case.probe):
+            return False, "it is the first, and none was before it"
         if index == 0:
             why = why or f"no decision before {decision.kind.value} at #{decision.attempt} is in this capture"
-        elif not item.since_previous.holds(decision.ns - made[index - 1].ns):
-            took = seconds(decision.ns - made[index - 1].ns)
-            return False, f"{took} after {made[index - 1].kind.value}, expected {stretch(item.since_previous)}"
+        elif not item.since_previous.holds(since := since_previous(made, index)):
+            took = seconds(since, item.since_previous.low, item.since_previous.high)
+            before = "it was lost" if since != decision.ns - made[index - 1].ns else made[index - 1].kind.value
+            return False, f"{took} after {before}, expected {stretch(item.since_previous)}"
     return (None, why) if why else (True, "")
+
+
+def since_previous(made: Sequence[Decision], index: int) -> int:
+    """Return how long (ns) after the decision before it one was made; where that had been lost meanwhile, after the loss.
+
+    Ready is lost without a decision where the container ends.
+    """
+    decision, before = made[index], made[index - 1]
+    if decision.kind is DecisionKind.READY is before.kind and decision.since_ns is not None:
+        return decision.since_ns
+    return decision.ns - before.ns
 
 
 def _expected(wanted: Sequence[ExpectedDecision]) -> str:

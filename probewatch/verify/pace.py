@@ -25,11 +25,13 @@ from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, Schedule, Trigger
 from probewatch.probes.patience import given_up
 
-from .case import Case, counted, seconds, stretch
+from .case import Case, bound, counted, seconds
 
 _TICKS = (Trigger.TICK, Trigger.START, Trigger.UNKNOWN)
 _FRESH = (EventKind.CONTAINER_STARTED, EventKind.KUBELET_RESTARTED)
 """After these a worker is not Ready."""
+_SYNC_NS = 100_000_000
+"""So long after a worker became Ready a pod sync that was under way may still poke it (prober_manager.go UpdatePodStatus)."""
 
 
 def period(case: Case, pace: Pace) -> Finding:
@@ -42,18 +44,21 @@ def period(case: Case, pace: Pace) -> Finding:
             good.append(ns)
         elif _regular(before, after) or not _excused(case, before, after, pace):
             wrong.append((before, after, ns))
-    asked = f"{seconds(pace.value)}, give or take {seconds(pace.within)}"
+    asked = f"{bound(pace.value)}, give or take {bound(pace.within)}"
     if not good and not wrong:
         return case.unclear("periodSeconds", "there are no two ticks in a row", asked)
     if other := _left_over(case):
         return case.unclear("periodSeconds", f"{other} asks the same: its attempts may be this probe's", asked)
     measured = [*good, *(ns for _, _, ns in wrong)]
     low, high = min(measured), max(measured)
-    observed = stretch(Range(low, high)) if low != high else seconds(low)
+    ends = wanted.low, wanted.high
+    observed = seconds(low, *ends) if low == high else f"{seconds(low, high, *ends)} to {seconds(high, low, *ends)}"
     if not wrong:
         return case.passed("periodSeconds", f"{observed} from tick to tick, {counted(len(good), 'time')}")
     first, second, ns = wrong[0]
-    sentence = f"{len(wrong)} of {counted(len(measured), 'interval')} differ, the first is {seconds(ns)} to #{second.n}"
+    sentence = (
+        f"{len(wrong)} of {counted(len(measured), 'interval')} differ, the first is {seconds(ns, *ends)} to #{second.n}"
+    )
     return case.failed("periodSeconds", sentence, asked, observed, (first, second), at=second.n)
 
 
@@ -79,21 +84,20 @@ def timeout(case: Case, pace: Pace) -> Finding:
     for longer than the timeout denies it all the same.
     """
     wanted = _about(pace)
-    asked = f"given up after {seconds(pace.value)}, give or take {seconds(pace.within)}"
+    asked = f"given up after {bound(pace.value)}, give or take {bound(pace.within)}"
     shown = [(attempt, ns) for attempt in case.probe.attempts if (ns := _waited(attempt)) is not None]
     wrong = [(attempt, ns) for attempt, ns in shown if not wanted.holds(ns)]
     if wrong:
         first, ns = wrong[0]
-        sentence = (
-            f"{len(wrong)} of {counted(len(shown), 'attempt')} differ, #{first.n} was given up after {seconds(ns)}"
-        )
-        return case.failed("timeoutSeconds", sentence, asked, seconds(ns), at=first.n)
+        took = seconds(ns, wanted.low, wanted.high)
+        sentence = f"{len(wrong)} of {counted(len(shown), 'attempt')} differ, #{first.n} was given up after {took}"
+        return case.failed("timeoutSeconds", sentence, asked, took, at=first.n)
     if shown:
         return case.passed("timeoutSeconds", f"{asked}, {counted(len(shown), 'time')}")
     answered = [a for a in case.probe.attempts if a.outcome is Outcome.SUCCESS and len(a.legs) == 1]
     slowest = max(answered, key=lambda a: a.latency_ns, default=None)
     if slowest is not None and wanted.high is not None and slowest.latency_ns > wanted.high:
-        took = seconds(slowest.latency_ns)
+        took = seconds(slowest.latency_ns, wanted.high)
         return case.failed(
             "timeoutSeconds", f"it waited {took} for the answer of #{slowest.n}", asked, took, at=slowest.n
         )
@@ -170,7 +174,7 @@ def _ready(case: Case, ns: int) -> bool:
     last = max((d for d in probe.decisions if d.ns < ns), key=lambda d: d.ns, default=None)
     since, state = (last.ns, last.after) if last is not None else (0, probe.initial_state)
     fresh = any(e.kind in _FRESH and since < e.ns <= ns and _concerns(case, e.address) for e in case.timeline.events)
-    return state == "Ready" and not fresh
+    return state == "Ready" and not fresh and ns - since > _SYNC_NS
 
 
 def _interrupted(case: Case, before: Attempt, after: Attempt) -> bool:

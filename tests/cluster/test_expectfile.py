@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from probewatch.cluster import SpecError, expectfile, read_expectations
 from probewatch.cluster.expectform import json_schema
 from probewatch.model.expectation import (
+    CHECKERS,
     Decided,
     Expectations,
     ExpectedDecision,
@@ -27,6 +28,7 @@ from probewatch.model.expectation import (
 )
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
+from probewatch.probes.signatures import SIGNATURES
 from probewatch.report import expectation as report
 
 SECOND = 1_000_000_000
@@ -53,7 +55,8 @@ probes:
   - {kind: not_ready, seconds: {min: 20, max: 30.5}, after: first failure}
   - {kind: ready, seconds: {max: 5}, after: not_ready}
   - {kind: ready, seconds: {max: 60}}
-  never: [restart]
+  never: [not_ready]
+  outOfServiceSeconds: {max: 12}
   readyWithinSeconds: 20
   latencySeconds: {p50: 0.01, p99: 0.5, max: 1}
   periodSeconds: {value: 1, within: 0.25}
@@ -85,7 +88,7 @@ def test_every_key(tmp_path: Path) -> None:
     found = read_expectations(write(tmp_path, EVERYTHING))
 
     assert found == Expectations(
-        source="expect.yaml",
+        source=str(tmp_path / "expect.yaml"),
         other_probes=Range(None, 0),
         other_connections=Range(1, 500),
         probes=(
@@ -128,7 +131,8 @@ def test_every_key(tmp_path: Path) -> None:
                     Decided(kind=DecisionKind.READY, after=DecisionKind.NOT_READY, time=Range(None, 5 * SECOND)),
                     Decided(kind=DecisionKind.READY, time=Range(None, 60 * SECOND)),
                 ),
-                never=(DecisionKind.RESTART,),
+                never=(DecisionKind.NOT_READY,),
+                out_of_service=Range(None, 12 * SECOND),
                 ready_within=20 * SECOND,
                 latency=LatencyBounds(p50=SECOND // 100, p99=SECOND // 2, max=SECOND),
                 period=Pace(SECOND, SECOND // 4),
@@ -229,6 +233,16 @@ ENTRY = HEAD + "probes:\n- probe: {type: readiness}\n"
             ENTRY + "  never: [notready]\n",
             'probes[0].never[0]: expected one of ready, not_ready, started, restart, up, down, got "notready"',
         ),
+        (
+            ENTRY + "  never: [ready, restart]\n",
+            "probes[0].never[1]: a readiness probe never decides restart: a liveness or a startup probe does",
+        ),
+        (ENTRY + "  never: [up]\n", "probes[0].never[0]: a readiness probe never decides up: no kubelet does"),
+        (ENTRY + "  latencySeconds: {}\n", "probes[0].latencySeconds: is empty; give at least one of p50, p99, max"),
+        (ENTRY + "  outOfServiceSeconds: {}\n", "probes[0].outOfServiceSeconds: is empty; give min, max or both"),
+        (ENTRY + "  outcomesContain: ['failure*0..', 'success*0..3']\n", "probes[0].outcomesContain: may be no attempt at all"),
+        (ENTRY + "  count: {max: 0}\n  attempts: {min: 3}\n", "probes[0].count: expects no such probe: nothing else can be expected of it"),
+        (HEAD + "probes:\n- probe: {checker: haproxi}\n", "probes[0].probe.checker: expected one of kubelet, haproxy, keepalived"),
         (ENTRY + "  never: []\n", "probes[0].never: is an empty list"),
         (ENTRY + "  never:\n", "probes[0].never: expected a list, got null"),
         (ENTRY + "  decisions: [{sinceStartSeconds: {max: 1}}]\n", "probes[0].decisions[0].kind: is missing"),
@@ -262,6 +276,11 @@ def test_mistakes(tmp_path: Path, content: str, sentence: str) -> None:
     assert said.startswith("expect.yaml: ")
     assert sentence in said
     assert said.isprintable()
+
+
+def test_every_checker_that_is_known_may_be_meant() -> None:
+    """The kinds a file may name are those that the wire is read for."""
+    assert {"kubelet", "unknown", *(row.kind for row in SIGNATURES)} == set(CHECKERS)
 
 
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

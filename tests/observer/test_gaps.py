@@ -75,5 +75,10 @@ def test_what_was_due_between_two_files(files: list[tuple[int, int]], due: tuple
     gap = Gap(start_ns=(1 + due[0]) * second, end_ns=(1 + due[1]) * second, expected=expected, reason="nothing in the capture says why")
     probe = Probe(id="p1", checker=Checker(kind="kubelet", address=""), target=Target(address="", port=80), type=ProbeType.READINESS,
                   type_source="declared", handler=Handler.HTTP_GET, gaps=(gap,))  # fmt: skip
-    (found,) = between_files([probe], infos)
+    (found,), events = between_files([probe], infos, ())
     assert (found.gaps[0].reason == BETWEEN_FILES) is told
+    assert [(event.ns // second - 1, (event.end_ns or 0) // second - 1, event.kind) for event in events] == (
+        [(46, 54, EventKind.CAPTURE_GAP)] if told else []
+    )
+    assert [found] == between_files([probe], infos, events)[0]
+    assert between_files([probe], infos, events)[1] == events

@@ -37,12 +37,12 @@ def told(check: Check, name: str, probe: str | None = None) -> AssertionError:
 @pytest.mark.parametrize(("name", "probe", "check"), [
     ("http-flap-s1", None, lambda p: p.outcomes(["success"] * 5 + ["failure"] * 5, first=1).outcomes(["success"] * 5, first=11)),
     ("http-flap-s1", None, lambda p: p.causes(["ok", "status"], first=5).attempts(60, 70).attempts(67, 67).state("Ready")),
-    ("http-flap-s1", None, lambda p: p.ready_within(1).decided("not_ready", (6, 6.1), after="ready").never("restart", "started")),
+    ("http-flap-s1", None, lambda p: p.ready_within(1).decided("not_ready", (6, 6.1), after="ready").out_of_service(40)),
     ("http-flap-s1", None, lambda p: p.decided("not_ready", (2, 2.1), after="first failure").decided("ready", (4, 5))),
     ("http-ipv6", "readiness", lambda p: p.decisions(["ready"]).from_node(p.value.checker.address.upper()).latency(max=1, p50=0.5, p99=1)),
     ("http-timeout", None, lambda p: p.timeout(1, within=0.1).decisions(["ready", "not_ready", "ready"]).from_checker("kubelet")),
     ("startup-probe", "startup", lambda p: p.started_within(15).decisions(["started"])),
-    ("k136-liveness-restart", "liveness", lambda p: p.decisions(["restart"] * 4).never("ready")),
+    ("k136-liveness-restart", "liveness", lambda p: p.decisions(["restart"] * 4)),
     ("tcp-flap", None, lambda p: p.decided("ready", (9, 11), after="first attempt")),
 ])  # fmt: skip
 def test_what_is_so_holds(name: str, probe: str | None, check: Check) -> None:
@@ -130,7 +130,7 @@ def test_timeouts_of_real_kubelets(name: str) -> None:
      "readyWithinSeconds: Ready came late",
      "Ready within 9 s", "10.002 s after the container's start as the packets show it"),
     ("http-flap-s1", lambda p: p.period(2, within=0.05),
-     "periodSeconds: 53 of 53 intervals differ, the first is 1.001 s to #3",
+     "periodSeconds: 52 of 52 intervals differ, the first is 0.999765 s to #4",
      "2 s, give or take 0.05 s", "0.998716 s to 1.002 s"),
     ("http-timeout", lambda p: p.timeout(2, within=0.1),
      "timeoutSeconds: 7 of 7 attempts differ, #6 was given up after 1.001 s",
@@ -200,8 +200,8 @@ def test_what_cannot_be_told_is_inconclusive(name: str, check: Check, why: str) 
 def test_what_was_not_captured_is_not_denied(change: Callable[[Timeline], Timeline]) -> None:
     """On a capture that lacks something nothing "never" happened; what did happen still fails."""
     lacking = expect(change(timeline("tcp-flap")))
-    with pytest.raises(Inconclusive, match="never restart: cannot tell: "):
-        lacking.probe().never("restart")
+    with pytest.raises(Inconclusive, match="outOfServiceSeconds: cannot tell: "):
+        lacking.probe().out_of_service(1000)
     with pytest.raises(Inconclusive, match="cannot tell that there is no startup"):
         lacking.no_probe("startup")
     with pytest.raises(AssertionError, match="expected whole captures"):
@@ -231,6 +231,52 @@ def test_misspelt_names_list_those_there_are() -> None:
         probe.outcomes(["sucess"])
     with pytest.raises(ValueError, match="'soon' is not a valid DecisionKind: there are start, first attempt, first failure, ready"):
         probe.decided("ready", (0, 1), after="soon")
+
+
+@pytest.mark.parametrize(("check", "sentence"), [
+    (lambda p: p.never(), "needs a decision: there are ready, not_ready"),
+    (lambda p: p.latency(), "needs a bound"),
+    (lambda p: p.outcomes([], first=4), "at least one with first"),
+    (lambda p: p.outcomes(["success"], first=0), "numbered from 1"),
+    (lambda p: p.attempts(5, 3), "the smaller number first"),
+    (lambda p: p.decided("ready", 20), "between is a range of seconds"),
+    (lambda p: p.decided("ready", (3, 2)), "the smaller number first"),
+    (lambda p: p.latency(max=float("nan")), "expected seconds, 0 or more, got nan"),
+    (lambda p: p.latency(max=float("inf")), "expected seconds"),
+    (lambda p: p.ready_within(-1), "expected seconds"),
+    (lambda p: p.period(2, within=-1), "expected seconds"),
+    (lambda p: p.from_checker("kublet"), "is no checker: there are kubelet, haproxy"),
+    (lambda p: p.outcomes("success"), r"expected a list, got 'success': write \['success'\]"),
+])  # fmt: skip
+def test_what_says_nothing_is_refused(check: Check, sentence: str) -> None:
+    """What would hold whatever happened, or cannot be meant, is the test's own error."""
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        check(expect(timeline("tcp-ready")).probe())
+
+
+@pytest.mark.parametrize(("selector", "sentence"), [("readines", "did you mean readiness"), ("", "is empty"), ("p7", "is an id")])
+def test_a_misspelt_probe_is_not_said_to_be_missing(selector: str, sentence: str) -> None:
+    """A name that can mean nothing is refused where it would be found not to be there."""
+    with pytest.raises(ValueError, match=sentence):
+        expect(timeline("tcp-ready")).no_probe(selector)
+
+
+def test_what_no_packet_shows_is_neither_there_nor_missing() -> None:
+    """An exec probe that is declared, and a probe of unknown type, leave open whether there is such a probe."""
+    execs = expect(timeline("exec-harness"))
+    with pytest.raises(Inconclusive, match="sends no packet"):
+        execs.probe("readiness")
+    with pytest.raises(Inconclusive, match="sends no packet"):
+        execs.no_probe("liveness")
+    execs.no_probe("startup")
+    plain = expect(analyze(OWN / "tcp-ready" / "capture.pcap"))
+    with pytest.raises(Inconclusive, match="p1 could be meant, but its type is not known"):
+        plain.no_probe("readiness")
+    empty = expect(analyze(OWN / "malformed" / "global-header-only.pcap"))
+    with pytest.raises(Inconclusive, match="there is no frame"):
+        empty.no_probe("readiness")
+    with pytest.raises(AssertionError, match="there is no frame"):
+        empty.complete()
 
 
 @pytest.mark.parametrize("name", ["http-timeout", "http-ipv6", "tcp-flap"])

@@ -91,6 +91,28 @@ def test_saved_captures_are_found_beside_the_test(project: pytest.Pytester) -> N
     project.runpytest_inprocess(*OPTIONS, "deep").assert_outcomes(passed=2)
 
 
+def test_a_file_that_was_written_since_is_read_anew(project: pytest.Pytester) -> None:
+    """The timeline of a path is that of what stands there now."""
+    project.makepyfile(
+        "import shutil\n"
+        "def test_it(probewatch_timeline, tmp_path):\n"
+        "    path = tmp_path / 'one.pcap'\n"
+        "    shutil.copy('captures/http-flap-s1/capture.pcap', path)\n"
+        "    first = probewatch_timeline(path)\n"
+        "    assert probewatch_timeline(path) is first\n"
+        "    shutil.copy('captures/tcp-ready/capture.pcap', path)\n"
+        "    assert probewatch_timeline(path).probes[0].handler != first.probes[0].handler\n"
+    )
+    project.runpytest_inprocess(*OPTIONS).assert_outcomes(passed=1)
+
+
+def test_expectations_need_verify(project: pytest.Pytester) -> None:
+    """A file of expectations that nothing would be held against is refused."""
+    project.makepyfile("def test_it(probewatch_timeline): probewatch_timeline('a.pcap', expect='b.yaml')")
+    result = project.runpytest_inprocess(*OPTIONS)
+    result.stdout.fnmatch_lines(["*takes expect only with verify=True*"])
+
+
 def test_a_missing_capture_is_one_sentence(project: pytest.Pytester) -> None:
     """A path that is not there fails the test with the sentence that the command line has."""
     project.makepyfile("def test_it(probewatch_timeline): probewatch_timeline('nosuch.pcap')")
@@ -176,6 +198,15 @@ class TestRecordings:
         with Reader(str(path), 0) as reader:
             assert [frame.data[-4:] for frame in reader] == [b"said"]
             assert reader.info().complete
+
+    def test_of_an_interrupted_test_is_named(self, pytester: pytest.Pytester) -> None:
+        """After Ctrl-C what was recorded is kept, and the summary names it."""
+        pytester.makepyfile(RECORDS.format(frames=1) + "        raise KeyboardInterrupt\n")
+        result = pytester.runpytest_subprocess(*OPTIONS, "-s")
+        result.stdout.fnmatch_lines(["*probewatch: captures kept*", "* (1 frame of interface lo)"])
+        named = re.search(r"^(\S+) \(1 frame of interface lo\)", result.stdout.str(), flags=re.MULTILINE)
+        assert named is not None
+        assert Path(named[1]).exists()
 
     def test_goes_where_it_shall(self, pytester: pytest.Pytester) -> None:
         """`--keep-captures` names the directory, made if it is missing; a second failure does not overwrite the first."""

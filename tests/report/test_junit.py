@@ -71,6 +71,14 @@ def test_junit_names_only_files(made) -> None:
     assert "(default)" in (root[0][0][0].text or "")
 
 
+def test_junit_says_where_a_file_is(made) -> None:
+    """A file of expectations is named by its path as it was given, for what opens it; readers see its name."""
+    found = replace(findings(made)[0], source="ci/expect/web.yaml")
+    root = ElementTree.fromstring(written(junit.write, [found]))
+    assert root[0][0].get("file") == "ci/expect/web.yaml"
+    assert "(web.yaml)" in (root[0][0][0].text or "")
+
+
 def test_junit_without_findings() -> None:
     """No findings make an empty suite, which is well-formed too."""
     root = ElementTree.fromstring(written(junit.write, []))

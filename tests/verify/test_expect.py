@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import probewatch
-from probewatch.cluster import read_specs
+from probewatch.api import observer
+from probewatch.capture import Reader
 from probewatch.model.expectation import (
     Decided,
     Expectations,
@@ -22,7 +23,7 @@ from probewatch.model.expectation import (
     Selector,
 )
 from probewatch.model.finding import Finding, Held
-from probewatch.model.frame import Interface
+from probewatch.model.frame import CaptureInfo, Interface
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
     UNSEEN,
@@ -39,6 +40,8 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
+from probewatch.report.service import downtime, outages
+from probewatch.verify.case import seconds
 from probewatch.verify.expect import check, of_probe
 
 S = 1_000_000_000
@@ -59,10 +62,10 @@ def one(timeline: Timeline, **wanted: Any) -> Finding:
     return finding
 
 
-def seen(timeline: Timeline, selector: Selector, count: Range | None = None, **more: Any) -> Finding:
+def seen(timeline: Timeline, selector: Selector, count: Range | None = None) -> Finding:
     """Say whether the probe that a selector names is there."""
     entry = ProbeExpectation(selector=selector, **({} if count is None else {"count": count}))
-    return check(timeline, Expectations(probes=(entry,)), **more)[0]
+    return check(timeline, Expectations(probes=(entry,)))[0]
 
 
 def runs(*parts: tuple[Outcome, int, int | None]) -> tuple[Run, ...]:
@@ -108,10 +111,12 @@ def test_exec_probes_are_known_from_the_spec(captures: Path) -> None:
     """With the Pod at hand, an exec probe that nobody can see is inconclusive, and one it does not have fails."""
     folder = captures / "exec-harness"
     timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
-    specs = read_specs(str(folder / "pod.yaml"))
-
-    assert seen(timeline, Selector(type=ProbeType.READINESS, pod="exec-*"), specs=specs).held is UNCLEAR
-    assert seen(timeline, Selector(type=ProbeType.STARTUP, pod="exec-*"), specs=specs).held is FAIL
+    assert seen(timeline, Selector(type=ProbeType.READINESS, pod="exec-*")).held is UNCLEAR
+    assert seen(timeline, Selector(type=ProbeType.STARTUP, pod="exec-*")).held is FAIL
+    for kind in (ProbeType.READINESS, ProbeType.LIVENESS):
+        assert seen(timeline, Selector(type=kind)).held is UNCLEAR
+        assert seen(timeline, Selector(type=kind), Range(None, 0)).held is UNCLEAR
+    assert seen(timeline, Selector(type=ProbeType.READINESS, port=8080)).held is FAIL
 
 
 def test_how_many(make: Any) -> None:
@@ -320,7 +325,8 @@ def test_never(make: Any) -> None:
     assert (dark.held, dark.sentence) == (UNCLEAR, "the outcome of #3 is not known (encrypted)")
     assert one(make("ss??ss"), never=(NOT_READY,)).held is PASS
     assert one(make("ssssc"), never=(NOT_READY,)).held is PASS
-    assert one(make("sfffs"), never=(RESTART,)).held is PASS, "a readiness probe restarts nothing"
+    found = one(make("sfffs"), never=(RESTART,))
+    assert (found.held, found.sentence) == (FAIL, "a readiness probe never decides restart: a liveness or startup probe does")
 
 
 def test_never_across_a_silence_that_has_several_reasons(make: Any) -> None:
@@ -332,7 +338,6 @@ def test_never_across_a_silence_that_has_several_reasons(make: Any) -> None:
     found = one(replace(timeline, probes=(dark,)), never=(NOT_READY,))
     assert (found.held, found.attempts) == (UNCLEAR, (2, 3, 4))
     assert "without a frame" in found.sentence
-    assert one(replace(timeline, probes=(dark,)), never=(RESTART,)).held is PASS, "a readiness probe restarts nothing"
 
 
 def test_never_without_a_spec(make: Any) -> None:
@@ -514,7 +519,7 @@ def test_causes_in_order(make: Any) -> None:
         ("first failure", 2, 3, PASS),
         ("first failure", 3, 9, FAIL),
         (READY, 4, 4, PASS),
-        (NOT_READY, 0, 0, PASS),
+        (NOT_READY, 0, 0, FAIL),  # it is not after itself
         (RESTART, 0, 9, FAIL),
     ],
 )
@@ -643,10 +648,11 @@ def test_a_certain_fit_is_preferred(make: Any) -> None:
     """A decision whose time cannot be told is taken only where no other fits for certain."""
     flap = make("ssfffs", decisions=FLAP)
     assert one(flap, decisions_contain=wanted((READY, None, Range(None, 5 * S)))).held is PASS
-    assert (
-        one(make("ss", decisions={"a1": READY}), decisions_contain=wanted((READY, None, Range(None, S)))).held
-        is UNCLEAR
-    )
+    first = wanted((READY, None, Range(None, S)))
+    assert one(make("ss", decisions={"a1": READY}), decisions_contain=first).held is FAIL, "none can have been before it"
+    assert one(make("ss", start=False, decisions={"a1": READY}), decisions_contain=first).held is UNCLEAR
+    late = wanted((READY, None, Range(None, S // 2)))
+    assert one(make("ssfffs", decisions=FLAP), decisions_contain=late).held is FAIL, "the later one decides"
 
 
 def test_what_may_be_meant_too(make: Any) -> None:
@@ -665,9 +671,8 @@ def test_exec_probe_of_another_container(captures: Path) -> None:
     """An exec probe excuses only the container that has it."""
     folder = captures / "exec-harness"
     timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
-    specs = read_specs(str(folder / "pod.yaml"))
     selector = Selector(type=ProbeType.READINESS, pod="exec-*", container="sidecar")
-    assert seen(timeline, selector, specs=specs).held is FAIL
+    assert seen(timeline, selector).held is FAIL
 
 
 def test_never_not_ready_where_a_restart_took_ready_away(make: Any) -> None:
@@ -677,12 +682,12 @@ def test_never_not_ready_where_a_restart_took_ready_away(make: Any) -> None:
     assert (found.held, found.sentence) == (FAIL, "Ready was lost with the container: it ended")
     assert found.observed == "lost before #4"
     assert one(make("ssssss", decisions={"a1": READY}), never=(NOT_READY,)).held is PASS
-    assert one(make("ssssss", decisions=twice), never=(RESTART,)).held is PASS
 
 
 def test_never_not_ready_where_no_new_container_came(make: Any) -> None:
     """It fails too where a liveness probe had the container restarted and nothing answered until the capture's end."""
     ready = make("sss", decisions={"a1": READY})
+    ready = replace(ready, probes=(replace(ready.probes[0], final_state="NotReady"),))
     live = make("ssssfff", type=ProbeType.LIVENESS, decisions={"a7": RESTART}, id="p2")
     answered = make("sssssssss", decisions={"a1": READY})
     wanted = Expectations(probes=(ProbeExpectation(selector=Selector(type=ProbeType.READINESS), never=(NOT_READY,)),))
@@ -692,3 +697,178 @@ def test_never_not_ready_where_no_new_container_came(make: Any) -> None:
         held.append((found.held, found.sentence))
     assert held[0] == (FAIL, "Ready was lost with the container: restarted by the liveness probe")
     assert held[1][0] is PASS, "the old container still answers, or a new one does"
+
+
+# What is not there, and what is not known.
+
+
+def test_an_empty_capture_holds_nothing() -> None:
+    """Where there is no frame, that there is none of something is no finding."""
+    info = CaptureInfo(path="a.pcap", format="pcap", link_types=(), interfaces=(), frames=0)
+    wanted = Expectations(probes=(ProbeExpectation(selector=ANY, count=Range(None, 0)),), other_probes=Range(None, 0))
+    found = check(Timeline(captures=(info,)), wanted)
+    assert [(one.held, one.sentence) for one in found] == [(UNCLEAR, "there is no frame in this capture")] * 2
+
+
+def test_decisions_that_encrypted_answers_may_have_brought(make: Any) -> None:
+    """That these are all decisions does not pass where attempts that nobody can read may have brought others."""
+    assert one(make("??????", initial_state="NotReady", start=True), decisions=()).held is UNCLEAR
+    assert one(make("ss???s", initial_state="NotReady", decisions={"a1": READY}), decisions=wanted((READY, None, None))).held is UNCLEAR
+    assert one(make("ss??ss", initial_state="NotReady", decisions={"a1": READY}), decisions=wanted((READY, None, None))).held is PASS
+    assert one(make("ssfffs", initial_state="NotReady", decisions=FLAP), decisions=THREE).held is PASS
+
+
+def test_the_first_failure_may_be_encrypted(make: Any) -> None:
+    """A time since the first failure is open where an attempt before it may have failed; too long a time is too long all the same."""
+    soon = Decided(kind=NOT_READY, after="first failure", time=Range(None, 3 * S))
+    assert one(make("??????"), decided=(soon,)).sentence == "the outcome of #1 is not known (encrypted)"
+    dark = make("s?ffff", decisions={"a5": NOT_READY})
+    assert one(dark, decided=(soon,)).held is UNCLEAR
+    assert one(dark, decided=(replace(soon, time=Range(None, S)),)).held is FAIL
+
+
+def test_silence_is_slower_than_a_bound_below_it(make: Any) -> None:
+    """Where nobody answered at all, a bound below the time that the checker waited fails, and one above it is open."""
+    timeline = make("fff", took=S)
+    row = tuple(replace(a, end_mark=None) for a in timeline.probes[0].attempts)
+    silent = replace(timeline, probes=(replace(timeline.probes[0], attempts=row),))
+    found = one(silent, latency=LatencyBounds(max=S * 9 // 10))
+    assert (found.held, found.observed) == (FAIL, "at least 1 s")
+    assert one(silent, latency=LatencyBounds(max=2 * S)).held is UNCLEAR
+    middle = one(silent, latency=LatencyBounds(p50=S // 2))
+    assert middle.sentence == "3 attempts took longer, of 3 with 3 that nobody answered; p50 is #2"
+
+
+def test_up_from_the_beginning(make: Any) -> None:
+    """A server that a load balancer had UP at its first check was UP at once; one it met later than the bound may have been."""
+    balancer = {"type": ProbeType.UNKNOWN, "checker": Checker(kind="haproxy", address="fd00::1"), "start": False, "initial_state": "UP"}
+    assert one(make("sss", **balancer), ready_within=0).held is PASS
+    lost = {"a3": DecisionKind.DOWN, "a5": DecisionKind.UP}
+    assert one(make("sfffs", decisions=lost, **balancer), ready_within=S).held is PASS
+    assert one(make("sss", initial_since_ns=make().captures[0].first_ns + 2 * S, **balancer), ready_within=S).held is UNCLEAR
+    unknown = one(make("sf", spec=None, thresholds={}, **balancer), never=(DecisionKind.DOWN,))
+    assert unknown.sentence.endswith("how many failures take it DOWN is not known: --haproxy-cfg or --check would tell")
+
+
+def test_the_state_of_who_may_be_a_kubelet_has_two_names(make: Any) -> None:
+    """Of a checker that nobody knows Ready is UP; of a kubelet it is not."""
+    nobody = Checker(kind="unknown", address="10.0.0.1", could_be=("kubelet", "envoy"))
+    assert one(make(checker=nobody), state="UP").held is PASS
+    assert one(make(checker=nobody), state="DOWN").held is FAIL
+    assert one(make(), state="UP").held is FAIL
+
+
+@pytest.mark.parametrize(
+    ("letters", "decisions", "limit", "held"),
+    [
+        ("ssss", {"a1": READY}, Range(None, 0), PASS),
+        ("ssfffs", FLAP, Range(None, S), PASS),
+        ("ssfffs", FLAP, Range(None, S - 1), FAIL),
+        ("ssfffs", FLAP, Range(2 * S, None), FAIL),
+        ("ssfff", {"a1": READY, "a5": NOT_READY}, Range(None, S), UNCLEAR),  # it goes on
+        ("ss???s", {"a1": READY}, Range(None, S), UNCLEAR),
+        ("fff", {}, Range(None, S), UNCLEAR),  # it was never in service
+        ("ssssss", {"a1": READY, "a4": READY}, Range(None, 2 * S), PASS),  # the container ended
+    ],
+)
+def test_out_of_service(make: Any, letters: str, decisions: Any, limit: Range, held: Held) -> None:
+    """The time in all from each NotReady, or the end of a container, to the next Ready, from the first Ready on."""
+    found = one(make(letters, initial_state="NotReady", decisions=decisions), out_of_service=limit)
+    assert found.held is held, found.sentence
+
+
+def test_who_takes_nothing_out_of_service(make: Any) -> None:
+    """A liveness probe has no time out of service of its own."""
+    found = one(make(type=ProbeType.LIVENESS), out_of_service=Range(None, S))
+    assert (found.held, found.sentence) == (FAIL, "a liveness probe takes nothing out of service")
+
+
+def test_time_out_of_service_is_that_of_the_table(captures: Path) -> None:
+    """The sum is the one that the table shows, also where a restart took Ready away."""
+    for name in ("http-timeout", "http-flap-s1", "k136-liveness-restart", "tcp-flap"):
+        folder = captures / name
+        timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+        for probe in timeline.probes:
+            if probe.type is ProbeType.READINESS:
+                shown = downtime(probe, timeline)[0]
+                entry = ProbeExpectation(selector=ANY, out_of_service=Range(shown, None))
+                (least,) = of_probe(timeline, probe, entry)
+                assert least.held is PASS, (name, least.sentence)
+
+
+def test_never_of_several_probes_is_of_those_that_can(make: Any) -> None:
+    """One selector may name probes of several types: what one of them never decides is no failure of it."""
+    timeline = make()
+    live = replace(timeline.probes[0], id="p2", type=ProbeType.LIVENESS, final_state="Live")
+    both = replace(timeline, probes=(timeline.probes[0], live))
+    found = check(both, Expectations(probes=(ProbeExpectation(selector=ANY, never=(RESTART, NOT_READY)),)))
+    assert [(one.probe, one.field, one.held) for one in found[1:]] == [
+        ("p1", "never not_ready", PASS),
+        ("p2", "never restart", PASS),
+    ]
+    sure = check(both, Expectations(probes=(ProbeExpectation(selector=ANY, never=(DecisionKind.UP,)),)))
+    assert {one.held for one in sure[1:]} == {FAIL}
+
+
+@pytest.mark.parametrize(
+    ("ns", "beside", "text"),
+    [
+        (5_000_400_000, 5 * S, "5.0004 s"),
+        (5 * S, 5 * S, "5 s"),
+        (8_044_100_001, 8_044_100_000, "8.044100001 s"),
+        (2_351_000_000, None, "2.351 s"),
+    ],
+)
+def test_times_are_told_apart(ns: int, beside: int | None, text: str) -> None:
+    """A time is written with as many digits as tell it from the bound beside it."""
+    assert seconds(ns, beside) == text
+
+
+def test_a_poke_right_after_ready_is_no_tick(captures: Path) -> None:
+    """An attempt that a pod sync asked for just as the first made it Ready counts for no period, however small the tolerance."""
+    folder = captures / "http-timeout"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    (found,) = of_probe(timeline, timeline.probes[0], ProbeExpectation(selector=ANY, period=Pace(2 * S, 1)))
+    assert found.sentence.endswith("to #4"), "#2 is the poke, and #3 follows it"
+
+
+def test_frames_of_an_attempt_hold_the_one_that_ended_it(captures: Path) -> None:
+    """An ICMP error belongs to no connection, and is among the frames that show the attempt all the same."""
+    folder = captures / "http-icmp-reject"
+    timeline = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    ended = [a for probe in timeline.probes for a in probe.attempts if a.cause is Cause.UNREACHABLE]
+    assert ended
+    assert all(a.end_mark is not None and a.frames()[0] <= a.end_mark.number <= a.frames()[1] for a in ended)
+
+
+def test_declared_thresholds_that_the_wire_leaves_open(captures: Path, tmp_path: Path) -> None:
+    """Decisions do not pass where one of them, that nothing confirms, rests on a failureThreshold that may be another."""
+    folder = captures / "startup-probe"
+    text = (folder / "pod.yaml").read_text()
+    assert "failureThreshold: 30" in text
+    (tmp_path / "pod.yaml").write_text(text.replace("failureThreshold: 30", "failureThreshold: 5"))
+    timeline = probewatch.verify(folder / "capture.pcap", spec=tmp_path / "pod.yaml")
+    found = [one for one in timeline.findings if one.field == "decisions" and one.subject.startswith("startup")]
+    assert [(one.held, one.sentence.split("; ")[1]) for one in found] == [
+        (UNCLEAR, "Restart at #5 rests on the failureThreshold, which the packets leave open")
+    ]
+
+
+def test_state_is_of_the_end(captures: Path) -> None:
+    """A readiness probe whose container was restarted, and not Ready since, is NotReady at the end, wherever that is asked."""
+    folder = captures / "k136-liveness-restart"
+    whole = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml")
+    (live,) = (probe for probe in whole.probes if probe.type is ProbeType.LIVENESS)
+    last = [d.ns for d in live.decisions if d.kind is RESTART][-1]
+    with Reader(str(folder / "capture.pcap"), 0) as reader:
+        known = observer(spec=folder / "pod.yaml")
+        for frame in reader:
+            if frame.ns <= last + S // 10:
+                known.feed(frame)
+    cut = known.finish()
+    (ready,) = (probe for probe in cut.probes if probe.type is ProbeType.READINESS)
+    assert ready.final_state == "NotReady"
+    (found,) = of_probe(cut, ready, ProbeExpectation(selector=ANY, state="Ready"))
+    assert (found.held, found.sentence) == (FAIL, "NotReady at the end")
+    assert found.attempts[-1] == ready.attempts[-1].n, "evidence of the end"
+    assert outages(ready, cut)[-1].end_ns is None
