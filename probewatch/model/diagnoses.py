@@ -245,10 +245,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D38",),
         (Cause.UNREACHABLE,),
         "A firewall or router rejected the SYN with an ICMP error.",
-        "An ICMP or ICMPv6 error that quotes the SYN.",
+        "An ICMP or ICMPv6 error that quotes the SYN. Where the SYN is sent again behind it, it did not end the connect (over IPv6 "
+        "one from the same node does not): the probe fails at its deadline.",
         "The sender of the ICMP error: its REJECT rules, network policies and routes.",
         "Allow the node to reach the pod there.",
-        ("connect: no route to host", "connect: connection refused"),
+        (
+            "connect: no route to host",
+            "connect: connection refused",
+            "connect: network is unreachable",
+            "connect: permission denied",
+            *_SILENT,
+        ),
     ),
     Kind.NOBODY_AT_ADDRESS: Why(
         ("D39",),

@@ -223,7 +223,10 @@ def _rejected(case: Case) -> Found | None:
     note = case.leg.connection.icmp if case.leg is not None else None
     if note is None:
         return Found(Kind.REJECTED)
-    return Found(Kind.REJECTED, f"{note.reporter} rejected the SYN with ICMP: {note.explain()}.")
+    text = f"{note.reporter} rejected the SYN with ICMP: {note.explain()}."
+    if case.attempt.end_mark is None:
+        text += " That did not end the connect; the probe failed at its deadline."
+    return Found(Kind.REJECTED, text)
 
 
 # A connection, and no answer in time.

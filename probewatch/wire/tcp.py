@@ -30,6 +30,7 @@ logs
 from __future__ import annotations
 
 from collections.abc import Sized
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.connection import Connection, IcmpNote, Unresolved
@@ -164,11 +165,16 @@ class Tracker:
         life = side.life
         if life.fast is not None:
             life.fast.settle()
-        if life.icmp is None:
+        known = life.icmp
+        if known is None:
             life.icmp = IcmpNote(mark=e.mark, reporter=e.reporter, version=e.version, type=e.type, code=e.code)
-            life.touched = self._table.clock
-            if life.told:
-                self._table.news(life)
+        elif side.syns and side.syns[-1] > (known.last or known.mark):
+            life.icmp = replace(known, last=e.mark)
+        else:
+            return
+        life.touched = self._table.clock
+        if life.told:
+            self._table.news(life)
 
     def neighbour(self, n: Neighbour) -> None:
         """Take in an ARP or Neighbour Discovery message."""

@@ -568,6 +568,18 @@ def test_icmp_explains_the_dial(between: str) -> None:
 
 
 @BOTH
+def test_icmp_again(between: str) -> None:
+    """An error behind a SYN that was sent again is kept beside the first; copies of one error are not."""
+    first, second = conversation(between, "> S\n +1s > S seq=0")
+    late = error(between, 12)._replace(mark=Mark(second.mark.ns + 1000, 0, 12))
+    (c,) = track([first, error(between), error(between, 10), second, late, late._replace(mark=Mark(late.mark.ns + 1, 0, 13))])
+
+    assert c.icmp is not None
+    assert c.icmp.last is not None
+    assert (c.icmp.mark.number, c.icmp.last.number) == (9, 12)
+
+
+@BOTH
 def test_icmp_of_others_is_counted(between: str) -> None:
     """Errors about the server's segments, or about nothing known, explain no dial."""
     tracker = Tracker()
