@@ -15,6 +15,7 @@ from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.lately import NOBODY
+from probewatch.probes.oneway import qualified
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
@@ -448,7 +449,7 @@ class Observer(Front):
         told = merge_events(assembler.events)
         if self._execs is not None:
             told = self._execs.with_own(told)
-        happened = tuple(sorted(told, key=lambda event: event.ns))
+        probes, happened = qualified(probes, sorted(told, key=lambda event: event.ns))
         traffic = self._strangers.traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))

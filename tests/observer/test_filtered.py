@@ -11,11 +11,13 @@ import pytest
 from probewatch import explain, verify, who
 from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
+from probewatch.decisions.undecided import undecided
 from probewatch.model.frame import Frame
 from probewatch.model.ladder import PhaseKind
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import Outcome, Probe, Timeline
+from probewatch.model.timeline import DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
 from probewatch.probes.judge import UNSEEN
+from probewatch.report.verdict import Level, judge
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 WHOLE = 1 << 18
@@ -205,3 +207,35 @@ def test_a_body_that_broke_off_behind_the_snapshot_length_is_no_success(length: 
     assert {outcome for _, outcome in told(cut.probes)} == {Outcome.INCONCLUSIVE}
     good = taken("http-flap-s1", tmp_path / "cut.pcap", length=length, spec=True)
     assert told(good.probes) == told(taken("http-flap-s1", tmp_path / "whole.pcap", spec=True).probes)
+
+
+def sent_by(*addresses: str) -> Callable[[Frame], bool]:
+    """Return what keeps the frames that these addresses sent (Ethernet, IPv4 without tags)."""
+    raw = {bytes(map(int, address.split("."))) for address in addresses}
+    return lambda frame: frame.data[12:14] == b"\x08\x00" and frame.data[26:30] in raw
+
+
+@pytest.mark.parametrize(("name", "pod"), [("http-timeout", "10.128.0.10"), ("http-blackhole", "10.128.0.10")])
+def test_one_direction_leaves_the_state_open(name: str, pod: str, tmp_path: Path) -> None:
+    """Where the pod's frames alone show too little of so many attempts as decide, nobody is told that it stayed Ready."""
+    half = taken(name, tmp_path / "half.pcap", kept=sent_by(pod), spec=True)
+    (probe,) = half.probes
+    verdict = judge(probe, half)
+    assert verdict.level is not Level.FINE
+    assert "state not known for" in verdict.sentence
+    assert "stayed" not in verdict.sentence
+    assert "throughout" not in verdict.sentence
+    assert all(event.doubtful for event in half.events if event.kind is EventKind.KUBELET_RESTARTED)
+    whole = taken(name, tmp_path / "whole.pcap", spec=True)
+    (down,) = [d.ns for d in whole.probes[0].decisions if d.kind is DecisionKind.NOT_READY]
+    assert any(one.start_ns <= down <= (one.end_ns or down) for one in undecided(probe))
+
+
+def test_the_checkers_direction_explains_no_silence(tmp_path: Path) -> None:
+    """Where the kubelet's frames alone are there, refusals and a back-off are no full queue, and no kubelet restarted for sure."""
+    half = taken("k136-liveness-restart", tmp_path / "half.pcap", kept=sent_by("10.128.0.1"), spec=True)
+    kinds = {one.kind for probe in half.probes for one in probe.diagnoses}
+    assert "one-direction" in kinds
+    assert "listen-queue-full" not in kinds
+    assert [event.doubtful for event in half.events if event.kind is EventKind.KUBELET_RESTARTED] == [True]
+    assert not any(gap.kind is GapKind.KUBELET_RESTARTED for probe in half.probes for gap in probe.gaps)
