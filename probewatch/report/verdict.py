@@ -126,10 +126,9 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     since = _silent_since(probe)
     level = max(level, Level.WARNING if since else Level.FINE)
-    doubt = undecided(probe)
-    if doubt:
-        level = max(level, Level.UNCLEAR)
-        sentence += _not_known(probe, doubt)
+    doubt = _not_known(probe, undecided(probe))
+    level = max(level, Level.UNCLEAR if doubt else Level.FINE)
+    sentence += doubt
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
         sentence = f"cannot tell: {_of(len(unclear), len(attempts))} inconclusive: {_why(unclear)}"
@@ -162,6 +161,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
 
 def _not_known(probe: Probe, doubt: Sequence[Undecided]) -> str:
     """Return for how long the state is not known, because so many attempts in a row may have changed it."""
+    if not doubt:
+        return ""
     up, down = states(probe)
     last = probe.attempts[-1].end_ns
     away = span(sum((last if one.end_ns is None else one.end_ns) - one.start_ns for one in doubt))
