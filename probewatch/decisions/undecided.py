@@ -4,7 +4,8 @@ Theory of operation. A state holds until so many results of the other kind come 
 doProbe). An attempt whose outcome is not known may be one of them, and so may one that was due, is not in the capture, and
 whose absence nothing explains: it may have been made and left no frame here. Where a row with such attempts in it is as long
 as the threshold, the state is not known from the end of that row on, until an attempt completes a streak or decides. Results
-that are known and decide by themselves are no doubt: they are decisions.
+that are known and decide by themselves are no doubt: they are decisions. What is missing can only have failed: an answer leaves
+frames. So while NotReady it changes nothing.
 
 Limitations: probes of other types fall silent once they have decided, so what follows them tells. Of attempts that are missing
 up to the end of the capture nothing is said here (`Probe.last_gap`).
@@ -12,10 +13,11 @@ up to the end of the capture nothing is said here (`Probe.last_gap`).
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import DecisionKind, GapKind, Outcome, Probe
+from probewatch.model.timeline import Attempt, DecisionKind, Gap, GapKind, Outcome, Probe
 
 _STATES = {"Ready": True, "NotReady": False}
 _LEFT_NO_FRAME = (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)
@@ -44,47 +46,77 @@ def undecided(probe: Probe) -> list[Undecided]:
     """Return when the state of a readiness probe is not known though it was before, in order; nothing for other probes."""
     if probe.type is not ProbeType.READINESS or not probe.attempts:
         return []
-    needed = {
-        True: probe.thresholds.get("failureThreshold", (3, ""))[0],
-        False: probe.thresholds.get("successThreshold", (1, ""))[0],
+    decided = {
+        d.attempt: d.kind is DecisionKind.READY
+        for d in probe.decisions
+        if d.kind in (DecisionKind.READY, DecisionKind.NOT_READY)
     }
-    decided = {d.attempt: d for d in probe.decisions if d.kind in (DecisionKind.READY, DecisionKind.NOT_READY)}
-    gaps = [gap for gap in probe.gaps if gap.kind in _LEFT_NO_FRAME]
-    state = _STATES.get(probe.initial_state) if probe.initial_since_ns is None else None
-    found: list[Undecided] = []
-    row = inconclusive = missing = 0
-    begun: int | None = None
-    at = 0
+    gaps = deque(gap for gap in probe.gaps if gap.kind in _LEFT_NO_FRAME)
+    row = _Row(probe)
     for attempt in probe.attempts:
-        while at < len(gaps) and gaps[at].end_ns <= attempt.start.ns:
-            gap = gaps[at]
-            if begun is None and state is not None and row + gap.expected >= needed[state]:
-                begun = gap.start_ns + (gap.end_ns - gap.start_ns) * (needed[state] - row) // (gap.expected + 1)
-            row += gap.expected
-            missing += gap.expected
-            at += 1
-        known: bool | None = None
-        if (decision := decided.get(attempt.n)) is not None:
-            known = decision.kind is DecisionKind.READY
-        elif attempt.outcome in (Outcome.SUCCESS, Outcome.FAILURE) and 0 < attempt.threshold <= attempt.streak:
+        while gaps and gaps[0].end_ns <= attempt.start.ns:
+            row.gap(gaps.popleft())
+        known = decided.get(attempt.n)
+        if known is None and attempt.outcome in _COUNTED and 0 < attempt.threshold <= attempt.streak:
             known = attempt.outcome is Outcome.SUCCESS
         if known is not None:
-            if begun is not None and state is not None:
-                found.append(Undecided(begun, attempt.end_ns, state, known, row, inconclusive, missing))
-            state, begun = known, None
-            row = inconclusive = missing = 0
-        elif attempt.outcome is Outcome.INCONCLUSIVE and not attempt.streak:
-            row += 1
-            inconclusive += 1
-        elif attempt.outcome is Outcome.DISCARDED:
-            continue
-        elif state is not None and attempt.outcome is (Outcome.FAILURE if state else Outcome.SUCCESS):
-            row += 1
-        elif begun is None:
-            row = inconclusive = missing = 0
-        if begun is None and state is not None and inconclusive + missing and row >= needed[state]:
+            row.close(attempt.end_ns, known)
+        else:
+            row.take(attempt)
+    if row.begun is not None and row.begun < probe.attempts[-1].end_ns:
+        row.close(None, None)
+    return row.found
+
+
+_COUNTED = (Outcome.SUCCESS, Outcome.FAILURE)
+
+
+class _Row:
+    """Attempts in a row that may have changed the state."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.found: list[Undecided] = []
+        self.begun: int | None = None
+        """Since when the state is not known."""
+        self._state = _STATES.get(probe.initial_state) if probe.initial_since_ns is None else None
+        self._needed = {
+            True: probe.thresholds.get("failureThreshold", (3, ""))[0],
+            False: probe.thresholds.get("successThreshold", (1, ""))[0],
+            None: 0,
+        }
+        self._length = self._inconclusive = self._missing = 0
+
+    def gap(self, gap: Gap) -> None:
+        """Take attempts that are missing."""
+        if self._state is False:
+            return
+        left = self._needed[self._state] - self._length
+        if self.begun is None and self._state is not None and gap.expected >= left:
+            self.begun = gap.start_ns + (gap.end_ns - gap.start_ns) * left // (gap.expected + 1)
+        self._length += gap.expected
+        self._missing += gap.expected
+
+    def take(self, attempt: Attempt) -> None:
+        """Take an attempt that tells no state."""
+        state = self._state
+        unknown = attempt.outcome is Outcome.INCONCLUSIVE and not attempt.streak
+        if attempt.outcome is Outcome.DISCARDED:
+            return
+        if unknown or (state is not None and attempt.outcome is (Outcome.FAILURE if state else Outcome.SUCCESS)):
+            self._length += 1
+            self._inconclusive += unknown
+        elif self.begun is None:
+            self._length = self._inconclusive = self._missing = 0
+        enough = state is not None and self._length >= self._needed[state]
+        if self.begun is None and enough and self._inconclusive + self._missing:
             # (When one ended whose outcome is not known, is not known either.)
-            begun = attempt.start.ns if attempt.outcome is Outcome.INCONCLUSIVE else attempt.end_ns
-    if begun is not None and state is not None and begun < probe.attempts[-1].end_ns:
-        found.append(Undecided(begun, None, state, None, row, inconclusive, missing))
-    return found
+            self.begun = attempt.start.ns if unknown else attempt.end_ns
+
+    def close(self, end_ns: int | None, known: bool | None) -> None:
+        """Know the state again from a moment on."""
+        if self.begun is not None and self._state is not None:
+            self.found.append(
+                Undecided(self.begun, end_ns, self._state, known, self._length, self._inconclusive, self._missing)
+            )
+        self._state, self.begun = known, None
+        self._length = self._inconclusive = self._missing = 0

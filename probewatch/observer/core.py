@@ -50,6 +50,10 @@ MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 MOST_LINKS: Final = 10_000
 """Interfaces that have gone of which the name is remembered."""
+MOST_ASKERS: Final = 4_096
+"""Addresses of which it is remembered for whom they asked in vain ..."""
+MOST_ROUNDS: Final = 64
+"""... and so many times of each."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 BRIEF_REVISIONS: Final = 8_192
@@ -88,6 +92,8 @@ class Observer(Front):
         self._preview = Preview()
         self._silences = Silences()
         self._lacking = Lacking()
+        self._asked: dict[str, list[Unresolved]] = {}
+        """By who asked: address resolutions that nobody answered."""
         self._stirred: dict[str, None] = {}
         """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
@@ -267,6 +273,7 @@ class Observer(Front):
         self._now_ns, self._first_ns = turn.latest_ns, turn.first_ns
         for item in turn.found:
             if isinstance(item, Unresolved):
+                self._note_asked(item)
                 self._queue(item.server, item)
                 continue
             connection = item.connection
@@ -286,6 +293,16 @@ class Observer(Front):
                 self._revise(connection)
                 if connection.server in self._busy:
                     self._targets[connection.server].queue.revise(connection, item.read)
+
+    def _note_asked(self, item: Unresolved) -> None:
+        """Remember who asked for an address in vain; of each the latest few rounds, and the first."""
+        known = (
+            self._asked.setdefault(item.client, []) if len(self._asked) < MOST_ASKERS else self._asked.get(item.client)
+        )
+        if known is not None and item.resolved is None:
+            if len(known) >= MOST_ROUNDS:
+                del known[1]
+            known.append(item)
 
     def _queue(self, server: str, item: Exchange | Unresolved | Run) -> None:
         self._busy[server] = None
@@ -452,7 +469,7 @@ class Observer(Front):
         probes, happened = qualified(probes, sorted(told, key=lambda event: event.ns))
         traffic = self._strangers.traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(explained(probes, happened, captures))
+        probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         lacks = self._lacking.notes(captures, declared=bool(self.book.all_pods()))
         timeline = Timeline(

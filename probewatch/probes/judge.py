@@ -396,6 +396,9 @@ class _Case:
             what = "EOF in the answer's header" if begun else "EOF"
             return self.frame(Outcome.FAILURE, Cause.CLOSED_BEFORE_ANSWER, self.server_end, what)
         detail = "no answer" if not self.exchange.connection.orig.length else "request acknowledged, no answer"
+        part = http.first_byte if http is not None else None
+        if part is not None and self.in_time(part):
+            detail = f"answer began after {(part.ns - self.start_ns) / SECOND:.3f} s, its header was not whole in time"
         if (
             self.exchange.connection.orig.length == 0
             and self.gave_up is not None

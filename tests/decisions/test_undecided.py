@@ -74,6 +74,7 @@ def probe(marks: str, *, initial: str = "Ready", kind: GapKind = GapKind.UNEXPLA
         ("..___..", [(4, 5)]),  # missing, and nothing says why
         ("..x__..", [(4, 5)]),
         ("..__..", []),
+        ("..xxN_x..", []),  # what left no frame did not succeed
     ],
 )
 def test_rows_that_may_have_decided(marks: str, wanted: list[tuple[int, int | None]]) -> None:

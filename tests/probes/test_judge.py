@@ -351,6 +351,14 @@ def test_zombie_dial(ends) -> None:
     assert "answered after 2.00 s" in verdict.detail
 
 
+def test_header_that_trickles_in(ends) -> None:
+    """An answer of which some bytes came in time, and not the whole header, is told as such, not as none."""
+    verdict = judged(f"{ASKED} +0.2s < PA 'HTTP/1.1 200 O'\n > A\n +0.2s < PA 'K\\r\\n'\n > A\n +0.5999s > FA\n < A", ends)
+    assert said(verdict) == (FAILURE, Cause.SLOW_ANSWER)
+    assert "answer began after 0.20" in verdict.detail
+    assert "not whole in time" in verdict.detail
+
+
 def test_second_syn_answered_in_time(ends) -> None:
     """A lost SYN is no failure where the deadline leaves room for the next."""
     script = f"> S\n +1s > S seq=0\n < SA\n > A\n > PA {request()}\n < A\n < PA {answer()}\n {CLOSED}"
