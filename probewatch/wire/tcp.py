@@ -48,6 +48,8 @@ from probewatch.wire.table import Key, Limits, Stats, Table
 __all__ = ["Limits", "Stats", "Tracker"]
 
 CONTROL: Final = SYN | FIN | RST
+REFUSES: Final = RST | ACK
+"""With the sequence number 0, what answers a SYN and nothing else (RFC 9293 section 3.10.7.1): that SYN is not in the capture."""
 STEP: Final = 2_000_000_000
 """Nanoseconds behind the clock that are no mere disorder."""
 STEP_FRAMES: Final = 64
@@ -300,12 +302,13 @@ class Tracker:
         asks = opening and not s.flags & ACK
         if table.stubs and table.absorbs(key, asks=asks, seq=s.seq):
             return None
+        refuses = s.flags & REFUSES == REFUSES and s.seq == 0 and not opening
         flipped = not asks
-        if not opening:
+        if not opening and not refuses:
             flipped = self._directions.source_is_server(key[:2], key[2:])
         client = (key[2], key[3], key[0], key[1]) if flipped else key
         life = table.open(s.mark, client, flipped=flipped, asks=asks)
-        life.midstream = not opening
+        life.midstream = not opening and not refuses
         if asks and len(self._resolver):
             waited = self._resolver.claim(life.client, life.server, s.mark.ns)
             if waited is not None:

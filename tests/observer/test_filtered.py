@@ -15,7 +15,7 @@ from probewatch.decisions.undecided import undecided
 from probewatch.model.frame import Frame
 from probewatch.model.ladder import PhaseKind
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
+from probewatch.model.timeline import Cause, DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
 from probewatch.probes.judge import UNSEEN
 from probewatch.report.verdict import Level, judge
 
@@ -213,6 +213,19 @@ def sent_by(*addresses: str) -> Callable[[Frame], bool]:
     """Return what keeps the frames that these addresses sent (Ethernet, IPv4 without tags)."""
     raw = {bytes(map(int, address.split("."))) for address in addresses}
     return lambda frame: frame.data[12:14] == b"\x08\x00" and frame.data[26:30] in raw
+
+
+def test_a_refusal_tells_of_the_dial_that_is_not_here(tmp_path: Path) -> None:
+    """Where SYNs are missing their refusals are attempts as before, and nobody's container begins for it."""
+    whole = taken("tcp-flap", tmp_path / "whole.pcap", spec=True)
+    refused = [a.start.number for a in whole.probes[0].attempts if a.cause is Cause.REFUSED]
+    lost = set(refused[3:-1:3])
+    assert len(lost) > 3
+    cut = taken("tcp-flap", tmp_path / "cut.pcap", kept=lambda frame: frame.number not in lost, spec=True)
+    (one,), (other,) = cut.probes, whole.probes
+    assert [(a.outcome, a.cause) for a in one.attempts] == [(a.outcome, a.cause) for a in other.attempts]
+    assert [e.kind for e in cut.events] == [e.kind for e in whole.events]
+    assert not cut.others
 
 
 @pytest.mark.parametrize(("name", "pod"), [("http-timeout", "10.128.0.10"), ("http-blackhole", "10.128.0.10")])

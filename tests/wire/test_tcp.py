@@ -591,6 +591,17 @@ def test_icmp_of_others_is_counted(between: str) -> None:
     assert (tracker.stats.icmp, tracker.stats.icmp_unknown) == (2, 2)
 
 
+@BOTH
+def test_a_refusal_shows_its_dial(between: str) -> None:
+    """A RST with ACK and the number 0 answers a SYN and nothing else: who dialled whom is known without it. Another RST tells nothing."""
+    _, refusal = conversation(between, "> S\n < RA")
+    (c,) = track([refusal._replace(seq=0)])
+    assert (c.client, c.client_port, c.midstream) == (refusal.destination, refusal.destination_port, False)
+    assert c.resp.rst is not None
+    (other,) = track([refusal._replace(seq=4711)])
+    assert other.midstream
+
+
 # Bounds.
 
 
