@@ -84,6 +84,7 @@ class _Row:
             False: probe.thresholds.get("successThreshold", (1, ""))[0],
             None: 0,
         }
+        self._period_ns = probe.thresholds.get("periodSeconds", (10, ""))[0] * 1_000_000_000
         self._length = self._inconclusive = self._missing = 0
 
     def gap(self, gap: Gap) -> None:
@@ -92,7 +93,8 @@ class _Row:
             return
         left = self._needed[self._state] - self._length
         if self.begun is None and self._state is not None and gap.expected >= left:
-            self.begun = gap.start_ns + (gap.end_ns - gap.start_ns) * left // (gap.expected + 1)
+            # (At the earliest: a gap may be longer than that many periods.)
+            self.begun = gap.start_ns + left * min((gap.end_ns - gap.start_ns) // (gap.expected + 1), self._period_ns)
         self._length += gap.expected
         self._missing += gap.expected
 
