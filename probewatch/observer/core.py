@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -578,8 +578,19 @@ class Observer(Front):
     def _notes(self, end: End, probes: Sequence[Probe]) -> list[str]:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ()), *end.key_notes]
         out += self._strangers.notes()
+        out += self._unsent(end)
         out += end.undecoded
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
+
+    def _unsent(self, end: End) -> Iterator[str]:
+        """Say of SYNs that never left where no address request tells of them, which would make them attempts."""
+        for client, server, port, number in end.unsent:
+            if all(one.server != server for one in self._asked.get(client, ())):
+                yield (
+                    f"{number} SYN{'s' if number > 1 else ''} of {client} to {server}:{port} never left: its kernel gave "
+                    f"{'them' if number > 1 else 'it'} up (ICMP host unreachable, to itself), for nobody answers for that address on the "
+                    f"link; attempts that are missing there failed so (ip neigh show {server})"
+                )
 
     @property
     def _unseen(self) -> str:

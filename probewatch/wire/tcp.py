@@ -48,6 +48,10 @@ from probewatch.wire.table import Key, Limits, Stats, Table
 __all__ = ["Limits", "Stats", "Tracker"]
 
 CONTROL: Final = SYN | FIN | RST
+OWN: Final = frozenset({(4, 3, 1), (6, 1, 3)})
+"""Version, type and code of ICMP errors with which a kernel tells itself that nobody answers for an address."""
+MOST_UNSENT: Final = 1_000
+"""Ways on which SYNs are counted that never left, and such SYNs of each."""
 REFUSES: Final = RST | ACK
 """With the sequence number 0, what answers a SYN and nothing else (RFC 9293 section 3.10.7.1): that SYN is not in the capture."""
 STEP: Final = 2_000_000_000
@@ -163,6 +167,8 @@ class Tracker:
         side = self._sides.get((e.source, e.source_port, e.destination, e.destination_port))
         if side is None or not side.orig:
             self.stats.icmp_unknown += 1
+            if side is None and e.reporter == e.source and (e.version, e.type, e.code) in OWN:
+                self._unsent(e)
             return
         life = side.life
         if life.fast is not None:
@@ -177,6 +183,15 @@ class Tracker:
         life.touched = self._table.clock
         if life.told:
             self._table.news(life)
+
+    def _unsent(self, e: IcmpError) -> None:
+        """Take note of a SYN that its own kernel gave up before it left."""
+        unsent = self.stats.unsent
+        ends = e.source, e.destination, e.destination_port
+        if ends in unsent or len(unsent) < MOST_UNSENT:
+            known = unsent.setdefault(ends, set())
+            if len(known) < MOST_UNSENT:
+                known.add((e.source_port, e.seq))
 
     def neighbour(self, n: Neighbour) -> None:
         """Take in an ARP or Neighbour Discovery message."""

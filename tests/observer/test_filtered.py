@@ -252,3 +252,34 @@ def test_the_checkers_direction_explains_no_silence(tmp_path: Path) -> None:
     assert "listen-queue-full" not in kinds
     assert [event.doubtful for event in half.events if event.kind is EventKind.KUBELET_RESTARTED] == [True]
     assert not any(gap.kind is GapKind.KUBELET_RESTARTED for probe in half.probes for gap in probe.gaps)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_syns_that_never_left_are_told_where_nothing_else_does(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel's own errors about SYNs that are not here explain missing attempts, unless address requests make them attempts."""
+    monkeypatch.setattr("probewatch.ahead.WORTH", 0)
+    (reader,) = open_inputs([str(CAPTURES / "http-arp-dead" / "capture.pcap")])
+    frames = list(reader)
+    reader.close()
+    syn = next(frame for frame in frames if frame.data[12:14] == b"\x08\x00" and frame.data[23] == 6 and frame.data[47] == 2)
+    begun = next(frame.ns for frame in frames if frame.data[12:14] == b"\x08\x06" and frame.ns > syn.ns + 10**9)
+    source, quoted = syn.data[26:30], bytearray(syn.data[14:42])
+    errors = []
+    for port in (50_001, 50_003):
+        quoted[20:22] = struct.pack("!H", port)
+        body = b"\x03\x01\0\0\0\0\0\0" + bytes(quoted)
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0, source, source)
+        data = bytes(12) + b"\x08\x00" + head + body
+        errors.append(Frame(begun + 3 * 10**9, 0, 0, 0, 1, data, len(data)))
+
+    def notes(kept: Iterable[Frame]) -> list[str]:
+        path = tmp_path / "made.pcap"
+        with path.open("wb") as file:
+            file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, WHOLE, 1))
+            for frame in sorted([*kept, *errors], key=lambda one: one.ns):
+                file.write(struct.pack("<IIII", *divmod(frame.ns, 10**9), len(frame.data), len(frame.data)) + frame.data)
+        return [note for note in Analysis([path], jobs=jobs).whole().notes if "never left" in note]
+
+    assert notes(frames) == []
+    (note,) = notes([frame for frame in frames if frame.data[12:14] != b"\x08\x06"])
+    assert note.startswith("2 SYNs of 10.128.0.1 to 10.128.0.10:8080 never left")

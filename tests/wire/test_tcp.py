@@ -592,6 +592,21 @@ def test_icmp_of_others_is_counted(between: str) -> None:
 
 
 @BOTH
+def test_a_syn_that_never_left(between: str) -> None:
+    """The client's own kernel says so of a SYN that is not here, once for each; another host's error does not."""
+    tracker = Tracker()
+    known = error(between)
+    own = known._replace(reporter=known.source, code=3 if ":" in known.source else 1)
+    feed(tracker, [known, own, own, own._replace(source_port=known.source_port + 1)])
+    assert tracker.stats.unsent == {
+        (known.source, known.destination, known.destination_port): {(known.source_port, known.seq), (known.source_port + 1, known.seq)}
+    }
+    tracker = Tracker()
+    feed(tracker, [*conversation(between, "> S"), own])
+    assert tracker.stats.unsent == {}
+
+
+@BOTH
 def test_a_refusal_shows_its_dial(between: str) -> None:
     """A RST with ACK and the number 0 answers a SYN and nothing else: who dialled whom is known without it. Another RST tells nothing."""
     _, refusal = conversation(between, "> S\n < RA")
