@@ -147,8 +147,8 @@ class Ahead:
             while self._words:
                 what, values = self._words.popleft()
                 if what == "end":
-                    turn, notes, undecoded, cut_frames, infos = values
-                    self.left = End(_unpacked(*turn), notes, undecoded, cut_frames), infos
+                    turn, *rest, infos = values
+                    self.left = End(_unpacked(*turn), *rest), infos
                     return
                 if what == "failed":
                     raise values[0]
@@ -195,7 +195,7 @@ def _child(out: socket.socket, scout: Scout, work: Callable[[Callable[[], bool]]
             scout.send(out)
             infos = list(work(stopped))
             end = scout.end()
-            scout.say("end", (*_packed(end.turn), {}), end.key_notes, end.undecoded, end.cut_frames, infos)
+            scout.say("end", (*_packed(end.turn), {}), *end[1:], infos)
         except Exception as error:  # noqa: BLE001  (whatever it is, the parent raises it)
             error.add_note(traceback.format_exc())
             scout.say("failed", error)

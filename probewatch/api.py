@@ -176,6 +176,11 @@ class Analysis:
             timeline = self._observer.conclude(*self._ahead.left)
         self._tell()
         self.close()
+        if any(info.shift_ns for info in timeline.captures):
+            from .clocks import notes
+
+            said = notes([(info.path, info.shift_ns) for info in timeline.captures if info.shift_ns])
+            timeline = replace(timeline, notes=(*said, *timeline.notes), foremost=timeline.foremost + len(said))
         if not self._account:
             return timeline
         from .verify.account import account
@@ -460,7 +465,12 @@ def open_inputs(
         return [PacketReader([item for item in given if not isinstance(item, str | PathLike)])]
     if len(paths) < len(given):
         raise InputError("captures are given as paths and as packets at once: give one or the other")
-    return [*open_all(paths, stdin=stdin, progress=progress)]
+    readers = open_all(paths, stdin=stdin, progress=progress)
+    if len(readers) > 1:
+        from .clocks import align
+
+        align(readers)
+    return [*readers]
 
 
 def read_twice(captures: Source) -> BinaryIO | None:

@@ -20,7 +20,7 @@ LAYERS: Final = (
     {"lab", "pytest_plugin"},
     {"recording", "explaining", "annotating", "asking", "watching"},
     {"api"},
-    {"feeding"},
+    {"feeding", "clocks"},
     {"ahead"},
     {"moments"},
     {"assertions"},

@@ -33,6 +33,7 @@ class PacketReader:
     """Frames of packets in the order they stand in; like `Reader`."""
 
     live = False
+    shift_ns = 0
     size: int | None = None
 
     def __init__(self, packets: Iterable[Packet], file: int = 0) -> None:

@@ -17,6 +17,10 @@ class Input(Protocol):
     """What has frames: a `Reader`, or packets that a program holds already (`packets.PacketReader`)."""
 
     @property
+    def shift_ns(self) -> int:
+        """What its times are moved by, so that its clock agrees with another input's."""
+
+    @property
     def live(self) -> bool:
         """Whether frames must be handed on as they come."""
 
@@ -120,6 +124,15 @@ class Reader:
     def info(self) -> CaptureInfo:
         """Return what is known of the input now; it is complete after the last frame."""
         return self._tally.info()
+
+    @property
+    def shift_ns(self) -> int:
+        """What its times are moved by, so that its clock agrees with another input's; set it before the first frame."""
+        return self._tally.shift_ns
+
+    @shift_ns.setter
+    def shift_ns(self, by: int) -> None:
+        self._tally.shift_ns = by
 
     @property
     def live(self) -> bool:

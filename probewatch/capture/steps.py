@@ -43,15 +43,15 @@ Seen = tuple[int, int]
 
 
 def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
-    """Yield the same frames, those behind a clock's step back moved behind those before it. The reader is told."""
+    """Yield the same frames, moved as the reader says, and those behind a clock's step back behind those before it. The reader is told."""
     ahead: deque[Part] = deque()
     recent: deque[Seen] = deque(maxlen=SEEN)
-    shift_ns = last_ns = latest_ns = 0
+    shift_ns, last_ns, latest_ns = reader.shift_ns, 0, 0
     first_ns = begun_ns = -1
     while (part := ahead.popleft() if ahead else next(source, None)) is not None:
         ns = part.first_ns if isinstance(part, Batch) else part.ns
         if begun_ns < 0:
-            first_ns = begun_ns = ns
+            begun_ns = ns
         if last_ns - ns - shift_ns > STEP_NS and abs(ns - begun_ns) > TOGETHER_NS:
             behind = coming((part,), ahead, source)
             if _is_step(recent, [(each + shift_ns, interface) for each, interface in behind]):
@@ -61,7 +61,8 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
                     f"at frame {number} the clock was set back by {seconds(back_ns // 1_000_000 * 1_000_000)} s or more: "
                     "what comes from there on is told by the clock as it was before, and how much time passed then is not known"
                 )
-                reader.lose(Loss(last_ns, last_ns + 1, clock=True))
+                lost_ns = last_ns - reader.shift_ns
+                reader.lose(Loss(lost_ns, lost_ns + 1, clock=True))
                 begun_ns = ns
         if shift_ns:
             part = _moved(part, shift_ns)
@@ -71,7 +72,7 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
         else:
             last_ns = part.ns
             recent.append((last_ns, part.interface))
-        first_ns = min(first_ns, last_ns)
+        first_ns = last_ns if first_ns < 0 else min(first_ns, last_ns)
         latest_ns = max(latest_ns, last_ns)
         if shift_ns:
             reader.told(first_ns, latest_ns)
@@ -79,11 +80,11 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
 
 
 def _moved(part: Part, by_ns: int) -> Part:
-    """Return a part with other times, none beyond what a frame can have."""
-    most = MAX_NS - by_ns
+    """Return a part with other times, none outside of what a frame can have."""
+    least, most = max(0, -by_ns), min(MAX_NS, MAX_NS - by_ns)
     if isinstance(part, Batch):
-        return replace(part, times=part.times.clip(max=most) + by_ns)
-    return part._replace(ns=min(part.ns, most) + by_ns)
+        return replace(part, times=part.times.clip(least, most) + by_ns)
+    return part._replace(ns=max(least, min(part.ns, most)) + by_ns)
 
 
 def _few(part: Part, number: int) -> list[Seen]:

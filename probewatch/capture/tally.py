@@ -40,7 +40,7 @@ class Tally:
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "_stray", "_strays", "_undo", "began_ns",
         "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
-        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "timed", "told",
+        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "shift_ns", "timed", "told",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -86,6 +86,8 @@ class Tally:
         self._stray = (0, 0)
         """The first of these: its number, and by how much its time was off."""
         self._undo = self.order()
+        self.shift_ns = 0
+        """What all its times are moved by."""
         self.told: tuple[int, int] | None = None
         """Between which moments its frames are told, where its clock was set back and these are not the times in it."""
 
@@ -154,7 +156,8 @@ class Tally:
         """Take note of frames that were lost at a time that is known; their number is counted in `lost` too, by whoever calls."""
         self.timed[loss.interface] = self.timed.get(loss.interface, 0) + loss.frames
         if self.on_loss is not None:
-            self.on_loss(loss)
+            begun_ns, ended_ns = loss.begun_ns + self.shift_ns, loss.ended_ns + self.shift_ns
+            self.on_loss(loss._replace(begun_ns=begun_ns, ended_ns=ended_ns))
 
     def secret(self, data: bytes) -> None:
         """Keep a TLS key log."""
@@ -183,8 +186,9 @@ class Tally:
             frames=self.frames - self.left_out,
             first_ns=first_ns,
             last_ns=last_ns,
-            began_ns=self.began_ns,
-            ended_ns=self.ended_ns,
+            began_ns=None if self.began_ns is None else self.began_ns + self.shift_ns,
+            ended_ns=None if self.ended_ns is None else self.ended_ns + self.shift_ns,
+            shift_ns=self.shift_ns,
             complete=self.complete,
             notes=tuple(self._all_notes(interfaces)),
         )

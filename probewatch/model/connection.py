@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -121,6 +122,27 @@ class IcmpNote:
     version: int
     type: int
     code: int
+    last: Mark | None = None
+    """The latest error of this connection, where the SYN was sent again after the first one and met another."""
+
+    @property
+    def error(self) -> str:
+        """What connect(2) fails with, in Go's words.
+
+        Linux: net/ipv4/icmp.c icmp_err_convert, net/ipv6/icmp.c tab_unreach and icmpv6_err_convert.
+        """
+        errors = _ERRORS4 if self.version == 4 else _ERRORS6
+        return errors.get((self.type, self.code), "no route to host")
+
+    def ended(self, syns: Sequence[Mark], until_ns: int) -> Mark | None:
+        """Return the error that ended a connect up to `until_ns`; None where the SYN was sent again after it: that one went on.
+
+        Linux ends a connect by an error only where its socket is not in use at that moment (net/ipv4/tcp_ipv4.c tcp_v4_err,
+        net/ipv6/tcp_ipv6.c tcp_v6_err: sock_owned_by_user). One that comes from the same node while connect(2) still sends
+        the SYN is but remembered, and the SYN is sent again a second later.
+        """
+        mark = self.mark if self.last is None or self.last.ns > until_ns else self.last
+        return None if any(syn.ns > mark.ns for syn in syns) else mark
 
     def explain(self) -> str:
         """Name it as RFC 792 / RFC 4443 / RFC 1812 do, in lower case."""
@@ -149,6 +171,26 @@ _ICMP6 = {
     (1, 6): "reject route",
     (2, 0): "packet too big",
     (3, 0): "hop limit exceeded",
+}
+
+
+_ERRORS4 = {
+    (3, 0): "network is unreachable",
+    (3, 2): "protocol not available",
+    (3, 3): "connection refused",
+    (3, 5): "operation not supported",
+    (3, 6): "network is unreachable",
+    (3, 7): "host is down",
+    (3, 8): "machine is not on the network",
+    (3, 9): "network is unreachable",
+    (3, 11): "network is unreachable",
+}
+_ERRORS6 = {
+    (1, 0): "network is unreachable",
+    (1, 1): "permission denied",
+    (1, 4): "connection refused",
+    (1, 5): "permission denied",
+    (1, 6): "permission denied",
 }
 
 

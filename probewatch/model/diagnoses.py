@@ -2,7 +2,7 @@
 
 Pure data, beside `model.catalogue`: rules (`probes.diagnose`, `probes.patterns`) choose a kind, this table says it, and
 docs/causes.md is written from it. A kind may be added, none renamed. `rows` are the numbers of the symptoms that a
-diagnosis covers, D01 to D47 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
+diagnosis covers, D01 to D50 in docs/causes.md. One table, and so over 600 lines: who adds a kind sees all the others.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Kind(StrEnum):
     NEW_CONNECTIONS_DROPPED = "new-connections-dropped"
     SOURCE_ADDRESS = "source-address"
     REJECTED = "rejected"
+    ROUTE_CHANGED = "route-changed"
+    GATEWAY_UNRESOLVED = "gateway-unresolved"
     NOBODY_AT_ADDRESS = "nobody-at-address"
     APPLICATION_SLOW = "application-slow"
     NODE_STALLED = "node-stalled"
@@ -49,6 +51,7 @@ class Kind(StrEnum):
     HTTP_TO_HTTPS = "http-to-https"
     TLS_REFUSED = "tls-refused"
     HTTP2_REFUSED = "http2-refused"
+    DUPLICATE_ADDRESS = "duplicate-address"
     SAYS_UNHEALTHY = "says-unhealthy"
     TURNED_AWAY = "turned-away"
     BEHIND_THE_PROXY = "behind-the-proxy"
@@ -168,6 +171,27 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "a pod that is gone), or two pods with one IP.",
         _SILENT,
     ),
+    Kind.ROUTE_CHANGED: Why(
+        ("D48",),
+        (Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.GRPC_CONNECT),
+        "The SYN left by another interface than those that were answered: the node's route to the pod changed, or the pod's "
+        "interface is gone or down.",
+        "No interface that shows these SYNs shows an answered attempt to the same address, of the same capture.",
+        "On the node: ip route get PODIP (does it name the pod's interface?), ip link (is that there, and up?); crictl pods, and "
+        "the log of the CNI plugin at these times.",
+        "If the interface or the route does not come back by itself, delete the pod, so that the CNI sets up a new sandbox.",
+        ("connect: no route to host", "connect: network is unreachable", *_SILENT),
+    ),
+    Kind.GATEWAY_UNRESOLVED: Why(
+        ("D50",),
+        (Cause.NO_SYN_ANSWER, Cause.GRPC_CONNECT),
+        "The pod asks for the MAC address of its gateway (ARP or ND), and nobody answers: its answers cannot leave.",
+        "Unanswered SYNs, and requests of the pod for another address that stay unanswered within the same seconds.",
+        "ip route and ip neigh in the pod (nsenter -t PID -n). Where the gateway is 169.254.1.1 (Calico) the node answers for it: "
+        "sysctl net.ipv4.conf.INTERFACE.proxy_arp on the node's end must be 1.",
+        "Let the CNI set up the interface again: restart its agent on the node, or delete the pod.",
+        _SILENT,
+    ),
     Kind.LOST_BEFORE_POD: Why(
         ("D05",),
         (Cause.NO_SYN_ANSWER,),
@@ -226,7 +250,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.NEW_CONNECTIONS_DROPPED: Why(
         ("D41",),
         (Cause.NO_SYN_ANSWER,),
-        "SYNs to several pods of this node went unanswered at the same time, while connections that were open went on.",
+        "SYNs to several pods of this node went unanswered at the same time.",
         "Unanswered SYNs at three targets or more in the same seconds, and no answered one.",
         "dmesg for nf_conntrack: table full; conntrack -C against nf_conntrack_max.",
         "Raise nf_conntrack_max, or find who opens so many connections.",
@@ -245,10 +269,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         ("D38",),
         (Cause.UNREACHABLE,),
         "A firewall or router rejected the SYN with an ICMP error.",
-        "An ICMP or ICMPv6 error that quotes the SYN.",
+        "An ICMP or ICMPv6 error that quotes the SYN. Where the SYN is sent again behind it, it did not end the connect (over IPv6 "
+        "one from the same node does not): the probe fails at its deadline.",
         "The sender of the ICMP error: its REJECT rules, network policies and routes.",
         "Allow the node to reach the pod there.",
-        ("connect: no route to host", "connect: connection refused"),
+        (
+            "connect: no route to host",
+            "connect: connection refused",
+            "connect: network is unreachable",
+            "connect: permission denied",
+            *_SILENT,
+        ),
     ),
     Kind.NOBODY_AT_ADDRESS: Why(
         ("D39",),
@@ -403,6 +434,35 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "curl --http2 -k against the health path.",
         "Fix the server's HTTP/2 for this path, or take h2 out of its ALPN (DISABLE_HTTP2 on the kubelet is the last resort).",
         ("http2:",),
+    ),
+    Kind.DUPLICATE_ADDRESS: Why(
+        ("D49",),
+        (
+            Cause.STATUS,
+            Cause.SLOW_ANSWER,
+            Cause.CLIENT_LATE,
+            Cause.BODY_BROKEN,
+            Cause.REFUSED,
+            Cause.NO_SYN_ANSWER,
+            Cause.RESET_BEFORE_ANSWER,
+            Cause.CLOSED_BEFORE_ANSWER,
+            Cause.MALFORMED_ANSWER,
+            Cause.REDIRECT_LIMIT,
+            Cause.PLAIN_HTTP_ON_TLS,
+            Cause.TLS_ON_PLAIN_HTTP,
+            Cause.TLS_ALERT,
+            Cause.TLS_FAILED,
+            Cause.GRPC_NOT_SERVING,
+            Cause.GRPC_STATUS,
+            Cause.GRPC_CONNECT,
+        ),
+        "Two pods (or another machine) answer for one address: it was given twice.",
+        "Answers from two MAC addresses, first one, then the other, then the first again, with no router between (TTL 64, 128, 255).",
+        "kubectl get pods -A -o wide: which pods have the address? ip neigh show ADDRESS on the node, and arping -D -I DEVICE "
+        "ADDRESS there; crictl pods on the node for a sandbox that was left behind.",
+        "Delete the pod (or the sandbox) that should not have it, and find why the CNI's address management gave it twice (a lost store of "
+        "addresses, host-local's files deleted, overlapping pod networks of two nodes).",
+        ("HTTP probe failed with statuscode: 5",),
     ),
     Kind.SAYS_UNHEALTHY: Why(
         (),

@@ -175,6 +175,8 @@ class CaptureInfo:
     """When capturing began, where the format tells: before its first frame was silence."""
     ended_ns: int | None = None
     """When capturing ended, where the format tells and all frames are there: behind the last of them was silence."""
+    shift_ns: int = 0
+    """What all its times are moved by, so that its clock agrees with that of another input."""
     complete: bool = True
     """False where the input was cut or corrupt: everything whole before that point was read."""
     notes: tuple[str, ...] = ()

@@ -264,6 +264,13 @@ class Attempt:
             for file, first, last in leg.connection.frames:
                 if file == self.start.file:
                     numbers += [first, last]
+            # (An ICMP error is no frame of the connection that it ends.)
+            note = leg.connection.icmp
+            numbers += (
+                [m.number for m in (note.mark, note.last) if m is not None and m.file == self.start.file]
+                if note
+                else []
+            )
         if self.unresolved is not None:
             numbers += [m.number for m in self.unresolved.requests if m.file == self.start.file]
         numbers += [run.last.number for run in self.execs if run.last.file == self.start.file]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -15,6 +15,7 @@ from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.lately import NOBODY
+from probewatch.probes.oneway import qualified
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
@@ -50,6 +51,10 @@ MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 MOST_LINKS: Final = 10_000
 """Interfaces that have gone of which the name is remembered."""
+MOST_ASKERS: Final = 4_096
+"""Addresses of which it is remembered for whom they asked in vain ..."""
+MOST_ROUNDS: Final = 64
+"""... and so many times of each."""
 KEPT_REVISIONS: Final = 200_000
 """Connections whose later revisions are remembered."""
 BRIEF_REVISIONS: Final = 8_192
@@ -88,6 +93,8 @@ class Observer(Front):
         self._preview = Preview()
         self._silences = Silences()
         self._lacking = Lacking()
+        self._asked: dict[str, list[Unresolved]] = {}
+        """By who asked: address resolutions that nobody answered."""
         self._stirred: dict[str, None] = {}
         """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
@@ -267,6 +274,7 @@ class Observer(Front):
         self._now_ns, self._first_ns = turn.latest_ns, turn.first_ns
         for item in turn.found:
             if isinstance(item, Unresolved):
+                self._note_asked(item)
                 self._queue(item.server, item)
                 continue
             connection = item.connection
@@ -286,6 +294,16 @@ class Observer(Front):
                 self._revise(connection)
                 if connection.server in self._busy:
                     self._targets[connection.server].queue.revise(connection, item.read)
+
+    def _note_asked(self, item: Unresolved) -> None:
+        """Remember who asked for an address in vain; of each the latest few rounds, and the first."""
+        known = (
+            self._asked.setdefault(item.client, []) if len(self._asked) < MOST_ASKERS else self._asked.get(item.client)
+        )
+        if known is not None and item.resolved is None:
+            if len(known) >= MOST_ROUNDS:
+                del known[1]
+            known.append(item)
 
     def _queue(self, server: str, item: Exchange | Unresolved | Run) -> None:
         self._busy[server] = None
@@ -450,11 +468,11 @@ class Observer(Front):
         if self._execs is not None:
             told = self._execs.with_own(told)
         probes, told = between_files(probes, captures, told)
-        probes = with_ends(probes, told)
-        happened = tuple(sorted(told, key=lambda event: event.ns))
+        probes, happened = qualified(probes, sorted(told, key=lambda event: event.ns))
+        probes = with_ends(probes, happened)
         traffic = self._strangers.traffic
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
-        probes, findings = effects.apply(explained(probes, happened, captures))
+        probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         lacks = self._lacking.notes(captures, declared=bool(self.book.all_pods()))
         timeline = Timeline(
@@ -564,8 +582,19 @@ class Observer(Front):
     def _notes(self, end: End, probes: Sequence[Probe]) -> list[str]:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ()), *end.key_notes]
         out += self._strangers.notes()
+        out += self._unsent(end)
         out += end.undecoded
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
+
+    def _unsent(self, end: End) -> Iterator[str]:
+        """Say of SYNs that never left where no address request tells of them, which would make them attempts."""
+        for client, server, port, number in end.unsent:
+            if all(one.server != server for one in self._asked.get(client, ())):
+                yield (
+                    f"{number} SYN{'s' if number > 1 else ''} of {client} to {server}:{port} never left: its kernel gave "
+                    f"{'them' if number > 1 else 'it'} up (ICMP host unreachable, to itself), for nobody answers for that address on the "
+                    f"link; attempts that are missing there failed so (ip neigh show {server})"
+                )
 
     @property
     def _unseen(self) -> str:

@@ -95,6 +95,8 @@ class End(NamedTuple):
     """Which frames were not decoded, and how many packets their fragments did not make whole."""
     cut_frames: int
     """Of these, how many the snapshot length cut too short."""
+    unsent: tuple[tuple[str, str, int, int], ...] = ()
+    """(client, server, port, how many) of SYNs that never left their client, as its ICMP errors to itself say."""
 
 
 class Front(ABC):
@@ -239,7 +241,8 @@ class Front(ABC):
             undecoded.append(
                 f"{broken} fragmented packet{'s' if broken > 1 else ''} never whole: fragments are missing"
             )
-        return End(turn, tuple(self._key_notes()), tuple(undecoded), self._cut_frames)
+        unsent = tuple((*ends, len(syns)) for ends, syns in self._tracker.stats.unsent.items())
+        return End(turn, tuple(self._key_notes()), tuple(undecoded), self._cut_frames, unsent)
 
     def _is_hole(self, last_ns: int, next_ns: int) -> bool:
         """Tell whether a pause before a new file is no quiet moment of a rotated set: too long for one, or attempts were due in it."""

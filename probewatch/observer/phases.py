@@ -20,8 +20,11 @@ def phases(exchange: Exchange, handler: Handler, attempt: Attempt, deadline_ns: 
     given_up = [
         mark.ns for mark in (connection.orig.fin, connection.orig.rst, connection.resp.rst, connection.resp.fin) if mark
     ]
-    if connection.icmp is not None:
-        given_up.append(connection.icmp.mark.ns)
+    if (
+        connection.icmp is not None
+        and (ended := connection.icmp.ended(connection.orig.syns, attempt.end_ns)) is not None
+    ):
+        given_up.append(ended.ns)
     if connection.start.ns <= attempt.end_ns <= connection.end.ns:
         given_up.append(attempt.end_ns)
     silence = (

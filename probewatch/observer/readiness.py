@@ -6,7 +6,8 @@ is, and Ready where all of them are. A probe's state is what its decisions say, 
 the first streak that reaches its threshold, or a new container, which begins NotReady.
 
 What is not known is left out, never filled: time before the first evidence, between a container's end and its
-successor (Ready goes with the container, at a moment no probe shows), while attempts that were due did not come, after
+successor (Ready goes with the container, at a moment no probe shows), while attempts that were due did not come, where so
+many in a row may have failed as it takes (`decisions.undecided`), after
 a kubelet's restart or a hole between files until there is new evidence, and from the deletion of the Pod on (endpoints
 drop a Pod that is being deleted, whatever its probes say).
 
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from probewatch.decisions.undecided import undecided
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 
@@ -109,6 +111,12 @@ def _readiness(
     ]
     attempts = probe.attempts
     blanks = [*_silences(probe), *_deletion(probe, events)]
+    for one in undecided(probe):
+        if not one.inconclusive and one.missing >= SILENT_TICKS:
+            continue  # (a silence)
+        blanks.append((one.start_ns, FOREVER if one.end_ns is None else one.end_ns))
+        if one.end_ns is not None and one.then is not None:
+            changes.append((one.end_ns, State.READY if one.then else State.NOT_READY))
     begins = [attempts[0].start.ns] if attempts else []
     for event in events:
         if event.kind is EventKind.CAPTURE_GAP or (event.kind is EventKind.KUBELET_RESTARTED and _by(event, probe)):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
+from probewatch.model.connection import Unresolved
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import (
@@ -31,11 +32,16 @@ RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 """What all probes of a checker show, each with its next attempt."""
 
 
-def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
+def explained(
+    probes: Sequence[Probe],
+    events: Sequence[TimelineEvent],
+    captures: Sequence[CaptureInfo],
+    asked: Mapping[str, Sequence[Unresolved]],
+) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
     out = []
-    for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
+    for probe, made in zip(probes, explain(place_segments(seen, captures), events, captures, asked), strict=True):
         attempts = probe.attempts
         if isinstance(attempts, Attempts):
             attempts.renew(made.attempts)

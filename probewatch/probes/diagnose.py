@@ -223,7 +223,10 @@ def _rejected(case: Case) -> Found | None:
     note = case.leg.connection.icmp if case.leg is not None else None
     if note is None:
         return Found(Kind.REJECTED)
-    return Found(Kind.REJECTED, f"{note.reporter} rejected the SYN with ICMP: {note.explain()}.")
+    text = f"{note.reporter} rejected the SYN with ICMP: {note.explain()}."
+    if case.attempt.end_mark is None:
+        text += " That did not end the connect; the probe failed at its deadline."
+    return Found(Kind.REJECTED, text)
 
 
 # A connection, and no answer in time.
@@ -304,10 +307,21 @@ def _http2(case: Case) -> Found | None:
     )
 
 
+def answer_began(attempt: Attempt) -> int | None:
+    """Return after how long the first byte of an answer came that was not whole in time; None where none came in time."""
+    first = attempt.legs[-1].connection.resp.first_data if attempt.legs else None
+    if first is None or first.ns > attempt.end_ns or attempt.cause is not Cause.SLOW_ANSWER:
+        return None
+    return first.ns - attempt.start.ns
+
+
 def _slow(case: Case) -> Found | None:
     if case.leg is None or case.leg.connection.orig.length == 0:
         return None
     late_ns = case.attempt.late_answer_ns
+    if (began_ns := answer_began(case.attempt)) is not None:
+        text = f"The application's answer began after {seconds(began_ns)}, and its header was not whole in time."
+        return Found(Kind.APPLICATION_SLOW, text)
     if late_ns is None:
         tls = case.exchange.tls if case.exchange is not None else None
         if tls is not None and tls.client_hello is not None and tls.server_hello is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from probewatch.model.connection import QUIET_NS, Connection
+from probewatch.model.connection import QUIET_NS, Connection, IcmpNote
 from probewatch.model.direct import direct
 from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
@@ -24,6 +24,8 @@ from probewatch.model.timeline import Cause, Outcome
 SECOND = 1_000_000_000
 SYN_AGAIN_NS = SECOND
 """An unanswered SYN-ACK is sent again after this long (RFC 6298 section 2.1; Linux TCP_TIMEOUT_INIT)."""
+INLINE_NS = 100_000
+"""An ICMP error this soon after its SYN came while the SYN was still being sent, on one node (5-50 us; from another, 150 us and more)."""
 LINGERED_NS = 20_000_000
 """A client that stays this long after an answer waits for more of its body (whole ones end the wait within 0.1-13 ms)."""
 STARVED_NS = 50_000_000
@@ -256,6 +258,8 @@ class _Case:
         if orig.first_ack is None:
             return self.half_open()
         if resp.syns[0].ns > self.deadline_ns:
+            if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
+                return self.rejected(c.icmp)
             wait = (resp.syns[0].ns - self.start_ns) / SECOND
             return self.silence(
                 Outcome.FAILURE, Cause.NO_SYN_ANSWER, f"SYN answered after {wait:.2f} s, after the probe had given up"
@@ -270,6 +274,25 @@ class _Case:
             )
         return None
 
+    def rejected(self, note: IcmpNote) -> Verdict:
+        """Judge a SYN that an ICMP error answered: it ends the connect unless the SYN is seen again behind it.
+
+        Over IPv6 an error that the same node makes comes while connect(2) still holds the socket, and ends nothing (measured
+        on Linux 6.18; over IPv4 it does, and so does one that comes later, over either). Who gives up before the SYN would be
+        sent again does not show it; so the deadline ends it there.
+        """
+        syns = self.connection.orig.syns
+        detail = f"ICMP {note.explain()} from {note.reporter}"
+        ended = note.ended(syns, self.deadline_ns)
+        if ended is None:
+            detail += ", which did not end the connect: the SYN was sent again"
+            return self.silence(Outcome.FAILURE, Cause.UNREACHABLE, detail)
+        at_once = note.version == 6 and bool(syns) and ended.ns - syns[-1].ns < INLINE_NS
+        if at_once and self.deadline_ns - syns[-1].ns <= SYN_AGAIN_NS:
+            detail += " at once, which over IPv6 does not end a connect"
+            return self.silence(Outcome.FAILURE, Cause.UNREACHABLE, detail)
+        return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, ended, detail)
+
     def has_connected(self) -> bool:
         """Tell whether the checker acknowledged in time a SYN-ACK that is not in the capture, which holds its own direction only."""
         c = self.connection
@@ -280,8 +303,7 @@ class _Case:
         c = self.connection
         orig, resp = c.orig, c.resp
         if c.icmp is not None and c.icmp.mark.ns <= self.deadline_ns:
-            detail = f"ICMP {c.icmp.explain()} from {c.icmp.reporter}"
-            return self.frame(Outcome.FAILURE, Cause.UNREACHABLE, c.icmp.mark, detail)
+            return self.rejected(c.icmp)
         connected = orig.length or orig.first_ack is not None or orig.rst_acks
         asked = connected or resp.length
         if resp.rst is not None and not asked and self.in_time(resp.rst):
@@ -374,6 +396,9 @@ class _Case:
             what = "EOF in the answer's header" if begun else "EOF"
             return self.frame(Outcome.FAILURE, Cause.CLOSED_BEFORE_ANSWER, self.server_end, what)
         detail = "no answer" if not self.exchange.connection.orig.length else "request acknowledged, no answer"
+        part = http.first_byte if http is not None else None
+        if part is not None and self.in_time(part):
+            detail = f"answer began after {(part.ns - self.start_ns) / SECOND:.3f} s, its header was not whole in time"
         if (
             self.exchange.connection.orig.length == 0
             and self.gave_up is not None

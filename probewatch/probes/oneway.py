@@ -5,10 +5,23 @@ The target's direction shows its answers, which decide; the checker's shows only
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.diagnoses import Kind
-from probewatch.model.timeline import Attempt, Cause, Outcome
+from probewatch.model.timeline import (
+    UNSEEN,
+    Attempt,
+    Cause,
+    EventKind,
+    Gap,
+    GapKind,
+    Outcome,
+    Probe,
+    TimelineEvent,
+)
 
 from .diagnose import Found
 from .scene import Scene, runs
@@ -19,10 +32,11 @@ FEWEST: Final = 3
 
 def one_direction(scene: Scene) -> None:
     """See attempts of which one direction was captured (D47)."""
+    sides = _sides(scene.probes)
     for place, probe in enumerate(scene.probes):
         halves = {attempt.n: half for attempt in probe.attempts if (half := _half(attempt))}
         silent: list[Attempt] = []
-        if len(halves) >= FEWEST and all(a.n in halves or _is_silent(a) for a in probe.attempts):
+        if sides.get((probe.checker.address, probe.target.address)) == "checker":
             silent = [attempt for attempt in probe.attempts if attempt.n not in halves]
             text = (
                 "Only the checker's direction was captured: it did not connect, whether refused or not answered at all."
@@ -43,6 +57,74 @@ def one_direction(scene: Scene) -> None:
                 )
                 text = f"Only the {whose}'s direction was captured: {left}."
                 scene.note(place, run, Found(Kind.ONE_DIRECTION, text))
+
+
+def qualified(
+    probes: Sequence[Probe], events: Sequence[TimelineEvent]
+) -> tuple[list[Probe], tuple[TimelineEvent, ...]]:
+    """Return probes and events with what one direction leaves open.
+
+    Where outcomes are not known, that a kubelet was restarted is only one of the things that look like silence and a new phase.
+    """
+    sides = _sides(probes)
+    deaf = {
+        name
+        for probe in probes
+        if (probe.checker.address, probe.target.address) in sides
+        for name in (probe.checker.address, probe.checker.node)
+        if name
+    }
+    heard = {
+        name
+        for probe in probes
+        if (probe.checker.address, probe.target.address) not in sides
+        for name in (probe.checker.address, probe.checker.node)
+        if name
+    }
+    doubted = {
+        event.ns
+        for event in events
+        if event.kind is EventKind.KUBELET_RESTARTED and event.address in deaf - heard and not event.doubtful
+    }
+    if not doubted:
+        return list(probes), tuple(events)
+    out = [
+        replace(probe, gaps=tuple(map(_unexplained, probe.gaps)))
+        if (probe.checker.address, probe.target.address) in sides
+        else probe
+        for probe in probes
+    ]
+    return out, tuple(
+        replace(event, doubtful=True, evidence=f"{event.evidence}{LOOKS_ALIKE}") if event.ns in doubted else event
+        for event in events
+    )
+
+
+LOOKS_ALIKE: Final = "; only one direction was captured, and a back-off of its container looks the same there"
+
+
+def _unexplained(gap: Gap) -> Gap:
+    if gap.kind is not GapKind.KUBELET_RESTARTED:
+        return gap
+    return replace(gap, kind=GapKind.UNEXPLAINED, reason=UNSEEN)
+
+
+def _sides(probes: Sequence[Probe]) -> dict[tuple[str, str], str]:
+    """Return which side alone was captured, `checker` or `target`, by checker and target; nothing where both were.
+
+    Of the checker's side a SYN that nothing answers says nothing: the answer would not be here.
+    """
+    halves: dict[tuple[str, str], Counter[str]] = {}
+    for probe in probes:
+        counted = halves.setdefault((probe.checker.address, probe.target.address), Counter())
+        for attempt in probe.attempts:
+            counted[_half(attempt) or ("" if _is_silent(attempt) else "both")] += 1
+    return {
+        ends: side
+        for ends, counted in halves.items()
+        for side, silent in (("checker", True), ("target", False))
+        if counted[side] >= FEWEST and counted[side] + silent * counted[""] == counted.total()
+    }
 
 
 def _is_silent(attempt: Attempt) -> bool:

@@ -19,8 +19,10 @@ from dataclasses import replace
 from typing import Final
 
 from probewatch.model.catalogue import in_words_of
+from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import HUNG_UP, LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
+from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
     Attempt,
@@ -39,11 +41,12 @@ from .courses import (
     terminating,
     unhealthy_together,
 )
-from .diagnose import seconds
+from .diagnose import answer_began, seconds
 from .judge import SECOND
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
+from .routes import gateway, rerouted, same_address
 from .scene import (
     Scene,
     evidence_of,
@@ -73,6 +76,9 @@ PATIENT: Final = 10
 PATTERNS: Final[tuple[Pattern, ...]] = (
     on_the_way,
     wrong_mac,
+    rerouted,
+    gateway,
+    same_address,
     port_reused,
     source_ports,
     source_address,
@@ -96,9 +102,17 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
 """In this order; a later one leaves alone what is explained, except that a beginning or an end of a pod explains most."""
 
 
-def explain(probes: Sequence[Probe], events: Sequence[TimelineEvent]) -> list[Probe]:
-    """Return the probes with the diagnoses that all of them together allow."""
-    scene = Scene(probes, events)
+def explain(
+    probes: Sequence[Probe],
+    events: Sequence[TimelineEvent],
+    captures: Sequence[CaptureInfo] = (),
+    asked: Mapping[str, Sequence[Unresolved]] | None = None,
+) -> list[Probe]:
+    """Return the probes with the diagnoses that all of them together allow.
+
+    `asked` are address resolutions that nobody answered, by who asked.
+    """
+    scene = Scene(probes, events, captures, asked or {})
     for probe in probes:
         kubelet = probe.checker.kind == "kubelet"
         scene.found.append(
@@ -180,7 +194,7 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
     late = [a.late_answer_ns for a in attempts if a.late_answer_ns is not None]
     if not late and all(map(_dropped, attempts)):
         return HUNG_UP
-    if not late and len(attempts) >= NEVER:
+    if not late and len(attempts) >= NEVER and not any(answer_began(a) for a in attempts):
         return (
             "Find where the application hangs: no answer came later either, so a longer timeout would not have helped."
         )

@@ -186,6 +186,8 @@ class Ways:
             found = self._lost(ends, segment, towards, letter, way, seen, shown) or self._late(
                 connection, segment, towards, letter, seen, shown
             )
+            if found is not None and letter == "S" and not found.missing and connection.icmp is not None:
+                continue  # an ICMP error came back
             if found is not None:
                 out.append(found)
                 if found.missing or found.delay_ns is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
+from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.finding import Evidence
+from probewatch.model.frame import CaptureInfo
 from probewatch.model.timeline import (
     Attempt,
     Cause,
@@ -40,6 +42,9 @@ class Scene:
 
     probes: Sequence[Probe]
     events: Sequence[TimelineEvent]
+    captures: Sequence[CaptureInfo] = ()
+    asked: Mapping[str, Sequence[Unresolved]] = field(default_factory=dict)
+    """By who asked: address resolutions that nobody answered."""
     found: list[dict[int, Diagnosis]] = field(default_factory=list)
     """By probe (its place), by number of attempt."""
     aside: list[list[Diagnosis]] = field(default_factory=list)

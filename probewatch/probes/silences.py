@@ -198,7 +198,7 @@ def queue_full(scene: Scene) -> None:
                     scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, text))
             elif connected(a):
                 orig, resp = a.legs[-1].connection.orig, a.legs[-1].connection.resp
-                if resp.fin is None and not resp.length and orig.fin is not None and orig.rst is None:
+                if resp.packets and resp.fin is None and not resp.length and orig.fin is not None and orig.rst is None:
                     left_open.append(a)
                 else:
                     left_open = []

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..decisions.undecided import undecided
 from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Period, Probe, TimelineEvent
 from . import words
 from .escape import safe
@@ -205,6 +206,10 @@ def _states(
     changes: list[tuple[int, int, str]] = [(d.ns, 1, safe(d.after)) for d in probe.decisions]
     changes += [(one.start_ns, 1, "NotReady") for one in gone if one.by is not By.DECISION]
     changes += [(e.ns, 0, "") for e in events if e.kind is EventKind.CONTAINER_STARTED and e.ns > scale.start_ns]
+    for unknown in undecided(probe):
+        changes.append((unknown.start_ns, 2, "unknown"))
+        if unknown.end_ns is not None and unknown.then is not None:
+            changes.append((unknown.end_ns, 1, "Ready" if unknown.then else "NotReady"))
     first = probe.initial_state or "unknown"
     if probe.initial_since_ns is not None:
         first, changes = "unknown", [(probe.initial_since_ns, 1, safe(first)), *changes]

@@ -119,11 +119,8 @@ def _dial(probe: Probe, attempt: Attempt) -> str:
         case Cause.UNREACHABLE | Cause.NEIGHBOUR_UNRESOLVED:
             if attempt.end_mark is None and not _given_up(probe, attempt):
                 return f"{dial}i/o timeout"
-            refused = any(
-                leg.connection.icmp is not None and leg.connection.icmp.explain() == "port unreachable"
-                for leg in attempt.legs
-            )
-            return f"{dial}connect: {'connection refused' if refused else 'no route to host'}"
+            notes = [leg.connection.icmp for leg in attempt.legs if leg.connection.icmp is not None]
+            return f"{dial}connect: {notes[-1].error if notes else 'no route to host'}"
         case _:
             return ""
 

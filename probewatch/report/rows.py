@@ -450,6 +450,8 @@ def event_words(event: TimelineEvent, *, brief: bool = False) -> str:
         name = name.replace("container", "container" + of)
     if event.by_ns is not None:
         name = name.replace(" started", " had started by then")
+    if event.doubtful:
+        name = f"perhaps {name}"
     source = f"{safe(event.source)}: {safe(event.evidence)}" if event.evidence and not brief else safe(event.source)
     return f"{name} ({source})"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from ..decisions.undecided import Undecided, undecided
 from ..model.catalogue import CATALOGUE, in_words_of
 from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
 from ..model.diagnosis import Diagnosis
@@ -125,6 +126,9 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     since = _silent_since(probe)
     level = max(level, Level.WARNING if since else Level.FINE)
+    doubt = _not_known(probe, undecided(probe))
+    level = max(level, Level.UNCLEAR if doubt else Level.FINE)
+    sentence += doubt
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
         sentence = f"cannot tell: {_of(len(unclear), len(attempts))} inconclusive: {_why(unclear)}"
@@ -153,6 +157,23 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
         level = max(level, Level.WARNING)
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+
+
+def _not_known(probe: Probe, doubt: Sequence[Undecided]) -> str:
+    """Return for how long the state is not known, because so many attempts in a row may have changed it."""
+    if not doubt:
+        return ""
+    up, down = states(probe)
+    last = probe.attempts[-1].end_ns
+    away = span(sum((last if one.end_ns is None else one.end_ns) - one.start_ns for one in doubt))
+    longest = max(doubt, key=lambda one: one.inconclusive + one.missing)
+    unknown = [f"{n} {what}" for n, what in ((longest.inconclusive, "inconclusive"), (longest.missing, "missing")) if n]
+    row = count(longest.row, "attempt") + (" in a row" if longest.row > 1 else "")
+    name, state, result = ("failureThreshold", down, "failure") if longest.was else ("successThreshold", up, "success")
+    needed = probe.thresholds.get(name, (1, ""))[0]
+    takes = f"1 {result} makes" if needed == 1 else f"{needed} {result}{'es' if result == 'success' else 's'} make"
+    times = "" if len(doubt) == 1 else f" {_times(len(doubt))}, in all"
+    return f"; state not known{times} for {away}: of {row} {' and '.join(unknown)}, where {takes} it {state}"
 
 
 def _unprobed(probe: Probe) -> str:
@@ -243,7 +264,11 @@ def _went_down(
     if all(one.doubtful for one in gone):
         # Whether it was, and for how long, no frame shows.
         return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts, _little(probe))}"
-    return Level.TROUBLE, f"{word} {_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts, _little(probe))}"
+    least = "at least " if any(one.was for one in undecided(probe)) else ""
+    return (
+        Level.TROUBLE,
+        f"{word} {least}{_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts, _little(probe))}",
+    )
 
 
 def _unseen(gone: Sequence[Outage]) -> str:
@@ -353,9 +378,10 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
         late = _Tally(probe, (a for a in bad if not any(low <= a.start.ns < high for low, high in dark)))
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
         # (Where nobody looked for a while it may have been lost and won again.)
-        text += (
-            f" and {safe(probe.final_state)} at the end" if unsettled or blind else f" and stayed {safe(ups[0].after)}"
-        )
+        if not unsettled and not blind and not undecided(probe):
+            text += f" and stayed {safe(ups[0].after)}"
+        elif probe.final_state in (*UP_STATES, *DOWN_STATES):
+            text += f" and {safe(probe.final_state)} at the end"
         if unsettled:
             failed_there = count(len(unsettled), "attempt")
             text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
@@ -373,19 +399,19 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     if state and probe.initial_since_ns is not None:
         return _since(probe, probe.initial_since_ns, failed)
     unseen = any(one.start_ns < probe.attempts[-1].start.ns for one in gaps(probe, timeline))
-    throughout = "at the beginning and at the end" if unseen else "throughout"
+    when = "at the end" if undecided(probe) else "at the beginning and at the end" if unseen else "throughout"
     if not failed:
-        return Level.FINE, f"{state} {throughout}: {_succeeded(probe)}" if state else _succeeded(probe)
+        return Level.FINE, f"{state} {when}: {_succeeded(probe)}" if state else _succeeded(probe)
     text, why = f"{_of(len(failed), total)} failed", _why(failed)
     if state and all(a.n in ending for a in probe.attempts if a.outcome is Outcome.FAILURE):
         last = f"{count(len(failed), 'attempt')} failed in its last moments"
-        return Level.FINE, f"{state} {throughout}; {last}: {why}"
+        return Level.FINE, f"{state} {when}; {last}: {why}"
     if len(failed) == total:
         return Level.TROUBLE, f"{text}: {why}"
     if not state:
         return Level.WARNING, f"{text}: {why}"
     # (Where the number is but presumed, so is the state that hangs on it.)
-    held = "" if words.presumed(probe) else f"{state} {throughout}: "
+    held = "" if words.presumed(probe) else f"{state} {when}: "
     return Level.WARNING, f"{held}{text}, {_little(probe)}: {why}"
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from probewatch.model.connection import QUIET_NS, Connection, Unresolved
@@ -101,6 +101,9 @@ class Stats:
     icmp_unknown: int = 0
     """Errors about segments of no connection here."""
     neighbours: int = 0
+    unsent: dict[tuple[str, str, int], set[tuple[int, int]]] = field(default_factory=dict)
+    """(client, server, port) -> (source port, sequence number) of SYNs that are not here and that the client's own kernel gave up, as
+    its ICMP errors to itself say: nobody answered for the address on the link (net/ipv4/arp.c arp_error_report)."""
 
 
 class Stub:

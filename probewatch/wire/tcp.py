@@ -30,6 +30,7 @@ logs
 from __future__ import annotations
 
 from collections.abc import Sized
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.connection import Connection, IcmpNote, Unresolved
@@ -47,6 +48,12 @@ from probewatch.wire.table import Key, Limits, Stats, Table
 __all__ = ["Limits", "Stats", "Tracker"]
 
 CONTROL: Final = SYN | FIN | RST
+OWN: Final = frozenset({(4, 3, 1), (6, 1, 3)})
+"""Version, type and code of ICMP errors with which a kernel tells itself that nobody answers for an address."""
+MOST_UNSENT: Final = 1_000
+"""Ways on which SYNs are counted that never left, and such SYNs of each."""
+REFUSES: Final = RST | ACK
+"""With the sequence number 0, what answers a SYN and nothing else (RFC 9293 section 3.10.7.1): that SYN is not in the capture."""
 STEP: Final = 2_000_000_000
 """Nanoseconds behind the clock that are no mere disorder."""
 STEP_FRAMES: Final = 64
@@ -160,15 +167,31 @@ class Tracker:
         side = self._sides.get((e.source, e.source_port, e.destination, e.destination_port))
         if side is None or not side.orig:
             self.stats.icmp_unknown += 1
+            if side is None and e.reporter == e.source and (e.version, e.type, e.code) in OWN:
+                self._unsent(e)
             return
         life = side.life
         if life.fast is not None:
             life.fast.settle()
-        if life.icmp is None:
+        known = life.icmp
+        if known is None:
             life.icmp = IcmpNote(mark=e.mark, reporter=e.reporter, version=e.version, type=e.type, code=e.code)
-            life.touched = self._table.clock
-            if life.told:
-                self._table.news(life)
+        elif side.syns and side.syns[-1] > (known.last or known.mark):
+            life.icmp = replace(known, last=e.mark)
+        else:
+            return
+        life.touched = self._table.clock
+        if life.told:
+            self._table.news(life)
+
+    def _unsent(self, e: IcmpError) -> None:
+        """Take note of a SYN that its own kernel gave up before it left."""
+        unsent = self.stats.unsent
+        ends = e.source, e.destination, e.destination_port
+        if ends in unsent or len(unsent) < MOST_UNSENT:
+            known = unsent.setdefault(ends, set())
+            if len(known) < MOST_UNSENT:
+                known.add((e.source_port, e.seq))
 
     def neighbour(self, n: Neighbour) -> None:
         """Take in an ARP or Neighbour Discovery message."""
@@ -294,12 +317,13 @@ class Tracker:
         asks = opening and not s.flags & ACK
         if table.stubs and table.absorbs(key, asks=asks, seq=s.seq):
             return None
+        refuses = s.flags & REFUSES == REFUSES and s.seq == 0 and not opening
         flipped = not asks
-        if not opening:
+        if not opening and not refuses:
             flipped = self._directions.source_is_server(key[:2], key[2:])
         client = (key[2], key[3], key[0], key[1]) if flipped else key
         life = table.open(s.mark, client, flipped=flipped, asks=asks)
-        life.midstream = not opening
+        life.midstream = not opening and not refuses
         if asks and len(self._resolver):
             waited = self._resolver.claim(life.client, life.server, s.mark.ns)
             if waited is not None:

@@ -11,11 +11,13 @@ import pytest
 from probewatch import explain, verify, who
 from probewatch.api import Analysis, open_inputs
 from probewatch.capture import merged
+from probewatch.decisions.undecided import undecided
 from probewatch.model.frame import Frame
 from probewatch.model.ladder import PhaseKind
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import Outcome, Probe, Timeline
+from probewatch.model.timeline import Cause, DecisionKind, EventKind, GapKind, Outcome, Probe, Timeline
 from probewatch.probes.judge import UNSEEN
+from probewatch.report.verdict import Level, judge
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 WHOLE = 1 << 18
@@ -205,3 +207,79 @@ def test_a_body_that_broke_off_behind_the_snapshot_length_is_no_success(length: 
     assert {outcome for _, outcome in told(cut.probes)} == {Outcome.INCONCLUSIVE}
     good = taken("http-flap-s1", tmp_path / "cut.pcap", length=length, spec=True)
     assert told(good.probes) == told(taken("http-flap-s1", tmp_path / "whole.pcap", spec=True).probes)
+
+
+def sent_by(*addresses: str) -> Callable[[Frame], bool]:
+    """Return what keeps the frames that these addresses sent (Ethernet, IPv4 without tags)."""
+    raw = {bytes(map(int, address.split("."))) for address in addresses}
+    return lambda frame: frame.data[12:14] == b"\x08\x00" and frame.data[26:30] in raw
+
+
+def test_a_refusal_tells_of_the_dial_that_is_not_here(tmp_path: Path) -> None:
+    """Where SYNs are missing their refusals are attempts as before, and nobody's container begins for it."""
+    whole = taken("tcp-flap", tmp_path / "whole.pcap", spec=True)
+    refused = [a.start.number for a in whole.probes[0].attempts if a.cause is Cause.REFUSED]
+    lost = set(refused[3:-1:3])
+    assert len(lost) > 3
+    cut = taken("tcp-flap", tmp_path / "cut.pcap", kept=lambda frame: frame.number not in lost, spec=True)
+    (one,), (other,) = cut.probes, whole.probes
+    assert [(a.outcome, a.cause) for a in one.attempts] == [(a.outcome, a.cause) for a in other.attempts]
+    assert [e.kind for e in cut.events] == [e.kind for e in whole.events]
+    assert not cut.others
+
+
+@pytest.mark.parametrize(("name", "pod"), [("http-timeout", "10.128.0.10"), ("http-blackhole", "10.128.0.10")])
+def test_one_direction_leaves_the_state_open(name: str, pod: str, tmp_path: Path) -> None:
+    """Where the pod's frames alone show too little of so many attempts as decide, nobody is told that it stayed Ready."""
+    half = taken(name, tmp_path / "half.pcap", kept=sent_by(pod), spec=True)
+    (probe,) = half.probes
+    verdict = judge(probe, half)
+    assert verdict.level is not Level.FINE
+    assert "state not known for" in verdict.sentence
+    assert "stayed" not in verdict.sentence
+    assert "throughout" not in verdict.sentence
+    assert all(event.doubtful for event in half.events if event.kind is EventKind.KUBELET_RESTARTED)
+    whole = taken(name, tmp_path / "whole.pcap", spec=True)
+    (down,) = [d.ns for d in whole.probes[0].decisions if d.kind is DecisionKind.NOT_READY]
+    assert any(one.start_ns <= down <= (one.end_ns or down) for one in undecided(probe))
+
+
+def test_the_checkers_direction_explains_no_silence(tmp_path: Path) -> None:
+    """Where the kubelet's frames alone are there, refusals and a back-off are no full queue, and no kubelet restarted for sure."""
+    half = taken("k136-liveness-restart", tmp_path / "half.pcap", kept=sent_by("10.128.0.1"), spec=True)
+    kinds = {one.kind for probe in half.probes for one in probe.diagnoses}
+    assert "one-direction" in kinds
+    assert "listen-queue-full" not in kinds
+    assert [event.doubtful for event in half.events if event.kind is EventKind.KUBELET_RESTARTED] == [True]
+    assert not any(gap.kind is GapKind.KUBELET_RESTARTED for probe in half.probes for gap in probe.gaps)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_syns_that_never_left_are_told_where_nothing_else_does(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel's own errors about SYNs that are not here explain missing attempts, unless address requests make them attempts."""
+    monkeypatch.setattr("probewatch.ahead.WORTH", 0)
+    (reader,) = open_inputs([str(CAPTURES / "http-arp-dead" / "capture.pcap")])
+    frames = list(reader)
+    reader.close()
+    syn = next(frame for frame in frames if frame.data[12:14] == b"\x08\x00" and frame.data[23] == 6 and frame.data[47] == 2)
+    begun = next(frame.ns for frame in frames if frame.data[12:14] == b"\x08\x06" and frame.ns > syn.ns + 10**9)
+    source, quoted = syn.data[26:30], bytearray(syn.data[14:42])
+    errors = []
+    for port in (50_001, 50_003):
+        quoted[20:22] = struct.pack("!H", port)
+        body = b"\x03\x01\0\0\0\0\0\0" + bytes(quoted)
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0, source, source)
+        data = bytes(12) + b"\x08\x00" + head + body
+        errors.append(Frame(begun + 3 * 10**9, 0, 0, 0, 1, data, len(data)))
+
+    def notes(kept: Iterable[Frame]) -> list[str]:
+        path = tmp_path / "made.pcap"
+        with path.open("wb") as file:
+            file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, WHOLE, 1))
+            for frame in sorted([*kept, *errors], key=lambda one: one.ns):
+                file.write(struct.pack("<IIII", *divmod(frame.ns, 10**9), len(frame.data), len(frame.data)) + frame.data)
+        return [note for note in Analysis([path], jobs=jobs).whole().notes if "never left" in note]
+
+    assert notes(frames) == []
+    (note,) = notes([frame for frame in frames if frame.data[12:14] != b"\x08\x06"])
+    assert note.startswith("2 SYNs of 10.128.0.1 to 10.128.0.10:8080 never left")

@@ -55,7 +55,7 @@ def test_the_table_of_brief_attempts_is_the_table(kubelet_scenario: Path, monkey
     """Whatever is let go, and whenever: table and JSON are those of attempts that are all kept, and the lines of ndjson add up to them."""
     captures, specs = inputs(kubelet_scenario)
     # What many attempts together show is looked for among those that are whole (docs/limits.md), so it is left out here.
-    monkeypatch.setattr(together, "explain", lambda probes, _: list(probes))
+    monkeypatch.setattr(together, "explain", lambda probes, *_: list(probes))
     everything = Analysis(captures, spec=specs).whole()
     monkeypatch.setattr(keeper, "WHOLE", 12)
     monkeypatch.setattr(keeper, "FEWEST", 1)

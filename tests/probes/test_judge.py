@@ -351,6 +351,14 @@ def test_zombie_dial(ends) -> None:
     assert "answered after 2.00 s" in verdict.detail
 
 
+def test_header_that_trickles_in(ends) -> None:
+    """An answer of which some bytes came in time, and not the whole header, is told as such, not as none."""
+    verdict = judged(f"{ASKED} +0.2s < PA 'HTTP/1.1 200 O'\n > A\n +0.2s < PA 'K\\r\\n'\n > A\n +0.5999s > FA\n < A", ends)
+    assert said(verdict) == (FAILURE, Cause.SLOW_ANSWER)
+    assert "answer began after 0.20" in verdict.detail
+    assert "not whole in time" in verdict.detail
+
+
 def test_second_syn_answered_in_time(ends) -> None:
     """A lost SYN is no failure where the deadline leaves room for the next."""
     script = f"> S\n +1s > S seq=0\n < SA\n > A\n > PA {request()}\n < A\n < PA {answer()}\n {CLOSED}"
@@ -368,6 +376,37 @@ def test_unreachable(handler, version, kind, code, name) -> None:
     assert said(verdict) == (FAILURE, Cause.UNREACHABLE)
     assert verdict.end_ns == ns(0.001)
     assert verdict.detail == f"ICMP {name} from 192.0.2.7"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_unreachable_and_going_on(ends, version) -> None:
+    """A SYN that is sent again behind an ICMP error shows that the error did not end the connect: the deadline does, or the next error."""
+    one = exchange("> S\n +1s > S seq=0", ends)
+    syns = one.connection.orig.syns
+    note = IcmpNote(mark=mark(0.00003, 2), reporter="192.0.2.7", version=version, type=3 if version == 4 else 1, code=1)
+    again = replace(note, last=syns[1]._replace(ns=syns[1].ns + 20_000, number=9))
+
+    first = judge(replace(one, connection=replace(one.connection, icmp=note)), TCP, S, seen_until_ns=ns(60))
+    both = judge(replace(one, connection=replace(one.connection, icmp=again)), TCP, S, seen_until_ns=ns(60))
+    patient = judge(replace(one, connection=replace(one.connection, icmp=again)), TCP, 3 * S, seen_until_ns=ns(60))
+
+    assert said(first) == said(both) == said(patient) == (FAILURE, Cause.UNREACHABLE)
+    assert first.end_mark is both.end_mark is None
+    assert first.end_ns == both.end_ns == ns(1)
+    assert patient.end_mark == again.last
+
+
+@pytest.mark.parametrize(("version", "after", "timeout", "ends_it"), [
+    (6, 0.00003, 1, False), (6, 0.00003, 3, True), (6, 0.0005, 1, True), (4, 0.00003, 1, True),
+])  # fmt: skip
+def test_unreachable_at_once(version, after, timeout, ends_it) -> None:
+    """Over IPv6 the node's own error comes too early to end a connect; who gives up before the SYN is due again cannot show it."""
+    one = exchange("> S", V6 if version == 6 else V4)
+    note = IcmpNote(mark=mark(after, 2), reporter="192.0.2.7", version=version, type=3 if version == 4 else 1, code=1)
+    verdict = judge(replace(one, connection=replace(one.connection, icmp=note)), TCP, timeout * S, seen_until_ns=ns(60))
+
+    assert said(verdict) == (FAILURE, Cause.UNREACHABLE)
+    assert verdict.end_ns == (ns(after) if ends_it else ns(timeout))
 
 
 # tcpSocket.

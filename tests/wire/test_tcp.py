@@ -568,6 +568,18 @@ def test_icmp_explains_the_dial(between: str) -> None:
 
 
 @BOTH
+def test_icmp_again(between: str) -> None:
+    """An error behind a SYN that was sent again is kept beside the first; copies of one error are not."""
+    first, second = conversation(between, "> S\n +1s > S seq=0")
+    late = error(between, 12)._replace(mark=Mark(second.mark.ns + 1000, 0, 12))
+    (c,) = track([first, error(between), error(between, 10), second, late, late._replace(mark=Mark(late.mark.ns + 1, 0, 13))])
+
+    assert c.icmp is not None
+    assert c.icmp.last is not None
+    assert (c.icmp.mark.number, c.icmp.last.number) == (9, 12)
+
+
+@BOTH
 def test_icmp_of_others_is_counted(between: str) -> None:
     """Errors about the server's segments, or about nothing known, explain no dial."""
     tracker = Tracker()
@@ -577,6 +589,32 @@ def test_icmp_of_others_is_counted(between: str) -> None:
     assert isinstance(c, Connection)
     assert c.icmp is None
     assert (tracker.stats.icmp, tracker.stats.icmp_unknown) == (2, 2)
+
+
+@BOTH
+def test_a_syn_that_never_left(between: str) -> None:
+    """The client's own kernel says so of a SYN that is not here, once for each; another host's error does not."""
+    tracker = Tracker()
+    known = error(between)
+    own = known._replace(reporter=known.source, code=3 if ":" in known.source else 1)
+    feed(tracker, [known, own, own, own._replace(source_port=known.source_port + 1)])
+    assert tracker.stats.unsent == {
+        (known.source, known.destination, known.destination_port): {(known.source_port, known.seq), (known.source_port + 1, known.seq)}
+    }
+    tracker = Tracker()
+    feed(tracker, [*conversation(between, "> S"), own])
+    assert tracker.stats.unsent == {}
+
+
+@BOTH
+def test_a_refusal_shows_its_dial(between: str) -> None:
+    """A RST with ACK and the number 0 answers a SYN and nothing else: who dialled whom is known without it. Another RST tells nothing."""
+    _, refusal = conversation(between, "> S\n < RA")
+    (c,) = track([refusal._replace(seq=0)])
+    assert (c.client, c.client_port, c.midstream) == (refusal.destination, refusal.destination_port, False)
+    assert c.resp.rst is not None
+    (other,) = track([refusal._replace(seq=4711)])
+    assert other.midstream
 
 
 # Bounds.

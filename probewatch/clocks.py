@@ -1,0 +1,97 @@
+"""Captures of one time whose clocks differ: the same connections in both show by how much.
+
+Theory of operation. A connection request is known by its addresses, ports and initial sequence number: 32 bits that come again
+by chance to nobody. Where two files hold the same requests, each at the same distance in time, it is the clocks that differ,
+for no way takes so long and varies so little. So before several files are read, each is looked into for requests, as far as
+`LOOKED` frames, and the files that share `FEWEST` of them at one distance are told by the clock of the first of them. What
+differs by less than `NEAR_NS` needs nothing: copies of a frame are known as such up to there (`wire.sightings`).
+
+Limitations: a stream cannot be looked into. Clocks that drift by more than `NEAR_NS` while captured agree at the beginning only.
+Which of two clocks is right nobody knows. Requests that the two files share later than `LOOKED` frames are not found.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median_low
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .capture.reader import Reader
+
+LOOKED: Final = 60_000
+"""Frames looked at of all files together."""
+FEWEST: Final = 3
+"""Requests that two files must share."""
+NEARLY_ALL: Final = 0.8
+"""Share of them that must lie at one distance: a first SYN may have been lost at one place."""
+NEAR_NS: Final = 50_000_000
+"""Distances that differ by less are one."""
+
+Request = tuple[str, int, str, int, int]
+"""Source, its port, destination, its port, initial sequence number."""
+
+
+def align(readers: Sequence[Reader]) -> None:
+    """Let readers tell their frames by one clock, where their files show that these differ (`shift_ns`)."""
+    files = [reader for reader in readers if not reader.live]
+    if len(files) < 2:
+        return
+    seen = [_requests(reader.path, LOOKED // len(files)) for reader in files]
+    shifts: list[int | None] = [None] * len(files)
+    for root in range(len(files)):
+        if shifts[root] is not None:
+            continue
+        # One after the other, whatever is tied to a file that is tied already.
+        shifts[root], waiting = 0, [root]
+        while waiting:
+            at = waiting.pop()
+            for other, known in enumerate(shifts):
+                if known is None and (distance := distance_of(seen[at], seen[other])) is not None:
+                    shifts[other] = (shifts[at] or 0) - distance
+                    waiting.append(other)
+    for reader, shift in zip(files, shifts, strict=True):
+        if shift is not None and abs(shift) >= NEAR_NS:
+            reader.shift_ns = shift
+
+
+def distance_of(one: dict[Request, int], other: dict[Request, int]) -> int | None:
+    """Return by how much (ns) the requests of the other come later than the same of one; None where they share too few."""
+    apart = [other[request] - ns for request, ns in one.items() if request in other]
+    if len(apart) < FEWEST:
+        return None
+    middle = median_low(apart)
+    near = sum(abs(ns - middle) < NEAR_NS for ns in apart)
+    return middle if near >= NEARLY_ALL * len(apart) else None
+
+
+def _requests(path: str, most: int) -> dict[Request, int]:
+    """Return when each request was first seen among the first frames of a file."""
+    from .capture.reader import Reader
+    from .wire.packets import ACK, SYN, Segment
+    from .wire.peel import Peeler
+
+    peeler = Peeler()
+    found: dict[Request, int] = defaultdict(int)
+    with Reader(path, 0) as reader:
+        for frame in reader:
+            packet = peeler.peel(frame)
+            if isinstance(packet, Segment) and packet.flags & (SYN | ACK) == SYN:
+                found.setdefault(
+                    (packet.source, packet.source_port, packet.destination, packet.destination_port, packet.seq),
+                    frame.ns,
+                )
+            most -= 1
+            if most <= 0:
+                break
+    return dict(found)
+
+
+def notes(shifts: Sequence[tuple[str, int]]) -> list[str]:
+    """Say of captures whose times were moved, by path, by how much (ns), and how to do it for good."""
+    return [
+        f"clocks differ: {path} holds the same connections as another input {abs(by) / 1e9:.3f} s {'later' if by < 0 else 'earlier'}; "
+        f"its times are told moved by {by / 1e9:+.6f} s (to do it for good: editcap -t {by / 1e9:.6f} {path} OUT)"
+        for path, by in shifts
+    ]
