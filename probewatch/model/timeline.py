@@ -297,6 +297,8 @@ class Decision:
 
 UNDECLARED: Final = "no spec that was given declares this probe"
 """Note at a probe of an address for which a spec was given that declares others."""
+LATER: Final = "the Pod that was given for this address began only after this probe"
+"""Note at a probe of an address that was given to a Pod which began later; a note of the timeline says when, and what fits."""
 
 
 class GapKind(StrEnum):

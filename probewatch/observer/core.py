@@ -39,7 +39,8 @@ from .strangers import Strangers
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
-from .together import explained, merge_events, unmatched
+from .together import explained, merge_events
+from .unmatched import later_pods, unmatched
 
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
@@ -450,6 +451,7 @@ class Observer(Front):
             told = self._execs.with_own(told)
         happened = tuple(sorted(told, key=lambda event: event.ns))
         traffic = self._strangers.traffic
+        probes, later = later_pods(self.book, probes, captures)
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
@@ -461,7 +463,7 @@ class Observer(Front):
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=(*lacks, *self._notes(end, probes)),
+            notes=(*lacks, *later, *self._notes(end, probes)),
             foremost=len(lacks),
             cut_frames=end.cut_frames,
         )

@@ -1,15 +1,13 @@
-"""What only all probes together tell: one event for all who show it, why attempts failed, and what is declared and was not seen."""
+"""What only all probes together tell: one event for all who show it, and why attempts failed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from probewatch.model.attempts import Attempts
-from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
-from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, EventKind, Gap, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
@@ -71,34 +69,4 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
         if key not in latest or event.ns - latest[key] > near:
             latest[key] = event.ns
             out.append(event)
-    return out
-
-
-def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int], unseen: str) -> list[str]:
-    """Say what is declared and nothing here fits; `tied` are the checks (by id) that fit something, `unseen` says why no command did."""
-    out: list[str] = []
-    pods: list[PodSpec] = list(
-        {id(pod): pod for many in book.pods.values() for pod in many if pod.declared_by == "--spec"}.values()
-    )
-    pods += book.unplaced
-    used = {probe.spec_source for probe in probes}
-    unfit: list[str] = []
-    for pod in pods:
-        for container in pod.containers:
-            out += [
-                f"{spec.type} of {pod.name}/{container.name} is an exec probe: {unseen}"
-                for spec in container.probes
-                if spec.handler is Handler.EXEC and not any(spec is probe.spec for probe in probes)
-            ]
-        if pod.source not in used and any(
-            spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
-        ):
-            unfit.append(f"{pod.name} ({pod.source})")
-    if unfit:
-        out.append(f"no attempt in this capture fits the probes of {', '.join(unfit)}")
-    idle = [check for check in book.checks if id(check) not in tied]
-    if idle:
-        first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
-        rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
-        out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
     return out
