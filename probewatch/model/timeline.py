@@ -385,6 +385,8 @@ class Target:
     """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
+    shared: bool = False
+    """Whether another address goes by the same name, of a manifest that tells none: its address belongs to the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,8 @@ from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
 from .together import explained, merge_events
-from .unmatched import later_pods, unmatched
+from .tying import Ties
+from .unmatched import later_pods, shared_names, unmatched
 
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
@@ -70,6 +71,7 @@ class Observer(Front):
         self._targets: dict[str, Target] = {}
         self._losses = Losses()
         """Times of which not everything was captured: between files, and where the kernel lost frames."""
+        self._ties = Ties()
         self._busy: dict[str, None] = {}
         """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
@@ -314,6 +316,7 @@ class Observer(Front):
                 self._guests.get(address, ()),
                 keep=self._keep,
                 losses=self._losses,
+                ties=self._ties,
             )
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
@@ -437,6 +440,8 @@ class Observer(Front):
         )
         probed: set[Peer] = set()
         self._strangers.probed = probed
+        for target in self._targets.values() if self.book.unplaced else ():
+            target.look()
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler, context, probed)
         probes += self._check_probes(kubelets, assembler)
@@ -452,6 +457,7 @@ class Observer(Front):
         happened = tuple(sorted(told, key=lambda event: event.ns))
         traffic = self._strangers.traffic
         probes, later = later_pods(self.book, probes, captures)
+        probes, shared = shared_names(self.book, probes)
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
@@ -463,7 +469,7 @@ class Observer(Front):
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=(*lacks, *later, *self._notes(end, probes)),
+            notes=(*lacks, *later, *shared, *self._notes(end, probes)),
             foremost=len(lacks),
             cut_frames=end.cut_frames,
         )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from probewatch.model.book import AddressBook
@@ -145,6 +145,44 @@ def _declares(pod: PodSpec, probe: Probe) -> Iterable[bool]:
 
 def _kubelet_like(probe: Probe) -> bool:
     return probe.spec is None and (probe.checker.kind == "kubelet" or "kubelet" in probe.checker.could_be)
+
+
+def shared_names(book: AddressBook, probes: Sequence[Probe]) -> tuple[list[Probe], list[str]]:
+    """Return the probes, those marked whose manifest tells no address and fits several, and a note for each Pod among these manifests.
+
+    A workload's template has many Pods; a Pod has one address at a time.
+    """
+    places: dict[str, dict[str, tuple[int, int]]] = {}
+    unplaced = {pod.source: pod for pod in book.unplaced}
+    for probe in probes:
+        pod = unplaced.get(probe.spec_source or "")
+        if pod is not None and probe.target.pod is not None:
+            first, last = probe.attempts[0].start.ns, probe.attempts[-1].start.ns
+            known = places.setdefault(pod.source, {})
+            before = known.get(probe.target.address, (first, last))
+            known[probe.target.address] = min(first, before[0]), max(last, before[1])
+    several = {source: known for source, known in places.items() if len(known) > 1}
+    notes = []
+    for source, known in several.items():
+        pod, times = unplaced[source], sorted(known.values())
+        at_once = any(later[0] < earlier[1] for earlier, later in pairwise(times))
+        if pod.kind == "Pod" and at_once:
+            listed = ", ".join(sorted(known)[:NAMED]) + (
+                f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+            )
+            notes.append(
+                f"{source} tells no address, and what it declares for Pod {_name(pod)} is probed at {len(known)} addresses at the same "
+                f"time ({listed}): which of them is its own is not known; status.podIP, or --cluster, would tell"
+            )
+    if not several:
+        return list(probes), []
+    where = {address for known in several.values() for address in known}
+    return [
+        replace(p, target=replace(p.target, shared=True))
+        if p.target.address in where and p.target.pod is not None
+        else p
+        for p in probes
+    ], notes
 
 
 def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int], unseen: str) -> list[str]:

@@ -39,10 +39,11 @@ def endpoint(address: str, port: int | None) -> str:
 
 
 def owner(target: Target) -> str:
-    """Return `namespace/pod/container`, as far as it is known; the endpoint where nothing is."""
+    """Return `namespace/pod/container`, with its address where others have that name; the endpoint where nothing is known."""
     if target.pod is None:
         return endpoint(target.address, target.port)
-    return "/".join(safe(part) for part in (target.namespace, target.pod, target.container) if part)
+    name = "/".join(safe(part) for part in (target.namespace, target.pod, target.container) if part)
+    return f"{name} at {safe(target.address)}" if target.shared else name
 
 
 def label(probe: Probe) -> str:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import probewatch
-from probewatch.report.words import unasked
+from probewatch.report.words import owner, unasked
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 
@@ -79,3 +79,29 @@ def test_a_port_name_that_the_container_lacks_is_named(tmp_path: Path) -> None:
     timeline = probewatch.analyze(CAPTURES / "http-timeout" / "capture.pcap", spec=spec)
     note, = (note for note in timeline.notes if "pod.json" in note)
     assert "container app has no port named web (it has http (8080))" in note
+
+
+@pytest.mark.parametrize(("name", "addresses"), [
+    ("web", ["10.128.0.10", "10.128.0.11", "10.128.0.12"]), ("api", ["fd00:10:128::13", "fd00:10:128::14"]),
+])
+def test_a_pod_without_an_address_that_fits_several(tmp_path: Path, name: str, addresses: list[str]) -> None:
+    """A Pod's manifest that fits several addresses at once is nobody's for sure: a note says so, and names carry their address.
+
+    Pods whose period alone is another are not among them. A workload's template may have as many.
+    """
+    dump = json.loads((CAPTURES / "rollout" / "cluster.json").read_text())
+    pod = next(item for item in dump["items"] if item["kind"] == "Pod" and item["metadata"]["name"].startswith(name))
+    del pod["status"]
+    made = tmp_path / "pod.json"
+    made.write_text(json.dumps(pod))
+    timeline = probewatch.analyze(CAPTURES / "rollout" / "capture.pcap", spec=made)
+    named = [probe for probe in timeline.probes if probe.target.pod is not None]
+    assert sorted(probe.target.address for probe in named) == addresses
+    assert all(owner(probe.target).endswith(f"/app at {probe.target.address}") for probe in named)
+    note, = (note for note in timeline.notes if "tells no address" in note)
+    assert f"at {len(addresses)} addresses at the same time ({', '.join(addresses)})" in note
+    template = {"kind": "Deployment", "metadata": {"name": name}, "spec": {"template": {"metadata": {}, "spec": pod["spec"]}}}
+    made.write_text(json.dumps(template))
+    timeline = probewatch.analyze(CAPTURES / "rollout" / "capture.pcap", spec=made)
+    assert sum(probe.target.pod == name for probe in timeline.probes) == len(addresses)
+    assert not any("tells no address" in note for note in timeline.notes)
