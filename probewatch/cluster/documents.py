@@ -37,9 +37,19 @@ def read_documents(path: str, *, dump: bool, like: Sequence[str] = MANIFESTS) ->
             yield from JsonStream(source, head, line).documents()
             return
         text = head + source.rest()
+        from .mistaken import mistaken, templated
         from .yamltext import yaml_values  # PyYAML is imported only where YAML is read
 
-        for number, value in enumerate(yaml_values(text, path), start=1):
+        if what := mistaken(text):
+            raise SpecError(f"{path}: {what}")
+        values = enumerate(yaml_values(text, path), start=1)
+        while True:
+            try:
+                number, value = next(values)
+            except StopIteration:
+                return
+            except SpecError as error:
+                raise SpecError(f"{error}{templated(text)}") from None
             if value is not None:
                 yield from _elements(number, value)
 

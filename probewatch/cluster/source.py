@@ -160,7 +160,7 @@ def reason(error: Exception, like: Sequence[str] = ()) -> str:
     if isinstance(error, IsADirectoryError):
         found = list(islice(_named(Path(str(error.filename)), like), LISTED + 1)) if like and error.filename else []
         if not found:
-            return f"it is a directory{f' without a file named {LIKE.join(like)}' if like else ''}; give a file"
+            return "it is a directory; give a file" + (f" (none in it is named {LIKE.join(like)})" if like else "")
         more = ", ..." if len(found) > LISTED else ""
         return f"it is a directory; give a file of it: {', '.join(found[:LISTED])}{more}"
     if isinstance(error, OSError) and error.strerror:
