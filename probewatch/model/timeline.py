@@ -295,6 +295,9 @@ class Decision:
     """How long the state before had lasted; None where its beginning is not in the capture."""
 
 
+NONE_PASSED: Final = "the filter lets none of the"
+NONE_SHOWN: Final = "nothing lies in the time that is to be shown"
+"""How notes begin that say why nothing was looked at."""
 UNDECLARED: Final = "no spec that was given declares this probe"
 """Note at a probe of an address for which a spec was given that declares others."""
 LATER: Final = "the Pod that was given for this address began only after this probe"

@@ -26,7 +26,7 @@ from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
 from .keeper import HELD, Keeper
-from .lacking import Lacking
+from .lacking import Lacking, no_times, timeless, unlooked, untimed
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import Peer, periodic
@@ -461,7 +461,14 @@ class Observer(Front):
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
-        lacks = self._lacking.notes(captures, declared=bool(self.book.all_pods()))
+        lacks = [
+            *unlooked(captures, self._peeler.udp_ports, fed=end.turn.first_ns is not None),
+            *self._lacking.notes(captures, declared=bool(self.book.all_pods())),
+        ]
+        if untimed(captures):
+            # Counts and states all hang on time: what remains is what each attempt asked and was answered.
+            lacks.insert(0, no_times(captures))
+            probes, happened, rollouts, findings = [timeless(probe) for probe in probes], (), (), []
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),

@@ -8,7 +8,8 @@ from typing import Final
 
 from probewatch.model.attempts import Attempts
 from probewatch.model.frame import CaptureInfo
-from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, EventKind, Gap, Probe, TimelineEvent
+from probewatch.model.spec import ProbeType
+from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, EventKind, Gap, GapKind, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
@@ -22,7 +23,7 @@ RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
-    seen = between_files(seen, captures)
+    seen = started(between_files(seen, captures))
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
         attempts = probe.attempts
@@ -57,6 +58,26 @@ def between_files(probes: Sequence[Probe], captures: Sequence[CaptureInfo]) -> l
     if not bare:
         return list(probes)
     return [replace(p, gaps=tuple(map(told, p.gaps))) if p.gaps else p for p in probes]
+
+
+def started(probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes, startup probes without a gap to the end where others of their container run in it: those wait for its success."""
+
+    def over(probe: Probe) -> bool:
+        last = probe.last_gap
+        return (
+            probe.type is ProbeType.STARTUP
+            and last is not None
+            and last.kind is GapKind.UNEXPLAINED
+            and any(
+                mate.type in (ProbeType.READINESS, ProbeType.LIVENESS)
+                and (mate.target.address, mate.target.container) == (probe.target.address, probe.target.container)
+                and mate.attempts[-1].start.ns > last.start_ns
+                for mate in probes
+            )
+        )
+
+    return [replace(p, gaps=p.gaps[:-1]) if p.gaps and over(p) else p for p in probes]
 
 
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
