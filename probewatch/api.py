@@ -517,7 +517,7 @@ def _book(
         from .model.book import AddressBook
 
         return AddressBook()
-    from .cluster import build_book, parse_check, parse_node_ip, read_cluster, read_haproxy, read_specs
+    from .cluster import build_book, load_specs, parse_check, parse_node_ip, read_cluster, read_haproxy
 
     try:
         nodes = [parse_node_ip(text) for text in node_ips]
@@ -525,11 +525,12 @@ def _book(
     except ValueError as error:
         raise InputError(str(error)) from error
     read = [read_haproxy(fspath(path)) for path in configurations]
+    files = [load_specs(fspath(path)) for path in specs]
     return build_book(
-        [pod for path in specs for pod in read_specs(fspath(path))],
+        [pod for file in files for pod in file.specs],
         [read_cluster(fspath(path)) for path in clusters],
         nodes,
-        notes=[note for _, notes in read for note in notes],
+        notes=[*(note for file in files for note in file.notes), *(note for _, notes in read for note in notes)],
         checks=[*by_hand, *(check for found, _ in read for check in found)],
     )
 

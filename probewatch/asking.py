@@ -34,9 +34,13 @@ class Told:
 def endpoint_of(text: str) -> tuple[str, int]:
     """Return address and port of `10.104.2.1:57866` or `[fd00::1]:57866`, also as a part of a line of a log.
 
+    Of a line with both ends of a connection (`read tcp 10.0.0.2:8080->10.104.2.1:57866`) it is the end with the greater port: the
+    client's, which names one connection; the server's names all of its clients.
+
     Raises:
         InputError: there is none in it.
     """
+    ends: list[tuple[int, tuple[str, int]]] = []
     for found in _WITH_PORT.finditer(text):
         try:
             address = ipaddress.ip_address(found["address"].partition("%")[0])
@@ -44,8 +48,13 @@ def endpoint_of(text: str) -> tuple[str, int]:
             continue
         port = int(found["port"])
         mapped = getattr(address, "ipv4_mapped", None)
-        if 0 < port < 65536:
-            return str(mapped or address), port
+        if not 0 < port < 65536:
+            continue
+        if ends and text[ends[-1][0] : found.start()].strip("[] ") != "->":
+            break
+        ends.append((found.end(), (str(mapped or address), port)))
+    if ends:
+        return max((end for _, end in ends[:2]), key=lambda end: end[1])
     shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
     raise InputError(f"'{shown}' is not an endpoint: write it as 10.104.2.1:57866 or [fd00::1]:57866")
 

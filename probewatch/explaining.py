@@ -179,7 +179,9 @@ def choose(
     if frame is not None:
         near = [pair for pair in pairs if _may_hold(pair[1], frame)]
         if not near:
-            raise InputError(f"frame {frame} belongs to no attempt of a probe")
+            most = max((info.frames for info in timeline.captures), default=0)
+            there = f": the last one is {most}" if frame > most else ""
+            raise InputError(f"frame {frame} belongs to no attempt of a probe{there}")
         return near
     bad = [pair for pair in pairs if pair[1].outcome in (Outcome.FAILURE, Outcome.DISCARDED)]
     if failed or first:

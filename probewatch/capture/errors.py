@@ -8,6 +8,10 @@ MAX_TEXT: Final = 512
 """Characters of foreign text (a comment, a name, a path) that go into one sentence."""
 
 
+CRLF: Final = "was sent as text, each LF made CR LF on the way: send it again as binary (ftp `binary`, kubectl exec without `-t`, scp)"
+"""What happened to a capture in which each LF stands behind a CR."""
+
+
 class CaptureError(Exception):
     """Nothing at all could be read from an input.
 

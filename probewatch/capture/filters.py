@@ -31,7 +31,8 @@ class FilterError(CaptureError):
 
     def __init__(self, expression: str, reason: str, link_type: str = "") -> None:
         where = f" on frames of link type {link_type}" if link_type else ""
-        super().__init__("filter", f"'{printable(expression)}' cannot be used{where}: {printable(reason)}")
+        quote = "" if " " in expression.strip() else "; quote an expression of several words: -f 'port 8080'"
+        super().__init__("filter", f"'{printable(expression)}' cannot be used{where}: {printable(reason)}{quote}")
         self.reason = reason
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import codecs
 from typing import Final
 
-from probewatch.capture.errors import CaptureError
+from probewatch.capture.errors import CRLF, CaptureError, printable
 from probewatch.capture.pcap import MAGICS as PCAP_MAGICS
 from probewatch.capture.pcap import PcapReader
 from probewatch.capture.pcapng import MAGIC as PCAPNG_MAGIC
@@ -46,6 +48,18 @@ FOREIGN: Final[tuple[tuple[bytes, str, str], ...]] = (
 )
 """(first bytes, what it is, what to do)."""
 
+BANNER: Final = 8_192
+"""Bytes of text looked through in front of a capture."""
+BASE64: Final = 64
+"""Characters of base64 that show what is in it."""
+BEGINNINGS: Final = (
+    b"\xd4\xc3\xb2\xa1\x02\0\x04\0", b"\xa1\xb2\xc3\xd4\0\x02\0\x04", b"\x4d\x3c\xb2\xa1\x02\0\x04\0",
+    b"\xa1\xb2\x3c\x4d\0\x02\0\x04", PCAPNG_MAGIC,
+)  # fmt: skip
+"""How captures begin: the magic number, and pcap's version 2.4 behind it."""
+CRLF_PCAPNG: Final = b"\r\n\r\r\n"
+"""A pcapng's magic number where each LF was made CR LF."""
+
 TAR_MAGIC_AT: Final = 257
 TEXT_SHOWN: Final = 512
 """Bytes that must be readable text to call an input text."""
@@ -71,6 +85,8 @@ def refusal(head: bytes) -> str:
             return f"is {what}, which is not read: {advice}"
     if head[TAR_MAGIC_AT : TAR_MAGIC_AT + 5] == b"ustar":
         return "is a tar archive, which is not read: unpack it with `tar xf`"
+    if damage := _on_the_way(head):
+        return damage
     if len(head) < 4:
         bytes_ = "byte" if len(head) == 1 else "bytes"
         return f"is only {len(head)} {bytes_} long: too short for any capture"
@@ -82,6 +98,37 @@ def refusal(head: bytes) -> str:
         f"is not a capture in a format that is read (it begins with {head[:4].hex()}): pcap and pcapng are; "
         "if Wireshark opens it, convert it with `editcap -F pcapng IN OUT`"
     )
+
+
+def _on_the_way(head: bytes) -> str:
+    """Say what happened to a capture on its way here, where that shows; empty where it does not."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return (
+            "was made text in UTF-16 (as PowerShell's `>` does), and what it held is lost: capture into a file with `-w`, or "
+            "redirect in cmd or a shell of Linux, and copy that file"
+        )
+    if head.startswith(CRLF_PCAPNG):
+        return f"is a pcapng capture that {CRLF}"
+    found = min((at for magic in BEGINNINGS if (at := head.find(magic, 1, BANNER)) > 0), default=0)
+    if found and _is_text(head[:found]):
+        said = printable(head[:found].decode("utf-8", "replace"), 60)
+        return (
+            f"has {found} bytes of text before the capture ({said}): what the command said went into the file; "
+            f"`tail -c +{found + 1} IN > OUT` takes it off, and `2>/dev/null` (oc debug: `-q`) keeps it out"
+        )
+    try:
+        again = head[: TEXT_SHOWN // 4].decode("utf-8", "ignore").encode("latin-1")
+    except UnicodeEncodeError:
+        again = b""
+    if again[:4] in PCAP_MAGICS:
+        return "is a capture whose bytes were made UTF-8, as text is: send it again as binary (scp, or base64 there and `base64 -d` here)"
+    try:
+        begun = base64.b64decode(b"".join(head[:TEXT_SHOWN].split())[:BASE64], validate=True)
+    except ValueError:
+        begun = b""
+    if begun.startswith(BEGINNINGS):
+        return "is a capture in base64: `base64 -d IN > OUT` gives it back"
+    return ""
 
 
 def _is_text(head: bytes) -> bool:

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from probewatch.capture.errors import CaptureError
+from probewatch.capture.errors import CRLF, CaptureError
 from probewatch.capture.linktypes import split_field
 from probewatch.capture.source import Window
 from probewatch.capture.tally import MAX_FRAME, Tally, read_so_far
@@ -55,6 +55,8 @@ MAGICS: Final[dict[bytes, tuple[str, int]]] = {
 VERSIONS: Final = frozenset({b"\x02\x00\x04\x00", b"\x00\x02\x00\x04"})
 """Version 2.4, the one of every file of this century, as it stands behind the magic number."""
 
+FEEDS: Final = 8
+"""Line feeds, each behind a carriage return, that no capture has by chance."""
 TRIED_RECORDS: Final = 8
 """Records that a layout must explain, as far as they are in sight, before another is tried."""
 LONGEST_CAPTURE: Final = 366 * 86400
@@ -185,6 +187,9 @@ class PcapReader:
             f"the record of frame {number + 1} at byte {self._window.base + pos} is corrupt: it claims {captured} "
             f"bytes, more than the {MAX_FRAME} a frame can have; {read_so_far(number)}"
         )
+        feeds = self._window.data.count(b"\n")
+        if feeds >= FEEDS and feeds == self._window.data.count(b"\r\n"):
+            self._tally.note(f"it {CRLF}")
 
     def _file_header_again(self, data: bytes, pos: int) -> bool:
         """Tell a file header where a record should begin, as when pcap files are joined by `cat`."""

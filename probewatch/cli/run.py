@@ -87,6 +87,9 @@ def _own_fault(error: Exception) -> str:
 
 
 def _sentence(message: str) -> str:
+    # (click's name of the type says nothing to whoever typed it)
+    message = message.replace("is not a valid integer range", "is not a whole number")
+    message = message.replace("is not a valid float range", "is not a number")
     return message[:1].lower() + message[1:].rstrip(".")
 
 

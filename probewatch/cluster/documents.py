@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from .document import Document
 from .errors import SpecError
 from .jsonstream import JsonStream
-from .source import MAX_DUMP_BYTES, MAX_SPEC_BYTES, TextSource
+from .source import MANIFESTS, MAX_DUMP_BYTES, MAX_SPEC_BYTES, TextSource
 
 _JSON: Final = re.compile(r"""\s*(?:(?:\[\s*)?\{\s*["}]|\[\s*\])""")
 
@@ -17,13 +17,13 @@ _ENOUGH: Final = 256
 """Characters that show whether a text is JSON."""
 
 
-def read_documents(path: str, *, dump: bool) -> Iterator[Document]:
+def read_documents(path: str, *, dump: bool, like: Sequence[str] = MANIFESTS) -> Iterator[Document]:
     """Yield the objects of `path` in order, elements of Lists one by one; SpecError where it cannot be read or parsed.
 
     `dump` allows JSON of any practical length (a window of it is in memory at a time); a manifest is at most
-    `MAX_SPEC_BYTES`.
+    `MAX_SPEC_BYTES`. `like` is how such files are named.
     """
-    with TextSource(path, MAX_DUMP_BYTES if dump else MAX_SPEC_BYTES) as source:
+    with TextSource(path, MAX_DUMP_BYTES if dump else MAX_SPEC_BYTES, like=like) as source:
         line = 1
         head = source.read()
         while head and not head.strip():
@@ -37,9 +37,19 @@ def read_documents(path: str, *, dump: bool) -> Iterator[Document]:
             yield from JsonStream(source, head, line).documents()
             return
         text = head + source.rest()
+        from .mistaken import mistaken, templated
         from .yamltext import yaml_values  # PyYAML is imported only where YAML is read
 
-        for number, value in enumerate(yaml_values(text, path), start=1):
+        if what := mistaken(text):
+            raise SpecError(f"{path}: {what}")
+        values = enumerate(yaml_values(text, path), start=1)
+        while True:
+            try:
+                number, value = next(values)
+            except StopIteration:
+                return
+            except SpecError as error:
+                raise SpecError(f"{error}{templated(text)}") from None
             if value is not None:
                 yield from _elements(number, value)
 

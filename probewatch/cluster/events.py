@@ -36,14 +36,14 @@ def read_events(path: str) -> AccountFile:
     """Return what events say of probes.
 
     Raises:
-        SpecError: the file cannot be read, or holds no event at all.
+        SpecError: the file cannot be read, or holds other objects and no event. An empty list raises nothing: there is a note.
     """
     name = PurePath(path).name
     said: list[Utterance] = []
     number, unusable, left_out = 0, 0, 0
     times: list[int] = []
     others = 0
-    for document in read_documents(path, dump=True):
+    for document in read_documents(path, dump=True, like=("*event*.json", "*event*.yaml")):
         value = document.value
         if not _is_event(value):
             others += 1
@@ -61,15 +61,13 @@ def read_events(path: str) -> AccountFile:
             left_out += 1
         else:
             said.append(one)
-    if not number:
+    if others and not number:
         wanted = "--events needs the output of `kubectl get events -o json`"
-        raise SpecError(
-            f"{path}: holds no event ({others} other objects); {wanted}"
-            if others
-            else f"{path}: holds no event; {wanted}"
-        )
+        raise SpecError(f"{path}: holds no event ({others} other objects); {wanted}")
     notes = []
-    if not said:
+    if not number:
+        notes.append(f"{name}: an empty list: events expire, after an hour by default")
+    elif not said:
         notes.append(f"{name}: {number} events, none about probes")
     if unusable:
         notes.append(f"{name}: {unusable} events have no time that can be read and are passed over")

@@ -4,18 +4,24 @@ A record is a message and, where the journal has it, the time of its own. The jo
 systemd's documentation ("Journal Export Formats"): fields `NAME=value\n`, a field that holds other than text as `NAME\n`,
 its length in eight bytes, little-endian, and the bytes; an empty line ends an entry.
 
-Read as a stream; a line, a field and an entry have a longest length, and what is beyond is cut. gzip is taken off.
+Entries may also come as one JSON array, printed over several lines (`-o json-pretty`), or as server-sent events (`-o json-sse`).
+
+Read as a stream; a line, a field and an entry have a longest length, and what is beyond is cut. gzip is taken off, UTF-16 is
+decoded, and colours of a terminal are passed over.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
+from .documents import read_documents
 from .errors import SpecError
 from .source import CAPTURES, reason
 
@@ -24,7 +30,15 @@ MAX_LINE: Final = 1 << 18
 MAX_LOG_BYTES: Final = 4 << 30
 """Bytes of one log, after gzip."""
 
+SHOWN: Final = 512
+"""Bytes by which it is told what wrote a log."""
+LOGS: Final = ("*kubelet*", "*journal*")
+"""How logs of a kubelet are named."""
+
 _BATCH: Final = 1 << 16
+_DOCUMENTS: Final = re.compile(rb"\xef?\xbb?\xbf?\s*(?:\[\s*\{|\{\s*\n)")
+"""How JSON begins that is not an object on each line."""
+_COLOUR: Final = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 
 
 class Record(NamedTuple):
@@ -47,9 +61,18 @@ def records(path: str) -> Iterator[Record]:
             if head in CAPTURES:
                 raise SpecError(f"{path}: this is a packet capture, not a kubelet's log; give it as FILE")
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if head[:2] == b"\x1f\x8b" else raw
-            yield from _records(_Lines(stream, path))
+            begun = bytes(stream.peek(SHOWN))[:SHOWN] if hasattr(stream, "peek") else b""
+            if begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                stream = cast("IO[bytes]", codecs.EncodedFile(stream, "utf-8", "utf-16", "replace"))
+                begun = begun.decode("utf-16", "ignore").encode()
+            elif b"\0" in begun and not begun.startswith(_EXPORT):
+                raise SpecError(f"{path}: this is no text (it holds zero bytes), so no kubelet's log")
+            if not (_DOCUMENTS.match(begun) and raw.seekable()):
+                yield from _records(_Lines(stream, path))
+                return
+        yield from _documents(path)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise SpecError(f"{path}: cannot be read: {reason(error)}") from None
+        raise SpecError(f"{path}: cannot be read: {reason(error, LOGS)}") from None
 
 
 class _Lines:
@@ -97,9 +120,19 @@ def _records(lines: _Lines) -> Iterator[Record]:
         return
     number, line = 1, first
     while line:
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        text = line.decode("utf-8", "replace").rstrip("\r\n").removeprefix("\ufeff").removeprefix("data: ")
+        if "\x1b" in text:
+            text = _COLOUR.sub("", text)
         yield _json(text, number) or Record(text, None, number)
         number, line = number + 1, lines.take()
+
+
+def _documents(path: str) -> Iterator[Record]:
+    """Read the entries of a JSON array, or of objects of several lines each."""
+    for number, document in enumerate(read_documents(path, dump=True), 1):
+        entry = document.value
+        if isinstance(entry, dict):
+            yield _said(entry, number) or Record(json.dumps(entry), None, number)
 
 
 def _export(lines: _Lines, line: bytes) -> Iterator[Record]:
@@ -143,7 +176,14 @@ def _json(text: str, number: int) -> Record | None:
         entry: Any = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    message = entry.get("MESSAGE")
+    return _said(entry, number) if isinstance(entry, dict) else None
+
+
+def _said(entry: dict[str, Any], number: int) -> Record | None:
+    """Return the message of a journal's entry; None where it has none."""
+    if "MESSAGE" not in entry:
+        return None
+    message = entry["MESSAGE"]
     if isinstance(message, list):  # not text: as a list of bytes
         message = bytes(b for b in message if isinstance(b, int) and 0 <= b < 256).decode("utf-8", "replace")
     when = entry.get("_SOURCE_REALTIME_TIMESTAMP", entry.get("__REALTIME_TIMESTAMP"))

@@ -4,7 +4,7 @@ A line of klog's text is `I1122 20:11:02.936245   12345 prober.go:120] "Probe fa
 (klog v2, format of klog.go header(); values as serialize.KVFormat writes them, a value of several lines between `=<` and
 ` >`); before Kubernetes 1.20 the message is a sentence: `Readiness probe for "pod_ns(uid):ctr" failed (failure): ...`. With
 `--logging-format=json` it is an object with `ts` in milliseconds.
-Other prefixes before the header (journalctl, a container runtime) do not matter.
+Other prefixes before the header (journalctl, a container runtime, `grep -n`) do not matter.
 
 The header has no year and is in the node's local time: the year is the one nearest to the capture, and where the journal
 tells its own time, the zone is the one that lies between, in quarters of an hour. Else an offset of hours is estimated like
@@ -36,7 +36,7 @@ MAX_MORE: Final = 64
 _MICROSECOND: Final = 1000
 _QUARTER: Final = 900 * 1_000_000_000
 
-_HEADER: Final = re.compile(r"(?:^|(?<=\s))[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+\d+ [\w.-]+:\d+\] ?")
+_HEADER: Final = re.compile(r"(?<![A-Za-z0-9])[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+\d+ [\w.-]+:\d+\] ?")
 _PREFIX: Final = re.compile(r"^\S[^\[]{0,200}\s[\w.@/-]+\[\d+\]: ?")
 """What journalctl writes before a message: `Nov 22 20:11:02 node-a kubenswrapper[2345]: `."""
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -89,7 +89,9 @@ def read_kubelet_log(path: str, near_ns: int) -> AccountFile:
         else:
             said.append(one)
     notes = []
-    if not times:
+    if not counted.number:
+        notes.append(f"{name}: the file is empty")
+    elif not times:
         notes.append(
             f"{name}: no line of it is a kubelet's: expected klog as text or JSON, or what journalctl -u kubelet prints"
         )

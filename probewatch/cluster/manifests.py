@@ -19,6 +19,7 @@ from .addresses import address_of, time_ns
 from .document import Document
 from .documents import read_documents
 from .errors import FieldError, SpecError, join, plain, shown, typed
+from .mistaken import unknown_keys
 from .probe import PROBE_FIELDS, read_probe
 from .schema import Container, ContainerState, ContainerStatus, ObjectMeta, Pod, PodSpecForm, PodStatus
 from .workloads import workload_of
@@ -36,6 +37,8 @@ TEMPLATES: Final = {
 }
 """Where each workload keeps its Pod template."""
 
+MAX_NOTES: Final = 20
+"""Notes on fields that are not known; what is beyond is counted."""
 MAX_KINDS: Final = 1000
 """Kinds counted apart from one another."""
 KINDS_NAMED: Final = 8
@@ -49,6 +52,7 @@ UNPROCESSED: Final = "Template"
 _FINISHED: Final = ("Succeeded", "Failed")
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
 _PROCESS: Final = "fill in a Template's parameters first: oc process -f TEMPLATE -o yaml > pods.yaml"
+_MADE: Final = "give a Pod that it made: kubectl get pod NAME -o yaml > pod.yaml"
 _WANTED: Final = "--spec needs a Pod or a workload that makes Pods"
 
 OnProblem = Callable[[FieldError], None]
@@ -75,21 +79,42 @@ def load_specs(path: str) -> SpecFile:
     specs: list[PodSpec] = []
     others: Counter[str] = Counter()
     first: list[str] = []
+    notes: list[str] = []
+    makes = False
     for document in read_documents(path, dump=False):
         kind = kind_of(document, path)
         if kind == "Pod" or kind in TEMPLATES:
             specs.append(_strictly(document, kind, path))
+            notes += [f"{source_of(path, document)}: {said}" for said in _misspelt(document, kind)]
         else:
             count_kind(others, kind)
+            makes = makes or _makes_pods(document)
             if len(first) < KINDS_NAMED:
                 first.append(f"{document.label} is a {plain(kind)}")
     if not specs:
-        wanted = _PROCESS if UNPROCESSED in others else _WANTED
+        wanted = _PROCESS if UNPROCESSED in others else _MADE if makes else _WANTED
         raise SpecError(f"{path}: {_nothing(first, others.total())}; {wanted}")
     note = passed_over(path, others)
     if note and UNPROCESSED in others:
         note += f"; {_PROCESS}"
-    return SpecFile(PurePath(path).name, tuple(specs), (note,) if note else ())
+    more = (
+        [f"{PurePath(path).name}: {len(notes) - MAX_NOTES} more fields are not known"] if len(notes) > MAX_NOTES else []
+    )
+    return SpecFile(PurePath(path).name, tuple(specs), (*notes[:MAX_NOTES], *more, *((note,) if note else ())))
+
+
+def _misspelt(document: Document, kind: str) -> list[str]:
+    """Return what is said of keys that Kubernetes does not know, in the containers of a Pod or a template."""
+    raw, prefix = document.value, ""
+    for step in (*TEMPLATES.get(kind, ()), "spec"):
+        raw, prefix = raw[step], join(prefix, step)
+    return list(unknown_keys(raw, prefix))
+
+
+def _makes_pods(document: Document) -> bool:
+    """Tell whether an object of a kind that is not known here makes Pods: it has a template, as Rollouts and VirtualMachines have."""
+    spec = document.value.get("spec")
+    return isinstance(spec, dict) and isinstance(spec.get("template"), dict)
 
 
 def kind_of(document: Document, path: str) -> str:

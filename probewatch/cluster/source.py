@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 import zlib
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, cast
@@ -20,6 +24,13 @@ MAX_SPEC_BYTES: Final = 64 << 20
 """Text (after gzip) of a manifest, and of anything in YAML."""
 MAX_DUMP_BYTES: Final = 4 << 30
 """JSON text (after gzip) of a cluster dump; only a window of it is ever in memory."""
+
+LISTED: Final = 4
+"""Files named of a directory that was given by mistake."""
+WALKED: Final = 20_000
+"""Entries of it that are looked at."""
+MANIFESTS: Final = ("*.yaml", "*.yml", "*.json")
+LIKE: Final = " or "
 
 _CHUNK: Final = 1 << 18
 CAPTURES: Final = (
@@ -39,8 +50,15 @@ _MARKS: Final = (
 class TextSource:
     """Read one file as text; a context manager."""
 
-    def __init__(self, path: str, limit: int, wanted: str = "a manifest", form: str = "YAML or JSON") -> None:
-        """Open a file; `wanted` and `form` say in messages what it should have been."""
+    def __init__(
+        self,
+        path: str,
+        limit: int,
+        wanted: str = "a manifest",
+        form: str = "YAML or JSON",
+        like: Sequence[str] = MANIFESTS,
+    ) -> None:
+        """Open a file; `wanted` and `form` say in messages what it should have been, `like` how such files are named."""
         if path == "-":  # may be a capture's, and both cannot be read from it
             raise SpecError(f"-: standard input is read as a capture only; give {wanted} from a pipe as /dev/stdin")
         self.path = path
@@ -54,7 +72,7 @@ class TextSource:
         try:
             self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115  (closed with the source)
         except (OSError, ValueError) as error:
-            raise SpecError(f"{path}: cannot be opened: {reason(error)}") from None
+            raise SpecError(f"{path}: cannot be opened: {reason(error, like)}") from None
         try:
             self._stream, self._decoder = self._begin()
         except BaseException:
@@ -137,12 +155,29 @@ class TextSource:
         return "UTF-16" if "utf_16" in type(self._decoder).__module__ else "UTF-8"
 
 
-def reason(error: Exception) -> str:
-    """Return why a file could not be read, as a clause of a sentence."""
+def reason(error: Exception, like: Sequence[str] = ()) -> str:
+    """Return why a file could not be read, as a clause of a sentence; of a directory with files in it that are named `like` this."""
     if isinstance(error, IsADirectoryError):
-        return "it is a directory; give a file"
+        found = list(islice(_named(Path(str(error.filename)), like), LISTED + 1)) if like and error.filename else []
+        if not found:
+            return "it is a directory; give a file" + (f" (none in it is named {LIKE.join(like)})" if like else "")
+        more = ", ..." if len(found) > LISTED else ""
+        return f"it is a directory; give a file of it: {', '.join(found[:LISTED])}{more}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower() if error.strerror[1:2].islower() else error.strerror
     if isinstance(error, EOFError):
         return "the gzip data ends too early"
     return str(error) or type(error).__name__
+
+
+def _named(root: Path, like: Sequence[str]) -> Iterator[str]:
+    """Yield the files below a directory whose names are like this, in order, within bounds; links are not followed."""
+    looked = 0
+    for place, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            if any(fnmatch(name.lower(), pattern) for pattern in like):
+                yield str(Path(place) / name)
+        looked += len(folders) + len(files)
+        if looked > WALKED:
+            return

@@ -111,6 +111,8 @@ class Clash(StrEnum):
     """It decided where the replay did not, or did not where the replay did."""
     AGGREGATED = "aggregated"
     """Events were put together or left out: their number is not that of the attempts."""
+    POD = "pod"
+    """It calls the Pod at an address by another name than what was given."""
     EXEC = "exec"
     """An exec probe: it sends no packet."""
     OTHER_CONTAINER = "other-container"

@@ -304,8 +304,13 @@ class Decision:
     """How long the state before had lasted; None where its beginning is not in the capture."""
 
 
+NONE_PASSED: Final = "the filter lets none of the"
+NONE_SHOWN: Final = "nothing lies in the time that is to be shown"
+"""How notes begin that say why nothing was looked at."""
 UNDECLARED: Final = "no spec that was given declares this probe"
 """Note at a probe of an address for which a spec was given that declares others."""
+LATER: Final = "the Pod that was given for this address began only after this probe"
+"""Note at a probe of an address that was given to a Pod which began later; a note of the timeline says when, and what fits."""
 
 
 class GapKind(StrEnum):
@@ -392,6 +397,8 @@ class Target:
     """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
+    shared: bool = False
+    """Whether another address goes by the same name, of a manifest that tells none: its address belongs to the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
 from .keeper import HELD, Keeper
-from .lacking import Lacking
+from .lacking import Lacking, no_times, timeless, unlooked, untimed
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import Peer, periodic
@@ -41,7 +41,9 @@ from .strangers import Strangers
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
-from .together import between_files, explained, merge_events, unmatched, unseeable
+from .together import between_files, explained, merge_events, unseeable
+from .tying import Ties
+from .unmatched import later_pods, shared_names, unmatched
 
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
@@ -75,6 +77,7 @@ class Observer(Front):
         self._targets: dict[str, Target] = {}
         self._losses = Losses()
         """Times of which not everything was captured: between files, and where the kernel lost frames."""
+        self._ties = Ties()
         self._busy: dict[str, None] = {}
         """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
@@ -332,6 +335,7 @@ class Observer(Front):
                 self._guests.get(address, ()),
                 keep=self._keep,
                 losses=self._losses,
+                ties=self._ties,
             )
             target.first_seen_ns = self._appeared.get(address)
             target.sees_execs = self._execs is not None
@@ -455,6 +459,8 @@ class Observer(Front):
         )
         probed: set[Peer] = set()
         self._strangers.probed = probed
+        for target in self._targets.values() if self.book.unplaced else ():
+            target.look()
         for target in self._targets.values():
             probes += self._kubelet_probes(target, assembler, context, probed)
         probes += self._check_probes(kubelets, assembler)
@@ -471,10 +477,19 @@ class Observer(Front):
         probes, happened = qualified(probes, sorted(told, key=lambda event: event.ns))
         probes = with_ends(probes, happened)
         traffic = self._strangers.traffic
+        probes, later = later_pods(self.book, probes, captures)
+        probes, shared = shared_names(self.book, probes)
         effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
         probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
-        lacks = self._lacking.notes(captures, declared=bool(self.book.all_pods()))
+        lacks = [
+            *unlooked(captures, self._peeler.udp_ports, fed=end.turn.first_ns is not None),
+            *self._lacking.notes(captures, declared=bool(self.book.all_pods())),
+        ]
+        if untimed(captures):
+            # Counts and states all hang on time: what remains is what each attempt asked and was answered.
+            lacks.insert(0, no_times(captures))
+            probes, happened, rollouts, findings = [timeless(probe) for probe in probes], (), (), []
         timeline = Timeline(
             captures=tuple(captures),
             probes=tuple(probes),
@@ -483,7 +498,7 @@ class Observer(Front):
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=(*lacks, *self._notes(end, probes)),
+            notes=(*lacks, *later, *shared, *self._notes(end, probes)),
             foremost=len(lacks),
             cut_frames=end.cut_frames,
         )

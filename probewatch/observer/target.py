@@ -31,7 +31,7 @@ from .lane import KEPT, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
-from .tying import one_more, tie
+from .tying import Ties, one_more, tie
 from .typed import doubted, homes, supposed, typed
 
 WAITING: Final = 2_000
@@ -102,7 +102,7 @@ class Target:
 
     __slots__ = (
         "_closed", "_contexts", "_loose", "_plans", "_queue", "_quiet_ns", "_undecided", "_waiting", "address", "book", "commands",
-        "first_seen_ns", "guests", "keep", "losses", "placed", "proven", "sees_execs", "strangers",
+        "first_seen_ns", "guests", "keep", "losses", "placed", "proven", "sees_execs", "strangers", "ties",
     )  # fmt: skip
 
     def __init__(
@@ -114,8 +114,10 @@ class Target:
         proven: bool = True,
         keep: Keep = Keep.WHOLE,
         losses: Losses | None = None,
+        ties: Ties | None = None,
     ) -> None:
         self.address = address
+        self.ties = ties or Ties()
         self.keep = keep
         self.losses = losses or Losses()
         self.proven = proven
@@ -203,8 +205,8 @@ class Target:
         if placed is None:
             waiting = self._waiting.setdefault(context.checker, [])
             waiting.append((run, elsewhere))
-            tied = len(waiting) == TIE_AFTER and tie([one for one, _ in waiting], self.book.unplaced) is not None
-            if tied or len(waiting) >= GUESS_AFTER:
+            early = len(waiting) == TIE_AFTER and self._tie([one for one, _ in waiting], early=True) is not None
+            if early or len(waiting) >= GUESS_AFTER:
                 self._plan_rest(context)
         else:
             self._feed(placed, run, elsewhere, context)
@@ -222,6 +224,14 @@ class Target:
         """Runs that wait for a plan."""
         return sum(map(len, self._waiting.values())) if self._waiting else 0
 
+    def _tie(self, runs: Sequence[Run], *, early: bool = False) -> tuple[PodSpec, str] | None:
+        return tie(runs, self.book.unplaced, self.ties, self.address, early=early)
+
+    def look(self) -> None:
+        """Note which manifest is wholly what waits here, before the last word is said anywhere."""
+        for waiting in self._waiting.values():
+            self._tie([run for run, _ in waiting], early=True)
+
     def plan_now(self) -> None:
         """Plan for the checkers of whom enough runs wait to guess from: they wait no longer."""
         for checker in [one for one, waiting in self._waiting.items() if len(waiting) >= GUESS_FROM]:
@@ -237,7 +247,7 @@ class Target:
         self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None
     ) -> Placed | None:
         """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
-        tied = tie(runs, self.book.unplaced)
+        tied = self._tie(runs)
         guesses = () if tied is not None else supposed(self._guess(runs, context), runs)
         if tied is None and not guesses:
             return None
@@ -296,7 +306,7 @@ class Target:
         if context.checker and "" in self._waiting:
             waiting = sorted([*waiting, *self._waiting.pop("")], key=lambda item: item[0].start.ns)
         runs = [run for run, _ in waiting]
-        tied = tie(runs, self.book.unplaced)
+        tied = self._tie(runs)
         if tied is not None:
             pod, named_by = tied
             placed = self._place(self._plan(pod), pod, (), named_by, runs, context)

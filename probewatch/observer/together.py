@@ -1,8 +1,8 @@
-"""What only all probes together tell: one event for all who show it, why attempts failed, and what is declared and was not seen."""
+"""What only all probes together tell: one event for all who show it, and why attempts failed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,13 +10,14 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Unresolved
 from probewatch.model.frame import CaptureInfo
-from probewatch.model.spec import Handler, PodSpec
+from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
     BETWEEN_FILES,
     ONE_RESTART_NS,
     UNSEEN,
     EventKind,
     Gap,
+    GapKind,
     Probe,
     TimelineEvent,
     Unseeable,
@@ -40,6 +41,7 @@ def explained(
 ) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
+    seen = started(seen)
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events, captures, asked), strict=True):
         attempts = probe.attempts
@@ -88,6 +90,26 @@ def between_files(
     return made, sorted([*kept, *new], key=lambda event: event.ns)
 
 
+def started(probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes, startup probes without a gap to the end where others of their container run in it: those wait for its success."""
+
+    def over(probe: Probe) -> bool:
+        last = probe.last_gap
+        return (
+            probe.type is ProbeType.STARTUP
+            and last is not None
+            and last.kind is GapKind.UNEXPLAINED
+            and any(
+                mate.type in (ProbeType.READINESS, ProbeType.LIVENESS)
+                and (mate.target.address, mate.target.container) == (probe.target.address, probe.target.container)
+                and mate.attempts[-1].start.ns > last.start_ns
+                for mate in probes
+            )
+        )
+
+    return [replace(p, gaps=p.gaps[:-1]) if p.gaps and over(p) else p for p in probes]
+
+
 def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     """Keep one event where several probes tell of the same (a new container seen by two of them)."""
     out: list[TimelineEvent] = []
@@ -111,33 +133,3 @@ def unseeable(book: AddressBook, probes: Sequence[Probe]) -> tuple[Unseeable, ..
         for spec in container.probes
         if spec.handler is Handler.EXEC and id(spec) not in seen
     )
-
-
-def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int], unseen: str) -> list[str]:
-    """Say what is declared and nothing here fits; `tied` are the checks (by id) that fit something, `unseen` says why no command did."""
-    out: list[str] = []
-    pods: list[PodSpec] = list(
-        {id(pod): pod for many in book.pods.values() for pod in many if pod.declared_by == "--spec"}.values()
-    )
-    pods += book.unplaced
-    used = {probe.spec_source for probe in probes}
-    unfit: list[str] = []
-    for pod in pods:
-        for container in pod.containers:
-            out += [
-                f"{spec.type} of {pod.name}/{container.name} is an exec probe: {unseen}"
-                for spec in container.probes
-                if spec.handler is Handler.EXEC and not any(spec is probe.spec for probe in probes)
-            ]
-        if pod.source not in used and any(
-            spec.handler is not Handler.EXEC for container in pod.containers for spec in container.probes
-        ):
-            unfit.append(f"{pod.name} ({pod.source})")
-    if unfit:
-        out.append(f"no attempt in this capture fits the probes of {', '.join(unfit)}")
-    idle = [check for check in book.checks if id(check) not in tied]
-    if idle:
-        first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
-        rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
-        out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
-    return out

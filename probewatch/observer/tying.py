@@ -1,4 +1,9 @@
-"""Manifests that tell no address: which of them is probed at a target, by what its probes ask and how often."""
+"""Manifests that tell no address: which of them is probed at a target, by what its probes ask and how often.
+
+Many Pods of a node ask `/ready` at 8080, so one request that fits proves nothing: a manifest is tied where the whole of its probes
+is seen, each as often as it is declared, as far as there are attempts enough to say; and where something was asked, or a ticker
+shows: an attempt that was refused says no more than its port.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from typing import Final
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, tickers, whole_seconds
+from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, side_by_side, tickers, whole_seconds
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess
 from probewatch.probes.runs import Run, at_once, fits
@@ -26,25 +31,76 @@ MANY_TICKS: Final = 10
 """The same where nothing is asked."""
 TICKING_SHARE: Final = 0.8
 """Share of what asks like a probe that is on such steps: a Pod that is not ready has its readiness probe poked between them."""
+FEWEST_STEPS: Final = 3
+"""Starts one period after another that show it."""
+ENOUGH_RUNS: Final = 5
+"""Starts that ask the same, from which they must show a declared period."""
+DUE: Final = 3
+"""Periods, after its initial delay, in which a probe that runs is seen."""
 BESIDE: Final = "it asks what a declared probe asks, beside that one"
 FITS_WELL: Final = 2.0
 """Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 
 
-def tie(runs: Sequence[Run], unplaced: Sequence[PodSpec]) -> tuple[PodSpec, str] | None:
-    """Find the one manifest without an address whose probes are what these runs ask for; None where none, or two, fit."""
-    best: list[tuple[float, PodSpec]] = []
+class Ties:
+    """What the targets of one observer know of each other: which are probed, and which manifests are wholly what one of them shows."""
+
+    __slots__ = ("_at", "_whole")
+
+    def __init__(self) -> None:
+        self._at: set[str] = set()
+        self._whole: set[int] = set()
+
+    def note(self, address: str, pod: PodSpec | None) -> None:
+        """Know that a target is probed, and which manifest is wholly what it shows, if any."""
+        self._at.add(address)
+        if pod is not None:
+            self._whole.add(id(pod))
+
+    def taken(self, pod: PodSpec) -> bool:
+        """Tell whether some target shows the whole of a manifest: others that resemble it are others."""
+        return id(pod) in self._whole
+
+    def alone(self, address: str) -> bool:
+        """Tell whether no other target is known to be probed."""
+        return not self._at - {address}
+
+
+def tie(
+    runs: Sequence[Run],
+    unplaced: Sequence[PodSpec],
+    ties: Ties | None = None,
+    address: str = "",
+    *,
+    early: bool = False,
+) -> tuple[PodSpec, str] | None:
+    """Find the one manifest without an address whose probes are what these runs ask for; None where none, or two, fit.
+
+    One whose periods differ, or that lacks a probe, may still be meant (it is the wrong one, and `verify` says how): it is taken
+    only where nothing shows the whole of it, not `early`, and where all that it asks is asked here or nothing else is probed.
+    """
+    if not unplaced:
+        return None
+    ties = ties or Ties()
+    shares: list[tuple[float, PodSpec, bool]] = []
     for pod in unplaced:
         fitting, specs = fitting_runs(runs, pod)
-        if fitting and plausible(fitting, specs):
-            best.append((len(fitting) / len(runs), pod))
-    if not best:
-        return None
+        if not fitting or not plausible(fitting, specs):
+            continue
+        every = whole(runs, fitting, specs)
+        # (An attempt that was refused says no more than its port.)
+        near = any(run.form.ask is not Ask.NOTHING for run in fitting) or len(fitting) >= ENOUGH_TICKS
+        near = near and (ties.alone(address) or whole(runs, fitting, specs, timed=False))
+        if every or (near and not early and not ties.taken(pod)):
+            shares.append((len(fitting) / len(runs), pod, every))
+    best = [one for one in shares if one[2]] or shares
     best.sort(key=lambda entry: -entry[0])
-    if len(best) > 1 and best[1][0] > best[0][0] - 0.1:
+    found = best[0] if best and (len(best) == 1 or best[1][0] <= best[0][0] - 0.1) else None
+    ties.note(address, found[1] if found is not None and found[2] else None)
+    if found is None:
         return None
     telling = any(run.form.path for run in runs)
-    return best[0][1], "port, handler and path" if telling else "port and handler"
+    return found[1], "port, handler and path" if telling else "port and handler"
 
 
 def fitting_runs(runs: Sequence[Run], pod: PodSpec) -> tuple[list[Run], list[ProbeSpec]]:
@@ -53,6 +109,74 @@ def fitting_runs(runs: Sequence[Run], pod: PodSpec) -> tuple[list[Run], list[Pro
     return [
         run for run in runs if any((fit := fits(run, spec)) is not None and fit < FITS_WELL for spec in specs)
     ], specs
+
+
+def whole(runs: Sequence[Run], fitting: Sequence[Run], specs: Sequence[ProbeSpec], *, timed: bool = True) -> bool:
+    """Tell whether what fits a manifest's probes is all of them, `timed`: at their periods, and not one refused attempt."""
+    network = [spec for spec in specs if spec.handler is not Handler.EXEC and spec.port is not None]
+    groups: list[list[ProbeSpec]] = []
+    for spec in network:
+        mine = next((group for group in groups if _ask_alike(group[0], spec)), None)
+        if mine is None:
+            groups.append([spec])
+        else:
+            mine.append(spec)
+    if not groups:
+        return True
+    if 2 * len(fitting) < len(runs):  # (most of what is asked here is nothing that it declares)
+        return False
+    gated = any(spec.type is ProbeType.STARTUP for spec in specs)
+    span_ns = runs[-1].start.ns - runs[0].start.ns
+    proven = any(run.execs or run.unresolved is not None for run in fitting)
+    for group in groups:
+        asking, sure = _of_group(fitting, group, network)
+        due = [spec for spec in group if spec.type is not ProbeType.STARTUP and not gated]
+        missing = any(span_ns >= (spec.initial_delay_s + DUE * spec.period_s) * SECOND for spec in due)
+        if not asking and missing:
+            return False
+        shown = _shows(asking, group)
+        if shown is False and timed:
+            return False
+        proven = proven or bool(sure) or shown is True
+    return proven
+
+
+def _of_group(
+    fitting: Sequence[Run], group: Sequence[ProbeSpec], specs: Sequence[ProbeSpec]
+) -> tuple[list[Run], list[Run]]:
+    """Return the runs that may ask what these probes ask, and those of them that asked it: nothing tells where the others belong."""
+    asking, sure = [], []
+    for run in fitting:
+        fit = min((cost for spec in group if (cost := fits(run, spec)) is not None), default=None)
+        if fit is None or fit >= FITS_WELL:
+            continue
+        asking.append(run)
+        if run.form.ask not in (Ask.NOTHING, Ask.UNSEEN) and fit <= min(
+            cost for spec in specs if (cost := fits(run, spec)) is not None
+        ):
+            sure.append(run)
+    return asking, sure
+
+
+def _shows(asking: Sequence[Run], group: Sequence[ProbeSpec]) -> bool | None:
+    """Tell whether starts show the period of one of the probes that ask the same; None where there are too few to say."""
+    starts = [run.start.ns for run in asking]
+    if len(starts) < FEWEST_STEPS:
+        return None
+    span_ns = starts[-1] - starts[0]
+    for spec in group:
+        period_ns = spec.period_s * SECOND
+        for chain in tickers(starts, spec.period_s, FEWEST_STEPS):
+            steps = [starts[b] - starts[a] for a, b in pairwise(chain.members)]
+            if 2 * sum(step < 1.5 * period_ns for step in steps) >= len(steps):
+                # (One that runs twice as often makes two such rows.)
+                alone = side_by_side(starts, spec.period_s) <= len(group)
+                return alone if alone or len(starts) >= ENOUGH_RUNS else None
+    expected = sum(span_ns / (spec.period_s * SECOND) + 1 for spec in group)
+    if len(starts) >= ENOUGH_RUNS and len(starts) > 2 * expected:
+        return False
+    seen = all(span_ns >= DUE * spec.period_s * SECOND for spec in group)
+    return False if seen and len(starts) >= ENOUGH_RUNS else None
 
 
 def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:

@@ -59,7 +59,10 @@ def joined(account: Account) -> str:
     """Return `7 sayings belong to an attempt, 4 to a decision; 3 are outside the capture`."""
     decided = sum(beside.attempt is not None for beside in account.decisions)
     begun = sum(beside.initial for beside in account.decisions)
-    text = f"{count(account.joined, 'message')} match an attempt, {decided} a decision"
+    if not any(file.said for file in account.files):
+        return "nothing in it is about probes, so nothing is compared"
+    match = "matches" if account.joined == 1 else "match"
+    text = f"{count(account.joined, 'message')} {match} an attempt, {decided} a decision"
     if begun:
         text += f", {begun} {'is' if begun == 1 else 'are'} a container's start or end"
     if account.outside:
@@ -67,7 +70,9 @@ def joined(account: Account) -> str:
     if account.unplaced:
         text += f"; {account.unplaced} cannot be placed: too few match to align the clocks"
     hard = sum(d.clash not in EXPLAINED for d in account.differences)
-    return text + (f"; {count(hard, 'contradiction')}" if hard else "; no contradiction")
+    if hard:
+        return f"{text}; {count(hard, 'contradiction')}"
+    return text + ("; no contradiction" if account.joined or decided else ", so nothing is confirmed or contradicted")
 
 
 def difference(one: Difference, base: int) -> str:

@@ -11,6 +11,8 @@ from typing import Final
 
 from ..model.timeline import (
     ANSWERS_ONLY,
+    NONE_PASSED,
+    NONE_SHOWN,
     Cause,
     DecisionKind,
     Effects,
@@ -195,6 +197,8 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
     """Return what was seen where no probe was found, and what to try."""
     frames = sum(info.frames for info in timeline.captures)
     connections = sum(other.connections for other in timeline.others)
+    if any(note.startswith((NONE_PASSED, NONE_SHOWN)) for note in timeline.notes[: timeline.foremost]):
+        return f"{count(frames, 'frame')}, of which nothing is looked at", []
     if not frames:
         seen = "no frames at all"
     elif not connections:
@@ -206,7 +210,7 @@ def nothing(timeline: Timeline) -> tuple[str, list[str]]:
     if timeline.cut_frames:
         hints.append(
             f"{count(timeline.cut_frames, 'frame was', 'frames were')} cut too short to read (snapshot length): "
-            "capture again with -s 0, or at least 96 bytes of each frame."
+            "capture again with -s 0, or at least 96 bytes of each frame (160 in a tunnel)."
         )
     if any(other.what == ANSWERS_ONLY for other in timeline.others):
         hints.append(

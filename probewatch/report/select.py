@@ -12,9 +12,9 @@ from typing import Final
 
 from ..model.rollout import Rollout
 from ..model.spec import ProbeType
-from ..model.timeline import OtherTraffic, Probe, Timeline, Unseeable
+from ..model.timeline import NONE_SHOWN, OtherTraffic, Probe, Timeline, Unseeable
 from . import words
-from .numbers import relative
+from .numbers import clock, relative
 from .service import nodes
 
 NAMED: Final = 20
@@ -53,6 +53,8 @@ def select(
     high = until_ns if until_ns is not None else 1 << 62
     cut = [_cut(probe, low, high) for probe in chosen.probes]
     left = tuple(p for p in cut if p.attempts or p.decisions or p.gaps)
+    outside = _outside(chosen, since_ns, until_ns)
+    chosen = replace(chosen, notes=(*outside, *chosen.notes), foremost=chosen.foremost + len(outside))
     return replace(
         chosen,
         probes=left,
@@ -132,6 +134,17 @@ def _touched(rollouts: Sequence[Rollout], probes: Sequence[Probe]) -> tuple[Roll
 
 def _touches(other: OtherTraffic, low: int, high: int) -> bool:
     return (other.first_ns is None or other.first_ns <= high) and (other.last_ns is None or other.last_ns >= low)
+
+
+def _outside(timeline: Timeline, since_ns: int | None, until_ns: int | None) -> list[str]:
+    """Say that what is to be shown lies before or after the whole input."""
+    times = [(c.first_ns, c.last_ns) for c in timeline.captures if c.first_ns is not None and c.last_ns is not None]
+    if not times:
+        return []
+    first, last = min(low for low, _ in times), max(high for _, high in times)
+    if not (since_ns is not None and since_ns > last) and not (until_ns is not None and until_ns < first):
+        return []
+    return [f"{NONE_SHOWN}: the input goes from {clock(first)} to {clock(last)} ({relative(last, first)})"]
 
 
 def _note(timeline: Timeline, since_ns: int | None, until_ns: int | None) -> str:

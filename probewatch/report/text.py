@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..model.frame import CaptureInfo
-from ..model.timeline import UNDECLARED, EventKind, Probe, Timeline, TimelineEvent
+from ..model.timeline import LATER, UNDECLARED, EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
 from .account import write_account
 from .escape import pad, safe, width
@@ -214,7 +214,7 @@ def _probe(
         rest = ", ".join(one.name for one in why if one not in shown)
         _field(paper, "", f"also {rest}: -o wide says what to do")
     for note in probe.notes:
-        if note == UNDECLARED and probe.target.pod is not None:
+        if note == LATER or (note == UNDECLARED and probe.target.pod is not None):
             continue  # said where it is read what was asked
         _field(paper, "note", safe(note), "yellow")
 

@@ -196,11 +196,21 @@ def _readiness(probe: Probe, trace: Trace, was: Sequence[Decision], would: Seque
     if lost or loses:
         parts.append(f"out of service {span(stays)} instead of {span(away)}")
     first, then = (next((d for d in ds if d.kind is DecisionKind.READY), None) for ds in (was, would))
+    if probe.initial_state == "NotReady" and trace.initial_state == "Ready":
+        parts.insert(
+            0, f"would have been Ready at the beginning of what is shown (recorded: {_until_ready(first, base)})"
+        )
     if then is None and first is not None and trace.final_state != "Ready":
         parts.insert(0, f"would not have been Ready (recorded: at {relative(first.ns, base)})")
     elif then is not None and (first is None or first.ns != then.ns) and trace.initial_state != "Ready":
         parts.append(f"first Ready at {relative(then.ns, base)} instead of {_at(first, base)}")
-    return "; ".join(parts) or "the same decisions at other times"
+    if not parts and [d.kind for d in was] == [d.kind for d in would]:
+        return "the same decisions at other times"
+    return "; ".join(parts) or f"{count(len(would), 'decision')} instead of {len(was)}, as below"
+
+
+def _until_ready(first: Decision | None, base: int) -> str:
+    return "NotReady throughout" if first is None else f"NotReady until {relative(first.ns, base)}"
 
 
 def _killed(probe: Probe, would: Sequence[Decision], until: int | None, base: int) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from ..model.catalogue import result as result
 from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
-from ..model.timeline import UNDECLARED, Attempt, Checker, Outcome, Probe, Target
+from ..model.timeline import LATER, UNDECLARED, Attempt, Checker, Outcome, Probe, Target
 from ..probes.execs import command_text
 from .escape import safe, width
 from .numbers import SECOND, count, plain
@@ -39,10 +39,11 @@ def endpoint(address: str, port: int | None) -> str:
 
 
 def owner(target: Target) -> str:
-    """Return `namespace/pod/container`, as far as it is known; the endpoint where nothing is."""
+    """Return `namespace/pod/container`, with its address where others have that name; the endpoint where nothing is known."""
     if target.pod is None:
         return endpoint(target.address, target.port)
-    return "/".join(safe(part) for part in (target.namespace, target.pod, target.container) if part)
+    name = "/".join(safe(part) for part in (target.namespace, target.pod, target.container) if part)
+    return f"{name} at {safe(target.address)}" if target.shared else name
 
 
 def label(probe: Probe) -> str:
@@ -150,6 +151,8 @@ def asked(probe: Probe) -> str:
 
 def unasked(probe: Probe) -> str:
     """Return why nothing is known of what a kubelet was told: no spec fits, or the one given for this address declares other probes."""
+    if LATER in probe.notes:
+        return "not known: the Pod that was given for this address began only later (see the note)"
     if UNDECLARED not in probe.notes or probe.target.pod is None:
         return "not known: neither --spec nor --cluster declares it"
     by = f"{safe(probe.target.named_by)} of what was given" if probe.target.named_by else "what was given"

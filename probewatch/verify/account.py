@@ -21,7 +21,7 @@ from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
 from .offset import DECIDED, ENOUGH, agreed, dialled, estimate
-from .utterance import Lane, Who, allows, excludes, exec_like
+from .utterance import Lane, Who, allows, excludes, exec_like, names
 
 MOST_SAID: Final = 4
 """Sayings kept at one attempt: a log and events, an error told twice."""
@@ -36,6 +36,9 @@ LOOP_NS: Final = 2_000_000_000
 """How long a decision may wait for the kubelet's loop."""
 START_NS: Final = 5_000_000_000
 """How far from a container's start its worker's first value may be told."""
+OF_CONTAINER: Final = (EventKind.CONTAINER_STARTED, EventKind.CONTAINER_EXITED, EventKind.POD_TERMINATING)
+OF_KUBELET: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED, EventKind.CAPTURE_GAP)
+"""What makes the kubelet tell a result that it told before."""
 BURST: Final = 25
 """Events of one object that the kubelet's recorder lets through at once (client-go EventSourceObjectSpamFilter)."""
 
@@ -159,6 +162,15 @@ class _File:
         self._told[ident] = self._told.get(ident, 0) + said.count
         if said.first_ns is not None or said.combined:
             self._aggregated(said, lane, at)
+        if not names(said, lane.probe):
+            target = lane.probe.target
+            sentence = (
+                f"the kubelet speaks of Pod {said.namespace}/{said.pod} at {target.address}, and what was given says that this is "
+                f"{target.namespace}/{target.pod}: a log of another time, or a manifest of another Pod"
+            )
+            self._join.differ(
+                Clash.POD, (ident, said.pod), sentence, probe=ident, attempt=attempt.n, ns=at, source=said.source
+            )
         if not allows(said, attempt):
             sentence = f"the kubelet says {said.saying.value}, the wire shows {attempt.outcome.value}"
             self._join.differ(
@@ -257,11 +269,14 @@ class _File:
     def _unsaid(self, lane: Lane) -> None:
         """Note failures that the file does not mention although it covers their time and speaks of this probe."""
         ident, file = lane.probe.id, self._file
-        if not (self._sure and self._told.get(ident)) or file.first_ns is None or file.last_ns is None:
+        decides = file.kind == "log" and ident in self._deciding  # (both are told at one verbosity)
+        if not self._sure or not (self._told.get(ident) or decides) or file.first_ns is None or file.last_ns is None:
             return
         said = {(n, saying) for probe, n, saying in self._taken if probe == ident}
         low, high = file.first_ns - self._offset + self._slack, file.last_ns - self._offset - self._slack
-        limited = file.kind == "events" and (self._told[ident] >= BURST or ident in self._covered)
+        told = self._told.get(ident, 0)
+        limited = file.kind == "events" and (told >= BURST or ident in self._covered)
+        silent = "" if told else ", though it tells decisions of this probe (were lines left out of it?)"
         for attempt in lane.between(low, high):
             wanted = {Outcome.FAILURE: Saying.FAILED, Outcome.DISCARDED: Saying.ERRORED}.get(attempt.outcome)
             if wanted is None or (attempt.n, wanted) in said:
@@ -276,7 +291,7 @@ class _File:
             elif any(attempt.n == n for n, _ in said):
                 continue  # it spoke of it, in other words: told as a difference of outcome
             else:
-                clash, sentence = Clash.NOT_SAID, f"failed on the wire, and {file.source} does not mention it"
+                clash, sentence = Clash.NOT_SAID, f"failed on the wire, and {file.source} does not mention it{silent}"
             self._join.differ(
                 clash,
                 (ident, "unsaid", file.source),
@@ -345,7 +360,19 @@ class _File:
         (worker.go newWorker and doProbe: a new container begins not ready, one that is not running is not ready; and after a
         kubelet's restart each result is new.)
         """
-        return any(self._begins(said, at, lane) or _state(lane.probe, at) == _STATES.get(said.state) for lane in lanes)
+        return any(
+            self._begins(said, at, lane)
+            or (_state(lane.probe, at) == _STATES.get(said.state) and self._renewed(at, lane.probe.target.address))
+            for lane in lanes
+        )
+
+    def _renewed(self, at: int, address: str) -> bool:
+        """Tell whether a container or the kubelet began or ended then: only so the same result is told again (results.Manager.Set)."""
+        return any(
+            abs(e.ns - at) <= START_NS + self._slack
+            for e in self._join.timeline.events
+            if (e.kind in OF_CONTAINER and e.address == address) or e.kind in OF_KUBELET
+        )
 
     def _begins(self, said: Utterance, at: int, lane: Lane) -> bool:
         if said.state not in ("not ready", "unhealthy"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import DecisionKind, EventKind, Probe, Timeline
+from probewatch.model.timeline import LATER, DecisionKind, EventKind, Probe, Timeline
 from probewatch.probes.cadence import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
@@ -183,6 +183,9 @@ def _instead(one: Declared, probe: Probe) -> Finding:
         if probe.checker.kind == "kubelet"
         else f" (from {probe.checker.address or 'a runtime'}, which nothing proves to be a kubelet)"
     )
+    if not asked and LATER in probe.notes:
+        why = f"seen only before this Pod began: {request_of(probe)}, as declared, of an earlier Pod at its address"
+        return replace(_unseen(one, Held.INCONCLUSIVE, "probed", why), probe=probe.id)
     return Finding(
         held=Held.FAIL if asked else Held.INCONCLUSIVE,
         probe=probe.id,

@@ -4,6 +4,8 @@ Theory of operation. What the kubelet says of an attempt it says right after its
 same for all of them: the offset of the clocks. Which saying belongs to which attempt is not known, so every saying is laid
 beside every attempt it can be about, each pair allows an interval of offsets (as wide as the time of the saying is vague), and
 the offset is where most intervals meet. What is told to the microsecond narrows it to the median of its pairs.
+A text that names another cause than the wire shows may still be about that attempt: such a pair counts half, so that a log which
+contradicts the wire is laid where it contradicts it, and not where it meets nothing.
 
 Limitations. Failures that are alike and equally far apart fit as well one period later: such offsets are named as rivals, and the
 one nearest to none is taken. Events tell whole seconds only: of probes on a grid of whole seconds they show the offset to half
@@ -70,6 +72,8 @@ class Meeting(NamedTuple):
     timer: bool
     """Silence was the verdict."""
     difference: int
+    clash: bool
+    """The text names another cause than the wire shows."""
 
 
 def agreed(files: Sequence[AccountFile], offsets: Sequence[Offset]) -> list[Offset]:
@@ -92,6 +96,8 @@ class Peak(NamedTuple):
     """Offsets at which many sayings meet."""
 
     depth: int
+    agreeing: int
+    """Of these, those whose text names no other cause."""
     low: int
     high: int
 
@@ -129,8 +135,8 @@ def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tu
     for number, one in enumerate(_spread(told)):
         tried.append(one)
         for lane in who.fitting(one):
-            for ns, timer, port in _moments(one, lane, base):
-                made = _pair(number, (lane.probe.id, ns), one, base, timer=timer)
+            for ns, timer, port, clash in _moments(one, lane, base):
+                made = _pair(number, (lane.probe.id, ns), one, base, timer=timer, clash=clash)
                 meetings += made
                 if port:
                     sure += made
@@ -159,13 +165,17 @@ def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tu
 def _score(peak: Peak, times: Sequence[int], shown: tuple[int, int]) -> int:
     """Return how well an offset explains what was said: what fits, less what then falls into the capture and fits nothing."""
     inside = bisect_right(times, shown[1] + peak.middle) - bisect_left(times, shown[0] + peak.middle)
-    return peak.depth - max(inside - peak.depth, 0)
+    return peak.depth + peak.agreeing - 2 * max(inside - peak.depth, 0)
 
 
 def _once(peak: Peak, meetings: Sequence[Meeting]) -> Peak:
     """Return the peak with its depth as far as each attempt has one saying."""
     here = [m for m in meetings if m.low <= peak.middle <= m.high]
-    return peak._replace(depth=min(len({m.said for m in here}), len({m.about for m in here})))
+    full = [m for m in here if not m.clash]
+    return peak._replace(
+        depth=min(len({m.said for m in here}), len({m.about for m in here})),
+        agreeing=min(len({m.said for m in full}), len({m.about for m in full})),
+    )
 
 
 def _middle(meeting: Sequence[Meeting], peak: Peak) -> tuple[int, int]:
@@ -186,19 +196,19 @@ def _spread(told: Sequence[Utterance]) -> Iterable[Utterance]:
         yield from told[begin::step]
 
 
-def _moments(said: Utterance, lane: Lane, base: int) -> Iterable[tuple[int, bool, bool]]:
-    """Return when the wire shows what was said, as (verdict, whether by silence, whether the port proves it)."""
+def _moments(said: Utterance, lane: Lane, base: int) -> Iterable[tuple[int, bool, bool, bool]]:
+    """Return when the wire shows what was said, as (verdict, whether by silence, whether the port proves it, whether causes differ)."""
     if said.saying is Saying.DECIDED:
         probe = lane.probe
         wanted = DECIDED.get((probe.type.value, said.state))
         return [
-            (d.ns, all(a.end_mark is None for a in lane.between(d.ns, d.ns) if a.n == d.attempt), False)
+            (d.ns, all(a.end_mark is None for a in lane.between(d.ns, d.ns) if a.n == d.attempt), False, False)
             for d in probe.decisions if d.kind is wanted
         ]  # fmt: skip
     return [
-        (a.end_ns, a.end_mark is None, said.port is not None and dialled(a, said.port))
+        (a.end_ns, a.end_mark is None, said.port is not None and dialled(a, said.port), excludes(said, a))
         for a in lane.between(said.ns - base - NEAR_NS, said.ns - base + NEAR_NS)
-        if allows(said, a) and not excludes(said, a) and (said.port is None or dialled(a, said.port))
+        if allows(said, a) and (said.port is None or dialled(a, said.port))
     ]
 
 
@@ -207,7 +217,9 @@ def dialled(attempt: Attempt, port: int) -> bool:
     return any(leg.connection.client_port == port for leg in attempt.legs)
 
 
-def _pair(number: int, about: tuple[str, int], said: Utterance, base: int, *, timer: bool) -> list[Meeting]:
+def _pair(
+    number: int, about: tuple[str, int], said: Utterance, base: int, *, timer: bool, clash: bool
+) -> list[Meeting]:
     made = []
     # The first and the last time of an aggregated event are two sayings: both have to fit.
     for which, at in enumerate((said.ns,) if said.first_ns is None else (said.ns, said.first_ns)):
@@ -224,6 +236,7 @@ def _pair(number: int, about: tuple[str, int], said: Utterance, base: int, *, ti
                     not vague,
                     timer,
                     difference,
+                    clash,
                 )
             )
     return made
@@ -242,7 +255,7 @@ def _peaks(meetings: Sequence[Meeting]) -> list[Peak]:
             here[said] = here.get(said, 0) + 1
             continue
         if here[said] == 1 and rising:
-            peaks.append(Peak(len(here), since, at))
+            peaks.append(Peak(len(here), len(here), since, at))
             rising = False
         here[said] -= 1
         if not here[said]:

@@ -70,6 +70,13 @@ def exec_like(said: Utterance) -> bool:
     return said.saying in RESULTS and bool(said.text) and _NETWORK.search(said.text) is None
 
 
+def names(said: Utterance, probe: Probe) -> bool:
+    """Tell whether it calls the Pod as the probe's is called, as far as either has a name."""
+    pod = probe.target.pod
+    # a static Pod has the node's name behind its own, a workload's Pod a hash
+    return said.pod is None or pod is None or said.pod == pod or said.pod.startswith(f"{pod}-")
+
+
 class Lane:
     """The attempts of one probe in the order of their verdicts."""
 
@@ -106,7 +113,9 @@ class Who:
         """Return the probes of the Pod that it names."""
         key = (said.namespace, said.pod)
         if key not in self._found:
-            self._found[key] = [lane for lane in self._lanes if self._same_pod(said, lane.probe)]
+            here = [lane for lane in self._lanes if self._same_pod(said, lane.probe)]
+            # (a node's address has many Pods)
+            self._found[key] = [lane for lane in here if names(said, lane.probe)] or here
         return self._found[key]
 
     def container(self, said: Utterance) -> list[Lane]:
@@ -136,8 +145,7 @@ class Who:
             return target.address in named
         if target.pod is not None:
             here = target.namespace is None or said.namespace is None or target.namespace == said.namespace
-            # a static Pod has the node's name behind its own, a workload's Pod a hash
-            return here and (said.pod == target.pod or said.pod.startswith(f"{target.pod}-"))
+            return here and names(said, probe)
         return self._alone
 
 

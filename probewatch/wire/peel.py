@@ -72,6 +72,10 @@ _UNKNOWN: Final = ("gre", "ethertype-", "llc-", "snap-", "ip-proto-")
 _new = tuple.__new__  # a NamedTuple made this way costs half of a call of its class
 
 
+UDP_PORTS: Final = 64
+"""Ports of which datagrams are counted."""
+
+
 class Peeler:
     """Peels frames, one after the other; remembers only fragments under reassembly and a few cached values.
 
@@ -79,7 +83,17 @@ class Peeler:
     Geneve.
     """
 
-    __slots__ = ("_checksums", "_geneve_ports", "_heads", "_layers", "_memory", "_texts", "_tunnel_ports", "_tunnels")
+    __slots__ = (
+        "_checksums",
+        "_geneve_ports",
+        "_heads",
+        "_layers",
+        "_memory",
+        "_texts",
+        "_tunnel_ports",
+        "_tunnels",
+        "udp_ports",
+    )
 
     def __init__(
         self,
@@ -89,6 +103,8 @@ class Peeler:
         vxlan_ports: frozenset[int] = VXLAN_PORTS,
         geneve_ports: frozenset[int] = GENEVE_PORTS,
     ) -> None:
+        self.udp_ports: dict[int, int] = {}
+        """Datagrams by the port they go to, of the first ports that are met, tunnels left out."""
         self._texts = AddressTexts(limits.addresses)
         self._memory = Memory(
             self._texts,
@@ -158,6 +174,8 @@ class Peeler:
             if dport not in self._tunnel_ports:
                 if end - at < 8 or dport in GRE_PORTS:
                     return self._walk(frame)
+                if dport in self.udp_ports or len(self.udp_ports) < UDP_PORTS:
+                    self.udp_ports[dport] = self.udp_ports.get(dport, 0) + 1
                 return Other(_new(Mark, (ns, file, number)), "udp")
             # The key is all that goes into the lane, and all that the way to the inner IP header depends on.
             inner = bridged(data, at, geneve=dport in self._geneve_ports)

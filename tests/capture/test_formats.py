@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import shutil
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probewatch.capture import CaptureError
-from probewatch.capture.formats import FOREIGN
+from probewatch.capture.formats import FOREIGN, refusal
 
 
 @pytest.mark.parametrize(("magic", "what", "advice"), FOREIGN)
@@ -80,3 +81,26 @@ def test_any_bytes(read, data):
         said = str(error)
     assert said
     assert said.isprintable()
+
+
+def mangled(how: str) -> bytes:
+    """Return a capture as it arrives after what befell it."""
+    whole = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(8) + b"\x00\x00\x04\x00\x01\x00\x00\x00" + bytes(200)
+    return {
+        "banner": b"Starting pod/worker-1-debug ...\n" + whole,
+        "powershell": whole.decode("latin-1").encode("utf-16"),
+        "utf-8": whole.decode("latin-1").encode(),
+        "base64": base64.encodebytes(whole),
+        "crlf pcapng": b"\r\n\r\r\n" + bytes(100),
+    }[how]
+
+
+@pytest.mark.parametrize(("how", "said"), [
+    ("banner", "32 bytes of text before the capture"), ("powershell", "UTF-16"), ("utf-8", "made UTF-8"), ("base64", "base64 -d"),
+    ("crlf pcapng", "each LF made CR LF"),
+])
+def test_what_befell_a_capture_on_its_way_is_named(how: str, said: str) -> None:
+    """Messages in front, PowerShell's `>`, text encodings, base64: one sentence says what happened and how to get the capture."""
+    sentence = refusal(mangled(how))
+    assert said in sentence
+    assert "\n" not in sentence

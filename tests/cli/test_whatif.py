@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -102,6 +103,24 @@ def test_since_and_until_choose_what_is_told(run) -> None:
     assert [d["attempt"] for d in whole["best"]["decisions"]] == [1, 7, 13]
     assert part["best"]["decisions"] == whole["best"]["decisions"][1:2]
     assert [d["attempt"] for d in part["recorded"]["decisions"]] == [8]
+
+
+def test_the_verdict_says_what_the_table_shows(run, tmp_path) -> None:
+    """A capture that begins in the midst of an outage that another timeout would have spared: none is left, none is said to be."""
+    whole = (SLOW / "capture.pcap").read_bytes()
+    kept, at = [whole[:24]], 24
+    first = struct.unpack_from("<I", whole, at)[0]
+    while at < len(whole):
+        second, _, size = struct.unpack_from("<III", whole, at)
+        if second >= first + 15:
+            kept.append(whole[at : at + 16 + size])
+        at += 16 + size
+    slice_ = tmp_path / "slice.pcap"
+    slice_.write_bytes(b"".join(kept))
+    out = run(slice_, "--spec", SLOW / "pod.yaml", "--timeout", "3").out
+    assert "would have been Ready at the beginning of what is shown (recorded: NotReady until +11." in out
+    assert "the same decisions" not in out
+    assert re.search(r"Ready +#\d+ +–\n", out)
 
 
 def test_out_of_service_is_what_analyze_says(run) -> None:

@@ -89,11 +89,16 @@ def test_as_a_command(captures: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ("10.104.2.1:57866", ("10.104.2.1", 57866)),
         ("[fd00::1]:57866", ("fd00::1", 57866)),
         ("error from [::ffff:10.1.2.3]:80: EOF", ("10.1.2.3", 80)),
-        ("20:10:03 read tcp 10.0.0.2:8080->10.0.0.1:40000: reset", ("10.0.0.2", 8080)),
+        ("20:10:03 read tcp 10.0.0.2:8080->10.0.0.1:40000: reset", ("10.0.0.1", 40000)),
+        ("write tcp [fd00::1]:41000->[fd00::2]:8080: broken pipe", ("fd00::1", 41000)),
+        ("10.0.0.2:8080 asked for by 10.0.0.1:40000", ("10.0.0.2", 8080)),
     ],
 )
 def test_endpoints(text: str, endpoint: tuple[str, int]) -> None:
-    """An endpoint is found in a line of a log, times and other numbers with colons are none."""
+    """An endpoint is found in a line of a log, times and other numbers with colons are none.
+
+    Of a line with both ends of a connection it is the client's, which names that one connection.
+    """
     assert endpoint_of(text) == endpoint
 
 

@@ -132,6 +132,50 @@ def test_gzip_and_bad_files(tmp_path, captures) -> None:
         assert "\n" not in str(error.value)
 
 
+def _entries(lines: list[str]) -> list[dict[str, str]]:
+    return [{"__REALTIME_TIMESTAMP": "1795378250000000", "MESSAGE": line} for line in lines]
+
+
+WRAPPED = {
+    "UTF-16, as PowerShell writes it": lambda lines: "\r\n".join(lines).encode("utf-16"),
+    "grep -n": lambda lines: "".join(f"{n}:{line}\n" for n, line in enumerate(lines, 1000)).encode(),
+    "grep -H": lambda lines: "".join(f"kubelet.log:{line}\n" for line in lines).encode(),
+    "coloured": lambda lines: "".join(f"\x1b[31m{line}\x1b[0m\n" for line in lines).encode(),
+    "journalctl -o json-pretty": lambda lines: "".join(json.dumps(e, indent=8) + "\n" for e in _entries(lines)).encode(),
+    "journalctl -o json-sse": lambda lines: "".join(f"data: {json.dumps(e)}\n\n" for e in _entries(lines)).encode(),
+    "a JSON array": lambda lines: json.dumps(_entries(lines)).encode(),
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_what_a_log_is_wrapped_in_does_not_matter(tmp_path, captures, form) -> None:
+    """A log that came through another encoding, grep, a terminal or another of journalctl's JSON forms says the same."""
+    made = says.text(says.lines(captures / "http-timeout")).decode()
+    plain = read(tmp_path, made.encode())
+    found = read(tmp_path, WRAPPED[form](made.splitlines()), "wrapped")
+    assert len(plain.said) > 5
+    assert [(one.saying, one.pod, one.text) for one in found.said] == [(one.saying, one.pod, one.text) for one in plain.said]
+
+
+def test_no_text_is_no_log(tmp_path) -> None:
+    """Bytes that are no text are refused, in a sentence; an empty file has a note that says that it is empty."""
+    with pytest.raises(SpecError, match="no text"):
+        read(tmp_path, bytes(range(256)) * 4)
+    assert read(tmp_path, b"").notes == ("kubelet.log: the file is empty",)
+
+
+def test_a_directory_names_the_logs_in_it(tmp_path) -> None:
+    """A must-gather's directory is no file: the files in it that are named like a kubelet's log are named."""
+    place = tmp_path / "host_service_logs" / "masters"
+    place.mkdir(parents=True)
+    (place / "kubelet_service.log").write_text("")
+    (place / "crio_service.log").write_text("")
+    with pytest.raises(SpecError, match=r"it is a directory; give a file of it: \S*/masters/kubelet_service.log$"):
+        read_kubelet_log(str(tmp_path), NEAR)
+    with pytest.raises(SpecError, match=r"give a file \(none in it is named \*event\*.json or"):
+        read_events(str(tmp_path))
+
+
 def test_a_log_of_something_else_has_a_note(tmp_path) -> None:
     """No line of a kubelet, or none about probes: a note says which, nothing fails."""
     assert "no line of it is a kubelet's" in read(tmp_path, b"hello\nworld\n").notes[0]
@@ -219,3 +263,13 @@ def test_what_is_no_list_of_events(tmp_path) -> None:
     path.write_text('{"kind": "PodList", "items": [{"kind": "Pod"}]}', encoding="utf-8")
     with pytest.raises(SpecError, match=r"holds no event \(1 other objects\); --events needs"):
         read_events(str(path))
+
+
+@pytest.mark.parametrize("text", ['{"kind": "List", "apiVersion": "v1", "items": []}', "kind: EventList\nitems: []\n"])
+def test_an_empty_list_of_events_is_one(tmp_path, text: str) -> None:
+    """Events expire: a list without one is read, and a note says so."""
+    path = tmp_path / "events.json"
+    path.write_text(text, encoding="utf-8")
+    found = read_events(str(path))
+    assert found.said == ()
+    assert found.notes == ("events.json: an empty list: events expire, after an hour by default",)

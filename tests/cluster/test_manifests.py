@@ -404,3 +404,39 @@ def test_any_value(tmp_path: Path, value: Any) -> None:
     except SpecError as error:
         message = str(error).replace(str(tmp_path), "")
     assert message.isprintable()
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ('Error from server (Forbidden): pods "x" is forbidden: User "u" cannot get\n', "an error of kubectl's, not its output"),
+    ("$ oc get pod web -o yaml\nkind: Pod\n", "its first line is the command"),
+    ("NAME   READY   STATUS    RESTARTS   AGE\nweb    1/1     Running   0          1d\n", "the table that kubectl prints: give -o json"),
+    ("Name:             web\nNamespace:        shop\nPriority:         0\n", "what kubectl describe prints"),
+    ("kind: Pod\nspec:\n  containers:\n  - name: {{ .Values.name }}\n", "render it first, as with helm template"),
+    ('Warning: v1 is old\n{"kind": "Pod", "spec": {}}', "its first line is a message of kubectl's"),
+    ("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec:\n  template:\n    spec: {}\n", "kubectl get pod NAME -o yaml"),
+])
+def test_what_is_no_manifest_is_named(tmp_path: Path, text: str, said: str) -> None:
+    """What a terminal showed, an error, a template, and what makes Pods in a way of its own are named, with what to give."""
+    path = tmp_path / "pod.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as error:
+        load_specs(str(path))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_misspelt_fields_are_told(tmp_path: Path) -> None:
+    """A field that Kubernetes does not know has a note with the one that may be meant; nothing is refused, known ones have none."""
+    probe = {"httpGet": {"path": "/", "port": 80, "pth": "/x"}, "periodSecond": 2, "timeoutSeconds": 1}
+    pod = {"kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [
+        {"name": "a", "image": "x", "readinessProbe": probe, "livnessProbe": {}, "lifecycle": {}},
+    ]}}
+    path = tmp_path / "pod.json"
+    path.write_text(json.dumps(pod), encoding="utf-8")
+    read = load_specs(str(path))
+    assert read.specs[0].containers[0].probes[0].period_s == 10
+    assert len(read.notes) == 3
+    told = " ".join(read.notes)
+    assert "\"periodSecond\" is no field that Kubernetes knows, and is passed over: did you mean periodSeconds?" in told
+    assert "did you mean livenessProbe?" in told
+    assert "did you mean path?" in told

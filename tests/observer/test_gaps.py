@@ -13,7 +13,7 @@ from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import BETWEEN_FILES, Checker, EventKind, Gap, GapKind, Probe, Target
 from probewatch.observer import Observer, Settings
-from probewatch.observer.together import between_files
+from probewatch.observer.together import between_files, started
 from probewatch.report.outline import nothing
 
 
@@ -82,3 +82,18 @@ def test_what_was_due_between_two_files(files: list[tuple[int, int]], due: tuple
     )
     assert [found] == between_files([probe], infos, events)[0]
     assert between_files([probe], infos, events)[1] == events
+
+
+@pytest.mark.parametrize("address", ["10.128.0.10", "fd00::2"])
+def test_a_startup_probe_that_is_over_is_not_missing(captures: Path, address: str) -> None:
+    """While a container's readiness probe runs its startup probe has succeeded: no gap of it goes on to the end. Else it stays one."""
+    folder = captures / "startup-probe"
+    seen = probewatch.analyze(folder / "capture.pcap", spec=folder / "pod.yaml").probes
+    probes = [replace(probe, target=replace(probe.target, address=address)) for probe in seen]
+    last = next(probe for probe in probes if probe.type is ProbeType.STARTUP).attempts[-1]
+    gap = Gap(start_ns=last.start.ns, end_ns=last.start.ns + 60_000_000_000, expected=60, reason="")
+    probes = [replace(probe, gaps=(gap,)) if probe.type is ProbeType.STARTUP else probe for probe in probes]
+    assert len(probes) > 1
+    assert not any(probe.gaps for probe in started(probes) if probe.type is ProbeType.STARTUP)
+    alone = [probe for probe in probes if probe.type is ProbeType.STARTUP]
+    assert started(alone) == alone

@@ -39,7 +39,7 @@ from probewatch.observer.beginnings import beginning
 from probewatch.observer.implied import feed, implied_runs, overtaken_runs
 from probewatch.observer.lane import Lane
 from probewatch.observer.target import GUESS_AFTER, Context, Target
-from probewatch.observer.tying import plausible, tie
+from probewatch.observer.tying import Ties, plausible, tie
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run
@@ -248,6 +248,34 @@ def test_no_tie_where_two_fit_or_none() -> None:
     assert tie(runs(*every(1, 6)), (pod_of(spec()), pod_of(spec(), name="web-2"))) is None
     assert tie(runs(*every(1, 6)), (pod_of(spec(path="/other")),)) is None
     assert tie(runs(*every(1, 6)), ()) is None
+
+
+def merged(*series: list[Run]) -> list[Run]:
+    """Return runs of several probes in the order of their starts."""
+    return sorted((one for many in series for one in many), key=lambda one: one.start.ns)
+
+
+def test_no_tie_of_a_part_where_others_are_probed() -> None:
+    """Of several targets that answer `/ready`, that one is tied where each declared probe is asked as often as declared."""
+    live = spec(path="/livez", period_s=5)
+    web = pod_of(spec(period_s=2), live)
+    its_own = merged(runs(*every(2, 12)), runs(*(at + 0.5 for at in every(5, 5)), path="/livez"))
+    without = runs(*every(2, 12))
+    faster = merged(runs(*every(1, 24)), runs(*(at + 0.5 for at in every(5, 5)), path="/livez"))
+    assert tie(its_own, (web,), Ties(), "a", early=True) == (web, "port, handler and path")
+    for other in (without, faster):
+        assert tie(other, (web,), Ties(), "b", early=True) is None
+        ties = Ties()
+        ties.note("a", web)
+        assert tie(other, (web,), ties, "b") is None
+        # (Where nothing else is probed it may be a wrong manifest of that very Pod: `verify` says how.)
+        assert tie(other, (web,), Ties(), "b") == (web, "port, handler and path")
+
+
+def test_a_refused_attempt_ties_nothing() -> None:
+    """What was refused shows a port and no more: one such attempt is anybody's."""
+    assert tie(runs(0, what="refused"), (pod_of(spec()),)) is None
+    assert tie(runs(*every(1, 8), what="refused"), (pod_of(spec(period_s=1)),)) is not None
 
 
 def test_no_tie_against_the_cadence() -> None:

@@ -29,7 +29,9 @@ def truth(folder: Path) -> list[dict[str, Any]]:
 def lines(folder: Path, skew: float = 0.0, *, verbose: bool = False) -> list[Line]:
     """Return what a log at -v=2 (`verbose`: -v=4) holds of probes, its clock `skew` seconds ahead."""
     made: list[Line] = []
-    for row in truth(folder):
+    rows = truth(folder)
+    evented = any(row["ev"] == "k8s_event" for row in rows)  # (some records have none: a log tells failures all the same)
+    for row in rows:
         pod = f"{row.get('ns')}/{row.get('pod')}"
         t = row["t"] + skew
         if row["ev"] == "k8s_event":
@@ -41,6 +43,9 @@ def lines(folder: Path, skew: float = 0.0, *, verbose: bool = False) -> list[Lin
                 made.append(Line(t, "Probe failed", keys | {"probeResult": "failure", "output": text}))
             elif word.startswith("errored"):
                 made.append(Line(t, "Probe errored", {"err": text} | keys | {"probeResult": "unknown"}))
+        elif not evented and row["ev"] == "probe_end" and row.get("result") == "failure":
+            keys = {"probeType": row["type"], "pod": pod, "podUID": "b4805f1e-b385", "containerName": row["container"]}
+            made.append(Line(t, "Probe failed", keys | {"probeResult": "failure", "output": row["output"]}))
         elif row["ev"] == "result" and row.get("transition"):
             kind, good = row["type"].lower(), row["new"] == "Success"
             state = {"readiness": ("not ready", "ready"), "startup": ("unhealthy", "started"), "liveness": ("unhealthy", "")}[kind][good]

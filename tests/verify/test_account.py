@@ -14,6 +14,7 @@ import probewatch
 from probewatch.model.said import EXPLAINED, AccountFile, Clash, Saying, Utterance
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.report.account import joined
 from probewatch.verify.account import account
 from probewatch.verify.utterance import excludes
 
@@ -218,6 +219,52 @@ def test_decisions_beside_the_replayed_ones(captures, tmp_path) -> None:
     (one,) = changed(folder, tmp_path, more)
     assert one.clash is Clash.DECISION
     assert "no such decision" in one.sentence
+
+
+def test_a_log_that_contradicts_every_failure_is_laid_where_it_does(captures, tmp_path) -> None:
+    """Texts of another cause at the very moments of the failures, beside decisions that fit: the clock is not moved away from them."""
+    def change(lines):
+        other = {"output": 'Get "http://10.128.0.10:8080/": dial tcp 10.128.0.10:8080: connect: connection refused'}
+        return [x._replace(keys=x.keys | other) if x.message == "Probe failed" else x for x in lines]
+
+    (one,) = changed(captures / "http-timeout", tmp_path, change)
+    assert one.clash is Clash.CAUSE
+    assert one.count == 7
+
+
+def test_a_log_without_any_of_the_failures(captures, tmp_path) -> None:
+    """A log that tells a probe's decisions and not one of its failures contradicts the wire."""
+    (one,) = changed(captures / "http-timeout", tmp_path, lambda lines: [x for x in lines if x.message != "Probe failed"])
+    assert one.clash is Clash.NOT_SAID
+    assert one.attempts == (6, 7, 8, 9, 10, 11, 12)
+    assert "though it tells decisions of this probe" in one.sentence
+
+
+def test_another_name_for_the_same_address(captures, tmp_path) -> None:
+    """A log that calls the Pod at the probed address by another name than the manifest does is told as such."""
+    made = changed(captures / "http-timeout", tmp_path, lambda lines: [x._replace(keys=x.keys | {"pod": "lab/zzz"}) for x in lines])
+    assert [one.clash for one in made] == [Clash.POD]
+    assert "speaks of Pod lab/zzz at 10.128.0.10" in made[0].sentence
+    assert "this is lab/http-timeout" in made[0].sentence
+
+
+def test_a_decision_told_twice_is_no_container_s_start(captures, tmp_path) -> None:
+    """`not ready` in the midst of an outage, where no container began or ended, is a decision that the wire does not show."""
+    def change(lines):
+        lost = [x for x in lines if x.keys.get("status") == "not ready"][-1]
+        return [*lines, lost._replace(t=lost.t + 5.5)]
+
+    (one,) = changed(captures / "http-timeout", tmp_path, change)
+    assert one.clash is Clash.DECISION
+    assert "the kubelet decided not ready" in one.sentence
+
+
+def test_nothing_said_contradicts_nothing(captures, tmp_path) -> None:
+    """A log that says nothing of probes is not called free of contradictions."""
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    found = analysed(captures / "http-timeout", kubelet_log=log).kubelet
+    assert joined(found) == "nothing in it is about probes, so nothing is compared"
 
 
 def test_restarts_and_killing_events(captures, tmp_path) -> None:
