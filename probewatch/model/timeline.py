@@ -333,6 +333,11 @@ TO_THE_END: Final = (
     "tell)"
 )
 """Why attempts are missing up to the end of the capture, where nothing in it says so."""
+TO_THE_END_ALONE: Final = (
+    "its Pod is gone, or its attempts fail on the node without a frame: its kubelet probed others meanwhile (kubectl get pod and the "
+    "Unhealthy events tell)"
+)
+"""The same where the checker went on with others."""
 
 
 BETWEEN_FILES: Final = "between two files, a time that may not have been captured"

@@ -30,7 +30,7 @@ from .lacking import Lacking
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import Peer, periodic
-from .overdue import Overdue, Silences
+from .overdue import LinkGone, Overdue, Silences
 from .preview import Beyond, Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .senders import MOST_SOURCES, Senders
@@ -97,7 +97,7 @@ class Observer(Front):
         self._most_held = HELD
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
-        self._links_gone: dict[int, str] = {}
+        self._links_gone: dict[int, LinkGone] = {}
         """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
         self._followed: dict[int, Connection] = {}
@@ -115,10 +115,10 @@ class Observer(Front):
         if any(link.addresses for link in interface.links):
             self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
 
-    def link_gone(self, index: int, name: str) -> None:
-        """Know that an interface of this node has gone."""
+    def link_gone(self, index: int, name: str, ns: int) -> None:
+        """Know that an interface of this node has gone, and when that was seen."""
         if len(self._links_gone) < MOST_LINKS:
-            self._links_gone[index] = name
+            self._links_gone[index] = LinkGone(name, ns)
 
     def feed_process(self, event: ProcessEvent) -> None:
         """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""
@@ -454,7 +454,9 @@ class Observer(Front):
     def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
         """Return the timeline, once frames have come to their end."""
         self._settle(end)
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
+        assembler = Assembler(
+            self.book, self._latest, self._now_ns, self._losses.all, self._losses.within, self._links_gone
+        )
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
         context = Context(

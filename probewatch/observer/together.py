@@ -10,7 +10,16 @@ from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec
-from probewatch.model.timeline import BETWEEN_FILES, ONE_RESTART_NS, EventKind, Gap, Probe, TimelineEvent
+from probewatch.model.timeline import (
+    BETWEEN_FILES,
+    ONE_RESTART_NS,
+    TO_THE_END,
+    TO_THE_END_ALONE,
+    EventKind,
+    Gap,
+    Probe,
+    TimelineEvent,
+)
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.patterns import explain
 
@@ -24,7 +33,7 @@ RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures: Sequence[CaptureInfo]) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
-    seen = between_files(seen, captures)
+    seen = alone(between_files(seen, captures))
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
         attempts = probe.attempts
@@ -35,6 +44,27 @@ def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures
             made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
         out.append(made)
     return out
+
+
+def alone(probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes with what it means that attempts are missing up to the end where their checker went on with others.
+
+    It did so where it made an attempt in the latter half of that time: not only those that a common silence let pass before.
+    """
+    latest: dict[str, int] = {}
+    for probe in probes:
+        address = probe.checker.address
+        latest[address] = max(latest.get(address, 0), probe.attempts[-1].start.ns if probe.attempts else 0)
+
+    def told(probe: Probe) -> Probe:
+        gap = probe.last_gap
+        if gap is None or gap.reason != TO_THE_END:
+            return probe
+        if latest[probe.checker.address] < gap.start_ns + (gap.end_ns - gap.start_ns) // 2:
+            return probe
+        return replace(probe, gaps=(*probe.gaps[:-1], replace(gap, reason=TO_THE_END_ALONE)))
+
+    return [told(probe) for probe in probes]
 
 
 def between_files(probes: Sequence[Probe], captures: Sequence[CaptureInfo]) -> list[Probe]:

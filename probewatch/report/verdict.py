@@ -188,6 +188,9 @@ def _uncovered(probe: Probe, timeline: Timeline) -> str:
 def _deleted(probe: Probe, timeline: Timeline, *, gone: bool) -> str:
     """Return that the Pod was being deleted, where nothing else says so: its probes go on or stop by design."""
     ends = any(event.kind is EventKind.POD_TERMINATING for event in container_events(probe, timeline))
+    last = probe.last_gap
+    if not ends and last is not None and last.kind is GapKind.POD_DELETED:
+        return f"; not probed in the last {span(last.end_ns - last.start_ns)}: {safe(last.reason)}"
     return "; the Pod was being deleted at the end" if ends and not gone else ""
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 
 import pytest
 from make import LIVENESS, NODE, NODE6, POD, POD6, READINESS, every, frames, ns, probes, spec
 
 from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.diagnoses import Kind
+from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
+from probewatch.model.timeline import TO_THE_END_ALONE, GapKind
 from probewatch.observer import Observer, Settings
 from probewatch.report.document import document
 from probewatch.report.live import Lines, _anew, _Said
 from probewatch.report.ndjson import Writer, fold
+from probewatch.report.verdict import judge
 
 BOTH = pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
 
@@ -251,3 +256,38 @@ def test_lines_that_read_in_another_way_later_are_named() -> None:
             said = seen.lines._said[POD, attempt.start.ns]
             assert (said.who.split()[0], said.n) == (probe.type.value, attempt.n)
     assert READINESS.value in {probe.type.value for probe in timeline.probes}
+
+
+def _on(index: int, frame: Frame) -> Frame:
+    """Return a frame as the socket of all interfaces has it, at one of them."""
+    data = frame.data[12:14] + struct.pack("!HIHBB8s", 0, index, 1, 4, 6, frame.data[6:12]) + frame.data[14:]
+    return frame._replace(data=data, link_type=276, original_length=len(data))
+
+
+@BOTH
+def test_pods_that_were_deleted_are_no_sign_of_a_kubelet_without_cpu(node: str, pod: str) -> None:
+    """Attempts at most Pods are missing to the end and another's are on time: its kubelet has CPU, and runs."""
+    pods = [pod[:-1] + str(number) for number in range(4)]
+    seen = Watched(node, {one: (spec(period_s=2),) for one in pods})
+    times = [every(2, 8 if number else 30, number / 9) for number in range(4)]
+    script = [one for at, when in zip(pods, times, strict=True) for one in probes(when, client=node, server=at)]
+    seen.see(*sorted(script), until=60)
+    gone = [probe for probe in seen.observer.finish().probes if probe.last_gap is not None]
+    assert [probe.last_gap.reason for probe in gone if probe.last_gap] == [TO_THE_END_ALONE] * 3
+    assert not [one for probe in gone for one in probe.diagnoses if one.kind == Kind.TICKS_DROPPED]
+
+
+@BOTH
+def test_what_the_node_said_of_a_pods_interface_stands_in_the_report(node: str, pod: str) -> None:
+    """The gap to the end is the deleted Pod's, with its interface and when it was gone, and so says the verdict."""
+    seen = Watched(node, {pod: (spec(period_s=2),)})
+    for frame in frames(*probes(every(2, 8), client=node, server=pod)):
+        seen.observer.feed(_on(7, frame))
+    seen.observer.link_gone(7, "veth7f3c", ns(15.5))
+    seen.see(until=60)
+    assert "The Pod's interface veth7f3c has gone" in seen.text
+    timeline = seen.observer.finish()
+    (gap,) = timeline.probes[0].gaps
+    assert gap.kind is GapKind.POD_DELETED
+    assert gap.reason.startswith("the Pod's interface veth7f3c was gone 1.50 s after its last attempt")
+    assert "veth7f3c" in judge(timeline.probes[0], timeline).sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from make import LIVENESS, NODE, NODE6, every, frames, ns, probes, spec
+from make import LIVENESS, NODE, NODE6, OPENED, answer, every, frames, ns, probes, request, spec
 
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
@@ -111,13 +111,12 @@ def test_a_hop_that_hangs_is_waited_for(node: str) -> None:
     how = {"client": node, "server": node}
     seen = _observer(node, declared=True)
     host = f"[{node}]" if ":" in node else node
+    away = answer("302 Found", "", "Location: /slow\\r\\n")
     hop = f"""
-        > S
-        < SA
-        > A
-        > PA "GET /ready HTTP/1.1\\r\\nHost: {host}:7002\\r\\nUser-Agent: kube-probe/1.36\\r\\nAccept: */*\\r\\nConnection: close\\r\\n\\r\\n"
+        {OPENED}
+        > PA {request(host=f"{host}:7002")}
         < A
-        < PA "HTTP/1.1 302 Found\\r\\nLocation: /slow\\r\\nContent-Length: 0\\r\\n\\r\\n"
+        < PA {away}
         > FA
         < FA
         > A
