@@ -155,7 +155,7 @@ def watch(
         elif output == "ndjson":
             show = NdjsonShow(known, ending)
         else:
-            show = LineShow(known, ending, chosen, only, colour)
+            show = LineShow(known, ending, chosen, only, colour, quiet=quiet)
         return _run(watching, show, ending, beside, chosen, kept)
     finally:
         if around is not None:

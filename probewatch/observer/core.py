@@ -213,7 +213,8 @@ class Observer(Front):
         """Return which attempts have become overdue, once each; `take` tells those of probes that it told of, until they come."""
         found = []
         lanes = (one for one in self._preview.waiting(self._targets) if one.address not in self._busy)
-        for one, late in self._silences.look(lanes, now_ns, self._untold, self._losses.all, self._links_gone):
+        heard = {self._context(client).checker: one.latest_ns for client, one in self._recent.items()}
+        for one, late in self._silences.look(lanes, now_ns, self._untold, self._losses.all, self._links_gone, heard):
             pods = self.book.pods.get(one.address, ())
             if pods and not self.book.pods_at(one.address, now_ns):
                 continue  # its Pod has gone

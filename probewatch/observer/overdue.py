@@ -105,16 +105,17 @@ class Silences:
         untold: Callable[[str], int | None],
         losses: Sequence[Interval] = (),
         links: Mapping[int, LinkGone] = MappingProxyType({}),
+        elsewhere: Mapping[str, int] = MappingProxyType({}),
     ) -> list[tuple[Waiting, Overdue]]:
         """Return what has become overdue.
 
         `untold` says how long an attempt at an address may be under way, None where one is; `losses` are when frames were lost,
-        `links` the interfaces that have gone, by their index.
+        `links` the interfaces that have gone, by their index, `elsewhere` when each checker's latest attempt at anybody began.
         """
         if now_ns < self._look_ns:
             return []
         self._look_ns = now_ns + EVERY
-        heard: dict[str, int] = {}
+        heard = dict(elsewhere)
         late: list[tuple[Waiting, Prediction, int]] = []
         known = list(lanes)
         for one in known:

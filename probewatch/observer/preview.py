@@ -10,7 +10,8 @@ A source that says it is a kubelet is shown before it is believed.
 What was shown and reads in another way now is shown again (`Glimpse.again`): one by one where a decision came or went, all of a
 lane where its plan was made anew. A decision that a reading nearly as likely does not see waits until that is settled; one that
 presumes a new container waits until the plan, where it is a guess from few attempts, was made with that attempt too: to a plan
-with the wrong period the next attempt looks like a new container's.
+with the wrong period the next attempt looks like a new container's. So does a Ready of what was Ready, by a new container of which
+nothing else shows a sign: nothing is decided twice unless that is settled.
 
 A run that is complete and waits in its queue behind one that is still open is shown by a copy of its lane that was fed with it
 (`Beyond`): one probe that hangs would else hide all others of its address until its timeout is over.
@@ -26,9 +27,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from probewatch.decisions.pod import Pod
+from probewatch.decisions.worker import Result
 from probewatch.model.frame import Mark
 from probewatch.model.prediction import Prediction
-from probewatch.model.timeline import Attempt, Decision, Probe
+from probewatch.model.timeline import Attempt, Decision, DecisionKind, Probe
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Source
@@ -153,7 +155,7 @@ class Preview:
         for lane, number, placed in self.lanes(target, context, beyond, claims=True):
             told = placed.lane.outlook()
             further = beyond.lane(placed, lane[1], planned=number is not None)
-            yield from self._lane(lane, further, assembler, sources, told[0] + len(told[1]))
+            yield from self._lane(lane, further, assembler, sources, told[0] + len(told[1]), supposed=number is None)
 
     def lanes(
         self, target: Target, context: Callable[[str], Context], beyond: Beyond, *, claims: bool = False
@@ -231,8 +233,10 @@ class Preview:
         assembler: Assembler,
         sources: Mapping[str, Source],
         had_turn: int,
+        *,
+        supposed: bool,
     ) -> Iterator[Glimpse]:
-        """Yield what is new of one lane, of whose steps so many had their turn."""
+        """Yield what is new of one lane, of whose steps so many had their turn; what a `supposed` one settled is none the surer."""
         seen = self._seen.setdefault(lane, _Seen())
         settled, ahead = placed.lane.outlook()
         gone = settled - len(placed.lane.steps)
@@ -247,7 +251,7 @@ class Preview:
                     numbers[worker] = numbers.get(worker, 0) + 1
                 counted = step.counted
                 what = _decides(step)
-                if place in disputed:
+                if place in disputed or (supposed and _from_nowhere(step)):
                     counted, what = None, seen.early.get(step.run.start, seen.shown.get(place, ""))
                 early = seen.early.get(step.run.start) if place > seen.done else None
                 fresh = place > seen.done and early is None
@@ -281,6 +285,7 @@ def unsure(placed: Placed, settled: int, ahead: Sequence[Step]) -> set[int]:
     if not deciding:
         return set()
     found = placed.lane.disputed() if placed.lane.width > 1 else set()
+    found |= {place for place, step in deciding if _from_nowhere(step)}
     if placed.guessed_from < ENOUGH:
         found |= {
             place
@@ -288,6 +293,20 @@ def unsure(placed: Placed, settled: int, ahead: Sequence[Step]) -> set[int]:
             if 0 < placed.guessed_from < place and step.reading is not None and step.reading.reset
         }
     return found
+
+
+def _from_nowhere(step: Step) -> bool:
+    """Tell whether a step makes Ready what was Ready, by a new container or kubelet of which nothing else shows a sign.
+
+    Somebody's loop of connections looks so as well, until what follows tells it from a probe.
+    """
+    reading, counted = step.reading, step.counted
+    if reading is None or not reading.reset or counted is None or counted.decision is not DecisionKind.READY:
+        return False
+    pod, place = step.before, step.before.plan[reading.worker].container
+    mates = [one for one, planned in zip(pod.workers, pod.plan, strict=True) if planned.container == place]
+    went_well = all(one.last_result is Result.SUCCESS for one in mates)
+    return went_well and pod.workers[reading.worker].cached is Result.SUCCESS and not pod.containers[place].dying
 
 
 def _decides(step: Step) -> str:

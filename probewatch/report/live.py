@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _INDENT: Final = 14
 """Where remarks below a line begin: behind the time of day."""
 
+LISTED: Final = 4
+"""Numbers of attempts that a correction lists, of more only so many."""
 KEPT_LINES: Final = 10_000
 """Lines of which it is known what they said; of older ones nothing is said again."""
 
@@ -156,6 +158,11 @@ class Lines:
         text = f"due at {due} (every {plain(late.period_ns / SECOND)} s); the last was #{before.n} at {last}"
         self._below.filled(f"{text}. {_why(late, probe)}", first=[Span(" " * _INDENT)], indent=_INDENT)
 
+    def moved(self, text: str) -> None:
+        """Write that a Pod seems to have another address now."""
+        self._below.filled(text, first=[Span(" " * _INDENT + "moved  ", "yellow")], indent=_INDENT + 7)
+        self.written += 1
+
     def _line(
         self, key: Key, probe: Probe, attempt: Attempt, decision: Decision | None, more: Iterable[str] = ()
     ) -> None:
@@ -253,10 +260,11 @@ def _anew(changed: Iterable[tuple[_Said, _Said]]) -> list[str]:
             if name == who and all(before.n == now.n for before, now in pairs):
                 text = ""
             told.append(text)
+            states: dict[str, list[int]] = {}
             for before, now in pairs:
-                at = f" at #{now.n}" if len(pairs) > 1 else ""
                 if now.state != before.state:
-                    told.append(f"{now.state or _undecided(before, now)}{at}")
+                    states.setdefault(now.state or _undecided(before, now), []).append(now.n)
+            told += [f"{state} at {_listed(numbers)}" if len(pairs) > 1 else state for state, numbers in states.items()]
         out.append(f"{who} {_range(above)} above: {', '.join(filter(None, told))}")
     return out
 
@@ -266,6 +274,13 @@ def _undecided(before: _Said, now: _Said) -> str:
     if before.state == "Ready" and now.who == before.who:
         return "no change of state (Ready already)"
     return f"no {before.state}"
+
+
+def _listed(numbers: list[int]) -> str:
+    """Return `#3, #5`, and of many only the first ones."""
+    numbers = sorted(set(numbers))
+    more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED + 1 else ""
+    return ", ".join(f"#{number}" for number in (numbers[:LISTED] if more else numbers)) + more
 
 
 def _range(numbers: list[int]) -> str:

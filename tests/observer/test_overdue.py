@@ -7,7 +7,7 @@ import json
 import struct
 
 import pytest
-from make import LIVENESS, NODE, NODE6, POD, POD6, READINESS, every, frames, ns, probes, spec
+from make import LIVENESS, NODE, NODE6, POD, POD6, READINESS, TCP, every, frames, ns, probes, spec
 
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.diagnoses import Kind
@@ -17,6 +17,7 @@ from probewatch.model.timeline import TO_THE_END_ALONE, GapKind
 from probewatch.observer import Observer, Settings
 from probewatch.report.document import document
 from probewatch.report.live import Lines, _anew, _Said
+from probewatch.report.moves import Moves
 from probewatch.report.ndjson import Writer, fold
 from probewatch.report.verdict import judge
 
@@ -291,3 +292,46 @@ def test_what_the_node_said_of_a_pods_interface_stands_in_the_report(node: str, 
     assert gap.kind is GapKind.POD_DELETED
     assert gap.reason.startswith("the Pod's interface veth7f3c was gone 1.50 s after its last attempt")
     assert "veth7f3c" in judge(timeline.probes[0], timeline).sentence
+
+
+@BOTH
+def test_somebodys_connections_make_nothing_ready_again(node: str, pod: str) -> None:
+    """A loop of plain connections from the node looks like a tcpSocket probe of one new container after another: Ready is told once."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(handler=TCP, period_s=3),)})
+    loop = [5.4, 7.45, 9.5, 11.6, 13.65, 15.7, 17.8, 19.85]
+    seen.see(*sorted([*probes([0.0, 0.001, *every(3, 10, 3.001)], "connected", **how), *probes(loop, "connected", **how)]), until=32)
+    assert seen.text.count(" Ready ") == 1
+
+
+def test_a_correction_of_many_lines_is_short() -> None:
+    """Of many attempts with the same correction the first few are named, and how many more there are."""
+    before = [_Said("readiness shop/web/app", n, "Ready") for n in range(1, 21)]
+    (text,) = _anew([(one, one._replace(who="check shop/web:80", state="")) for one in before])
+    assert text == "readiness shop/web/app #1-#20 above: check shop/web:80 #1-#20, no Ready at #1, #2, #3, #4 and 16 more"
+
+
+@BOTH
+def test_a_kubelet_that_asks_a_new_address_runs(node: str, pod: str) -> None:
+    """Attempts at an address of which too little is known to wait for its next one show all the same that the kubelet runs."""
+    other = pod[:-1] + "9"
+    seen = Watched(node, {pod: (spec(period_s=2),)})
+    seen.see(*probes(every(2, 5), client=node, server=pod), *probes(every(2, 8, 10.3), client=node, server=other), until=24)
+    assert seen.text.count("overdue") == 1
+    assert "Its kubelet probes others meanwhile" in seen.text
+
+
+@BOTH
+def test_a_pod_at_another_address_is_told(node: str, pod: str) -> None:
+    """Once its own address is silent, what is asked the same elsewhere is said to be it; not before, and not where two Pods may be."""
+    first, second, new = pod, pod[:-1] + "8", pod[:-1] + "9"
+    for pods, count in (([first], 1), ([first, second], 0)):
+        seen, moves, said = Watched(node, {one: (spec(period_s=2),) for one in pods}), Moves(), []
+        script = [one for at in pods for one in probes(every(2, 5), client=node, server=at)]
+        script += [*probes(every(2, 5, 10.3), client=node, server=new), *probes([10.2], path="/x", client=node, server=new)]
+        for frame in frames(*script):
+            seen.observer.feed(frame)
+            said += [moves.note(one.probe, one.attempt.start.ns, one.prediction.period_ns) for one in seen.observer.glimpse()]
+        told = [text for text in said if text]
+        assert len(told) == len(moves.addresses) == count
+        assert all(text.startswith("shop/web-1/app was not asked since 20:10:08.000; ") and "since 20:10:10.200" in text for text in told)
