@@ -241,9 +241,8 @@ class Observer(Front):
 
     def _beyond(self, target: Target) -> Beyond:
         """Return what is complete at a target and waits, of kubelets and of whoever says to be one."""
-        if target.address not in self._busy:
-            return Beyond(target)
-        asked = [(run, self._senders.asker(run)) for run in target.queue.ahead()]
+        ahead = target.queue.ahead() if target.address in self._busy else []
+        asked = [(run, self._senders.asker(run)) for run in ahead]
         return Beyond(
             target,
             [
@@ -591,9 +590,7 @@ class Observer(Front):
 
     def _notes(self, end: End, probes: Sequence[Probe]) -> list[str]:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ()), *end.key_notes]
-        out += self._strangers.notes()
-        out += end.undecoded
-        return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
+        return [*out, *self._strangers.notes(), *end.undecoded, *unmatched(self.book, probes, self._tied, self._unseen)]
 
     @property
     def _unseen(self) -> str:
