@@ -388,6 +388,10 @@ class Target:
     """The Pod's, where its manifest tells it."""
     named_by: str | None = None
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
+    host_network: bool = False
+    """Its manifest says that it shares its node's network."""
+    here: bool = False
+    """Its address is one of the machine, or of the network namespace, that captured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

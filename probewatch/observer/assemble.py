@@ -295,6 +295,8 @@ class Assembler:
                 uid=owner.uid if owner else None,
                 container=self._container_names(pod)(placed.lane.plan[index].container),
                 named_by=placed.named_by or (owner.tied_by if owner is not None and pod is None else None),
+                host_network=pod is not None and pod.host_network,
+                here=self.book.is_own(address),
             ),
             type=spec.type,
             type_source=self._type_source(guess),

@@ -34,6 +34,8 @@ def explained(probes: Sequence[Probe], events: Sequence[TimelineEvent], captures
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
     seen = alone(between_files(seen, captures))
+    if len(captures) > 1:  # (which of them shows an attempt at its end is for `place_segments` to say)
+        seen = [replace(p, target=replace(p.target, here=False)) if p.target.here else p for p in seen]
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events), strict=True):
         attempts = probe.attempts

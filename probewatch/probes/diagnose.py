@@ -50,6 +50,8 @@ GREETINGS: Final = (
     (b"-ERR", "POP3 or the Redis protocol"),
 )
 """How servers begin that are asked for HTTP and speak something else."""
+AT_DEADLINE: Final = "at the deadline itself and before the checker closed: the kubelet may have counted it or not"
+"""When an answer came of which the frames do not show whether it was in time."""
 LOCATION: Final = 80
 """Characters of a redirect's target that a sentence repeats."""
 NO_MAC: Final = bytes(6)
@@ -63,6 +65,7 @@ class Found(NamedTuple):
     sentence: str = ""
     equally: tuple[Kind, ...] = ()
     advice: str = ""
+    check: str = ""
 
 
 class Case(NamedTuple):
@@ -112,7 +115,7 @@ def worded(
         kind=found.kind.value,
         rows=(*why.rows, *(row for row in rows if row not in why.rows)),
         sentence=found.sentence or why.sentence,
-        check=why.check,
+        check=found.check or why.check,
         advice=found.advice or why.advice,
         says=why.says,
         attempts=attempts,
@@ -315,11 +318,19 @@ def _slow(case: Case) -> Found | None:
             text = "The pod's kernel acknowledged the ClientHello at once; the server did not answer it in time."
             return Found(Kind.APPLICATION_SLOW, text, (Kind.HTTPS_TO_HTTP,))
         return Found(Kind.APPLICATION_SLOW)
+    when = AT_DEADLINE if at_deadline(case.attempt) else "when the checker had hung up"
     return Found(
         Kind.APPLICATION_SLOW,
-        f"The pod's kernel acknowledged the request at once; the application's answer came after {seconds(late_ns)}, when the "
-        "checker had hung up.",
+        f"The pod's kernel acknowledged the request at once; the application's answer came after {seconds(late_ns)}, {when}.",
     )
+
+
+def at_deadline(attempt: Attempt) -> bool:
+    """Tell whether a late answer came before the checker was seen to close: at the deadline itself."""
+    if attempt.late_answer_ns is None or not attempt.legs:
+        return False
+    close = attempt.legs[-1].connection.orig.closed
+    return close is not None and attempt.start.ns + attempt.late_answer_ns <= close.ns
 
 
 def _late(case: Case) -> Found | None:

@@ -33,7 +33,7 @@ from ..model.timeline import (
 from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, gaps
-from .numbers import SECOND, count, share, span
+from .numbers import SECOND, count, duration, plain, share, span
 from .service import (
     DOWN,
     NOTHING_NS,
@@ -124,7 +124,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         else:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     since = _silent_since(probe)
-    level = max(level, Level.WARNING if since else Level.FINE)
+    near = _near(probe)
+    level = max(level, Level.WARNING if since or near else Level.FINE)
     if len(unclear) * 2 > len(attempts):
         level = max(level, Level.UNCLEAR)
         sentence = f"cannot tell: {_of(len(unclear), len(attempts))} inconclusive: {_why(unclear)}"
@@ -134,7 +135,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
     sentence += (
-        _unprobed(probe)
+        near
+        + _unprobed(probe)
         + since
         + _uncovered(probe, timeline)
         + _deleted(probe, timeline, gone=bool(kinds[DecisionKind.NOT_READY]))
@@ -153,6 +155,15 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
         level = max(level, Level.WARNING)
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+
+
+def _near(probe: Probe) -> str:
+    """Return that successes nearly timed out: the next may fail, and nothing but its latency tells before."""
+    limit = words.timeout_ns(probe)
+    slow = [one.latency_ns for one in probe.attempts if words.nearly_late(probe, one)]
+    if not slow or probe.spec is None:
+        return ""
+    return f"; {count(len(slow), 'success', 'successes')} nearly timed out: at most {duration(max(slow))} of {plain(limit / SECOND)} s"
 
 
 def _unprobed(probe: Probe) -> str:
