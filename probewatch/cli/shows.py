@@ -13,7 +13,7 @@ from ..report.live import Lines, wanted
 from ..report.moves import Moves
 from ..report.ndjson import Writer
 from ..report.screen import Board, table
-from ..report.select import matches, no_match, select
+from ..report.select import matches, no_match, of_pod, select
 from .live import Ending
 from .output import complain, manner, terminal_columns
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..observer.preview import Glimpse
 
 
+ANALYZE: Final = "probewatch analyze -o wide (watch -w keeps a capture for it)"
+"""How to get what the table leaves out, where no capture was kept."""
 PATIENCE_NS: Final = 8_000_000_000
 """Packet time after which probes that were met, and are none of those chosen, are told."""
 NAMED: Final = 6
@@ -58,14 +60,14 @@ class Selection:
     def takes(self, probe: Probe) -> bool:
         """Return whether a probe is shown."""
         return (not self.probes or any(matches(probe, name) for name in self.probes)) and (
-            not self.pods or any(_is_of(probe, name) for name in self.pods)
+            not self.pods or any(of_pod(probe, name) for name in self.pods)
         )
 
     def missing(self, timeline: Timeline) -> list[str]:
         """Say which of the names mean none of the probes that there are: each alone, else all together."""
         there = timeline.probes
         out = [no_match(there, f"--probe {name}") for name in self.probes if not any(matches(p, name) for p in there)]
-        out += [no_match(there, f"--pod {name}") for name in self.pods if not any(_is_of(p, name) for p in there)]
+        out += [no_match(there, f"--pod {name}") for name in self.pods if not any(of_pod(p, name) for p in there)]
         if not out and not any(map(self.takes, there)):
             both = [
                 f"--{what} {name}" for what, names in (("probe", self.probes), ("pod", self.pods)) for name in names
@@ -129,19 +131,22 @@ class Choice:
         return select(timeline, probes=[probe.id for probe in timeline.probes if self.takes(probe)] or [""])
 
 
-def _is_of(probe: Probe, pod: str) -> bool:
-    target = probe.target
-    return target.pod is not None and pod in (target.pod, f"{target.namespace}/{target.pod}")
-
-
 class LineShow:
     """A line for each attempt; the table at the end."""
 
     def __init__(
-        self, known: Observer, ending: Ending, chosen: Selection, only: str | None, colour: str, *, quiet: bool = False
+        self,
+        known: Observer,
+        ending: Ending,
+        chosen: Selection,
+        only: str | None,
+        colour: str,
+        *,
+        quiet: bool = False,
+        everything: str = ANALYZE,
     ) -> None:
         self._known, self._ending, self._only = known, ending, only
-        self._choice, self._wanted = Choice(chosen), not quiet
+        self._choice, self._wanted, self._everything = Choice(chosen), not quiet, everything
         self._manner = manner(colour)
         # a line each where nobody looks, so that programs can take them apart
         self._lines = Lines(
@@ -179,7 +184,7 @@ class LineShow:
             self._lines.compare(shown)
             if self._lines.written:
                 sys.stdout.write("\n")
-            text.write(shown, sys.stdout.write, **self._manner)
+            text.write(shown, sys.stdout.write, everything=self._everything, **self._manner)
             sys.stdout.flush()
 
     def close(self) -> None:
@@ -220,11 +225,13 @@ class NdjsonShow:
 class ScreenShow:
     """A table on the terminal that is drawn anew; the table of `analyze` at the end."""
 
-    def __init__(self, known: Observer, chosen: Selection, colour: str, account: Callable[[], str]) -> None:
+    def __init__(
+        self, known: Observer, chosen: Selection, colour: str, account: Callable[[], str], *, everything: str = ANALYZE
+    ) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._known, self._account = known, account
+        self._known, self._account, self._everything = known, account, everything
         self._choice = Choice(chosen)
         self._manner = manner(colour)
         self._console = Console(no_color=not self._manner["colour"], highlight=False)
@@ -259,7 +266,7 @@ class ScreenShow:
     def end(self, timeline: Timeline) -> None:
         """Give the terminal back, and write the table."""
         self.close()
-        text.write(self._choice.of(timeline), sys.stdout.write, **self._manner)
+        text.write(self._choice.of(timeline), sys.stdout.write, everything=self._everything, **self._manner)
         sys.stdout.flush()
 
     def close(self) -> None:

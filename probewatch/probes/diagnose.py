@@ -405,6 +405,14 @@ def _closed(case: Case) -> Found | None:
     )
 
 
+def _broken(case: Case) -> Found | None:
+    status = case.attempt.status
+    if status is None or status < 400:
+        return Found(Kind.BROKEN_BODY)
+    text = f"The answer says {status}, but its body is incomplete: the kubelet discards the result, and the failure does not count."
+    return Found(Kind.BROKEN_BODY, text)
+
+
 def _tls(case: Case) -> Found | None:
     tls = case.leg.tls if case.leg is not None else None
     exchange = case.exchange
@@ -515,7 +523,7 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.NEIGHBOUR_UNRESOLVED: (_answered_late, _always(Kind.NOBODY_AT_ADDRESS)),
     Cause.SLOW_ANSWER: (_redirected, _http2, _unacknowledged, _not_taken, _asked_late, _slow),
     Cause.CLIENT_LATE: (_late,),
-    Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),
+    Cause.BODY_BROKEN: (_unacknowledged, _broken),
     Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
     Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),
     Cause.MALFORMED_ANSWER: (_redirected, _not_http),

@@ -66,6 +66,8 @@ class Lines:
         """(Address, start) of an attempt -> what its line said."""
         self._met: dict[Key, Probe] = {}
         self._overdue: set[Key] = set()
+        self._ending: set[tuple[str, str]] = set()
+        """Lanes whose liveness stopped while other probes went on."""
         self._anew: list[tuple[_Said, _Said]] = []
         """What reads in another way now, to be told together."""
         self.written = 0
@@ -146,6 +148,9 @@ class Lines:
         if probe is None or before is None:
             return
         self._overdue.add(late.key)
+        ending = late.key[:2] in self._ending
+        if late.beside and probe.type is ProbeType.LIVENESS:
+            self._ending.add(late.key[:2])
         if late.again:
             return
         self.written += 1
@@ -156,7 +161,7 @@ class Lines:
         self._paper.line(*line, "  ", Span("overdue", "alarm"))
         due, last = (self._time(ns, day=False) for ns in (late.due_ns, late.last_ns))
         text = f"due at {due} (every {plain(late.period_ns / SECOND)} s); the last was #{before.n} at {last}"
-        self._below.filled(f"{text}. {_why(late, probe)}", first=[Span(" " * _INDENT)], indent=_INDENT)
+        self._below.filled(f"{text}. {_why(late, probe, ending=ending)}", first=[Span(" " * _INDENT)], indent=_INDENT)
 
     def moved(self, text: str) -> None:
         """Write that a Pod seems to have another address now."""
@@ -212,12 +217,12 @@ class Lines:
         return text[11:23] or f"{ns / SECOND:.3f}"
 
 
-def _why(late: Overdue, probe: Probe) -> str:
-    """Return what the silence may mean, what speaks for it first, and how to find out."""
+def _why(late: Overdue, probe: Probe, *, ending: bool) -> str:
+    """Return what the silence may mean, what speaks for it first, and how to find out; `ending`: as a Pod's end was it told before."""
     if late.beside:
         deleted = ": while a Pod is being deleted, liveness is silent" if probe.type is ProbeType.LIVENESS else ""
         return f"Other probes of its Pod continue{deleted}."
-    sign = _sign(late)
+    sign = _ENDED if ending and not late.gone else _sign(late)
     if late.alone:
         who = f"{safe(probe.checker.kind)} at {safe(probe.checker.address)}"
         nobody = f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)?"
@@ -229,6 +234,7 @@ def _why(late: Overdue, probe: Probe) -> str:
     )
 
 
+_ENDED: Final = "Its liveness had stopped before the rest: the Pod was being deleted, and seems to be gone."
 _FIREWALL: Final = "does the node's own firewall let its probes out (nft list ruleset)?"
 
 

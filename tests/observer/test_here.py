@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from make import NODE, NODE6, OPENED, POD, POD6, TCP, answer, every, frames, probes, request, spec
+from make import HTTP, NODE, NODE6, OPENED, POD, POD6, TCP, answer, every, frames, probes, request, spec
 
 from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.catalogue import result
 from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
-from probewatch.model.timeline import Timeline
+from probewatch.model.timeline import Cause, Timeline
 from probewatch.observer import Observer, Settings
 from probewatch.report.verdict import Level, judge
 
@@ -90,3 +91,22 @@ def test_answers_that_all_come_at_once_are_no_slow_endpoint(node: str, pod: str)
     ]
     (found,) = [one for one in _seen(node, pod, spec(period_s=3), *script).probes[0].diagnoses if one.kind == Kind.APPLICATION_SLOW]
     assert found.advice.startswith("All late answers came in one moment")
+
+
+@BOTH
+def test_a_broken_body_behind_a_failure_is_no_fine_answer(node: str, pod: str) -> None:
+    """A 503 whose body breaks off is discarded too, and its header is not called fine."""
+    short = answer("503 Service Unavailable", "no", length=900)
+    script = [
+        (at, ends, text.replace(answer(), short)) for at, ends, text in (_asked(node, pod, at, "1ms", "1500ms") for at in every(3, 5))
+    ]
+    (found,) = [one for one in _seen(node, pod, spec(period_s=3), *script).probes[0].diagnoses if one.kind == Kind.BROKEN_BODY]
+    assert found.sentence.startswith("The answer says 503, but its body is incomplete")
+
+
+@BOTH
+def test_an_answered_syn_is_not_called_unanswered(node: str, pod: str) -> None:
+    """Where the pod's SYN-ACKs were seen and the checker never had one, the result is that, in the table and in its remark."""
+    script = [(at, ends, "> S\n < SA\n +900ms < SA") for at, ends, _ in probes(every(3, 5), client=node, server=pod)]
+    timeline = _seen(node, pod, spec(period_s=3), *script)
+    assert {result(one, HTTP) for one in timeline.probes[0].attempts if one.cause is Cause.NO_SYN_ANSWER} == {"SYN-ACK lost"}

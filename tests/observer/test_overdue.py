@@ -335,3 +335,14 @@ def test_a_pod_at_another_address_is_told(node: str, pod: str) -> None:
         told = [text for text in said if text]
         assert len(told) == len(moves.addresses) == count
         assert all(text.startswith("shop/web-1/app was not asked since 20:10:08.000; ") and "since 20:10:10.200" in text for text in told)
+
+
+@BOTH
+def test_the_end_of_a_pod_that_was_being_deleted_is_told_as_that(node: str, pod: str) -> None:
+    """Once its liveness stopped before the rest, silence of the rest is its end: nobody is told to look for a crash loop."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2), spec(LIVENESS, period_s=2, path="/livez"))})
+    script = [*probes(every(2, 20), **how), *probes([40.0], "refused", **how), *probes(every(2, 8, 0.5), path="/livez", **how)]
+    seen.see(*script, until=60)
+    assert "Its liveness had stopped before the rest: the Pod was being deleted, and seems to be gone." in seen.text
+    assert "CrashLoopBackOff" not in seen.text
