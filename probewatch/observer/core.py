@@ -235,13 +235,13 @@ class Observer(Front):
 
     def _more_ahead(self, target: Target) -> bool:
         """Tell whether more than before is complete at a target and waits behind what is still open."""
-        ahead = [run.start for run in target.queue.ahead()] if len(target.queue) else []
+        ahead = [run.start for run in target.ahead(self._now_ns)] if len(target.queue) else []
         before, self._ahead[target.address] = self._ahead.get(target.address, []), ahead
         return not set(ahead) <= set(before)
 
     def _beyond(self, target: Target) -> Beyond:
         """Return what is complete at a target and waits, of kubelets and of whoever says to be one."""
-        ahead = target.queue.ahead() if target.address in self._busy else []
+        ahead = target.ahead(self._now_ns) if target.address in self._busy else []
         asked = [(run, self._senders.asker(run)) for run in ahead]
         return Beyond(
             target,

@@ -111,11 +111,16 @@ class Queue:
         self._rests_until = min(rests, default=-1)
         return out
 
-    def ahead(self) -> list[Run]:
-        """Return the complete runs that wait behind something that is still open, in order; they go on waiting."""
+    def ahead(self, given_up: Callable[[Connection], bool]) -> list[Run]:
+        """Return the complete runs that wait behind something that is still open, in order; they go on waiting.
+
+        Complete is also what nothing ended, where `given_up` says that its checker did not wait so long.
+        """
         known: list[Run] = []
         joined: dict[str, list[Exchange | Unresolved]] = {client: [] for client in self._joiners}
-        for item in (entry.item for entry in sorted(self._heap) if _over(entry.item)):
+        for item in (entry.item for entry in sorted(self._heap)):
+            if not _over(item) and not (isinstance(item, Exchange) and given_up(item.connection)):
+                continue
             if isinstance(item, Run):
                 known.append(item)
             else:

@@ -19,6 +19,7 @@ from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
+from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately
@@ -155,6 +156,16 @@ class Target:
         if self._queue is None:
             self._queue = Queue()
         return self._queue
+
+    def ahead(self, now_ns: int) -> list[Run]:
+        """Return the runs that are complete and wait in the queue; so are those that every probe declared for their port has given up."""
+
+        def given_up(connection: Connection) -> bool:
+            asked = (planned.spec for pod in self.declared(connection.start.ns) for planned in self._plan(pod))
+            timeouts = [spec.timeout_s for spec in asked if spec.port == connection.server_port]
+            return bool(timeouts) and now_ns - connection.start.ns > (max(timeouts) + 1) * SECOND
+
+        return self.queue.ahead(given_up)
 
     def rest(self) -> None:
         """Let go of the queue, in which nothing waits: there may be very many targets."""

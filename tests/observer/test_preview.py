@@ -127,3 +127,22 @@ def test_a_hop_that_hangs_is_waited_for(node: str) -> None:
             seen.feed(frame)
     seen.advance(ns(8.9))
     assert [one.attempt.cause.value for one in seen.glimpse() if one.attempt.start.ns > ns(8)] == []
+
+
+@NODES
+def test_a_failure_that_silence_shows_is_shown_a_second_after_its_timeout(node: str) -> None:
+    """Unanswered SYNs of a Pod with a timeout of 1 s are not held for another Pod's timeout of 20 s; what comes of them is the same."""
+    seen = _observer(node, declared=True)
+    how = {"client": node, "server": node, "port": 7002}
+    coming = frames(*probes(every(2, 4, 0.3), **how), *probes([8.3], "unanswered", **how))
+    now, told = ns(0), {}
+    while now < ns(40):
+        now += ns(0.1) - ns(0)
+        while coming and coming[0].ns <= now:
+            seen.feed(coming.pop(0))
+        seen.advance(now)
+        for one in seen.glimpse():
+            assert one.attempt.start.ns not in told
+            told[one.attempt.start.ns] = now
+    assert len(told) == 5
+    assert told[max(told)] - max(told) <= ns(6) - ns(0)  # (5 s of silence, after which a connection is looked at)
