@@ -152,6 +152,7 @@ def choose(
     timeline: Timeline,
     *,
     probes: Sequence[str] = (),
+    pods: Sequence[str] = (),
     attempts: Sequence[int] = (),
     frame: int | None = None,
     failed: bool = False,
@@ -166,9 +167,15 @@ def choose(
     """
     from .model.timeline import Outcome
     from .report.outline import ordered
+    from .report.select import no_match, of_pod
     from .report.verdict import ENDS, telling
 
     shown = matching(timeline, probes)
+    if pods:
+        named = [one for one in shown if any(of_pod(one, pod) for pod in pods)]
+        if not named:
+            raise InputError(no_match(shown, " ".join(f"--pod {pod}" for pod in pods)))
+        shown = named
     if not any(one.attempts for one in shown):
         raise InputError("no probe was seen in this input: there is no attempt to explain")
     pairs = sorted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import sys
@@ -18,11 +19,11 @@ _MODE: Final = 0o600
 def open_output(path: str) -> BufferedWriter:
     """Open a file to be written from its beginning, mode 0600; `-` is standard output.
 
-    A file that is there already is overwritten if it is ours. A symbolic link is not followed, so that nobody who may
-    write into the same directory chooses what is overwritten.
+    A file that is there already is overwritten if it is ours, and nobody is writing it. A symbolic link is not followed, so that
+    nobody who may write into the same directory chooses what is overwritten.
 
     Raises:
-        CaptureError: it is a link, somebody else's, or cannot be written.
+        CaptureError: it is a link, somebody else's, being written, or cannot be written.
     """
     if path == "-":
         return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -30,6 +31,7 @@ def open_output(path: str) -> BufferedWriter:
     try:
         try:
             descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE)
+            _claim(path, descriptor)
         except FileExistsError:
             _refuse_planted(path, os.lstat(path))  # (to open one that nobody reads would wait for ever)
             descriptor = os.open(path, flags)
@@ -65,8 +67,20 @@ def _take_over(path: str, descriptor: int) -> None:
         os.close(descriptor)
         why = "belongs to somebody else" if found.st_uid != os.geteuid() else "has other names (hard links)"
         raise CaptureError(path, f"is there already and {why}: name another file")
+    _claim(path, descriptor)
     os.fchmod(descriptor, _MODE)
     os.ftruncate(descriptor, 0)
+
+
+def _claim(path: str, descriptor: int) -> None:
+    """Refuse a file that another process of ours is writing: one of the two recordings would be lost, and nobody told."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CaptureError(path, "is being written by another process: name another file") from None
+    except OSError:
+        pass  # (a file system without locks)
 
 
 def _refuse_planted(path: str, found: os.stat_result) -> None:

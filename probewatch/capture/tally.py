@@ -26,7 +26,7 @@ MAX_COMMENTS: Final = 1024
 BEFORE_FIRST: Final = MAX_NS + 1
 """`latest` of an input that has not given a frame: greater than any time, so that the first one goes to `odd_time`."""
 
-WORTH_NS: Final = 10_000
+WORTH_NS: Final = 1_000_000
 """Frames that are out of time order by less are not worth a note: several queues of one card do that, and nothing is read from it."""
 
 

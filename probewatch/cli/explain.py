@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .analyze import note_incomplete
-from .options import Command, Inputs, Option, analysis_options, output_options, probe_option
+from .options import Command, Inputs, Option, analysis_options, output_options, pod_option, probe_option
 from .output import complain, manner, prepare_stdout
 from .progress import Bar
 from .run import DONE, INCOMPLETE
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @analysis_options
 @probe_option("Only attempts of this probe")
+@pod_option("Only attempts of this pod's probes")
 @click.option(
     "--attempt",
     "attempts",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 def explain(
     inputs: Inputs,
     probes: Sequence[str],
+    pods: Sequence[str],
     attempts: Sequence[int],
     failed: bool,
     first_failed: bool,
@@ -76,7 +78,9 @@ def explain(
     with Bar(wanted=not quiet) as bar, inputs.explanation(progress=bar) as explanation:
         bar.close()
         timeline = explanation.timeline
-        chosen = choose(timeline, probes=probes, attempts=attempts, frame=frame, failed=failed, first=first_failed)
+        chosen = choose(
+            timeline, probes=probes, pods=pods, attempts=attempts, frame=frame, failed=failed, first=first_failed
+        )
         again: dict[tuple[str, int], Sequence[Attempt]] = {}
         if failed and output == "text":
             kinds = alike(chosen)

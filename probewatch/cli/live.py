@@ -189,7 +189,8 @@ class Around:
         self._known.meet(self._names.take(view, time.time_ns()))
         here = {link.index for link in view.links}
         for index in self._here - here:
-            self._known.link_gone(index, self._links[index].name if index in self._links else f"interface {index}")
+            name = self._links[index].name if index in self._links else f"interface {index}"
+            self._known.link_gone(index, name, time.time_ns())
         self._here = here
         self._links.update({link.index: link for link in host_links(view.links)})
         if self._taps is not None:

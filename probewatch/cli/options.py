@@ -116,6 +116,19 @@ def probe_option(does: str) -> Callable[[F], F]:
     )
 
 
+def pod_option(does: str) -> Callable[[F], F]:
+    """Return the option that selects the probes of Pods; `does` says to what end."""
+    return click.option(
+        "--pod",
+        "pods",
+        multiple=True,
+        metavar="NAME",
+        cls=Option,
+        section="Select",
+        help=f"{does}: NAME or NAMESPACE/NAME. Repeatable.",
+    )
+
+
 select_options = _apply(
     [
         probe_option("Show only this probe"),

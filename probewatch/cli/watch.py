@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
@@ -15,10 +16,10 @@ from ..capture.save import Saver
 from ..moments import InputError
 from ..watching import TURN_S, Watch
 from .live import Around, Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
-from .options import Command, Knowledge, Option, knowledge_options, output_options, probe_option
+from .options import Command, Knowledge, Option, knowledge_options, output_options, pod_option, probe_option
 from .output import StdoutError, complain, prepare_stdout
 from .run import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED
-from .shows import LineShow, NdjsonShow, ScreenShow, Selection, Show
+from .shows import ANALYZE, LineShow, NdjsonShow, ScreenShow, Selection, Show
 
 if TYPE_CHECKING:
     from ..capture.follow import Follower
@@ -43,15 +44,7 @@ NEWS_S: Final = 0.1
 )
 @knowledge_options
 @probe_option("Show only this probe")
-@click.option(
-    "--pod",
-    "pods",
-    multiple=True,
-    metavar="NAME",
-    cls=Option,
-    section="Select",
-    help="Show only this pod's probes: NAME or NAMESPACE/NAME. Repeatable.",
-)
+@pod_option("Show only this pod's probes")
 @click.option(
     "--only",
     type=click.Choice(["failures", "decisions"]),
@@ -149,13 +142,14 @@ def watch(
             complain(unknown)
         if not quiet:
             complain(f"watching {shown(feed.path)}; Ctrl-C ends it with the summary")
+        everything = ANALYZE if kept is None else f"probewatch analyze -o wide {quote(shown(kept))}"
         show: Show
         if screen:
-            show = ScreenShow(known, chosen, colour, lambda: _account(watching))
+            show = ScreenShow(known, chosen, colour, lambda: _account(watching), everything=everything)
         elif output == "ndjson":
             show = NdjsonShow(known, ending)
         else:
-            show = LineShow(known, ending, chosen, only, colour)
+            show = LineShow(known, ending, chosen, only, colour, quiet=quiet, everything=everything)
         return _run(watching, show, ending, beside, chosen, kept)
     finally:
         if around is not None:

@@ -109,6 +109,13 @@ def _extras() -> list[Check]:
     return out
 
 
+def _granted(capabilities: str) -> str:
+    """Return what to do about capabilities that are missing: to root nobody says to become root."""
+    if os.geteuid() == 0:
+        return f"grant {capabilities}: this root was started without (a container's securityContext, a unit's CapabilityBoundingSet)"
+    return f"run as root, or grant {capabilities}"
+
+
 def _capabilities() -> Check:
     text = proc.read("self", "status").decode("ascii", "replace")
     line = next((line for line in text.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
@@ -120,7 +127,7 @@ def _capabilities() -> Check:
         works=not missing,
         found=f"{who} with all that is needed" if not missing else f"{who} without {', '.join(missing)}",
         needed_for="watching this node",
-        remedy="" if not missing else f"run as root, or grant {', '.join(missing)}",
+        remedy="" if not missing else _granted(", ".join(missing)),
     )
 
 
@@ -133,9 +140,7 @@ def _packets() -> Check:
                 return "packets can be captured, without TPACKET_V3: more of them are lost under load"
         return "packets can be captured (TPACKET_V3)"
 
-    return _tried(
-        "packets", ring, "watch, record and tests that record", "run as root, or grant CAP_NET_RAW", main=True
-    )
+    return _tried("packets", ring, "watch, record and tests that record", _granted("CAP_NET_RAW"), main=True)
 
 
 def _filter() -> Check:
@@ -173,7 +178,10 @@ def _process_events() -> Check:
         return "the kernel tells process events"
 
     return _tried(
-        "exec probes", listen, "exec probes", "run as root in the node's own pid and user namespace (hostPID)"
+        "exec probes",
+        listen,
+        "exec probes",
+        f"{'run' if os.geteuid() == 0 else 'run as root'} in the node's own pid and user namespace (hostPID)",
     )
 
 
@@ -183,9 +191,7 @@ def _namespaces() -> Check:
         known = {net for pid in proc.processes() if (net := proc.namespace(pid, "net"))}
         return f"{len(known)} network namespace{'s' if len(known) != 1 else ''} can be seen and entered"
 
-    return _tried(
-        "namespaces", enter, "--netns, and the names of pods behind interfaces", "run as root, or grant CAP_SYS_ADMIN"
-    )
+    return _tried("namespaces", enter, "--netns, and the names of pods behind interfaces", _granted("CAP_SYS_ADMIN"))
 
 
 def _pids() -> Check:
@@ -194,7 +200,7 @@ def _pids() -> Check:
         found, remedy = "this is a pid namespace of its own: the node's processes are not here", "hostPID: true"
     elif hidden := sum(map(is_hidden, proc.processes()[:MOST_PROCESSES])):
         few = "one process" if hidden == 1 else f"{hidden} processes"
-        found, remedy = f"{few} cannot be looked into", "run as root, or grant CAP_SYS_PTRACE"
+        found, remedy = f"{few} cannot be looked into", _granted("CAP_SYS_PTRACE")
     else:
         found, remedy = "all can be seen", ""
     return Check(name="node's processes", works=not remedy, found=found, needed_for=needed_for, remedy=remedy)

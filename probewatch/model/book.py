@@ -64,6 +64,11 @@ class AddressBook:
                 nodes[address] = (own, *others)
         return nodes
 
+    def is_own(self, address: str) -> bool:
+        """Tell whether an address is one of the machine's, or of the network namespace's, that captured."""
+        node = self.node(address)
+        return node is not None and node.rank == 0
+
     def pod(self, address: str, ns: int) -> PodSpec | None:
         """Return the Pod that had this address at that time, or None.
 

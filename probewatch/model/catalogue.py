@@ -160,6 +160,10 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
 """Every value of `Cause` has its entry (tested)."""
 
 
+HALF_OPEN: Final = "SYN-ACK "
+"""How the detail of an attempt begins that was answered and never knew: its result is not that nothing answered."""
+
+
 def result(attempt: Attempt, handler: Handler) -> str:
     """Return what an attempt brought, in a word or three: `200`, `refused`, `no answer in time`."""
     if attempt.cause is Cause.OK or attempt.cause is Cause.OK_REDIRECT:
@@ -170,6 +174,8 @@ def result(attempt: Attempt, handler: Handler) -> str:
         return str(attempt.status)
     if attempt.cause is Cause.EXEC_EXIT and attempt.status is not None:
         return f"exit {attempt.status}"
+    if attempt.cause is Cause.NO_SYN_ANSWER and attempt.detail.startswith(HALF_OPEN):
+        return "SYN-ACK lost"
     return CATALOGUE[attempt.cause].label
 
 

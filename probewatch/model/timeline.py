@@ -347,6 +347,11 @@ TO_THE_END: Final = (
     "tell)"
 )
 """Why attempts are missing up to the end of the capture, where nothing in it says so."""
+TO_THE_END_ALONE: Final = (
+    "its Pod is gone, or its attempts fail on the node without a frame: its kubelet probed others meanwhile (kubectl get pod and the "
+    "Unhealthy events tell)"
+)
+"""The same where the checker went on with others."""
 
 
 BETWEEN_FILES: Final = "between two files, a time that may not have been captured"
@@ -399,6 +404,10 @@ class Target:
     """`status.podIP`, `--cluster`, `port and path`, ... ; None where nothing names it."""
     shared: bool = False
     """Whether another address goes by the same name, of a manifest that tells none: its address belongs to the name."""
+    host_network: bool = False
+    """Its manifest says that it shares its node's network."""
+    here: bool = False
+    """Its address is one of the machine, or of the network namespace, that captured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

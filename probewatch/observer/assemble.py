@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from probewatch.decisions.pod import Planned
@@ -46,6 +47,7 @@ from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
 from .ledger import Account, Draft, Ledger, let_go
 from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
+from .overdue import LinkGone, gone_since
 from .survey import said_of_itself
 from .target import Placed
 from .tls import expired
@@ -67,12 +69,14 @@ class Assembler:
         seen_until_ns: int,
         holes: Sequence[Interval] = (),
         losses: Sequence[Interval] = (),
+        links_gone: Mapping[int, LinkGone] = MappingProxyType({}),
     ) -> None:
         self.book = book
         self.latest = latest
         self.seen_until_ns = seen_until_ns
         self.holes = holes
         """Times of which not everything was captured; among them `losses`."""
+        self.links_gone = links_gone
         self._alike: dict[Any, Any] = {}
         """Values of which there may be one for each of very many probes: those that are equal are one."""
         self.events = [
@@ -294,6 +298,8 @@ class Assembler:
                 uid=owner.uid if owner else None,
                 container=self._container_names(pod)(placed.lane.plan[index].container),
                 named_by=placed.named_by or (owner.tied_by if owner is not None and pod is None else None),
+                host_network=pod is not None and pod.host_network,
+                here=self.book.is_own(address),
             ),
             type=spec.type,
             type_source=self._type_source(guess),
@@ -412,12 +418,13 @@ class Assembler:
         kind, reason = GapKind.UNEXPLAINED, TO_THE_END
         if deleted:
             kind, reason = GapKind.POD_DELETED, "the Pod was being deleted"
+        elif gone := gone_since(placed.lane, self.links_gone, last.start.ns):
+            kind, reason = GapKind.POD_DELETED, gone
         elif worker.on_hold:
             kind, reason = GapKind.ON_HOLD, str(Silence.ON_HOLD)
         elif container.dying:
             kind, reason = GapKind.CONTAINER_RESTARTED, "its container was being stopped, and no new one was seen"
-        end_ns = self.seen_until_ns
-        return Gap(start_ns=last.start.ns, end_ns=end_ns, expected=expected, reason=reason, kind=kind)
+        return Gap(start_ns=last.start.ns, end_ns=self.seen_until_ns, expected=expected, reason=reason, kind=kind)
 
     def _notes(self, pod: PodSpec | None, source: Source, placed: Placed, initial: str, instead: str) -> list[str]:
         out = [*placed.notes, *([instead] if instead else [])]

@@ -10,7 +10,7 @@ from typing import Final
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import CaptureInfo, Interface
+from probewatch.model.frame import CaptureInfo, Interface, Mark
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
@@ -32,8 +32,8 @@ from .lacking import Lacking, no_times, timeless, unlooked, untimed
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .others import Peer, periodic
-from .overdue import Overdue, Silences
-from .preview import Glimpse, Preview
+from .overdue import LinkGone, Overdue, Silences
+from .preview import Beyond, Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .senders import MOST_SOURCES, Senders
 from .settings import Settings
@@ -98,6 +98,8 @@ class Observer(Front):
         self._lacking = Lacking()
         self._asked: dict[str, list[Unresolved]] = {}
         """By who asked: address resolutions that nobody answered."""
+        self._ahead: dict[str, list[Mark]] = {}
+        """By address, starts of the complete runs that wait behind what is still open, as of the latest look."""
         self._stirred: dict[str, None] = {}
         """Addresses with attempts that `glimpse` has not shown, in order likewise."""
         self._unplanned = 0
@@ -106,7 +108,7 @@ class Observer(Front):
         self._most_held = HELD
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
-        self._links_gone: dict[int, str] = {}
+        self._links_gone: dict[int, LinkGone] = {}
         """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
         self._followed: dict[int, Connection] = {}
@@ -124,10 +126,10 @@ class Observer(Front):
         if any(link.addresses for link in interface.links):
             self.meet(AddressBook(nodes=self.book.with_own(interface.host, interface.links)))
 
-    def link_gone(self, index: int, name: str) -> None:
-        """Know that an interface of this node has gone."""
+    def link_gone(self, index: int, name: str, ns: int) -> None:
+        """Know that an interface of this node has gone, and when that was seen."""
         if len(self._links_gone) < MOST_LINKS:
-            self._links_gone[index] = name
+            self._links_gone[index] = LinkGone(name, ns)
 
     def feed_process(self, event: ProcessEvent) -> None:
         """Take a process event, in time order among the frames; `feed` does so with those that are recorded as frames."""
@@ -186,10 +188,11 @@ class Observer(Front):
             runs = target.queue.release(now_ns, unripe_ns, self._patience_ns, most)
             for run in runs:
                 self._run(target, run)
-            if runs:
+            if runs or (self.settings.early and self._more_ahead(target)):
                 self._tell(target)
             if target.queue.idle:
                 del self._busy[address]
+                self._ahead.pop(address, None)
                 target.rest()
         if self._keeper.full:
             self._keeper.let_go(self._tell)
@@ -209,8 +212,11 @@ class Observer(Front):
         """Return a proven kubelet's attempts since the last call as they read now; `take` tells them once that is certain."""
         assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         found: list[Glimpse] = []
+        if not self.settings.early:
+            self._stirred |= {address: None for address in self._busy if self._more_ahead(self._targets[address])}
         for address in self._stirred:
-            found += self._preview.look(self._targets[address], assembler, self._senders.sources, self._context)
+            target = self._targets[address]
+            found += self._preview.look(target, assembler, self._senders.sources, self._context, self._beyond(target))
         self._stirred.clear()
         return sorted(found, key=lambda one: one.attempt.start.ns)
 
@@ -218,7 +224,8 @@ class Observer(Front):
         """Return which attempts have become overdue, once each; `take` tells those of probes that it told of, until they come."""
         found = []
         lanes = (one for one in self._preview.waiting(self._targets) if one.address not in self._busy)
-        for one, late in self._silences.look(lanes, now_ns, self._untold, self._losses.all, self._links_gone):
+        heard = {self._context(client).checker: one.latest_ns for client, one in self._recent.items()}
+        for one, late in self._silences.look(lanes, now_ns, self._untold, self._losses.all, self._links_gone, heard):
             pods = self.book.pods.get(one.address, ())
             if pods and not self.book.pods_at(one.address, now_ns):
                 continue  # its Pod has gone
@@ -237,18 +244,40 @@ class Observer(Front):
             return None
         return 0 if self._tracker.unripe_since(address) is None else self._patience_ns
 
+    def _more_ahead(self, target: Target) -> bool:
+        """Tell whether more than before is complete at a target and waits behind what is still open."""
+        ahead = [run.start for run in target.ahead(self._now_ns)] if len(target.queue) else []
+        before, self._ahead[target.address] = self._ahead.get(target.address, []), ahead
+        return not set(ahead) <= set(before)
+
+    def _beyond(self, target: Target) -> Beyond:
+        """Return what is complete at a target and waits, of kubelets and of whoever says to be one."""
+        ahead = target.ahead(self._now_ns) if target.address in self._busy else []
+        asked = [(run, self._senders.asker(run)) for run in ahead]
+        return Beyond(
+            target,
+            [
+                (run, self._context(asker))
+                for run, asker in asked
+                if run.execs or run.form.version or self._senders.standing(asker) is Standing.KUBELET
+            ],
+        )
+
     def _tell(self, target: Target) -> None:
         introduce = partial(self._introduce, target.address)
+        beyond = self._beyond(target) if self.settings.early else Beyond(target)
         if self.settings.early:
-            for (address, name), planned, placed in self._preview.lanes(target, self._context):
+            for (address, name), planned, placed in self._preview.lanes(target, self._context, beyond):
                 if planned is None:
-                    self._teller.lane(address, name, placed, self._latest, introduce)
+                    further = beyond.lane(placed, name, planned=False)
+                    self._teller.lane(address, name, placed, self._latest, introduce, further)
                 else:
                     self._teller.adopt(address, name, planned)
         for number, placed in enumerate(target.placed):
             if target.doubts(placed):
                 self._teller.again(target.address, number)
-            self._teller.lane(target.address, number, placed, self._latest, introduce)
+            further = beyond.lane(placed, "", planned=True)
+            self._teller.lane(target.address, number, placed, self._latest, introduce, further)
             self._keeper.note(placed)
 
     def _closed(self, placed: Placed, steps: Sequence[Step]) -> Ledger:
@@ -448,7 +477,9 @@ class Observer(Front):
     def conclude(self, end: End, captures: Sequence[CaptureInfo] = ()) -> Timeline:
         """Return the timeline, once frames have come to their end."""
         self._settle(end)
-        assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
+        assembler = Assembler(
+            self.book, self._latest, self._now_ns, self._losses.all, self._losses.within, self._links_gone
+        )
         probes: list[Probe] = []
         kubelets = self._senders.kubelets()
         context = Context(

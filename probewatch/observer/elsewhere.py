@@ -30,6 +30,11 @@ class Elsewhere:
         self._gaps = _Silences(SHORT_NS)
         self._latest_ns = 0
 
+    @property
+    def latest_ns(self) -> int:
+        """When the latest of them began."""
+        return self._latest_ns
+
     def before(self, start_ns: int) -> Lately:
         """Return the starts of the latest attempts before one, and take its own."""
         if len(self._starts) >= _SHARED:

@@ -18,6 +18,7 @@ Limitations: a history that was dropped does not come back; KEPT bounds the work
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from operator import itemgetter
 from typing import Final
@@ -104,6 +105,8 @@ class Lane:
         """Where the capture begins."""
         self._appeared_ns = appeared_ns
         """When the pod's address was announced, before any of its containers ran."""
+        self.settles = True
+        """Unlike a copy that looks further (`beyond`)."""
         self._tried = False
         """Other numbers than those that are thought to run here are tried: a kubelet that got no CPU is not to make them fit, ..."""
         self._stopped: set[int] = set()
@@ -144,6 +147,12 @@ class Lane:
             new_kubelet=new_kubelet,
             since_ns=self._appeared_ns if fresh else None,
         )
+
+    def beyond(self) -> Lane:
+        """Return a copy that may be fed with what is known already and has not its turn yet: nothing changes here."""
+        lane = copy(self)
+        lane.settles, lane.crowded = False, set(self.crowded)
+        return lane
 
     def learn(self, *, resets: bool, keeps_ready: bool, pokes: Pokes) -> None:
         """Know what this kubelet's version does: every history goes on so, as it would had that been known from the start."""
@@ -463,7 +472,7 @@ class Lane:
     def _settle(self, most: int = 2 * LAG, left: int = LAG) -> None:
         """Tell the steps that all histories share; of more than `most` all but the latest ones are settled by the cheapest one."""
         best = self._histories[0].past
-        if best is None or best.length == self._settled:
+        if best is None or best.length == self._settled or not self.settles:
             return
         if best.length - self._settled > most:
             kept = ancestor(best, best.length - left)

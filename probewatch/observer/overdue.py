@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from probewatch.model.prediction import Prediction
 from probewatch.probes.cadence import SECOND
+from probewatch.probes.diagnose import seconds
 
 from .lane import Lane
 from .losses import Interval
@@ -35,6 +36,14 @@ EVERY: Final = SECOND
 
 Key = tuple[str, str, int]
 """Which probe, as `preview.Glimpse` has it."""
+
+
+class LinkGone(NamedTuple):
+    """An interface of this node that has gone."""
+
+    name: str
+    ns: int
+    """When that was seen."""
 
 
 class Waiting(NamedTuple):
@@ -95,17 +104,18 @@ class Silences:
         now_ns: int,
         untold: Callable[[str], int | None],
         losses: Sequence[Interval] = (),
-        links: Mapping[int, str] = MappingProxyType({}),
+        links: Mapping[int, LinkGone] = MappingProxyType({}),
+        elsewhere: Mapping[str, int] = MappingProxyType({}),
     ) -> list[tuple[Waiting, Overdue]]:
         """Return what has become overdue.
 
         `untold` says how long an attempt at an address may be under way, None where one is; `losses` are when frames were lost,
-        `links` the interfaces that have gone, by their index.
+        `links` the interfaces that have gone, by their index, `elsewhere` when each checker's latest attempt at anybody began.
         """
         if now_ns < self._look_ns:
             return []
         self._look_ns = now_ns + EVERY
-        heard: dict[str, int] = {}
+        heard = dict(elsewhere)
         late: list[tuple[Waiting, Prediction, int]] = []
         known = list(lanes)
         for one in known:
@@ -138,7 +148,7 @@ class Silences:
                         period_ns=prediction.period_ns,
                         refused=prediction.refused,
                         restarted_ns=_restarted(one.placed.lane, prediction.worker),
-                        gone=_gone(one.placed.lane, links),
+                        gone=link_gone(one.placed.lane, links).name,
                         beside=_heard(one.placed.lane) > due_ns,
                         alone=alone,
                         again=again,
@@ -167,13 +177,21 @@ def _restarted(lane: Lane, worker: int) -> int | None:
     )
 
 
-def _gone(lane: Lane, links: Mapping[int, str]) -> str:
-    """Return the name of an interface that the latest attempt passed, and that has gone."""
+def link_gone(lane: Lane, links: Mapping[int, LinkGone]) -> LinkGone:
+    """Return the interface that the latest attempt passed, and that has gone; without a name where none has."""
     latest = lane.latest()
     if latest is None or not links:
-        return ""
+        return LinkGone("", 0)
     passed = {one.ifindex for _, exchange in latest.run.legs() for one in exchange.connection.sightings}
-    return next((links[index] for index in sorted(passed & links.keys())), "")
+    return next((links[index] for index in sorted(passed & links.keys())), LinkGone("", 0))
+
+
+def gone_since(lane: Lane, links: Mapping[int, LinkGone], last_ns: int) -> str:
+    """Say that the interface which a lane's attempts passed has gone since the last of them; empty where none has."""
+    gone = link_gone(lane, links)
+    when = seconds(max(0, gone.ns - last_ns))
+    what = f"the Pod's interface {gone.name} was gone {when} after its last attempt: it was deleted, or its network taken down"
+    return what if gone.name else ""
 
 
 def _late(

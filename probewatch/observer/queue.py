@@ -2,6 +2,9 @@
 
 A connection's turn has come when nothing that began before it may still be handed out, and when nothing can change what came of it;
 or when it has waited long enough. Where too many wait, the oldest go with what is known of them.
+
+Whoever watches cannot wait for that: at a node's address one probe that hangs holds up those of all its hostNetwork Pods.
+`ahead` tells what is known behind it, and changes nothing.
 """
 
 from __future__ import annotations
@@ -107,6 +110,25 @@ class Queue:
                 rests.append(rests_until)
         self._rests_until = min(rests, default=-1)
         return out
+
+    def ahead(self, given_up: Callable[[Connection], bool]) -> list[Run]:
+        """Return the complete runs that wait behind something that is still open, in order; they go on waiting.
+
+        Complete is also what nothing ended, where `given_up` says that its checker did not wait so long.
+        """
+        known: list[Run] = []
+        joined: dict[str, list[Exchange | Unresolved]] = {client: [] for client in self._joiners}
+        for item in (entry.item for entry in sorted(self._heap)):
+            if not _over(item) and not (isinstance(item, Exchange) and given_up(item.connection)):
+                continue
+            if isinstance(item, Run):
+                known.append(item)
+            else:
+                client = item.client if isinstance(item, Unresolved) else item.connection.client
+                joined.setdefault(client, []).append(item)
+        for client, items in joined.items():
+            known += (self._joiners.get(client) or Joiner()).outlook(items)
+        return sorted(known, key=lambda run: run.start.ns)
 
     def drain(self) -> list[Run]:
         """Return everything left, in order."""

@@ -3,6 +3,8 @@
 A target waits until it knows two things before it assigns anything: that a source is a kubelet (probes.sources), and
 which probes to expect (a declared Pod, or a guess from the first attempts). With a node's address and a Pod known from
 the start nothing waits.
+
+This module is over 600 lines because waiting, planning and reading once more are steps of one state: the runs of an address.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
+from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately
@@ -91,6 +94,10 @@ class Placed:
     doubted: float = DOUBTFUL
     """Its plan is held against all that was seen where its readings cost more than this."""
 
+    def takes(self, run: Run) -> bool:
+        """Tell whether a run may be an attempt of one of its probes."""
+        return any(fits(run, planned.spec) is not None for planned in self.lane.plan)
+
     def guess(self, worker: int) -> Guess | None:
         """Return what was guessed of a worker; None where it is declared."""
         declared = len(self.lane.plan) - len(self.guesses)
@@ -154,6 +161,16 @@ class Target:
         if self._queue is None:
             self._queue = Queue()
         return self._queue
+
+    def ahead(self, now_ns: int) -> list[Run]:
+        """Return the runs that are complete and wait in the queue; so are those that every probe declared for their port has given up."""
+
+        def given_up(connection: Connection) -> bool:
+            asked = (planned.spec for pod in self.declared(connection.start.ns) for planned in self._plan(pod))
+            timeouts = [spec.timeout_s for spec in asked if spec.port == connection.server_port]
+            return bool(timeouts) and now_ns - connection.start.ns > (max(timeouts) + 1) * SECOND
+
+        return self.queue.ahead(given_up)
 
     def rest(self) -> None:
         """Let go of the queue, in which nothing waits: there may be very many targets."""
@@ -244,11 +261,20 @@ class Target:
         return claimed | {checker: [run for run, _ in many] for checker, many in self._waiting.items()}
 
     def supposed(
-        self, runs: Sequence[Run], checker: str, context: Context, before: Placed | None = None
+        self,
+        runs: Sequence[Run],
+        checker: str,
+        context: Context,
+        before: Placed | None = None,
+        ahead: Sequence[Run] = (),
     ) -> Placed | None:
-        """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits."""
-        tied = self._tie(runs)
-        guesses = () if tied is not None else supposed(self._guess(runs, context), runs)
+        """Return a lane, to be looked at and not kept, for runs that wait for a plan; `before`, unfed, where its plan still fits.
+
+        The plan is made with those `ahead` as well, which are not fed: they have not their turn yet.
+        """
+        known = sorted([*runs, *ahead], key=lambda run: run.start.ns)
+        tied = self._tie(known)
+        guesses = () if tied is not None else supposed(self._guess(known, context), known)
         if tied is None and not guesses:
             return None
         pod, named_by = tied if tied is not None else (None, None)
@@ -262,17 +288,32 @@ class Target:
         return Placed(checker, lane, pod, guesses, named_by, signs, guessed_from=len(runs) if guesses else 0)
 
     def _declared_for(self, run: Run, context: Context) -> Placed | None:
-        """Return the lane of the Pod that is probed here at this time; of several (hostNetwork) the one whose probes fit."""
-        pods = self.declared(run.start.ns)
-        if not pods:
+        """Return the lane of the Pod that is probed here at this time."""
+        pod = self._pod_of(run)
+        if pod is None:
             return None
-        pod = next((pod for pod in pods if self.declares(run, pod) is not None), pods[0])
+        placed = self._lane_of(pod, context)
+        if placed is None:
+            return self._place(self._plan(pod), pod, (), pod.tied_by, [run], context)
+        placed.checker = placed.checker or context.checker
+        return placed
+
+    def _pod_of(self, run: Run) -> PodSpec | None:
+        """Return the Pod that is probed here at this time; of several (hostNetwork) the one whose probes fit."""
+        pods = self.declared(run.start.ns)
+        return next((pod for pod in pods if self.declares(run, pod) is not None), pods[0] if pods else None)
+
+    def _lane_of(self, pod: PodSpec, context: Context) -> Placed | None:
         for placed in self.placed:
             # Who asked the runtime for a command is not known; one Pod has one kubelet.
             if placed.pod is pod and (placed.checker == context.checker or "" in (placed.checker, context.checker)):
-                placed.checker = placed.checker or context.checker
                 return placed
-        return self._place(self._plan(pod), pod, (), pod.tied_by, [run], context)
+        return None
+
+    def lane_of(self, run: Run, context: Context) -> Placed | None:
+        """Return the lane that a kubelet's run will go to, if it was begun by now; nothing changes."""
+        pod = self._pod_of(run)
+        return self._lane_of(pod, context) if pod is not None else self._lane_for(run, context)
 
     def declared(self, ns: int) -> list[PodSpec]:
         """Return the Pods with probes that are sent to this address at that time: its own, then its guests."""

@@ -123,16 +123,30 @@ class Teller:
         self._ids += 1
         return f"p{self._ids}"
 
-    def lane(self, address: str, number: int | str, placed: Placed, latest: Latest, introduce: Introduce) -> None:
-        """Tell what a lane settled since the last call; each probe is introduced before its first attempt."""
+    def lane(
+        self,
+        address: str,
+        number: int | str,
+        placed: Placed,
+        latest: Latest,
+        introduce: Introduce,
+        beyond: Placed | None = None,
+    ) -> None:
+        """Tell what a lane settled since the last call; each probe is introduced before its first attempt.
+
+        `beyond` is the lane with what has not its turn yet, which is told early.
+        """
         known = self._ahead.get((address, number))
         reach = known.reach if known is not None else 0
-        if known is not None and known.lane is not placed.lane:
+        early = {step.run.start for step, _ in known.steps} if known is not None else set()
+        if self._early and known is None:
+            self._ahead[address, number] = _Ahead(placed.lane)
+        elif known is not None and known.lane is not placed.lane:
             self.again(address, number)
             self._ahead[address, number].lane = placed.lane
         steps = placed.lane.steps
         start = self._settled.get((address, number), 0)
-        met = cache(lambda: introduce(placed))
+        met = cache(lambda: introduce(beyond or placed))
         settled = placed.lane.outlook()[0] if self._early else len(steps)
         for place, step in enumerate(steps[start:], settled - len(steps) + start + 1):
             if step.reading is None:
@@ -140,12 +154,12 @@ class Teller:
             key = (address, number, step.reading.worker)
             progress = self._meet(key, met)
             if self._heard:
-                if place > reach:
+                if place > reach or (early and step.run.start not in early):
                     self._over(progress)
                 self._step(key, progress, step, placed, latest)
         self._settled[address, number] = len(steps)
         if self._early:
-            self._tell_ahead(address, number, placed, latest, met, reach)
+            self._tell_ahead(address, number, beyond or placed, latest, met, reach)
 
     def _meet(self, key: Key, met: Callable[[], Mapping[int, Probe]]) -> _Progress:
         """Return what was told of a worker, whose probe is introduced if it was not."""
@@ -172,7 +186,8 @@ class Teller:
     ) -> None:
         """Tell what is not settled as it reads now, where that is not what was told of `reach` steps; take back what is no more."""
         lane = placed.lane
-        known = self._ahead.setdefault((address, number), _Ahead(lane))
+        known = self._ahead[address, number]
+        early = {step.run.start for step, _ in known.steps}
         settled, steps = lane.outlook()
         disputed = unsure(placed, settled, steps)
         now = [(step, place in disputed) for place, step in enumerate(steps, settled + 1)]
@@ -189,7 +204,7 @@ class Teller:
             key = (address, number, worker)
             if worker not in counted:
                 counted[worker] = replace(self._meet(key, met))
-            if settled + place >= reach:
+            if settled + place >= reach or (early and step.run.start not in early):
                 self._over(self._workers[key])
             self._step(key, counted[worker], step, placed, latest, held=held, same=same)
         known.settled, known.steps = settled, now

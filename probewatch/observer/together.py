@@ -14,6 +14,8 @@ from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
     BETWEEN_FILES,
     ONE_RESTART_NS,
+    TO_THE_END,
+    TO_THE_END_ALONE,
     UNSEEN,
     EventKind,
     Gap,
@@ -41,7 +43,9 @@ def explained(
 ) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
-    seen = started(seen)
+    seen = alone(started(seen))
+    if len(captures) > 1:  # (which of them shows an attempt at its end is for `place_segments` to say)
+        seen = [replace(p, target=replace(p.target, here=False)) if p.target.here else p for p in seen]
     out = []
     for probe, made in zip(probes, explain(place_segments(seen, captures), events, captures, asked), strict=True):
         attempts = probe.attempts
@@ -52,6 +56,27 @@ def explained(
             made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
         out.append(made)
     return out
+
+
+def alone(probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes with what it means that attempts are missing up to the end where their checker went on with others.
+
+    It did so where it made an attempt in the latter half of that time: not only those that a common silence let pass before.
+    """
+    latest: dict[str, int] = {}
+    for probe in probes:
+        address = probe.checker.address
+        latest[address] = max(latest.get(address, 0), probe.attempts[-1].start.ns if probe.attempts else 0)
+
+    def told(probe: Probe) -> Probe:
+        gap = probe.last_gap
+        if gap is None or gap.reason != TO_THE_END:
+            return probe
+        if latest[probe.checker.address] < gap.start_ns + (gap.end_ns - gap.start_ns) // 2:
+            return probe
+        return replace(probe, gaps=(*probe.gaps[:-1], replace(gap, reason=TO_THE_END_ALONE)))
+
+    return [told(probe) for probe in probes]
 
 
 def between_files(

@@ -16,6 +16,7 @@ from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
     BETWEEN_FILES,
+    TO_THE_END_ALONE,
     Attempt,
     DecisionKind,
     EventKind,
@@ -155,7 +156,7 @@ def gaps(scene: Scene) -> None:
             missed += [
                 (gap.start_ns, gap.end_ns, place)
                 for gap in probe.gaps
-                if gap.kind is GapKind.UNEXPLAINED and gap.reason != BETWEEN_FILES
+                if gap.kind is GapKind.UNEXPLAINED and gap.reason not in (BETWEEN_FILES, TO_THE_END_ALONE)
             ]
             known = [gap for gap in probe.gaps if gap.kind not in (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)]
             delay = probe.spec.initial_delay_s if probe.spec is not None else 0

@@ -50,6 +50,8 @@ GREETINGS: Final = (
     (b"-ERR", "POP3 or the Redis protocol"),
 )
 """How servers begin that are asked for HTTP and speak something else."""
+AT_DEADLINE: Final = "at the deadline itself and before the checker closed: the kubelet may have counted it or not"
+"""When an answer came of which the frames do not show whether it was in time."""
 LOCATION: Final = 80
 """Characters of a redirect's target that a sentence repeats."""
 NO_MAC: Final = bytes(6)
@@ -63,6 +65,7 @@ class Found(NamedTuple):
     sentence: str = ""
     equally: tuple[Kind, ...] = ()
     advice: str = ""
+    check: str = ""
 
 
 class Case(NamedTuple):
@@ -112,7 +115,7 @@ def worded(
         kind=found.kind.value,
         rows=(*why.rows, *(row for row in rows if row not in why.rows)),
         sentence=found.sentence or why.sentence,
-        check=why.check,
+        check=found.check or why.check,
         advice=found.advice or why.advice,
         says=why.says,
         attempts=attempts,
@@ -329,11 +332,19 @@ def _slow(case: Case) -> Found | None:
             text = "The pod's kernel acknowledged the ClientHello at once; the server did not answer it in time."
             return Found(Kind.APPLICATION_SLOW, text, (Kind.HTTPS_TO_HTTP,))
         return Found(Kind.APPLICATION_SLOW)
+    when = AT_DEADLINE if at_deadline(case.attempt) else "when the checker had hung up"
     return Found(
         Kind.APPLICATION_SLOW,
-        f"The pod's kernel acknowledged the request at once; the application's answer came after {seconds(late_ns)}, when the "
-        "checker had hung up.",
+        f"The pod's kernel acknowledged the request at once; the application's answer came after {seconds(late_ns)}, {when}.",
     )
+
+
+def at_deadline(attempt: Attempt) -> bool:
+    """Tell whether a late answer came before the checker was seen to close: at the deadline itself."""
+    if attempt.late_answer_ns is None or not attempt.legs:
+        return False
+    close = attempt.legs[-1].connection.orig.closed
+    return close is not None and attempt.start.ns + attempt.late_answer_ns <= close.ns
 
 
 def _late(case: Case) -> Found | None:
@@ -406,6 +417,14 @@ def _closed(case: Case) -> Found | None:
         "The server closed the connection in the middle of the answer's header." if some else "",
         (Kind.HTTP_TO_HTTPS,) if plain and not some else (),
     )
+
+
+def _broken(case: Case) -> Found | None:
+    status = case.attempt.status
+    if status is None or status < 400:
+        return Found(Kind.BROKEN_BODY)
+    text = f"The answer says {status}, but its body is incomplete: the kubelet discards the result, and the failure does not count."
+    return Found(Kind.BROKEN_BODY, text)
 
 
 def _tls(case: Case) -> Found | None:
@@ -518,7 +537,7 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.NEIGHBOUR_UNRESOLVED: (_answered_late, _always(Kind.NOBODY_AT_ADDRESS)),
     Cause.SLOW_ANSWER: (_redirected, _http2, _unacknowledged, _not_taken, _asked_late, _slow),
     Cause.CLIENT_LATE: (_late,),
-    Cause.BODY_BROKEN: (_unacknowledged, _always(Kind.BROKEN_BODY)),
+    Cause.BODY_BROKEN: (_unacknowledged, _broken),
     Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
     Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),
     Cause.MALFORMED_ANSWER: (_redirected, _not_http),

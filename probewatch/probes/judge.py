@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from probewatch.model.catalogue import HALF_OPEN
 from probewatch.model.connection import QUIET_NS, Connection, IcmpNote
 from probewatch.model.direct import direct
 from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange, TlsFacts
@@ -270,7 +271,7 @@ class _Case:
             return self.silence(
                 Outcome.FAILURE,
                 Cause.NO_SYN_ANSWER,
-                f"SYN-ACK acknowledged after {wait:.2f} s, after the probe had given up",
+                f"{HALF_OPEN}acknowledged after {wait:.2f} s, after the probe had given up",
             )
         return None
 
@@ -347,7 +348,7 @@ class _Case:
         return self.silence(
             Outcome.FAILURE,
             Cause.NO_SYN_ANSWER,
-            f"SYN-ACK seen {times} time{'s' if times > 1 else ''} here, never acknowledged",
+            f"{HALF_OPEN}seen {times} time{'s' if times > 1 else ''} here, never acknowledged",
         )
 
     def tcp(self) -> Verdict:

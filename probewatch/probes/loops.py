@@ -47,6 +47,8 @@ GROWN: Final = (1.5, 2.6)
 """A pause is so many times as long as the one before, where the kubelet's wait is doubled; what the container ran is in it."""
 LONGEST_NS: Final = 330 * SECOND
 """The kubelet's longest wait (5 min), with what the packets do not show of its ends: such pauses grow no more."""
+SHORT_NS: Final = 10_000_000
+"""A pause below this is within what its ends are known to: a verdict and the next frame may even seem to change places."""
 SHOWN: Final = 8
 """Pauses told one by one."""
 
@@ -225,7 +227,7 @@ def _sentence(loop: Sequence[Renewal]) -> str:
     pauses = [r.pause_ns for r in loop if r.begin_ns is not None]
     last = loop[-1]
     lasted = (last.end_ns if last.begin_ns is None else last.begin_ns) - loop[0].end_ns
-    told = [seconds(ns) for ns in pauses[-SHOWN:]]
+    told = [seconds(ns) if ns >= SHORT_NS else f"less than {seconds(SHORT_NS)}" for ns in pauses[-SHOWN:]]
     latest = f"the latest {len(told)} times after " if len(told) < len(pauses) else "after "
     listed = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else "".join(told)
     often = "twice" if len(loop) == 2 else f"{len(loop)} times"

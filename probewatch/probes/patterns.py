@@ -41,7 +41,7 @@ from .courses import (
     terminating,
     unhealthy_together,
 )
-from .diagnose import answer_began, seconds
+from .diagnose import AT_DEADLINE, answer_began, at_deadline, seconds
 from .judge import SECOND
 from .loops import restart_loop
 from .neighbours import same_port
@@ -52,6 +52,8 @@ from .scene import (
     evidence_of,
 )
 from .silences import (
+    arrived,
+    hosted,
     late_handshakes,
     node_wide,
     on_the_way,
@@ -69,11 +71,19 @@ KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RE
 """What is only known to mean this where a kubelet is the checker."""
 NEVER: Final = 3
 """Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
+AT_ONCE_NS: Final = 200_000_000
+"""Late answers to several attempts within this come of one moment: what they waited for went on then."""
+STOOD_STILL: Final = (
+    "All late answers came in one moment: the process stood still until then, and no endpoint is slow. Find what stopped it: a signal, "
+    "a pause for garbage collection, a lock, a disk that did not answer, no CPU (cpu.stat of its cgroup: throttled)."
+)
+"""What to do where all late answers came at once."""
 PATIENT: Final = 10
 """Seconds of timeout beyond which a longer one is no advice."""
 
 
 PATTERNS: Final[tuple[Pattern, ...]] = (
+    hosted,
     on_the_way,
     wrong_mac,
     rerouted,
@@ -86,6 +96,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     one_lost,
     late_handshakes,
     node_wide,
+    arrived,
     unhealthy_together,
     starting,
     terminating,
@@ -172,7 +183,15 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
     if kind is Kind.APPLICATION_SLOW:
         late = sorted(a.late_answer_ns for a in attempts if a.late_answer_ns is not None)
         if late:
-            return f"The pod's kernel acknowledged the requests at once; the answers came after {span(late)}, when the checker had hung up."
+            close = sum(map(at_deadline, attempts))
+            when = (
+                "when the checker had hung up"
+                if not close
+                else AT_DEADLINE
+                if close == len(late)
+                else "at the deadline or later"
+            )
+            return f"The pod's kernel acknowledged the requests at once; the answers came after {span(late)}, {when}."
     if kind in (Kind.SAYS_UNHEALTHY, Kind.TURNED_AWAY):
         status = Counter(a.status for a in attempts).most_common(1)[0][0]
         slowest = seconds(max(a.latency_ns for a in attempts))
@@ -198,6 +217,9 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
         return (
             "Find where the application hangs: no answer came later either, so a longer timeout would not have helped."
         )
+    came = [a.start.ns + a.late_answer_ns for a in attempts if a.late_answer_ns is not None]
+    if len(came) > 1 and max(came) - min(came) <= AT_ONCE_NS:
+        return STOOD_STILL
     enough = max(late, default=-1) // SECOND + 1
     if not 0 < enough <= PATIENT:
         return usual

@@ -13,7 +13,7 @@ Connections must come in the order of their starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
@@ -313,6 +313,12 @@ class Joiner:
         """Take the next connection (or unanswered address resolution); return the runs that are complete by now."""
         start = item.start if isinstance(item, Unresolved) else attempt_start(item)
         done = self.advance(start.ns)
+        self._take(item, start)
+        while len(self._open) > MAX_OPEN:
+            done.append(self._open.pop(0))
+        return done
+
+    def _take(self, item: Exchange | Unresolved, start: Mark) -> None:
         if isinstance(item, Unresolved):
             self._open.append(
                 Run(
@@ -334,9 +340,14 @@ class Joiner:
                     tries=((item,),),
                 )
             )
-        while len(self._open) > MAX_OPEN:
-            done.append(self._open.pop(0))
-        return done
+
+    def outlook(self, items: Sequence[Exchange | Unresolved]) -> list[Run]:
+        """Return the runs that are complete, whatever comes, once these were fed as well, which changes nothing here."""
+        ahead = Joiner()
+        ahead._open = list(self._open)
+        for item in items:
+            ahead._take(item, item.start if isinstance(item, Unresolved) else attempt_start(item))
+        return [run for run in ahead._open if not _may_go_on(run)]
 
     def advance(self, now_ns: int) -> list[Run]:
         """Hand on, in the order of their starts, the runs that nothing can join after this moment."""

@@ -327,3 +327,39 @@ def port_reused(scene: Scene) -> None:
                 "first: the node takes them out of TIME-WAIT, because it has few."
             )
             scene.note(place, attempts, Found(Kind.PORT_REUSED, text))
+
+
+def arrived(scene: Scene) -> None:
+    """See SYNs that nothing answered where the address itself was captured: they arrived, and no other capture is needed (D06)."""
+    for place, probe in enumerate(scene.probes):
+        lost = [a for a in probe.attempts if probe.target.here and scene.kind(place, a) == Kind.SYN_UNANSWERED]
+        if lost:
+            scene.say(
+                place,
+                lost,
+                Found(
+                    Kind.SYN_UNANSWERED,
+                    "The SYN arrived here, where its address is, and nothing answered it.",
+                    (Kind.LISTEN_QUEUE_FULL,),
+                    "A full queue: the application hangs and no longer accepts. Else let the node's source address through what drops it.",
+                    "Here, in the network namespace that was captured: ss -lnt (Recv-Q above Send-Q is a full listen queue), iptables-save "
+                    "-c, nft list ruleset, the network policy as the CNI has it at this interface, rp_filter.",
+                ),
+            )
+
+
+def hosted(scene: Scene) -> None:
+    """See refusals over loopback of a Pod that its manifest puts on the node's network: nothing else is wrong with its address (D01)."""
+    for place, probe in enumerate(scene.probes):
+        mine = [a for a in probe.attempts if probe.target.host_network and scene.kind(place, a) == Kind.LOCAL_ADDRESS]
+        if mine:
+            scene.say(
+                place,
+                mine,
+                Found(
+                    Kind.NOTHING_LISTENS,
+                    "The node's kernel refused the connection: nothing listens on this port of the node (hostNetwork).",
+                    check="ss -lntp on the node: does the process run, on this port, on this address (not only 127.0.0.1), in this family? "
+                    "Does another process hold the port? Restarts, kubectl logs --previous.",
+                ),
+            )

@@ -53,6 +53,9 @@ def headline(answer: Answer) -> str:
     elif probe.checker.kind == "unknown":
         kind = "periodic check"
     text = f"{probe.handler.value} {kind} of {_target(probe)}"
+    if probe.spec is None and not any(leg.connection.resp.syns for one in probe.attempts for leg in one.legs):
+        # (An unanswered SYN says neither how its sender would have asked nor what for.)
+        text = f"probe of {_target(probe)} whose request was never seen"
     if len(answer.attempts) == 1:
         attempt = answer.attempts[0]
         text += f", attempt #{attempt.n}: {safe(words.result(attempt, probe.handler))}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _INDENT: Final = 14
 """Where remarks below a line begin: behind the time of day."""
 
+LISTED: Final = 4
+"""Numbers of attempts that a correction lists, of more only so many."""
 KEPT_LINES: Final = 10_000
 """Lines of which it is known what they said; of older ones nothing is said again."""
 
@@ -64,6 +66,8 @@ class Lines:
         """(Address, start) of an attempt -> what its line said."""
         self._met: dict[Key, Probe] = {}
         self._overdue: set[Key] = set()
+        self._ending: set[tuple[str, str]] = set()
+        """Lanes whose liveness stopped while other probes went on."""
         self._anew: list[tuple[_Said, _Said]] = []
         """What reads in another way now, to be told together."""
         self.written = 0
@@ -144,6 +148,9 @@ class Lines:
         if probe is None or before is None:
             return
         self._overdue.add(late.key)
+        ending = late.key[:2] in self._ending
+        if late.beside and probe.type is ProbeType.LIVENESS:
+            self._ending.add(late.key[:2])
         if late.again:
             return
         self.written += 1
@@ -154,7 +161,12 @@ class Lines:
         self._paper.line(*line, "  ", Span("overdue", "alarm"))
         due, last = (self._time(ns, day=False) for ns in (late.due_ns, late.last_ns))
         text = f"due at {due} (every {plain(late.period_ns / SECOND)} s); the last was #{before.n} at {last}"
-        self._below.filled(f"{text}. {_why(late, probe)}", first=[Span(" " * _INDENT)], indent=_INDENT)
+        self._below.filled(f"{text}. {_why(late, probe, ending=ending)}", first=[Span(" " * _INDENT)], indent=_INDENT)
+
+    def moved(self, text: str) -> None:
+        """Write that a Pod seems to have another address now."""
+        self._below.filled(text, first=[Span(" " * _INDENT + "moved  ", "yellow")], indent=_INDENT + 7)
+        self.written += 1
 
     def _line(
         self, key: Key, probe: Probe, attempt: Attempt, decision: Decision | None, more: Iterable[str] = ()
@@ -205,12 +217,12 @@ class Lines:
         return text[11:23] or f"{ns / SECOND:.3f}"
 
 
-def _why(late: Overdue, probe: Probe) -> str:
-    """Return what the silence may mean, what speaks for it first, and how to find out."""
+def _why(late: Overdue, probe: Probe, *, ending: bool) -> str:
+    """Return what the silence may mean, what speaks for it first, and how to find out; `ending`: as a Pod's end was it told before."""
     if late.beside:
         deleted = ": while a Pod is being deleted, liveness is silent" if probe.type is ProbeType.LIVENESS else ""
         return f"Other probes of its Pod continue{deleted}."
-    sign = _sign(late)
+    sign = _ENDED if ending and not late.gone else _sign(late)
     if late.alone:
         who = f"{safe(probe.checker.kind)} at {safe(probe.checker.address)}"
         nobody = f"The {who} has probed nobody since: is it running (systemctl status kubelet on the node)?"
@@ -222,6 +234,7 @@ def _why(late: Overdue, probe: Probe) -> str:
     )
 
 
+_ENDED: Final = "Its liveness had stopped before the rest: the Pod was being deleted, and seems to be gone."
 _FIREWALL: Final = "does the node's own firewall let its probes out (nft list ruleset)?"
 
 
@@ -253,10 +266,11 @@ def _anew(changed: Iterable[tuple[_Said, _Said]]) -> list[str]:
             if name == who and all(before.n == now.n for before, now in pairs):
                 text = ""
             told.append(text)
+            states: dict[str, list[int]] = {}
             for before, now in pairs:
-                at = f" at #{now.n}" if len(pairs) > 1 else ""
                 if now.state != before.state:
-                    told.append(f"{now.state or _undecided(before, now)}{at}")
+                    states.setdefault(now.state or _undecided(before, now), []).append(now.n)
+            told += [f"{state} at {_listed(numbers)}" if len(pairs) > 1 else state for state, numbers in states.items()]
         out.append(f"{who} {_range(above)} above: {', '.join(filter(None, told))}")
     return out
 
@@ -266,6 +280,13 @@ def _undecided(before: _Said, now: _Said) -> str:
     if before.state == "Ready" and now.who == before.who:
         return "no change of state (Ready already)"
     return f"no {before.state}"
+
+
+def _listed(numbers: list[int]) -> str:
+    """Return `#3, #5`, and of many only the first ones."""
+    numbers = sorted(set(numbers))
+    more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED + 1 else ""
+    return ", ".join(f"#{number}" for number in (numbers[:LISTED] if more else numbers)) + more
 
 
 def _range(numbers: list[int]) -> str:

@@ -70,8 +70,11 @@ class Paper:
         *,
         colour: bool = False,
         glyphs: Glyphs = UNICODE,
+        wide: str = "-o wide",
     ) -> None:
         self._out = out
+        self.wide = wide
+        """How whoever reads gets everything: an option of the command, or another command."""
         self._colour = colour
         self.columns = columns
         self.glyphs = glyphs

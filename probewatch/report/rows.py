@@ -289,6 +289,8 @@ def _remark(
         and before.outcome is Outcome.FAILURE
     ):
         parts.append("recovered")
+    if probe.spec is not None and words.nearly_late(probe, attempt):
+        parts.append("nearly timed out")
     if attempt.outcome is Outcome.DISCARDED:
         tries = attempt.tries
         parts.append(

@@ -48,9 +48,11 @@ WIDE: Final = 100
 """Columns of a terminal that leaves more room between the table's."""
 _NAMES: Final = ("type", "probe", "state", "last", "took", "streak", "latest", "next")
 _RIGHT: Final = ("last", "took", "streak", "next")
-_LEAST: Final = {"probe": 8, "last": 10, "latest": FEWEST}
+_LEAST: Final = {"probe": 14, "last": 10, "latest": FEWEST}
 """Columns of the terminal to which words may be cut, and the latest attempts left out, where it is narrow: never a number."""
-_GIVEN: Final = ("last", "probe", "latest")
+_LEFT_OUT: Final = ("latest", "last")
+"""Columns that a still narrower one goes without: the state and the streak tell the most of it."""
+_GIVEN: Final = ("probe", "last", "latest")
 """Which of them gets first what room there is beyond that."""
 LINGERS_NS: Final = SECOND
 """How long closing may take beyond the timeout (SO_LINGER)."""
@@ -165,8 +167,8 @@ def table(
 ) -> Table:
     """Draw the rows that `room` lines of so many columns can hold, below a line with the time and `account`.
 
-    Where there is little room the probe's name and the result's words are cut, and fewer of the latest attempts are drawn: never a
-    number.
+    Where there is little room the probe's name (so that rows can be told apart) and the result's words are cut, and fewer of the
+    latest attempts are drawn, at last none: never a number.
     """
     from rich import box
     from rich.table import Table
@@ -177,29 +179,58 @@ def table(
     drawn.padding = (0, gap - 1, 0, 0)
     drawn.title = _text([Span(f"{clock(now_ns)}  {count(len(rows), 'probe')}  {account}")])
     shown = rows[: max(1, room - 6)]
-    widths = _widths([_cells(row, now_ns, glyphs, SHOWN, is_open) for row in shown], columns - gap * (len(_NAMES) - 1))
-    for name, size in zip(_NAMES, widths, strict=True):
+    widths = _widths([_cells(row, now_ns, glyphs, SHOWN, is_open) for row in shown], columns, gap)
+    for name, size in widths.items():
         drawn.add_column(
             name, justify="right" if name in _RIGHT else "left", no_wrap=True, overflow="ellipsis", width=size
         )
-    marks = widths[_NAMES.index("latest")]
-    for row in shown:
-        drawn.add_row(*(_text(cell) for cell in _cells(row, now_ns, glyphs, marks, is_open)))
+    names = _told_apart([words.label(row.probe) for row in shown], widths["probe"], glyphs.ellipsis)
+    for row, name in zip(shown, names, strict=True):
+        cells = dict(
+            zip(_NAMES, _cells(row, now_ns, glyphs, widths.get("latest", FEWEST), is_open), strict=True),
+            probe=[Span(name, "bold")],
+        )
+        drawn.add_row(*(_text(cells[column]) for column in widths))
     if len(shown) < len(rows):
         drawn.caption = _text([Span(f"{glyphs.ellipsis} and {len(rows) - len(shown)} more, none of them worse")])
     return drawn
 
 
-def _widths(cells: Sequence[Sequence[Sequence[Span]]], columns: int) -> list[int]:
-    """Return how wide each column of these rows is to be, so that all fit into so many."""
+def _widths(cells: Sequence[Sequence[Sequence[Span]]], columns: int, gap: int) -> dict[str, int]:
+    """Return which columns there are, and how wide each is to be, so that all of these rows fit into so many with gaps between."""
     wanted = {
         name: max([len(name), *(sum(width(piece.text) for piece in row[place]) for row in cells)])
         for place, name in enumerate(_NAMES)
     }
     given = {name: min(size, _LEAST.get(name, size)) for name, size in wanted.items()}
+    for name in _LEFT_OUT:
+        if sum(given.values()) + gap * (len(given) - 1) > columns:
+            del given[name]
+    room = columns - gap * (len(given) - 1)
     for name in _GIVEN:
-        given[name] += max(0, min(columns - sum(given.values()), wanted[name] - given[name]))
-    return list(given.values())
+        if name in given:
+            given[name] += max(0, min(room - sum(given.values()), wanted[name] - given[name]))
+    return given
+
+
+def _told_apart(names: Sequence[str], room: int, ellipsis: str) -> list[str]:
+    """Cut names that are too long where most of them still differ: at their beginning (a Pod's tells least), else within, else behind."""
+    left = max(1, room - width(ellipsis))
+    ways = [
+        [name if width(name) <= room else _cut(name, left // part if part else 0, left, ellipsis) for name in names]
+        for part in (0, 3, 1)
+    ]
+    return max(ways, key=lambda way: len(set(way)))
+
+
+def _cut(name: str, head: int, room: int, ellipsis: str) -> str:
+    """Return so many columns of a name's beginning, and of its end what fits into the room."""
+    begin, end = len(name), 0
+    while width(name[:begin]) > head:
+        begin -= 1
+    while width(name[end:]) > room - head:
+        end += 1
+    return name[:begin] + ellipsis + name[end:]
 
 
 def _cells(row: Row, now_ns: int, glyphs: Glyphs, shown: int, is_open: IsOpen) -> list[Sequence[Span]]:

@@ -94,6 +94,12 @@ def _by_pod(kind: ProbeType, namespace: str | None, pod: str, container: str | N
     }
 
 
+def of_pod(probe: Probe, pod: str) -> bool:
+    """Say whether a pod's name or `namespace/pod` means this probe's."""
+    target = probe.target
+    return target.pod is not None and pod in (target.pod, f"{target.namespace}/{target.pod}")
+
+
 def no_match(probes: Sequence[Probe], wanted: str) -> str:
     """Say that what was wanted means none of these probes, and what there is."""
     there = [f"{p.id} ({words.kind(p)} {words.label(p)})" for p in probes]

@@ -69,9 +69,10 @@ def write(
     colour: bool = False,
     glyphs: Glyphs = UNICODE,
     columns: int = COLUMNS,
+    everything: str = "-o wide",
 ) -> None:
-    """Write the table, or with `wide` everything."""
-    paper = Paper(out, None if wide else columns, colour=colour, glyphs=glyphs)
+    """Write the table, or with `wide` everything; `everything` says how to get that."""
+    paper = Paper(out, None if wide else columns, colour=colour, glyphs=glyphs, wide=everything)
     base = outline.base_ns(timeline)
     _captures(paper, timeline.captures, base, wide=wide)
     _notes(paper, timeline.notes[: timeline.foremost])
@@ -92,7 +93,9 @@ def write(
     told |= known
     if not wide and len(judged) > _MANY and any(verdict.level is Level.FINE for _, verdict in judged):
         paper.line()
-        paper.line(Span("Probes that are fine are shown in brief; --probe or -o wide shows every attempt.", "dim"))
+        how = f"--probe or {paper.wide}" if paper.wide.startswith("-") else paper.wide
+        text = f"Probes that are fine are shown in brief; {how} shows every attempt."
+        paper.filled(text, style="dim")
     _events(paper, [e for e in timeline.events if id(e) not in told], base)
     _others(paper, timeline, wide=wide)
     if timeline.kubelet is not None:
@@ -212,7 +215,7 @@ def _probe(
             _field(paper, "try", f"{safe(one.advice)} (docs/causes.md#{one.anchor})", "green")
     if len(shown) < len(why):
         rest = ", ".join(one.name for one in why if one not in shown)
-        _field(paper, "", f"also {rest}: -o wide says what to do")
+        _field(paper, "", f"also {rest}: {paper.wide} says what to do")
     for note in probe.notes:
         if note == LATER or (note == UNDECLARED and probe.target.pod is not None):
             continue  # said where it is read what was asked
@@ -263,12 +266,8 @@ def _story(paper: Paper, timeline: Timeline, probe: Probe, base: int, known: set
     for row in head:
         cells.write(paper, row, base)
     if left_out:
-        paper.line(
-            Span(
-                f"    {paper.glyphs.ellipsis} {count(left_out, 'line')} omitted; -o wide shows every attempt",
-                "dim",
-            )
-        )
+        omitted = f"{count(left_out, 'line')} omitted; {paper.wide} shows every attempt"
+        paper.filled(omitted, first=[Span(f"    {paper.glyphs.ellipsis} ", "dim")], indent=6, style="dim")
         for row in tail:
             cells.write(paper, row, base)
 

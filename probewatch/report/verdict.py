@@ -34,7 +34,7 @@ from ..model.timeline import (
 from . import words
 from .escape import safe
 from .holes import DOWN_STATES, UP_STATES, gaps
-from .numbers import SECOND, count, share, span
+from .numbers import SECOND, count, duration, plain, share, span
 from .service import (
     DOWN,
     NOTHING_NS,
@@ -125,7 +125,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         else:
             sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
     since = _silent_since(probe)
-    level = max(level, Level.WARNING if since else Level.FINE)
+    near = _near(probe)
+    level = max(level, Level.WARNING if since or near else Level.FINE)
     doubt = _not_known(probe, undecided(probe))
     level = max(level, Level.UNCLEAR if doubt else Level.FINE)
     sentence += doubt
@@ -138,7 +139,8 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"{missing} missing: {why}; what was seen: {sentence}"
         level = Level.TROUBLE
     sentence += (
-        _unprobed(probe)
+        near
+        + _unprobed(probe)
         + since
         + _uncovered(probe, timeline)
         + _deleted(probe, timeline, gone=bool(kinds[DecisionKind.NOT_READY]))
@@ -176,6 +178,15 @@ def _not_known(probe: Probe, doubt: Sequence[Undecided]) -> str:
     return f"; state not known{times} for {away}: of {row} {' and '.join(unknown)}, where {takes} it {state}"
 
 
+def _near(probe: Probe) -> str:
+    """Return that successes nearly timed out: the next may fail, and nothing but its latency tells before."""
+    limit = words.timeout_ns(probe)
+    slow = [one.latency_ns for one in probe.attempts if words.nearly_late(probe, one)]
+    if not slow or probe.spec is None:
+        return ""
+    return f"; {count(len(slow), 'success', 'successes')} nearly timed out: at most {duration(max(slow))} of {plain(limit / SECOND)} s"
+
+
 def _unprobed(probe: Probe) -> str:
     """Return for how long nobody looked because the kubelet did not: what the attempts say is silent on that."""
     away = [
@@ -209,6 +220,9 @@ def _uncovered(probe: Probe, timeline: Timeline) -> str:
 def _deleted(probe: Probe, timeline: Timeline, *, gone: bool) -> str:
     """Return that the Pod was being deleted, where nothing else says so: its probes go on or stop by design."""
     ends = any(event.kind is EventKind.POD_TERMINATING for event in container_events(probe, timeline))
+    last = probe.last_gap
+    if not ends and last is not None and last.kind is GapKind.POD_DELETED:
+        return f"; not probed in the last {span(last.end_ns - last.start_ns)}: {safe(last.reason)}"
     return "; the Pod was being deleted at the end" if ends and not gone else ""
 
 

@@ -20,6 +20,8 @@ FIELDS: Final = {
     "failureThreshold": "failures",
 }
 
+NEARLY: Final = 0.9
+"""Part of its timeout from which a success nearly failed."""
 _GUESSES: Final = 3
 """Kinds named of those a checker could be."""
 
@@ -232,6 +234,12 @@ def timeout_ns(probe: Probe) -> int:
         return probe.spec.timeout_s * SECOND
     value = probe.inferred.get("timeoutSeconds", probe.inferred.get("timeout_s"))
     return int(value * SECOND) if isinstance(value, int | float) else 0
+
+
+def nearly_late(probe: Probe, attempt: Attempt) -> bool:
+    """Tell whether an attempt succeeded just before its deadline."""
+    limit = timeout_ns(probe)
+    return attempt.outcome is Outcome.SUCCESS and limit > 0 and attempt.latency_ns >= NEARLY * limit
 
 
 def timeout_source(probe: Probe) -> str:

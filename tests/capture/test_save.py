@@ -10,6 +10,7 @@ import pytest
 from probewatch import analyze
 from probewatch.api import observer
 from probewatch.capture import Reader
+from probewatch.capture.errors import CaptureError
 from probewatch.capture.pcapng import UNENDED
 from probewatch.capture.save import Bounds, Saver
 from probewatch.model.frame import JOURNAL_ENTRY, Frame, HostLink, Interface, Loss, Mark
@@ -103,3 +104,15 @@ def test_a_recording_that_was_cut_off_is_known_as_such(tmp_path: Path, ended: bo
     with Reader(str(path), 0, following=iter([True, True, True, False]).__next__) as reader:
         list(reader)
     assert reader.info().complete, "a file that may be written on is left where it stands"
+
+
+def test_a_file_that_is_being_written_is_refused(tmp_path: Path) -> None:
+    """A second recording into the same file would destroy the first: it is refused, and what the first wrote stays; afterwards it may."""
+    path = tmp_path / "x.pcapng"
+    first = Saver(str(path), list)
+    before = path.read_bytes()
+    with pytest.raises(CaptureError, match="is being written by another process"):
+        Saver(str(path), list)
+    assert path.read_bytes() == before
+    first.finish([], 0)
+    Saver(str(path), list).finish([], 0)

@@ -182,6 +182,18 @@ def test_a_number_needs_a_probe(captures: Path, run) -> None:
     assert "has no attempt 999" in said.err
 
 
+def test_a_pod_chooses(captures: Path, run) -> None:
+    """--pod narrows what --probe leaves: a number is one probe's then; a Pod that is not there is named as such."""
+    where = ("explain", captures / "k136-liveness-restart" / "capture.pcap", "--spec", captures / "k136-liveness-restart" / "pod.yaml")
+    both = run(*where, "--pod", "lab/liveness-restart", "--probe", "liveness", "--attempt", "4")
+    assert both.status == 0
+    assert "liveness" in both.out
+    assert run(*where, "--pod", "liveness-restart", "--attempt", "4").status == 2  # (both of its probes have a fourth attempt)
+    other = run(*where, "--pod", "web-1")
+    assert other.status == 2
+    assert "no probe matches --pod web-1" in other.err
+
+
 def test_json_says_the_same(captures: Path, run) -> None:
     """`-o json` holds the frames, phases and message of the picture."""
     said = run("explain", captures / "http-timeout" / "capture.pcap", "-o", "json")

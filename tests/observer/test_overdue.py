@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 
 import pytest
-from make import LIVENESS, NODE, NODE6, POD, POD6, READINESS, every, frames, ns, probes, spec
+from make import LIVENESS, NODE, NODE6, POD, POD6, READINESS, TCP, every, frames, ns, probes, spec
 
 from probewatch.model.book import AddressBook, NodeAddress
+from probewatch.model.diagnoses import Kind
+from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
+from probewatch.model.timeline import TO_THE_END_ALONE, GapKind
 from probewatch.observer import Observer, Settings
 from probewatch.report.document import document
 from probewatch.report.live import Lines, _anew, _Said
+from probewatch.report.moves import Moves
 from probewatch.report.ndjson import Writer, fold
+from probewatch.report.verdict import judge
 
 BOTH = pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
 
@@ -251,3 +257,92 @@ def test_lines_that_read_in_another_way_later_are_named() -> None:
             said = seen.lines._said[POD, attempt.start.ns]
             assert (said.who.split()[0], said.n) == (probe.type.value, attempt.n)
     assert READINESS.value in {probe.type.value for probe in timeline.probes}
+
+
+def _on(index: int, frame: Frame) -> Frame:
+    """Return a frame as the socket of all interfaces has it, at one of them."""
+    data = frame.data[12:14] + struct.pack("!HIHBB8s", 0, index, 1, 4, 6, frame.data[6:12]) + frame.data[14:]
+    return frame._replace(data=data, link_type=276, original_length=len(data))
+
+
+@BOTH
+def test_pods_that_were_deleted_are_no_sign_of_a_kubelet_without_cpu(node: str, pod: str) -> None:
+    """Attempts at most Pods are missing to the end and another's are on time: its kubelet has CPU, and runs."""
+    pods = [pod[:-1] + str(number) for number in range(4)]
+    seen = Watched(node, {one: (spec(period_s=2),) for one in pods})
+    times = [every(2, 8 if number else 30, number / 9) for number in range(4)]
+    script = [one for at, when in zip(pods, times, strict=True) for one in probes(when, client=node, server=at)]
+    seen.see(*sorted(script), until=60)
+    gone = [probe for probe in seen.observer.finish().probes if probe.last_gap is not None]
+    assert [probe.last_gap.reason for probe in gone if probe.last_gap] == [TO_THE_END_ALONE] * 3
+    assert not [one for probe in gone for one in probe.diagnoses if one.kind == Kind.TICKS_DROPPED]
+
+
+@BOTH
+def test_what_the_node_said_of_a_pods_interface_stands_in_the_report(node: str, pod: str) -> None:
+    """The gap to the end is the deleted Pod's, with its interface and when it was gone, and so says the verdict."""
+    seen = Watched(node, {pod: (spec(period_s=2),)})
+    for frame in frames(*probes(every(2, 8), client=node, server=pod)):
+        seen.observer.feed(_on(7, frame))
+    seen.observer.link_gone(7, "veth7f3c", ns(15.5))
+    seen.see(until=60)
+    assert "The Pod's interface veth7f3c has gone" in seen.text
+    timeline = seen.observer.finish()
+    (gap,) = timeline.probes[0].gaps
+    assert gap.kind is GapKind.POD_DELETED
+    assert gap.reason.startswith("the Pod's interface veth7f3c was gone 1.50 s after its last attempt")
+    assert "veth7f3c" in judge(timeline.probes[0], timeline).sentence
+
+
+@BOTH
+def test_somebodys_connections_make_nothing_ready_again(node: str, pod: str) -> None:
+    """A loop of plain connections from the node looks like a tcpSocket probe of one new container after another: Ready is told once."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(handler=TCP, period_s=3),)})
+    loop = [5.4, 7.45, 9.5, 11.6, 13.65, 15.7, 17.8, 19.85]
+    seen.see(*sorted([*probes([0.0, 0.001, *every(3, 10, 3.001)], "connected", **how), *probes(loop, "connected", **how)]), until=32)
+    assert seen.text.count(" Ready ") == 1
+
+
+def test_a_correction_of_many_lines_is_short() -> None:
+    """Of many attempts with the same correction the first few are named, and how many more there are."""
+    before = [_Said("readiness shop/web/app", n, "Ready") for n in range(1, 21)]
+    (text,) = _anew([(one, one._replace(who="check shop/web:80", state="")) for one in before])
+    assert text == "readiness shop/web/app #1-#20 above: check shop/web:80 #1-#20, no Ready at #1, #2, #3, #4 and 16 more"
+
+
+@BOTH
+def test_a_kubelet_that_asks_a_new_address_runs(node: str, pod: str) -> None:
+    """Attempts at an address of which too little is known to wait for its next one show all the same that the kubelet runs."""
+    other = pod[:-1] + "9"
+    seen = Watched(node, {pod: (spec(period_s=2),)})
+    seen.see(*probes(every(2, 5), client=node, server=pod), *probes(every(2, 8, 10.3), client=node, server=other), until=24)
+    assert seen.text.count("overdue") == 1
+    assert "Its kubelet probes others meanwhile" in seen.text
+
+
+@BOTH
+def test_a_pod_at_another_address_is_told(node: str, pod: str) -> None:
+    """Once its own address is silent, what is asked the same elsewhere is said to be it; not before, and not where two Pods may be."""
+    first, second, new = pod, pod[:-1] + "8", pod[:-1] + "9"
+    for pods, count in (([first], 1), ([first, second], 0)):
+        seen, moves, said = Watched(node, {one: (spec(period_s=2),) for one in pods}), Moves(), []
+        script = [one for at in pods for one in probes(every(2, 5), client=node, server=at)]
+        script += [*probes(every(2, 5, 10.3), client=node, server=new), *probes([10.2], path="/x", client=node, server=new)]
+        for frame in frames(*script):
+            seen.observer.feed(frame)
+            said += [moves.note(one.probe, one.attempt.start.ns, one.prediction.period_ns) for one in seen.observer.glimpse()]
+        told = [text for text in said if text]
+        assert len(told) == len(moves.addresses) == count
+        assert all(text.startswith("shop/web-1/app was not asked since 20:10:08.000; ") and "since 20:10:10.200" in text for text in told)
+
+
+@BOTH
+def test_the_end_of_a_pod_that_was_being_deleted_is_told_as_that(node: str, pod: str) -> None:
+    """Once its liveness stopped before the rest, silence of the rest is its end: nobody is told to look for a crash loop."""
+    how = {"client": node, "server": pod}
+    seen = Watched(node, {pod: (spec(period_s=2), spec(LIVENESS, period_s=2, path="/livez"))})
+    script = [*probes(every(2, 20), **how), *probes([40.0], "refused", **how), *probes(every(2, 8, 0.5), path="/livez", **how)]
+    seen.see(*script, until=60)
+    assert "Its liveness had stopped before the rest: the Pod was being deleted, and seems to be gone." in seen.text
+    assert "CrashLoopBackOff" not in seen.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,27 @@ def test_it_fits_a_narrow_terminal(columns: int, silence: Silence) -> None:
         assert " ms" in line or " s" in line
         assert line.rstrip().endswith(row.next(now, nothing)[0])
         assert columns < 100 or " lab/liveness-restart/app " in line
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_rows_are_told_apart_where_there_is_little_room(columns: int) -> None:
+    """Names that begin alike, as OpenShift's do, are cut where they still differ: their end, with the container, stays."""
+    board, now = boarded("k136-liveness-restart")
+    names = [("alertmanager-main-0", "config-reloader"), ("alertmanager-main-1", "config-reloader"), ("prometheus-k8s-0", "thanos")]
+    row = next(iter(board.rows.values()))
+    board.rows = {
+        ("10.0.0.1", "0", number): replace(row, probe=replace(row.probe, target=replace(
+            row.probe.target, namespace="openshift-monitoring", pod=pod, container=container)))
+        for number, (pod, container) in enumerate(names)
+    }  # fmt: skip
+    console = Console(file=io.StringIO(), width=columns, color_system=None)
+    console.print(table(board, now, 20, "none lost", columns=columns))
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= columns
+    shown = [line.split()[1] for line in lines if line.startswith(row.probe.type.value)]
+    assert len(set(shown)) == 3
+    assert all(name.endswith(("reloader", "thanos")) for name in shown)
 
 
 def test_a_streak_tells_the_state() -> None:
