@@ -1,6 +1,8 @@
 """The nouns of the output: attempts, probes, decisions, events and the timeline that holds them (DESIGN sections 2 and 6).
 
 Times are integer nanoseconds since 1970 UTC, or None where unknown; `report` turns them into text.
+
+This module is over 600 lines because a timeline is one value: its nouns name each other, and most lines say what a field means.
 """
 
 from __future__ import annotations

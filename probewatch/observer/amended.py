@@ -3,7 +3,8 @@
 A manifest that is stale, or another one's, would have containers begin whenever a probe acts as another number demands. `verify`
 says which numbers the wire excludes; here decisions are only kept from resting on one that does not fit at all.
 
-Limitations: successThreshold shows too seldom, and timeoutSeconds and initialDelaySeconds make no decision.
+Limitations: successThreshold shows too seldom, and timeoutSeconds and initialDelaySeconds make no decision. A startup probe that
+never succeeds leaves no trace of what it decides but the pauses of its container, which may be short.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ INSTEAD: Final = "this spec is not the one that runs here; decisions are replaye
 WORDS: Final = {
     ProbeType.READINESS: "it loses Ready after {} in a row",
     ProbeType.LIVENESS: "its container is restarted after {} in a row",
-    ProbeType.STARTUP: "its container is restarted after {} in a row",
 }
 
 
@@ -50,6 +50,8 @@ def other_thresholds(lane: Lane, declared: int, runs: Sequence[Run]) -> tuple[Pl
     scale = Scale(lane, runs, None)
     read = scale.read(plan)
     for worker, planned in enumerate(lane.plan[:declared]):
+        if planned.spec.type not in WORDS:
+            continue
         for other in thresholds(planned.spec, planned.spec.failure_threshold, steps_of(read, worker)):
             tried = (*plan[:worker], Planned(other, planned.container), *plan[worker + 1 :])
             again = scale.read(tried)
@@ -66,7 +68,7 @@ def differences(declared: Sequence[Planned], plan: Sequence[Planned]) -> list[st
             out.append(
                 f"{said.type}: declared every {said.period_s} s, but probed every {seen.period_s} s: {INSTEAD} {seen.period_s} s"
             )
-        if said.failure_threshold != seen.failure_threshold and said.type in WORDS:
+        if said.failure_threshold != seen.failure_threshold:
             number = seen.failure_threshold
             what = WORDS[said.type].format(f"{number} failure" if number == 1 else f"{number} failures")
             out.append(

@@ -1,4 +1,7 @@
-"""Frames in, a Timeline out: carries what `wire` finds to the targets, and makes probes of what they found."""
+"""Frames in, a Timeline out: carries what `wire` finds to the targets, and makes probes of what they found.
+
+This module is over 600 lines because it is where all others meet: it holds their state, and each of them takes a few lines here.
+"""
 
 from __future__ import annotations
 
