@@ -29,6 +29,7 @@ from probewatch.decisions.versions import Pokes
 from probewatch.model.connection import Connection
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
+from probewatch.model.timeline import Outcome
 from probewatch.probes.assign import MISSED, due_readings, readings_of
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND
@@ -70,6 +71,8 @@ NEW_KUBELET: Final = 2.0
 """Cost of the history in which a kubelet, not a container, begins, above that of a beginning container."""
 RAN_BEFORE: Final = 4.0
 """Cost of a beginning in the capture where a connection shows that its containers ran before."""
+FINE_BEFORE: Final = 1.0
+"""That all was well until the first attempt in mid-life, which failed: what follows tells it from what had failed before."""
 FAILED_BEFORE: Final = 3.0
 """Cost of a history in which a streak before the capture is assumed: of all moments the capture began in one of that few."""
 
@@ -254,8 +257,9 @@ class Lane:
             known = look.judged(worker)
             keep(grown, _grow(history, run, taken, known, turns))
             if not history.fresh and not taken.reset and not taken.redial:
-                before = history.cost + FAILED_BEFORE
-                for pod in history.pod.guesses(worker, known.verdict.outcome):
+                for unseen, pod in enumerate(history.pod.guesses(worker, known.verdict.outcome)):
+                    fine = known.verdict.outcome is Outcome.FAILURE and not unseen
+                    before = history.cost + (FINE_BEFORE if fine else FAILED_BEFORE)
                     guessed = History(pod, before, history.fresh, history.past)
                     keep(grown, _grow(guessed, run, taken, known, turns))
         return list(grown.values())

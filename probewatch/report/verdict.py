@@ -405,10 +405,18 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text
-        for numbers, when in ((starting, "while it started"), (ending, "in its last moments")):
+        begun = any(
+            e.kind is EventKind.CONTAINER_STARTED and e.ns <= ups[0].ns for e in container_events(probe, timeline)
+        )
+        outage = bool(starting) and probe.type is ProbeType.READINESS and not begun
+        for numbers, when in ((starting, "" if outage else "while it started"), (ending, "in its last moments")):
             some = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n in numbers))
-            text += f"; {count(len(some), 'attempt')} failed {when}: {_why(some)}" if some else ""
-        return Level.FINE, text
+            if some and when:
+                text += f"; {count(len(some), 'attempt')} failed {when}: {_why(some)}"
+            elif some:
+                text += f"; {count(len(some), 'attempt')} failed before that, from the capture's beginning on ({_why(some)}): "
+                text += f"whether it was {safe(ups[0].after)} earlier is not known"
+        return Level.WARNING if outage else Level.FINE, text
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if state and probe.initial_since_ns is not None:
         return _since(probe, probe.initial_since_ns, failed)

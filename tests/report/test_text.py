@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probewatch.api import analyze
 from probewatch.model.finding import CLIENTS_REFUSED, Finding, Held
-from probewatch.model.timeline import Cause, Effects, Outcome, ProbeType
+from probewatch.model.timeline import Cause, Effects, EventKind, Outcome, ProbeType, TimelineEvent
 from probewatch.report import text, words
 from probewatch.report.escape import pad, safe, shorten, valid, width
 from probewatch.report.paper import ASCII, UNICODE, Paper, Span, glyphs_for, wrap
@@ -342,12 +342,15 @@ def test_failures_of_a_start_are_no_warning(made, attempts) -> None:
     tries = attempts([bad, ok, ok, bad, bad, ok, ok])
     ready = [replace(probe.decisions[0], attempt=n, ns=tries[n - 1].end_ns) for n in (2, 6)]
     early = replace(probe, attempts=tries[:3], decisions=tuple(ready[:1]))
-    fine = table(replace(timeline, probes=(early,), events=()))
+    begun = TimelineEvent(ns=tries[0].start.ns, kind=EventKind.CONTAINER_STARTED, address=early.target.address)
+    fine = table(replace(timeline, probes=(early,), events=(begun,)))
     assert (
         "Ready 1.0 s after the first attempt and stayed Ready; 1 attempt failed while it started: refused"
         in " ".join(fine.split())
     )
     assert "cause" not in fine
+    unknown = " ".join(table(replace(timeline, probes=(early,), events=())).split())
+    assert "1 attempt failed before that, from the capture's beginning on (refused): whether it was Ready earlier is not known" in unknown
     again = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),), events=()))
     assert "NotReady once: its container ended" in " ".join(again.split())
     warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),), events=()))
