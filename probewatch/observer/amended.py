@@ -23,8 +23,8 @@ from .tying import other_period
 from .typed import thresholds
 from .weigh import Scale, steps_of
 
-SAVES: Final = 8.0
-"""What another threshold must save: twice what `verify` excludes a number for, since all decisions are replayed with it."""
+SAVES: Final = 12.0
+"""What another threshold must save: three times what `verify` excludes a number for, since all decisions are replayed with it."""
 INSTEAD: Final = "this spec is not the one that runs here; decisions are replayed with"
 WORDS: Final = {
     ProbeType.READINESS: "it loses Ready after {} in a row",
