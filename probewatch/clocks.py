@@ -12,7 +12,6 @@ Which of two clocks is right nobody knows. Requests that the two files share lat
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median_low
 from typing import TYPE_CHECKING, Final
@@ -73,7 +72,7 @@ def _requests(path: str, most: int) -> dict[Request, int]:
     from .wire.peel import Peeler
 
     peeler = Peeler()
-    found: dict[Request, int] = defaultdict(int)
+    found: dict[Request, int] = {}
     with Reader(path, 0) as reader:
         for frame in reader:
             packet = peeler.peel(frame)
@@ -85,7 +84,7 @@ def _requests(path: str, most: int) -> dict[Request, int]:
             most -= 1
             if most <= 0:
                 break
-    return dict(found)
+    return found
 
 
 def notes(shifts: Sequence[tuple[str, int]]) -> list[str]:

@@ -42,15 +42,12 @@ def other_periods(plan: Sequence[Planned], declared: int, steps: Sequence[Step])
     return tuple(out)
 
 
-def other_thresholds(lane: Lane, declared: int, runs: Sequence[Run]) -> tuple[Planned, ...]:
-    """Return a lane's plan with the failureThresholds of its first `declared` workers with which all reads far better."""
-    plan = tuple(lane.plan)
-    if lane.cost <= SAVES:
-        return plan
+def other_thresholds(lane: Lane, plan: tuple[Planned, ...], declared: int, runs: Sequence[Run]) -> tuple[Planned, ...]:
+    """Return a plan with the failureThresholds of its first `declared` workers with which all reads far better in a lane like this."""
     scale = Scale(lane, runs, None)
     read = scale.read(plan)
-    for worker, planned in enumerate(lane.plan[:declared]):
-        if planned.spec.type not in WORDS:
+    for worker, planned in enumerate(plan[:declared]):
+        if planned.spec.type not in WORDS or read.cost <= SAVES:
             continue
         for other in thresholds(planned.spec, planned.spec.failure_threshold, steps_of(read, worker)):
             tried = (*plan[:worker], Planned(other, planned.container), *plan[worker + 1 :])

@@ -25,7 +25,7 @@ from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, as_known, fits
 
-from .amended import INSTEAD, differences, other_periods, other_thresholds
+from .amended import INSTEAD, SAVES, differences, other_periods, other_thresholds
 from .beginnings import ANNOUNCED_NS, announced, beginning
 from .execs import guess_commands
 from .histories import Step
@@ -570,16 +570,18 @@ class Target:
         self._replay(placed, homes(guesses), runs, context)
 
     def _amended(self, placed: Placed, steps: Sequence[Step], runs: Sequence[Run], context: Context) -> None:
-        """Replay a lane with the numbers that the wire shows, where they contradict the declared ones; say so."""
-        declared = len(placed.lane.plan) - len(placed.guesses)
-        self._amend(placed, other_periods(placed.lane.plan, declared, steps), runs, context)
-        self._amend(placed, other_thresholds(placed.lane, declared, runs), runs, context)
+        """Replay a lane with the numbers that the wire shows, where they contradict the declared ones; say so.
 
-    def _amend(self, placed: Placed, plan: tuple[Planned, ...], runs: Sequence[Run], context: Context) -> None:
+        Each time anew from the declared ones: a first look may have seen too little.
+        """
+        said, declared = placed.declared or placed.lane.plan, len(placed.lane.plan) - len(placed.guesses)
+        plan = other_periods(said, declared, steps)
+        if placed.declared is not None or placed.lane.cost > SAVES:
+            plan = other_thresholds(placed.lane, plan, declared, runs)
         if plan == placed.lane.plan:
             return
-        placed.declared = placed.declared or placed.lane.plan
-        placed.notes = [note for note in placed.notes if INSTEAD not in note] + differences(placed.declared, plan)
+        placed.notes = [note for note in placed.notes if INSTEAD not in note] + differences(said, plan)
+        placed.declared = said if plan != said else None
         self._replay(placed, plan, runs, context)
 
     def _undeclared_twin(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
