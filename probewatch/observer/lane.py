@@ -258,7 +258,9 @@ class Lane:
             keep(grown, _grow(history, run, taken, known, turns))
             if not history.fresh and not taken.reset and not taken.redial:
                 for unseen, pod in enumerate(history.pod.guesses(worker, known.verdict.outcome)):
-                    fine = known.verdict.outcome is Outcome.FAILURE and not unseen
+                    # (Behind a hole, or where one failure decides, as much may have failed unseen as not.)
+                    fine = self._whole and not unseen and self.plan[worker].spec.failure_threshold > 1
+                    fine = fine and known.verdict.outcome is Outcome.FAILURE
                     before = history.cost + (FINE_BEFORE if fine else FAILED_BEFORE)
                     guessed = History(pod, before, history.fresh, history.past)
                     keep(grown, _grow(guessed, run, taken, known, turns))

@@ -405,15 +405,12 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text
-        begun = any(
-            e.kind is EventKind.CONTAINER_STARTED and e.ns <= ups[0].ns for e in container_events(probe, timeline)
-        )
-        outage = bool(starting) and probe.type is ProbeType.READINESS and not begun
+        begun = [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
+        outage = bool(starting) and probe.type is ProbeType.READINESS and min(begun, default=ups[0].ns + 1) > ups[0].ns
         for numbers, when in ((starting, "" if outage else "while it started"), (ending, "in its last moments")):
             some = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n in numbers))
-            if some and when:
-                text += f"; {count(len(some), 'attempt')} failed {when}: {_why(some)}"
-            elif some:
+            text += f"; {count(len(some), 'attempt')} failed {when}: {_why(some)}" if some and when else ""
+            if some and not when:
                 text += f"; {count(len(some), 'attempt')} failed before that, from the capture's beginning on ({_why(some)}): "
                 text += f"whether it was {safe(ups[0].after)} earlier is not known"
         return Level.WARNING if outage else Level.FINE, text
