@@ -49,8 +49,7 @@ def measures(
     declared: Plan = placed.declared or placed.lane.plan
     beside: Plan = ()
     if placed.pod is not None:
-        beside = declared[len(declared) - len(placed.guesses) :]
-        declared = declared[: len(declared) - len(placed.guesses)]
+        declared, beside = declared[: placed.first_guessed], declared[placed.first_guessed :]
     held = (as_known(step.run, latest) for step in placed.lane.steps if not step.run.implied)
     runs = [run for run in chain(placed.weighed, held) if hole_ns is None or run.start.ns <= hole_ns]
     seen_until_ns = seen_until_ns if hole_ns is None else min(seen_until_ns, hole_ns)

@@ -98,10 +98,14 @@ class Placed:
         """Tell whether a run may be an attempt of one of its probes."""
         return any(fits(run, planned.spec) is not None for planned in self.lane.plan)
 
+    @property
+    def first_guessed(self) -> int:
+        """The first worker that is guessed: all before it are declared."""
+        return len(self.lane.plan) - len(self.guesses)
+
     def guess(self, worker: int) -> Guess | None:
         """Return what was guessed of a worker; None where it is declared."""
-        declared = len(self.lane.plan) - len(self.guesses)
-        return self.guesses[worker - declared] if worker >= declared else None
+        return self.guesses[worker - self.first_guessed] if worker >= self.first_guessed else None
 
 
 class Target:
@@ -574,10 +578,10 @@ class Target:
 
         Each time anew from the declared ones: a first look may have seen too little.
         """
-        said, declared = placed.declared or placed.lane.plan, len(placed.lane.plan) - len(placed.guesses)
-        plan = other_periods(said, declared, steps)
+        said = placed.declared or placed.lane.plan
+        plan = other_periods(said, placed.first_guessed, steps)
         if placed.declared is not None or placed.lane.cost > SAVES:
-            plan = other_thresholds(placed.lane, plan, declared, runs)
+            plan = other_thresholds(placed.lane, plan, placed.first_guessed, runs)
         if plan == placed.lane.plan:
             return
         placed.notes = [note for note in placed.notes if INSTEAD not in note] + differences(said, plan)
