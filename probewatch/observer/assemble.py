@@ -58,6 +58,9 @@ from .tls import expired
 SILENT_TICKS: Final = 3
 SILENT_NS: Final = 5 * SECOND
 """A probe is called silent at the end of a capture after this many ticks, and this long."""
+OFF_SCHEDULE: Final = "its first readiness probes are off the later schedule"
+LIKE_NOT_READY: Final = "two readiness probes at once, as a NotReady right where the capture begins would show too"
+"""The same where the first of them failed and nothing else speaks for a container's beginning."""
 GOOD: Final = frozenset({DecisionKind.READY, DecisionKind.STARTED})
 """Decisions that successes make."""
 
@@ -169,6 +172,7 @@ class Assembler:
                 if placed.lane.plan[worker].container == container
             ]
             if firsts:
+                signs = self._signs(placed, container, ledger)
                 out.append(
                     TimelineEvent(
                         ns=min(firsts),
@@ -177,7 +181,8 @@ class Assembler:
                         address=address,
                         pod=self._owner(address, placed, min(firsts)),
                         container=names(container),
-                        evidence="; ".join(self._signs(placed, container, ledger)),
+                        evidence="; ".join(signs),
+                        doubtful=signs == [LIKE_NOT_READY],
                     )
                 )
         return out
@@ -192,9 +197,11 @@ class Assembler:
             if planned.spec.type is ProbeType.STARTUP:
                 signs.append("a startup probe runs")
             if planned.spec.type is ProbeType.READINESS and len(firsts) > 1 and firsts[1].trigger is Trigger.MANUAL:
-                signs.append("its first readiness probes are off the later schedule")
+                signs.append(OFF_SCHEDULE if firsts[0].outcome is Outcome.SUCCESS else LIKE_NOT_READY)
             if firsts[0].cause is Cause.REFUSED and any(made.outcome is Outcome.SUCCESS for made in firsts):
                 signs.append("refused before the first success")
+        if len(set(signs)) > 1:
+            signs = [OFF_SCHEDULE if sign == LIKE_NOT_READY else sign for sign in signs]
         return list(dict.fromkeys(signs)) or ["a container start fits the attempts best"]
 
     def _endings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:

@@ -14,6 +14,8 @@ from .lane import MID_LIFE
 
 ANNOUNCED_NS: Final = 60 * SECOND
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
+ANSWERED_NS: Final = SECOND
+"""A pod that has just come answers sooner for its address: Linux asks again after so long, as it does where the pod is dead."""
 
 
 def announced(first: Run, appeared_ns: int | None) -> bool:
@@ -49,7 +51,8 @@ def beginning(
     if started:
         cost -= 6.0
         signs.append("its first process was seen to begin")
-    if connection is not None and connection.neighbour is not None:
+    asked = connection.neighbour if connection is not None else None
+    if asked is not None and connection is not None and connection.start.ns - asked.ns < ANSWERED_NS:
         cost -= 2.5
         signs.append("its address was resolved first")
     if announced(first, appeared_ns):

@@ -73,7 +73,7 @@ def starting(scene: Scene) -> None:
     for place, probe in enumerate(scene.probes):
         if probe.checker.kind != "kubelet":
             continue
-        begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED))
+        begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED) if not e.doubtful)
         borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
         for at, end in pairwise([*borders, len(probe.attempts)]):
             life = probe.attempts[at:end]

@@ -405,7 +405,9 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
             return Level.WARNING, f"{text}; {few}: {_why(late)}"
         if unsettled:
             return Level.WARNING, text
-        begun = [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
+        begun = [
+            e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and not e.doubtful
+        ]
         outage = bool(starting) and probe.type is ProbeType.READINESS and min(begun, default=ups[0].ns + 1) > ups[0].ns
         for numbers, when in ((starting, "" if outage else "while it started"), (ending, "in its last moments")):
             some = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n in numbers))

@@ -125,7 +125,11 @@ def _container(timeline: Timeline, probes: Sequence[Probe], pod_starts: set[int]
             ns, kind = ns + 1, Break.HOLE
         elif event.kind is EventKind.KUBELET_RESTARTED and ns in pod_starts:
             kind = Break.KUBELET
-        elif event.kind is EventKind.CONTAINER_STARTED and (ns in own or event.source == "process-event"):
+        elif (
+            event.kind is EventKind.CONTAINER_STARTED
+            and not event.doubtful
+            and (ns in own or event.source == "process-event")
+        ):
             # (A process that began was seen before its first probe; what packets show is told at that probe.)
             ns = min((start for start in own if start >= ns), default=ns)
             mine = (event.address, event.pod, event.container) == (target.address, owner, target.container)

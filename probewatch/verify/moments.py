@@ -48,6 +48,7 @@ def starts(timeline: Timeline, probe: Probe) -> list[Start]:
             )
             for event in timeline.events
             if event.kind is EventKind.CONTAINER_STARTED
+            and not event.doubtful
             and event.address == target.address
             and (event.container is None or target.container is None or event.container == target.container)
             and (event.pod is None or owner is None or event.pod == owner)

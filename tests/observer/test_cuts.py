@@ -17,7 +17,7 @@ from truth import frames_of
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
-from probewatch.model.timeline import Attempt, Cause, EventKind, Outcome, Timeline
+from probewatch.model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Timeline
 from probewatch.observer import Observer, Settings
 
 UNSEEN_NS = 1_000_000_000
@@ -78,6 +78,30 @@ def test_what_began_before_is_not_made_up(kubelet_scenario: Path, share: float) 
     assert told or not any(probe.attempts for probe in whole.probes)
     for attempt in told:
         assert attempt.outcome in outcome_of(whole, attempt) | {Outcome.INCONCLUSIVE}, (attempt.n, attempt.start.ns)
+
+
+def test_a_capture_that_begins_with_not_ready_shows_no_certain_start(kubelet_scenario: Path) -> None:
+    """NotReady and a container's beginning look alike at their first frame: no start is told there but as perhaps one.
+
+    Something else may show it, as long as the whole capture has a start there too.
+    """
+    book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
+    frames = frames_of(kubelet_scenario)
+    whole = seen(frames, book)
+    starts = [(event.address, event.ns) for event in whole.events if event.kind is EventKind.CONTAINER_STARTED]
+    lost = [
+        (probe.target.address, probe.attempts[decision.attempt - 1])
+        for probe in whole.probes
+        for decision in probe.decisions
+        if decision.kind is DecisionKind.NOT_READY and probe.attempts[decision.attempt - 1].cause is not Cause.REFUSED
+    ]
+    for address, last in lost[:4]:
+        rest = [one for one in frames if last.start.ns - 1_000_000 <= one.ns < last.start.ns + 20_000_000_000]
+        cut = seen(rest, book)
+        for event in cut.events:
+            if event.kind is EventKind.CONTAINER_STARTED and event.address == address and not event.doubtful:
+                near = [ns for at, ns in starts if at == address and abs(ns - event.ns) < 3_000_000_000]
+                assert near, (event.ns, event.evidence)
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "undeclared"])

@@ -312,6 +312,13 @@ def test_signs_of_a_beginning() -> None:
     assert sign(run(0), old) > plain + 4
 
 
+def test_an_address_that_does_not_answer_is_no_sign_of_a_beginning() -> None:
+    """A pod that is dead is asked for its address again and again: where that took a second nothing new came."""
+    one = attempt(0)
+    waited = replace(run(0), tries=((replace(one, connection=replace(one.connection, neighbour=mark(-1.02))),),))
+    assert sign(waited) == sign(run(0))
+
+
 def test_an_announcement_long_ago_is_no_sign() -> None:
     """An address seen minutes before the first attempt is not new."""
     assert sign(run(0), appeared=-200.0) == sign(run(0))
