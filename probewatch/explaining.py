@@ -167,8 +167,9 @@ def choose(
     """
     from .model.timeline import Outcome
     from .report.outline import ordered
+    from .report.reasons import telling
     from .report.select import no_match, of_pod
-    from .report.verdict import ENDS, telling
+    from .report.verdict import ENDS
 
     shown = matching(timeline, probes)
     if pods:

@@ -158,6 +158,17 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     ),
 }
 """Every value of `Cause` has its entry (tested)."""
+BAD_ANSWER: Final = Entry(
+    "bad answer",
+    "The server answered in time, but not with what this check takes for healthy.",
+    CATALOGUE[Cause.STATUS].advice,
+)
+"""`Cause.STATUS` of a check that speaks no HTTP."""
+
+
+def entry(cause: Cause, handler: Handler) -> Entry:
+    """Return the entry of a cause, in words that fit what was asked."""
+    return BAD_ANSWER if cause is Cause.STATUS and handler is Handler.TCP_SOCKET else CATALOGUE[cause]
 
 
 HALF_OPEN: Final = "SYN-ACK "
@@ -176,7 +187,7 @@ def result(attempt: Attempt, handler: Handler) -> str:
         return f"exit {attempt.status}"
     if attempt.cause is Cause.NO_SYN_ANSWER and attempt.detail.startswith(HALF_OPEN):
         return "SYN-ACK lost"
-    return CATALOGUE[attempt.cause].label
+    return entry(attempt.cause, handler).label
 
 
 TIMEOUTS: Final[dict[str, str]] = {

@@ -365,7 +365,7 @@ class CheckBuilder:
         attempts: list[Attempt] = []
         decisions: list[Decision] = []
         since: int | None = None
-        reloads = 0
+        reloaded = False
         usual = usual_pauses(named, spec)
         tells = [_tells(*one) for one in zip(named.exchanges, verdicts, results, strict=True)]
         begun = {number for number in range(1, len(results)) if self._restarted(named, number, usual)}
@@ -376,7 +376,7 @@ class CheckBuilder:
             judged: Judged | None = None
             if health is not None and thresholds is not None and not again[number - 1]:
                 if number - 1 in begun:
-                    health, reloads = begin(thresholds, fresh=True), reloads + 1
+                    health, reloaded = begin(thresholds, fresh=True), True
                     self._tell_restart(named, number - 1)
                 if step.before or step.unknown:
                     health = pass_over(health, step.before, step.unknown)
@@ -396,16 +396,17 @@ class CheckBuilder:
                 checks = f"first {number} checks leave" if number > 1 else "first check leaves"
                 why = f"the capture's {checks} no other state possible"
         final = {True: "UP", False: "DOWN", None: "unknown"}[health.up] if health is not None else "unknown"
-        return attempts, decisions, (initial, why, final), self._notes(named, thresholds, reloads, steps)
+        return attempts, decisions, (initial, why, final), self._notes(named, thresholds, steps, reloaded=reloaded)
 
-    def _notes(self, named: Named, thresholds: Thresholds | None, reloads: int, steps: Sequence[Step]) -> list[str]:
+    def _notes(
+        self, named: Named, thresholds: Thresholds | None, steps: Sequence[Step], *, reloaded: bool
+    ) -> list[str]:
         notes = unseen_notes(steps)
         if thresholds is not None and thresholds.note:
             notes.append(thresholds.note)
-        if reloads:
-            times = f"{reloads} time{'s' if reloads > 1 else ''}"
+        if reloaded:
             notes.append(
-                f"HAProxy was reloaded or restarted {times}: a check did not come when it was due, and a new process begins UP"
+                "HAProxy was reloaded or restarted: a check did not come when it was due, and a new process begins UP"
             )
         if named.then is not None:
             then = named.then

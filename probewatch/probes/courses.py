@@ -18,6 +18,7 @@ from probewatch.model.timeline import (
     BETWEEN_FILES,
     TO_THE_END_ALONE,
     Attempt,
+    Cause,
     DecisionKind,
     EventKind,
     GapKind,
@@ -77,14 +78,20 @@ def starting(scene: Scene) -> None:
         borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
         for at, end in pairwise([*borders, len(probe.attempts)]):
             life = probe.attempts[at:end]
-            first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS), None)
+            first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS or _answered(a)), None)
             early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
             if not early or first is None:
                 continue
             took = seconds(life[first].end_ns - early[0].start.ns)
-            text = f"It failed only while the container was new, and worked {took} after the first attempt."
+            worked = "answered (encrypted)" if _answered(life[first]) else "worked"
+            text = f"It failed only while the container was new, and {worked} {took} after the first attempt."
             startup = probe.type is ProbeType.STARTUP
             scene.say(place, early, Found(Kind.STILL_STARTING, text, advice=_ROOM if startup else ""))
+
+
+def _answered(attempt: Attempt) -> bool:
+    """Tell whether it was answered inside TLS: something listens there, whatever it says."""
+    return attempt.cause is Cause.ENCRYPTED
 
 
 def unhealthy_together(scene: Scene) -> None:

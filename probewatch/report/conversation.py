@@ -17,8 +17,8 @@ from . import words
 from .escape import safe
 from .numbers import duration, relative
 from .outline import events_of
+from .reasons import explained_attempt
 from .rows import event_words, gap_words
-from .verdict import explained_attempt
 
 AROUND: Final = 2
 """Attempts shown before and after each one in question."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..model.catalogue import CATALOGUE
+from ..model.catalogue import entry
 from ..model.finding import Finding, Held
 from ..model.frame import CaptureInfo
 from ..model.ladder import Ladder
@@ -29,9 +29,10 @@ from .kubelet_says import kubelet_says
 from .numbers import clock, count, duration, relative, span
 from .outline import Judged, base_ns, clients, counts, events_of, latency, name_of, nothing, ordered, overview, unwell
 from .paper import COLUMNS
+from .reasons import explain, explained_by, telling
 from .rows import event_words, leg_words, rows, trimmed
 from .service import outages
-from .verdict import ENDS, Level, Verdict, explain, explained_by, telling
+from .verdict import ENDS, Level, Verdict
 
 MOST_ANSWERS: Final = 4
 """Probes whose answers stand at the top."""
@@ -157,7 +158,7 @@ class Maker:
         names = ", ".join(_named(p) for p in probes[:6])
         first, last = min(a.start.ns for a in attempts), max(a.start.ns for a in attempts)
         return CauseRow(
-            slug=cause.value, label=CATALOGUE[cause].label, attempts=len(attempts), meaning=meaning, advice=advice,
+            slug=cause.value, label=entry(cause, chief.handler).label, attempts=len(attempts), meaning=meaning, advice=advice,
             probes=names + (f" and {len(probes) - 6} more" if len(probes) > 6 else ""),
             first=relative(first, self._base), last=relative(last, self._base),
         )  # fmt: skip
@@ -431,7 +432,7 @@ def _reasons(probe: Probe, verdict: Verdict) -> list[tuple[Reason, bool]]:
             name=safe(one.kind), label=safe(one.kind.replace("-", " ")), attempts=_numbers(one.attempts),
             meaning=safe(explained_by(one)), check=safe(one.check), advice=safe(one.advice),
             says="; ".join([text for text in said if text][:3] or map(safe, one.says)), harmless=one.harmless,
-            below=", ".join(dict.fromkeys(CATALOGUE[a.cause].label for a in mine if a.cause is not Cause.OK)),
+            below=", ".join(dict.fromkeys(entry(a.cause, probe.handler).label for a in mine if a.cause is not Cause.OK)),
         )  # fmt: skip
         made.append((reason, one.harmless and all(a.outcome is Outcome.SUCCESS for a in mine)))
     left: dict[Cause, list[Attempt]] = {}
@@ -442,8 +443,8 @@ def _reasons(probe: Probe, verdict: Verdict) -> list[tuple[Reason, bool]]:
         meaning, advice = explain(probe, cause)
         numbers = [a.n for a in attempts]
         made.append((Reason(
-            below="", name=cause.value, label=CATALOGUE[cause].label, attempts=_numbers(numbers), meaning=safe(meaning), check="",
-            advice=safe(advice), says=kubelet_says(probe, attempts[0]), harmless=verdict.level is Level.FINE,
+            below="", name=cause.value, label=entry(cause, probe.handler).label, attempts=_numbers(numbers), meaning=safe(meaning),
+            check="", advice=safe(advice), says=kubelet_says(probe, attempts[0]), harmless=verdict.level is Level.FINE,
         ), False))  # fmt: skip
     return made
 

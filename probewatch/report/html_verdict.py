@@ -12,8 +12,9 @@ from . import words
 from .escape import safe
 from .numbers import clock, count, relative, span
 from .outline import Judged, overview
-from .service import Outage, Standing, outages, standing, told
-from .verdict import ENDS, Level, Verdict, explained
+from .reasons import explained
+from .service import Outage, Standing, outages, standing, streak_began, told
+from .verdict import ENDS, Level, Verdict
 
 _FALLS: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)
 
@@ -128,16 +129,17 @@ def _over(stands: Standing | None) -> str:
 
 def _since(probe: Probe, timeline: Timeline, base: int) -> str:
     """Return when it began and what was decided."""
-    attempts = {a.n: a for a in probe.attempts}
     falls = sorted((d for d in probe.decisions if d.kind in _FALLS), key=lambda d: d.ns)
-    failed = sorted((a for a in probe.attempts if a.outcome is not Outcome.SUCCESS), key=lambda a: a.start.ns)
+    failed = sorted(
+        (a for a in probe.attempts if a.outcome in (Outcome.FAILURE, Outcome.DISCARDED)), key=lambda a: a.start.ns
+    )
     if not falls:
         gone = outages(probe, timeline)
         if gone:
             return _taken(gone, base)
         return _undecided(probe, failed, base) if failed else ""
     first = falls[0]
-    begin = _begin(attempts, first)
+    begin = streak_began(probe, first.ns)
     parts = [f"The failures began at {moment(begin.start.ns, base)}, with attempt #{begin.n}."] if begin else []
     parts.append(f"{_decided(first)} at {moment(first.ns, base)}, after {count(first.streak, 'failure')} in a row.")
     if len(falls) > 1:
@@ -149,15 +151,6 @@ def _decided(decision: Decision) -> str:
     if decision.kind is DecisionKind.RESTART:
         return "The restart was decided"
     return f"{safe(decision.after)} was decided"
-
-
-def _begin(attempts: dict[int, Attempt], decision: Decision) -> Attempt | None:
-    """Return the first attempt of the streak that a decision ended."""
-    here = attempts.get(decision.attempt)
-    number = decision.attempt
-    while (before := attempts.get(number - 1)) is not None and before.outcome is not Outcome.SUCCESS:
-        here, number = before, number - 1
-    return here
 
 
 def _undecided(probe: Probe, failed: Sequence[Attempt], base: int) -> str:

@@ -18,7 +18,8 @@ from .escape import safe
 from .junit import attribute, body, quoted
 from .numbers import count, percentile, relative, span
 from .outline import base_ns
-from .verdict import Level, Verdict, explained, judge, telling
+from .reasons import explained, telling
+from .verdict import Level, Verdict, judge
 
 _SHOWN: Final = 20
 """Decisions told of one probe."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from ..model.catalogue import BAD_ANSWER
 from ..model.frame import CaptureInfo
 from ..model.ladder import Ladder
 from ..model.timeline import Attempt, Outcome
@@ -17,8 +18,8 @@ from .ladder_bars import bars
 from .ladder_rails import draw
 from .numbers import clock, count, duration, relative, share
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
+from .reasons import explained_attempt
 from .strokes import INDENT, STYLE
-from .verdict import explained_attempt
 
 NONE_AGAIN: Final[Mapping[tuple[str, int], Sequence[Attempt]]] = MappingProxyType({})
 _AGAIN: Final = 12
@@ -68,6 +69,8 @@ def _write(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> Non
             else " (the timeout)"
         )
     result = words.result(attempt, probe.handler)
+    if result == BAD_ANSWER.label:
+        result = safe(attempt.detail) or result
     paper.filled(
         f"{attempt.outcome.value}: {result}{took}",
         first=[Span("  ")],

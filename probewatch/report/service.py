@@ -246,6 +246,19 @@ def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Pro
     return min(found, key=lambda item: item[1].start.ns, default=None)
 
 
+def streak_began(probe: Probe, until_ns: int) -> Attempt | None:
+    """Return the first of the failures in a row that lead up to a moment; None where there is none.
+
+    An attempt that nobody could read is none of them: what it was is not known.
+    """
+    found = None
+    for at in range(bisect_left(probe.attempts, until_ns, key=_start) - 1, -1, -1):
+        if probe.attempts[at].outcome not in (Outcome.FAILURE, Outcome.DISCARDED):
+            break
+        found = probe.attempts[at]
+    return found
+
+
 def without_readiness(probe: Probe, timeline: Timeline) -> tuple[int, int] | None:
     """Return what `downtime` does where a probe had its container restarted and no readiness probe tells how long it was away.
 
@@ -287,7 +300,9 @@ def _standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> S
     if gone:
         return _after_outage(probe, gone, when, end)
     if probe.final_state in DOWN_STATES:
-        return Standing(False, f"still {safe(probe.final_state)} at the end")
+        # (Before failures that nothing read leads up to, it may have been anything.)
+        still = "" if any(a.outcome is Outcome.INCONCLUSIVE for a in probe.attempts) else "still "
+        return Standing(False, f"{still}{safe(probe.final_state)} at the end")
     return _latest(probe, when)
 
 

@@ -17,11 +17,12 @@ from .escape import pad, safe, width
 from .findings import summary, write_findings
 from .numbers import SECOND, clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
+from .reasons import explained
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
 from .service import outages, standing
 from .sparkline import sparkline
-from .verdict import Level, Verdict, explained
+from .verdict import Level, Verdict
 
 _INDENT: Final = 10
 """Column at which the words behind `by`, `asked`, `result` begin."""

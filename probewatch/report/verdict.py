@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ..decisions.undecided import Undecided, undecided
-from ..model.catalogue import CATALOGUE, in_words_of
 from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
-from ..model.diagnosis import Diagnosis
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import (
@@ -45,6 +43,7 @@ from .service import (
     downtime,
     outages,
     states,
+    streak_began,
     told,
     without_readiness,
 )
@@ -73,25 +72,10 @@ class Verdict:
     """What went wrong, the most frequent first; empty where nothing needs an explanation."""
 
 
-class Explained(NamedTuple):
-    """One reason, for the table."""
-
-    name: str
-    meaning: str
-    check: str
-    advice: str
-    anchor: str
-    """In docs/causes.md."""
-    minor: bool = False
-    """Whether it explains few attempts beside others, and none that decided anything."""
-
-
 ENDS: Final = (*DOWN, DecisionKind.RESTART)
 """Decisions that take something out of service."""
 
 
-MINOR: Final = 4
-"""A reason that explains fewer attempts than one in so many of the chief one's is minor."""
 SILENT: Final = 3
 """Attempts missing in a row that make a kubelet's silence worth a word in the verdict."""
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
@@ -131,8 +115,7 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
     level = max(level, Level.UNCLEAR if doubt else Level.FINE)
     sentence += doubt
     if len(unclear) * 2 > len(attempts):
-        level = max(level, Level.UNCLEAR)
-        sentence = f"cannot tell: {_of(len(unclear), len(attempts))} inconclusive: {_why(unclear)}"
+        level, sentence = _blind(probe, unclear, level)
     if any(one.kind == Kind.NO_LOCAL_PORT for one in probe.diagnoses):
         missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
         why = "no source port left on the node, which the kubelet counts as failures"
@@ -159,6 +142,17 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
         level = max(level, Level.WARNING)
     return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+
+
+def _blind(probe: Probe, unclear: _Tally, level: Level) -> tuple[Level, str]:
+    """Say of a probe most of whose results are not known what is: its state, where it failed often enough at the end."""
+    blind = f"{_of(len(unclear), len(probe.attempts))} inconclusive: {_why(unclear)}"
+    last = streak_began(probe, probe.attempts[-1].start.ns + 1)
+    if last is None or probe.final_state not in DOWN_STATES:
+        return max(level, Level.UNCLEAR), f"cannot tell: {blind}"
+    streak = _Tally(probe, (a for a in probe.attempts if a.start.ns >= last.start.ns))
+    why = f"{count(len(streak), 'attempt')} in a row failed: {_why(streak)}"
+    return Level.TROUBLE, f"{safe(probe.final_state)} at the end, {why}; before that not known: {blind}"
 
 
 def _not_known(probe: Probe, doubt: Sequence[Undecided]) -> str:
@@ -451,6 +445,9 @@ def _little(probe: Probe) -> str:
     """Say of failures that nothing came of them; that they were too few needs a threshold that is known."""
     if words.presumed(probe):
         return "and nothing shows how many in a row it takes"
+    needed = next((probe.thresholds[name][0] for name in ("failureThreshold", "fall") if name in probe.thresholds), 0)
+    if needed == 1:
+        return "which decide nothing here"
     return "too few in a row to matter"
 
 
@@ -522,80 +519,6 @@ def _why(tally: _Tally) -> str:
     if len(counts) == 1 and first is not None:
         word = next(iter(counts))
         who = "a gateway" if first.status in GATEWAY else "the application"
-        return f"{who} answers {word}" if first.cause is Cause.STATUS else word
+        return f"{who} answers {word}" if first.cause is Cause.STATUS and first.status is not None else word
     top = [words.counted(number, word) for word, number in counts.most_common(3)]
     return ", ".join(top) + (", ..." if len(counts) > 3 else "")
-
-
-def telling(probe: Probe) -> Attempt | None:
-    """Return the failure that says most: the first of those in a row that made it Restart or go out of service, else the first of all.
-
-    None where no attempt failed or was thrown away. Where a tick left no frame of its own there is nothing to be seen of it.
-    """
-    bad = (Outcome.FAILURE, Outcome.DISCARDED)
-    decided = sorted((d.kind is not DecisionKind.RESTART, d.attempt) for d in probe.decisions if d.kind in ENDS)
-    begun: Attempt | None = None
-    first: Attempt | None = None
-    for attempt in probe.attempts:
-        failed = attempt.outcome in bad
-        begun = (begun or (None if attempt.implied else attempt)) if failed else None
-        first = first or begun
-        if decided and attempt.n == decided[0][1]:
-            return begun or first
-    return first
-
-
-def explained(probe: Probe, verdict: Verdict) -> list[Explained]:
-    """Return why what went wrong went wrong, the most frequent first: diagnoses, and causes of which no more is known."""
-    if verdict.level is Level.FINE:
-        return []
-    left = {a.cause for a in probe.attempts if a.diagnosis is None}
-    known = [one for one in probe.diagnoses if not one.harmless]
-    if not any(d.kind in ENDS for d in probe.decisions):
-        # It decided nothing itself: that its container ends again and again explains more than what fails meanwhile.
-        known.sort(key=lambda one: one.kind != Kind.RESTART_LOOP)
-    most = max((len(one.attempts) for one in known), default=0)
-    deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
-    told = [
-        _diagnosed(one)._replace(minor=0 < len(one.attempts) * MINOR < most and deciding.isdisjoint(one.attempts))
-        for one in known
-    ]
-    return told + [_of_cause(probe, cause) for cause in verdict.causes if cause in left]
-
-
-def explained_attempt(probe: Probe, attempt: Attempt) -> Explained | None:
-    """Return why one attempt ended so; None where it went well and nothing is to be said of it.
-
-    What to do is what is said of all the probe's attempts of this kind: they know more than one.
-    """
-    one = attempt.diagnosis
-    if one is not None:
-        alike = next((all_ for all_ in probe.diagnoses if all_.kind == one.kind), one)
-        return _diagnosed(replace(one, check=alike.check, advice=alike.advice))
-    return None if attempt.cause is Cause.OK else _of_cause(probe, attempt.cause)
-
-
-def _diagnosed(one: Diagnosis) -> Explained:
-    return Explained(one.kind, explained_by(one), one.check, one.advice, one.kind)
-
-
-def _of_cause(probe: Probe, cause: Cause) -> Explained:
-    advice = in_words_of(probe.checker.kind, CATALOGUE[cause].advice)
-    return Explained(cause.value, CATALOGUE[cause].meaning, "", advice, cause.value)
-
-
-def explain(probe: Probe, cause: Cause) -> tuple[str, str]:
-    """Return (what it means, what to try) for one cause of this probe: its most frequent diagnosis, else the catalogue's words."""
-    own = [a.diagnosis for a in probe.attempts if a.cause is cause and a.diagnosis is not None]
-    if not own:
-        return CATALOGUE[cause].meaning, in_words_of(probe.checker.kind, CATALOGUE[cause].advice)
-    kind = Counter(one.kind for one in own).most_common(1)[0][0]
-    several = [one for one in probe.diagnoses if one.kind == kind] if len(own) > 1 else []
-    chief = several[0] if several else next(one for one in own if one.kind == kind)
-    return explained_by(chief), chief.advice
-
-
-def explained_by(diagnosis: Diagnosis) -> str:
-    """Return a diagnosis' sentence, with the kinds that fit as well."""
-    more = f" Also possible: {', '.join(diagnosis.equally)}." if diagnosis.equally else ""
-    return diagnosis.sentence + more

@@ -7,8 +7,9 @@ from typing import Any
 from ..model.timeline import Outcome, Probe, Timeline
 from . import words
 from .numbers import rfc3339, seconds
-from .service import outages, restarts, standing
-from .verdict import ENDS, Level, Verdict, explained, judge, telling
+from .reasons import explained, telling
+from .service import outages, restarts, standing, streak_began
+from .verdict import ENDS, Level, Verdict, judge
 
 Json = dict[str, Any]
 
@@ -62,9 +63,5 @@ def _since(probe: Probe, timeline: Timeline) -> int | None:
     if not fell:
         return bad[0].start.ns if bad else None
     first = min(fell)
-    since = first
-    for attempt in reversed([a for a in probe.attempts if a.start.ns < first]):
-        if attempt.outcome is Outcome.SUCCESS:
-            break
-        since = attempt.start.ns
-    return since
+    began = streak_began(probe, first)
+    return first if began is None else began.start.ns

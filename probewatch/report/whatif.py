@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..model.spec import ProbeType
-from ..model.timeline import Decision, DecisionKind, Probe, Timeline
+from ..model.timeline import Decision, DecisionKind, Outcome, Probe, Timeline
 from ..verify.bounds import Covering, Term
 from ..verify.replay import End, Trace
 from ..verify.whatif import Replayed, WhatIf, told
@@ -203,7 +203,9 @@ def _readiness(probe: Probe, trace: Trace, was: Sequence[Decision], would: Seque
     if then is None and first is not None and trace.final_state != "Ready":
         parts.insert(0, f"would not have been Ready (recorded: at {relative(first.ns, base)})")
     elif then is not None and (first is None or first.ns != then.ns) and trace.initial_state != "Ready":
-        parts.append(f"first Ready at {relative(then.ns, base)} instead of {_at(first, base)}")
+        sealed = first is None and any(a.outcome is Outcome.INCONCLUSIVE for a in probe.attempts)
+        recorded = "(recorded: not known)" if sealed else f"instead of {_at(first, base)}"
+        parts.append(f"first Ready at {relative(then.ns, base)} {recorded}")
     if not parts and [d.kind for d in was] == [d.kind for d in would]:
         return "the same decisions at other times"
     return "; ".join(parts) or f"{count(len(would), 'decision')} instead of {len(was)}, as below"

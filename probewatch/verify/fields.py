@@ -144,6 +144,9 @@ def unclear(probe: Probe, measure: Measure, seen: str) -> str:
             return "the outcome of no attempt is known"
         case "failureThreshold" if not counts[Outcome.FAILURE]:
             return "no attempt failed"
+        case "failureThreshold" | "successThreshold" if counts[Outcome.INCONCLUSIVE] and not counts[Outcome.SUCCESS]:
+            others = counts[Outcome.FAILURE]
+            return f"{others} failed, and how the other {len(probe.attempts) - others} attempts ended is not known"
         case "failureThreshold" if not counts[Outcome.SUCCESS]:
             return "it never succeeded, so its failures changed nothing"
         case "successThreshold" if not counts[Outcome.SUCCESS]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from probewatch.model.catalogue import BAD_ANSWER
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.spec import Handler, ProbeType
@@ -25,11 +26,15 @@ from probewatch.model.timeline import (
     TimelineEvent,
 )
 from probewatch.report import text
+from probewatch.report.html_verdict import answer
+from probewatch.report.numbers import clock, rfc3339
 from probewatch.report.outline import latency, ordered
+from probewatch.report.reasons import explained
 from probewatch.report.rows import rows
 from probewatch.report.select import select
-from probewatch.report.service import By, answered_again, downtime, outages, standing
-from probewatch.report.verdict import Level, explained, judge
+from probewatch.report.service import By, answered_again, downtime, outages, standing, streak_began
+from probewatch.report.verdict import Level, judge
+from probewatch.report.verdicts import verdict_objects
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -37,6 +42,11 @@ BASE = 1_795_378_200 * S
 V4, V6 = ("10.128.0.1", "10.128.0.10"), ("fd10:244::1", "fd10:244::10")
 BOTH = pytest.mark.parametrize("family", [V4, V6])
 BEFORE = {DecisionKind.READY: "NotReady", DecisionKind.NOT_READY: "Ready", DecisionKind.RESTART: "Live"}
+RESULTS = {
+    ".": (Outcome.SUCCESS, Cause.OK, 200),
+    "x": (Outcome.FAILURE, Cause.STATUS, 500),
+    "?": (Outcome.INCONCLUSIVE, Cause.ENCRYPTED, None),
+}
 AFTER = {DecisionKind.READY: "Ready", DecisionKind.NOT_READY: "NotReady", DecisionKind.RESTART: "Restart"}
 
 
@@ -48,15 +58,15 @@ def decided(kind: DecisionKind, at_s: float, number: int, since_s: float | None 
 
 
 def probe(kind: ProbeType, family: tuple[str, str], marks: str, *decisions: Decision, every: int = 1, initial: str = "unknown") -> Probe:
-    """Return a probe with one attempt each `every` seconds: `.` good, `x` failed, a blank none."""
+    """Return a probe with one attempt each `every` seconds: `.` good, `x` failed, `?` encrypted, a blank none."""
     attempts: list[Attempt] = []
     for place, mark in enumerate(marks):
         if mark != " ":
             start = Mark(BASE + place * every * S, 0, 10 * place + 1)
-            good = mark == "."
+            outcome, cause, status = RESULTS[mark]
             attempts.append(Attempt(
-                n=len(attempts) + 1, start=start, end_ns=start.ns, end_mark=start, outcome=Outcome.SUCCESS if good else Outcome.FAILURE,
-                cause=Cause.OK if good else Cause.STATUS, status=200 if good else 500, threshold=3))  # fmt: skip
+                n=len(attempts) + 1, start=start, end_ns=start.ns, end_mark=start, outcome=outcome,
+                cause=cause, status=status, threshold=3))  # fmt: skip
     ups = {"readiness": ("NotReady", "Ready"), "liveness": ("Live", "Live")}[kind.value]
     final = decisions[-1].after if decisions else initial
     return Probe(
@@ -404,3 +414,44 @@ def test_rounds_with_decisions_are_all_shown() -> None:
     kinds = [decided(NOT_READY, 1 + 2 * n, 2 + 2 * n) for n in range(9)] + [decided(READY, 2 + 2 * n, 3 + 2 * n, 1) for n in range(9)]
     one = probe(ProbeType.READINESS, V4, "." + "x." * 9, decided(READY, 0, 1), *sorted(kinds, key=lambda d: d.ns))
     assert len([row for row in rows(one, (), wide=False, several=False) if row.decision]) == 19
+
+
+@BOTH
+def test_failures_begin_with_the_first_that_is_known(family: tuple[str, str]) -> None:
+    """What could not be read before the failures in a row is none of them, in JSON and in the HTML report."""
+    lost = decided(NOT_READY, 6, 7)
+    one = probe(ProbeType.READINESS, family, "?.??xxx", lost)
+    whole = timeline(one, until_s=7)
+    began = streak_began(one, lost.ns + 1)
+    assert began is not None
+    assert began.n == 5
+    assert verdict_objects(whole)[0]["since"] == rfc3339(BASE + 4 * S)
+    assert answer(one, judge(one, whole), whole, BASE).since.startswith(f"The failures began at {clock(BASE + 4 * S)}")
+
+
+def test_what_could_not_be_read_did_not_fail() -> None:
+    """The report of a probe whose answers are encrypted names no beginning of failures."""
+    one = probe(ProbeType.READINESS, V4, "????")
+    whole = timeline(one, until_s=4)
+    assert answer(one, judge(one, whole), whole, BASE).since == ""
+
+
+@BOTH
+def test_failures_at_the_end_tell_the_state(family: tuple[str, str]) -> None:
+    """Behind answers inside TLS three failures in a row make it NotReady, whatever it was: that is the verdict, and no "still"."""
+    one = replace(probe(ProbeType.READINESS, family, "?????xxx"), final_state="NotReady")
+    whole = timeline(one, until_s=8)
+    found = judge(one, whole)
+    assert found.level is Level.TROUBLE
+    assert found.sentence.startswith("NotReady at the end, 3 attempts in a row failed: the application answers 500; before that not known")
+    assert told(whole, 0) == "False NotReady at the end"
+
+
+def test_a_bad_answer_is_no_http_status() -> None:
+    """A check that speaks no HTTP gets a bad answer, and not a status outside 200-399."""
+    one = probe(ProbeType.READINESS, V4, "..xx", initial="Ready")
+    bad = tuple(replace(a, status=None, detail="the DNS answer is SERVFAIL") if a.status == 500 else a for a in one.attempts)
+    asked = replace(one, handler=Handler.TCP_SOCKET, attempts=bad)
+    verdict = judge(asked, timeline(asked, until_s=4))
+    assert "bad answer" in verdict.sentence
+    assert [why.meaning for why in explained(asked, verdict)] == [BAD_ANSWER.meaning]
