@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..decisions.outages import outages
 from ..model.catalogue import entry
 from ..model.finding import Finding, Held
 from ..model.frame import CaptureInfo
@@ -31,7 +32,6 @@ from .outline import Judged, base_ns, clients, counts, events_of, latency, name_
 from .paper import COLUMNS
 from .reasons import explain, explained_by, telling
 from .rows import event_words, leg_words, rows, trimmed
-from .service import outages
 from .verdict import ENDS, Level, Verdict
 
 MOST_ANSWERS: Final = 4

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..decisions.outages import By, Outage
 from ..decisions.undecided import undecided
 from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Period, Probe, TimelineEvent
 from . import words
@@ -19,7 +20,6 @@ from .escape import safe
 from .html_scale import Scale, Tick
 from .numbers import count, duration, relative, span
 from .rows import event_words
-from .service import By, Outage
 
 DRAWN: Final = 120
 """Attempts drawn one by one; of more, so many bins."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..decisions.outages import Outage, outages, streak_began
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, DecisionKind, Outcome, Probe, Timeline
 from . import words
@@ -13,7 +14,7 @@ from .escape import safe
 from .numbers import clock, count, relative, span
 from .outline import Judged, overview
 from .reasons import explained
-from .service import Outage, Standing, outages, standing, streak_began, told
+from .service import Standing, standing, told
 from .verdict import ENDS, Level, Verdict
 
 _FALLS: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from ..decisions.outages import downtime, outages
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
-from .service import downtime, outages
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..decisions.holes import DOWN_STATES
+from ..decisions.index import index_of
+from ..decisions.outages import nodes
 from ..model.timeline import (
     ANSWERS_ONLY,
     NONE_PASSED,
@@ -26,10 +29,7 @@ from ..model.timeline import (
 from . import words
 from .document import latencies
 from .escape import safe
-from .holes import DOWN_STATES
-from .index import index_of
 from .numbers import count, duration, percentile, share
-from .service import nodes
 from .verdict import Level, Verdict, judge
 
 Judged = tuple[Probe, Verdict]

@@ -10,6 +10,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..decisions.holes import Hole
+from ..decisions.outages import By, Outage
 from ..model.timeline import (
     Attempt,
     Cause,
@@ -27,9 +29,8 @@ from ..model.timeline import (
 )
 from . import words
 from .escape import safe, shorten
-from .holes import Hole
 from .numbers import count, duration, rfc3339, span
-from .service import By, Outage, states, told
+from .service import states, told
 
 FOLD: Final = 10
 """A run shorter than this is left out without a word: the numbers show it."""

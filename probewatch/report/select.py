@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from ..decisions.outages import nodes
 from ..model.rollout import Rollout
 from ..model.spec import ProbeType
 from ..model.timeline import NONE_SHOWN, OtherTraffic, Probe, Timeline, Unseeable
 from . import words
 from .numbers import clock, relative
-from .service import nodes
 
 NAMED: Final = 20
 """Probes that are named where what was wanted is not among them."""

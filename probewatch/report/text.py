@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ..decisions.outages import outages
 from ..model.frame import CaptureInfo
 from ..model.timeline import LATER, UNDECLARED, EventKind, Probe, Timeline, TimelineEvent
 from . import outline, words
@@ -20,7 +21,7 @@ from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .reasons import explained
 from .rollouts import write_rollouts
 from .rows import Row, event_words, rows, trimmed
-from .service import outages, standing
+from .service import standing
 from .sparkline import sparkline
 from .verdict import Level, Verdict
 

@@ -12,6 +12,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from ..decisions.holes import DOWN_STATES, UP_STATES, gaps
+from ..decisions.outages import (
+    DOWN,
+    UP,
+    By,
+    Outage,
+    container_events,
+    downtime,
+    outages,
+    streak_began,
+    without_readiness,
+)
 from ..decisions.undecided import Undecided, undecided
 from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
@@ -31,22 +43,8 @@ from ..model.timeline import (
 )
 from . import words
 from .escape import safe
-from .holes import DOWN_STATES, UP_STATES, gaps
 from .numbers import SECOND, count, duration, plain, share, span
-from .service import (
-    DOWN,
-    NOTHING_NS,
-    UP,
-    By,
-    Outage,
-    container_events,
-    downtime,
-    outages,
-    states,
-    streak_began,
-    told,
-    without_readiness,
-)
+from .service import NOTHING_NS, states, told
 
 
 class Level(IntEnum):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..decisions.outages import outages, restarts, streak_began
 from ..model.timeline import Outcome, Probe, Timeline
 from . import words
 from .numbers import rfc3339, seconds
 from .reasons import explained, telling
-from .service import outages, restarts, standing, streak_began
+from .service import standing
 from .verdict import ENDS, Level, Verdict, judge
 
 Json = dict[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from ..decisions.outages import downtime
 from ..model.spec import ProbeType
 from ..model.timeline import Decision, DecisionKind, Outcome, Probe, Timeline
 from ..verify.bounds import Covering, Term
@@ -16,7 +17,6 @@ from .escape import pad, safe, width
 from .numbers import SECOND, count, duration, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .select import select
-from .service import downtime
 
 _INDENT: Final = 11
 _MOST: Final = 40

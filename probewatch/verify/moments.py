@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from probewatch.decisions.outages import By, Outage, container_events, input_end, outages
 from probewatch.model.expectation import CAPTURE_START, DECIDED_BY, FIRST_ATTEMPT, Decided, ExpectedDecision, Range
 from probewatch.model.finding import Finding
-from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import UNSEEN, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
 
 from .case import Case, bound, counted, seconds, stretch
@@ -38,20 +38,14 @@ def starts(timeline: Timeline, probe: Probe) -> list[Start]:
     """Return the starts that the timeline shows for a probe's container, in order."""
     if probe.checker.kind != "kubelet":
         return [Start(probe.attempts[0].start.ns, "its first attempt")] if probe.attempts else []
-    target = probe.target
-    owner = f"{target.namespace}/{target.pod}" if target.pod is not None else None
     return sorted(
         (
             Start(
                 event.told_ns,
                 "the container's start" + (" as the packets show it" if event.source == "inferred" else ""),
             )
-            for event in timeline.events
-            if event.kind is EventKind.CONTAINER_STARTED
-            and not event.doubtful
-            and event.address == target.address
-            and (event.container is None or target.container is None or event.container == target.container)
-            and (event.pod is None or owner is None or event.pod == owner)
+            for event in container_events(probe, timeline)
+            if event.kind is EventKind.CONTAINER_STARTED and not event.doubtful
         ),
         key=lambda start: start.ns,
     )
@@ -182,9 +176,10 @@ def never(case: Case, kind: DecisionKind) -> Finding:
         observed = f"{times} at #{first.attempt}, streak {first.streak} of {first.threshold}"
         return case.failed(field, f"{kind.value} was decided", "never", observed, at=first.attempt)
     dark = [gap for gap in case.probe.gaps if gap.reason == UNSEEN]
-    lost = next((o for o in _outages(case) if not o.decided), None) if kind is DecisionKind.NOT_READY else None
-    if lost is not None and not any(gap.start_ns <= lost.begun_ns <= gap.end_ns for gap in dark):
-        ended, at = _ended_by(case, lost.begun_ns), lost.at
+    gone = outages(case.probe, case.timeline) if kind is DecisionKind.NOT_READY else []
+    lost = next((one for one in gone if one.by is not By.DECISION and not one.doubtful), None)
+    if lost is not None and not any(gap.start_ns <= lost.start_ns <= gap.end_ns for gap in dark):
+        ended, at = _ended_by(lost), _shown_at(case.probe, lost)
         return case.failed(field, f"Ready was lost with the container: {ended}", "never", f"lost before #{at}", at=at)
     if dark and kind in (DecisionKind.NOT_READY, DecisionKind.RESTART):
         away = f"no attempt for {seconds(dark[0].end_ns - dark[0].start_ns)}: {UNSEEN}"
@@ -197,19 +192,6 @@ def never(case: Case, kind: DecisionKind) -> Finding:
     return case.passed(field, f"never in {len(case.probe.attempts)} attempts")
 
 
-@dataclass(frozen=True, slots=True)
-class _Outage:
-    """A time out of service."""
-
-    begun_ns: int
-    ended_ns: int | None
-    """None where it lasts to the end."""
-    at: int
-    """The attempt that decided it, or before which it showed."""
-    decided: bool
-    """By the probe itself."""
-
-
 def out_of_service(case: Case, wanted: Range) -> Finding:
     """Hold the time out of service in all, from the first time in service on, against a range."""
     field, asked, probe = "outOfServiceSeconds", stretch(wanted), case.probe
@@ -220,70 +202,45 @@ def out_of_service(case: Case, wanted: Range) -> Finding:
         return case.failed(field, f"{_kind_of(probe)} takes nothing out of service", asked, "nothing of the kind")
     if reason := untyped(probe):
         return case.unclear(field, reason, asked)
-    last = max((info.last_ns or 0 for info in case.timeline.captures), default=0)
-    out = _outages(case)
-    total = sum((last if one.ended_ns is None else one.ended_ns) - one.begun_ns for one in out)
+    out = outages(probe, case.timeline)
+    last = input_end(case.timeline, 0)
+    total = sum((last if one.end_ns is None else one.end_ns) - one.start_ns for one in out)
+    # (Where an outage ended in a time that nothing shows, it may have ended as soon as that began.)
+    sure = total - sum(
+        max(0, (one.end_ns or last) - max(one.ended_in.start_ns, one.start_ns)) for one in out if one.ended_in
+    )
     took = seconds(total, wanted.low, wanted.high)
     times = f", {counted(len(out), 'time')}" if out else ""
-    longest = max(out, key=lambda one: (last if one.ended_ns is None else one.ended_ns) - one.begun_ns, default=None)
-    at = None if longest is None else longest.at
+    longest = max(out, key=lambda one: (last if one.end_ns is None else one.end_ns) - one.start_ns, default=None)
+    at = None if longest is None else _shown_at(probe, longest)
+    if wanted.high is not None and sure > wanted.high:
+        return case.failed(field, f"out of service for {took}{times}", asked, took, at=at)
     reason = unseen(case.timeline, probe) or _changed_unseen(probe)
     if not reason and probe.initial_state != gains and not any(_AFTER[d.kind] == gains for d in probe.decisions):
         reason = f"it was never seen {gains}"
-    if not reason and out and out[-1].ended_ns is None and not (wanted.high is not None and total > wanted.high):
+    if not reason and out and out[-1].end_ns is None:
         reason = "it was still out of service when the capture ended"
-    if reason and not (wanted.low is not None and wanted.high is None and total >= wanted.low):
+    if not reason and any(one.began_in or one.ended_in for one in out):
+        reason = "when it began or ended is not known: attempts are missing or their outcome is not known"
+    if reason and not (wanted.low is not None and wanted.high is None and sure >= wanted.low):
         return case.unclear(field, reason, asked, f"{took}{times}", at=at)
     if wanted.holds(total):
         return case.passed(field, f"{took}{times}")
     return case.failed(field, f"out of service for {took}{times}", asked, took, at=at)
 
 
-def _outages(case: Case) -> list[_Outage]:
-    """Return when a probe's target was out of service, in order, after it had been in service.
-
-    The kubelet takes Ready from a container that ends (and, before 1.35, from all at its own restart): then Ready is
-    decided again though no NotReady was, or a Restart is the last that is known of the container.
-    """
-    probe = case.probe
-    up, last = probe.initial_state in ("Ready", "UP"), 0
-    found: list[_Outage] = []
-    since: Decision | None = None
-    for made in _in_order(probe):
-        if made.kind in (DecisionKind.READY, DecisionKind.UP):
-            if since is not None:
-                found.append(_Outage(since.ns, made.ns, since.attempt, decided=True))
-            elif up and made.kind is DecisionKind.READY:
-                found.append(_Outage(made.ns - (made.since_ns or 0), made.ns, made.attempt, decided=False))
-            since, up, last = None, True, made.ns
-        elif made.kind in (DecisionKind.NOT_READY, DecisionKind.DOWN):
-            since, up = (since or made) if up or since else None, False
-    if since is not None:
-        return [*found, _Outage(since.ns, None, since.attempt, decided=True)]
-    if not up or probe.type is not ProbeType.READINESS or probe.final_state != "NotReady":
-        return found
-    ended = min((d.ns for _, d in _restarts(case) if d.ns > last and d.confirmed is not False), default=None)
-    latest = probe.attempts[-1]
-    return [*found, _Outage(latest.end_ns if ended is None else ended, None, latest.n, decided=False)]
+def _shown_at(probe: Probe, outage: Outage) -> int:
+    """Return the attempt that decided an outage, or in front of which it showed."""
+    decided = (d.attempt for d in probe.decisions if d.ns == outage.start_ns)
+    later = (a.n for a in probe.attempts if a.start.ns >= outage.start_ns)
+    return next(decided, None) or next(later, probe.attempts[-1].n)
 
 
-def _restarts(case: Case) -> list[tuple[Probe, Decision]]:
-    """Return the decisions to restart a probe's container, with the probes that led to them."""
-    target = case.probe.target
-    return [
-        (one, found)
-        for one in case.timeline.probes
-        if one.checker.kind == "kubelet"
-        and (one.target.address, one.target.pod, one.target.container) == (target.address, target.pod, target.container)
-        for found in one.decisions
-        if found.kind is DecisionKind.RESTART
-    ]
-
-
-def _ended_by(case: Case, ns: int) -> str:
-    """Say what ended the container whose Ready was lost at `ns`."""
-    by = next((one.type.value for one, found in _restarts(case) if found.ns == ns), None)
-    return "it ended" if by is None else f"restarted by the {by} probe"
+def _ended_by(outage: Outage) -> str:
+    """Say what ended the container that took Ready along."""
+    if outage.by is By.KUBELET:
+        return "its kubelet was restarted"
+    return "it ended" if outage.restarted_by is None else f"restarted by the {outage.restarted_by.value} probe"
 
 
 def ready_within(case: Case, limit: int) -> Finding:

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from probewatch.decisions.outages import downtime, outages
+from probewatch.model.expectation import Range
+from probewatch.model.finding import Held
 from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
@@ -25,8 +28,10 @@ from probewatch.model.timeline import (
     TimelineEvent,
 )
 from probewatch.report import metrics, text
-from probewatch.report.service import downtime, outages, standing
+from probewatch.report.service import standing
 from probewatch.report.verdict import Level, judge
+from probewatch.verify.case import Case
+from probewatch.verify.moments import out_of_service
 
 S = 1_000_000_000
 BASE = 1_795_378_200 * S
@@ -256,3 +261,15 @@ def test_a_silent_kubelet_is_known_by_the_kind_of_the_gap(kind: GapKind, told: b
     probe = replace(timeline.probes[0], gaps=(gap,))
     sentence = judge(probe, replace(timeline, probes=(probe,))).sentence
     assert ("not probed for 59.0 s" in sentence) is told
+
+
+@pytest.mark.parametrize(
+    ("marks", "sure", "most"),
+    [("...xxx____......", 1, 5), ("..xxx__..........", 2, 3), ("...____xxx...", 1, 5), ("...xxx??......", 1, 3), ("...xxxx____xxxx....", 10, 10)],
+)
+def test_an_expectation_holds_only_what_is_sure_of_an_outage(marks: str, sure: int, most: int) -> None:
+    """Where a hole or an unknown outcome hides when an outage began or ended, a minimum beyond what is sure is inconclusive, never met."""
+    whole = seen(marks)
+    case = Case(whole, whole.probes[0])
+    assert out_of_service(case, Range(most * S + S, None)).held is not Held.PASS
+    assert out_of_service(case, Range(None, sure * S - S // 2)).held is not Held.PASS

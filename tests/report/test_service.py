@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from probewatch.decisions.outages import By, answered_again, downtime, outages, streak_began
 from probewatch.model.catalogue import BAD_ANSWER
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import CaptureInfo, Mark
@@ -32,7 +33,7 @@ from probewatch.report.outline import latency, ordered
 from probewatch.report.reasons import explained
 from probewatch.report.rows import rows
 from probewatch.report.select import select
-from probewatch.report.service import By, answered_again, downtime, outages, standing, streak_began
+from probewatch.report.service import standing
 from probewatch.report.verdict import Level, judge
 from probewatch.report.verdicts import verdict_objects
 

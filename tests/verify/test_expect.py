@@ -11,6 +11,7 @@ import pytest
 import probewatch
 from probewatch.api import observer
 from probewatch.capture import Reader
+from probewatch.decisions.outages import downtime, outages
 from probewatch.model.expectation import (
     Decided,
     Expectations,
@@ -40,7 +41,6 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
-from probewatch.report.service import downtime, outages
 from probewatch.verify.case import seconds
 from probewatch.verify.expect import check, of_probe
 

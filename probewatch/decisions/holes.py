@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
+from probewatch.model.timeline import Attempt, Decision, Outcome, Probe, Timeline
+
 from .index import index_of
 
 UP_STATES: Final = ("Ready", "UP")

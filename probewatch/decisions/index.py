@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
+from typing import NamedTuple
 
-from ..model.timeline import EventKind, Probe, Timeline, TimelineEvent
+from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
 
 
 class Index:
     """A timeline's probes and events, by what they are about."""
 
     def __init__(self, timeline: Timeline) -> None:
-        self.of = timeline
         self.probes: dict[tuple[object, ...], list[Probe]] = defaultdict(list)
         """Those that kubelets make, by container."""
         self.events: dict[str, list[TimelineEvent]] = defaultdict(list)
@@ -30,15 +31,26 @@ class Index:
                 self.gaps.append(event)
 
 
-_asked_last: list[Index] = []
-"""The index of the timeline that was asked about last."""
+class _Same(NamedTuple):
+    """A timeline as a key: the same one, not one that is equal to it."""
+
+    timeline: Timeline
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.timeline is self.timeline
+
+    def __hash__(self) -> int:
+        return id(self.timeline)
+
+
+@lru_cache(maxsize=1)
+def _index(key: _Same) -> Index:
+    return Index(key.timeline)
 
 
 def index_of(timeline: Timeline) -> Index:
     """Return the index of a timeline; it is kept until another timeline is asked about."""
-    if not _asked_last or _asked_last[0].of is not timeline:
-        _asked_last[:] = [Index(timeline)]
-    return _asked_last[0]
+    return _index(_Same(timeline))
 
 
 def container_of(probe: Probe) -> tuple[object, ...]:
