@@ -265,7 +265,13 @@ def test_a_silent_kubelet_is_known_by_the_kind_of_the_gap(kind: GapKind, told: b
 
 @pytest.mark.parametrize(
     ("marks", "sure", "most"),
-    [("...xxx____......", 1, 5), ("..xxx__..........", 2, 3), ("...____xxx...", 1, 5), ("...xxx??......", 1, 3), ("...xxxx____xxxx....", 10, 10)],
+    [
+        ("...xxx____......", 1, 5),
+        ("..xxx__..........", 2, 3),
+        ("...____xxx...", 1, 5),
+        ("...xxx??......", 1, 3),
+        ("...xxxx____xxxx....", 10, 10),
+    ],
 )
 def test_an_expectation_holds_only_what_is_sure_of_an_outage(marks: str, sure: int, most: int) -> None:
     """Where a hole or an unknown outcome hides when an outage began or ended, a minimum beyond what is sure is inconclusive, never met."""
