@@ -16,6 +16,7 @@ from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
 
 from .turn import SUSPICIOUS, Ticker, Turn, turn_of
+from .versions import Pokes
 from .worker import Result, new_container, new_kubelet
 
 if TYPE_CHECKING:
@@ -97,8 +98,13 @@ class Change:
         spec, number = self.before.plan[index].spec, self.before.plan[index].container
         container = self.containers[number]
         if container.begun and container.since_ns is None:
-            # The first attempt comes at the first tick after the container was noticed, and its delay.
-            behind_s = spec.initial_delay_s + spec.period_s + NOTICED_S
+            # The first attempt comes at the first tick after the container was noticed, and its delay; what is poked as soon as
+            # it was noticed need not wait for a tick.
+            herald = (
+                spec.type is ProbeType.READINESS and not spec.initial_delay_s and not self.before.has_startup(number)
+            )
+            herald = herald and self.before.pokes is not Pokes.NOTHING
+            behind_s = NOTICED_S + (0 if herald else spec.initial_delay_s + spec.period_s)
             container = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
         if not self.tickers[index].runs and (container.begun or container.by_ns is not None):
             container = container._replace(by_ns=self._by_ns(index, start_ns, container.by_ns))

@@ -81,6 +81,10 @@ POKE: Final = 1.5
 POKE_EXPECTED: Final = 0.0
 POKE_DOUBLE: Final = 0.3
 """Two readiness probes on each other's heels at the beginning, of the container or of its kubelet."""
+POKE_AGAIN: Final = 0.75
+"""A second one soon after the beginning: the sync that sees the container run is followed by one that sees it Started ..."""
+POKED_AGAIN_NS: Final = 1_200 * MS
+"""... 0.2 to 1.1 s later (WIRE.md section 7b: PLEG's relist is a second)."""
 POKE_UNSEEN: Final = 2.5
 """A manual run in a state that the capture has not shown yet."""
 POKE_WAITS: Final = 0.7
@@ -525,6 +529,8 @@ def _poke(start: int, p: Prediction) -> Reading:
         cost = POKE_UNSEEN + _at_a_tick(start, p)
     elif _at_beginning(p) and p.busy_until_ns is not None and start - p.busy_until_ns <= POKED_NS:
         cost = POKE_DOUBLE
+    elif _at_beginning(p) and p.grid_stays is False and start - p.last_start_ns <= POKED_AGAIN_NS:
+        cost = POKE_AGAIN + _at_a_tick(start, p)
     else:
         cost = POKE + _at_a_tick(start, p)
     return Reading(p.worker, cost, Trigger.MANUAL, Schedule.EXTRA)

@@ -238,6 +238,19 @@ def test_identical_probes_are_told_apart(offset) -> None:
     assert decided(steps) == [DecisionKind.READY, DecisionKind.NOT_READY, DecisionKind.READY]
 
 
+@pytest.mark.parametrize("again", [0.117, 0.25, 1.004])
+@pytest.mark.parametrize(("delay", "first"), [(0, 3.08), (5, 8.48)])
+@pytest.mark.parametrize("before", ["refused", "503"])
+def test_the_second_poke_of_a_beginning_is_readiness_too(again, delay, first, before) -> None:
+    """Readiness is poked twice at a container's beginning, 0.1 to 1.1 s apart (WIRE.md section 7b): the second is not the identical liveness probe's first."""
+    live = spec(LIVENESS, period_s=5, initial_delay_s=delay)
+    readiness = [*runs(0, what=before), *runs(*(again + 5 * n for n in range(6)))]
+    liveness = runs(*(first + 5 * n for n in range(5)))
+    steps = play(lane_of(spec(READINESS, period_s=5), live), readiness, liveness)
+    mine = {id(one): 0 for one in readiness} | {id(one): 1 for one in liveness}
+    assert [step.reading.worker if step.reading else None for step in steps] == [mine[id(step.run)] for step in steps]
+
+
 def test_refused_attempts_of_two_paths_go_to_the_one_that_was_due() -> None:
     """A refused SYN carries no path: the grid says whose it was."""
     readiness = [*runs(0, 0.001, 2.001, 4.001), *runs(6.001, what="refused"), *runs(8.001, 10.001)]
