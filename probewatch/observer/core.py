@@ -400,7 +400,11 @@ class Observer(Front):
         if self._execs is not None and self._execs.started_near(target.address, run.start.ns):
             context = replace(context, container_started=True)
         before, unplanned = len(target.strangers), target.unplanned
-        target.attempt(run, self._recent.setdefault(run.client, Elsewhere()).before(run.start.ns), context)
+        target.attempt(
+            run,
+            self._recent.setdefault(run.client, Elsewhere()).before(run.start.ns, (target.address, run.form.port)),
+            context,
+        )
         self._strangers.held += len(target.strangers) - before
         self._unplanned += target.unplanned - unplanned
         if self._unplanned > self._most_unplanned:

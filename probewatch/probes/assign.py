@@ -568,6 +568,7 @@ def _kubelet(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     since = list(itertools.pairwise([*([] if short else [heard]), *seen, start]))
     if short and elsewhere.pause is not None and elsewhere.pause[0] >= heard:
         since.append(elsewhere.pause)
+    since = [pause for pause in since if not elsewhere.ran_on(*pause)]
     begun, back = max(since, key=lambda pause: pause[1] - pause[0], default=(start, start))
     silent = back - begun
     if silent <= (SHORTEST_OUTAGE_NS if p.dying else NO_OUTAGE_NS):

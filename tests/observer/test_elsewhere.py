@@ -57,3 +57,19 @@ def test_a_moment_of_silence_is_kept_too() -> None:
     for at in range(2010, 3000, 10):
         elsewhere.before(at * ms)
     assert elsewhere.before(3001 * ms).silence(3001 * ms) == (1700 * ms, 2000 * ms)
+
+
+def test_a_pause_over_which_grids_went_on_is_no_restart() -> None:
+    """Ports that are probed as far apart behind a pause as before it show the process that was there before; new phases show none."""
+    second = 1_000_000_000
+    elsewhere = Elsewhere()
+    for at in (0, 5, 10):
+        elsewhere.before(at * second, ("10.0.0.1", 80))
+    assert not elsewhere.before(12 * second, ("10.0.0.2", 80)).ran_on(10 * second, 15 * second)
+    elsewhere.before(15 * second + 3_000_000, ("10.0.0.1", 80))
+    after = elsewhere.before(16 * second, ("10.0.0.3", 80))
+    assert after.ran_on(12 * second, 15 * second)
+    assert not after.ran_on(9 * second, 12 * second), "what came back there was new"
+    elsewhere.before(18 * second, ("10.0.0.1", 80))
+    elsewhere.before(21 * second + second // 2, ("10.0.0.1", 80))
+    assert not elsewhere.before(22 * second, ("10.0.0.1", 80)).ran_on(18 * second, 21 * second + second // 2)

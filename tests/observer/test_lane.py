@@ -34,8 +34,9 @@ from make import (
 from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.versions import Pokes
 from probewatch.decisions.worker import Result
-from probewatch.model.spec import ProbeSpec
+from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Role, Schedule, Trigger
+from probewatch.observer.elsewhere import Elsewhere
 from probewatch.observer.histories import Look, Step
 from probewatch.observer.lane import KEPT, LAG, MID_LIFE, Lane
 from probewatch.probes.lately import Lately
@@ -353,6 +354,18 @@ def test_one_busy_pod_is_not_a_new_kubelet() -> None:
     others = tuple(run(at).start.ns for at in every(1, 30, 6.5))
     lane.feed(run(37.3), elsewhere=Lately(others))
     assert "kubelet" not in resets(lane.finish())
+
+
+def test_pauses_over_which_others_kept_their_grid_are_no_new_kubelet() -> None:
+    """A Pod that came back at another phase, while one other was probed every 3 s on its old grid, has the kubelet that it had."""
+    lane, elsewhere = lane_of(spec(READINESS, Handler.TCP_SOCKET, period_s=3)), Elsewhere()
+    mine = [*runs(0, 0.001, 3.001, 6.001, 9.001, what="connected"), *runs(17.05, what="refused"), *runs(18.05, 21.05, what="connected")]
+    others = runs(*every(3, 10, 0.5))
+    for one in sorted([*mine, *others], key=lambda one: one.start.ns):
+        seen = elsewhere.before(one.start.ns, ("mine" if one in mine else "other", 80))
+        if one in mine:
+            lane.feed(one, elsewhere=seen)
+    assert resets(lane.finish()) == ["container"]
 
 
 # gRPC.
