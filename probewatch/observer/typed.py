@@ -29,6 +29,7 @@ from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND, whole_seconds
 from probewatch.probes.inference import DEFAULT_FAILURES, Guess, named_type, observed_period, ticking_period
+from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run, fits, verdict_of
 
 from .histories import Step
@@ -134,6 +135,10 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
             near += again
             if again[0].cost < found[0].cost:
                 best, found = other, again
+    for other in _own_timeouts(best, found[0].read):
+        again = _weighed(scale, other)
+        if again[0].cost <= found[0].cost:
+            best, found, near = other, again, again
     for other in _shapes(guesses) if strained else ():
         again = _weighed(scale, other)
         if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
@@ -284,6 +289,22 @@ def _own_periods(guesses: Sequence[Guess], read: Read) -> Iterator[tuple[Guess, 
     for at in range(len(guesses)):
         starts = [step.run.start.ns for step in steps_of(read, at)]
         yield from _with_period(guesses, at, observed_period(starts))
+
+
+def _own_timeouts(guesses: Sequence[Guess], read: Read) -> Iterator[tuple[Guess, ...]]:
+    """Return the same probes with the timeouts that each one's attempts show in a reading: those that ask the same were guessed as one."""
+    seen = [
+        observed_timeout([step.run for step in steps_of(read, at)], one.spec.handler) for at, one in enumerate(guesses)
+    ]
+    if any(shown not in (None, one.spec.timeout_s) for shown, one in zip(seen, guesses, strict=True)):
+        yield tuple(
+            one
+            if shown is None
+            else replace(
+                one, spec=replace(one.spec, timeout_s=shown), inferred={**one.inferred, "timeoutSeconds": shown}
+            )
+            for shown, one in zip(seen, guesses, strict=True)
+        )
 
 
 def _common_periods(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tuple[Guess, ...]]:

@@ -77,6 +77,7 @@ SCRIPTS: dict[str, str] = {
     "refused": "> S\n < RA",
     "unanswered": "> S",
     "hung": OPENED + "> PA {request}\n < A\n +{timeout}s > FA\n +40ms < A",
+    "late": OPENED + "> PA {request}\n < A\n +1800ms < PA {ok}\n > A\n > FA\n < FA\n > A",
     "reset": OPENED + "> PA {request}\n < RA",
     "body": OPENED + "> PA {request}\n < PA {short}\n > A\n < RA",
     "connected": OPENED + "> FA\n < A\n < FA\n > A",
