@@ -72,7 +72,7 @@ class Ticker(NamedTuple):
     just_ready: bool = False
     """The last attempt made it Ready: a poke that came while it ran is still waiting (manualTriggerCh holds one)."""
     kept: bool = False
-    """The last attempt began when one longer than a period was over: of a tick that had waited, perhaps an earlier one than its own."""
+    """The last attempt was of a tick that had waited, for one longer than a period or for CPU: perhaps an earlier one than its own."""
     phase_ns: int | None = None
     """A moment on the grid that it had before: under the kubelet before, or before a poke moved it; until its next attempt."""
     early_ns: int = 0
@@ -136,6 +136,7 @@ def turn_of(
     if trigger is Trigger.TICK and anchor is not None and not reading.stopped:
         slow = min(SLOW_MOST, slow + 2) if start_ns - anchor > SLOW_NS else max(0, slow - 1)
     kept = took_ns > spec.period_s * 1_000_000_000 and start_ns - (old.busy_until_ns or 0) <= AT_ONCE_NS
+    kept = kept or reading.stopped  # (It waited for a kubelet that got no CPU: its own tick may have been long before.)
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
     # Where a tick and a poke both wait, Go picks either; the poke then waits on.
     waits = old.poked_ns is not None and trigger is Trigger.STORED_TICK and not reading.reset

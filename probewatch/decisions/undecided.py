@@ -17,7 +17,7 @@ from collections import deque
 from typing import NamedTuple
 
 from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import Attempt, DecisionKind, Gap, GapKind, Outcome, Probe
+from probewatch.model.timeline import NO_CPU, Attempt, DecisionKind, Gap, GapKind, Outcome, Probe
 
 _STATES = {"Ready": True, "NotReady": False}
 _LEFT_NO_FRAME = (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)
@@ -51,7 +51,7 @@ def undecided(probe: Probe) -> list[Undecided]:
         for d in probe.decisions
         if d.kind in (DecisionKind.READY, DecisionKind.NOT_READY)
     }
-    gaps = deque(gap for gap in probe.gaps if gap.kind in _LEFT_NO_FRAME)
+    gaps = deque(gap for gap in probe.gaps if gap.kind in _LEFT_NO_FRAME and gap.reason != NO_CPU)
     row = _Row(probe)
     for attempt in probe.attempts:
         while gaps and gaps[0].end_ns <= attempt.start.ns:

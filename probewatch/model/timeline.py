@@ -344,6 +344,8 @@ NO_ADDRESS: Final = (
     "the pod's address could not be resolved when the next one was made; attempts without an address leave no frame"
 )
 """Why attempts are missing before one that waited for its neighbour's address."""
+NO_CPU: Final = "the kubelet got no CPU, as the tick shows that ran late after them"
+"""Why attempts are missing where the kubelet did not run: none was made."""
 TO_THE_END: Final = (
     "its Pod is gone, its kubelet stopped, or attempts fail on the node without a frame (kubectl get pod and the Unhealthy events "
     "tell)"

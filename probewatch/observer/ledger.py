@@ -26,6 +26,7 @@ from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import (
     NO_ADDRESS,
+    NO_CPU,
     UNSEEN,
     Attempt,
     Cause,
@@ -424,7 +425,7 @@ def _reason(step: Step) -> tuple[GapKind, str]:
     if prediction.begun and prediction.runs == 0 and prediction.spec.initial_delay_s:
         return GapKind.INITIAL_DELAY, "initialDelaySeconds of the new container"
     if reading.stopped:
-        return GapKind.UNEXPLAINED, "the kubelet got no CPU, as the tick shows that ran late after them"
+        return GapKind.UNEXPLAINED, NO_CPU
     return GapKind.UNEXPLAINED, UNKNOWN
 
 

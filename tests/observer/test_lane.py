@@ -149,6 +149,18 @@ def test_a_kubelet_without_cpu_between_attempts() -> None:
     assert decided(steps) == [DecisionKind.READY]
 
 
+def test_a_tick_right_behind_a_late_one_waits_for_its_end() -> None:
+    """The late tick runs 4 ms before the next one is due, which then waits until that one's answer is there: two attempts, no new container."""
+    slow = run_of(exchange(OPENED + f"> PA {request('/ready')}\n < A\n +300ms < PA {answer()}\n > A\n > FA\n < FA\n > A", at=23.997))
+    ready = runs(0, 0.001, *every(2, 10, 2.001))
+    steps = play(lane_of(spec(READINESS, period_s=2)), ready, [slow], runs(24.299, *every(2, 4, 26.001)))
+    assert resets(steps) == []
+    assert all(step.reading for step in steps)
+    (stored,) = [step for step in steps if step.run.start.ns == ns(24.299)]
+    assert stored.reading is not None
+    assert stored.reading.trigger is Trigger.STORED_TICK
+
+
 def test_a_new_container_is_on_a_new_grid() -> None:
     """The same late attempt is a new container's where what follows keeps its distance."""
     steps = play(lane_of(spec(READINESS)), runs(0, 0.001, *every(1, 7, 1)), runs(10.2, 10.201, *every(1, 5, 11.201)))
