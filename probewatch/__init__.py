@@ -1,6 +1,37 @@
 """probewatch: see Kubernetes health probes as they really are.
 
 `import probewatch` offers the Python API (`probewatch.api`); nothing heavy is imported before it is used.
+
+The parts (docs/design.md):
+
+    cli             the command line
+    report          timelines as text, JSON, HTML and what CI reads
+    observer        the one place where the parts meet: frames in, events out
+    verify          a timeline against what was asked for
+    decisions       attempts to decisions
+    probes          connections to attempts to probes
+    wire            frames to connections to exchanges
+    cluster         manifests, dumps, logs and this node
+    capture         captures in and out
+    model           the nouns
+    lab             scenarios in network namespaces, with a stand-in for the kubelet
+
+And the modules beside them:
+
+    ahead           captures read ahead: frames and connections in a process of their own, and what comes of them in
+                    ours
+    annotating      `analyze -w`: captures written anew as one pcapng
+    api             what `import probewatch` offers: read captures and specs, get a `Timeline`
+    asking          `probewatch.who`: what a connection was that an application logged
+    assertions      assertions on a timeline, for tests: `expect(timeline).probe("readiness").period(10, within=0.05)`
+    clocks          captures of one time whose clocks differ: the same connections in both show by how much
+    explaining      `probewatch.explain`: single attempts as ladder diagrams, made by reading the captures a second
+                    time
+    feeding         captures, from their first frame to their end, into whatever takes frames
+    moments         moments as they are asked for: RFC 3339, or seconds after the first frame; and what cannot be
+    pytest_plugin   what probewatch adds to pytest
+    recording       record an interface while something happens, and hand back the timeline of it
+    watching        frames as they come, into an observer (`Watch`) or into files (`Keep`)
 """
 
 from __future__ import annotations

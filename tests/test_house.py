@@ -355,3 +355,14 @@ def test_the_package_under_test_is_this_one() -> None:
     assert found is not None
     assert found.origin is not None
     assert Path(found.origin).resolve() == PACKAGE / "__init__.py"
+
+
+def test_every_package_is_a_map_of_its_modules() -> None:
+    """Whoever opens a package reads in its docstring what each of its modules is for."""
+    wrong = []
+    for package in sorted({path.parent for path in modules()}):
+        said = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+        for path in sorted(package.glob("*.py")):
+            if not path.stem.startswith("__") and not re.search(rf"\b{path.stem}\b", said):
+                wrong.append(shown(path))
+    assert not wrong, f"not named in their package's docstring: {', '.join(wrong)}"

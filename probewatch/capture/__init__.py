@@ -17,6 +17,25 @@
     write.py        captures out: pcapng;  record.py: from an interface into a file
 
 Whatever bytes come, the end is a frame, a note in `Reader.info()`, or a CaptureError; nothing is held without a limit.
+
+And:
+
+    apart      process events, read by a process of their own, which keeps the privileges that this takes while ours
+               gives up all
+    backlog    what passed a live interface and waits in our memory
+    bulk       which connections are bulk transfers
+    filters    filters in pcap syntax (pcap-filter(7)), compiled and run by libpcap, on frames of any of our inputs
+    follow     A capture that grows, a file or a stream, read by a thread so that time goes on while nothing comes
+    kernel     the kernel's filter of a live capture
+    output     files that are written: only for their owner's eyes, and never through somebody else's link
+    privilege  give privileges up, once everything that needs them is open
+    proc       what /proc tells of a process
+    processes  process events of this node
+    runtimes   command lines of OCI runtimes: what `runc`, `crun` and their like were told to run in which container
+    save       frames that are kept while they are watched: one pcapng file, or a ring of them
+    spool      inputs that are read twice: standard input is kept in a file without a name; other streams are refused
+    taps       several live interfaces as one capture in the order of time, and what it says of how far time has come
+    trim       payload that an analysis does not need, cut away; and secrets in HTTP headers, overwritten
 """
 
 from probewatch.capture.errors import CaptureError

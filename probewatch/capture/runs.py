@@ -58,7 +58,7 @@ class Run(NamedTuple):
 class Walk:
     """Records of a buffer that Python has walked over, ordinary but for the order of their times."""
 
-    __slots__ = ("_begins", "_columns", "_late", "_odd", "_places", "_stop", "_times", "_which", "data")
+    __slots__ = ("_begins", "_columns", "_late", "_odd", "_places", "_stop", "_which", "data")
 
     def __init__(
         self,

@@ -12,6 +12,17 @@ report.py     probewatch report
 verify.py     probewatch verify
 whatif.py     probewatch whatif
 lab.py        probewatch lab list|run|up|down
+
+And:
+
+    doctor  `probewatch doctor`: what works on this machine, and what to install or grant
+    live    what `watch` and `record` share: options that say what to capture, how it is opened, and how it ends
+    pods    `probewatch pods`: the Pods, interfaces, namespaces and addresses that this node shows
+    record  `probewatch record`: just what an analysis needs, as pcapng
+    shows   how `watch` shows what happens: as lines, as NDJSON; and the summary at the end
+    spec    `probewatch spec`: the probes' specs as the packets show them, to paste
+    watch   `probewatch watch`: attempts and decisions as they happen
+    who     `probewatch who`: what a connection was that an application logged
 """
 
 from __future__ import annotations

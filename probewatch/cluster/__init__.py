@@ -19,6 +19,15 @@ Below them, from the file up:
     workloads     whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
     haproxywords  a line into words, times                     journal    messages out of logs and journals
     document      one object with its place in the file
+
+And:
+
+    checkup   what this machine lets probewatch do
+    links     links, addresses and the namespaces behind veth pairs, as netlink tells them (rtnetlink(7)), in the
+              namespace of the calling thread
+    lookout   this node, looked at again whenever its links or addresses change, by a process of its own, while ours
+              has no privileges
+    mistaken  what a text is that was given for objects of Kubernetes and is none
 """
 
 from .addresses import parse_node_ip

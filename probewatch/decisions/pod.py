@@ -31,9 +31,6 @@ from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, i
 from .versions import Pokes
 from .worker import Counted, Result, Worker, count, fresh
 
-LINGER_NS = 1_100_000_000
-"""SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds the worker that long."""
-
 LATE_NS = 100_000_000
 """A start that is later than this after its tick was not of that tick."""
 

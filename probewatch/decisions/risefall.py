@@ -130,7 +130,6 @@ AGENT_RULE: Final = Thresholds(
 )
 """HAProxy's agent-check (configuration manual 5.2; its log counts `0/1 DOWN`)."""
 
-Counter = int
 Streak = tuple[bool, int]
 """(UP, results against it in a row)."""
 Window = tuple[bool | None, ...]

@@ -97,8 +97,6 @@ class Step:
     """What was whole with this frame."""
     length: int = 0
     """Bytes of payload on the wire."""
-    captured: int = 0
-    """Of these, bytes captured."""
     by: str = ""
     """Who sent it, where that is neither end: an ICMP error's reporter."""
     notes: tuple[str, ...] = ()

@@ -28,8 +28,6 @@ class Measure:
     number: bool = False
     why: str = ""
     """The sign, as a clause: `67 attempts keep the grid`; of an unbounded one, what is missing."""
-    against: str = ""
-    """What speaks against the declared value, as a clause; empty where nothing does."""
     rivals: tuple[str, ...] = ()
     """Other fields that would explain the same, were they other than declared."""
     evidence: tuple[Evidence, ...] = ()

@@ -13,7 +13,7 @@ from probewatch.model.frame import Mark
 from probewatch.model.packed import PackedExchange, PackedLegs
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, GapKind, Leg, Role, Trigger
-from probewatch.probes.assign import POKED_NS
+from probewatch.probes.assign import LINGER_NS, POKED_NS
 from probewatch.probes.diagnose import diagnose
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run
@@ -21,8 +21,6 @@ from probewatch.wire.http1 import read_status_line
 
 from .histories import Step
 from .tls import tls_summary
-
-LINGER_NS: Final = 1_100_000_000
 
 Latest = Callable[[Connection], Connection]
 """Returns the newest revision of a connection."""

@@ -189,7 +189,6 @@ class _Climb:
                 seen=(seen,),
                 name=name,
                 length=s.length,
-                captured=len(s.payload),
                 notes=tuple(_notes(line, s, by_client=by_client)),
             )
         )

@@ -48,6 +48,7 @@ LONG_NS: Final = 200 * MS
 DELAYED_ACK_NS: Final = 60 * MS
 """A close waits for the acknowledgement of its FIN, which a delayed ACK holds back by about 41 ms."""
 LINGER_NS: Final = 1_150 * MS
+"""SO_LINGER of the prober's dialer is 1 s (dialer_others.go): a close whose FIN is not acknowledged holds its worker that long."""
 REDIALS_NS: Final = ((700 * MS, 1_300 * MS), (1_200 * MS, 3_500 * MS))
 """grpc-go's back-off before the second and the third dial: base 1 s, times 1.6, jitter 20 %."""
 

@@ -28,6 +28,7 @@ from probewatch.model.timeline import (
     Trigger,
 )
 
+from .assign import LINGER_NS
 from .diagnose import Found, seconds
 from .judge import SECOND
 from .scene import (
@@ -40,8 +41,6 @@ from .scene import (
 )
 from .silences import AGAIN, TIME_WAIT_NS
 
-LINGER_NS: Final = 1_200_000_000
-"""A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
 STARVED_NS: Final = 250_000_000
 """A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
 _MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})

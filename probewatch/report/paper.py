@@ -96,15 +96,13 @@ class Paper:
                 break
         self._out("".join(made) + "\n")
 
-    def filled(
-        self, text: str, *, first: Iterable[Span] = (), indent: int = 0, style: str = "", right: int = 0
-    ) -> None:
-        """Write a paragraph behind the spans `first`, its lines indented alike and broken at spaces, `right` columns left free."""
+    def filled(self, text: str, *, first: Iterable[Span] = (), indent: int = 0, style: str = "") -> None:
+        """Write a paragraph behind the spans `first`, its lines indented alike and broken at spaces."""
         lead = list(first)
         if self.columns is None:
             self.line(*lead, Span(text, style))
             return
-        for row in wrap(text, self.columns - indent - right):
+        for row in wrap(text, self.columns - indent):
             self.line(*lead, Span(row, style))
             lead = [Span(" " * indent)]
 

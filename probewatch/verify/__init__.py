@@ -26,4 +26,11 @@ replay             one replay of a container in one case
 feed               the attempts a worker would make
 supposed           one recorded attempt under another timeout
 bounds             how fast settings can be, and which timeout the observed latencies need
+
+And:
+
+    account    what the kubelet said beside what the wire shows
+    offset     how far the clock of a kubelet's log or of its events is ahead of the capture's
+    utterance  whether what the kubelet said can be about an attempt
+    who        expectations of who probes: from which addresses, which node, which program
 """

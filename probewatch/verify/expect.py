@@ -51,9 +51,9 @@ def check(timeline: Timeline, expectations: Expectations) -> list[Finding]:
     return findings
 
 
-def of_probe(timeline: Timeline, probe: Probe, entry: ProbeExpectation, source: str = "") -> list[Finding]:
+def of_probe(timeline: Timeline, probe: Probe, entry: ProbeExpectation) -> list[Finding]:
     """Return the findings on one probe alone, whatever the selector says."""
-    return list(_of_probe(Case(timeline, probe, source), entry))
+    return list(_of_probe(Case(timeline, probe), entry))
 
 
 def _meant(entry: ProbeExpectation, probe: Probe, chosen: Sequence[Probe]) -> ProbeExpectation:

@@ -164,7 +164,7 @@ def _records(
 ) -> Iterator[Phrase]:
     """Tell the records of one direction, as far as they can be read."""
     inside = {record.start: record for record in opened}
-    messages = _Messages(version)
+    messages = _Messages()
     sealed = False
     hidden = _Hidden(by_client)
     for count, record in enumerate(tls.records(half.data, start)):
@@ -227,8 +227,7 @@ class _Hidden:
 class _Messages:
     """Handshake messages of one direction, joined from records."""
 
-    def __init__(self, version: int) -> None:
-        self._version = version
+    def __init__(self) -> None:
         self._joined = bytearray()
 
     def read(self, body: bytes) -> list[str]:

@@ -15,7 +15,7 @@ KEPT_NAMES: Final = 16
 NAME_LENGTH: Final = 255
 """Bytes kept of one name."""
 
-_SEQUENCE, _SET, _OID, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x31, 0x06, 0x17, 0x18
+_SEQUENCE, _OID, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x06, 0x17, 0x18
 _COMMON_NAME: Final = b"\x55\x04\x03"
 _ALT_NAME: Final = b"\x55\x1d\x11"
 _DNS, _ADDRESS = 0x82, 0x87
