@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Final
-
-_RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))"
-)
 
 
 class InputError(ValueError):
@@ -34,23 +29,12 @@ def moment(text: str | int | None, base_ns: int) -> int | None:
     if re.fullmatch(r"\+\d{1,10}(\.\d{1,9})?", stripped):
         whole, _, part = stripped[1:].partition(".")
         return base_ns + int(whole) * 1_000_000_000 + int(part.ljust(9, "0") or 0)
-    found = _RFC3339.fullmatch(stripped)
-    if found is not None:
-        try:
-            return _nanoseconds(found)
-        except ValueError:
-            pass
-    shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
-    raise InputError(
-        f"'{shown}' is not a time: write it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame"
-    )
+    from .cluster.addresses import instant
 
-
-def _nanoseconds(found: re.Match[str]) -> int:
-    from datetime import datetime, timedelta, timezone
-
-    year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
-    offset = timedelta(hours=int(found[10]), minutes=int(found[11])) if found[9] else timedelta()
-    zone = timezone(-offset if found[9] == "-" else offset)
-    whole = int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp())
-    return whole * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
+    try:
+        return instant(stripped)
+    except ValueError:
+        shown = text[:60].encode("unicode_escape", "backslashreplace").decode("ascii")
+        raise InputError(
+            f"'{shown}' is not a time: write it as 2026-11-22T20:10:00Z, or as +12.5, seconds after the first frame"
+        ) from None

@@ -359,10 +359,9 @@ def test_the_package_under_test_is_this_one() -> None:
 
 def test_every_package_is_a_map_of_its_modules() -> None:
     """Whoever opens a package reads in its docstring what each of its modules is for."""
-    wrong = []
+    wrong: list[str] = []
     for package in sorted({path.parent for path in modules()}):
         said = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
-        for path in sorted(package.glob("*.py")):
-            if not path.stem.startswith("__") and not re.search(rf"\b{path.stem}\b", said):
-                wrong.append(shown(path))
+        named = [path for path in sorted(package.glob("*.py")) if not path.stem.startswith("__")]
+        wrong += [shown(path) for path in named if not re.search(rf"\b{path.stem}\b", said)]
     assert not wrong, f"not named in their package's docstring: {', '.join(wrong)}"

@@ -67,6 +67,12 @@ def gateway_of(subnet: str) -> str | None:
 
 def time_ns(text: str) -> int | None:
     """Return an RFC 3339 time in nanoseconds since 1970; None for Go's zero time and others before 1970; else ValueError."""
+    found = instant(text)
+    return found if found >= 0 else None
+
+
+def instant(text: str) -> int:
+    """Return an RFC 3339 time in nanoseconds since 1970; ValueError where it is none."""
     match = _TIME.fullmatch(text)
     if not match:
         raise ValueError(f"expected a time as 2026-01-31T12:00:00Z, got {shown(text)}")
@@ -75,11 +81,13 @@ def time_ns(text: str) -> int | None:
         moment = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         raise ValueError(f"expected a time that exists, got {shown(text)}") from None
+    if sign and (int(hours) > 23 or int(minutes) > 59):
+        raise ValueError(f"expected a time that exists, got {shown(text)}")
     seconds = calendar.timegm(moment.timetuple())
     if sign:
         offset = int(hours) * 3600 + int(minutes) * 60
         seconds += offset if sign == "-" else -offset
-    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0")) if seconds >= 0 else None
+    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
 
 
 def parse_node_ip(text: str) -> NodeAddress:
