@@ -96,7 +96,10 @@ def test_time_as_datetime(moment: datetime) -> None:
     assert time_ns(aware.isoformat()) == whole * 1_000_000_000 + aware.microsecond * 1000
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30T00:00:00Z", "2026-11-22T20:43:11", "2026-11-22", "2026-11-22T25:00:00Z", "2026-11-22T20:00:00+99:99"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "2026-02-30T00:00:00Z", "2026-11-22T20:43:11", "2026-11-22", "2026-11-22T25:00:00Z", "2026-11-22T20:00:00+99:99"],
+)
 def test_no_time(text: str) -> None:
     """What is no RFC 3339 time is refused with the text shown."""
     with pytest.raises(ValueError, match="expected a time"):
