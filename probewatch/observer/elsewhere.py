@@ -15,7 +15,7 @@ RECENT: Final = 32
 """Starts of a checker's attempts kept to tell a kubelet's silence from a pod's."""
 _SHARED: Final = 4 * RECENT
 """Starts in one list."""
-_GRIDS: Final = 4_096
+MOST_GRIDS: Final = 4_096
 """Ports whose latest attempts are remembered; beyond that all are forgotten, and learnt anew."""
 _EACH: Final = 4
 """Attempts remembered of each."""
@@ -57,7 +57,7 @@ class Elsewhere:
 
     def _kept_grid(self, start_ns: int, asked: tuple[str, int]) -> int | None:
         """Return the attempt from which this one is as far as that one was from one before it; 0 where none is, None at the first ones."""
-        if len(self._grids) >= _GRIDS:
+        if len(self._grids) >= MOST_GRIDS:
             self._grids.clear()
         known = self._grids.get(asked, ())
         self._grids[asked] = (*known[1 - _EACH :], start_ns)
