@@ -32,3 +32,22 @@ def test_two_that_ask_the_same_have_timeouts_of_their_own(client: str, server: s
     assert {attempt.outcome for attempt in found[2].attempts} == {Outcome.SUCCESS}
     assert [attempt.outcome for attempt in found[1].attempts].count(Outcome.FAILURE) == 2
     assert all(decision.kind is DecisionKind.READY for probe in found.values() for decision in probe.decisions)
+
+
+@pytest.mark.parametrize(("client", "server"), [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
+def test_two_series_that_take_turns_are_no_probe_of_a_shorter_period(client: str, server: str) -> None:
+    """Two probes of one path each 3 s, one of them a whole second behind the other, are not one each second that leaves out every third."""
+    ends = {"client": client, "server": server}
+    readiness = [
+        *probes([0.001], "503", **ends),
+        *probes(every(3, 7, 1.001), **ends),
+        *probes(every(3, 3, 22.001), "503", **ends),
+        *probes([28.003, *every(3, 8, 31.003)], **ends),
+    ]
+    liveness = probes(every(3, 17, 2.004), **ends)
+    observer = Observer(Settings(book=AddressBook()))
+    for one in frames(*readiness, *liveness):
+        observer.feed(one)
+    found = observer.finish().probes
+    assert [probe.thresholds["periodSeconds"][0] for probe in found] == [3, 3]
+    assert [gap for probe in found for gap in probe.gaps] == []
