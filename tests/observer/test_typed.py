@@ -39,12 +39,12 @@ def test_two_series_that_take_turns_are_no_probe_of_a_shorter_period(client: str
     """Two probes of one path each 3 s, one of them a whole second behind the other, are not one each second that leaves out every third."""
     ends = {"client": client, "server": server}
     readiness = [
-        *probes([0.001], "503", **ends),
-        *probes(every(3, 7, 1.001), **ends),
-        *probes(every(3, 3, 22.001), "503", **ends),
-        *probes([28.003, *every(3, 8, 31.003)], **ends),
+        *probes(every(1, 9, -5.998), "refused", **ends),
+        *probes(every(3, 5, 6.002), **ends),
+        *probes(every(3, 3, 21.002), "503", **ends),
+        *probes([27.004, *every(3, 8, 30.004)], **ends),
     ]
-    liveness = probes(every(3, 17, 2.004), **ends)
+    liveness = probes(every(3, 16, 3.992), **ends)
     observer = Observer(Settings(book=AddressBook()))
     for one in frames(*readiness, *liveness):
         observer.feed(one)
