@@ -40,7 +40,7 @@ from .preview import Beyond, Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .senders import MOST_SOURCES, Senders
 from .settings import Settings
-from .strangers import Strangers
+from .strangers import Strangers, manner
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
@@ -491,7 +491,7 @@ class Observer(Front):
             seen_until_ns=self._seen_until_ns,
             latest=self._latest,
         )
-        probed: set[Peer] = set()
+        probed: dict[Peer, set[str]] = {}
         self._strangers.probed = probed
         for target in self._targets.values() if self.book.unplaced else ():
             target.look()
@@ -541,8 +541,10 @@ class Observer(Front):
     def _latest(self, connection: Connection) -> Connection:
         return connection if connection.question else self._revisions.get(connection.id, connection)
 
-    def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context, probed: set[Peer]) -> list[Probe]:
-        """Build the probes of kubelets, and note in `probed` from where and where to they are."""
+    def _kubelet_probes(
+        self, target: Target, assembler: Assembler, context: Context, probed: dict[Peer, set[str]]
+    ) -> list[Probe]:
+        """Build the probes of kubelets, and note in `probed` from where and where to they are, and how they say who asks."""
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
@@ -553,8 +555,10 @@ class Observer(Front):
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
                 out += self._measured(made, placed, target.first_seen_ns)
-                ports = {probe.target.port for probe in made if probe.target.port is not None}
-                probed |= {(client, target.address, port) for client in ledger.clients for port in ports}
+                for account in ledger.accounts.values():
+                    forms = [run.form for run in (account.first, account.spoken) if run is not None]
+                    for peer in ((client, target.address, form.port) for client in ledger.clients for form in forms):
+                        probed.setdefault(peer, set()).update(map(manner, forms))
         for placed, steps in target.command_lanes(context):
             ledger = self._closed(placed, steps)
             if ledger.clients:

@@ -33,6 +33,7 @@ from probewatch.model.timeline import Effects, Period, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
+from .accounted import accounted
 from .lasting import went_on
 from .others import SPREAD, Peer, Tally
 from .readiness import State, Stretch, serving, stretches, succeeding
@@ -63,15 +64,29 @@ class EffectsBuilder:
         self._streams: dict[str, list[Stream]] = {}
         """By address."""
         self._specs = {pod.source: pod for pod in book.all_pods()}
-        for (client, server, port), tally in clients.items():
+        self._clients = clients
+
+    def _take_clients(self, probes: Sequence[Probe]) -> None:
+        """Keep what clients opened, and what a checker passed on for them."""
+        checks: dict[Peer, list[Probe]] = {}
+        for probe in probes:
+            if probe.target.port is not None:
+                peer = (probe.checker.address, probe.target.address, probe.target.port)
+                checks.setdefault(peer, []).append(probe)
+        for peer, tally in self._clients.items():
             uses = tuple((kept.first_ns, kept.last_ns) for kept in tally.uses if kept.client)
-            self._take(Stream(client, server, port, tally.openings, tally.icmp, uses))
+            openings, doubtful = tally.openings, None
+            if tally.doubtful is not None and len(openings):
+                passed, doubtful = tally.doubtful.parted(accounted(checks.get(peer, ()), self.events))
+                openings = openings.joined(passed)
+            self._take(Stream(*peer, openings, tally.icmp, uses, doubtful))
 
     def _take(self, stream: Stream) -> None:
         self._streams.setdefault(stream.server, []).append(stream)
 
     def apply(self, probes: Sequence[Probe]) -> tuple[list[Probe], list[Finding]]:
-        """Return the probes with their effects, and what is to say of them."""
+        """Return the probes with their effects, and what is to say of them; to be called once."""
+        self._take_clients(probes)
         kubelets = {
             (probe.checker.address, probe.target.address, probe.target.port)
             for probe in probes

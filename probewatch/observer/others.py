@@ -58,6 +58,8 @@ class Tally:
     """What came back to each SYN that the capture shows."""
     openings: Openings = field(default_factory=Openings)
     """Of what may be a client's, and follow readiness."""
+    doubtful: Openings | None = None
+    """Of what may be its own checks, out of step, or somebody's for whom it passes on."""
     uses: Uses = field(default_factory=Uses)
     """When each connection that it keeps was used."""
     unasked: int = 0
@@ -84,7 +86,7 @@ class Traffic:
         """False once a source, or a connection that is kept, was not counted, because there are too many."""
 
     def note(self, run: Run, latest: Latest, seen_until_ns: int, *, client: bool = True) -> None:
-        """Count a run's connections; those that cannot be a client's are told, but their moments are not kept."""
+        """Count a run's connections; those that may be their sender's own checks (no `client`'s) are kept apart."""
         for _, exchange in run.legs():
             connection = latest(exchange.connection)
             key = (connection.client, connection.server, connection.server_port)
@@ -104,8 +106,8 @@ class Traffic:
             tally.last_ns = max(tally.last_ns, connection.end.ns)
             agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
             tally.agent = tally.agent or agent
-            client = client and not agent.startswith(NOT_CLIENTS)
-            self._kept += tally.uses.add(connection, client=client, room=self._kept < MOST)
+            known = agent.startswith(NOT_CLIENTS)
+            self._kept += tally.uses.add(connection, client=client and not known, room=self._kept < MOST)
             self.whole = self.whole and self._kept < MOST
             if not opened:
                 continue
@@ -113,15 +115,20 @@ class Traffic:
             tally.answers[answer] = tally.answers.get(answer, 0) + 1
             if answer is Answer.UNREACHABLE and connection.icmp is not None:
                 tally.icmp = tally.icmp or connection.icmp.explain()
-            if client and not run.form.stale:
+            if known or run.form.stale:
+                continue
+            if client:
                 tally.plain = tally.plain or bool(agent)
-                self._open(tally, connection.start, answer)
+                self._open(tally.openings, connection.start, answer)
+            elif run.form.ask is not Ask.CONNECT:  # (what is accepted and says nothing is a check, by all that is seen)
+                tally.doubtful = tally.doubtful or Openings()
+                self._open(tally.doubtful, connection.start, answer)
 
-    def _open(self, tally: Tally, mark: Mark, answer: Answer) -> None:
-        self._cells += tally.openings.add(mark, answer)
+    def _open(self, openings: Openings, mark: Mark, answer: Answer) -> None:
+        self._cells += openings.add(mark, answer)
         if self._cells > CELLS:
-            busiest = max(self._tallies.values(), key=lambda other: len(other.openings))
-            self._cells -= busiest.openings.coarsen()
+            kept = (one for tally in self._tallies.values() for one in (tally.openings, tally.doubtful) if one)
+            self._cells -= max(kept, key=len).coarsen()
 
     def clients(self) -> dict[Peer, Tally]:
         """Return what may be clients, and whom they connected to."""

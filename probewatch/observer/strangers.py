@@ -37,6 +37,13 @@ FORMS: Final = 1_024
 """Different forms of these that are remembered, to be held once."""
 
 
+def manner(form: Form) -> str:
+    """Return how a request says who asks, which no checker changes from one check to the next; empty where it does not, or is cut."""
+    if form.cut:
+        return ""
+    return form.user_agent or (form.host if form.ask is Ask.TLS else "")
+
+
 class Strangers:
     """Counts the runs that no kubelet sent, and bounds them."""
 
@@ -70,8 +77,8 @@ class Strangers:
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
         """Who checks whom, of the checkers that are named."""
-        self.probed: set[Peer] | None = None
-        """Whom kubelets probe; None until that is known."""
+        self.probed: dict[Peer, set[str]] | None = None
+        """Whom kubelets probe, and how their probes say who asks (`manner`); None until that is known."""
         self.traffic = Traffic()
 
     def add(self, target: Target, run: Run) -> None:
@@ -107,13 +114,17 @@ class Strangers:
         return self.held > self._most
 
     def stray(self, run: Run) -> bool:
-        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step.
+        """Tell whether a kubelet or a checker may have sent what no probe explains: a dial that outlived its attempt, a check out of step.
 
-        Where it probes nothing, a node's address stands for clients whose addresses it translates (a NodePort).
+        A node's address also stands for clients whose addresses it translates (a NodePort): for all where it probes nothing,
+        and where it probes for those that say who they are as none of its probes does.
         """
         if self._standing.get(run.client) is Standing.KUBELET:
-            probed = self.probed is None or (run.client, run.server, run.form.port) in self.probed
-            return run.form.stale or (run.form.kubelet and probed)
+            if run.form.stale or not run.form.kubelet or self.probed is None:
+                return run.form.stale or run.form.kubelet
+            mine = self.probed.get((run.client, run.server, run.form.port))
+            said = manner(run.form)
+            return mine is not None and (not said or said in mine)
         silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
         return silent and (run.client, run.server, run.form.port) in self.checks
 

@@ -29,6 +29,8 @@ class Stream:
     icmp: str
     uses: tuple[Use, ...] = ()
     """Of connections that it keeps."""
+    doubtful: Openings | None = None
+    """Further ones of which it stays open whether they are its own checks."""
     interval_ns: int | None = None
     """Of a regular series of connections, which may be a check."""
 
@@ -51,4 +53,6 @@ def summed(streams: Iterable[Stream], time: Iterable[Stretch]) -> Sum:
     for stretch in time:
         for stream in streams:
             out.add(stream.openings.between(stretch.start_ns, stretch.end_ns))
+            if stream.doubtful is not None and stream.doubtful.between(stretch.start_ns, stretch.end_ns).total:
+                out.exact = False
     return out
