@@ -124,12 +124,12 @@ def test_connections_to_a_pod_that_is_not_ready_are_no_fault(name) -> None:
 # Made by hand.
 
 
-def watch(*scripts: tuple[float, str, str], book: AddressBook | None = None, until: float = 60.0) -> Timeline:
-    """Return the timeline of conversations in a capture from -20 s to `until`."""
+def watch(*scripts: tuple[float, str, str], book: AddressBook | None = None, until: float = 60.0, snap: int = 9_999) -> Timeline:
+    """Return the timeline of conversations in a capture from -20 s to `until`, of whose frames so many bytes are kept."""
     observer = Observer(Settings(book=book or AddressBook()))
     edge = Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60)
     for one in (edge, *frames(*scripts), edge._replace(ns=ns(until), number=100_000)):
-        observer.feed(one)
+        observer.feed(one._replace(data=one.data[:snap]))
     return observer.finish()
 
 
@@ -284,6 +284,32 @@ def test_a_kept_connection_goes_on(client: str, server: str, node: str) -> None:
         short = OPENED + "".join(f"+{ms}ms {one}" for ms in (900, 2_600, 400, 3_100, 700, 1_900)) + "> FA\n < FA\n > A"
         _, effects = readiness(watch(*flap, dial(4.0, 8080, short, client=client, server=server), until=60))
         assert (effects.kept_while_not_ready, effects.last_kept_after_not_ready_ns) == (0, None)
+
+
+WORK = "> PA 'GET /work HTTP/1.1\\r\\nHost: shop\\r\\nUser-Agent: shop/1.0\\r\\n\\r\\n'\n < A\n"
+DONE = "< PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > A\n"
+
+
+@pytest.mark.parametrize("asks", [WORK + DONE, "> PA 'question'\n < PA 'answer'\n"])
+@pytest.mark.parametrize("pause", [50, 190, 310])
+@pytest.mark.parametrize("end", ["+9s > FA\n < FA\n > A", "+9s > RA", ""])
+def test_a_busy_kept_connection_is_used_until_it_rests(asks: str, pause: int, end: str) -> None:
+    """A client that asks many times a second, of which not all is read: used until it rests, 9 s before it closes (or never does)."""
+    busy = OPENED + f"+{pause}ms {asks}" * (17_000 // pause) + end
+    _, effects = readiness(watch(*FLAP, dial(4.3, 8080, busy)))
+    assert effects.kept_while_not_ready == 1
+    assert (effects.last_kept_after_not_ready_ns or 0) == pytest.approx((4.3 + 17_000 // pause * pause / 1_000 - 13.0) * 1e9, abs=2e8)
+
+
+@pytest.mark.parametrize("snap", [9_999, 70])
+def test_an_answer_that_comes_late_is_no_use(snap: int) -> None:
+    """One request while Ready, answered 9 s into NotReady: its client asked nothing more, also where bytes of it were not captured."""
+    waits = OPENED + WORK + "+12s " + DONE + "> RA"
+    _, effects = readiness(watch(*FLAP, dial(10.3, 8080, waits), snap=snap))
+    assert effects.kept_while_not_ready == 0
+    again = OPENED + WORK + DONE + "+9s " + WORK + DONE + "> RA"
+    _, effects = readiness(watch(*FLAP, dial(10.3, 8080, again), snap=snap))
+    assert (effects.last_kept_after_not_ready_ns or 0) == pytest.approx(6.3e9, abs=2e7)
 
 
 def test_kept_is_nothing_where_ready_was_not_lost() -> None:
