@@ -36,6 +36,8 @@ KEPT: Final = 4_096
 """Sources and target ports kept for `others`; connections of further ones are not told."""
 CELLS: Final = 32_768
 """Moments kept of when all of them opened connections; beyond, those of the busiest are joined (`probes.openings`)."""
+AGENTS: Final = 8
+"""User-Agents of one source at one port that are told apart."""
 NOT_CLIENTS: Final = ("Prometheus/", "kube-lifecycle/", "kube-probe/", "Envoy/HC")
 """User-Agents of what asks a Pod at its own address, Ready or not: their connections tell nothing of endpoints."""
 
@@ -52,6 +54,11 @@ class Tally:
     requests: int = 0
     most_requests: int = 0
     agent: str = ""
+    """The first that was named."""
+    agents: dict[str, int] = field(default_factory=dict)
+    """How many connections named each; of the first few only."""
+    keeper: str = ""
+    """Who asked most on one connection."""
     first_ns: int = 0
     last_ns: int = 0
     answers: dict[Answer, int] = field(default_factory=dict)
@@ -101,11 +108,15 @@ class Traffic:
             tally.connections += opened
             tally.unasked += opened and not connection.orig.packets
             tally.requests += exchange.requests
-            tally.most_requests = max(tally.most_requests, exchange.requests, connection.question)
+            most = max(exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
             tally.last_ns = max(tally.last_ns, connection.end.ns)
             agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
             tally.agent = tally.agent or agent
+            if most > tally.most_requests:
+                tally.most_requests, tally.keeper = most, agent
+            if agent and opened and (agent in tally.agents or len(tally.agents) < AGENTS):
+                tally.agents[agent] = tally.agents.get(agent, 0) + 1
             known = agent.startswith(NOT_CLIENTS)
             self._kept += tally.uses.add(connection, client=client and not known, room=self._kept < MOST)
             self.whole = self.whole and self._kept < MOST
@@ -162,21 +173,29 @@ class Traffic:
 
 
 def describe(tally: Tally) -> str:
-    """Say in two or three words what this traffic is."""
+    """Say in a few words what this traffic is: who connects most often, and who asks on one connection where that is another."""
     if 0 < tally.connections == tally.unasked:
         return ANSWERS_ONLY
-    agent = tally.agent
+    agent = max(tally.agents, key=lambda one: tally.agents[one], default=tally.agent)
+    keeps = tally.most_requests > 1
+    if not keeps or tally.keeper == agent:
+        return _kind(agent, keeps=keeps)
+    return f"{_kind(agent, keeps=False)}, {_kind(tally.keeper, keeps=True)}"
+
+
+def _kind(agent: str, *, keeps: bool) -> str:
+    """Say what somebody is who calls himself so, and asks more than once on a connection, or not."""
     product = agent.split("/", 1)[0].split(" ", 1)[0][:40]
     if agent.startswith("Prometheus/"):
         return "Prometheus scrapes"
     if agent.startswith("kube-lifecycle/"):
         return "lifecycle hook of the kubelet"
     row = named_agent(agent)
-    if row is not None and tally.most_requests > 1:
+    if row is not None and keeps:
         return f"health checks by {row.kind} on a kept connection"
     if agent.startswith("kube-probe/"):
         return "kube-probe User-Agent, but not from a kubelet"
-    kind = "keep-alive client" if tally.most_requests > 1 else "client traffic"
+    kind = "keep-alive client" if keeps else "client traffic"
     return f"{kind} ({product})" if product else kind
 
 
