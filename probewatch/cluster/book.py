@@ -23,6 +23,7 @@ from probewatch.model.check import CheckSpec
 from probewatch.model.spec import ContainerSpec, PodSpec
 
 from .dump import ClusterDump
+from .dumps import pods_of
 from .nodes import CLUSTER_RANK, CNI_ANNOTATION, HOST_SUBNET, NODE_ADDRESS, POD_CIDR_GATEWAY
 
 MAX_NOTES: Final = 20
@@ -43,7 +44,7 @@ def build_book(
     said = list(notes)
     for dump in cluster:
         said += dump.notes
-    known = [pod for dump in cluster for pod in dump.pods]
+    known = pods_of(cluster)
     pods, spoken_for = _placed(specs, known, said)
     pods += [pod for pod in known if id(pod) not in spoken_for]
     own = [address for dump in cluster for address in dump.nodes]
@@ -194,6 +195,8 @@ def _completed(spec: PodSpec, pod: PodSpec) -> PodSpec:
         ended_ns=spec.ended_ns if spec.ended_ns is not None else pod.ended_ns,
         labels=pod.labels or spec.labels,
         workload=pod.workload or spec.workload,
+        waiting=pod.waiting,
+        gone=pod.gone,
     )
 
 

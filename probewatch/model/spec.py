@@ -101,6 +101,8 @@ class Workload:
     revision: str = ""
     """pod-template-hash, controller-revision-hash, or the number of a DeploymentConfig's ReplicationController; empty
     where there is none."""
+    number: int | None = None
+    """Of that revision, as its controller counts: a template that is rolled back to gets the next one. None where nothing tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,10 @@ class PodSpec:
     """metadata.deletionTimestamp: when its grace period ends, so later than its deletion was asked for."""
     ended_ns: int | None = None
     """When the last container of a finished Pod (phase Succeeded or Failed) ended: its address may be another's from then on."""
+    waiting: str = ""
+    """Why none of its containers has begun so far, as `kubectl get pods` says it: `ImagePullBackOff`, `Unschedulable`; else empty."""
+    gone: bool = False
+    """A later dump of its workload no longer has it."""
     labels: tuple[tuple[str, str], ...] = ()
     workload: Workload | None = None
     """What made it; None for a Pod on its own, and for a template."""

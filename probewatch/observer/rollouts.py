@@ -4,9 +4,13 @@ Theory of operation. A Pod's owner and revision come from the address book (`clu
 own probes: a Pod is Ready while all its declared readiness probes are (the kubelet's GeneratePodReadyCondition), and
 not while a startup probe holds them back. A workload is told of where at least one of its Pods was probed.
 
-Which revision is newer: one whose Pods are all being deleted is older; the rest go by the creation of their first Pod,
-those of a DeploymentConfig by their number. Where a creation is not known the order is not either, and nothing is
-found fault with.
+Which revision is newer: the numbers tell that their controller gives them, also where an old template was rolled back to.
+Without, one whose Pods are all being deleted or gone is older, and of the rest the one that last got a new Pod is the
+newest. Where another one began later that is not certain (an old Pod may just have been replaced), and where a creation
+is not known nothing is: then it is said so, and nothing is found fault with.
+
+The newest revision may have no Pod that was probed: its Pods are on other nodes, or wait for an image. Then older ones
+that serve do not make the workload steady.
 
 Limitations. Only what is probed in this capture is judged: Pods of other nodes are counted as not seen. Readiness gates
 and exec probes send no packets. The cluster dump is one moment: a Pod deleted after it looks silent, not terminating.
@@ -17,7 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 
 from probewatch.model.book import AddressBook
@@ -28,7 +32,7 @@ from probewatch.model.spec import Handler, PodSpec, ProbeType, Workload
 from probewatch.model.timeline import DecisionKind, EventKind, Outcome, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 
-from .rollout_story import judge_rollout, named, ready
+from .rollout_story import hidden, judge_rollout, judge_unseen, named, ready
 
 SHOWN: Final = 3
 """Attempts that a finding names."""
@@ -45,6 +49,13 @@ _DECIDING: Final = (ProbeType.READINESS, ProbeType.STARTUP)
 """Probes that decide whether a container is Ready."""
 _UNREADY: Final = ("NotStarted", "Restart")
 """States of a startup probe that hold readiness back."""
+
+UNSURE: Final = "; their Pods' ages leave open whether this is a rollback, or an old Pod was replaced{}"
+TELLS: Final = {
+    **dict.fromkeys(("Deployment", "Rollout"), " (replicasets in the dump tell)"),
+    **dict.fromkeys(("StatefulSet", "DaemonSet"), " (controllerrevisions in the dump tell)"),
+}
+"""What numbers the revisions of a kind."""
 
 Span = tuple[int, int]
 """From, to."""
@@ -74,7 +85,8 @@ def find_rollouts(
         if spec.workload is not None and _there(spec, begun_ns, until_ns):
             pods = groups.setdefault((spec.namespace, spec.workload.kind, spec.workload.name), {})
             mine = pods.setdefault((spec.name, spec.addresses), _Pod(spec))
-            if spec.deleted_ns is not None:  # several dumps may tell of one Pod: the later one knows of its deletion
+            # Several dumps may tell of one Pod: the later one knows of its deletion, and that its containers began.
+            if spec.deleted_ns is not None or (mine.spec.waiting and not spec.waiting):
                 mine.spec = spec
     places = {
         (pod.spec.namespace, pod.spec.name, address): pod
@@ -134,34 +146,38 @@ def _rollout(key: _Key, pods: Sequence[_Pod], ending: set[str], until_ns: int) -
     for pod in pods:
         workload = pod.spec.workload or Workload(kind="", name="")
         by_revision.setdefault(workload.revision, []).append(pod)
-    revisions = [_revision(name, mine, ending, until_ns) for name, mine in by_revision.items()]
-    ordered = len(revisions) == 1 or all(revision.created_ns is not None for revision in revisions)
-    numbered = key[1] == "DeploymentConfig" and all(revision.revision.isdecimal() for revision in revisions)
-    if numbered:
-        revisions.sort(key=lambda revision: int(revision.revision))
-    elif ordered:
-        revisions.sort(key=lambda revision: (not _leaving(revision), revision.created_ns or 0))
-    else:
-        revisions.sort(key=lambda revision: (revision.first_probe_ns is None, revision.first_probe_ns or 0))
+    revisions, ordered, why = _ordered([_revision(name, mine, ending, until_ns) for name, mine in by_revision.items()])
+    while len(revisions) > 1 and not revisions[-1].seen and revisions[-1].leaving:
+        revisions.insert(0, revisions.pop())  # (scaled down, and nothing of it is seen: it is no news)
     seen = [revision for revision in revisions if revision.seen]
     state, sentence = judge_rollout(seen, enough=_enough(by_revision[seen[-1].revision]))
-    unseen = sum(len(revision.pods) - revision.seen for revision in revisions)
-    if unseen:
-        sentence += f"; {unseen} more {'pod is' if unseen == 1 else 'pods are'} not seen in this capture"
+    if ordered and not revisions[-1].seen:
+        state, sentence = judge_unseen(revisions[-1], seen)
     namespace, kind, name = key
+    told = revisions if revisions[-1].seen or not ordered else revisions[:-1]
     return Rollout(
         namespace=namespace,
         kind=kind,
         name=name,
         state=state,
-        ordered=ordered or numbered,
+        ordered=ordered,
         revisions=tuple(revisions),
-        sentence=sentence,
+        sentence=f"{sentence}{hidden(told)}{why.format(TELLS.get(kind, ''))}",
     )
 
 
-def _leaving(revision: Revision) -> bool:
-    return all(pod.deleted_ns is not None for pod in revision.pods)
+def _ordered(revisions: list[Revision]) -> tuple[list[Revision], bool, str]:
+    """Return revisions, the oldest first, whether that is known, and what to say where it is not quite."""
+    if len(revisions) == 1:
+        return revisions, True, ""
+    if all(revision.number is not None for revision in revisions):
+        return sorted(revisions, key=lambda one: one.number or 0), True, ""
+    if any(revision.created_ns is None for revision in revisions):
+        return sorted(revisions, key=lambda one: (one.first_probe_ns is None, one.first_probe_ns or 0)), False, ""
+    latest = sorted(revisions, key=lambda one: (not one.leaving, one.newest_ns or 0))
+    staying = [one for one in latest if not one.leaving]
+    sure = all(before.created_ns <= after.created_ns for before, after in pairwise(staying))  # type: ignore[operator]
+    return latest, sure, "" if sure else UNSURE
 
 
 def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) -> Revision:
@@ -175,7 +191,9 @@ def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) 
     )
     return Revision(
         revision=name,
+        number=max((pod.spec.workload.number or 0 for pod in pods if pod.spec.workload), default=0) or None,
         created_ns=min((pod.created_ns for pod in made if pod.created_ns is not None), default=None),
+        newest_ns=max((pod.created_ns for pod in made if pod.created_ns is not None), default=None),
         pods=made,
         first_probe_ns=min((probe.attempts[0].start.ns for pod in pods for probe in pod.probes), default=None),
         first_ready_ns=min((pod.first_ready_ns for pod in made if pod.first_ready_ns is not None), default=None),
@@ -197,6 +215,8 @@ def _pod(pod: _Pod, ending: set[str], until_ns: int) -> RevisionPod:
         last_ready_ns=spans[-1][1] if spans else None,
         created_ns=spec.created_ns if spec.created_ns is not None else spec.started_ns,
         deleted_ns=spec.deleted_ns,
+        gone=spec.gone,
+        waiting=spec.waiting,
     )
 
 
