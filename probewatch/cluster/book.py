@@ -192,6 +192,7 @@ def _completed(spec: PodSpec, pod: PodSpec) -> PodSpec:
         created_ns=spec.created_ns if spec.created_ns is not None else pod.created_ns,
         started_ns=spec.started_ns if spec.started_ns is not None else pod.started_ns,
         deleted_ns=spec.deleted_ns if spec.deleted_ns is not None else pod.deleted_ns,
+        deletion_grace_s=spec.deletion_grace_s if spec.deleted_ns is not None else pod.deletion_grace_s,
         ended_ns=spec.ended_ns if spec.ended_ns is not None else pod.ended_ns,
         labels=pod.labels or spec.labels,
         workload=pod.workload or spec.workload,

@@ -209,6 +209,7 @@ def read_pod(document: Document, kind: str, source: str, declared_by: str, on_pr
         created_ns=_time(metadata.creation_timestamp, "metadata.creationTimestamp") if kind == "Pod" else None,
         started_ns=_time(status.start_time, "status.startTime"),
         deleted_ns=_time(metadata.deletion_timestamp, "metadata.deletionTimestamp") if kind == "Pod" else None,
+        deletion_grace_s=metadata.deletion_grace_period_seconds if kind == "Pod" else None,
         ended_ns=_ended(status, starts),
         waiting=_waiting(status) if kind == "Pod" else "",
         labels=tuple((key, value or "") for key, value in (template.labels or {}).items()),

@@ -32,6 +32,7 @@ class ObjectMeta(Struct, rename="camel"):
     annotations: dict[str, str | None] | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     owner_references: list[OwnerReference] | None = None
 
 

@@ -133,6 +133,8 @@ class PodSpec:
     """status.startTime."""
     deleted_ns: int | None = None
     """metadata.deletionTimestamp: when its grace period ends, so later than its deletion was asked for."""
+    deletion_grace_s: int | None = None
+    """metadata.deletionGracePeriodSeconds."""
     ended_ns: int | None = None
     """When the last container of a finished Pod (phase Succeeded or Failed) ended: its address may be another's from then on."""
     waiting: str = ""
@@ -144,6 +146,12 @@ class PodSpec:
     """What made it; None for a Pod on its own, and for a template."""
     declared_by: str = "--spec"
     """`--spec` or `--cluster`: the former wins where both speak of one Pod."""
+
+    @property
+    def leaving_ns(self) -> int | None:
+        """When its deletion was asked for, from when on endpoints leave it out; cut to whole seconds. None where that is not declared."""
+        grace_s = self.grace_s if self.deletion_grace_s is None else self.deletion_grace_s
+        return None if self.deleted_ns is None else self.deleted_ns - grace_s * 1_000_000_000
 
     @property
     def tied_by(self) -> str:

@@ -36,7 +36,7 @@ from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 from .accounted import accounted
 from .lasting import went_on
 from .others import SPREAD, Peer, Tally
-from .readiness import State, Stretch, serving, stretches, succeeding
+from .readiness import State, Stretch, serving, stretches, succeeding, until
 from .streams import Stream, summed
 from .trouble import Trouble
 
@@ -162,6 +162,8 @@ class EffectsBuilder:
         )
         if _hides(spec, readiness):
             time = [stretch for stretch in time if stretch.state is State.NOT_READY]
+        if spec is not None and (end_ns := spec.leaving_ns) is not None:
+            time = until(time, end_ns)
         address = mine[0].target.address
         elsewhere = shared or (spec.host_network if spec is not None else self.book.node(address) is not None)
         ports = _ports(spec, mine) if elsewhere else None

@@ -19,7 +19,7 @@ and exec probes send no packets. The cluster dump is one moment: a Pod deleted a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Final
@@ -100,7 +100,10 @@ def find_rollouts(
         met = places.get((*name, target.address)) or places.get((*name, ""))
         if met is not None:
             met.probes.append(probe)
-    ending = {event.pod for event in events if event.kind is EventKind.POD_TERMINATING and event.pod}
+    ending: dict[str, int] = {}
+    for event in events:
+        if event.kind is EventKind.POD_TERMINATING and event.pod:
+            ending[event.pod] = min(event.ns, ending.get(event.pod, event.ns))
     told = [
         _rollout(key, [*pods.values()], ending, until_ns)
         for key, pods in groups.items()
@@ -141,7 +144,7 @@ def _there(pod: PodSpec, begun_ns: int, until_ns: int) -> bool:
     return all(end + SECOND >= begun_ns for end in ends) and (pod.created_ns or 0) <= until_ns
 
 
-def _rollout(key: _Key, pods: Sequence[_Pod], ending: set[str], until_ns: int) -> Rollout:
+def _rollout(key: _Key, pods: Sequence[_Pod], ending: Mapping[str, int], until_ns: int) -> Rollout:
     by_revision: dict[str, list[_Pod]] = {}
     for pod in pods:
         workload = pod.spec.workload or Workload(kind="", name="")
@@ -180,7 +183,7 @@ def _ordered(revisions: list[Revision]) -> tuple[list[Revision], bool, str]:
     return latest, sure, "" if sure else UNSURE
 
 
-def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) -> Revision:
+def _revision(name: str, pods: Sequence[_Pod], ending: Mapping[str, int], until_ns: int) -> Revision:
     made = tuple(sorted((_pod(pod, ending, until_ns) for pod in pods), key=lambda pod: pod.name))
     deciding = [probe for pod in pods for probe in pod.probes if probe.type in _DECIDING]
     failures: Counter[tuple[str, str]] = Counter(
@@ -202,9 +205,10 @@ def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) 
     )
 
 
-def _pod(pod: _Pod, ending: set[str], until_ns: int) -> RevisionPod:
+def _pod(pod: _Pod, ending: Mapping[str, int], until_ns: int) -> RevisionPod:
     spec = pod.spec
-    spans = _ready_spans(pod, until_ns)
+    ends = [ns for ns in (spec.leaving_ns, ending.get(f"{spec.namespace}/{spec.name}")) if ns is not None]
+    spans = [(low, min([high, *ends])) for low, high in _ready_spans(pod, until_ns) if all(low < ns for ns in ends)]
     return RevisionPod(
         name=spec.name,
         address=next((probe.target.address for probe in pod.probes), next(iter(spec.addresses), None)),

@@ -113,3 +113,14 @@ def test_what_a_pod_waits_for(tmp_path: Path, status: dict[str, Any], waiting: s
     """As kubectl says it, and only while none of its containers has begun: one that crashed was probed."""
     (one,) = met(tmp_path, [web(NEW, **status)])
     assert one.waiting == waiting
+
+
+@pytest.mark.parametrize(("grace", "at"), [(45, "20:49:15"), (0, "20:50:00"), (None, "20:49:30")])
+def test_when_a_deletion_was_asked_for(tmp_path: Path, grace: int | None, at: str) -> None:
+    """Its deletionTimestamp is when the grace period ends, which stands beside it; where it does not, the Pod's own."""
+    one = web(NEW)
+    one["metadata"] |= {"deletionTimestamp": "2026-11-22T20:50:00Z", "deletionGracePeriodSeconds": grace}
+    other = web(OLD, made=at)
+    met_ = {each.workload.revision: each for each in met(tmp_path, [one, other]) if each.workload is not None}
+    assert met_[NEW].leaving_ns == met_[OLD].created_ns
+    assert met_[OLD].leaving_ns is None

@@ -242,6 +242,16 @@ def test_without_readiness_only_refusals_count() -> None:
     assert len(closed(timeline)) == 1
 
 
+@pytest.mark.parametrize(("grace", "refused"), [(45, 0), (5, 8)])
+def test_from_its_deletion_on_a_pod_is_not_counted_as_ready(grace: int, refused: int) -> None:
+    """The API server says until when a Pod may take to end, and of how many seconds that is the end: from their beginning on endpoints leave it out."""
+    going = pod(spec(), deleted_ns=ns(45), deletion_grace_s=grace)
+    timeline = watch(*GOOD, *(dial(at) for at in ODD), book=going)
+    assert readiness(timeline)[1].clients_refused_while_ready == (refused or None)
+    assert len(closed(timeline)) == bool(refused)
+    assert sum(one.end_ns - one.start_ns for one in readiness(timeline)[1].periods) == pytest.approx((45 - grace) * SECOND, abs=SECOND)
+
+
 def test_a_shared_address_tells_only_declared_ports() -> None:
     """In the node's own network other ports are other people's: only those that the Pod declares are looked at."""
     shared = pod(spec(), host_network=True)

@@ -175,6 +175,13 @@ def test_rolled_back() -> None:
     assert timeline.findings == ()
 
 
+def test_what_is_being_deleted_serves_nobody() -> None:
+    """Its readiness probe goes on and succeeds (Recreate, a long grace period): it is out of the endpoints from its deletion on."""
+    pods = [pod(10, OLD, deleted_ns=ns(35), deletion_grace_s=30), pod(12, NEW)]
+    one = only(watch(pods, asks(10, every(1, 20, 0.2)), asks(12, [8, 9, 10], "refused"), asks(12, every(1, 8, 11))))
+    assert one.sentence.endswith(f"; revision {OLD} was last Ready 6.0 s before that (1 terminating)")
+
+
 def test_rolled_back_by_number() -> None:
     """The higher number is the newer revision, whatever its Pods' ages: what an old template was rolled back to serves, and the other one beside it."""
     back = [pod(10, OLD), pod(11, OLD, made=5), pod(12, NEW)]
