@@ -34,7 +34,7 @@ from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
 from .accounted import accounted
-from .lasting import went_on
+from .lasting import Uses, went_on
 from .others import SPREAD, Peer, Tally
 from .readiness import State, Stretch, serving, stretches, succeeding, until
 from .streams import Stream, summed
@@ -132,18 +132,21 @@ class EffectsBuilder:
     def _unknown(self, probe: Probe) -> None:
         """Keep what a periodic checker of unknown make met."""
         openings = Openings()
+        kept = Uses()
         icmp = ""
         for connection in (leg.connection for attempt in probe.attempts for leg in attempt.legs):
+            kept.add(connection, client=True, room=True)
             if connection.question > 1:
                 continue  # asked on a connection that was opened before
             openings.add(connection.start, answer_of(connection, self.seen_until_ns))
             icmp = icmp or (connection.icmp.explain() if connection.icmp is not None else "")
         port = probe.target.port
-        if port is None or not len(openings):
+        uses = tuple((one.first_ns, one.last_ns) for one in kept)
+        if port is None or not (len(openings) or uses):
             return
         pace = steady([attempt.start.ns for attempt in probe.attempts])
         regular = round(pace[0] * SECOND) if pace is not None and pace[1] <= SPREAD else None
-        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, interval_ns=regular))
+        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, uses, interval_ns=regular))
 
     def _pod(
         self, mine: Sequence[Probe], probes: Sequence[Probe], made: dict[str, Effects], *, shared: bool

@@ -41,7 +41,8 @@ class Stream:
         for stretch in time:
             if stretch.state is State.NOT_READY:
                 last = self.openings.between(stretch.start_ns, stretch.end_ns).last
-                since_ns = stretch.start_ns if last is None else last.ns
+                used = [last_ns for first_ns, last_ns in self.uses if first_ns < stretch.end_ns]
+                since_ns = max([stretch.start_ns, *used] if last is None else [last.ns, *used])
                 if stretch.end_ns - since_ns >= PAUSE * self.interval_ns:
                     return True
         return False

@@ -19,7 +19,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.finding import Finding, Held
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
-from probewatch.model.timeline import Effects, Probe, Timeline
+from probewatch.model.timeline import Attempt, Effects, Probe, Timeline
 from probewatch.observer import Observer, Settings, others
 from probewatch.observer.effects import EffectsBuilder
 from probewatch.probes.openings import Answer
@@ -309,6 +309,23 @@ def test_a_busy_kept_connection_is_used_until_it_rests(asks: str, pause: int, en
     _, effects = readiness(watch(*FLAP, dial(4.3, 8080, busy)))
     assert effects.kept_while_not_ready == 1
     assert (effects.last_kept_after_not_ready_ns or 0) == pytest.approx((4.3 + 17_000 // pause * pause / 1_000 - 13.0) * 1e9, abs=2e8)
+
+
+def test_a_kept_connection_that_is_asked_on_evenly_may_be_a_check() -> None:
+    """One question a second on one connection is a check of unknown make: it tells of a client only where its pace is uneven, or it pauses."""
+    asks = f"+1s {WORK}{DONE}" * 45
+    timeline = watch(*FLAP, dial(1.3, 8080, OPENED + asks + "> FA\n < FA\n > A"))
+    known, check = timeline.probes
+    assert [known.checker.kind, check.checker.kind] == ["kubelet", "unknown"]
+
+    def kept(*attempts: Attempt) -> int | None:
+        book = AddressBook(nodes={})
+        made, _ = EffectsBuilder(book, {}, timeline.events, ns(60), whole=True).apply([known, replace(check, attempts=attempts)])
+        return made[0].effects.kept_while_not_ready if made[0].effects is not None else None
+
+    assert kept(*check.attempts) == readiness(timeline)[1].kept_while_not_ready == 0
+    assert kept(*(made for made in check.attempts if made.n % 4 != 2 and made.n % 3)) == 1
+    assert kept(*(made for made in check.attempts if made.start.ns < ns(20))) == 1
 
 
 @pytest.mark.parametrize("snap", [9_999, 70])
