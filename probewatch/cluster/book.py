@@ -52,6 +52,7 @@ def build_book(
         nodes=_nodes(node_ips, own, pods, said),
         pods=_by_address(pods),
         unplaced=tuple(pod for pod in pods if not pod.addresses and pod.declared_by == "--spec"),
+        pending=tuple(pod for pod in known if pod.waiting and not pod.addresses),
         checks=tuple(checks),
         notes=tuple(said),
     )

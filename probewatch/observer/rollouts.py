@@ -19,7 +19,7 @@ and exec probes send no packets. The cluster dump is one moment: a Pod deleted a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Final
@@ -69,43 +69,46 @@ class _Pod:
 
     spec: PodSpec
     probes: list[Probe] = field(default_factory=list)
+    ended_ns: int | None = None
+    """When its probes showed that it was being deleted."""
 
 
 def find_rollouts(
     probes: Sequence[Probe], events: Iterable[TimelineEvent], book: AddressBook, until_ns: int
 ) -> tuple[Rollout, ...]:
     """Return the workloads whose Pods were probed, the worst first. `until_ns`: when the capture ends."""
-    known = book.all_pods()
+    known = [*book.all_pods(), *book.pending]
     if not any(pod.workload for pod in known):
         return ()
     ours = [probe for probe in probes if probe.checker.kind == "kubelet" and probe.target.pod and probe.attempts]
     begun_ns = min((probe.attempts[0].start.ns for probe in ours), default=until_ns)
-    groups: dict[_Key, dict[tuple[str, tuple[str, ...]], _Pod]] = {}
+    groups: dict[_Key, dict[tuple[object, ...], _Pod]] = {}
     for spec in known:
         if spec.workload is not None and _there(spec, begun_ns, until_ns):
             pods = groups.setdefault((spec.namespace, spec.workload.kind, spec.workload.name), {})
-            mine = pods.setdefault((spec.name, spec.addresses), _Pod(spec))
+            mine = pods.setdefault((spec.uid,) if spec.uid else (spec.name, spec.addresses), _Pod(spec))
             # Several dumps may tell of one Pod: the later one knows of its deletion, and that its containers began.
             if spec.deleted_ns is not None or (mine.spec.waiting and not spec.waiting):
                 mine.spec = spec
-    places = {
-        (pod.spec.namespace, pod.spec.name, address): pod
-        for pods in groups.values()
-        for pod in pods.values()
-        for address in pod.spec.addresses or ("",)
-    }
+    places: dict[tuple[object, ...], _Pod] = {}
+    for pod in (pod for pods in groups.values() for pod in pods.values()):
+        for address in pod.spec.addresses or ("",):
+            places[pod.spec.namespace, pod.spec.name, address] = pod
+            places[pod.spec.uid, address] = pod  # (a StatefulSet's Pods go by one name after another)
     for probe in ours:
         target = probe.target
         name = target.namespace or "", target.pod or ""
-        met = places.get((*name, target.address)) or places.get((*name, ""))
+        met = places.get((target.uid, target.address)) if target.uid else None
+        met = met or places.get((*name, target.address)) or places.get((*name, ""))
         if met is not None:
             met.probes.append(probe)
-    ending: dict[str, int] = {}
     for event in events:
         if event.kind is EventKind.POD_TERMINATING and event.pod:
-            ending[event.pod] = min(event.ns, ending.get(event.pod, event.ns))
+            for pod in (pod for pods in groups.values() for pod in pods.values()):
+                if _concerns(event, pod.spec):
+                    pod.ended_ns = event.ns if pod.ended_ns is None else min(pod.ended_ns, event.ns)
     told = [
-        _rollout(key, [*pods.values()], ending, until_ns)
+        _rollout(key, [*pods.values()], until_ns)
         for key, pods in groups.items()
         if any(pod.probes for pod in pods.values())
     ]
@@ -144,12 +147,18 @@ def _there(pod: PodSpec, begun_ns: int, until_ns: int) -> bool:
     return all(end + SECOND >= begun_ns for end in ends) and (pod.created_ns or 0) <= until_ns
 
 
-def _rollout(key: _Key, pods: Sequence[_Pod], ending: Mapping[str, int], until_ns: int) -> Rollout:
+def _concerns(event: TimelineEvent, pod: PodSpec) -> bool:
+    """Tell whether an event is of this Pod, and not of another that had its name before."""
+    mine = event.pod == f"{pod.namespace}/{pod.name}" and event.address in (pod.addresses or (event.address,))
+    return mine and event.ns >= (pod.created_ns or 0)
+
+
+def _rollout(key: _Key, pods: Sequence[_Pod], until_ns: int) -> Rollout:
     by_revision: dict[str, list[_Pod]] = {}
     for pod in pods:
         workload = pod.spec.workload or Workload(kind="", name="")
         by_revision.setdefault(workload.revision, []).append(pod)
-    revisions, ordered, why = _ordered([_revision(name, mine, ending, until_ns) for name, mine in by_revision.items()])
+    revisions, ordered, why = _ordered([_revision(name, mine, until_ns) for name, mine in by_revision.items()])
     while len(revisions) > 1 and not revisions[-1].seen and revisions[-1].leaving:
         revisions.insert(0, revisions.pop())  # (scaled down, and nothing of it is seen: it is no news)
     seen = [revision for revision in revisions if revision.seen]
@@ -183,8 +192,8 @@ def _ordered(revisions: list[Revision]) -> tuple[list[Revision], bool, str]:
     return latest, sure, "" if sure else UNSURE
 
 
-def _revision(name: str, pods: Sequence[_Pod], ending: Mapping[str, int], until_ns: int) -> Revision:
-    made = tuple(sorted((_pod(pod, ending, until_ns) for pod in pods), key=lambda pod: pod.name))
+def _revision(name: str, pods: Sequence[_Pod], until_ns: int) -> Revision:
+    made = tuple(sorted((_pod(pod, until_ns) for pod in pods), key=lambda pod: pod.name))
     deciding = [probe for pod in pods for probe in pod.probes if probe.type in _DECIDING]
     failures: Counter[tuple[str, str]] = Counter(
         (probe.type.value, result(attempt, probe.handler))
@@ -205,15 +214,15 @@ def _revision(name: str, pods: Sequence[_Pod], ending: Mapping[str, int], until_
     )
 
 
-def _pod(pod: _Pod, ending: Mapping[str, int], until_ns: int) -> RevisionPod:
+def _pod(pod: _Pod, until_ns: int) -> RevisionPod:
     spec = pod.spec
-    ends = [ns for ns in (spec.leaving_ns, ending.get(f"{spec.namespace}/{spec.name}")) if ns is not None]
+    ends = [ns for ns in (spec.leaving_ns, pod.ended_ns) if ns is not None]
     spans = [(low, min([high, *ends])) for low, high in _ready_spans(pod, until_ns) if all(low < ns for ns in ends)]
     return RevisionPod(
         name=spec.name,
         address=next((probe.target.address for probe in pod.probes), next(iter(spec.addresses), None)),
         node=spec.node,
-        state=_state(pod, f"{spec.namespace}/{spec.name}" in ending),
+        state=_state(pod),
         probes=tuple(probe.id for probe in pod.probes),
         first_ready_ns=spans[0][0] if spans else None,
         last_ready_ns=spans[-1][1] if spans else None,
@@ -224,9 +233,9 @@ def _pod(pod: _Pod, ending: Mapping[str, int], until_ns: int) -> RevisionPod:
     )
 
 
-def _state(pod: _Pod, ending: bool) -> PodState:
+def _state(pod: _Pod) -> PodState:
     readiness = [probe for probe in pod.probes if probe.type is ProbeType.READINESS]
-    if ending or pod.spec.deleted_ns is not None:
+    if pod.ended_ns is not None or pod.spec.deleted_ns is not None:
         return PodState.TERMINATING
     if readiness and all(probe.last_gap is not None for probe in readiness):
         return PodState.SILENT

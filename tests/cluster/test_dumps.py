@@ -124,3 +124,12 @@ def test_when_a_deletion_was_asked_for(tmp_path: Path, grace: int | None, at: st
     met_ = {each.workload.revision: each for each in met(tmp_path, [one, other]) if each.workload is not None}
     assert met_[NEW].leaving_ns == met_[OLD].created_ns
     assert met_[OLD].leaving_ns is None
+
+
+def test_a_pod_that_waits_without_an_address_is_known(tmp_path: Path) -> None:
+    """It is pending; one that was evicted, and waits for nothing, is not."""
+    waits = web(NEW, podIP=None, conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}])
+    evicted = web(NEW, name="evicted", podIP=None, phase="Failed", reason="Evicted")
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps({"kind": "List", "items": [web(OLD), waits, evicted]}))
+    assert [each.name for each in build_book([], [read_cluster(str(file))]).pending] == ["web-7d9f-x"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from builder import S
-from make import EXEC, NODE, NODE6, READINESS, STARTUP, every, frames, ns, probes, spec
+from make import EXEC, LIVENESS, NODE, NODE6, READINESS, STARTUP, every, frames, ns, probes, spec
 
 import probewatch
 from probewatch.model.book import AddressBook, NodeAddress
@@ -39,8 +39,9 @@ def pod(number: int, revision: str, *declared: ProbeSpec, made: float | None = N
     """Return the Pod `web-REVISION-NUMBER`, made `made` seconds after the test's beginning (the old ones an hour before)."""
     if made is None:
         made = -HOUR if revision == OLD else -1
-    known: dict[str, Any] = {"workload": Workload(kind=kind, name="web", revision=revision), "created_ns": ns(made)}
-    return PodSpec(source=f"cluster.json item {number}", name=f"web-{revision}-{number}", namespace="shop", addresses=(f"{PREFIX}{number}",), declared_by="--cluster",
+    known: dict[str, Any] = {"workload": Workload(kind=kind, name="web", revision=revision), "created_ns": ns(made),
+                             "name": f"web-{revision}-{number}", "addresses": (f"{PREFIX}{number}",)}
+    return PodSpec(source=f"cluster.json item {number}", namespace="shop", declared_by="--cluster",
                    containers=(ContainerSpec(name="app", probes=declared or (spec(),)),), **(known | more))
 
 
@@ -228,6 +229,38 @@ def test_what_waits_beside_what_is_probed() -> None:
     pods = [pod(10, OLD), pod(11, OLD, waiting="Unschedulable"), pod(12, OLD)]
     one = only(watch(pods, asks(10, every(1, 9, 0.2))))
     assert one.sentence == f"revision {OLD}: 1 of 1 Ready; 2 more pods are not seen in this capture (1 of them waiting: Unschedulable)"
+
+
+def test_a_new_pod_without_an_address_counts() -> None:
+    """One that no node takes has no address, and is in no capture: its workload is not steady for that."""
+    book = AddressBook(pods={f"{PREFIX}10": (pod(10, OLD),)}, pending=(pod(12, NEW, addresses=(), waiting="Unschedulable"),),
+                       nodes={KUBELET: (NodeAddress(address=KUBELET, node="node-a", source="--node-ip", rank=1),)})
+    observer = Observer(Settings(book=book))
+    for one in frames(*asks(10, every(1, 9, 0.2))):
+        observer.feed(one)
+    assert only(observer.finish()).sentence.startswith(f"revision {NEW}: 1 pod not seen in this capture (waiting: Unschedulable, so it is never probed); ")
+
+
+def test_pods_of_one_name() -> None:
+    """A StatefulSet's new Pod has the old one's name: what befell that one, and its deletion, is not the new one's."""
+    declared = spec(), spec(LIVENESS, path="/live")
+    of = {revision: Workload(kind="StatefulSet", name="db", revision=revision) for revision in (OLD, NEW)}
+    old = pod(10, OLD, *declared, name="db-0", workload=of[OLD], uid="u1")
+    new = pod(12, NEW, *declared, name="db-0", workload=of[NEW], uid="u2", made=22)
+    ends = [*asks(10, every(1, 22, 0.2)), *asks(10, every(1, 9, 0.5), path="/live")]
+    timeline = watch([old, new], ends, asks(12, every(1, 12, 24.2)), asks(12, every(1, 12, 24.5), path="/live"))
+    assert [event.kind.value for event in timeline.events].count("pod_terminating") == 1
+    assert [(each.revision, [one.state.value for one in each.pods], [len(one.probes) for one in each.pods]) for each in only(timeline).revisions] == [(OLD, ["terminating"], [2]), (NEW, ["Ready"], [2])]
+
+
+def test_two_dumps_before_and_after_an_address() -> None:
+    """A Pod that waited in one dump and has an address in the other is one Pod."""
+    book = AddressBook(pods={f"{PREFIX}10": (pod(10, OLD, uid="u1"),)}, pending=(pod(10, OLD, uid="u1", addresses=(), waiting="ContainerCreating"),),
+                       nodes={KUBELET: (NodeAddress(address=KUBELET, node="node-a", source="--node-ip", rank=1),)})
+    observer = Observer(Settings(book=book))
+    for one in frames(*asks(10, every(1, 9, 0.2))):
+        observer.feed(one)
+    assert only(observer.finish()).sentence == f"revision {OLD}: 1 of 1 Ready"
 
 
 def test_a_revision_that_is_leaving_unseen_is_no_news() -> None:
