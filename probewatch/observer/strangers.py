@@ -119,14 +119,16 @@ class Strangers:
         A node's address also stands for clients whose addresses it translates (a NodePort): for all where it probes nothing,
         and where it probes for those that say who they are as none of its probes does.
         """
-        if self._standing.get(run.client) is Standing.KUBELET:
-            if run.form.stale or not run.form.kubelet or self.probed is None:
-                return run.form.stale or run.form.kubelet
-            mine = self.probed.get((run.client, run.server, run.form.port))
-            said = manner(run.form)
-            return mine is not None and (not said or said in mine)
         silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
-        return silent and (run.client, run.server, run.form.port) in self.checks
+        if silent and (run.client, run.server, run.form.port) in self.checks:
+            return True
+        if self._standing.get(run.client) is not Standing.KUBELET:
+            return False
+        if run.form.stale or not run.form.kubelet or self.probed is None:
+            return run.form.stale or run.form.kubelet
+        mine = self.probed.get((run.client, run.server, run.form.port))
+        said = manner(run.form)
+        return mine is not None and (not said or said in mine)
 
     def count(self, runs: Iterable[Run], now_ns: int) -> None:
         """Count runs as traffic."""

@@ -6,11 +6,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from make import NODE, NODE6, OPENED, POD, POD6, answer, every, probes, spec
+from make import NODE, NODE6, OPENED, POD, POD6, answer, every, exchange, probes, run_of, spec
 from test_effects import FLAP, pod, readiness, watch
 
+from probewatch.model.book import AddressBook
 from probewatch.model.timeline import EventKind, Timeline, TimelineEvent
 from probewatch.observer.accounted import accounted
+from probewatch.observer.strangers import Strangers
+from probewatch.probes.sources import Standing
 
 LB, LB6 = "10.128.0.30", "fd00:10:128::30"
 CHECK = OPENED.replace("> A\n", "") + "> RA"
@@ -93,6 +96,35 @@ def test_clients_behind_the_kubelets_address(node: str, server: str) -> None:
     assert effects.last_new_client_after_not_ready_ns == pytest.approx(1.71e9, abs=2e7)
     assert effects.first_client_after_ready_ns == pytest.approx(1.13e9, abs=2e7)
     assert len(probe.attempts) == sum(1 for at, *_ in flap if at >= 0)
+
+
+def test_a_router_on_the_kubelets_node() -> None:
+    """A HAProxy in its node's network checks, passes on and is refused from the kubelet's own address: each of the three is told apart."""
+    used = [sent(at, asks("shop/1"), NODE, POD) for at in (4.61, 9.83, 11.17, 13.9, 24.23, 27.73, 31.41, 36.19)]
+    vain = [sent(at, TAP, NODE, POD) for at in FAILS]
+    timeline = ready(POD, NODE, *checks(every(3.002, 18, 0.4), NODE, POD), *used, *vain)
+    assert sorted(probe.checker.kind for probe in timeline.probes) == ["haproxy", "kubelet"]
+    effects = readiness(timeline)[1]
+    assert effects.clients_refused_while_ready == 6
+    assert sum(period.connections for period in effects.periods) == len(used) + 6
+
+
+@pytest.mark.parametrize(("what", "known", "checks", "own"), [
+    (CHECK, Standing.KUBELET, True, True),  # HAProxy's form is no kubelet's
+    (CHECK, Standing.KUBELET, False, False),
+    (CHECK, Standing.NOT_KUBELET, True, True),
+    (CHECK, Standing.NOT_KUBELET, False, False),
+    (TAP, Standing.KUBELET, False, True),  # (it probes there)
+    (asks("shop/1"), Standing.KUBELET, True, False),
+    (asks("kube-probe/1.36"), Standing.KUBELET, True, True),
+    (asks("shop/1"), Standing.NOT_KUBELET, True, False),
+])
+def test_what_may_be_the_senders_own(what: str, known: Standing, checks: bool, own: bool) -> None:
+    """A silent connection to where its sender checks, or where its kubelet probes; a request only where it says who asks as a probe does."""
+    strangers = Strangers(AddressBook(), {}, {NODE: known}, {}, lambda connection: connection, brief=False)
+    strangers.checks = {(NODE, POD, 8080)} if checks else set()
+    strangers.probed = {(NODE, POD, 8080): {"kube-probe/1.36"}}
+    assert strangers.stray(run_of(exchange(what, sent(1.0, what, NODE, POD)[1]))) is own
 
 
 def test_a_probe_that_gives_its_own_name_is_no_client() -> None:
