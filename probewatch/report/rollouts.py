@@ -85,11 +85,13 @@ def _revision(paper: Paper, revision: Revision, *, wide: bool) -> str:
 
 
 def unseen(revision: Revision) -> str:
-    """Return `1 not seen (waiting: ImagePullBackOff)`; empty where all were seen."""
-    if not revision.hidden:
+    """Return `1 not seen, waiting: ImagePullBackOff`; empty where all were seen."""
+    hidden = len(revision.hidden)
+    if not hidden:
         return ""
-    waits = ", ".join(dict.fromkeys(safe(pod.waiting) for pod in revision.hidden if pod.waiting))
-    return f"{len(revision.hidden)} not seen" + (f" (waiting: {waits})" if waits else "")
+    reasons = [safe(pod.waiting) for pod in revision.hidden if pod.waiting]
+    some = f"{len(reasons)} " if len(reasons) < hidden else ""
+    return f"{hidden} not seen" + (f", {some}waiting: {', '.join(dict.fromkeys(reasons))}" if reasons else "")
 
 
 def _short(one: Rollout) -> str:
