@@ -93,7 +93,13 @@ class Observer(Front):
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
         standing: dict[str, Standing] = {}
         self._strangers = Strangers(
-            self.book, self._targets, standing, self._revisions, self._latest, brief=self._keep is Keep.BRIEF
+            self.book,
+            self._targets,
+            standing,
+            self._revisions,
+            self._latest,
+            self._losses,
+            brief=self._keep is Keep.BRIEF,
         )
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
@@ -513,7 +519,9 @@ class Observer(Front):
         traffic = self._strangers.traffic
         probes, later = later_pods(self.book, probes, captures)
         probes, shared = shared_names(self.book, probes)
-        effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
+        effects = EffectsBuilder(
+            self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole, losses=self._losses
+        )
         probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         lacks = [

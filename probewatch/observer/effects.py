@@ -35,6 +35,7 @@ from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
 from .accounted import accounted
 from .lasting import Uses, went_on
+from .losses import Losses
 from .others import SPREAD, Peer, Tally
 from .readiness import State, Stretch, serving, stretches, succeeding, until
 from .streams import Stream, summed
@@ -55,10 +56,12 @@ class EffectsBuilder:
         seen_until_ns: int,
         *,
         whole: bool,
+        losses: Losses | None = None,
     ) -> None:
         self.book = book
         self.events = events
         self.seen_until_ns = seen_until_ns
+        self._losses = losses or Losses()
         self.whole = whole
         """Whether every source was counted."""
         self._streams: dict[str, list[Stream]] = {}
@@ -138,7 +141,8 @@ class EffectsBuilder:
             kept.add(connection, client=True, room=True)
             if connection.question > 1:
                 continue  # asked on a connection that was opened before
-            openings.add(connection.start, answer_of(connection, self.seen_until_ns))
+            until_ns = self._losses.seen_until(connection.start.ns, self.seen_until_ns) or self.seen_until_ns
+            openings.add(connection.start, answer_of(connection, until_ns))
             icmp = icmp or (connection.icmp.explain() if connection.icmp is not None else "")
         port = probe.target.port
         uses = tuple((one.first_ns, one.last_ns) for one in kept)

@@ -20,6 +20,7 @@ from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
 from .build import Latest
+from .losses import Losses
 from .others import Peer, Traffic
 from .survey import so_far
 from .target import Target
@@ -54,6 +55,7 @@ class Strangers:
         standing: Mapping[str, Standing],
         revisions: dict[int, Connection],
         latest: Latest,
+        losses: Losses,
         *,
         brief: bool,
     ) -> None:
@@ -62,6 +64,7 @@ class Strangers:
         self._standing = standing
         self._revisions = revisions
         self._latest = latest
+        self._losses = losses
         self._brief = brief
         self.held = 0
         """Runs that targets hold."""
@@ -133,7 +136,8 @@ class Strangers:
     def count(self, runs: Iterable[Run], now_ns: int) -> None:
         """Count runs as traffic."""
         for run in runs:
-            self.traffic.note(run, self._latest, now_ns, client=not self.stray(run))
+            until_ns = self._losses.seen_until(run.start.ns, now_ns)
+            self.traffic.note(run, self._latest, now_ns if until_ns is None else until_ns, client=not self.stray(run))
 
     def relieve(self, kubelets: frozenset[str], now_ns: int, *, acks: bool = True) -> None:
         """Count what is no check so far as traffic and let it go; keep the latest quarter to look at it again."""

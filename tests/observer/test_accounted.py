@@ -12,6 +12,7 @@ from test_effects import FLAP, pod, readiness, watch
 from probewatch.model.book import AddressBook
 from probewatch.model.timeline import EventKind, Timeline, TimelineEvent
 from probewatch.observer.accounted import accounted
+from probewatch.observer.losses import Losses
 from probewatch.observer.strangers import Strangers
 from probewatch.probes.sources import Standing
 
@@ -121,7 +122,7 @@ def test_a_router_on_the_kubelets_node() -> None:
 ])
 def test_what_may_be_the_senders_own(what: str, known: Standing, checks: bool, own: bool) -> None:
     """A silent connection to where its sender checks, or where its kubelet probes; a request only where it says who asks as a probe does."""
-    strangers = Strangers(AddressBook(), {}, {NODE: known}, {}, lambda connection: connection, brief=False)
+    strangers = Strangers(AddressBook(), {}, {NODE: known}, {}, lambda connection: connection, Losses(), brief=False)
     strangers.checks = {(NODE, POD, 8080)} if checks else set()
     strangers.probed = {(NODE, POD, 8080): {"kube-probe/1.36"}}
     assert strangers.stray(run_of(exchange(what, sent(1.0, what, NODE, POD)[1]))) is own

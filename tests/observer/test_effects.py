@@ -171,6 +171,21 @@ def test_a_closed_port_is_told_however_it_is_closed(script, field, word, client,
     assert (effects.clients_refused_while_ready, effects.clients_unanswered_while_ready) == ((8, 0) if script.endswith("RA") else (0, 8))
 
 
+def test_silence_into_a_loss_is_no_silence() -> None:
+    """SYNs whose answers the kernel dropped are not told as unanswered: nobody knows. Those that nothing answered beside it are."""
+    observer = Observer(Settings(book=pod(spec())))
+    scripts = [*GOOD, *(dial(at, what="> S") for at in (9.31, 9.87, 10.43, 15.19))]
+    told = False
+    for one in frames(*scripts):
+        if one.ns > ns(12) and not told:
+            observer.lost(ns(9.9), ns(10.9))
+            told = True
+        observer.feed(one)
+    effects = readiness(observer.finish())[1]
+    assert effects.clients_unanswered_while_ready == 1
+    assert sum(period.connections for period in effects.periods) == 4
+
+
 def test_a_regular_client_is_a_client_where_it_is_refused() -> None:
     """A loop that dials once a second looks like a check of unknown make: what is refused to it is told all the same."""
     timeline = watch(*GOOD, *(dial(at) for at in every(1, 20, 5.3)), book=pod(spec()))
