@@ -9,8 +9,8 @@ Without, one whose Pods are all being deleted or gone is older, and of the rest 
 newest. Where another one began later that is not certain (an old Pod may just have been replaced), and where a creation
 is not known nothing is: then it is said so, and nothing is found fault with.
 
-The newest revision may have no Pod that was probed: its Pods are on other nodes, or wait for an image. Then older ones
-that serve do not make the workload steady.
+A revision may have no Pod that was probed: they are on other nodes, or wait for an image. What is seen of the others then
+does not make the workload steady, nor a rollout complete.
 
 Limitations. Only what is probed in this capture is judged: Pods of other nodes are counted as not seen. Readiness gates
 and exec probes send no packets. The cluster dump is one moment: a Pod deleted after it looks silent, not terminating.
@@ -32,7 +32,7 @@ from probewatch.model.spec import Handler, PodSpec, ProbeType, Workload
 from probewatch.model.timeline import DecisionKind, EventKind, Outcome, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 
-from .rollout_story import hidden, judge_rollout, judge_unseen, named, ready
+from .rollout_story import hidden, hidden_of, judge_rollout, judge_unseen, named, ready
 
 SHOWN: Final = 3
 """Attempts that a finding names."""
@@ -163,10 +163,17 @@ def _rollout(key: _Key, pods: Sequence[_Pod], until_ns: int) -> Rollout:
         revisions.insert(0, revisions.pop())  # (scaled down, and nothing of it is seen: it is no news)
     seen = [revision for revision in revisions if revision.seen]
     state, sentence = judge_rollout(seen, enough=_enough(by_revision[seen[-1].revision]))
+    told = revisions
     if ordered and not revisions[-1].seen:
         state, sentence = judge_unseen(revisions[-1], seen)
+        told = revisions[:-1]
+    elif state in (RolloutState.STEADY, RolloutState.COMPLETE):
+        beside = [one for one in revisions if not one.seen and not one.leaving and one.hidden]
+        if beside:
+            state = RolloutState.PROGRESSING if ordered else RolloutState.UNKNOWN
+            sentence += "".join(f"; {named(one)}: {hidden_of(one)}" for one in beside)
+            told = [one for one in revisions if one not in beside]
     namespace, kind, name = key
-    told = revisions if revisions[-1].seen or not ordered else revisions[:-1]
     return Rollout(
         namespace=namespace,
         kind=kind,

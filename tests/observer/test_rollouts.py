@@ -224,6 +224,17 @@ def test_a_new_revision_that_is_not_probed_is_not_steady(waiting: str, said: str
     assert (down.state, down.sentence) == (RolloutState.UNKNOWN, f"revision {NEW}: 1 pod not seen in this capture{said}; revision {OLD}: 1 NotReady")
 
 
+def test_old_pods_on_other_nodes_are_not_gone() -> None:
+    """The new revision is Ready where it is probed; old Pods that are not seen here, and not being deleted, are still there."""
+    scripts = asks(12, [1, 2, 3], "refused"), asks(12, every(1, 8, 4))
+    one = only(watch([pod(10, OLD), pod(11, OLD), pod(12, NEW), pod(13, NEW)], *scripts))
+    assert one.state is RolloutState.PROGRESSING
+    assert one.sentence == f"revision {NEW}: 1 of 1 Ready; revision {OLD}: 2 pods not seen in this capture; 1 more pod is not seen in this capture"
+    assert only(watch([pod(10, OLD, created_ns=None), pod(12, NEW)], *scripts)).state is RolloutState.UNKNOWN
+    leaves = only(watch([pod(10, OLD, deleted_ns=ns(60)), pod(12, NEW)], *scripts))
+    assert (leaves.state, leaves.sentence) == (RolloutState.STEADY, f"revision {NEW}: 1 of 1 Ready; 1 more pod is not seen in this capture")
+
+
 def test_what_waits_beside_what_is_probed() -> None:
     """Pods of a revision that was probed and that wait are told with their reason."""
     pods = [pod(10, OLD), pod(11, OLD, waiting="Unschedulable"), pod(12, OLD)]
