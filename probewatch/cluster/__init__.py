@@ -16,6 +16,7 @@ Below them, from the file up:
     schema      the fields of the API that are read        probe       one probe: checks, defaults, port names
     expectform  the keys of an expectations file
     nodes       what a Node says of its own addresses      golang      net/url and header names as Go has them
+    dumps       several dumps together: what is gone
     workloads     whose Pod it is, and of which revision     errors      SpecError, FieldError, and their sentences
     haproxywords  a line into words, times                     journal    messages out of logs and journals
     document      one object with its place in the file

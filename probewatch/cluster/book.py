@@ -23,6 +23,7 @@ from probewatch.model.check import CheckSpec
 from probewatch.model.spec import ContainerSpec, PodSpec
 
 from .dump import ClusterDump
+from .dumps import pods_of
 from .nodes import CLUSTER_RANK, CNI_ANNOTATION, HOST_SUBNET, NODE_ADDRESS, POD_CIDR_GATEWAY
 
 MAX_NOTES: Final = 20
@@ -43,7 +44,7 @@ def build_book(
     said = list(notes)
     for dump in cluster:
         said += dump.notes
-    known = [pod for dump in cluster for pod in dump.pods]
+    known = pods_of(cluster)
     pods, spoken_for = _placed(specs, known, said)
     pods += [pod for pod in known if id(pod) not in spoken_for]
     own = [address for dump in cluster for address in dump.nodes]
@@ -51,6 +52,7 @@ def build_book(
         nodes=_nodes(node_ips, own, pods, said),
         pods=_by_address(pods),
         unplaced=tuple(pod for pod in pods if not pod.addresses and pod.declared_by == "--spec"),
+        pending=tuple(pod for pod in known if pod.waiting and not pod.addresses),
         checks=tuple(checks),
         notes=tuple(said),
     )
@@ -191,9 +193,12 @@ def _completed(spec: PodSpec, pod: PodSpec) -> PodSpec:
         created_ns=spec.created_ns if spec.created_ns is not None else pod.created_ns,
         started_ns=spec.started_ns if spec.started_ns is not None else pod.started_ns,
         deleted_ns=spec.deleted_ns if spec.deleted_ns is not None else pod.deleted_ns,
+        deletion_grace_s=spec.deletion_grace_s if spec.deleted_ns is not None else pod.deletion_grace_s,
         ended_ns=spec.ended_ns if spec.ended_ns is not None else pod.ended_ns,
         labels=pod.labels or spec.labels,
         workload=pod.workload or spec.workload,
+        waiting=pod.waiting,
+        gone=pod.gone,
     )
 
 

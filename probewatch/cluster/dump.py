@@ -1,5 +1,7 @@
 """Cluster dumps, as `oc` or `kubectl get nodes,hostsubnets,pods -A -o json` prints them: what `--cluster` reads.
 
+With `replicasets,controllerrevisions` beside them the numbers of revisions are known, so that a rollback is.
+
 The dump passes through a window, object by object; of a Pod only what `model.spec` names is kept, so 10 000 Pods need
 some tens of MB.
 The API server has checked these objects already: one that still cannot be used is noted and passed over, the others
@@ -9,24 +11,32 @@ count.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final
 
 from probewatch.model.book import NodeAddress
 from probewatch.model.spec import PodSpec
 
+from .addresses import time_ns
 from .document import Document
 from .documents import read_documents
 from .errors import FieldError, SpecError, shown, typed
 from .manifests import count_kind, described, passed_over, read_pod, source_of
 from .nodes import host_subnet_addresses, node_addresses
-from .schema import HostSubnet, Node
+from .schema import HostSubnet, Node, Revisioned
+from .workloads import REVISIONS, number_of
 
 MAX_NOTES: Final = 20
 """Sentences about single objects; what is beyond is counted."""
 
 _WANTED: Final = "--cluster needs the output of `kubectl get nodes,pods -A -o json`"
+
+
+Maker = tuple[str, str, str]
+"""Namespace, kind and name of a ReplicaSet or ControllerRevision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,10 @@ class ClusterDump:
     nodes: tuple[NodeAddress, ...] = ()
     """Every address that a Node or HostSubnet declares, in the order of the file."""
     pods: tuple[PodSpec, ...] = ()
+    revisions: Mapping[Maker, int] = field(default_factory=dict)
+    """By what tells it, the number of a revision."""
+    latest_ns: int | None = None
+    """The latest moment of which it tells: it was taken then or later."""
     notes: tuple[str, ...] = ()
     """One plain sentence each: what was passed over and why."""
 
@@ -58,6 +72,8 @@ class _Reader:
         self._name = PurePath(path).name
         self._nodes: list[NodeAddress] = []
         self._pods: list[PodSpec] = []
+        self._revisions: dict[Maker, int] = {}
+        self._latest_ns: int | None = None
         self._others: Counter[str] = Counter()
         self._notes: list[str] = []
         self._unnoted = 0
@@ -74,11 +90,18 @@ class _Reader:
             return
         try:
             if kind == "Node":
-                self._nodes += node_addresses(typed(value, Node))
+                node = typed(value, Node)
+                self._nodes += node_addresses(node)
+                self._meet(_heartbeats(node))
             elif kind == "HostSubnet":
                 self._nodes += host_subnet_addresses(typed(value, HostSubnet))
             elif kind == "Pod":
-                self._pods.append(self._pod(document))
+                pod = self._pod(document)
+                self._pods.append(pod)
+                self._meet(_moments(pod))
+            elif kind in REVISIONS:
+                self._revision(kind, typed(value, Revisioned))
+                return
             else:
                 count_kind(self._others, kind)
                 return
@@ -99,7 +122,17 @@ class _Reader:
             notes.append(f"{self._name}: {self._unnoted} more objects or probes could not be used")
         if others := passed_over(self._path, self._others):
             notes.append(others)
-        return ClusterDump(self._name, tuple(self._nodes), tuple(self._pods), tuple(notes))
+        nodes, pods = tuple(self._nodes), tuple(self._pods)
+        return ClusterDump(self._name, nodes, pods, self._revisions, self._latest_ns, tuple(notes))
+
+    def _revision(self, kind: str, made: Revisioned) -> None:
+        metadata, number = made.metadata, number_of(kind, made)
+        if metadata is not None and metadata.name and number is not None:
+            self._revisions[metadata.namespace or "default", kind, metadata.name] = number
+
+    def _meet(self, moments: Iterable[int]) -> None:
+        """Know that it was taken no earlier than these."""
+        self._latest_ns = max((*moments, self._latest_ns or 0)) or None
 
     def _pod(self, document: Document) -> PodSpec:
         def left_out(problem: FieldError) -> None:
@@ -113,6 +146,22 @@ class _Reader:
             return
         who = described(document, kind) if kind else document.label
         self._notes.append(f"{self._name}: {who}: {problem}; {consequence}")
+
+
+def _moments(pod: PodSpec) -> Iterable[int]:
+    """Return the moments that had passed when a Pod was printed (its deletionTimestamp may be yet to come)."""
+    yield from (ns for ns in (pod.created_ns, pod.started_ns) if ns is not None)
+    for start in (start for container in pod.containers for start in container.starts):
+        yield start.started_ns if start.finished_ns is None else start.finished_ns
+
+
+def _heartbeats(node: Node) -> Iterable[int]:
+    """Return when a node was heard of."""
+    conditions = (node.status.conditions if node.status is not None else None) or ()
+    for text in (one.last_heartbeat_time for one in conditions):
+        with suppress(ValueError):
+            if text and (ns := time_ns(text)) is not None:
+                yield ns
 
 
 def _kind(document: Document) -> str | None:

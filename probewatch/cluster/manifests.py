@@ -50,6 +50,7 @@ UNPROCESSED: Final = "Template"
 """OpenShift's Template: its objects have parameters (`${NAME}`) for values, so nothing in it can be read as it stands."""
 
 _FINISHED: Final = ("Succeeded", "Failed")
+_INITIALIZING: Final = "PodInitializing"
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
 _PROCESS: Final = "fill in a Template's parameters first: oc process -f TEMPLATE -o yaml > pods.yaml"
 _MADE: Final = "give a Pod that it made: kubectl get pod NAME -o yaml > pod.yaml"
@@ -208,7 +209,9 @@ def read_pod(document: Document, kind: str, source: str, declared_by: str, on_pr
         created_ns=_time(metadata.creation_timestamp, "metadata.creationTimestamp") if kind == "Pod" else None,
         started_ns=_time(status.start_time, "status.startTime"),
         deleted_ns=_time(metadata.deletion_timestamp, "metadata.deletionTimestamp") if kind == "Pod" else None,
+        deletion_grace_s=metadata.deletion_grace_period_seconds if kind == "Pod" else None,
         ended_ns=_ended(status, starts),
+        waiting=_waiting(status) if kind == "Pod" else "",
         labels=tuple((key, value or "") for key, value in (template.labels or {}).items()),
         workload=workload_of(metadata) if kind == "Pod" else None,
         declared_by=declared_by,
@@ -346,6 +349,29 @@ def _instances(state: ContainerState | None, at: str) -> Iterable[ContainerStart
         finished = _time(state.terminated.finished_at, f"{at}.terminated.finishedAt")
         if started is not None:
             yield ContainerStart(started_ns=started, finished_ns=finished)
+
+
+def _waiting(status: PodStatus) -> str:
+    """Return what a Pod waits for none of whose containers has begun, in the words of `kubectl get pods`."""
+    containers = status.container_statuses or ()
+    if any(map(_begun, containers)):
+        return ""
+    for init in status.init_container_statuses or ():
+        if (reason := _reason(init)) and reason != _INITIALIZING:
+            return f"Init:{reason}"
+    unplaced = [one for one in status.conditions or () if one.type == "PodScheduled" and one.status == "False"]
+    said = [*map(_reason, containers), *(one.reason or "" for one in unplaced)]
+    return next(filter(None, said), "")
+
+
+def _begun(status: ContainerStatus) -> bool:
+    states = [state for state in (status.state, status.last_state) if state is not None]
+    return any(state.running is not None or state.terminated is not None for state in states)
+
+
+def _reason(status: ContainerStatus) -> str:
+    waits = status.state.waiting if status.state is not None else None
+    return (waits.reason if waits is not None else None) or ""
 
 
 def _ended(status: PodStatus, starts: _Starts) -> int | None:

@@ -32,6 +32,7 @@ class ObjectMeta(Struct, rename="camel"):
     annotations: dict[str, str | None] | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     owner_references: list[OwnerReference] | None = None
 
 
@@ -78,9 +79,16 @@ class Terminated(Struct, rename="camel"):
     container_id: str | None = field(default=None, name="containerID")
 
 
+class Waiting(Struct):
+    """v1.ContainerStateWaiting."""
+
+    reason: str | None = None
+
+
 class ContainerState(Struct, rename="camel"):
     """v1.ContainerState."""
 
+    waiting: Waiting | None = None
     running: Running | None = None
     terminated: Terminated | None = None
 
@@ -102,10 +110,20 @@ class PodIP(Struct):
     ip: str | None = None
 
 
+class Condition(Struct, rename="camel"):
+    """v1.PodCondition, v1.NodeCondition."""
+
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+    last_heartbeat_time: str | None = None
+
+
 class PodStatus(Struct, rename="camel"):
     """v1.PodStatus."""
 
     phase: str | None = None
+    conditions: list[Condition] | None = None
     pod_ip: str | None = field(default=None, name="podIP")
     pod_ips: list[PodIP] | None = field(default=None, name="podIPs")
     host_ip: str | None = field(default=None, name="hostIP")
@@ -192,6 +210,7 @@ class NodeStatus(Struct):
     """v1.NodeStatus."""
 
     addresses: list[NodeStatusAddress] | None = None
+    conditions: list[Condition] | None = None
 
 
 class Node(Struct):
@@ -200,6 +219,13 @@ class Node(Struct):
     metadata: ObjectMeta | None = None
     spec: NodeSpec | None = None
     status: NodeStatus | None = None
+
+
+class Revisioned(Struct):
+    """apps/v1 ReplicaSet, whose annotations tell its revision, or ControllerRevision, which has it."""
+
+    metadata: ObjectMeta | None = None
+    revision: int | None = None
 
 
 class HostSubnet(Struct):

@@ -38,6 +38,8 @@ class AddressBook:
     """By address; several where an address was reused, --spec before --cluster, else newest first."""
     unplaced: tuple[PodSpec, ...] = ()
     """Pods whose manifest tells no address: tied to a target by port, handler, scheme and path."""
+    pending: tuple[PodSpec, ...] = ()
+    """Pods of the cluster that wait and have no address: nobody probes them, but their workload waits for them."""
     checks: tuple[CheckSpec, ...] = ()
     """What checkers other than the kubelet were told, in the order given."""
     notes: tuple[str, ...] = ()

@@ -88,6 +88,8 @@ class Half:
     """Whether that RST carried ACK."""
     last: Mark | None = None
     """Its last frame."""
+    used: Mark | None = None
+    """Its last segment with new data, captured or not; of a connection whose end alone is followed, its last one before the end."""
     ttl: int = -1
     mss: int = 0
     mac: bytes = b""

@@ -58,6 +58,10 @@ class RevisionPod:
     """metadata.creationTimestamp."""
     deleted_ns: int | None = None
     """metadata.deletionTimestamp."""
+    gone: bool = False
+    """A later dump no longer has it."""
+    waiting: str = ""
+    """Why none of its containers had begun: `ImagePullBackOff`; empty where one had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +81,12 @@ class Revision:
 
     revision: str
     """pod-template-hash, controller-revision-hash, or the number of a ReplicationController; empty where there is none."""
+    number: int | None = None
+    """As its controller counts; None where nothing tells it."""
     created_ns: int | None = None
     """When its first Pod was made, as the cluster declares."""
+    newest_ns: int | None = None
+    """When its latest Pod was made."""
     pods: tuple[RevisionPod, ...] = ()
     first_probe_ns: int | None = None
     first_ready_ns: int | None = None
@@ -92,6 +100,16 @@ class Revision:
     def seen(self) -> int:
         """How many of its Pods were probed in this capture."""
         return sum(bool(pod.probes) for pod in self.pods)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether all its Pods are being deleted, or are gone."""
+        return all(pod.deleted_ns is not None or (pod.gone and pod.state is not PodState.READY) for pod in self.pods)
+
+    @property
+    def hidden(self) -> tuple[RevisionPod, ...]:
+        """Its Pods that were not probed in this capture, and may still be there."""
+        return tuple(pod for pod in self.pods if not pod.probes and not pod.gone)
 
     def count(self, state: PodState) -> int:
         """Return how many of the Pods seen are in this state."""
@@ -107,7 +125,7 @@ class Rollout:
     name: str
     state: RolloutState
     ordered: bool
-    """Whether it is known which revision is newer; else `revisions` are in the order of their first probes."""
+    """Whether it is known which revision is newer; else `revisions` are in the order of their latest Pods, or of their first probes."""
     revisions: tuple[Revision, ...]
     """The oldest first."""
     sentence: str

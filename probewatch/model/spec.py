@@ -101,6 +101,8 @@ class Workload:
     revision: str = ""
     """pod-template-hash, controller-revision-hash, or the number of a DeploymentConfig's ReplicationController; empty
     where there is none."""
+    number: int | None = None
+    """Of that revision, as its controller counts: a template that is rolled back to gets the next one. None where nothing tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +133,25 @@ class PodSpec:
     """status.startTime."""
     deleted_ns: int | None = None
     """metadata.deletionTimestamp: when its grace period ends, so later than its deletion was asked for."""
+    deletion_grace_s: int | None = None
+    """metadata.deletionGracePeriodSeconds."""
     ended_ns: int | None = None
     """When the last container of a finished Pod (phase Succeeded or Failed) ended: its address may be another's from then on."""
+    waiting: str = ""
+    """Why none of its containers has begun so far, as `kubectl get pods` says it: `ImagePullBackOff`, `Unschedulable`; else empty."""
+    gone: bool = False
+    """A later dump of its workload no longer has it."""
     labels: tuple[tuple[str, str], ...] = ()
     workload: Workload | None = None
     """What made it; None for a Pod on its own, and for a template."""
     declared_by: str = "--spec"
     """`--spec` or `--cluster`: the former wins where both speak of one Pod."""
+
+    @property
+    def leaving_ns(self) -> int | None:
+        """When its deletion was asked for, from when on endpoints leave it out; cut to whole seconds. None where that is not declared."""
+        grace_s = self.grace_s if self.deletion_grace_s is None else self.deletion_grace_s
+        return None if self.deleted_ns is None else self.deleted_ns - grace_s * 1_000_000_000
 
     @property
     def tied_by(self) -> str:

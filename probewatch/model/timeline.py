@@ -459,7 +459,8 @@ class Effects:
     last_kept_after_not_ready_ns: int | None = None
     """From Ready becoming NotReady to their last use in that time; the longest."""
     approximate: bool = False
-    """There were too many connections to keep each moment: counts are least numbers, durations bounds."""
+    """Counts are least numbers, durations bounds: there were too many connections to keep each moment, or some may be their
+    sender's own checks."""
     periods: tuple[Period, ...] = ()
 
 

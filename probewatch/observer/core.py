@@ -40,7 +40,7 @@ from .preview import Beyond, Glimpse, Preview
 from .rollouts import blocked, find_rollouts
 from .senders import MOST_SOURCES, Senders
 from .settings import Settings
-from .strangers import Strangers
+from .strangers import Strangers, manner
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
@@ -93,7 +93,13 @@ class Observer(Front):
         self._keeper = Keeper(self._keep, self._targets, self._teller, self._revisions)
         standing: dict[str, Standing] = {}
         self._strangers = Strangers(
-            self.book, self._targets, standing, self._revisions, self._latest, brief=self._keep is Keep.BRIEF
+            self.book,
+            self._targets,
+            standing,
+            self._revisions,
+            self._latest,
+            self._losses,
+            brief=self._keep is Keep.BRIEF,
         )
         self._senders = Senders(self.book, self._targets, standing, self._strangers, self._attempt)
         self._preview = Preview()
@@ -495,7 +501,7 @@ class Observer(Front):
             seen_until_ns=self._seen_until_ns,
             latest=self._latest,
         )
-        probed: set[Peer] = set()
+        probed: dict[Peer, set[str]] = {}
         self._strangers.probed = probed
         for target in self._targets.values() if self.book.unplaced else ():
             target.look()
@@ -517,7 +523,9 @@ class Observer(Front):
         traffic = self._strangers.traffic
         probes, later = later_pods(self.book, probes, captures)
         probes, shared = shared_names(self.book, probes)
-        effects = EffectsBuilder(self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole)
+        effects = EffectsBuilder(
+            self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole, losses=self._losses
+        )
         probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         lacks = [
@@ -545,8 +553,10 @@ class Observer(Front):
     def _latest(self, connection: Connection) -> Connection:
         return connection if connection.question else self._revisions.get(connection.id, connection)
 
-    def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context, probed: set[Peer]) -> list[Probe]:
-        """Build the probes of kubelets, and note in `probed` from where and where to they are."""
+    def _kubelet_probes(
+        self, target: Target, assembler: Assembler, context: Context, probed: dict[Peer, set[str]]
+    ) -> list[Probe]:
+        """Build the probes of kubelets, and note in `probed` from where and where to they are, and how they say who asks."""
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
@@ -557,8 +567,10 @@ class Observer(Front):
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
                 out += self._measured(made, placed, target.first_seen_ns)
-                ports = {probe.target.port for probe in made if probe.target.port is not None}
-                probed |= {(client, target.address, port) for client in ledger.clients for port in ports}
+                for account in ledger.accounts.values():
+                    forms = [run.form for run in (account.first, account.spoken) if run is not None]
+                    for peer in ((client, target.address, form.port) for client in ledger.clients for form in forms):
+                        probed.setdefault(peer, set()).update(map(manner, forms))
         for placed, steps in target.command_lanes(context):
             ledger = self._closed(placed, steps)
             if ledger.clients:

@@ -33,9 +33,11 @@ from probewatch.model.timeline import Effects, Period, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND, steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
-from .lasting import went_on
+from .accounted import accounted
+from .lasting import Uses, went_on
+from .losses import Losses
 from .others import SPREAD, Peer, Tally
-from .readiness import State, Stretch, serving, stretches, succeeding
+from .readiness import State, Stretch, serving, stretches, succeeding, until
 from .streams import Stream, summed
 from .trouble import Trouble
 
@@ -54,24 +56,40 @@ class EffectsBuilder:
         seen_until_ns: int,
         *,
         whole: bool,
+        losses: Losses | None = None,
     ) -> None:
         self.book = book
         self.events = events
         self.seen_until_ns = seen_until_ns
+        self._losses = losses or Losses()
         self.whole = whole
         """Whether every source was counted."""
         self._streams: dict[str, list[Stream]] = {}
         """By address."""
         self._specs = {pod.source: pod for pod in book.all_pods()}
-        for (client, server, port), tally in clients.items():
+        self._clients = clients
+
+    def _take_clients(self, probes: Sequence[Probe]) -> None:
+        """Keep what clients opened, and what a checker passed on for them."""
+        checks: dict[Peer, list[Probe]] = {}
+        for probe in probes:
+            if probe.target.port is not None:
+                peer = (probe.checker.address, probe.target.address, probe.target.port)
+                checks.setdefault(peer, []).append(probe)
+        for peer, tally in self._clients.items():
             uses = tuple((kept.first_ns, kept.last_ns) for kept in tally.uses if kept.client)
-            self._take(Stream(client, server, port, tally.openings, tally.icmp, uses))
+            openings, doubtful = tally.openings, None
+            if tally.doubtful is not None and len(openings):
+                passed, doubtful = tally.doubtful.parted(accounted(checks.get(peer, ()), self.events))
+                openings = openings.joined(passed)
+            self._take(Stream(*peer, openings, tally.icmp, uses, doubtful))
 
     def _take(self, stream: Stream) -> None:
         self._streams.setdefault(stream.server, []).append(stream)
 
     def apply(self, probes: Sequence[Probe]) -> tuple[list[Probe], list[Finding]]:
-        """Return the probes with their effects, and what is to say of them."""
+        """Return the probes with their effects, and what is to say of them; to be called once."""
+        self._take_clients(probes)
         kubelets = {
             (probe.checker.address, probe.target.address, probe.target.port)
             for probe in probes
@@ -117,18 +135,22 @@ class EffectsBuilder:
     def _unknown(self, probe: Probe) -> None:
         """Keep what a periodic checker of unknown make met."""
         openings = Openings()
+        kept = Uses()
         icmp = ""
         for connection in (leg.connection for attempt in probe.attempts for leg in attempt.legs):
+            kept.add(connection, client=True, room=True)
             if connection.question > 1:
                 continue  # asked on a connection that was opened before
-            openings.add(connection.start, answer_of(connection, self.seen_until_ns))
+            until_ns = self._losses.seen_until(connection.start.ns, self.seen_until_ns) or self.seen_until_ns
+            openings.add(connection.start, answer_of(connection, until_ns))
             icmp = icmp or (connection.icmp.explain() if connection.icmp is not None else "")
         port = probe.target.port
-        if port is None or not len(openings):
+        uses = tuple((one.first_ns, one.last_ns) for one in kept)
+        if port is None or not (len(openings) or uses):
             return
         pace = steady([attempt.start.ns for attempt in probe.attempts])
         regular = round(pace[0] * SECOND) if pace is not None and pace[1] <= SPREAD else None
-        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, interval_ns=regular))
+        self._take(Stream(probe.checker.address, probe.target.address, port, openings, icmp, uses, interval_ns=regular))
 
     def _pod(
         self, mine: Sequence[Probe], probes: Sequence[Probe], made: dict[str, Effects], *, shared: bool
@@ -147,6 +169,8 @@ class EffectsBuilder:
         )
         if _hides(spec, readiness):
             time = [stretch for stretch in time if stretch.state is State.NOT_READY]
+        if spec is not None and (end_ns := spec.leaving_ns) is not None:
+            time = until(time, end_ns)
         address = mine[0].target.address
         elsewhere = shared or (spec.host_network if spec is not None else self.book.node(address) is not None)
         ports = _ports(spec, mine) if elsewhere else None

@@ -4,8 +4,8 @@ Theory of operation. A connection that is kept is told in parts: its questions o
 it was read. All parts have the client's port, and the one with the SYN begins it; so `Uses` puts them together again, in
 whatever order they come.
 
-Until when a connection was used: the client's last data where the whole stream is known, else its last frame before it
-closed. So of a long transfer, whose end alone is followed, an idle time before the close counts as use.
+Until when a connection was used: the client's last data, whether its bytes were captured or not. Of a long transfer, whose
+end alone is followed, it is the client's last frame before that, so a download counts as use.
 """
 
 from __future__ import annotations
@@ -82,12 +82,10 @@ def _closed(connection: Connection) -> bool:
 
 def _use_of(connection: Connection) -> Use:
     """Return from when to when a connection, or one question on it, was used."""
-    begun, orig = connection.start.ns, connection.orig
-    if connection.question:
+    begun, until = connection.start.ns, connection.orig.used
+    if connection.question or until is None:
         return begun, begun
-    last = orig.arrivals[-1] if orig.arrivals else None
-    until = last.mark if last is not None and last.length == orig.length else orig.closed or orig.last
-    return begun, max(until.ns, begun) if until is not None else begun
+    return begun, max(until.ns, begun)
 
 
 def went_on(uses: Iterable[Use], time: Sequence[Stretch]) -> list[int] | None:

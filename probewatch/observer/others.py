@@ -36,6 +36,8 @@ KEPT: Final = 4_096
 """Sources and target ports kept for `others`; connections of further ones are not told."""
 CELLS: Final = 32_768
 """Moments kept of when all of them opened connections; beyond, those of the busiest are joined (`probes.openings`)."""
+AGENTS: Final = 8
+"""User-Agents of one source at one port that are told apart."""
 NOT_CLIENTS: Final = ("Prometheus/", "kube-lifecycle/", "kube-probe/", "Envoy/HC")
 """User-Agents of what asks a Pod at its own address, Ready or not: their connections tell nothing of endpoints."""
 
@@ -52,12 +54,19 @@ class Tally:
     requests: int = 0
     most_requests: int = 0
     agent: str = ""
+    """The first that was named."""
+    agents: dict[str, int] = field(default_factory=dict)
+    """How many connections named each; of the first few only."""
+    keeper: str = ""
+    """Who asked most on one connection."""
     first_ns: int = 0
     last_ns: int = 0
     answers: dict[Answer, int] = field(default_factory=dict)
     """What came back to each SYN that the capture shows."""
     openings: Openings = field(default_factory=Openings)
     """Of what may be a client's, and follow readiness."""
+    doubtful: Openings | None = None
+    """Of what may be its own checks, out of step, or somebody's for whom it passes on."""
     uses: Uses = field(default_factory=Uses)
     """When each connection that it keeps was used."""
     unasked: int = 0
@@ -84,7 +93,7 @@ class Traffic:
         """False once a source, or a connection that is kept, was not counted, because there are too many."""
 
     def note(self, run: Run, latest: Latest, seen_until_ns: int, *, client: bool = True) -> None:
-        """Count a run's connections; those that cannot be a client's are told, but their moments are not kept."""
+        """Count a run's connections; those that may be their sender's own checks (no `client`'s) are kept apart."""
         for _, exchange in run.legs():
             connection = latest(exchange.connection)
             key = (connection.client, connection.server, connection.server_port)
@@ -99,13 +108,17 @@ class Traffic:
             tally.connections += opened
             tally.unasked += opened and not connection.orig.packets
             tally.requests += exchange.requests
-            tally.most_requests = max(tally.most_requests, exchange.requests, connection.question)
+            most = max(exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
             tally.last_ns = max(tally.last_ns, connection.end.ns)
             agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
             tally.agent = tally.agent or agent
-            client = client and not agent.startswith(NOT_CLIENTS)
-            self._kept += tally.uses.add(connection, client=client, room=self._kept < MOST)
+            if most > tally.most_requests:
+                tally.most_requests, tally.keeper = most, agent
+            if agent and opened and (agent in tally.agents or len(tally.agents) < AGENTS):
+                tally.agents[agent] = tally.agents.get(agent, 0) + 1
+            known = agent.startswith(NOT_CLIENTS)
+            self._kept += tally.uses.add(connection, client=client and not known, room=self._kept < MOST)
             self.whole = self.whole and self._kept < MOST
             if not opened:
                 continue
@@ -113,15 +126,20 @@ class Traffic:
             tally.answers[answer] = tally.answers.get(answer, 0) + 1
             if answer is Answer.UNREACHABLE and connection.icmp is not None:
                 tally.icmp = tally.icmp or connection.icmp.explain()
-            if client and not run.form.stale:
+            if known or run.form.stale:
+                continue
+            if client:
                 tally.plain = tally.plain or bool(agent)
-                self._open(tally, connection.start, answer)
+                self._open(tally.openings, connection.start, answer)
+            elif run.form.ask is not Ask.CONNECT:  # (what is accepted and says nothing is a check, by all that is seen)
+                tally.doubtful = tally.doubtful or Openings()
+                self._open(tally.doubtful, connection.start, answer)
 
-    def _open(self, tally: Tally, mark: Mark, answer: Answer) -> None:
-        self._cells += tally.openings.add(mark, answer)
+    def _open(self, openings: Openings, mark: Mark, answer: Answer) -> None:
+        self._cells += openings.add(mark, answer)
         if self._cells > CELLS:
-            busiest = max(self._tallies.values(), key=lambda other: len(other.openings))
-            self._cells -= busiest.openings.coarsen()
+            kept = (one for tally in self._tallies.values() for one in (tally.openings, tally.doubtful) if one)
+            self._cells -= max(kept, key=len).coarsen()
 
     def clients(self) -> dict[Peer, Tally]:
         """Return what may be clients, and whom they connected to."""
@@ -155,21 +173,29 @@ class Traffic:
 
 
 def describe(tally: Tally) -> str:
-    """Say in two or three words what this traffic is."""
+    """Say in a few words what this traffic is: who connects most often, and who asks on one connection where that is another."""
     if 0 < tally.connections == tally.unasked:
         return ANSWERS_ONLY
-    agent = tally.agent
+    agent = max(tally.agents, key=lambda one: tally.agents[one], default=tally.agent)
+    keeps = tally.most_requests > 1
+    if not keeps or tally.keeper == agent:
+        return _kind(agent, keeps=keeps)
+    return f"{_kind(agent, keeps=False)}, {_kind(tally.keeper, keeps=True)}"
+
+
+def _kind(agent: str, *, keeps: bool) -> str:
+    """Say what somebody is who calls himself so, and asks more than once on a connection, or not."""
     product = agent.split("/", 1)[0].split(" ", 1)[0][:40]
     if agent.startswith("Prometheus/"):
         return "Prometheus scrapes"
     if agent.startswith("kube-lifecycle/"):
         return "lifecycle hook of the kubelet"
     row = named_agent(agent)
-    if row is not None and tally.most_requests > 1:
+    if row is not None and keeps:
         return f"health checks by {row.kind} on a kept connection"
     if agent.startswith("kube-probe/"):
         return "kube-probe User-Agent, but not from a kubelet"
-    kind = "keep-alive client" if tally.most_requests > 1 else "client traffic"
+    kind = "keep-alive client" if keeps else "client traffic"
     return f"{kind} ({product})" if product else kind
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -98,6 +98,11 @@ def serving(probe: Probe, events: Sequence[TimelineEvent], end_ns: int) -> list[
         after = bisect_right(known, hole)
         blanks.append((hole, known[after] if after < len(known) else FOREVER))
     return _together([_overlaid(changes, blanks, end_ns)])
+
+
+def until(time: Sequence[Stretch], end_ns: int) -> list[Stretch]:
+    """Return what of stretches lies before a moment."""
+    return [replace(one, end_ns=min(one.end_ns, end_ns)) for one in time if one.start_ns < end_ns]
 
 
 def _readiness(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from probewatch.model.rollout import PodState, Revision, RolloutState
+from probewatch.model.rollout import PodState, Revision, RevisionPod, RolloutState
 from probewatch.probes.cadence import SECOND
 
 NAMED: Final = 3
@@ -55,6 +55,43 @@ def judge_rollout(seen: Sequence[Revision], *, enough: bool) -> tuple[RolloutSta
     return RolloutState.STEADY, f"{named(new)}: {ready(new)}"
 
 
+def judge_unseen(new: Revision, seen: Sequence[Revision]) -> tuple[RolloutState, str]:
+    """Say how a workload stands none of whose newest revision's Pods was probed, by the older ones that were, the oldest first."""
+    serving = [one for one in seen if one.count(PodState.READY)]
+    rest = "; ".join(
+        f"{named(one)} keeps serving ({ready(one)})" if one in serving else f"{named(one)}: {_stands(one)}"
+        for one in reversed(seen)
+    )
+    text = f"{named(new)}: {hidden_of(new)}; {rest}"
+    return RolloutState.PROGRESSING if serving else RolloutState.UNKNOWN, text
+
+
+def hidden_of(revision: Revision) -> str:
+    """Return `1 pod not seen in this capture (waiting: ImagePullBackOff, so it is never probed)`."""
+    many = len(revision.hidden)
+    return f"{many} {'pod' if many == 1 else 'pods'} not seen in this capture{_waits(revision.hidden, explain=True)}"
+
+
+def hidden(revisions: Sequence[Revision]) -> str:
+    """Return `; 2 more pods are not seen in this capture`, and what they wait for; empty where all were seen."""
+    pods = [pod for revision in revisions for pod in revision.hidden]
+    if not pods:
+        return ""
+    return f"; {len(pods)} more {'pod is' if len(pods) == 1 else 'pods are'} not seen in this capture{_waits(pods)}"
+
+
+def _waits(pods: Sequence[RevisionPod], *, explain: bool = False) -> str:
+    """Return ` (waiting: ImagePullBackOff, so it is never probed)`, ` (2 of them waiting: ...)`; empty where none waits."""
+    reasons = list(dict.fromkeys(pod.waiting for pod in pods if pod.waiting))
+    waiting = sum(bool(pod.waiting) for pod in pods)
+    if not waiting:
+        return ""
+    some = f"{waiting} of them " if waiting < len(pods) else ""
+    so = f", so {'it is' if len(pods) == 1 else 'they are'} never probed" if explain and not some else ""
+    more = ", ..." if len(reasons) > NAMED else ""
+    return f" ({some}waiting: {', '.join(reasons[:NAMED])}{more}{so})"
+
+
 def named(revision: Revision) -> str:
     """Return `revision 7d9f6c5b44`."""
     return f"revision {revision.revision}" if revision.revision else "its only revision"
@@ -66,7 +103,11 @@ def ready(revision: Revision) -> str:
 
 
 def _stands(revision: Revision) -> str:
-    return ", ".join(f"{revision.count(state)} {word}" for state, word in _STATES.items() if revision.count(state))
+    said = [f"{revision.count(state)} {word}" for state, word in _STATES.items() if revision.count(state)]
+    gone = sum(pod.gone and bool(pod.probes) for pod in revision.pods)
+    return ", ".join(said) + (
+        f", {gone} of them gone from a later dump" if gone > 1 else ", gone from a later dump" * gone
+    )
 
 
 def _why(revision: Revision) -> str:
@@ -83,9 +124,14 @@ def _why(revision: Revision) -> str:
 def _turned(revision: Revision) -> str:
     """Say since when the newest revision is Ready."""
     first, since = revision.first_probe_ns, revision.first_ready_ns
-    if first is None or since is None or since - first < _AT_ONCE_NS:
+    if first is None or since is None or _at_once(revision):
         return f"{named(revision)} is Ready since its first probe"
     return f"{named(revision)} turned Ready {(since - first) / SECOND:.1f} s after its first probe"
+
+
+def _at_once(revision: Revision) -> bool:
+    first, since = revision.first_probe_ns, revision.first_ready_ns
+    return first is not None and since is not None and since - first < _AT_ONCE_NS
 
 
 def _left(revision: Revision, new: Revision) -> str:
@@ -95,5 +141,5 @@ def _left(revision: Revision, new: Revision) -> str:
     if last is None or new.first_ready_ns is None:
         return f"{named(revision)}: {now}"
     if last >= new.first_ready_ns:
-        return f"{named(revision)} kept serving until then ({now})"
+        return f"{named(revision)} {'served beside it' if _at_once(new) else 'kept serving until then'} ({now})"
     return f"{named(revision)} was last Ready {(new.first_ready_ns - last) / SECOND:.1f} s before that ({now})"

@@ -4,9 +4,13 @@ Theory of operation. A Pod's owner and revision come from the address book (`clu
 own probes: a Pod is Ready while all its declared readiness probes are (the kubelet's GeneratePodReadyCondition), and
 not while a startup probe holds them back. A workload is told of where at least one of its Pods was probed.
 
-Which revision is newer: one whose Pods are all being deleted is older; the rest go by the creation of their first Pod,
-those of a DeploymentConfig by their number. Where a creation is not known the order is not either, and nothing is
-found fault with.
+Which revision is newer: the numbers tell that their controller gives them, also where an old template was rolled back to.
+Without, one whose Pods are all being deleted or gone is older, and of the rest the one that last got a new Pod is the
+newest. Where another one began later that is not certain (an old Pod may just have been replaced), and where a creation
+is not known nothing is: then it is said so, and nothing is found fault with.
+
+A revision may have no Pod that was probed: they are on other nodes, or wait for an image. What is seen of the others then
+does not make the workload steady, nor a rollout complete.
 
 Limitations. Only what is probed in this capture is judged: Pods of other nodes are counted as not seen. Readiness gates
 and exec probes send no packets. The cluster dump is one moment: a Pod deleted after it looks silent, not terminating.
@@ -17,7 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 
 from probewatch.model.book import AddressBook
@@ -28,7 +32,7 @@ from probewatch.model.spec import Handler, PodSpec, ProbeType, Workload
 from probewatch.model.timeline import DecisionKind, EventKind, Outcome, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 
-from .rollout_story import judge_rollout, named, ready
+from .rollout_story import hidden, hidden_of, judge_rollout, judge_unseen, named, ready
 
 SHOWN: Final = 3
 """Attempts that a finding names."""
@@ -46,6 +50,13 @@ _DECIDING: Final = (ProbeType.READINESS, ProbeType.STARTUP)
 _UNREADY: Final = ("NotStarted", "Restart")
 """States of a startup probe that hold readiness back."""
 
+UNSURE: Final = "; their Pods' ages leave open whether this is a rollback, or an old Pod was replaced{}"
+TELLS: Final = {
+    **dict.fromkeys(("Deployment", "Rollout"), " (replicasets in the dump tell)"),
+    **dict.fromkeys(("StatefulSet", "DaemonSet"), " (controllerrevisions in the dump tell)"),
+}
+"""What numbers the revisions of a kind."""
+
 Span = tuple[int, int]
 """From, to."""
 _Key = tuple[str, str, str]
@@ -58,39 +69,46 @@ class _Pod:
 
     spec: PodSpec
     probes: list[Probe] = field(default_factory=list)
+    ended_ns: int | None = None
+    """When its probes showed that it was being deleted."""
 
 
 def find_rollouts(
     probes: Sequence[Probe], events: Iterable[TimelineEvent], book: AddressBook, until_ns: int
 ) -> tuple[Rollout, ...]:
     """Return the workloads whose Pods were probed, the worst first. `until_ns`: when the capture ends."""
-    known = book.all_pods()
+    known = [*book.all_pods(), *book.pending]
     if not any(pod.workload for pod in known):
         return ()
     ours = [probe for probe in probes if probe.checker.kind == "kubelet" and probe.target.pod and probe.attempts]
     begun_ns = min((probe.attempts[0].start.ns for probe in ours), default=until_ns)
-    groups: dict[_Key, dict[tuple[str, tuple[str, ...]], _Pod]] = {}
+    groups: dict[_Key, dict[tuple[object, ...], _Pod]] = {}
     for spec in known:
         if spec.workload is not None and _there(spec, begun_ns, until_ns):
             pods = groups.setdefault((spec.namespace, spec.workload.kind, spec.workload.name), {})
-            mine = pods.setdefault((spec.name, spec.addresses), _Pod(spec))
-            if spec.deleted_ns is not None:  # several dumps may tell of one Pod: the later one knows of its deletion
+            mine = pods.setdefault((spec.uid,) if spec.uid else (spec.name, spec.addresses), _Pod(spec))
+            # Several dumps may tell of one Pod: the later one knows of its deletion, and that its containers began.
+            if spec.deleted_ns is not None or (mine.spec.waiting and not spec.waiting):
                 mine.spec = spec
-    places = {
-        (pod.spec.namespace, pod.spec.name, address): pod
-        for pods in groups.values()
-        for pod in pods.values()
-        for address in pod.spec.addresses or ("",)
-    }
+    places: dict[tuple[object, ...], _Pod] = {}
+    for pod in (pod for pods in groups.values() for pod in pods.values()):
+        for address in pod.spec.addresses or ("",):
+            places[pod.spec.namespace, pod.spec.name, address] = pod
+            places[pod.spec.uid, address] = pod  # (a StatefulSet's Pods go by one name after another)
     for probe in ours:
         target = probe.target
         name = target.namespace or "", target.pod or ""
-        met = places.get((*name, target.address)) or places.get((*name, ""))
+        met = places.get((target.uid, target.address)) if target.uid else None
+        met = met or places.get((*name, target.address)) or places.get((*name, ""))
         if met is not None:
             met.probes.append(probe)
-    ending = {event.pod for event in events if event.kind is EventKind.POD_TERMINATING and event.pod}
+    for event in events:
+        if event.kind is EventKind.POD_TERMINATING and event.pod:
+            for pod in (pod for pods in groups.values() for pod in pods.values()):
+                if _concerns(event, pod.spec):
+                    pod.ended_ns = event.ns if pod.ended_ns is None else min(pod.ended_ns, event.ns)
     told = [
-        _rollout(key, [*pods.values()], ending, until_ns)
+        _rollout(key, [*pods.values()], until_ns)
         for key, pods in groups.items()
         if any(pod.probes for pod in pods.values())
     ]
@@ -129,43 +147,60 @@ def _there(pod: PodSpec, begun_ns: int, until_ns: int) -> bool:
     return all(end + SECOND >= begun_ns for end in ends) and (pod.created_ns or 0) <= until_ns
 
 
-def _rollout(key: _Key, pods: Sequence[_Pod], ending: set[str], until_ns: int) -> Rollout:
+def _concerns(event: TimelineEvent, pod: PodSpec) -> bool:
+    """Tell whether an event is of this Pod, and not of another that had its name before."""
+    mine = event.pod == f"{pod.namespace}/{pod.name}" and event.address in (pod.addresses or (event.address,))
+    return mine and event.ns >= (pod.created_ns or 0)
+
+
+def _rollout(key: _Key, pods: Sequence[_Pod], until_ns: int) -> Rollout:
     by_revision: dict[str, list[_Pod]] = {}
     for pod in pods:
         workload = pod.spec.workload or Workload(kind="", name="")
         by_revision.setdefault(workload.revision, []).append(pod)
-    revisions = [_revision(name, mine, ending, until_ns) for name, mine in by_revision.items()]
-    ordered = len(revisions) == 1 or all(revision.created_ns is not None for revision in revisions)
-    numbered = key[1] == "DeploymentConfig" and all(revision.revision.isdecimal() for revision in revisions)
-    if numbered:
-        revisions.sort(key=lambda revision: int(revision.revision))
-    elif ordered:
-        revisions.sort(key=lambda revision: (not _leaving(revision), revision.created_ns or 0))
-    else:
-        revisions.sort(key=lambda revision: (revision.first_probe_ns is None, revision.first_probe_ns or 0))
+    revisions, ordered, why = _ordered([_revision(name, mine, until_ns) for name, mine in by_revision.items()])
+    while len(revisions) > 1 and not revisions[-1].seen and revisions[-1].leaving:
+        revisions.insert(0, revisions.pop())  # (scaled down, and nothing of it is seen: it is no news)
     seen = [revision for revision in revisions if revision.seen]
     state, sentence = judge_rollout(seen, enough=_enough(by_revision[seen[-1].revision]))
-    unseen = sum(len(revision.pods) - revision.seen for revision in revisions)
-    if unseen:
-        sentence += f"; {unseen} more {'pod is' if unseen == 1 else 'pods are'} not seen in this capture"
+    told = revisions
+    if ordered and not revisions[-1].seen:
+        state, sentence = judge_unseen(revisions[-1], seen)
+        told = revisions[:-1]
+    elif state in (RolloutState.STEADY, RolloutState.COMPLETE):
+        beside = [one for one in revisions if not one.seen and not one.leaving and one.hidden]
+        if beside:
+            state = RolloutState.PROGRESSING if ordered else RolloutState.UNKNOWN
+            sentence += "".join(f"; {named(one)}: {hidden_of(one)}" for one in beside)
+            told = [one for one in revisions if one not in beside]
     namespace, kind, name = key
     return Rollout(
         namespace=namespace,
         kind=kind,
         name=name,
         state=state,
-        ordered=ordered or numbered,
+        ordered=ordered,
         revisions=tuple(revisions),
-        sentence=sentence,
+        sentence=f"{sentence}{hidden(told)}{why.format(TELLS.get(kind, ''))}",
     )
 
 
-def _leaving(revision: Revision) -> bool:
-    return all(pod.deleted_ns is not None for pod in revision.pods)
+def _ordered(revisions: list[Revision]) -> tuple[list[Revision], bool, str]:
+    """Return revisions, the oldest first, whether that is known, and what to say where it is not quite."""
+    if len(revisions) == 1:
+        return revisions, True, ""
+    if all(revision.number is not None for revision in revisions):
+        return sorted(revisions, key=lambda one: one.number or 0), True, ""
+    if any(revision.created_ns is None for revision in revisions):
+        return sorted(revisions, key=lambda one: (one.first_probe_ns is None, one.first_probe_ns or 0)), False, ""
+    latest = sorted(revisions, key=lambda one: (not one.leaving, one.newest_ns or 0))
+    staying = [one for one in latest if not one.leaving]
+    sure = all(before.created_ns <= after.created_ns for before, after in pairwise(staying))  # type: ignore[operator]
+    return latest, sure, "" if sure else UNSURE
 
 
-def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) -> Revision:
-    made = tuple(sorted((_pod(pod, ending, until_ns) for pod in pods), key=lambda pod: pod.name))
+def _revision(name: str, pods: Sequence[_Pod], until_ns: int) -> Revision:
+    made = tuple(sorted((_pod(pod, until_ns) for pod in pods), key=lambda pod: pod.name))
     deciding = [probe for pod in pods for probe in pod.probes if probe.type in _DECIDING]
     failures: Counter[tuple[str, str]] = Counter(
         (probe.type.value, result(attempt, probe.handler))
@@ -175,7 +210,9 @@ def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) 
     )
     return Revision(
         revision=name,
+        number=max((pod.spec.workload.number or 0 for pod in pods if pod.spec.workload), default=0) or None,
         created_ns=min((pod.created_ns for pod in made if pod.created_ns is not None), default=None),
+        newest_ns=max((pod.created_ns for pod in made if pod.created_ns is not None), default=None),
         pods=made,
         first_probe_ns=min((probe.attempts[0].start.ns for pod in pods for probe in pod.probes), default=None),
         first_ready_ns=min((pod.first_ready_ns for pod in made if pod.first_ready_ns is not None), default=None),
@@ -184,25 +221,28 @@ def _revision(name: str, pods: Sequence[_Pod], ending: set[str], until_ns: int) 
     )
 
 
-def _pod(pod: _Pod, ending: set[str], until_ns: int) -> RevisionPod:
+def _pod(pod: _Pod, until_ns: int) -> RevisionPod:
     spec = pod.spec
-    spans = _ready_spans(pod, until_ns)
+    ends = [ns for ns in (spec.leaving_ns, pod.ended_ns) if ns is not None]
+    spans = [(low, min([high, *ends])) for low, high in _ready_spans(pod, until_ns) if all(low < ns for ns in ends)]
     return RevisionPod(
         name=spec.name,
         address=next((probe.target.address for probe in pod.probes), next(iter(spec.addresses), None)),
         node=spec.node,
-        state=_state(pod, f"{spec.namespace}/{spec.name}" in ending),
+        state=_state(pod),
         probes=tuple(probe.id for probe in pod.probes),
         first_ready_ns=spans[0][0] if spans else None,
         last_ready_ns=spans[-1][1] if spans else None,
         created_ns=spec.created_ns if spec.created_ns is not None else spec.started_ns,
         deleted_ns=spec.deleted_ns,
+        gone=spec.gone,
+        waiting=spec.waiting,
     )
 
 
-def _state(pod: _Pod, ending: bool) -> PodState:
+def _state(pod: _Pod) -> PodState:
     readiness = [probe for probe in pod.probes if probe.type is ProbeType.READINESS]
-    if ending or pod.spec.deleted_ns is not None:
+    if pod.ended_ns is not None or pod.spec.deleted_ns is not None:
         return PodState.TERMINATING
     if readiness and all(probe.last_gap is not None for probe in readiness):
         return PodState.SILENT

@@ -95,6 +95,7 @@ def _without_bytes(half: Half, kept: int, arrivals: int) -> Half:
         rst=half.rst,
         rst_acks=half.rst_acks,
         last=half.last,
+        used=half.used,
         ttl=half.ttl,
         mss=half.mss,
         mac=half.mac,

@@ -20,6 +20,7 @@ from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
 from .build import Latest
+from .losses import Losses
 from .others import Peer, Traffic
 from .survey import so_far
 from .target import Target
@@ -37,6 +38,13 @@ FORMS: Final = 1_024
 """Different forms of these that are remembered, to be held once."""
 
 
+def manner(form: Form) -> str:
+    """Return how a request says who asks, which no checker changes from one check to the next; empty where it does not, or is cut."""
+    if form.cut:
+        return ""
+    return form.user_agent or (form.host if form.ask is Ask.TLS else "")
+
+
 class Strangers:
     """Counts the runs that no kubelet sent, and bounds them."""
 
@@ -47,6 +55,7 @@ class Strangers:
         standing: Mapping[str, Standing],
         revisions: dict[int, Connection],
         latest: Latest,
+        losses: Losses,
         *,
         brief: bool,
     ) -> None:
@@ -55,6 +64,7 @@ class Strangers:
         self._standing = standing
         self._revisions = revisions
         self._latest = latest
+        self._losses = losses
         self._brief = brief
         self.held = 0
         """Runs that targets hold."""
@@ -70,8 +80,8 @@ class Strangers:
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
         """Who checks whom, of the checkers that are named."""
-        self.probed: set[Peer] | None = None
-        """Whom kubelets probe; None until that is known."""
+        self.probed: dict[Peer, set[str]] | None = None
+        """Whom kubelets probe, and how their probes say who asks (`manner`); None until that is known."""
         self.traffic = Traffic()
 
     def add(self, target: Target, run: Run) -> None:
@@ -107,20 +117,27 @@ class Strangers:
         return self.held > self._most
 
     def stray(self, run: Run) -> bool:
-        """Tell whether a kubelet or a checker sent what no probe explains: a dial that outlived its attempt, a check out of step.
+        """Tell whether a kubelet or a checker may have sent what no probe explains: a dial that outlived its attempt, a check out of step.
 
-        Where it probes nothing, a node's address stands for clients whose addresses it translates (a NodePort).
+        A node's address also stands for clients whose addresses it translates (a NodePort): for all where it probes nothing,
+        and where it probes for those that say who they are as none of its probes does.
         """
-        if self._standing.get(run.client) is Standing.KUBELET:
-            probed = self.probed is None or (run.client, run.server, run.form.port) in self.probed
-            return run.form.stale or (run.form.kubelet and probed)
         silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
-        return silent and (run.client, run.server, run.form.port) in self.checks
+        if silent and (run.client, run.server, run.form.port) in self.checks:
+            return True
+        if self._standing.get(run.client) is not Standing.KUBELET:
+            return False
+        if run.form.stale or not run.form.kubelet or self.probed is None:
+            return run.form.stale or run.form.kubelet
+        mine = self.probed.get((run.client, run.server, run.form.port))
+        said = manner(run.form)
+        return mine is not None and (not said or said in mine)
 
     def count(self, runs: Iterable[Run], now_ns: int) -> None:
         """Count runs as traffic."""
         for run in runs:
-            self.traffic.note(run, self._latest, now_ns, client=not self.stray(run))
+            until_ns = self._losses.seen_until(run.start.ns, now_ns)
+            self.traffic.note(run, self._latest, now_ns if until_ns is None else until_ns, client=not self.stray(run))
 
     def relieve(self, kubelets: frozenset[str], now_ns: int, *, acks: bool = True) -> None:
         """Count what is no check so far as traffic and let it go; keep the latest quarter to look at it again."""

@@ -29,6 +29,8 @@ class Stream:
     icmp: str
     uses: tuple[Use, ...] = ()
     """Of connections that it keeps."""
+    doubtful: Openings | None = None
+    """Further ones of which it stays open whether they are its own checks."""
     interval_ns: int | None = None
     """Of a regular series of connections, which may be a check."""
 
@@ -39,7 +41,8 @@ class Stream:
         for stretch in time:
             if stretch.state is State.NOT_READY:
                 last = self.openings.between(stretch.start_ns, stretch.end_ns).last
-                since_ns = stretch.start_ns if last is None else last.ns
+                used = [last_ns for first_ns, last_ns in self.uses if first_ns < stretch.end_ns]
+                since_ns = max([stretch.start_ns, *used] if last is None else [last.ns, *used])
                 if stretch.end_ns - since_ns >= PAUSE * self.interval_ns:
                     return True
         return False
@@ -51,4 +54,6 @@ def summed(streams: Iterable[Stream], time: Iterable[Stretch]) -> Sum:
     for stretch in time:
         for stream in streams:
             out.add(stream.openings.between(stretch.start_ns, stretch.end_ns))
+            if stream.doubtful is not None and stream.doubtful.between(stretch.start_ns, stretch.end_ns).total:
+                out.exact = False
     return out

@@ -12,8 +12,8 @@ An answer is what came back to the SYN: whether the application says anything on
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -124,7 +124,8 @@ class Openings:
     """The openings of one client at one port."""
 
     def __init__(self) -> None:
-        self._shift = 0
+        self.shift = 0
+        """Cells are of 2^shift nanoseconds."""
         self._cells: dict[int, Cell] = {}
         self._order: list[Cell] = []
         self._starts: list[int] = []
@@ -133,13 +134,17 @@ class Openings:
         """Return how many cells are kept."""
         return len(self._cells)
 
+    def cells(self) -> Iterable[Cell]:
+        """Return what is kept, in no order."""
+        return self._cells.values()
+
     def add(self, mark: Mark, answer: Answer) -> bool:
         """Take an opening; say whether it needed a cell more."""
         self._order = []
         return self._put(Cell(mark, mark, {answer: 1}))
 
     def _put(self, cell: Cell) -> bool:
-        key = cell.first.ns >> self._shift
+        key = cell.first.ns >> self.shift
         known = self._cells.get(key)
         if known is None:
             self._cells[key] = cell
@@ -153,11 +158,35 @@ class Openings:
         self._order = []
         while len(self._cells) > max(1, before // 2):
             cells = list(self._cells.values())
-            self._shift += 1
+            self.shift += 1
             self._cells = {}
             for cell in cells:
                 self._put(cell)
         return before - len(self._cells)
+
+    def parted(self, spans: Sequence[tuple[int, int]]) -> tuple[Openings, Openings]:
+        """Return what was opened wholly within one of these spans (in order, the end excluded), and the rest."""
+        within, rest = Openings(), Openings()
+        begins = [low for low, _ in spans]
+        for cell in self.cells():
+            index = bisect_right(begins, cell.first.ns) - 1
+            inside = index >= 0 and cell.last.ns < spans[index][1]
+            (within if inside else rest).join(cell, self.shift)
+        return within, rest
+
+    def joined(self, other: Openings) -> Openings:
+        """Return these and another's together."""
+        out = Openings()
+        shift = max(self.shift, other.shift)
+        for cell in (*self.cells(), *other.cells()):
+            out.join(cell, shift)
+        return out
+
+    def join(self, cell: Cell, shift: int) -> None:
+        """Take the openings of a cell of 2^shift nanoseconds, no smaller than those that are here."""
+        self.shift = shift
+        self._order = []
+        self._put(Cell(cell.first, cell.last, dict(cell.answers)))
 
     def between(self, low_ns: int, high_ns: int) -> Sum:
         """Return what was opened at `low_ns` or later and before `high_ns`."""

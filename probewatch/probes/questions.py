@@ -38,6 +38,8 @@ def keeps_asking(exchange: Exchange) -> bool:
     """Tell whether a checker that says who it is keeps this connection, as far as it goes."""
     if exchange.requests == 0 or (exchange.requests == 1 and not exchange.connection.midstream and _fresh(exchange)):
         return False
+    if exchange.http and exchange.http[0].lost:
+        return False  # (of what is cut no question is seen to end)
     agent = agent_of(exchange)
     return not agent.startswith(SCRAPES) and (named_agent(agent) is not None or _calm(exchange))
 
@@ -57,8 +59,9 @@ def _calm(exchange: Exchange) -> bool:
     if not exchange.http:
         return False
     asked = {(http.method, http.target, http.headers) for http in exchange.http}
-    c = exchange.connection
-    calm = (exchange.requests - 1) * CALM_NS <= c.end.ns - c.start.ns
+    # (Of a connection that is no longer followed frames go on, and its requests do not.)
+    last = exchange.http[-1].request_start or exchange.connection.end
+    calm = (len(exchange.http) - 1) * CALM_NS <= last.ns - exchange.connection.start.ns
     return calm and len(asked) == 1 and exchange.http[0].method in METHODS
 
 

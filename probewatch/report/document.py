@@ -381,6 +381,7 @@ def rollout_object(rollout: Rollout) -> Json:
 def _revision_object(revision: Revision) -> Json:
     return {
         "revision": revision.revision or None,
+        "number": revision.number,
         "created": rfc3339(revision.created_ns),
         "first_probe": rfc3339(revision.first_probe_ns),
         "first_ready": rfc3339(revision.first_ready_ns),
@@ -401,6 +402,8 @@ def _revision_object(revision: Revision) -> Json:
                 "last_ready": rfc3339(pod.last_ready_ns),
                 "created": rfc3339(pod.created_ns),
                 "deleted": rfc3339(pod.deleted_ns),
+                "gone": pod.gone,
+                "waiting": pod.waiting or None,
             }
             for pod in revision.pods
         ],

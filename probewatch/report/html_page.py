@@ -31,6 +31,7 @@ from .numbers import clock, count, duration, relative, span
 from .outline import Judged, base_ns, clients, counts, events_of, latency, name_of, nothing, ordered, overview, unwell
 from .paper import COLUMNS
 from .reasons import explain, explained_by, telling
+from .rollouts import unseen
 from .rows import event_words, leg_words, rows, trimmed
 from .verdict import ENDS, Level, Verdict
 
@@ -461,7 +462,7 @@ def _revision(revision: Revision, base: int) -> list[str]:
     ready = "never" if revision.first_ready_ns is None else f"{relative(revision.first_ready_ns, base)} s"
     return [
         safe(revision.revision) or "–",
-        ", ".join(states) or "not seen",
+        ", ".join([*states, *filter(None, [unseen(revision)])]) or "not seen",
         ready,
         f"{revision.attempts}" + (f" ({failures})" if failures else ""),
         ", ".join(safe(pod.name) for pod in revision.pods[:8]) + (" …" if len(revision.pods) > 8 else ""),

@@ -45,7 +45,7 @@ def write_rollouts(paper: Paper, rollouts: Sequence[Rollout], *, wide: bool) -> 
         paper.filled(text, first=[Span(f"  {glyph} ", style)], indent=4)
         names = min(max(width(safe(revision.revision)) for revision in one.revisions), NAME)
         for revision in one.revisions:
-            if revision.seen:
+            if revision.seen or revision.hidden:
                 paper.filled(
                     _revision(paper, revision, wide=wide),
                     first=[Span(f"      {pad(_name(paper, revision, names), names)}  ")],
@@ -70,22 +70,35 @@ def _plain(one: Rollout) -> bool:
 
 
 def _revision(paper: Paper, revision: Revision, *, wide: bool) -> str:
-    """Return `2 pods: Ready; probes p1, p2`, `3 pods: 1 Ready, 2 NotReady; probes ...`."""
+    """Return `2 pods: Ready; probes p1, p2`, `3 pods: 1 Ready, 2 NotReady; probes ...; 1 not seen`."""
+    rest = unseen(revision)
+    if not revision.seen:
+        return f"{count(len(revision.hidden), 'pod')}, {rest.partition(' ')[2]}"
     states = [f"{revision.count(state)} {state.value}" for state in PodState if revision.count(state)]
     if len(states) == 1:
         states = [states[0].partition(" ")[2]]
     ids = [ident for pod in revision.pods for ident in pod.probes]
     some = ids if wide else ids[:PROBES]
     more = f" {paper.glyphs.ellipsis}" if len(ids) > len(some) else ""
-    return f"{count(revision.seen, 'pod')}: {', '.join(states)}; {'probe' if len(ids) == 1 else 'probes'} {', '.join(some)}{more}"
+    probes = f"{'probe' if len(ids) == 1 else 'probes'} {', '.join(some)}{more}"
+    return f"{count(revision.seen, 'pod')}: {', '.join(states)}; {probes}{f'; {rest}' if rest else ''}"
+
+
+def unseen(revision: Revision) -> str:
+    """Return `1 not seen, waiting: ImagePullBackOff`; empty where all were seen."""
+    hidden = len(revision.hidden)
+    if not hidden:
+        return ""
+    reasons = [safe(pod.waiting) for pod in revision.hidden if pod.waiting]
+    some = f"{len(reasons)} " if len(reasons) < hidden else ""
+    return f"{hidden} not seen" + (f", {some}waiting: {', '.join(dict.fromkeys(reasons))}" if reasons else "")
 
 
 def _short(one: Rollout) -> str:
     """Return `Deployment shop/web 5c4b9d7f86 (2 of 2 Ready)`."""
     (revision,) = one.revisions
-    hidden = len(revision.pods) - revision.seen
     name = f"{safe(one.kind)} {safe(one.namespace)}/{safe(one.name)} {safe(revision.revision)}".rstrip()
-    unseen = f", {hidden} not seen" if hidden else ""
+    rest = f", {unseen(revision)}" if revision.hidden else ""
     if one.state is RolloutState.UNKNOWN:
-        return f"{name} ({count(revision.seen, 'pod')}, state not visible in packets{unseen})"
-    return f"{name} ({revision.count(PodState.READY)} of {revision.seen} Ready{unseen})"
+        return f"{name} ({count(revision.seen, 'pod')}, state not visible in packets{rest})"
+    return f"{name} ({revision.count(PodState.READY)} of {revision.seen} Ready{rest})"

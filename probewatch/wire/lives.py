@@ -66,7 +66,7 @@ class Side:
     __slots__ = (
         "acked", "at", "clean", "dup_acks", "fin", "fin_acked", "fin_end", "first_ack", "isn", "lane", "last", "life", "mac",
         "mss", "nxt", "nxt_ns", "orig", "packet_type", "packets", "peer", "reported", "retransmits", "rst", "rst_ack", "rst_acks",
-        "rst_seq", "seen_ack", "seen_data", "sight", "stamp", "state", "stream", "syns", "to_mac", "ttl",
+        "rst_seq", "seen_ack", "seen_data", "sight", "stamp", "state", "stream", "syns", "to_mac", "ttl", "used",
     )  # fmt: skip
 
     life: Life
@@ -106,6 +106,8 @@ class Side:
         self.rst_seq = -1
         """Its number, likewise."""
         self.last: Mark | None = None
+        self.used: Mark | None = None
+        """Its last segment with new data, as far as it was followed."""
         self.ttl = -1
         self.mss = 0
         self.mac = b""
@@ -157,6 +159,7 @@ class Side:
             rst=self.rst,
             rst_acks=self.rst_acks,
             last=self.last,
+            used=self.last if self.life.bypassed else self.used,
             ttl=self.ttl,
             mss=self.mss,
             mac=self.mac,
@@ -265,6 +268,7 @@ class Life:
         self.bypassed = False
         for one, number in ((side, seq), (side.peer, ack)):
             one.nxt = one.stream.edge = number
+            one.used = one.last
             one.stream.spans.clear()
         side.peer.acked = ack
 

@@ -586,6 +586,9 @@ class Tracker:
 
     def _data(self, side: Side, seq: int, payload: bytes, length: int, mark: Mark) -> None:
         """Give payload to the stream, and count what it keeps."""
+        top = side.stream.top
         more = side.stream.add(seq, payload, length, mark)
+        if side.stream.top > top:
+            side.used = mark
         if more:
             self._table.keep(side.life, more)

@@ -19,7 +19,7 @@ from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.finding import Finding, Held
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
-from probewatch.model.timeline import Effects, Probe, Timeline
+from probewatch.model.timeline import Attempt, Effects, Probe, Timeline
 from probewatch.observer import Observer, Settings, others
 from probewatch.observer.effects import EffectsBuilder
 from probewatch.probes.openings import Answer
@@ -124,12 +124,12 @@ def test_connections_to_a_pod_that_is_not_ready_are_no_fault(name) -> None:
 # Made by hand.
 
 
-def watch(*scripts: tuple[float, str, str], book: AddressBook | None = None, until: float = 60.0) -> Timeline:
-    """Return the timeline of conversations in a capture from -20 s to `until`."""
+def watch(*scripts: tuple[float, str, str], book: AddressBook | None = None, until: float = 60.0, snap: int = 9_999) -> Timeline:
+    """Return the timeline of conversations in a capture from -20 s to `until`, of whose frames so many bytes are kept."""
     observer = Observer(Settings(book=book or AddressBook()))
     edge = Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60)
     for one in (edge, *frames(*scripts), edge._replace(ns=ns(until), number=100_000)):
-        observer.feed(one)
+        observer.feed(one._replace(data=one.data[:snap]))
     return observer.finish()
 
 
@@ -169,6 +169,21 @@ def test_a_closed_port_is_told_however_it_is_closed(script, field, word, client,
     assert word in finding.sentence
     _, effects = readiness(timeline)
     assert (effects.clients_refused_while_ready, effects.clients_unanswered_while_ready) == ((8, 0) if script.endswith("RA") else (0, 8))
+
+
+def test_silence_into_a_loss_is_no_silence() -> None:
+    """SYNs whose answers the kernel dropped are not told as unanswered: nobody knows. Those that nothing answered beside it are."""
+    observer = Observer(Settings(book=pod(spec())))
+    scripts = [*GOOD, *(dial(at, what="> S") for at in (9.31, 9.87, 10.43, 15.19))]
+    told = False
+    for one in frames(*scripts):
+        if one.ns > ns(12) and not told:
+            observer.lost(ns(9.9), ns(10.9))
+            told = True
+        observer.feed(one)
+    effects = readiness(observer.finish())[1]
+    assert effects.clients_unanswered_while_ready == 1
+    assert sum(period.connections for period in effects.periods) == 4
 
 
 def test_a_regular_client_is_a_client_where_it_is_refused() -> None:
@@ -242,6 +257,16 @@ def test_without_readiness_only_refusals_count() -> None:
     assert len(closed(timeline)) == 1
 
 
+@pytest.mark.parametrize(("grace", "refused"), [(45, 0), (5, 8)])
+def test_from_its_deletion_on_a_pod_is_not_counted_as_ready(grace: int, refused: int) -> None:
+    """The API server says until when a Pod may take to end, and of how many seconds that is the end: from their beginning on endpoints leave it out."""
+    going = pod(spec(), deleted_ns=ns(45), deletion_grace_s=grace)
+    timeline = watch(*GOOD, *(dial(at) for at in ODD), book=going)
+    assert readiness(timeline)[1].clients_refused_while_ready == (refused or None)
+    assert len(closed(timeline)) == bool(refused)
+    assert sum(one.end_ns - one.start_ns for one in readiness(timeline)[1].periods) == pytest.approx((45 - grace) * SECOND, abs=SECOND)
+
+
 def test_a_shared_address_tells_only_declared_ports() -> None:
     """In the node's own network other ports are other people's: only those that the Pod declares are looked at."""
     shared = pod(spec(), host_network=True)
@@ -284,6 +309,49 @@ def test_a_kept_connection_goes_on(client: str, server: str, node: str) -> None:
         short = OPENED + "".join(f"+{ms}ms {one}" for ms in (900, 2_600, 400, 3_100, 700, 1_900)) + "> FA\n < FA\n > A"
         _, effects = readiness(watch(*flap, dial(4.0, 8080, short, client=client, server=server), until=60))
         assert (effects.kept_while_not_ready, effects.last_kept_after_not_ready_ns) == (0, None)
+
+
+WORK = "> PA 'GET /work HTTP/1.1\\r\\nHost: shop\\r\\nUser-Agent: shop/1.0\\r\\n\\r\\n'\n < A\n"
+DONE = "< PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > A\n"
+
+
+@pytest.mark.parametrize("asks", [WORK + DONE, "> PA 'question'\n < PA 'answer'\n"])
+@pytest.mark.parametrize("pause", [50, 190, 310])
+@pytest.mark.parametrize("end", ["+9s > FA\n < FA\n > A", "+9s > RA", ""])
+def test_a_busy_kept_connection_is_used_until_it_rests(asks: str, pause: int, end: str) -> None:
+    """A client that asks many times a second, of which not all is read: used until it rests, 9 s before it closes (or never does)."""
+    busy = OPENED + f"+{pause}ms {asks}" * (17_000 // pause) + end
+    _, effects = readiness(watch(*FLAP, dial(4.3, 8080, busy)))
+    assert effects.kept_while_not_ready == 1
+    assert (effects.last_kept_after_not_ready_ns or 0) == pytest.approx((4.3 + 17_000 // pause * pause / 1_000 - 13.0) * 1e9, abs=2e8)
+
+
+def test_a_kept_connection_that_is_asked_on_evenly_may_be_a_check() -> None:
+    """One question a second on one connection is a check of unknown make: it tells of a client only where its pace is uneven, or it pauses."""
+    asks = f"+1s {WORK}{DONE}" * 45
+    timeline = watch(*FLAP, dial(1.3, 8080, OPENED + asks + "> FA\n < FA\n > A"))
+    known, check = timeline.probes
+    assert [known.checker.kind, check.checker.kind] == ["kubelet", "unknown"]
+
+    def kept(*attempts: Attempt) -> int | None:
+        book = AddressBook(nodes={})
+        made, _ = EffectsBuilder(book, {}, timeline.events, ns(60), whole=True).apply([known, replace(check, attempts=attempts)])
+        return made[0].effects.kept_while_not_ready if made[0].effects is not None else None
+
+    assert kept(*check.attempts) == readiness(timeline)[1].kept_while_not_ready == 0
+    assert kept(*(made for made in check.attempts if made.n % 4 != 2 and made.n % 3)) == 1
+    assert kept(*(made for made in check.attempts if made.start.ns < ns(20))) == 1
+
+
+@pytest.mark.parametrize("snap", [9_999, 70])
+def test_an_answer_that_comes_late_is_no_use(snap: int) -> None:
+    """One request while Ready, answered 9 s into NotReady: its client asked nothing more, also where bytes of it were not captured."""
+    waits = OPENED + WORK + "+12s " + DONE + "> RA"
+    _, effects = readiness(watch(*FLAP, dial(10.3, 8080, waits), snap=snap))
+    assert effects.kept_while_not_ready == 0
+    again = OPENED + WORK + DONE + "+9s " + WORK + DONE + "> RA"
+    _, effects = readiness(watch(*FLAP, dial(10.3, 8080, again), snap=snap))
+    assert (effects.last_kept_after_not_ready_ns or 0) == pytest.approx(6.3e9, abs=2e7)
 
 
 def test_kept_is_nothing_where_ready_was_not_lost() -> None:

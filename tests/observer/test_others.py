@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from make import NODE, NODE6, POD, POD6, exchange, run, run_of
+from make import NODE, NODE6, OPENED, POD, POD6, answer, exchange, mark, request, run, run_of
 
-from probewatch.observer.others import periodic
+from probewatch.observer.others import Traffic, describe, periodic
 from probewatch.probes.runs import Run
 
 
@@ -48,3 +48,25 @@ def test_a_series_is_in_the_order_of_its_starts() -> None:
     runs = [run(2.0 * number, path="/status", agent="python-requests/2") for number in range(7)]
     (series,), _ = periodic([runs[0], runs[6], *runs[1:6]])
     assert list(series.runs) == runs
+
+
+def test_who_keeps_a_connection_is_told_beside_who_does_not() -> None:
+    """Two programs of one address: the one that comes most often is named, and the other as the one that keeps its connection."""
+
+    def described(*scripts: str) -> str:
+        traffic = Traffic()
+        for number, script in enumerate(scripts):
+            ends = f"10.0.0.7:{40_000 + number} > {POD}:8080"
+            traffic.note(run_of(exchange(script, ends, at=number)), lambda connection: connection, mark(60).ns)
+        (tally,) = traffic.clients().values()
+        return describe(tally)
+
+    def asks(agent: str) -> str:
+        return f"> PA {request(agent=agent)}\n < A\n < PA {answer()}\n > A\n"
+
+    end = "> FA\n < FA\n > A"
+    kept, fresh = OPENED + 3 * asks("pooled/1") + end, OPENED + asks("shop/2.1") + end
+    assert described(kept, fresh, fresh) == described(fresh, kept, fresh) == "client traffic (shop), keep-alive client (pooled)"
+    assert described(kept, kept) == "keep-alive client (pooled)"
+    assert described(fresh, fresh) == "client traffic (shop)"
+    assert described(fresh, OPENED + 3 * asks("") + end, fresh) == "client traffic (shop), keep-alive client"

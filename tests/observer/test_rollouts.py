@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from builder import S
-from make import EXEC, NODE, NODE6, READINESS, STARTUP, every, frames, ns, probes, spec
+from make import EXEC, LIVENESS, NODE, NODE6, READINESS, STARTUP, every, frames, ns, probes, spec
 
 import probewatch
 from probewatch.model.book import AddressBook, NodeAddress
@@ -39,8 +39,9 @@ def pod(number: int, revision: str, *declared: ProbeSpec, made: float | None = N
     """Return the Pod `web-REVISION-NUMBER`, made `made` seconds after the test's beginning (the old ones an hour before)."""
     if made is None:
         made = -HOUR if revision == OLD else -1
-    known: dict[str, Any] = {"workload": Workload(kind=kind, name="web", revision=revision), "created_ns": ns(made)}
-    return PodSpec(source=f"cluster.json item {number}", name=f"web-{revision}-{number}", namespace="shop", addresses=(f"{PREFIX}{number}",), declared_by="--cluster",
+    known: dict[str, Any] = {"workload": Workload(kind=kind, name="web", revision=revision), "created_ns": ns(made),
+                             "name": f"web-{revision}-{number}", "addresses": (f"{PREFIX}{number}",)}
+    return PodSpec(source=f"cluster.json item {number}", namespace="shop", declared_by="--cluster",
                    containers=(ContainerSpec(name="app", probes=declared or (spec(),)),), **(known | more))
 
 
@@ -160,7 +161,8 @@ def test_order_unknown() -> None:
 
 def test_numbers_of_a_deploymentconfig() -> None:
     """ReplicationControllers are ordered by their number, not as text, whatever their Pods' ages."""
-    pods = [pod(10, "9", made=-1, kind="DeploymentConfig"), pod(12, "10", made=-HOUR, kind="DeploymentConfig")]
+    pods = [pod(at, str(number), workload=Workload(kind="DeploymentConfig", name="web", revision=str(number), number=number), made=made)
+            for at, number, made in ((10, 9, -1), (12, 10, -HOUR))]
     timeline = watch(pods, asks(10, every(1, 9, 0.2)), asks(12, every(1, 8, 1), "503"))
     assert [each.revision for each in only(timeline).revisions] == ["9", "10"]
     assert only(timeline).state is RolloutState.BLOCKED
@@ -172,6 +174,112 @@ def test_rolled_back() -> None:
     assert [each.revision for each in only(timeline).revisions] == [NEW, OLD]
     assert only(timeline).state is RolloutState.COMPLETE
     assert timeline.findings == ()
+
+
+def test_what_is_being_deleted_serves_nobody() -> None:
+    """Its readiness probe goes on and succeeds (Recreate, a long grace period): it is out of the endpoints from its deletion on."""
+    pods = [pod(10, OLD, deleted_ns=ns(35), deletion_grace_s=30), pod(12, NEW)]
+    one = only(watch(pods, asks(10, every(1, 20, 0.2)), asks(12, [8, 9, 10], "refused"), asks(12, every(1, 8, 11))))
+    assert one.sentence.endswith(f"; revision {OLD} was last Ready 6.0 s before that (1 terminating)")
+
+
+def test_rolled_back_by_number() -> None:
+    """The higher number is the newer revision, whatever its Pods' ages: what an old template was rolled back to serves, and the other one beside it."""
+    back = [pod(10, OLD), pod(11, OLD, made=5), pod(12, NEW)]
+    numbers = {OLD: 3, NEW: 2}
+    pods = [replace(each, workload=replace(each.workload, number=numbers[each.workload.revision])) for each in back if each.workload]
+    scripts = asks(10, every(1, 19, 0.2)), asks(11, every(1, 12, 6.4)), asks(12, every(1, 19, 0.6))
+    one = only(watch(pods, *scripts))
+    assert ([(each.revision, each.number) for each in one.revisions], one.ordered) == ([(NEW, 2), (OLD, 3)], True)
+    assert (one.state, one.sentence) == (RolloutState.PROGRESSING, f"revision {OLD} is Ready since its first probe (2 of 2 Ready); revision {NEW} keeps serving (1 of 1 Ready)")
+    # Without numbers the latest Pod tells, and that it is not certain; a finding needs certainty.
+    guessed = only(watch(back, *scripts))
+    assert ([each.revision for each in guessed.revisions], guessed.ordered) == ([NEW, OLD], False)
+    assert guessed.sentence == f"{one.sentence}; their Pods' ages leave open whether this is a rollback, or an old Pod was replaced (replicasets in the dump tell)"
+    failing = asks(10, every(1, 19, 0.2), "503"), asks(11, every(1, 12, 6.4), "503"), scripts[2]
+    assert (only(watch(back, *failing)).state, watch(back, *failing).findings) == (RolloutState.BLOCKED, ())
+    assert len(watch(pods, *failing).findings) == 1
+
+
+def test_gone_from_a_later_dump() -> None:
+    """A Pod that is no longer probed and that a later dump lacks: its revision is the older one, and it is told."""
+    pods = [pod(10, OLD), pod(12, NEW, gone=True)]
+    one = only(watch(pods, asks(10, every(1, 19, 0.2)), asks(12, every(1, 5, 0.6))))
+    assert [each.revision for each in one.revisions] == [NEW, OLD]
+    assert (one.state, one.ordered) == (RolloutState.COMPLETE, True)
+    assert one.sentence.endswith(f"revision {NEW} served beside it (1 no longer probed, gone from a later dump)")
+    # One that goes on is not gone yet: that dump was taken after the capture.
+    one = only(watch(pods, asks(10, every(1, 19, 0.2)), asks(12, every(1, 19, 0.6))))
+    assert ([each.revision for each in one.revisions], one.state) == ([OLD, NEW], RolloutState.PROGRESSING)
+
+
+@pytest.mark.parametrize(("waiting", "said"), [("ImagePullBackOff", " (waiting: ImagePullBackOff, so it is never probed)"), ("", "")])
+def test_a_new_revision_that_is_not_probed_is_not_steady(waiting: str, said: str) -> None:
+    """Its one Pod waits for its image, or is on another node: the old one that serves is not all there is."""
+    pods = [pod(10, OLD), pod(12, NEW, waiting=waiting)]
+    one = only(watch(pods, asks(10, every(1, 9, 0.2))))
+    assert (one.state, [(each.revision, each.seen) for each in one.revisions]) == (RolloutState.PROGRESSING, [(OLD, 1), (NEW, 0)])
+    assert one.sentence == f"revision {NEW}: 1 pod not seen in this capture{said}; revision {OLD} keeps serving (1 of 1 Ready)"
+    down = only(watch(pods, asks(10, every(1, 9, 0.2), "503")))
+    assert (down.state, down.sentence) == (RolloutState.UNKNOWN, f"revision {NEW}: 1 pod not seen in this capture{said}; revision {OLD}: 1 NotReady")
+
+
+def test_old_pods_on_other_nodes_are_not_gone() -> None:
+    """The new revision is Ready where it is probed; old Pods that are not seen here, and not being deleted, are still there."""
+    scripts = asks(12, [1, 2, 3], "refused"), asks(12, every(1, 8, 4))
+    one = only(watch([pod(10, OLD), pod(11, OLD), pod(12, NEW), pod(13, NEW)], *scripts))
+    assert one.state is RolloutState.PROGRESSING
+    assert one.sentence == f"revision {NEW}: 1 of 1 Ready; revision {OLD}: 2 pods not seen in this capture; 1 more pod is not seen in this capture"
+    assert only(watch([pod(10, OLD, created_ns=None), pod(12, NEW)], *scripts)).state is RolloutState.UNKNOWN
+    leaves = only(watch([pod(10, OLD, deleted_ns=ns(60)), pod(12, NEW)], *scripts))
+    assert (leaves.state, leaves.sentence) == (RolloutState.STEADY, f"revision {NEW}: 1 of 1 Ready; 1 more pod is not seen in this capture")
+
+
+def test_what_waits_beside_what_is_probed() -> None:
+    """Pods of a revision that was probed and that wait are told with their reason."""
+    pods = [pod(10, OLD), pod(11, OLD, waiting="Unschedulable"), pod(12, OLD)]
+    one = only(watch(pods, asks(10, every(1, 9, 0.2))))
+    assert one.sentence == f"revision {OLD}: 1 of 1 Ready; 2 more pods are not seen in this capture (1 of them waiting: Unschedulable)"
+
+
+def test_a_new_pod_without_an_address_counts() -> None:
+    """One that no node takes has no address, and is in no capture: its workload is not steady for that."""
+    book = AddressBook(pods={f"{PREFIX}10": (pod(10, OLD),)}, pending=(pod(12, NEW, addresses=(), waiting="Unschedulable"),),
+                       nodes={KUBELET: (NodeAddress(address=KUBELET, node="node-a", source="--node-ip", rank=1),)})
+    observer = Observer(Settings(book=book))
+    for one in frames(*asks(10, every(1, 9, 0.2))):
+        observer.feed(one)
+    assert only(observer.finish()).sentence.startswith(f"revision {NEW}: 1 pod not seen in this capture (waiting: Unschedulable, so it is never probed); ")
+
+
+def test_pods_of_one_name() -> None:
+    """A StatefulSet's new Pod has the old one's name: what befell that one, and its deletion, is not the new one's."""
+    declared = spec(), spec(LIVENESS, path="/live")
+    of = {revision: Workload(kind="StatefulSet", name="db", revision=revision) for revision in (OLD, NEW)}
+    old = pod(10, OLD, *declared, name="db-0", workload=of[OLD], uid="u1")
+    new = pod(12, NEW, *declared, name="db-0", workload=of[NEW], uid="u2", made=22)
+    ends = [*asks(10, every(1, 22, 0.2)), *asks(10, every(1, 9, 0.5), path="/live")]
+    timeline = watch([old, new], ends, asks(12, every(1, 12, 24.2)), asks(12, every(1, 12, 24.5), path="/live"))
+    assert [event.kind.value for event in timeline.events].count("pod_terminating") == 1
+    assert [(each.revision, [one.state.value for one in each.pods], [len(one.probes) for one in each.pods]) for each in only(timeline).revisions] == [(OLD, ["terminating"], [2]), (NEW, ["Ready"], [2])]
+
+
+def test_two_dumps_before_and_after_an_address() -> None:
+    """A Pod that waited in one dump and has an address in the other is one Pod."""
+    book = AddressBook(pods={f"{PREFIX}10": (pod(10, OLD, uid="u1"),)}, pending=(pod(10, OLD, uid="u1", addresses=(), waiting="ContainerCreating"),),
+                       nodes={KUBELET: (NodeAddress(address=KUBELET, node="node-a", source="--node-ip", rank=1),)})
+    observer = Observer(Settings(book=book))
+    for one in frames(*asks(10, every(1, 9, 0.2))):
+        observer.feed(one)
+    assert only(observer.finish()).sentence == f"revision {OLD}: 1 of 1 Ready"
+
+
+def test_a_revision_that_is_leaving_unseen_is_no_news() -> None:
+    """A newer revision none of whose Pods was probed, and all of which are being deleted, changes nothing."""
+    pods = [pod(10, OLD), pod(12, NEW, deleted_ns=ns(60))]
+    one = only(watch(pods, asks(10, every(1, 9, 0.2))))
+    assert [each.revision for each in one.revisions] == [NEW, OLD]
+    assert one.state is RolloutState.STEADY
 
 
 def test_two_dumps_one_pod() -> None:

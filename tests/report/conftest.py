@@ -176,7 +176,7 @@ def restarting() -> Timeline:
     old = Revision(revision="5c4b9d7f86", created_ns=BASE - 3600 * S, first_probe_ns=BASE, first_ready_ns=BASE, attempts=40, pods=(
         RevisionPod(name="cart-5c4b", address="fd10:244::10", node="node-b", state=PodState.READY, probes=("p1",), first_ready_ns=BASE,
                     last_ready_ns=BASE + 120 * S),
-        RevisionPod(name="cart-5c4c", address=None, state=PodState.UNKNOWN)))
+        RevisionPod(name="cart-5c4c", address=None, state=PodState.UNKNOWN, waiting="ImagePullBackOff")))
     new = Revision(revision="7d9f", created_ns=BASE - S, first_probe_ns=BASE, attempts=12, failures=(
         Failing(type="readiness", result="503", attempts=9), Failing(type="readiness", result="refused", attempts=3)), pods=(
         RevisionPod(name="cart-7d9f", address="fd10:244::11", state=PodState.NOT_READY, probes=("p2",), deleted_ns=BASE + 60 * S),))
@@ -269,7 +269,8 @@ def hostile() -> Timeline:
     worse = TlsSummary(version=EVIL, offered=EVIL, sni=EVIL, alpn=EVIL, alpn_offered=(EVIL,), names=(EVIL,), alert=EVIL,
                        not_after_ns=-(1 << 80))
     bad = tuple(over_tls(replace(a, detail=EVIL), worse) for a in probe.attempts[:12])
-    pods = (RevisionPod(name=EVIL, address=EVIL, node=EVIL, state=PodState.READY, probes=("p1",)),)
+    pods = (RevisionPod(name=EVIL, address=EVIL, node=EVIL, state=PodState.READY, probes=("p1",)),
+            RevisionPod(name=EVIL, address=None, state=PodState.UNKNOWN, waiting=EVIL))
     rollouts = tuple(Rollout(namespace=EVIL, kind=EVIL, name=EVIL, state=state, ordered=False, sentence=EVIL, revisions=(
         Revision(revision=EVIL, pods=pods, failures=(Failing(type="readiness", result=EVIL, attempts=1),)),)) for state in RolloutState)
     one = replace(
