@@ -7,6 +7,7 @@ Pure: time enters as data.
 
 The modules, each by its first sentence:
 
+    accounted      when all that a checker sent of its own is accounted for
     amended        where a declared plan is not what runs here
     assemble       probes out of lanes and series: every value a report shows of a probe is put together here
     beginnings     where a capture begins
