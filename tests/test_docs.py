@@ -261,7 +261,7 @@ def diagnosis(kind: Kind) -> str:
         lines += ["", "**The kubelet says:** " + ", ".join(f"`{text}`" for text in why.says)]
     others = [f"[{cause.value}](#{cause.value})" for cause in why.causes[1:]]
     if others:
-        lines += ["", f"Also below {', '.join(others)}."]
+        lines += ["", f"See also {', '.join(others)}."]
     if kind in DIAGNOSED_IN:
         lines += ["", f"To see one: `probewatch analyze {' --spec '.join(files_of(DIAGNOSED_IN[kind]))}`"]
     return "\n".join(lines)

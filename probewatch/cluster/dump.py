@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, Final
 
 from probewatch.model.book import NodeAddress
@@ -22,6 +21,7 @@ from .errors import FieldError, SpecError, shown, typed
 from .manifests import count_kind, described, passed_over, read_pod, source_of
 from .nodes import host_subnet_addresses, node_addresses
 from .schema import HostSubnet, Node
+from .source import file_name
 
 MAX_NOTES: Final = 20
 """Sentences about single objects; what is beyond is counted."""
@@ -55,7 +55,7 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._name = PurePath(path).name
+        self._name = file_name(path, "cluster")
         self._nodes: list[NodeAddress] = []
         self._pods: list[PodSpec] = []
         self._others: Counter[str] = Counter()

@@ -205,7 +205,7 @@ class Maker:
             state = f"{safe(probe.initial_state)} {when}{why}, {safe(probe.final_state)} at the end"
         facts = [
             ("asked by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip()),
-            ("configured", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
+            ("asked", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
             ("seen", words.seen(probe)),
             ("result", counts(probe)),
             ("latency", latency(probe)),
@@ -348,7 +348,7 @@ class Maker:
         proof = ", ".join(words.span(e.file, e.first, e.last, several=self._several) for e in finding.evidence[:6])
         source = f" ({safe(finding.source_name)})" if finding.source and finding.expected else ""
         return Verdicted(
-            word="✗ fail" if finding.held is Held.FAIL else "? open",
+            word="✗ fail" if finding.held is Held.FAIL else "? inconclusive",
             kind="trouble" if finding.held is Held.FAIL else "unclear",
             subject=safe(finding.subject), field=safe(finding.field), sentence=safe(finding.sentence),
             expected=f"{safe(finding.expected)}{source}", observed=safe(finding.observed),
@@ -392,7 +392,7 @@ class Maker:
                 made.append(f"{name}: {missing}; an attempt without frames may be one of them.")
         probes = [probe for probe, _ in self._judged]
         assumed = sum(any(source == "default" for _, source in p.thresholds.values()) for p in probes)
-        unsure = sum(p.checker.kind == "unknown" for p in probes)
+        unsure, hint = sum(p.checker.kind == "unknown" for p in probes), words.unproven(p.checker for p in probes)
         unclear = sum(a.outcome is Outcome.INCONCLUSIVE for p in probes for a in p.attempts)
         if assumed:
             made.append(
@@ -401,6 +401,8 @@ class Maker:
             )
         if unsure:
             made.append(f"{count(unsure, 'checker')} could not be proven to be a kubelet or another known program.")
+        if hint:
+            made.append(f"{hint[:1].upper()}{hint[1:]}.")
         if unclear:
             why = "the evidence is missing (encrypted, cut, or the capture ended)"
             made.append(f"{count(unclear, 'attempt')} stayed inconclusive: {why}.")

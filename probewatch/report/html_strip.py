@@ -140,7 +140,9 @@ def strip(probe: Probe, events: Sequence[TimelineEvent], base: int, gone: Sequen
         if few
         else f"each bar is {span((scale.end_ns - scale.start_ns) // DRAWN)}; its height is the number of attempts",
         gaps=[
-            _band(scale, g.start_ns, g.end_ns, "gap", f"{g.expected} missing", f"{safe(g.reason)}", base)
+            _band(
+                scale, g.start_ns, g.end_ns, "gap", f"{g.expected} {words.did_not_come(g)}", f"{safe(g.reason)}", base
+            )
             for g in probe.gaps[:BANDS]
         ],
         clients=_clients(probe.effects.periods if probe.effects is not None else (), scale, base),

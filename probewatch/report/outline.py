@@ -117,7 +117,7 @@ def _concerns(event: TimelineEvent, probe: Probe) -> bool:
 
 
 def counts(probe: Probe) -> str:
-    """Return `67 attempts: 35 ok, 32 failed (503), 2 missing`."""
+    """Return `67 attempts: 35 ok, 32 failed (503), 2 not sent (on hold), 1 missing`."""
     parts: list[str] = []
     tallies = words.tallies(probe.attempts, probe.handler)
     for outcome, word in (
@@ -136,7 +136,10 @@ def counts(probe: Probe) -> str:
             parts.append(f"{number} {word} ({tally[0][0]})")
         else:
             parts.append(f"{number} {word} ({', '.join(words.counted(n, name) for name, n in tally)})")
-    missed = sum(gap.expected for gap in probe.gaps)
+    silent, missed = words.silent(probe.gaps)
+    if silent:
+        why = ", ".join(silent if len(silent) == 1 else (f"{number} {word}" for word, number in silent.items()))
+        parts.append(f"{sum(silent.values())} not sent ({why})")
     if missed:
         parts.append(f"{missed} missing")
     return f"{count(len(probe.attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from ..model.spec import ProbeType
 from ..model.timeline import (
+    NOT_DUE,
     ONE_RESTART_NS,
     Attempt,
     Decision,
@@ -79,8 +80,14 @@ class Standing(NamedTuple):
 
 
 def states(probe: Probe) -> tuple[str, str]:
-    """Return what being in service and out of it are called: Ready and NotReady, or a load balancer's UP and DOWN."""
-    return ("Ready", "NotReady") if probe.checker.kind == "kubelet" else ("UP", "DOWN")
+    """Return what being in service and out of it are called: Ready and NotReady, or a load balancer's UP and DOWN.
+
+    What follows a kubelet's rules has its words, in each line of it, also where nothing proves that a kubelet asks.
+    """
+    said = {probe.initial_state, probe.final_state, *(d.after for d in probe.decisions[-1:])}
+    if said & {"UP", "DOWN"} or (probe.checker.kind != "kubelet" and probe.type is ProbeType.UNKNOWN):
+        return "UP", "DOWN"
+    return "Ready", "NotReady"
 
 
 def outages(probe: Probe, timeline: Timeline | None = None) -> list[Outage]:
@@ -286,7 +293,10 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
     found = _standing(probe, timeline, when)
     gap = probe.last_gap
     if found.over is not False and gap is not None:
-        missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {'is' if gap.expected == 1 else 'are'} missing"
+        are = "is missing" if gap.expected == 1 else "are missing"
+        if gap.kind in NOT_DUE:
+            are = "was not sent" if gap.expected == 1 else "were not sent"
+        missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {are}"
         return Standing(None, f"{found.sentence}; {missing}, so its present state is not known")
     return found
 

@@ -105,7 +105,8 @@ def write(
         paper.line()
         paper.line(Span("findings", "bold"))
         write_findings(paper, timeline, timeline.findings, base, wide=wide)
-    _notes(paper, timeline.notes[timeline.foremost :])
+    hint = words.unproven(probe.checker for probe in timeline.probes)
+    _notes(paper, [*timeline.notes[timeline.foremost :], *([hint] if hint else [])])
 
 
 def _notes(paper: Paper, notes: Sequence[str]) -> None:

@@ -177,7 +177,7 @@ def test_verdict_answers_who_what_since_why_and_what_to_do(made, page) -> None:
     text = page(made["restarting"]()).text
     for said in (
         "Who asks Kubelet 1.36 at fd10:244::1 asks", "GET http://[fd10:244::10]:8080/healthz",
-        "What failed Restarted once: no answer in time.", "The failures began at 2026-11-22 20:11:31.853 UTC (+91.150 s), with attempt #7.",
+        "What failed Restarted once: no answer in time", "The failures began at 2026-11-22 20:11:31.853 UTC (+91.150 s), with attempt #7.",
         "The restart was decided at", "after 3 failures in a row", "the answers came after 2.41 s to 2.43 s, when the checker had hung up",
         "timeoutSeconds: 3 would have waited for these answers",
     ):  # fmt: skip

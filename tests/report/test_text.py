@@ -248,8 +248,8 @@ def test_what_is_supposed_is_not_called_the_default(captures: Path) -> None:
     value, source = startup.thresholds["failureThreshold"]
     assert (value > failed, source) == (True, "inferred")
     assert readiness.thresholds["failureThreshold"] == (3, "default")
-    assert words.seen(startup) == f"every 1 s, assumed (default): timeout 1, successes 1, presumed: failures {value}"
-    assert words.seen(readiness) == "every 2 s, assumed (default): timeout 1, successes 1, failures 3"
+    assert words.seen(startup) == f"every 1 s, assumed (default): timeout 1 s, 1 success, presumed: {value} failures"
+    assert words.seen(readiness) == "every 2 s, assumed (default): timeout 1 s, 1 success, 3 failures"
 
 
 def test_no_probes_helps(made) -> None:
@@ -354,4 +354,4 @@ def test_failures_of_a_start_are_no_warning(made, attempts) -> None:
     again = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),), events=()))
     assert "NotReady once: its container ended" in " ".join(again.split())
     warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),), events=()))
-    assert "2 of 7 attempts failed later, too few in a row to matter" in " ".join(warned.split())
+    assert "2 of 7 attempts failed later, too few in a row: " in " ".join(warned.split())
