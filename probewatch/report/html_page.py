@@ -27,7 +27,20 @@ from .html_values import CauseRow, Connected, Fact, First, Kubelet, Listed, Page
 from .html_verdict import answer, headline, moment, nothing_wrong
 from .kubelet_says import kubelet_says
 from .numbers import clock, count, duration, relative, span
-from .outline import Judged, base_ns, clients, counts, events_of, latency, name_of, nothing, ordered, overview, unwell
+from .outline import (
+    Judged,
+    base_ns,
+    clients,
+    counts,
+    events_of,
+    lasted_ns,
+    latency,
+    name_of,
+    nothing,
+    ordered,
+    overview,
+    unwell,
+)
 from .paper import COLUMNS
 from .reasons import explain, explained_by, telling
 from .rows import event_words, leg_words, rows, trimmed
@@ -126,6 +139,8 @@ class Maker:
         )
         frames = count(sum(info.frames for info in infos), "frame")
         whole = "complete" if self._timeline.complete else "INCOMPLETE"
+        if len(infos) == 1 and infos[0].began_ns is not None and infos[0].ended_ns is not None:
+            return f"{names}: {frames} in {span(lasted_ns(infos[0]) or 0)}, the first at {clock(self._base)}, {whole}"
         if self._end > self._base:
             return f"{names}: {frames}, {span(self._end - self._base)} from {clock(self._base)}, {whole}"
         return f"{names}: {frames}, {whole}"
@@ -358,13 +373,13 @@ class Maker:
     def _input(self, number: int, info: CaptureInfo) -> list[str]:
         lost = [i for i in info.interfaces if i.drops is not None]
         drops = str(sum(i.drops or 0 for i in lost)) if lost else "not told"
-        lasted = span(info.last_ns - info.first_ns) if info.first_ns is not None and info.last_ns is not None else ""
+        lasted = lasted_ns(info)
         return [
             f"[{number}] {safe(info.path)}" if self._several else safe(info.path),
             f"{safe(info.format)}, {', '.join(map(safe, info.link_types))}",
             str(info.frames),
             clock(info.first_ns) if info.first_ns is not None else "",
-            lasted,
+            span(lasted) if lasted is not None else "",
             drops,
             "complete" if info.complete else "INCOMPLETE",
             " ".join(safe(note) for note in info.notes),

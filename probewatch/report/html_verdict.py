@@ -11,7 +11,7 @@ from ..model.timeline import Attempt, Decision, DecisionKind, Outcome, Probe, Ti
 from . import words
 from .escape import safe
 from .numbers import clock, count, relative, span
-from .outline import Judged, overview
+from .outline import Judged, lasted_ns, overview
 from .reasons import explained
 from .service import Outage, Standing, outages, standing, streak_began, told
 from .verdict import ENDS, Level, Verdict
@@ -176,6 +176,6 @@ def _taken(gone: Sequence[Outage], base: int) -> str:
 def nothing_wrong(judged: Sequence[Judged], timeline: Timeline) -> str:
     """Return the paragraph of a report without trouble."""
     attempts = sum(len(probe.attempts) for probe, _ in judged)
-    lasted = [c.last_ns - c.first_ns for c in timeline.captures if c.first_ns is not None and c.last_ns is not None]
+    lasted = [ns for ns in map(lasted_ns, timeline.captures) if ns is not None]
     within = f" in {span(max(lasted))}" if lasted else ""
     return f"{count(attempts, 'attempt')} of {count(len(judged), 'probe')}{within}: nothing here needs to be done."

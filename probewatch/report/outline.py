@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..model.frame import CaptureInfo
 from ..model.timeline import (
     ANSWERS_ONLY,
     NONE_PASSED,
@@ -24,7 +25,7 @@ from ..model.timeline import (
     TimelineEvent,
 )
 from . import words
-from .document import latencies
+from .document import latencies, timed
 from .escape import safe
 from .holes import DOWN_STATES
 from .index import index_of
@@ -92,6 +93,13 @@ def overview(judged: Sequence[Judged]) -> str:
     return f"{count(len(judged), 'probe')}: {said}"
 
 
+def lasted_ns(info: CaptureInfo) -> int | None:
+    """Return how long a capture lasted: as long as was captured where that is told, else from its first frame to its last."""
+    if info.began_ns is not None and info.ended_ns is not None:
+        return max(0, info.ended_ns - info.began_ns)
+    return info.last_ns - info.first_ns if info.first_ns is not None and info.last_ns is not None else None
+
+
 def events_of(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
     """Return the events that belong to the story of a probe, in the order of the timeline."""
     index = index_of(timeline)
@@ -146,17 +154,19 @@ def counts(probe: Probe) -> str:
 
 
 def latency(probe: Probe) -> str:
-    """Return `p50 1.3 ms, max 5.1 ms (0.5 % of the timeout)`; empty where no attempt ended with an answer's frame.
+    """Return `p50 1.3 ms, max 5.1 ms (#7, 0.5 % of the timeout)`; empty where no attempt ended with an answer's frame.
 
     How fast a closed port refuses says nothing of how long an answer takes.
     """
     known = latencies(a for a in probe.attempts if a.cause not in NO_ANSWER)
     if not known:
         return ""
+    which = next(a.n for a in probe.attempts if a.latency_ns == known[-1] and a.cause not in NO_ANSWER and timed(a))
     timeout = words.timeout_ns(probe)
     supposed = probe.spec is None and words.timeout_source(probe) == " (default)"
     text = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
-    return text + (f" ({share(known[-1], timeout)} of the {'default ' if supposed else ''}timeout)" if timeout else "")
+    of = f", {share(known[-1], timeout)} of the {'default ' if supposed else ''}timeout" if timeout else ""
+    return f"{text} (#{which}{of})"
 
 
 def clients(effects: Effects | None) -> str:

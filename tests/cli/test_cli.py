@@ -186,8 +186,9 @@ def test_interrupt_before_anything_is_read(run, monkeypatch) -> None:
     assert (done.status, done.out, done.err) == (130, "", "probewatch: interrupted\n")
 
 
-def test_real_interrupt_of_a_stream() -> None:
-    """SIGINT while a stream is open but silent ends the process with status 130."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_real_interrupt_of_a_stream(number: signal.Signals) -> None:
+    """SIGINT, or the SIGTERM of `timeout 60`, while a stream is open but silent: what was read is shown, with status 130."""
     process_ = subprocess.Popen(
         [sys.executable, "-m", "probewatch.cli", "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -199,9 +200,11 @@ def test_real_interrupt_of_a_stream() -> None:
     # once the pipe has taken more than it can hold, the process is reading
     process_.stdin.write((FLAP / "capture.pcap").read_bytes()[24:])
     process_.stdin.flush()
-    process_.send_signal(signal.SIGINT)
-    _, said = process_.communicate(timeout=60)
+    process_.send_signal(number)
+    shown, said = process_.communicate(timeout=60)
     assert process_.returncode == 130, said
+    assert b"interrupted" in said
+    assert shown.startswith(b"-   ")
     assert b"Traceback" not in said
 
 
