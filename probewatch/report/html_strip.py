@@ -18,6 +18,7 @@ from . import words
 from .escape import safe
 from .html_scale import Scale, Tick
 from .numbers import count, duration, relative, span
+from .outline import counts
 from .rows import event_words
 from .service import By, Outage
 
@@ -151,10 +152,8 @@ def strip(probe: Probe, events: Sequence[TimelineEvent], base: int, gone: Sequen
 
 
 def _says(probe: Probe, bands: Sequence[Band]) -> str:
-    tally = Counter(a.outcome for a in probe.attempts)
-    parts = [f"{number} {outcome.value}" for outcome, number in tally.items()]
     states = list(dict.fromkeys(band.label for band in bands))
-    return f"{count(len(probe.attempts), 'attempt')}: {', '.join(parts)}. States: {', '.join(states)}. The table below says it in words."
+    return f"{counts(probe)}. States: {', '.join(states)}. The table below says it in words."
 
 
 def _mark(probe: Probe, attempt: Attempt, scale: Scale, base: int) -> Mark:

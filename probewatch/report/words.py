@@ -230,11 +230,8 @@ def seen(probe: Probe) -> str:
             after = name == "interval_s" and found.get("interval_basis") == "end"
             parts.append(f"{_number(found[name])} s after each end" if after else said(name, found[name]))
     if probe.spec is None:
-        assumed = [
-            said(name, value)
-            for name, (value, source) in probe.thresholds.items()
-            if source not in _LEARNT and name not in found
-        ]
+        told = sorted(probe.thresholds.items(), key=lambda item: item[0] != "periodSeconds")
+        assumed = [said(name, value) for name, (value, source) in told if source not in _LEARNT and name not in found]
         if assumed:
             rule = RULES.get(probe.checker.kind)
             default = "" if rule is not None and rule.guessed else " (default)"
