@@ -224,7 +224,8 @@ class Lines:
         else:
             self._below.line(*line, *([frames] if beside else []))
         if text:  # (frames alone are no reason for one more line)
-            below = text.strip() if beside else f"{text.strip()}{frames.text}"
+            left_out = [row.latency, row.streak] if shown_sizes[4] is None else []
+            below = "  ".join([*filter(None, left_out), text.strip()]) + ("" if beside else frames.text)
             self._below.filled(below, first=[Span(" " * _INDENT)], indent=_INDENT)
 
     def _time(self, ns: int, *, day: bool = True) -> str:
