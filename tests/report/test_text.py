@@ -389,3 +389,17 @@ def test_a_recording_is_as_long_wherever_it_is_told(made) -> None:
     parts: list[str] = []
     html.write(whole, parts.append)
     assert "".join(parts).count(f"frames in {told[1]}, the first at") == 1
+
+
+@pytest.mark.parametrize(("kind", "said"), [
+    ("haproxy", "2 s after each end, assumed (default): rise 2, fall 3"), ("apache", "2 s after each end, assumed: rise 2, fall 3"),
+    ("envoy", "2 s after each end, assumed: rise 2, fall 3"),
+])
+def test_only_documented_numbers_are_called_defaults(made, kind: str, said: str) -> None:
+    """What a program documents is its default; numbers that it does not document are only assumed."""
+    (probe, *_) = made["flapping"]().probes
+    check = replace(
+        probe, spec=None, checker=replace(probe.checker, kind=kind), thresholds={"rise": (2, "default"), "fall": (3, "default")},
+        inferred={"interval_s": 2.0, "interval_basis": "end"},
+    )  # fmt: skip
+    assert words.seen(check) == said
