@@ -258,13 +258,18 @@ def diagnosis(kind: Kind) -> str:
         if text:
             lines += ["", f"**{title}:** {text}"]
     if why.says:
-        lines += ["", "**The kubelet says:** " + ", ".join(f"`{text}`" for text in why.says)]
+        lines += ["", "**The kubelet says:** " + ", ".join(f"`{_whole(text)}`" for text in why.says)]
     others = [f"[{cause.value}](#{cause.value})" for cause in why.causes[1:]]
     if others:
-        lines += ["", f"Also below {', '.join(others)}."]
+        lines += ["", f"See also {', '.join(others)}."]
     if kind in DIAGNOSED_IN:
         lines += ["", f"To see one: `probewatch analyze {' --spec '.join(files_of(DIAGNOSED_IN[kind]))}`"]
     return "\n".join(lines)
+
+
+def _whole(text: str) -> str:
+    """Return what the kubelet says, of which only the beginning is the same each time: a status of 5xx."""
+    return f"{text}xx" if re.search(r"statuscode: \d$", text) else text
 
 
 def symptoms() -> str:

@@ -31,8 +31,7 @@ class FilterError(CaptureError):
 
     def __init__(self, expression: str, reason: str, link_type: str = "") -> None:
         where = f" on frames of link type {link_type}" if link_type else ""
-        quote = "" if " " in expression.strip() else "; quote an expression of several words: -f 'port 8080'"
-        super().__init__("filter", f"'{printable(expression)}' cannot be used{where}: {printable(reason)}{quote}")
+        super().__init__("filter", f"'{printable(expression)}' cannot be used{where}: {printable(reason)}")
         self.reason = reason
 
 

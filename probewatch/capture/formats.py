@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import re
 from typing import Final
 
 from probewatch.capture.errors import CRLF, CaptureError, printable
@@ -60,6 +61,8 @@ BEGINNINGS: Final = (
 CRLF_PCAPNG: Final = b"\r\n\r\r\n"
 """A pcapng's magic number where each LF was made CR LF."""
 
+MANIFEST: Final = re.compile(rb"^\s*[{-]?\s*\"?(?:apiVersion|kind)\"?\s*:", re.MULTILINE)
+"""How a line of an object of Kubernetes looks, in YAML or JSON."""
 TAR_MAGIC_AT: Final = 257
 TEXT_SHOWN: Final = 512
 """Bytes that must be readable text to call an input text."""
@@ -91,6 +94,8 @@ def refusal(head: bytes) -> str:
         bytes_ = "byte" if len(head) == 1 else "bytes"
         return f"is only {len(head)} {bytes_} long: too short for any capture"
     if _is_text(head[:TEXT_SHOWN]):
+        if MANIFEST.search(head[:TEXT_SHOWN]):
+            return "is not a capture but a manifest: give it with --spec, beside the capture"
         return "is not a capture but text: tcpdump writes a capture only with `-w`"
     if not any(head[:24]):
         return "begins with nothing but zero bytes: it is not a capture, or its beginning was lost"

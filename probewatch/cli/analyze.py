@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -94,7 +96,8 @@ def analyze(
     """Show who probed what in saved captures, what happened in every attempt and why, and what was decided.
 
     Exit status: 0 done, whatever the probes did; 2 usage or unreadable input; 3 an input was cut or corrupt (what was
-    whole is shown); 130 interrupted (what was read is shown).
+    whole is shown); 130 interrupted by Ctrl-C or SIGTERM (what
+    was read is shown).
     """
     for text in (since, until):
         moment(text, 0)  # before any work
@@ -119,7 +122,8 @@ def analyze(
             jobs=jobs,
         )
         try:
-            analysis.run()
+            with _ended_early():
+                analysis.run()
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -139,6 +143,19 @@ def analyze(
     if interrupted:
         return INTERRUPTED
     return DONE if timeline.complete else INCOMPLETE
+
+
+@contextmanager
+def _ended_early() -> Iterator[None]:
+    """Let SIGTERM (`timeout 60 probewatch analyze -`) end the reading as Ctrl-C does; where it is handled already it stays so."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _twice(inputs: Inputs, write: str | None, stack: ExitStack) -> BinaryIO | None:

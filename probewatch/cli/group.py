@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -60,7 +61,16 @@ class Commands(click.Group):
             near = get_close_matches(args[0], COMMANDS, 1)
             if near:
                 ctx.fail(f"no such command '{args[0]}': did you mean {near[0]}?")
+            if not args[0].startswith("-") and Path(args[0]).is_file():
+                ctx.fail(f"'{args[0]}' is a file and no command: probewatch analyze {args[0]}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Return what completes a name, from the table: no command is imported for that."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=says) for name, says in COMMANDS.items() if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list from the table."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,6 +97,23 @@ def refuse_nothing(duration: float | None, count: int | None) -> None:
     for name, value in (("--duration", duration), ("-c", count)):
         if value is not None and not value > 0:
             raise InputError(f"{name} {value:g} is not possible: give a number greater than 0")
+
+
+def filter_of(words: Sequence[str]) -> str:
+    """Return the filter that stands as arguments, as tcpdump takes it; InputError where these are a capture's name."""
+    from ..capture.filters import Filter, FilterError
+
+    try:
+        Filter(expression := " ".join(words))
+    except FilterError:
+        file = next((word for word in words if Path(word).is_file()), None)
+        if file is None:
+            raise
+        raise InputError(
+            f"{file} is a file, and a filter was expected: probewatch analyze {file} reads a capture, "
+            f"probewatch watch -r {file} one that grows"
+        ) from None
+    return expression
 
 
 def step_down(user: str, *, quiet: bool) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from ..moments import InputError
+
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..api import Analysis
     from ..api import Knowledge as Given
     from ..explaining import Explanation
@@ -26,6 +31,10 @@ class Option(click.Option):
         super().__init__(*args, **kwargs)
         self.section = section
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what completes its value in a shell."""
+        return _files(self, incomplete) or super().shell_complete(ctx, incomplete)
+
 
 class Argument(click.Argument):
     """An argument that is explained among the options of its section."""
@@ -34,6 +43,17 @@ class Argument(click.Argument):
         super().__init__(*args, **kwargs)
         self.section = section
         self.text = help
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what completes its value in a shell."""
+        return _files(self, incomplete) or super().shell_complete(ctx, incomplete)
+
+
+def _files(parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return that a shell is to complete a file's name, where that is what is wanted; else nothing."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")] if "FILE" in (parameter.metavar or "") else []
 
 
 class Command(click.Command):
@@ -263,13 +283,27 @@ class Inputs(Knowledge):
         """Open them; `more` are further arguments of `api.Analysis`, which says what is raised."""
         from ..api import Analysis
 
-        return Analysis(self.files, filter=self.expression, **self.arguments(), **more)
+        with self._quoted():
+            return Analysis(self.files, filter=self.expression, **self.arguments(), **more)
 
     def explanation(self, **more: Any) -> Explanation:
         """Read them for the first of two times; `explaining.Explanation` says what is raised."""
         from ..explaining import Explanation
 
-        return Explanation(self.files, filter=self.expression, **self.arguments(), **more)
+        with self._quoted():
+            return Explanation(self.files, filter=self.expression, **self.arguments(), **more)
+
+    @contextmanager
+    def _quoted(self) -> Iterator[None]:
+        """Say of a filter of one word that cannot be used how one of several is given: it may be the first of them."""
+        from ..capture.filters import FilterError
+
+        try:
+            yield
+        except FilterError as error:
+            if " " in (self.expression or "").strip():
+                raise
+            raise InputError(f"{error}; quote an expression of several words: -f 'port 8080'") from error
 
 
 def _gathered(kind: type[Knowledge], name: str, function: F) -> F:

@@ -13,7 +13,7 @@ from ..capture.save import MOST_FILES, Bounds, Saver
 from ..capture.trim import Trimmer
 from ..moments import InputError
 from ..watching import Keep
-from .live import Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
+from .live import Ending, Losses, filter_of, live_options, process_events, refuse_nothing, step_down, tap, user_option
 from .options import Command, Option, quiet_option
 from .output import complain
 from .run import DONE, INCOMPLETE, INTERRUPTED
@@ -104,12 +104,12 @@ def record(
     what); 130 interrupted twice, or while nobody read what it wrote.
     """
     refuse_nothing(duration, count)
-    bounds = _bounds(size, seconds, files)
+    bounds, filtered = _bounds(size, seconds, files), filter_of(expression)
     if path == "-" and files > 1:
         raise InputError("standard output is one file: -W needs -w FILE")
     ending = Ending(duration)
     processes, blind = process_events(netns, user)
-    feed = tap(interfaces, netns, " ".join(expression), processes)
+    feed = tap(interfaces, netns, filtered, processes)
     try:
         saver = Saver(path, lambda: feed.descriptions, bounds=bounds)
         keep = Keep(feed, saver, trim=Trimmer(headers_only=headers_only, mask=mask).trim, most=count)

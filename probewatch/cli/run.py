@@ -28,6 +28,8 @@ Nothing of ours that comes with frames waits for that: the connection tracker ta
 It costs a fifth of the time of a long capture otherwise, and as 20,000 still 5 %, of `watch` 14 %."""
 
 
+COMPLETE: Final = "_PROBEWATCH_COMPLETE"
+"""Where a shell asks for what completes a line (click); it gives no arguments then."""
 ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "1")
 """What keeps numpy from starting a thread for each core when it is imported: nothing of ours multiplies matrices, and starting
 them takes as long as importing numpy itself."""
@@ -38,8 +40,9 @@ def run(arguments: Sequence[str]) -> int:
 
     0 done, 1 an expectation failed, 2 usage, unreadable input or an output that cannot be written, 3 incomplete evidence, 130 interrupted.
     """
-    if not arguments:
-        sys.stderr.write(click.Context(cli, info_name="probewatch").get_help() + "\n")
+    if not arguments and COMPLETE not in os.environ:
+        context = click.Context(cli, info_name="probewatch", **cli.context_settings)
+        sys.stderr.write(context.get_help() + "\n")
         return BAD_INPUT
     if sys.stdout is None:
         return BAD_INPUT  # closed by whoever started us: there is nowhere to write to, nor much sense in reading

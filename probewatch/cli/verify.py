@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,9 @@ def verify(
         _write_expectations(timeline, learnt, inputs.files)
         return DONE if timeline.complete else INCOMPLETE
     timeline = verified(timeline, analysis.book, wanted)
-    _print(timeline, output, colour, inputs.files)
-    _annotate(timeline, [*inputs.specs, *expects])
+    given = _paths([*inputs.clusters, *inputs.specs, *expects])
+    _print(timeline, output, colour, inputs.files, given)
+    _annotate(timeline, given)
     if output in ("json", "junit", "html") and not quiet:
         note_incomplete(timeline)
     if not timeline.findings:
@@ -92,7 +93,14 @@ def verify(
     return DONE if timeline.complete and (held is Held.PASS or (lenient and some)) else INCOMPLETE
 
 
-def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -> None:
+def _paths(given: Sequence[str]) -> dict[str, str]:
+    """Return the files that declare something as the user wrote them, by the names that findings have for them; no pipes."""
+    from ..cluster.source import is_pipe
+
+    return {name: path for path in given if not is_pipe(path) for name in (Path(path).name, path)}
+
+
+def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str], given: Mapping[str, str]) -> None:
     out = sys.stdout.write
     if output == "json":
         from ..report import document
@@ -101,7 +109,7 @@ def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -
     elif output == "junit":
         from ..report import junit
 
-        junit.write(timeline.findings, out, name=" ".join(files))
+        junit.write(timeline.findings, out, name=" ".join(files), files=given)
     elif output == "html":
         print_page(timeline)
     else:
@@ -110,14 +118,12 @@ def _print(timeline: Timeline, output: str, colour: str, files: Sequence[str]) -
         text.write_verdicts(timeline, out, wide=output == "wide", **manner(colour))
 
 
-def _annotate(timeline: Timeline, paths: Sequence[str]) -> None:
-    """Tell a GitHub runner, which reads standard error too, so that standard output stays data."""
+def _annotate(timeline: Timeline, given: Mapping[str, str]) -> None:
+    """Tell a GitHub runner, which reads standard error too, so that standard output stays data; `given` are paths by file name."""
     from ..report import github
 
     if github.wanted(os.environ):
-        github.write(
-            timeline.findings, sys.stderr.write, {name: path for path in paths for name in (Path(path).name, path)}
-        )
+        github.write(timeline.findings, sys.stderr.write, given)
 
 
 def _write_expectations(timeline: Timeline, path: str, files: Sequence[str]) -> None:

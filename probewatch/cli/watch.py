@@ -15,7 +15,18 @@ from ..capture.errors import shown
 from ..capture.save import Saver
 from ..moments import InputError
 from ..watching import TURN_S, Watch
-from .live import Around, Ending, Losses, live_options, process_events, refuse_nothing, step_down, tap, user_option
+from .live import (
+    Around,
+    Ending,
+    Losses,
+    filter_of,
+    live_options,
+    process_events,
+    refuse_nothing,
+    step_down,
+    tap,
+    user_option,
+)
 from .options import Command, Knowledge, Option, knowledge_options, output_options, pod_option, probe_option
 from .output import StdoutError, complain, prepare_stdout
 from .run import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED
@@ -106,7 +117,7 @@ def watch(
             "--screen draws everything, on a terminal: it cannot be combined with a pipe, --only or -o ndjson"
         )
     prepare_stdout()
-    filtered = " ".join(expression)
+    filtered = filter_of(expression)
     told = output == "ndjson"
     known = observer(**knowledge.arguments(), brief=True, heard=told, early=told)
     ending = Ending(duration)

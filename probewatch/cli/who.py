@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,7 +55,7 @@ def who(
     else:
         if duration is not None or netns is not None:
             raise InputError("--duration and --netns are for a look without a capture")
-        wanted = endpoint_of(text)
+        wanted = _endpoint(files, text)
         with Bar(wanted=not quiet) as bar:
             told = asked(replace(inputs, files=files).analysis(progress=bar, endpoint=wanted), wanted)
     _print(told, output, colour)
@@ -63,6 +64,30 @@ def who(
     if not told.timeline.complete and not quiet:
         note_incomplete(told.timeline)
     return DONE if told.answers and told.timeline.complete else INCOMPLETE
+
+
+def _endpoint(files: Sequence[str], text: str) -> tuple[str, int]:
+    """Return the endpoint behind the captures; where there is none, say what was mistaken for one."""
+    from ..asking import endpoint_of
+
+    try:
+        return endpoint_of(text)
+    except InputError:
+        whole = " ".join([*files, text])
+        names = [one for one in (*files, text) if Path(one).is_file()]
+        try:
+            endpoint_of(whole)
+        except InputError:
+            names = []
+        if not names:
+            raise
+        if names[-1] == text:
+            raise InputError(
+                f"give the endpoint after the captures: probewatch who {' '.join(names)} {files[0]}"
+            ) from None
+        raise InputError(
+            f"quote a line of a log, so that it is one argument: probewatch who {names[0]} '... {text}'"
+        ) from None
 
 
 def _look(

@@ -110,17 +110,27 @@ def _extras() -> list[Check]:
 
 
 def _granted(capabilities: str) -> str:
-    """Return what to do about capabilities that are missing: to root nobody says to become root."""
+    """Return what to do where something is refused that takes capabilities: to root nobody says to become root.
+
+    Where they are held it is not for want of them.
+    """
+    if not set(capabilities.split(", ")) & set(_missing()):
+        return f"{capabilities} is held: a user namespace, a seccomp profile or a security module (AppArmor, SELinux, Yama) forbids it"
     if os.geteuid() == 0:
         return f"grant {capabilities}: this root was started without (a container's securityContext, a unit's CapabilityBoundingSet)"
     return f"run as root, or grant {capabilities}"
 
 
-def _capabilities() -> Check:
+def _missing() -> list[str]:
+    """Return the capabilities of CAPABILITIES that are not in effect."""
     text = proc.read("self", "status").decode("ascii", "replace")
     line = next((line for line in text.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
     held = int(line.split()[1], 16)
-    missing = [name for name, bit in CAPABILITIES.items() if not held >> bit & 1]
+    return [name for name, bit in CAPABILITIES.items() if not held >> bit & 1]
+
+
+def _capabilities() -> Check:
+    missing = _missing()
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     return Check(
         name="capabilities",

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any, Final
 
 from probewatch.model.book import NodeAddress
@@ -27,6 +26,7 @@ from .errors import FieldError, SpecError, shown, typed
 from .manifests import count_kind, described, passed_over, read_pod, source_of
 from .nodes import host_subnet_addresses, node_addresses
 from .schema import HostSubnet, Node, Revisioned
+from .source import file_name
 from .workloads import REVISIONS, number_of
 
 MAX_NOTES: Final = 20
@@ -69,7 +69,7 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._name = PurePath(path).name
+        self._name = file_name(path, "cluster")
         self._nodes: list[NodeAddress] = []
         self._pods: list[PodSpec] = []
         self._revisions: dict[Maker, int] = {}

@@ -8,7 +8,6 @@ An object that cannot be used is noted and passed over: the API server has check
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
 from typing import Any, Final
 
 from probewatch.model.said import AccountFile, Saying, Utterance
@@ -18,6 +17,7 @@ from .addresses import time_ns
 from .documents import read_documents
 from .errors import SpecError
 from .klog import MAX_SAID, MAX_TEXT, port_of
+from .source import file_name
 
 _SECOND: Final = 1_000_000_000
 _MICROSECOND: Final = 1000
@@ -38,7 +38,7 @@ def read_events(path: str) -> AccountFile:
     Raises:
         SpecError: the file cannot be read, or holds other objects and no event. An empty list raises nothing: there is a note.
     """
-    name = PurePath(path).name
+    name = file_name(path, "list of events")
     said: list[Utterance] = []
     number, unusable, left_out = 0, 0, 0
     times: list[int] = []

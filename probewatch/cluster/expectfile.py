@@ -61,6 +61,7 @@ from .expectform import (
     SecondsRange,
     SelectorForm,
 )
+from .source import is_pipe
 
 MAX_PROBES: Final = 1000
 """Entries of `probes`."""
@@ -97,7 +98,7 @@ def read_expectations(path: str) -> Expectations:
         raise SpecError(f"{path}: is a Kubernetes object, no expectations; give it as --spec")
     try:
         _known_format(value.get("schema", SCHEMA))
-        return _expectations(typed(value, ExpectForm), path)
+        return _expectations(typed(value, ExpectForm), "the expectations given" if is_pipe(path) else path)
     except FieldError as error:
         raise SpecError(f"{path}: {error}{_hint(error)}") from None
 

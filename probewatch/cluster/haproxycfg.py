@@ -20,7 +20,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 from probewatch.model.check import Asks, CheckSpec
@@ -28,7 +27,7 @@ from probewatch.model.check import Asks, CheckSpec
 from .addresses import address_of
 from .errors import SpecError, plain, shown
 from .haproxywords import UNKNOWN, number_of, time_of, words
-from .source import MAX_SPEC_BYTES, TextSource
+from .source import MAX_SPEC_BYTES, TextSource, file_name
 
 MAX_SERVERS: Final = 100_000
 """Servers of one file."""
@@ -141,7 +140,7 @@ def read_haproxy(path: str) -> tuple[list[CheckSpec], list[str]]:
     Raises:
         SpecError: it cannot be read, is no configuration, or a line that a check depends on is wrong.
     """
-    reader = _Reader(Path(path).name)
+    reader = _Reader(file_name(path, "configuration"))
     with TextSource(path, MAX_SPEC_BYTES, "an HAProxy configuration", "plain text") as source:
         text = source.rest()
     # HAProxy's lines end with LF only; splitlines() would count others.

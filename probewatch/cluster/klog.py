@@ -18,13 +18,13 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from probewatch.model.said import AccountFile, Saying, Utterance
 from probewatch.model.spec import ProbeType
 
 from .journal import Record, records
+from .source import file_name
 
 MAX_SAID: Final = 200_000
 """Sayings about probes kept of one file."""
@@ -73,7 +73,7 @@ def read_kubelet_log(path: str, near_ns: int) -> AccountFile:
     Raises:
         SpecError: the file cannot be read. One that says nothing of probes raises nothing: there is a note.
     """
-    name = PurePath(path).name
+    name = file_name(path, "log")
     said: list[Utterance] = []
     left_out = 0
     times: list[int] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
 
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec, ProbeSpec
@@ -22,6 +21,7 @@ from .errors import FieldError, SpecError, join, plain, shown, typed
 from .mistaken import unknown_keys
 from .probe import PROBE_FIELDS, read_probe
 from .schema import Container, ContainerState, ContainerStatus, ObjectMeta, Pod, PodSpecForm, PodStatus
+from .source import file_name
 from .workloads import workload_of
 
 TEMPLATES: Final = {
@@ -98,10 +98,8 @@ def load_specs(path: str) -> SpecFile:
     note = passed_over(path, others)
     if note and UNPROCESSED in others:
         note += f"; {_PROCESS}"
-    more = (
-        [f"{PurePath(path).name}: {len(notes) - MAX_NOTES} more fields are not known"] if len(notes) > MAX_NOTES else []
-    )
-    return SpecFile(PurePath(path).name, tuple(specs), (*notes[:MAX_NOTES], *more, *((note,) if note else ())))
+    more = [f"{file_name(path)}: {len(notes) - MAX_NOTES} more fields are not known"] if len(notes) > MAX_NOTES else []
+    return SpecFile(file_name(path), tuple(specs), (*notes[:MAX_NOTES], *more, *((note,) if note else ())))
 
 
 def _misspelt(document: Document, kind: str) -> list[str]:
@@ -158,7 +156,7 @@ def passed_over(path: str, kinds: Counter[str]) -> str | None:
     listed = [f"{count} {plain(kind)}" for kind, count in named]
     if more := kinds.total() - sum(count for _, count in named):
         listed.append(f"{more} {OTHER_KINDS}")
-    return f"{PurePath(path).name}: passed over {', '.join(listed)}"
+    return f"{file_name(path)}: passed over {', '.join(listed)}"
 
 
 def read_pod(document: Document, kind: str, source: str, declared_by: str, on_problem: OnProblem) -> PodSpec:
@@ -220,7 +218,7 @@ def read_pod(document: Document, kind: str, source: str, declared_by: str, on_pr
 
 def source_of(path: str, document: Document) -> str:
     """Return where a spec was read, for messages: `pod.yaml`, `pod.yaml document 2`, `cluster.json item 12`."""
-    name = PurePath(path).name
+    name = file_name(path)
     return name if document.document == 1 and document.item is None else f"{name} {document.label}"
 
 

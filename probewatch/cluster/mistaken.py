@@ -23,6 +23,8 @@ _FORMS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?:[A-Z][A-Z()-]*(?: [A-Z]+)? {2,}){2,}[A-Z]"), "it is the table that kubectl prints: give -o json or -o yaml"),
     (re.compile(r"Name: {2,}\S[^\n]*\n(?:[^\n]*\n){0,3}?Namespace: "), "it is what kubectl describe prints: give get -o json or -o yaml"),
     (re.compile(r"(?:Warning|Defaulted|W\d{4} |I\d{4} )[^\n]*\n\s*[{\[]"), "its first line is a message of kubectl's: take that line out"),
+    (re.compile(r"(?:[IWEF]\d{4} [\d:.]+ +\d+ \S+\.go:\d+\]|[^\n]{0,120} (?:kubelet|hyperkube|k3s|kubenswrapper)(?:\[\d+\])?: )"),
+     "it is a log of the kubelet's: give it with --kubelet-log"),
 )  # fmt: skip
 _SHOWN: Final = 4096
 _TEMPLATE: Final = "{{"

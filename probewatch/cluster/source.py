@@ -10,11 +10,12 @@ from __future__ import annotations
 import codecs
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import IO, Final, cast
 
@@ -32,6 +33,7 @@ WALKED: Final = 20_000
 MANIFESTS: Final = ("*.yaml", "*.yml", "*.json")
 LIKE: Final = " or "
 
+_PIPE: Final = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")
 _CHUNK: Final = 1 << 18
 CAPTURES: Final = (
     b"\xa1\xb2\xc3\xd4",
@@ -45,6 +47,16 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def file_name(path: str, what: str = "spec") -> str:
+    """Return a file's name as messages have it; of a pipe, whose name says nothing, `the spec given`."""
+    return f"the {what} given" if is_pipe(path) else PurePath(path).name
+
+
+def is_pipe(path: str) -> bool:
+    """Tell whether a path is one that a shell makes of a pipe: `/dev/stdin`, or `/dev/fd/63` of `<(...)`."""
+    return _PIPE.fullmatch(path) is not None
 
 
 class TextSource:

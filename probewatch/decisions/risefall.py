@@ -62,6 +62,8 @@ class Thresholds:
     """HAProxy's health at its start, where a configuration says it; None: `rise`, just UP."""
     note: str = ""
     """What to tell people where the numbers are a guess."""
+    guessed: bool = False
+    """They are no defaults that the program documents, only likely."""
     announces: bool = False
     """Its first result is news to it, and a decision where the capture shows its beginning."""
     eager: bool = False
@@ -99,6 +101,7 @@ RULES: Final[dict[str, Thresholds]] = {
         2,
         3,
         note="hcpasses 2 and hcfails 3 are assumed: nothing on the wire shows them (Apache's own defaults are 1 and 1)",
+        guessed=True,
     ),
     "monit": Thresholds(Rule.STREAK, 1, 1, announces=True),
     "blackbox_exporter": Thresholds(Rule.STREAK, 1, 1),
@@ -107,6 +110,7 @@ RULES: Final[dict[str, Thresholds]] = {
         2,
         3,
         note="healthy_threshold 2 and unhealthy_threshold 3 are assumed: they have no default and nothing on the wire shows them",
+        guessed=True,
         eager=True,
         answered=True,
     ),
@@ -120,7 +124,7 @@ RULES: Final[dict[str, Thresholds]] = {
     "google": Thresholds(Rule.STREAK, 2, 2),
     "azure": Thresholds(Rule.STREAK, 1, 2),
 }
-"""Each program's documented defaults, but for Apache (see its note). A kind without a row takes no decisions here."""
+"""Each program's documented defaults, but where they are `guessed`. A kind without a row takes no decisions here."""
 AGENT_RULE: Final = Thresholds(
     Rule.STREAK,
     1,

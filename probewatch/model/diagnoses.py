@@ -358,7 +358,7 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.CLIENT_LATE,),
         "The checker missed attempts that were due, or made them late: it was overloaded or blocked.",
         "Attempts missing at most of the checker's pods in the same seconds; or missing right after the checker closed a connection a "
-        "second and more after its whole answer; or ticks that ran late while later ones kept the grid. No restart of the kubelet.",
+        "second and more after its whole answer; or ticks that ran late while later ones kept the schedule. No restart of the kubelet.",
         "The kubelet's log and CPU at these times.",
         "Give the kubelet CPU, or probe less.",
         (),
@@ -682,8 +682,8 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
     Kind.POKED: Why(
         ("D26",),
         (Cause.OK,),
-        "Extra readiness probes while the pod was not Ready: the kubelet pokes the probe at every change of the pod.",
-        "Readiness attempts off the grid, all of them while the container was not Ready.",
+        "Extra readiness probes while the pod was not Ready: the kubelet asks once more at every change of the pod.",
+        "Readiness attempts off the schedule, all of them while the container was not Ready.",
         "",
         "",
         harmless=True,

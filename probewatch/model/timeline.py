@@ -335,6 +335,15 @@ class GapKind(StrEnum):
     """Nothing in the capture says why."""
 
 
+NOT_DUE: Final = {
+    GapKind.ON_HOLD: "on hold",
+    GapKind.STARTUP: "waiting for startup",
+    GapKind.INITIAL_DELAY: "initial delay",
+    GapKind.CONTAINER_RESTARTED: "container restart",
+    GapKind.KUBELET_RESTARTED: "kubelet restart",
+    GapKind.POD_DELETED: "Pod deleted",
+}
+"""Silences that the kubelet's rules ask for, each in short: no attempt was sent, and none was to be."""
 UNSEEN: Final = (
     "its container or its kubelet was restarted, attempts failed on the node without a frame, or nothing was captured then (Restart "
     "Count and the Unhealthy events in kubectl describe pod tell)"
@@ -360,6 +369,8 @@ TO_THE_END_ALONE: Final = (
 
 BETWEEN_FILES: Final = "between two files, a time that may not have been captured"
 """Why attempts are missing whose time no file covers, though it is too short to be called a hole."""
+BACKING_OFF: Final = "as it seems its container waits to be started again (CrashLoopBackOff, see restart-loop); else "
+"""What is said before either where the container was restarted again and again, and had gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

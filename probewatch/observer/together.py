@@ -9,14 +9,18 @@ from typing import Final
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Unresolved
+from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
+    BACKING_OFF,
     BETWEEN_FILES,
     ONE_RESTART_NS,
     TO_THE_END,
     TO_THE_END_ALONE,
     UNSEEN,
+    Attempt,
+    Cause,
     EventKind,
     Gap,
     GapKind,
@@ -25,12 +29,15 @@ from probewatch.model.timeline import (
     Unseeable,
 )
 from probewatch.probes.cadence import SECOND
+from probewatch.probes.loops import FORGOTTEN_NS, LONGEST_NS
 from probewatch.probes.patterns import explain
 
 from .build import UNKNOWN
 from .losses import Interval, why
 from .places import place_segments
 
+GONE: Final = (Cause.REFUSED, Cause.RESET_BEFORE_ANSWER)
+"""How an attempt ends whose container has gone."""
 RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 """What all probes of a checker show, each with its next attempt."""
 
@@ -55,7 +62,41 @@ def explained(
             told = f"only the last {whole} attempts say why they failed: the {len(attempts) - whole} before them are kept in brief"
             made = replace(made, attempts=attempts, notes=(*made.notes, told) if made.diagnoses else made.notes)
         out.append(made)
-    return out
+    return held_back(out)
+
+
+def held_back(probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes with the kubelet's back-off as what fits best where attempts are missing up to the end.
+
+    So it is where the container's restarts show that back-off, the last of them is not yet forgotten, its last attempt of any probe
+    was refused or reset, as by a container that has gone, and the silence is no longer than the longest wait.
+    """
+    loops: dict[tuple[object, ...], int] = {}
+    for probe in probes:
+        for one in probe.diagnoses:
+            if one.kind == Kind.RESTART_LOOP and BACK_OFF in one.sentence and one.attempts:
+                last = next((a.start.ns for a in reversed(probe.attempts) if a.n == one.attempts[-1]), 0)
+                loops[_container(probe)] = max(last, loops.get(_container(probe), 0))
+    latest: dict[tuple[object, ...], Attempt] = {}
+    for probe in probes:
+        if (key := _container(probe)) in loops and probe.attempts:
+            latest[key] = max(latest.get(key, probe.attempts[-1]), probe.attempts[-1], key=lambda a: a.start.ns)
+
+    def told(probe: Probe) -> Probe:
+        gap, since = probe.last_gap if probe.attempts else None, loops.get(_container(probe))
+        if gap is None or since is None or gap.reason not in (TO_THE_END, TO_THE_END_ALONE):
+            return probe
+        held = gap.start_ns - since < FORGOTTEN_NS and gap.end_ns - gap.start_ns < LONGEST_NS
+        if not held or latest[_container(probe)].cause not in GONE:
+            return probe
+        return replace(probe, gaps=(*probe.gaps[:-1], replace(gap, reason=BACKING_OFF + gap.reason)))
+
+    return [told(probe) for probe in probes] if loops else list(probes)
+
+
+def _container(probe: Probe) -> tuple[object, ...]:
+    target = probe.target
+    return target.address, target.namespace, target.pod, target.container
 
 
 def alone(probes: Sequence[Probe]) -> list[Probe]:

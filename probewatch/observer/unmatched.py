@@ -216,6 +216,14 @@ def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int],
             out.append(elsewhere)
         else:
             unfit.append(f"{pod.name} ({pod.source})")
+    bare: dict[str, list[PodSpec]] = {}
+    for pod in pods:
+        bare.setdefault(_file(pod), []).append(pod)
+    for file, those in bare.items():
+        if not any(container.probes for pod in those for container in pod.containers):
+            more = f" and {len(those) - 1} more" if len(those) > 1 else ""
+            who = f"{those[0].kind} {_name(those[0])}{more}"
+            out.append(f"{file} declares no probe ({who}): nothing here is taken for its own")
     if unfit:
         out.append(f"no attempt in this capture fits the probes of {', '.join(unfit)}")
     idle = [check for check in book.checks if id(check) not in tied]

@@ -121,8 +121,15 @@ def unseen_notes(steps: Sequence[Step]) -> list[str]:
     presumed = sum(one is not None for step in steps for one in step.before)
     presumed += sum(step.result is not None for step in lost)
     checks = f"{number} check{'s' if number > 1 else ''}"
-    how = f"{presumed} counted as the checks around or the pause after show, {number - presumed} as either"
-    return [f"what came of {checks} is not in the capture: {how}"]
+    shown = (
+        "counted as the checks around it, or the pause after it, show"
+        if presumed == 1
+        else "counted as the checks around them, or the pauses after them, show"
+    )
+    how = [f"{presumed} {'is' if presumed == 1 else 'are'} {shown}"] if presumed else []
+    if number > presumed:
+        how.append(f"{number - presumed} may have passed or failed")
+    return [f"what came of {checks} is not in the capture: {', '.join(how)}"]
 
 
 def _missed(

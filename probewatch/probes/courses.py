@@ -16,6 +16,7 @@ from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
     BETWEEN_FILES,
+    NOT_DUE,
     TO_THE_END_ALONE,
     Attempt,
     Cause,
@@ -164,7 +165,7 @@ def gaps(scene: Scene) -> None:
                 for gap in probe.gaps
                 if gap.kind is GapKind.UNEXPLAINED and gap.reason not in (BETWEEN_FILES, TO_THE_END_ALONE)
             ]
-            known = [gap for gap in probe.gaps if gap.kind not in (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)]
+            known = [gap for gap in probe.gaps if gap.kind in NOT_DUE]
             delay = probe.spec.initial_delay_s if probe.spec is not None else 0
             if known:
                 number = sum(gap.expected for gap in known)
@@ -216,7 +217,7 @@ def starved(scene: Scene) -> None:
         how = f"an attempt ran {seconds(longest)} after it was due"
         if len(late) > 1:
             how = f"{len(late)} attempts ran up to {seconds(longest)} after they were due"
-        text = f"The kubelet got no CPU for a while: {how}, and later ones are back on the grid."
+        text = f"The kubelet got no CPU for a while: {how}, and later ones are back on schedule."
         scene.note(place, [after for _, after in late], Found(Kind.TICKS_DROPPED, text))
 
 
@@ -274,7 +275,7 @@ def poked(scene: Scene) -> None:
         if len(extra) >= 2:
             text = (
                 f"{len(extra)} extra readiness probes while the pod was not Ready: "
-                "the kubelet pokes the probe at every change of the pod."
+                "the kubelet asks once more at every change of the pod."
             )
             scene.note(place, extra, Found(Kind.POKED, text))
 

@@ -418,13 +418,13 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
         together = f"{group.workers} interleaved series with the same request"
         if pokes:
             return [
-                Guess(spec=readiness, reason=f"{together}; this one also ran outside its grid", inferred=seen),
-                Guess(spec=liveness, reason=f"{together}; this one never left its grid", inferred=seen),
+                Guess(spec=readiness, reason=f"{together}; this one also ran off its schedule", inferred=seen),
+                Guess(spec=liveness, reason=f"{together}; this one never left its schedule", inferred=seen),
             ]
         unknown = replace(readiness, type=ProbeType.UNKNOWN)
         return [Guess(spec=unknown, reason=f"{together}, nothing tells them apart", inferred=seen)] * 2
     if pokes:
-        why = f"ran outside its grid ({pokes['times']} times), as only a readiness probe does"
+        why = f"ran off its schedule ({pokes['times']} times), as only a readiness probe does"
         return [Guess(spec=_spec(group, ProbeType.READINESS, pokes), reason=why, inferred={**seen, **_known(pokes)})]
     if _stops_for_others(group, groups):
         # Nothing else of the container ran before it succeeded, so what could not ask before was this probe too.

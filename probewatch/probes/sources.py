@@ -184,7 +184,7 @@ def evidence(source: Source, book: AddressBook, *, fresh: bool) -> tuple[tuple[s
         said.append("form and cadence of the declared probe")
         sure = max(sure, 0.9)
     if source.on_grid():
-        said.append("starts on a whole-second grid")
+        said.append("starts whole seconds apart")
         sure += 0.02 if sure else 0.5
     if fresh:
         said.append("a fresh connection for each check")

@@ -85,6 +85,8 @@ def write(
         if number:
             paper.line()
         _one(paper, answer, several=several)
+    if hint := words.unproven(answer.probe.checker for answer in found if answer.probe is not None):
+        _field(paper, "try", hint)
     if len(found) > SHOWN:
         paper.line()
         paper.line(Span(f"{glyphs.ellipsis} and {len(found) - SHOWN} more: -o json has all of them", "dim"))

@@ -331,8 +331,12 @@ def latencies(attempts: Iterable[Attempt]) -> list[int]:
 
     Verdicts by silence are left out: they last as long as the timeout, whatever the pod does.
     """
-    counted = (Outcome.SUCCESS, Outcome.FAILURE)
-    return sorted(a.latency_ns for a in attempts if a.outcome in counted and a.end_mark is not None)
+    return sorted(a.latency_ns for a in attempts if timed(a))
+
+
+def timed(attempt: Attempt) -> bool:
+    """Tell whether a frame shows how long an attempt took that succeeded or failed."""
+    return attempt.outcome in (Outcome.SUCCESS, Outcome.FAILURE) and attempt.end_mark is not None
 
 
 def other_object(other: OtherTraffic) -> Json:

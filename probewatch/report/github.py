@@ -14,6 +14,7 @@ from typing import Final
 
 from ..model.finding import Finding, Held
 from .escape import safe
+from .junit import path_of
 
 MAX_ANNOTATIONS: Final = 10
 """Errors, and warnings, that GitHub shows of one step."""
@@ -37,7 +38,7 @@ def write(findings: Sequence[Finding], out: Callable[[str], object], files: Mapp
         shown = these if len(these) <= MAX_ANNOTATIONS else these[: MAX_ANNOTATIONS - 1]
         for finding in shown:
             properties = {"title": f"{finding.subject}: {finding.field}"}
-            path = (files or {}).get(finding.source)
+            path = path_of(finding, files or {})
             if path is not None:
                 properties = {"file": path, **properties}
             out(_line(command, properties, _message(finding)))

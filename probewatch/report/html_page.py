@@ -28,7 +28,20 @@ from .html_values import CauseRow, Connected, Fact, First, Kubelet, Listed, Page
 from .html_verdict import answer, headline, moment, nothing_wrong
 from .kubelet_says import kubelet_says
 from .numbers import clock, count, duration, relative, span
-from .outline import Judged, base_ns, clients, counts, events_of, latency, name_of, nothing, ordered, overview, unwell
+from .outline import (
+    Judged,
+    base_ns,
+    clients,
+    counts,
+    events_of,
+    lasted_ns,
+    latency,
+    name_of,
+    nothing,
+    ordered,
+    overview,
+    unwell,
+)
 from .paper import COLUMNS
 from .reasons import explain, explained_by, telling
 from .rollouts import unseen
@@ -127,6 +140,8 @@ class Maker:
         )
         frames = count(sum(info.frames for info in infos), "frame")
         whole = "complete" if self._timeline.complete else "INCOMPLETE"
+        if len(infos) == 1 and infos[0].began_ns is not None and infos[0].ended_ns is not None:
+            return f"{names}: {frames} in {span(lasted_ns(infos[0]) or 0)}, the first at {clock(self._base)}, {whole}"
         if self._end > self._base:
             return f"{names}: {frames}, {span(self._end - self._base)} from {clock(self._base)}, {whole}"
         return f"{names}: {frames}, {whole}"
@@ -206,7 +221,7 @@ class Maker:
             state = f"{safe(probe.initial_state)} {when}{why}, {safe(probe.final_state)} at the end"
         facts = [
             ("asked by", f"{words.who(probe.checker)} {words.proof(probe.checker)}".rstrip()),
-            ("configured", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
+            ("asked", words.asked(probe) or (words.unasked(probe) if probe.checker.kind == "kubelet" else "")),
             ("seen", words.seen(probe)),
             ("result", counts(probe)),
             ("latency", latency(probe)),
@@ -349,7 +364,7 @@ class Maker:
         proof = ", ".join(words.span(e.file, e.first, e.last, several=self._several) for e in finding.evidence[:6])
         source = f" ({safe(finding.source_name)})" if finding.source and finding.expected else ""
         return Verdicted(
-            word="✗ fail" if finding.held is Held.FAIL else "? open",
+            word="✗ fail" if finding.held is Held.FAIL else "? inconclusive",
             kind="trouble" if finding.held is Held.FAIL else "unclear",
             subject=safe(finding.subject), field=safe(finding.field), sentence=safe(finding.sentence),
             expected=f"{safe(finding.expected)}{source}", observed=safe(finding.observed),
@@ -359,13 +374,13 @@ class Maker:
     def _input(self, number: int, info: CaptureInfo) -> list[str]:
         lost = [i for i in info.interfaces if i.drops is not None]
         drops = str(sum(i.drops or 0 for i in lost)) if lost else "not told"
-        lasted = span(info.last_ns - info.first_ns) if info.first_ns is not None and info.last_ns is not None else ""
+        lasted = lasted_ns(info)
         return [
             f"[{number}] {safe(info.path)}" if self._several else safe(info.path),
             f"{safe(info.format)}, {', '.join(map(safe, info.link_types))}",
             str(info.frames),
             clock(info.first_ns) if info.first_ns is not None else "",
-            lasted,
+            span(lasted) if lasted is not None else "",
             drops,
             "complete" if info.complete else "INCOMPLETE",
             " ".join(safe(note) for note in info.notes),
@@ -393,7 +408,7 @@ class Maker:
                 made.append(f"{name}: {missing}; an attempt without frames may be one of them.")
         probes = [probe for probe, _ in self._judged]
         assumed = sum(any(source == "default" for _, source in p.thresholds.values()) for p in probes)
-        unsure = sum(p.checker.kind == "unknown" for p in probes)
+        unsure, hint = sum(p.checker.kind == "unknown" for p in probes), words.unproven(p.checker for p in probes)
         unclear = sum(a.outcome is Outcome.INCONCLUSIVE for p in probes for a in p.attempts)
         if assumed:
             made.append(
@@ -402,6 +417,8 @@ class Maker:
             )
         if unsure:
             made.append(f"{count(unsure, 'checker')} could not be proven to be a kubelet or another known program.")
+        if hint:
+            made.append(f"{hint[:1].upper()}{hint[1:]}.")
         if unclear:
             why = "the evidence is missing (encrypted, cut, or the capture ended)"
             made.append(f"{count(unclear, 'attempt')} stayed inconclusive: {why}.")

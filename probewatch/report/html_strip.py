@@ -19,6 +19,7 @@ from . import words
 from .escape import safe
 from .html_scale import Scale, Tick
 from .numbers import count, duration, relative, span
+from .outline import counts
 from .rows import event_words
 
 DRAWN: Final = 120
@@ -140,7 +141,9 @@ def strip(probe: Probe, events: Sequence[TimelineEvent], base: int, gone: Sequen
         if few
         else f"each bar is {span((scale.end_ns - scale.start_ns) // DRAWN)}; its height is the number of attempts",
         gaps=[
-            _band(scale, g.start_ns, g.end_ns, "gap", f"{g.expected} missing", f"{safe(g.reason)}", base)
+            _band(
+                scale, g.start_ns, g.end_ns, "gap", f"{g.expected} {words.did_not_come(g)}", f"{safe(g.reason)}", base
+            )
             for g in probe.gaps[:BANDS]
         ],
         clients=_clients(probe.effects.periods if probe.effects is not None else (), scale, base),
@@ -149,10 +152,8 @@ def strip(probe: Probe, events: Sequence[TimelineEvent], base: int, gone: Sequen
 
 
 def _says(probe: Probe, bands: Sequence[Band]) -> str:
-    tally = Counter(a.outcome for a in probe.attempts)
-    parts = [f"{number} {outcome.value}" for outcome, number in tally.items()]
     states = list(dict.fromkeys(band.label for band in bands))
-    return f"{count(len(probe.attempts), 'attempt')}: {', '.join(parts)}. States: {', '.join(states)}. The table below says it in words."
+    return f"{counts(probe)}. States: {', '.join(states)}. The table below says it in words."
 
 
 def _mark(probe: Probe, attempt: Attempt, scale: Scale, base: int) -> Mark:

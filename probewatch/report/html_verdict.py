@@ -12,7 +12,7 @@ from ..model.timeline import Attempt, Decision, DecisionKind, Outcome, Probe, Ti
 from . import words
 from .escape import safe
 from .numbers import clock, count, relative, span
-from .outline import Judged, overview
+from .outline import Judged, lasted_ns, overview
 from .reasons import explained
 from .service import Standing, standing, told
 from .verdict import ENDS, Level, Verdict
@@ -77,7 +77,7 @@ def answer(probe: Probe, verdict: Verdict, timeline: Timeline, base: int) -> Ans
         id=safe(probe.id),
         level=verdict.level.name.lower(),
         title=_name(probe),
-        what=_capital(verdict.sentence) + ".",
+        what=_capital(verdict.sentence),
         since=_since(probe, timeline, base),
         over=_over(standing(probe, timeline, lambda ns: moment(ns, base))),
         why=" Also: ".join(safe(one.meaning) for one in reasons),
@@ -102,10 +102,13 @@ def _who(probe: Probe) -> str:
     """Return `Kubelet 1.36 at 10.128.0.1 asks every 2 s and waits 1 s; 3 failures in a row make the Pod NotReady:`."""
     told = {name: value for name, (value, _) in probe.thresholds.items()}
     period, timeout, failures = (told.get(name) for name in ("periodSeconds", "timeoutSeconds", "failureThreshold"))
-    text = f"{_capital(words.who(probe.checker))} asks"
+    who, could_be, guesses = _capital(words.who(probe.checker)).partition(", could be ")
+    text = f"{who} (could be {guesses}) asks" if could_be else f"{who} asks"
     if probe.checker.kind != "kubelet" or not (period and timeout and failures):
         said = words.asked(probe).partition(" (")[0] or words.seen(probe)
-        return f"{text}, {said}:" if said else f"{text}:"
+        if not said:
+            return f"{text}:"
+        return f"{text} {said}:" if said.startswith("every ") else f"{text} ({said}):"
     text += f" every {period} s and waits {timeout} s for the answer"
     result = _RESULT.get(probe.type)
     return (
@@ -174,6 +177,6 @@ def _taken(gone: Sequence[Outage], base: int) -> str:
 def nothing_wrong(judged: Sequence[Judged], timeline: Timeline) -> str:
     """Return the paragraph of a report without trouble."""
     attempts = sum(len(probe.attempts) for probe, _ in judged)
-    lasted = [c.last_ns - c.first_ns for c in timeline.captures if c.first_ns is not None and c.last_ns is not None]
+    lasted = [ns for ns in map(lasted_ns, timeline.captures) if ns is not None]
     within = f" in {span(max(lasted))}" if lasted else ""
     return f"{count(attempts, 'attempt')} of {count(len(judged), 'probe')}{within}: nothing here needs to be done."

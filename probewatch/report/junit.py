@@ -11,8 +11,9 @@ as on a terminal (`\x1b`), which leaves nothing forbidden.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -23,7 +24,13 @@ from .escape import safe
 _NAME: Final = "probewatch"
 
 
-def write(findings: Sequence[Finding], out: Callable[[str], object], *, name: str = _NAME) -> None:
+def write(
+    findings: Sequence[Finding],
+    out: Callable[[str], object],
+    *,
+    name: str = _NAME,
+    files: Mapping[str, str] | None = None,
+) -> None:
     """Write a report of one suite called `name`, ASCII only, so that no reader can take its encoding for another."""
     failures = sum(finding.held is Held.FAIL for finding in findings)
     skipped = sum(finding.held is Held.INCONCLUSIVE for finding in findings)
@@ -34,7 +41,7 @@ def write(findings: Sequence[Finding], out: Callable[[str], object], *, name: st
     seen: Counter[tuple[str, str]] = Counter()
     for finding in findings:
         seen[finding.subject, finding.field] += 1
-        _write_case(finding, seen[finding.subject, finding.field], out)
+        _write_case(finding, seen[finding.subject, finding.field], out, path_of(finding, files))
     out("  </testsuite>\n</testsuites>\n")
 
 
@@ -53,10 +60,18 @@ def proof(finding: Finding) -> list[str]:
     return lines
 
 
-def _write_case(finding: Finding, number: int, out: Callable[[str], object]) -> None:
+def path_of(finding: Finding, files: Mapping[str, str] | None) -> str | None:
+    """Return the path of the file that an expectation is from, as the user wrote it; None where it is from none that was named."""
+    if files is None:
+        return finding.source if finding.source not in ("", BY_DEFAULT) else None
+    name = re.sub(r" (?:document|item) \d.*", "", finding.source)  # (of several objects in one file)
+    return files.get(name)
+
+
+def _write_case(finding: Finding, number: int, out: Callable[[str], object], path: str | None) -> None:
     """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
     name = finding.field if number == 1 else f"{finding.field} ({number})"
-    where = f" file={attribute(finding.source)}" if finding.source not in ("", BY_DEFAULT) else ""
+    where = f" file={attribute(path)}" if path else ""
     out(f'    <testcase classname={attribute(finding.subject)} name={attribute(name)}{where} time="0"')
     lines = proof(finding)
     if finding.held is Held.PASS:

@@ -20,6 +20,8 @@ WIDEST: Final = 48
 if TYPE_CHECKING:
     from ..observer.overdue import Overdue
 
+_DECISION: Final = 8
+"""Columns of a decision: `NotReady`."""
 _INDENT: Final = 14
 """Where remarks below a line begin: behind the time of day."""
 
@@ -158,7 +160,7 @@ class Lines:
         line = [Span(self._time(late.now_ns))]
         for (text, style), size in zip(cells, self._sizes, strict=False):
             line += [Span("  "), Span(pad(text, size), style)]
-        self._paper.line(*line, "  ", Span("overdue", "alarm"))
+        self._below.line(*line, "  ", Span("overdue", "alarm"))
         due, last = (self._time(ns, day=False) for ns in (late.due_ns, late.last_ns))
         text = f"due at {due} (every {plain(late.period_ns / SECOND)} s); the last was #{before.n} at {last}"
         self._below.filled(f"{text}. {_why(late, probe, ending=ending)}", first=[Span(" " * _INDENT)], indent=_INDENT)
@@ -190,23 +192,41 @@ class Lines:
             (row.streak, ""),
         ]
         self._sizes = [max(size, min(width(text), WIDEST)) for size, (text, _) in zip(self._sizes, cells, strict=True)]
-        line = [Span(self._time(row.ns))]
-        for place, ((text, style), size) in enumerate(zip(cells, self._sizes, strict=True)):
-            shown = f"{text:>{size}}" if place in (4, 5) else pad(text, size)
+        room = self._below.columns
+        # (Where a terminal is too narrow for all, how long it took and its streak are left out of all lines, then what aligns them.)
+        when = self._time(row.ns)
+        full = len(when) + sum(size + 2 for size in self._sizes) + 2 + _DECISION
+        shown_sizes: list[int | None] = [*self._sizes]
+        if room is not None and full > room:
+            shown_sizes[4] = shown_sizes[5] = None
+            full -= self._sizes[4] + self._sizes[5] + 4
+        aligned = room is None or full <= room
+        line = [Span(when)]
+        for place, ((text, style), size) in enumerate(zip(cells, shown_sizes, strict=True)):
+            if size is None or (not aligned and not text):
+                continue
+            shown = text if not aligned else f"{text:>{size}}" if place in (4, 5) else pad(text, size)
             line += [Span("  "), Span(shown, style)]
-        line += [Span("  "), Span(pad(row.decision, 8), row.mood)]
+        line += [Span("  "), Span(pad(row.decision, _DECISION) if aligned else row.decision, row.mood)]
         said = [row.words] if row.words else []
         said += more
         if attempt.execs and attempt.execs[-1].arguments:
             said.append(safe(command_text(attempt.execs[-1].arguments)))
         text, frames = "".join(f"  {one}" for one in said), Span(f"  {row.frames}", "dim")
-        room = self._below.columns
-        if room is None or sum(width(piece.text) for piece in (*line, frames)) + width(text) <= room:
+        long = sum(width(piece.text) for piece in line)
+        if room is None or long + width(text) + width(frames.text) <= room:
             self._paper.line(*line, Span(text), frames)
             return
-        self._paper.line(*line, frames)
-        if text:
-            self._below.filled(text.strip(), first=[Span(" " * _INDENT)], indent=_INDENT)
+        beside = long + width(frames.text) <= room
+        if long > room:
+            facts = [piece.text for piece in line[1:] if piece.text.strip()]
+            self._below.filled("  ".join(facts), first=[Span(f"{when}  ")], indent=_INDENT)
+        else:
+            self._below.line(*line, *([frames] if beside else []))
+        if text:  # (frames alone are no reason for one more line)
+            left_out = [row.latency, row.streak] if shown_sizes[4] is None else []
+            below = "  ".join([*filter(None, left_out), text.strip()]) + ("" if beside else frames.text)
+            self._below.filled(below, first=[Span(" " * _INDENT)], indent=_INDENT)
 
     def _time(self, ns: int, *, day: bool = True) -> str:
         """Return the time of day; a new `day` has a line for itself."""

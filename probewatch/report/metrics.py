@@ -104,7 +104,11 @@ def _attempts(timeline: Timeline) -> Iterator[Metric]:
         "From an attempt's first frame to an answer that came after the verdict.",
         labels=_OURS,
     )
-    missed = CounterMetricFamily("probewatch_attempts_missed", "Attempts that were due and did not come.", labels=_OURS)
+    missed = CounterMetricFamily(
+        "probewatch_attempts_missed",
+        "Attempts that the pace led to expect and that did not come, those not sent by the kubelet's rules (on hold) among them.",
+        labels=_OURS,
+    )
     retransmitted = CounterMetricFamily(
         "probewatch_retransmissions", "Retransmitted segments, both directions.", labels=_OURS
     )

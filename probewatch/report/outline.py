@@ -12,6 +12,7 @@ from typing import Final
 from ..decisions.holes import DOWN_STATES
 from ..decisions.index import index_of
 from ..decisions.outages import nodes
+from ..model.frame import CaptureInfo
 from ..model.timeline import (
     ANSWERS_ONLY,
     NONE_PASSED,
@@ -27,7 +28,7 @@ from ..model.timeline import (
     TimelineEvent,
 )
 from . import words
-from .document import latencies
+from .document import latencies, timed
 from .escape import safe
 from .numbers import count, duration, percentile, share
 from .verdict import Level, Verdict, judge
@@ -92,6 +93,13 @@ def overview(judged: Sequence[Judged]) -> str:
     return f"{count(len(judged), 'probe')}: {said}"
 
 
+def lasted_ns(info: CaptureInfo) -> int | None:
+    """Return how long a capture lasted: as long as was captured where that is told, else from its first frame to its last."""
+    if info.began_ns is not None and info.ended_ns is not None:
+        return max(0, info.ended_ns - info.began_ns)
+    return info.last_ns - info.first_ns if info.first_ns is not None and info.last_ns is not None else None
+
+
 def events_of(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:
     """Return the events that belong to the story of a probe, in the order of the timeline."""
     index = index_of(timeline)
@@ -117,7 +125,7 @@ def _concerns(event: TimelineEvent, probe: Probe) -> bool:
 
 
 def counts(probe: Probe) -> str:
-    """Return `67 attempts: 35 ok, 32 failed (503), 2 missing`."""
+    """Return `67 attempts: 35 ok, 32 failed (503), 2 not sent (on hold), 1 missing`."""
     parts: list[str] = []
     tallies = words.tallies(probe.attempts, probe.handler)
     for outcome, word in (
@@ -136,24 +144,29 @@ def counts(probe: Probe) -> str:
             parts.append(f"{number} {word} ({tally[0][0]})")
         else:
             parts.append(f"{number} {word} ({', '.join(words.counted(n, name) for name, n in tally)})")
-    missed = sum(gap.expected for gap in probe.gaps)
+    silent, missed = words.silent(probe.gaps)
+    if silent:
+        why = ", ".join(silent if len(silent) == 1 else (f"{number} {word}" for word, number in silent.items()))
+        parts.append(f"{sum(silent.values())} not sent ({why})")
     if missed:
         parts.append(f"{missed} missing")
     return f"{count(len(probe.attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"
 
 
 def latency(probe: Probe) -> str:
-    """Return `p50 1.3 ms, max 5.1 ms (0.5 % of the timeout)`; empty where no attempt ended with an answer's frame.
+    """Return `p50 1.3 ms, max 5.1 ms (#7, 0.5 % of the timeout)`; empty where no attempt ended with an answer's frame.
 
     How fast a closed port refuses says nothing of how long an answer takes.
     """
     known = latencies(a for a in probe.attempts if a.cause not in NO_ANSWER)
     if not known:
         return ""
+    which = next(a.n for a in probe.attempts if a.latency_ns == known[-1] and a.cause not in NO_ANSWER and timed(a))
     timeout = words.timeout_ns(probe)
     supposed = probe.spec is None and words.timeout_source(probe) == " (default)"
     text = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"
-    return text + (f" ({share(known[-1], timeout)} of the {'default ' if supposed else ''}timeout)" if timeout else "")
+    of = f", {share(known[-1], timeout)} of the {'default ' if supposed else ''}timeout" if timeout else ""
+    return f"{text} (#{which}{of})"
 
 
 def clients(effects: Effects | None) -> str:

@@ -32,6 +32,12 @@ from .escape import safe, shorten
 from .numbers import count, duration, rfc3339, span
 from .service import states, told
 
+_TRIGGERS: Final = {
+    Trigger.MANUAL: "asked for at once (manual trigger)",
+    Trigger.START: "its first (worker start)",
+    Trigger.STORED_TICK: "was due while the one before ran (stored tick)",
+}
+"""Why an attempt was made that no tick of its own asked for, in plain words and as `trigger` in JSON names it."""
 FOLD: Final = 10
 """A run shorter than this is left out without a word: the numbers show it."""
 
@@ -304,13 +310,9 @@ def _remark(
     if attempt.said and (wide or fresh):
         parts.append(kubelet_words(attempt, wide=wide))
     if wide and attempt.trigger in (Trigger.MANUAL, Trigger.START, Trigger.STORED_TICK):
-        parts.append(
-            {Trigger.MANUAL: "manual trigger", Trigger.START: "worker start", Trigger.STORED_TICK: "stored tick"}[
-                attempt.trigger
-            ]
-        )
+        parts.append(_TRIGGERS[attempt.trigger])
     if wide and attempt.schedule is not Schedule.ON_TIME:
-        parts.append({Schedule.LATE: "late", Schedule.EXTRA: "off the grid"}[attempt.schedule])
+        parts.append({Schedule.LATE: "late", Schedule.EXTRA: "off the schedule"}[attempt.schedule])
     if wide and len(attempt.legs) == 1:
         parts.append(leg_words(attempt.legs[0]))
     return "; ".join(part for part in parts if part)
@@ -418,8 +420,8 @@ def _gap_row(gap: Gap, ns: int) -> Row:
 
 
 def gap_words(gap: Gap) -> str:
-    """Return `12 attempts missing in 13.1 s: kubelet restarted`."""
-    return f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
+    """Return `12 attempts not sent in 13.1 s: kubelet restarted`, or `missing`."""
+    return f"{count(gap.expected, 'attempt')} {words.did_not_come(gap)} in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
 
 
 def _unseen_rows(outage: Outage, up: str, down: str) -> list[Row]:

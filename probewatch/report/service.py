@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from ..decisions.holes import DOWN_STATES
 from ..decisions.outages import By, Outage, answered_again, input_end, outages, restarts
-from ..model.timeline import Decision, Outcome, Probe, Timeline
+from ..model.spec import ProbeType
+from ..model.timeline import NOT_DUE, Decision, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import count, span
@@ -25,8 +26,14 @@ class Standing(NamedTuple):
 
 
 def states(probe: Probe) -> tuple[str, str]:
-    """Return what being in service and out of it are called: Ready and NotReady, or a load balancer's UP and DOWN."""
-    return ("Ready", "NotReady") if probe.checker.kind == "kubelet" else ("UP", "DOWN")
+    """Return what being in service and out of it are called: Ready and NotReady, or a load balancer's UP and DOWN.
+
+    What follows a kubelet's rules has its words, in each line of it, also where nothing proves that a kubelet asks.
+    """
+    said = {probe.initial_state, probe.final_state, *(d.after for d in probe.decisions[-1:])}
+    if said & {"UP", "DOWN"} or (probe.checker.kind != "kubelet" and probe.type is ProbeType.UNKNOWN):
+        return "UP", "DOWN"
+    return "Ready", "NotReady"
 
 
 def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> Standing | None:
@@ -39,7 +46,10 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
     found = _standing(probe, timeline, when)
     gap = probe.last_gap
     if found.over is not False and gap is not None:
-        missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {'is' if gap.expected == 1 else 'are'} missing"
+        are = "is missing" if gap.expected == 1 else "are missing"
+        if gap.kind in NOT_DUE:
+            are = "was not sent" if gap.expected == 1 else "were not sent"
+        missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {are}"
         return Standing(None, f"{found.sentence}; {missing}, so its present state is not known")
     return found
 

@@ -106,7 +106,8 @@ def write(
         paper.line()
         paper.line(Span("findings", "bold"))
         write_findings(paper, timeline, timeline.findings, base, wide=wide)
-    _notes(paper, timeline.notes[timeline.foremost :])
+    hint = words.unproven(probe.checker for probe in timeline.probes)
+    _notes(paper, [*timeline.notes[timeline.foremost :], *([hint] if hint else [])])
 
 
 def _notes(paper: Paper, notes: Sequence[str]) -> None:
@@ -121,13 +122,14 @@ def _captures(paper: Paper, captures: Sequence[CaptureInfo], base: int, *, wide:
     longest = min(max(map(width, names), default=0), 40)
     for name, info in zip(names, captures, strict=True):
         text = count(info.frames, "frame")
-        if info.began_ns is not None and info.ended_ns is not None:
-            text += f" in {span(max(0, info.ended_ns - info.began_ns))}"
+        lasted = outline.lasted_ns(info)
+        if info.began_ns is not None and info.ended_ns is not None and lasted is not None:
+            text += f" in {span(lasted)}"
             if info.first_ns is not None:
                 text += f", the first at {clock(info.first_ns)}"
-        elif info.first_ns is not None and info.last_ns is not None:
+        elif info.first_ns is not None and lasted is not None:
             begin = "" if info.first_ns == base and name is not names[0] else f" from {clock(info.first_ns)}"
-            text += f", {span(info.last_ns - info.first_ns)}{begin}"
+            text += f", {span(lasted)}{begin}"
         state = Span("complete") if info.complete else Span("INCOMPLETE", "alarm")
         tail = f"  ({safe(info.format)}, {', '.join(map(safe, info.link_types))})" if wide else ""
         lead = [Span(pad(name, longest), "bold")]

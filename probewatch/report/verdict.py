@@ -74,6 +74,7 @@ ENDS: Final = (*DOWN, DecisionKind.RESTART)
 """Decisions that take something out of service."""
 
 
+NOTHING: Final = "which decided nothing"
 SILENT: Final = 3
 """Attempts missing in a row that make a kubelet's silence worth a word in the verdict."""
 _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
@@ -338,14 +339,16 @@ def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
 
 
 def _also(parts: _Parts, rest: str) -> str:
-    """Return what else failed and why, but for what failed alike: `; also failed: 8 while out of service (refused)`."""
-    told = [
-        f"{len(tally)} {when} ({_why(tally)})"
-        for tally, when in ((parts.out, "while out of service"), (parts.rest, rest))
-        if tally
-        and (tally is parts.out or tally.results.keys() - parts.guilty.results.keys() - parts.out.results.keys())
-    ]
-    return f"; also failed: {', '.join(told)}" if told else ""
+    """Return what else failed and why, but for what failed alike.
+
+    `; also failed: 8 while out of service (refused)`, `; 1 more failure decided nothing (503): fewer than 3 in a row`.
+    """
+    text = f"; also failed: {len(parts.out)} while out of service ({_why(parts.out)})" if parts.out else ""
+    if parts.rest and parts.rest.results.keys() - parts.guilty.results.keys() - parts.out.results.keys():
+        reason = rest.removeprefix("and ")
+        text += f"; {count(len(parts.rest), 'more failure')} decided nothing ({_why(parts.rest)})"
+        text += f": {reason}" if reason != NOTHING else ""
+    return text
 
 
 def _loop(probe: Probe) -> str:
@@ -440,13 +443,13 @@ def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
 
 
 def _little(probe: Probe) -> str:
-    """Say of failures that nothing came of them; that they were too few needs a threshold that is known."""
+    """Say of failures why they did not count, as the end of a clause; that they were too few needs a threshold that is known."""
     if words.presumed(probe):
         return "and nothing shows how many in a row it takes"
     needed = next((probe.thresholds[name][0] for name in ("failureThreshold", "fall") if name in probe.thresholds), 0)
     if needed == 1:
-        return "which decide nothing here"
-    return "too few in a row to matter"
+        return NOTHING
+    return f"fewer than {needed} in a row" if needed else "too few in a row"
 
 
 def _while_starting(probe: Probe) -> set[int]:
@@ -519,4 +522,4 @@ def _why(tally: _Tally) -> str:
         who = "a gateway" if first.status in GATEWAY else "the application"
         return f"{who} answers {word}" if first.cause is Cause.STATUS and first.status is not None else word
     top = [words.counted(number, word) for word, number in counts.most_common(3)]
-    return ", ".join(top) + (", ..." if len(counts) > 3 else "")
+    return ", ".join(top) + (" and others" if len(counts) > 3 else "")

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ..decisions.risefall import RULES
 from ..model.catalogue import result as result
 from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
-from ..model.timeline import LATER, UNDECLARED, Attempt, Checker, Outcome, Probe, Target
+from ..model.timeline import LATER, NOT_DUE, UNDECLARED, Attempt, Checker, Gap, Outcome, Probe, Target
 from ..probes.execs import command_text
 from .escape import safe, width
 from .numbers import SECOND, count, plain
 
 FIELDS: Final = {
-    "periodSeconds": "every",
+    "periodSeconds": "period",
     "timeoutSeconds": "timeout",
     "successThreshold": "successes",
     "failureThreshold": "failures",
@@ -119,6 +120,17 @@ def who(checker: Checker) -> str:
     return text
 
 
+def unproven(checkers: Iterable[Checker]) -> str:
+    """Return what would tell whether those that nothing proves are kubelets; empty where none of them may be one."""
+    addresses = dict.fromkeys(one.address for one in checkers if one.kind == "unknown" and "kubelet" in one.could_be)
+    if not addresses:
+        return ""
+    named = " ".join(f"--node-ip {safe(address)}" for address in list(addresses)[:_GUESSES])
+    more = " ..." if len(addresses) > _GUESSES else ""
+    whose = "that is its node's address" if len(addresses) == 1 else "these are addresses of nodes"
+    return f"whether a kubelet asks is not proven: give the Pod (--spec POD.yaml), or {named}{more} if {whose}"
+
+
 def proof(checker: Checker, room: int | None = None) -> str:
     """Return the evidence of who it is, in brackets: as much as fits into `room` columns, the best first; empty where there is none."""
     parts = [safe(part) for part in checker.evidence]
@@ -138,10 +150,15 @@ def asked(probe: Probe) -> str:
     spec = probe.spec
     if spec is None:
         return _told(probe.check) if probe.check is not None else ""
-    streaks = f"{count(spec.success_threshold, 'success', 'successes')}, {count(spec.failure_threshold, 'failure')}"
-    text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {streaks}"
+    numbers = {
+        "periodSeconds": spec.period_s,
+        "timeoutSeconds": spec.timeout_s,
+        "successThreshold": spec.success_threshold,
+        "failureThreshold": spec.failure_threshold,
+    }
     if spec.initial_delay_s:
-        text += f", initial delay {spec.initial_delay_s} s"
+        numbers["initialDelaySeconds"] = spec.initial_delay_s
+    text = ", ".join(said(name, value) for name, value in numbers.items())
     source = [safe(probe.spec_source)] if probe.spec_source else []
     if probe.target.named_by and probe.target.named_by != "status.podIP":
         source.append(f"matched by {safe(probe.target.named_by)}")
@@ -149,6 +166,23 @@ def asked(probe: Probe) -> str:
     if missing:
         source.append("default: " + ", ".join(missing))
     return text + (f" ({'; '.join(source)})" if source else "")
+
+
+def said(name: str, value: object) -> str:
+    """Return a number of a probe or check in words, the same wherever it comes from: `every 2 s`, `3 failures`, `rise 2`."""
+    match name:
+        case "periodSeconds" | "interval_s":
+            return f"every {_number(value)} s"
+        case "timeoutSeconds" | "timeout_s":
+            return f"timeout {_number(value)} s"
+        case "initialDelaySeconds":
+            return f"initial delay {_number(value)} s"
+        case "successThreshold":
+            return f"{_number(value)} success{'' if value == 1 else 'es'}"
+        case "failureThreshold":
+            return f"{_number(value)} failure{'' if value == 1 else 's'}"
+        case _:
+            return f"{safe(name)} {_number(value)}"
 
 
 def unasked(probe: Probe) -> str:
@@ -175,41 +209,35 @@ def _told(check: CheckSpec) -> str:
 
 
 def _defaults(spec: ProbeSpec) -> list[str]:
-    return [
-        word.replace("every", "period") for name, word in FIELDS.items() if spec.declared and name not in spec.declared
-    ]
+    return [word for name, word in FIELDS.items() if spec.declared and name not in spec.declared]
 
 
 def seen(probe: Probe) -> str:
     """Return the inferred numbers; those that had to be assumed are said to be so. Empty where there is nothing."""
     found = probe.inferred
     parts: list[str] = []
-    period = found.get("periodSeconds", found.get("interval_s"))
-    if period is not None:
-        parts.append(f"every {_number(period)} s" + (" (end to start)" if found.get("interval_basis") == "end" else ""))
-    timeout = found.get("timeoutSeconds", found.get("timeout_s"))
-    if timeout is not None:
-        parts.append(f"timeout {_number(timeout)} s")
-    for name, word in (
-        ("successThreshold", "success"),
-        ("failureThreshold", "failure"),
-        ("rise", "rise"),
-        ("fall", "fall"),
-        ("initialDelaySeconds", "initial delay"),
+    for names in (
+        ("periodSeconds", "interval_s"),
+        ("timeoutSeconds", "timeout_s"),
+        ("successThreshold",),
+        ("failureThreshold",),
+        ("rise",),
+        ("fall",),
+        ("initialDelaySeconds",),
     ):
-        value = found.get(name)
-        if value is not None:
-            parts.append(f"{word} {_number(value)}")
+        name = next((name for name in names if found.get(name) is not None), None)
+        if name is not None:
+            after = name == "interval_s" and found.get("interval_basis") == "end"
+            parts.append(f"{_number(found[name])} s after each end" if after else said(name, found[name]))
     if probe.spec is None:
-        assumed = [
-            f"{FIELDS.get(name, safe(name))} {value}"
-            for name, (value, source) in probe.thresholds.items()
-            if source not in _LEARNT and name not in found
-        ]
+        told = sorted(probe.thresholds.items(), key=lambda item: item[0] != "periodSeconds")
+        assumed = [said(name, value) for name, (value, source) in told if source not in _LEARNT and name not in found]
         if assumed:
-            parts.append("assumed (default): " + ", ".join(assumed))
+            rule = RULES.get(probe.checker.kind)
+            default = "" if rule is not None and rule.guessed else " (default)"
+            parts.append(f"assumed{default}: " + ", ".join(assumed))
         if presumed(probe):
-            parts.append(f"presumed: failures {probe.thresholds['failureThreshold'][0]}")
+            parts.append("presumed: " + said("failureThreshold", probe.thresholds["failureThreshold"][0]))
     return ", ".join(parts)
 
 
@@ -256,6 +284,24 @@ def tallies(attempts: Iterable[Attempt], handler: Handler) -> dict[Outcome, list
         word = result(attempt, handler)
         mine[word] = mine.get(word, 0) + 1
     return {outcome: sorted(mine.items(), key=lambda item: -item[1]) for outcome, mine in counts.items()}
+
+
+def silent(gaps: Iterable[Gap]) -> tuple[dict[str, int], int]:
+    """Return how many attempts were not sent by the kubelet's rules, by the reason in short, and how many are missing."""
+    asked: dict[str, int] = {}
+    missing = 0
+    for gap in gaps:
+        word = NOT_DUE.get(gap.kind)
+        if word is None:
+            missing += gap.expected
+        else:
+            asked[word] = asked.get(word, 0) + gap.expected
+    return asked, missing
+
+
+def did_not_come(gap: Gap) -> str:
+    """Return `not sent` of attempts that were not due by the kubelet's rules, else `missing`."""
+    return "not sent" if gap.kind in NOT_DUE else "missing"
 
 
 def counted(number: int, result_word: str) -> str:

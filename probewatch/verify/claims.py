@@ -25,7 +25,7 @@ def attempts(case: Case, wanted: Range) -> Finding:
 def missed(case: Case, wanted: Range) -> Finding:
     """Hold the number of attempts that did not come against a range."""
     reasons = ", ".join(dict.fromkeys(gap.reason for gap in case.probe.gaps))
-    return _number(case, "missed", wanted, sum(gap.expected for gap in case.probe.gaps), "missing attempt", reasons)
+    return _number(case, "missed", wanted, sum(gap.expected for gap in case.probe.gaps), "missed attempt", reasons)
 
 
 def _number(case: Case, field: str, wanted: Range, here: int, noun: str, reasons: str = "") -> Finding:

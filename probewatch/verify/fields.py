@@ -89,7 +89,7 @@ def clashes(measure: Measure, value: int | str) -> bool:
 def sign(measure: Measure) -> str:
     """Return the sign that pins a field, as a clause."""
     return measure.why or {
-        "periodSeconds": "the attempts keep this grid",
+        "periodSeconds": "the attempts come at this pace",
         "failureThreshold": "what followed the failures shows it",
         "successThreshold": "what followed the successes shows it",
         "type": "only this type acts so",
@@ -105,7 +105,7 @@ def _contradiction(probe: Probe, measure: Measure, value: int | str, said: str, 
         )
     match measure.field:
         case "periodSeconds":
-            return f"the attempts keep a grid of {seen}, not of {said}"
+            return f"the attempts come every {seen}, not every {said}"
         case "timeoutSeconds":
             return f"{measure.why}: that is not a timeout of {said}"
         case "failureThreshold":
@@ -135,7 +135,7 @@ def unclear(probe: Probe, measure: Measure, seen: str) -> str:
     match measure.field:
         case "type":
             why = (
-                "nothing here tells a readiness from a liveness probe: none ran outside its grid, and none fell silent"
+                "nothing here tells a readiness from a liveness probe: none ran off its schedule, and none fell silent"
             )
             return why if "readiness" in seen or not measure.visible else left
         case "periodSeconds":

@@ -186,8 +186,9 @@ def test_interrupt_before_anything_is_read(run, monkeypatch) -> None:
     assert (done.status, done.out, done.err) == (130, "", "probewatch: interrupted\n")
 
 
-def test_real_interrupt_of_a_stream() -> None:
-    """SIGINT while a stream is open but silent ends the process with status 130."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_real_interrupt_of_a_stream(number: signal.Signals) -> None:
+    """SIGINT, or the SIGTERM of `timeout 60`, while a stream is open but silent: what was read is shown, with status 130."""
     process_ = subprocess.Popen(
         [sys.executable, "-m", "probewatch.cli", "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -199,9 +200,11 @@ def test_real_interrupt_of_a_stream() -> None:
     # once the pipe has taken more than it can hold, the process is reading
     process_.stdin.write((FLAP / "capture.pcap").read_bytes()[24:])
     process_.stdin.flush()
-    process_.send_signal(signal.SIGINT)
-    _, said = process_.communicate(timeout=60)
+    process_.send_signal(number)
+    shown, said = process_.communicate(timeout=60)
     assert process_.returncode == 130, said
+    assert b"interrupted" in said
+    assert shown.startswith(b"-   ")
     assert b"Traceback" not in said
 
 
@@ -295,3 +298,66 @@ def test_progress_only_on_a_terminal_and_after_a_while(monkeypatch) -> None:
         now[0] += 2
         bar(50, 100)
     assert "reading" in screen.getvalue()
+
+
+TCP = ROOT / "captures" / "tcp-ready"
+
+
+def test_what_would_prove_a_kubelet_is_said_once(run, tmp_path) -> None:
+    """Where nothing proves who asks, a note says what to give, by table and `who`; a spec without a probe is named as such."""
+    asked = "give the Pod (--spec POD.yaml), or --node-ip 10.128.0.1 if that is its node's address"
+    assert " ".join(run("analyze", TCP / "capture.pcap").out.split()).count(asked) == 1
+    assert " ".join(run("who", TCP / "capture.pcap", "10.128.0.10:8080").out.split()).count(asked) == 1
+    for more in (("--spec", TCP / "pod.yaml"), ("--node-ip", "10.128.0.1")):
+        assert "not proven" not in run("analyze", TCP / "capture.pcap", *more).out
+    bare = tmp_path / "bare.yaml"
+    bare.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c}]}\n")
+    said = " ".join(run("analyze", TCP / "capture.pcap", "--spec", bare).out.split())
+    assert "bare.yaml declares no probe (Pod default/a)" in said
+    assert "declares no probe" not in run("analyze", TCP / "capture.pcap", "--spec", TCP / "pod.yaml").out
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ((TCP / "capture.pcap",), "is a file and no command: probewatch analyze "),
+    (("analyze", TCP / "pod.yaml"), "is not a capture but a manifest: give it with --spec"),
+    (("who", "10.128.0.10:8080", TCP / "capture.pcap"), "give the endpoint after the captures: probewatch who "),
+    (("who", TCP / "capture.pcap", "http:", "TLS", "error", "from", "10.128.0.1:53978:", "EOF"), "quote a line of a log"),
+    (("analyze", TCP / "capture.pcap", "--events", ROOT / "captures" / "http-timeout" / "kubelet.log"), "give it with --kubelet-log"),
+    (("watch", TCP / "capture.pcap"), "is a file, and a filter was expected: probewatch analyze "),
+    (("record", "-w", "/dev/null", TCP / "capture.pcap"), "probewatch watch -r "),
+])
+def test_what_was_meant_is_said(run, arguments, said) -> None:
+    """What a newcomer types at first is answered with the command that does it."""
+    done = run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_filter_of_arguments_needs_no_quotes(run) -> None:
+    """Only of `-f` is said how several words are given to it: `watch` takes them as they come, and has no such option."""
+    assert "-f 'port 8080'" in run("analyze", TCP / "capture.pcap", "-f", "port").err
+    assert "-f" not in run("watch", "nonsense").err
+
+
+@pytest.mark.parametrize(("words", "completed"), [
+    ("probewatch ana", "plain,analyze"), ("probewatch analyze --spe", "plain,--spec"), ("probewatch analyze x", "file,x"),
+    ("probewatch analyze --spec x", "file,x"), ("probewatch verify -o jso", "plain,json"),
+])
+def test_shells_complete(words, completed) -> None:
+    """A shell that asks what completes a line is answered: commands, options, their values, files."""
+    line = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_PROBEWATCH_COMPLETE": "bash_complete"}
+    assert process(env=line).stdout.decode().splitlines() == [completed]
+
+
+def test_a_spec_from_a_pipe_has_a_name() -> None:
+    """`--spec <(...)` and /dev/stdin are called the spec given, and no program is sent to a file that is none."""
+    wrong = (TCP / "pod.yaml").read_bytes().replace(b"periodSeconds: 2", b"periodSeconds: 7")
+    for form in ("table", "junit"):
+        done = process("verify", TCP / "capture.pcap", "--spec", "/dev/stdin", "-o", form, input=wrong, env={"GITHUB_ACTIONS": "true"})
+        assert done.returncode == 1
+        assert b"(the spec given)" in done.stdout
+        assert b"file=" not in done.stdout + done.stderr
+        assert b"::error title=" in done.stderr
+    named = process("verify", TCP / "capture.pcap", "--spec", TCP / "pod.yaml", "-o", "junit")
+    assert f' file="{TCP / "pod.yaml"}"'.encode() in named.stdout

@@ -51,6 +51,17 @@ def test_doctor_counts_processes_that_cannot_be_looked_into(monkeypatch: pytest.
     assert "CAP_SYS_PTRACE" in check.remedy
 
 
+@pytest.mark.parametrize(("held", "said"), [(1 << 19, "CAP_SYS_PTRACE is held: "), (0, "grant CAP_SYS_PTRACE")])
+def test_doctor_asks_for_nothing_that_is_held(monkeypatch: pytest.MonkeyPatch, held: int, said: str) -> None:
+    """What the effective capabilities already hold is not to be granted: something else forbids it."""
+    monkeypatch.setattr(checkup.proc, "read", lambda *_: f"CapEff:\t{held:016x}\n".encode())
+    monkeypatch.setattr(checkup, "is_hidden", lambda _: True)
+    check = checkup._pids()
+    if "pid namespace" in check.found:
+        pytest.skip("this is a pid namespace of its own")
+    assert said in check.remedy
+
+
 def test_doctor_without_privilege(run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where packets cannot be captured the status is 3 and the line says what to grant."""
 

@@ -76,13 +76,18 @@ def test_without_a_terminal_it_is_100_columns(run, captures: Path) -> None:
 
 
 def test_remarks_of_watch_stand_below_on_a_terminal(captures: Path) -> None:
-    """A line of watch that does not fit keeps its columns and frames; what there is to say of it comes below, nothing is lost."""
+    """A line of watch keeps result and decision whatever the width; what there is to say of it comes below, nothing of that is lost."""
     folder = captures / "http-timeout"
     given = ("watch", "-q", "-r", folder / "capture.pcap", "--spec", folder / "pod.yaml", "--duration", "1")
-    lines = on_terminal(90, *given)
-    at = next(number for number, line in enumerate(lines) if " #8 " in line)
-    assert lines[at].split()[-3:] == ["NotReady", "frames", "91-108"]
-    assert lines[at + 1].strip() == "answered after 2.501 s"
+    for columns, first, second in (
+        (120, "#8 no answer in time 1.000 s 3/3 NotReady frames 91-108", "answered after 2.501 s"),
+        (90, "#8 no answer in time NotReady", "1.000 s  3/3  answered after 2.501 s  frames 91-108"),
+    ):
+        lines = on_terminal(columns, *given)
+        at = next(number for number, line in enumerate(lines) if " #8 " in line)
+        assert " ".join(lines[at].split()).endswith(f"/app {first}")
+        assert lines[at + 1].strip() == second
+        assert max(map(width, lines)) <= columns
 
 
 def test_the_overview_cuts_nothing(captures: Path) -> None:

@@ -376,7 +376,7 @@ def test_mid_outage() -> None:
     again = [*probes([0, 6], "503"), *probes([1, 2, 3, 4, 5, 7, 8])]
     later = watch(*again, before=frames(*probes([-0.6], path="/other", server="10.128.0.99")), book=book_of(pod_of(spec())))
     (probe,) = [probe for probe in later.probes if probe.target.address == POD]
-    assert "1 attempt failed; 1 attempt failed later, too few in a row to matter: " in judge(probe, later).sentence
+    assert "1 attempt failed; 1 attempt failed later, fewer than 3 in a row: " in judge(probe, later).sentence
 
 
 def test_cut_at_the_end() -> None:

@@ -128,7 +128,7 @@ def test_a_probe_off_its_grid_is_readiness() -> None:
     assert one.spec.type is READINESS
     assert one.spec.failure_threshold == 3
     assert one.inferred["failureThreshold"] == 3
-    assert "ran outside its grid" in one.reason
+    assert "ran off its schedule" in one.reason
 
 
 def test_what_nothing_pokes_has_no_type_by_its_grid() -> None:

@@ -12,6 +12,8 @@ from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import (
+    BACKING_OFF,
+    TO_THE_END,
     Attempt,
     Cause,
     Checker,
@@ -24,6 +26,7 @@ from probewatch.model.timeline import (
     Target,
     TimelineEvent,
 )
+from probewatch.observer.together import held_back
 from probewatch.probes.patterns import explain
 
 S = 1_000_000_000
@@ -140,3 +143,17 @@ def test_what_takes_long_to_end_is_told_apart() -> None:
 def test_a_few_restarts_are_no_loop(begun: Sequence[float], good: Sequence[float]) -> None:
     """Few restarts, and such that the kubelet has forgotten, are not called a loop."""
     assert found(begun, probe(ProbeType.READINESS, "10.128.0.10", list(good))) == []
+
+
+@BOTH
+@pytest.mark.parametrize(("bad", "until", "held"), [([3, 7, 20, 42], 60, True), ([3, 7, 20, 42], 400, False), ([3, 7, 20], 60, False)])
+def test_silence_at_the_end_of_a_loop_is_the_back_off_first(server: str, bad: Sequence[float], until: float, held: bool) -> None:
+    """Where restarts showed the back-off and the container has gone again, that is named before all else; not for longer than it lasts."""
+    good = [0, 1, 2, 4, 5, 6, 17, 18, 19, 40, 41]
+    ready = probe(ProbeType.READINESS, server, good, bad, until=until)
+    ready = replace(ready, gaps=tuple(replace(gap, reason=TO_THE_END) for gap in ready.gaps))
+    events = [TimelineEvent(ns=round(at * S), kind=EventKind.CONTAINER_STARTED, address=server) for at in (0, 4, 17, 40)]
+    (told,) = held_back(explain([ready], events))
+    assert told.gaps[-1].reason == (BACKING_OFF + TO_THE_END if held else TO_THE_END)
+    (alone,) = held_back(explain([ready], events[:1]))
+    assert alone.gaps[-1].reason == TO_THE_END

@@ -135,7 +135,7 @@ def test_evidence_is_ordered_and_bounded() -> None:
     said, sure = evidence(source(made), NODES, fresh=True)
     assert said[0] == "address of node node-a (--node-ip)"
     assert said[1] == "User-Agent kube-probe/1.36 with the kubelet's header order"
-    assert "starts on a whole-second grid" in said
+    assert "starts whole seconds apart" in said
     assert "a fresh connection for each check" in said
     assert 0.97 <= sure <= 0.99
 

@@ -29,11 +29,11 @@ from probewatch.model.timeline import (
 from probewatch.report import text
 from probewatch.report.html_verdict import answer
 from probewatch.report.numbers import clock, rfc3339
-from probewatch.report.outline import latency, ordered
+from probewatch.report.outline import counts, latency, ordered
 from probewatch.report.reasons import explained
-from probewatch.report.rows import rows
+from probewatch.report.rows import gap_words, rows
 from probewatch.report.select import select
-from probewatch.report.service import standing
+from probewatch.report.service import standing, states
 from probewatch.report.verdict import Level, judge
 from probewatch.report.verdicts import verdict_objects
 
@@ -262,7 +262,7 @@ def test_what_failed_is_told_by_what_it_did(family: tuple[str, str]) -> None:
     flapped = replace(flapped, attempts=tuple(replace(one, **refused) if one.n in (1, 2, 6) else one for one in flapped.attempts))
     sentence = judge(flapped, timeline(flapped, until_s=14)).sentence
     assert sentence.startswith("NotReady once: the application answers 500; out of service 2.0 s of 13.0 s (15 %)")
-    assert sentence.endswith("(15 %); also failed: 1 too few in a row to matter (refused)")
+    assert sentence.endswith("(15 %); 1 more failure decided nothing (refused): too few in a row")
 
 
 @BOTH
@@ -456,3 +456,28 @@ def test_a_bad_answer_is_no_http_status() -> None:
     verdict = judge(asked, timeline(asked, until_s=4))
     assert "bad answer" in verdict.sentence
     assert [why.meaning for why in explained(asked, verdict)] == [BAD_ANSWER.meaning]
+
+
+@BOTH
+def test_one_set_of_words_for_a_probe(family: tuple[str, str]) -> None:
+    """Ready and NotReady, or UP and DOWN: verdict, rows and `now` say the same, also where nothing proves that a kubelet asks."""
+    lost = probe(ProbeType.READINESS, family, "..xxx....", decided(READY, 0, 1), decided(NOT_READY, 4, 3), decided(READY, 5, 1))
+    unknown = replace(lost, checker=replace(lost.checker, kind="unknown", could_be=("kubelet", "monit")))
+    assert states(unknown) == states(lost) == ("Ready", "NotReady")
+    whole = timeline(unknown, until_s=9)
+    assert judge(unknown, whole).sentence.startswith("NotReady once")
+    assert told(whole, 0).startswith("True Ready since")
+    check = replace(unknown, type=ProbeType.UNKNOWN, decisions=(), initial_state="UP", final_state="UP")
+    assert states(check) == ("UP", "DOWN")
+
+
+@BOTH
+def test_what_was_not_due_is_not_called_missing(family: tuple[str, str]) -> None:
+    """Attempts that the kubelet's rules let go are told as not sent, with the rule; missing are those that were due."""
+    well = probe(ProbeType.LIVENESS, family, "......")
+    gaps = [Gap(start_ns=BASE + 2 * S, end_ns=BASE + 4 * S, expected=n, reason="why", kind=kind)
+            for n, kind in ((2, GapKind.ON_HOLD), (3, GapKind.ON_HOLD), (1, GapKind.KUBELET_RESTARTED), (4, GapKind.UNEXPLAINED))]
+    assert counts(replace(well, gaps=tuple(gaps[:2]))) == "6 attempts: 6 ok, 5 not sent (on hold)"
+    assert counts(replace(well, gaps=tuple(gaps))) == "6 attempts: 6 ok, 6 not sent (5 on hold, 1 kubelet restart), 4 missing"
+    assert gap_words(gaps[0]).startswith("2 attempts not sent in 2.0 s")
+    assert gap_words(gaps[3]).startswith("4 attempts missing in 2.0 s")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from probewatch.api import analyze
 from probewatch.model.finding import CLIENTS_REFUSED, Finding, Held
 from probewatch.model.timeline import Cause, Effects, EventKind, Outcome, ProbeType, TimelineEvent
-from probewatch.report import text, words
+from probewatch.report import html, text, words
 from probewatch.report.escape import pad, safe, shorten, valid, width
+from probewatch.report.live import Lines
 from probewatch.report.paper import ASCII, UNICODE, Paper, Span, glyphs_for, wrap
 from probewatch.report.sparkline import sparkline
 from probewatch.report.verdict import Level, judge
@@ -248,8 +249,8 @@ def test_what_is_supposed_is_not_called_the_default(captures: Path) -> None:
     value, source = startup.thresholds["failureThreshold"]
     assert (value > failed, source) == (True, "inferred")
     assert readiness.thresholds["failureThreshold"] == (3, "default")
-    assert words.seen(startup) == f"every 1 s, assumed (default): timeout 1, successes 1, presumed: failures {value}"
-    assert words.seen(readiness) == "every 2 s, assumed (default): timeout 1, successes 1, failures 3"
+    assert words.seen(startup) == f"every 1 s, assumed (default): timeout 1 s, 1 success, presumed: {value} failures"
+    assert words.seen(readiness) == "every 2 s, assumed (default): timeout 1 s, 1 success, 3 failures"
 
 
 def test_no_probes_helps(made) -> None:
@@ -354,4 +355,51 @@ def test_failures_of_a_start_are_no_warning(made, attempts) -> None:
     again = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready)),), events=()))
     assert "NotReady once: its container ended" in " ".join(again.split())
     warned = table(replace(timeline, probes=(replace(probe, attempts=tries, decisions=tuple(ready[:1])),), events=()))
-    assert "2 of 7 attempts failed later, too few in a row to matter" in " ".join(warned.split())
+    assert "2 of 7 attempts failed later, too few in a row: " in " ".join(warned.split())
+
+
+@pytest.mark.parametrize("maker", ["flapping", "restarting", "assorted"])
+@pytest.mark.parametrize("columns", [None, 120, 80, 60, 44])
+def test_lines_of_a_watch_fit_the_terminal(made, maker: str, columns: int | None) -> None:
+    """No line is wider than the terminal, and none lacks time, probe, number, result or decision; in a pipe each is whole."""
+    for probe in made[maker]().probes:
+        out: list[str] = []
+        lines = Lines(out.append, columns=columns)
+        decided = {decision.attempt: decision for decision in probe.decisions}
+        for one in probe.attempts:
+            del out[:]
+            lines.attempt(("", "", probe.id), probe, one, decided.get(one.n))
+            said = " ".join("".join(out).split())
+            facts = [words.kind(probe), f"#{one.n}", words.result(one, probe.handler)]
+            facts += [decided[one.n].after] if one.n in decided else []
+            facts += [str(one.frames()[0])] if columns is None and not one.implied else []
+            assert all(safe(fact) in said for fact in facts)
+            assert words.label(probe).replace(" ", "") in said.replace(" ", "")
+            assert columns is None or max(width(line) for line in "".join(out).split("\n")) <= columns
+
+
+def test_a_recording_is_as_long_wherever_it_is_told(made) -> None:
+    """Where it is known when capturing began and ended, that is its length, in the table and on the page."""
+    timeline = made["flapping"]()
+    first = timeline.captures[0]
+    longer = replace(first, began_ns=first.first_ns - 1_000_000_000, ended_ns=first.last_ns + 9_000_000_000)
+    whole = replace(timeline, captures=(longer,))
+    told = re.search(r"frames in (\S+ s), the first at", table(whole))
+    assert told is not None
+    parts: list[str] = []
+    html.write(whole, parts.append)
+    assert "".join(parts).count(f"frames in {told[1]}, the first at") == 1
+
+
+@pytest.mark.parametrize(("kind", "said"), [
+    ("haproxy", "2 s after each end, assumed (default): rise 2, fall 3"), ("apache", "2 s after each end, assumed: rise 2, fall 3"),
+    ("envoy", "2 s after each end, assumed: rise 2, fall 3"),
+])
+def test_only_documented_numbers_are_called_defaults(made, kind: str, said: str) -> None:
+    """What a program documents is its default; numbers that it does not document are only assumed."""
+    (probe, *_) = made["flapping"]().probes
+    check = replace(
+        probe, spec=None, checker=replace(probe.checker, kind=kind), thresholds={"rise": (2, "default"), "fall": (3, "default")},
+        inferred={"interval_s": 2.0, "interval_basis": "end"},
+    )  # fmt: skip
+    assert words.seen(check) == said

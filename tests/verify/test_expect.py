@@ -155,7 +155,7 @@ def test_missed_attempts(make: Any) -> None:
     """Missing attempts are counted with their reason; lost packets make them doubtful."""
     timeline = make("ssss", gaps=(Gap(start_ns=0, end_ns=1, expected=3, reason="kubelet restarted"),))
     found = one(timeline, missed=Range(None, 0))
-    assert (found.held, found.observed) == (FAIL, "3 missing attempts (kubelet restarted)")
+    assert (found.held, found.observed) == (FAIL, "3 missed attempts (kubelet restarted)")
     assert one(timeline, missed=Range(None, 3)).held is PASS
     info = replace(timeline.captures[0], interfaces=(Interface(0, "eth0", 1, 0, 7),))
     lossy = one(replace(timeline, captures=(info,)), missed=Range(4, None))
