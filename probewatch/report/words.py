@@ -142,7 +142,7 @@ def asked(probe: Probe) -> str:
     text = f"every {spec.period_s} s, timeout {spec.timeout_s} s, {streaks}"
     if spec.initial_delay_s:
         text += f", initial delay {spec.initial_delay_s} s"
-    source = [safe(probe.spec_source)] if probe.spec_source else []
+    source = [safe(" or ".join((probe.spec_source, *probe.spec_alike)))] if probe.spec_source else []
     if probe.target.named_by and probe.target.named_by != "status.podIP":
         source.append(f"matched by {safe(probe.target.named_by)}")
     missing = _defaults(spec)
