@@ -107,6 +107,12 @@ class Ways:
     def __init__(self, captures: Sequence[CaptureInfo] = ()) -> None:
         self._captures = captures
         self._sets = rotated_sets(captures)
+        self._spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        """Between which moments was captured, by the first file of each set."""
+        for head, info in zip(self._sets, captures, strict=True):
+            if info.first_ns is not None and info.last_ns is not None:
+                begun = info.first_ns if info.began_ns is None else info.began_ns
+                self._spans[head].append((begun, info.last_ns if info.ended_ns is None else info.ended_ns))
         self._pairs: dict[tuple[Ends, Point, Point], _Pair] = {}
         self._seen: dict[Ends, dict[Point, set[bool]]] = defaultdict(dict)
         """Way -> point -> directions seen there."""
@@ -179,15 +185,8 @@ class Ways:
         """Tell whether what was on its way at this moment, by another point's clock, would have been captured at a point."""
         if at[0] >= len(self._captures):
             return True
-        for file, head in enumerate(self._sets):
-            info = self._captures[file]
-            if head != at[0] or info.first_ns is None or info.last_ns is None:
-                continue
-            begun = info.first_ns if info.began_ns is None else info.began_ns
-            ended = info.last_ns if info.ended_ns is None else info.ended_ns
-            if begun + (SURE_NS if at[0] != by[0] else 0) <= ns <= ended - SURE_NS:
-                return True
-        return False
+        early = SURE_NS if at[0] != by[0] else 0
+        return any(begun + early <= ns <= ended - SURE_NS for begun, ended in self._spans[at[0]])
 
     def place(self, connection: Connection) -> tuple[Placed, ...]:
         """Say which segments of a connection were lost or held up, and between which points."""
