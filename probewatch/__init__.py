@@ -28,6 +28,7 @@ And the modules beside them:
     explaining      `probewatch.explain`: single attempts as ladder diagrams, made by reading the captures a second
                     time
     feeding         captures, from their first frame to their end, into whatever takes frames
+    joined          A file whose pieces were joined in another order than they were captured
     moments         moments as they are asked for: RFC 3339, or seconds after the first frame; and what cannot be
     pytest_plugin   what probewatch adds to pytest
     recording       record an interface while something happens, and hand back the timeline of it

@@ -466,6 +466,9 @@ def open_inputs(
     if len(paths) < len(given):
         raise InputError("captures are given as paths and as packets at once: give one or the other")
     readers = open_all(paths, stdin=stdin, progress=progress)
+    from .joined import put_in_order
+
+    put_in_order(readers)
     if len(readers) > 1:
         from .clocks import align
 

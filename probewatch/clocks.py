@@ -1,13 +1,15 @@
 """Captures of one time whose clocks differ: the same connections in both show by how much.
 
-Theory of operation. A connection request is known by its addresses, ports and initial sequence number: 32 bits that come again
-by chance to nobody. Where two files hold the same requests, each at the same distance in time, it is the clocks that differ,
-for no way takes so long and varies so little. So before several files are read, each is looked into for requests, as far as
-`LOOKED` frames, and the files that share `FEWEST` of them at one distance are told by the clock of the first of them. What
-differs by less than `NEAR_NS` needs nothing: copies of a frame are known as such up to there (`wire.sightings`).
+Theory of operation. The frame of a connection request is known by its addresses, ports and initial sequence number, 32 bits
+that come again by chance to nobody, and by its IP identification and TCP timestamp: a request that is sent again has new ones, and
+is another frame. Where two files hold the same frames, each at the same distance in time, it is the clocks that differ, for no way
+takes so long and varies so little. So before several files are read, each is looked into for requests, as far as `LOOKED` frames,
+and the files that share `FEWEST` of them at one distance are told by the clock of the first of them. What differs by less than
+`NEAR_NS` needs nothing: copies of a frame are known as such up to there (`wire.sightings`).
 
 Limitations: a stream cannot be looked into. Clocks that drift by more than `NEAR_NS` while captured agree at the beginning only.
-Which of two clocks is right nobody knows. Requests that the two files share later than `LOOKED` frames are not found.
+Which of two clocks is right nobody knows. Requests that the two files share later than `LOOKED` frames are not found. Those
+with neither IP identification nor timestamp (IPv6 without RFC 7323) are not told from what is sent again, and prove nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +20,19 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .capture.reader import Reader
+    from .wire.packets import Segment
 
 LOOKED: Final = 60_000
 """Frames looked at of all files together."""
 FEWEST: Final = 3
-"""Requests that two files must share."""
+"""Frames of requests that two files must share."""
 NEARLY_ALL: Final = 0.8
 """Share of them that must lie at one distance: a first SYN may have been lost at one place."""
 NEAR_NS: Final = 50_000_000
 """Distances that differ by less are one."""
 
-Request = tuple[str, int, str, int, int]
-"""Source, its port, destination, its port, initial sequence number."""
+Request = tuple[str, int, str, int, int, int, int]
+"""Source, its port, destination, its port, initial sequence number, IP identification, TCP timestamp."""
 
 
 def align(readers: Sequence[Reader]) -> None:
@@ -76,15 +79,18 @@ def _requests(path: str, most: int) -> dict[Request, int]:
     with Reader(path, 0) as reader:
         for frame in reader:
             packet = peeler.peel(frame)
-            if isinstance(packet, Segment) and packet.flags & (SYN | ACK) == SYN:
-                found.setdefault(
-                    (packet.source, packet.source_port, packet.destination, packet.destination_port, packet.seq),
-                    frame.ns,
-                )
+            if isinstance(packet, Segment) and packet.flags & (SYN | ACK) == SYN and not _nameless(packet):
+                ends = packet.source, packet.source_port, packet.destination, packet.destination_port
+                found.setdefault((*ends, packet.seq, packet.ip_id, packet.tsval), frame.ns)
             most -= 1
             if most <= 0:
                 break
     return found
+
+
+def _nameless(request: Segment) -> bool:
+    """Tell whether a request looks the same when it is sent again."""
+    return request.ip_id <= 0 and request.tsval <= 0
 
 
 def notes(shifts: Sequence[tuple[str, int]]) -> list[str]:

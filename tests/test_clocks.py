@@ -66,7 +66,7 @@ def test_what_shares_nothing_keeps_its_clock(tmp_path: Path) -> None:
 
 def requests(*times: int) -> dict[Request, int]:
     """Return requests, the first of each of these times from port 1 on."""
-    return {("192.0.2.1", port, "192.0.2.9", 80, port * 1000): ns for port, ns in enumerate(times, 1)}
+    return {("192.0.2.1", port, "192.0.2.9", 80, port * 1000, port, -1): ns for port, ns in enumerate(times, 1)}
 
 
 def test_distance() -> None:
@@ -75,3 +75,33 @@ def test_distance() -> None:
     assert distance_of(requests(*range(0, 5 * S, S)), requests(S, 2 * S, 3 * S, 4 * S, 6 * S)) == S
     assert distance_of(requests(0, S, 2 * S), requests(0, 3 * S, 9 * S)) is None
     assert distance_of(requests(*range(FEWEST - 1)), requests(*range(FEWEST - 1))) is None
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_what_is_sent_again_is_no_other_clock(tmp_path: Path, version: int, stamped: bool) -> None:
+    """A capture rotated between SYNs and their retransmissions a second later is one capture: nothing is moved."""
+    from scapy.layers.inet import IP, TCP
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.l2 import Ether
+    from scapy.utils import wrpcap
+
+    files: tuple[list[object], list[object]] = ([], [])
+    for number in range(4):
+        for again, file in enumerate(files):
+            t = 1_000 + number / 100 + again * 1.016
+            ip = (
+                IP(src="10.0.0.1", dst="10.0.0.2", id=100 * number + again + 1)
+                if version == 4
+                else IPv6(src="fd00::1", dst="fd00::2")
+            )
+            options = [("Timestamp", (int(t * 1000) % 2**32, 0))] if stamped else []
+            frame = Ether() / ip / TCP(sport=40_000 + number, dport=80, flags="S", seq=number + 7, options=options)
+            frame.time = t
+            file.append(frame)
+    paths = [str(tmp_path / name) for name in ("a.pcap", "b.pcap")]
+    for path, frames in zip(paths, files, strict=True):
+        wrpcap(path, frames)
+    timeline = analyze(paths)
+    assert [info.shift_ns for info in timeline.captures] == [0, 0]
+    assert timeline.foremost == 0

@@ -14,7 +14,8 @@ Several inputs are merged by (time, input, number).
 Of large inputs all that is done to batches (`sorting`), with the same result; their windows are larger by up to a batch.
 
 A clock that was set back is no disorder: what comes behind that is moved behind what was before (`steps`). Nor is a frame
-whose time cannot be (`strays`).
+whose time cannot be (`strays`). Whole pieces in the wrong order, where they are known for that, are put in the right one before
+all else (`pieces`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from operator import itemgetter
 from typing import Final
 
 from probewatch.capture import wholesale
+from probewatch.capture.pieces import in_time_order
 from probewatch.capture.reader import Input, flat
 from probewatch.capture.steps import in_one_time
 from probewatch.capture.strays import without_strays
@@ -77,12 +79,17 @@ def in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTE
 
     Of frames larger than `size` bytes together fewer are held back.
     """
-    return flat(_in_order(reader, in_one_time(reader, without_strays(reader, iter(reader))), frames, size))
+    return flat(_in_order(reader, _told(reader, iter(reader)), frames, size))
 
 
 def parts_in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDOW_BYTES) -> Iterator[Part]:
     """Yield the same in batches, except where there is something to sort."""
-    return _in_order(reader, in_one_time(reader, without_strays(reader, reader.parts())), frames, size)
+    return _in_order(reader, _told(reader, reader.parts()), frames, size)
+
+
+def _told(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
+    """Yield what stands in a file, each frame at the time that it is told at."""
+    return in_one_time(reader, without_strays(reader, in_time_order(reader, source)))
 
 
 def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> Iterator[Part]:

@@ -34,6 +34,7 @@ class PacketReader:
 
     live = False
     shift_ns = 0
+    pieces = ()
     size: int | None = None
 
     def __init__(self, packets: Iterable[Packet], file: int = 0) -> None:

@@ -21,6 +21,10 @@ class Input(Protocol):
         """What its times are moved by, so that its clock agrees with another input's."""
 
     @property
+    def pieces(self) -> Sequence[tuple[int, int]]:
+        """Its pieces in the order of time, by their first and last frames, where it has them in another; else none."""
+
+    @property
     def live(self) -> bool:
         """Whether frames must be handed on as they come."""
 
@@ -97,6 +101,8 @@ class Reader:
         """
         self.path = path
         self.file = file
+        self.pieces: Sequence[tuple[int, int]] = ()
+        """See `Input.pieces`; set it before the first frame."""
         self._source = Source(path, stdin=stdin, progress=progress, following=following)
         tally = self._tally = Tally(path)
         self._source.frames = lambda: tally.frames

@@ -8,7 +8,8 @@ time had passed; how much did, nobody knows, and a loss of no length says so: wh
 is counted is counted anew (`observer.losses`).
 
 What is jitter, an odd time, or a file in reverse does not look like that. Files joined end to end do, where they do not begin
-together and their interfaces are not told apart: then both are shown whole, one behind the other.
+together and their interfaces are not told apart: then both are shown whole, one behind the other, unless frames show that they
+were joined in the wrong order (`pieces`); the note names that, too.
 
 Limitations: a clock set back by less than STEP_NS, and what is nearer to a file's end than SEEN frames, is sorted; a clock set
 forward looks like a pause. Attempts are out of step with those before, by the time that nobody knows: what no manifest declares
@@ -59,7 +60,8 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
                 number = int(part.numbers[0]) if isinstance(part, Batch) else part.number
                 reader.note(
                     f"at frame {number} the clock was set back by {seconds(back_ns // 1_000_000 * 1_000_000)} s or more: "
-                    "what comes from there on is told by the clock as it was before, and how much time passed then is not known"
+                    "what comes from there on is told by the clock as it was before, and how much time passed then is not known "
+                    "(if files were joined in the wrong order instead, give them one by one, or sort them: reordercap)"
                 )
                 lost_ns = last_ns - reader.shift_ns
                 reader.lose(Loss(lost_ns, lost_ns + 1, clock=True))

@@ -30,6 +30,7 @@ The modules, each by its first sentence:
     prediction   what a worker is expected to do next
     process      what the kernel's process events tell of commands run inside containers
     rollout      pods by workload and revision
+    rotated      which inputs are files of one capture
     said         what the kubelet itself said of its probes
     spec         pod specs as probewatch needs them: only what a probe can depend on, already defaulted and resolved
     symptoms     the project's list of symptoms: what the `rows` of a diagnosis number, and what is then on the wire

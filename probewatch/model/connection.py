@@ -75,6 +75,8 @@ class Half:
     """Growth of the contiguous stream within `data`, oldest first."""
     gap: int | None = None
     """Offset of the first byte that the capture lost for good (or a snapshot length cut); None where `data` is whole up to its limit."""
+    shortened: bool = False
+    """The snapshot length alone made the gap: the stream ends at `length` as far as anything tells, and all of it was on the wire."""
     syns: tuple[Mark, ...] = ()
     """SYN (client) or SYN-ACK (server) frames, each retransmission too, bounded."""
     first_ack: Mark | None = None

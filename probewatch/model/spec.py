@@ -144,6 +144,8 @@ class PodSpec:
     labels: tuple[tuple[str, str], ...] = ()
     workload: Workload | None = None
     """What made it; None for a Pod on its own, and for a template."""
+    alike: tuple[str, ...] = ()
+    """Sources of others that declare just the same and tell no address either: which of them this is nothing tells, so it has no name."""
     declared_by: str = "--spec"
     """`--spec` or `--cluster`: the former wins where both speak of one Pod."""
 

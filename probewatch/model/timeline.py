@@ -500,6 +500,8 @@ class Probe:
     """Declared spec; None where none fits."""
     spec_source: str | None = None
     """The manifest or the configuration it came from."""
+    spec_alike: tuple[str, ...] = ()
+    """Other manifests that declare just the same, where nothing tells which of them is meant: `target.pod` is None then."""
     check: CheckSpec | None = None
     """What a checker that is not the kubelet was told, where that is declared."""
     inferred: dict[str, Any] = field(default_factory=dict)

@@ -156,7 +156,7 @@ class Assembler:
 
     def _container_names(self, pod: PodSpec | None) -> Any:
         def name(index: int) -> str | None:
-            return pod.containers[index].name if pod is not None and index < len(pod.containers) else None
+            return pod.containers[index].name or None if pod is not None and index < len(pod.containers) else None
 
         return name
 
@@ -303,7 +303,7 @@ class Assembler:
             target=Target(
                 address=address,
                 port=spec.port,
-                namespace=owner.namespace if owner else None,
+                namespace=owner.namespace or None if owner else None,
                 pod=owner.name or None if owner else None,
                 uid=owner.uid if owner else None,
                 container=self._container_names(pod)(placed.lane.plan[index].container),
@@ -321,6 +321,7 @@ class Assembler:
             service=(spec.service if pod else form.service) if spec.handler is Handler.GRPC else None,
             spec=(placed.declared or placed.lane.plan)[index].spec if guess is None else None,
             spec_source=pod.source if pod and guess is None else None,
+            spec_alike=pod.alike if pod and guess is None else (),
             thresholds=self._thresholds(spec, guess),
         )
 

@@ -46,7 +46,7 @@ from .target import Context, Placed, Target
 from .teller import Change, Teller
 from .together import between_files, explained, merge_events, unseeable
 from .tying import Ties
-from .unmatched import later_pods, shared_names, unmatched
+from .unmatched import alike, later_pods, shared_names, unmatched
 
 MOST_WAITING: Final = 8_192
 """Connections of all targets that wait until nothing older at their target is open; beyond, the oldest go on without waiting."""
@@ -80,7 +80,7 @@ class Observer(Front):
         self._targets: dict[str, Target] = {}
         self._losses = Losses()
         """Times of which not everything was captured: between files, and where the kernel lost frames."""
-        self._ties = Ties()
+        self._ties = Ties(self.book.unplaced)
         self._busy: dict[str, None] = {}
         """Addresses with something still to be handed on, in the order in which they are told (a set has another in each run)."""
         self._revisions: dict[int, Connection] = {}
@@ -544,7 +544,7 @@ class Observer(Front):
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
-            notes=(*lacks, *later, *shared, *self._notes(end, probes)),
+            notes=(*lacks, *later, *shared, *alike(probes), *self._notes(end, probes)),
             foremost=len(lacks),
             cut_frames=end.cut_frames,
         )

@@ -88,6 +88,7 @@ def _without_bytes(half: Half, kept: int, arrivals: int) -> Half:
         acked=half.acked,
         arrivals=half.arrivals[:arrivals],
         gap=half.gap,
+        shortened=half.shortened,
         syns=half.syns,
         first_ack=half.first_ack,
         fin=half.fin,

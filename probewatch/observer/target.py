@@ -246,7 +246,7 @@ class Target:
         return sum(map(len, self._waiting.values())) if self._waiting else 0
 
     def _tie(self, runs: Sequence[Run], *, early: bool = False) -> tuple[PodSpec, str] | None:
-        return tie(runs, self.book.unplaced, self.ties, self.address, early=early)
+        return tie(runs, self.ties.unplaced, self.ties, self.address, early=early)
 
     def look(self) -> None:
         """Note which manifest is wholly what waits here, before the last word is said anywhere."""

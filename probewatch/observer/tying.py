@@ -3,6 +3,8 @@
 Many Pods of a node ask `/ready` at 8080, so one request that fits proves nothing: a manifest is tied where the whole of its probes
 is seen, each as often as it is declared, as far as there are attempts enough to say; and where something was asked, or a ticker
 shows: an attempt that was refused says no more than its port.
+
+Manifests that declare just the same are one here: what their probes are is known, which Pod is meant is not, and it has no name.
 """
 
 from __future__ import annotations
@@ -45,9 +47,12 @@ FITS_WELL: Final = 2.0
 class Ties:
     """What the targets of one observer know of each other: which are probed, and which manifests are wholly what one of them shows."""
 
-    __slots__ = ("_at", "_whole")
+    __slots__ = ("_at", "_whole", "unplaced")
 
-    def __init__(self) -> None:
+    def __init__(self, unplaced: Sequence[PodSpec] = ()) -> None:
+        """Take the manifests that tell no address."""
+        self.unplaced = joined(unplaced)
+        """The same, of those that declare just the same one without a name."""
         self._at: set[str] = set()
         self._whole: set[int] = set()
 
@@ -64,6 +69,46 @@ class Ties:
     def alone(self, address: str) -> bool:
         """Tell whether no other target is known to be probed."""
         return not self._at - {address}
+
+
+def joined(pods: Sequence[PodSpec]) -> tuple[PodSpec, ...]:
+    """Return Pods, one for all of those that declare the same: it says what they have in common."""
+    groups: list[list[PodSpec]] = []
+    for pod in pods:
+        mine = next((group for group in groups if _same(group[0]) == _same(pod)), None)
+        if mine is None:
+            groups.append([pod])
+        else:
+            mine.append(pod)
+    return tuple(_in_common(group) for group in groups)
+
+
+def _same(pod: PodSpec) -> tuple[object, ...]:
+    """Return all that a kubelet does with a Pod's containers depends on."""
+    containers = tuple((one.probes, one.sidecar, one.starts, one.restart_count) for one in pod.containers)
+    lives = pod.created_ns, pod.started_ns, pod.deleted_ns, pod.ended_ns
+    return containers, lives, pod.restart_policy, pod.grace_s, pod.host_network
+
+
+def _in_common(pods: Sequence[PodSpec]) -> PodSpec:
+    first = pods[0]
+    if len(pods) == 1:
+        return first
+    names, spaces = {pod.name for pod in pods}, {pod.namespace for pod in pods}
+    rows = zip(*(pod.containers for pod in pods), strict=True)
+    containers = [replace(row[0], name=row[0].name if len({one.name for one in row}) == 1 else "") for row in rows]
+    return replace(
+        first,
+        name=first.name if len(names) == len(spaces) == 1 else "",  # (one manifest given twice)
+        namespace=first.namespace if len(spaces) == 1 else "",
+        uid=None,
+        node=first.node if len({pod.node for pod in pods}) == 1 else None,
+        host_ip=first.host_ip if len({pod.host_ip for pod in pods}) == 1 else None,
+        containers=tuple(containers),
+        labels=(),
+        workload=None,
+        alike=tuple(pod.source for pod in pods[1:]),
+    )
 
 
 def tie(

@@ -147,6 +147,26 @@ def _kubelet_like(probe: Probe) -> bool:
     return probe.spec is None and (probe.checker.kind == "kubelet" or "kubelet" in probe.checker.could_be)
 
 
+def alike(probes: Sequence[Probe]) -> list[str]:
+    """Return a note for each set of manifests that declare the same and tell no address: nothing tells which of their Pods is meant."""
+    seen: dict[tuple[str, ...], dict[str, None]] = {}
+    for probe in probes:
+        if probe.spec_source and probe.spec_alike and probe.target.pod is None:
+            seen.setdefault((probe.spec_source, *probe.spec_alike), {})[probe.target.address] = None
+    return [
+        f"{_listed(sources)} declare the same probes and tell no address: which of them is probed at {_listed([*addresses])} is not known; "
+        "status.podIP, or --cluster, would tell"
+        for sources, addresses in seen.items()
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`."""
+    if len(names) > NAMED:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def shared_names(book: AddressBook, probes: Sequence[Probe]) -> tuple[list[Probe], list[str]]:
     """Return the probes, those marked whose manifest tells no address and fits several, and a note for each Pod among these manifests.
 
@@ -192,7 +212,7 @@ def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int],
         {id(pod): pod for many in book.pods.values() for pod in many if pod.declared_by == "--spec"}.values()
     )
     pods += book.unplaced
-    used = {probe.spec_source for probe in probes}
+    used = {source for probe in probes for source in (probe.spec_source, *probe.spec_alike)}
     later = {probe.target.address for probe in probes if LATER in probe.notes}
     unfit: list[str] = []
     for pod in pods:

@@ -37,6 +37,9 @@ UNSEEN = "bytes were exchanged that this capture lacks"
 """What is said of a connection that did ask and answer, as sequence numbers show, with no byte of it in the capture."""
 ENDED = "how this connection ended is not in the capture"
 """What is said of one of which the capture has data alone."""
+HELLO_CUT = (
+    "the snapshot length cut the TLS handshake: whole frames show how that ended, only a key log what was answered"
+)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -515,7 +518,7 @@ class _Case:
         if verdict is not None:
             return verdict
         if tls.server_hello is None and resp.gap is not None and resp.gap < resp.length:
-            return self.cut("the capture lost the answer")
+            return self.cut(HELLO_CUT if resp.shortened else "the capture lost the answer")
         for mark, what in ((resp.rst, "reset"), (resp.fin, "closed")):
             if mark is not None and tls.server_hello is None and self.in_time(mark):
                 return self.frame(

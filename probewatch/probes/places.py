@@ -8,10 +8,13 @@ how their clocks differ. Within one file the clock is one, and one direction is 
 
 `place` then goes through the segments of one connection in the order of a conversation. A segment that was seen, and that
 a point further along its way never showed, was lost between the two. Only points count that showed this direction of
-some connection between the same two, and whose file covers the time. A segment that all points showed, but one of them
-late, was held up.
+some connection between the same two, and whose file covers the moment of that segment: it had begun before, and ended later.
+What its receiver acknowledged was not lost. A segment that all points showed, but one of them late, was held up.
 
-Limitations: a point that drops packets itself looks like a loss. Clocks that differ by more than `wire.sightings.WINDOW`
+The files of one rotated capture (`model.rotated`) show one point at each interface.
+
+Limitations: a point that drops packets itself looks like a loss. Where all is lost up to the end, and nothing else is in the
+file of the point further along, nothing tells that it was still captured there. Clocks that differ by more than `wire.sightings.WINDOW`
 make two frames of one. What is translated on its way (NAT) is another connection there. Where no connection between two
 was ever seen at two points, nothing tells that they lie on one way, and nothing is said.
 """
@@ -20,31 +23,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection, Sighting, Step
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.path import Placed
+from probewatch.model.rotated import rotated_sets
 
 HELD_NS: Final = 20_000_000
 """A segment that took longer between two points was held up: no node takes that long to forward."""
 KEPT: Final = 256
 """Differences of times kept for each pair of points, target and direction."""
-EARLY_NS: Final = 50_000_000
-"""A file covers what began no longer than this before its first frame: clocks differ so much."""
+SURE_NS: Final = 50_000_000
+"""A file covers what came so long after its first and before its last frame: clocks may differ by that, and a way takes time."""
 FLOODED: Final = 3
 """A SYN at so many points that no answer ever passed was flooded: mirrors and one-way captures are fewer."""
 NAMED: Final = 4
 """Points of a way that are named."""
-QUIET_NS: Final = 30_000_000_000
-"""A file is taken to have gone on for so long after its last frame: where all is lost, none comes any more."""
 POD_END: Final = "eth0"
 """What nearly every CNI calls a pod's own end of its interface pair (CNI spec: CNI_IFNAME, eth0 by the kubelet's runtimes)."""
 
 Ends = tuple[str, str]
 """(client, server) of a way."""
 Point = tuple[int, int, int, bool]
-"""(file, interface, ifindex, side of a cooked v1 capture): `wire.sightings.Vantage`."""
+"""(file, interface, ifindex, side of a cooked v1 capture): `wire.sightings.Vantage`; of a rotated set the file is its first."""
+Shown = Mapping[str, Step]
+"""What a point showed of a connection, by letter."""
 
 SEGMENTS: Final = (
     ("S", "SYN", True),
@@ -67,9 +72,10 @@ class _Pair(NamedTuple):
     back: list[int]
 
 
-def point_of(sighting: Sighting) -> Point:
-    """Return the vantage point of a sighting."""
-    return sighting.file, sighting.interface, sighting.ifindex, sighting.side
+def point_of(sighting: Sighting, sets: Sequence[int]) -> Point:
+    """Return the vantage point of a sighting; `sets` tells of each file which one its rotated set begins with."""
+    file = sets[sighting.file] if sighting.file < len(sets) else sighting.file
+    return file, sighting.interface, sighting.ifindex, sighting.side
 
 
 def steps_of(connection: Connection, sighting: Sighting) -> dict[str, Step]:
@@ -100,6 +106,13 @@ class Ways:
 
     def __init__(self, captures: Sequence[CaptureInfo] = ()) -> None:
         self._captures = captures
+        self._sets = rotated_sets(captures)
+        self._spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        """Between which moments was captured, by the first file of each set."""
+        for head, info in zip(self._sets, captures, strict=True):
+            if info.first_ns is not None and info.last_ns is not None:
+                begun = info.first_ns if info.began_ns is None else info.began_ns
+                self._spans[head].append((begun, info.last_ns if info.ended_ns is None else info.ended_ns))
         self._pairs: dict[tuple[Ends, Point, Point], _Pair] = {}
         self._seen: dict[Ends, dict[Point, set[bool]]] = defaultdict(dict)
         """Way -> point -> directions seen there."""
@@ -108,7 +121,7 @@ class Ways:
 
     def learn(self, connection: Connection) -> None:
         """Take in a connection."""
-        mine = [(point_of(s), steps_of(connection, s)) for s in connection.sightings]
+        mine = [*self._shown(connection).items()]
         ends = connection.client, connection.server
         for at, steps in mine:
             self._seen[ends].setdefault(at, set()).update(letter.isupper() for letter in steps)
@@ -124,10 +137,17 @@ class Ways:
                         if len(kept) < KEPT:
                             kept.append(other.ns - step.ns)
 
-    @property
-    def several(self) -> bool:
-        """Whether any target was seen from more than one point."""
-        return bool(self._pairs)
+    def _shown(self, connection: Connection) -> dict[Point, dict[str, Step]]:
+        """Return what each point showed of a connection."""
+        shown: dict[Point, dict[str, Step]] = {}
+        for sighting in connection.sightings:
+            here = shown.setdefault(point_of(sighting, self._sets), {})
+            for letter, step in steps_of(connection, sighting).items():
+                # (A connection that goes on in the next file of a set: what was shown first, and how often in all.)
+                known = here.get(letter, step)
+                first = min(known, step, key=lambda one: one.ns)
+                here[letter] = first if known is step else first._replace(times=known.times + step.times)
+        return shown
 
     def between(self, ends: Ends, a: Point, b: Point) -> tuple[int, int] | None:
         """Return (way from a to b, clock of b minus clock of a) in ns; None where nothing tells."""
@@ -161,29 +181,28 @@ class Ways:
             self._names = names(self._captures, [p for points in self._seen.values() for p in points])
         return self._names.get(at, f"input {at[0] + 1}")
 
-    def covers(self, at: Point, connection: Connection) -> bool:
-        """Tell whether a point was being captured when a connection began, as far as that is known."""
+    def covers(self, at: Point, ns: int, by: Point) -> bool:
+        """Tell whether what was on its way at this moment, by another point's clock, would have been captured at a point."""
         if at[0] >= len(self._captures):
             return True
-        info = self._captures[at[0]]
-        if info.first_ns is None or info.last_ns is None:
-            return False
-        return info.first_ns - EARLY_NS <= connection.start.ns <= info.last_ns + QUIET_NS
+        early = SURE_NS if at[0] != by[0] else 0
+        return any(begun + early <= ns <= ended - SURE_NS for begun, ended in self._spans[at[0]])
 
     def place(self, connection: Connection) -> tuple[Placed, ...]:
         """Say which segments of a connection were lost or held up, and between which points."""
         ends = connection.client, connection.server
-        order = [at for at in self.order(ends) if self.covers(at, connection)]
+        shown = self._shown(connection)
+        begun = connection.start.ns
+        order = [at for at in self.order(ends) if at in shown or any(self.covers(at, begun, by) for by in shown)]
         if len(order) < 2:
             return ()
-        shown = {point_of(s): steps_of(connection, s) for s in connection.sightings}
         out = []
         for letter, segment, towards in SEGMENTS:
             way = [at for at in (order if towards else order[::-1]) if towards in self._seen[ends].get(at, ())]
             seen = [at for at in way if letter in shown.get(at, {})]
             if not seen:
                 continue
-            found = self._lost(ends, segment, towards, letter, way, seen, shown) or self._late(
+            found = self._lost(connection, segment, towards, letter, way, seen, shown) or self._late(
                 connection, segment, towards, letter, seen, shown
             )
             if found is not None and letter == "S" and not found.missing and connection.icmp is not None:
@@ -196,17 +215,21 @@ class Ways:
 
     def _lost(
         self,
-        ends: Ends,
+        connection: Connection,
         segment: str,
         towards: bool,
         letter: str,
         way: Sequence[Point],
         seen: Sequence[Point],
-        shown: Mapping[Point, Mapping[str, Step]],
+        shown: Mapping[Point, Shown],
     ) -> Placed | None:
-        last = way.index(seen[-1])
-        missing = [at for at in way[last + 1 :] if not _went_on(letter, shown.get(at, {}))]
-        times = shown[seen[-1]][letter].times
+        ends = connection.client, connection.server
+        last, (_, ns, _, times) = way.index(seen[-1]), shown[seen[-1]][letter]
+        missing = [
+            at for at in way[last + 1 :] if self.covers(at, ns, seen[-1]) and not _went_on(letter, shown.get(at, {}))
+        ]
+        if missing and _arrived(letter, connection):
+            return None
         if not missing and letter == "S" and not any(set(steps) - {"S", "F", "R"} for steps in shown.values()):
             return self._unanswered(ends, segment, times, seen)
         if not missing:
@@ -238,7 +261,7 @@ class Ways:
         towards: bool,
         letter: str,
         seen: Sequence[Point],
-        shown: Mapping[Point, Mapping[str, Step]],
+        shown: Mapping[Point, Shown],
     ) -> Placed | None:
         """Find the first point that showed a segment long after the first one: it was held up, or lost and sent again."""
         first = shown[seen[0]][letter]
@@ -253,6 +276,8 @@ class Ways:
             return None
         half = connection.orig if towards else connection.resp
         again = first.times > 1 if letter in "Sh" else half.retransmits > 0
+        if again and not self.covers(seen[late], first.ns, seen[0]):
+            return None  # (the first one may have passed before that was captured)
         name = self.name(seen[late])
         wait = f"{took / 1e9:.2f} s" if took >= 1_000_000_000 else f"{took / 1e6:.0f} ms"
         if again:
@@ -283,7 +308,14 @@ def _middle(values: Iterable[int]) -> int:
     return ranked[(len(ranked) - 1) // 2]
 
 
-def _went_on(letter: str, steps: Mapping[str, Step]) -> bool:
+def _arrived(letter: str, connection: Connection) -> bool:
+    """Tell whether a segment was acknowledged by whom it was sent to, wherever that was seen."""
+    if letter == "h":
+        return connection.orig.first_ack is not None
+    return letter in "Dd" and (connection.orig if letter == "D" else connection.resp).acked > 0
+
+
+def _went_on(letter: str, steps: Shown) -> bool:
     """Tell whether a point shows what only follows where this segment had passed: then it was merely not captured there."""
     after = {"S": "hADdr", "h": "ADd", "A": "Dd", "D": "d"}
     return any(other in steps for other in after.get(letter, ""))
@@ -293,12 +325,12 @@ def names(captures: Sequence[CaptureInfo], points: Iterable[Point]) -> dict[Poin
     """Name vantage points as shortly as tells them apart: `tun0`, `pod.pcap`, `any.pcap interface 7`."""
     every = sorted(set(points))
     plain: dict[Point, str] = {}
-    files = [info.path.replace("\\", "/").rsplit("/", 1)[-1] for info in captures]
+    files = _file_names(captures)
     for at in every:
         file, interface, ifindex, side = at
         path = f"input {file + 1}"
         if file < len(captures):
-            path = files[file] if files.count(files[file]) == 1 else captures[file].path
+            path = files[file]
             here = next((i for i in captures[file].interfaces if i.index == interface), None)
             known, link = (here.name, here.link(ifindex)) if here is not None else ("", "")
         else:
@@ -315,6 +347,22 @@ def names(captures: Sequence[CaptureInfo], points: Iterable[Point]) -> dict[Poin
             plain[at] = path
     said = list(plain.values())
     return {at: name if said.count(name) == 1 else f"{name} of input {at[0] + 1}" for at, name in plain.items()}
+
+
+def _file_names(captures: Sequence[CaptureInfo]) -> list[str]:
+    """Return what each file is called: its name, or its path where others have the same; a rotated set by what its names begin with."""
+    files = [info.path.replace("\\", "/").rsplit("/", 1)[-1] for info in captures]
+    sets = rotated_sets(captures)
+    for head in set(sets):
+        mine = sorted(name for name, other in zip(files, sets, strict=True) if other == head)
+        if len(mine) > 1:
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(mine[0], mine[-1], strict=False))
+            begin = "".join(letter for letter, _ in same).rstrip("0123456789")
+            files[head] = f"{begin}*" if begin else f"{files[head]} and later"
+    return [
+        name if sum(files[head] == name for head in set(sets)) <= 1 else info.path
+        for name, info in zip(files, captures, strict=True)
+    ]
 
 
 def at_pod(placed: Placed) -> bool:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from probewatch.model.diagnoses import Kind
+from probewatch.model.rotated import rotated_sets
 from probewatch.model.timeline import Attempt, Cause, Outcome
 
 from .diagnose import NO_MAC, Found
@@ -34,17 +35,18 @@ _LOST: Final = frozenset({Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.GRPC_CON
 
 def rerouted(scene: Scene) -> None:
     """See SYNs that left by another interface than those that were answered (D48)."""
+    sets = rotated_sets(scene.captures)
     for places in _by_target(scene):
         went: Counter[Point] = Counter()
         for _, a in _attempts(scene, places):
             if connected(a):
-                went.update(map(point_of, a.legs[0].connection.sightings))
+                went.update(point_of(sighting, sets) for sighting in a.legs[0].connection.sightings)
         if not went:
             continue
         named: dict[Point, str] = {}
         for place, a in _attempts(scene, places):
             c = a.legs[-1].connection
-            left = [point_of(sighting) for sighting in c.sightings]
+            left = [point_of(sighting, sets) for sighting in c.sightings]
             # (Elsewhere at one place of capture: another file may have covered another time.)
             elsewhere = bool(left) and went.keys().isdisjoint(left) and {at[0] for at in left} <= {at[0] for at in went}
             if not elsewhere or a.cause not in _LOST or c.resp.packets:

@@ -144,7 +144,8 @@ def _next(timeline: Timeline, probe: Probe, meant: Sequence[Attempt]) -> list[st
         lines.append(f"    cause  #{attempt.n} {safe(f'{why.name}: {words.lowered(why.meaning)}')}")
         lines += [f"    {name}  {safe(text)}" for name, text in (("check", why.check), ("try  ", why.advice)) if text]
     files = " ".join(safe(shlex.quote(info.path)) for info in timeline.captures)
-    given = f"; --spec {safe(probe.spec_source)}" if probe.spec_source else ""
+    specs = [f"--spec {safe(source)}" for source in (probe.spec_source, *probe.spec_alike) if source]
+    given = f"; {' '.join(specs)}" if specs else ""
     if files and not any(info.path == "-" for info in timeline.captures):
         shows = f"probewatch explain {files} --probe {safe(probe.id)} --attempt {attempt.n}"
         lines.append(f"    {shows}  (with what the test was given{given})" if given else f"    {shows}")

@@ -93,7 +93,7 @@ def probe_object(probe: Probe) -> Json:
         "path": probe.path,
         "service": probe.service,
         "declared": dict(spec.declared) if (spec := probe.spec or probe.check) is not None else None,
-        "declared_in": probe.spec_source,
+        "declared_in": " or ".join((probe.spec_source, *probe.spec_alike)) if probe.spec_source else None,
         "inferred": dict(probe.inferred),
         "thresholds": {name: {"value": value, "source": source} for name, (value, source) in probe.thresholds.items()},
         "initial_state": probe.initial_state,

@@ -159,7 +159,7 @@ def asked(probe: Probe) -> str:
     if spec.initial_delay_s:
         numbers["initialDelaySeconds"] = spec.initial_delay_s
     text = ", ".join(said(name, value) for name, value in numbers.items())
-    source = [safe(probe.spec_source)] if probe.spec_source else []
+    source = [safe(" or ".join((probe.spec_source, *probe.spec_alike)))] if probe.spec_source else []
     if probe.target.named_by and probe.target.named_by != "status.podIP":
         source.append(f"matched by {safe(probe.target.named_by)}")
     missing = _defaults(spec)

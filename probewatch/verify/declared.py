@@ -11,7 +11,7 @@ from probewatch.model.timeline import Probe, Timeline
 
 from .conduct import check_conduct
 from .fields import check_fields, clashes
-from .missing import Declared, check_missing, declared_probes, seen_as
+from .missing import Declared, check_enough, check_missing, declared_probes, seen_as
 from .names import subject
 
 
@@ -58,7 +58,7 @@ def verify(timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
             out += check_conduct(probe, one.pod, container, subject(one.pod, one.container, one.spec), settled)
         elif probe.decisions:
             out.append(_unjudged(one, probe))
-    return [*out, *missing]
+    return [*out, *check_enough(seen), *missing]
 
 
 def _joint(one: Declared, finding: Finding) -> Finding:

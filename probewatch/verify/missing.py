@@ -50,8 +50,26 @@ def seen_as(one: Declared, timeline: Timeline) -> list[Probe]:
     return [
         probe
         for probe in timeline.probes
-        if probe.spec == one.spec and of_pod(probe, one.pod) and probe.target.container == one.container.name
+        if probe.spec == one.spec and of_pod(probe, one.pod) and _in_container(probe, one)
     ]
+
+
+def _in_container(probe: Probe, one: Declared) -> bool:
+    """Tell whether a probe of a Pod is of this container; manifests that declare the same may call it by several names."""
+    return probe.target.container == one.container.name or (bool(probe.spec_alike) and probe.target.container is None)
+
+
+def check_enough(seen: Sequence[tuple[Declared, Sequence[Probe]]]) -> list[Finding]:
+    """Return a finding for each declared probe that other Pods declare too, of which fewer are probed: it may be one that is not."""
+    out = []
+    for one, probes in seen:
+        many = max((1 + len(probe.spec_alike) for probe in probes if probe.target.pod is None), default=0)
+        addresses = len({probe.target.address for probe in probes})
+        if addresses < many:
+            probed = f"only {addresses} of their Pods {'is' if addresses == 1 else 'are'} probed"
+            why = f"{many} manifests declare just the same and tell no address, and {probed}"
+            out.append(_unseen(one, Held.INCONCLUSIVE, "probed", why))
+    return out
 
 
 def check_missing(missing: Sequence[Declared], timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:

@@ -20,8 +20,9 @@ def subject(pod: PodSpec, container: ContainerSpec, spec: ProbeSpec) -> str:
 def of_pod(probe: Probe, pod: PodSpec) -> bool:
     """Tell whether a probe that was seen is one that this Pod declares."""
     target = probe.target
-    named = target.pod == (pod.name or None) and target.namespace in (None, pod.namespace)
-    return probe.spec is not None and probe.spec_source == pod.source and named
+    named = target.pod == (pod.name or None) or (target.pod is None and bool(probe.spec_alike))
+    given = pod.source in (probe.spec_source, *probe.spec_alike)
+    return probe.spec is not None and given and named and target.namespace in (None, pod.namespace)
 
 
 def subject_of(probe: Probe) -> str:

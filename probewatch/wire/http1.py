@@ -13,7 +13,8 @@ missing).
 What is missing in the capture but was on the wire: a whole status line counts although the rest of the header was
 cut; and a body of known length that ends at or below `Half.length` did end: `body_end` is then the server's FIN, else
 its last frame, the latest moment it can have been. Where the capture lost those bytes (not where they are only beyond
-what a Half keeps) `lost` is set too.
+what a Half keeps) `lost` is set too. Where a snapshot length alone cut bytes away, the lengths of their segments tell
+where the stream ended (`Half.shortened`), and so that a body of known length never did.
 
 Limitations. Go's limit of 10 MiB for a header lies above what a Half keeps. Go before 1.24 allows no more than 5
 interim answers, later ones limit their bytes: they are not counted against here. Bodies are not decoded
@@ -294,7 +295,7 @@ def _read_body(half: Half, head: Answer, at: int, framing: Framing) -> Answer:
     if framing.kind == "chunked":
         return _read_chunked(half, head, at)
     body = half.length - at
-    lost = half.gap is not None
+    lost = half.gap is not None and not half.shortened
     answer = head._replace(body_bytes=max(body, 0), read_enough=_when(half, at + BODY_ENOUGH), lost=lost)
     if half.fin is not None:
         return answer._replace(body_end=half.fin)
@@ -309,8 +310,9 @@ def _read_sized(half: Half, head: Answer, at: int, length: int) -> Answer:
         lost = half.gap is not None and end > len(half.data)
         return head._replace(body_bytes=length, read_enough=enough, body_end=_when(half, end), lost=lost, next=end)
     answer = head._replace(body_bytes=max(0, reached - at), read_enough=enough)
-    # Below a gap the stream may have gone on further than any byte that was seen.
-    return answer._replace(lost=True) if half.gap is not None else _broken(half, answer)
+    # Below a gap the stream may have gone on further than any byte that was seen, unless lengths tell where it ended.
+    known = half.gap is None or half.shortened
+    return _broken(half, answer) if known else answer._replace(lost=True)
 
 
 def _read_chunked(half: Half, head: Answer, at: int) -> Answer:

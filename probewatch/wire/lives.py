@@ -143,7 +143,7 @@ class Side:
 
     def half(self) -> Half:
         """Return the frozen value."""
-        stream = self.stream
+        stream, known_end = self.stream, self.known_end()
         return Half(
             packets=self.packets,
             retransmits=self.retransmits,
@@ -151,7 +151,8 @@ class Side:
             length=stream.top,
             acked=max(0, min(stream.offset(self.acked), stream.top)) if self.acked >= 0 and stream.base >= 0 else 0,
             arrivals=tuple(stream.arrivals),
-            gap=stream.gap(self.known_end()),
+            gap=stream.gap(known_end),
+            shortened=stream.shortened(known_end),
             syns=tuple(self.syns),
             first_ack=self.first_ack,
             fin=self.fin,

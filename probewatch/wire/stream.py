@@ -42,7 +42,7 @@ def distance(a: int, b: int) -> int:
 class Stream:
     """The bytes of one direction, up to a limit."""
 
-    __slots__ = ("arrivals", "base", "cut", "data", "edge", "limit", "marks", "next", "spans", "top")
+    __slots__ = ("arrivals", "base", "cut", "data", "edge", "limit", "lost", "marks", "next", "spans", "top")
 
     def __init__(self, limit: int, marks: int) -> None:
         self.base = -1
@@ -58,6 +58,8 @@ class Stream:
         self.data = bytearray()
         self.cut: int | None = None
         """Offset at which `data` ends for good before its limit."""
+        self.lost = False
+        """A hole was taken for lost."""
         self.spans: list[tuple[int, int, bytes]] = []
         """(from, to, bytes) seen beyond a hole; the bytes may be shorter than the span, never longer."""
         self.arrivals: list[Arrival] = []
@@ -68,6 +70,7 @@ class Stream:
         self.next = self.top = 0
         self.data.clear()
         self.cut = None
+        self.lost = False
         self.spans.clear()
         self.arrivals.clear()
 
@@ -193,6 +196,7 @@ class Stream:
 
     def _give_up(self, mark: Mark) -> None:
         """Take the first hole for lost."""
+        self.lost = True
         if self.cut is None and self.next < self.limit:
             self.cut = len(self.data)
         start = self.spans[0][0]
@@ -225,6 +229,10 @@ class Stream:
         if first is None and (self.spans or known_end > self.next):
             first = self.next
         return first if first is not None and first < self.limit else None
+
+    def shortened(self, known_end: int) -> bool:
+        """Tell whether all up to `known_end` was on the wire, and a snapshot length cut some of it."""
+        return self.cut is not None and not self.lost and not self.spans and self.next >= known_end
 
     @property
     def held(self) -> int:

@@ -154,6 +154,8 @@ class Tracker:
             side = self._bear_again(life, s, signature)
             if side is None:
                 return
+        if flags & (SYN | ACK) == SYN and side.orig and not side.packets and len(self._resolver):
+            self._claim(side.life, ns)
         self._count(side, s)
         if flags & CONTROL:
             self._control(side, s)
@@ -324,11 +326,13 @@ class Tracker:
         client = (key[2], key[3], key[0], key[1]) if flipped else key
         life = table.open(s.mark, client, flipped=flipped, asks=asks)
         life.midstream = not opening and not refuses
-        if asks and len(self._resolver):
-            waited = self._resolver.claim(life.client, life.server, s.mark.ns)
-            if waited is not None:
-                table.began(life, waited)
         return self._sides[key]
+
+    def _claim(self, life: Life, ns: int) -> None:
+        """Find the address resolution that a connection's first SYN waited for; an answer may stand before it, a few microseconds off."""
+        waited = self._resolver.claim(life.client, life.server, ns)
+        if waited is not None:
+            self._table.began(life, waited)
 
     def _bear_again(self, life: Life, s: Segment, signature: Signature) -> Side | None:
         """Let a life go, and begin the next one of its ports with this SYN."""

@@ -45,7 +45,8 @@ def test_what_follows_a_step_back_is_told_behind_what_was_before(told: Callable[
     assert losses == [Loss(last_ns, last_ns + 1, clock=True)]
     note = (
         f"at frame 601 the clock was set back by {(back - 1) / 10:g} s or more: what comes from there on is told by the clock as "
-        "it was before, and how much time passed then is not known"
+        "it was before, and how much time passed then is not known (if files were joined in the wrong order instead, give them one by "
+        "one, or sort them: reordercap)"
     )
     assert info.notes == (note,)
     assert (info.first_ns, info.last_ns) == (frames[0].ns, frames[-1].ns)

@@ -159,3 +159,18 @@ def test_answers_alone_are_no_checker_without_a_spec(name: str, tmp_path: Path) 
     timeline = Analysis([path]).whole()
     assert timeline.probes == ()
     assert {other.what for other in timeline.others} == {ANSWERS_ONLY}
+
+
+@pytest.mark.parametrize("snaplen", [256, 512])
+def test_a_snapshot_length_leaves_a_broken_body_broken(snaplen: int, tmp_path: Path) -> None:
+    """Where it keeps the headers, lengths tell that a body broke off: tries are joined, attempts and detail are those of whole frames."""
+    frames = frames_of("http-reset-body")
+    cut = [frame._replace(data=frame.data[:snaplen]) for frame in frames]
+    assert sum(len(frame.data) < frame.original_length for frame in cut) > 20
+
+    def read(made: list[Frame], path: Path) -> list[tuple[object, ...]]:
+        return [(ns, a.outcome, a.cause, a.detail, len(a.legs)) for ns, a in told(made, path)[0].items()]
+
+    whole = read(frames, tmp_path / "whole.pcap")
+    assert {tuple(one[1:3]) for one in whole} == {(Outcome.DISCARDED, Cause.BODY_BROKEN)}
+    assert read(cut, tmp_path / "cut.pcap") == whole

@@ -244,10 +244,28 @@ def test_tie_by_port_handler_and_path() -> None:
 
 
 def test_no_tie_where_two_fit_or_none() -> None:
-    """Two that fit equally leave the name open; none fits, none is taken."""
-    assert tie(runs(*every(1, 6)), (pod_of(spec()), pod_of(spec(), name="web-2"))) is None
+    """Two of other types, or other numbers, that fit equally are none; none fits, none is taken."""
+    assert tie(runs(*every(1, 6)), (pod_of(spec()), pod_of(spec(LIVENESS), name="web-2"))) is None
+    assert tie(runs(*every(1, 6)), (pod_of(spec()), pod_of(spec(failure_threshold=5), name="web-2"))) is None
     assert tie(runs(*every(1, 6)), (pod_of(spec(path="/other")),)) is None
     assert tie(runs(*every(1, 6)), ()) is None
+
+
+def test_manifests_that_declare_the_same_are_one_without_a_name() -> None:
+    """What they declare alike is taken; what they differ in, name, namespace or a container's name, is left open; one given twice has its name."""
+    one, two = (pod_of(spec(), name=name, node="n") for name in ("web-1", "web-2"))
+    other = replace(two, namespace="else", node="m", containers=(replace(two.containers[0], name="api"),))
+    db = pod_of(spec(handler=TCP, port=5432), name="db-1")
+    for second, space, node, container in ((two, one.namespace, "n", "app"), (other, "", None, "")):
+        ties = Ties((one, db, second))
+        assert ties.unplaced[1:] == (db,)
+        assert tie(runs(*every(1, 6)), ties.unplaced, ties) == (ties.unplaced[0], "port, handler and path")
+        joint = ties.unplaced[0]
+        assert (joint.name, joint.namespace, joint.node, joint.containers[0].name) == ("", space, node, container)
+        assert (joint.source, joint.alike) == ("web-1.yaml", ("web-2.yaml",))
+        assert joint.containers[0].probes == one.containers[0].probes
+    assert Ties((one, one)).unplaced[0].name == "web-1"
+    assert Ties((one, replace(two, restart_policy="Never"))).unplaced == (one, replace(two, restart_policy="Never"))
 
 
 def merged(*series: list[Run]) -> list[Run]:

@@ -105,3 +105,36 @@ def test_a_pod_without_an_address_that_fits_several(tmp_path: Path, name: str, a
     timeline = probewatch.analyze(CAPTURES / "rollout" / "capture.pcap", spec=made)
     assert sum(probe.target.pod == name for probe in timeline.probes) == len(addresses)
     assert not any("tells no address" in note for note in timeline.notes)
+
+
+@pytest.mark.parametrize(("name", "addresses"), [("web", 3), ("api", 2)])
+def test_manifests_that_declare_the_same_leave_the_name_open(tmp_path: Path, name: str, addresses: int) -> None:
+    """Several Pods without an address that declare just the same: types and numbers are declared, the name is nobody's, a note says why.
+
+    Each manifest is held against all of them; where more are given than are probed, which one is not probed is not known.
+    """
+    dump = json.loads((CAPTURES / "rollout" / "cluster.json").read_text())
+    pod = next(item for item in dump["items"] if item["kind"] == "Pod" and item["metadata"]["name"].startswith(name))
+    del pod["status"]
+    specs = []
+    for number in range(addresses + 1):
+        pod["metadata"]["name"] = f"{name}-{number}"
+        specs.append(tmp_path / f"{number}.json")
+        specs[-1].write_text(json.dumps(pod))
+    capture = CAPTURES / "rollout" / "capture.pcap"
+    alone = [p for p in probewatch.analyze(capture, spec=specs[0]).probes if p.spec is not None]
+    for given in (2, addresses, addresses + 1):
+        timeline = probewatch.verify(capture, spec=specs[:given])
+        mine = [p for p in timeline.probes if p.spec is not None]
+        assert [(p.target.address, p.type, p.spec, len(p.attempts), p.decisions) for p in mine] == [
+            (p.target.address, p.type, p.spec, len(p.attempts), p.decisions) for p in alone
+        ]
+        assert {(p.type_source, p.target.pod, p.target.named_by) for p in mine} == {("declared", None, "port, handler and path")}
+        note, = (note for note in timeline.notes if "declare the same probes and tell no address" in note)
+        assert "0.json" in note
+        assert "1.json" in note
+        assert not any("no attempt in this capture fits" in note for note in timeline.notes)
+        subjects = {finding.subject for finding in timeline.findings if finding.held is probewatch.Held.PASS}
+        assert len({subject.split("/")[1] for subject in subjects if f"/{name}-" in subject}) == given
+        spare = [finding for finding in timeline.findings if finding.field == "probed" and f"/{name}-" in finding.subject]
+        assert {finding.held for finding in spare} == ({probewatch.Held.INCONCLUSIVE} if given > addresses else set())

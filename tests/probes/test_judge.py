@@ -490,6 +490,16 @@ def test_encrypted(ends) -> None:
     assert verdict.detail.startswith("TLS 1.3")
 
 
+@pytest.mark.parametrize(("shortened", "why"), [(True, "only a key log"), (False, "the capture lost the answer")])
+def test_a_cut_handshake_is_not_lost(ends, shortened, why) -> None:
+    """What a snapshot length cut of a handshake was there: whole frames show how it ended, and nothing more."""
+    one = replace(exchange(f"{HELLO} < PA 'xxxxxxxx'\n {CLOSED}", ends), tls=hello(), http=())
+    resp = replace(one.connection.resp, data=b"x", gap=1, shortened=shortened)
+    verdict = judge(replace(one, connection=replace(one.connection, resp=resp)), HTTP, S, scheme="HTTPS", seen_until_ns=ns(60))
+    assert said(verdict) == (UNKNOWN, Cause.CUT)
+    assert why in verdict.detail
+
+
 def test_decrypted_tls_is_judged_as_http(ends) -> None:
     """With keys the answer inside counts as in clear."""
     inside = exchange(f"{ASKED} < PA {answer('503 Service Unavailable')}\n {CLOSED}", ends)

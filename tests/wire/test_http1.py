@@ -289,6 +289,21 @@ def test_lost_bytes() -> None:
     assert ask(lose(half(b"HTTP/1.1 100 Continue\r\n\r\nHTTP", first=10), 20)).status is None
 
 
+def test_a_body_that_a_snapshot_length_cut_has_its_length() -> None:
+    """Lengths of cut segments tell that a body of known length broke off, and after how many bytes; where some were lost nothing does."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"
+    for how, error in (({"rst": True}, "connection reset by peer"), ({"fin": True}, "unexpected EOF"), ({}, "")):
+        whole = half(head + bytes(400), first=10, **how)
+        cut = lose(whole, len(head) + 30)
+        told = ask(replace(cut, shortened=True))
+        assert (told.status, told.body_bytes, told.body_error, told.lost, told.body_end) == (200, 400, error, False, None)
+        assert told.fault == ask(whole).fault
+        assert ask(cut).lost
+        assert not ask(cut).body_error
+    unsized = half(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(400), first=10, rst=True)
+    assert ask(replace(lose(unsized, 50), shortened=True)).body_error == "connection reset by peer"
+
+
 def test_lost_request() -> None:
     """A request the capture cut is told as far as it goes."""
     http, count = read_http1(lose(half(PROBE), 12), half(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", first=10))

@@ -53,6 +53,22 @@ def test_rounds_follow_each_other(node: str, pod: str) -> None:
 
 
 @PAIRS
+def test_a_syn_behind_its_answer_waited_for_the_address_too(node: str, pod: str) -> None:
+    """Where timestamps of two CPUs put the SYN-ACK before its SYN, the resolution is still that connection's, not the next one's."""
+    syn, answer, *rest = dial(node, pod, 2 * MS)
+    late = [answer._replace(mark=answer.mark._replace(ns=syn.mark.ns - 12 * US)), syn, *rest]
+    packets = [*asks(node, pod, 0), arp(node, pod, MS, reply=True), *late, *dial(node, pod, 5 * MS, port=40002)]
+    first, second = revisions(sorted(packets, key=lambda p: p.mark.ns), until=S)
+
+    assert isinstance(first, Connection)
+    assert isinstance(second, Connection)
+    assert (first.client, first.client_port, first.history[:3]) == (node, 40000, "^hS")
+    assert first.neighbour is not None
+    assert first.neighbour.number == 1
+    assert second.neighbour is None
+
+
+@PAIRS
 def test_the_attempt_begins_with_the_first_request(node: str, pod: str) -> None:
     """Where the answer releases a SYN, the connection knows when it began to wait."""
     packets = [*asks(node, pod, 0, 1.004), arp(node, pod, 1_004 * MS + 28 * US, reply=True), *dial(node, pod, 1_004 * MS)]

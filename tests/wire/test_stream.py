@@ -110,6 +110,9 @@ def test_snapshot_length_cuts() -> None:
     assert bytes(s.data) == DATA[:30]
     assert s.gap(200) == 30
     assert s.next == 200
+    assert [s.shortened(end) for end in (100, 200, 201)] == [True, True, False]
+    put(s, 250, 300)
+    assert not s.shortened(200)  # (nothing is said of a stream with a hole)
 
 
 def test_a_whole_copy_mends_nothing_that_was_cut_before() -> None:
@@ -256,6 +259,8 @@ def test_never_a_wrong_byte(capture: tuple[bytes, int, list[tuple[int, int, int]
         assert len(s.data) <= limit
         assert s.held <= 2 * limit
     gap = s.gap(len(data))
+    there = {at for start, end, _ in seen for at in range(start, end)}
+    assert s.shortened(len(data)) <= (len(there) == len(data))
     if gap is None:
         assert bytes(s.data) == data[:limit]
     else:
