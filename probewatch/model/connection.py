@@ -244,6 +244,8 @@ class Connection:
     that keeps its connection (`probes.questions`). Of all but the first the handshake is none of theirs."""
     answered: Mark | None = None
     """When the answer to that question was whole; None where it never was, and of a whole connection."""
+    read_until: Mark | None = None
+    """Up to here it was read: more was said later, and passed over (`wire.table.Limits`). None where nothing was."""
 
     @property
     def asked_unseen(self) -> bool:

@@ -49,7 +49,7 @@ from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import Tied, inferred_of, numbers_shown, thresholds_of, tie
 from .groups import UNROUTED
 from .others import foreign_host, pod_name
-from .pauses import early, missing, taken_over, usual_pauses
+from .pauses import early, missing, passed_over, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
 from .survey import REPEATS, Named, asks_agent, maybe_kubelet, measured
 from .tls import expired
@@ -77,6 +77,7 @@ class CheckBuilder:
         first_ns: int,
         seen_until_ns: int,
         holes: Sequence[tuple[int, int]] = (),
+        revised: Latest | None = None,
     ) -> None:
         self.book = book
         self.latest = latest
@@ -86,6 +87,7 @@ class CheckBuilder:
         for check in book.checks:
             self._declared.setdefault(check.address, []).append(check)
         self._holes = holes
+        self._revised = revised or latest
         self._timeouts: dict[tuple[str, str], list[int]] = {}
         """Timeouts that a checker's other checks show, by its kind and address."""
         self._begun: dict[str, list[int]] = {}
@@ -145,6 +147,8 @@ class CheckBuilder:
             notes.append(
                 "the answers are encrypted: one of the usual size is counted as success, one of another size as failure"
             )
+        if passed_over(named, len(named.exchanges) - 1, self._revised):
+            notes.append("its connection is not read to its end: what it asks after the last check here is passed over")
         shape, first = named.shape, named.exchanges[0]
         pod = self.book.pod(named.server, first.connection.start.ns)
         tls = shape.what is What.TLS
@@ -181,7 +185,7 @@ class CheckBuilder:
             initial_evidence=states[1],
             final_state=states[2],
             attempts=tuple(attempts),
-            gaps=missing(named, attempts, results, usual_pauses(named, spec), self._holes),
+            gaps=missing(named, attempts, results, usual_pauses(named, spec), self._holes, self._revised),
             decisions=tuple(decisions),
             notes=(*notes, *expired(attempts, kubelet=False)),
         )

@@ -323,6 +323,8 @@ class Observer(Front):
                 if connection.rev == 1:
                     self._target(connection.server)
                     self._busy[connection.server] = None
+                else:
+                    self._revise(connection)
                 for exchange in item.asked:  # (nothing joins them, and no kubelet keeps a connection)
                     self._run(self._target(connection.server), single(exchange))
             else:
@@ -539,7 +541,11 @@ class Observer(Front):
         return self._teller.finish(timeline)
 
     def _latest(self, connection: Connection) -> Connection:
-        return connection if connection.question else self._revisions.get(connection.id, connection)
+        return connection if connection.question else self._revised(connection)
+
+    def _revised(self, connection: Connection) -> Connection:
+        """Return what is known now of a connection, or of that on which a question was asked."""
+        return self._revisions.get(connection.id, connection)
 
     def _kubelet_probes(self, target: Target, assembler: Assembler, context: Context, probed: set[Peer]) -> list[Probe]:
         """Build the probes of kubelets, and note in `probed` from where and where to they are."""
@@ -583,7 +589,9 @@ class Observer(Front):
         for run in left:
             self._targets[run.server].strangers.append(run)
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
-        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all)
+        builder = CheckBuilder(
+            self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all, self._revised
+        )
         out = builder.probes(named)
         assembler.events += builder.events
         self._tied |= builder.tied

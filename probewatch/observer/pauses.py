@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from probewatch.model.check import CheckSpec
-from probewatch.model.timeline import Attempt, Gap
+from probewatch.model.timeline import Attempt, Gap, GapKind
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import MS
+from probewatch.probes.checkers import LONGEST_NS, MS
 from probewatch.probes.ends import failed, through
 from probewatch.probes.signatures import BY_PACE, Basis, Pacing
 
-from .build import gap
+from .build import Latest, gap
 from .survey import Named
 
 NEAR_NS: Final = 40 * MS
@@ -34,6 +34,8 @@ SHARE: Final = frozenset({"caddy", "traefik"})
 """Whose check may go on a connection that they keep for what they pass on: it is told with that traffic, and not missing."""
 UNEVEN: Final = SHARE | {kind for kind, beside in BY_PACE.items() if beside.pacing is Pacing.CYCLE}
 """Whose longer pause shows no missing check: in one cycle (Monit's) it is as long as all else that is checked there."""
+PASSED_OVER: Final = "passed over, for more was said on their connection than is followed"
+"""Why checks are missing where a checker keeps its connection for longer than it is read."""
 
 
 def usual_pauses(named: Named, spec: CheckSpec | None) -> tuple[int, ...]:
@@ -89,10 +91,11 @@ def missing(
     results: Sequence[bool | None],
     usual: Sequence[int],
     holes: Sequence[tuple[int, int]],
+    revised: Latest,
 ) -> tuple[Gap, ...]:
     """Return the gaps of a series: where its checker was not in doubt, and paused for longer than it ever does.
 
-    In a hole of the capture nothing is missing: nobody looked.
+    In a hole of the capture nothing is missing: nobody looked. `revised` knows the newest state of a connection by its id.
     """
     interval = named.learnt.interval_ns
     if interval is None or named.kind in UNEVEN:
@@ -110,5 +113,23 @@ def missing(
             continue
         if any(before.start.ns <= hole < made.start.ns for hole, _ in holes):
             continue
-        out.append(gap(before, made, max(1, round(pause / interval) - 1)))
+        expected = max(1, round(pause / interval) - 1)
+        if passed_over(named, number - 1, revised):
+            out.append(gap(before, made, expected, GapKind.PASSED_OVER, PASSED_OVER))
+        else:
+            out.append(gap(before, made, expected))
     return tuple(out)
+
+
+def passed_over(named: Named, index: int, revised: Latest) -> bool:
+    """Tell whether more was said behind a check, on the connection that its checker keeps, than was read."""
+    exchange = named.exchanges[index]
+    c = exchange.connection
+    if not c.question or (index + 1 < len(named.exchanges) and named.exchanges[index + 1].connection.id == c.id):
+        return False
+    latest = revised(c)
+    if c.read_until is not None or latest.read_until is not None:
+        return True
+    # Rounds are read once, when their connection is first handed out.
+    rounds = not exchange.http and exchange.grpc is None
+    return rounds and latest.rev > c.rev and latest.end.ns - c.end.ns >= (named.learnt.interval_ns or LONGEST_NS) // 2

@@ -74,6 +74,7 @@ def slim(connection: Connection, kept: int = STATUS_BYTES, arrivals: int = KEPT_
         outer_source=one.outer_source,
         question=one.question,
         answered=one.answered,
+        read_until=one.read_until,
     )
 
 

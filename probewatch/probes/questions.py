@@ -9,7 +9,8 @@ none, with whatever ended the connection.
 Traefik and Caddy say nothing of themselves: any connection on which the same is asked each time, calmly, falls apart too,
 and its pace decides whether that was a check or a client (`observer.survey`).
 
-Limitations: a question that another one overtook (HTTP/1 pipelining) is not known to any checker.
+Limitations: a question that another one overtook (HTTP/1 pipelining) is not known to any checker. Of a connection on which more
+is said than is followed (`Connection.read_until`) the later questions are passed over.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def _calm(exchange: Exchange) -> bool:
         return False
     asked = {(http.method, http.target, http.headers) for http in exchange.http}
     c = exchange.connection
-    calm = (exchange.requests - 1) * CALM_NS <= c.end.ns - c.start.ns
+    read_until = c.read_until or c.end
+    calm = (exchange.requests - 1) * CALM_NS <= read_until.ns - c.start.ns
     return calm and len(asked) == 1 and exchange.http[0].method in METHODS
 
 
@@ -89,8 +91,8 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
             continue
         if done is not None and hung_up is not None and (hung_up < done or (number == len(asked) and _gone(exchange))):
             done = None  # it came too late
-        if done is None and number == len(asked) and not over:
-            break
+        if done is None and number == len(asked) and (not over or exchange.connection.read_until is not None):
+            break  # (what was passed over may have been its answer)
         last = done is None and number == len(asked)
         out.append(replace(one, connection=part(exchange.connection, number, begun, told_at, done, last=last)))
     return out

@@ -58,9 +58,9 @@ class Limits:
     10 KiB, a kernel accepts so many (Linux: net.ipv4.tcp_rmem)."""
     turns: int = 32
     """Changes of who sends data after which it is weighed ..."""
-    pace_ns: int = 3_200_000_000
+    pace_ns: int = 1_600_000_000
     """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
-    no checker asks five times a second. A slower one is handed out ..."""
+    no checker asks ten times a second. A slower one is handed out ..."""
     look_ns: int = 1_000_000_000
     """... and bypassed when it is asked on so much later, unless its owner claimed it meanwhile (`Table.claim`)."""
     arrivals: int = 256

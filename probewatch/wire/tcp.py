@@ -552,23 +552,25 @@ class Tracker:
         if life.speaker is not side:
             life.speaker = side
             life.turns += 1
-        if life.turns > limits.turns or side.stream.next > limits.followed:
-            self._weigh(life, side)
+        # (A question begins: what was answered before it is whole.)
+        if (life.turns > limits.turns and side.orig) or side.stream.next > limits.followed:
+            self._weigh(life)
             if life.bypassed:
                 self.bypassing = side
 
-    def _weigh(self, life: Life, side: Side) -> None:
+    def _weigh(self, life: Life) -> None:
         """Bypass a connection that has transferred much, asks oftener than a checker does, or that nobody claimed who saw it ask."""
-        limits, stream, clock = self._limits, side.stream, self._table.clock
+        limits, clock = self._limits, self._table.clock
         if not life.open:
             return
-        if stream.next > min(limits.followed, stream.limit):
-            life.bypassed = True
+        if any(stream.next > min(limits.followed, stream.limit) for stream in (life.orig.stream, life.resp.stream)):
+            life.bypass()
         elif life.rev > 0 and not life.claimed:
-            life.bypassed = clock - life.paced >= limits.look_ns
+            if clock - life.paced >= limits.look_ns:
+                life.bypass()
             life.turns = limits.turns - LOOKS  # (if it was looked at so lately that its owner may not have spoken yet)
         elif clock - life.paced < limits.pace_ns:
-            life.bypassed = True
+            life.bypass()
         else:
             life.turns, life.paced = 0, clock
             if life.rev == 0:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from make import ns
+from make import exchange, ns, run_of
 from test_checks import CHECKER, DOWN, SERVER, UP, check, only, paused, told
 
 from probewatch.model.book import AddressBook
-from probewatch.model.timeline import EventKind
+from probewatch.model.timeline import EventKind, GapKind
 from probewatch.observer.checks import CheckBuilder
 from probewatch.observer.survey import survey
+from probewatch.probes.questions import questions
 from probewatch.probes.runs import Run
 
 
@@ -34,6 +37,23 @@ def test_missing_checks_are_a_gap(client: str, server: str) -> None:
     after = paused(["haproxy"] * 4 + ["hung"] * 2 + ["haproxy"] * 3, 1.0, first=seconds(before[-1]) + 10.02, client=client, server=server)
     probe = only([*before, *after])
     assert [(gap.start_ns, gap.end_ns, gap.expected) for gap in probe.gaps] == [(before[-1].start.ns, after[0].start.ns, 9)]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_checks_on_a_connection_that_is_not_followed_are_passed_over(whole: bool) -> None:
+    """Where more was said on a kept connection than was read, missing checks are said to be passed over, and else to be missing."""
+    ask = "> PA 'GET /e HTTP/1.1\\r\\nhost: e\\r\\nuser-agent: Envoy/HC\\r\\n\\r\\n'\n"
+    ask += "+1ms < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'\n > A\n"
+    script = "> S\n < SA\n > A\n" + "+1s ".join([ask] * 4) + "> FA\n < FA\n > A"
+    runs = []
+    for at, port in ((1, 40000), (21, 40001)):
+        read = exchange(script, f"{CHECKER}:{port} > {SERVER}:8080", at=at)
+        until = None if whole or at > 1 else read.connection.end
+        read = replace(read, connection=replace(read.connection, id=port, read_until=until))
+        runs += [run_of(one) for one in questions(read)]
+    probe = only(runs)
+    assert [(gap.kind, gap.expected) for gap in probe.gaps] == [(GapKind.UNEXPLAINED if whole else GapKind.PASSED_OVER, 16)]
+    assert not any("passed over" in note for note in probe.notes)  # (its last connection was read to its end)
 
 
 def test_longer_pauses_of_a_server_in_doubt_are_no_gap() -> None:
