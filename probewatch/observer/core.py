@@ -19,11 +19,12 @@ from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.oneway import qualified
+from probewatch.probes.proxies import asks_through
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
 from .assemble import Assembler
-from .checks import CheckBuilder
+from .checks import RESTARTS, CheckBuilder
 from .effects import EffectsBuilder
 from .elsewhere import Elsewhere
 from .ending import with_ends
@@ -109,6 +110,8 @@ class Observer(Front):
         """Attempts that wait at their targets until it is known which probes to expect."""
         self._most_unplanned = MOST_UNPLANNED
         self._most_held = HELD
+        self._proxies: set[str] = set()
+        """Sources that run HAProxy, and may pass on what others ask."""
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
         self._links_gone: dict[int, LinkGone] = {}
@@ -586,8 +589,11 @@ class Observer(Front):
         named, left = survey(strangers, skip=kubelets, declared=self.book.checks, acks=not self._lacking.acks)
         for target in self._targets.values():
             target.strangers = []
+        self._proxies = {one.client for one in named if one.kind == RESTARTS}
         for run in left:
             self._targets[run.server].strangers.append(run)
+            if run.client in self._proxies and asks_through(run):
+                self._strangers.passing.add((run.client, run.server, run.form.port))
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
         builder = CheckBuilder(
             self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all, self._revised
@@ -599,7 +605,7 @@ class Observer(Front):
 
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
-        series, rest = periodic(target.strangers, self._senders.kubelets())
+        series, rest = periodic(target.strangers, self._senders.kubelets(), self._proxies)
         self._strangers.count(rest, self._now_ns)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}

@@ -28,6 +28,8 @@ TOGETHER_NS: Final = 2 * SECOND
 """A new process begins to check all its servers within its interval and this."""
 MISSED: Final = 1.7
 """Usual pauses in a row from which at least one check is missing."""
+FEW: Final = 3
+"""Intervals after which a check is still on the beat of one before it."""
 STEADY: Final = 3
 """Failures in a row after which a server is down, and checked at one pause."""
 SHARE: Final = frozenset({"caddy", "traefik"})
@@ -57,7 +59,25 @@ def early(named: Named, index: int, usual: Sequence[int]) -> bool:
         return False
     if pause >= interval - max(3 * named.track.pace.spread_ns, NEAR_NS):
         return False
-    return all(abs(pause - one) > NEAR_NS for one in usual)
+    return all(abs(pause - one) > NEAR_NS for one in usual) and not _goes_on(named, index, interval, usual)
+
+
+def _goes_on(named: Named, index: int, interval: int, usual: Sequence[int]) -> bool:
+    """Tell whether this check, or the next, is on the beat of the one before the one before it, and off that of the latter.
+
+    Then the old process goes on, and the one in between is another's.
+    """
+    for number in (index, index + 1):
+        if not 2 <= number < len(named.exchanges):
+            continue
+        pause, end = pause_before(named, number), through(named.exchanges[number - 2].connection)
+        if end is None or (pause is not None and any(abs(pause - one) <= NEAR_NS for one in (0, *usual))):
+            continue
+        since = named.exchanges[number].connection.start.ns - end
+        times = max(round(since / interval), 1)
+        if times <= FEW and abs(since - times * interval) <= NEAR_NS:
+            return True
+    return False
 
 
 def _in_doubt(named: Named, index: int) -> bool:

@@ -70,6 +70,8 @@ class Strangers:
         """Checks counted as traffic because there were too many."""
         self.checks: set[Peer] = set()
         """Who checks whom, of the checkers that are named."""
+        self.passing: set[Peer] = set()
+        """Who passes requests on to whom, of these."""
         self.probed: set[Peer] | None = None
         """Whom kubelets probe; None until that is known."""
         self.traffic = Traffic()
@@ -115,7 +117,8 @@ class Strangers:
             probed = self.probed is None or (run.client, run.server, run.form.port) in self.probed
             return run.form.stale or (run.form.kubelet and probed)
         silent = run.form.ask in (Ask.CONNECT, Ask.NOTHING)
-        return silent and (run.client, run.server, run.form.port) in self.checks
+        peer = (run.client, run.server, run.form.port)
+        return silent and peer in self.checks and peer not in self.passing
 
     def count(self, runs: Iterable[Run], now_ns: int) -> None:
         """Count runs as traffic."""

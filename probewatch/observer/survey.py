@@ -32,7 +32,7 @@ from probewatch.probes.checkers import (
 from probewatch.probes.ends import check_of, through
 from probewatch.probes.forms import form_of
 from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds
-from probewatch.probes.proxies import ADDS, proxy_of
+from probewatch.probes.proxies import ADDS, passed_on, proxy_of
 from probewatch.probes.replies import DNS, listens, says_agent
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import AGENT, Shape, What
@@ -173,9 +173,15 @@ def survey(
     _translations(named)
     _steps(named)
     taken = {id(one.track) for one in named}
+    passing = {machines[one.client] for one in named if one.kind == STEPS}
     for (client, _, _), group in groups.items():
         rest = [
-            track for track in group.found if id(track) not in taken and check_like(track.pace.shape) and _steady(track)
+            track
+            for track in group.found
+            if id(track) not in taken
+            and check_like(track.pace.shape)
+            and _steady(track)
+            and not (machines[client] in passing and passed_on(track.pace.shape.names, track.pace.shape.agent))
         ]
         if client not in skip and (
             len(rest) < len(group.found)

@@ -80,6 +80,8 @@ MISSING: Final = 2.5
 """A check that should have come is not in the capture, each."""
 NEW_TIMEOUT: Final = 3.0
 """The first step after a check that silence ended: how long it waited is not known yet."""
+LOOSELY: Final = 2.5
+"""Any pause, before or after a check that shows nothing, of requests that a checker passes on: who is refused asks as he likes."""
 PATIENT: Final = 3.0
 """A plain connect check stays on an open connection: all that it wanted was there at once."""
 UNSEEN: Final = 3.0
@@ -122,15 +124,20 @@ class Track:
     """Indices of its checks, in order."""
 
 
-def tracks(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape] = frozenset()) -> list[Track]:
+def tracks(
+    checks: Sequence[Check],
+    clocks: frozenset[Shape],
+    known: frozenset[Shape] = frozenset(),
+    loose: frozenset[Shape] = frozenset(),
+) -> list[Track]:
     """Return the series among the checks of one source at one port, in the order of their starts.
 
-    `clocks` are shapes that tick, `known` those that name a checker.
+    `clocks` are shapes that tick, `known` those that name a checker, `loose` requests of others that this checker passes on.
     """
     if len(checks) > MOST_RUNS:
         return []
     found = paces(checks, clocks, known)
-    return assign(checks, found) if found else []
+    return assign(checks, found, loose) if found else []
 
 
 # How many series a shape has, and how they pace.
@@ -405,8 +412,8 @@ class _History(NamedTuple):
     past: _Link | None
 
 
-def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
-    """Give each check to the series that expected it; checks that none expected are left out."""
+def assign(checks: Sequence[Check], found: Sequence[Pace], loose: frozenset[Shape] = frozenset()) -> list[Track]:
+    """Give each check to the series that expected it; checks that none expected are left out. `loose` shapes may pause as they like."""
     by_shape: dict[Shape, list[int]] = {}
     for number, pace in enumerate(found):
         by_shape.setdefault(pace.shape, []).append(number)
@@ -424,12 +431,11 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
             if check.shape is None:
                 _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
-                odd = (
-                    PATIENT
-                    if check.waited is not None and found[number].shape.what in (What.CLOSE, What.RESET)
-                    else 0.0
-                )
-                for cost, state in _ways(checks, index, history.states[number], found[number], alone=len(found) == 1):
+                before, pace = history.states[number], found[number]
+                patient = check.waited is not None and pace.shape.what in (What.CLOSE, What.RESET)
+                odd = PATIENT if patient else 0.0
+                any_pause = pace.shape in loose
+                for cost, state in _ways(checks, index, before, pace, alone=len(found) == 1, loose=any_pause):
                     states = (*history.states[:number], state, *history.states[number + 1 :])
                     _keep(grown, _History(history.cost + cost + odd, states, _Link(number, index, history.past)))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
@@ -451,8 +457,26 @@ def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
         grown[history.states] = history
 
 
-def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool) -> list[tuple[float, _State]]:
-    """Return (cost, state afterwards) of reading a check as a series' next; `alone`: there is no other series at this port."""
+def _ways(
+    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool, loose: bool
+) -> list[tuple[float, _State]]:
+    """Return (cost, state afterwards) of reading a check as a series' next.
+
+    `alone`: there is no other series at this port; `loose`: it is requests that a checker passes on for others.
+    """
+    out = _told_ways(checks, index, state, pace, alone=alone)
+    if loose and state.last >= 0 and min(cost for cost, _ in out) > LOOSELY:
+        before = checks[state.last]
+        if checks[index].shape is None or before.shape is None:
+            gap = gap_between(before, checks[index], pace.basis)
+            out.append((LOOSELY, state._replace(last=index, learnt=(*state.learnt, gap)[-LEARNT:])))
+    return out
+
+
+def _told_ways(
+    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool
+) -> list[tuple[float, _State]]:
+    """Return the ways that the series' own pauses tell."""
     check = checks[index]
     if state.last < 0:
         return [(UNSEEN if check.shape is None else 0.0, state._replace(last=index))]

@@ -34,6 +34,8 @@ SCRIPTS = {
               " > FA\n < A",
     "proxied": "> S\n < SA\n > A\n > PA 'GET /app HTTP/1.1\\r\\nhost: a\\r\\nx-forwarded-for: 10.0.0.7\\r\\n\\r\\n'\n < A\n"
                " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > FA\n < FA\n > A",
+    "loop": "> S\n < SA\n > A\n > PA 'GET /app HTTP/1.1\\r\\nhost: a\\r\\nuser-agent: curl/8\\r\\naccept: */*\\r\\n\\r\\n'\n < A\n"
+            " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > RA",
     "fin": "> S\n < SA\n > A\n > FA\n < FA\n > A",
     "refused": "> S\n < RA",
     "silent": "> S",
@@ -424,6 +426,21 @@ def test_users_of_a_proxy_are_no_checks() -> None:
     assert len(found[0].attempts) == 11
     assert told(found[0]) == [(8, DOWN), (10, UP)]
     assert len(left) == len(traffic)
+
+
+@pytest.mark.parametrize(("client", "server"), [(CHECKER, SERVER), ("fd00::9", "fd00::2")])
+def test_who_asks_through_a_proxy_in_even_steps_is_no_check(client: str, server: str) -> None:
+    """A loop behind HAProxy, a little faster while it is refused: the checks keep to their own beat, and no new process is seen."""
+    ends = {"client": client, "server": server}
+    checks = paused(["haproxy"] * 6 + ["refused"] * 3 + ["haproxy"] * 3, 3.0, **ends)
+    loop = [check(0.3 + 1.024 * number, "loop", **ends) for number in range(17)]
+    loop += [check(17.71 + 1.001 * number, "refused", **ends) for number in range(9)]
+    loop += [check(27.6 + 1.024 * number, "loop", **ends) for number in range(6)]
+    found, left = probes([*checks, *loop])
+    assert [probe.checker.kind for probe in found] == ["haproxy"]
+    assert [attempt.start.ns for attempt in found[0].attempts] == [run.start.ns for run in checks]
+    assert (told(found[0]), found[0].gaps, found[0].notes) == ([(9, DOWN), (11, UP)], (), ())
+    assert len(left) == len(loop)
 
 
 def test_two_routers_from_one_address_are_two_series() -> None:

@@ -79,6 +79,14 @@ def test_in_a_hole_of_the_capture_nothing_is_missing() -> None:
     assert probe.gaps == ()
 
 
+def test_a_check_off_the_beat_is_no_new_process() -> None:
+    """A connection of another's in between, after which the checks go on at their own times, restarts nothing."""
+    one = paused(["l4"] * 12, 3.0)
+    builder = built([*one, check(seconds(one[5]) + 1.2, "l4")])
+    assert builder.events == []
+    assert builder.made[0].decisions == ()  # type: ignore[attr-defined]
+
+
 def test_one_series_shows_the_new_process_of_all() -> None:
     """A check that came early tells of a reload; another server's first check came late, and begins UP as well."""
     one = paused(["haproxy"] * 6 + ["haproxy-503"] * 4, 2.0)
