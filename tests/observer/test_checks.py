@@ -588,24 +588,35 @@ def test_checks_inside_tls_on_a_connection_that_is_kept_are_no_kubelets() -> Non
     assert (named.kind, len(named.exchanges), left) == ("unknown", 8, [])
 
 
+def inside(at: float, size: int, more: int = 0) -> Run:
+    """Return a check inside TLS 1.3 that looks like anybody's: its answer is one record of this size, and another where there is `more`."""
+    marks = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.004, False, size), (0.0041, False, more)]
+    records = tuple(TlsRecord(mark=mark(at + when), by_client=mine, length=length) for when, mine, length in marks if length)
+    ends = f"{CHECKER}:{32_768 + round(at * 1000) % 28_000} > {SERVER}:8443"
+    script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +5ms > FA\n < FA\n > A"
+    hello, done = mark(at + 0.0005), mark(at + 0.002)
+    tls = TlsFacts(client_hello=hello, server_hello=hello, established=done, records=records, version="TLS 1.3")
+    return run_of(exchange_of(script, ends, at=at, tls=tls, http=()))
+
+
 def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:
     """Envoy is DOWN at the first answer of another size: its server told it, and only what breaks the connection is counted (1.40)."""
-
-    def inside(at: float, size: int) -> Run:
-        marks = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.004, False, size)]
-        records = tuple(TlsRecord(mark=mark(at + when), by_client=mine, length=length) for when, mine, length in marks)
-        ends = f"{CHECKER}:{32_768 + round(at * 1000) % 28_000} > {SERVER}:8443"
-        script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +5ms > FA\n < FA\n > A"
-        hello, done = mark(at + 0.0005), mark(at + 0.002)
-        tls = TlsFacts(client_hello=hello, server_hello=hello, established=done, records=records, version="TLS 1.3")
-        return run_of(exchange_of(script, ends, at=at, tls=tls, http=()))
-
     sealed_ones = [inside(10.0 + 2.006 * n, 95 if 12 <= n < 16 else 87) for n in range(24)]
     named = paused(["envoy"] * 12, 3.0, first=10.7)
     found, _ = probes([*sealed_ones, *named])
     (probe,) = [one for one in found if one.target.port == 8443]
     assert probe.checker.kind == "envoy"
     assert told(probe) == [(1, UP), (13, DOWN), (18, UP)]
+
+
+@pytest.mark.parametrize("split", [(), (2, 4, 9, 20)])
+def test_answers_inside_tls_that_are_all_alike_tell_nothing(split: tuple[int, ...]) -> None:
+    """A server that answers 400 each time looks like one that answers 200 each time; now and then an answer comes in two records."""
+    sealed_ones = [inside(10.0 + 2.006 * n, *((150, 95) if n in split else (242,))) for n in range(24)]
+    found, _ = probes([*sealed_ones, *paused(["envoy"] * 12, 3.0, first=10.7)])
+    (probe,) = [one for one in found if one.target.port == 8443]
+    assert {attempt.outcome for attempt in probe.attempts} == {Outcome.INCONCLUSIVE}
+    assert (told(probe), probe.final_state) == ([], "unknown")
 
 
 def test_advice_names_the_checkers_own_setting() -> None:
