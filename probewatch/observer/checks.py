@@ -293,7 +293,9 @@ class CheckBuilder:
             )
         what = named.shape.what
         if what in (What.RESET, What.CLOSE, What.BYTES):
-            verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
+            verdict = judge(
+                exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns, closes_at_once=False
+            )
             if verdict.cause is Cause.CUT and not c.resp.packets and c.orig.rst is not None and c.orig.rst_acks:
                 detail = "connected: what it resets it had acknowledged, though the capture lost the SYN-ACK"
                 return Verdict(
@@ -303,13 +305,19 @@ class CheckBuilder:
                 return agent_says(exchange, verdict)
             return replied(exchange, verdict, talk, timeout_ns) if talk is not None else verdict
         if what is What.GRPC:
-            verdict = judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
+            verdict = judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns, closes_at_once=False)
             if verdict.cause is Cause.GRPC_CONNECT and (refused := through(c)) is not None:
                 verdict = replace(verdict, end_ns=refused, end_mark=c.resp.rst)  # (only a kubelet dials on)
             return verdict
         scheme = "HTTPS" if what is What.TLS else "HTTP"
         verdict = judge(
-            exchange, Handler.HTTP_GET, timeout_ns, scheme=scheme, seen_until_ns=self.seen_until_ns, whole_body=False
+            exchange,
+            Handler.HTTP_GET,
+            timeout_ns,
+            scheme=scheme,
+            seen_until_ns=self.seen_until_ns,
+            whole_body=False,
+            closes_at_once=False,
         )
         tls = exchange.tls
         if verdict.cause is Cause.ENCRYPTED and tls is not None:

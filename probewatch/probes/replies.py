@@ -236,7 +236,7 @@ def _left_at_once(c: Connection) -> bool:
 
 def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -> Verdict:
     """Judge a check that wants to hear something: it must come before it hangs up, not say no, and be all that it waited for."""
-    if verdict.outcome is not Outcome.SUCCESS and verdict.cause is not Cause.CLIENT_LATE:
+    if verdict.outcome is not Outcome.SUCCESS:
         return verdict  # it never connected
     c = exchange.connection
     closed = c.orig.closed
