@@ -32,6 +32,7 @@ from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
 from .keeper import HELD, Keeper
+from .kept import joined
 from .lacking import Lacking, no_times, timeless, unlooked, untimed
 from .ledger import Keep, Ledger
 from .losses import Losses
@@ -118,6 +119,8 @@ class Observer(Front):
         """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
         self._followed: dict[int, Connection] = {}
+        self._pieces: dict[int, Connection] = {}
+        """By the id of the first, the latest piece of a followed connection; those before are joined to the first."""
         self._execs: Execs | None = None
         """Commands run in containers; None while no process event was seen."""
 
@@ -208,7 +211,12 @@ class Observer(Front):
 
     def followed(self) -> list[Connection]:
         """Return the connections of the followed endpoint, as they are known now."""
-        return [self._latest(connection) for connection in self._followed.values()]
+        return [self._followed_now(number, connection) for number, connection in self._followed.items()]
+
+    def _followed_now(self, number: int, connection: Connection) -> Connection:
+        """Return a followed connection as it is known now, with its latest piece."""
+        piece = self._pieces.get(number)
+        return self._latest(connection) if piece is None else joined(connection, self._latest(piece))
 
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
@@ -360,7 +368,13 @@ class Observer(Front):
     def _follow(self, connection: Connection) -> None:
         """Keep a connection of the endpoint that is asked about."""
         ends = ((connection.client, connection.client_port), (connection.server, connection.server_port))
-        if self.settings.endpoint in ends and len(self._followed) < MOST_FOLLOWED:
+        if self.settings.endpoint not in ends:
+            return
+        root = connection.piece_of
+        if root in self._followed:
+            self._followed[root] = self._followed_now(root, self._followed[root])
+            self._pieces[root] = connection
+        elif len(self._followed) < MOST_FOLLOWED:
             self._followed[connection.id] = connection
 
     def _target(self, address: str) -> Target:

@@ -184,7 +184,7 @@ class Life:
     __slots__ = (
         "answered", "bare_ack", "born", "bypassed", "claimed", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone",
         "held_ns", "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "passed", "payload",
-        "recent", "resp", "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
+        "piece_of", "recent", "resp", "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
     )  # fmt: skip
 
     def __init__(self, number: int, orig: Side, resp: Side, start: Mark, clock: int) -> None:
@@ -203,6 +203,7 @@ class Life:
         self.answered = False
         """A SYN-ACK was seen."""
         self.midstream = False
+        self.piece_of: int | None = None
         self.flipped = False
         self.bare_ack = False
         self.icmp: IcmpNote | None = None
@@ -317,6 +318,7 @@ class Life:
             sightings=sightings,
             tunnel=self.tunnel,
             outer_source=self.outer_source,
+            piece_of=self.piece_of,
             read_until=self._read_until(),
         )
 

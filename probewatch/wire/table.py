@@ -154,7 +154,8 @@ class Table:
         self.heap: list[tuple[int, int, Life]] = []
         """Timers: when one rings, whose it is."""
         self._waiting: dict[str, dict[int, int]] = {}
-        self._parted: dict[Key, None] = {}
+        self._parted: dict[Key, int] = {}
+        """Client's 4-tuple -> id of the first piece."""
         self._ids = 0
 
     # Birth
@@ -191,19 +192,27 @@ class Table:
         """Say that the server was heard: the connection is no lonely SYN any more."""
         self._half.pop(life.id, None)
 
-    def part(self, client: Key) -> None:
+    def part(self, client: Key, number: int) -> None:
         """From now on follow this connection in pieces: let go of it wherever it rests after an answer, and begin anew.
 
         So one that is kept for days, and asked on, is read to its end in a constant memory. `client` is its 4-tuple from
-        the client's side.
+        the client's side, `number` its id.
         """
-        self._parted.pop(client, None)
-        if len(self._parted) >= self._limits.parted:
+        life = self.lives.get(number)
+        if life is None or life.over is not None:
+            return  # (a piece that was let go of, or the last one)
+        self._parted.setdefault(client, number)
+        if len(self._parted) > self._limits.parted:
             del self._parted[next(iter(self._parted))]
-        self._parted[client] = None
-        side = self.sides.get(client)
-        if side is not None:
-            self.schedule(side.life, self.clock + self._limits.settle_ns)
+        self.schedule(life, self.clock + self._limits.settle_ns)
+
+    def piece_of(self, client: Key, *, asks: bool) -> int | None:
+        """Return the id of the connection that goes on here, where it is followed in pieces; one that begins anew (`asks`) is not."""
+        first = self._parted.pop(client, None)
+        if first is None or asks:
+            return None
+        self._parted[client] = first  # (the latest comes last)
+        return first
 
     def claim(self, number: int) -> bool:
         """Mark a connection, by its id, as one that a checker keeps; return False where it has transferred more than any check does."""

@@ -264,7 +264,7 @@ class Tracker:
     def part(self, connection: Connection) -> None:
         """From now on follow this connection in pieces, one from each rest after an answer to a later one; see `Table.part`."""
         c = connection
-        self._table.part((c.client, c.client_port, c.server, c.server_port))
+        self._table.part((c.client, c.client_port, c.server, c.server_port), c.id)
 
     def claim(self, connection: Connection) -> bool:
         """Go on following a connection that was handed out, however often it is asked: a checker keeps it.
@@ -324,6 +324,7 @@ class Tracker:
         client = (key[2], key[3], key[0], key[1]) if flipped else key
         life = table.open(s.mark, client, flipped=flipped, asks=asks)
         life.midstream = not opening and not refuses
+        life.piece_of = table.piece_of(client, asks=not life.midstream)
         if asks and len(self._resolver):
             waited = self._resolver.claim(life.client, life.server, s.mark.ns)
             if waited is not None:
