@@ -183,7 +183,8 @@ class CheckBuilder:
             thresholds=numbers_shown(thresholds),
             initial_state=states[0],
             initial_evidence=states[1],
-            final_state=states[2],
+            initial_since_ns=states[2],
+            final_state=states[3],
             attempts=tuple(attempts),
             gaps=missing(named, attempts, results, usual_pauses(named, spec), self._holes, self._revised),
             decisions=tuple(decisions),
@@ -360,7 +361,7 @@ class CheckBuilder:
         thresholds: Thresholds | None,
         spec: CheckSpec | None,
         again: Sequence[bool],
-    ) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
+    ) -> tuple[list[Attempt], list[Decision], tuple[str, str, int | None, str], list[str]]:
         """Count the streaks of a series and make its attempts and decisions."""
         pace = named.track.pace
         first = named.exchanges[0].connection.start.ns
@@ -370,6 +371,7 @@ class CheckBuilder:
         fresh = first - self.first_ns > 1.2 * (named.learnt.interval_ns or pace.interval_ns) + lasted_ns + 100 * MS
         health = begin(thresholds, fresh=fresh) if thresholds is not None else None
         initial, why = "unknown", ""
+        known_ns: int | None = None
         if health is not None and health.up is not None and _begins_known(health.thresholds):
             initial = "UP" if health.up else "DOWN"
             name = "Envoy" if health.thresholds.eager else "HAProxy"
@@ -404,11 +406,18 @@ class CheckBuilder:
                 decisions.append(_decision(kind, before, attempts[-1], ends[number - 1], judged, thresholds, since))
                 since = ends[number - 1]
             elif judged.settled is not None and initial == "unknown":
+                if any(one is not judged.settled for one in results[:number]):
+                    known_ns = ends[number - 1]  # (what it was before may have been either)
                 initial = "UP" if judged.settled else "DOWN"
                 checks = f"first {number} checks leave" if number > 1 else "first check leaves"
                 why = f"the capture's {checks} no other state possible"
         final = {True: "UP", False: "DOWN", None: "unknown"}[health.up] if health is not None else "unknown"
-        return attempts, decisions, (initial, why, final), self._notes(named, thresholds, steps, reloaded=reloaded)
+        return (
+            attempts,
+            decisions,
+            (initial, why, known_ns, final),
+            self._notes(named, thresholds, steps, reloaded=reloaded),
+        )
 
     def _notes(
         self, named: Named, thresholds: Thresholds | None, steps: Sequence[Step], *, reloaded: bool

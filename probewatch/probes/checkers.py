@@ -61,6 +61,8 @@ BUSIEST: Final = 10
 """Checks a second of one shape from one source at one port: more than that is no health checking."""
 LOOSE: Final = 0.5
 """Share of a shape's checks that no pace explains, from which it is no checker's."""
+SURE: Final = 1.0
+"""Cost up to which a check comes when it is due."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
 
@@ -85,7 +87,9 @@ LOOSELY: Final = 2.5
 PATIENT: Final = 3.0
 """A plain connect check stays on an open connection: all that it wanted was there at once."""
 UNSEEN: Final = 3.0
-"""A series begins with a check that shows nothing."""
+"""A series begins with a check that shows nothing ..."""
+BORNE_OUT: Final = 2.5
+"""... less this, where the next one comes just when an exact pace wants it."""
 
 
 class Check(NamedTuple):
@@ -398,6 +402,8 @@ class _State(NamedTuple):
     """Other pauses it was seen to make."""
     silent: tuple[int, ...] = ()
     """Steps from start to start after a check that silence ended."""
+    unseen: bool = False
+    """Its last check is its first, and shows nothing."""
 
 
 class _Link(NamedTuple):
@@ -418,7 +424,7 @@ def assign(checks: Sequence[Check], found: Sequence[Pace], loose: frozenset[Shap
     for number, pace in enumerate(found):
         by_shape.setdefault(pace.shape, []).append(number)
     everybody = list(range(len(found)))
-    strange = sum(check.shape is not None and check.shape not in by_shape for check in checks)
+    strange = sum(check.shape is not None and (check.shape not in by_shape or check.shape in loose) for check in checks)
     nobody = NOBODY_BUSY if strange >= BUSY * len(checks) else NOBODY
     kept = BEAM if len(checks) <= LONG else NARROW
     histories = [_History(0.0, (_State(),) * len(found), None)]
@@ -469,7 +475,7 @@ def _ways(
         before = checks[state.last]
         if checks[index].shape is None or before.shape is None:
             gap = gap_between(before, checks[index], pace.basis)
-            out.append((LOOSELY, state._replace(last=index, learnt=(*state.learnt, gap)[-LEARNT:])))
+            out.append((LOOSELY, state._replace(last=index, unseen=False, learnt=(*state.learnt, gap)[-LEARNT:])))
     return out
 
 
@@ -479,10 +485,11 @@ def _told_ways(
     """Return the ways that the series' own pauses tell."""
     check = checks[index]
     if state.last < 0:
-        return [(UNSEEN if check.shape is None else 0.0, state._replace(last=index))]
+        unseen = check.shape is None
+        return [(UNSEEN if unseen else 0.0, state._replace(last=index, unseen=unseen))]
     before = checks[state.last]
     step = check.start - before.start
-    after = state._replace(last=index)
+    after = state._replace(last=index, unseen=False)
     if pace.basis is Basis.CLOCK:
         times = max(1, round(step / pace.interval_ns))
         return [(_off(step - times * pace.interval_ns, pace) + MISSING * (times - 1), after)]
@@ -490,6 +497,8 @@ def _told_ways(
         return _after_silence(step, state, after, pace)
     gap = check.start - before.end
     usual = _off(gap - pace.interval_ns, pace)
+    if state.unseen and pace.spread_ns <= EXACT_NS and usual < SURE:
+        usual -= BORNE_OUT
     out = [(usual, after)]
     known, pause = min(((_off_known(gap - one, pace), one) for one in state.learnt), default=(CAP, 0))
     if known + KNOWN_PAUSE < usual:

@@ -13,6 +13,9 @@ from probewatch.model.exchange import Exchange, HttpExchange
 
 from .runs import Run
 
+FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
+"""Header names of requests that a proxy passes on for somebody."""
+
 
 def _caddy(http: HttpExchange) -> bool:
     return "Caddy" in (http.header("Via") or "").split()
@@ -52,9 +55,11 @@ def proxy_of(exchanges: Iterable[Exchange]) -> str:
 def passed_on(names: Sequence[str], agent: str) -> bool:
     """Tell whether a request from a source that runs HAProxy is one that it passes on.
 
-    All names are in lower case (HTX), and there is a client's own User-Agent, which HAProxy's checks have only where they are told to.
+    It says so; or all names are in lower case (HTX), and there is a client's own User-Agent, which HAProxy's checks have only where
+    they are told to.
     """
-    return bool(agent) and all(name == name.lower() for name in names)
+    lower = [name.lower() for name in names]
+    return not FORWARDED.isdisjoint(lower) or (bool(agent) and lower == list(names))
 
 
 def asks_through(run: Run) -> bool:

@@ -443,6 +443,16 @@ def test_who_asks_through_a_proxy_in_even_steps_is_no_check(client: str, server:
     assert len(left) == len(loop)
 
 
+def test_a_first_check_that_is_refused_is_on_the_beat() -> None:
+    """Beside refused connections of clients the one that stands a pause before the next check is the first check; UP is known later."""
+    checks = paused(["refused"] + ["l4"] * 8, 5.0)
+    traffic = [check(at, "refused") for at in (0.9, 2.2, 3.3, 4.1)] + [check(6.1 + 0.83 * n, "proxied") for n in range(14)]
+    found, left = probes([*checks, *traffic])
+    assert [attempt.start.ns for attempt in found[0].attempts] == [run.start.ns for run in checks]
+    assert (found[0].initial_state, found[0].initial_since_ns) == ("UP", found[0].attempts[2].end_ns)
+    assert len(left) == len(traffic)
+
+
 def test_two_routers_from_one_address_are_two_series() -> None:
     """The same check, source and period at two phases: each series has its own attempts and decisions."""
     first = paused(["l4"] * 8 + ["refused"] * 4 + ["l4"] * 4, 5.0, seed=1)
