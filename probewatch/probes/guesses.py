@@ -6,7 +6,7 @@ from typing import Final
 
 from .replies import DNS
 from .shapes import Shape, What
-from .signatures import GO_CLIENT, GO_CLIENTS, KUBE_PROBE, NAMES, NOT_CHECKS, SIGNATURES
+from .signatures import GO_CLIENT, GO_CLIENTS, KUBE_PROBE, NAMES, NOT_CHECKS, SIGNATURES, named_agent
 
 PERL_CLIENT: Final = "libwww-perl/"
 """Perl's HTTP client: ldirectord 4.12.0 asks by it, and so may any script."""
@@ -46,6 +46,8 @@ def could_be(shape: Shape, *, kubelet: bool, keeps: bool | None = None) -> tuple
         return ()
     if shape.agent.startswith(KUBE_PROBE):
         return ("kubelet",) if kubelet else ()
+    if (row := named_agent(shape.agent)) is not None:
+        return (row.kind,)
     if shape.agent.startswith(GO_CLIENT):
         return ("traefik", "caddy", "linkerd") if keeps is None else ("caddy",) if keeps else ("traefik", "linkerd")
     if shape.agent.startswith(PERL_CLIENT):
