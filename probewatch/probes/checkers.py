@@ -42,6 +42,12 @@ EXACT_NS: Final = 8 * MS
 """Spread up to which a pause is a daemon's timer and not a shell's sleep."""
 UNEVEN_NS: Final = 200 * MS
 """Checks whose durations differ by this much show whether their interval counts from their ends or from their starts."""
+EVEN_STEPS: Final = 8
+"""Steps from start to start that show whether they are even ..."""
+EVEN_NS: Final = 25 * MS
+"""... to within this ..."""
+MOSTLY_EVEN: Final = 0.8
+"""... and how many of them must be, where the others may be a check that is missing."""
 BEAM: Final = 32
 """Histories carried on."""
 NARROW: Final = 8
@@ -169,7 +175,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
     downinter).
     """
     left = list(members)
-    if basis is Basis.PAUSE and (_holds_on(members) or _keeps_time(members)):
+    if basis is Basis.PAUSE and (_holds_on(members) or _keeps_time(members) or (people and _makes_up(members))):
         basis = Basis.CLOCK
     waits = [check.waited for check in members if check.waited is not None]
     timeout = int(median(waits)) if waits else None
@@ -220,10 +226,26 @@ def _keeps_time(members: Sequence[Check]) -> bool:
     return bool(took) and max(took) - min(took) >= UNEVEN_NS and ticks([check.start for check in members])
 
 
+def _makes_up(members: Sequence[Check]) -> bool:
+    """Tell whether the step from start to start is the same after checks that took long: a loop that sleeps for what is left of it.
+
+    It may walk out of every grid. (Of HAProxy, fastinter and its timeout may make up one `inter` by chance.)
+    """
+    if len(members) < EVEN_STEPS:
+        return False
+    steps = [after.start - before.start for before, after in pairwise(members)]
+    middle, usual = median(steps), median([one.end - one.start for one in members if one.end is not None] or [0])
+    even = [abs(step - middle) <= EVEN_NS for step in steps]
+    long = [
+        number for number, one in enumerate(members[:-1]) if one.end is None or one.end - one.start >= usual + UNEVEN_NS
+    ]
+    return len(long) >= ENOUGH - 1 and all(even[number] for number in long) and sum(even) >= MOSTLY_EVEN * len(even)
+
+
 def ticks(starts: Sequence[int]) -> bool:
     """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
     steps = [b - a for a, b in pairwise(starts)]
-    if len(steps) < 8:
+    if len(steps) < EVEN_STEPS:
         return False
     period = round(median(steps) / (10 * MS)) * 10 * MS
     if period < SHORTEST_NS:
@@ -231,7 +253,7 @@ def ticks(starts: Sequence[int]) -> bool:
     offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
     # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
     low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
-    return high - low <= 25 * MS
+    return high - low <= EVEN_NS
 
 
 def gap_between(before: Check, after: Check, basis: Basis) -> int:

@@ -135,6 +135,8 @@ def part(c: Connection, number: int, begun: Mark, told: Mark | None, done: Mark 
     start = c.start if number == 1 else begun
     orig = replace(c.orig, arrivals=(Arrival(1, begun),), data=b"")
     resp = replace(c.resp, arrivals=(Arrival(1, told),) if told is not None else (), data=b"")
+    if told is None:
+        resp = replace(resp, length=0)
     if not last:
         orig = replace(orig, fin=None, fin_acked=None, rst=None)
         resp = replace(resp, fin=None, fin_acked=None, rst=None)

@@ -323,6 +323,8 @@ class Table:
         if life.over is not None:
             del self._parted[key]
             return False
+        if life.orig.fin is not None or life.resp.fin is not None:
+            return False  # (what is asked after that meets a closed connection: both belong together)
         asked, told = life.orig.stream, life.resp.stream
         answered = bool(asked.arrivals and told.arrivals) and told.arrivals[-1].mark > asked.arrivals[-1].mark
         whole = not asked.spans and not told.spans

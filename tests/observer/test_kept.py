@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from builder import conversation, feed
-from make import V4, V6
+from make import V4, V6, frames
 
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
+from probewatch.model.timeline import Cause
+from probewatch.observer import Observer, Settings
 from probewatch.observer.kept import KeptConnections
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.packets import Segment
@@ -93,6 +95,21 @@ def test_nothing_is_said_of_what_is_passed_over(pause, agent) -> None:
         assert all(exchange.connection.read_until is not None for exchange in found)
     else:
         assert len(found) == 150
+
+
+@pytest.mark.parametrize("ends", [V4, V6])
+@pytest.mark.parametrize("calm", ["+2ms", "+800ms"])
+def test_a_question_on_a_connection_that_the_server_had_closed(ends: str, calm: str) -> None:
+    """The FIN came before the question, soon after the last answer or later, and a RST and no byte answers it: that is said."""
+    seen = Observer(Settings())
+    ended = f"{calm} < FA\n > A\n" + ASK.format(pause="2s").rpartition(" < A")[0] + " < R\n"
+    for frame in frames((1.0, ends, "> S\n < SA\n > A\n" + script(12, "3s") + ended)):
+        seen.feed(frame)
+    (probe,) = seen.finish().probes
+    last = probe.attempts[-1]
+    assert (last.cause, last.legs[0].connection.resp.length) == (Cause.RESET_BEFORE_ANSWER, 0)
+    assert last.diagnosis is not None
+    assert "had closed this connection 2." in last.diagnosis.sentence
 
 
 def test_what_is_no_checkers_stays_whole() -> None:
