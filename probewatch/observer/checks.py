@@ -49,7 +49,7 @@ from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import Tied, inferred_of, numbers_shown, thresholds_of, tie
 from .groups import UNROUTED
 from .others import foreign_host, pod_name
-from .pauses import early, missing, passed_over, taken_over, usual_pauses
+from .pauses import Rounds, early, missing, passed_over, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
 from .survey import REPEATS, Named, asks_agent, maybe_kubelet, measured
 from .tls import expired
@@ -92,6 +92,7 @@ class CheckBuilder:
         """Timeouts that a checker's other checks show, by its kind and address."""
         self._begun: dict[str, list[int]] = {}
         """When a new process of the checker at an address was seen to begin."""
+        self._rounds = Rounds()
         self.events: list[TimelineEvent] = []
         """What else the series show."""
         self.tied: set[int] = set()
@@ -104,6 +105,7 @@ class CheckBuilder:
             if one.learnt.timeout_ns is not None and one.kind not in ALONE:
                 self._timeouts.setdefault((one.kind, one.client), []).append(one.learnt.timeout_ns)
             if one.kind == RESTARTS:
+                self._rounds.note(one)
                 usual = usual_pauses(one, self._tied(one).spec)
                 self._begun.setdefault(one.client, []).extend(
                     one.exchanges[index].connection.start.ns
@@ -186,7 +188,10 @@ class CheckBuilder:
             initial_since_ns=states[2],
             final_state=states[3],
             attempts=tuple(attempts),
-            gaps=missing(named, attempts, results, usual_pauses(named, spec), self._holes, self._revised),
+            gaps=tuple(
+                self._rounds.told(named, one)
+                for one in missing(named, attempts, results, usual_pauses(named, spec), self._holes, self._revised)
+            ),
             decisions=tuple(decisions),
             notes=(*notes, *expired(attempts, kubelet=False)),
         )

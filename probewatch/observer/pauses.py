@@ -9,7 +9,9 @@ Limitations: only where pauses are exact. A new process whose first check falls 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.check import CheckSpec
@@ -38,6 +40,39 @@ UNEVEN: Final = SHARE | {kind for kind, beside in BY_PACE.items() if beside.paci
 """Whose longer pause shows no missing check: in one cycle (Monit's) it is as long as all else that is checked there."""
 PASSED_OVER: Final = "passed over, for more was said on their connection than is followed"
 """Why checks are missing where a checker keeps its connection for longer than it is read."""
+STOPPED: Final = 2
+"""Checks of one server that are missing, and of another that came meanwhile, from which the first may have been in maintenance."""
+MAINTENANCE: Final = (
+    "its HAProxy checked others meanwhile, and not this one: perhaps in maintenance (set server ... state maint)"
+)
+"""Why checks of one server are missing where those of another went on."""
+MAINTAINS: Final = "haproxy"
+"""Who leaves a server unchecked on request."""
+
+
+class Rounds:
+    """Whom each HAProxy checks, and when."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, list[tuple[str, int, list[int]]]] = {}
+        """By its address."""
+
+    def note(self, named: Named) -> None:
+        """Take a series of one."""
+        starts = [exchange.connection.start.ns for exchange in named.exchanges]
+        self._starts.setdefault(named.client, []).append((named.server, named.port, starts))
+
+    def told(self, named: Named, one: Gap) -> Gap:
+        """Say of a gap that only this server was not checked meanwhile."""
+        if one.kind is not GapKind.UNEXPLAINED or named.kind != MAINTAINS or one.expected < STOPPED:
+            return one
+        mine = (named.server, named.port)
+        for server, port, starts in self._starts.get(named.client, ()):
+            if (server, port) != mine and bisect_left(starts, one.end_ns) - bisect_left(
+                starts, one.start_ns
+            ) >= STOPPED:
+                return replace(one, reason=MAINTENANCE)
+        return one
 
 
 def usual_pauses(named: Named, spec: CheckSpec | None) -> tuple[int, ...]:

@@ -56,6 +56,18 @@ def test_checks_on_a_connection_that_is_not_followed_are_passed_over(whole: bool
     assert not any("passed over" in note for note in probe.notes)  # (its last connection was read to its end)
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_a_server_that_alone_is_not_checked_may_be_in_maintenance(others: bool) -> None:
+    """Where HAProxy goes on with other servers it was told to leave this one alone, or may have been; where all stop nothing says why."""
+    stop, go_on = paused(["haproxy"] * 8, 2.0), 12.0
+    stop += paused(["haproxy"] * 6, 2.0, first=seconds(stop[-1]) + go_on)
+    one = paused(["haproxy"] * 20, 2.0, first=0.3, port=9090)
+    runs = [*stop, *(run for run in one if others or run.start < stop[8].start)]
+    runs = runs if others else [run for run in runs if not stop[7].start < run.start < stop[8].start]
+    (gap,) = (gap for probe in built(runs).made if probe.target.port == 8080 for gap in probe.gaps)  # type: ignore[attr-defined]
+    assert (gap.expected, "maintenance" in gap.reason) == (5, others)
+
+
 def test_longer_pauses_of_a_server_in_doubt_are_no_gap() -> None:
     """HAProxy's downinter, seen but once, says nothing of missing checks: only a server whose state is settled misses any."""
     runs = paused(["haproxy"] * 8 + ["haproxy-503"], 1.0)
