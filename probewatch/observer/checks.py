@@ -33,11 +33,10 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND, median
-from probewatch.probes.checkers import ENOUGH, LONGEST_NS, MS, Track
+from probewatch.probes.checkers import LONGEST_NS, MS, Track
 from probewatch.probes.ends import gave_up, through
-from probewatch.probes.guesses import could_be
+from probewatch.probes.guesses import could_be, keeps_connection
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.learnt import MOSTLY
 from probewatch.probes.repeats import tried_again
 from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
 from probewatch.probes.rounds import CLOSE_RECORD
@@ -262,7 +261,9 @@ class CheckBuilder:
         product, _, version = named.shape.agent.partition("/")
         others: tuple[str, ...] = ()
         if named.kind == "unknown":
-            others = could_be(named.shape, kubelet=maybe_kubelet(named.exchanges), keeps=_keeps(named.exchanges))
+            others = could_be(
+                named.shape, kubelet=maybe_kubelet(named.exchanges), keeps=keeps_connection(named.exchanges)
+            )
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
@@ -514,24 +515,6 @@ def _tells(exchange: Exchange, verdict: Verdict, result: bool | None) -> bool:
     """Tell whether the server itself said that a check failed."""
     waited = verdict.end_mark == exchange.connection.orig.closed  # (for another answer)
     return (verdict.cause in ANSWERED and not waited) or (verdict.cause is Cause.ENCRYPTED and result is False)
-
-
-def _keeps(exchanges: Sequence[Exchange]) -> bool | None:
-    """Tell whether a checker keeps its connection behind an answer with a body; None where nothing shows it."""
-    told = [e for e in exchanges if e.http and e.http[0].body_bytes and e.http[0].body_end is not None]
-    if any(exchange.connection.question > 1 for exchange in told):
-        return True
-    free = [
-        e
-        for e in told
-        if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))
-    ]
-    hung_up = [
-        e
-        for e in free
-        if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone
-    ]
-    return False if len(hung_up) >= ENOUGH and len(hung_up) >= MOSTLY * len(free) else None
 
 
 def _talk(named: Named) -> Talk | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from probewatch.model.exchange import Exchange
+
+from .checkers import ENOUGH
+from .learnt import MOSTLY
 from .replies import DNS
 from .shapes import Shape, What
 from .signatures import GO_CLIENT, GO_CLIENTS, KUBE_PROBE, NAMES, NOT_CHECKS, SIGNATURES, named_agent
@@ -76,3 +81,21 @@ def _unread(shape: Shape) -> tuple[str, ...]:
         and shape.target.startswith(row.target)
         and (row.names is None or row.names[: len(shape.names)] == shape.names)
     )
+
+
+def keeps_connection(exchanges: Sequence[Exchange]) -> bool | None:
+    """Tell whether a checker keeps its connection behind an answer with a body; None where nothing shows it."""
+    told = [e for e in exchanges if e.http and e.http[0].body_bytes and e.http[0].body_end is not None]
+    if any(exchange.connection.question > 1 for exchange in told):
+        return True
+    free = [
+        e
+        for e in told
+        if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))
+    ]
+    hung_up = [
+        e
+        for e in free
+        if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone
+    ]
+    return False if len(hung_up) >= ENOUGH and len(hung_up) >= MOSTLY * len(free) else None
