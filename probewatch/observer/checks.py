@@ -38,7 +38,7 @@ from probewatch.probes.ends import gave_up, through
 from probewatch.probes.guesses import could_be, keeps_connection
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.repeats import tried_again
-from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
+from probewatch.probes.replies import Talk, agent_says, agent_word, drain_notes, replied, talk_of
 from probewatch.probes.rounds import CLOSE_RECORD
 from probewatch.probes.shapes import What, late_reset
 from probewatch.probes.signatures import Basis, Signature, passes
@@ -140,6 +140,7 @@ class CheckBuilder:
         if thresholds is not None and (spec is None or not spec.passes):
             notes += _usual_refusal(verdicts)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
+        notes += drain_notes(named.exchanges) if asks_agent(named) else []
         if hidden:
             notes.append(
                 "it keeps its connection and asks on it inside TLS: these checks are not seen, so nothing is decided"

@@ -49,6 +49,7 @@ SCRIPTS = {
     "ping-hung": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n +999500us > RA",
     "agent-up": "> S\n < SA\n > A\n < PA 'up 50%\\n'\n < FA\n > FA\n < A",
     "agent-weight": "> S\n < SA\n > A\n < PA '50%\\n'\n < FA\n > FA\n < A",
+    "agent-drain": "> S\n < SA\n > A\n < PA 'drain\\n'\n < FA\n > FA\n < A",
     "agent-down": "> S\n < SA\n > A\n < PA 'down\\n'\n < FA\n > FA\n < A",
     "agent-sent-up": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'up\\n'\n < FA\n > FA\n < A",
     "agent-sent-down": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'down\\n'\n < FA\n > FA\n < A",
@@ -638,6 +639,14 @@ def test_advice_names_the_checkers_own_setting() -> None:
     assert in_words_of("keepalived", "timeoutSeconds: 2") == "connect_timeout: 2"
     assert in_words_of("kubelet", "timeoutSeconds: 2") == "timeoutSeconds: 2"
     assert in_words_of("unknown", "a longer timeoutSeconds") == "a longer timeout"
+
+
+def test_an_agent_that_says_drain_is_told() -> None:
+    """HAProxy then sends no new connections, though the server is not DOWN: no decision, and a note of when."""
+    probe = only(paused(["agent-up"] * 6 + ["agent-drain"] * 3 + ["agent-up"] * 3, 2.0))
+    assert (told(probe), probe.final_state) == ([], "UP")
+    assert [note for note in probe.notes if "drain" in note and "3 times, #7 to #9" in note]
+    assert not any("drain" in note for note in only(paused(["agent-up"] * 9, 2.0)).notes)
 
 
 def test_an_agent_that_is_said_a_word_first_decides_as_any_agent_does() -> None:
