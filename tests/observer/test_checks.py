@@ -15,6 +15,7 @@ from probewatch.model.catalogue import in_words_of
 from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe
 from probewatch.observer.checks import CheckBuilder
+from probewatch.observer.readiness import State, serving
 from probewatch.observer.sealed import _lengths, hides, hung
 from probewatch.observer.survey import survey
 from probewatch.probes.judge import Verdict
@@ -451,6 +452,8 @@ def test_a_first_check_that_is_refused_is_on_the_beat() -> None:
     found, left = probes([*checks, *traffic])
     assert [attempt.start.ns for attempt in found[0].attempts] == [run.start.ns for run in checks]
     assert (found[0].initial_state, found[0].initial_since_ns) == ("UP", found[0].attempts[2].end_ns)
+    ready = [one.start_ns for one in serving(found[0], (), ns(60)) if one.state is State.READY]
+    assert ready == [found[0].initial_since_ns]
     assert len(left) == len(traffic)
 
 
