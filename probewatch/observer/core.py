@@ -19,7 +19,6 @@ from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.oneway import qualified
-from probewatch.probes.proxies import asks_through
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
@@ -606,9 +605,8 @@ class Observer(Front):
         self._proxies = {one.client for one in named if one.kind == RESTARTS}
         for run in left:
             self._targets[run.server].strangers.append(run)
-            if run.client in self._proxies and asks_through(run):
-                self._strangers.passing.add((run.client, run.server, run.form.port))
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
+        self._strangers.find_passing(left)
         builder = CheckBuilder(
             self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all, self._revised
         )

@@ -16,6 +16,7 @@ from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
 from probewatch.model.packed import PackedExchange, Shelf
 from probewatch.probes.forms import Ask, Form
+from probewatch.probes.proxies import asks_through
 from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
@@ -120,6 +121,13 @@ class Strangers:
         peer = (run.client, run.server, run.form.port)
         return silent and peer in self.checks and peer not in self.passing
 
+    def find_passing(self, runs: Iterable[Run]) -> None:
+        """Find which checkers also pass requests on: what is refused there beside their checks is their clients'."""
+        for run in runs:
+            peer = (run.client, run.server, run.form.port)
+            if peer in self.checks and asks_through(run):
+                self.passing.add(peer)
+
     def count(self, runs: Iterable[Run], now_ns: int) -> None:
         """Count runs as traffic."""
         for run in runs:
@@ -130,6 +138,7 @@ class Strangers:
         held = [run for target in self._targets.values() for run in target.strangers]
         found, kept = so_far(held, skip=kubelets, declared=self._book.checks, acks=acks)
         self.checks |= found
+        self.find_passing(held)
         # (By frame, not by time alone: many may carry one timestamp.)
         self._checks = sum(any(id(leg) in kept for _, leg in run.legs()) for run in held)
         begun = sorted(run.start for run in held)[len(held) * 3 // 4]
