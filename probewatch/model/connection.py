@@ -243,11 +243,15 @@ class Connection:
     tunnel: str = ""
     outer_source: str = ""
     """Outer source address where a tunnel carried the client's first frame: the node that sent it."""
+    piece_of: int | None = None
+    """The id of the connection of which this is a later piece, where one that is kept is followed in pieces (`wire.table.Table.part`)."""
     question: int = 0
     """0: this is the whole connection. Else only its n-th question, from 1, and the answer to that: one check of a checker
     that keeps its connection (`probes.questions`). Of all but the first the handshake is none of theirs."""
     answered: Mark | None = None
     """When the answer to that question was whole; None where it never was, and of a whole connection."""
+    read_until: Mark | None = None
+    """Up to here it was read: more was said later, and passed over (`wire.table.Limits`). None where nothing was."""
 
     @property
     def asked_unseen(self) -> bool:

@@ -329,6 +329,8 @@ class GapKind(StrEnum):
     """The Pod was being deleted."""
     UNRESOLVED = "unresolved"
     """They were made, and left no frame: the target's address could not be resolved."""
+    PASSED_OVER = "passed_over"
+    """They may have come: what was said on their connection was not followed any more."""
     OVERDUE = "overdue"
     """Live: none has come so far."""
     UNEXPLAINED = "unexplained"

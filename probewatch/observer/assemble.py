@@ -518,6 +518,7 @@ class Assembler:
                 scheme="HTTPS" if series.tls else "HTTP",
                 seen_until_ns=self.seen_until_ns,
                 start_ns=run.tries[0][0].connection.start.ns,
+                closes_at_once=False,
             )
             legs = tuple(leg(role, one, self.latest) for role, one in run.legs())
             made = judged_attempt(number, run.start, verdict, legs)

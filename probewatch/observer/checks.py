@@ -33,13 +33,12 @@ from probewatch.model.timeline import (
     Trigger,
 )
 from probewatch.probes.cadence import SECOND, median
-from probewatch.probes.checkers import ENOUGH, LONGEST_NS, MS, Track
+from probewatch.probes.checkers import LONGEST_NS, MS, Track
 from probewatch.probes.ends import gave_up, through
-from probewatch.probes.guesses import could_be
+from probewatch.probes.guesses import could_be, keeps_connection
 from probewatch.probes.judge import Verdict, judge
-from probewatch.probes.learnt import MOSTLY
 from probewatch.probes.repeats import tried_again
-from probewatch.probes.replies import Talk, agent_says, agent_word, replied, talk_of
+from probewatch.probes.replies import Talk, agent_says, agent_word, drain_notes, replied, talk_of
 from probewatch.probes.rounds import CLOSE_RECORD
 from probewatch.probes.shapes import What, late_reset
 from probewatch.probes.signatures import Basis, Signature, passes
@@ -49,7 +48,7 @@ from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import Tied, inferred_of, numbers_shown, thresholds_of, tie
 from .groups import UNROUTED
 from .others import foreign_host, pod_name
-from .pauses import early, missing, taken_over, usual_pauses
+from .pauses import Rounds, early, missing, passed_over, taken_over, usual_pauses
 from .sealed import Usual, hides, hung, passed, usual_of
 from .survey import REPEATS, Named, asks_agent, maybe_kubelet, measured
 from .tls import expired
@@ -77,6 +76,7 @@ class CheckBuilder:
         first_ns: int,
         seen_until_ns: int,
         holes: Sequence[tuple[int, int]] = (),
+        revised: Latest | None = None,
     ) -> None:
         self.book = book
         self.latest = latest
@@ -86,10 +86,12 @@ class CheckBuilder:
         for check in book.checks:
             self._declared.setdefault(check.address, []).append(check)
         self._holes = holes
+        self._revised = revised or latest
         self._timeouts: dict[tuple[str, str], list[int]] = {}
         """Timeouts that a checker's other checks show, by its kind and address."""
         self._begun: dict[str, list[int]] = {}
         """When a new process of the checker at an address was seen to begin."""
+        self._rounds = Rounds()
         self.events: list[TimelineEvent] = []
         """What else the series show."""
         self.tied: set[int] = set()
@@ -102,6 +104,7 @@ class CheckBuilder:
             if one.learnt.timeout_ns is not None and one.kind not in ALONE:
                 self._timeouts.setdefault((one.kind, one.client), []).append(one.learnt.timeout_ns)
             if one.kind == RESTARTS:
+                self._rounds.note(one)
                 usual = usual_pauses(one, self._tied(one).spec)
                 self._begun.setdefault(one.client, []).extend(
                     one.exchanges[index].connection.start.ns
@@ -137,6 +140,7 @@ class CheckBuilder:
         if thresholds is not None and (spec is None or not spec.passes):
             notes += _usual_refusal(verdicts)
         notes += [note for note in (tied.note, *(spec.notes if spec is not None else ())) if note]
+        notes += drain_notes(named.exchanges) if asks_agent(named) else []
         if hidden:
             notes.append(
                 "it keeps its connection and asks on it inside TLS: these checks are not seen, so nothing is decided"
@@ -145,6 +149,8 @@ class CheckBuilder:
             notes.append(
                 "the answers are encrypted: one of the usual size is counted as success, one of another size as failure"
             )
+        if passed_over(named, len(named.exchanges) - 1, self._revised):
+            notes.append("its connection is not read to its end: what it asks after the last check here is passed over")
         shape, first = named.shape, named.exchanges[0]
         pod = self.book.pod(named.server, first.connection.start.ns)
         tls = shape.what is What.TLS
@@ -179,9 +185,13 @@ class CheckBuilder:
             thresholds=numbers_shown(thresholds),
             initial_state=states[0],
             initial_evidence=states[1],
-            final_state=states[2],
+            initial_since_ns=states[2],
+            final_state=states[3],
             attempts=tuple(attempts),
-            gaps=missing(named, attempts, results, usual_pauses(named, spec), self._holes),
+            gaps=tuple(
+                self._rounds.told(named, one)
+                for one in missing(named, attempts, results, usual_pauses(named, spec), self._holes, self._revised)
+            ),
             decisions=tuple(decisions),
             notes=(*notes, *expired(attempts, kubelet=False)),
         )
@@ -252,7 +262,9 @@ class CheckBuilder:
         product, _, version = named.shape.agent.partition("/")
         others: tuple[str, ...] = ()
         if named.kind == "unknown":
-            others = could_be(named.shape, kubelet=maybe_kubelet(named.exchanges), keeps=_keeps(named.exchanges))
+            others = could_be(
+                named.shape, kubelet=maybe_kubelet(named.exchanges), keeps=keeps_connection(named.exchanges)
+            )
         told = version.split(" ", 1)[0] if product and named.row is not None and named.row.agent else ""
         return Checker(
             kind=named.kind,
@@ -289,7 +301,9 @@ class CheckBuilder:
             )
         what = named.shape.what
         if what in (What.RESET, What.CLOSE, What.BYTES):
-            verdict = judge(exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns)
+            verdict = judge(
+                exchange, Handler.TCP_SOCKET, timeout_ns, seen_until_ns=self.seen_until_ns, closes_at_once=False
+            )
             if verdict.cause is Cause.CUT and not c.resp.packets and c.orig.rst is not None and c.orig.rst_acks:
                 detail = "connected: what it resets it had acknowledged, though the capture lost the SYN-ACK"
                 return Verdict(
@@ -299,13 +313,19 @@ class CheckBuilder:
                 return agent_says(exchange, verdict)
             return replied(exchange, verdict, talk, timeout_ns) if talk is not None else verdict
         if what is What.GRPC:
-            verdict = judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns)
+            verdict = judge(exchange, Handler.GRPC, timeout_ns, seen_until_ns=self.seen_until_ns, closes_at_once=False)
             if verdict.cause is Cause.GRPC_CONNECT and (refused := through(c)) is not None:
                 verdict = replace(verdict, end_ns=refused, end_mark=c.resp.rst)  # (only a kubelet dials on)
             return verdict
         scheme = "HTTPS" if what is What.TLS else "HTTP"
         verdict = judge(
-            exchange, Handler.HTTP_GET, timeout_ns, scheme=scheme, seen_until_ns=self.seen_until_ns, whole_body=False
+            exchange,
+            Handler.HTTP_GET,
+            timeout_ns,
+            scheme=scheme,
+            seen_until_ns=self.seen_until_ns,
+            whole_body=False,
+            closes_at_once=False,
         )
         tls = exchange.tls
         if verdict.cause is Cause.ENCRYPTED and tls is not None:
@@ -348,7 +368,7 @@ class CheckBuilder:
         thresholds: Thresholds | None,
         spec: CheckSpec | None,
         again: Sequence[bool],
-    ) -> tuple[list[Attempt], list[Decision], tuple[str, str, str], list[str]]:
+    ) -> tuple[list[Attempt], list[Decision], tuple[str, str, int | None, str], list[str]]:
         """Count the streaks of a series and make its attempts and decisions."""
         pace = named.track.pace
         first = named.exchanges[0].connection.start.ns
@@ -358,6 +378,7 @@ class CheckBuilder:
         fresh = first - self.first_ns > 1.2 * (named.learnt.interval_ns or pace.interval_ns) + lasted_ns + 100 * MS
         health = begin(thresholds, fresh=fresh) if thresholds is not None else None
         initial, why = "unknown", ""
+        known_ns: int | None = None
         if health is not None and health.up is not None and _begins_known(health.thresholds):
             initial = "UP" if health.up else "DOWN"
             name = "Envoy" if health.thresholds.eager else "HAProxy"
@@ -392,11 +413,18 @@ class CheckBuilder:
                 decisions.append(_decision(kind, before, attempts[-1], ends[number - 1], judged, thresholds, since))
                 since = ends[number - 1]
             elif judged.settled is not None and initial == "unknown":
+                if any(one is not judged.settled for one in results[:number]):
+                    known_ns = ends[number - 1]  # (what it was before may have been either)
                 initial = "UP" if judged.settled else "DOWN"
                 checks = f"first {number} checks leave" if number > 1 else "first check leaves"
                 why = f"the capture's {checks} no other state possible"
         final = {True: "UP", False: "DOWN", None: "unknown"}[health.up] if health is not None else "unknown"
-        return attempts, decisions, (initial, why, final), self._notes(named, thresholds, steps, reloaded=reloaded)
+        return (
+            attempts,
+            decisions,
+            (initial, why, known_ns, final),
+            self._notes(named, thresholds, steps, reloaded=reloaded),
+        )
 
     def _notes(
         self, named: Named, thresholds: Thresholds | None, steps: Sequence[Step], *, reloaded: bool
@@ -488,24 +516,6 @@ def _tells(exchange: Exchange, verdict: Verdict, result: bool | None) -> bool:
     """Tell whether the server itself said that a check failed."""
     waited = verdict.end_mark == exchange.connection.orig.closed  # (for another answer)
     return (verdict.cause in ANSWERED and not waited) or (verdict.cause is Cause.ENCRYPTED and result is False)
-
-
-def _keeps(exchanges: Sequence[Exchange]) -> bool | None:
-    """Tell whether a checker keeps its connection behind an answer with a body; None where nothing shows it."""
-    told = [e for e in exchanges if e.http and e.http[0].body_bytes and e.http[0].body_end is not None]
-    if any(exchange.connection.question > 1 for exchange in told):
-        return True
-    free = [
-        e
-        for e in told
-        if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))
-    ]
-    hung_up = [
-        e
-        for e in free
-        if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone
-    ]
-    return False if len(hung_up) >= ENOUGH and len(hung_up) >= MOSTLY * len(free) else None
 
 
 def _talk(named: Named) -> Talk | None:

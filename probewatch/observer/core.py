@@ -23,7 +23,7 @@ from probewatch.probes.runs import Run
 from probewatch.probes.sources import Standing
 
 from .assemble import Assembler
-from .checks import CheckBuilder
+from .checks import RESTARTS, CheckBuilder
 from .effects import EffectsBuilder
 from .elsewhere import Elsewhere
 from .ending import with_ends
@@ -31,6 +31,7 @@ from .execs import Execs
 from .front import End, Front, Questions, Turn
 from .histories import Step
 from .keeper import HELD, Keeper
+from .kept import joined
 from .lacking import Lacking, no_times, timeless, unlooked, untimed
 from .ledger import Keep, Ledger
 from .losses import Losses
@@ -115,12 +116,16 @@ class Observer(Front):
         """Attempts that wait at their targets until it is known which probes to expect."""
         self._most_unplanned = MOST_UNPLANNED
         self._most_held = HELD
+        self._proxies: set[str] = set()
+        """Sources that run HAProxy, and may pass on what others ask."""
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
         self._links_gone: dict[int, LinkGone] = {}
         """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
         self._followed: dict[int, Connection] = {}
+        self._pieces: dict[int, Connection] = {}
+        """By the id of the first, the latest piece of a followed connection; those before are joined to the first."""
         self._execs: Execs | None = None
         """Commands run in containers; None while no process event was seen."""
 
@@ -211,7 +216,12 @@ class Observer(Front):
 
     def followed(self) -> list[Connection]:
         """Return the connections of the followed endpoint, as they are known now."""
-        return [self._latest(connection) for connection in self._followed.values()]
+        return [self._followed_now(number, connection) for number, connection in self._followed.items()]
+
+    def _followed_now(self, number: int, connection: Connection) -> Connection:
+        """Return a followed connection as it is known now, with its latest piece."""
+        piece = self._pieces.get(number)
+        return self._latest(connection) if piece is None else joined(connection, self._latest(piece))
 
     def take(self) -> list[Change]:
         """Return what became known since the last call."""
@@ -329,6 +339,8 @@ class Observer(Front):
                 if connection.rev == 1:
                     self._target(connection.server)
                     self._busy[connection.server] = None
+                else:
+                    self._revise(connection)
                 for exchange in item.asked:  # (nothing joins them, and no kubelet keeps a connection)
                     self._run(self._target(connection.server), single(exchange))
             else:
@@ -361,7 +373,13 @@ class Observer(Front):
     def _follow(self, connection: Connection) -> None:
         """Keep a connection of the endpoint that is asked about."""
         ends = ((connection.client, connection.client_port), (connection.server, connection.server_port))
-        if self.settings.endpoint in ends and len(self._followed) < MOST_FOLLOWED:
+        if self.settings.endpoint not in ends:
+            return
+        root = connection.piece_of
+        if root in self._followed:
+            self._followed[root] = self._followed_now(root, self._followed[root])
+            self._pieces[root] = connection
+        elif len(self._followed) < MOST_FOLLOWED:
             self._followed[connection.id] = connection
 
     def _target(self, address: str) -> Target:
@@ -551,7 +569,11 @@ class Observer(Front):
         return self._teller.finish(timeline)
 
     def _latest(self, connection: Connection) -> Connection:
-        return connection if connection.question else self._revisions.get(connection.id, connection)
+        return connection if connection.question else self._revised(connection)
+
+    def _revised(self, connection: Connection) -> Connection:
+        """Return what is known now of a connection, or of that on which a question was asked."""
+        return self._revisions.get(connection.id, connection)
 
     def _kubelet_probes(
         self, target: Target, assembler: Assembler, context: Context, probed: dict[Peer, set[str]]
@@ -596,10 +618,13 @@ class Observer(Front):
         named, left = survey(strangers, skip=kubelets, declared=self.book.checks, acks=not self._lacking.acks)
         for target in self._targets.values():
             target.strangers = []
+        self._proxies = {one.client for one in named if one.kind == RESTARTS}
         for run in left:
             self._targets[run.server].strangers.append(run)
         self._strangers.checks = {(one.client, one.server, one.port) for one in named if one.kind != "unknown"}
-        builder = CheckBuilder(self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all)
+        builder = CheckBuilder(
+            self.book, self._latest, self._first_ns or 0, self._now_ns, self._losses.all, self._revised
+        )
         out = builder.probes(named)
         assembler.events += builder.events
         self._tied |= builder.tied
@@ -607,7 +632,7 @@ class Observer(Front):
 
     def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
-        series, rest = periodic(target.strangers, self._senders.kubelets())
+        series, rest = periodic(target.strangers, self._senders.kubelets(), self._proxies)
         self._strangers.count(rest, self._now_ns)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}

@@ -16,6 +16,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.probes.cadence import median
 from probewatch.probes.checkers import ENOUGH, MOST_RUNS, MS, Check, Track, tracks
 from probewatch.probes.ends import check_of
+from probewatch.probes.proxies import passed_on
 from probewatch.probes.repeats import tracks_of_tries
 from probewatch.probes.replies import turned_away
 from probewatch.probes.rounds import rounds
@@ -124,8 +125,11 @@ def read(group: Group, *, acks: bool = True) -> None:
 def sort_out(group: Group, *, tries: bool) -> None:
     """Find the series of a group; `tries` says that its source may try a check again at once."""
     sort = tracks_of_tries if tries else tracks
-    group.found = sort(group.checks, frozenset(group.clocks), frozenset(group.rows))
-    if any(row.kind == STEPS for row in group.rows.values()):
+    passes_on = any(row.kind == STEPS for row in group.rows.values())
+    shapes = {check.shape for check in group.checks if check.shape is not None} if passes_on else ()
+    loose = frozenset(shape for shape in shapes if shape not in group.rows and passed_on(shape.names, shape.agent))
+    group.found = sort(group.checks, frozenset(group.clocks), frozenset(group.rows), loose)
+    if passes_on:
         settle(group.checks, group.found)
 
 

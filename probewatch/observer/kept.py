@@ -10,9 +10,10 @@ Limitations: a connection that nobody had asked anything, or not answered, when 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from probewatch.model.connection import Connection
+from probewatch.model.connection import Connection, Half
 from probewatch.model.exchange import Exchange
 from probewatch.probes.questions import KEPT_QUESTIONS, keeps_asking, questions
 from probewatch.wire.exchange import read_exchange
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST_KEPT: Final = 4_096
 """Kept connections whose questions are counted; the oldest is forgotten."""
+
+_CLOSED: Final = {(True, True): "SF", (True, False): "S2", (False, True): "S3", (False, False): ""}
+"""Zeek's state of a connection that stood, by who sent a FIN."""
 
 Peers = tuple[str, int, str, int]
 K = TypeVar("K")
@@ -61,6 +65,32 @@ class KeptConnections:
         else:
             self._told[connection.id] = told + len(found)
         return found
+
+
+def joined(one: Connection, piece: Connection) -> Connection:
+    """Return a connection with a later piece of it."""
+    orig, resp = _further(one.orig, piece.orig), _further(one.resp, piece.resp)
+    state = one.state
+    if state != "OTH":
+        ends = [(mark, name) for mark, name in ((orig.rst, "RSTO"), (resp.rst, "RSTR")) if mark is not None]
+        state = min(ends)[1] if ends else _CLOSED[orig.fin is not None, resp.fin is not None] or state
+    history = one.history + "".join(letter for letter in piece.history if letter in "FfRr")
+    files = {file: (file, first, last) for file, first, last in one.frames}
+    for file, first, last in piece.frames:
+        files[file] = (file, files[file][1] if file in files else first, last)
+    return replace(
+        one, rev=one.rev + 1, final=piece.final, end=piece.end, state=state, history=history, orig=orig, resp=resp,
+        frames=tuple(files.values()), read_until=piece.read_until,
+    )  # fmt: skip
+
+
+def _further(one: Half, piece: Half) -> Half:
+    """Return one direction of a connection with that of a later piece of it."""
+    return replace(
+        one, packets=one.packets + piece.packets, retransmits=one.retransmits + piece.retransmits, length=one.length + piece.length,
+        acked=one.length + piece.acked, fin=piece.fin, fin_acked=piece.fin_acked, rst=piece.rst, rst_acks=piece.rst_acks,
+        last=piece.last or one.last,
+    )  # fmt: skip
 
 
 def _peers(connection: Connection) -> Peers:

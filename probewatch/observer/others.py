@@ -15,6 +15,7 @@ from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import MOST_PROBES
 from probewatch.probes.openings import Answer, Openings, answer_of
+from probewatch.probes.proxies import asks_through
 from probewatch.probes.replies import turned_away
 from probewatch.probes.runs import Run
 from probewatch.probes.signatures import named_agent
@@ -229,17 +230,20 @@ class Series:
     runs: tuple[Run, ...]
 
 
-def periodic(runs: Sequence[Run], kubelets: Container[str] = ()) -> tuple[list[Series], list[Run]]:
+def periodic(
+    runs: Sequence[Run], kubelets: Container[str] = (), proxies: Container[str] = ()
+) -> tuple[list[Series], list[Run]]:
     """Split strangers into check-like series (fresh connections, one short question each, regular) and the rest.
 
-    What is left over of the probes of known `kubelets` keeps to their ticks and is no probe for that.
+    What is left over of the probes of known `kubelets` keeps to their ticks and is no probe for that, nor is what the HAProxys
+    among `proxies` pass on.
     """
     groups: dict[tuple[str, str, int, Ask, str | None, str], list[Run]] = {}
     ask: Ask
     rest: list[Run] = []
     for run in runs:
         form = run.form
-        if form.stale:
+        if form.stale or (run.client in proxies and asks_through(run)):
             rest.append(run)
             continue
         ask = Ask.CONNECT if form.ask is Ask.NOTHING else form.ask
@@ -248,7 +252,10 @@ def periodic(runs: Sequence[Run], kubelets: Container[str] = ()) -> tuple[list[S
     talkers = {
         (run.client, run.server, run.form.port)
         for run in runs
-        if run.form.ask is Ask.OTHER or run.form.requests > 1 or run.form.stale
+        if run.form.ask is Ask.OTHER
+        or run.form.requests > 1
+        or run.form.stale
+        or (run.client in proxies and asks_through(run))
     }
     # What asked nothing comes last: until then it is known who asks there otherwise, and no check.
     mere = {key: _asked_nothing(members) for key, members in groups.items()}

@@ -9,17 +9,19 @@ Limitations: only where pauses are exact. A new process whose first check falls 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from probewatch.model.check import CheckSpec
-from probewatch.model.timeline import Attempt, Gap
+from probewatch.model.timeline import Attempt, Gap, GapKind
 from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import MS
+from probewatch.probes.checkers import LONGEST_NS, MS
 from probewatch.probes.ends import failed, through
 from probewatch.probes.signatures import BY_PACE, Basis, Pacing
 
-from .build import gap
+from .build import Latest, gap
 from .survey import Named
 
 NEAR_NS: Final = 40 * MS
@@ -28,12 +30,49 @@ TOGETHER_NS: Final = 2 * SECOND
 """A new process begins to check all its servers within its interval and this."""
 MISSED: Final = 1.7
 """Usual pauses in a row from which at least one check is missing."""
+FEW: Final = 3
+"""Intervals after which a check is still on the beat of one before it."""
 STEADY: Final = 3
 """Failures in a row after which a server is down, and checked at one pause."""
 SHARE: Final = frozenset({"caddy", "traefik"})
 """Whose check may go on a connection that they keep for what they pass on: it is told with that traffic, and not missing."""
 UNEVEN: Final = SHARE | {kind for kind, beside in BY_PACE.items() if beside.pacing is Pacing.CYCLE}
 """Whose longer pause shows no missing check: in one cycle (Monit's) it is as long as all else that is checked there."""
+PASSED_OVER: Final = "passed over, for more was said on their connection than is followed"
+"""Why checks are missing where a checker keeps its connection for longer than it is read."""
+STOPPED: Final = 2
+"""Checks of one server that are missing, and of another that came meanwhile, from which the first may have been in maintenance."""
+MAINTENANCE: Final = (
+    "its HAProxy checked others meanwhile, and not this one: perhaps in maintenance (set server ... state maint)"
+)
+"""Why checks of one server are missing where those of another went on."""
+MAINTAINS: Final = "haproxy"
+"""Who leaves a server unchecked on request."""
+
+
+class Rounds:
+    """Whom each HAProxy checks, and when."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, list[tuple[str, int, list[int]]]] = {}
+        """By its address."""
+
+    def note(self, named: Named) -> None:
+        """Take a series of one."""
+        starts = [exchange.connection.start.ns for exchange in named.exchanges]
+        self._starts.setdefault(named.client, []).append((named.server, named.port, starts))
+
+    def told(self, named: Named, one: Gap) -> Gap:
+        """Say of a gap that only this server was not checked meanwhile."""
+        if one.kind is not GapKind.UNEXPLAINED or named.kind != MAINTAINS or one.expected < STOPPED:
+            return one
+        mine = (named.server, named.port)
+        for server, port, starts in self._starts.get(named.client, ()):
+            if (server, port) != mine and bisect_left(starts, one.end_ns) - bisect_left(
+                starts, one.start_ns
+            ) >= STOPPED:
+                return replace(one, reason=MAINTENANCE)
+        return one
 
 
 def usual_pauses(named: Named, spec: CheckSpec | None) -> tuple[int, ...]:
@@ -55,7 +94,25 @@ def early(named: Named, index: int, usual: Sequence[int]) -> bool:
         return False
     if pause >= interval - max(3 * named.track.pace.spread_ns, NEAR_NS):
         return False
-    return all(abs(pause - one) > NEAR_NS for one in usual)
+    return all(abs(pause - one) > NEAR_NS for one in usual) and not _goes_on(named, index, interval, usual)
+
+
+def _goes_on(named: Named, index: int, interval: int, usual: Sequence[int]) -> bool:
+    """Tell whether this check, or the next, is on the beat of the one before the one before it, and off that of the latter.
+
+    Then the old process goes on, and the one in between is another's.
+    """
+    for number in (index, index + 1):
+        if not 2 <= number < len(named.exchanges):
+            continue
+        pause, end = pause_before(named, number), through(named.exchanges[number - 2].connection)
+        if end is None or (pause is not None and any(abs(pause - one) <= NEAR_NS for one in (0, *usual))):
+            continue
+        since = named.exchanges[number].connection.start.ns - end
+        times = max(round(since / interval), 1)
+        if times <= FEW and abs(since - times * interval) <= NEAR_NS:
+            return True
+    return False
 
 
 def _in_doubt(named: Named, index: int) -> bool:
@@ -89,10 +146,11 @@ def missing(
     results: Sequence[bool | None],
     usual: Sequence[int],
     holes: Sequence[tuple[int, int]],
+    revised: Latest,
 ) -> tuple[Gap, ...]:
     """Return the gaps of a series: where its checker was not in doubt, and paused for longer than it ever does.
 
-    In a hole of the capture nothing is missing: nobody looked.
+    In a hole of the capture nothing is missing: nobody looked. `revised` knows the newest state of a connection by its id.
     """
     interval = named.learnt.interval_ns
     if interval is None or named.kind in UNEVEN:
@@ -110,5 +168,23 @@ def missing(
             continue
         if any(before.start.ns <= hole < made.start.ns for hole, _ in holes):
             continue
-        out.append(gap(before, made, max(1, round(pause / interval) - 1)))
+        expected = max(1, round(pause / interval) - 1)
+        if passed_over(named, number - 1, revised):
+            out.append(gap(before, made, expected, GapKind.PASSED_OVER, PASSED_OVER))
+        else:
+            out.append(gap(before, made, expected))
     return tuple(out)
+
+
+def passed_over(named: Named, index: int, revised: Latest) -> bool:
+    """Tell whether more was said behind a check, on the connection that its checker keeps, than was read."""
+    exchange = named.exchanges[index]
+    c = exchange.connection
+    if not c.question or (index + 1 < len(named.exchanges) and named.exchanges[index + 1].connection.id == c.id):
+        return False
+    latest = revised(c)
+    if c.read_until is not None or latest.read_until is not None:
+        return True
+    # Rounds are read once, when their connection is first handed out.
+    rounds = not exchange.http and exchange.grpc is None
+    return rounds and latest.rev > c.rev and latest.end.ns - c.end.ns >= (named.learnt.interval_ns or LONGEST_NS) // 2

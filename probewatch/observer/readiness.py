@@ -89,7 +89,8 @@ def serving(probe: Probe, events: Sequence[TimelineEvent], end_ns: int) -> list[
     states = {"UP": State.READY, "DOWN": State.NOT_READY}
     changes: list[Change] = [(found.ns, states[found.after]) for found in probe.decisions if found.after in states]
     if probe.attempts and probe.initial_state in states:
-        changes.append((probe.attempts[0].start.ns, states[probe.initial_state]))
+        since = probe.attempts[0].start.ns if probe.initial_since_ns is None else probe.initial_since_ns
+        changes.append((since, states[probe.initial_state]))
     mine = [e for e in events if e.kind is EventKind.CHECKER_RESTARTED and e.address == probe.checker.address]
     changes += [(event.ns, State.READY) for event in mine]
     known = sorted(ns for ns, _ in changes)

@@ -2,7 +2,8 @@
 
 Theory of operation. The answer of a server in health is the one that is the latest most of the time. What all answers
 have in common (session tickets) tells none from another; where several kinds come often and nothing else is usual,
-nothing is told.
+nothing is told. Nor is it where no check failed otherwise and no two unusual answers came in a row: they may all be the same refusal,
+for one answer may be cut into records in several ways (HTTP/2).
 
 Limitations: answers of one length are one answer (gRPC's SERVING and NOT_SERVING are); one that changes its length each
 time has no usual one.
@@ -81,6 +82,9 @@ def usual_of(exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]) -> Usua
     others = any(times >= OFTEN * len(sealed) for length, times in seen.items() if length not in usual)
     if others and not tells:
         return Usual()  # what all answers have in common (session tickets) tells none of several kinds from another
+    unusual = [not usual <= _lengths(exchange) for exchange in sealed]
+    if not any(map(all, pairwise(unusual))) and all(verdict.outcome is not Outcome.FAILURE for verdict in verdicts):
+        return Usual()
     return Usual(usual, Counter(map(asked_lengths, sealed)).most_common(1)[0][0])
 
 

@@ -72,8 +72,10 @@ def slim(connection: Connection, kept: int = STATUS_BYTES, arrivals: int = KEPT_
         sightings=one.sightings,
         tunnel=one.tunnel,
         outer_source=one.outer_source,
+        piece_of=one.piece_of,
         question=one.question,
         answered=one.answered,
+        read_until=one.read_until,
     )
 
 

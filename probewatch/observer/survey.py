@@ -32,7 +32,7 @@ from probewatch.probes.checkers import (
 from probewatch.probes.ends import check_of, through
 from probewatch.probes.forms import form_of
 from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds
-from probewatch.probes.proxies import ADDS, proxy_of
+from probewatch.probes.proxies import ADDS, FORWARDED, passed_on, proxy_of
 from probewatch.probes.replies import DNS, listens, says_agent
 from probewatch.probes.runs import Run
 from probewatch.probes.shapes import AGENT, Shape, What
@@ -71,8 +71,6 @@ WHOSE: Final = {"varnish": "a Varnish probe", "envoy": "an Envoy health check"}
 """Whose request may be anything that somebody configured, but for its form: Envoy spells all header names in lower case."""
 REPEATS: Final = "monit"
 """Who tries a check again at once."""
-FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded", "via", "x-real-ip", "x-request-id"})
-"""Header names of requests that a proxy passes on for somebody."""
 
 
 @dataclass(slots=True)
@@ -173,9 +171,15 @@ def survey(
     _translations(named)
     _steps(named)
     taken = {id(one.track) for one in named}
+    passing = {machines[one.client] for one in named if one.kind == STEPS}
     for (client, _, _), group in groups.items():
         rest = [
-            track for track in group.found if id(track) not in taken and check_like(track.pace.shape) and _steady(track)
+            track
+            for track in group.found
+            if id(track) not in taken
+            and check_like(track.pace.shape)
+            and _steady(track)
+            and not (machines[client] in passing and passed_on(track.pace.shape.names, track.pace.shape.agent))
         ]
         if client not in skip and (
             len(rest) < len(group.found)

@@ -42,6 +42,12 @@ EXACT_NS: Final = 8 * MS
 """Spread up to which a pause is a daemon's timer and not a shell's sleep."""
 UNEVEN_NS: Final = 200 * MS
 """Checks whose durations differ by this much show whether their interval counts from their ends or from their starts."""
+EVEN_STEPS: Final = 8
+"""Steps from start to start that show whether they are even ..."""
+EVEN_NS: Final = 25 * MS
+"""... to within this ..."""
+MOSTLY_EVEN: Final = 0.8
+"""... and how many of them must be, where the others may be a check that is missing."""
 BEAM: Final = 32
 """Histories carried on."""
 NARROW: Final = 8
@@ -61,6 +67,8 @@ BUSIEST: Final = 10
 """Checks a second of one shape from one source at one port: more than that is no health checking."""
 LOOSE: Final = 0.5
 """Share of a shape's checks that no pace explains, from which it is no checker's."""
+SURE: Final = 1.0
+"""Cost up to which a check comes when it is due."""
 LEARNT: Final = 4
 """Pauses beside the usual one that a series may have."""
 
@@ -80,10 +88,14 @@ MISSING: Final = 2.5
 """A check that should have come is not in the capture, each."""
 NEW_TIMEOUT: Final = 3.0
 """The first step after a check that silence ended: how long it waited is not known yet."""
+LOOSELY: Final = 2.5
+"""Any pause, before or after a check that shows nothing, of requests that a checker passes on: who is refused asks as he likes."""
 PATIENT: Final = 3.0
 """A plain connect check stays on an open connection: all that it wanted was there at once."""
 UNSEEN: Final = 3.0
-"""A series begins with a check that shows nothing."""
+"""A series begins with a check that shows nothing ..."""
+BORNE_OUT: Final = 2.5
+"""... less this, where the next one comes just when an exact pace wants it."""
 
 
 class Check(NamedTuple):
@@ -122,15 +134,20 @@ class Track:
     """Indices of its checks, in order."""
 
 
-def tracks(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape] = frozenset()) -> list[Track]:
+def tracks(
+    checks: Sequence[Check],
+    clocks: frozenset[Shape],
+    known: frozenset[Shape] = frozenset(),
+    loose: frozenset[Shape] = frozenset(),
+) -> list[Track]:
     """Return the series among the checks of one source at one port, in the order of their starts.
 
-    `clocks` are shapes that tick, `known` those that name a checker.
+    `clocks` are shapes that tick, `known` those that name a checker, `loose` requests of others that this checker passes on.
     """
     if len(checks) > MOST_RUNS:
         return []
     found = paces(checks, clocks, known)
-    return assign(checks, found) if found else []
+    return assign(checks, found, loose) if found else []
 
 
 # How many series a shape has, and how they pace.
@@ -158,7 +175,7 @@ def _paces_of(shape: Shape, members: Sequence[Check], basis: Basis, *, people: b
     downinter).
     """
     left = list(members)
-    if basis is Basis.PAUSE and (_holds_on(members) or _keeps_time(members)):
+    if basis is Basis.PAUSE and (_holds_on(members) or _keeps_time(members) or (people and _makes_up(members))):
         basis = Basis.CLOCK
     waits = [check.waited for check in members if check.waited is not None]
     timeout = int(median(waits)) if waits else None
@@ -209,10 +226,26 @@ def _keeps_time(members: Sequence[Check]) -> bool:
     return bool(took) and max(took) - min(took) >= UNEVEN_NS and ticks([check.start for check in members])
 
 
+def _makes_up(members: Sequence[Check]) -> bool:
+    """Tell whether the step from start to start is the same after checks that took long: a loop that sleeps for what is left of it.
+
+    It may walk out of every grid. (Of HAProxy, fastinter and its timeout may make up one `inter` by chance.)
+    """
+    if len(members) < EVEN_STEPS:
+        return False
+    steps = [after.start - before.start for before, after in pairwise(members)]
+    middle, usual = median(steps), median([one.end - one.start for one in members if one.end is not None] or [0])
+    even = [abs(step - middle) <= EVEN_NS for step in steps]
+    long = [
+        number for number, one in enumerate(members[:-1]) if one.end is None or one.end - one.start >= usual + UNEVEN_NS
+    ]
+    return len(long) >= ENOUGH - 1 and all(even[number] for number in long) and sum(even) >= MOSTLY_EVEN * len(even)
+
+
 def ticks(starts: Sequence[int]) -> bool:
     """Tell whether starts stand on a grid of a round period to within a few milliseconds, also over many steps."""
     steps = [b - a for a, b in pairwise(starts)]
-    if len(steps) < 8:
+    if len(steps) < EVEN_STEPS:
         return False
     period = round(median(steps) / (10 * MS)) * 10 * MS
     if period < SHORTEST_NS:
@@ -220,7 +253,7 @@ def ticks(starts: Sequence[int]) -> bool:
     offsets = sorted((start - starts[0] + period // 2) % period for start in starts)
     # All but a few late ones within a narrow window: a pause of a millisecond's jitter walks out of it in ten steps.
     low, high = offsets[len(offsets) // 20], offsets[-1 - len(offsets) // 20]
-    return high - low <= 25 * MS
+    return high - low <= EVEN_NS
 
 
 def gap_between(before: Check, after: Check, basis: Basis) -> int:
@@ -391,6 +424,8 @@ class _State(NamedTuple):
     """Other pauses it was seen to make."""
     silent: tuple[int, ...] = ()
     """Steps from start to start after a check that silence ended."""
+    unseen: bool = False
+    """Its last check is its first, and shows nothing."""
 
 
 class _Link(NamedTuple):
@@ -405,13 +440,13 @@ class _History(NamedTuple):
     past: _Link | None
 
 
-def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
-    """Give each check to the series that expected it; checks that none expected are left out."""
+def assign(checks: Sequence[Check], found: Sequence[Pace], loose: frozenset[Shape] = frozenset()) -> list[Track]:
+    """Give each check to the series that expected it; checks that none expected are left out. `loose` shapes may pause as they like."""
     by_shape: dict[Shape, list[int]] = {}
     for number, pace in enumerate(found):
         by_shape.setdefault(pace.shape, []).append(number)
     everybody = list(range(len(found)))
-    strange = sum(check.shape is not None and check.shape not in by_shape for check in checks)
+    strange = sum(check.shape is not None and (check.shape not in by_shape or check.shape in loose) for check in checks)
     nobody = NOBODY_BUSY if strange >= BUSY * len(checks) else NOBODY
     kept = BEAM if len(checks) <= LONG else NARROW
     histories = [_History(0.0, (_State(),) * len(found), None)]
@@ -424,12 +459,11 @@ def assign(checks: Sequence[Check], found: Sequence[Pace]) -> list[Track]:
             if check.shape is None:
                 _keep(grown, _History(history.cost + nobody, history.states, history.past))
             for number in mine:
-                odd = (
-                    PATIENT
-                    if check.waited is not None and found[number].shape.what in (What.CLOSE, What.RESET)
-                    else 0.0
-                )
-                for cost, state in _ways(checks, index, history.states[number], found[number], alone=len(found) == 1):
+                before, pace = history.states[number], found[number]
+                patient = check.waited is not None and pace.shape.what in (What.CLOSE, What.RESET)
+                odd = PATIENT if patient else 0.0
+                any_pause = pace.shape in loose
+                for cost, state in _ways(checks, index, before, pace, alone=len(found) == 1, loose=any_pause):
                     states = (*history.states[:number], state, *history.states[number + 1 :])
                     _keep(grown, _History(history.cost + cost + odd, states, _Link(number, index, history.past)))
         ranked = sorted(grown.values(), key=lambda history: history.cost)[:kept]
@@ -451,14 +485,33 @@ def _keep(grown: dict[tuple[_State, ...], _History], history: _History) -> None:
         grown[history.states] = history
 
 
-def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool) -> list[tuple[float, _State]]:
-    """Return (cost, state afterwards) of reading a check as a series' next; `alone`: there is no other series at this port."""
+def _ways(
+    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool, loose: bool
+) -> list[tuple[float, _State]]:
+    """Return (cost, state afterwards) of reading a check as a series' next.
+
+    `alone`: there is no other series at this port; `loose`: it is requests that a checker passes on for others.
+    """
+    out = _told_ways(checks, index, state, pace, alone=alone)
+    if loose and state.last >= 0 and min(cost for cost, _ in out) > LOOSELY:
+        before = checks[state.last]
+        if checks[index].shape is None or before.shape is None:
+            gap = gap_between(before, checks[index], pace.basis)
+            out.append((LOOSELY, state._replace(last=index, unseen=False, learnt=(*state.learnt, gap)[-LEARNT:])))
+    return out
+
+
+def _told_ways(
+    checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alone: bool
+) -> list[tuple[float, _State]]:
+    """Return the ways that the series' own pauses tell."""
     check = checks[index]
     if state.last < 0:
-        return [(UNSEEN if check.shape is None else 0.0, state._replace(last=index))]
+        unseen = check.shape is None
+        return [(UNSEEN if unseen else 0.0, state._replace(last=index, unseen=unseen))]
     before = checks[state.last]
     step = check.start - before.start
-    after = state._replace(last=index)
+    after = state._replace(last=index, unseen=False)
     if pace.basis is Basis.CLOCK:
         times = max(1, round(step / pace.interval_ns))
         return [(_off(step - times * pace.interval_ns, pace) + MISSING * (times - 1), after)]
@@ -466,6 +519,8 @@ def _ways(checks: Sequence[Check], index: int, state: _State, pace: Pace, *, alo
         return _after_silence(step, state, after, pace)
     gap = check.start - before.end
     usual = _off(gap - pace.interval_ns, pace)
+    if state.unseen and pace.spread_ns <= EXACT_NS and usual < SURE:
+        usual -= BORNE_OUT
     out = [(usual, after)]
     known, pause = min(((_off_known(gap - one, pace), one) for one in state.learnt), default=(CAP, 0))
     if known + KNOWN_PAUSE < usual:

@@ -398,6 +398,15 @@ def _reset(case: Case) -> Found | None:
     asked, reset = leg.connection.orig.first_data, leg.connection.resp.rst
     if asked is None or (reset is not None and reset < asked):
         return Found(Kind.RESET_BY_SERVER, "The connection was accepted and reset at once, before anything was asked.")
+    closed = leg.connection.resp.fin
+    if leg.connection.question and closed is not None and closed < asked:
+        return Found(
+            Kind.RESET_BY_SERVER,
+            f"The server had closed this connection {seconds(asked.ns - closed.ns)} before (FIN, frame {closed.number}); "
+            "the checker asked on it all the same.",
+            (),
+            "Let the server keep idle connections for longer than the pause between two checks, unless it was stopped then.",
+        )
     if leg.connection.resp.length:
         return Found(Kind.RESET_BY_SERVER, "The connection was accepted, and reset after part of an answer had come.")
     plain = case.exchange is not None and case.exchange.tls is None and bool(case.exchange.http)

@@ -77,7 +77,10 @@ def form_of(exchange: Exchange) -> Form:
     connection = exchange.connection
     port = connection.server_port
     orig, resp = connection.orig, connection.resp
-    if exchange.grpc is not None and exchange.grpc.preface is not None:
+    inside = (
+        bool(exchange.http) and exchange.decrypted
+    )  # (HTTP/2 inside TLS: an HTTPS probe's, where the server speaks it)
+    if exchange.grpc is not None and exchange.grpc.preface is not None and not inside:
         grpc = exchange.grpc
         agent = KUBE_PROBE_GRPC.match(grpc.user_agent)
         # Before the server's settings grpc-go sends no request, so an unanswered preface names nobody.
@@ -162,7 +165,9 @@ def kubelet_headers(http: HttpExchange) -> bool:
     if http.method != "GET" or http.version not in ("HTTP/1.1", "HTTP/2"):
         return cut and http.method == "GET" and not http.version
     if http.version == "HTTP/2":
-        return True
+        # Go sends headers in any order there: nothing but the name tells it from others.
+        agent = http.header("User-Agent") or ""
+        return not agent or KUBE_PROBE.match(agent) is not None
     names = [name for name, _ in http.headers]
     if names and names[-1] == "Connection" and http.headers[-1][1].lower() == "close":
         del names[-1]

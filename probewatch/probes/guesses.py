@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from probewatch.model.exchange import Exchange
+
+from .checkers import ENOUGH
+from .learnt import MOSTLY
 from .replies import DNS
 from .shapes import Shape, What
-from .signatures import GO_CLIENT, GO_CLIENTS, KUBE_PROBE, NAMES, NOT_CHECKS, SIGNATURES
+from .signatures import GO_CLIENT, GO_CLIENTS, KUBE_PROBE, NAMES, NOT_CHECKS, SIGNATURES, named_agent
 
 PERL_CLIENT: Final = "libwww-perl/"
 """Perl's HTTP client: ldirectord 4.12.0 asks by it, and so may any script."""
@@ -46,6 +51,8 @@ def could_be(shape: Shape, *, kubelet: bool, keeps: bool | None = None) -> tuple
         return ()
     if shape.agent.startswith(KUBE_PROBE):
         return ("kubelet",) if kubelet else ()
+    if (row := named_agent(shape.agent)) is not None:
+        return (row.kind,)
     if shape.agent.startswith(GO_CLIENT):
         return ("traefik", "caddy", "linkerd") if keeps is None else ("caddy",) if keeps else ("traefik", "linkerd")
     if shape.agent.startswith(PERL_CLIENT):
@@ -74,3 +81,21 @@ def _unread(shape: Shape) -> tuple[str, ...]:
         and shape.target.startswith(row.target)
         and (row.names is None or row.names[: len(shape.names)] == shape.names)
     )
+
+
+def keeps_connection(exchanges: Sequence[Exchange]) -> bool | None:
+    """Tell whether a checker keeps its connection behind an answer with a body; None where nothing shows it."""
+    told = [e for e in exchanges if e.http and e.http[0].body_bytes and e.http[0].body_end is not None]
+    if any(exchange.connection.question > 1 for exchange in told):
+        return True
+    free = [
+        e
+        for e in told
+        if not any(name.lower() == "connection" for name, _ in (*e.http[0].headers, *e.http[0].answer_headers))
+    ]
+    hung_up = [
+        e
+        for e in free
+        if (closed := e.connection.orig.closed) and (gone := e.connection.resp.closed or closed) and closed <= gone
+    ]
+    return False if len(hung_up) >= ENOUGH and len(hung_up) >= MOSTLY * len(free) else None

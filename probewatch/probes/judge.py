@@ -73,16 +73,20 @@ def judge(
     seen_until_ns: int | None = None,
     start_ns: int | None = None,
     whole_body: bool = True,
+    closes_at_once: bool = True,
 ) -> Verdict:
     """Judge one connection as a probe of this handler with this timeout.
 
     `seen_until_ns` is where the capture ends: silence beyond it proves nothing. `start_ns` is where the attempt began,
     if not with this connection (a redirect shares its deadline). `whole_body` False is for checkers that are content
-    with the answer's header.
+    with the answer's header, `closes_at_once` False for those that may keep a connection when they have their answer: when
+    they close it shows nothing then.
     """
     connection = exchange.connection
     begun = connection.start.ns if start_ns is None else start_ns
-    case = _Case(exchange, begun, begun + timeout_ns, seen_until_ns, whole_body=whole_body)
+    case = _Case(
+        exchange, begun, begun + timeout_ns, seen_until_ns, whole_body=whole_body, closes_at_once=closes_at_once
+    )
     verdict = None if handler is Handler.TCP_SOCKET and case.has_connected() else case.connect()
     if verdict is None:
         if handler is Handler.TCP_SOCKET:
@@ -149,7 +153,14 @@ class _Case:
     """One connection before the judge."""
 
     def __init__(
-        self, exchange: Exchange, start_ns: int, deadline_ns: int, seen_until_ns: int | None, *, whole_body: bool = True
+        self,
+        exchange: Exchange,
+        start_ns: int,
+        deadline_ns: int,
+        seen_until_ns: int | None,
+        *,
+        whole_body: bool,
+        closes_at_once: bool,
     ) -> None:
         self.exchange = exchange
         self.connection: Connection = exchange.connection
@@ -157,6 +168,7 @@ class _Case:
         self.deadline_ns = deadline_ns
         self.seen_until_ns = seen_until_ns
         self.whole_body = whole_body
+        self.closes_at_once = closes_at_once
         # Where the capture goes on, this is the connection as it was when it had been quiet for a while.
         self.seen_ns = self.connection.end.ns + QUIET_NS if seen_until_ns is None else seen_until_ns
         orig = self.connection.orig
@@ -217,6 +229,8 @@ class _Case:
 
         A process without CPU finds its timer run out and the answer there together; Go runs timers first.
         """
+        if not self.closes_at_once:
+            return False
         if self.gave_up is not None:
             return self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS
         # It never closed: its kernel took the server's FIN, and nothing that it sent is missing here.

@@ -9,7 +9,8 @@ none, with whatever ended the connection.
 Traefik and Caddy say nothing of themselves: any connection on which the same is asked each time, calmly, falls apart too,
 and its pace decides whether that was a check or a client (`observer.survey`).
 
-Limitations: a question that another one overtook (HTTP/1 pipelining) is not known to any checker.
+Limitations: a question that another one overtook (HTTP/1 pipelining) is not known to any checker. Of a connection on which more
+is said than is followed (`Connection.read_until`) the later questions are passed over.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ def questions(exchange: Exchange, told: int = 0) -> list[Exchange]:
             continue
         if done is not None and hung_up is not None and (hung_up < done or (number == len(asked) and _gone(exchange))):
             done = None  # it came too late
-        if done is None and number == len(asked) and not over:
-            break
+        if done is None and number == len(asked) and (not over or exchange.connection.read_until is not None):
+            break  # (what was passed over may have been its answer)
         last = done is None and number == len(asked)
         out.append(replace(one, connection=part(exchange.connection, number, begun, told_at, done, last=last)))
     return out
@@ -136,6 +137,8 @@ def part(c: Connection, number: int, begun: Mark, told: Mark | None, done: Mark 
     start = c.start if number == 1 else begun
     orig = replace(c.orig, arrivals=(Arrival(1, begun),), data=b"")
     resp = replace(c.resp, arrivals=(Arrival(1, told),) if told is not None else (), data=b"")
+    if told is None:
+        resp = replace(resp, length=0)
     if not last:
         orig = replace(orig, fin=None, fin_acked=None, rst=None)
         resp = replace(resp, fin=None, fin_acked=None, rst=None)

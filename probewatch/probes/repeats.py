@@ -42,7 +42,9 @@ def _again(one: Check, after: Check) -> bool:
     return (one.failed or hidden) and alike and one.end is not None and 0 <= after.start - one.end <= AGAIN_NS
 
 
-def tracks_of_tries(checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape]) -> list[Track]:
+def tracks_of_tries(
+    checks: Sequence[Check], clocks: frozenset[Shape], known: frozenset[Shape], loose: frozenset[Shape]
+) -> list[Track]:
     """Return the series among checks of which some may be tried again at once."""
     again = tried_again(checks)
     tries: list[list[int]] = []
@@ -56,7 +58,7 @@ def tracks_of_tries(checks: Sequence[Check], clocks: frozenset[Shape], known: fr
         last = checks[mine[-1]]
         shape = next((checks[one].shape for one in mine if checks[one].shape is not None), None)
         whole.append(last._replace(start=checks[mine[0]].start, shape=shape))
-    found = tracks(whole, clocks, known)
+    found = tracks(whole, clocks, known, loose)
     for track in found:
         track.members = [one for member in track.members for one in tries[member]]
     return found

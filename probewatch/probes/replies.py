@@ -44,6 +44,7 @@ _AGENT_SAYS: Final = re.compile(
 """HAProxy configuration manual 5.2, agent-check: words, commas or blanks between them, one line."""
 _AGENT_DOWN: Final = re.compile(rb"\b(?:down|stopped|fail|maint)\b")
 _AGENT_UP: Final = re.compile(rb"\bup\b")
+_AGENT_DRAIN: Final = re.compile(rb"\bdrain\b")
 _AGENT_READY: Final = re.compile(rb"\bready\b")
 _REPLY_NO: Final = re.compile(rb"^[45]\d\d[ -][^\r\n]{0,60}", re.MULTILINE)
 """A reply that says no: SMTP, NNTP, FTP (RFC 5321 4.2.1)."""
@@ -158,6 +159,17 @@ def agent_word(said: bytes) -> tuple[bool | None, str]:
     return True if _AGENT_UP.search(words) or _AGENT_READY.search(words) else None, text
 
 
+def drain_notes(exchanges: Sequence[Exchange]) -> list[str]:
+    """Say at which checks, counted from 1, an agent wanted no new connections: HAProxy takes such a server for up, and sends it none."""
+    said = [n for n, one in enumerate(exchanges, 1) if _AGENT_DRAIN.search(one.connection.resp.data.lower())]
+    if not said:
+        return []
+    where = f"at #{said[0]}" if len(said) == 1 else f"{len(said)} times, #{said[0]} to #{said[-1]}"
+    return [
+        f"the agent says drain ({where}): HAProxy sends this server no new connections then, which is not counted as DOWN"
+    ]
+
+
 def agent_says(exchange: Exchange, verdict: Verdict) -> Verdict:
     """Judge an agent-check by what the agent says; where it cannot be asked, or says neither up nor down, nothing changes."""
     told = exchange.connection.resp.arrivals
@@ -236,7 +248,7 @@ def _left_at_once(c: Connection) -> bool:
 
 def replied(exchange: Exchange, verdict: Verdict, talk: Talk, timeout_ns: int) -> Verdict:
     """Judge a check that wants to hear something: it must come before it hangs up, not say no, and be all that it waited for."""
-    if verdict.outcome is not Outcome.SUCCESS and verdict.cause is not Cause.CLIENT_LATE:
+    if verdict.outcome is not Outcome.SUCCESS:
         return verdict  # it never connected
     c = exchange.connection
     closed = c.orig.closed

@@ -20,6 +20,7 @@ from typing import Final
 from probewatch.model.connection import Arrival, Connection, Half
 from probewatch.model.exchange import Exchange, TlsRecord
 from probewatch.model.frame import Mark
+from probewatch.wire.tls import KEPT_RECORDS
 
 from .questions import CALM_NS, ended, part
 from .replies import WAITED_NS
@@ -54,15 +55,20 @@ def rounds(exchange: Exchange) -> list[Exchange]:
     if tls is not None and tls.established is None:
         return [exchange]
     found = _rounds(_records(exchange) if tls is not None else _arrivals(exchange))
+    if tls is not None and len(tls.records) >= KEPT_RECORDS and connection.read_until is None:
+        connection = replace(connection, read_until=tls.records[-1].mark)
+    until = connection.read_until
+    if until is not None and found and not (found[-1].told and found[-1].told[-1][0] < until):
+        del found[-1]  # what was passed over may be of it
     if not _alike(found):
         return [exchange]
     out: list[Exchange] = []
     asked = told = 0
     for number, one in enumerate(found, 1):
         done = one.told[-1][0] if one.told else None
-        if number == len(found) and _discontent(connection, done, one.begun.ns - found[-2].begun.ns):
+        if number == len(found) and until is None and _discontent(connection, done, one.begun.ns - found[-2].begun.ns):
             done = None
-        last = done is None and number == len(found)
+        last = done is None and number == len(found) and until is None
         if last and not ended(connection) and not connection.final:
             break
         piece = part(connection, number, one.begun, one.told[0][0] if one.told else None, done, last=last)

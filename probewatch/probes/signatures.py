@@ -498,7 +498,9 @@ def ticks_by(shape: Shape, manner: Manner) -> bool:
 
 
 def _fits(row: Signature, shape: Shape, manner: Manner) -> bool:
-    if shape.what not in row.what or not shape.agent.startswith(row.agent) or not shape.target.startswith(row.target):
+    # A request that keys opened is like one in clear.
+    what = {shape.what, What.HTTP} if shape.what is What.TLS and shape.method else {shape.what}
+    if what.isdisjoint(row.what) or not shape.agent.startswith(row.agent) or not shape.target.startswith(row.target):
         return False
     if row.agent == KUBE_PROBE and not _slash_form(shape.agent):
         return False

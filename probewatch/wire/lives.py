@@ -187,8 +187,8 @@ class Life:
 
     __slots__ = (
         "answered", "bare_ack", "born", "bypassed", "claimed", "client", "client_port", "due", "end", "ended", "fast", "flipped", "gone",
-        "held_ns", "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "payload", "recent", "resp",
-        "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
+        "held_ns", "history", "icmp", "id", "midstream", "neighbour", "orig", "outer_source", "over", "paced", "passed", "payload",
+        "piece_of", "recent", "resp", "rev", "server", "server_port", "sights", "speaker", "start", "told", "touched", "tunnel", "turns",
     )  # fmt: skip
 
     def __init__(self, number: int, orig: Side, resp: Side, start: Mark, clock: int) -> None:
@@ -207,6 +207,7 @@ class Life:
         self.answered = False
         """A SYN-ACK was seen."""
         self.midstream = False
+        self.piece_of: int | None = None
         self.flipped = False
         self.bare_ack = False
         self.icmp: IcmpNote | None = None
@@ -234,6 +235,8 @@ class Life:
         """since then."""
         self.bypassed = False
         """Nothing more of it is followed but its end."""
+        self.passed: Mark | None = None
+        """Its last segment before that."""
         self.claimed = False
         """Handed out, and known for one that a checker keeps."""
         self.payload = 0
@@ -267,11 +270,27 @@ class Life:
     def rejoin(self, side: Side, seq: int, ack: int) -> None:
         """Follow a connection again that was bypassed: its numbers go on from this segment, as if nothing were missing."""
         self.bypassed = False
+        if (seq, ack) == (side.nxt, side.peer.nxt):
+            self.passed = None  # nothing was said meanwhile
         for one, number in ((side, seq), (side.peer, ack)):
             one.nxt = one.stream.edge = number
             one.used = one.last
             one.stream.spans.clear()
         side.peer.acked = ack
+
+    def _read_until(self) -> Mark | None:
+        """Return up to where it was read; None where all that was said was."""
+        marks = [self.passed] if self.passed is not None and self.end > self.passed else []
+        for side in (self.orig, self.resp):
+            stream = side.stream
+            if stream.next > len(stream.data) == stream.limit:
+                marks.append(stream.arrivals[-1].mark)
+        return min(marks, default=None)
+
+    def bypass(self) -> None:
+        """From now on follow nothing of it but its end."""
+        self.bypassed = True
+        self.passed = self.passed or self.end
 
     def snapshot(self, final: bool) -> Connection:
         """Return the next revision."""
@@ -304,6 +323,8 @@ class Life:
             sightings=sightings,
             tunnel=self.tunnel,
             outer_source=self.outer_source,
+            piece_of=self.piece_of,
+            read_until=self._read_until(),
         )
 
 

@@ -58,9 +58,9 @@ class Limits:
     10 KiB, a kernel accepts so many (Linux: net.ipv4.tcp_rmem)."""
     turns: int = 32
     """Changes of who sends data after which it is weighed ..."""
-    pace_ns: int = 3_200_000_000
+    pace_ns: int = 1_600_000_000
     """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
-    no checker asks five times a second. A slower one is handed out ..."""
+    no checker asks ten times a second. A slower one is handed out ..."""
     look_ns: int = 1_000_000_000
     """... and bypassed when it is asked on so much later, unless its owner claimed it meanwhile (`Table.claim`)."""
     arrivals: int = 256
@@ -154,7 +154,8 @@ class Table:
         self.heap: list[tuple[int, int, Life]] = []
         """Timers: when one rings, whose it is."""
         self._waiting: dict[str, dict[int, int]] = {}
-        self._parted: dict[Key, None] = {}
+        self._parted: dict[Key, int] = {}
+        """Client's 4-tuple -> id of the first piece."""
         self._ids = 0
 
     # Birth
@@ -191,19 +192,27 @@ class Table:
         """Say that the server was heard: the connection is no lonely SYN any more."""
         self._half.pop(life.id, None)
 
-    def part(self, client: Key) -> None:
+    def part(self, client: Key, number: int) -> None:
         """From now on follow this connection in pieces: let go of it wherever it rests after an answer, and begin anew.
 
         So one that is kept for days, and asked on, is read to its end in a constant memory. `client` is its 4-tuple from
-        the client's side.
+        the client's side, `number` its id.
         """
-        self._parted.pop(client, None)
-        if len(self._parted) >= self._limits.parted:
+        life = self.lives.get(number)
+        if life is None or life.over is not None:
+            return  # (a piece that was let go of, or the last one)
+        self._parted.setdefault(client, number)
+        if len(self._parted) > self._limits.parted:
             del self._parted[next(iter(self._parted))]
-        self._parted[client] = None
-        side = self.sides.get(client)
-        if side is not None:
-            self.schedule(side.life, self.clock + self._limits.settle_ns)
+        self.schedule(life, self.clock + self._limits.settle_ns)
+
+    def piece_of(self, client: Key, *, asks: bool) -> int | None:
+        """Return the id of the connection that goes on here, where it is followed in pieces; one that begins anew (`asks`) is not."""
+        first = self._parted.pop(client, None)
+        if first is None or asks:
+            return None
+        self._parted[client] = first  # (the latest comes last)
+        return first
 
     def claim(self, number: int) -> bool:
         """Mark a connection, by its id, as one that a checker keeps; return False where it has transferred more than any check does."""
@@ -314,6 +323,8 @@ class Table:
         if life.over is not None:
             del self._parted[key]
             return False
+        if life.orig.fin is not None or life.resp.fin is not None:
+            return False  # (what is asked after that meets a closed connection: both belong together)
         asked, told = life.orig.stream, life.resp.stream
         answered = bool(asked.arrivals and told.arrivals) and told.arrivals[-1].mark > asked.arrivals[-1].mark
         whole = not asked.spans and not told.spans

@@ -266,7 +266,7 @@ class Tracker:
     def part(self, connection: Connection) -> None:
         """From now on follow this connection in pieces, one from each rest after an answer to a later one; see `Table.part`."""
         c = connection
-        self._table.part((c.client, c.client_port, c.server, c.server_port))
+        self._table.part((c.client, c.client_port, c.server, c.server_port), c.id)
 
     def claim(self, connection: Connection) -> bool:
         """Go on following a connection that was handed out, however often it is asked: a checker keeps it.
@@ -326,6 +326,7 @@ class Tracker:
         client = (key[2], key[3], key[0], key[1]) if flipped else key
         life = table.open(s.mark, client, flipped=flipped, asks=asks)
         life.midstream = not opening and not refuses
+        life.piece_of = table.piece_of(client, asks=not life.midstream)
         return self._sides[key]
 
     def _claim(self, life: Life, ns: int) -> None:
@@ -556,23 +557,25 @@ class Tracker:
         if life.speaker is not side:
             life.speaker = side
             life.turns += 1
-        if life.turns > limits.turns or side.stream.next > limits.followed:
-            self._weigh(life, side)
+        # (A question begins: what was answered before it is whole.)
+        if (life.turns > limits.turns and side.orig) or side.stream.next > limits.followed:
+            self._weigh(life)
             if life.bypassed:
                 self.bypassing = side
 
-    def _weigh(self, life: Life, side: Side) -> None:
+    def _weigh(self, life: Life) -> None:
         """Bypass a connection that has transferred much, asks oftener than a checker does, or that nobody claimed who saw it ask."""
-        limits, stream, clock = self._limits, side.stream, self._table.clock
+        limits, clock = self._limits, self._table.clock
         if not life.open:
             return
-        if stream.next > min(limits.followed, stream.limit):
-            life.bypassed = True
+        if any(stream.next > min(limits.followed, stream.limit) for stream in (life.orig.stream, life.resp.stream)):
+            life.bypass()
         elif life.rev > 0 and not life.claimed:
-            life.bypassed = clock - life.paced >= limits.look_ns
+            if clock - life.paced >= limits.look_ns:
+                life.bypass()
             life.turns = limits.turns - LOOKS  # (if it was looked at so lately that its owner may not have spoken yet)
         elif clock - life.paced < limits.pace_ns:
-            life.bypassed = True
+            life.bypass()
         else:
             life.turns, life.paced = 0, clock
             if life.rev == 0:

@@ -15,6 +15,7 @@ from probewatch.model.catalogue import in_words_of
 from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe
 from probewatch.observer.checks import CheckBuilder
+from probewatch.observer.readiness import State, serving
 from probewatch.observer.sealed import _lengths, hides, hung
 from probewatch.observer.survey import survey
 from probewatch.probes.judge import Verdict
@@ -34,6 +35,8 @@ SCRIPTS = {
               " > FA\n < A",
     "proxied": "> S\n < SA\n > A\n > PA 'GET /app HTTP/1.1\\r\\nhost: a\\r\\nx-forwarded-for: 10.0.0.7\\r\\n\\r\\n'\n < A\n"
                " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > FA\n < FA\n > A",
+    "loop": "> S\n < SA\n > A\n > PA 'GET /app HTTP/1.1\\r\\nhost: a\\r\\nuser-agent: curl/8\\r\\naccept: */*\\r\\n\\r\\n'\n < A\n"
+            " < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > RA",
     "fin": "> S\n < SA\n > A\n > FA\n < FA\n > A",
     "refused": "> S\n < RA",
     "silent": "> S",
@@ -47,6 +50,7 @@ SCRIPTS = {
     "ping-hung": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n +999500us > RA",
     "agent-up": "> S\n < SA\n > A\n < PA 'up 50%\\n'\n < FA\n > FA\n < A",
     "agent-weight": "> S\n < SA\n > A\n < PA '50%\\n'\n < FA\n > FA\n < A",
+    "agent-drain": "> S\n < SA\n > A\n < PA 'drain\\n'\n < FA\n > FA\n < A",
     "agent-down": "> S\n < SA\n > A\n < PA 'down\\n'\n < FA\n > FA\n < A",
     "agent-sent-up": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'up\\n'\n < FA\n > FA\n < A",
     "agent-sent-down": "> S\n < SA\n > PA 'PING\\r\\n'\n < A\n < PA 'down\\n'\n < FA\n > FA\n < A",
@@ -426,6 +430,33 @@ def test_users_of_a_proxy_are_no_checks() -> None:
     assert len(left) == len(traffic)
 
 
+@pytest.mark.parametrize(("client", "server"), [(CHECKER, SERVER), ("fd00::9", "fd00::2")])
+def test_who_asks_through_a_proxy_in_even_steps_is_no_check(client: str, server: str) -> None:
+    """A loop behind HAProxy, a little faster while it is refused: the checks keep to their own beat, and no new process is seen."""
+    ends = {"client": client, "server": server}
+    checks = paused(["haproxy"] * 6 + ["refused"] * 3 + ["haproxy"] * 3, 3.0, **ends)
+    loop = [check(0.3 + 1.024 * number, "loop", **ends) for number in range(17)]
+    loop += [check(17.71 + 1.001 * number, "refused", **ends) for number in range(9)]
+    loop += [check(27.6 + 1.024 * number, "loop", **ends) for number in range(6)]
+    found, left = probes([*checks, *loop])
+    assert [probe.checker.kind for probe in found] == ["haproxy"]
+    assert [attempt.start.ns for attempt in found[0].attempts] == [run.start.ns for run in checks]
+    assert (told(found[0]), found[0].gaps, found[0].notes) == ([(9, DOWN), (11, UP)], (), ())
+    assert len(left) == len(loop)
+
+
+def test_a_first_check_that_is_refused_is_on_the_beat() -> None:
+    """Beside refused connections of clients the one that stands a pause before the next check is the first check; UP is known later."""
+    checks = paused(["refused"] + ["l4"] * 8, 5.0)
+    traffic = [check(at, "refused") for at in (0.9, 2.2, 3.3, 4.1)] + [check(6.1 + 0.83 * n, "proxied") for n in range(14)]
+    found, left = probes([*checks, *traffic])
+    assert [attempt.start.ns for attempt in found[0].attempts] == [run.start.ns for run in checks]
+    assert (found[0].initial_state, found[0].initial_since_ns) == ("UP", found[0].attempts[2].end_ns)
+    ready = [one.start_ns for one in serving(found[0], (), ns(60)) if one.state is State.READY]
+    assert ready == [found[0].initial_since_ns]
+    assert len(left) == len(traffic)
+
+
 def test_two_routers_from_one_address_are_two_series() -> None:
     """The same check, source and period at two phases: each series has its own attempts and decisions."""
     first = paused(["l4"] * 8 + ["refused"] * 4 + ["l4"] * 4, 5.0, seed=1)
@@ -571,24 +602,35 @@ def test_checks_inside_tls_on_a_connection_that_is_kept_are_no_kubelets() -> Non
     assert (named.kind, len(named.exchanges), left) == ("unknown", 8, [])
 
 
+def inside(at: float, size: int, more: int = 0) -> Run:
+    """Return a check inside TLS 1.3 that looks like anybody's: its answer is one record of this size, and another where there is `more`."""
+    marks = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.004, False, size), (0.0041, False, more)]
+    records = tuple(TlsRecord(mark=mark(at + when), by_client=mine, length=length) for when, mine, length in marks if length)
+    ends = f"{CHECKER}:{32_768 + round(at * 1000) % 28_000} > {SERVER}:8443"
+    script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +5ms > FA\n < FA\n > A"
+    hello, done = mark(at + 0.0005), mark(at + 0.002)
+    tls = TlsFacts(client_hello=hello, server_hello=hello, established=done, records=records, version="TLS 1.3")
+    return run_of(exchange_of(script, ends, at=at, tls=tls, http=()))
+
+
 def test_a_wrong_answer_inside_tls_is_told_by_the_server() -> None:
     """Envoy is DOWN at the first answer of another size: its server told it, and only what breaks the connection is counted (1.40)."""
-
-    def inside(at: float, size: int) -> Run:
-        marks = [(0.001, False, 96), (0.002, True, 69), (0.0021, True, 120), (0.004, False, size)]
-        records = tuple(TlsRecord(mark=mark(at + when), by_client=mine, length=length) for when, mine, length in marks)
-        ends = f"{CHECKER}:{32_768 + round(at * 1000) % 28_000} > {SERVER}:8443"
-        script = "> S\n < SA\n > A\n > PA '\\x16\\x03\\x01'\n < A\n < PA '\\x16'\n +5ms > FA\n < FA\n > A"
-        hello, done = mark(at + 0.0005), mark(at + 0.002)
-        tls = TlsFacts(client_hello=hello, server_hello=hello, established=done, records=records, version="TLS 1.3")
-        return run_of(exchange_of(script, ends, at=at, tls=tls, http=()))
-
     sealed_ones = [inside(10.0 + 2.006 * n, 95 if 12 <= n < 16 else 87) for n in range(24)]
     named = paused(["envoy"] * 12, 3.0, first=10.7)
     found, _ = probes([*sealed_ones, *named])
     (probe,) = [one for one in found if one.target.port == 8443]
     assert probe.checker.kind == "envoy"
     assert told(probe) == [(1, UP), (13, DOWN), (18, UP)]
+
+
+@pytest.mark.parametrize("split", [(), (2, 4, 9, 20)])
+def test_answers_inside_tls_that_are_all_alike_tell_nothing(split: tuple[int, ...]) -> None:
+    """A server that answers 400 each time looks like one that answers 200 each time; now and then an answer comes in two records."""
+    sealed_ones = [inside(10.0 + 2.006 * n, *((150, 95) if n in split else (242,))) for n in range(24)]
+    found, _ = probes([*sealed_ones, *paused(["envoy"] * 12, 3.0, first=10.7)])
+    (probe,) = [one for one in found if one.target.port == 8443]
+    assert {attempt.outcome for attempt in probe.attempts} == {Outcome.INCONCLUSIVE}
+    assert (told(probe), probe.final_state) == ([], "unknown")
 
 
 def test_advice_names_the_checkers_own_setting() -> None:
@@ -600,6 +642,14 @@ def test_advice_names_the_checkers_own_setting() -> None:
     assert in_words_of("keepalived", "timeoutSeconds: 2") == "connect_timeout: 2"
     assert in_words_of("kubelet", "timeoutSeconds: 2") == "timeoutSeconds: 2"
     assert in_words_of("unknown", "a longer timeoutSeconds") == "a longer timeout"
+
+
+def test_an_agent_that_says_drain_is_told() -> None:
+    """HAProxy then sends no new connections, though the server is not DOWN: no decision, and a note of when."""
+    probe = only(paused(["agent-up"] * 6 + ["agent-drain"] * 3 + ["agent-up"] * 3, 2.0))
+    assert (told(probe), probe.final_state) == ([], "UP")
+    assert [note for note in probe.notes if "drain" in note and "3 times, #7 to #9" in note]
+    assert not any("drain" in note for note in only(paused(["agent-up"] * 9, 2.0)).notes)
 
 
 def test_an_agent_that_is_said_a_word_first_decides_as_any_agent_does() -> None:

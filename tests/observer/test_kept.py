@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from builder import conversation, feed
-from make import V4, V6
+from make import V4, V6, frames
 
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
+from probewatch.model.timeline import Cause
+from probewatch.observer import Observer, Settings
 from probewatch.observer.kept import KeptConnections
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.packets import Segment
@@ -48,7 +50,7 @@ def script(count: int, pause: str) -> str:
 
 
 @pytest.mark.parametrize("between", [V4, V6])
-@pytest.mark.parametrize("pause", ["250ms", "1s", "7s", "90s"])
+@pytest.mark.parametrize("pause", ["120ms", "250ms", "1s", "7s", "90s"])
 @pytest.mark.parametrize("opened", ["> S\n < SA\n > A\n", ""])
 def test_every_question_is_told_once(between, pause, opened) -> None:
     """However long a connection is kept, and wherever the capture begins: all its questions, in order, in the memory of a few."""
@@ -77,6 +79,37 @@ def test_a_question_that_is_never_answered_ends_with_its_connection() -> None:
     assert len(found) == 51
     assert found[-1].connection.answered is None
     assert found[-1].connection.orig.fin is not None
+
+
+@pytest.mark.parametrize("pause", ["20ms", "200ms"])
+@pytest.mark.parametrize("agent", ["Envoy/HC", "watcher/1"])
+def test_nothing_is_said_of_what_is_passed_over(pause, agent) -> None:
+    """Asked oftener than is followed: the questions that were read are answered, and no later one is called unanswered."""
+    often = script(150, pause).replace("Envoy/HC", agent)
+    found, _, _ = asked(conversation(V4, "> S\n < SA\n > A\n" + often + "+10s > FA\n < FA\n > A"))
+    assert all(exchange.connection.answered is not None for exchange in found)
+    if agent == "watcher/1":
+        assert not found  # who does not say that it checks, and asks so often, is a client
+    elif pause == "20ms":
+        assert len(found) == 16
+        assert all(exchange.connection.read_until is not None for exchange in found)
+    else:
+        assert len(found) == 150
+
+
+@pytest.mark.parametrize("ends", [V4, V6])
+@pytest.mark.parametrize("calm", ["+2ms", "+800ms"])
+def test_a_question_on_a_connection_that_the_server_had_closed(ends: str, calm: str) -> None:
+    """The FIN came before the question, soon after the last answer or later, and a RST and no byte answers it: that is said."""
+    seen = Observer(Settings())
+    ended = f"{calm} < FA\n > A\n" + ASK.format(pause="2s").rpartition(" < A")[0] + " < R\n"
+    for frame in frames((1.0, ends, "> S\n < SA\n > A\n" + script(12, "3s") + ended)):
+        seen.feed(frame)
+    (probe,) = seen.finish().probes
+    last = probe.attempts[-1]
+    assert (last.cause, last.legs[0].connection.resp.length) == (Cause.RESET_BEFORE_ANSWER, 0)
+    assert last.diagnosis is not None
+    assert "had closed this connection 2." in last.diagnosis.sentence
 
 
 def test_what_is_no_checkers_stays_whole() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from probewatch.probes.checkers import MS, Check, Track, _smallest, centre, tracks
 from probewatch.probes.learnt import on_ticks
 from probewatch.probes.shapes import Shape, What
+from probewatch.probes.signatures import Basis
 
 SHAPE = Shape(What.CLOSE)
 
@@ -49,6 +52,18 @@ def test_ticks_of_one_loop_are_told_from_timers() -> None:
     loop = [other + (number % 9) * 101 * MS for number, other in enumerate(others)]
     assert on_ticks(loop, others, 100 * MS)
     assert not on_ticks([start + 37 * MS + start % 89 * MS for start in beat], others, 100 * MS)
+
+
+@pytest.mark.parametrize(("pause", "basis"), [(False, Basis.CLOCK), (True, Basis.PAUSE)])
+def test_a_loop_that_sleeps_for_the_rest_counts_from_start_to_start(pause: bool, basis: Basis) -> None:
+    """Timeouts lengthen the step of who pauses after a check, and not that of who sleeps for what is left and drifts off the grid."""
+    at, checks = 0, []
+    for number in range(24):
+        took = 2_002 * MS if 10 <= number < 14 else MS
+        checks.append(Check(at, at + took, SHAPE, took > MS))
+        at += 5_003 * MS + (took if pause else 0)
+    (one,) = tracks(checks, frozenset())
+    assert (one.pace.basis, one.pace.interval_ns // MS, len(one.members)) == (basis, 5_003, 24)
 
 
 def test_people_are_no_series() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make import OPENED, POD, POD6, V4, V6, answer, attempt, connection, exchange, mark, request
 
-from probewatch.model.exchange import Exchange, GrpcFacts, TlsFacts
+from probewatch.model.exchange import Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.probes.forms import KUBE_PROBE, KUBE_PROBE_GRPC, Ask, Form, form_of, kubelet_headers
 from probewatch.wire.exchange import read_exchange
 
@@ -188,6 +188,18 @@ def test_decrypted_tls() -> None:
     form = form_of(exchange(f"{OPENED} > PA {request()}\n < PA {answer()}\n {CLOSED}", tls=TlsFacts(client_hello=mark(0)), decrypted=True))
     assert (form.ask, form.path, form.version, form.kubelet) == (Ask.TLS, "/ready", "1.36", True)
     assert form_of(one).ask is Ask.HTTP
+
+
+@pytest.mark.parametrize(("agent", "kubelet"), [("kube-probe/1.36", True), ("curl/8.5.0", False)])
+def test_http2_inside_tls_is_an_https_probe(agent: str, kubelet: bool) -> None:
+    """Go speaks HTTP/2 where the server does: a kubelet's httpGet probe, and no gRPC; others are told by their name alone."""
+    http = HttpExchange(
+        method="GET", target="/ready", version="HTTP/2", headers=(("user-agent", agent), ("accept", "*/*")), request_start=mark(0), request_end=mark(0)
+    )
+    facts = {"tls": TlsFacts(client_hello=mark(0)), "grpc": GrpcFacts(preface=mark(0), path="/ready", user_agent=agent)}
+    form = form_of(exchange(f"{OPENED} > PA 'x'\n {CLOSED}", http=(http,), requests=1, decrypted=True, **facts))
+    assert (form.ask, form.method, form.path, form.kubelet) == (Ask.TLS, "GET", "/ready", kubelet)
+    assert form.version == ("1.36" if kubelet else "")
 
 
 @pytest.mark.parametrize(("agent", "kubelet", "version"), [

@@ -153,6 +153,13 @@ def test_a_close_that_the_capture_lost_is_no_client_late(ends) -> None:
     assert said(verdict) == (SUCCESS, Cause.OK)
 
 
+def test_a_connection_that_is_kept_was_not_noticed_late(ends) -> None:
+    """A proxy puts its connection by when it has its answer, and drops it when it likes: only who closes at once can be late."""
+    kept = exchange(f"{ASKED} +1ms < PA {answer()}\n > A\n +2240ms > RA", ends)
+    both = (judge(kept, HTTP, S, seen_until_ns=ns(60), closes_at_once=at_once) for at_once in (True, False))
+    assert [said(verdict) for verdict in both] == [(FAILURE, Cause.CLIENT_LATE), (SUCCESS, Cause.OK)]
+
+
 def test_tcp_noticed_too_late(ends) -> None:
     """A connect check whose process was stopped closes long after its deadline: its dial had timed out by then."""
     assert said(judged(OPENED + "+2500ms > FA\n < FA\n > A", ends, TCP)) == (FAILURE, Cause.CLIENT_LATE)

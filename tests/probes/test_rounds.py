@@ -9,6 +9,7 @@ from make import V4, V6, exchange, mark
 
 from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
 from probewatch.probes.rounds import rounds
+from probewatch.wire.tls import KEPT_RECORDS
 
 OPENED = "> S\n < SA\n > A\n"
 SECOND = 1_000_000_000
@@ -72,6 +73,18 @@ def test_rounds_inside_tls() -> None:
     assert [part.connection.start.ns - parts[0].connection.start.ns for part in parts][1:] == [
         mark(at + 0.02).ns - parts[0].connection.start.ns for at in (1.0, 2.0)
     ]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_is_not_read_is_not_unanswered(full: bool) -> None:
+    """More was said than is followed, or than records are kept: the last round is left out, and all say up to where they are read."""
+    many = KEPT_RECORDS // 2 if full else 5
+    whole = sealed(*((number + by, by == 0, 170) for number in range(many) for by in (0.0, 0.01)))
+    if not full:
+        whole = replace(whole, connection=replace(whole.connection, read_until=mark(many - 1)))
+    parts = rounds(whole)
+    assert len(parts) == many - 1
+    assert all(part.connection.answered is not None and part.connection.read_until is not None for part in parts)
 
 
 def test_a_question_taken_back_keeps_its_connection() -> None:

@@ -72,6 +72,15 @@ def test_requests(expected: str | None, request_text: str, acked: bool, between:
     assert kind(http(request_text, acked=acked), between) == expected
 
 
+@pytest.mark.parametrize(("agent", "expected"), [("Blackbox Exporter/0.23.0", "blackbox_exporter"), ("curl/8.5.0", None)])
+def test_a_request_that_keys_opened_names_its_checker(agent: str, expected: str | None) -> None:
+    """Inside TLS a program says of itself what it says in clear."""
+    shape = Shape(What.TLS, "GET", "/", "HTTP/1.1", ("Host", "User-Agent", "Accept"), agent)
+    row = named_by(shape, Manner(5, 0.0, CLIENT))
+    assert (row.kind if row is not None else None) == expected
+    assert named_by(Shape(What.TLS), Manner(5, 0.0, CLIENT)) is None
+
+
 @pytest.mark.parametrize("kept", [25, 48, 60])
 def test_what_was_cut_may_have_been_sent(kept: int) -> None:
     """`Host and no other header` names nobody where the header's end was not captured, and it could be whoever has a name of his own."""
@@ -148,6 +157,7 @@ def test_who_could_be_whom() -> None:
     """A program that says who it is could be nobody else; a kubelet only where the pace allows it."""
     assert could_be(Shape(What.HTTP, agent="curl/8.5.0"), kubelet=True) == ()
     assert could_be(Shape(What.HTTP, agent="kube-probe/1.29"), kubelet=False) == ()
+    assert could_be(Shape(What.BYTES, agent="Blackbox Exporter/0.23.0"), kubelet=False) == ("blackbox_exporter",)
     assert "kubelet" not in could_be(Shape(What.CLOSE), kubelet=False)
     assert could_be(Shape(What.RESET), kubelet=True) == ("haproxy", "aws_elb")
 
