@@ -1,11 +1,10 @@
-"""Patterns over the course of probes: beginnings and ends of containers, gaps, paces, and what several pods say together.
+"""Patterns over the course of probes: ends of pods, gaps, paces, and what several pods say together.
 
 A pattern must not see shapes in noise: each states how many attempts it wants, and what must speak against chance.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from probewatch.model.timeline import (
     BETWEEN_FILES,
     TO_THE_END_ALONE,
     Attempt,
-    Cause,
     DecisionKind,
     EventKind,
     GapKind,
@@ -31,7 +29,6 @@ from probewatch.model.timeline import (
 from .diagnose import Found, seconds
 from .judge import SECOND
 from .scene import (
-    NEAR_NS,
     Scene,
     by_checker,
     connected,
@@ -44,12 +41,6 @@ LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
 STARVED_NS: Final = 250_000_000
 """A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
-_MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
-"""What says more than that the container was new: it is the mesh's container that was late."""
-_ROOM: Final = (
-    "Nothing, as long as the slowest start stays well below failureThreshold x periodSeconds of this startup probe."
-)
-"""What to do about a start that a startup probe waits for: it is what the advice for the others asks for."""
 
 
 def terminating(scene: Scene) -> None:
@@ -67,31 +58,6 @@ def terminating(scene: Scene) -> None:
             later = [a for a in probe.attempts if a.start.ns >= begun]
             text = "The pod was being deleted: liveness had stopped, and readiness went on, as it does until the end."
             scene.note(place, later, Found(Kind.POD_TERMINATING, text))
-
-
-def starting(scene: Scene) -> None:
-    """See failures from a container's beginning to its first success (D23)."""
-    for place, probe in enumerate(scene.probes):
-        if probe.checker.kind != "kubelet":
-            continue
-        begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED) if not e.doubtful)
-        borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
-        for at, end in pairwise([*borders, len(probe.attempts)]):
-            life = probe.attempts[at:end]
-            first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS or _answered(a)), None)
-            early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
-            if not early or first is None:
-                continue
-            took = seconds(life[first].end_ns - early[0].start.ns)
-            worked = "answered (encrypted)" if _answered(life[first]) else "worked"
-            text = f"It failed only while the container was new, and {worked} {took} after the first attempt."
-            startup = probe.type is ProbeType.STARTUP
-            scene.say(place, early, Found(Kind.STILL_STARTING, text, advice=_ROOM if startup else ""))
-
-
-def _answered(attempt: Attempt) -> bool:
-    """Tell whether it was answered inside TLS: something listens there, whatever it says."""
-    return attempt.cause is Cause.ENCRYPTED
 
 
 def unhealthy_together(scene: Scene) -> None:

@@ -20,7 +20,6 @@ an end that takes long (terminationGracePeriodSeconds) looks like it too.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -31,7 +30,7 @@ from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome,
 
 from .diagnose import Found, seconds
 from .judge import SECOND
-from .scene import Scene, happened
+from .scene import Scene, containers, happened
 
 FEWEST: Final = 3
 """Restarts that make a loop."""
@@ -73,12 +72,7 @@ class Renewal(NamedTuple):
 
 def restart_loop(scene: Scene) -> None:
     """See a container that is restarted again and again (D45)."""
-    containers: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        if probe.checker.kind == "kubelet" and probe.attempts:
-            target = probe.target
-            containers[target.address, target.namespace, target.pod, target.container].append(place)
-    for places in containers.values():
+    for places in containers(scene):
         begun = sorted(e.ns for e in happened(scene, places[0], EventKind.CONTAINER_STARTED))
         killed = _killed([scene.probes[place] for place in places])
         told = False

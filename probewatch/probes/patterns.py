@@ -36,7 +36,6 @@ from .courses import (
     gaps,
     over_period,
     poked,
-    starting,
     starved,
     terminating,
     unhealthy_together,
@@ -64,6 +63,7 @@ from .silences import (
     source_ports,
     wrong_mac,
 )
+from .starts import killed, starting
 
 Pattern = Callable[[Scene], None]
 
@@ -99,6 +99,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     arrived,
     unhealthy_together,
     starting,
+    killed,
     terminating,
     over_period,
     starved,
