@@ -450,17 +450,25 @@ def _little(probe: Probe) -> str:
 
 
 def _while_starting(probe: Probe) -> set[int]:
-    """Return the numbers of the attempts that failed in a row right before a Ready: a container comes up like that."""
+    """Return the numbers of the attempts that failed right before a Ready, or before the first at all: a container comes up like that.
+
+    Several successes may be needed in a row: fewer of them leave it starting.
+    """
     starting: set[int] = set()
     run: list[int] = []
+    rising = False
+    first = probe.initial_state not in UP_STATES
+    """Whether it was never up so far."""
     deciding = {d.attempt for d in probe.decisions if d.kind in UP}
     for attempt in probe.attempts:
         if attempt.n in deciding:
             starting.update(run)
-        if attempt.outcome is Outcome.SUCCESS:
-            run = []
+            run, first = [], False
+        elif attempt.outcome is Outcome.SUCCESS:
+            rising = True
         else:
-            run.append(attempt.n)
+            run = [*(run if first or not rising else ()), attempt.n]
+            rising = False
     return starting
 
 
