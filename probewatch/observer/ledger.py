@@ -34,6 +34,7 @@ from probewatch.model.timeline import (
     Gap,
     GapKind,
     Outcome,
+    Schedule,
     Trigger,
 )
 from probewatch.probes.assign import NEW_KUBELET
@@ -263,7 +264,8 @@ class Ledger:
         assert reading is not None
         if step.renewed:
             if reading.trigger is Trigger.MANUAL:
-                why = "a readiness probe off its schedule"
+                in_step = reading.schedule is Schedule.ON_TIME
+                why = "its readiness probe runs again" if in_step else "a readiness probe off its schedule"
             elif step.before.workers[reading.worker].on_hold:
                 why = "the probe on hold runs again"
             else:

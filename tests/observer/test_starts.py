@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import pytest
-from make import HTTP, LIVENESS, NODE, NODE6, POD, POD6, STARTUP, every, frames, ns, probes, spec
+from make import (
+    HTTP,
+    LIVENESS,
+    NODE,
+    NODE6,
+    OPENED,
+    POD,
+    POD6,
+    READINESS,
+    STARTUP,
+    answer,
+    every,
+    frames,
+    ns,
+    probes,
+    request,
+    spec,
+)
 
+from probewatch.decisions.outages import By, outages
 from probewatch.model.book import AddressBook
 from probewatch.model.diagnoses import Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
-from probewatch.model.timeline import Probe, Timeline
+from probewatch.model.timeline import Cause, DecisionKind, Probe, Timeline
 from probewatch.observer import Observer, Settings
 
 BOTH = pytest.mark.parametrize("family", [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
@@ -84,3 +102,50 @@ def test_what_had_answered_was_not_starting(family: tuple[str, str]) -> None:
     (probe,) = watch(server, scripts, spec(LIVENESS, period_s=2)).probes
     assert [d.kind for d in probe.decisions] == ["restart"]
     assert Kind.KILLED_WHILE_STARTING not in told(probe)
+
+
+@BOTH
+def test_a_successor_that_is_asked_on_the_old_grid(family: tuple[str, str]) -> None:
+    """Killed, held back for 12 s, and poked by chance when a tick was due: the missing ticks show that it had ended.
+
+    So it is Ready again at that attempt, was out of service until then, and the pause is one of the kubelet's back-off.
+    """
+    client, server = family
+    ends = {"client": client, "server": server}
+    ready = probes([*every(3, 4, 0.9), *every(3, 6, 24.9)], **ends) + probes([12.9], "refused", **ends)
+    live = probes([*every(3, 3, 3)], port=9000, **ends) + probes(every(3, 1, 12), "503", port=9000, **ends)
+    after = probes(every(3, 5, 27), port=9000, **ends)
+    liveness = spec(LIVENESS, port=9000, period_s=3, failure_threshold=1, initial_delay_s=2)
+    timeline = watch(server, [*ready, *live, *after], spec(period_s=3), liveness)
+    found = {probe.type: probe for probe in timeline.probes}
+    readiness = found[READINESS]
+    assert [(d.kind, d.attempt) for d in readiness.decisions] == [(DecisionKind.READY, 1), (DecisionKind.READY, 6)]
+    (gone,) = outages(readiness, timeline)
+    assert (gone.by, gone.restarted_by) == (By.CONTAINER, LIVENESS)
+    assert [(round(at / 1e9, 1)) for at in (gone.start_ns - ns(0), (gone.end_ns or 0) - ns(0))] == [12.0, 24.9]
+
+
+ENDINGS = [
+    pytest.param("< PA {ok}\n > A\n > FA\n < FA\n > A", Cause.OK, id="answered"),
+    pytest.param("< FA\n > FA\n < A", Cause.CLOSED_BEFORE_ANSWER, id="closed"),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("end", "cause"), ENDINGS)
+def test_what_is_under_way_at_the_kill_shows_when_it_ended(family: tuple[str, str], end: str, cause: Cause) -> None:
+    """An attempt that began before the Restart and was answered after it, or cut off by the process' end: it was there until then."""
+    client, server = family
+    ends = {"client": client, "server": server}
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    between = f"{f'[{client}]' if ':' in client else client}:41000 > {host}"
+    slow = f"{OPENED}> PA {request('/ready', host)}\n < A\n +1600ms {end.replace('{ok}', answer())}"
+    ready = [*probes([*every(3, 4, 0.9), *every(3, 6, 14.8)], **ends), (12.9, between, slow)]
+    live = probes([*every(3, 3, 4), *every(3, 5, 16)], port=9000, **ends) + probes([13.0], "503", port=9000, **ends)
+    liveness = spec(LIVENESS, port=9000, period_s=3, failure_threshold=1)
+    timeline = watch(server, [*ready, *live], spec(period_s=3, timeout_s=2), liveness)
+    found = {probe.type: probe for probe in timeline.probes}
+    assert found[READINESS].attempts[4].cause is cause
+    (gone,) = outages(found[READINESS], timeline)
+    assert round((gone.start_ns - ns(0)) / 1e9, 1) == 14.5
+    assert gone.restarted_by is LIVENESS
