@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from probewatch.decisions.outages import alive_until
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import INITIAL, Result
@@ -598,9 +599,9 @@ def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
     """
     at = bisect_left(attempts, shown, key=_start)
     if ended < shown:
-        told = bisect_left(attempts, ended, key=_start)
-        good = (attempts[place].end_ns for place in range(told, at) if attempts[place].outcome is Outcome.SUCCESS)
-        return max(good, default=ended)
+        told = max(0, bisect_left(attempts, ended, key=_start) - 1)  # (one was under way then)
+        signs = (alive_until(attempts[place]) for place in range(told, at))
+        return max([ended, *(sign for sign in signs if sign is not None and sign < shown)])
     met = at
     while met > 0 and attempts[met - 1].cause in SUSPICIOUS:
         met -= 1
