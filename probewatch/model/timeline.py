@@ -567,6 +567,8 @@ class TimelineEvent:
     """When it was over; None where it is but a moment. Only a capture gap lasts."""
     by_ns: int | None = None
     """It had happened by then, well before it showed at `ns`: an initialDelaySeconds held a new container's first attempts back."""
+    after_ns: int | None = None
+    """It happened later than this, and no later than `ns`, at which it showed; None where `ns` is when it happened, as far as known."""
     kind: EventKind
     address: str
     """Target address (or node address for kubelet events); empty where it concerns the capture itself."""
@@ -583,6 +585,11 @@ class TimelineEvent:
     def told_ns(self) -> int:
         """The time to tell it at: no later than that it happened."""
         return self.ns if self.by_ns is None else self.by_ns
+
+    @property
+    def earliest_ns(self) -> int:
+        """The time from which on it may have happened."""
+        return self.ns if self.after_ns is None else self.after_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

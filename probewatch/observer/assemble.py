@@ -223,6 +223,7 @@ class Assembler:
                 out.append(
                     TimelineEvent(
                         ns=last.start.ns + period,
+                        after_ns=last.start.ns,
                         kind=EventKind.POD_TERMINATING,
                         address=address,
                         pod=self._owner(address, placed, last.start.ns),

@@ -46,16 +46,15 @@ STARVED_NS: Final = 250_000_000
 def terminating(scene: Scene) -> None:
     """See failures after a pod began to end (D24)."""
     for place, probe in enumerate(scene.probes):
-        begun = min((e.ns for e in happened(scene, place, EventKind.POD_TERMINATING)), default=None)
+        begun = min(happened(scene, place, EventKind.POD_TERMINATING), key=lambda e: e.ns, default=None)
         if begun is None:
             continue
         # The event is placed where liveness was missed first; readiness may fail a little before that.
-        since = begun - probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
-        failed = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.start.ns >= since]
+        failed = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.start.ns >= begun.earliest_ns]
         if failed and failed[-1] is probe.attempts[-1]:
             scene.say(place, failed, Found(Kind.POD_TERMINATING))
         elif not failed and probe.type is ProbeType.READINESS:
-            later = [a for a in probe.attempts if a.start.ns >= begun]
+            later = [a for a in probe.attempts if a.start.ns >= begun.ns]
             text = "The pod was being deleted: liveness had stopped, and readiness went on, as it does until the end."
             scene.note(place, later, Found(Kind.POD_TERMINATING, text))
 

@@ -259,12 +259,15 @@ def _went_down(
     why = (_why(parts.guilty) or _unseen(gone)) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
-    here = container_events(probe, timeline)
-    if any(e.kind is EventKind.POD_TERMINATING and e.ns <= gone[0].start_ns for e in here):
+    ending = [e for e in container_events(probe, timeline) if e.kind is EventKind.POD_TERMINATING]
+    if any(e.ns <= gone[0].start_ns for e in ending):
         return (
             Level.FINE,
             f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
         )
+    first = streak_began(probe, gone[0].start_ns)
+    if end and first is not None and any(e.earliest_ns <= first.start.ns for e in ending):
+        return Level.FINE, f"{word} {_times(len(gone))} when the pod was deleted, as it seems, and so to the end: {why}"
     unseen = any(one.began_in is not None or one.ended_in is not None for one in gone)
     away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
     if all(one.doubtful for one in gone):
@@ -474,7 +477,8 @@ def _while_starting(probe: Probe) -> set[int]:
 
 def _while_ending(probe: Probe, timeline: Timeline) -> set[int]:
     """Return the numbers of the attempts since the Pod was being deleted: that they fail at last is how a Pod ends."""
-    ends = (event.ns for event in container_events(probe, timeline) if event.kind is EventKind.POD_TERMINATING)
+    events = container_events(probe, timeline)
+    ends = (event.earliest_ns for event in events if event.kind is EventKind.POD_TERMINATING)
     since = min(ends, default=None)
     return set() if since is None else {a.n for a in probe.attempts if a.start.ns >= since}
 

@@ -770,3 +770,24 @@ def test_connection_made_for_the_tests_is_none() -> None:
     assert connection(OPENED + "> FA\n < A\n < FA\n > A").orig.rst is None
     assert diagnose(made(Cause.OK, Outcome.SUCCESS), ()) is None
     assert POD6 != POD
+
+
+@BOTH
+def test_what_fails_from_a_deletion_on_is_no_outage(family: tuple[str, str]) -> None:
+    """Readiness fails between the last liveness attempt and the first that is missing: the Pod may have been deleted by then, and no more is said.
+
+    Failures that began while liveness was still asked are no deletion's.
+    """
+    server = family[1].format(10)
+    known = book(pod(server, spec(failure_threshold=1), spec(LIVENESS, path="/live", period_s=3)))
+    live = probes(every(3, 6, 0.4), client=family[0], server=server, path="/live")
+    for first, ordinary in ((16, True), (14, False)):
+        good = probes(every(1, first), client=family[0], server=server)
+        bad = probes(every(1, 26 - first, float(first)), "503", client=family[0], server=server)
+        observer = Observer(Settings(book=known))
+        for one in frames(*sorted([*live, *good, *bad])):
+            observer.feed(one)
+        timeline = observer.finish()
+        (ready,) = [judge_probe(probe, timeline) for probe in timeline.probes if probe.type is READINESS]
+        assert (ready.level == 0) is ordinary
+        assert ("when the pod was deleted, as it seems" in ready.sentence) is ordinary
