@@ -5,6 +5,7 @@ A pattern must not see shapes in noise: each states how many attempts it wants, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from .scene import (
     Scene,
     by_checker,
     connected,
+    containers,
     happened,
     runs,
 )
@@ -41,6 +43,18 @@ LINGER_NS: Final = 1_200_000_000
 """A kubelet's close may block a worker so long (SO_LINGER, one second) before the stored tick runs."""
 STARVED_NS: Final = 250_000_000
 """A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
+
+
+_CUT_OFF: Final = frozenset({Kind.CLOSED_UNANSWERED, Kind.RESET_BY_SERVER})
+"""What a process leaves of its connections when it dies, among other things."""
+_DIED: Final = (
+    "The connection was ended without an answer because the container ended then: nothing of it answered afterwards, and a "
+    "new one began."
+)
+_LAST_STATE: Final = "kubectl describe pod: Last State (OOMKilled, its exit code); kubectl logs --previous."
+_LAST_WORDS: Final = (
+    "Find why the process died while it was asked: its memory limit, a crash; no probe had told the kubelet to end it."
+)
 
 
 def terminating(scene: Scene) -> None:
@@ -57,6 +71,24 @@ def terminating(scene: Scene) -> None:
             later = [a for a in probe.attempts if a.start.ns >= begun.ns]
             text = "The pod was being deleted: liveness had stopped, and readiness went on, as it does until the end."
             scene.note(place, later, Found(Kind.POD_TERMINATING, text))
+
+
+def died(scene: Scene) -> None:
+    """See connections that were ended because their container ended in that moment, and nothing had told it to (D12, D13)."""
+    for places in containers(scene):
+        met = [(place, a) for place in places for a in scene.probes[place].attempts if a.answered]
+        cut = [(place, a) for place, a in met if scene.kind(place, a) in _CUT_OFF]
+        whole = sorted(a.end_ns for place, a in met if scene.kind(place, a) not in _CUT_OFF)
+        told = [d.ns for place in places for d in scene.probes[place].decisions if d.kind is DecisionKind.RESTART]
+        begun = sorted(e.ns for e in happened(scene, places[0], EventKind.CONTAINER_STARTED) if not e.doubtful)
+        for before, start in pairwise([0, *begun]):
+            last = bisect_left(whole, start)
+            if not last or whole[last - 1] < before or any(before < ns < start for ns in told):
+                continue  # It had not worked, or was killed.
+            for place, attempt in cut:
+                if whole[last - 1] < attempt.end_ns < start:
+                    kind = Kind(scene.kind(place, attempt))
+                    scene.say(place, [attempt], Found(kind, _DIED, advice=_LAST_WORDS, check=_LAST_STATE))
 
 
 def unhealthy_together(scene: Scene) -> None:

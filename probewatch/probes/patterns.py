@@ -33,6 +33,7 @@ from probewatch.model.timeline import (
 from .courses import (
     before_startup,
     connect_check,
+    died,
     gaps,
     over_period,
     poked,
@@ -100,6 +101,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     unhealthy_together,
     starting,
     killed,
+    died,
     terminating,
     over_period,
     starved,

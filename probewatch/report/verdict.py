@@ -379,7 +379,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     ending = _while_ending(probe, timeline)
     if ups:
         first = probe.attempts[0].start.ns
-        starting = _while_starting(probe)
+        starting = while_starting(probe)
         blind = [one for one in gaps(probe, timeline) if one.start_ns < probe.attempts[-1].start.ns]
         dark = [(one.end_ns, one.known_ns) for one in blind]
         bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting and a.n not in ending]
@@ -452,7 +452,7 @@ def _little(probe: Probe) -> str:
     return "too few in a row to matter"
 
 
-def _while_starting(probe: Probe) -> set[int]:
+def while_starting(probe: Probe) -> set[int]:
     """Return the numbers of the attempts that failed right before a Ready, or before the first at all: a container comes up like that.
 
     Several successes may be needed in a row: fewer of them leave it starting.

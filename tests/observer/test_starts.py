@@ -30,6 +30,7 @@ from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Probe, Timeline
 from probewatch.observer import Observer, Settings
+from probewatch.report.reasons import telling
 
 BOTH = pytest.mark.parametrize("family", [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
 
@@ -149,3 +150,33 @@ def test_what_is_under_way_at_the_kill_shows_when_it_ended(family: tuple[str, st
     (gone,) = outages(found[READINESS], timeline)
     assert round((gone.start_ns - ns(0)) / 1e9, 1) == 14.5
     assert gone.restarted_by is LIVENESS
+
+
+@BOTH
+@pytest.mark.parametrize(("again", "dead"), [("refused", True), ("503", False)])
+def test_what_was_asked_while_the_process_died(family: tuple[str, str], again: str, dead: bool) -> None:
+    """Closed without an answer, then nothing of that container answers: it died in that moment; where it still answers it did not."""
+    client, server = family
+    ends = {"client": client, "server": server}
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    between = f"{f'[{client}]' if ':' in client else client}:41000 > {host}"
+    closed = f"{OPENED}> PA {request('/ready', host)}\n < A\n +200ms < FA\n > FA\n < A"
+    scripts = [*probes([*every(1, 10), *every(1, 8, 14.45)], **ends), (10.0, between, closed), *probes([11.0], again, **ends)]
+    (probe,) = watch(server, scripts, spec()).probes
+    (one,) = [each for each in probe.diagnoses if each.kind == Kind.CLOSED_UNANSWERED]
+    assert one.attempts == (11,)
+    assert ("because the container ended then" in one.sentence) is dead
+    assert ("OOMKilled" in one.check) is dead
+
+
+@BOTH
+def test_the_failure_that_tells_is_at_the_containers_end(family: tuple[str, str]) -> None:
+    """Not the start's harmless refusal, nor the shorter outage's: what failed when the container ended that was away longest."""
+    client, server = family
+    ends = {"client": client, "server": server}
+    good = probes([*every(1, 6, 2), *every(1, 6, 9.4), *every(1, 6, 28.7)], **ends)
+    bad = probes([0, 1, 8, 8.4, 15.4], "refused", **ends)
+    (probe,) = watch(server, [*good, *bad], spec()).probes
+    found = telling(probe)
+    assert found is not None
+    assert round((found.start.ns - ns(0)) / 1e9, 1) == 15.4
