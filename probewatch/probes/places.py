@@ -103,6 +103,8 @@ class Ways:
         self._pairs: dict[tuple[Ends, Point, Point], _Pair] = {}
         self._seen: dict[Ends, dict[Point, set[bool]]] = defaultdict(dict)
         """Way -> point -> directions seen there."""
+        self._shown: dict[Point, tuple[int, int]] = {}
+        """When each point showed its first and its last segment, of any way."""
         self._order: dict[Ends, tuple[Point, ...]] = {}
         self._names: dict[Point, str] = {}
 
@@ -111,6 +113,10 @@ class Ways:
         mine = [(point_of(s), steps_of(connection, s)) for s in connection.sightings]
         ends = connection.client, connection.server
         for at, steps in mine:
+            times = [step.ns for step in steps.values()]
+            if times:
+                begun, ended = self._shown.get(at, (times[0], times[0]))
+                self._shown[at] = min(begun, *times), max(ended, *times)
             self._seen[ends].setdefault(at, set()).update(letter.isupper() for letter in steps)
         for number, (a, of_a) in enumerate(mine):
             for b, of_b in mine[number + 1 :]:
@@ -162,13 +168,32 @@ class Ways:
         return self._names.get(at, f"input {at[0] + 1}")
 
     def covers(self, at: Point, connection: Connection) -> bool:
-        """Tell whether a point was being captured when a connection began, as far as that is known."""
+        """Tell whether a point was there and being captured when a connection began, as far as that is known."""
+        if not self._was_there(at, connection):
+            return False
         if at[0] >= len(self._captures):
             return True
         info = self._captures[at[0]]
         if info.first_ns is None or info.last_ns is None:
             return False
         return info.first_ns - EARLY_NS <= connection.start.ns <= info.last_ns + QUIET_NS
+
+    def _was_there(self, at: Point, connection: Connection) -> bool:
+        """Tell whether an interface that only its frames show existed: from its first one on, and until another took its place.
+
+        (A capture of all interfaces names them by number. What was opened to be captured was there before its first frame.)
+        """
+        if at[2] < 0 or at not in self._shown:
+            return True
+        start, (first, last) = connection.start.ns, self._shown[at]
+        others = (
+            self._shown[one]
+            for one in self._seen[connection.client, connection.server]
+            if one in self._shown and one[2] >= 0
+        )
+        return first - EARLY_NS <= start and not (
+            start > last and any(last < began <= start + EARLY_NS for began, _ in others)
+        )
 
     def place(self, connection: Connection) -> tuple[Placed, ...]:
         """Say which segments of a connection were lost or held up, and between which points."""
