@@ -429,7 +429,7 @@ class Assembler:
             return None
         kind, reason = GapKind.UNEXPLAINED, TO_THE_END
         if deleted:
-            kind, reason = GapKind.POD_DELETED, "the Pod was being deleted"
+            kind, reason = GapKind.POD_DELETED, "the Pod was deleted"
         elif gone := gone_since(placed.lane, self.links_gone, last.start.ns):
             kind, reason = GapKind.POD_DELETED, gone
         elif worker.on_hold:

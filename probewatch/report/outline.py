@@ -20,6 +20,7 @@ from ..model.timeline import (
     DecisionKind,
     Effects,
     EventKind,
+    GapKind,
     OtherTraffic,
     Outcome,
     Probe,
@@ -136,7 +137,7 @@ def counts(probe: Probe) -> str:
             parts.append(f"{number} {word} ({tally[0][0]})")
         else:
             parts.append(f"{number} {word} ({', '.join(words.counted(n, name) for name, n in tally)})")
-    missed = sum(gap.expected for gap in probe.gaps)
+    missed = sum(gap.expected for gap in probe.gaps if gap.kind is not GapKind.POD_DELETED)
     if missed:
         parts.append(f"{missed} missing")
     return f"{count(len(probe.attempts), 'attempt')}: {', '.join(parts)}" if parts else "no attempts"

@@ -19,6 +19,7 @@ from ..model.timeline import (
     DecisionKind,
     EventKind,
     Gap,
+    GapKind,
     Leg,
     Outcome,
     Probe,
@@ -418,7 +419,9 @@ def _gap_row(gap: Gap, ns: int) -> Row:
 
 
 def gap_words(gap: Gap) -> str:
-    """Return `12 attempts missing in 13.1 s: kubelet restarted`."""
+    """Return `12 attempts missing in 13.1 s: kubelet restarted`; of a Pod that is gone nothing is due, and so missing."""
+    if gap.kind is GapKind.POD_DELETED:
+        return f"not probed for the last {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
     return f"{count(gap.expected, 'attempt')} missing in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
 
 

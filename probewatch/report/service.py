@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ..decisions.holes import DOWN_STATES
 from ..decisions.outages import By, Outage, answered_again, input_end, outages, restarts
-from ..model.timeline import Decision, Outcome, Probe, Timeline
+from ..model.timeline import Decision, GapKind, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import count, span
@@ -39,6 +39,8 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
     found = _standing(probe, timeline, when)
     gap = probe.last_gap
     if found.over is not False and gap is not None:
+        if gap.kind is GapKind.POD_DELETED:
+            return Standing(None, f"{found.sentence}; not probed since {when(gap.start_ns)}: {safe(gap.reason)}")
         missing = f"since {when(gap.start_ns)} {count(gap.expected, 'attempt')} {'is' if gap.expected == 1 else 'are'} missing"
         return Standing(None, f"{found.sentence}; {missing}, so its present state is not known")
     return found

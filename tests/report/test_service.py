@@ -127,6 +127,12 @@ def test_who_is_silent_to_the_end_is_not_fine(family: tuple[str, str], kind: Gap
     verdict = judge(silent, timeline(silent, until_s=19))
     assert verdict.level is level
     assert ("not probed in the last 13.0 s, so its present state is not known" in verdict.sentence) == (level is Level.WARNING)
+    parts: list[str] = []
+    text.write(timeline(silent, until_s=19), parts.append)
+    shown, due = "".join(parts), kind is not GapKind.POD_DELETED
+    assert (f"{expected} attempts missing in 13.0 s: told elsewhere" in shown) is due
+    assert (f"6 attempts: 6 ok, {expected} missing" in shown) is due
+    assert ("not probed for the last 13.0 s: told elsewhere" in shown) is not due  # nothing was due any more
 
 
 @pytest.mark.parametrize(
