@@ -139,7 +139,7 @@ class Assembler:
                     container=names(one.container),
                     evidence=one.evidence,
                     doubtful=one.doubtful,
-                    by_ns=ledger.begun_by(one.container, one.ns),
+                    by_ns=ledger.begun_by(one.container, one.ns, _created(placed)),
                 )
             self.events.append(event)
 
@@ -177,7 +177,7 @@ class Assembler:
                 out.append(
                     TimelineEvent(
                         ns=min(firsts),
-                        by_ns=ledger.begun_by(container, min(firsts)),
+                        by_ns=ledger.begun_by(container, min(firsts), _created(placed)),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
                         pod=self._owner(address, placed, min(firsts)),
@@ -590,6 +590,11 @@ def guesses(runs: Sequence[Run]) -> tuple[str, ...]:
     shown = shape_of(first.tries[0][0]) if first.tries else None
     in_time = len(runs) == 1 or whole_seconds([run.start.ns for run in runs])
     return could_be(shown or Shape(What.CLOSE), kubelet=first.form.kubelet and in_time)
+
+
+def _created(placed: Placed) -> int | None:
+    """Return when the Pod of a lane was created, where its manifest tells it."""
+    return placed.pod.created_ns if placed.pod is not None else None
 
 
 def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
