@@ -791,3 +791,29 @@ def test_what_fails_from_a_deletion_on_is_no_outage(family: tuple[str, str]) -> 
         (ready,) = [judge_probe(probe, timeline) for probe in timeline.probes if probe.type is READINESS]
         assert (ready.level == 0) is ordinary
         assert ("when the pod was deleted, as it seems" in ready.sentence) is ordinary
+
+
+@BOTH
+def test_one_late_answer_of_several_is_no_advice_for_a_longer_timeout(family: tuple[str, str]) -> None:
+    """Of four attempts that timed out one was answered a little later, to three no answer came: that is said, and who hangs is to be found.
+
+    Where most were answered late, how long a timeout would have waited for these stands.
+    """
+    late = OPENED + "> PA {request}\n < A\n +1000ms > FA\n +50ms < A\n +300ms < PA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > R"
+    none = OPENED + "> PA {request}\n < A\n +1000ms > FA\n +50ms < A"
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+
+    def told(*scripts: str) -> Diagnosis:
+        hung = [(at, ends(family, 50_001 + 2 * n), script.replace("{request}", request("/ready", host))) for n, (at, script) in enumerate(zip(every(10, 4, 60), scripts, strict=True))]
+        good = probes([*every(10, 6), *every(10, 6, 100)], client=family[0], server=server)
+        (probe,) = watch(*good, *hung, known=book(pod(server, spec(period_s=10, failure_threshold=9))))
+        (one,) = probe.diagnoses
+        return one
+
+    few = told(none, late, none, none)
+    assert "1 of 4 answers came after all, after 1.35 s, when the checker had hung up; no answer to the other 3 was seen." in few.sentence
+    assert "timeoutSeconds" not in few.advice
+    most = told(late, late, none, late)
+    assert "no answer to the other was seen" in most.sentence
+    assert "timeoutSeconds: 2 would have waited for 3 of these 4 answers" in most.advice
