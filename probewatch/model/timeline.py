@@ -516,6 +516,13 @@ class Probe:
         return (self.path or "") + ("..." if self.path_cut else "")
 
     @property
+    def never_asked(self) -> bool:
+        """Whether nothing shows what it asks: no spec declares it and it never got a connection, so that `handler` but stands in."""
+        if self.spec is not None or self.handler is not Handler.TCP_SOCKET or self.checker.kind != "kubelet":
+            return False
+        return bool(self.attempts) and not any(a.answered or a.outcome is Outcome.SUCCESS for a in self.attempts)
+
+    @property
     def last_gap(self) -> Gap | None:
         """The gap from its last attempt to the end of the capture; None where there is none."""
         last = self.gaps[-1] if self.gaps else None

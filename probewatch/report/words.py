@@ -82,6 +82,8 @@ def request(probe: Probe) -> str:
             unknown = " (path encrypted)" if scheme == "https" else ""
             text = f"{verb}{safe(scheme)}://{where}{safe(probe.asked_path) if probe.path is not None else unknown}"
             return text + (f" (Host: {safe(probe.host)})" if probe.host else "")
+        case Handler.TCP_SOCKET if probe.never_asked:
+            return f"{where} (nothing ever connected: its handler is not known)"
         case Handler.TCP_SOCKET:
             return f"TCP {where}"
         case Handler.GRPC:
