@@ -9,6 +9,8 @@ departure has a cost (below); `observer` carries the cheapest histories on.
 
 Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths
 still do.
+
+All costs stand in one module, and so it is over 600 lines: each means something only beside the others.
 """
 
 from __future__ import annotations
