@@ -5,8 +5,8 @@ or it exited), which no readiness probe decides and which takes Ready along (pkg
 begins with Failure); or, before 1.35, its kubelet is restarted. All of these count.
 
 Limitation: when exactly a container ended no packet shows. What it took out of service is counted from the Restart
-decision or, where it was still answered after that, the last success; else from the first attempt that met its
-successor. So such a time is told as "about".
+decision or, where it showed itself alive after that, the last sign of it (`alive_until`); else from the first attempt
+that met its successor. So such a time is told as "about".
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
     ONE_RESTART_NS,
     Attempt,
+    Cause,
     Decision,
     DecisionKind,
     EventKind,
@@ -35,6 +36,10 @@ from .index import container_of, index_of
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 UP: Final = (DecisionKind.READY, DecisionKind.UP)
+
+
+_SOMEBODY: Final = frozenset({Cause.CLOSED_BEFORE_ANSWER, Cause.RESET_BEFORE_ANSWER, Cause.STATUS})
+"""Failures that take somebody who is there: the process, or its end, which closes what it had open."""
 
 
 class By(StrEnum):
@@ -156,12 +161,21 @@ def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
     ended = min((ns for ns in ends if ns > last_ns), default=None)
     if ended is None:
         return None
-    # A container that was told to end still answers for a while.
-    later = range(bisect_left(probe.attempts, ended, key=_start), len(probe.attempts))
-    good = [at for at in later if probe.attempts[at].outcome is Outcome.SUCCESS]
-    if good and good[-1] == later[-1]:
+    # A container that was told to end still answers for a while, first what was under way then.
+    begun = bisect_left(probe.attempts, ended, key=_start)
+    if begun < len(probe.attempts) and probe.attempts[-1].outcome is Outcome.SUCCESS:
         return None
-    return probe.attempts[good[-1]].end_ns if good else ended
+    signs = map(alive_until, probe.attempts[max(0, begun - 1) :])
+    return max([ended, *(sign for sign in signs if sign is not None)])
+
+
+def alive_until(attempt: Attempt) -> int | None:
+    """Return until when (ns) an attempt shows what it asked alive: it answered, be it too late, or hung up; None for neither."""
+    if attempt.outcome is Outcome.SUCCESS:
+        return attempt.end_ns
+    if attempt.late_answer_ns is not None:
+        return attempt.start.ns + attempt.late_answer_ns
+    return attempt.end_ns if attempt.cause in _SOMEBODY and attempt.end_mark is not None else None
 
 
 def downtime(probe: Probe, timeline: Timeline | None = None) -> tuple[int, int]:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     LOCAL_ADDRESS = "local-address"
     SIDECAR_DOWN = "sidecar-down"
     STILL_STARTING = "still-starting"
+    KILLED_WHILE_STARTING = "killed-while-starting"
     SYN_UNANSWERED = "syn-unanswered"
     WRONG_MAC = "wrong-mac"
     LOST_BEFORE_POD = "lost-before-pod"
@@ -147,6 +148,24 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "A startupProbe with room for the slowest start keeps liveness and readiness out of it.",
         ("connect: connection refused", "HTTP probe failed with statuscode: 5"),
         harmless=True,
+    ),
+    Kind.KILLED_WHILE_STARTING: Why(
+        ("D23",),
+        (
+            Cause.REFUSED,
+            Cause.STATUS,
+            Cause.SLOW_ANSWER,
+            Cause.CLOSED_BEFORE_ANSWER,
+            Cause.RESET_BEFORE_ANSWER,
+            Cause.GRPC_CONNECT,
+            Cause.GRPC_NOT_SERVING,
+        ),
+        "The container was killed before it had ever answered, and one after it answered the same probe: the application was still "
+        "starting.",
+        "Failures from a container's beginning up to a Restart, no success between, and a success of a container after it.",
+        "How long the start takes (the application's log), against initialDelaySeconds + failureThreshold x periodSeconds.",
+        "A startupProbe whose failureThreshold x periodSeconds is well above the slowest start.",
+        ("connect: connection refused", "HTTP probe failed with statuscode: 5"),
     ),
     Kind.SYN_UNANSWERED: Why(
         ("D05", "D06"),

@@ -534,6 +534,13 @@ class Probe:
         return (self.path or "") + ("..." if self.path_cut else "")
 
     @property
+    def never_asked(self) -> bool:
+        """Whether nothing shows what it asks: no spec declares it and it never got a connection, so that `handler` but stands in."""
+        if self.spec is not None or self.handler is not Handler.TCP_SOCKET or self.checker.kind != "kubelet":
+            return False
+        return bool(self.attempts) and not any(a.answered or a.outcome is Outcome.SUCCESS for a in self.attempts)
+
+    @property
     def last_gap(self) -> Gap | None:
         """The gap from its last attempt to the end of the capture; None where there is none."""
         last = self.gaps[-1] if self.gaps else None
@@ -585,6 +592,8 @@ class TimelineEvent:
     """When it was over; None where it is but a moment. Only a capture gap lasts."""
     by_ns: int | None = None
     """It had happened by then, well before it showed at `ns`: an initialDelaySeconds held a new container's first attempts back."""
+    after_ns: int | None = None
+    """It happened later than this, and no later than `ns`, at which it showed; None where `ns` is when it happened, as far as known."""
     kind: EventKind
     address: str
     """Target address (or node address for kubelet events); empty where it concerns the capture itself."""
@@ -601,6 +610,11 @@ class TimelineEvent:
     def told_ns(self) -> int:
         """The time to tell it at: no later than that it happened."""
         return self.ns if self.by_ns is None else self.by_ns
+
+    @property
+    def earliest_ns(self) -> int:
+        """The time from which on it may have happened."""
+        return self.ns if self.after_ns is None else self.after_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from probewatch.decisions.outages import alive_until
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import INITIAL, Result
@@ -138,7 +139,7 @@ class Assembler:
                     container=names(one.container),
                     evidence=one.evidence,
                     doubtful=one.doubtful,
-                    by_ns=ledger.begun_by(one.container, one.ns),
+                    by_ns=ledger.begun_by(one.container, one.ns, _created(placed)),
                 )
             self.events.append(event)
 
@@ -176,7 +177,7 @@ class Assembler:
                 out.append(
                     TimelineEvent(
                         ns=min(firsts),
-                        by_ns=ledger.begun_by(container, min(firsts)),
+                        by_ns=ledger.begun_by(container, min(firsts), _created(placed)),
                         kind=EventKind.CONTAINER_STARTED,
                         address=address,
                         pod=self._owner(address, placed, min(firsts)),
@@ -222,6 +223,7 @@ class Assembler:
                 out.append(
                     TimelineEvent(
                         ns=last.start.ns + period,
+                        after_ns=last.start.ns,
                         kind=EventKind.POD_TERMINATING,
                         address=address,
                         pod=self._owner(address, placed, last.start.ns),
@@ -428,7 +430,7 @@ class Assembler:
             return None
         kind, reason = GapKind.UNEXPLAINED, TO_THE_END
         if deleted:
-            kind, reason = GapKind.POD_DELETED, "the Pod was being deleted"
+            kind, reason = GapKind.POD_DELETED, "the Pod was deleted"
         elif gone := gone_since(placed.lane, self.links_gone, last.start.ns):
             kind, reason = GapKind.POD_DELETED, gone
         elif worker.on_hold:
@@ -592,6 +594,11 @@ def guesses(runs: Sequence[Run]) -> tuple[str, ...]:
     return could_be(shown or Shape(What.CLOSE), kubelet=first.form.kubelet and in_time)
 
 
+def _created(placed: Placed) -> int | None:
+    """Return when the Pod of a lane was created, where its manifest tells it."""
+    return placed.pod.created_ns if placed.pod is not None else None
+
+
 def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
     """Return when a container was gone whose end was decided at `ended`, and whose successor showed at `shown`.
 
@@ -600,9 +607,9 @@ def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
     """
     at = bisect_left(attempts, shown, key=_start)
     if ended < shown:
-        told = bisect_left(attempts, ended, key=_start)
-        good = (attempts[place].end_ns for place in range(told, at) if attempts[place].outcome is Outcome.SUCCESS)
-        return max(good, default=ended)
+        told = max(0, bisect_left(attempts, ended, key=_start) - 1)  # (one was under way then)
+        signs = (alive_until(attempts[place]) for place in range(told, at))
+        return max([ended, *(sign for sign in signs if sign is not None and sign < shown)])
     met = at
     while met > 0 and attempts[met - 1].cause in SUSPICIOUS:
         met -= 1

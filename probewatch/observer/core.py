@@ -345,8 +345,9 @@ class Observer(Front):
                     self._run(self._target(connection.server), single(exchange))
             else:
                 self._revise(connection)
-                if connection.server in self._busy:
-                    self._targets[connection.server].queue.revise(connection, item.read)
+                queue = self._targets[connection.server].queue if connection.server in self._busy else None
+                if queue is None or not queue.revise(connection, item.read):
+                    self._strangers.revise(connection, item.read)
 
     def _note_asked(self, item: Unresolved) -> None:
         """Remember who asked for an address in vain; of each the latest few rounds, and the first."""
@@ -614,6 +615,7 @@ class Observer(Front):
 
     def _check_probes(self, kubelets: frozenset[str], assembler: Assembler) -> list[Probe]:
         """Build the probes of checkers that a signature names; the rest stays with the targets' strangers."""
+        self._strangers.settle()
         strangers = (run for target in self._targets.values() for run in target.strangers)
         named, left = survey(strangers, skip=kubelets, declared=self.book.checks, acks=not self._lacking.acks)
         for target in self._targets.values():

@@ -35,6 +35,7 @@ from probewatch.model.timeline import (
     Gap,
     GapKind,
     Outcome,
+    Schedule,
     Trigger,
 )
 from probewatch.probes.assign import NEW_KUBELET
@@ -264,7 +265,8 @@ class Ledger:
         assert reading is not None
         if step.renewed:
             if reading.trigger is Trigger.MANUAL:
-                why = "a readiness probe off its schedule"
+                in_step = reading.schedule is Schedule.ON_TIME
+                why = "its readiness probe runs again" if in_step else "a readiness probe off its schedule"
             elif step.before.workers[reading.worker].on_hold:
                 why = "the probe on hold runs again"
             else:
@@ -349,14 +351,15 @@ class Ledger:
 
     # Of a whole container.
 
-    def begun_by(self, container: int, shown_ns: int) -> int | None:
+    def begun_by(self, container: int, shown_ns: int, created_ns: int | None = None) -> int | None:
         """Return by when a container had begun that showed at `shown_ns`; None where no initialDelaySeconds says that it was sooner.
 
         startedAt is cut to whole seconds, so that a delay may be up to one shorter (KUBELET.md 2.3, normalizeStatus). A bound
-        that lies before the last sign of its predecessor comes of a delay that was not kept.
+        that lies before the last sign of its predecessor, or before its Pod was created (`created_ns`), comes of a delay that
+        was not kept.
         """
         over = (ended for ended, shown in self.breaks(container) if shown <= shown_ns and ended < shown_ns)
-        by, floor = shown_ns, max(over, default=0)
+        by, floor = shown_ns, max([created_ns or 0, *over])
         for worker, account in self.accounts.items():
             if self.plan[worker].container != container:
                 continue

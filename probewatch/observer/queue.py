@@ -60,11 +60,12 @@ class Queue:
         """Whether nothing waits to be handed on."""
         return not self._heap and not self._joiners
 
-    def revise(self, connection: Connection, read: Callable[[], Exchange]) -> None:
-        """Replace a queued connection by its newer snapshot."""
+    def revise(self, connection: Connection, read: Callable[[], Exchange]) -> bool:
+        """Replace a queued connection by its newer snapshot; return whether it is queued."""
         entry = self._queued.get(connection.id)
         if entry is not None:
             entry.item = read()
+        return entry is not None
 
     def _pop(self) -> Exchange | Unresolved | Run:
         item = heappop(self._heap).item

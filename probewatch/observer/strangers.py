@@ -4,6 +4,9 @@ Theory of operation. Runs of strangers stay with their targets, and `held` says 
 no check so far (`survey.so_far`) is counted as traffic but for the latest quarter, which is looked at again with what comes next.
 Checks stay, unless attempts are kept in brief: then there is a limit on them too, and beyond it the oldest go, with a note.
 Where they stay what was said on their connections is packed (`model.packed`) as soon as there is much of it.
+
+A connection is handed on when kubelets' probes have had their time, and others may wait for longer. So its end is read when it comes
+(`revise`), and takes the place of what was known before (`settle`) ahead of any look at the whole.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Final
 
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
+from probewatch.model.exchange import Exchange
 from probewatch.model.packed import PackedExchange, Shelf
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.runs import Run
@@ -22,6 +26,7 @@ from probewatch.probes.sources import Standing
 from .build import Latest
 from .losses import Losses
 from .others import Peer, Traffic
+from .slim import in_short
 from .survey import so_far
 from .target import Target
 
@@ -34,6 +39,8 @@ MOST_CHECKS: Final = 11_000
 PACKED_AFTER: Final = 4_000
 """Of these, checks held whole where all of them stay; beyond, what was said on their connections is packed."""
 
+ENDED_LATER: Final = 100_000
+"""Connections whose end is kept that came after they were handed on; a quarter of MOST_CHECKS where attempts are kept in brief."""
 FORMS: Final = 1_024
 """Different forms of these that are remembered, to be held once."""
 
@@ -72,6 +79,8 @@ class Strangers:
         self._shelf = Shelf()
         self._forms: dict[Form, Form] = {}
         """Each form of what is there, once."""
+        self._ended: dict[int, Exchange] = {}
+        """By id of the connection: what was said on it in all, where its end came after it had been handed on."""
         self._put = 0
         """Runs that are on the shelf, about: some may have been counted as traffic since."""
         self._checks = 0
@@ -90,6 +99,32 @@ class Strangers:
         self.held += 1
         if not self._brief and self.held - self._put > PACKED_AFTER:
             self._pack()
+
+    def revise(self, connection: Connection, read: Callable[[], Exchange]) -> None:
+        """Take what became of a connection that was handed on, where it has ended and no kubelet made it."""
+        over = connection.final or connection.orig.closed is not None or connection.resp.closed is not None
+        if not over or connection.question or self._standing.get(connection.client) is Standing.KUBELET:
+            return
+        if len(self._ended) >= (MOST_CHECKS // 4 if self._brief else ENDED_LATER):
+            del self._ended[next(iter(self._ended))]
+        self._ended[connection.id] = self._shelf.put(in_short(read()))
+
+    def settle(self) -> None:
+        """Put what was said on connections in all in the place of what was known of them when they were handed on.
+
+        But a dial that nobody had answered then is what the run is: its client had given up when it got through.
+        """
+        if not self._ended:
+            return
+        for target in self._targets.values():
+            for place, run in enumerate(target.strangers):
+                if any(leg.connection.id in self._ended for _, leg in run.legs()):
+                    tries = tuple(tuple(map(self._whole, hops)) for hops in run.tries)
+                    target.strangers[place] = replace(run, tries=tries)
+
+    def _whole(self, exchange: Exchange) -> Exchange:
+        ended = self._ended.pop(exchange.connection.id, None)
+        return exchange if ended is None or not exchange.connection.resp.packets else ended
 
     def _pack(self) -> None:
         """Put all that is held on the shelf."""
@@ -141,6 +176,7 @@ class Strangers:
 
     def relieve(self, kubelets: frozenset[str], now_ns: int, *, acks: bool = True) -> None:
         """Count what is no check so far as traffic and let it go; keep the latest quarter to look at it again."""
+        self.settle()
         held = [run for target in self._targets.values() for run in target.strangers]
         found, kept = so_far(held, skip=kubelets, declared=self._book.checks, acks=acks)
         self.checks |= found
@@ -174,6 +210,7 @@ class Strangers:
             for run in go:
                 for _, leg in run.legs():
                     self._revisions.pop(leg.connection.id, None)
+                    self._ended.pop(leg.connection.id, None)
         return before - self.held
 
     def notes(self) -> list[str]:

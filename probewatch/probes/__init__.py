@@ -11,7 +11,7 @@ The modules, each by its first sentence:
     assign      whose attempt is this? Reads one run in every way the workers' predictions allow
     cadence     regularity: the period of a series of starts, and the chains of equal steps in it
     checkers    which checks belong together
-    courses     patterns over the course of probes
+    courses     patterns over the course of probes: ends of pods, gaps, paces, and what several pods say together
     delays      when a container's probes began, against initialDelaySeconds
     diagnose    why one attempt ended so
     ends        when a checker was through with a connection, or with its question
@@ -43,6 +43,7 @@ The modules, each by its first sentence:
     signatures  who asks like that? One table of the checkers that are not the kubelet
     silences    patterns over attempts that got no connection
     sources     who checks: whether a source address is a kubelet's, and how we know
+    starts      patterns over beginnings of containers
     steps       checks that make several connections, one after another
     stopped     A kubelet that got no CPU for a moment
 """

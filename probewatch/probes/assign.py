@@ -9,6 +9,8 @@ departure has a cost (below); `observer` carries the cheapest histories on.
 
 Limitations: two workers due in the same millisecond cannot be told apart by time; their handlers, ports and paths
 still do.
+
+All costs stand in one module, and so it is over 600 lines: each means something only beside the others.
 """
 
 from __future__ import annotations
@@ -119,6 +121,9 @@ kubelet, so this one's would have died meanwhile too."""
 SAME_PHASE_NS: Final = 20 * MS
 OLD_PHASE: Final = 3.0
 """... and the worker's new phase would be its old one, which happens once in twenty-five at most."""
+IN_STEP: Final = 2.0
+"""A new container's poke that falls on the old grid: that began with a poke too, and pokes follow the kubelet's look at its
+containers, once a second, from which a period of whole seconds moves away slowly."""
 BACK_OFF: Final = 1.5
 """A container that went away and came back while nothing of it was seen, at an attempt that keeps the old grid."""
 BACK_SOON: Final = 0.5
@@ -290,6 +295,9 @@ def _readings(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
         out += _pokes_anew(start, p, elsewhere)
         if p.spec.type in (ProbeType.LIVENESS, ProbeType.STARTUP) and tick is None:
             out.append(Reading(p.worker, OFF_GRID, Trigger.UNKNOWN, Schedule.EXTRA))
+    elif tick is not None and _poked_in_step(p):
+        anew = [one for one in _pokes_anew(start, p, elsewhere) if one.reset]
+        out += [one._replace(cost=one.cost + IN_STEP, schedule=Schedule.ON_TIME) for one in anew]
     out = [_add(reading, gated) for reading in out]
     if not on_grid:
         out += _kubelet(start, p, elsewhere)
@@ -404,7 +412,7 @@ def _on_grid(start: int, p: Prediction, anchor: int) -> Reading | None:
         missed = max(0, missed - max(0, (p.busy_until_ns - anchor) // p.period_ns))
     # A container that dies, went away or just began (initialDelaySeconds) explains its silence.
     back = (p.refused or p.dying) and _came_back(start, p)  # then that is what explains it
-    explained = p.dying or (p.begun and p.runs == 0)
+    explained = (p.dying and not _poked_in_step(p)) or (p.begun and p.runs == 0)
     # (Where new containers are not poked, what is gone is back at a tick, which is read so: `_unheralded`.)
     gone = MISSED if back else 0.0 if explained else MISSED_GONE if p.suspicious and p.poked_anew else MISSED
     cost = min(missed * gone, MISSED_MOST) + lateness(late) * (1 - p.slow / SLOWEST)
@@ -470,6 +478,14 @@ def _came_back(start: int, p: Prediction) -> bool:
         return not p.heralded and not p.dying
     hidden = p.spec.initial_delay_s > 0 or (p.refused and not p.dying) or not p.poked_anew
     return p.spec.type is ProbeType.READINESS and p.grid_stays is not False and hidden
+
+
+def _poked_in_step(p: Prediction) -> bool:
+    """Tell whether a tick may be the poke of a new container, after the one before was told to die.
+
+    Where ticks are missing before it must be: what still ran would have been asked.
+    """
+    return p.dying and p.poked_anew and p.spec.type is ProbeType.READINESS and not (p.silence or p.gated_anew)
 
 
 def _reopened(p: Prediction) -> bool:

@@ -1,4 +1,4 @@
-"""Patterns over the course of probes: beginnings and ends of containers, gaps, paces, and what several pods say together.
+"""Patterns over the course of probes: ends of pods, gaps, paces, and what several pods say together.
 
 A pattern must not see shapes in noise: each states how many attempts it wants, and what must speak against chance.
 """
@@ -19,7 +19,6 @@ from probewatch.model.timeline import (
     NOT_DUE,
     TO_THE_END_ALONE,
     Attempt,
-    Cause,
     DecisionKind,
     EventKind,
     GapKind,
@@ -33,10 +32,10 @@ from .assign import LINGER_NS
 from .diagnose import Found, seconds
 from .judge import SECOND
 from .scene import (
-    NEAR_NS,
     Scene,
     by_checker,
     connected,
+    containers,
     happened,
     runs,
 )
@@ -44,54 +43,52 @@ from .silences import AGAIN, TIME_WAIT_NS
 
 STARVED_NS: Final = 250_000_000
 """A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
-_MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
-"""What says more than that the container was new: it is the mesh's container that was late."""
-_ROOM: Final = (
-    "Nothing, as long as the slowest start stays well below failureThreshold x periodSeconds of this startup probe."
+
+
+_CUT_OFF: Final = frozenset({Kind.CLOSED_UNANSWERED, Kind.RESET_BY_SERVER})
+"""What a process leaves of its connections when it dies, among other things."""
+_DIED: Final = (
+    "The connection was ended without an answer because the container ended then: nothing of it answered afterwards, and a "
+    "new one began."
 )
-"""What to do about a start that a startup probe waits for: it is what the advice for the others asks for."""
+_LAST_STATE: Final = "kubectl describe pod: Last State (OOMKilled, its exit code); kubectl logs --previous."
+_LAST_WORDS: Final = (
+    "Find why the process died while it was asked: its memory limit, a crash; no probe had told the kubelet to end it."
+)
 
 
 def terminating(scene: Scene) -> None:
     """See failures after a pod began to end (D24)."""
     for place, probe in enumerate(scene.probes):
-        begun = min((e.ns for e in happened(scene, place, EventKind.POD_TERMINATING)), default=None)
+        begun = min(happened(scene, place, EventKind.POD_TERMINATING), key=lambda e: e.ns, default=None)
         if begun is None:
             continue
         # The event is placed where liveness was missed first; readiness may fail a little before that.
-        since = begun - probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
-        failed = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.start.ns >= since]
+        failed = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.start.ns >= begun.earliest_ns]
         if failed and failed[-1] is probe.attempts[-1]:
             scene.say(place, failed, Found(Kind.POD_TERMINATING))
         elif not failed and probe.type is ProbeType.READINESS:
-            later = [a for a in probe.attempts if a.start.ns >= begun]
+            later = [a for a in probe.attempts if a.start.ns >= begun.ns]
             text = "The pod was being deleted: liveness had stopped, and readiness went on, as it does until the end."
             scene.note(place, later, Found(Kind.POD_TERMINATING, text))
 
 
-def starting(scene: Scene) -> None:
-    """See failures from a container's beginning to its first success (D23)."""
-    for place, probe in enumerate(scene.probes):
-        if probe.checker.kind != "kubelet":
-            continue
-        begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED) if not e.doubtful)
-        borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
-        for at, end in pairwise([*borders, len(probe.attempts)]):
-            life = probe.attempts[at:end]
-            first = next((at for at, a in enumerate(life) if a.outcome is Outcome.SUCCESS or _answered(a)), None)
-            early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
-            if not early or first is None:
-                continue
-            took = seconds(life[first].end_ns - early[0].start.ns)
-            worked = "answered (encrypted)" if _answered(life[first]) else "worked"
-            text = f"It failed only while the container was new, and {worked} {took} after the first attempt."
-            startup = probe.type is ProbeType.STARTUP
-            scene.say(place, early, Found(Kind.STILL_STARTING, text, advice=_ROOM if startup else ""))
-
-
-def _answered(attempt: Attempt) -> bool:
-    """Tell whether it was answered inside TLS: something listens there, whatever it says."""
-    return attempt.cause is Cause.ENCRYPTED
+def died(scene: Scene) -> None:
+    """See connections that were ended because their container ended in that moment, and nothing had told it to (D12, D13)."""
+    for places in containers(scene):
+        met = [(place, a) for place in places for a in scene.probes[place].attempts if a.answered]
+        cut = [(place, a) for place, a in met if scene.kind(place, a) in _CUT_OFF]
+        whole = sorted(a.end_ns for place, a in met if scene.kind(place, a) not in _CUT_OFF)
+        told = [d.ns for place in places for d in scene.probes[place].decisions if d.kind is DecisionKind.RESTART]
+        begun = sorted(e.ns for e in happened(scene, places[0], EventKind.CONTAINER_STARTED) if not e.doubtful)
+        for before, start in pairwise([0, *begun]):
+            last = bisect_left(whole, start)
+            if not last or whole[last - 1] < before or any(before < ns < start for ns in told):
+                continue  # It had not worked, or was killed.
+            for place, attempt in cut:
+                if whole[last - 1] < attempt.end_ns < start:
+                    kind = Kind(scene.kind(place, attempt))
+                    scene.say(place, [attempt], Found(kind, _DIED, advice=_LAST_WORDS, check=_LAST_STATE))
 
 
 def unhealthy_together(scene: Scene) -> None:

@@ -20,7 +20,6 @@ an end that takes long (terminationGracePeriodSeconds) looks like it too.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -31,7 +30,7 @@ from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome,
 
 from .diagnose import Found, seconds
 from .judge import SECOND
-from .scene import Scene, happened
+from .scene import Scene, containers, happened
 
 FEWEST: Final = 3
 """Restarts that make a loop."""
@@ -73,12 +72,7 @@ class Renewal(NamedTuple):
 
 def restart_loop(scene: Scene) -> None:
     """See a container that is restarted again and again (D45)."""
-    containers: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        if probe.checker.kind == "kubelet" and probe.attempts:
-            target = probe.target
-            containers[target.address, target.namespace, target.pod, target.container].append(place)
-    for places in containers.values():
+    for places in containers(scene):
         begun = sorted(e.ns for e in happened(scene, places[0], EventKind.CONTAINER_STARTED))
         killed = _killed([scene.probes[place] for place in places])
         told = False
@@ -241,16 +235,20 @@ def _sentence(loop: Sequence[Renewal]) -> str:
     if len(grown) >= FEWEST and all(_grows(*pair) for pair in pairwise(grown)):
         return f"{text}. Such growing pauses fit {BACK_OFF}: 10 s at first, then twice as long each time, up to 5 min."
     if not held and max(pauses, default=0) >= HELD_NS:
-        return f"{text}. In none of these pauses did probes stop for as long as {BACK_OFF} takes, 10 s at first."
+        return (
+            f"{text}. In none of these pauses did probes stop for as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) "
+            "takes."
+        )
     if not held:
         return f"{text}. No pause is as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) yet."
-    longest = seconds(max(r.pause_ns for r in held))
+    longest = max(held, key=lambda r: r.pause_ns)
+    pause, silent = seconds(longest.pause_ns), seconds(longest.silent_ns or 0)
     if any(r.silent_ns is None for r in held):
         return (
-            f"{text}. A pause of {longest} fits {BACK_OFF}; or the container takes that "
+            f"{text}. A pause of {pause} fits {BACK_OFF}; or the container takes that "
             "long to end, which no readiness probe tells apart."
         )
-    return (
-        f"{text}. A pause of {longest} in which it was not probed at all fits {BACK_OFF}: "
-        "10 s at first, then twice as long each time, up to 5 min."
+    unasked = (
+        "in which it was not probed at all" if silent == pause else f"with {silent} in which it was not probed at all"
     )
+    return f"{text}. A pause of {pause} {unasked} fits {BACK_OFF}: 10 s at first, then twice as long each time, up to 5 min."

@@ -33,10 +33,10 @@ from probewatch.model.timeline import (
 from .courses import (
     before_startup,
     connect_check,
+    died,
     gaps,
     over_period,
     poked,
-    starting,
     starved,
     terminating,
     unhealthy_together,
@@ -64,6 +64,7 @@ from .silences import (
     source_ports,
     wrong_mac,
 )
+from .starts import killed, starting
 
 Pattern = Callable[[Scene], None]
 
@@ -99,6 +100,8 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     arrived,
     unhealthy_together,
     starting,
+    killed,
+    died,
     terminating,
     over_period,
     starved,
@@ -191,7 +194,14 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
                 if close == len(late)
                 else "at the deadline or later"
             )
-            return f"The pod's kernel acknowledged the requests at once; the answers came after {span(late)}, {when}."
+            first = "The pod's kernel acknowledged the requests at once;"
+            if (none := _unanswered(attempts)) > 0:
+                others = (
+                    f"the other{f' {none}' if none > 1 else ''}" if none + len(late) == len(attempts) else f"{none}"
+                )
+                came = f"{len(late)} of {len(attempts)} answers came after all, after {span(late)}, {when}"
+                return f"{first} {came}; no answer to {others} was seen."
+            return f"{first} the answers came after {span(late)}, {when}."
     if kind in (Kind.SAYS_UNHEALTHY, Kind.TURNED_AWAY):
         status = Counter(a.status for a in attempts).most_common(1)[0][0]
         slowest = seconds(max(a.latency_ns for a in attempts))
@@ -223,7 +233,17 @@ def _advice(probe: Probe, attempts: Sequence[Attempt], each: Sequence[Diagnosis]
     enough = max(late, default=-1) // SECOND + 1
     if not 0 < enough <= PATIENT:
         return usual
-    return f"Make the health endpoint cheap, or give the container more CPU; timeoutSeconds: {enough} would have waited for these answers."
+    made = "Make the health endpoint cheap, or give the container more CPU"
+    if (none := _unanswered(attempts)) >= len(late):
+        return f"Find where the application hangs: no answer to {none} of {len(attempts)} was seen, so a longer timeout hardly helps."
+    if none:
+        return f"{made}; timeoutSeconds: {enough} would have waited for {len(late)} of these {len(attempts)} answers."
+    return f"{made}; timeoutSeconds: {enough} would have waited for these answers."
+
+
+def _unanswered(attempts: Sequence[Attempt]) -> int:
+    """Return how many of them got no byte of an answer, neither in time nor later, though the server did not hang up when they did."""
+    return sum(a.late_answer_ns is None and answer_began(a) is None and not _dropped(a) for a in attempts)
 
 
 def _dropped(attempt: Attempt) -> bool:

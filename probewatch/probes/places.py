@@ -116,6 +116,8 @@ class Ways:
         self._pairs: dict[tuple[Ends, Point, Point], _Pair] = {}
         self._seen: dict[Ends, dict[Point, set[bool]]] = defaultdict(dict)
         """Way -> point -> directions seen there."""
+        self._during: dict[Point, tuple[int, int]] = {}
+        """When each point showed its first and its last segment, of any way."""
         self._order: dict[Ends, tuple[Point, ...]] = {}
         self._names: dict[Point, str] = {}
 
@@ -124,6 +126,10 @@ class Ways:
         mine = [*self._shown(connection).items()]
         ends = connection.client, connection.server
         for at, steps in mine:
+            times = [step.ns for step in steps.values()]
+            if times:
+                begun, ended = self._during.get(at, (times[0], times[0]))
+                self._during[at] = min(begun, *times), max(ended, *times)
             self._seen[ends].setdefault(at, set()).update(letter.isupper() for letter in steps)
         for number, (a, of_a) in enumerate(mine):
             for b, of_b in mine[number + 1 :]:
@@ -181,19 +187,33 @@ class Ways:
             self._names = names(self._captures, [p for points in self._seen.values() for p in points])
         return self._names.get(at, f"input {at[0] + 1}")
 
-    def covers(self, at: Point, ns: int, by: Point) -> bool:
+    def covers(self, at: Point, ns: int, by: Point, ends: Ends) -> bool:
         """Tell whether what was on its way at this moment, by another point's clock, would have been captured at a point."""
+        if not self._was_there(at, ns, ends):
+            return False
         if at[0] >= len(self._captures):
             return True
         early = SURE_NS if at[0] != by[0] else 0
         return any(begun + early <= ns <= ended - SURE_NS for begun, ended in self._spans[at[0]])
+
+    def _was_there(self, at: Point, ns: int, ends: Ends) -> bool:
+        """Tell whether an interface that only its frames show existed: from its first one on, and until another took its place.
+
+        (A capture of all interfaces names them by number. What was opened to be captured was there before its first frame.)
+        """
+        if at[2] < 0 or at not in self._during:
+            return True
+        first, last = self._during[at]
+        others = [self._during[one] for one in self._seen[ends] if one in self._during and one[2] >= 0]
+        replaced = ns > last and any(last < began <= ns + SURE_NS for began, _ in others)
+        return first - SURE_NS <= ns and not replaced
 
     def place(self, connection: Connection) -> tuple[Placed, ...]:
         """Say which segments of a connection were lost or held up, and between which points."""
         ends = connection.client, connection.server
         shown = self._shown(connection)
         begun = connection.start.ns
-        order = [at for at in self.order(ends) if at in shown or any(self.covers(at, begun, by) for by in shown)]
+        order = [at for at in self.order(ends) if at in shown or any(self.covers(at, begun, by, ends) for by in shown)]
         if len(order) < 2:
             return ()
         out = []
@@ -226,7 +246,9 @@ class Ways:
         ends = connection.client, connection.server
         last, (_, ns, _, times) = way.index(seen[-1]), shown[seen[-1]][letter]
         missing = [
-            at for at in way[last + 1 :] if self.covers(at, ns, seen[-1]) and not _went_on(letter, shown.get(at, {}))
+            at
+            for at in way[last + 1 :]
+            if self.covers(at, ns, seen[-1], ends) and not _went_on(letter, shown.get(at, {}))
         ]
         if missing and _arrived(letter, connection):
             return None
@@ -276,7 +298,7 @@ class Ways:
             return None
         half = connection.orig if towards else connection.resp
         again = first.times > 1 if letter in "Sh" else half.retransmits > 0
-        if again and not self.covers(seen[late], first.ns, seen[0]):
+        if again and not self.covers(seen[late], first.ns, seen[0], (connection.client, connection.server)):
             return None  # (the first one may have passed before that was captured)
         name = self.name(seen[late])
         wait = f"{took / 1e9:.2f} s" if took >= 1_000_000_000 else f"{took / 1e6:.0f} ms"

@@ -109,6 +109,16 @@ def by_checker(scene: Scene) -> Iterator[list[int]]:
     yield from places.values()
 
 
+def containers(scene: Scene) -> Iterator[list[int]]:
+    """Return the places of the kubelets' probes of each container."""
+    places: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        if probe.checker.kind == "kubelet" and probe.attempts:
+            target = probe.target
+            places[target.address, target.namespace, target.pod, target.container].append(place)
+    yield from places.values()
+
+
 def happened(scene: Scene, place: int, kind: EventKind) -> list[TimelineEvent]:
     """Return the events of this kind at a probe's container."""
     target = scene.probes[place].target

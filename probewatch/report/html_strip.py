@@ -14,7 +14,7 @@ from typing import Final
 
 from ..decisions.outages import By, Outage
 from ..decisions.undecided import undecided
-from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Period, Probe, TimelineEvent
+from ..model.timeline import Attempt, Decision, DecisionKind, EventKind, GapKind, Outcome, Period, Probe, TimelineEvent
 from . import words
 from .escape import safe
 from .html_scale import Scale, Tick
@@ -142,7 +142,13 @@ def strip(probe: Probe, events: Sequence[TimelineEvent], base: int, gone: Sequen
         else f"each bar is {span((scale.end_ns - scale.start_ns) // DRAWN)}; its height is the number of attempts",
         gaps=[
             _band(
-                scale, g.start_ns, g.end_ns, "gap", f"{g.expected} {words.did_not_come(g)}", f"{safe(g.reason)}", base
+                scale,
+                g.start_ns,
+                g.end_ns,
+                "gap",
+                "" if g.kind is GapKind.POD_DELETED else f"{g.expected} {words.did_not_come(g)}",
+                f"{safe(g.reason)}",
+                base,
             )
             for g in probe.gaps[:BANDS]
         ],

@@ -43,6 +43,9 @@ def _output(probe: Probe, attempt: Attempt) -> str:
     match probe.handler:
         case Handler.HTTP_GET:
             return _http(probe, attempt)
+        case Handler.TCP_SOCKET if probe.never_asked and (dialled := _dial(probe, attempt)):
+            where = endpoint(probe.target.address, probe.target.port)
+            return f'{dialled}; or, for the same packets, Get "http://{where}/...": {dialled}'
         case Handler.TCP_SOCKET:
             return _dial(probe, attempt)
         case Handler.GRPC:

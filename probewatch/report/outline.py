@@ -156,9 +156,9 @@ def counts(probe: Probe) -> str:
 def latency(probe: Probe) -> str:
     """Return `p50 1.3 ms, max 5.1 ms (#7, 0.5 % of the timeout)`; empty where no attempt ended with an answer's frame.
 
-    How fast a closed port refuses says nothing of how long an answer takes.
+    How fast a closed port refuses says nothing of how long an answer takes, nor does when a checker noticed one too late.
     """
-    known = latencies(a for a in probe.attempts if a.cause not in NO_ANSWER)
+    known = latencies(a for a in probe.attempts if a.cause not in NO_ANSWER and a.cause is not Cause.CLIENT_LATE)
     if not known:
         return ""
     which = next(a.n for a in probe.attempts if a.latency_ns == known[-1] and a.cause not in NO_ANSWER and timed(a))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from ..decisions.outages import By, outages
 from ..model.catalogue import entry, in_words_of
 from ..model.diagnoses import Kind
 from ..model.diagnosis import Diagnosis
 from ..model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
-from .verdict import ENDS, Level, Verdict
+from .numbers import SECOND
+from .verdict import ENDS, Level, Verdict, while_starting
 
 MINOR: Final = 4
 """A reason that explains fewer attempts than one in so many of the chief one's is minor."""
@@ -30,21 +33,45 @@ class Explained(NamedTuple):
 
 
 def telling(probe: Probe) -> Attempt | None:
-    """Return the failure that says most: the first of those in a row that made it Restart or go out of service, else the first of all.
+    """Return the failure that says most: the first of those in a row that made it Restart or go out of service.
 
-    None where no attempt failed or was thrown away. Where a tick left no frame of its own there is nothing to be seen of it.
+    Else, where something else took it out of service, the failure at that moment, of the longest such time; else the first
+    of the most in a row. What failed while a container started says least. None where no attempt failed or was thrown
+    away. Where a tick left no frame of its own there is nothing to be seen of it.
     """
-    bad = (Outcome.FAILURE, Outcome.DISCARDED)
     decided = sorted((d.kind is not DecisionKind.RESTART, d.attempt) for d in probe.decisions if d.kind in ENDS)
-    begun: Attempt | None = None
-    first: Attempt | None = None
+    starting = while_starting(probe)
+    rows: list[list[Attempt]] = [[]]
+    """Failures in a row that can be seen, those of a start apart."""
+    deciding: list[Attempt] | None = None
     for attempt in probe.attempts:
-        failed = attempt.outcome in bad
-        begun = (begun or (None if attempt.implied else attempt)) if failed else None
-        first = first or begun
+        if attempt.outcome not in (Outcome.FAILURE, Outcome.DISCARDED):
+            rows.append([])
+        elif not attempt.implied:
+            if rows[-1] and (rows[-1][-1].n in starting) is not (attempt.n in starting):
+                rows.append([])
+            rows[-1].append(attempt)
         if decided and attempt.n == decided[0][1]:
-            return begun or first
-    return first
+            deciding = rows[-1]
+    if deciding:
+        return deciding[0]
+    seen = [row for row in rows if row]
+    if not decided and (met := _at_its_end(probe, seen)) is not None:
+        return met
+    return max(seen, key=lambda row: (row[0].n not in starting, len(row)), default=[None])[0]
+
+
+def _at_its_end(probe: Probe, rows: Sequence[Sequence[Attempt]]) -> Attempt | None:
+    """Return the failure at the moment in which something else than the probe took it out of service, of the longest such time."""
+    near_ns = probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
+    found: list[tuple[int, int, Attempt]] = []
+    for one in outages(probe):
+        if one.by is By.DECISION:
+            continue
+        off = [(abs(a.end_ns - one.start_ns), a.n, a) for row in rows for a in row]
+        if off and (nearest := min(off))[0] <= near_ns:
+            found.append(((one.end_ns or nearest[2].end_ns) - one.start_ns, -nearest[1], nearest[2]))
+    return max(found)[2] if found else None
 
 
 def explained(probe: Probe, verdict: Verdict) -> list[Explained]:

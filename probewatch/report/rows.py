@@ -19,6 +19,7 @@ from ..model.timeline import (
     DecisionKind,
     EventKind,
     Gap,
+    GapKind,
     Leg,
     Outcome,
     Probe,
@@ -420,7 +421,9 @@ def _gap_row(gap: Gap, ns: int) -> Row:
 
 
 def gap_words(gap: Gap) -> str:
-    """Return `12 attempts not sent in 13.1 s: kubelet restarted`, or `missing`."""
+    """Return `12 attempts not sent in 13.1 s: kubelet restarted`, or `missing`; of a Pod that is gone nothing is due."""
+    if gap.kind is GapKind.POD_DELETED:
+        return f"not probed for the last {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
     return f"{count(gap.expected, 'attempt')} {words.did_not_come(gap)} in {span(gap.end_ns - gap.start_ns)}: {safe(gap.reason)}"
 
 

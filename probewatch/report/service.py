@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ..decisions.holes import DOWN_STATES
 from ..decisions.outages import By, Outage, answered_again, input_end, outages, restarts
 from ..model.spec import ProbeType
-from ..model.timeline import NOT_DUE, Decision, Outcome, Probe, Timeline
+from ..model.timeline import NOT_DUE, Decision, GapKind, Outcome, Probe, Timeline
 from . import words
 from .escape import safe
 from .numbers import count, span
@@ -46,6 +46,8 @@ def standing(probe: Probe, timeline: Timeline, when: Callable[[int], str]) -> St
     found = _standing(probe, timeline, when)
     gap = probe.last_gap
     if found.over is not False and gap is not None:
+        if gap.kind is GapKind.POD_DELETED:
+            return Standing(None, f"{found.sentence}; not probed since {when(gap.start_ns)}: {safe(gap.reason)}")
         are = "is missing" if gap.expected == 1 else "are missing"
         if gap.kind in NOT_DUE:
             are = "was not sent" if gap.expected == 1 else "were not sent"

@@ -260,12 +260,15 @@ def _went_down(
     why = (_why(parts.guilty) or _unseen(gone)) if own else told(gone)
     if 0 < own < len(gone):
         why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
-    here = container_events(probe, timeline)
-    if any(e.kind is EventKind.POD_TERMINATING and e.ns <= gone[0].start_ns for e in here):
+    ending = [e for e in container_events(probe, timeline) if e.kind is EventKind.POD_TERMINATING]
+    if any(e.ns <= gone[0].start_ns for e in ending):
         return (
             Level.FINE,
             f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
         )
+    first = streak_began(probe, gone[0].start_ns)
+    if end and first is not None and any(e.earliest_ns <= first.start.ns for e in ending):
+        return Level.FINE, f"{word} {_times(len(gone))} when the pod was deleted, as it seems, and so to the end: {why}"
     unseen = any(one.began_in is not None or one.ended_in is not None for one in gone)
     away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
     if all(one.doubtful for one in gone):
@@ -379,7 +382,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
     ending = _while_ending(probe, timeline)
     if ups:
         first = probe.attempts[0].start.ns
-        starting = _while_starting(probe)
+        starting = while_starting(probe)
         blind = [one for one in gaps(probe, timeline) if one.start_ns < probe.attempts[-1].start.ns]
         dark = [(one.end_ns, one.known_ns) for one in blind]
         bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting and a.n not in ending]
@@ -452,24 +455,33 @@ def _little(probe: Probe) -> str:
     return f"fewer than {needed} in a row" if needed else "too few in a row"
 
 
-def _while_starting(probe: Probe) -> set[int]:
-    """Return the numbers of the attempts that failed in a row right before a Ready: a container comes up like that."""
+def while_starting(probe: Probe) -> set[int]:
+    """Return the numbers of the attempts that failed right before a Ready, or before the first at all: a container comes up like that.
+
+    Several successes may be needed in a row: fewer of them leave it starting.
+    """
     starting: set[int] = set()
     run: list[int] = []
+    rising = False
+    first = probe.initial_state not in UP_STATES
+    """Whether it was never up so far."""
     deciding = {d.attempt for d in probe.decisions if d.kind in UP}
     for attempt in probe.attempts:
         if attempt.n in deciding:
             starting.update(run)
-        if attempt.outcome is Outcome.SUCCESS:
-            run = []
+            run, first = [], False
+        elif attempt.outcome is Outcome.SUCCESS:
+            rising = True
         else:
-            run.append(attempt.n)
+            run = [*(run if first or not rising else ()), attempt.n]
+            rising = False
     return starting
 
 
 def _while_ending(probe: Probe, timeline: Timeline) -> set[int]:
     """Return the numbers of the attempts since the Pod was being deleted: that they fail at last is how a Pod ends."""
-    ends = (event.ns for event in container_events(probe, timeline) if event.kind is EventKind.POD_TERMINATING)
+    events = container_events(probe, timeline)
+    ends = (event.earliest_ns for event in events if event.kind is EventKind.POD_TERMINATING)
     since = min(ends, default=None)
     return set() if since is None else {a.n for a in probe.attempts if a.start.ns >= since}
 

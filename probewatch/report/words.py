@@ -9,7 +9,7 @@ from ..decisions.risefall import RULES
 from ..model.catalogue import result as result
 from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
-from ..model.timeline import LATER, NOT_DUE, UNDECLARED, Attempt, Checker, Gap, Outcome, Probe, Target
+from ..model.timeline import LATER, NOT_DUE, UNDECLARED, Attempt, Checker, Gap, GapKind, Outcome, Probe, Target
 from ..probes.execs import command_text
 from .escape import safe, width
 from .numbers import SECOND, count, plain
@@ -83,6 +83,8 @@ def request(probe: Probe) -> str:
             unknown = " (path encrypted)" if scheme == "https" else ""
             text = f"{verb}{safe(scheme)}://{where}{safe(probe.asked_path) if probe.path is not None else unknown}"
             return text + (f" (Host: {safe(probe.host)})" if probe.host else "")
+        case Handler.TCP_SOCKET if probe.never_asked:
+            return f"{where} (nothing ever connected: its handler is not known)"
         case Handler.TCP_SOCKET:
             return f"TCP {where}"
         case Handler.GRPC:
@@ -291,6 +293,8 @@ def silent(gaps: Iterable[Gap]) -> tuple[dict[str, int], int]:
     asked: dict[str, int] = {}
     missing = 0
     for gap in gaps:
+        if gap.kind is GapKind.POD_DELETED:
+            continue  # (of a Pod that is gone nothing is due)
         word = NOT_DUE.get(gap.kind)
         if word is None:
             missing += gap.expected

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from builder import EPOCH
-from make import LIVENESS, NODE, POD, TCP, every, frames, probes, spec
+from make import LIVENESS, NODE, NODE6, POD, POD6, TCP, every, frames, probes, spec
 from truth import frames_of
 
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec
-from probewatch.model.timeline import Probe, Timeline
+from probewatch.model.timeline import Cause, Probe, Timeline
 from probewatch.observer import Observer, Settings
 
 SERVING = (
@@ -125,3 +125,25 @@ def test_a_declared_probe_is_found_among_much_else() -> None:
     timeline = seen(frames(*probes(every(2, 20), agent=agent), *noise), pod_of(declared, spec(LIVENESS, TCP, port=9999)))
     (probe,) = kubelets(timeline)
     assert (probe.type, len(probe.attempts), probe.path) == ("readiness", 20, "/ready")
+
+
+@pytest.mark.parametrize(("source", "server"), [("10.128.0.9", POD), ("fd00:10:128::9", POD6)], ids=["v4", "v6"])
+def test_a_loop_may_wait_longer_than_the_kubelet(source: str, server: str) -> None:
+    """A client gives up after 3 s where the kubelet's probes wait for 1 s: each close is in the capture, and so is told as that."""
+    six = ":" in server
+    host, client = (f"[{server}]", f"[{source}]") if six else (server, source)
+    asks = OTHERS_GET.format(pod=f"{host}:8080")
+    hung = asks.split("\n < A\n < PA", 1)[0] + "\n < A\n +3001ms > FA\n +40ms < A\n +800ms < PA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > R"
+    at, scripts = 0.3, []
+    for number in range(30):
+        late = number in (12, 20)
+        scripts.append((at, f"{client}:{41_000 + number} > {host}:8080", hung if late else asks))
+        at += 0.7 + (3.001 if late else 0.002)
+    node = NODE6 if six else NODE
+    pod = PodSpec(source="web.yaml", name="web", addresses=(server,), containers=(ContainerSpec(name="app", probes=(spec(),)),))
+    given = frames(*sorted([*scripts, *probes(every(1, 30), client=node, server=server)]))
+    (loop,) = [probe for probe in seen(given, AddressBook(pods={server: (pod,)})).probes if probe.checker.kind != "kubelet"]
+    assert [(a.n, a.cause, (a.late_answer_ns or 0) // 10**8) for a in loop.attempts if a.cause is not Cause.OK] == [
+        (13, Cause.SLOW_ANSWER, 38),
+        (21, Cause.SLOW_ANSWER, 38),
+    ]

@@ -770,3 +770,50 @@ def test_connection_made_for_the_tests_is_none() -> None:
     assert connection(OPENED + "> FA\n < A\n < FA\n > A").orig.rst is None
     assert diagnose(made(Cause.OK, Outcome.SUCCESS), ()) is None
     assert POD6 != POD
+
+
+@BOTH
+def test_what_fails_from_a_deletion_on_is_no_outage(family: tuple[str, str]) -> None:
+    """Readiness fails between the last liveness attempt and the first that is missing: the Pod may have been deleted by then, and no more is said.
+
+    Failures that began while liveness was still asked are no deletion's.
+    """
+    server = family[1].format(10)
+    known = book(pod(server, spec(failure_threshold=1), spec(LIVENESS, path="/live", period_s=3)))
+    live = probes(every(3, 6, 0.4), client=family[0], server=server, path="/live")
+    for first, ordinary in ((16, True), (14, False)):
+        good = probes(every(1, first), client=family[0], server=server)
+        bad = probes(every(1, 26 - first, float(first)), "503", client=family[0], server=server)
+        observer = Observer(Settings(book=known))
+        for one in frames(*sorted([*live, *good, *bad])):
+            observer.feed(one)
+        timeline = observer.finish()
+        (ready,) = [judge_probe(probe, timeline) for probe in timeline.probes if probe.type is READINESS]
+        assert (ready.level == 0) is ordinary
+        assert ("when the pod was deleted, as it seems" in ready.sentence) is ordinary
+
+
+@BOTH
+def test_one_late_answer_of_several_is_no_advice_for_a_longer_timeout(family: tuple[str, str]) -> None:
+    """Of four attempts that timed out one was answered a little later, to three no answer came: that is said, and who hangs is to be found.
+
+    Where most were answered late, how long a timeout would have waited for these stands.
+    """
+    late = OPENED + "> PA {request}\n < A\n +1000ms > FA\n +50ms < A\n +300ms < PA 'HTTP/1.1 200 OK\\r\\n\\r\\n'\n > R"
+    none = OPENED + "> PA {request}\n < A\n +1000ms > FA\n +50ms < A"
+    server = family[1].format(10)
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+
+    def told(*scripts: str) -> Diagnosis:
+        hung = [(at, ends(family, 50_001 + 2 * n), script.replace("{request}", request("/ready", host))) for n, (at, script) in enumerate(zip(every(10, 4, 60), scripts, strict=True))]
+        good = probes([*every(10, 6), *every(10, 6, 100)], client=family[0], server=server)
+        (probe,) = watch(*good, *hung, known=book(pod(server, spec(period_s=10, failure_threshold=9))))
+        (one,) = probe.diagnoses
+        return one
+
+    few = told(none, late, none, none)
+    assert "1 of 4 answers came after all, after 1.35 s, when the checker had hung up; no answer to the other 3 was seen." in few.sentence
+    assert "timeoutSeconds" not in few.advice
+    most = told(late, late, none, late)
+    assert "no answer to the other was seen" in most.sentence
+    assert "timeoutSeconds: 2 would have waited for 3 of these 4 answers" in most.advice

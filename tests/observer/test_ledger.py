@@ -205,7 +205,7 @@ def test_decisions_between_the_first_and_the_last_are_left_out(monkeypatch: pyte
 def test_a_delay_says_by_when_a_container_had_begun() -> None:
     """A new container showed at 20 s: what waits 10 s for it says 11 s, what came later and waits 15 s says 9 s, and no delay nothing.
 
-    A delay that would make it older than its predecessor's last answer, or than the decision that ended that, was not kept.
+    A delay that would make it older than its predecessor's last answer, than the decision that ended that, or than its Pod, was not kept.
     """
     plan = tuple(Planned(make.spec(period_s=1, initial_delay_s=delay), 0) for delay in (10, 15, 0))
     begin = made(1).start.ns
@@ -213,7 +213,7 @@ def test_a_delay_says_by_when_a_container_had_begun() -> None:
     def at(*seconds: float) -> list[Attempt]:
         return [made(n, start=moment(begin, s), end_ns=begin + round(s * make.S)) for n, s in enumerate(seconds, 1)]
 
-    def told(*starts: Sequence[float], killed: float = 0) -> float | None:
+    def told(*starts: Sequence[float], killed: float = 0, created: float = 0) -> float | None:
         book = ledger.Ledger(plan)
         for worker, mine in enumerate(starts):
             account = book.accounts[worker] = ledger.Account(plan[worker].spec, None)
@@ -221,7 +221,7 @@ def test_a_delay_says_by_when_a_container_had_begun() -> None:
                 account.attempts.append(one)
         if killed:
             book.breaks(0).append((begin + round(killed * make.S), begin + 20 * make.S))
-        by_ns = book.begun_by(0, begin + 20 * make.S)
+        by_ns = book.begun_by(0, begin + 20 * make.S, begin + round(created * make.S) if created else None)
         return None if by_ns is None else (by_ns - begin) / make.S
 
     assert told([1, 20], [], [20]) == 11
@@ -230,6 +230,8 @@ def test_a_delay_says_by_when_a_container_had_begun() -> None:
     assert told([12, 20], [], [20]) is None
     assert told([1, 20], [], [20], killed=10.5) == 11
     assert told([1, 20], [], [20], killed=11.5) is None
+    assert told([1, 20], [], [20], created=10.5) == 11
+    assert told([1, 20], [], [20], created=11.5) is None
 
 
 def moment(begin: int, seconds: float) -> Mark:

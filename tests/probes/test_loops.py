@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from probewatch.model.diagnoses import Kind
+from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, ProbeType
@@ -68,8 +68,9 @@ def test_it_exits_by_itself(server: str) -> None:
     ((who, loop),) = found([0, 4, 17, 40], probe(ProbeType.READINESS, server, good, [3, 7, 20]))
     assert who == "readiness"
     assert loop.sentence == (
-        "The container ended 3 times within 38.00 s, and ran again after 2.00 s, 11.00 s and 21.00 s. A pause of 21.00 s in which it was "
-        "not probed at all fits the kubelet's back-off (CrashLoopBackOff): 10 s at first, then twice as long each time, up to 5 min."
+        "The container ended 3 times within 38.00 s, and ran again after 2.00 s, 11.00 s and 21.00 s. A pause of 21.00 s with 20.00 s "
+        "in which it was not probed at all fits the kubelet's back-off (CrashLoopBackOff): 10 s at first, then twice as long each "
+        "time, up to 5 min."
     )
     assert loop.says == ("Back-off restarting failed container",)
     assert loop.attempts == (5, 9, 13)  # the first that met each new container
@@ -128,8 +129,9 @@ def test_what_takes_long_to_end_is_told_apart() -> None:
     assert "or the container takes that long to end, which no readiness probe tells apart" in loop.sentence
     ready = probe(ProbeType.READINESS, "10.128.0.10", [*range(46)])
     ((_, loop),) = found([0, 20, 41], ready, live)
-    told = "In none of these pauses did probes stop for as long as the kubelet's back-off (CrashLoopBackOff) takes, 10 s at first."
+    told = "In none of these pauses did probes stop for as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) takes."
     assert loop.sentence.endswith(told)
+    assert BACK_OFF not in loop.sentence  # (verdicts would name it as what it is)
 
 
 @pytest.mark.parametrize(

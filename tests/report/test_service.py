@@ -28,6 +28,7 @@ from probewatch.model.timeline import (
 )
 from probewatch.report import text
 from probewatch.report.html_verdict import answer
+from probewatch.report.kubelet_says import kubelet_says
 from probewatch.report.numbers import clock, rfc3339
 from probewatch.report.outline import counts, latency, ordered
 from probewatch.report.reasons import explained
@@ -36,6 +37,7 @@ from probewatch.report.select import select
 from probewatch.report.service import standing, states
 from probewatch.report.verdict import Level, judge
 from probewatch.report.verdicts import verdict_objects
+from probewatch.report.words import request
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -127,6 +129,12 @@ def test_who_is_silent_to_the_end_is_not_fine(family: tuple[str, str], kind: Gap
     verdict = judge(silent, timeline(silent, until_s=19))
     assert verdict.level is level
     assert ("not probed in the last 13.0 s, so its present state is not known" in verdict.sentence) == (level is Level.WARNING)
+    parts: list[str] = []
+    text.write(timeline(silent, until_s=19), parts.append)
+    shown, due = "".join(parts), kind is not GapKind.POD_DELETED
+    assert (f"{expected} attempts missing in 13.0 s: told elsewhere" in shown) is due
+    assert (f"6 attempts: 6 ok, {expected} missing" in shown) is due
+    assert ("not probed for the last 13.0 s: told elsewhere" in shown) is not due  # nothing was due any more
 
 
 @pytest.mark.parametrize(
@@ -374,6 +382,27 @@ def test_a_cause_of_few_attempts_is_only_named() -> None:
     assert "also nothing-listens: -o wide says what to do" in said
     decisive = replace(bad, decisions=(decided(NOT_READY, 1, 2),))
     assert [one.minor for one in explained(decisive, judge(decisive, whole))] == [False, False]
+
+
+def test_when_a_checker_noticed_is_no_latency() -> None:
+    """An answer in time that was noticed late says how late the checker was: of answers, the slowest is another's."""
+    one = probe(ProbeType.READINESS, V4, "..x.")
+    late = replace(one.attempts[2], cause=Cause.CLIENT_LATE, status=200, end_ns=one.attempts[2].start.ns + 5 * S)
+    assert "max 5.0" not in latency(replace(one, attempts=(*one.attempts[:2], late, one.attempts[3])))
+
+
+@BOTH
+def test_what_never_connected_shows_no_handler(family: tuple[str, str]) -> None:
+    """Refused SYNs alone do not say whether it is tcpSocket or httpGet: neither the headline nor the kubelet's words claim one."""
+    tried = probe(ProbeType.READINESS, family, "xxx")
+    refused = tuple(replace(a, cause=Cause.REFUSED, status=None) for a in tried.attempts)
+    unknown = replace(tried, handler=Handler.TCP_SOCKET, scheme=None, path=None, spec=None, attempts=refused)
+    assert "TCP" not in request(unknown)
+    assert "its handler is not known" in request(unknown)
+    assert "Get " in kubelet_says(unknown, refused[0])
+    opened = replace(unknown, attempts=(*refused, replace(refused[0], outcome=Outcome.SUCCESS, cause=Cause.OK)))
+    assert request(opened).startswith("TCP ")
+    assert "Get " not in kubelet_says(opened, refused[0])
 
 
 def test_a_share_of_a_supposed_timeout_is_called_so() -> None:

@@ -403,3 +403,18 @@ def test_only_documented_numbers_are_called_defaults(made, kind: str, said: str)
         inferred={"interval_s": 2.0, "interval_basis": "end"},
     )  # fmt: skip
     assert words.seen(check) == said
+
+
+def test_a_start_that_needs_several_successes_is_no_warning(made, attempts) -> None:
+    """With successThreshold 2 what failed before the first of them is the start too, with or without a success between."""
+    timeline = made["restarting"]()
+    probe = timeline.probes[0]
+    ok, bad = (Cause.OK, 1_000_000), (Cause.REFUSED, 1_000_000)
+    for course in ([bad, ok, ok, ok], [bad, ok, bad, ok, ok]):
+        tries = attempts(course)
+        ready = replace(probe.decisions[0], attempt=len(tries), ns=tries[-1].end_ns)
+        one = replace(probe, attempts=tries, decisions=(ready,), initial_state="NotReady")
+        begun = TimelineEvent(ns=tries[0].start.ns, kind=EventKind.CONTAINER_STARTED, address=one.target.address)
+        shown = " ".join(table(replace(timeline, probes=(one,), events=(begun,))).split())
+        assert "failed later" not in shown
+        assert "failed while it started: refused" in shown
