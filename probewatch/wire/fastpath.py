@@ -171,7 +171,7 @@ class FastPath:
         self._batch = None
         self._heads.clear()
         if handed_on < count:
-            tracker.passed(count - handed_on, batch.last_ns)
+            tracker.passed(batch.last_ns)
 
     def _ring(self, times: Ints, row: int, ns: int) -> Iterator[int]:
         """Let what is due up to a moment happen when a frame passes that comes before a row; yield times as `through` does.
@@ -189,7 +189,7 @@ class FastPath:
                 return
             self._at += 1
             if now >= self.until:
-                tracker.passed(0, now)
+                tracker.passed(now)
                 yield now
             if self._changed:
                 return

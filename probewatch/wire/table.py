@@ -89,7 +89,6 @@ class Limits:
 class Stats:
     """What went by."""
 
-    segments: int = 0
     duplicates: int = 0
     """Further sightings and double records; not in `Half.packets`."""
     connections: int = 0
@@ -100,7 +99,6 @@ class Stats:
     icmp: int = 0
     icmp_unknown: int = 0
     """Errors about segments of no connection here."""
-    neighbours: int = 0
     unsent: dict[tuple[str, str, int], set[tuple[int, int]]] = field(default_factory=dict)
     """(client, server, port) -> (source port, sequence number) of SYNs that are not here and that the client's own kernel gave up, as
     its ICMP errors to itself say: nobody answered for the address on the link (net/ipv4/arp.c arp_error_report)."""

@@ -134,7 +134,6 @@ class Tracker:
         """Take in one TCP segment."""
         mark, lane, source, destination, sport, dport, seq, ack, flags, _, _, length, _, ip_id, tsval, _, _, _ = s
         ns, file, _ = mark
-        self.stats.segments += 1
         self._pass_time(ns)
         side = self._sides.get((source, sport, destination, dport)) or self._begin(s)
         if side is None:
@@ -197,7 +196,6 @@ class Tracker:
 
     def neighbour(self, n: Neighbour) -> None:
         """Take in an ARP or Neighbour Discovery message."""
-        self.stats.neighbours += 1
         self.advance(n.mark.ns)
         if n.request:
             self._resolver.request(n, self._table.clock)
@@ -228,12 +226,11 @@ class Tracker:
 
     def tick(self, ns: int) -> None:
         """Do what is due at the time of a segment that goes by the fast path."""
-        self.passed(0, ns)
+        self.passed(ns)
         self._table.expire()
 
-    def passed(self, segments: int, ns: int) -> None:
-        """Count segments that went by the fast path, the last of them at `ns`."""
-        self.stats.segments += segments
+    def passed(self, ns: int) -> None:
+        """Know the time of the last segment that went by the fast path."""
         clock = ns + self._skew
         if clock > self._table.clock:
             self._table.clock = clock
