@@ -25,6 +25,7 @@ from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.turn import SUSPICIOUS, YOUNG
+from probewatch.decisions.worker import Result
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.prediction import Manual
@@ -39,7 +40,9 @@ from probewatch.probes.assign import (
     NEW_KUBELET,
     NEW_KUBELET_QUIET,
     POKE,
+    POKE_ABSENT,
     POKE_DOUBLE,
+    POKE_ENDED,
     POKED_NS,
     USUAL_OUTAGE_NS,
 )
@@ -49,9 +52,10 @@ from probewatch.probes.judge import LEAD_NS
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run, frames_of
 
+from .crashed import ended
 from .histories import Look, Step
 from .implied import feed
-from .lane import STRANGER, Lane
+from .lane import FAILED_BEFORE, STRANGER, Lane
 
 WEIGHED: Final = 400
 """Runs of a lane that are read again for each value."""
@@ -227,7 +231,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     restarts: dict[int, list[tuple[int, int]]] = {}
     killed: dict[int, int] = {}
     doubtful: dict[int, bool] = {}
-    syncs = 0
+    syncs, synced = 0, _synced(steps)
     for index, step in enumerate(steps):
         reading = step.reading
         if reading is None or reading.redial:
@@ -247,7 +251,9 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         stirred = (begun and ticker.runs < YOUNG) or _away(step.before, container, start)
         excused = stirred or killed
         if unexplained and at_once and not excused and (_short(before) or not syncs):
-            out[index] += AT_ONCE if _short(before) else WAITED
+            # (Failures before the capture would make it an ordinary one.)
+            strange = AT_ONCE if _short(before) else WAITED
+            out[index] += min(strange, max(0.0, FAILED_BEFORE - reading.cost)) if _unknown(step) else strange
         elif unexplained and at_once and excused and before is not None and _poked(before):
             out[index] -= POKE - POKE_DOUBLE  # Where one poke came, the next is no surprise.
         syncs += unexplained and not at_once
@@ -257,7 +263,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         quiet = killed or delayed or doubtful[reading.worker]
         poked_ns = ticker.poked_ns if step.before.resets is not None else None  # (None: of a version that is not known)
         if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not quiet:
-            out[index] += ABSENT
+            out[index] += ABSENT if index <= synced else -_absent(step)
         if seen and not quiet and _ignored(step):
             out[index] += IGNORED
         if reading.reset == "kubelet" and not ticker.suspicious and _silence(step) > USUAL_OUTAGE_NS:
@@ -277,7 +283,41 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         last[reading.worker] = step
     for mine in ticks:
         _regular(steps, mine, out)
+    for index, spared in ended(steps):
+        out[index] -= spared
     return out
+
+
+def _synced(steps: Sequence[Step]) -> int:
+    """Return up to which step something later shows that the kubelet still syncs the Pod; -1 where nothing does.
+
+    One that is being deleted is not synced (KUBELET.md 2.7): no poke is missing there. It is liveness and startup that stop then,
+    and no container begins; where readiness is all that is probed, that it succeeds again has to do.
+    """
+    kinds = [step.before.plan[step.reading.worker].spec.type if step.reading else None for step in steps]
+    alone = set(kinds) <= {None, ProbeType.READINESS}
+    for index in range(len(steps) - 1, -1, -1):
+        reading, verdict = steps[index].reading, steps[index].verdict
+        well = alone and verdict is not None and verdict.outcome is Outcome.SUCCESS
+        other = kinds[index] is not ProbeType.READINESS
+        if reading and (other or well or steps[index].renewed or reading.reset or reading.trigger is Trigger.MANUAL):
+            return index
+    return -1
+
+
+def _absent(step: Step) -> float:
+    """Return what a reading costs for a poke that did not come (`probes.assign`)."""
+    assert step.reading is not None
+    ended_ns = step.before.prediction(step.reading.worker).ended_ns
+    paid = POKE_ENDED if ended_ns is not None and step.run.start.ns > ended_ns else POKE_ABSENT
+    return min(paid, step.reading.cost)
+
+
+def _unknown(step: Step) -> bool:
+    """Tell whether the capture has not shown yet what the kubelet holds of a worker, which fails since its first attempt there."""
+    assert step.reading is not None
+    mine = step.before.workers[step.reading.worker]
+    return mine.cached is Result.NONE and mine.last_result is Result.FAILURE
 
 
 def _ignored(step: Step) -> bool:
