@@ -13,6 +13,7 @@ that are left out regularly, and restarts faster than the kubelet's back-off all
 
 Limitations: the first WEIGHED runs of a lane are looked at. timeoutSeconds and initialDelaySeconds do not change how
 attempts are read; they are measured in `probes.patience` and `probes.delays`.
+It is over 600 lines: what a reading costs, and what is made of that, are one argument.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ AT_ONCE: Final = 4.0
 """A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""
 WAITED: Final = 3.2
 """The same behind a long attempt, which any pod sync meanwhile waits for; but this Pod shows no other."""
+NOTICED: Final = 2.5
+"""The same where a container that was gone is there again: it is noticed once a second, as it was when its probe got its grid."""
 ABSENT: Final = 2.5
 """The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""
 IGNORED: Final = 1.5
@@ -118,6 +121,12 @@ class Read:
     """Cost of each step, strains included."""
     cut: bool
     """It was given up before the last run."""
+    spared: float = 0.0
+    """What of its cost was taken off for containers that may have ended by themselves (`crashed`)."""
+
+    def over(self, best: Read) -> float:
+        """Return how much more far-fetched this is than another reading, whether or not containers end by themselves as often as not."""
+        return min(self.cost - best.cost, self.cost + self.spared - best.cost - best.spared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +178,16 @@ class Scale:
                     self._work += taken * lane.width * len(plan)
                     at += taken
             steps = tuple(lane.finish())
-            extra = strains(steps, len(plan))
+            extra, spared = strains(steps, len(plan)), dict(ended(steps))
+            extra = [more - spared.get(at, 0.0) for at, more in enumerate(extra)]
             cost = lane.cost + sum(extra)
             each = tuple(
                 (STRANGER if step.reading is None else step.reading.cost) + more
                 for step, more in zip(steps, extra, strict=True)
             )
-            known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks))
+            known = self._known[key] = Read(
+                cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks), sum(spared.values())
+            )
             self._best = min(self._best, cost)
         return known
 
@@ -251,9 +263,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         stirred = (begun and ticker.runs < YOUNG) or _away(step.before, container, start)
         excused = stirred or killed
         if unexplained and at_once and not excused and (_short(before) or not syncs):
-            # (Failures before the capture would make it an ordinary one.)
-            strange = AT_ONCE if _short(before) else WAITED
-            out[index] += min(strange, max(0.0, FAILED_BEFORE - reading.cost)) if _unknown(step) else strange
+            out[index] += _strange(step, before)
         elif unexplained and at_once and excused and before is not None and _poked(before):
             out[index] -= POKE - POKE_DOUBLE  # Where one poke came, the next is no surprise.
         syncs += unexplained and not at_once
@@ -283,8 +293,6 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         last[reading.worker] = step
     for mine in ticks:
         _regular(steps, mine, out)
-    for index, spared in ended(steps):
-        out[index] -= spared
     return out
 
 
@@ -313,11 +321,17 @@ def _absent(step: Step) -> float:
     return min(paid, step.reading.cost)
 
 
-def _unknown(step: Step) -> bool:
-    """Tell whether the capture has not shown yet what the kubelet holds of a worker, which fails since its first attempt there."""
+def _strange(step: Step, before: Step | None) -> float:
+    """Return what a readiness probe on the heels of the one before strains that has no reason."""
     assert step.reading is not None
-    mine = step.before.workers[step.reading.worker]
-    return mine.cached is Result.NONE and mine.last_result is Result.FAILURE
+    held, ticker = step.before.workers[step.reading.worker], step.before.tickers[step.reading.worker]
+    strange = AT_ONCE if _short(before) else WAITED
+    if step.reading.reset == "container" and ticker.suspicious:
+        strange = NOTICED
+    if held.cached is Result.NONE and held.last_result is Result.FAILURE:
+        # (What the kubelet holds is not shown yet: failures before the capture would make it an ordinary poke.)
+        strange = min(strange, max(0.0, FAILED_BEFORE - step.reading.cost))
+    return strange
 
 
 def _ignored(step: Step) -> bool:
@@ -419,9 +433,8 @@ def _best(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict
     for _ in range(ROUNDS):
         if scale.spent:
             break
-        cost = scale.read(best).cost
         found = sorted(((scale.read(change.plan).cost, change) for change in _changes(scale, best, pod)), key=_cheapest)
-        if not found or cost - found[0][0] < SURE:
+        if not found or scale.read(best).over(scale.read(found[0][1].plan)) < SURE:
             break
         least, change = found[0]
         others = {other.field for price, other in found if price - least < TIE and other.worker == change.worker} - {
@@ -532,14 +545,14 @@ def _measure(
     values = {own, *_candidates(scale, best, pod, worker, field)}
     if len(values) > 1 or said != own:
         values.add(said)
-    allowed = {v for v in values if scale.read(_with(best, worker, field, v)).cost - floor.cost < SURE}
+    allowed = {v for v in values if scale.read(_with(best, worker, field, v)).over(floor) < SURE}
     if field == "type":
         for kind, plan in _swaps(best, worker):
             values.add(kind)
-            if scale.read(plan).cost - floor.cost < SURE:
+            if scale.read(plan).over(floor) < SURE:
                 allowed.add(kind)
     elif field != "periodSeconds":
-        _narrow(values, allowed, lambda v: scale.read(_with(best, worker, field, v)).cost - floor.cost < SURE)
+        _narrow(values, allowed, lambda v: scale.read(_with(best, worker, field, v)).over(floor) < SURE)
     evidence = () if said in allowed else _against(scale, floor, _said(best, worker, field, said))
     if field == "type":
         words = tuple(kind.value for kind in TYPES if kind.value in allowed)
