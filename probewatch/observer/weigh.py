@@ -124,9 +124,14 @@ class Read:
     spared: float = 0.0
     """What of its cost was taken off for containers that may have ended by themselves (`crashed`)."""
 
+    @property
+    def bare(self) -> float:
+        """Its cost, with nothing taken off: what types and numbers of probes are told by."""
+        return self.cost + self.spared
+
     def over(self, best: Read) -> float:
         """Return how much more far-fetched this is than another reading, whether or not containers end by themselves as often as not."""
-        return min(self.cost - best.cost, self.cost + self.spared - best.cost - best.spared)
+        return min(self.cost - best.cost, self.bare - best.bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ class Scale:
             known = self._known[key] = Read(
                 cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks), sum(spared.values())
             )
-            self._best = min(self._best, cost)
+            self._best = min(self._best, known.bare)
         return known
 
     def _pieces(self, looks: Sequence[Look]) -> list[Sequence[Look]]:
