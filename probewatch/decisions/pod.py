@@ -447,6 +447,14 @@ class Pod:
             before = [replace(fine, result_run=spec.success_threshold)]
         return [replace(self, workers=(*self.workers[:index], one, *self.workers[index + 1 :])) for one in before]
 
+    def failed_before(self, index: int) -> bool:
+        """Tell whether another worker than this one counts failures that came before its first attempt in the capture."""
+        return any(
+            worker.last_result is Result.FAILURE and 0 < ticker.runs < YOUNG and worker.result_run > ticker.runs
+            for other, (worker, ticker) in enumerate(zip(self.workers, self.tickers, strict=True))
+            if other != index
+        )
+
     def redial(self, reading: Reading, before: Worker, end_ns: int, outcome: Outcome, cause: Cause) -> Applied:
         """Take one more dial of the attempt in flight: it is counted anew, from the memory before it, by the last dial."""
         result = count(before, outcome, self.plan[reading.worker].spec)

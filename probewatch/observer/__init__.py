@@ -16,6 +16,8 @@ The modules, each by its first sentence:
                    DOWN
     core           frames in, a Timeline out: carries what `wire` finds to the targets, and makes probes of what they
                    found
+    crashed        whether a container whose liveness or startup probe was failing ended by itself, or was killed for
+                   it
     declared       what a series' checker was told, and what it therefore needs to say UP or DOWN
     effects        what the Pod's readiness did to its clients' traffic
     elsewhere      when a checker probed anybody lately, as each of its attempts saw it

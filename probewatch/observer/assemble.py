@@ -48,7 +48,7 @@ from probewatch.probes.sidecars import sidecar
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
-from .ledger import Account, Draft, Ledger, let_go
+from .ledger import Account, Draft, Ledger, let_go, start_of
 from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
 from .overdue import LinkGone, gone_since
@@ -215,7 +215,7 @@ class Assembler:
                 continue
             later, latest = 0, 0
             for attempts in ledger.readiness(planned.container):
-                more = len(attempts) - bisect_right(attempts, last.start.ns + period + SECOND, key=_start)
+                more = len(attempts) - bisect_right(attempts, last.start.ns + period + SECOND, key=start_of)
                 # (What began only afterwards did not go on: it may be another Pod's, that has the address now.)
                 if more and attempts[0].start.ns < last.start.ns:
                     later, latest = later + more, attempts[-1].start.ns
@@ -395,6 +395,8 @@ class Assembler:
             ready = self._next_ready(planned, ledger, found.ns) if found.kind is DecisionKind.STARTED else None
             if not draft.followed or ready is not None:
                 found = confirm(found, spec, None, ready, self.seen_until_ns, lingers=draft.by_deadline)
+            if found.confirmed is False and not ledger.synced_after(found.ns):
+                found = replace(found, confirmed=None, confirmed_by="")  # (of a Pod that is not synced none is due)
             out.append(
                 replace(found, threshold_source=origin, since_ns=found.ns - since if since is not None else None)
             )
@@ -411,7 +413,7 @@ class Assembler:
     def _next_ready(self, planned: Planned, ledger: Ledger, ns: int) -> Attempt | None:
         """Return the next attempt of a container's readiness probe."""
         for attempts in ledger.readiness(planned.container):
-            if (at := bisect_left(attempts, ns, key=_start)) < len(attempts):
+            if (at := bisect_left(attempts, ns, key=start_of)) < len(attempts):
                 return attempts[at]
         return None
 
@@ -605,9 +607,9 @@ def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
     One that was told to end may still answer for a while. One that exited by itself (then both moments are the same) was
     gone by the first of the attempts before its successor that met nobody, or else by the first tick that made none.
     """
-    at = bisect_left(attempts, shown, key=_start)
+    at = bisect_left(attempts, shown, key=start_of)
     if ended < shown:
-        told = max(0, bisect_left(attempts, ended, key=_start) - 1)  # (one was under way then)
+        told = max(0, bisect_left(attempts, ended, key=start_of) - 1)  # (one was under way then)
         signs = (alive_until(attempts[place]) for place in range(told, at))
         return max([ended, *(sign for sign in signs if sign is not None and sign < shown)])
     met = at
@@ -616,7 +618,3 @@ def _gone(attempts: Attempts, ended: int, shown: int, period_ns: int) -> int:
     if met < at:
         return min(shown, attempts[met].end_ns)
     return min(shown, max(attempts[at - 1].end_ns, attempts[at - 1].start.ns + period_ns)) if at else shown
-
-
-def _start(attempt: Attempt) -> int:
-    return attempt.start.ns

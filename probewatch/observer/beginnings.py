@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from probewatch.model.spec import PodSpec
+from probewatch.model.spec import ContainerSpec, PodSpec
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
@@ -60,8 +60,8 @@ def beginning(
         signs.append("its address was announced just before")
     starts = [start.started_ns for container in (pod.containers if pod else ()) for start in container.starts]
     if starts:
-        near = min(starts, key=lambda ns: abs(ns - first.start.ns))
-        if near >= first_frame_ns - SECOND:
+        met = _met(pod.containers if pod else (), first.start.ns)
+        if met is not None and met >= first_frame_ns - SECOND:
             cost -= 6.0
             signs.append("the Pod's status says so")
         elif all(ns < first_frame_ns - 60 * SECOND for ns in starts):
@@ -77,3 +77,19 @@ def beginning(
         where = "in the first" if quiet_since_ns == first_frame_ns else "for"
         signs.append(f"no traffic to it {where} {silent // SECOND} s")
     return cost, tuple(signs)
+
+
+def _met(containers: Sequence[ContainerSpec], now_ns: int) -> int | None:
+    """Return the latest start, as a Pod's status has it, of an instance that an attempt met; None where none is known.
+
+    What started later is another instance's. The status keeps whole seconds: within the second after a start it may still have been
+    the instance before, if there was one.
+    """
+    met: list[int] = []
+    for container in containers:
+        starts = sorted(start.started_ns for start in container.starts)
+        for before_it, started_ns in enumerate(starts):
+            older = before_it or (container.restart_count or 0) - (len(starts) - 1 - before_it)
+            if started_ns + (SECOND if older > 0 else 0) <= now_ns:
+                met.append(started_ns)
+    return max(met, default=None)

@@ -75,6 +75,8 @@ FINE_BEFORE: Final = 1.0
 """That all was well until the first attempt in mid-life, which failed: what follows tells it from what had failed before."""
 FAILED_BEFORE: Final = 3.0
 """Cost of a history in which a streak before the capture is assumed: of all moments the capture began in one of that few."""
+FAILED_TOGETHER: Final = 1.0
+"""The same where another probe of the Pod is assumed to have failed before already: what is wrong with it shows to all that ask."""
 
 
 _Candidate = tuple[float, History, Reading | None]
@@ -261,7 +263,8 @@ class Lane:
                     # (Behind a hole, or where one failure decides, as much may have failed unseen as not.)
                     fine = self._whole and not unseen and self.plan[worker].spec.failure_threshold > 1
                     fine = fine and known.verdict.outcome is Outcome.FAILURE
-                    before = history.cost + (FINE_BEFORE if fine else FAILED_BEFORE)
+                    failed = FAILED_TOGETHER if history.pod.failed_before(worker) else FAILED_BEFORE
+                    before = history.cost + (FINE_BEFORE if fine else failed)
                     guessed = History(pod, before, history.fresh, history.past)
                     keep(grown, _grow(guessed, run, taken, known, turns))
         return list(grown.values())
@@ -458,13 +461,16 @@ class Lane:
         """How many histories are carried on."""
         return len(self._histories)
 
-    def again(self, plan: Sequence[Planned]) -> Lane:
-        """Return a new lane in the same circumstances, for the same workers with other numbers."""
+    def again(self, plan: Sequence[Planned], *, from_ns: int | None = None) -> Lane:
+        """Return a new lane in the same circumstances, for the same workers with other numbers.
+
+        One that begins later (`from_ns`) does so in mid-life.
+        """
         lane = Lane(
             plan,
-            begin_cost=self._begin_cost,
-            begin_ns=self.begin_ns,
-            appeared_ns=self._appeared_ns,
+            begin_cost=self._begin_cost if from_ns is None else max(self._begin_cost, RAN_BEFORE),
+            begin_ns=self.begin_ns if from_ns is None else from_ns,
+            appeared_ns=self._appeared_ns if from_ns is None else None,
             resets=self._resets,
             keeps_ready=self._keeps_ready,
             pokes=self._pokes,

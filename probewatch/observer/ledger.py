@@ -11,7 +11,7 @@ what a table shows of them (`model.attempts`), with limits on the rest. There is
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -374,6 +374,26 @@ class Ledger:
                 by = min(by, min(firsts) - (delay_s - 1) * SECOND)
         return by if floor < by < shown_ns else None
 
+    def synced_after(self, ns: int) -> bool:
+        """Tell whether the kubelet went on with the Pod after a moment: one that is being deleted is not synced any more.
+
+        Then liveness and startup probes have stopped, nothing pokes readiness, and no container begins (KUBELET.md 2.7). Where
+        readiness is all that is probed, that it succeeds again has to do.
+        """
+        if any(one.ns > ns for one in self.happened):
+            return True
+        others = [a for w, a in self.accounts.items() if self.plan[w].spec.type is not ProbeType.READINESS]
+        if any(account.last is not None and account.last.start.ns > ns for account in others):
+            return True
+        # (A tick that had waited comes at once as well, but is no poke.)
+        later = [
+            one
+            for worker, account in self.accounts.items()
+            if self.plan[worker].spec.type is ProbeType.READINESS
+            for one in account.attempts[bisect_right(account.attempts, ns, key=start_of) :]
+        ]
+        return any(one.trigger is Trigger.MANUAL or (not others and one.outcome is Outcome.SUCCESS) for one in later)
+
     def readiness(self, container: int) -> list[Attempts]:
         """Return the attempts of a container's readiness probes, each probe's apart."""
         return [
@@ -430,6 +450,11 @@ def _reason(step: Step) -> tuple[GapKind, str]:
     if reading.stopped:
         return GapKind.UNEXPLAINED, NO_CPU
     return GapKind.UNEXPLAINED, UNKNOWN
+
+
+def start_of(made: Attempt) -> int:
+    """Return when an attempt began, to sort by."""
+    return made.start.ns
 
 
 def let_go(account: Account) -> list[str]:

@@ -18,14 +18,21 @@ from probewatch.probes.cadence import SECOND
 from probewatch.probes.delays import Life, delay_measures
 from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure
-from probewatch.probes.runs import as_known, fits
+from probewatch.probes.runs import Run, as_known, fits
 
 from .histories import Step
+from .lane import Lane
 from .target import Placed, asks, connects
 from .weigh import SURE, Plan, Read, Scale, steps_of, weigh
 
 MISSING: Final = "attempts are missing where it would have shown"
 """Why a threshold stays open that only what is missing would contradict."""
+BEGUN_BEFORE: Final = "it fails where the capture begins, and what went before that is not in it"
+"""Why a number stays open that only the failures at the beginning of the capture would contradict."""
+BEHAVIOUR: Final = frozenset(
+    {"type", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold", "initialDelaySeconds"}
+)
+"""Fields that what a kubelet does shows, and not what it asks."""
 BORNE_OUT: Final = 2.0
 """A declared timeout that makes the rhythm cheaper by this is taken for the one that runs."""
 
@@ -46,24 +53,93 @@ def measures(
         seen_until_ns: where the capture ends.
         latest: what is known by now of a connection.
     """
-    declared: Plan = placed.declared or placed.lane.plan
-    beside: Plan = ()
-    if placed.pod is not None:
-        declared, beside = declared[: placed.first_guessed], declared[placed.first_guessed :]
     held = (as_known(step.run, latest) for step in placed.lane.steps if not step.run.implied)
     runs = [run for run in chain(placed.weighed, held) if hole_ns is None or run.start.ns <= hole_ns]
     seen_until_ns = seen_until_ns if hole_ns is None else min(seen_until_ns, hole_ns)
+    read, out = _measured(placed, placed.lane, runs, appeared_ns, seen_until_ns)
+    plan = _declared(placed)
+    denied = {
+        worker: [m for m in fields if m.field in BEHAVIOUR and _contradicts(m, plan[worker].spec)]
+        for worker, fields in out.items()
+        if worker < len(plan)
+    }
+    if placed.pod is None or placed.signs or not any(denied.values()) or not _begins_failing(read):
+        return out
+    rest = _after_failing(read, runs)
+    again: dict[int, tuple[Measure, ...]] = {}
+    if rest:
+        lane = placed.lane.again(placed.lane.plan, from_ns=rest[0].start.ns)
+        _, again = _measured(placed, lane, rest, None, seen_until_ns)
+    for worker, fields in denied.items():
+        for one in fields:
+            other = next((m for m in again.get(worker, ()) if m.field == one.field), None)
+            other = other or Measure(field=one.field, number=one.number)
+            if not _contradicts(other, plan[worker].spec):
+                open_ = replace(other, why=other.why or BEGUN_BEFORE)
+                out[worker] = tuple(open_ if m is one else m for m in out[worker])
+    return out
+
+
+def _declared(placed: Placed) -> Plan:
+    """Return the probes that are declared for a lane; where none are, those that it was read with."""
+    declared: Plan = placed.declared or placed.lane.plan
+    return declared[: placed.first_guessed] if placed.pod is not None else declared
+
+
+def _contradicts(measure: Measure, spec: ProbeSpec) -> bool:
+    """Tell whether a measure excludes the number, or the type, of a spec; or says that its delay clashes with another's."""
+    said: dict[str, int | str] = {
+        "type": spec.type.value,
+        "periodSeconds": spec.period_s,
+        "timeoutSeconds": spec.timeout_s,
+        "failureThreshold": spec.failure_threshold,
+        "successThreshold": spec.success_threshold,
+        "initialDelaySeconds": spec.initial_delay_s,
+    }
+    clash = measure.field == "initialDelaySeconds" and bool(measure.rivals)
+    return clash or not measure.allows(said[measure.field])
+
+
+def _begins_failing(read: Read) -> bool:
+    """Tell whether one of the probes fails at its first attempt: what went before it then matters, and is not in the capture."""
+    met: set[int] = set()
+    for step in read.steps:
+        if step.reading is None or step.reading.worker in met or step.verdict is None:
+            continue
+        met.add(step.reading.worker)
+        if step.verdict.outcome is not Outcome.SUCCESS:
+            return True
+    return False
+
+
+def _after_failing(read: Read, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs from where each of the probes had succeeded; none where one of them never does."""
+    failing = {step.reading.worker for step in read.steps if step.reading is not None}
+    for step in read.steps:
+        if step.reading is not None and step.verdict is not None and step.verdict.outcome is Outcome.SUCCESS:
+            failing.discard(step.reading.worker)
+            if not failing:
+                return [run for run in runs if run.start.ns >= step.run.start.ns]
+    return []
+
+
+def _measured(
+    placed: Placed, lane: Lane, runs: Sequence[Run], appeared_ns: int | None, seen_until_ns: int
+) -> tuple[Read, dict[int, tuple[Measure, ...]]]:
+    """Measure these runs of a lane; return how they read under the numbers that fit best as well."""
+    declared = _declared(placed)
+    beside: Plan = (placed.declared or placed.lane.plan)[len(declared) :]
     # Whose each attempt is shows best where no timeout, declared too long, keeps a worker busy when it no longer was;
     # but the dials of one gRPC attempt belong together only while time is left.
     impatient = tuple(Planned(replace(planned.spec, timeout_s=1), planned.container) for planned in declared)
-    first = Scale(placed.lane, runs, seen_until_ns).read(impatient)
+    first = Scale(lane, runs, seen_until_ns).read(impatient)
     joined = False
     if any(planned.spec.handler is Handler.GRPC for planned in declared):
         patient = tuple(
             planned if planned.spec.handler is Handler.GRPC else one
             for planned, one in zip(declared, impatient, strict=True)
         )
-        other = Scale(placed.lane, runs, seen_until_ns).read(patient)
+        other = Scale(lane, runs, seen_until_ns).read(patient)
         joined = other.cost < first.cost
         first = other if joined else first
     sent = [worker for worker in range(len(declared)) if steps_of(first, worker)]
@@ -75,7 +151,7 @@ def measures(
     timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}
     plan = tuple(_patient(declared[worker], timeouts[worker], joined) for worker in sent) + others
     waiting = tuple(_waiting(declared[worker], timeouts[worker]) for worker in sent) + others
-    scale = Scale(placed.lane, runs, seen_until_ns)
+    scale = Scale(lane, runs, seen_until_ns)
     # A timeout that is longer than what shows of it is believed where the rhythm bears it out; and a delay that no
     # container kept is not to be made up for by other numbers.
     plan, scale = scale.rather(waiting, plan, BORNE_OUT)
@@ -97,7 +173,7 @@ def measures(
         mine = [step.run for step in steps_of(read, len(sent) + number) if not step.run.implied]
         if mine:
             out[len(declared) + number] = tuple(asked(mine, planned.spec.handler))
-    return out
+    return read, out
 
 
 def _over_holes(

@@ -100,10 +100,10 @@ def doubted(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[
     read = scale.read(homes(best))
     for other in _own_periods(guesses, read):
         again = scale.read(homes(other))
-        if again.cost < read.cost:
+        if again.bare < read.bare:
             best, read = other, again
     told = any(one.spec.type is not ProbeType.UNKNOWN for one in best)
-    return _untyped(best) if told and _baffling(read.cost, runs) else best
+    return _untyped(best) if told and _baffling(read.bare, runs) else best
 
 
 def _theirs(guesses: Sequence[Guess], runs: Sequence[Run]) -> list[Run]:
@@ -127,7 +127,7 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
     scale = Scale(lane, runs[:RUNS], None)
     best, found = tuple(guesses), _weighed(scale, guesses)
     near = list(found)
-    strained = found[0].read.cost > STRAINED
+    strained = found[0].read.bare > STRAINED
     if strained or any(step.reading is not None and step.reading.missed for step in found[0].read.steps):
         for other in (
             *_other_periods(guesses, runs),
@@ -146,17 +146,32 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
         again = _weighed(scale, other)
         if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
             best, found, near = other, again, again
-    if _baffling(found[0].read.cost, runs):
+    if _baffling(found[0].read.bare, runs):
         return _without_one(guesses, runs, lane) or _untyped(guesses)
-    return _agreed(best, sorted(near, key=_cost))
+    return _without_crashes(scale, _agreed(best, sorted(near, key=_cost)))
+
+
+def _without_crashes(scale: Scale, guesses: Sequence[Guess]) -> tuple[Guess, ...]:
+    """Return guesses without thresholds below the default after which a container may as well have ended by itself."""
+    out = list(guesses)
+    for at, one in enumerate(guesses):
+        if one.spec.type is not ProbeType.LIVENESS or one.spec.failure_threshold >= DEFAULT_FAILURES:
+            continue
+        usual = replace(one.spec, failure_threshold=DEFAULT_FAILURES)
+        plan = tuple(Planned(other.spec, 0) for other in out)
+        other = (*plan[:at], Planned(usual, 0), *plan[at + 1 :])
+        if scale.read(other).over(scale.read(plan)) < SURE:
+            known = {name: value for name, value in one.inferred.items() if name != "failureThreshold"}
+            out[at] = replace(one, spec=usual, inferred=known)
+    return tuple(out)
 
 
 def _agreed(guesses: Sequence[Guess], found: Sequence[_Weighed]) -> tuple[Guess, ...]:
     """Return guesses with the types that all nearly cheapest readings agree on."""
     cheapest = found[0]
     near = [one.plan for one in found if one.cost - cheapest.cost < SURE]
-    least = min(one.read.cost for one in found)
-    alike = [one.plan for one in found if one.read.cost - least < SURE]
+    least = min(one.read.bare for one in found)
+    alike = [one.plan for one in found if one.read.bare - least < SURE]
     each = [
         _told(one, [plan[at].spec for plan in near], by_name=len({plan[at].spec.type for plan in alike}) > 1)
         for at, one in enumerate(guesses)
@@ -185,7 +200,7 @@ def _without_one(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> t
         if len(theirs) == len(runs):
             continue  # It asks nothing of its own.
         found = _weighed(Scale(lane, theirs[:RUNS], None), pair)
-        if _baffling(found[0].read.cost, theirs):
+        if _baffling(found[0].read.bare, theirs):
             continue
         away = all(other.spec.port != one.spec.port for other in pair) or named_type(one.spec) is ProbeType.STARTUP
         cost = found[0].cost + (0.0 if away else ANOTHER)
@@ -238,10 +253,10 @@ def _weighed(scale: Scale, guesses: Sequence[Guess]) -> list[_Weighed]:
         fits = all(kind in (own, ProbeType.UNKNOWN) for kind, own in zip(known, kinds, strict=True))
         (agreeing if fits else others).append(kinds)
     found = [_fitted(scale, guesses, kinds) for kinds in agreeing]
-    if not found or min(read.cost for read, _ in found) > STRAINED:
+    if not found or min(read.bare for read, _ in found) > STRAINED:
         found += [_fitted(scale, guesses, kinds) for kinds in others]
     weighed = [
-        _Weighed(read.cost + AGAINST_NAME * sum(_misnamed(planned.spec) for planned in plan), read, plan)
+        _Weighed(read.bare + AGAINST_NAME * sum(_misnamed(planned.spec) for planned in plan), read, plan)
         for read, first in found
         for plan in _orders(first, same)
     ]
@@ -410,11 +425,11 @@ def _fitted(scale: Scale, guesses: Sequence[Guess], kinds: Sequence[ProbeType]) 
     for worker, (planned, one) in enumerate(zip(plan, guesses, strict=True)):
         for spec in thresholds(planned.spec, one.spec.failure_threshold, steps_of(read, worker)):
             margin = SHOWN if spec.failure_threshold == one.inferred.get("failureThreshold") else SURE
-            if read.cost <= margin:  # nothing can be so much cheaper
+            if read.bare <= margin:  # nothing can be so much cheaper
                 continue
             other = (*plan[:worker], Planned(spec, 0), *plan[worker + 1 :])
             again = scale.read(other)
-            if again.cost + margin < read.cost:
+            if again.bare + margin < read.bare:
                 read, plan = again, other
     return read, plan
 

@@ -13,6 +13,7 @@ that are left out regularly, and restarts faster than the kubelet's back-off all
 
 Limitations: the first WEIGHED runs of a lane are looked at. timeoutSeconds and initialDelaySeconds do not change how
 attempts are read; they are measured in `probes.patience` and `probes.delays`.
+It is over 600 lines: what a reading costs, and what is made of that, are one argument.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Final
 
 from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.turn import SUSPICIOUS, YOUNG
+from probewatch.decisions.worker import Result
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.prediction import Manual
@@ -39,7 +41,9 @@ from probewatch.probes.assign import (
     NEW_KUBELET,
     NEW_KUBELET_QUIET,
     POKE,
+    POKE_ABSENT,
     POKE_DOUBLE,
+    POKE_ENDED,
     POKED_NS,
     USUAL_OUTAGE_NS,
 )
@@ -49,9 +53,10 @@ from probewatch.probes.judge import LEAD_NS
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run, frames_of
 
+from .crashed import ended
 from .histories import Look, Step
 from .implied import feed
-from .lane import STRANGER, Lane
+from .lane import FAILED_BEFORE, STRANGER, Lane
 
 WEIGHED: Final = 400
 """Runs of a lane that are read again for each value."""
@@ -67,6 +72,8 @@ AT_ONCE: Final = 4.0
 """A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""
 WAITED: Final = 3.2
 """The same behind a long attempt, which any pod sync meanwhile waits for; but this Pod shows no other."""
+NOTICED: Final = 2.5
+"""The same where a container that was gone is there again: it is noticed once a second, as it was when its probe got its grid."""
 ABSENT: Final = 2.5
 """The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""
 IGNORED: Final = 1.5
@@ -114,6 +121,17 @@ class Read:
     """Cost of each step, strains included."""
     cut: bool
     """It was given up before the last run."""
+    spared: float = 0.0
+    """What of its cost was taken off for containers that may have ended by themselves (`crashed`)."""
+
+    @property
+    def bare(self) -> float:
+        """Its cost, with nothing taken off: what types and numbers of probes are told by."""
+        return self.cost + self.spared
+
+    def over(self, best: Read) -> float:
+        """Return how much more far-fetched this is than another reading, whether or not containers end by themselves as often as not."""
+        return min(self.cost - best.cost, self.bare - best.bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +183,17 @@ class Scale:
                     self._work += taken * lane.width * len(plan)
                     at += taken
             steps = tuple(lane.finish())
-            extra = strains(steps, len(plan))
+            extra, spared = strains(steps, len(plan)), dict(ended(steps))
+            extra = [more - spared.get(at, 0.0) for at, more in enumerate(extra)]
             cost = lane.cost + sum(extra)
             each = tuple(
                 (STRANGER if step.reading is None else step.reading.cost) + more
                 for step, more in zip(steps, extra, strict=True)
             )
-            known = self._known[key] = Read(cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks))
-            self._best = min(self._best, cost)
+            known = self._known[key] = Read(
+                cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks), sum(spared.values())
+            )
+            self._best = min(self._best, known.bare)
         return known
 
     def _pieces(self, looks: Sequence[Look]) -> list[Sequence[Look]]:
@@ -227,7 +248,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     restarts: dict[int, list[tuple[int, int]]] = {}
     killed: dict[int, int] = {}
     doubtful: dict[int, bool] = {}
-    syncs = 0
+    syncs, synced = 0, _synced(steps)
     for index, step in enumerate(steps):
         reading = step.reading
         if reading is None or reading.redial:
@@ -247,7 +268,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         stirred = (begun and ticker.runs < YOUNG) or _away(step.before, container, start)
         excused = stirred or killed
         if unexplained and at_once and not excused and (_short(before) or not syncs):
-            out[index] += AT_ONCE if _short(before) else WAITED
+            out[index] += _strange(step, before)
         elif unexplained and at_once and excused and before is not None and _poked(before):
             out[index] -= POKE - POKE_DOUBLE  # Where one poke came, the next is no surprise.
         syncs += unexplained and not at_once
@@ -257,7 +278,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         quiet = killed or delayed or doubtful[reading.worker]
         poked_ns = ticker.poked_ns if step.before.resets is not None else None  # (None: of a version that is not known)
         if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not quiet:
-            out[index] += ABSENT
+            out[index] += ABSENT if index <= synced else -_absent(step)
         if seen and not quiet and _ignored(step):
             out[index] += IGNORED
         if reading.reset == "kubelet" and not ticker.suspicious and _silence(step) > USUAL_OUTAGE_NS:
@@ -278,6 +299,44 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
     for mine in ticks:
         _regular(steps, mine, out)
     return out
+
+
+def _synced(steps: Sequence[Step]) -> int:
+    """Return up to which step something later shows that the kubelet still syncs the Pod; -1 where nothing does.
+
+    One that is being deleted is not synced (KUBELET.md 2.7): no poke is missing there. It is liveness and startup that stop then,
+    and no container begins; where readiness is all that is probed, that it succeeds again has to do.
+    """
+    kinds = [step.before.plan[step.reading.worker].spec.type if step.reading else None for step in steps]
+    alone = set(kinds) <= {None, ProbeType.READINESS}
+    for index in range(len(steps) - 1, -1, -1):
+        reading, verdict = steps[index].reading, steps[index].verdict
+        well = alone and verdict is not None and verdict.outcome is Outcome.SUCCESS
+        other = kinds[index] is not ProbeType.READINESS
+        if reading and (other or well or steps[index].renewed or reading.reset or reading.trigger is Trigger.MANUAL):
+            return index
+    return -1
+
+
+def _absent(step: Step) -> float:
+    """Return what a reading costs for a poke that did not come (`probes.assign`)."""
+    assert step.reading is not None
+    ended_ns = step.before.prediction(step.reading.worker).ended_ns
+    paid = POKE_ENDED if ended_ns is not None and step.run.start.ns > ended_ns else POKE_ABSENT
+    return min(paid, step.reading.cost)
+
+
+def _strange(step: Step, before: Step | None) -> float:
+    """Return what a readiness probe on the heels of the one before strains that has no reason."""
+    assert step.reading is not None
+    held, ticker = step.before.workers[step.reading.worker], step.before.tickers[step.reading.worker]
+    strange = AT_ONCE if _short(before) else WAITED
+    if step.reading.reset == "container" and ticker.suspicious:
+        strange = NOTICED
+    if held.cached is Result.NONE and held.last_result is Result.FAILURE:
+        # (What the kubelet holds is not shown yet: failures before the capture would make it an ordinary poke.)
+        strange = min(strange, max(0.0, FAILED_BEFORE - step.reading.cost))
+    return strange
 
 
 def _ignored(step: Step) -> bool:
@@ -379,9 +438,8 @@ def _best(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict
     for _ in range(ROUNDS):
         if scale.spent:
             break
-        cost = scale.read(best).cost
         found = sorted(((scale.read(change.plan).cost, change) for change in _changes(scale, best, pod)), key=_cheapest)
-        if not found or cost - found[0][0] < SURE:
+        if not found or scale.read(best).over(scale.read(found[0][1].plan)) < SURE:
             break
         least, change = found[0]
         others = {other.field for price, other in found if price - least < TIE and other.worker == change.worker} - {
@@ -492,14 +550,14 @@ def _measure(
     values = {own, *_candidates(scale, best, pod, worker, field)}
     if len(values) > 1 or said != own:
         values.add(said)
-    allowed = {v for v in values if scale.read(_with(best, worker, field, v)).cost - floor.cost < SURE}
+    allowed = {v for v in values if scale.read(_with(best, worker, field, v)).over(floor) < SURE}
     if field == "type":
         for kind, plan in _swaps(best, worker):
             values.add(kind)
-            if scale.read(plan).cost - floor.cost < SURE:
+            if scale.read(plan).over(floor) < SURE:
                 allowed.add(kind)
     elif field != "periodSeconds":
-        _narrow(values, allowed, lambda v: scale.read(_with(best, worker, field, v)).cost - floor.cost < SURE)
+        _narrow(values, allowed, lambda v: scale.read(_with(best, worker, field, v)).over(floor) < SURE)
     evidence = () if said in allowed else _against(scale, floor, _said(best, worker, field, said))
     if field == "type":
         words = tuple(kind.value for kind in TYPES if kind.value in allowed)

@@ -214,6 +214,9 @@ def readings_of(
         found = [_add(one, TOO_EARLY if one.reset == "container" else 0.0) for one in found]
     if not refused and _reopened(prediction):
         found = [_add(one, 0.0 if one.reset else REOPENED) for one in found]
+    if prediction.dying and prediction.alive_ns is not None and start_ns < prediction.alive_ns - MS:
+        # (It began before the attempt was over that decided the kill.)
+        found = [one for one in found if one.reset not in ("container", "herald")]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found

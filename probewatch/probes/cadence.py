@@ -17,6 +17,10 @@ from typing import Final
 SECOND: Final = 1_000_000_000
 GRID_NS: Final = 25_000_000
 """Two starts of one ticker differ from whole periods by no more than this (99 % by less than 5 ms)."""
+EXACT_NS: Final = 5_000_000
+"""Within this nearly all of a ticker's steps are whole periods."""
+LESS_EXACT: Final = 3
+"""Steps that are off by so many times as much as others are not one ticker's."""
 LAG_NS: Final = 6_000_000
 """More than this behind its grid, and ever later, is no ticker."""
 SKEW: Final = 0.0002
@@ -55,19 +59,23 @@ def on_grid(starts: Sequence[int], ends: Sequence[int], reach: int = 4) -> float
 
 def period_of(starts: Sequence[int]) -> int | None:
     """Return the most plausible period in whole seconds of an ordered series that may hold several interleaved chains, or None."""
-    votes: dict[int, int] = {}
+    votes: dict[int, list[int]] = {}
     for index, start in enumerate(starts):
         seen = set()
         for other in starts[index + 1 : index + 9]:
             seconds = whole_seconds(other - start)
             if seconds is not None and seconds <= LONGEST_PERIOD_S and seconds not in seen:
                 seen.add(seconds)
-                votes[seconds] = votes.get(seconds, 0) + 1
+                votes.setdefault(seconds, []).append(abs(other - start - seconds * SECOND))
     if not votes:
         return None
-    best = max(votes.values())
-    # Every multiple of the period is voted for as well: the smallest that does nearly as well is the period.
-    return min(seconds for seconds, count in votes.items() if count >= 0.6 * best)
+    best = max(map(len, votes.values()))
+    # Every multiple of the period is voted for as well: the smallest that does nearly as well is the period. But two tickers that
+    # happen to stand nearly whole seconds apart do so less exactly than each keeps its own grid.
+    near = [seconds for seconds in sorted(votes) if len(votes[seconds]) >= 0.6 * best]
+    off = {seconds: median(votes[seconds]) for seconds in near}
+    exact = [seconds for seconds in near if off[seconds] <= max(EXACT_NS, LESS_EXACT * min(off.values()))]
+    return exact[0]
 
 
 def chains(starts: Sequence[int], period_s: int, most_missed: int = 3) -> list[Chain]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
-from probewatch.model.timeline import Outcome
+from probewatch.model.timeline import Cause, Outcome
 
 from .cadence import GRID_NS, SECOND, Chain, chains, median, period_of, side_by_side, steady, tickers
 from .cadence import whole_seconds as exact_seconds
@@ -43,6 +44,10 @@ DEFAULT_PERIOD_NS: Final = 10 * SECOND
 """periodSeconds where a Pod says nothing."""
 SHORTEST_NS: Final = SECOND - 20_000_000
 """The shortest timeout, one second, as the wire may show it."""
+SOON: Final = 0.25
+"""Within this share of a period after a failure a container hardly ends by itself."""
+GONE: Final = frozenset({Cause.REFUSED, Cause.RESET_BEFORE_ANSWER, Cause.UNREACHABLE})
+"""Ends of an attempt at a container that is no more."""
 MOST_PROBES: Final = 3
 """Probes that may share one signature: readiness, liveness and startup."""
 
@@ -441,7 +446,7 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
     if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2_000_000 <= POKE_NS:
         why = "began in the same moment as the startup probe succeeded"
         return [Guess(spec=_spec(group, ProbeType.READINESS, {}), reason=why, inferred=seen)]
-    held = _held(group)
+    held = _held(group, groups)
     if held:
         why = f"silent after {held['failureThreshold']} failures, until a new container"
         return [Guess(spec=_spec(group, ProbeType.LIVENESS, held), reason=why, inferred={**seen, **_known(held)})]
@@ -500,15 +505,42 @@ def _lone_pokes(group: _Group) -> dict[str, int]:
     return {"times": times} if times else {}
 
 
-def _held(group: _Group) -> dict[str, int]:
-    """Find a failing streak followed by silence; its length is the failure threshold."""
-    lengths, _ = _streaks(group)
+def _held(group: _Group, groups: Sequence[_Group]) -> dict[str, int]:
+    """Find a failing streak followed by silence; its length is the failure threshold.
+
+    Fewer failures than Kubernetes' default has to be shown to be enough: a container that fails may as well end by itself.
+    """
+    ends, _ = _streaks(group)
+    lengths = Counter(streak for streak, at in ends if streak >= DEFAULT_FAILURES or _killed(group, at, groups))
     return {"failureThreshold": lengths.most_common(1)[0][0]} if lengths else {}
 
 
-def _streaks(group: _Group) -> tuple[Counter[int], int]:
-    """Return the failing streaks that ended in silence, by length, and the longest one that did not."""
-    lengths: Counter[int] = Counter()
+def _killed(group: _Group, at: int, groups: Sequence[_Group]) -> bool:
+    """Tell whether a container was told to end where this group falls silent, and did not end by itself.
+
+    It went on to answer others of its probes when the next attempt was due; or it was gone so soon that it would be a coincidence.
+    """
+    period = (group.period_s or 0) * SECOND
+    ended, due = group.verdicts()[at].end_ns, group.starts[at] + period + GRID_NS
+    for other in groups:
+        if other is group or other.key.port != group.key.port:
+            continue
+        for index in range(bisect_right(other.starts, ended), len(other.starts)):
+            gone = other.verdicts()[index].cause in GONE
+            if gone and other.starts[index] - ended < SOON * period:
+                return True
+            if gone or other.starts[index] >= due:
+                # (What answers outside its grid is a new container already.)
+                step = other.starts[index] - other.starts[index - 1] if index else 0
+                if not gone and other.period_s and abs(step - other.period_s * SECOND) <= GRID_NS:
+                    return True
+                break
+    return False
+
+
+def _streaks(group: _Group) -> tuple[list[tuple[int, int]], int]:
+    """Return the failing streaks that ended in silence, each with the place of its last attempt, and the longest one that did not."""
+    ends: list[tuple[int, int]] = []
     longest = streak = 0
     period = (group.period_s or 0) * SECOND
     starts = group.starts
@@ -516,10 +548,10 @@ def _streaks(group: _Group) -> tuple[Counter[int], int]:
         outcome = verdict.outcome
         streak = streak + 1 if outcome is Outcome.FAILURE else streak if outcome is Outcome.DISCARDED else 0
         if streak and period and index + 1 < len(starts) and starts[index + 1] - starts[index] > 1.5 * period:
-            lengths[streak] += 1
+            ends.append((streak, index))
             streak = 0
         longest = max(longest, streak)
-    return lengths, longest
+    return ends, longest
 
 
 def _at_least(group: _Group) -> dict[str, int]:

@@ -350,6 +350,16 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
     connection = exchange.connection
     closed = connection.orig.closed
     first = connection.resp.first_data
+    grpc = exchange.grpc
+    if (
+        grpc is not None
+        and grpc.cancelled is not None
+        and (grpc.answer_end is None or grpc.answer_end.ns > grpc.cancelled.ns)
+    ):
+        # (grpc-go cancels the call when its deadline has passed; the server has sent its settings long before.)
+        seconds = gave_up_after(grpc.cancelled.ns - start)
+        if seconds is not None:
+            return seconds, 0.0
     if (end := given_up(connection)) is not None:
         seconds = gave_up_after(end - start)
         if seconds is not None:

@@ -211,7 +211,8 @@ def _number(probe: Probe, measure: Measure) -> InferredField:
             confidence, reason = Confidence.LIKELY, f"only {len(probe.attempts)} attempts were seen, this far apart"
     elif measure.visible:
         value, confidence = _nearest(measure, default), Confidence.BOUNDED
-        survived = probe.thresholds.get(measure.field, (0, ""))[0]
+        # (What it was read with may as well be what startup probes are mostly given.)
+        survived = _survived(probe) + 1
         if measure.field == "failureThreshold" and survived > value and measure.allows(survived):
             # A startup probe that failed more often than by default, and whose container went on: with less it would
             # have had to be restarted unseen each time.
@@ -230,6 +231,17 @@ def _number(probe: Probe, measure: Measure) -> InferredField:
         allowed=allowed,
         evidence=measure.evidence,
     )
+
+
+def _survived(probe: Probe) -> int:
+    """Return how often in a row a probe failed, at most, before it succeeded."""
+    longest = row = 0
+    for attempt in probe.attempts:
+        if attempt.outcome is Outcome.SUCCESS:
+            longest, row = max(longest, row), 0
+        elif attempt.outcome is Outcome.FAILURE:
+            row += 1
+    return longest
 
 
 def _nearest(measure: Measure, default: int) -> int:

@@ -330,6 +330,21 @@ def test_signs_of_a_beginning() -> None:
     assert sign(run(0), old) > plain + 4
 
 
+def test_a_start_after_the_first_attempt_is_another_instances() -> None:
+    """What started later says nothing of what the first attempt met; nor does one in the very second, where it had a predecessor."""
+    plain = sign(run(0))
+    pod = pod_of(spec())
+
+    def of(*started: float, count: int | None = None) -> float:
+        starts = tuple(ContainerStart(started_ns=ns(at)) for at in started)
+        return sign(run(0), replace(pod, containers=(replace(pod.containers[0], starts=starts, restart_count=count),)))
+
+    assert of(12.0, count=1) == of(12.0, 5.0, count=2) == plain
+    assert of(-0.5, count=0) < plain - 4
+    assert of(-0.5, count=1) == plain
+    assert of(12.0, -0.5, count=1) < plain - 4
+
+
 def test_an_address_that_does_not_answer_is_no_sign_of_a_beginning() -> None:
     """A pod that is dead is asked for its address again and again: where that took a second nothing new came."""
     one = attempt(0)

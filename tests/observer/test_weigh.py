@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from make import LIVENESS, NODE6, POD6, READINESS, every, run, runs, spec
@@ -12,6 +13,7 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.measure import Measure
 from probewatch.model.spec import ProbeSpec
 from probewatch.observer import weigh as weighing
+from probewatch.observer.crashed import BY_ITSELF
 from probewatch.observer.lane import Lane
 from probewatch.observer.weigh import ABSENT, AT_ONCE, HASTY, WEIGHED, Scale, strains, weigh
 from probewatch.probes.runs import Run
@@ -92,8 +94,61 @@ def test_a_poke_that_waited_for_a_long_attempt_does_not_in_a_busy_pod() -> None:
 
 def test_a_poke_that_did_not_come_strains() -> None:
     """Losing Ready pokes the prober (WIRE.md 7): where nothing follows at once, the reading strains."""
-    made = [*runs(*every(2, 8)), *runs(*every(2, 6, 16), what="503")]
+    made = [*runs(*every(2, 8)), *runs(*every(2, 6, 16), what="503"), *runs(*every(2, 3, 28))]
     assert ABSENT in strained(made, spec(period_s=2))
+
+
+def test_a_pod_that_may_be_gone_is_not_poked() -> None:
+    """A Pod that is being deleted is not synced (KUBELET.md 2.7): without anything later that shows it is, no poke is missing.
+
+    Its liveness probe has stopped by then; one that goes on shows that the Pod was not deleted.
+    """
+    ready = [*runs(*every(2, 8)), *runs(*every(2, 6, 16), what="503")]
+    probes = spec(period_s=2), spec(LIVENESS, path="/live", period_s=2)
+    assert ABSENT not in strained(ready, probes[0])
+    assert ABSENT not in strained([*ready, *runs(*every(2, 7, 1), path="/live")], *probes)
+    assert ABSENT in strained([*ready, *runs(*every(2, 14, 1), path="/live")], *probes)
+
+
+LIVE = spec(LIVENESS, path="/live", period_s=3, failure_threshold=4)
+
+
+def ended(gone: float, again: float, **ends: str) -> list[Run]:
+    """Return a container whose liveness probe fails twice, by 21 s; it is gone from `gone` on, and its successor is seen `again`."""
+    ready = [at for at in every(2, 40) if at < gone or at > again]
+    live = [at for at in every(3, 30) if at < 22 or at > again]
+    bad = runs(*[at + 0.5 for at in live if 17 < at < 22], what="503", path="/live", **ends)
+    good = runs(*[at + 0.5 for at in live if not 17 < at < 22], path="/live", **ends)
+    refused = runs(*[at for at in every(2, 40) if gone <= at < gone + 2], what="refused", **ends)
+    # (The new container's poke moves the grid.)
+    after = runs(again, *[again + at for at in every(2, 20, 2)], **ends)
+    return [*runs(*[at for at in ready if at < gone], **ends), *refused, *bad, *good, *after]
+
+
+def more_for(threshold: int, made: list[Run]) -> float:
+    """Return how much more it costs to read a container's end with this threshold of its liveness probe than with 2."""
+    costs = [scale.read(plan).cost for failures in (threshold, 2) for scale, plan in [scale_of(made, replace(LIVE, failure_threshold=failures), spec(period_s=2))]]
+    return costs[0] - costs[1]
+
+
+@pytest.mark.parametrize("ends", [{}, {"client": NODE6, "server": POD6}], ids=["v4", "v6"])
+def test_a_container_that_ended_by_itself_excludes_no_threshold(ends) -> None:
+    """It was failing, and was gone two seconds later: as well by itself as killed, so a higher threshold costs next to nothing."""
+    assert more_for(4, ended(24, 37.7, **ends)) < BY_ITSELF + 0.5
+
+
+@pytest.mark.parametrize(("gone", "again"), [(32, 45.7), (22, 35.7)], ids=["silent", "soon"])
+def test_a_kill_is_told_from_an_end_by_itself(gone, again) -> None:
+    """The probe fell silent at a container that answered for ten seconds more, or the container was gone at once: that speaks for the kill."""
+    assert more_for(4, ended(gone, again)) > 1
+
+
+def test_failures_before_the_capture_make_a_poke_an_ordinary_one() -> None:
+    """A capture that begins while it fails does not have the whole streak: the poke after the second failure in it excludes no threshold of 3."""
+    made = [*runs(0, 3, what="hung"), run(4.001, "hung"), *runs(*every(3, 4, 7.001), what="hung"), *runs(*every(3, 5, 19.001))]
+    found = measured(made, spec(period_s=3), begins=False)["failureThreshold"]
+    assert found.allows(3)
+    assert found.allows(2)
 
 
 def test_a_silence_excuses_the_poke() -> None:

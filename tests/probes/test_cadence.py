@@ -41,6 +41,13 @@ def test_period_of_two_interleaved_series(offset) -> None:
     assert [len(chain.members) for chain in found] == [15, 15]
 
 
+def test_two_series_nearly_whole_seconds_apart_keep_their_own_period() -> None:
+    """Two probes of 3 s that stand a second and 10 ms apart are no probe of 1 s that leaves out each third tick: each grid is more exact."""
+    starts = sorted(at(*every(3, 15), *every(3, 15, 1.99), *every(1, 4, 50)))
+    assert period_of(starts) == 3
+    assert side_by_side(starts, 3) == 2
+
+
 def test_one_series_stands_alone() -> None:
     """One probe is one series, pokes included."""
     starts = at(*every(2, 10))

@@ -176,6 +176,16 @@ def test_silence_after_a_streak_is_liveness() -> None:
     assert "silent after 3 failures" in found["/live"].reason
 
 
+def test_a_container_that_ended_by_itself_tells_no_threshold() -> None:
+    """Two failures, and the container was gone before the third was due: fewer than Kubernetes' default are no threshold unless a kill shows."""
+    ready = [*runs(*every(2, 11, 0.3), path="/ready"), run(22.3, "refused", path="/ready"), *runs(36.7, *every(2, 8, 38.7), path="/ready")]
+    live = [*runs(*every(3, 5, 1), path="/live"), *runs(16, 19, what="503", path="/live"), *runs(*every(3, 6, 40), path="/live")]
+    assert all("failureThreshold" not in one.inferred for one in guessed(ready, live))
+    went_on = runs(*every(2, 17, 0.3), path="/ready"), runs(36.7, *every(2, 8, 38.7), path="/ready")
+    found = {one.spec.path: one for one in guessed(*went_on, live)}
+    assert found["/live"].inferred["failureThreshold"] == 2
+
+
 def test_startup_stops_when_the_others_begin() -> None:
     """A probe that ends with a success just before all others begin was startup; what began in that millisecond is readiness (WIRE.md 7c)."""
     startup = [*runs(0, 1, 2, what="503", path="/started"), run(3, path="/started")]

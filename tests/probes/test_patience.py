@@ -7,7 +7,24 @@ from dataclasses import replace
 
 import pytest
 from builder import S
-from make import GRPC, HTTP, NODE6, OPENED, POD6, TCP, V6, every, exchange, ns, request, run, run_of, runs, unresolved
+from make import (
+    GRPC,
+    HTTP,
+    NODE6,
+    OPENED,
+    POD6,
+    TCP,
+    V6,
+    every,
+    exchange,
+    mark,
+    ns,
+    request,
+    run,
+    run_of,
+    runs,
+    unresolved,
+)
 
 from probewatch.model.exchange import GrpcFacts
 from probewatch.model.measure import Measure
@@ -217,6 +234,15 @@ def test_grpc_gives_up_like_the_others() -> None:
     facts = GrpcFacts(preface=None, user_agent="", path="", service=None, serving=None)
     one = run_of(exchange(f"{OPENED} > PA 'PRI * HTTP/2.0'\n < A\n +3000ms > FA\n < A", V6, grpc=facts, http=()))
     assert measured([one], GRPC).text() == "3"
+
+
+def test_a_grpc_call_is_cancelled_at_its_deadline() -> None:
+    """A server that sent its settings and no answer: the client's RST_STREAM shows the timeout; after an answer it shows nothing."""
+    script = f"{OPENED} > PA 'PRI * HTTP/2.0'\n < PA 'settings'\n +3000ms > PA 'reset'\n > FA\n < A"
+    cancelled = GrpcFacts(user_agent="", service="", cancelled=mark(3.0009))
+    assert measured([run_of(exchange(script, V6, grpc=cancelled, http=()))], GRPC).text() == "3"
+    answered = replace(cancelled, answer_end=mark(0.002))
+    assert not measured([run_of(exchange(script, V6, grpc=answered, http=()))], GRPC).visible
 
 
 def test_no_attempts_show_nothing() -> None:

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from kubelet import Scenario, play
+from kubelet import ContainerSpec, Scenario, play
+from prober import ProbeSpec
 from scenarios import by_hand, by_lab_seed, by_seed, by_wide_seed
+from server import OK, Answer, Listener, Phase
 
 import probewatch
+from probewatch.cluster import build_book, read_specs
 from probewatch.model.finding import Finding, Held
+from probewatch.model.spec import ProbeType
+from probewatch.model.timeline import DecisionKind
+from probewatch.observer import Observer, Settings
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "verify"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "observer"))
 from mutations import mutations
+from truth import frames_of
 
 OPEN: dict[str, str] = {}
 """Scenario name -> fault. A scenario that passes again is to be taken out."""
@@ -36,6 +45,14 @@ def recorded(scenario: Scenario, where: Path) -> Path:
 def findings(where: Path, spec: Path) -> tuple[Finding, ...]:
     """Verify a recorded scenario against a manifest."""
     return probewatch.verify(where / "capture.pcap", spec=spec).findings
+
+
+def seen(frames, book):
+    """Return the timeline of frames."""
+    observer = Observer(Settings(book=book))
+    for one in frames:
+        observer.feed(one)
+    return observer.finish()
 
 
 def known(scenario: Scenario, request: pytest.FixtureRequest) -> None:
@@ -85,6 +102,42 @@ def test_true_numbers_of_other_settings_never_fail(seed, tmp_path) -> None:
 def test_true_numbers_of_laboratories_never_fail(seed, tmp_path) -> None:
     """Nor has one of complete kubelets with settings at their edges."""
     held_true(by_lab_seed(seed), tmp_path)
+
+
+def failing(path: str, since: float, *, by_age: bool = False, **more: object) -> tuple[ContainerSpec, ...]:
+    """Return a container that is asked for /ready and /live, of which one path fails from a moment on."""
+    probes = ProbeSpec("readiness", path="/ready", period=2, failure=2), ProbeSpec("liveness", path="/live", period=3, failure=4, delay=2)
+    answers = (Phase(0, OK), Phase(since, Answer(status=503), path))
+    return (ContainerSpec(probes, (Listener(8080, answers, by_age=by_age),), **more),)
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+@pytest.mark.parametrize("cut", [None, 9.0, 16.0, 24.0])
+def test_a_crash_is_no_kill(cut, v6, tmp_path) -> None:
+    """A container that ends by itself after two or three of four failures excludes no threshold, whenever the capture begins."""
+    crashing = failing("/live", 7.5, by_age=True, crashes=(14.5,) * 5)
+    held_true(Scenario("crash", 3, crashing, duration=80, cut_before=cut, v6=v6, full=True), tmp_path)
+
+
+@pytest.mark.parametrize("liveness", [True, False], ids=["both", "readiness alone"])
+def test_a_pod_that_is_deleted_need_not_be_poked(liveness, tmp_path) -> None:
+    """An application that answers 503 while it is being stopped loses Ready; that no extra probe follows then contradicts nothing.
+
+    The same without a deletion does, where the liveness probe goes on.
+    """
+    for deleted, denied in ((22.0, False), (None, liveness)):
+        probes = failing("/ready", 22.5, stops_after=14)[0].probes[: 2 if liveness else 1]
+        container = replace(failing("/ready", 22.5, stops_after=14)[0], probes=probes)
+        where = recorded(Scenario("deleted", 5, (container,), duration=50, deleted=deleted), tmp_path)
+        book = build_book(read_specs(str(where / "pod.yaml")), [], [])
+        frames = frames_of(where)
+        whole = seen(frames, book)
+        probe = next(one for one in whole.probes if one.type is ProbeType.READINESS)
+        lost = next(one for one in probe.decisions if one.kind is DecisionKind.NOT_READY)
+        poke = probe.attempts[lost.attempt].legs[0].connection.client_port.to_bytes(2, "big")
+        rest = seen([one for one in frames if poke not in (one.data[34:36], one.data[36:38])], book)
+        decided = [one for each in rest.probes for one in each.decisions if one.kind is DecisionKind.NOT_READY]
+        assert [one.confirmed is False for one in decided] == [denied]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -140,6 +140,16 @@ def test_a_number_is_the_pinned_one_else_the_default_else_the_nearest(make, boun
     assert field.reason
 
 
+def test_what_a_startup_probe_survived_is_what_it_failed_in_a_row(make) -> None:
+    """Five failures before the success were no threshold, so one more is written; the one that it was read with (30) is no sign of any."""
+    more = {"type": ProbeType.STARTUP, "thresholds": {"failureThreshold": (30, "inferred")}}
+    for letters, value in (("fffffs", 6), ("ffs", 3)):
+        field = infer_probe(probe_with(make, number("failureThreshold", low=2), letters=letters, **more)).field("failureThreshold")
+        assert field is not None
+        assert (field.value, field.confidence) == (value, Confidence.BOUNDED)
+        assert "29" not in field.reason
+
+
 @pytest.mark.parametrize(("words", "source", "kind", "types", "confidence"), [
     (("readiness",), "unknown: x", ProbeType.UNKNOWN, (ProbeType.READINESS,), Confidence.SHOWN),
     (("readiness", "liveness"), "inferred: x", ProbeType.LIVENESS, (ProbeType.LIVENESS,), Confidence.LIKELY),
