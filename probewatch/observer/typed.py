@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -59,8 +58,6 @@ SHOWN: Final = 0.5
 """What a failure threshold that an extra probe seems to show has to save."""
 LOW: Final = 6
 """Failure thresholds below this are tried: where a container is quickly there again, one streak holds several restarts."""
-TAKE_TURNS: Final = 0.6
-"""Share of the steps from each attempt to the next but one that must be of one length for two series that take turns."""
 OPEN: Final = "its request is the same as that of another probe of its container; nothing tells them apart"
 BAFFLED: Final = "its attempts, together with those beside it, fit no type as a kubelet runs it"
 THIRD: Final = "one container cannot have it beside the other two, which fit what a kubelet does without it"
@@ -142,7 +139,7 @@ def _container(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tup
         again = _weighed(scale, other)
         if again[0].cost <= found[0].cost:
             best, found, near = other, again, again
-    for other in (*_shapes(guesses), *_interleaved(guesses, runs)) if strained else ():
+    for other in _shapes(guesses) if strained else ():
         again = _weighed(scale, other)
         if again[0].cost + ANOTHER * (len(other) - len(best)) < found[0].cost:
             best, found, near = other, again, again
@@ -345,20 +342,6 @@ def _with_period(guesses: Sequence[Guess], at: int, period: int | None) -> Itera
         return
     spec, known = replace(one.spec, period_s=period), {**one.inferred, "periodSeconds": period}
     yield *guesses[:at], replace(one, spec=spec, inferred=known), *guesses[at + 1 :]
-
-
-def _interleaved(guesses: Sequence[Guess], runs: Sequence[Run]) -> Iterator[tuple[Guess, ...]]:
-    """Return the same probes with one as two of a longer period, where its steps take turns: 1 s and 2 s are two probes each 3 s."""
-    if len(guesses) >= MOST:
-        return
-    for at, one in enumerate(guesses):
-        starts = [run.start.ns for run in runs if fits(run, one.spec) == 0]
-        rounds = Counter(whole_seconds(after - before) for before, after in zip(starts, starts[2:], strict=False))
-        (period, times), *_ = rounds.most_common(1) or [(None, 0)]
-        if period is not None and period > one.spec.period_s and times > TAKE_TURNS * rounds.total():
-            spec, known = replace(one.spec, period_s=period), {**one.inferred, "periodSeconds": period}
-            each = replace(one, spec=spec, inferred=known)
-            yield (*guesses[:at], each, each, *guesses[at + 1 :])
 
 
 def _shapes(guesses: Sequence[Guess]) -> list[tuple[Guess, ...]]:
