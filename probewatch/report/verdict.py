@@ -355,6 +355,10 @@ def _also(parts: _Parts, rest: str) -> str:
 
 
 def _loop(probe: Probe) -> str:
+    killed = {d.attempt for d in probe.decisions if d.kind is DecisionKind.RESTART}
+    young = next((one for one in probe.diagnoses if one.kind == Kind.KILLED_WHILE_STARTING), None)
+    if young is not None and killed and killed <= set(young.attempts):
+        return " before it was up"
     loop = next((one for one in probe.diagnoses if one.kind == Kind.RESTART_LOOP), None)
     if loop is None:
         return ""

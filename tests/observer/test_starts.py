@@ -31,6 +31,7 @@ from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Probe, Timeline
 from probewatch.observer import Observer, Settings
 from probewatch.report.reasons import telling
+from probewatch.report.verdict import judge
 
 BOTH = pytest.mark.parametrize("family", [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
 
@@ -59,7 +60,9 @@ def test_a_start_that_liveness_cuts_short(family: tuple[str, str]) -> None:
     asked = probes([*every(2, 3, 0.7), *every(2, 3, 8.7)], "refused", **ends)
     good = probes(every(2, 8, 16), port=9000, **ends) + probes(every(2, 8, 16.7), **ends)
     live, ready = spec(LIVENESS, port=9000, period_s=2), spec(period_s=2)
-    found = {probe.type: probe for probe in watch(server, [*refused, *asked, *good], ready, live).probes}
+    whole = watch(server, [*refused, *asked, *good], ready, live)
+    found = {probe.type: probe for probe in whole.probes}
+    assert judge(found[LIVENESS], whole).sentence.startswith("restarted twice before it was up: refused")
     one = told(found[LIVENESS])[Kind.KILLED_WHILE_STARTING]
     assert Kind.NOTHING_LISTENS not in told(found[LIVENESS])
     assert one.attempts == (1, 2, 3, 4, 5, 6)
