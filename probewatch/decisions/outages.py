@@ -25,6 +25,7 @@ from probewatch.model.timeline import (
     Decision,
     DecisionKind,
     EventKind,
+    GapKind,
     Outcome,
     Probe,
     Timeline,
@@ -152,8 +153,9 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
 
 def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
     """Return when the container that was last known Ready ended, where no successor became Ready."""
-    if probe.type is not ProbeType.READINESS:
-        return None
+    gap = probe.last_gap
+    if probe.type is not ProbeType.READINESS or (gap is not None and gap.kind is GapKind.POD_DELETED):
+        return None  # (Whose Pod is gone lost no traffic that it should have had.)
     ends = [d.ns for _, d in restarts(probe, timeline) if d.confirmed is not False]
     ends += [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_EXITED]
     if last_ns:  # before the first decision, a beginning is that of the container which was already Ready

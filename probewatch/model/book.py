@@ -80,13 +80,34 @@ class AddressBook:
         return next(iter(self.pods_at(address, ns)), None)
 
     def pods_at(self, address: str, ns: int) -> list[PodSpec]:
-        """Return all Pods that had this address at that time: several where Pods share their node's network."""
-        return [pod for pod in self.pods.get(address, ()) if _alive(pod, ns)]
+        """Return all Pods that had this address at that time: several where Pods share their node's network.
+
+        An address of its own is one Pod's at a time: of several that are not known to have ended it is the newest's.
+        """
+        found = [pod for pod in self.pods.get(address, ()) if _alive(pod, ns)]
+        own = [pod for pod in found if not pod.host_network]
+        begun = [since for pod in own if (since := _since(pod)) is not None and since <= ns + 1_000_000_000]
+        if len(own) < 2 or not begun:
+            return found
+        newest = max(begun)
+        return [pod for pod in found if pod.host_network or _since(pod) in (None, newest)]
+
+    def was_replaced(self, pod: PodSpec | None, ns: int) -> bool:
+        """Tell whether each address that a Pod had is another's by then."""
+        mine = [
+            at for at in (pod.addresses if pod is not None else ()) if any(one is pod for one in self.pods.get(at, ()))
+        ]
+        then = [self.pods_at(at, ns) for at in mine]
+        return bool(then) and all(pods and not any(one is pod for one in pods) for pods in then)
 
     def all_pods(self) -> list[PodSpec]:
         """Return every Pod once, with or without an address."""
         known = {id(pod): pod for pods in self.pods.values() for pod in pods}
         return [*known.values(), *self.unplaced]
+
+
+def _since(pod: PodSpec) -> int | None:
+    return pod.started_ns if pod.started_ns is not None else pod.created_ns
 
 
 def _alive(pod: PodSpec, ns: int) -> bool:

@@ -435,6 +435,8 @@ class Assembler:
             kind, reason = GapKind.POD_DELETED, "the Pod was deleted"
         elif gone := gone_since(placed.lane, self.links_gone, last.start.ns):
             kind, reason = GapKind.POD_DELETED, gone
+        elif self.book.was_replaced(placed.pod, self.seen_until_ns):
+            kind, reason = GapKind.POD_DELETED, "by then its address is another Pod's"
         elif worker.on_hold:
             kind, reason = GapKind.ON_HOLD, str(Silence.ON_HOLD)
         elif container.dying:
