@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ..decisions.holes import DOWN_STATES, UP_STATES, gaps
@@ -433,9 +434,24 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
         return Level.TROUBLE, f"{text}: {why}"
     if not state:
         return Level.WARNING, f"{text}: {why}"
+    if (number := _ended_behind(probe, timeline)) is not None:
+        unknown = "nothing tells whether this probe had it killed: its failureThreshold is not known (--spec)"
+        by = f"its container ended after #{number}, and {unknown}"
+        return Level.WARNING, f"{text}: {why}; {by}"
     # (Where the number is but presumed, so is the state that hangs on it.)
     held = "" if words.presumed(probe) else f"{state} {when}: "
     return Level.WARNING, f"{held}{text}, {_little(probe)}: {why}"
+
+
+def _ended_behind(probe: Probe, timeline: Timeline) -> int | None:
+    """Return the failure of an undeclared liveness probe behind which its container ended before it ran again; None where none is."""
+    if probe.type is not ProbeType.LIVENESS or probe.spec is not None:
+        return None
+    begun = [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
+    for before, after in pairwise(probe.attempts):
+        if before.outcome is Outcome.FAILURE and any(before.end_ns < ns <= after.start.ns for ns in begun):
+            return before.n
+    return None
 
 
 def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:

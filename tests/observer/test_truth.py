@@ -23,6 +23,10 @@ S = 1_000_000_000
 UNKNOWABLE: dict[str, tuple[str, str]] = {
     # scenario: (what is missing without the Pod, why packets cannot tell it)
     "k120-restart": ("decision restart", "its restart is the end of the capture: no silence behind it shows that it was one"),
+    "k120-three-types": (
+        "decision restart",
+        "a container that ends behind one failure may have ended by itself: that failureThreshold is 1 only its Pod says",
+    ),
     "tcp-ready": ("decision ready", "one probe that never fails, never leaves its grid and asks for no name may be of any type, and an untyped probe decides nothing"),
     "grpc-refused": ("never happened: ", "nothing ever answered, so nothing shows that it is gRPC, and a redial looks like a poked attempt of its own"),
 }

@@ -510,3 +510,14 @@ def test_what_was_not_due_is_not_called_missing(family: tuple[str, str]) -> None
     assert counts(replace(well, gaps=tuple(gaps))) == "6 attempts: 6 ok, 6 not sent (5 on hold, 1 kubelet restart), 4 missing"
     assert gap_words(gaps[0]).startswith("2 attempts not sent in 2.0 s")
     assert gap_words(gaps[3]).startswith("4 attempts missing in 2.0 s")
+
+
+@BOTH
+def test_an_end_behind_a_failure_may_have_been_a_kill(family: tuple[str, str]) -> None:
+    """Without a Pod one failure and a new container tell neither a kill nor a crash: the verdict says so, and not "Live throughout"."""
+    one = probe(ProbeType.LIVENESS, family, "..x..", initial="Live")
+    found = judge(one, timeline(one, until_s=5, begun_s=(2.6,)))
+    assert found.level is Level.WARNING
+    assert "its container ended after #3, and nothing tells whether this probe had it killed" in found.sentence
+    before = judge(one, timeline(one, until_s=5, begun_s=(1.6,)))
+    assert "its container ended" not in before.sentence
