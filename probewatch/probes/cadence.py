@@ -21,6 +21,10 @@ EXACT_NS: Final = 5_000_000
 """Within this nearly all of a ticker's steps are whole periods."""
 LESS_EXACT: Final = 3
 """Steps that are off by so many times as much as others are not one ticker's."""
+ALIKE: Final = 0.25
+"""... and half of them by what is usual, give or take this part of it, ..."""
+ENOUGH: Final = 6
+"""... where there are so many steps that it is no chance."""
 LAG_NS: Final = 6_000_000
 """More than this behind its grid, and ever later, is no ticker."""
 SKEW: Final = 0.0002
@@ -73,9 +77,16 @@ def period_of(starts: Sequence[int]) -> int | None:
     # Every multiple of the period is voted for as well: the smallest that does nearly as well is the period. But two tickers that
     # happen to stand nearly whole seconds apart do so less exactly than each keeps its own grid.
     near = [seconds for seconds in sorted(votes) if len(votes[seconds]) >= 0.6 * best]
+    if best < ENOUGH:
+        return near[0]
     off = {seconds: median(votes[seconds]) for seconds in near}
-    exact = [seconds for seconds in near if off[seconds] <= max(EXACT_NS, LESS_EXACT * min(off.values()))]
-    return exact[0]
+    least = max(EXACT_NS, LESS_EXACT * min(off.values()))
+    return next(seconds for seconds in near if off[seconds] <= least or not _alike(votes[seconds], off[seconds]))
+
+
+def _alike(offs: Sequence[int], usual: float) -> bool:
+    """Tell whether steps are off by about the same, as those between two tickers are, and not now more, now less, as late ticks are."""
+    return 2 * sum(abs(off - usual) <= ALIKE * usual for off in offs) >= len(offs)
 
 
 def chains(starts: Sequence[int], period_s: int, most_missed: int = 3) -> list[Chain]:
