@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from probewatch.model.attempts import start_of
 from probewatch.model.timeline import Attempt, Decision, Outcome, Probe, Timeline
 
 from .index import index_of
@@ -82,7 +83,7 @@ def _behind(probe: Probe, made: Sequence[Decision], end_ns: int) -> tuple[bool |
     """Return whether the target is in service behind a hole, and since when that is known; `made` are the decisions in order."""
     next_one = bisect_left(made, end_ns, key=_ns)
     decided = made[next_one] if next_one < len(made) else None
-    for place in range(bisect_left(probe.attempts, end_ns, key=lambda one: one.start.ns), len(probe.attempts)):
+    for place in range(bisect_left(probe.attempts, end_ns, key=start_of), len(probe.attempts)):
         attempt = probe.attempts[place]
         if decided is not None and attempt.n >= decided.attempt:
             break

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from probewatch.model.attempts import start_of
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
     ONE_RESTART_NS,
@@ -164,7 +165,7 @@ def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
     if ended is None:
         return None
     # A container that was told to end still answers for a while, first what was under way then.
-    begun = bisect_left(probe.attempts, ended, key=_start)
+    begun = bisect_left(probe.attempts, ended, key=start_of)
     if begun < len(probe.attempts) and probe.attempts[-1].outcome is Outcome.SUCCESS:
         return None
     signs = map(alive_until, probe.attempts[max(0, begun - 1) :])
@@ -236,7 +237,7 @@ def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Pro
     found: list[tuple[Probe, Attempt]] = []
     for one in siblings(probe, timeline):
         rose = {d.attempt for d in one.decisions if d.kind in (DecisionKind.READY, DecisionKind.STARTED)}
-        for at in range(bisect_right(one.attempts, after_ns, key=_start), len(one.attempts)):
+        for at in range(bisect_right(one.attempts, after_ns, key=start_of), len(one.attempts)):
             attempt = one.attempts[at]
             met = one.id in held or attempt.n in rose or (begun is not None and attempt.start.ns >= begun)
             if attempt.outcome is Outcome.SUCCESS and met:
@@ -251,7 +252,7 @@ def streak_began(probe: Probe, until_ns: int) -> Attempt | None:
     An attempt that nobody could read is none of them: what it was is not known.
     """
     found = None
-    for at in range(bisect_left(probe.attempts, until_ns, key=_start) - 1, -1, -1):
+    for at in range(bisect_left(probe.attempts, until_ns, key=start_of) - 1, -1, -1):
         if probe.attempts[at].outcome not in (Outcome.FAILURE, Outcome.DISCARDED):
             break
         found = probe.attempts[at]
@@ -273,10 +274,6 @@ def without_readiness(probe: Probe, timeline: Timeline) -> tuple[int, int] | Non
             until = end if back is None else back[1].end_ns
             total += max(0, until - decision.ns)
     return total, max(until, probe.attempts[-1].end_ns) - probe.attempts[0].start.ns
-
-
-def _start(attempt: Attempt) -> int:
-    return attempt.start.ns
 
 
 def container_events(probe: Probe, timeline: Timeline) -> list[TimelineEvent]:

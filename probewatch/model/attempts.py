@@ -29,6 +29,11 @@ _ROW: Final = Struct("<qqIIIIIqI")
 """Start, latency (ns), frames: start, end, first, last; streak; late answer (ns, -1 where there is none); form."""
 
 
+def start_of(attempt: Attempt) -> int:
+    """Return when an attempt began (ns), to sort or to search by."""
+    return attempt.start.ns
+
+
 class _Form(NamedTuple):
     """What repeats from attempt to attempt."""
 

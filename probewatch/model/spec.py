@@ -67,6 +67,17 @@ class ProbeSpec:
     declared: dict[str, Any] = field(default_factory=dict, compare=False)
     """The probe as written."""
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Its numbers by their names in the API (core/v1 Probe)."""
+        return {
+            "timeoutSeconds": self.timeout_s,
+            "periodSeconds": self.period_s,
+            "successThreshold": self.success_threshold,
+            "failureThreshold": self.failure_threshold,
+            "initialDelaySeconds": self.initial_delay_s,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerStart:

@@ -15,7 +15,7 @@ from probewatch.decisions.outages import alive_until
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import INITIAL, Result
-from probewatch.model.attempts import Attempts
+from probewatch.model.attempts import Attempts, start_of
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import DEFAULTS, Handler, PodSpec, ProbeSpec, ProbeType
@@ -48,7 +48,7 @@ from probewatch.probes.sidecars import sidecar
 from probewatch.probes.sources import Source, evidence
 
 from .build import Latest, confirm, diagnosed, judged_attempt, leg, state_name
-from .ledger import Account, Draft, Ledger, let_go, start_of
+from .ledger import Account, Draft, Ledger, let_go
 from .losses import Interval, why
 from .others import Series, foreign_host, pod_name
 from .overdue import LinkGone, gone_since
@@ -345,12 +345,7 @@ class Assembler:
         return out
 
     def _thresholds(self, spec: ProbeSpec, guess: Guess | None) -> dict[str, tuple[int, str]]:
-        values = {
-            "timeoutSeconds": spec.timeout_s,
-            "periodSeconds": spec.period_s,
-            "successThreshold": spec.success_threshold,
-            "failureThreshold": spec.failure_threshold,
-        }
+        values = {name: value for name, value in spec.numbers.items() if name != "initialDelaySeconds"}
 
         def origin(name: str) -> str:
             if guess is not None:

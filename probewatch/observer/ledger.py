@@ -21,7 +21,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from probewatch.decisions.pod import Planned
 from probewatch.decisions.worker import Result
-from probewatch.model.attempts import Attempts
+from probewatch.model.attempts import Attempts, start_of
 from probewatch.model.prediction import Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import (
@@ -364,7 +364,7 @@ class Ledger:
             if self.plan[worker].container != container:
                 continue
             attempts, heads, delay_s = account.attempts, account.heads, self.plan[worker].spec.initial_delay_s
-            at = bisect_left(attempts, shown_ns, key=lambda one: one.start.ns)
+            at = bisect_left(attempts, shown_ns, key=start_of)
             if at and attempts[at - 1].outcome is Outcome.SUCCESS:
                 floor = max(floor, attempts[at - 1].end_ns)
             firsts = [one.start_ns for one in heads if one.start_ns >= shown_ns] + [
@@ -450,11 +450,6 @@ def _reason(step: Step) -> tuple[GapKind, str]:
     if reading.stopped:
         return GapKind.UNEXPLAINED, NO_CPU
     return GapKind.UNEXPLAINED, UNKNOWN
-
-
-def start_of(made: Attempt) -> int:
-    """Return when an attempt began, to sort by."""
-    return made.start.ns
 
 
 def let_go(account: Account) -> list[str]:

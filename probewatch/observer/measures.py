@@ -88,14 +88,7 @@ def _declared(placed: Placed) -> Plan:
 
 def _contradicts(measure: Measure, spec: ProbeSpec) -> bool:
     """Tell whether a measure excludes the number, or the type, of a spec; or says that its delay clashes with another's."""
-    said: dict[str, int | str] = {
-        "type": spec.type.value,
-        "periodSeconds": spec.period_s,
-        "timeoutSeconds": spec.timeout_s,
-        "failureThreshold": spec.failure_threshold,
-        "successThreshold": spec.success_threshold,
-        "initialDelaySeconds": spec.initial_delay_s,
-    }
+    said: dict[str, int | str] = {"type": spec.type.value, **spec.numbers}
     clash = measure.field == "initialDelaySeconds" and bool(measure.rivals)
     return clash or not measure.allows(said[measure.field])
 

@@ -249,14 +249,8 @@ def periodic(
         ask = Ask.CONNECT if form.ask is Ask.NOTHING else form.ask
         groups.setdefault((run.client, run.server, form.port, ask, form.path, form.user_agent), []).append(run)
     found: list[Series] = []
-    talkers = {
-        (run.client, run.server, run.form.port)
-        for run in runs
-        if run.form.ask is Ask.OTHER
-        or run.form.requests > 1
-        or run.form.stale
-        or (run.client in proxies and asks_through(run))
-    }
+    talking = (run for run in runs if run.form.ask is Ask.OTHER or run.form.requests > 1)
+    talkers = {(run.client, run.server, run.form.port) for run in (*rest, *talking)}
     # What asked nothing comes last: until then it is known who asks there otherwise, and no check.
     mere = {key: _asked_nothing(members) for key, members in groups.items()}
     for key, members in sorted(groups.items(), key=lambda item: mere[item[0]]):

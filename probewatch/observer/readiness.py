@@ -27,6 +27,7 @@ from enum import StrEnum
 from typing import Final
 
 from probewatch.decisions.undecided import undecided
+from probewatch.model.attempts import start_of
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
 from probewatch.probes.cadence import SECOND
 
@@ -128,7 +129,7 @@ def _readiness(
         if event.kind is EventKind.CAPTURE_GAP or (event.kind is EventKind.KUBELET_RESTARTED and _by(event, probe)):
             again = event.ns
             if event.kind is EventKind.CAPTURE_GAP:
-                later = bisect_right(attempts, event.ns, key=_start)
+                later = bisect_right(attempts, event.ns, key=start_of)
                 again = attempts[later].start.ns if later < len(attempts) else FOREVER
             begins.append(again)
             if (known := _first_evidence(probe, attempts, again)) is None:
@@ -156,7 +157,7 @@ def _readiness(
 
 def _first_evidence(probe: Probe, attempts: Sequence[Attempt], begin_ns: int) -> Change | None:
     """Return the first that is known of a state from attempts that began at `begin_ns` or later."""
-    first = bisect_left(attempts, begin_ns, key=_start)
+    first = bisect_left(attempts, begin_ns, key=start_of)
     mine = (attempts[index] for index in range(first, len(attempts)))
     decided = next((d for d in sorted(probe.decisions, key=lambda d: d.ns) if d.ns >= begin_ns), None)
     settled = next((attempt for attempt in mine if 0 < attempt.threshold <= attempt.streak), None)
@@ -165,10 +166,6 @@ def _first_evidence(probe: Probe, attempts: Sequence[Attempt], begin_ns: int) ->
     if decided is not None and first < len(attempts) and decided.before in (State.READY, State.NOT_READY):
         return attempts[first].start.ns, State(decided.before)
     return None
-
-
-def _start(attempt: Attempt) -> int:
-    return attempt.start.ns
 
 
 def _silences(probe: Probe) -> list[Blank]:

@@ -325,7 +325,3 @@ def connect_check(scene: Scene) -> None:
         if len(reset) >= 2 and len(reset) * 2 > sum(map(connected, probe.attempts)):
             text = f"A connect check by {probe.checker.kind}, not the kubelet: it resets the connection as soon as the SYN is answered."
             scene.note(place, reset, Found(Kind.CONNECT_CHECK, text))
-
-
-def _start(attempt: Attempt) -> int:
-    return attempt.start.ns

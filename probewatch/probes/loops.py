@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from probewatch.model.attempts import start_of
 from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe
@@ -150,7 +151,7 @@ def _renewals(probes: Sequence[Probe], begun: Sequence[int], killed: Sequence[tu
         good = [a.end_ns for a in (_latest_success(one, before, begin) for one in probes) if a is not None]
         if good or before in begun:  # else it is the beginning of the first container that was seen
             new = [one.attempts[at] for one in probes if (at := _at(one, begin)) < len(one.attempts)]
-            met = min(new, key=lambda a: a.start.ns, default=None)
+            met = min(new, key=start_of, default=None)
             found.append(_renewal(probes, max(good, default=before), met, begin))
     last = begun[-1] if begun else -1
     return found + [_renewal(probes, *one, None) for one in killed[-1:] if one[0] > last]
@@ -158,7 +159,7 @@ def _renewals(probes: Sequence[Probe], begun: Sequence[int], killed: Sequence[tu
 
 def _at(probe: Probe, ns: int) -> int:
     """Return the place of a probe's first attempt from a moment on."""
-    return bisect_left(probe.attempts, ns, key=lambda a: a.start.ns)
+    return bisect_left(probe.attempts, ns, key=start_of)
 
 
 def _latest_success(probe: Probe, after_ns: int, before_ns: int) -> Attempt | None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from probewatch.model.attempts import start_of
 from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
@@ -67,7 +68,7 @@ def starting(scene: Scene) -> None:
         if probe.checker.kind != "kubelet":
             continue
         begun = sorted(e.ns for e in happened(scene, place, EventKind.CONTAINER_STARTED) if not e.doubtful)
-        borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=_start) for ns in begun]
+        borders = [bisect_left(probe.attempts, ns - NEAR_NS, key=start_of) for ns in begun]
         for at, end in pairwise([*borders, len(probe.attempts)]):
             life = probe.attempts[at:end]
             first = next((at for at, a in enumerate(life) if _answered(a)), None)
@@ -175,14 +176,10 @@ def _lives(scene: Scene, places: Sequence[int]) -> list[_Life]:
 
 def _asked(probe: Probe, life: _Life) -> Sequence[Attempt]:
     """Return a probe's attempts from a container's beginning to the next one's."""
-    end = len(probe.attempts) if life.until_ns is None else bisect_left(probe.attempts, life.until_ns, key=_start)
-    return probe.attempts[bisect_left(probe.attempts, life.first_ns, key=_start) : end]
+    end = len(probe.attempts) if life.until_ns is None else bisect_left(probe.attempts, life.until_ns, key=start_of)
+    return probe.attempts[bisect_left(probe.attempts, life.first_ns, key=start_of) : end]
 
 
 def _answered(attempt: Attempt) -> bool:
     """Tell whether it worked, or was answered inside TLS: something listens there, whatever it says."""
     return attempt.outcome is Outcome.SUCCESS or attempt.cause is Cause.ENCRYPTED
-
-
-def _start(attempt: Attempt) -> int:
-    return attempt.start.ns

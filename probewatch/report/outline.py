@@ -28,7 +28,7 @@ from ..model.timeline import (
     TimelineEvent,
 )
 from . import words
-from .document import latencies, timed
+from .document import timed
 from .escape import safe
 from .numbers import count, duration, percentile, share
 from .verdict import Level, Verdict, judge
@@ -158,10 +158,12 @@ def latency(probe: Probe) -> str:
 
     How fast a closed port refuses says nothing of how long an answer takes, nor does when a checker noticed one too late.
     """
-    known = latencies(a for a in probe.attempts if a.cause not in NO_ANSWER and a.cause is not Cause.CLIENT_LATE)
-    if not known:
+    # (Gone through once: each attempt of a long capture is made again whenever it is looked at.)
+    told = (a for a in probe.attempts if timed(a) and a.cause not in NO_ANSWER and a.cause is not Cause.CLIENT_LATE)
+    answers = sorted((a.latency_ns, -a.n) for a in told)
+    if not answers:
         return ""
-    which = next(a.n for a in probe.attempts if a.latency_ns == known[-1] and a.cause not in NO_ANSWER and timed(a))
+    known, which = [took for took, _ in answers], -answers[-1][1]
     timeout = words.timeout_ns(probe)
     supposed = probe.spec is None and words.timeout_source(probe) == " (default)"
     text = f"p50 {duration(percentile(known, 50))}, max {duration(known[-1])}"

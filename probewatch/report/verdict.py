@@ -448,7 +448,7 @@ def _ended_behind(probe: Probe, timeline: Timeline) -> int | None:
     if probe.type is not ProbeType.LIVENESS or probe.spec is not None:
         return None
     begun = [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
-    for before, after in pairwise(probe.attempts):
+    for before, after in pairwise(probe.attempts) if begun else ():
         if before.outcome is Outcome.FAILURE and any(before.end_ns < ns <= after.start.ns for ns in begun):
             return before.n
     return None

@@ -152,15 +152,9 @@ def asked(probe: Probe) -> str:
     spec = probe.spec
     if spec is None:
         return _told(probe.check) if probe.check is not None else ""
-    numbers = {
-        "periodSeconds": spec.period_s,
-        "timeoutSeconds": spec.timeout_s,
-        "successThreshold": spec.success_threshold,
-        "failureThreshold": spec.failure_threshold,
-    }
-    if spec.initial_delay_s:
-        numbers["initialDelaySeconds"] = spec.initial_delay_s
-    text = ", ".join(said(name, value) for name, value in numbers.items())
+    names = ["periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"]
+    names += ["initialDelaySeconds"] if spec.initial_delay_s else []
+    text = ", ".join(said(name, spec.numbers[name]) for name in names)
     source = [safe(" or ".join((probe.spec_source, *probe.spec_alike)))] if probe.spec_source else []
     if probe.target.named_by and probe.target.named_by != "status.podIP":
         source.append(f"matched by {safe(probe.target.named_by)}")
