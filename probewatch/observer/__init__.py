@@ -63,6 +63,7 @@ The modules, each by its first sentence:
     tls            what is told of TLS beside an attempt's verdict
     together       what only all probes together tell: one event for all who show it, and why attempts failed
     trouble        findings on client traffic
+    twins          readiness and liveness that ask the same: which attempts are whose, and whether anything tells
     tying          manifests that tell no address: which of them is probed at a target, by what its probes ask and how
                    often
     typed          types of probes that nobody declared, told by how far-fetched their attempts read as each of them

@@ -55,6 +55,7 @@ from .overdue import LinkGone, gone_since
 from .survey import said_of_itself
 from .target import Placed
 from .tls import expired
+from .twins import untold
 
 SILENT_TICKS: Final = 3
 SILENT_NS: Final = 5 * SECOND
@@ -287,6 +288,11 @@ class Assembler:
             decisions=tuple(decisions),
             notes=(
                 *([UNDECLARED] if guess is not None and pod is not None else []),
+                *(
+                    [untold(spec, placed.lane.plan[twin].spec)]
+                    if (twin := placed.untold.get(worker)) is not None
+                    else []
+                ),
                 *self._notes(pod, source, placed, initial, sidecar(spoken.form.path, spec.port)),
                 *(account.expired if proven else expired(account.attempts, kubelet=False)),
                 *let_go(account),

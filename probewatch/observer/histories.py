@@ -60,19 +60,22 @@ class Judged(NamedTuple):
 class Look:
     """A run held against the probes of a plan: whose it may be, and what it came to as theirs.
 
-    It does not depend on their types, periods and thresholds, so it serves other plans that differ in nothing else.
+    It does not depend on their types, periods and thresholds, so it serves other plans that differ in nothing else. Where its
+    `owner` is known it may be of no other.
     """
 
     __slots__ = ("_judged", "_plan", "_seen_until_ns", "fitting", "run")
 
-    def __init__(self, run: Run, plan: Sequence[Planned], seen_until_ns: int | None) -> None:
+    def __init__(self, run: Run, plan: Sequence[Planned], seen_until_ns: int | None, owner: int | None = None) -> None:
         self.run = run
         self._plan, self._seen_until_ns = plan, seen_until_ns
         self._judged: dict[int, Judged] = {}
         self.fitting = [
             (worker, fit)
             for worker, planned in enumerate(plan)
-            if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
+            if owner in (None, worker)
+            and run.container in (None, planned.container)
+            and (fit := fits(run, planned.spec)) is not None
         ]
         """The workers that it may be of, and how well it agrees with each (`runs.fits`)."""
 

@@ -17,7 +17,7 @@ Limitations: a history that was dropped does not come back; KEPT bounds the work
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from operator import itemgetter
@@ -27,6 +27,7 @@ from probewatch.decisions.pod import Planned, Pod, begin
 from probewatch.decisions.turn import Turn
 from probewatch.decisions.versions import Pokes
 from probewatch.model.connection import Connection
+from probewatch.model.frame import Mark
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Outcome
@@ -122,11 +123,12 @@ class Lane:
         """Ports at which this checker's address also sends what is no probe: who was refused there may be anybody."""
         self.shared: frozenset[int] = frozenset()
         """Ports at which others connect from there as its tcpSocket probes do, and far more often than once."""
+        self.owners: Mapping[Mark, int] = {}
+        """Whose attempts runs are (by their starts), where more is known of that than each shows when it comes (`twins`)."""
         self.steps: list[Step] = []
         """Settled steps, oldest first, in the order they were settled; without those let go."""
         self.fresh: bool | None = None
         """Whether the containers' beginning is in the capture; None until settled."""
-
         self._resets, self._keeps_ready, self._pokes = resets, keeps_ready, pokes
         self._first_fresh: bool | None = None
         """Whether the beginning was in the capture, settled at an interruption."""
@@ -202,7 +204,7 @@ class Lane:
 
         `look` is what is known of it already.
         """
-        look = look or Look(run, self.plan, seen_until_ns)
+        look = look or Look(run, self.plan, seen_until_ns, self.owners.get(run.start))
         fitting = look.fitting
         if not fitting and run.form.ask is not Ask.NOTHING:
             self.crowded.add(run.form.port)
@@ -478,7 +480,7 @@ class Lane:
         )
         lane._tried = True
         lane._stopped = self._stopped | _stopped(self.so_far())
-        lane.shared = self.shared
+        lane.shared, lane.owners = self.shared, self.owners
         return lane
 
     def _settle(self, most: int = 2 * LAG, left: int = LAG) -> None:

@@ -17,6 +17,7 @@ from probewatch.decisions.pod import Planned
 from probewatch.decisions.versions import Pokes, keeps_ready, pokes, resets
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection
+from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
 from probewatch.probes.cadence import SECOND
@@ -34,6 +35,7 @@ from .lane import KEPT, Lane
 from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
+from .twins import OPEN, RATHER, strained, the_other_way_round, twins
 from .tying import Ties, one_more, tie
 from .typed import doubted, homes, supposed, typed
 
@@ -91,6 +93,8 @@ class Placed:
     """Whether the lane knows the kubelet's version: where its address is known, its first attempts may not tell it."""
     guessed_from: int = 0
     """Runs that its guesses were made from."""
+    untold: dict[int, int] = field(default_factory=dict)
+    """Workers whose attempts may be those of another one that asks the same, and of which."""
     doubted: float = DOUBTFUL
     """Its plan is held against all that was seen where its readings cost more than this."""
 
@@ -548,6 +552,7 @@ class Target:
         else:
             self._reconsidered(placed, runs, context)
         self._shared(placed, runs, context)
+        self._tell_twins(placed, runs, context)
         placed.ledger = self._ledger(placed.lane)
         return placed.lane is not before
 
@@ -606,6 +611,22 @@ class Target:
         if shared:
             self._rather(placed, placed.lane.plan, runs, context, SHARED, shared)
 
+    def _tell_twins(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
+        """Read probes that ask the same the other way round too, and keep what is likelier; note where neither is."""
+        placed.untold.clear()
+        for pair in twins(placed.lane.plan):
+            owners = the_other_way_round(placed.lane.so_far(), pair)
+            if not owners:
+                continue
+            before = replace(placed)
+            self._replay(placed, before.lane.plan, runs, context, before.lane.shared, {**before.lane.owners, **owners})
+            more = strained(placed.lane) - strained(before.lane)
+            if more > -RATHER:
+                placed.lane, placed.signs, placed.passed = before.lane, before.signs, before.passed
+            if abs(more) < OPEN:
+                one, other = pair
+                placed.untold |= {one: other, other: one}
+
     def _rather(
         self,
         placed: Placed,
@@ -630,10 +651,11 @@ class Target:
         runs: Sequence[Run],
         context: Context,
         shared: frozenset[int] = frozenset(),
+        owners: Mapping[Mark, int] | None = None,
     ) -> None:
-        """Read all its runs once more, as attempts of these probes."""
+        """Read all its runs once more, as attempts of these probes; of those that are named in `owners`, which is whose."""
         placed.lane, placed.signs = self._lane(plan, placed.pod, runs, context)
-        placed.lane.shared = shared
+        placed.lane.shared, placed.lane.owners = shared, owners or {}
         placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
             self._feed(placed, run, NOBODY, context)

@@ -161,7 +161,7 @@ def whole(runs: Sequence[Run], fitting: Sequence[Run], specs: Sequence[ProbeSpec
     network = [spec for spec in specs if spec.handler is not Handler.EXEC and spec.port is not None]
     groups: list[list[ProbeSpec]] = []
     for spec in network:
-        mine = next((group for group in groups if _ask_alike(group[0], spec)), None)
+        mine = next((group for group in groups if ask_alike(group[0], spec)), None)
         if mine is None:
             groups.append([spec])
         else:
@@ -252,8 +252,8 @@ def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
 def one_more(plan: Sequence[Planned], guesses: Sequence[Guess]) -> tuple[Guess, int] | None:
     """Return a probe, and its container, that asks what a declared one asks, where the attempts hold more series than declared."""
     for one in guesses:
-        same = [planned for planned in plan if _ask_alike(planned.spec, one.spec)]
-        seen = [other for other in guesses if _ask_alike(other.spec, one.spec)]
+        same = [planned for planned in plan if ask_alike(planned.spec, one.spec)]
+        seen = [other for other in guesses if ask_alike(other.spec, one.spec)]
         if same and len(seen) > len(same):
             periods = [planned.spec.period_s for planned in same]
             other = next((guess for guess in seen if guess.spec.period_s not in periods), one)
@@ -265,7 +265,7 @@ def one_more(plan: Sequence[Planned], guesses: Sequence[Guess]) -> tuple[Guess, 
     return None
 
 
-def _ask_alike(one: ProbeSpec, other: ProbeSpec) -> bool:
+def ask_alike(one: ProbeSpec, other: ProbeSpec) -> bool:
     """Tell whether two probes send the same."""
     if one.handler is not other.handler or one.port != other.port:
         return False

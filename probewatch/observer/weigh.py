@@ -221,7 +221,10 @@ class Scale:
         alike = tuple(Planned(_unweighed(planned.spec), planned.container) for planned in plan)
         known = self._looks.get(alike)
         if known is None:
-            known = self._looks[alike] = [Look(run, alike, self._seen_until_ns) for run in self.runs]
+            owners = self._lane.owners
+            known = self._looks[alike] = [
+                Look(run, alike, self._seen_until_ns, owners.get(run.start)) for run in self.runs
+            ]
         return known
 
 

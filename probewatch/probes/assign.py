@@ -105,6 +105,11 @@ NEW_CONTAINER_SUSPICIOUS: Final = 2.0
 NEW_CONTAINER_DYING: Final = 0.5
 STARTUP_ANEW: Final = 0.1
 """A startup probe that had its container killed runs at the next one, and is the only one that does: each time again, however often."""
+STARTUP_DONE: Final = 3.0
+"""A startup probe met in mid-life, where it has mostly done its work."""
+STARTUP_NEXT: Final = 0.5
+"""The first attempt that is seen of a startup probe whose container was told to die: nothing else can come next, and only its grid is not
+known."""
 STARTUP_AGAIN: Final = 1.0
 """A startup probe's first attempt though its container had started."""
 STARTUP_WOKEN: Final = 2.5
@@ -217,6 +222,8 @@ def readings_of(
     if prediction.dying and prediction.alive_ns is not None and start_ns < prediction.alive_ns - MS:
         # (It began before the attempt was over that decided the kill.)
         found = [one for one in found if one.reset not in ("container", "herald")]
+    if rivals and prediction.dying and prediction.spec.type is ProbeType.READINESS:
+        found = [_add(one, 0.0 if one.reset else _lives_on(start_ns, prediction)) for one in found]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
@@ -369,12 +376,12 @@ def _first(start: int, p: Prediction) -> list[Reading]:
     if p.echo_ns is not None and 0 <= start - p.echo_ns <= POKED_NS:
         cost += ECHO
     cost += _old_phase(start, p.phase_ns, p)
-    if p.spec.type is ProbeType.STARTUP and not p.begun:
-        cost += 3.0  # In mid-life a startup probe has mostly done its work.
+    if p.spec.type is ProbeType.STARTUP and not (p.begun or p.dying):
+        cost += STARTUP_DONE
     first = Reading(p.worker, cost, trigger, Schedule.ON_TIME)
     if p.spec.type is ProbeType.STARTUP and p.container_ns is not None and (p.inherits or not p.new_kubelet):
         # What ran before it had started, so this is another container.
-        return [_add(first, STARTUP_AGAIN)._replace(reset="container")]
+        return [_add(first, STARTUP_NEXT - FIRST if p.dying else STARTUP_AGAIN)._replace(reset="container")]
     if p.dying:
         return [first, Reading(p.worker, cost, Trigger.UNKNOWN, Schedule.ON_TIME, "container")]
     return [first]
@@ -514,8 +521,17 @@ def _succession(start: int, p: Prediction) -> tuple[float, float]:
     """Return the costs of a tick that nothing heralds: at the container that was there, and as the first at its successor."""
     if not p.dying:
         return 0.0, BACK_MISSING
-    since = max(start - max(p.container_ns or 0, p.alive_ns or 0), AT_THE_END_NS) / STOPS_NS
-    return min(since, LIVES_ON_MOST), BACK_DYING - math.log(1 - math.exp(-since))
+    return _lives_on(start, p), BACK_DYING - math.log(1 - math.exp(-_stopping(start, p)))
+
+
+def _lives_on(start: int, p: Prediction) -> float:
+    """Return the cost of another attempt at a container that was told to die."""
+    return min(_stopping(start, p), LIVES_ON_MOST)
+
+
+def _stopping(start: int, p: Prediction) -> float:
+    """Return how long a container may have been gone, against how long it takes to stop."""
+    return max(start - max(p.container_ns or 0, p.alive_ns or 0), AT_THE_END_NS) / STOPS_NS
 
 
 def _share(left: int, p: Prediction) -> float:

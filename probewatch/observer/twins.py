@@ -1,0 +1,87 @@
+"""Probes of one Pod that ask the same, as often: which attempts are whose.
+
+Theory of operation. Readiness and liveness are often the same in every field but their type. Where a capture begins in mid-life
+nothing tells one from the other, until the kubelet acts on what one of them found: it pokes readiness when Ready is lost, and kills
+a container for liveness; or until one gives up after its own timeout. A lane has long settled then whose attempts are whose. So
+where all is known they are read once more, with the first of them the other way round. The likelier of both readings is kept; where
+neither is, a note says so, for types, streaks and decisions of both rest on it.
+
+Limitations: they change places for the whole of a lane. A startup probe shows by when it runs, and is not traded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from probewatch.decisions.pod import Planned
+from probewatch.model.frame import Mark
+from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.timeline import Trigger
+from probewatch.probes.patience import observed_timeout
+
+from .histories import Step
+from .lane import Lane
+from .tying import ask_alike
+from .weigh import strains
+
+RATHER: Final = 1.0
+"""What the other way round must save to be kept: about a factor of three in likelihood."""
+OPEN: Final = 2.5
+"""What it must cost more to be out of the question: about one in twelve."""
+
+IMPATIENT: Final = 6.0
+"""That one gives up after another time than its timeout, which is declared: as far-fetched as anything that a lane reads."""
+
+_TYPES: Final = (ProbeType.READINESS, ProbeType.LIVENESS)
+_ON_GRID: Final = (Trigger.START, Trigger.TICK)
+
+
+def twins(plan: Sequence[Planned]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of workers, readiness and liveness, that send the same as often."""
+    for one, planned in enumerate(plan):
+        for other, mate in enumerate(plan):
+            if (
+                (planned.spec.type, mate.spec.type) == _TYPES
+                and planned.spec.period_s == mate.spec.period_s
+                and ask_alike(planned.spec, mate.spec)
+            ):
+                yield one, other
+
+
+def the_other_way_round(steps: Sequence[Step], pair: tuple[int, int]) -> dict[Mark, int]:
+    """Return whose attempts of these two each is, by its start, where they have changed places: up to the first that breaks a grid.
+
+    From there on a lane sees to that itself.
+    """
+    one, other = pair
+    found: dict[Mark, int] = {}
+    for step in steps:
+        reading = step.reading
+        if reading is None or reading.worker not in pair or step.run.implied or step.run.unresolved is not None:
+            continue
+        if found and reading.trigger not in _ON_GRID:
+            break
+        found[step.run.start] = other if reading.worker == one else one
+    return found if len({*found.values()}) == len(pair) else {}
+
+
+def strained(lane: Lane) -> float:
+    """Return how far-fetched all is that a lane read, and that its twins were as patient as they were."""
+    steps, plan = lane.so_far(), lane.plan
+    waited = 0.0
+    for worker in {worker for pair in twins(plan) for worker in pair}:
+        spec = plan[worker].spec
+        shown = observed_timeout(
+            [step.run for step in steps if step.reading and step.reading.worker == worker], spec.handler
+        )
+        waited += IMPATIENT * (shown is not None and shown != spec.timeout_s)
+    return lane.cost + sum(strains(steps, len(plan))) + waited
+
+
+def untold(spec: ProbeSpec, other: ProbeSpec) -> str:
+    """Say of a probe that nothing tells its attempts from the other's."""
+    return (
+        f"{other.type} asks the same, every {spec.period_s} s too, and nothing in this capture tells which of the two is which: "
+        "the attempts of each may be the other's"
+    )
