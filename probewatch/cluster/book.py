@@ -8,6 +8,9 @@ times and container starts that only the cluster knows. They are taken for one P
 - the spec is a workload's template, and the Pod has its labels, its containers and a name that begins with the
 workload's
 
+`kubectl get all -o yaml` prints a Pod, its ReplicaSet and its Deployment: they are one where they declare the same, and
+the Pod stands for all of them, or the Deployment where no Pod is given.
+
 A manifest often leaves the namespace to `kubectl -n`: one without (read as `default`) also fits Pods of another
 namespace, if all that fit are in the same one; a note says so.
 """
@@ -45,6 +48,7 @@ def build_book(
     for dump in cluster:
         said += dump.notes
     known = pods_of(cluster)
+    specs = _once(specs)
     pods, spoken_for = _placed(specs, known, said)
     pods += [pod for pod in known if id(pod) not in spoken_for]
     own = [address for dump in cluster for address in dump.nodes]
@@ -142,6 +146,40 @@ def _placed(specs: Sequence[PodSpec], known: Sequence[PodSpec], notes: list[str]
     return placed, spoken_for
 
 
+def _once(specs: Sequence[PodSpec]) -> list[PodSpec]:
+    """Return the specs without the templates of which a Pod is given itself, or the workload that controls them."""
+    own = [spec for spec in specs if spec.kind == "Pod"]
+    workloads = {(spec.kind, spec.name, spec.namespace): spec for spec in specs}
+    out = []
+    for spec in specs:
+        above = spec.workload if spec.kind != "Pod" else None
+        owner = workloads.get((above.kind, above.name, spec.namespace)) if above is not None else None
+        others = own if spec.kind != "Pod" else []
+        if not any(
+            pod.namespace == spec.namespace and _made_of(spec, pod) and _alike(spec, pod) for pod in others
+        ) and (owner is None or owner is spec or not _alike(spec, owner)):
+            out.append(spec)
+    return out
+
+
+def _alike(spec: PodSpec, other: PodSpec) -> bool:
+    """Tell whether both declare the same probes in the same containers."""
+    mine, theirs = ({each.name: _asked(each) for each in one.containers} for one in (spec, other))
+    return all(theirs.get(name) == probes for name, probes in mine.items())
+
+
+def _asked(container: ContainerSpec) -> tuple[object, ...]:
+    """Return what its probes do, however their ports are named."""
+    return container.sidecar, *(replace(probe, port_name=None) for probe in container.probes)
+
+
+def _made_of(template: PodSpec, pod: PodSpec) -> bool:
+    """Tell whether a Pod may be one of a workload's: it has the template's labels and containers, and a name that begins so."""
+    labels = set(template.labels)
+    named = bool(labels) and pod.name.startswith(template.name + "-") and labels <= set(pod.labels)
+    return named and _same_containers(template, pod)
+
+
 def _fitting(
     spec: PodSpec, known: Sequence[PodSpec], by_name: dict[str, list[PodSpec]], notes: list[str]
 ) -> list[PodSpec]:
@@ -152,15 +190,7 @@ def _fitting(
             fits = [pod for pod in fits if set(pod.addresses) & set(spec.addresses)]
         fits = [pod for pod in fits if _same_containers(spec, pod)]
     else:
-        labels = set(spec.labels)
-        fits = [
-            pod
-            for pod in known
-            if labels
-            and pod.name.startswith(spec.name + "-")
-            and labels <= set(pod.labels)
-            and _same_containers(spec, pod)
-        ]
+        fits = [pod for pod in known if _made_of(spec, pod)]
     here = [pod for pod in fits if pod.namespace == spec.namespace]
     if here or spec.namespace != "default" or len({pod.namespace for pod in fits}) != 1:
         return here

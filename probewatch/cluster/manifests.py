@@ -36,6 +36,8 @@ TEMPLATES: Final = {
     "PodTemplate": ("template",),
 }
 """Where each workload keeps its Pod template."""
+_REVISIONS: Final = ("ReplicaSet", "ReplicationController")
+"""Kinds that hold each revision of another workload's template."""
 
 MAX_NOTES: Final = 20
 """Notes on fields that are not known; what is beyond is counted."""
@@ -84,7 +86,9 @@ def load_specs(path: str) -> SpecFile:
     makes = False
     for document in read_documents(path, dump=False):
         kind = kind_of(document, path)
-        if kind == "Pod" or kind in TEMPLATES:
+        if kind in _REVISIONS and _scaled_down(document):
+            count_kind(others, f"{kind} of 0 replicas")
+        elif kind == "Pod" or kind in TEMPLATES:
             specs.append(_strictly(document, kind, path))
             notes += [f"{source_of(path, document)}: {said}" for said in _misspelt(document, kind)]
         else:
@@ -100,6 +104,13 @@ def load_specs(path: str) -> SpecFile:
         note += f"; {_PROCESS}"
     more = [f"{file_name(path)}: {len(notes) - MAX_NOTES} more fields are not known"] if len(notes) > MAX_NOTES else []
     return SpecFile(file_name(path), tuple(specs), (*notes[:MAX_NOTES], *more, *((note,) if note else ())))
+
+
+def _scaled_down(document: Document) -> bool:
+    """Tell whether an object is an earlier revision of another one's template, of which no Pod is left."""
+    spec, metadata = document.value.get("spec"), document.value.get("metadata")
+    owned = isinstance(metadata, dict) and bool(metadata.get("ownerReferences"))
+    return owned and isinstance(spec, dict) and spec.get("replicas") == 0
 
 
 def _misspelt(document: Document, kind: str) -> list[str]:
@@ -211,7 +222,7 @@ def read_pod(document: Document, kind: str, source: str, declared_by: str, on_pr
         ended_ns=_ended(status, starts),
         waiting=_waiting(status) if kind == "Pod" else "",
         labels=tuple((key, value or "") for key, value in (template.labels or {}).items()),
-        workload=workload_of(metadata) if kind == "Pod" else None,
+        workload=workload_of(metadata),
         declared_by=declared_by,
     )
 

@@ -154,7 +154,7 @@ class PodSpec:
     """A later dump of its workload no longer has it."""
     labels: tuple[tuple[str, str], ...] = ()
     workload: Workload | None = None
-    """What made it; None for a Pod on its own, and for a template."""
+    """What made it, or of a template what made that in turn (a ReplicaSet's Deployment); None where it stands alone."""
     alike: tuple[str, ...] = ()
     """Sources of others that declare just the same and tell no address either: which of them this is nothing tells, so it has no name."""
     declared_by: str = "--spec"

@@ -18,7 +18,7 @@ from probewatch.probes.sources import OUTGOING, Source, Standing, standing
 
 from .strangers import Strangers
 from .target import ASKED, WAITING, Target
-from .tying import ENOUGH_TICKS, fitting_runs, on_tick, plausible
+from .tying import fitting_runs, on_tick, plausible, ticks
 
 ODD: Final = 5
 """One in so many runs may not look like a kubelet's where all the others are what a manifest declares."""
@@ -166,9 +166,9 @@ class Senders:
                     source.declared = source.declared or on_tick(fitting, specs)
                     continue
                 asked = any(run.form.ask is not Ask.NOTHING for run in fitting)
-                # (What was refused, or only connects, says no more than its port: anybody may have sent it.)
+                # (What was refused, or only connects, says no more than its port: anybody may have sent it, but hardly as a ticker does.)
                 telling = any(run.form.ask in (Ask.HTTP, Ask.TLS, Ask.GRPC) for run in fitting)
-                known = bool(pod.addresses) or telling or len(fitting) >= ENOUGH_TICKS
+                known = bool(pod.addresses) or telling or ticks(fitting, specs)
                 if fitting and known and (asked or len(fitting) + odd == len(runs)) and plausible(fitting, specs):
                     source.declared = True
 

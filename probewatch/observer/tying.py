@@ -17,7 +17,7 @@ from typing import Final
 
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import Outcome
+from probewatch.model.timeline import BESIDE, Outcome
 from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, side_by_side, tickers, whole_seconds
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess
@@ -39,7 +39,6 @@ ENOUGH_RUNS: Final = 5
 """Starts that ask the same, from which they must show a declared period."""
 DUE: Final = 3
 """Periods, after its initial delay, in which a probe that runs is seen."""
-BESIDE: Final = "it asks what a declared probe asks, beside that one"
 FITS_WELL: Final = 2.0
 """Below this a run's form speaks for a probe (`probes.runs.fits`)."""
 
@@ -234,6 +233,12 @@ def plausible(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     )
 
 
+def ticks(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
+    """Tell whether some of these runs come as the ticker of one of these probes does."""
+    starts = [run.start.ns for run in runs]
+    return any(tickers(starts, spec.period_s, ENOUGH_TICKS) for spec in specs)
+
+
 def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     """Tell whether nearly all runs that ask what one of these probes asks come as its ticker does, of whatever else its source sends.
 
@@ -243,8 +248,8 @@ def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
         bare = spec.handler is Handler.TCP_SOCKET
         asks = (Ask.CONNECT,) if bare else (Ask.HTTP, Ask.TLS, Ask.GRPC)
         asking = [run for run in runs if run.form.ask in asks and fits(run, spec) is not None]
-        ticks = tickers([run.start.ns for run in asking], spec.period_s, MANY_TICKS if bare else ENOUGH_TICKS)
-        if ticks and (bare or sum(len(chain.members) for chain in ticks) >= TICKING_SHARE * len(asking)):
+        rows = tickers([run.start.ns for run in asking], spec.period_s, MANY_TICKS if bare else ENOUGH_TICKS)
+        if rows and (bare or sum(len(chain.members) for chain in rows) >= TICKING_SHARE * len(asking)):
             return True
     return False
 

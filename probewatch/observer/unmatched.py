@@ -26,6 +26,8 @@ WENT_ON: Final = 1.5
 """Periods between two attempts of which none is missing between them."""
 NAMED: Final = 3
 """Pods, addresses and names listed in one sentence."""
+LOOKED_AT: Final = 16
+"""Addresses without a Pod at which a cluster's Pods of other addresses are looked for."""
 
 
 def later_pods(
@@ -160,11 +162,11 @@ def alike(probes: Sequence[Probe]) -> list[str]:
     ]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], between: str = ", ") -> str:
     """Return `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`."""
     if len(names) > NAMED:
-        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+        return f"{between.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return " and ".join(part for part in (between.join(names[:-1]), names[-1]) if part)
 
 
 def shared_names(book: AddressBook, probes: Sequence[Probe]) -> tuple[list[Probe], list[str]]:
@@ -245,13 +247,41 @@ def unmatched(book: AddressBook, probes: Sequence[Probe], tied: Collection[int],
             who = f"{those[0].kind} {_name(those[0])}{more}"
             out.append(f"{file} declares no probe ({who}): nothing here is taken for its own")
     if unfit:
-        out.append(f"no attempt in this capture fits the probes of {', '.join(unfit)}")
+        out.append(f"no attempt in this capture fits the probes of {_listed(unfit)}")
+    out += _moved(book, probes)
     idle = [check for check in book.checks if id(check) not in tied]
     if idle:
         first = idle[0].name or f"{idle[0].kind} {idle[0].address or ''}".rstrip()
         rest = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
         out.append(f"no check in this capture fits what is declared for {first} ({idle[0].source}){rest}")
     return out
+
+
+def _moved(book: AddressBook, probes: Sequence[Probe]) -> list[str]:
+    """Say where just the probes of a cluster's Pod are seen at an address that nobody has there: addresses are reused."""
+    here = {probe.target.address for probe in probes}
+    away = [
+        pod
+        for pod in {id(pod): pod for many in book.pods.values() for pod in many}.values()
+        if pod.declared_by != "--spec" and not pod.host_network and not here & set(pod.addresses)
+    ]
+    free: dict[str, list[Probe]] = {}
+    for probe in probes:
+        if probe.target.address not in book.pods and _kubelet_like(probe):
+            free.setdefault(probe.target.address, []).append(probe)
+    found: list[str] = []
+    for address, seen in list(free.items())[:LOOKED_AT]:
+        pods = [pod for pod in away if just_these(pod, seen)]
+        if pods:
+            rest = f" (and of {len(pods) - 1} more)" if len(pods) > 1 else ""
+            found.append(f"at {address} those of {_name(pods[0])}{rest}, which has {', '.join(pods[0].addresses)}")
+    if not found:
+        return []
+    said = (
+        f"--cluster knows no Pod at {len(free)} of the probed addresses, but probes just like those of Pods with other addresses are seen: "
+        f"{_listed(found, '; ')}; the dump is of another time than the capture, as it seems: take one while capturing"
+    )
+    return [said]
 
 
 def _nameless(

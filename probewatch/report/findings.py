@@ -26,6 +26,8 @@ LABELS: Final = {
 _INDENT: Final = 6
 _GROUP: Final = 3
 """So many findings that say the same are told as one."""
+_SHORT: Final = 20
+"""Characters of what was expected, up to which it is told."""
 _SUBJECTS: Final = 12
 """Subjects of one that are named."""
 _NUMBER: Final = re.compile(r"(?<![\w.:])[0-9]+(?:\.[0-9]+)?(?![\w.:])")
@@ -99,14 +101,19 @@ def _alike(findings: Sequence[Finding]) -> list[list[Finding]]:
     """Return findings that say the same of several subjects together, but for the numbers that were seen."""
     groups: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        groups.setdefault((finding.field, finding.expected, _NUMBER.sub("#", finding.sentence)), []).append(finding)
+        groups.setdefault((finding.field, _number(finding), _NUMBER.sub("#", finding.sentence)), []).append(finding)
     return list(groups.values())
+
+
+def _number(finding: Finding) -> str:
+    """Return what was expected, where that is a number or a word; a whole request is told with its own subject only."""
+    return finding.expected if len(finding.expected) < _SHORT else ""
 
 
 def _together(paper: Paper, group: Sequence[Finding], everybody: int) -> None:
     """Write what is said of several subjects once, numbers as ranges, and of whom of `everybody` it is said."""
     first = group[0]
-    said = f" {safe(first.expected)}" if 0 < len(first.expected) < 20 else ""
+    said = f" {safe(_number(first))}" if _number(first) else ""
     numbers = [[one.group() for one in _NUMBER.finditer(finding.sentence)] for finding in group]
     ranges = iter([_range(column) for column in zip(*numbers, strict=True)])
     sentence = _NUMBER.sub(lambda _: next(ranges), first.sentence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..decisions.risefall import RULES
@@ -26,6 +26,8 @@ NEARLY: Final = 0.9
 _GUESSES: Final = 3
 """Kinds named of those a checker could be."""
 
+_MANIFESTS: Final = 3
+"""Manifests that declare the same which are named."""
 _LEARNT: Final = ("declared", "inferred")
 
 
@@ -155,13 +157,22 @@ def asked(probe: Probe) -> str:
     names = ["periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"]
     names += ["initialDelaySeconds"] if spec.initial_delay_s else []
     text = ", ".join(said(name, spec.numbers[name]) for name in names)
-    source = [safe(" or ".join((probe.spec_source, *probe.spec_alike)))] if probe.spec_source else []
+    source = [safe(_one_of((probe.spec_source, *probe.spec_alike)))] if probe.spec_source else []
     if probe.target.named_by and probe.target.named_by != "status.podIP":
         source.append(f"matched by {safe(probe.target.named_by)}")
     missing = _defaults(spec)
     if missing:
         source.append("default: " + ", ".join(missing))
     return text + (f" ({'; '.join(source)})" if source else "")
+
+
+def _one_of(names: Sequence[str]) -> str:
+    """Return `a`, `a or b`, and of very many manifests that declare the same the first and how many more there are."""
+    return (
+        " or ".join(names)
+        if len(names) <= _MANIFESTS
+        else f"{names[0]} or one of {len(names) - 1} that declare the same"
+    )
 
 
 def said(name: str, value: object) -> str:

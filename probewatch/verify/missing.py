@@ -9,7 +9,7 @@ from typing import Final
 
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import LATER, DecisionKind, EventKind, Probe, Timeline
+from probewatch.model.timeline import BESIDE, LATER, DecisionKind, EventKind, Probe, Timeline
 from probewatch.probes.cadence import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
@@ -127,15 +127,17 @@ def _undeclared(probe: Probe, declared: Sequence[Declared], timeline: Timeline) 
         return None
     nearest = max(mates, key=lambda one: _likeness(one, probe))
     asked = [field for field in _differences(nearest, probe) if field != "type"]
-    if not asked:
+    twin = probe.type_source.endswith(BESIDE)
+    if not asked and not twin:
         return None  # attempts of a declared probe that its declared numbers could not explain
     return Finding(
         held=Held.FAIL,
         probe=probe.id,
         subject=subject_of(probe),
-        field="handler" if "handler" in asked else ", ".join(asked),
-        sentence=f"the kubelet sends a probe that no spec declares: {request_of(probe)}",
-        expected=f"{request(nearest.spec)}, the nearest that is declared",
+        field="handler" if "handler" in asked else ", ".join(asked) or "probed",
+        sentence=f"the kubelet sends a probe that no spec declares: {request_of(probe)}"
+        + ", beside the one that is declared" * twin,
+        expected=request(nearest.spec) + (", once" if twin else ", the nearest that is declared"),
         observed=f"{len(probe.attempts)} attempts",
         source=nearest.pod.source,
         evidence=tuple(map(evidence_of, probe.attempts[:SHOWN])),
@@ -255,6 +257,10 @@ def _silent(one: Declared, timeline: Timeline) -> Finding:
         return _unseen(one, Held.INCONCLUSIVE, "probed", why)
     if span < due:
         why = f"the capture shows its container without a restart for less than the {due // SECOND} s that it may take"
+        return _unseen(one, Held.INCONCLUSIVE, "probed", why)
+    others = max((len(probe.spec_alike) for probe in mine), default=0)
+    if others and all(probe.spec_source != one.pod.source for probe in mine):
+        why = f"{1 + others} manifests declare just the same and tell no address: it is not known to be probed"
         return _unseen(one, Held.INCONCLUSIVE, "probed", why)
     frames = tuple(Evidence(a.file, *a.frames()) for p in mine[:1] for a in p.attempts[-1:])
     return Finding(

@@ -338,3 +338,42 @@ def test_no_pod_is_lost(parts: list[tuple[str, str | None, int]]) -> None:
     assert set(book.pods) == {address for each in (*specs, *pods) for address in each.addresses}
     kept = {each.source for listed in (*book.pods.values(), book.unplaced) for each in listed}
     assert {each.source for each in specs} <= kept
+
+
+def template(
+    kind: str, name: str, labels: dict[str, str], *, owner: tuple[str, str] | None = None, replicas: int = 1, period: int = 10
+) -> dict[str, Any]:
+    """Return a workload as the cluster prints it, whose Pods are as `pod` makes them."""
+    made = pod("x", None)
+    made["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = period
+    owners = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner is not None else []
+    return {
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "lab", "ownerReferences": owners},
+        "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels}, "spec": made["spec"]}},
+    }
+
+
+@pytest.mark.parametrize("with_pod", [True, False], ids=["pod", "no pod"])
+def test_a_pod_and_all_that_made_it_are_one(tmp_path, with_pod) -> None:
+    """`kubectl get all -o yaml`: the Pod stands for ReplicaSet and Deployment, else the Deployment; old ReplicaSets are passed over."""
+    labels = {"app": "web", "pod-template-hash": "7d9f"}
+    owner = ("Deployment", "web")
+    made = [
+        template("Deployment", "web", {"app": "web"}),
+        template("ReplicaSet", "web-7d9f", labels, owner=owner),
+        template("ReplicaSet", "web-5c4b", {"app": "web", "pod-template-hash": "5c4b"}, owner=owner, replicas=0, period=5),
+    ]
+    running = pod("web-7d9f-abcde", "10.128.0.5", metadata={"labels": labels})
+    file = manifests.load_specs(write(tmp_path, *([running] if with_pod else []), *made, name="all.json"))
+    book = build_book(file.specs)
+    assert [(one.kind, one.name) for one in book.all_pods()] == ([("Pod", "web-7d9f-abcde")] if with_pod else [("Deployment", "web")])
+    assert file.notes == ("all.json: passed over 1 ReplicaSet of 0 replicas",)
+
+
+def test_a_template_that_its_pod_does_not_follow_stays(tmp_path) -> None:
+    """A Deployment that declares other probes than its Pod (a rollout that has not come to it) is not the same."""
+    running = pod("web-7d9f-abcde", "10.128.0.5", metadata={"labels": {"app": "web"}})
+    newer = template("Deployment", "web", {"app": "web"}, period=5)
+    book = build_book(manifests.load_specs(write(tmp_path, running, newer, name="all.json")).specs)
+    assert sorted(one.name for one in book.all_pods()) == ["web", "web-7d9f-abcde"]

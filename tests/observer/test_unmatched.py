@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
 
 import probewatch
 from probewatch.report.words import owner, unasked
@@ -138,3 +140,32 @@ def test_manifests_that_declare_the_same_leave_the_name_open(tmp_path: Path, nam
         assert len({subject.split("/")[1] for subject in subjects if f"/{name}-" in subject}) == given
         spare = [finding for finding in timeline.findings if finding.field == "probed" and f"/{name}-" in finding.subject]
         assert {finding.held for finding in spare} == ({probewatch.Held.INCONCLUSIVE} if given > addresses else set())
+
+
+def test_a_dump_of_another_time_is_told(tmp_path: Path) -> None:
+    """A cluster dump in which the probed Pod has another address: a note says where its probes are seen, and why."""
+    pod = yaml.safe_load((CAPTURES / "http-timeout" / "pod.yaml").read_text())
+    pod["status"] = {"phase": "Running", "podIP": "10.128.0.99", "podIPs": [{"ip": "10.128.0.99"}]}
+    dump = tmp_path / "cluster.json"
+    dump.write_text(json.dumps({"kind": "List", "items": [pod]}))
+    timeline = probewatch.analyze(CAPTURES / "http-timeout" / "capture.pcap", cluster=dump)
+    (note,) = [note for note in timeline.notes if "the dump is of another time" in note]
+    assert "at 10.128.0.10 those of" in note
+    assert "10.128.0.99" in note
+
+
+def test_a_client_that_is_refused_is_no_kubelet(tmp_path: Path) -> None:
+    """Refused connections to the port that a manifest without an address declares, but at no pace of its probes, prove no kubelet."""
+    spec = tmp_path / "pod.yaml"
+    spec.write_text(
+        "{apiVersion: v1, kind: Pod, metadata: {name: shop}, spec: {containers: [{name: app, readinessProbe: "
+        "{httpGet: {path: /ready, port: 8080}, periodSeconds: 3}}]}}"
+    )
+    refused = []
+    for port, at in enumerate((0.0, 2.0, 5.3, 6.3, 8.3), 40000):
+        syn = Ether() / IP(src="10.128.0.20", dst="10.128.0.111") / TCP(sport=port, dport=8080, flags="S", seq=7)
+        rst = Ether() / IP(src="10.128.0.111", dst="10.128.0.20") / TCP(sport=8080, dport=port, flags="RA", ack=8)
+        syn.time, rst.time = 1_790_000_000 + at, 1_790_000_000.0001 + at
+        refused += [syn, rst]
+    timeline = probewatch.analyze(refused, spec=spec)
+    assert not [probe for probe in timeline.probes if probe.checker.kind == "kubelet"]
