@@ -250,7 +250,7 @@ def test_declared_probe() -> None:
 
 
 def test_bare_connects_are_no_kubelets() -> None:
-    """Form and cadence alone give an unknown checker that could be a kubelet (DESIGN section 6)."""
+    """Form and cadence alone give an unknown checker that could be a kubelet (docs/design.md, section 6)."""
     (probe,) = watch(*probes(every(2, 10), "connected")).probes
     assert probe.checker.kind == "unknown"
     assert "kubelet" in probe.checker.could_be
