@@ -268,6 +268,12 @@ def test_every_test_states_its_promise() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_tests_mirror_modules() -> None:
+    """Each test module bears the name of the module that it tests, or says in its docstring which ones it covers."""
+    done = subprocess.run([sys.executable, "tests/mirror.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def pages() -> list[Path]:
     """Return every Markdown page of the project."""
     folders = ("docs", "captures", "benchmarks", "tests")

@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
-"""Frames in, a timeline out: the same however they come, and no kubelet without a decisive sign."""
+"""Frames in, a timeline out: the same however they come, and no kubelet without a decisive sign.
+
+Covers `observer`.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 
 The simulator (kubelet.py, prober.py, server.py, wire.py) is written after the kubelet's source and what was measured, and knows nothing of probewatch. Scenarios by hand stand for
 behaviours that no capture here shows; random ones for everything else. `OPEN` names what is known to be told wrongly, each with its fault.
+
+Covers `observer`, `probes`, `decisions`.
 """
 
 from __future__ import annotations
