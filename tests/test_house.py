@@ -268,6 +268,12 @@ def test_every_test_states_its_promise() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_tests_mirror_modules() -> None:
+    """Each test module bears the name of the module that it tests, or says in its docstring which ones it covers."""
+    done = subprocess.run([sys.executable, "tests/mirror.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def pages() -> list[Path]:
     """Return every Markdown page of the project."""
     folders = ("docs", "captures", "benchmarks", "tests")
@@ -311,6 +317,54 @@ def test_links_lead_somewhere() -> None:
                 wrong.append(f"{shown(page)}: {target} is no file of the project")
             elif anchor and goal.suffix == ".md" and anchor not in anchors(goal):
                 wrong.append(f"{shown(page)}: {target} names no heading")
+    assert not wrong, "\n".join(wrong)
+
+
+ELSEWHERE: Final = {"YAML", "POSIX", "IEEE"}
+"""Names in capitals that stand before a section's number and are standards."""
+CITING: Final = ("probewatch", "tests", "docs", "benchmarks", ".ci")
+CITING_FILES: Final = {".py", ".md", ".json", ".html", ".css", ".yaml", ""}
+PAGE: Final = re.compile(
+    r"(?<![\w./*-])((?:[\w.-]+/)*[\w.-]+\.md)\b"  # docs/page.md
+    r"(?:#([\w-]+)|,\s+\"([^\"]+)\"|,\s+sections?\s+(\d+)(?:\s+and\s+(\d+))?)?"  # anchor, heading, numbers
+)
+NUMBERED: Final = re.compile(r"\b([A-Z]{4,})(?: +sections? +\d| +\d+\.\d\b| +\d[a-z]\b)")
+"""A page without `.md`, by its section."""
+
+
+def test_what_is_cited_can_be_read() -> None:
+    """Every page that a module, a test or a page mentions is in the repository, with the heading or section named; so is every capture.
+
+    Pages are cited as `docs/page.md`, `docs/page.md, "Heading"`, `docs/page.md, section 6` or `docs/page.md#anchor`; a page
+    without `.md` (NOTES section 2, NOTES 2.1, NOTES 7b) is none. What stands elsewhere is cited by the place where anybody
+    finds it: file and function, and a page of another repository behind that one's name (`owner/name page.md`).
+    """
+    wrong = []
+    texts = {path for name in CITING for path in (ROOT / name).rglob("*") if path.suffix in CITING_FILES and path.is_file()}
+    for path in sorted((texts | set(pages())) - {Path(__file__).resolve()}):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        named = sorted({found[0] for found in re.finditer(r"\bcaptures/[a-z0-9][a-z0-9-]*\b", text)})
+        wrong += [f"{shown(path)} cites {name}: no capture of the project" for name in named if not (ROOT / name).exists()]
+        for found in PAGE.finditer(text):
+            name, anchor, heading, *sections = found.groups()
+            goal = next((base / name for base in (ROOT, path.parent, ROOT / "docs") if (base / name).is_file()), None)
+            said = " ".join(found[0].split())
+            theirs = re.search(r"([\w.-]+/[\w.-]+) $", text[max(found.start() - 80, 0) : found.start()])
+            if goal is None and theirs and not (ROOT / theirs[1]).exists():
+                continue
+            if goal is None:
+                wrong.append(f"{shown(path)} cites {said}: no page of the project")
+                continue
+            headings = [re.sub("`", "", line) for line in re.findall(r"^#{1,6} +(.+?) *#*$", prose(goal), flags=re.MULTILINE)]
+            lacks = (
+                (anchor and anchor not in anchors(goal))
+                or (heading and " ".join(heading.split()) not in headings)
+                or any(number and not any(line.startswith(f"{number}. ") for line in headings) for number in sections)
+            )
+            if lacks:
+                wrong.append(f"{shown(path)} cites {said}: no such heading")
+        numbers = [found for found in NUMBERED.finditer(text) if found[1] not in ELSEWHERE]
+        wrong += [f"{shown(path)} cites {found[0]}: no page of the project" for found in numbers]
     assert not wrong, "\n".join(wrong)
 
 

@@ -33,7 +33,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status (DESIGN section 5)."""
+    """Run the command line and return its exit status (docs/design.md, section 5)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments in (["--version"], ["-V"]):
         from probewatch import __version__

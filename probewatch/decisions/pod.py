@@ -7,7 +7,7 @@ worker (UpdatePodStatus). A `Pod` value holds the workers and their tickers, is 
 questions: what comes next (`predict`), and what does this attempt change (`apply`). So several readings of the same
 attempts can be carried side by side at little cost.
 
-Where a capture begins (DESIGN section 6). `begin(fresh=True)` starts from the kubelet's initial values;
+Where a capture begins (docs/design.md, section 6). `begin(fresh=True)` starts from the kubelet's initial values;
 `begin(fresh=False)` knows nothing,
 and the first streak that reaches its threshold tells the state. Which of the two fits is decided by what follows.
 

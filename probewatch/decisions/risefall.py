@@ -1,7 +1,7 @@
 """Rise and fall: how checkers that are not the kubelet turn results into UP and DOWN.
 
-Theory of operation. Four rules cover them (CHECKERS.md of the project's reference, section 0.5 and the programs' own
-logs):
+Theory of operation. Four rules cover them (HAProxy's src/check.c, the programs' manuals, and what their own
+logs said beside the packets: docs/how-it-knows.md, "What was measured"):
 
 * `counter`: HAProxy's health h in 0..rise+fall-1, UP while h >= rise. A pass adds one and jumps to the top once UP; a
   failure takes one while h > rise, else h is 0 and the server DOWN (`set_server_check_status`). A start or reload

@@ -6,7 +6,7 @@ the run reaches the threshold for that result, the result is cached, and a *chan
 the kubelet acts on. A prober error changes nothing (runProbeWithRetries). Liveness after a failure, and startup after
 any result, go on hold: run 0, no probe until there is a new container. A new container id sets the cached value back to
 the initial value but keeps
-`last_result` and `result_run` (KUBELET.md 2.5): a streak survives a container restart.
+`last_result` and `result_run` (doProbe): a streak survives a container restart.
 
 Two tables say it all: INITIAL (newWorker) and REACHED (what a threshold does). The names are the kubelet's, so that the
 two files can be laid side by side.

@@ -193,7 +193,7 @@ def delete(root: Path, name: str) -> None:
 
 
 def _bundle(bundle: Path, words: list[str], netns: str, run: str) -> None:
-    """Write an OCI bundle: busybox and nothing else, in the pod's network namespace (runtime-spec, config.md)."""
+    """Write an OCI bundle: busybox and nothing else, in the pod's network namespace (opencontainers/runtime-spec config.md)."""
     binaries = bundle / "rootfs" / "bin"
     binaries.mkdir(parents=True)
     for name in ("proc", "dev", "tmp"):

@@ -25,7 +25,7 @@ class NodeAddress:
     source: str
     """How we know: `--node-ip`, `HostSubnet in --cluster`, `podCIDR gateway in --cluster`, `Node address in --cluster` ..."""
     rank: int = 9
-    """DESIGN section 5 order: 0 own interface, 1 --node-ip, 2 cluster, 3 tunnel outer source, 4 inference."""
+    """In the order of docs/design.md, section 5: 0 own interface, 1 --node-ip, 2 cluster, 3 tunnel outer source, 4 inference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What every cause means and what to do about it: one label, one sentence, one piece of advice (DESIGN section 7).
+"""What every cause means and what to do about it: one label, one sentence, one piece of advice (docs/design.md, section 7).
 
 Pure data. The text report prints it under a probe that has trouble, and the documentation is written from it, so that
 both say the same. Labels are what a table cell can hold; sentences say what the wire shows; advice says where to look

@@ -1,4 +1,4 @@
-"""What a worker is expected to do next: the data that closes the loop between `decisions` and `probes` (DESIGN section 3).
+"""What a worker is expected to do next: the data that closes the loop between `decisions` and `probes` (docs/design.md, section 3).
 
 `decisions` makes Predictions, `observer` carries them, `probes` reads them to say whose attempt the next one is.
 """
@@ -69,7 +69,7 @@ class Prediction(NamedTuple):
     gated_anew: bool = False
     """In a new container its startup probe would have to succeed first."""
     inherits: bool = False
-    """... but a new container counts as started because the one before was (1.35 and newer do it by mistake, KUBELET.md D25)."""
+    """... but a new container counts as started because the one before was (1.35 and newer do it by mistake, k8s#141155)."""
     out_of_turn: bool = False
     """It would be the first attempt at a new container, and readiness should have come before it."""
     echo_ns: int | None = None

@@ -9,7 +9,7 @@ from .spec import ProbeType
 
 
 class Saying(StrEnum):
-    """What a line or an event is about (KUBELET.md sections 6.1 and 6.3)."""
+    """What a line or an event is about (pkg/kubelet/prober/prober.go probe, kubelet.go syncLoopIteration)."""
 
     FAILED = "failed"
     """`Readiness probe failed: ...`, log `Probe failed`."""

@@ -1,4 +1,4 @@
-"""The nouns of the output: attempts, probes, decisions, events and the timeline that holds them (DESIGN sections 2 and 6).
+"""The nouns of the output: attempts, probes, decisions, events and the timeline that holds them (docs/design.md, sections 2 and 6).
 
 Times are integer nanoseconds since 1970 UTC, or None where unknown; `report` turns them into text.
 
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an attempt ended so: the closed catalogue of DESIGN section 7."""
+    """Why an attempt ended so: the closed catalogue of docs/design.md, section 7."""
 
     OK = "ok"
     OK_REDIRECT = "ok-redirect"
@@ -209,7 +209,7 @@ class Attempt:
     threshold: int = 0
     """The threshold that this streak works towards."""
     implied: bool = False
-    """No frame of its own: a tick that fell while the neighbour was being resolved in vain (DESIGN section 6)."""
+    """No frame of its own: a tick that fell while the neighbour was being resolved in vain (docs/design.md, section 6)."""
     late_answer_ns: int | None = None
     """From start to the first byte of an answer that came after the verdict."""
     legs: Sequence[Leg] = ()
@@ -394,7 +394,7 @@ class Checker:
     """Who probes."""
 
     kind: str
-    """One of DESIGN section 6, `checker.kind`."""
+    """One of those that docs/json.md, "checker", lists for `kind`."""
     could_be: tuple[str, ...] = ()
     version: str = ""
     """From its User-Agent: `1.36`."""

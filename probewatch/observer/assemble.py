@@ -207,7 +207,7 @@ class Assembler:
         return list(dict.fromkeys(signs)) or ["a container start fits the attempts best"]
 
     def _endings(self, address: str, placed: Placed, ledger: Ledger, names: Any) -> list[TimelineEvent]:
-        """Tell of a pod that is being deleted: liveness stops at once and for good, readiness goes on (KUBELET.md 2.7)."""
+        """Tell of a pod that is being deleted: liveness stops at once and for good, readiness goes on (kubelet.go SyncTerminatingPod)."""
         out: list[TimelineEvent] = []
         for worker, account in ledger.accounts.items():
             planned, last = placed.lane.plan[worker], account.last
@@ -499,7 +499,7 @@ class Assembler:
         )
 
     def node_behind(self, source: Source) -> NodeAddress | None:
-        """Name the node behind a source (DESIGN section 5): what is known of its address, else of the tunnel that brought it."""
+        """Name the node behind a source (docs/design.md, section 5): what is known of its address, else of the tunnel that brought it."""
         node = self.book.node(source.address)
         if node is not None or not source.outer_source:
             return node

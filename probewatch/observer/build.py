@@ -186,7 +186,7 @@ def confirm(
     killing: bool = False,
     pokes: bool = True,
 ) -> Decision:
-    """Say whether the wire shows that the kubelet acted on a decision (WIRE.md section 7).
+    """Say whether the wire shows that the kubelet acted on a decision (docs/how-it-knows.md, "Confirmed").
 
     `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness
     probe. While the kubelet is `killing` the container, no pod sync comes that would set off an extra attempt; one that does

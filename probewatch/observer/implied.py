@@ -1,4 +1,4 @@
-"""Attempts that sent nothing, because an address resolution was already failing (DESIGN section 6, implied attempts).
+"""Attempts that sent nothing, because an address resolution was already failing (docs/design.md, section 6).
 
 Theory of operation. While the kernel asks for a neighbour's address, SYNs of all attempts wait behind the same requests:
 a tick that falls into that time leaves no frame. Ticks of a grid that is known and unbroken are attempts all the same.
@@ -23,7 +23,7 @@ from .histories import Look
 from .lane import Lane
 
 STEP_NS: Final = 20_000_000
-"""An attempt this near to a tick is in step with it (WIRE.md section 7: 99.3 % are)."""
+"""An attempt this near to a tick is in step with it (99.3 % are: docs/how-it-knows.md, "What was measured")."""
 RESOLUTION_NS: Final = 1_070_000_000
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
@@ -39,7 +39,7 @@ def feed(lane: Lane, run: Run, elsewhere: Lately, seen_until_ns: int | None, loo
 
 
 def implied_runs(run: Run, lane: Lane) -> list[Run]:
-    """Make the attempts that sent nothing because an address resolution was already failing (DESIGN section 6, implied attempts).
+    """Make the attempts that sent nothing because an address resolution was already failing (docs/design.md, section 6).
 
     Only ticks of a grid that is known and unbroken count: not after a decision that pokes the worker, for a poke moves
     the grid.

@@ -7,7 +7,7 @@ remember and what they will do next), the steps that led there, and a cost: how 
 the cheapest are kept. As soon as all histories agree on the past it is settled, and told. With one probe, or probes
 with different paths, there is never more than one history worth keeping.
 
-Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (DESIGN section 6),
+Three histories stand at the beginning: the containers begin here, or the capture begins in mid-life (docs/design.md, section 6),
 or the containers are old and their kubelet is new. What follows decides between them, and the signs of a beginning that
 are not attempts come in as `begin_cost`. So several histories are carried on that differ in nothing but how their containers
 began; an attempt that came when it was due is the same in all of them, and is taken in one go (`Lane._feed_due`).

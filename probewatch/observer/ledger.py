@@ -354,7 +354,7 @@ class Ledger:
     def begun_by(self, container: int, shown_ns: int, created_ns: int | None = None) -> int | None:
         """Return by when a container had begun that showed at `shown_ns`; None where no initialDelaySeconds says that it was sooner.
 
-        startedAt is cut to whole seconds, so that a delay may be up to one shorter (KUBELET.md 2.3, normalizeStatus). A bound
+        startedAt is cut to whole seconds, so that a delay may be up to one shorter (status_manager.go normalizeStatus). A bound
         that lies before the last sign of its predecessor, or before its Pod was created (`created_ns`), comes of a delay that
         was not kept.
         """
@@ -377,7 +377,7 @@ class Ledger:
     def synced_after(self, ns: int) -> bool:
         """Tell whether the kubelet went on with the Pod after a moment: one that is being deleted is not synced any more.
 
-        Then liveness and startup probes have stopped, nothing pokes readiness, and no container begins (KUBELET.md 2.7). Where
+        Then liveness and startup probes have stopped, nothing pokes readiness, and no container begins (SyncTerminatingPod). Where
         readiness is all that is probed, that it succeeds again has to do.
         """
         if any(one.ns > ns for one in self.happened):

@@ -1,6 +1,6 @@
 """What is declared and does not fit what was seen, and why: another address, another time, a port that is none, nothing at all.
 
-An address means a Pod only between that Pod's start and end (DESIGN section 5), so a manifest that is newer than the capture
+An address means a Pod only between that Pod's start and end (docs/design.md, section 5), so a manifest that is newer than the capture
 names nothing in it. Nor does this module name anything: it says what stands against it, and where just the declared probes
 are seen, so that whoever reads it can decide.
 """

@@ -75,7 +75,7 @@ WAITED: Final = 3.2
 NOTICED: Final = 2.5
 """The same where a container that was gone is there again: it is noticed once a second, as it was when its probe got its grid."""
 ABSENT: Final = 2.5
-"""The extra probe after NotReady did not come: it came in 110 of 111 cases (WIRE.md section 7)."""
+"""The extra probe after NotReady did not come: it came in 110 of 111 cases (docs/how-it-knows.md, "What was measured")."""
 IGNORED: Final = 1.5
 """A readiness probe that was not Ready was not poked, although a decision about another probe of its Pod made a pod sync."""
 REGULAR: Final = 0.6
@@ -259,7 +259,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
         ticker = step.before.tickers[reading.worker]
         before, start = last.get(reading.worker), step.run.start.ns
         since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
-        # A close that waits for its delayed acknowledgement holds the next attempt up (WIRE.md section 4).
+        # A close that waits for its delayed acknowledgement holds the next attempt up (docs/how-it-knows.md, "What was measured").
         at_once = since is not None and -LEAD_NS <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
         # The start of a container, or of a kubelet, is several syncs of its Pod within moments, and so are the silent ticks at one
         # that is away.
@@ -307,7 +307,7 @@ def strains(steps: Sequence[Step], workers: int) -> list[float]:
 def _synced(steps: Sequence[Step]) -> int:
     """Return up to which step something later shows that the kubelet still syncs the Pod; -1 where nothing does.
 
-    One that is being deleted is not synced (KUBELET.md 2.7): no poke is missing there. It is liveness and startup that stop then,
+    One that is being deleted is not synced (SyncTerminatingPod): no poke is missing there. It is liveness and startup that stop then,
     and no container begins; where readiness is all that is probed, that it succeeds again has to do.
     """
     kinds = [step.before.plan[step.reading.worker].spec.type if step.reading else None for step in steps]

@@ -1,6 +1,7 @@
 """Whose attempt is this? Reads one run in every way the workers' predictions allow, and says how far-fetched each way is.
 
-Theory of operation. A ticker is exact to milliseconds (WIRE.md section 7: 99 % within 5 ms), so an attempt that comes
+Theory of operation. A ticker is exact to milliseconds (99 % within 5 ms:
+docs/how-it-knows.md, "What was measured"), so an attempt that comes
 when a worker's tick was due is almost surely that worker's. Off the grid only a readiness worker may run, and only
 while its container is not Ready; anything else off the grid means that something happened before it: a new container,
 a new kubelet, or a kubelet that got no CPU, whose ticks run late, together, and go on on the old grid. A worker runs
@@ -87,7 +88,7 @@ POKE_DOUBLE: Final = 0.3
 POKE_AGAIN: Final = 0.75
 """A second one soon after the beginning: the sync that sees the container run is followed by one that sees it Started ..."""
 POKED_AGAIN_NS: Final = 1_200 * MS
-"""... 0.2 to 1.1 s later (WIRE.md section 7b: PLEG's relist is a second)."""
+"""... 0.2 to 1.1 s later (PLEG's relist is a second; docs/how-it-knows.md, "What was measured")."""
 POKE_UNSEEN: Final = 2.5
 """A manual run in a state that the capture has not shown yet."""
 POKE_WAITS: Final = 0.7

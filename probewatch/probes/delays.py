@@ -1,7 +1,7 @@
 """When a container's probes began, against initialDelaySeconds.
 
 A worker sends nothing until initialDelaySeconds after its container's startedAt, which the status keeps in whole
-seconds, and looks at that only when it ticks or is poked (worker.go doProbe; WIRE.md section 7). So with S the
+seconds, and looks at that only when it ticks or is poked (worker.go doProbe). So with S the
 truncated start, d a probe's delay, P its period and f its first attempt: S + d <= f, and f <= S + d + P but for what
 it takes the kubelet to notice the container. Where S is known, each delay lies in a window a little wider than the
 period; where it is not, the delays of one container bound each other.

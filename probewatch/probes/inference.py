@@ -4,8 +4,8 @@ Packets show handler, port, path and cadence plainly. They show the type only th
 poked outside its grid while its container is not
 Ready, a liveness worker falls silent at its failure threshold until there is a new container, a startup worker stops
 for good when the others begin. Where none of this
-happened in the capture the type stays unknown: nothing is guessed silently, each guess carries its reason (KUBELET.md
-11.2).
+happened in the capture the type stays unknown: nothing is guessed silently, each guess carries its reason (docs/how-it-knows.md,
+"What stays unknown").
 """
 
 from __future__ import annotations

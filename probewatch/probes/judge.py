@@ -5,8 +5,8 @@ asks two things of the packets: what came first (an answer, a refusal, a close, 
 whether it came before the deadline (`start + timeoutSeconds`: http.Client.Timeout and net.Dialer.Timeout start just
 before the SYN). An answer after the checker hung up changes nothing and is kept as the true latency.
 
-Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and the measurements in KUBELET.md and WIRE.md of the
-project's reference.
+Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and measurements
+(docs/how-it-knows.md, "What was measured").
 `plain-http-on-tls` is plain HTTP spoken to a TLS port, `tls-on-plain-http` the reverse.
 """
 
@@ -225,9 +225,9 @@ class _Case:
         return self.gave_up is None or mark[:1] <= self.gave_up[:1]
 
     def noticed_late(self, done: Mark) -> bool:
-        """Tell whether the checker was still waiting at its deadline though what it waited for had come in time (KUBELET.md D11).
+        """Tell whether the checker was still waiting at its deadline though what it waited for had come in time.
 
-        A process without CPU finds its timer run out and the answer there together; Go runs timers first.
+        A process without CPU finds its timer run out and the answer there together; Go runs timers first (docs/how-it-knows.md).
         """
         if not self.closes_at_once:
             return False

@@ -1,8 +1,8 @@
 """What a source address says of the network that probes come through: a table, one row a network.
 
-On most networks the address from which a kubelet reaches its pods follows a rule (KUBELET.md 7.3). The rules contradict each other, so a
-row is only a hint, told as such: it never proves that an address is a node's, and no row is tried before what the user or the cluster told.
-A new network is a new row.
+On most networks the address from which a kubelet reaches its pods follows a rule (each row names its source). The rules contradict
+each other, so a row is only a hint, told as such: it never proves that an address is a node's, and no row is tried before
+what the user or the cluster told. A new network is a new row.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ NETWORKS: Final = (
             "istio cni HOST_PROBE_SNAT_IP"),
     Network("an Istio sidecar asking its own application", _is("127.0.0.6", "::6"), "pilot-agent UpstreamLocalAddressIPv4"),
     Network("GKE's metadata address, which a node may pick as its source", _is("169.254.169.252"), "cilium#17839, k8s#107502"),
-    Network("the target's own address: a Pod on its node's network", _same, "KUBELET.md 1.3: hostNetwork"),
+    Network("the target's own address: a Pod on its node's network", _same, "kubelet prober.go runProbe: status.PodIP"),
     Network("first address of the probed subnet: tun0 of OpenShift SDN, or the gateway of a bridge CNI, Flannel or kindnet", _nth(1),
             "sdn GenerateDefaultGateway; kube-flannel isDefaultGateway"),
     Network("second address of the probed subnet: ovn-k8s-mp0 of OVN-Kubernetes", _nth(2), "ovn-kubernetes GetNodeManagementIfAddr"),

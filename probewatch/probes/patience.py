@@ -1,7 +1,8 @@
 """How long a checker waits: timeoutSeconds as its own giving up, and its own waiting, show it.
 
 The kubelet says nothing when a probe times out, but it acts: it closes a connection that has not answered exactly at
-SYN + timeoutSeconds (WIRE.md section 4), a dial that is given up sends no further SYN, a readiness probe that times out
+SYN + timeoutSeconds (docs/how-it-knows.md, "What was measured"), a dial that is given up sends no
+further SYN, a readiness probe that times out
 and loses Ready is followed by another at once, grpc-go dials again after a second only while time is left. Where every
 answer comes quickly nothing of this happens, and any timeout would have done.
 """
@@ -35,7 +36,7 @@ MISSED: Final = 1.3
 RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
 PROMPT_NS: Final = 15_000_000
-"""A probe that is poked at a deadline starts this soon after it (4.2 ms was the worst, WIRE.md section 7)."""
+"""A probe that is poked at a deadline starts this soon after it (4.2 ms was the worst: docs/how-it-knows.md, "What was measured")."""
 OWN_LIMITS: Final = {Ask.TLS: HANDSHAKE_NS // SECOND, Ask.GRPC: 20}
 """Seconds after which Go gives up by itself, whatever the timeout: net/http's TLS handshake, grpc-go's first settings."""
 SLACK_NS: Final = 60_000_000

@@ -43,7 +43,7 @@ GIVEN_UP_NS = 1_024_000_000
 HANDSHAKE_NS = 10_000_000_000
 """net/http's TLSHandshakeTimeout (apimachinery SetOldTransportDefaults), from the connection on, however long timeoutSeconds is."""
 BROKEN_OFF_NS = 60_000_000
-"""A deadline is kept to this (0.1-0.8 ms is usual, WIRE.md section 4)."""
+"""A deadline is kept to this (0.1-0.8 ms is usual: docs/how-it-knows.md, "What was measured")."""
 UNACKED = 3.0
 """How far a connection is from a tcpSocket probe's of which the handshake's last ACK was not seen."""
 ORPHANED = 0.3
@@ -138,7 +138,7 @@ def free_ns(run: Run, spec: ProbeSpec, verdict: Verdict) -> int:
 
 
 def lingers(run: Run, verdict: Verdict) -> bool:
-    """Tell whether closing may have held a run's worker up to a second longer (SO_LINGER, KUBELET.md 4.2).
+    """Tell whether closing may have held a run's worker up to a second longer (SO_LINGER: pkg/probe/dialer_others.go ProbeDialer).
 
     So it may where silence gave the verdict; and where segments got lost, for a FIN may be lost as well, and is sent again
     until its acknowledgment arrives. That is mostly seen when the next attempt has begun, and too late to be looked at here.

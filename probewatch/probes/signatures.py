@@ -5,7 +5,7 @@ Theory of operation. A row of `SIGNATURES` names a checker where everything it s
 says how that checker paces itself (`pause`: from the end of a check to the start of the next; `clock`: from start to
 start), and which answers it takes for good, because that belongs to the program and not to the packets.
 
-What separates them (measured, CHECKERS.md of the project's reference; rows without a capture say so): HAProxy's
+What separates them (measured; each row names its source, and says where it has no capture): HAProxy's
 checks send no third handshake ACK on its own and spell header names in lower case; keepalived, monit, blackbox and
 the clouds say who they are; Varnish sends `Host` and `Connection` and nothing else, Apache nothing but `Host`.
 

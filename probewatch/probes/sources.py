@@ -1,8 +1,8 @@
 """Who checks: whether a source address is a kubelet's, and how we know.
 
-DESIGN section 6: a kubelet is said only on a decisive sign. A User-Agent alone proves nothing (curl can send it), form
+docs/design.md, section 6: a kubelet is said only on a decisive sign. A User-Agent alone proves nothing (curl can send it), form
 and cadence alone prove nothing either (many Go programs look alike); together, from one address, they do. An address
-that is known to be a node's, or a Pod's, decides at once. How a node shows itself (KUBELET.md 7.3) differs by network,
+that is known to be a node's, or a Pod's, decides at once. How a node shows itself (`probes.networks`) differs by network,
 so no address is ever taken for a node's because it ends in `.1`.
 """
 

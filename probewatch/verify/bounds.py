@@ -1,7 +1,7 @@
 """How fast settings can be, and which timeout the observed latencies need.
 
 Times are counted from the moment the application breaks, comes back, or the container starts, and bounded from both
-sides (KUBELET: worker.go run and doProbe; kuberuntime_container.go killContainer; kubelet.go newCrashLoopBackOff):
+sides (worker.go run and doProbe; kuberuntime_container.go killContainer; kubelet.go newCrashLoopBackOff):
 
 * An application that breaks fails the next attempt at the earliest at once, at the latest one period later. From one
   failed attempt to the next is one period, or the timeout where attempts hang longer than that: one tick is stored and

@@ -1,6 +1,6 @@
 """Whether what the kubelet said can be about an attempt: the Pod, the type, the outcome, and the cause that its text names.
 
-The texts are Go's and the kubelet's own (KUBELET.md section 6.2); one text stands for several causes, since the kubelet does
+The texts are Go's and the kubelet's own (Go's net and net/http, pkg/probe); one text stands for several causes, since the kubelet does
 not know them apart: silence is `context deadline exceeded` whether the SYN, the ARP request or the answer was lost.
 """
 

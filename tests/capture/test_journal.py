@@ -1,4 +1,7 @@
-"""Process events on disk: journal entries in a pcapng, beside the packets."""
+"""Process events on disk: journal entries in a pcapng, beside the packets.
+
+Covers `model.journal`, `capture.write`, `capture.reader`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Differential: every capture, frame by frame, against tshark."""
+"""Differential: every capture, frame by frame, against tshark.
+
+Covers `capture` and `wire`.
+"""
 
 from __future__ import annotations
 

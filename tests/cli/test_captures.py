@@ -1,6 +1,8 @@
 """Every capture of the tree through the whole command line, and the tables of the project's own ones as they are committed.
 
 `UPDATE_GOLDENS=1 pytest tests/cli/test_captures.py` writes the tables anew; read the difference before you commit it.
+
+Covers `cli`, `observer`, `report`.
 """
 
 from __future__ import annotations

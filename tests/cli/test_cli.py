@@ -1,4 +1,7 @@
-"""The command line as programs and people meet it: exit status, streams, help, hostile names."""
+"""The command line as programs and people meet it: exit status, streams, help, hostile names.
+
+Covers `cli`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How the command's process ends."""
+"""How the command's process ends.
+
+Covers `cli`, `cli.run`, `cli.output`.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 What the wire says (path, Host, reason), what manifests, the cluster, the kubelet's log and its events say (names of pods,
 containers, nodes, messages), and what files are called; at every output of every command. What the reports do with values
 is held in tests/report; this holds that nothing goes past them. Files are written for their owner alone, and never through a link.
+
+Covers `cli` and `report`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 `--thorough` changes single bytes, some 20 000 times over all captures, and cuts at every boundary between records; the
 seed of what failed is in the message.
+
+Covers `cli`, `capture`, `wire`.
 """
 
 from __future__ import annotations

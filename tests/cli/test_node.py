@@ -1,4 +1,7 @@
-"""`probewatch pods` and `probewatch doctor` as people and programs meet them."""
+"""`probewatch pods` and `probewatch doctor` as people and programs meet them.
+
+Covers `cli.pods`, `cli.doctor`, `cluster.checkup`, `report.node`.
+"""
 
 from __future__ import annotations
 

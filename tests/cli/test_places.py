@@ -1,4 +1,7 @@
-"""Ladders of attempts that were captured at two places, made with scapy: a segment that one of them never saw."""
+"""Ladders of attempts that were captured at two places, made with scapy: a segment that one of them never saw.
+
+Covers `explaining`, `observer.ladder`, `report.ladder`.
+"""
 
 from __future__ import annotations
 

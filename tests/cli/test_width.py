@@ -1,4 +1,7 @@
-"""Text is as wide as the terminal that it is written to."""
+"""Text is as wide as the terminal that it is written to.
+
+Covers `report.paper`, `report.text`.
+"""
 
 from __future__ import annotations
 

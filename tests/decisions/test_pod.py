@@ -72,7 +72,7 @@ def test_startup_success_opens_the_gate() -> None:
 
 
 def test_startup_success_pokes_readiness_at_once() -> None:
-    """Startup success syncs the pod, which pokes the readiness worker in the same millisecond; liveness waits for its tick (WIRE.md 7c)."""
+    """Startup success syncs the pod, which pokes the readiness worker in the same millisecond; liveness waits for its tick (captures/startup-probe, frames 75-94)."""
     pod = story(pod_of(spec(READINESS), spec(LIVENESS), spec(STARTUP)), [(2, 0, "S")])
     assert [one.poked_ns for one in pod.predict()] == [ns(0.001), None, None]
 
@@ -97,7 +97,7 @@ def test_an_attempt_of_another_proves_started() -> None:
 
 
 def test_without_a_startup_probe_nothing_is_gated() -> None:
-    """No startup probe: started is true from the beginning (KUBELET.md 3.4)."""
+    """No startup probe: started is true from the beginning (pkg/kubelet/prober/prober_manager.go UpdatePodStatus)."""
     assert silences(pod_of(spec(READINESS), spec(LIVENESS))) == [Silence.NONE, Silence.NONE]
 
 
@@ -113,7 +113,7 @@ def test_mid_life_gates_nothing() -> None:
 
 
 def test_liveness_holds_after_its_threshold() -> None:
-    """The third failure sets liveness on hold; readiness goes on against the dying container (WIRE.md 7)."""
+    """The third failure sets liveness on hold; readiness goes on against the dying container (pkg/kubelet/prober/worker.go doProbe: onHold; captures/k136-liveness-restart)."""
     pod = story(pod_of(spec(READINESS), spec(LIVENESS)), [(0, 0, "S"), (1, 0.5, "F"), (1, 1.5, "F"), (1, 2.5, "F")])
     assert silences(pod) == [Silence.NONE, Silence.ON_HOLD]
     assert pod.containers[0].dying
@@ -153,13 +153,13 @@ def test_ready_shows_that_a_dying_container_is_gone() -> None:
 
 
 def test_a_decision_stirs_the_siblings() -> None:
-    """A decision about one probe syncs the pod, which pokes every readiness worker that is not Ready (KUBELET.md 2.4)."""
+    """A decision about one probe syncs the pod, which pokes every readiness worker that is not Ready (pkg/kubelet/prober/prober_manager.go UpdatePodStatus)."""
     pod = story(pod_of((spec(READINESS), 0), (spec(READINESS, port=9090), 1)), [(1, 0, "F"), (0, 0.5, "S")])
     assert [one.stirred_ns for one in pod.predict()] == [None, ns(0.501)]
 
 
 def test_streak_survives_the_container() -> None:
-    """Carry-over: two failures, a crash, one more failure, Restart (KUBELET.md 2.5)."""
+    """Carry-over: two failures, a crash, one more failure, Restart (pkg/kubelet/prober/worker.go doProbe)."""
     pod = story(pod_of(spec(LIVENESS)), [(0, 0, "F"), (0, 1, "F")])
     applied = step(pod, 0, 5, "F", Trigger.TICK, "container")
     assert applied.counted.decision is DecisionKind.RESTART
@@ -171,7 +171,7 @@ def test_streak_survives_the_container() -> None:
 
 @pytest.mark.parametrize(("keeps_ready", "cached", "manual"), [(True, Result.NONE, Manual.UNSEEN), (False, Result.FAILURE, Manual.POSSIBLE)])
 def test_new_kubelet_forgets_grids_and_streaks(keeps_ready, cached, manual) -> None:
-    """After a kubelet restart every worker has a new phase and no streak; readiness is kept from 1.35 on (KUBELET.md 2.6)."""
+    """After a kubelet restart every worker has a new phase and no streak; readiness is kept from 1.35 on (docs/how-it-knows.md, "What differs between versions")."""
     pod = story(pod_of(spec(READINESS), spec(LIVENESS), keeps_ready=keeps_ready), [(0, 0, "S"), (1, 0.5, "F"), (1, 1.5, "F")])
     applied = step(pod, 1, 30.2, "F", Trigger.START, "kubelet")
     assert applied.counted.streak == 1
@@ -198,7 +198,7 @@ def test_only_readiness_is_poked() -> None:
 
 
 def test_ready_means_strictly_periodic() -> None:
-    """While Ready nothing pokes; not Ready, everything may (KUBELET.md 2.4)."""
+    """While Ready nothing pokes; not Ready, everything may (pkg/kubelet/prober/prober_manager.go UpdatePodStatus)."""
     pod = story(pod_of(spec(READINESS)), [(0, 0, "S")])
     assert manuals(pod) == [Manual.READY]
     assert manuals(story(pod, [(0, 1, "F"), (0, 2, "F")])) == [Manual.READY]
@@ -206,7 +206,7 @@ def test_ready_means_strictly_periodic() -> None:
 
 
 def test_losing_ready_is_poked_at_once() -> None:
-    """The attempt that loses Ready is followed by another, certainly, from the moment of its verdict (WIRE.md 7a)."""
+    """The attempt that loses Ready is followed by another, certainly, from the moment of its verdict (docs/how-it-knows.md, "What was measured")."""
     pod = story(pod_of(spec(READINESS, failure_threshold=1)), [(0, 0, "S")])
     lost = step(pod, 0, 1, "F", took=0.25).pod
     assert lost.predict()[0].poked_ns == ns(1.25)
@@ -230,7 +230,7 @@ def test_state_unseen() -> None:
 
 @pytest.mark.parametrize(("resets", "anchor"), [(True, 7.4), (False, 5.0)])
 def test_a_manual_run_moves_the_grid(resets, anchor) -> None:
-    """Ticker.Reset: from 1.32 on the period counts from the manual run; before, the grid stays (KUBELET.md 2.2)."""
+    """Ticker.Reset: from 1.32 on the period counts from the manual run; before, the grid stays (pkg/kubelet/prober/worker.go run)."""
     pod = story(pod_of(spec(READINESS, period_s=5), resets=resets), [(0, 0, "F"), (0, 5, "F")])
     assert step(pod, 0, 7.4, "F", Trigger.MANUAL).pod.predict()[0].tick_ns == ns(anchor)
 
@@ -265,7 +265,7 @@ def test_an_early_tick_corrects_the_grid() -> None:
 
 
 def test_a_stored_tick_leaves_the_grid() -> None:
-    """Ticks that fell while it was busy are one stored tick; the later ones are on the old grid (KUBELET.md 2.2, step 3)."""
+    """Ticks that fell while it was busy are one stored tick; the later ones are on the old grid (pkg/kubelet/prober/worker.go run; Go's time.NewTicker)."""
     pod = story(pod_of(spec(READINESS, period_s=2, timeout_s=3)), [(0, 0, "T")])
     pod = step(pod, 0, 3.044, "T", Trigger.STORED_TICK, took=3).pod
     assert pod.predict()[0].tick_ns == ns(2)
@@ -380,7 +380,7 @@ def test_any_story(steps, fresh, resets) -> None:
 
 
 def test_a_kubelet_up_to_1_22_does_not_poke_what_is_not_ready() -> None:
-    """Its readiness worker goes on at its ticks after NotReady and after Started, whatever its siblings decide (KUBELET.md 0.2)."""
+    """Its readiness worker goes on at its ticks after NotReady and after Started, whatever its siblings decide (docs/how-it-knows.md, "What differs between versions")."""
     pod = pod_of(spec(STARTUP), spec(READINESS, failure_threshold=1), spec(LIVENESS, failure_threshold=1), pokes=Pokes.NEW_CONTAINERS)
     pod = story(pod, [(0, 0, "S")])
     assert pod.tickers[1].poked_ns is None
@@ -400,7 +400,7 @@ def test_a_sync_during_an_attempt_pokes_at_its_end() -> None:
 
 
 def test_a_kubelet_up_to_1_20_never_pokes() -> None:
-    """All that its workers do they do at their ticks: the first attempt is one, and any worker's may be the first (KUBELET.md 0.2)."""
+    """All that its workers do they do at their ticks: the first attempt is one, and any worker's may be the first (docs/how-it-knows.md, "What differs between versions")."""
     pod = pod_of(spec(READINESS), spec(LIVENESS), resets=False, pokes=Pokes.NOTHING)
     assert manuals(pod) == [Manual.NEVER, Manual.NEVER]
     assert not pod.predict()[1].out_of_turn

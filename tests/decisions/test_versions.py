@@ -9,7 +9,7 @@ from probewatch.decisions.versions import Pokes, keeps_ready, pokes, resets
 
 @pytest.mark.parametrize(("rule", "since"), [(resets, 32), (keeps_ready, 35)])
 def test_since(rule, since) -> None:
-    """KUBELET.md 0.2, between the last tree without it and the first one with it."""
+    """Between the last tree without it and the first one with it (docs/how-it-knows.md, "What differs between versions")."""
     assert [minor for minor in range(15, 40) if rule((1, minor))] == list(range(since, 40))
     assert rule((2, 0))
 

@@ -154,7 +154,7 @@ def test_on_hold_on_liveness_or_startup_check_failure(kind) -> None:
 
 
 def test_readiness_never_holds() -> None:
-    """The other half of the same test: a readiness worker probes for the life of the pod (KUBELET.md 3.2, step 7)."""
+    """The other half of the same test: a readiness worker probes for the life of the pod (pkg/kubelet/prober/worker.go doProbe: onHold)."""
     assert not any(counted.worker.on_hold for counted in tell(fresh(READINESS), "FFFFSSSS", spec(failure_threshold=1)))
 
 
@@ -181,12 +181,12 @@ def test_do_probe(kind) -> None:
     assert counted.worker.cached is Result.SUCCESS
 
 
-# What KUBELET.md adds.
+# What its tests do not show.
 
 
 @pytest.mark.parametrize("story", ["FDFDF", "DFFDDF", "FFDF"])
 def test_errors_neither_count_nor_reset(story) -> None:
-    """A prober error is thrown away: F, E, F, E, F reaches three (KUBELET.md 3.3)."""
+    """A prober error is thrown away: F, E, F, E, F reaches three (pkg/kubelet/prober/worker.go doProbe: `Prober error, throw away the result`)."""
     told = tell(fresh(LIVENESS), story, spec(LIVENESS, failure_threshold=3))
     assert decided(told)[-1] is DecisionKind.RESTART
     assert told[-1].streak == 3
@@ -198,12 +198,12 @@ def test_errors_neither_count_nor_reset(story) -> None:
 
 
 def test_errors_alone_decide_nothing() -> None:
-    """A body that breaks for ever keeps a dead container alive and readiness frozen (KUBELET.md 3.3, k8s#122591)."""
+    """A body that breaks for ever keeps a dead container alive and readiness frozen (k8s#122591)."""
     assert not any(decided(tell(fresh(LIVENESS), "D" * 50, spec(LIVENESS, failure_threshold=1))))
 
 
 def test_streak_survives_a_new_container() -> None:
-    """Neither lastResult nor resultRun is reset by a new container ID: after two failures and a crash one more failure restarts (KUBELET.md 2.5)."""
+    """Neither lastResult nor resultRun is reset by a new container ID: after two failures and a crash one more failure restarts (pkg/kubelet/prober/worker.go doProbe)."""
     probe = spec(LIVENESS, failure_threshold=3)
     worker = new_container(tell(fresh(LIVENESS), "FF", probe)[-1].worker)
     (counted,) = tell(worker, "F", probe)
@@ -211,7 +211,7 @@ def test_streak_survives_a_new_container() -> None:
 
 
 def test_success_streak_survives_a_new_container() -> None:
-    """With successThreshold 2 a container that crashed while Ready is Ready again on its first success (KUBELET.md 2.5)."""
+    """With successThreshold 2 a container that crashed while Ready is Ready again on its first success (pkg/kubelet/prober/worker.go doProbe)."""
     probe = spec(success_threshold=2)
     worker = new_container(tell(fresh(READINESS), "SSS", probe)[-1].worker)
     assert worker.cached is Result.FAILURE
@@ -228,7 +228,7 @@ def test_restart_begins_a_new_streak() -> None:
 
 @pytest.mark.parametrize(("keeps_ready", "value"), [(True, Result.NONE), (False, Result.FAILURE)])
 def test_new_kubelet_and_readiness(keeps_ready, value) -> None:
-    """A new kubelet forgets the streak; up to 1.34 it calls readiness Failure at once, from 1.35 on it holds nothing (KUBELET.md 2.6)."""
+    """A new kubelet forgets the streak; up to 1.34 it calls readiness Failure at once, from 1.35 on it holds nothing (docs/how-it-knows.md, "What differs between versions")."""
     probe = spec()
     worker = new_kubelet(tell(fresh(READINESS), "SFF", probe)[-1].worker, keeps_ready=keeps_ready)
     assert (worker.cached, worker.result_run) == (value, 0)
@@ -251,7 +251,7 @@ def test_new_kubelet_and_the_others(kind) -> None:
 
 @pytest.mark.parametrize(("story", "settles", "state"), [("S", 0, Result.SUCCESS), ("FFF", 2, Result.FAILURE), ("FFSFFF", 2, Result.SUCCESS)])
 def test_mid_life_settles_and_decides_nothing(story, settles, state) -> None:
-    """The first streak that reaches its threshold tells the state and is no decision (DESIGN section 6)."""
+    """The first streak that reaches its threshold tells the state and is no decision (docs/design.md, section 6)."""
     told = tell(Worker(READINESS), story, spec(failure_threshold=3))
     assert told[settles].settled is state
     assert [counted.settled for number, counted in enumerate(told) if number != settles] == [None] * (len(told) - 1)

@@ -1,4 +1,7 @@
-"""The laboratory: what it shows is what its prober did, and it leaves nothing behind."""
+"""The laboratory: what it shows is what its prober did, and it leaves nothing behind.
+
+Covers `lab`.
+"""
 
 from __future__ import annotations
 

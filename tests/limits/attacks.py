@@ -220,7 +220,7 @@ class Attack(NamedTuple):
     status: tuple[int, ...] = (0,)
     """Exit statuses that are right."""
     peak_mb: int = 120
-    """DESIGN section 8 and docs/limits.md: memory for table and ndjson, whatever comes in."""
+    """docs/design.md, section 8, and docs/limits.md: memory for table and ndjson, whatever comes in."""
 
 
 ATTACKS: Final[dict[str, Attack]] = {

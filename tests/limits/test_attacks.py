@@ -1,4 +1,7 @@
-"""What fills every buffer ends in a result, within the memory that docs/limits.md promises."""
+"""What fills every buffer ends in a result, within the memory that docs/limits.md promises.
+
+Covers `capture`, `wire`, `probes`, `observer`.
+"""
 
 from __future__ import annotations
 

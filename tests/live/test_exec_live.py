@@ -1,4 +1,7 @@
-"""Exec probes in `probewatch watch` and `record`: told live, and kept in the file, by programs that gave up their privileges."""
+"""Exec probes in `probewatch watch` and `record`: told live, and kept in the file, by programs that gave up their privileges.
+
+Covers `cli.watch`, `cli.record`, `capture.apart`.
+"""
 
 from __future__ import annotations
 

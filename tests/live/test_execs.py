@@ -1,4 +1,7 @@
-"""Exec probes run by the real runc in a real container, seen through the kernel's process events."""
+"""Exec probes run by the real runc in a real container, seen through the kernel's process events.
+
+Covers `capture.processes`, `probes.execs`, `observer.execs`.
+"""
 
 from __future__ import annotations
 

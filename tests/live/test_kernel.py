@@ -1,4 +1,7 @@
-"""Bulk transfers are left out by the kernel, and nothing else is."""
+"""Bulk transfers are left out by the kernel, and nothing else is.
+
+Covers `capture.kernel` and `capture.bulk`.
+"""
 
 from __future__ import annotations
 

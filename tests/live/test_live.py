@@ -1,4 +1,7 @@
-"""Frames from real interfaces in real network namespaces."""
+"""Frames from real interfaces in real network namespaces.
+
+Covers `capture.live`, `capture.record`, `recording`.
+"""
 
 from __future__ import annotations
 

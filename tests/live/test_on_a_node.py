@@ -1,4 +1,7 @@
-"""The ways onto an immutable node (docs/on-a-node.md): a stream from a far tcpdump, and a container that is granted little."""
+"""The ways onto an immutable node (docs/on-a-node.md): a stream from a far tcpdump, and a container that is granted little.
+
+Covers `cli.watch`, `cli.record`, `capture.privilege`.
+"""
 
 from __future__ import annotations
 

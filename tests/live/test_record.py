@@ -1,4 +1,7 @@
-"""`record` under load and fault: what was lost is counted and said, the status is that of incomplete evidence, the file is whole."""
+"""`record` under load and fault: what was lost is counted and said, the status is that of incomplete evidence, the file is whole.
+
+Covers `cli.record`, `capture.record`, `capture.backlog`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`probewatch watch` on a node made of namespaces: what it says is what `analyze` says of a capture made beside it."""
+"""`probewatch watch` on a node made of namespaces: what it says is what `analyze` says of a capture made beside it.
+
+Covers `cli.watch`, `watching`, `report.live`.
+"""
 
 from __future__ import annotations
 

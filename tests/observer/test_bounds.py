@@ -1,4 +1,7 @@
-"""What the observer holds is bounded, and what a bound does is said: sources, strangers, checks, revisions, waiting connections."""
+"""What the observer holds is bounded, and what a bound does is said: sources, strangers, checks, revisions, waiting connections.
+
+Covers `observer.core`, `observer.keeper`, `observer.senders`, `observer.strangers`.
+"""
 
 from __future__ import annotations
 

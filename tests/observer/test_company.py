@@ -2,6 +2,8 @@
 """Whatever else asks the same pod, also from the kubelet's own address, is not taken for its probes, and hides none of them.
 
 A node runs more than its kubelet: a router in the host's network, agents, somebody's loop of curl or nc.
+
+Covers `observer.senders`, `observer.strangers`, `probes.sources`.
 """
 
 from __future__ import annotations

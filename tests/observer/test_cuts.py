@@ -1,6 +1,8 @@
 """Captures that begin or end in the middle of what happened: less is known then, and nothing is made up.
 
 Held against the timeline of the whole capture, which other tests hold against the kubelet's own record.
+
+Covers `observer`.
 """
 
 from __future__ import annotations

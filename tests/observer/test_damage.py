@@ -1,4 +1,7 @@
-"""What a capture lost, saw twice or wrote down in another order proves nothing that the whole one does not show."""
+"""What a capture lost, saw twice or wrote down in another order proves nothing that the whole one does not show.
+
+Covers `observer` and `wire`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
-"""Each capture is diagnosed as what it shows, and as nothing else; and so are conversations written for what no capture shows."""
+"""Each capture is diagnosed as what it shows, and as nothing else; and so are conversations written for what no capture shows.
+
+Covers `probes.diagnose`, `probes.patterns`, `model.diagnoses`.
+"""
 
 from __future__ import annotations
 

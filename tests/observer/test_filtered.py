@@ -1,4 +1,7 @@
-"""What is missing by the way a capture was taken (a snapshot length, a filter) proves nothing, and is said."""
+"""What is missing by the way a capture was taken (a snapshot length, a filter) proves nothing, and is said.
+
+Covers `observer`, `probes.judge`.
+"""
 
 from __future__ import annotations
 

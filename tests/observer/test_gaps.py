@@ -1,4 +1,7 @@
-"""Why attempts are missing, and what a capture did not keep, as values that programs read."""
+"""Why attempts are missing, and what a capture did not keep, as values that programs read.
+
+Covers `observer.together`, `observer.ledger`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a diagnosis says where the place of the capture, the manifest or the moment of an answer is known."""
+"""What a diagnosis says where the place of the capture, the manifest or the moment of an answer is known.
+
+Covers `probes.diagnose`, `probes.patterns`.
+"""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_mid_life_settles_without_a_decision() -> None:
 
 
 def test_beginning_shows_by_the_double() -> None:
-    """Two first readiness probes on each other's heels are a container's beginning, against a slight sign for mid-life (WIRE.md 7b)."""
+    """Two first readiness probes on each other's heels are a container's beginning, against a slight sign for mid-life (docs/how-it-knows.md, "What was measured")."""
     lane = lane_of(spec(READINESS, period_s=10), begin_cost=MID_LIFE)
     steps = play(lane, runs(0, 0.001, 10.001, 20.001))
     assert lane.fresh
@@ -255,7 +255,7 @@ def test_identical_probes_are_told_apart(offset) -> None:
 @pytest.mark.parametrize(("delay", "first"), [(0, 3.08), (5, 8.48)])
 @pytest.mark.parametrize("before", ["refused", "503"])
 def test_the_second_poke_of_a_beginning_is_readiness_too(again, delay, first, before) -> None:
-    """Readiness is poked twice at a container's beginning, 0.1 to 1.1 s apart (WIRE.md section 7b): the second is not the identical liveness probe's first."""
+    """Readiness is poked twice at a container's beginning, 0.1 to 1.1 s apart (docs/how-it-knows.md, "What was measured"): the second is not the identical liveness probe's first."""
     live = spec(LIVENESS, period_s=5, initial_delay_s=delay)
     readiness = [*runs(0, what=before), *runs(*(again + 5 * n for n in range(6)))]
     liveness = runs(*(first + 5 * n for n in range(5)))
@@ -429,7 +429,7 @@ def test_a_strangers_connection_is_nobodys() -> None:
 
 
 def test_a_dead_dial_is_nobodys() -> None:
-    """An httpGet's dial from before the capture that comes through at last asks nothing, and takes no attempt's place (WIRE.md 4)."""
+    """An httpGet's dial from before the capture that comes through at last asks nothing, and takes no attempt's place (captures/http-blackhole, port 36178)."""
     steps = play(lane_of(spec(READINESS), begin_cost=MID), runs(0, 1, 2, 3), [run_of(exchange("> S\n < SA\n > A\n > FA\n < FA\n > A", at=1.4))], runs(4, 5))
     assert whose(steps) == [0, 0, None, 0, 0, 0, 0]
 

@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
-"""Frames in, a timeline out: the same however they come, and no kubelet without a decisive sign."""
+"""Frames in, a timeline out: the same however they come, and no kubelet without a decisive sign.
+
+Covers `observer`.
+"""
 
 from __future__ import annotations
 
@@ -250,7 +253,7 @@ def test_declared_probe() -> None:
 
 
 def test_bare_connects_are_no_kubelets() -> None:
-    """Form and cadence alone give an unknown checker that could be a kubelet (DESIGN section 6)."""
+    """Form and cadence alone give an unknown checker that could be a kubelet (docs/design.md, section 6)."""
     (probe,) = watch(*probes(every(2, 10), "connected")).probes
     assert probe.checker.kind == "unknown"
     assert "kubelet" in probe.checker.could_be

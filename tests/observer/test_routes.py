@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (scripts of packets keep their line)
-"""Attempts that went by another link than those before: a route that changed, an address given twice, a gateway that nobody answers for."""
+"""Attempts that went by another link than those before: a route that changed, an address given twice, a gateway that nobody answers for.
+
+Covers `probes.routes` and `probes.neighbours`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Frames that the fast path passes over: the document says the same as if every frame had been decoded in full."""
+"""Frames that the fast path passes over: the document says the same as if every frame had been decoded in full.
+
+Covers `wire.fastpath`, `capture.runs`, `observer.front`.
+"""
 
 from __future__ import annotations
 

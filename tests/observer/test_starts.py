@@ -1,4 +1,7 @@
-"""Containers that are killed before they are up: told as a start that was too slow only where a later one shows that it was."""
+"""Containers that are killed before they are up: told as a start that was too slow only where a later one shows that it was.
+
+Covers `probes.starts`.
+"""
 
 from __future__ import annotations
 

@@ -375,7 +375,7 @@ def lane_after(*made: Run, probe: ProbeSpec | None = None) -> Lane:
 
 
 def test_ticks_during_a_resolution_in_vain_are_implied() -> None:
-    """Who-has at 5, 6, 7 s and no answer: the ticks at 6, 7 and 8 s sent nothing of their own and are attempts (DESIGN section 6)."""
+    """Who-has at 5, 6, 7 s and no answer: the ticks at 6, 7 and 8 s sent nothing of their own and are attempts (docs/design.md, section 6)."""
     first = resolving(5)
     implied = implied_runs(first, lane_after(*runs(*every(1, 5)), first))
     assert [round((one.start.ns - ns(0)) / S, 3) for one in implied] == [6.0, 7.0, 8.0]

@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (scripts of packets and rows of tables keep their line)
-"""What probewatch says of real captures is what the kubelet itself wrote down, with the Pod and, where packets suffice, without."""
+"""What probewatch says of real captures is what the kubelet itself wrote down, with the Pod and, where packets suffice, without.
+
+Covers `observer`, `probes`, `decisions`.
+"""
 
 from __future__ import annotations
 

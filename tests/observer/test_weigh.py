@@ -93,13 +93,13 @@ def test_a_poke_that_waited_for_a_long_attempt_does_not_in_a_busy_pod() -> None:
 
 
 def test_a_poke_that_did_not_come_strains() -> None:
-    """Losing Ready pokes the prober (WIRE.md 7): where nothing follows at once, the reading strains."""
+    """Losing Ready pokes the prober (pkg/kubelet/prober/prober_manager.go UpdatePodStatus): where nothing follows at once, the reading strains."""
     made = [*runs(*every(2, 8)), *runs(*every(2, 6, 16), what="503"), *runs(*every(2, 3, 28))]
     assert ABSENT in strained(made, spec(period_s=2))
 
 
 def test_a_pod_that_may_be_gone_is_not_poked() -> None:
-    """A Pod that is being deleted is not synced (KUBELET.md 2.7): without anything later that shows it is, no poke is missing.
+    """A Pod that is being deleted is not synced (pkg/kubelet/kubelet.go SyncTerminatingPod): without anything later that shows it is, no poke is missing.
 
     Its liveness probe has stopped by then; one that goes on shows that the Pod was not deleted.
     """
@@ -164,7 +164,7 @@ def test_hasty_restarts_strain() -> None:
 
 
 def test_a_restart_is_hasty_by_the_one_before() -> None:
-    """The back-off counts from the end of the instance before (WIRE.md 7): twelve seconds apart a third restart may come at once, a fourth waits."""
+    """The back-off counts from the end of the instance before (pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff): twelve seconds apart a third restart may come at once, a fourth waits."""
     made = [one for life in range(3) for one in runs(*every(2, 5, life * 12), what="503", path="/live")]
     fourth = runs(*every(2, 5, 36), what="503", path="/live")
     probe = spec(LIVENESS, path="/live", period_s=2, failure_threshold=5)

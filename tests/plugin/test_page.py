@@ -1,6 +1,8 @@
 """The examples of docs/testing.md are run, and what the page shows of them is what they print.
 
 `UPDATE_DOCS=1` writes the outputs anew; read the difference before you commit it.
+
+Covers `pytest_plugin`, `assertions`.
 """
 
 from __future__ import annotations

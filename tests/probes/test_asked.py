@@ -95,7 +95,7 @@ def test_a_declared_host_is_the_header(host, shown) -> None:
 
 
 def test_old_kubelets_ask_for_gzip() -> None:
-    """Up to 1.19 there was no Accept, but Accept-Encoding: gzip (KUBELET.md 0.2); from 1.20 on both would have been declared."""
+    """Up to 1.19 there was no Accept, but Accept-Encoding: gzip (docs/how-it-knows.md, "What differs between versions"); from 1.20 on both would have been declared."""
     old = {"extra": "Accept-Encoding: gzip\\r\\n", "accept": False}
     assert sent(**old, agent="kube-probe/1.19") == "(none)"
     assert sent(**old, agent="kube-probe/1.20") == "Accept:, Accept-Encoding: gzip"

@@ -249,7 +249,7 @@ def test_a_gone_container_explains_missed_ticks() -> None:
 
 
 def test_a_certain_poke() -> None:
-    """The attempt right after Ready was lost is the poke that was certain, at no cost (WIRE.md 7a)."""
+    """The attempt right after Ready was lost is the poke that was certain, at no cost (docs/how-it-knows.md, "What was measured")."""
     reading = best(EARLIER + 0.002, predicted(manual=Manual.POSSIBLE, poked=EARLIER + 0.001))
     assert (reading.cost, reading.trigger, reading.schedule) == (0.0, Trigger.MANUAL, Schedule.EXTRA)
 
@@ -268,7 +268,7 @@ def test_an_absent_poke_is_paid_for() -> None:
 
 
 def test_ready_is_not_poked() -> None:
-    """While Ready an attempt off the grid means a new container or a new kubelet, and both are dear (KUBELET.md 2.4)."""
+    """While Ready an attempt off the grid means a new container or a new kubelet, and both are dear (pkg/kubelet/prober/prober_manager.go UpdatePodStatus)."""
     found = read(EARLIER + 4, predicted())
     assert {one.reset for one in found} == {"container", "kubelet"}
     assert found[0].cost >= 2 * read(EARLIER + 4, predicted(manual=Manual.POSSIBLE))[0].cost
@@ -431,7 +431,7 @@ def test_lingering_close_delays_a_stored_tick() -> None:
 
 @pytest.mark.parametrize("after", [1.0, 2.7])
 def test_grpc_redials(after) -> None:
-    """A second SYN about 1 s, a third about 1.6-1.9 s later, belong to the dial in flight (KUBELET.md 5.2)."""
+    """A second SYN about 1 s, a third about 1.6-1.9 s later, belong to the dial in flight (grpc-go backoff.DefaultConfig)."""
     probe = spec(handler=GRPC, timeout_s=5)
     reading = best(EARLIER + after, predicted(took=5.0, redials=True, spec=probe), what="refused")
     assert reading.redial

@@ -34,7 +34,7 @@ def test_period_with_missing_starts(missing) -> None:
 
 @pytest.mark.parametrize("offset", [0.197, 0.5, 0.802, 0.926])
 def test_period_of_two_interleaved_series(offset) -> None:
-    """Two probes with the same request and period at a constant offset have one period, and two of them share it (WIRE.md 7, `identical-probes`)."""
+    """Two probes with the same request and period at a constant offset have one period, and two of them share it (captures/identical-probes; docs/how-it-knows.md, "What was measured")."""
     starts = sorted(at(*every(2, 15), *every(2, 15, offset)))
     assert period_of(starts) == 2
     assert side_by_side(starts, 2) == 2
@@ -77,7 +77,7 @@ def test_a_ticker_does_not_lag(count: int) -> None:
 
 @pytest.mark.parametrize("extra", [0.05, 0.1, 0.13])
 def test_a_loop_has_no_grid(extra) -> None:
-    """`sleep 5` and a run of its own time do not stand on whole seconds: a forged curl loop has 5.05 to 5.14 s (CHECKERS.md)."""
+    """`sleep 5` and a run of its own time do not stand on whole seconds: a forged curl loop has 5.05 to 5.14 s (docs/how-it-knows.md, "What was measured")."""
     starts = at(*[n * (5 + extra) for n in range(8)])
     assert on_grid(starts, [start + 20 * MS for start in starts]) < 0.5
     assert period_of(starts[:8]) is None or on_grid(starts, starts) < 0.5
@@ -151,7 +151,7 @@ def test_any_series_has_an_answer(starts) -> None:
 
 @given(st.integers(1, 60), st.integers(4, 20), st.integers(0, 10 * S), st.data())
 def test_any_ticker_shows_its_period(period, count, first, data) -> None:
-    """Whatever the period and phase, with a kubelet's delays (WIRE.md section 7: 99 % within 5 ms), however they fall."""
+    """Whatever the period and phase, with a kubelet's delays (99 % within 5 ms: docs/how-it-knows.md, "What was measured"), however they fall."""
     late = data.draw(st.lists(st.integers(0, 5 * MS), min_size=count, max_size=count))
     starts = [first + n * period * S + delay for n, delay in enumerate(late)]
     assert period_of(starts) == period

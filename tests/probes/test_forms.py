@@ -106,7 +106,7 @@ def test_only_get_and_http11(line) -> None:
     ("kube-probe/1.36 extra", ""), ("xkube-probe/1.36", ""), ("tilt-probe/0.1", ""),
 ])
 def test_version(agent, version) -> None:
-    """Only the kubelet's own User-Agent claims a version; Knative's slash form, hooks and copies do not (KUBELET.md 4.1)."""
+    """Only the kubelet's own User-Agent claims a version; Knative's slash form, hooks and copies do not (pkg/probe/http/request.go userAgent)."""
     assert asked(f"{HOST}User-Agent: {agent}\\r\\nAccept: */*\\r\\n{CLOSE}").version == version
 
 
@@ -136,7 +136,7 @@ def test_query_is_part_of_the_path() -> None:
     ("> FA\n < A\n < FA\n > A", False, "FIN in the third packet"),
 ])
 def test_connect(ends, tail, kubelet, why) -> None:
-    """A tcpSocket probe says nothing and closes with FIN after a bare ACK (WIRE.md 3)."""
+    """A tcpSocket probe says nothing and closes with FIN after a bare ACK (captures/tcp-ready, frames 23-28)."""
     form = form_of(exchange(f"> S\n < SA\n {tail}", ends))
     assert form.ask is Ask.CONNECT, why
     assert form.kubelet is kubelet, why

@@ -123,7 +123,7 @@ def test_foreign_forms_are_no_probes() -> None:
 
 
 def test_a_probe_off_its_grid_is_readiness() -> None:
-    """Only a readiness worker is poked: the double at NotReady gives type and failure threshold (WIRE.md 7a)."""
+    """Only a readiness worker is poked: the double at NotReady gives type and failure threshold (docs/how-it-knows.md, "What was measured")."""
     (one,) = guessed(runs(0, 1, 2, 3), runs(4, 5, 6, 6.002, 7.002, 8.002, what="503"), runs(9.002, 10.002))
     assert one.spec.type is READINESS
     assert one.spec.failure_threshold == 3
@@ -139,7 +139,7 @@ def test_what_nothing_pokes_has_no_type_by_its_grid() -> None:
 
 
 def test_pokes_before_the_first_success_tell_no_threshold() -> None:
-    """Until it was Ready once any pod sync pokes it, so those streaks say nothing about failureThreshold (WIRE.md 7b)."""
+    """Until it was Ready once any pod sync pokes it, so those streaks say nothing about failureThreshold (pkg/kubelet/prober/prober_manager.go UpdatePodStatus)."""
     (one,) = guessed(runs(0, 0.3, 1.3, what="refused"), runs(2.3, 3.3, 4.3, 5.3))
     assert one.spec.type is READINESS
     assert "failureThreshold" not in one.inferred
@@ -160,7 +160,7 @@ def test_two_identical_probes() -> None:
 
 
 def test_two_identical_probes_one_poked() -> None:
-    """The series that leaves its grid is readiness, the other liveness (WIRE.md 7)."""
+    """The series that leaves its grid is readiness, the other liveness (pkg/kubelet/prober/prober_manager.go UpdatePodStatus)."""
     readiness = [*runs(0, 2, 4, 6), *runs(8, 10, 12, 12.002, 14.002, what="503"), *runs(16.002, 18.002, 20.002)]
     liveness = [*runs(0.8, 2.8, 4.8, 6.8), *runs(8.8, 10.8, what="503"), *runs(12.8, 14.8, 16.8, 18.8)]
     assert set(types(guessed(readiness, liveness))) == {READINESS, LIVENESS}
@@ -187,7 +187,7 @@ def test_a_container_that_ended_by_itself_tells_no_threshold() -> None:
 
 
 def test_startup_stops_when_the_others_begin() -> None:
-    """A probe that ends with a success just before all others begin was startup; what began in that millisecond is readiness (WIRE.md 7c)."""
+    """A probe that ends with a success just before all others begin was startup; what began in that millisecond is readiness (captures/startup-probe, frames 75-94)."""
     startup = [*runs(0, 1, 2, what="503", path="/started"), run(3, path="/started")]
     found = guessed(startup, runs(*every(2, 8, 3.002)), runs(*every(2, 8, 3.9), path="/live"))
     kinds = {one.spec.path: one.spec.type for one in found}

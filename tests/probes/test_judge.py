@@ -60,7 +60,7 @@ def test_ok(ends, status) -> None:
 @pytest.mark.parametrize(("status", "headers"), [("302 Found", "Location: http://elsewhere.example/\\r\\n"), ("304 Not Modified", ""), ("300 Choices", ""),
                                                 ("399 Odd", "")])
 def test_ok_redirect(ends, status, headers) -> None:
-    """3xx that is not followed is success with a warning (RedirectChecker, KUBELET.md 3.3)."""
+    """3xx that is not followed is success with a warning (pkg/probe/http/http.go RedirectChecker)."""
     verdict = judged(f"{ASKED} < PA {answer(status, '', headers)}\n {CLOSED}", ends)
     assert said(verdict) == (SUCCESS, Cause.OK_REDIRECT)
 
@@ -189,7 +189,7 @@ def test_body_broken(ends, status, end, what) -> None:
 
 
 def test_stalled_body(ends) -> None:
-    """A body that stops until the deadline is a prober error too, given by silence (KUBELET.md 2.8)."""
+    """A body that stops until the deadline is a prober error too, given by silence (pkg/probe/http/http.go DoHTTPProbe)."""
     script = f"{ASKED} < PA {answer(length=900)}\n > A\n +999500us > FA\n < A"
     verdict = judged(script, ends)
     assert said(verdict) == (DISCARDED, Cause.BODY_BROKEN)
@@ -350,7 +350,7 @@ def test_a_request_proves_the_connection(ends, rest, found) -> None:
 
 
 def test_zombie_dial(ends) -> None:
-    """A dial that comes through after its probe gave up looks like a tcpSocket success and is a failure of httpGet long past (WIRE.md 4)."""
+    """A dial that comes through after its probe gave up looks like a tcpSocket success and is a failure of httpGet long past (captures/http-blackhole, port 36178)."""
     script = "> S\n +1s > S seq=0\n +1s > S seq=0\n < SA\n > A\n > FA\n < FA\n > A"
     verdict = judged(script, ends)
     assert said(verdict) == (FAILURE, Cause.NO_SYN_ANSWER)
@@ -421,7 +421,7 @@ def test_unreachable_at_once(version, after, timeout, ends_it) -> None:
 
 @pytest.mark.parametrize("tail", ["> FA\n < A\n < FA\n > A", "> FA\n < RA", "> RA", "< PA 'SSH-2.0-x\\r\\n'\n > RA", "> FA\n < PA 'SSH-2.0-x\\r\\n'\n > R"])
 def test_tcp_connected(ends, tail) -> None:
-    """connect() is all a tcpSocket probe wants: whatever follows is no failure, banners and RSTs included (KUBELET.md 5.1)."""
+    """connect() is all a tcpSocket probe wants: whatever follows is no failure, banners and RSTs included (pkg/probe/tcp/tcp.go DoTCPProbe)."""
     verdict = judged(OPENED + tail, ends, TCP)
     assert said(verdict) == (SUCCESS, Cause.OK)
     assert verdict.end_ns - ns(0) == 100_000
@@ -480,7 +480,7 @@ def test_close_notify_is_no_alert(ends, alert) -> None:
 
 @pytest.mark.parametrize("tail", ["< RA", "< FA\n > FA\n < A"])
 def test_tls_failed(ends, tail) -> None:
-    """RST or EOF for a ClientHello is a failed handshake, one connection (WIRE.md 5)."""
+    """RST or EOF for a ClientHello is a failed handshake, one connection (docs/how-it-knows.md, "What was measured")."""
     assert said(judged(HELLO + tail, ends, scheme="HTTPS", tls=hello(), http=())) == (FAILURE, Cause.TLS_FAILED)
 
 
@@ -552,7 +552,7 @@ def test_grpc_serving(ends) -> None:
 
 @pytest.mark.parametrize(("serving", "name"), [(0, "UNKNOWN"), (2, "NOT_SERVING"), (3, "SERVICE_UNKNOWN")])
 def test_grpc_not_serving(ends, serving, name) -> None:
-    """Any other health state is a failure that names it (KUBELET.md 5.2)."""
+    """Any other health state is a failure that names it (pkg/probe/grpc/grpc.go Probe)."""
     verdict = judged(GRPC_DONE, ends, GRPC, grpc=call(serving=serving, answer_end=mark(0.0007, 7)), http=())
     assert said(verdict) == (FAILURE, Cause.GRPC_NOT_SERVING)
     assert verdict.detail == name
@@ -614,7 +614,7 @@ def test_grpc_slow(ends) -> None:
 
 @pytest.mark.parametrize("tail", ["< RA", "< FA\n > FA\n < A"])
 def test_grpc_ended_after_the_request(ends, tail) -> None:
-    """A connection that breaks after the request fails the rpc, and dialling again is not asked for (KUBELET.md 5.2: `health rpc probe failed`)."""
+    """A connection that breaks after the request fails the rpc, and dialling again is not asked for (pkg/probe/grpc/grpc.go Probe: `health rpc probe failed`)."""
     verdict = judged(PREFACE + tail, ends, GRPC, grpc=call(grpc_status=None, http_status="", request_end=mark(0.00035, 4)), http=(), timeout=3)
     assert verdict.outcome is FAILURE
     assert verdict.cause is not Cause.SLOW_ANSWER

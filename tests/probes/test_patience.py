@@ -56,7 +56,7 @@ def dials(*starts: float, pauses: tuple[int, ...] = ()) -> list[Run]:
 @pytest.mark.parametrize("ends", ENDS, ids=["v4", "v6"])
 @pytest.mark.parametrize("timeout", [1, 2, 3, 5])
 def test_it_shows_where_it_ran_out(timeout, ends) -> None:
-    """The checker's FIN at SYN + whole seconds without an answer is its timeoutSeconds (KUBELET.md 11.1)."""
+    """The checker's FIN at SYN + whole seconds without an answer is its timeoutSeconds (docs/how-it-knows.md, "What was measured")."""
     made = [*runs(0, 10, **ends), run(20, "hung", timeout=timeout, **ends)]
     assert observed_timeout(made, HTTP) == timeout
     found = measured(made)
@@ -186,7 +186,7 @@ def test_tcp_waits_for_the_handshake_alone() -> None:
 
 
 def test_zombie_dials_show_no_timeout() -> None:
-    """An httpGet's dead dial goes on for ever and says nothing about patience (WIRE.md 4), nor does its late handshake."""
+    """An httpGet's dead dial goes on for ever and says nothing about patience (captures/http-blackhole, port 36178), nor does its late handshake."""
     pauses = (1000, 1000, 1000)
     assert observed_timeout(dials(0, pauses=pauses), HTTP) is None
     assert not measured(dials(0, pauses=pauses)).visible

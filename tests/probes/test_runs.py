@@ -104,7 +104,7 @@ def test_a_fourth_connection_is_another_attempt() -> None:
 
 @pytest.mark.parametrize("what", ["ok", "503", "refused", "reset", "hung", "connected"])
 def test_nothing_else_is_tried_again(what) -> None:
-    """A plain failure is no prober error: what follows it, however soon, is another attempt (WIRE.md 1)."""
+    """A plain failure is no prober error: what follows it, however soon, is another attempt (pkg/kubelet/prober/prober.go runProbeWithRetries)."""
     first = attempt(0, what)
     assert [len(one.tries) for one in join(first, attempt(1.05 if what == "hung" else 0.002, what))] == [1, 1]
 
@@ -391,7 +391,7 @@ END = "\\r\\n"
 
 @pytest.mark.parametrize(("typed", "declared"), [("user-agent: mine/1", "User-Agent"), ("host: mine/1", "Host"), ("x-a: 1", "X-A")])
 def test_fits_by_headers_as_typed(typed: str, declared: str) -> None:
-    """Kubelets up to 1.26.1 send a header's name as it was typed, beside their own of that name (KUBELET.md 1.4)."""
+    """Kubelets up to 1.26.1 send a header's name as it was typed, beside their own of that name (prober.go buildHeader, later request.go v1HeaderToHTTPHeader)."""
     old = run_of(exchange(OPENED + f"> PA {request(agent='kube-probe/1.25', extra=typed + END)}\n < PA {answer()}\n > FA\n < FA\n > A"))
     assert fits(old, spec(headers=((declared, typed.partition(": ")[2]),))) == 0.0
     assert fits(old, spec(headers=((declared, "other"),))) == (0.0 if declared == "X-A" else None)
@@ -414,7 +414,7 @@ def test_an_unresolved_address_fits_everything() -> None:
 
 
 def test_a_dead_dial_fits_http_better_than_a_short_silence() -> None:
-    """A connection without a request is an httpGet's dead dial where it is old, and hardly an httpGet where it is not (WIRE.md 4)."""
+    """A connection without a request is an httpGet's dead dial where it is old, and hardly an httpGet where it is not (captures/http-blackhole, port 36178)."""
     zombie = run_of(exchange("> S\n +1s > S seq=0\n < SA\n > A\n > FA\n < FA\n > A"))
     dead, short = fits(zombie, spec()), fits(run(0, "connected"), spec())
     assert dead is not None
@@ -449,7 +449,7 @@ def test_foreign_forms_fit_nothing() -> None:
 
 @pytest.mark.parametrize(("timeout", "ended"), [(4, 4.0), (15, 10.0)])
 def test_a_tls_handshake_has_a_limit_of_its_own(timeout: int, ended: float) -> None:
-    """An unanswered ClientHello fails after ten seconds though timeoutSeconds is longer (KUBELET.md 4.6); what comes then is the next attempt."""
+    """An unanswered ClientHello fails after ten seconds though timeoutSeconds is longer (apimachinery SetOldTransportDefaults); what comes then is the next attempt."""
     hello = exchange(OPENED + f"> PA '\\x16\\x03\\x01'\n < A\n +{ended}s > FA\n +40ms < A", tls=TlsFacts(client_hello=mark(0)), http=())
     verdict = verdict_of(run_of(hello), spec(scheme="HTTPS", timeout_s=timeout), UNTIL)
     assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.SLOW_ANSWER)

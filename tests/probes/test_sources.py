@@ -92,7 +92,7 @@ def test_a_declared_probe_that_matches_proves() -> None:
 
 
 def test_nobody_is_a_node_because_of_its_last_digit() -> None:
-    """No address is ever taken for a node's because it ends in .1 (DESIGN section 5)."""
+    """No address is ever taken for a node's because it ends in .1 (docs/how-it-knows.md, "Who is a kubelet")."""
     assert NODE.endswith(".1")
     assert told(runs(0, what="connected")) is Standing.NOT_KUBELET
 

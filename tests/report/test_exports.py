@@ -1,4 +1,7 @@
-"""Timelines for other tools: trace events, OpenMetrics, JUnit; on timelines made by hand, hostile ones too, and on real captures."""
+"""Timelines for other tools: trace events, OpenMetrics, JUnit; on timelines made by hand, hostile ones too, and on real captures.
+
+Covers `report.trace`, `report.metrics`, `report.junit_probes`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Committed outputs of timelines made by hand: a change of any of them is a change that users see.
 
 `UPDATE_GOLDENS=1 pytest tests/report/test_golden.py` writes them anew; read the difference before you commit it.
+
+Covers `report.text`, `report.document`, `report.ndjson`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What is said of a probe across times of which nothing is known: holes of the capture, and inconclusive attempts."""
+"""What is said of a probe across times of which nothing is known: holes of the capture, and inconclusive attempts.
+
+Covers `report.service`, `report.verdict`, `decisions.outages`, `verify.moments`.
+"""
 
 from __future__ import annotations
 

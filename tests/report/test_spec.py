@@ -1,4 +1,7 @@
-"""Inferred specs as text: YAML that means what was seen whatever the text holds, tables, JSON. UPDATE_GOLDENS=1 rewrites the goldens."""
+"""Inferred specs as text: YAML that means what was seen whatever the text holds, tables, JSON. UPDATE_GOLDENS=1 rewrites the goldens.
+
+Covers `report.specyaml`, `report.specdiff`, `report.spec_document`.
+"""
 
 from __future__ import annotations
 

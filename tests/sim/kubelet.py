@@ -1,7 +1,7 @@
 # ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """A kubelet as pkg/kubelet/prober has it, in simulated time: the source of truth that probewatch is held against.
 
-What is modelled, after the reference documents and never after probewatch: one worker for each probe with its ticker (one tick stored, Reset on a manual
+What is modelled, after the kubelet's source and what was measured (docs/how-it-knows.md), never after probewatch: one worker for each probe with its ticker (one tick stored, Reset on a manual
 run from 1.32 on), initial values, thresholds, on hold, gating, initialDelaySeconds from a startedAt cut to seconds; pod syncs from runtime
 events (one relist a second), results, resyncs; UpdatePodStatus, which pokes the readiness worker of a started container that is not
 ready (from 1.23 on; never up to 1.20); kills with the pod's or the probe's grace, restarts with back-off or never; sidecars, which start before and end

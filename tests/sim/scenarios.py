@@ -28,7 +28,7 @@ def flap(*edges: float, path: str = "*", bad: Answer = BAD, **more: object) -> L
 
 
 def by_hand() -> list[Scenario]:
-    """Return the scenarios that the reference measured and did not show, and some that bite."""
+    """Return scenarios that were measured on real kubelets and are not among the captures, and some that bite."""
     t3 = replace(R, timeout=3)
     tcp = replace(R, handler="tcpSocket")
     tcp_live = replace(L, handler="tcpSocket", period=3)

@@ -1,8 +1,10 @@
 # ruff: noqa: E501 (tables of scenarios, packets and comparisons are wide)
 """probewatch against a simulated kubelet: what it tells of the packets is what the kubelet did.
 
-The simulator (kubelet.py, prober.py, server.py, wire.py) is written after the reference documents and knows nothing of probewatch. Scenarios by hand stand for
+The simulator (kubelet.py, prober.py, server.py, wire.py) is written after the kubelet's source and what was measured, and knows nothing of probewatch. Scenarios by hand stand for
 behaviours that no capture here shows; random ones for everything else. `OPEN` names what is known to be told wrongly, each with its fault.
+
+Covers `observer`, `probes`, `decisions`.
 """
 
 from __future__ import annotations

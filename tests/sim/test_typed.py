@@ -1,4 +1,7 @@
-"""Types of probes that nobody declared: what attempts bear out is told, what they leave open is not."""
+"""Types of probes that nobody declared: what attempts bear out is told, what they leave open is not.
+
+Covers `observer.typed`, `probes.inference`.
+"""
 
 from __future__ import annotations
 

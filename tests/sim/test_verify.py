@@ -2,6 +2,8 @@
 
 What really ran is never called wrong, and what was changed never passes: over scenarios drawn at random.
 `OPEN` names what is known to be told wrongly, each with its fault.
+
+Covers `verify`.
 """
 
 from __future__ import annotations

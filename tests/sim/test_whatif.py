@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (scenarios are wide)
-"""Replays against a simulated kubelet: what it decides when it really runs with other settings lies between the best and the worst case."""
+"""Replays against a simulated kubelet: what it decides when it really runs with other settings lies between the best and the worst case.
+
+Covers `verify.whatif`.
+"""
 
 from __future__ import annotations
 

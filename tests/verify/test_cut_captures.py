@@ -1,4 +1,7 @@
-"""True specs against captures that begin, or end, in the middle of what happened: what is missing then is no fault of the spec."""
+"""True specs against captures that begin, or end, in the middle of what happened: what is missing then is no fault of the spec.
+
+Covers `verify` and `observer`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""True manifests against captures that lost something: what is missing contradicts nothing, what is left is held against the spec."""
+"""True manifests against captures that lost something: what is missing contradicts nothing, what is left is held against the spec.
+
+Covers `verify` and `observer`.
+"""
 
 from __future__ import annotations
 

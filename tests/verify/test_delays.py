@@ -1,4 +1,7 @@
-"""What a finding on initialDelaySeconds says: on which side the declared delay lies, and whose it is."""
+"""What a finding on initialDelaySeconds says: on which side the declared delay lies, and whose it is.
+
+Covers `verify.fields` and `probes.delays`.
+"""
 
 from __future__ import annotations
 

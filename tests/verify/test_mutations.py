@@ -2,6 +2,8 @@
 
 `visible/` holds the committed table: for each scenario and field, whether a change is visible in that capture and why.
 UPDATE_GOLDENS=1 rewrites it; read the difference before you commit it.
+
+Covers `verify`, `observer.weigh`, `probes.asked`, `probes.patience`.
 """
 
 from __future__ import annotations

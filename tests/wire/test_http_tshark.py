@@ -1,4 +1,7 @@
-"""Differential: the HTTP statuses of every capture, connection by connection, against tshark."""
+"""Differential: the HTTP statuses of every capture, connection by connection, against tshark.
+
+Covers `wire.http1`, `wire.exchange`, `wire.tcp`.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import probewatch
 from probewatch.moments import InputError, moment
 from probewatch.report.numbers import rfc3339
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CAPTURE = ROOT / "captures" / "http-flap-s1" / "capture.pcap"
 
 
