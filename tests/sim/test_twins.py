@@ -1,4 +1,7 @@
-"""Readiness and liveness that ask the same: which is which is told where the wire shows it, and else said to be open."""
+"""Readiness and liveness that ask the same: which is which is told where the wire shows it, and else said to be open.
+
+Covers `observer.twins`.
+"""
 
 from __future__ import annotations
 
