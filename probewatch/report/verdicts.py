@@ -42,6 +42,7 @@ def _object(probe: Probe, verdict: Verdict, timeline: Timeline) -> Json:
                 "to": rfc3339(one.end_ns),
                 "by": one.by.value,
                 "restarted_by": None if one.restarted_by is None else one.restarted_by.value,
+                "doubtful": one.doubtful,
             }
             for one in outages(probe, timeline)
         ],
