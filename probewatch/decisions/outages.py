@@ -38,6 +38,8 @@ from .index import container_of, index_of
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 UP: Final = (DecisionKind.READY, DecisionKind.UP)
+ENDS: Final = (*DOWN, DecisionKind.RESTART)
+"""Decisions that take something out of service."""
 
 
 _SOMEBODY: Final = frozenset({Cause.CLOSED_BEFORE_ANSWER, Cause.RESET_BEFORE_ANSWER, Cause.STATUS})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..decisions.outages import outages, restarts, streak_began
+from ..decisions.outages import ENDS, outages, restarts, streak_began
 from ..model.timeline import Outcome, Probe, Timeline
 from . import words
 from .numbers import rfc3339, seconds
 from .reasons import explained, telling
 from .service import standing
-from .verdict import ENDS, Level, Verdict, judge
+from .verdict import Level, Verdict, judge
 
 Json = dict[str, Any]
 
