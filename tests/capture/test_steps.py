@@ -66,6 +66,14 @@ def test_a_clock_may_be_set_back_twice(told: Callable[..., Told], shift_ns: int)
     ]
 
 
+def test_frames_out_of_order_behind_a_step_are_sorted(told: Callable[..., Told]) -> None:
+    """Another queue's frames that come late there reach into what was before them: that is no second step."""
+    late = range(2_075, 2_200, 5)
+    frames, _, losses = told(*range(3_000, 3_100), *range(2_000, 2_100), *late)
+    assert [frame.ns // 10**8 for frame in frames[100:]] == sorted(one + 1_099 for one in (*range(2_000, 2_100), *late))
+    assert len(losses) == 1
+
+
 @pytest.mark.parametrize(
     "tenths",
     [
