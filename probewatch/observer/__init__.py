@@ -58,7 +58,7 @@ The modules, each by its first sentence:
     settings       what the observer is told beside the frames
     slim           what is kept of a connection once it was read
     strangers      what no kubelet sent: held
-    strains        what a reading of a pod's attempts strains beyond the costs of `probes.assign`
+    strains        what a reading of a pod's attempts strains beyond its costs (`probes.costs`)
     streams        new connections of one client to one port, and which of them may have come by way of endpoints
     stride         attempts that succeed one after the other, each when it was due, taken many at once
     survey         which series are checks, and whose

@@ -1,4 +1,4 @@
-"""What a reading of a pod's attempts strains beyond the costs of `probes.assign`.
+"""What a reading of a pod's attempts strains beyond its costs (`probes.costs`).
 
 A lane is lenient, because it must carry on after anything. Four things that its costs let pass are counted here: a readiness
 probe on the heels of another without a reason, a poke that is certain and did not come, ticks that are left out regularly, and
@@ -17,7 +17,8 @@ from probewatch.decisions.worker import Result
 from probewatch.model.prediction import Manual, Reading
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Trigger
-from probewatch.probes.assign import (
+from probewatch.probes.cadence import SECOND
+from probewatch.probes.costs import (
     DELAYED_ACK_NS,
     MISSED,
     MISSED_MOST,
@@ -32,7 +33,6 @@ from probewatch.probes.assign import (
     POKED_NS,
     USUAL_OUTAGE_NS,
 )
-from probewatch.probes.cadence import SECOND
 from probewatch.probes.judge import LEAD_NS
 
 from .histories import Step
@@ -66,7 +66,7 @@ IMMEDIATE: Final = 2
 
 
 def strains(steps: Sequence[Step]) -> list[float]:
-    """Return for each step what its reading strains beyond the costs of `probes.assign`."""
+    """Return for each step what its reading strains beyond its costs (`probes.costs`)."""
     out = [0.0] * len(steps)
     past, synced = _Past(), _synced(steps)
     for index, step in enumerate(steps):
