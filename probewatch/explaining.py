@@ -165,11 +165,11 @@ def choose(
     Raises:
         InputError: there is none, or a number means attempts of several probes.
     """
+    from .decisions.outages import ENDS
     from .model.timeline import Outcome
     from .report.outline import ordered
     from .report.reasons import telling
     from .report.select import no_match, of_pod
-    from .report.verdict import ENDS
 
     shown = matching(timeline, probes)
     if pods:

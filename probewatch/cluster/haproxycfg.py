@@ -18,7 +18,7 @@ rules only the first counts. What `expect` looks for in a body is not looked for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -432,11 +432,44 @@ def _spec(reader: _Reader, server: _Server) -> CheckSpec | None:
     """Return what a server declares; None where it is not checked from here, or nothing on the wire can be its check."""
     proxy = server.proxy
     says = {**proxy.server, **server.says}
-    what = f"server {plain(server.name)}"
     if not says.get("check") or says.get("disabled") or "track" in says or proxy.kind == "external-check":
         return None
+    place = _checked_at(reader, server, says)
+    if place is None:
+        return None
+    http = proxy.kind == "httpchk"
+    method, target = proxy.line[:2] if http else ("", "")
+    rise, fall, inter_ns = says.get("rise"), says.get("fall"), says.get("inter", DEFAULT_INTER_NS)
+    dial_ns = min(proxy.connect_ns or inter_ns, inter_ns)  # (`timeout check` begins once connected)
+    name = f"{server.backend}/{server.name}"
+    return CheckSpec(
+        kind="haproxy",
+        source=f"{reader.name}:{server.line}",
+        name=name,
+        address=place[0],
+        port=place[1],
+        asks=_asks(proxy, says, tls=_over_tls(proxy, says)),
+        method=method,
+        path="" if UNKNOWN in target else target,
+        passes=proxy.passes if http else (),
+        rise=rise,
+        fall=fall,
+        begins=_begins(says.get("init-state"), rise or 2, fall or 3),
+        interval_ns=inter_ns,
+        fast_ns=says.get("fastinter"),
+        down_ns=says.get("downinter"),
+        timeout_ns=proxy.check_ns or dial_ns,
+        dial_ns=dial_ns,
+        declared={"server": name, **_declared(proxy, says)},
+        notes=_notes(proxy, says),
+    )
+
+
+def _checked_at(reader: _Reader, server: _Server, says: Mapping[str, Any]) -> tuple[str, int | None] | None:
+    """Return where a server is checked: `addr` and `port`, or those of a check's own `connect`, before its own; None for no address."""
+    what = f"server {plain(server.name)}"
+    over = server.proxy.connect
     address, port = _endpoint(server.address, what)
-    over = proxy.connect
     if "addr" in says or "addr" in over:
         address = says.get("addr") or over.get("addr") or ""
         # No port belongs to it, so a bare IPv6 address is one as a whole.
@@ -446,19 +479,23 @@ def _spec(reader: _Reader, server: _Server) -> CheckSpec | None:
     if "port" in over:
         port = number_of(over["port"], "connect port", least=1, most=65_535)
     found = address_of(address) if address else None
-    if found is None:
-        said = (
-            "an environment variable that this file does not set"
-            if UNKNOWN in address
-            else f"{shown(address)}, which is no IP address"
-        )
-        reader.note(server.line, f"{what} has {said}: its checks are tied to nothing; write the address that it had")
-        return None
-    tls = bool(
-        says.get("check-ssl")
-        or over.get("ssl")
-        or (says.get("ssl") and not {"addr", "port"} & says.keys() and says.get("check-ssl") is None)
-    )
+    if found is not None:
+        return found, port
+    unset = "an environment variable that this file does not set"
+    said = unset if UNKNOWN in address else f"{shown(address)}, which is no IP address"
+    reader.note(server.line, f"{what} has {said}: its checks are tied to nothing; write the address that it had")
+    return None
+
+
+def _over_tls(proxy: _Proxy, says: Mapping[str, Any]) -> bool:
+    """Tell whether checks go over TLS: as said, else as the traffic does, unless they go elsewhere."""
+    if says.get("check-ssl") or proxy.connect.get("ssl"):
+        return True
+    return bool(says.get("ssl")) and not {"addr", "port"} & says.keys() and says.get("check-ssl") is None
+
+
+def _notes(proxy: _Proxy, says: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what of it no check on the wire shows."""
     notes = []
     if says.get("agent-check") or "observe" in says:
         notes.append(
@@ -466,39 +503,21 @@ def _spec(reader: _Reader, server: _Server) -> CheckSpec | None:
         )
     if proxy.body and proxy.kind == "httpchk":
         notes.append("http-check expect looks at more than the status: success is told from the status alone")
-    method, target, version = proxy.line if proxy.kind == "httpchk" else ("", "", "")
-    rise, fall, inter_ns = says.get("rise"), says.get("fall"), says.get("inter", DEFAULT_INTER_NS)
-    dial_ns = min(proxy.connect_ns or inter_ns, inter_ns)  # (`timeout check` begins once connected)
-    declared: dict[str, Any] = {"server": f"{server.backend}/{server.name}"}
+    return tuple(notes)
+
+
+def _declared(proxy: _Proxy, says: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was declared in HAProxy's own words, times in seconds."""
+    declared: dict[str, Any] = {}
     if proxy.kind:
         declared["option"] = proxy.kind
     if proxy.kind == "httpchk":
-        declared["request"] = f"{method} {target} {version}"
+        declared["request"] = " ".join(proxy.line)
     declared |= {field_name: says[word] / 10**9 for word, field_name in TIMES.items() if word in says}
     declared |= {word: says[word] for word in (*COUNTS, "init-state") if word in says}
     if proxy.check_ns is not None:
         declared["timeout_check_s"] = proxy.check_ns / 10**9
-    return CheckSpec(
-        kind="haproxy",
-        source=f"{reader.name}:{server.line}",
-        name=declared["server"],
-        address=found,
-        port=port,
-        asks=_asks(proxy, says, tls=tls),
-        method=method,
-        path="" if UNKNOWN in target else target,
-        passes=proxy.passes if proxy.kind == "httpchk" else (),
-        rise=rise,
-        fall=fall,
-        begins=_begins(says.get("init-state"), rise or 2, fall or 3),
-        interval_ns=inter_ns,
-        fast_ns=says.get("fastinter"),
-        down_ns=says.get("downinter"),
-        timeout_ns=proxy.check_ns or dial_ns,
-        dial_ns=dial_ns,
-        declared=declared,
-        notes=tuple(notes),
-    )
+    return declared
 
 
 def _begins(state: str | None, rise: int, fall: int) -> int | None:

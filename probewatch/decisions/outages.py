@@ -38,6 +38,8 @@ from .index import container_of, index_of
 
 DOWN: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN)
 UP: Final = (DecisionKind.READY, DecisionKind.UP)
+ENDS: Final = (*DOWN, DecisionKind.RESTART)
+"""Decisions that take something out of service."""
 
 
 _SOMEBODY: Final = frozenset({Cause.CLOSED_BEFORE_ANSWER, Cause.RESET_BEFORE_ANSWER, Cause.STATUS})
@@ -155,21 +157,34 @@ def _lost(probe: Probe, timeline: Timeline | None, start: int, end: int | None) 
 def _ended(probe: Probe, timeline: Timeline, last_ns: int) -> int | None:
     """Return when the container that was last known Ready ended, where no successor became Ready."""
     gap = probe.last_gap
-    if probe.type is not ProbeType.READINESS or (gap is not None and gap.kind is GapKind.POD_DELETED):
+    if gap is not None and gap.kind is GapKind.POD_DELETED:
         return None  # (Whose Pod is gone lost no traffic that it should have had.)
-    ends = [d.ns for _, d in restarts(probe, timeline) if d.confirmed is not False]
-    ends += [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_EXITED]
-    if last_ns:  # before the first decision, a beginning is that of the container which was already Ready
-        ends += [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
-    ended = min((ns for ns in ends if ns > last_ns), default=None)
+    ended = ended_undecided(probe, timeline, last_ns)
     if ended is None:
         return None
-    # A container that was told to end still answers for a while, first what was under way then.
+    # What was told to end still answers for a while, first what was under way then.
     begun = bisect_left(probe.attempts, ended, key=start_of)
-    if begun < len(probe.attempts) and probe.attempts[-1].outcome is Outcome.SUCCESS:
-        return None
     signs = map(alive_until, probe.attempts[max(0, begun - 1) :])
     return max([ended, *(sign for sign in signs if sign is not None)])
+
+
+def ended_undecided(probe: Probe, timeline: Timeline, ready_ns: int) -> int | None:
+    """Return when the container of a readiness probe ended (ns) that was Ready since a moment, with no decision of the probe's own.
+
+    The kubelet takes Ready from it (status.go GeneratePodReadyCondition), and the probe is silent from then on. One that was told to
+    end is Ready until its last success: None where its latest attempt succeeded. `ready_ns`: 0 where it was Ready from the beginning.
+    """
+    if probe.type is not ProbeType.READINESS or not probe.attempts:
+        return None
+    ends = [d.ns for _, d in restarts(probe, timeline) if d.confirmed is not False]
+    kinds = [EventKind.CONTAINER_EXITED]
+    if ready_ns:  # before the first decision, a beginning is that of the container which was already Ready
+        kinds.append(EventKind.CONTAINER_STARTED)
+    ends += [e.ns for e in container_events(probe, timeline) if e.kind in kinds]
+    ended = min((ns for ns in ends if ns > ready_ns), default=None)
+    latest = probe.attempts[-1]
+    alive = ended is not None and latest.start.ns >= ended and latest.outcome is Outcome.SUCCESS
+    return None if alive else ended
 
 
 def alive_until(attempt: Attempt) -> int | None:

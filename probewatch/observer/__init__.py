@@ -16,6 +16,8 @@ The modules, each by its first sentence:
                    DOWN
     core           frames in, a Timeline out: carries what `wire` finds to the targets, and makes probes of what they
                    found
+    course         the course of a series of checks: the state of what is checked as each result counts, from what its
+                   checker began with
     crashed        whether a container whose liveness or startup probe was failing ended by itself, or was killed for
                    it
     declared       what a series' checker was told, and what it therefore needs to say UP or DOWN
@@ -46,6 +48,7 @@ The modules, each by its first sentence:
     preview        how attempts read at the moment they have their verdict
     queue          what reaches one target and waits for its turn
     readiness      when a Pod was Ready, as far as its probes show
+    results        what came of each check of a series: how it ended, and whether it passed
     rollout_story  what is said of a workload and its revisions: one state, one sentence
     rollouts       probes by workload and revision
     sealed         checks inside TLS that no keys open: which answer is the usual one, by the lengths of its records
@@ -55,6 +58,7 @@ The modules, each by its first sentence:
     settings       what the observer is told beside the frames
     slim           what is kept of a connection once it was read
     strangers      what no kubelet sent: held
+    strains        what a reading of a pod's attempts strains beyond its costs (`probes.costs`)
     streams        new connections of one client to one port, and which of them may have come by way of endpoints
     stride         attempts that succeed one after the other, each when it was due, taken many at once
     survey         which series are checks, and whose

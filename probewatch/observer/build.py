@@ -13,7 +13,7 @@ from probewatch.model.frame import Mark
 from probewatch.model.packed import PackedExchange, PackedLegs
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, GapKind, Leg, Role, Trigger
-from probewatch.probes.assign import LINGER_NS, POKED_NS
+from probewatch.probes.costs import LINGER_NS, POKED_NS
 from probewatch.probes.diagnose import diagnose
 from probewatch.probes.judge import SECOND, Verdict
 from probewatch.probes.runs import Run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from probewatch.probes.assign import DUE_NS, NO_OUTAGE_NS
+from probewatch.probes.costs import DUE_NS, NO_OUTAGE_NS
 from probewatch.probes.lately import SHORT_NS, Lately
 
 RECENT: Final = 32

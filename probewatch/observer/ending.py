@@ -7,54 +7,22 @@ last success it is Ready. One that began anew is not Ready until its own probe s
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from probewatch.model.spec import ProbeType
-from probewatch.model.timeline import DecisionKind, EventKind, Outcome, Probe, TimelineEvent
-
-_ENDS = (EventKind.CONTAINER_EXITED, EventKind.CONTAINER_STARTED)
+from probewatch.decisions.outages import ended_undecided
+from probewatch.model.timeline import Probe, Timeline, TimelineEvent
 
 
 def with_ends(probes: Sequence[Probe], events: Sequence[TimelineEvent]) -> list[Probe]:
     """Return the probes; of those that were Ready when their container ended, and are not Ready again, the state is NotReady."""
-    killed: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for probe in probes:
-        killed[_container(probe)] += [
-            d.ns for d in probe.decisions if d.kind is DecisionKind.RESTART and d.confirmed is not False
-        ]
-    happened: dict[str, list[TimelineEvent]] = defaultdict(list)
-    for event in events:
-        if event.kind in _ENDS:
-            happened[event.address].append(event)
+    timeline = Timeline(probes=tuple(probes), events=tuple(events))
     return [
-        replace(probe, final_state="NotReady")
-        if _ended(probe, killed[_container(probe)], happened[probe.target.address])
-        else probe
+        replace(probe, final_state="NotReady") if probe.final_state == "Ready" and _ended(probe, timeline) else probe
         for probe in probes
     ]
 
 
-def _ended(probe: Probe, killed: Sequence[int], events: Sequence[TimelineEvent]) -> bool:
-    if probe.type is not ProbeType.READINESS or probe.final_state != "Ready" or not probe.attempts:
-        return False
-    last = max((d.ns for d in probe.decisions), default=0)
-    target = probe.target
-    owner = f"{target.namespace}/{target.pod}" if target.pod is not None else None
-    ends = [
-        event.ns
-        for event in events
-        # (Before the first decision, a beginning is that of the container which was already Ready.)
-        if (event.kind is EventKind.CONTAINER_EXITED or last)
-        and (event.container is None or target.container is None or event.container == target.container)
-        and (event.pod is None or owner is None or event.pod == owner)
-    ]
-    ended = min((ns for ns in (*killed, *ends) if ns > last), default=None)
-    latest = probe.attempts[-1]
-    return ended is not None and not (latest.start.ns >= ended and latest.outcome is Outcome.SUCCESS)
-
-
-def _container(probe: Probe) -> tuple[object, ...]:
-    target = probe.target
-    return probe.checker.kind, target.address, target.namespace, target.pod, target.container
+def _ended(probe: Probe, timeline: Timeline) -> bool:
+    decided_ns = max((decision.ns for decision in probe.decisions), default=0)
+    return ended_undecided(probe, timeline, decided_ns) is not None

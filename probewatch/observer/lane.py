@@ -31,7 +31,8 @@ from probewatch.model.frame import Mark
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Outcome
-from probewatch.probes.assign import MISSED, due_readings, readings_of
+from probewatch.probes.assign import due_readings, readings_of
+from probewatch.probes.costs import MISSED
 from probewatch.probes.forms import Ask
 from probewatch.probes.judge import SECOND
 from probewatch.probes.lately import NOBODY, Lately

@@ -82,37 +82,50 @@ def find_rollouts(
         return ()
     ours = [probe for probe in probes if probe.checker.kind == "kubelet" and probe.target.pod and probe.attempts]
     begun_ns = min((probe.attempts[0].start.ns for probe in ours), default=until_ns)
+    groups = _workloads([spec for spec in known if _there(spec, begun_ns, until_ns)])
+    pods = [pod for group in groups.values() for pod in group]
+    _give_probes(pods, ours)
+    _give_ends(pods, events)
+    told = [_rollout(key, group, until_ns) for key, group in groups.items() if any(pod.probes for pod in group)]
+    return tuple(sorted(told, key=lambda one: (_WORST_FIRST.index(one.state), one.namespace, one.name, one.kind)))
+
+
+def _workloads(known: Iterable[PodSpec]) -> dict[_Key, list[_Pod]]:
+    """Return the Pods of each workload, each once: of one that several dumps tell of, as the later one has it."""
     groups: dict[_Key, dict[tuple[object, ...], _Pod]] = {}
     for spec in known:
-        if spec.workload is not None and _there(spec, begun_ns, until_ns):
+        if spec.workload is not None:
             pods = groups.setdefault((spec.namespace, spec.workload.kind, spec.workload.name), {})
             mine = pods.setdefault((spec.uid,) if spec.uid else (spec.name, spec.addresses), _Pod(spec))
-            # Several dumps may tell of one Pod: the later one knows of its deletion, and that its containers began.
+            # The later one knows of its deletion, and that its containers began.
             if spec.deleted_ns is not None or (mine.spec.waiting and not spec.waiting):
                 mine.spec = spec
+    return {key: [*pods.values()] for key, pods in groups.items()}
+
+
+def _give_probes(pods: Iterable[_Pod], probes: Iterable[Probe]) -> None:
+    """Give each Pod the probes that met it: by its uid where that is known, else by name and address."""
     places: dict[tuple[object, ...], _Pod] = {}
-    for pod in (pod for pods in groups.values() for pod in pods.values()):
+    for pod in pods:
         for address in pod.spec.addresses or ("",):
             places[pod.spec.namespace, pod.spec.name, address] = pod
             places[pod.spec.uid, address] = pod  # (a StatefulSet's Pods go by one name after another)
-    for probe in ours:
+    for probe in probes:
         target = probe.target
         name = target.namespace or "", target.pod or ""
         met = places.get((target.uid, target.address)) if target.uid else None
         met = met or places.get((*name, target.address)) or places.get((*name, ""))
         if met is not None:
             met.probes.append(probe)
+
+
+def _give_ends(pods: Sequence[_Pod], events: Iterable[TimelineEvent]) -> None:
+    """Tell each Pod when its probes showed first that it was being deleted."""
     for event in events:
         if event.kind is EventKind.POD_TERMINATING and event.pod:
-            for pod in (pod for pods in groups.values() for pod in pods.values()):
+            for pod in pods:
                 if _concerns(event, pod.spec):
                     pod.ended_ns = event.ns if pod.ended_ns is None else min(pod.ended_ns, event.ns)
-    told = [
-        _rollout(key, [*pods.values()], until_ns)
-        for key, pods in groups.items()
-        if any(pod.probes for pod in pods.values())
-    ]
-    return tuple(sorted(told, key=lambda one: (_WORST_FIRST.index(one.state), one.namespace, one.name, one.kind)))
 
 
 def blocked(rollouts: Iterable[Rollout], probes: Sequence[Probe]) -> tuple[Finding, ...]:

@@ -139,6 +139,23 @@ def survey(
     """
     runs = list(strangers)
     groups, whole = grouped(runs)
+    machines = _read(groups, acks=acks)
+    named = _signed(groups)
+    named += _passing_on(groups, runs, machines, skip)
+    named += _in_company(groups, named, machines, skip)
+    for spec in declared:
+        if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
+            continue  # HAProxy's are known by themselves
+        named += _by_word(spec, groups, {id(one.track) for one in named}, skip)
+    _translations(named)
+    _steps(named)
+    named += _unknown(groups, named, machines, skip)
+    claimed = {whole.get(id(exchange), id(exchange)) for one in named for exchange in one.exchanges}
+    return named, _left(runs, claimed)
+
+
+def _read(groups: dict[Key, Group], *, acks: bool) -> dict[str, str]:
+    """Find the series in each group and what they are signed with; return which machine each source is."""
     for group in groups.values():
         read(group, acks=acks)
     machines = _machines(groups)
@@ -147,31 +164,42 @@ def survey(
     }
     for (client, _, _), group in groups.items():
         sort_out(group, tries=machines[client] in repeating)
-    named: list[Named] = []
-    for group in groups.values():
-        rows = [(track, group.rows.get(track.pace.shape)) for track in group.found]
-        named += [
-            _named(row.kind, row, group, track, [row.says], row.confidence) for track, row in rows if row is not None
-        ]
-    named += _passing_on(groups, runs, machines, skip)
+    return machines
+
+
+def _signed(groups: dict[Key, Group]) -> list[Named]:
+    """Return the series that a signature names."""
+    return [
+        _named(row.kind, row, group, track, [row.says], row.confidence)
+        for group in groups.values()
+        for track in group.found
+        if (row := group.rows.get(track.pace.shape)) is not None
+    ]
+
+
+def _in_company(
+    groups: dict[Key, Group], named: Sequence[Named], machines: dict[str, str], skip: frozenset[str]
+) -> list[Named]:
+    """Return the series that are named after what else their source runs."""
+    out: list[Named] = []
     found = _beside(groups, named, machines, skip)
     while found:
-        named += found
+        out += found
         # Each check of a cycle begins as the one before it ends, so that what was found shows the next one.
-        cycles = [one for one in named if one.kind in BY_PACE and BY_PACE[one.kind].pacing is Pacing.CYCLE]
-        found = [
-            one
-            for one in _beside(groups, cycles, machines, skip)
-            if id(one.track) not in {id(two.track) for two in named}
-        ]
-    for spec in declared:
-        if spec.source != BY_HAND or spec.address is None or spec.kind == "haproxy":
-            continue  # HAProxy's are known by themselves
-        named += _by_word(spec, groups, {id(one.track) for one in named}, skip)
-    _translations(named)
-    _steps(named)
+        known = [*named, *out]
+        cycles = [one for one in known if one.kind in BY_PACE and BY_PACE[one.kind].pacing is Pacing.CYCLE]
+        taken = {id(one.track) for one in known}
+        found = [one for one in _beside(groups, cycles, machines, skip) if id(one.track) not in taken]
+    return out
+
+
+def _unknown(
+    groups: dict[Key, Group], named: Sequence[Named], machines: dict[str, str], skip: frozenset[str]
+) -> list[Named]:
+    """Return the series that are checks and that nothing names; not where a kubelet may stand behind all of a source's."""
     taken = {id(one.track) for one in named}
     passing = {machines[one.client] for one in named if one.kind == STEPS}
+    out: list[Named] = []
     for (client, _, _), group in groups.items():
         rest = [
             track
@@ -181,15 +209,15 @@ def survey(
             and _steady(track)
             and not (machines[client] in passing and passed_on(track.pace.shape.names, track.pace.shape.agent))
         ]
-        if client not in skip and (
-            len(rest) < len(group.found)
-            or not any(maybe_kubelet([group.exchanges[at] for at in track.members]) for track in rest)
+        alone = len(rest) == len(group.found)
+        if client in skip or (
+            alone and any(maybe_kubelet([group.exchanges[at] for at in track.members]) for track in rest)
         ):
-            for track in rest:
-                _clocked(track, learn(group.checks, track))
-                named.append(_named("unknown", None, group, track, _said(group, track), 0.0))
-    claimed = {whole.get(id(exchange), id(exchange)) for one in named for exchange in one.exchanges}
-    return named, _left(runs, claimed)
+            continue
+        for track in rest:
+            _clocked(track, learn(group.checks, track))
+            out.append(_named("unknown", None, group, track, _said(group, track), 0.0))
+    return out
 
 
 def _machines(groups: dict[Key, Group]) -> dict[str, str]:

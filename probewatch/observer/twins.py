@@ -22,8 +22,8 @@ from probewatch.probes.patience import observed_timeout
 
 from .histories import Step
 from .lane import Lane
+from .strains import strains
 from .tying import ask_alike
-from .weigh import strains
 
 RATHER: Final = 1.0
 """What the other way round must save to be kept: about a factor of three in likelihood."""
@@ -76,7 +76,7 @@ def strained(lane: Lane) -> float:
             [step.run for step in steps if step.reading and step.reading.worker == worker], spec.handler
         )
         waited += IMPATIENT * (shown is not None and shown != spec.timeout_s)
-    return lane.cost + sum(strains(steps, len(plan))) + waited
+    return lane.cost + sum(strains(steps)) + waited
 
 
 def untold(spec: ProbeSpec, other: ProbeSpec) -> str:

@@ -7,13 +7,10 @@ a time; then each number is varied alone. What is left within SURE of the best i
 (pinned), several, or any. Nothing here knows which value was declared, once the best is found: so a wrong declaration
 and a right one are measured alike.
 
-A lane is lenient, because it must carry on after anything. Four things that its costs let pass are counted here
-(`strains`): a readiness probe on the heels of another without a reason, a poke that is certain and did not come, ticks
-that are left out regularly, and restarts faster than the kubelet's back-off allows.
+A lane is lenient, because it must carry on after anything: what its costs let pass is counted beside them (`strains`).
 
 Limitations: the first WEIGHED runs of a lane are looked at. timeoutSeconds and initialDelaySeconds do not change how
 attempts are read; they are measured in `probes.patience` and `probes.delays`.
-It is over 600 lines: what a reading costs, and what is made of that, are one argument.
 """
 
 from __future__ import annotations
@@ -24,39 +21,21 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from probewatch.decisions.pod import Planned, Pod
-from probewatch.decisions.turn import SUSPICIOUS, YOUNG
-from probewatch.decisions.worker import Result
+from probewatch.decisions.pod import Planned
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
-from probewatch.model.prediction import Manual
 from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import DecisionKind, Outcome, Trigger
-from probewatch.probes.assign import (
-    DELAYED_ACK_NS,
-    MISSED,
-    MISSED_MOST,
-    NEW_CONTAINER_DYING,
-    NEW_CONTAINER_SUSPICIOUS,
-    NEW_KUBELET,
-    NEW_KUBELET_QUIET,
-    POKE,
-    POKE_ABSENT,
-    POKE_DOUBLE,
-    POKE_ENDED,
-    POKED_NS,
-    USUAL_OUTAGE_NS,
-)
+from probewatch.model.timeline import Outcome
 from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
-from probewatch.probes.judge import LEAD_NS
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run, frames_of
 
 from .crashed import ended
 from .histories import Look, Step
 from .implied import feed
-from .lane import FAILED_BEFORE, STRANGER, Lane
+from .lane import STRANGER, Lane
+from .strains import strains
 
 WEIGHED: Final = 400
 """Runs of a lane that are read again for each value."""
@@ -68,31 +47,6 @@ ROUNDS: Final = 4
 """Changes of the declared numbers that are looked for."""
 TIE: Final = 2.5
 """Changes of different fields that differ by less than this explain the same equally well."""
-AT_ONCE: Final = 4.0
-"""A readiness probe within milliseconds of another, for no reason: a pod sync would have had to fall into just that moment."""
-WAITED: Final = 3.2
-"""The same behind a long attempt, which any pod sync meanwhile waits for; but this Pod shows no other."""
-NOTICED: Final = 2.5
-"""The same where a container that was gone is there again: it is noticed once a second, as it was when its probe got its grid."""
-ABSENT: Final = 2.5
-"""The extra probe after NotReady did not come: it came in 110 of 111 cases (docs/how-it-knows.md, "What was measured")."""
-IGNORED: Final = 1.5
-"""A readiness probe that was not Ready was not poked, although a decision about another probe of its Pod made a pod sync."""
-REGULAR: Final = 0.6
-"""Share of the gaps that must leave out the same number of ticks to be a rhythm, which no outage has."""
-DARK: Final = 2
-"""Ticks left out in a row in which a container may have died."""
-FEWEST: Final = 4
-"""Gaps that a rhythm needs."""
-DEAD_ALREADY: Final = NEW_CONTAINER_SUSPICIOUS - NEW_CONTAINER_DYING
-"""A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself."""
-HASTY: Final = 3.0
-"""A third or later restart, soon after the one before, that did not wait."""
-BACK_OFF_NS: Final = 10 * SECOND
-"""The first wait of CrashLoopBackOff (kuberuntime: 10 s, doubled each time)."""
-BACK_OFF_MOST_NS: Final = 300 * SECOND
-IMMEDIATE: Final = 2
-"""Restarts before the first wait."""
 SHOWN: Final = 3
 """Attempts named as evidence: the first of those that are hard to read, ..."""
 TELLING: Final = 5
@@ -183,7 +137,7 @@ class Scale:
                     self._work += taken * lane.width * len(plan)
                     at += taken
             steps = tuple(lane.finish())
-            extra, spared = strains(steps, len(plan)), dict(ended(steps))
+            extra, spared = strains(steps), dict(ended(steps))
             extra = [more - spared.get(at, 0.0) for at, more in enumerate(extra)]
             cost = lane.cost + sum(extra)
             each = tuple(
@@ -241,180 +195,6 @@ def _unexplained(step: Step) -> bool:
 def _unweighed(spec: ProbeSpec) -> ProbeSpec:
     """Return a probe as it is whatever numbers are weighed."""
     return replace(spec, type=ProbeType.UNKNOWN, period_s=1, failure_threshold=1, success_threshold=1)
-
-
-def strains(steps: Sequence[Step], workers: int) -> list[float]:
-    """Return for each step what its reading strains beyond the costs of `probes.assign`."""
-    out = [0.0] * len(steps)
-    last: dict[int, Step] = {}
-    ticks: list[list[int]] = [[] for _ in range(workers)]
-    restarts: dict[int, list[tuple[int, int]]] = {}
-    killed: dict[int, int] = {}
-    doubtful: dict[int, bool] = {}
-    syncs, synced = 0, _synced(steps)
-    for index, step in enumerate(steps):
-        reading = step.reading
-        if reading is None or reading.redial:
-            continue
-        ticker = step.before.tickers[reading.worker]
-        before, start = last.get(reading.worker), step.run.start.ns
-        since = None if ticker.busy_until_ns is None else start - ticker.busy_until_ns
-        # A close that waits for its delayed acknowledgement holds the next attempt up (docs/how-it-knows.md, "What was measured").
-        at_once = since is not None and -LEAD_NS <= since <= POKED_NS + (DELAYED_ACK_NS if ticker.lingers else 0)
-        # The start of a container, or of a kubelet, is several syncs of its Pod within moments, and so are the silent ticks at one
-        # that is away.
-        # A kill holds all syncs of the Pod up; and a poke during a long attempt waits for its end (manualTriggerCh),
-        # which is no coincidence in a Pod that is synced all the time.
-        unexplained = reading.trigger is Trigger.MANUAL and reading.cost >= POKE
-        container = step.before.plan[reading.worker].container
-        begun = step.before.containers[container].begun or step.before.new_kubelet
-        stirred = (begun and ticker.runs < YOUNG) or _away(step.before, container, start)
-        excused = stirred or killed
-        if unexplained and at_once and not excused and (_short(before) or not syncs):
-            out[index] += _strange(step, before)
-        elif unexplained and at_once and excused and before is not None and _poked(before):
-            out[index] -= POKE - POKE_DOUBLE  # Where one poke came, the next is no surprise.
-        syncs += unexplained and not at_once
-        seen = before is not None and before.run.tries and step.run.tries
-        doubtful[reading.worker] = _doubtful(doubtful.get(reading.worker, False), step)
-        delayed = step.before.plan[reading.worker].spec.initial_delay_s > 0 and not ticker.runs
-        quiet = killed or delayed or doubtful[reading.worker]
-        poked_ns = ticker.poked_ns if step.before.resets is not None else None  # (None: of a version that is not known)
-        if poked_ns is not None and seen and not -LEAD_NS <= start - poked_ns <= SECOND // 10 and not quiet:
-            out[index] += ABSENT if index <= synced else -_absent(step)
-        if seen and not quiet and _ignored(step):
-            out[index] += IGNORED
-        if reading.reset == "kubelet" and not ticker.suspicious and _silence(step) > USUAL_OUTAGE_NS:
-            # However long the period is that is tried: what is weighed is the period, and not how rare such a pause is with it.
-            out[index] -= min(max(reading.cost - NEW_KUBELET_QUIET, 0.0), NEW_KUBELET - NEW_KUBELET_QUIET)
-        if reading.reset == "kubelet":
-            restarts.clear()  # The back-off is in the kubelet's memory (flowcontrol.NewBackOff): a new one begins at none.
-        if step.run.tries:
-            ticks[reading.worker].append(index)
-        if step.renewed and container in killed:
-            restarts.setdefault(container, []).append((killed.pop(container), start))
-            out[index] += _hasty(restarts[container])
-        if step.counted is not None and step.counted.decision is DecisionKind.RESTART and step.verdict is not None:
-            killed[container] = step.verdict.end_ns
-            if step.counted.streak == 1 and step.verdict.cause in SUSPICIOUS:
-                out[index] += DEAD_ALREADY
-        last[reading.worker] = step
-    for mine in ticks:
-        _regular(steps, mine, out)
-    return out
-
-
-def _synced(steps: Sequence[Step]) -> int:
-    """Return up to which step something later shows that the kubelet still syncs the Pod; -1 where nothing does.
-
-    One that is being deleted is not synced (SyncTerminatingPod): no poke is missing there. It is liveness and startup that stop then,
-    and no container begins; where readiness is all that is probed, that it succeeds again has to do.
-    """
-    kinds = [step.before.plan[step.reading.worker].spec.type if step.reading else None for step in steps]
-    alone = set(kinds) <= {None, ProbeType.READINESS}
-    for index in range(len(steps) - 1, -1, -1):
-        reading, verdict = steps[index].reading, steps[index].verdict
-        well = alone and verdict is not None and verdict.outcome is Outcome.SUCCESS
-        other = kinds[index] is not ProbeType.READINESS
-        if reading and (other or well or steps[index].renewed or reading.reset or reading.trigger is Trigger.MANUAL):
-            return index
-    return -1
-
-
-def _absent(step: Step) -> float:
-    """Return what a reading costs for a poke that did not come (`probes.assign`)."""
-    assert step.reading is not None
-    ended_ns = step.before.prediction(step.reading.worker).ended_ns
-    paid = POKE_ENDED if ended_ns is not None and step.run.start.ns > ended_ns else POKE_ABSENT
-    return min(paid, step.reading.cost)
-
-
-def _strange(step: Step, before: Step | None) -> float:
-    """Return what a readiness probe on the heels of the one before strains that has no reason."""
-    assert step.reading is not None
-    held, ticker = step.before.workers[step.reading.worker], step.before.tickers[step.reading.worker]
-    strange = AT_ONCE if _short(before) else WAITED
-    if step.reading.reset == "container" and ticker.suspicious:
-        strange = NOTICED
-    if held.cached is Result.NONE and held.last_result is Result.FAILURE:
-        # (What the kubelet holds is not shown yet: failures before the capture would make it an ordinary poke.)
-        strange = min(strange, max(0.0, FAILED_BEFORE - step.reading.cost))
-    return strange
-
-
-def _ignored(step: Step) -> bool:
-    """Tell whether the pod sync that another probe's decision made should have poked this one, which was not Ready, and did not."""
-    assert step.reading is not None
-    pod, worker = step.before, step.reading.worker
-    ticker = pod.tickers[worker]
-    if ticker.stirred_ns is None or ticker.busy_until_ns is None or not ticker.runs or ticker.suspicious:
-        return False
-    if pod.resets is None or pod.manual(worker) is not Manual.POSSIBLE:
-        return False
-    return step.run.start.ns - max(ticker.stirred_ns, ticker.busy_until_ns) > SECOND // 10
-
-
-def _silence(step: Step) -> int:
-    """Return how long no attempt at the Pod had begun."""
-    latest = max(
-        (t.last_start_ns for t in step.before.tickers if t.last_start_ns is not None), default=step.run.start.ns
-    )
-    return step.run.start.ns - latest
-
-
-def _away(pod: Pod, container: int, now_ns: int) -> bool:
-    """Tell whether another container of the Pod leaves ticks out: what its workers find then makes syncs without a packet."""
-    return any(
-        planned.container != container
-        and ticker.last_start_ns is not None
-        and now_ns - ticker.last_start_ns > 3 * planned.spec.period_s * SECOND // 2
-        for planned, ticker in zip(pod.plan, pod.tickers, strict=True)
-    )
-
-
-def _poked(step: Step) -> bool:
-    """Tell whether an attempt was set off by a poke."""
-    return step.reading is not None and step.reading.trigger is Trigger.MANUAL
-
-
-def _short(step: Step | None) -> bool:
-    """Tell whether an attempt was over within moments, so that nothing can have waited for its end."""
-    return step is not None and step.verdict is not None and step.verdict.end_ns - step.run.start.ns <= SECOND // 10
-
-
-def _doubtful(before: bool, step: Step) -> bool:
-    """Tell whether readiness may have been lost unseen since the last success.
-
-    While ticks were left out the container may have died: then no probe takes Ready away, and none is poked for it.
-    """
-    if step.verdict is not None and step.verdict.outcome is Outcome.SUCCESS:
-        return False
-    return before or (step.reading is not None and step.reading.missed >= DARK)
-
-
-def _hasty(restarts: Sequence[tuple[int, int]]) -> float:
-    """Return the strain of the latest of a container's restarts, given as (killed, its successor seen).
-
-    The kubelet looks at the instance that had exited before the one that it kills (kuberuntime doBackOff): a restart waits
-    where that one ended less than the back-off ago, which is doubled by each.
-    """
-    if len(restarts) <= IMMEDIATE:
-        return 0.0
-    wait_ns = min(BACK_OFF_NS << len(restarts) - IMMEDIATE - 1, BACK_OFF_MOST_NS)
-    (before, _), (killed, again) = restarts[-2:]
-    return HASTY if killed - before < wait_ns - SECOND and again - killed < wait_ns // 2 else 0.0
-
-
-def _regular(steps: Sequence[Step], mine: Sequence[int], out: list[float]) -> None:
-    """Count ticks that are left out in a rhythm: an outage has none, whatever excuses it."""
-    missed = {index: reading.missed for index in mine[1:] if (reading := steps[index].reading) is not None}
-    if len(missed) < FEWEST:
-        return
-    usual, times = Counter(missed.values()).most_common(1)[0]
-    if usual and times >= REGULAR * len(missed):
-        for index, left_out in missed.items():
-            if left_out == usual:
-                out[index] += min(left_out * MISSED, MISSED_MOST)
 
 
 def weigh(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict[int, tuple[Measure, ...]]]:

@@ -11,6 +11,7 @@ The modules, each by its first sentence:
     assign      whose attempt is this? Reads one run in every way the workers' predictions allow
     cadence     regularity: the period of a series of starts, and the chains of equal steps in it
     checkers    which checks belong together
+    costs       how far-fetched each way to read an attempt is (`assign`), and how exact a kubelet keeps its moments
     courses     patterns over the course of probes: ends of pods, gaps, paces, and what several pods say together
     delays      when a container's probes began, against initialDelaySeconds
     diagnose    why one attempt ended so

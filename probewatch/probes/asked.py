@@ -32,6 +32,7 @@ SINGLE: Final = frozenset({"host", "user-agent"})
 """Headers of which Go sends the first value only."""
 LAST_WITHOUT_ACCEPT: Final = 19
 """Minor version of the last kubelet that sent no Accept, but `Accept-Encoding: gzip`."""
+UNCONNECTED: Final = "nothing ever connected, so it could not ask"
 FOLLOWING: Final = frozenset({"referer"})
 """Headers that only a followed redirect has."""
 
@@ -39,42 +40,63 @@ FOLLOWING: Final = frozenset({"referer"})
 def asked(runs: Sequence[Run], handler: Handler) -> list[Measure]:
     """Return what these attempts of one probe show of the fields that say what to ask."""
     if handler is Handler.EXEC:
-        ran = [(command_line(run.execs[-1].arguments), run) for run in runs if run.execs]
-        return [
-            _words("handler", [(Handler.EXEC.value, run) for _, run in ran], "no run of a command was seen"),
-            _words("command", ran, "no run of a command was seen"),
-        ]
-    ports = [run for run in runs if run.tries]
-    out = [_words("port", [(str(run.form.port), run) for run in ports], "no SYN left the node")]
-    spoke = [(HANDLERS[run.form.ask].value, run) for run in ports if run.form.ask in HANDLERS]
-    closed = [(Handler.TCP_SOCKET.value, run) for run in ports if run.form.ask is Ask.CONNECT and _at_first(run)]
-    out.append(_words("handler", spoke or closed, "nothing ever connected, so it could not ask"))
+        return _commands(runs)
+    sent = [run for run in runs if run.tries]
+    out = [_words("port", [(str(run.form.port), run) for run in sent], "no SYN left the node"), _handlers(sent)]
     if handler is Handler.HTTP_GET:
-        schemes = [
-            ("HTTPS" if run.form.ask is Ask.TLS else "HTTP", run)
-            for run in ports
-            if run.form.ask in (Ask.HTTP, Ask.TLS)
-        ]
-        out.append(_words("scheme", schemes, "nothing ever connected, so it could not ask"))
-        told = [(run.form.path, run) for run in ports if run.form.path is not None and not is_hop(run)]
-        paths = [(path, run) for path, run in told if not run.form.partial]
-        stumps = [(path, run) for path, run in told if run.form.partial]
-        encrypted = any(run.form.ask is Ask.TLS for run in ports)
-        cut = sum(run.form.cut for run in ports)
-        hidden = "the request is encrypted (--keylog would tell)" if encrypted else "no request was seen whole"
-        if cut and not encrypted:
-            hidden = f"the capture cut {'all requests' if cut > 1 else 'the one request'} that it has (snapshot length)"
-        out.append(_with_stumps(_words("path", paths, hidden), stumps))
-        requests = [(http, run) for run in ports if (http := first_request(run)) is not None]
-        sent = [(sent_headers(http, run.server, run.form.port), run) for http, run in requests]
-        spelt = _words("httpHeaders", [(header_text(headers), run) for headers, run in sent], hidden)
-        usual = next((headers for headers, _ in sent if header_text(headers) in spelt.words[:1]), ())
-        out.append(replace(spelt, pairs=usual))
-    elif handler is Handler.GRPC:
-        services = [(run.form.service, run) for run in ports if run.form.service is not None]
-        named = [(service or "(none)", run) for service, run in services]
-        out.append(_words("service", named, "no request was seen"))
-    return out
+        hidden = _hidden(sent)
+        return [*out, _schemes(sent), _paths(sent, hidden), _headers(sent, hidden)]
+    return [*out, _services(sent)] if handler is Handler.GRPC else out
+
+
+def _commands(runs: Sequence[Run]) -> list[Measure]:
+    ran = [(command_line(run.execs[-1].arguments), run) for run in runs if run.execs]
+    return [
+        _words("handler", [(Handler.EXEC.value, run) for _, run in ran], "no run of a command was seen"),
+        _words("command", ran, "no run of a command was seen"),
+    ]
+
+
+def _handlers(sent: Sequence[Run]) -> Measure:
+    """Say how it asks: by what was said, else by connections in which nothing was."""
+    spoke = [(HANDLERS[run.form.ask].value, run) for run in sent if run.form.ask in HANDLERS]
+    closed = [(Handler.TCP_SOCKET.value, run) for run in sent if run.form.ask is Ask.CONNECT and _at_first(run)]
+    return _words("handler", spoke or closed, UNCONNECTED)
+
+
+def _schemes(sent: Sequence[Run]) -> Measure:
+    spoke = [run for run in sent if run.form.ask in (Ask.HTTP, Ask.TLS)]
+    return _words("scheme", [("HTTPS" if run.form.ask is Ask.TLS else "HTTP", run) for run in spoke], UNCONNECTED)
+
+
+def _hidden(sent: Sequence[Run]) -> str:
+    """Return why a request is not seen."""
+    if any(run.form.ask is Ask.TLS for run in sent):
+        return "the request is encrypted (--keylog would tell)"
+    cut = sum(run.form.cut for run in sent)
+    if cut:
+        return f"the capture cut {'all requests' if cut > 1 else 'the one request'} that it has (snapshot length)"
+    return "no request was seen whole"
+
+
+def _paths(sent: Sequence[Run], hidden: str) -> Measure:
+    told = [(run.form.path, run) for run in sent if run.form.path is not None and not is_hop(run)]
+    whole = [(path, run) for path, run in told if not run.form.partial]
+    return _with_stumps(_words("path", whole, hidden), [(path, run) for path, run in told if run.form.partial])
+
+
+def _headers(sent: Sequence[Run], hidden: str) -> Measure:
+    """Say which headers it sends that a kubelet does not by itself, with the pairs of the commonest."""
+    requests = [(http, run) for run in sent if (http := first_request(run)) is not None]
+    added = [(sent_headers(http, run.server, run.form.port), run) for http, run in requests]
+    spelt = _words("httpHeaders", [(header_text(headers), run) for headers, run in added], hidden)
+    usual = next((headers for headers, _ in added if header_text(headers) in spelt.words[:1]), ())
+    return replace(spelt, pairs=usual)
+
+
+def _services(sent: Sequence[Run]) -> Measure:
+    named = [(run.form.service or "(none)", run) for run in sent if run.form.service is not None]
+    return _words("service", named, "no request was seen")
 
 
 def _words(field: str, seen: Sequence[tuple[str, Run]], hidden: str) -> Measure:

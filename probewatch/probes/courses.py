@@ -28,7 +28,7 @@ from probewatch.model.timeline import (
     Trigger,
 )
 
-from .assign import LINGER_NS
+from .costs import LINGER_NS
 from .diagnose import Found, seconds
 from .judge import SECOND
 from .scene import (

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from probewatch.model.frame import Mark
 from probewatch.model.process import SIGKILL, ExecRun, ProcessEvent, ProcessKind
 from probewatch.model.timeline import Cause, Outcome
 
@@ -33,7 +34,7 @@ FOLLOW_NS: Final = 500_000_000
 """A repetition begins this soon after a failed start; a runtime takes some 30 ms to say so."""
 EARLY_NS: Final = 50_000_000
 """A killed command may seem to end so long before its deadline: the event that dates its start came late."""
-NOT_FOUND: Final = (126, 127)
+NOT_FOUND: Final[dict[int | None, str]] = {126: ": the shell cannot execute it", 127: ": the shell does not find it"}
 """What a shell exits with where it cannot execute, or not find, what it was told to run (POSIX 2.8.2)."""
 MOST_OPEN: Final = 4_096
 """Runs under way that are remembered; the oldest is handed on unfinished beyond that."""
@@ -163,73 +164,57 @@ def judge_exec(tries: Sequence[ExecRun], timeout_ns: int, seen_until_ns: int | N
     """Judge an execution of an exec probe; the last try counts."""
     run = tries[-1]
     deadline = run.start.ns + timeout_ns
-    end = run.end
-    if end is None:
-        if run.lost or seen_until_ns is None or seen_until_ns < deadline + EARLY_NS:
-            return _missing(
-                run, "process events were lost" if run.lost else "the recording ends before the command does"
-            )
-        return Verdict(
-            outcome=Outcome.FAILURE, cause=Cause.EXEC_TIMEOUT, end_ns=deadline, detail="the command did not end"
-        )
+    if run.end is None:
+        return _endless(run, deadline, seen_until_ns)
     if not run.started and not run.signal:
-        return Verdict(
-            outcome=Outcome.DISCARDED,
-            cause=Cause.EXEC_NOT_FOUND,
-            end_ns=end.ns,
-            end_mark=end,
-            status=run.exit_code,
-            detail=f"{_quoted(run.arguments)} could not be started"
-            + (f", {len(tries)} tries" if len(tries) > 1 else "")
-            + (": one string, not a list of arguments" if one_string(run.arguments) else ""),
-        )
+        return _not_started(run, run.end, len(tries))
     begun = run.command.ns if run.command is not None else run.start.ns
-    if run.signal == SIGKILL and end.ns >= deadline - EARLY_NS:
-        return Verdict(
-            outcome=Outcome.FAILURE,
-            cause=Cause.EXEC_TIMEOUT,
-            end_ns=deadline,
-            detail=f"killed (SIGKILL) after {(end.ns - begun) / SECOND:.2f} s",
-        )
-    if end.ns > begun + timeout_ns + EARLY_NS:
+    lasted = f"after {(run.end.ns - begun) / SECOND:.2f} s"
+    if run.signal == SIGKILL and run.end.ns >= deadline - EARLY_NS:
+        return _timed_out(deadline, f"killed (SIGKILL) {lasted}")
+    if run.end.ns > begun + timeout_ns + EARLY_NS:
         how = f"signal {run.signal}" if run.signal else f"exit status {run.exit_code}"
-        return Verdict(
-            outcome=Outcome.FAILURE,
-            cause=Cause.EXEC_TIMEOUT,
-            end_ns=deadline,
-            detail=f"{how} after {(end.ns - begun) / SECOND:.2f} s, after the probe had given up",
-        )
+        return _timed_out(deadline, f"{how} {lasted}, after the probe had given up")
     if run.signal:
-        status = 128 + run.signal
         why = ", not by its timeout: out of memory?" if run.signal == SIGKILL else ""
-        return Verdict(
-            outcome=Outcome.FAILURE,
-            cause=Cause.EXEC_EXIT,
-            end_ns=end.ns,
-            end_mark=end,
-            status=status,
-            detail=f"killed by signal {run.signal} after {(end.ns - begun) / SECOND:.2f} s{why}",
-        )
+        return _exited(run.end, 128 + run.signal, Cause.EXEC_EXIT, f"killed by signal {run.signal} {lasted}{why}")
     if run.exit_code == 0:
-        return Verdict(
-            outcome=Outcome.SUCCESS, cause=Cause.OK, end_ns=end.ns, end_mark=end, status=0, detail="exit status 0"
-        )
-    missing = run.exit_code in NOT_FOUND
+        return _exited(run.end, 0, Cause.OK, "exit status 0")
+    cause = Cause.EXEC_NOT_FOUND if run.exit_code in NOT_FOUND else Cause.EXEC_EXIT
+    return _exited(run.end, run.exit_code, cause, f"exit status {run.exit_code}{NOT_FOUND.get(run.exit_code, '')}")
+
+
+def _endless(run: ExecRun, deadline: int, seen_until_ns: int | None) -> Verdict:
+    """Judge a command whose end is not in the recording: it outlasted its timeout, unless its end may be missing."""
+    if run.lost:
+        return _missing(run, "process events were lost")
+    if seen_until_ns is None or seen_until_ns < deadline + EARLY_NS:
+        return _missing(run, "the recording ends before the command does")
+    return _timed_out(deadline, "the command did not end")
+
+
+def _not_started(run: ExecRun, end: Mark, tries: int) -> Verdict:
+    """Judge what the runtime could not start: the kubelet discards that."""
+    detail = f"{_quoted(run.arguments)} could not be started"
+    detail += f", {tries} tries" if tries > 1 else ""
+    detail += ": one string, not a list of arguments" if one_string(run.arguments) else ""
     return Verdict(
-        outcome=Outcome.FAILURE,
-        cause=Cause.EXEC_NOT_FOUND if missing else Cause.EXEC_EXIT,
+        outcome=Outcome.DISCARDED,
+        cause=Cause.EXEC_NOT_FOUND,
         end_ns=end.ns,
         end_mark=end,
         status=run.exit_code,
-        detail=f"exit status {run.exit_code}"
-        + (
-            ": the shell cannot execute it"
-            if run.exit_code == 126
-            else ": the shell does not find it"
-            if missing
-            else ""
-        ),
+        detail=detail,
     )
+
+
+def _timed_out(deadline: int, detail: str) -> Verdict:
+    return Verdict(outcome=Outcome.FAILURE, cause=Cause.EXEC_TIMEOUT, end_ns=deadline, detail=detail)
+
+
+def _exited(end: Mark, status: int | None, cause: Cause, detail: str) -> Verdict:
+    outcome = Outcome.SUCCESS if cause is Cause.OK else Outcome.FAILURE
+    return Verdict(outcome=outcome, cause=cause, end_ns=end.ns, end_mark=end, status=status, detail=detail)
 
 
 def is_command(declared: Sequence[str], seen: Sequence[str]) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from probewatch.model.connection import Connection
 from probewatch.model.direct import direct
-from probewatch.model.exchange import Exchange, HttpExchange
+from probewatch.model.exchange import Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
 
 KUBE_PROBE: Final = re.compile(r"^kube-probe/(\d{1,4}\.\d{1,4})\+?$")
@@ -73,81 +74,97 @@ FIRST_RETRY_NS: Final = 1_300_000_000
 
 
 def form_of(exchange: Exchange) -> Form:
-    """Describe a connection."""
+    """Describe a connection: by what it said, where it said something; else by how it was closed."""
     connection = exchange.connection
-    port = connection.server_port
-    orig, resp = connection.orig, connection.resp
-    inside = (
-        bool(exchange.http) and exchange.decrypted
-    )  # (HTTP/2 inside TLS: an HTTPS probe's, where the server speaks it)
+    inside = exchange.decrypted and bool(
+        exchange.http
+    )  # (HTTP/2 inside TLS: an HTTPS probe's, if the server speaks it)
     if exchange.grpc is not None and exchange.grpc.preface is not None and not inside:
-        grpc = exchange.grpc
-        agent = KUBE_PROBE_GRPC.match(grpc.user_agent)
-        # Before the server's settings grpc-go sends no request, so an unanswered preface names nobody.
-        silent = not grpc.user_agent
-        return Form(
-            Ask.GRPC,
-            port,
-            "POST",
-            grpc.path or None,
-            grpc.service,
-            grpc.user_agent,
-            kubelet=agent is not None or silent,
-            version=agent[1] if agent else "",
-            requests=exchange.requests,
-        )
+        return _grpc(exchange, exchange.grpc)
     if exchange.http:
-        http = exchange.http[0]
-        # Where even the server's SYN is missing, this may be an old request sent again.
-        stale = connection.midstream and not connection.resp.syns
-        fits = kubelet_headers(http) and exchange.requests <= 1 and not stale
-        claimed = KUBE_PROBE.match(http.header("User-Agent") or "")
-        ask = Ask.TLS if exchange.tls is not None and exchange.decrypted else Ask.HTTP
-        return Form(
-            ask,
-            port,
-            http.method,
-            http.target or None,  # (of a request that was not captured nothing is known)
-            None,
-            http.header("User-Agent") or "",
-            http.header("Host") or "",
-            kubelet=fits,
-            version=claimed[1] if claimed and fits else "",
-            requests=exchange.requests,
-            cut=http.request_end is None and (http.lost or not http.method),
-            partial=not http.version and (http.lost or not http.method),
-            stale=stale,
-        )
+        return _http(exchange, exchange.http[0])
     if connection.midstream:
         # The rest of something that began before the capture: what it asked, and when, was not seen.
-        return Form(Ask.OTHER, port, stale=True)
-    acked = connection.bare_ack or connection.acks_unseen
+        return Form(Ask.OTHER, connection.server_port, stale=True)
     if exchange.tls is not None:
-        alpn = exchange.tls.alpn
-        return Form(
-            Ask.TLS,
-            port,
-            host=exchange.tls.sni,
-            kubelet=(not alpn or alpn == ("h2", "http/1.1")) and acked,
-            requests=0,
-        )
+        return _tls(connection, exchange.tls)
     if connection.asked_unseen:
-        return Form(Ask.UNSEEN, port, kubelet=True)
-    if orig.length or exchange.opening:
-        return Form(Ask.OTHER, port)
-    # A RST without ACK is the kernel's, for a socket that its checker has closed: that one never heard of the answer.
-    if resp.syns and (orig.first_ack is not None or (orig.rst is not None and orig.rst_acks)):
-        banner = resp.length > 0
-        if _stale(orig.syns):
-            return Form(Ask.CONNECT, port, stale=True)
-        if orig.fin is None and orig.rst is None and resp.fin is None and resp.rst is None:
-            # Connected, and neither asked nor closed so far: what it wanted is not known (yet).
-            return Form(Ask.NOTHING, port, kubelet=connection.bare_ack)
-        closes_like_go = acked and (orig.fin is not None or orig.rst is None or banner or resp.rst is not None)
-        unacked = not acked and orig.fin is not None and orig.rst is None
-        return Form(Ask.CONNECT, port, kubelet=closes_like_go, unacked=unacked)
+        return Form(Ask.UNSEEN, connection.server_port, kubelet=True)
+    if connection.orig.length or exchange.opening:
+        return Form(Ask.OTHER, connection.server_port)
+    return _silent(connection)
+
+
+def _grpc(exchange: Exchange, grpc: GrpcFacts) -> Form:
+    """Describe HTTP/2 in clear. Before the server's settings grpc-go sends no request: an unanswered preface names nobody."""
+    agent = KUBE_PROBE_GRPC.match(grpc.user_agent)
+    return Form(
+        Ask.GRPC,
+        exchange.connection.server_port,
+        "POST",
+        grpc.path or None,
+        grpc.service,
+        grpc.user_agent,
+        kubelet=agent is not None or not grpc.user_agent,
+        version=agent[1] if agent else "",
+        requests=exchange.requests,
+    )
+
+
+def _http(exchange: Exchange, http: HttpExchange) -> Form:
+    """Describe an HTTP request by its first header."""
+    connection = exchange.connection
+    # Where even the server's SYN is missing, this may be an old request sent again.
+    stale = connection.midstream and not connection.resp.syns
+    fits = kubelet_headers(http) and exchange.requests <= 1 and not stale
+    agent = http.header("User-Agent") or ""
+    claimed = KUBE_PROBE.match(agent)
+    headless = http.lost or not http.method
+    return Form(
+        Ask.TLS if exchange.tls is not None and exchange.decrypted else Ask.HTTP,
+        connection.server_port,
+        http.method,
+        http.target or None,  # (of a request that was not captured nothing is known)
+        None,
+        agent,
+        http.header("Host") or "",
+        kubelet=fits,
+        version=claimed[1] if claimed and fits else "",
+        requests=exchange.requests,
+        cut=http.request_end is None and headless,
+        partial=not http.version and headless,
+        stale=stale,
+    )
+
+
+def _tls(connection: Connection, tls: TlsFacts) -> Form:
+    """Describe a TLS handshake: the kubelet's offers HTTP/2 and HTTP/1.1, or nothing."""
+    fits = not tls.alpn or tls.alpn == ("h2", "http/1.1")
+    return Form(Ask.TLS, connection.server_port, host=tls.sni, kubelet=fits and _acked(connection), requests=0)
+
+
+def _silent(connection: Connection) -> Form:
+    """Describe a connection in which its client said nothing: how it was closed tells whether it was meant so."""
+    port, orig, resp = connection.server_port, connection.orig, connection.resp
     stale = _stale(orig.syns)
-    return Form(Ask.NOTHING, port, kubelet=not connection.midstream and not stale, stale=stale)
+    # A RST without ACK is the kernel's, for a socket that its checker has closed: that one never heard of the answer.
+    connected = resp.syns and (orig.first_ack is not None or (orig.rst is not None and orig.rst_acks))
+    if not connected:
+        return Form(Ask.NOTHING, port, kubelet=not stale, stale=stale)
+    if stale:
+        return Form(Ask.CONNECT, port, stale=True)
+    if orig.fin is None and orig.rst is None and resp.fin is None and resp.rst is None:
+        # Connected, and neither asked nor closed so far: what it wanted is not known (yet).
+        return Form(Ask.NOTHING, port, kubelet=connection.bare_ack)
+    acked, banner = _acked(connection), resp.length > 0
+    closes_like_go = orig.fin is not None or orig.rst is None or banner or resp.rst is not None
+    unacked = not acked and orig.fin is not None and orig.rst is None
+    return Form(Ask.CONNECT, port, kubelet=acked and closes_like_go, unacked=unacked)
+
+
+def _acked(connection: Connection) -> bool:
+    """Tell whether the handshake's last ACK was sent, or nothing can show it: the capture has none at all."""
+    return connection.bare_ack or connection.acks_unseen
 
 
 def _stale(syns: tuple[Mark, ...]) -> bool:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from .cadence import SECOND, median
 from .checkers import (
@@ -75,9 +75,51 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
     members = [checks[index] for index in track.members]
     failed = [check.failed for check in members]
     pace = track.pace
+    near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
+    seen = _gaps(members, failed, pace, near)
+    interval, exact = _usual(seen, pace, near)
     timeouts = [check.waited for check in members if check.waited is not None]
     timeout = int(median(timeouts)) if timeouts else None
-    near = max(3 * pace.spread_ns, 15 * MS, pace.interval_ns // 10)
+    patience = max((check.patience for check in members if check.end is None), default=0)
+    pauses = _pauses(seen.others, interval, near)
+    dial = _timeout(seen.silent, (interval, *pauses), patience)
+    waited = dial if dial is not None else timeout
+    if waited is not None and seen.silent:
+        seen.others.update(round((step - waited) / (20 * MS)) for step in seen.silent)
+        pauses = _pauses(seen.others, interval, near)
+    short = next((pause for pause in pauses if pause < interval), None)
+    retries = None
+    if short is not None and pace.basis is Basis.PAUSE:
+        retries = _retries(_rests(members, waited), failed, short, near)
+    return Learnt(
+        interval,
+        waited if timeout is None else timeout,
+        dial,
+        _at_most(seen.silent, seen.shortest, patience),
+        short,
+        pauses,
+        retries,
+        exact,
+        ticks=ticks([check.start for check in members]),
+    )
+
+
+class _Gaps(NamedTuple):
+    """What lies between the checks of a series, by what it follows."""
+
+    healthy: list[int]
+    """After a check that passed."""
+    calm: list[int]
+    """Of these, where the server was in no doubt."""
+    silent: list[int]
+    """From start to start, after a check that silence ended."""
+    shortest: int
+    others: Counter[int]
+    """After a failure, or unusual while the server was in doubt; in units of 20 ms."""
+
+
+def _gaps(members: Sequence[Check], failed: Sequence[bool], pace: Pace, near: int) -> _Gaps:
+    """Sort what lies between the checks; less than `near` off the usual is usual."""
     healthy: list[int] = []
     calm: list[int] = []
     silent: list[int] = []
@@ -97,42 +139,34 @@ def learn(checks: Sequence[Check], track: Track) -> Learnt:
         doubt = any(failed[max(number - DOUBT, 0) : number + 1])
         if failed[number] or (doubt and abs(gap - pace.interval_ns) > near):
             others[round(gap / (20 * MS))] += 1
-    interval = _interval(healthy or [pace.interval_ns], pace)
-    exact = pace.spread_ns <= EXACT_NS
-    if len(calm) >= ENOUGH and pace.basis is Basis.PAUSE:
-        middle = int(median(calm))
-        exact = sum(abs(gap - middle) <= SAME_NS for gap in calm) >= MOSTLY * len(calm)
-        usual = sum(abs(gap - interval) <= near for gap in calm) >= MOSTLY * len(calm)
-        if not exact and (pace.spread_ns > 100 * MS or abs(middle - interval) > near or not usual):
-            interval = centre(calm) or interval
-    pauses = _pauses(others, interval, near)
-    patience = max((check.patience for check in members if check.end is None), default=0)
-    dial = _timeout(silent, (interval, *pauses), patience)
-    waited = dial if dial is not None else timeout
-    if waited is not None and silent:
-        others.update(round((step - waited) / (20 * MS)) for step in silent)
-        pauses = _pauses(others, interval, near)
-    short = next((pause for pause in pauses if pause < interval), None)
-    gaps: list[int | None] = [
-        check.start - before.end
-        if before.end is not None
-        else check.start - before.start - waited
-        if waited is not None
-        else None
-        for before, check in pairwise(members)
+    return _Gaps(healthy, calm, silent, shortest, others)
+
+
+def _usual(seen: _Gaps, pace: Pace, near: int) -> tuple[int, bool]:
+    """Return the usual pause, and whether it is always the same."""
+    interval = _interval(seen.healthy or [pace.interval_ns], pace)
+    calm = seen.calm
+    if len(calm) < ENOUGH or pace.basis is not Basis.PAUSE:
+        return interval, pace.spread_ns <= EXACT_NS
+    middle = int(median(calm))
+    if _mostly(calm, middle, SAME_NS):
+        return interval, True
+    if pace.spread_ns > 100 * MS or abs(middle - interval) > near or not _mostly(calm, interval, near):
+        interval = centre(calm) or interval
+    return interval, False
+
+
+def _mostly(gaps: Sequence[int], usual: int, near: int) -> bool:
+    return sum(abs(gap - usual) <= near for gap in gaps) >= MOSTLY * len(gaps)
+
+
+def _rests(members: Sequence[Check], waited: int | None) -> list[int | None]:
+    """Return the pause after each check but the last; None where silence ended it and how long it `waited` is not known."""
+    ends = [
+        before.end if before.end is not None else None if waited is None else before.start + waited
+        for before in members
     ]
-    retries = _retries(gaps, failed, short, near) if short is not None and pace.basis is Basis.PAUSE else None
-    return Learnt(
-        interval,
-        waited if timeout is None else timeout,
-        dial,
-        _at_most(silent, shortest, patience),
-        short,
-        pauses,
-        retries,
-        exact,
-        ticks=ticks([check.start for check in members]),
-    )
+    return [None if end is None else check.start - end for end, check in zip(ends, members[1:], strict=False)]
 
 
 def _at_most(silent: Sequence[int], shortest: int, patience: int) -> int | None:

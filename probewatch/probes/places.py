@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from itertools import combinations, takewhile
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection, Sighting, Step
@@ -131,17 +132,14 @@ class Ways:
                 begun, ended = self._during.get(at, (times[0], times[0]))
                 self._during[at] = min(begun, *times), max(ended, *times)
             self._seen[ends].setdefault(at, set()).update(letter.isupper() for letter in steps)
-        for number, (a, of_a) in enumerate(mine):
-            for b, of_b in mine[number + 1 :]:
-                first, second = min(a, b), max(a, b)
-                before, after = (of_a, of_b) if first == a else (of_b, of_a)
-                pair = self._pairs.setdefault((ends, first, second), _Pair([], []))
-                for letter, step in before.items():
-                    other = after.get(letter)
-                    if other is not None and step.times == other.times == 1:
-                        kept = pair.towards if letter.isupper() else pair.back
-                        if len(kept) < KEPT:
-                            kept.append(other.ns - step.ns)
+        for (a, before), (b, after) in combinations(sorted(mine, key=itemgetter(0)), 2):
+            pair = self._pairs.setdefault((ends, a, b), _Pair([], []))
+            for letter, step in before.items():
+                other = after.get(letter)
+                if other is not None and step.times == other.times == 1:
+                    kept = pair.towards if letter.isupper() else pair.back
+                    if len(kept) < KEPT:
+                        kept.append(other.ns - step.ns)
 
     def _shown(self, connection: Connection) -> dict[Point, dict[str, Step]]:
         """Return what each point showed of a connection."""

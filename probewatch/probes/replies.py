@@ -6,7 +6,7 @@ or the server's first packet does (MySQL speaks first). A HAProxy agent-check is
 is to become of it, and most of what it may say changes nothing.
 
 Limitations: what a configuration expects of an answer (`tcp-check expect`) is not known; a checker that is not content
-stays on until its timeout, and `observer.checks` sees that.
+stays on until its timeout, and `observer.results` sees that.
 """
 
 from __future__ import annotations

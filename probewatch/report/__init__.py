@@ -12,6 +12,8 @@ The modules, each by its first sentence:
                      JSON
     expectation      expectations as the YAML file that `cluster.read_expectations` reads: what `verify --write-
                      expect` prints
+    failures         failed attempts of a probe: counted, told in a few words, and sorted by what they did or when they
+                     came
     findings         findings for people: the verdict first
     github           findings as annotations of GitHub Actions: `::error file=...,title=...::message`, a line each
     html             the report as one HTML file: no network, no script, nothing beside it; to attach to a ticket

@@ -363,6 +363,7 @@ def event_object(event: TimelineEvent) -> Json:
         "target": {"address": event.address, "pod": event.pod, "container": event.container},
         "source": event.source,
         "evidence": event.evidence,
+        "doubtful": event.doubtful,
     }
     if event.by_ns is not None:
         made["by"] = rfc3339(event.by_ns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..decisions.outages import outages
+from ..decisions.outages import ENDS, outages
 from ..model.catalogue import entry
 from ..model.finding import Finding, Held
 from ..model.frame import CaptureInfo
@@ -46,7 +46,7 @@ from .paper import COLUMNS
 from .reasons import explain, explained_by, telling
 from .rollouts import unseen
 from .rows import event_words, leg_words, rows, trimmed
-from .verdict import ENDS, Level, Verdict
+from .verdict import Level, Verdict
 
 MOST_ANSWERS: Final = 4
 """Probes whose answers stand at the top."""

@@ -102,7 +102,6 @@ class Flag:
 
     x: float
     kind: str
-    label: str
     title: str
 
 
@@ -211,8 +210,11 @@ def _states(
 ) -> list[Band]:
     """Return the state over time: what decisions say, what went with a container, and that a new one begins anew."""
     changes: list[tuple[int, int, str]] = [(d.ns, 1, safe(d.after)) for d in probe.decisions]
-    changes += [(one.start_ns, 1, "NotReady") for one in gone if one.by is not By.DECISION]
-    changes += [(e.ns, 0, "") for e in events if e.kind is EventKind.CONTAINER_STARTED and e.ns > scale.start_ns]
+    changes += [
+        (one.start_ns, 1, "unknown" if one.doubtful else "NotReady") for one in gone if one.by is not By.DECISION
+    ]
+    begun = [e for e in events if e.kind is EventKind.CONTAINER_STARTED and not e.doubtful]
+    changes += [(e.ns, 0, "") for e in begun if e.ns > scale.start_ns]
     for unknown in undecided(probe):
         changes.append((unknown.start_ns, 2, "unknown"))
         if unknown.end_ns is not None and unknown.then is not None:
@@ -255,24 +257,12 @@ def _flags(probe: Probe, events: Sequence[TimelineEvent], scale: Scale, base: in
     made = [_decided(decision, scale, base) for decision in probe.decisions]
     for event in events:
         kind = "start" if event.kind is EventKind.CONTAINER_STARTED else "event"
-        label = _SHORT[event.kind]
-        made.append(Flag(scale.at(event.ns), kind, label, f"{relative(event.told_ns, base)}: {event_words(event)}"))
+        made.append(Flag(scale.at(event.ns), kind, f"{relative(event.told_ns, base)}: {event_words(event)}"))
     made.sort(key=lambda flag: flag.x)
     return made if len(made) <= FLAGS else [flag for flag in made if flag.kind == "fall"][:FLAGS]
-
-
-_SHORT: Final = {
-    EventKind.CONTAINER_STARTED: "container started",
-    EventKind.CONTAINER_EXITED: "container exited",
-    EventKind.KUBELET_STOPPED: "kubelet stopped",
-    EventKind.KUBELET_RESTARTED: "kubelet restarted",
-    EventKind.CHECKER_RESTARTED: "checker restarted",
-    EventKind.POD_TERMINATING: "terminating",
-    EventKind.CAPTURE_GAP: "hole in the capture",
-}
 
 
 def _decided(decision: Decision, scale: Scale, base: int) -> Flag:
     falls = decision.kind in (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)
     text = f"{relative(decision.ns, base)}: {safe(decision.after)}, decided by #{decision.attempt}"
-    return Flag(scale.at(decision.ns), "fall" if falls else "rise", safe(decision.after), text)
+    return Flag(scale.at(decision.ns), "fall" if falls else "rise", text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..decisions.outages import Outage, outages, streak_began
+from ..decisions.outages import ENDS, Outage, outages, streak_began
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, DecisionKind, Outcome, Probe, Timeline
 from . import words
@@ -15,7 +15,7 @@ from .numbers import clock, count, relative, span
 from .outline import Judged, lasted_ns, overview
 from .reasons import explained
 from .service import Standing, standing, told
-from .verdict import ENDS, Level, Verdict
+from .verdict import Level, Verdict
 
 _FALLS: Final = (DecisionKind.NOT_READY, DecisionKind.DOWN, DecisionKind.RESTART)
 

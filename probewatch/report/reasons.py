@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from ..decisions.outages import By, outages
+from ..decisions.outages import ENDS, By, outages
 from ..model.catalogue import entry, in_words_of
 from ..model.diagnoses import Kind
 from ..model.diagnosis import Diagnosis
 from ..model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
+from .failures import while_starting
 from .numbers import SECOND
-from .verdict import ENDS, Level, Verdict, while_starting
+from .verdict import Level, Verdict
 
 MINOR: Final = 4
 """A reason that explains fewer attempts than one in so many of the chief one's is minor."""

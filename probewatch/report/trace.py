@@ -184,7 +184,7 @@ def _event(event: TimelineEvent, processes: dict[str, int], base: int) -> Event:
         "name": event.kind.value,
         **scope,
         "ts": _us(event.ns - base),
-        "args": {"what": event_words(event)},
+        "args": {"what": event_words(event), "doubtful": event.doubtful},
     }
 
 

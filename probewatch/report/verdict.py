@@ -6,35 +6,24 @@ fine, one that took a Ready pod out of service is not.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
 from typing import Final, NamedTuple
 
-from ..decisions.holes import DOWN_STATES, UP_STATES, gaps
-from ..decisions.outages import (
-    DOWN,
-    UP,
-    By,
-    Outage,
-    container_events,
-    downtime,
-    outages,
-    streak_began,
-    without_readiness,
-)
+from ..decisions.holes import DOWN_STATES, UP_STATES, Hole, gaps
+from ..decisions.outages import UP, By, Outage, container_events, downtime, outages, streak_began, without_readiness
 from ..decisions.undecided import Undecided, undecided
-from ..model.diagnoses import BACK_OFF, GATEWAY, Kind
+from ..model.diagnoses import BACK_OFF, Kind
 from ..model.finding import CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from ..model.spec import ProbeType
 from ..model.timeline import (
     NO_ADDRESS,
     UNDECLARED,
     UNSEEN,
-    Attempt,
     Cause,
+    Decision,
     DecisionKind,
     EventKind,
     GapKind,
@@ -44,6 +33,7 @@ from ..model.timeline import (
 )
 from . import words
 from .escape import safe
+from .failures import Parts, Tally, around, ended_behind, parted, while_ending, while_starting
 from .numbers import SECOND, count, duration, plain, share, span
 from .service import NOTHING_NS, states, told
 
@@ -71,10 +61,6 @@ class Verdict:
     """What went wrong, the most frequent first; empty where nothing needs an explanation."""
 
 
-ENDS: Final = (*DOWN, DecisionKind.RESTART)
-"""Decisions that take something out of service."""
-
-
 NOTHING: Final = "which decided nothing"
 SILENT: Final = 3
 """Attempts missing in a row that make a kubelet's silence worth a word in the verdict."""
@@ -82,12 +68,32 @@ _TURNED_AWAY = (CLIENTS_REFUSED, CLIENTS_UNANSWERED)
 """Fields of findings that matter more than what the probe itself sees: the Pod is Ready and the service is down."""
 
 
+class _Case(NamedTuple):
+    """What a verdict is made of, worked out once."""
+
+    probe: Probe
+    timeline: Timeline
+    failed: Tally
+    gone: Sequence[Outage]
+    """When its target was out of service."""
+    doubt: Sequence[Undecided]
+    """When its state is not known, because so many attempts in a row may have changed it."""
+    blind: Sequence[Hole]
+    """When nothing was captured, between its attempts."""
+    down_ns: int
+    seen_ns: int
+
+    def decided(self, kind: DecisionKind) -> int:
+        """Return how often it decided this."""
+        return sum(decision.kind is kind for decision in self.probe.decisions)
+
+
 def judge(probe: Probe, timeline: Timeline) -> Verdict:
     """Return the verdict on one probe."""
     attempts = probe.attempts
     if not attempts:
         return Verdict(level=Level.UNCLEAR, sentence="no attempt in this capture")
-    failed, discarded, unclear = _Tally(probe), _Tally(probe), _Tally(probe)
+    failed, discarded, unclear = Tally(probe), Tally(probe), Tally(probe)
     for one in attempts:  # (once: each attempt of a long capture is made again whenever it is looked at)
         if one.outcome is Outcome.FAILURE:
             failed.add(one)
@@ -96,67 +102,70 @@ def judge(probe: Probe, timeline: Timeline) -> Verdict:
         elif one.outcome is Outcome.INCONCLUSIVE and not one.streak:
             # (What a checker's own count took is told by what it decided: answers inside TLS that their sizes tell apart.)
             unclear.add(one)
-    down_ns, seen_ns = downtime(probe, timeline)
-    kinds = Counter(d.kind for d in probe.decisions)
-    level, sentence = _decided(probe, timeline, kinds, failed, down_ns, seen_ns)
+    blind = [one for one in gaps(probe, timeline) if one.start_ns < attempts[-1].start.ns]
+    away = downtime(probe, timeline)
+    case = _Case(probe, timeline, failed, outages(probe, timeline), undecided(probe), blind, *away)
+    level, sentence = _decided(case)
     if discarded:
-        level = max(level, Level.WARNING)
-        thrown = f"discarded by the kubelet: {_why(discarded)}"
-        if len(discarded) == len(attempts):
-            sentence = f"{_of(len(attempts), len(attempts), 'result')} {thrown}"
-            if probe.final_state in DOWN_STATES and probe.initial_state in (*DOWN_STATES, "unknown"):
-                level, sentence = Level.TROUBLE, f"never Ready: {sentence}"
-        else:
-            sentence = f"{sentence}; {count(len(discarded), 'result')} {thrown}"
-    since = _silent_since(probe)
-    near = _near(probe)
-    level = max(level, Level.WARNING if since or near else Level.FINE)
-    doubt = _not_known(probe, undecided(probe))
-    level = max(level, Level.UNCLEAR if doubt else Level.FINE)
+        level, sentence = _thrown(case, discarded, level, sentence)
+    since, near, doubt = _silent_since(probe), _near(probe), _not_known(case)
+    level = max(level, Level.WARNING if since or near else Level.UNCLEAR if doubt else Level.FINE)
     sentence += doubt
     if len(unclear) * 2 > len(attempts):
         level, sentence = _blind(probe, unclear, level)
     if any(one.kind == Kind.NO_LOCAL_PORT for one in probe.diagnoses):
-        missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
-        why = "no source port left on the node, which the kubelet counts as failures"
-        sentence = f"{missing} missing: {why}; what was seen: {sentence}"
-        level = Level.TROUBLE
-    sentence += (
-        near
-        + _unprobed(probe)
-        + since
-        + _uncovered(probe, timeline)
-        + _deleted(probe, timeline, gone=bool(kinds[DecisionKind.NOT_READY]))
-    )
+        level, sentence = Level.TROUBLE, _no_port(probe, sentence)
+    sentence += near + _unprobed(probe) + since + _uncovered(case) + _deleted(case)
     if UNDECLARED in probe.notes and probe.target.pod is not None:
         level = max(level, Level.WARNING)
         sentence = f"{sentence}; the spec given for this address declares no such probe"
-    told: Counter[Cause] = Counter()
+    causes: Counter[Cause] = Counter()
     if level >= Level.WARNING:
-        told = failed.causes + discarded.causes
+        causes = failed.causes + discarded.causes
     elif level is Level.UNCLEAR:
-        told = unclear.causes
-    causes = tuple(cause for cause, _ in told.most_common())
+        causes = unclear.causes
     if any(finding.probe == probe.id and _turned_away(finding) for finding in timeline.findings):
-        away = "clients are turned away while it is Ready (see findings)"
-        sentence = f"{sentence}; {away}" if level is Level.TROUBLE else f"{away}; {sentence}"
+        away_words = "clients are turned away while it is Ready (see findings)"
+        sentence = f"{sentence}; {away_words}" if level is Level.TROUBLE else f"{away_words}; {sentence}"
         level = max(level, Level.WARNING)
-    return Verdict(level=level, sentence=sentence, down_ns=down_ns, seen_ns=seen_ns, causes=causes)
+    told = tuple(cause for cause, _ in causes.most_common())
+    return Verdict(level=level, sentence=sentence, down_ns=case.down_ns, seen_ns=case.seen_ns, causes=told)
 
 
-def _blind(probe: Probe, unclear: _Tally, level: Level) -> tuple[Level, str]:
+def _thrown(case: _Case, discarded: Tally, level: Level, sentence: str) -> tuple[Level, str]:
+    """Say what the kubelet discarded, beside what the rest decided; where it discarded all, the state stays as it began."""
+    probe, level = case.probe, max(level, Level.WARNING)
+    total = len(probe.attempts)
+    thrown = f"discarded by the kubelet: {discarded.why}"
+    if len(discarded) < total:
+        return level, f"{sentence}; {count(len(discarded), 'result')} {thrown}"
+    sentence = f"{_of(total, total, 'result')} {thrown}"
+    if probe.final_state in DOWN_STATES and probe.initial_state in (*DOWN_STATES, "unknown"):
+        return Level.TROUBLE, f"never Ready: {sentence}"
+    return level, sentence
+
+
+def _no_port(probe: Probe, seen: str) -> str:
+    """Say that attempts are missing because the node had no port for them; what was `seen` says less than that."""
+    missing = count(sum(gap.expected for gap in probe.gaps), "attempt")
+    why = "no source port left on the node, which the kubelet counts as failures"
+    return f"{missing} missing: {why}; what was seen: {seen}"
+
+
+def _blind(probe: Probe, unclear: Tally, level: Level) -> tuple[Level, str]:
     """Say of a probe most of whose results are not known what is: its state, where it failed often enough at the end."""
-    blind = f"{_of(len(unclear), len(probe.attempts))} inconclusive: {_why(unclear)}"
+    blind = f"{_of(len(unclear), len(probe.attempts))} inconclusive: {unclear.why}"
     last = streak_began(probe, probe.attempts[-1].start.ns + 1)
     if last is None or probe.final_state not in DOWN_STATES:
         return max(level, Level.UNCLEAR), f"cannot tell: {blind}"
-    streak = _Tally(probe, (a for a in probe.attempts if a.start.ns >= last.start.ns))
-    why = f"{count(len(streak), 'attempt')} in a row failed: {_why(streak)}"
+    streak = Tally(probe, (a for a in probe.attempts if a.start.ns >= last.start.ns))
+    why = f"{count(len(streak), 'attempt')} in a row failed: {streak.why}"
     return Level.TROUBLE, f"{safe(probe.final_state)} at the end, {why}; before that not known: {blind}"
 
 
-def _not_known(probe: Probe, doubt: Sequence[Undecided]) -> str:
+def _not_known(case: _Case) -> str:
     """Return for how long the state is not known, because so many attempts in a row may have changed it."""
+    probe, doubt = case.probe, case.doubt
     if not doubt:
         return ""
     up, down = states(probe)
@@ -203,83 +212,89 @@ def _silent_since(probe: Probe) -> str:
     return f"; not probed in the last {span(last.end_ns - last.start_ns)}, so its present state is not known"
 
 
-def _uncovered(probe: Probe, timeline: Timeline) -> str:
+def _uncovered(case: _Case) -> str:
     """Return for how long the capture covers nothing between its attempts: a state before says nothing of one behind."""
-    between = [one for one in gaps(probe, timeline) if one.start_ns < probe.attempts[-1].start.ns]
-    away = sum(one.end_ns - one.start_ns for one in between)
-    what = "a gap of" if len(between) == 1 else f"{len(between)} gaps, in all"
+    away = sum(one.end_ns - one.start_ns for one in case.blind)
+    what = "a gap of" if len(case.blind) == 1 else f"{len(case.blind)} gaps, in all"
     return f"; the capture has {what} {span(away)}" if away >= SECOND else ""
 
 
-def _deleted(probe: Probe, timeline: Timeline, *, gone: bool) -> str:
+def _deleted(case: _Case) -> str:
     """Return that the Pod was being deleted, where nothing else says so: its probes go on or stop by design."""
-    ends = any(event.kind is EventKind.POD_TERMINATING for event in container_events(probe, timeline))
-    last = probe.last_gap
+    ends = any(event.kind is EventKind.POD_TERMINATING for event in container_events(case.probe, case.timeline))
+    last = case.probe.last_gap
     if not ends and last is not None and last.kind is GapKind.POD_DELETED:
         return f"; not probed in the last {span(last.end_ns - last.start_ns)}: {safe(last.reason)}"
-    return "; the Pod was being deleted at the end" if ends and not gone else ""
+    return "; the Pod was being deleted at the end" if ends and not case.decided(DecisionKind.NOT_READY) else ""
 
 
 def _turned_away(finding: Finding) -> bool:
     return finding.held is Held.FAIL and finding.field in _TURNED_AWAY
 
 
-def _decided(
-    probe: Probe, timeline: Timeline, kinds: Counter[DecisionKind], failed: _Tally, down_ns: int, seen_ns: int
-) -> tuple[Level, str]:
-    restarts = kinds[DecisionKind.RESTART]
-    gone = outages(probe, timeline)
-    if restarts:
-        parts = _parted(probe, gone)
-        away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, timeline)) else ""
-        return (
-            Level.TROUBLE,
-            f"restarted {_times(restarts)}{_loop(probe)}: {_why(parts.guilty)}{away}{_also(parts, _little(probe))}",
-        )
-    if gone:
-        return _went_down(probe, timeline, gone, down_ns, seen_ns)
-    state = probe.final_state
+def _decided(case: _Case) -> tuple[Level, str]:
+    """Say what was decided, the gravest of it; where nothing was, what held."""
+    probe, failed = case.probe, case.failed
+    if case.decided(DecisionKind.RESTART):
+        return _restarted(case)
+    if case.gone:
+        return _went_down(case)
     if probe.type is ProbeType.STARTUP:
-        return _startup(probe, kinds, failed)
-    if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
+        return _startup(probe, failed)
+    rose = any(decision.kind in UP for decision in probe.decisions)
+    if probe.final_state in DOWN_STATES and failed and not rose:
         never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
-        word = "Ready" if state == "NotReady" else "UP"
+        word = "Ready" if probe.final_state == "NotReady" else "UP"
         return (
             Level.TROUBLE,
-            f"{never} {word}{_loop(probe)}: {_of(len(failed), len(probe.attempts))} failed: {_why(failed)}",
+            f"{never} {word}{_loop(probe)}: {_of(len(failed), len(probe.attempts))} failed: {failed.why}",
         )
-    return _held(probe, timeline, failed)
+    return _held(case)
 
 
-def _went_down(
-    probe: Probe, timeline: Timeline, gone: Sequence[Outage], down_ns: int, seen_ns: int
-) -> tuple[Level, str]:
-    _, word = states(probe)
-    end = ", and still so at the end" if gone[-1].end_ns is None else ""
-    own = sum(one.by is By.DECISION for one in gone)
-    parts = _parted(probe, gone)
-    why = (_why(parts.guilty) or _unseen(gone)) if own else told(gone)
-    if 0 < own < len(gone):
-        why = f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
-    ending = [e for e in container_events(probe, timeline) if e.kind is EventKind.POD_TERMINATING]
-    if any(e.ns <= gone[0].start_ns for e in ending):
-        return (
-            Level.FINE,
-            f"{word} {_times(len(gone))} while the pod was terminating, as it should be: {why}",
-        )
-    first = streak_began(probe, gone[0].start_ns)
-    if end and first is not None and any(e.earliest_ns <= first.start.ns for e in ending):
-        return Level.FINE, f"{word} {_times(len(gone))} when the pod was deleted, as it seems, and so to the end: {why}"
-    unseen = any(one.began_in is not None or one.ended_in is not None for one in gone)
-    away = _away(down_ns, seen_ns, about=own < len(gone) or unseen)
-    if all(one.doubtful for one in gone):
-        # Whether it was, and for how long, no frame shows.
-        return Level.WARNING, f"{word} {_times(len(gone))}, as it seems: {why}{_also(parts, _little(probe))}"
-    least = "at least " if any(one.was for one in undecided(probe)) else ""
+def _restarted(case: _Case) -> tuple[Level, str]:
+    """Say of a probe that had its container restarted how often, why, and for how long nothing answered."""
+    probe = case.probe
+    parts = parted(probe, case.gone)
+    away = _away(*killed_ns, about=True) if (killed_ns := without_readiness(probe, case.timeline)) else ""
+    times = _times(case.decided(DecisionKind.RESTART))
     return (
         Level.TROUBLE,
-        f"{word} {least}{_times(len(gone))}{_loop(probe)}{end}: {why}{away}{_also(parts, _little(probe))}",
+        f"restarted {times}{_loop(probe)}: {parts.guilty.why}{away}{_also(parts, _little(probe))}",
     )
+
+
+def _went_down(case: _Case) -> tuple[Level, str]:
+    """Say of what was out of service how often, why and for how long; while its Pod ends that is as it should be."""
+    probe, gone = case.probe, case.gone
+    _, word = states(probe)
+    down = f"{word} {_times(len(gone))}"
+    end = ", and still so at the end" if gone[-1].end_ns is None else ""
+    parts = parted(probe, gone)
+    why = _what_took_it(gone, parts)
+    ending = [e for e in container_events(probe, case.timeline) if e.kind is EventKind.POD_TERMINATING]
+    if any(e.ns <= gone[0].start_ns for e in ending):
+        return Level.FINE, f"{down} while the pod was terminating, as it should be: {why}"
+    first = streak_began(probe, gone[0].start_ns)
+    if end and first is not None and any(e.earliest_ns <= first.start.ns for e in ending):
+        return Level.FINE, f"{down} when the pod was deleted, as it seems, and so to the end: {why}"
+    also = _also(parts, _little(probe))
+    if all(one.doubtful for one in gone):
+        # Whether it was, and for how long, no frame shows.
+        return Level.WARNING, f"{down}, as it seems: {why}{also}"
+    about = any(one.by is not By.DECISION or one.began_in is not None or one.ended_in is not None for one in gone)
+    away = _away(case.down_ns, case.seen_ns, about=about)
+    least = "at least " if any(one.was for one in case.doubt) else ""
+    return Level.TROUBLE, f"{word} {least}{_times(len(gone))}{_loop(probe)}{end}: {why}{away}{also}"
+
+
+def _what_took_it(gone: Sequence[Outage], parts: Parts) -> str:
+    """Return what took it out of service: what failed in a row, and what else did."""
+    own = sum(one.by is By.DECISION for one in gone)
+    if not own:
+        return told(gone)
+    why = parts.guilty.why or _unseen(gone)
+    return why if own == len(gone) else f"{why} ({_times(own)}); {told(gone)} ({_times(len(gone) - own)})"
 
 
 def _unseen(gone: Sequence[Outage]) -> str:
@@ -294,63 +309,15 @@ def _away(down_ns: int, seen_ns: int, *, about: bool) -> str:
     return f"; out of service {'about ' if about else ''}{span(down_ns)} of {span(seen_ns)} ({share(down_ns, seen_ns)})"
 
 
-class _Parts(NamedTuple):
-    """Failed attempts of a probe that took its target out of service, by what they did to it."""
-
-    guilty: _Tally
-    """Those in a row that decided so, and those that kept it so."""
-    out: _Tally
-    """While something else had taken it out of service: a container that comes up fails like that."""
-    before: _Tally
-    """Before it was up for the first time."""
-    rest: _Tally
-    """Too few in a row."""
-
-
-def _parted(probe: Probe, gone: Sequence[Outage]) -> _Parts:
-    guilty, out, before, rest = parts = _Parts(*(_Tally(probe, ()) for _ in _Parts._fields))
-    deciding = {d.attempt for d in probe.decisions if d.kind in ENDS}
-    # (What was decided where outcomes are not known shows in the row that told it.)
-    showing = {one.start_ns for one in gone if one.began_in is not None}
-    ups = [d.ns for d in probe.decisions if d.kind in UP]
-    first_up = min(ups, default=0) if probe.initial_state not in UP_STATES else 0
-    left = deque(sorted(gone, key=lambda one: one.start_ns))
-    run: list[tuple[Attempt, _Tally]] = []
-    """Failures in a row, and where they belong unless the row decides."""
-    for attempt in probe.attempts:
-        if attempt.outcome is not Outcome.FAILURE:
-            if attempt.outcome is Outcome.SUCCESS:
-                _settle(run)
-            continue
-        start = attempt.start.ns
-        while left and left[0].end_ns is not None and left[0].end_ns <= start:
-            left.popleft()
-        where = before if attempt.end_ns <= first_up else rest
-        if left and left[0].start_ns <= start:
-            where = guilty if left[0].by is By.DECISION else out
-        run.append((attempt, where))
-        if attempt.n in deciding or attempt.end_ns in showing:
-            run = [(one, guilty) for one, _ in run]
-            _settle(run)
-    _settle(run)
-    return parts
-
-
-def _settle(run: list[tuple[Attempt, _Tally]]) -> None:
-    for attempt, tally in run:
-        tally.add(attempt)
-    run.clear()
-
-
-def _also(parts: _Parts, rest: str) -> str:
+def _also(parts: Parts, rest: str) -> str:
     """Return what else failed and why, but for what failed alike.
 
     `; also failed: 8 while out of service (refused)`, `; 1 more failure decided nothing (503): fewer than 3 in a row`.
     """
-    text = f"; also failed: {len(parts.out)} while out of service ({_why(parts.out)})" if parts.out else ""
+    text = f"; also failed: {len(parts.out)} while out of service ({parts.out.why})" if parts.out else ""
     if parts.rest and parts.rest.results.keys() - parts.guilty.results.keys() - parts.out.results.keys():
         reason = rest.removeprefix("and ")
-        text += f"; {count(len(parts.rest), 'more failure')} decided nothing ({_why(parts.rest)})"
+        text += f"; {count(len(parts.rest), 'more failure')} decided nothing ({parts.rest.why})"
         text += f": {reason}" if reason != NOTHING else ""
     return text
 
@@ -366,95 +333,107 @@ def _loop(probe: Probe) -> str:
     return " in a restart loop" + (" (CrashLoopBackOff)" if BACK_OFF in loop.sentence else "")
 
 
-def _startup(probe: Probe, kinds: Counter[DecisionKind], failed: _Tally) -> tuple[Level, str]:
+def _startup(probe: Probe, failed: Tally) -> tuple[Level, str]:
     started = [d for d in probe.decisions if d.kind is DecisionKind.STARTED]
     total = len(probe.attempts)
     if started:
         last = started[-1]
         before = sum(a.outcome is Outcome.FAILURE and a.end_ns <= last.ns for a in probe.attempts)
-        times = "" if kinds[DecisionKind.STARTED] == 1 else f" {_times(kinds[DecisionKind.STARTED])}, the last"
+        times = "" if len(started) == 1 else f" {_times(len(started))}, the last"
         text = f"Started{times} {span(last.ns - probe.attempts[0].start.ns)} after the first attempt"
-        return Level.FINE, text + (f"; {before} failed while it started: {_why(failed)}" if before else "")
+        return Level.FINE, text + (f"; {before} failed while it started: {failed.why}" if before else "")
     if failed:
-        return Level.WARNING, f"never Started in this capture: {_of(len(failed), total)} failed: {_why(failed)}"
+        return Level.WARNING, f"never Started in this capture: {_of(len(failed), total)} failed: {failed.why}"
     return Level.FINE, _succeeded(probe)
 
 
-def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]:
+def _held(case: _Case) -> tuple[Level, str]:
     """No state was lost: say since when it holds, and what nevertheless failed."""
-    ups = [d for d in probe.decisions if d.kind in UP]
-    total = len(probe.attempts)
-    ending = _while_ending(probe, timeline)
-    if ups:
-        first = probe.attempts[0].start.ns
-        starting = while_starting(probe)
-        blind = [one for one in gaps(probe, timeline) if one.start_ns < probe.attempts[-1].start.ns]
-        dark = [(one.end_ns, one.known_ns) for one in blind]
-        bad = [a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n not in starting and a.n not in ending]
-        unsettled = _Tally(probe, (a for a in bad if any(low <= a.start.ns < high for low, high in dark)))
-        late = _Tally(probe, (a for a in bad if not any(low <= a.start.ns < high for low, high in dark)))
-        text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
-        # (Where nobody looked for a while it may have been lost and won again.)
-        if not unsettled and not blind and not undecided(probe):
-            text += f" and stayed {safe(ups[0].after)}"
-        elif probe.final_state in (*UP_STATES, *DOWN_STATES):
-            text += f" and {safe(probe.final_state)} at the end"
-        if unsettled:
-            failed_there = count(len(unsettled), "attempt")
-            text += f"; {failed_there} failed right behind a gap in the capture, where the state is not known"
-            text += f": {_why(unsettled)}" if not late else ""
-        if late:
-            few = f"{_of(len(late), len(probe.attempts))} failed later, {_little(probe)}"
-            return Level.WARNING, f"{text}; {few}: {_why(late)}"
-        if unsettled:
-            return Level.WARNING, text
-        begun = [
-            e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED and not e.doubtful
-        ]
-        outage = bool(starting) and probe.type is ProbeType.READINESS and min(begun, default=ups[0].ns + 1) > ups[0].ns
-        for numbers, when in ((starting, "" if outage else "while it started"), (ending, "in its last moments")):
-            some = _Tally(probe, (a for a in probe.attempts if a.outcome is Outcome.FAILURE and a.n in numbers))
-            text += f"; {count(len(some), 'attempt')} failed {when}: {_why(some)}" if some and when else ""
-            if some and not when:
-                text += f"; {count(len(some), 'attempt')} failed before that, from the capture's beginning on ({_why(some)}): "
-                text += f"whether it was {safe(ups[0].after)} earlier is not known"
-        return Level.WARNING if outage else Level.FINE, text
+    probe = case.probe
+    rose = next((decision for decision in probe.decisions if decision.kind in UP), None)
+    if rose is not None:
+        return _came_up(case, rose)
     state = safe(probe.final_state) if probe.final_state not in ("unknown", "") else ""
     if state and probe.initial_since_ns is not None:
-        return _since(probe, probe.initial_since_ns, failed)
-    unseen = any(one.start_ns < probe.attempts[-1].start.ns for one in gaps(probe, timeline))
-    when = "at the end" if undecided(probe) else "at the beginning and at the end" if unseen else "throughout"
+        return _since(probe, probe.initial_since_ns, case.failed)
+    if not state:
+        return _stateless(case)
+    return _throughout(case, state)
+
+
+def _came_up(case: _Case, rose: Decision) -> tuple[Level, str]:
+    """Say when it came up, what is known of its state since, and what failed before and after."""
+    probe, up = case.probe, safe(rose.after)
+    starting, ending, unsettled, late = around(probe, case.timeline, case.blind)
+    text = f"{up} {_after(rose.ns - probe.attempts[0].start.ns)}"
+    # (Where nobody looked for a while it may have been lost and won again.)
+    if not unsettled and not case.blind and not case.doubt:
+        text += f" and stayed {up}"
+    elif probe.final_state in (*UP_STATES, *DOWN_STATES):
+        text += f" and {safe(probe.final_state)} at the end"
+    if unsettled:
+        text += f"; {_failed(unsettled)} right behind a gap in the capture, where the state is not known"
+        text += f": {unsettled.why}" if not late else ""
+    if late:
+        few = f"{_of(len(late), len(probe.attempts))} failed later, {_little(probe)}"
+        return Level.WARNING, f"{text}; {few}: {late.why}"
+    if unsettled:
+        return Level.WARNING, text
+    earlier = _earlier(case, rose)
+    if starting and earlier:
+        text += f"; {_failed(starting)} before that, from the capture's beginning on ({starting.why}): "
+        text += f"whether it was {up} earlier is not known"
+    elif starting:
+        text += f"; {_failed(starting)} while it started: {starting.why}"
+    if ending:
+        text += f"; {_failed(ending)} in its last moments: {ending.why}"
+    return Level.WARNING if earlier else Level.FINE, text
+
+
+def _earlier(case: _Case, rose: Decision) -> bool:
+    """Tell whether it may have been Ready earlier: it came back from failures, and no beginning of a container explains them."""
+    probe = case.probe
+    events = container_events(probe, case.timeline)
+    begun = any(e.kind is EventKind.CONTAINER_STARTED and not e.doubtful and e.ns <= rose.ns for e in events)
+    return probe.type is ProbeType.READINESS and not begun and bool(while_starting(probe))
+
+
+def _failed(tally: Tally) -> str:
+    return f"{count(len(tally), 'attempt')} failed"
+
+
+def _stateless(case: _Case) -> tuple[Level, str]:
+    """Say of a probe of whose state nothing is known what came of its attempts."""
+    failed, total = case.failed, len(case.probe.attempts)
     if not failed:
-        return Level.FINE, f"{state} {when}: {_succeeded(probe)}" if state else _succeeded(probe)
-    text, why = f"{_of(len(failed), total)} failed", _why(failed)
-    if state and all(a.n in ending for a in probe.attempts if a.outcome is Outcome.FAILURE):
-        last = f"{count(len(failed), 'attempt')} failed in its last moments"
-        return Level.FINE, f"{state} {when}; {last}: {why}"
+        return Level.FINE, _succeeded(case.probe)
+    return (
+        Level.TROUBLE if len(failed) == total else Level.WARNING,
+        f"{_of(len(failed), total)} failed: {failed.why}",
+    )
+
+
+def _throughout(case: _Case, state: str) -> tuple[Level, str]:
+    """Say of a state that was there from the beginning on when it held, and what failed meanwhile."""
+    probe, failed, total = case.probe, case.failed, len(case.probe.attempts)
+    when = "at the end" if case.doubt else "at the beginning and at the end" if case.blind else "throughout"
+    if not failed:
+        return Level.FINE, f"{state} {when}: {_succeeded(probe)}"
+    ending = while_ending(probe, case.timeline)
+    if all(a.n in ending for a in probe.attempts if a.outcome is Outcome.FAILURE):
+        return Level.FINE, f"{state} {when}; {_failed(failed)} in its last moments: {failed.why}"
+    text, why = f"{_of(len(failed), total)} failed", failed.why
     if len(failed) == total:
         return Level.TROUBLE, f"{text}: {why}"
-    if not state:
-        return Level.WARNING, f"{text}: {why}"
-    if (number := _ended_behind(probe, timeline)) is not None:
+    if (number := ended_behind(probe, case.timeline)) is not None:
         unknown = "nothing tells whether this probe had it killed: its failureThreshold is not known (--spec)"
-        by = f"its container ended after #{number}, and {unknown}"
-        return Level.WARNING, f"{text}: {why}; {by}"
+        return Level.WARNING, f"{text}: {why}; its container ended after #{number}, and {unknown}"
     # (Where the number is but presumed, so is the state that hangs on it.)
     held = "" if words.presumed(probe) else f"{state} {when}: "
     return Level.WARNING, f"{held}{text}, {_little(probe)}: {why}"
 
 
-def _ended_behind(probe: Probe, timeline: Timeline) -> int | None:
-    """Return the failure of an undeclared liveness probe behind which its container ended before it ran again; None where none is."""
-    if probe.type is not ProbeType.LIVENESS or probe.spec is not None:
-        return None
-    begun = [e.ns for e in container_events(probe, timeline) if e.kind is EventKind.CONTAINER_STARTED]
-    for before, after in pairwise(probe.attempts) if begun else ():
-        if before.outcome is Outcome.FAILURE and any(before.end_ns < ns <= after.start.ns for ns in begun):
-            return before.n
-    return None
-
-
-def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
+def _since(probe: Probe, since_ns: int, failed: Tally) -> tuple[Level, str]:
     """Say since when a state is known that no decision shows: what failed before may have been the end of an outage."""
     late = sum(a.outcome is Outcome.FAILURE and a.start.ns > since_ns for a in probe.attempts)
     text = f"{safe(probe.final_state)} {_after(since_ns - probe.attempts[0].start.ns)} at the latest"
@@ -462,7 +441,7 @@ def _since(probe: Probe, since_ns: int, failed: _Tally) -> tuple[Level, str]:
         text += f"; unknown before that: {count(len(failed) - late, 'attempt')} failed"
     if late:
         text += f"; {count(late, 'attempt')} failed later, {_little(probe)}"
-    return (Level.WARNING, f"{text}: {_why(failed)}") if failed else (Level.FINE, text)
+    return (Level.WARNING, f"{text}: {failed.why}") if failed else (Level.FINE, text)
 
 
 def _little(probe: Probe) -> str:
@@ -473,37 +452,6 @@ def _little(probe: Probe) -> str:
     if needed == 1:
         return NOTHING
     return f"fewer than {needed} in a row" if needed else "too few in a row"
-
-
-def while_starting(probe: Probe) -> set[int]:
-    """Return the numbers of the attempts that failed right before a Ready, or before the first at all: a container comes up like that.
-
-    Several successes may be needed in a row: fewer of them leave it starting.
-    """
-    starting: set[int] = set()
-    run: list[int] = []
-    rising = False
-    first = probe.initial_state not in UP_STATES
-    """Whether it was never up so far."""
-    deciding = {d.attempt for d in probe.decisions if d.kind in UP}
-    for attempt in probe.attempts:
-        if attempt.n in deciding:
-            starting.update(run)
-            run, first = [], False
-        elif attempt.outcome is Outcome.SUCCESS:
-            rising = True
-        else:
-            run = [*(run if first or not rising else ()), attempt.n]
-            rising = False
-    return starting
-
-
-def _while_ending(probe: Probe, timeline: Timeline) -> set[int]:
-    """Return the numbers of the attempts since the Pod was being deleted: that they fail at last is how a Pod ends."""
-    events = container_events(probe, timeline)
-    ends = (event.earliest_ns for event in events if event.kind is EventKind.POD_TERMINATING)
-    since = min(ends, default=None)
-    return set() if since is None else {a.n for a in probe.attempts if a.start.ns >= since}
 
 
 def _after(ns: int) -> str:
@@ -524,34 +472,3 @@ def _of(some: int, total: int, what: str = "attempt") -> str:
 
 def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
-
-
-class _Tally:
-    """Some attempts of a probe, counted: there may be very many of them."""
-
-    def __init__(self, probe: Probe, attempts: Iterable[Attempt] = ()) -> None:
-        self.results: Counter[str] = Counter()
-        self.causes: Counter[Cause] = Counter()
-        self.first: Attempt | None = None
-        self._handler = probe.handler
-        for attempt in attempts:
-            self.add(attempt)
-
-    def add(self, attempt: Attempt) -> None:
-        self.first = self.first or attempt
-        self.results[words.result(attempt, self._handler)] += 1
-        self.causes[attempt.cause] += 1
-
-    def __len__(self) -> int:
-        return self.causes.total()
-
-
-def _why(tally: _Tally) -> str:
-    """Return the results in words: `503`, `28 no answer in time, 4 refused`."""
-    counts, first = tally.results, tally.first
-    if len(counts) == 1 and first is not None:
-        word = next(iter(counts))
-        who = "a gateway" if first.status in GATEWAY else "the application"
-        return f"{who} answers {word}" if first.cause is Cause.STATUS and first.status is not None else word
-    top = [words.counted(number, word) for word, number in counts.most_common(3)]
-    return ", ".join(top) + (" and others" if len(counts) > 3 else "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..decisions.outages import outages, restarts, streak_began
+from ..decisions.outages import ENDS, outages, restarts, streak_began
 from ..model.timeline import Outcome, Probe, Timeline
 from . import words
 from .numbers import rfc3339, seconds
 from .reasons import explained, telling
 from .service import standing
-from .verdict import ENDS, Level, Verdict, judge
+from .verdict import Level, Verdict, judge
 
 Json = dict[str, Any]
 
@@ -42,6 +42,7 @@ def _object(probe: Probe, verdict: Verdict, timeline: Timeline) -> Json:
                 "to": rfc3339(one.end_ns),
                 "by": one.by.value,
                 "restarted_by": None if one.restarted_by is None else one.restarted_by.value,
+                "doubtful": one.doubtful,
             }
             for one in outages(probe, timeline)
         ],

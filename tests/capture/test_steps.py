@@ -23,11 +23,12 @@ def told(request: pytest.FixtureRequest, make: SimpleNamespace, tmp_path: Path, 
     """Return a function that reads frames of such moments (tenths of a second)."""
     monkeypatch.setattr(wholesale, "LARGE", request.param)
 
-    def read(*tenths: int) -> Told:
+    def read(*tenths: int, shift_ns: int = 0) -> Told:
         path = tmp_path / "in.pcap"
         path.write_bytes(make.pcap([(one // 10, one % 10 * 100_000, b"%d" % n) for n, one in enumerate(tenths)]))
         losses: list[Loss] = []
         with Reader(str(path), 0) as reader:
+            reader.shift_ns = shift_ns
             reader.on_loss(losses.append)
             return list(merged([reader])), reader.info(), losses
 
@@ -50,6 +51,27 @@ def test_what_follows_a_step_back_is_told_behind_what_was_before(told: Callable[
     )
     assert info.notes == (note,)
     assert (info.first_ns, info.last_ns) == (frames[0].ns, frames[-1].ns)
+
+
+@pytest.mark.parametrize("shift_ns", [0, 7 * 10**9])
+def test_a_clock_may_be_set_back_twice(told: Callable[..., Told], shift_ns: int) -> None:
+    """The second step is told by what went before it as it was told, by its own length; whatever the reader itself moves the frames by."""
+    frames, info, losses = told(*range(3_000, 3_100), *range(2_000, 2_100), *range(1_000, 1_100), shift_ns=shift_ns)
+    assert [frame.number for frame in frames] == list(range(1, 301))
+    assert [(frame.ns - shift_ns) // 10**8 for frame in frames] == [*range(3_000, 3_100), *range(3_099, 3_199), *range(3_198, 3_298)]
+    at = [frames[99].ns, frames[199].ns]
+    assert losses == [Loss(ns, ns + 1, clock=True) for ns in at]
+    assert [note.split(":")[0] for note in info.notes] == [
+        f"at frame {number} the clock was set back by 109.9 s or more" for number in (101, 201)
+    ]
+
+
+def test_frames_out_of_order_behind_a_step_are_sorted(told: Callable[..., Told]) -> None:
+    """Another queue's frames that come late there reach into what was before them: that is no second step."""
+    late = range(2_075, 2_200, 5)
+    frames, _, losses = told(*range(3_000, 3_100), *range(2_000, 2_100), *late)
+    assert [frame.ns // 10**8 for frame in frames[100:]] == sorted(one + 1_099 for one in (*range(2_000, 2_100), *late))
+    assert len(losses) == 1
 
 
 @pytest.mark.parametrize(

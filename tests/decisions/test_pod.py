@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from probewatch.decisions.turn import SUSPICIOUS, YOUNG
 from probewatch.decisions.versions import Pokes
 from probewatch.decisions.worker import Result
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
-from probewatch.model.spec import ProbeSpec
+from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Schedule, Trigger
 
 SECOND = 1_000_000_000
@@ -285,6 +286,17 @@ def test_deadline_lingers_and_grpc_redials() -> None:
     pod = pod_of(spec(READINESS))
     assert [step(pod, 0, 0, letter).pod.predict()[0].lingers for letter in "STF"] == [False, True, False]
     assert [step(pod, 0, 0, letter).pod.predict()[0].redials for letter in "SGT"] == [False, True, False]
+
+
+@pytest.mark.parametrize(("handler", "cause", "redials"), [
+    (Handler.GRPC, Cause.CUT, True), (Handler.GRPC, Cause.SLOW_ANSWER, False),
+    (Handler.HTTP_GET, Cause.CUT, False), (Handler.TCP_SOCKET, Cause.CUT, False),
+])  # fmt: skip
+def test_only_a_grpc_dial_whose_end_is_not_captured_may_come_again(handler: Handler, cause: Cause, redials: bool) -> None:
+    """What came of a cut connection is not known: grpc-go may have dialled on within the attempt; who asks in HTTP never does."""
+    pod = pod_of(replace(spec(READINESS), handler=handler))
+    after = pod.apply(Reading(0, 0, Trigger.START, Schedule.ON_TIME), ns(0), ns(0.1), Outcome.INCONCLUSIVE, cause, lingers=False).pod
+    assert after.predict()[0].redials is redials
 
 
 def test_redial_counts_once() -> None:

@@ -26,7 +26,7 @@ from probewatch.lab.run import manifest
 from probewatch.lab.scenarios import CLUSTER, SCENARIOS
 from probewatch.lab.servers import BEHAVIOURS
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Timeline
-from probewatch.probes.assign import POKED_NS
+from probewatch.probes.costs import POKED_NS
 
 ON_THE_WIRE = [name for name in PLAN if name != "exec"]
 

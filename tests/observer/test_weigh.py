@@ -15,7 +15,8 @@ from probewatch.model.spec import ProbeSpec
 from probewatch.observer import weigh as weighing
 from probewatch.observer.crashed import BY_ITSELF
 from probewatch.observer.lane import Lane
-from probewatch.observer.weigh import ABSENT, AT_ONCE, HASTY, WEIGHED, Scale, strains, weigh
+from probewatch.observer.strains import ABSENT, AT_ONCE, HASTY, strains
+from probewatch.observer.weigh import WEIGHED, Scale, weigh
 from probewatch.probes.runs import Run
 
 
@@ -34,7 +35,7 @@ def measured(made: list[Run], *specs: ProbeSpec, begins: bool = True) -> dict[st
 def strained(made: list[Run], *specs: ProbeSpec) -> list[float]:
     """Return the strain of each step as declared."""
     scale, plan = scale_of(made, *specs)
-    return strains(scale.read(plan).steps, len(plan))
+    return strains(scale.read(plan).steps)
 
 
 def flap(threshold: int, *, late: float = 0.001, period: int = 2, **ends: str) -> list[Run]:

@@ -16,7 +16,8 @@ from make import GRPC, LIVENESS, READINESS, STARTUP, ns, run, spec
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
-from probewatch.probes.assign import (
+from probewatch.probes.assign import lateness, readings, readings_of
+from probewatch.probes.costs import (
     BEHIND,
     LATENESS_MOST,
     MISSED_MOST,
@@ -26,9 +27,6 @@ from probewatch.probes.assign import (
     REFUSED_AFTER,
     TOO_EARLY,
     TOO_LATE,
-    lateness,
-    readings,
-    readings_of,
 )
 from probewatch.probes.lately import Lately
 from probewatch.probes.stopped import FROZEN, FROZEN_SEEN, IN_A_BURST

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from make import HTTP, V4, V6, exchange, mark
 
@@ -59,6 +61,32 @@ def test_the_last_question_ends_as_the_connection_does(ending, cause) -> None:
     parts = questions(read(OPENED + ask(pause="1ms") + tell() + ask() + ending))
     verdicts = [judge(part, HTTP, SECOND // 2, seen_until_ns=mark(60).ns) for part in parts]
     assert [verdict.cause for verdict in verdicts] == [Cause.OK, cause]
+
+
+@pytest.mark.parametrize(("closing", "late"), [("> RA", False), ("> R", True), ("+2s > FA\n < FA\n > A", False)])
+def test_an_answer_counts_unless_it_met_a_closed_socket(closing: str, late: bool) -> None:
+    """A RST without ACK is the kernel's, for an answer that nobody waited for: the last one, and none before it."""
+    parts = questions(read(OPENED + ask(pause="1ms") + tell() + ask() + tell().replace(" > A", f" {closing}")))
+    assert [part.connection.answered is None for part in parts] == [False, late]
+
+
+def test_a_question_waits_while_its_answer_may_come() -> None:
+    """The last question is not given out before its connection is over, and never where what was passed over may have been its answer."""
+    one = read(OPENED + ask(pause="1ms") + tell() + ask())
+    going = replace(one.connection, final=False)
+    assert [part.connection.question for part in questions(replace(one, connection=going))] == [1]
+    over = replace(one.connection, final=True)
+    assert [part.connection.question for part in questions(replace(one, connection=over))] == [1, 2]
+    passed = replace(over, read_until=over.end)
+    assert [part.connection.question for part in questions(replace(one, connection=passed))] == [1]
+
+
+@pytest.mark.parametrize(("closing", "answered"), [("", True), ("\n+1ms < FA", False), ("\n+1ms > R", False)])
+def test_a_status_answers_while_its_body_comes(closing: str, answered: bool) -> None:
+    """A header is an answer unless the body that it promised broke off; a kernel's RST says that nobody waited."""
+    one = read(OPENED + ask(pause="1ms") + tell().replace("Length: 2", "Length: 900").replace(" > A", f" > A{closing}"))
+    (part,) = questions(one)
+    assert part.connection.answered == (part.http[0].header_end if answered else None)
 
 
 def test_what_was_given_out_is_not_given_out_again() -> None:

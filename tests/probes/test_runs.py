@@ -42,7 +42,6 @@ from probewatch.probes.asked import asked
 from probewatch.probes.inference import guess
 from probewatch.probes.runs import (
     FOLLOW_NS,
-    MAX_HOPS,
     MAX_TRIES,
     Joiner,
     Run,
@@ -188,12 +187,12 @@ def test_a_location_is_relative_to_the_hop_before(location, path) -> None:
 
 def test_redirect_loop() -> None:
     """Ten requests, then `stopped after 10 redirects`; the eleventh connection is the next attempt (`http-redirect-loop`)."""
-    chain = [hop(0.002 * number, "/ready", referer=number > 0) for number in range(MAX_HOPS)]
+    chain = [hop(0.002 * number, "/ready", referer=number > 0) for number in range(10)]
     one, two = join(*chain, hop(0.030, "/ready", referer=False))
     assert len(one.tries) == 1
-    assert len(one.tries[0]) == MAX_HOPS
+    assert len(one.tries[0]) == 10
     verdict = verdict_of(one, spec(), UNTIL)
-    assert (verdict.outcome, verdict.cause) == (Outcome.FAILURE, Cause.REDIRECT_LIMIT)
+    assert (verdict.outcome, verdict.cause, verdict.detail) == (Outcome.FAILURE, Cause.REDIRECT_LIMIT, "stopped after 10 redirects")
     assert len(two.legs()) == 1
 
 

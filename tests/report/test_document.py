@@ -15,9 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import probewatch
+from probewatch.decisions.outages import outages
 from probewatch.model.timeline import Cause, Gap
-from probewatch.report import document, ndjson
+from probewatch.report import document, html, ndjson, text, trace
+from probewatch.report.html_strip import strip
 from probewatch.report.numbers import percentile, rfc3339, seconds
+
+S = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +184,32 @@ def test_verdicts_answer_in_one_screen(captures) -> None:
     assert [(one["by"], one["restarted_by"]) for one in readiness["out_of_service"]] == 4 * [("container", "liveness")]
     assert round(readiness["out_of_service_s"], 1) == 33.9
     assert "Ready since 2026-11-22T20:20:52.339952000Z" in readiness["now"]
+
+
+@pytest.mark.parametrize("doubtful", [False, True])
+def test_every_output_tells_what_is_doubtful(made, collected, doubtful: bool) -> None:
+    """Where a new container is but a likeness, no output asserts it, nor that its Pod was out of service; else all do."""
+    whole = made["restarting"]()
+    ready, liveness = whole.probes
+    back, (event, gap) = ready.attempts[20], whole.events
+    rose = replace(ready.decisions[0], ns=back.end_ns, attempt=back.n, mark=back.start, since_ns=3 * S)
+    ready = replace(ready, initial_state="Ready", decisions=(rose,))
+    event = replace(event, ns=back.start.ns - S, doubtful=doubtful)
+    timeline = replace(whole, probes=(ready, replace(liveness, decisions=())), events=(event, gap))
+    told = document.document(timeline)
+    assert [one["doubtful"] for one in told["events"] if one["kind"] == "container_started"] == [doubtful]
+    assert [one["doubtful"] for one in told["events"] if one["kind"] == "capture_gap"] == [False]
+    (verdict,) = [one for one in told["verdicts"] if one["probe"] == ready.id]
+    assert [one["doubtful"] for one in verdict["out_of_service"]] == [doubtful]
+    assert ("as it seems" in verdict["sentence"]) is doubtful
+    lines = lines_of(collected(lambda out: ndjson.lines(timeline, out)))
+    assert [one["doubtful"] for one in lines if one["event"] == "event" and one["kind"] == "container_started"] == [doubtful]
+    assert ("perhaps container app started" in " ".join(collected(lambda out: text.write(timeline, out)).split())) is doubtful
+    page = collected(lambda out: html.write(timeline, out))
+    assert ("perhaps container app started" in page) is doubtful
+    assert f"States: Ready, {'unknown' if doubtful else 'NotReady'}." in strip(ready, [event], 0, outages(ready, timeline)).says
+    events = json.loads(collected(lambda out: trace.write(timeline, out)))["traceEvents"]
+    assert [one["args"]["doubtful"] for one in events if one["name"] == "container_started"] == [doubtful]
 
 
 def test_a_verdict_on_what_is_fine_asks_for_nothing(captures) -> None:
