@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from statistics import median_low
 from typing import TYPE_CHECKING, Final
 
+from .model.units import MS
+
 if TYPE_CHECKING:
     from .capture.reader import Reader
     from .wire.packets import Segment
@@ -28,7 +30,7 @@ FEWEST: Final = 3
 """Frames of requests that two files must share."""
 NEARLY_ALL: Final = 0.8
 """Share of them that must lie at one distance: a first SYN may have been lost at one place."""
-NEAR_NS: Final = 50_000_000
+NEAR_NS: Final = 50 * MS
 """Distances that differ by less are one."""
 
 Request = tuple[str, int, str, int, int, int, int]

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.tally import MAX_FRAME, Order, Tally
 from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss, Part
+from probewatch.model.units import SECOND
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -143,6 +144,6 @@ def _link_type(packet: object, number: int) -> int:
 def _nanoseconds(seconds: Any, number: int) -> int:
     """Return a time to the nanosecond where scapy has it so (EDecimal), else as fine as a float is."""
     try:
-        return int((seconds if isinstance(seconds, Decimal) else Decimal(seconds)) * 1_000_000_000)
+        return int((seconds if isinstance(seconds, Decimal) else Decimal(seconds)) * SECOND)
     except (TypeError, ValueError, ArithmeticError):
         raise CaptureError(NAME, f"cannot be read: number {number} has no time") from None

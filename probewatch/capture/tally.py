@@ -9,6 +9,7 @@ from typing import Final
 from probewatch.capture.errors import printable
 from probewatch.capture.linktypes import link_type_name
 from probewatch.model.frame import CaptureInfo, Interface, Loss
+from probewatch.model.units import MS, SECOND
 
 MAX_NS: Final = 2**63 - 1
 """Latest capture time, in the year 2262; only hostile or broken files say more. Taken instead of it, with a note."""
@@ -26,7 +27,7 @@ MAX_COMMENTS: Final = 1024
 BEFORE_FIRST: Final = MAX_NS + 1
 """`latest` of an input that has not given a frame: greater than any time, so that the first one goes to `odd_time`."""
 
-WORTH_NS: Final = 1_000_000
+WORTH_NS: Final = MS
 """Frames that are out of time order by less are not worth a note: several queues of one card do that, and nothing is read from it."""
 
 
@@ -224,7 +225,7 @@ class Tally:
 
 def seconds(ns: int) -> str:
     """Nanoseconds as seconds with as many places as it takes, exactly."""
-    whole, rest = divmod(ns, 1_000_000_000)
+    whole, rest = divmod(ns, SECOND)
     return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
 
 

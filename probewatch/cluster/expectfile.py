@@ -34,6 +34,7 @@ from probewatch.model.expectation import (
 )
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
+from probewatch.model.units import SECOND
 
 from .addresses import ADDRESS_LIMIT, address_of
 from .documents import read_documents
@@ -68,7 +69,6 @@ MAX_PROBES: Final = 1000
 MAX_STEPS: Final = 1000
 """Elements of a list of outcomes, decisions or sources."""
 
-_SECOND: Final = 1_000_000_000
 _RUN: Final = re.compile(RUN_PATTERN)
 _CAUSE_RUN: Final = re.compile(CAUSE_RUN_PATTERN)
 
@@ -302,7 +302,7 @@ def _ns(value: float, at: str) -> int:
     """Return seconds as nanoseconds."""
     if not 0 <= value <= MAX_SECONDS:  # NaN too
         raise FieldError(at, f"expected seconds from 0 to {MAX_SECONDS}, got {shown(value)}")
-    return round(value * _SECOND)
+    return round(value * SECOND)
 
 
 def _counts(form: CountRange, at: str) -> Range:

@@ -13,9 +13,10 @@ from probewatch.model.frame import Mark
 from probewatch.model.packed import PackedExchange, PackedLegs
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, GapKind, Leg, Role, Trigger
+from probewatch.model.units import SECOND
 from probewatch.probes.assign import LINGER_NS, POKED_NS
 from probewatch.probes.diagnose import diagnose
-from probewatch.probes.judge import SECOND, Verdict
+from probewatch.probes.judge import Verdict
 from probewatch.probes.runs import Run
 from probewatch.wire.http1 import read_status_line
 

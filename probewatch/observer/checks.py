@@ -32,8 +32,9 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
-from probewatch.probes.cadence import SECOND, median
-from probewatch.probes.checkers import LONGEST_NS, MS, Track
+from probewatch.model.units import MS, SECOND
+from probewatch.probes.cadence import median
+from probewatch.probes.checkers import LONGEST_NS, Track
 from probewatch.probes.ends import gave_up, through
 from probewatch.probes.guesses import could_be, keeps_connection
 from probewatch.probes.judge import Verdict, judge

@@ -38,8 +38,8 @@ from probewatch.model.timeline import (
     Schedule,
     Trigger,
 )
+from probewatch.model.units import SECOND
 from probewatch.probes.assign import NEW_KUBELET
-from probewatch.probes.cadence import SECOND
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 

@@ -28,7 +28,7 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Unseeable,
 )
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.loops import FORGOTTEN_NS, LONGEST_NS
 from probewatch.probes.patterns import explain
 

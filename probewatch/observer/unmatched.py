@@ -18,7 +18,8 @@ from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import LATER, Gap, GapKind, Probe
-from probewatch.probes.cadence import GRID_NS, SECOND
+from probewatch.model.units import MINUTE, SECOND
+from probewatch.probes.cadence import GRID_NS
 
 STARTED_NS: Final = SECOND
 """Kubernetes cuts its times to whole seconds."""
@@ -302,7 +303,7 @@ def _clock(ns: int) -> str:
 
 
 def _span(ns: int) -> str:
-    minutes = ns // (60 * SECOND)
+    minutes = ns // MINUTE
     if minutes < 2:
         return f"{ns // SECOND} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -32,6 +32,7 @@ from probewatch.model.measure import Measure
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Trigger
+from probewatch.model.units import SECOND
 from probewatch.probes.assign import (
     DELAYED_ACK_NS,
     MISSED,
@@ -47,7 +48,6 @@ from probewatch.probes.assign import (
     POKED_NS,
     USUAL_OUTAGE_NS,
 )
-from probewatch.probes.cadence import SECOND
 from probewatch.probes.inference import observed_period
 from probewatch.probes.judge import LEAD_NS
 from probewatch.probes.lately import NOBODY

@@ -23,12 +23,12 @@ from typing import Final, Protocol
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
+from probewatch.model.units import MS, SECOND
 
 from .lately import NOBODY, Lately
 from .runs import Run, fits, is_refused
 from .stopped import IN_A_BURST, in_a_burst, is_frozen, late_tick
 
-MS: Final = 1_000_000
 EARLY_NS: Final = 50 * MS
 """An attempt may look early by this: the one that set the grid was itself late."""
 FIRST_EARLY_NS: Final = 100 * MS
@@ -132,7 +132,7 @@ BACK_REFUSED: Final = 0.5
 """The same behind an attempt that was refused: it shows the container gone."""
 BACK_DYING: Final = 0.7
 """A tick that is the first at the successor of a container that was told to die, where nothing pokes it."""
-STOPS_NS: Final = 3_000 * MS
+STOPS_NS: Final = 3 * SECOND
 """About how long it takes until the successor is noticed: most programs stop at once, ..."""
 LIVES_ON_MOST: Final = 0.7
 """... and some take their time, so that another tick at the one that was told to die costs no more than this."""
@@ -143,11 +143,11 @@ REOPENED: Final = 2.0
 """A program that was told to die, and had closed its port, answers again: mostly it is its successor, where no poke shows that one."""
 BUSY_NODE: Final = 16
 """With so many attempts elsewhere since a worker's last one, only they tell of a pause."""
-USUAL_OUTAGE_NS: Final = 8_000 * MS
+USUAL_OUTAGE_NS: Final = 8 * SECOND
 """Silence up to this is more likely one container's than the kubelet's."""
 SHORTEST_OUTAGE_NS: Final = 2_500 * MS
 """A kubelet hardly restarts faster than this, ..."""
-NO_OUTAGE_NS: Final = 2_000 * MS
+NO_OUTAGE_NS: Final = 2 * SECOND
 """... and not faster than this."""
 NEW_KUBELET_QUICK: Final = 7.0
 OFF_GRID: Final = 9.0
@@ -323,7 +323,7 @@ def _woken(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
     off += OUT_OF_TURN if p.out_of_turn else 0.0
     if not p.poked_anew and p.container_ns is not None:
-        off += _share(start - p.spec.initial_delay_s * 1_000 * MS - p.container_ns, p)
+        off += _share(start - p.spec.initial_delay_s * SECOND - p.container_ns, p)
     woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
     # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
     return [woken, *_kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]

@@ -27,10 +27,10 @@ from probewatch.model.timeline import (
     Schedule,
     Trigger,
 )
+from probewatch.model.units import MS, SECOND
 
 from .assign import LINGER_NS
 from .diagnose import Found, seconds
-from .judge import SECOND
 from .scene import (
     Scene,
     by_checker,
@@ -41,7 +41,7 @@ from .scene import (
 )
 from .silences import AGAIN, TIME_WAIT_NS
 
-STARVED_NS: Final = 250_000_000
+STARVED_NS: Final = 250 * MS
 """A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
 
 

@@ -23,11 +23,11 @@ from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.exchange import ErrorPage, Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
+from probewatch.model.units import MS, SECOND
 
 from .execs import one_string
-from .judge import SECOND
 
-PROMPT_NS: Final = 200_000_000
+PROMPT_NS: Final = 200 * MS
 """A kernel acknowledges within this (Linux delays an ACK by 40 ms, at most 200 ms); later is a stall or a loss."""
 FULL: Final = 100
 """A segment that leaves so many bytes of the MSS unused (TCP options, an encapsulation) still counts as full-sized."""
@@ -129,7 +129,7 @@ def seconds(ns: int) -> str:
     """Return `2.50 s`, `42 ms`, `1.2 ms`."""
     if ns >= SECOND:
         return f"{ns / SECOND:.2f} s"
-    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.1f} ms"
+    return f"{ns / 1e6:.0f} ms" if ns >= 10 * MS else f"{ns / 1e6:.1f} ms"
 
 
 # No connection.

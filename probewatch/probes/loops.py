@@ -28,9 +28,9 @@ from probewatch.model.attempts import start_of
 from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe
+from probewatch.model.units import MINUTE, MS, SECOND
 
 from .diagnose import Found, seconds
-from .judge import SECOND
 from .scene import Scene, containers, happened
 
 FEWEST: Final = 3
@@ -47,7 +47,7 @@ GROWN: Final = (1.5, 2.6)
 """A pause is so many times as long as the one before, where the kubelet's wait is doubled; what the container ran is in it."""
 LONGEST_NS: Final = 330 * SECOND
 """The kubelet's longest wait (5 min), with what the packets do not show of its ends: such pauses grow no more."""
-SHORT_NS: Final = 10_000_000
+SHORT_NS: Final = 10 * MS
 """A pause below this is within what its ends are known to: a verdict and the next frame may even seem to change places."""
 SHOWN: Final = 8
 """Pauses told one by one."""
@@ -124,7 +124,7 @@ def _grows(before_ns: int, after_ns: int) -> bool:
     """Tell whether one pause follows another as the kubelet's wait does."""
     if after_ns > LONGEST_NS:
         return False
-    return GROWN[0] <= after_ns / before_ns <= GROWN[1] or (before_ns > LONGEST_NS - 60 * SECOND <= after_ns)
+    return GROWN[0] <= after_ns / before_ns <= GROWN[1] or (before_ns > LONGEST_NS - MINUTE <= after_ns)
 
 
 def _killed(probes: Sequence[Probe]) -> list[tuple[int, Attempt]]:

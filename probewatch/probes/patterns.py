@@ -29,6 +29,7 @@ from probewatch.model.timeline import (
     Probe,
     TimelineEvent,
 )
+from probewatch.model.units import MS, SECOND
 
 from .courses import (
     before_startup,
@@ -42,7 +43,6 @@ from .courses import (
     unhealthy_together,
 )
 from .diagnose import AT_DEADLINE, answer_began, at_deadline, seconds
-from .judge import SECOND
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
@@ -72,7 +72,7 @@ KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RE
 """What is only known to mean this where a kubelet is the checker."""
 NEVER: Final = 3
 """Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
-AT_ONCE_NS: Final = 200_000_000
+AT_ONCE_NS: Final = 200 * MS
 """Late answers to several attempts within this come of one moment: what they waited for went on then."""
 STOOD_STILL: Final = (
     "All late answers came in one moment: the process stood still until then, and no endpoint is slow. Find what stopped it: a signal, "

@@ -17,6 +17,7 @@ from typing import Final
 from probewatch.model.diagnoses import Kind
 from probewatch.model.rotated import rotated_sets
 from probewatch.model.timeline import Attempt, Cause, Outcome
+from probewatch.model.units import MS, SECOND
 
 from .diagnose import NO_MAC, Found
 from .places import Point, names, point_of
@@ -24,9 +25,9 @@ from .scene import Scene, connected, silent
 
 FIRST_TTLS: Final = frozenset({64, 128, 255})
 """TTLs that kernels begin with: no router lies between."""
-NEAR_NS: Final = 5_000_000_000
+NEAR_NS: Final = 5 * SECOND
 """How near an attempt must be to a request for the gateway that nobody answers: kernels ask again and again."""
-AT_ONCE_NS: Final = 10_000_000
+AT_ONCE_NS: Final = 10 * MS
 """How soon behind a SYN its kernel asks for where to send the SYN-ACK."""
 ALIKE: Final = 3
 """Letters that the names of a CNI's interfaces begin with alike (`veth12ab`, `cali34cd`): another one of them is a new pod's."""

@@ -20,13 +20,13 @@ from probewatch.model.timeline import (
     Probe,
     TimelineEvent,
 )
+from probewatch.model.units import MS, SECOND
 
 from .diagnose import Found, worded
-from .judge import SECOND
 
 SHOWN: Final = 8
 """Frames of attempts given as evidence of one diagnosis."""
-NEAR_NS: Final = 50_000_000
+NEAR_NS: Final = 50 * MS
 """Attempts of one container's beginning that start this close together are of one moment."""
 SILENT: Final = frozenset(
     {Kind.SYN_UNANSWERED, Kind.SYN_ACK_LOST, Kind.NODE_STALLED, Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL}

@@ -19,9 +19,9 @@ from probewatch.model.timeline import (
     Cause,
     Outcome,
 )
+from probewatch.model.units import MINUTE, SECOND
 
 from .diagnose import PROMPT_NS, Found, challenged, seconds
-from .judge import SECOND
 from .places import at_pod
 from .scene import (
     SILENT,
@@ -45,7 +45,7 @@ FEWEST: Final = 3
 """Pods that must fall silent together before it is the node: two may share something else."""
 OFTEN: Final = 3
 """Single attempts of a probe whose SYNs were lost, from which on it is no chance."""
-TIME_WAIT_NS: Final = 60 * SECOND
+TIME_WAIT_NS: Final = MINUTE
 """How long Linux keeps the port of a connection that it closed first (TCP_TIMEWAIT_LEN)."""
 
 

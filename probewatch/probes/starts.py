@@ -20,9 +20,9 @@ from probewatch.model.attempts import start_of
 from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
+from probewatch.model.units import SECOND
 
 from .diagnose import Found, seconds
-from .judge import SECOND
 from .scene import NEAR_NS, Scene, containers, happened
 
 _MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})

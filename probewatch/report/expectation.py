@@ -23,8 +23,8 @@ from ..model.expectation import (
     Selector,
 )
 from ..model.timeline import Cause, DecisionKind
+from ..model.units import SECOND
 from .escape import safe
-from .numbers import SECOND
 from .scalar import scalar
 
 SCHEMA: Final = "probewatch.expect/1"

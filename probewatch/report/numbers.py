@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-SECOND = 1_000_000_000
+from ..model.units import MS, SECOND
 
 _YEAR_10000 = 253_402_300_800
 """Seconds from 1970 to the first moment RFC 3339 cannot write."""
@@ -64,7 +64,7 @@ def span(ns: int) -> str:
 
 def relative(ns: int, base: int) -> str:
     """Return `+12.345`: seconds since `base`, to the millisecond."""
-    milliseconds = (abs(ns - base) + 500_000) // 1_000_000
+    milliseconds = (abs(ns - base) + 500_000) // MS
     return f"{'-' if ns < base and milliseconds else '+'}{milliseconds // 1000}.{milliseconds % 1000:03d}"
 
 

@@ -12,7 +12,7 @@ from ..model.catalogue import entry, in_words_of
 from ..model.diagnoses import Kind
 from ..model.diagnosis import Diagnosis
 from ..model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
-from .numbers import SECOND
+from ..model.units import SECOND
 from .verdict import ENDS, Level, Verdict, while_starting
 
 MINOR: Final = 4

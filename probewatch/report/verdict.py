@@ -42,9 +42,10 @@ from ..model.timeline import (
     Probe,
     Timeline,
 )
+from ..model.units import SECOND
 from . import words
 from .escape import safe
-from .numbers import SECOND, count, duration, plain, share, span
+from .numbers import count, duration, plain, share, span
 from .service import NOTHING_NS, states, told
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import LATER, DecisionKind, EventKind, Probe, Timeline
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
 

@@ -20,6 +20,7 @@ from probewatch.model.finding import Finding, Held
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Attempt, Effects, Probe, Timeline
+from probewatch.model.units import SECOND
 from probewatch.observer import Observer, Settings, others
 from probewatch.observer.effects import EffectsBuilder
 from probewatch.probes.openings import Answer
@@ -28,7 +29,6 @@ from probewatch.report.outline import clients as clients_text
 OWN = Path(__file__).parents[2] / "captures"
 FAMILIES = ("ready-but-down", "ready-but-down6")
 CLIENT, CLIENT6 = "10.128.0.20", "fd00:10:128::20"
-SECOND = 1_000_000_000
 
 
 # The captures of the project, beside what their programs wrote down.

@@ -18,8 +18,8 @@ import probewatch
 from probewatch.capture.errors import CaptureError
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import EventKind, Outcome, Timeline
+from probewatch.model.units import SECOND as S
 
-S = 1_000_000_000
 UNKNOWABLE: dict[str, tuple[str, str]] = {
     # scenario: (what is missing without the Pod, why packets cannot tell it)
     "k120-restart": ("decision restart", "its restart is the end of the capture: no silence behind it shows that it was one"),
