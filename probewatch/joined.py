@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from .model.units import MS
+from .model.units import MS, decimal
 
 if TYPE_CHECKING:
     from .capture.pieces import Piece
@@ -47,7 +47,6 @@ def put_in_order(readers: Sequence[Reader]) -> None:
     """Let readers tell their files piece by piece, where these stand in another order than they were captured (`Reader.pieces`)."""
     from .capture.pieces import MOST_BYTES, blocks_of, pieces_of, times_of
     from .capture.reader import Reader
-    from .capture.tally import seconds
 
     for reader in readers:
         if reader.live or reader.size is None or reader.size > MOST_BYTES:
@@ -60,7 +59,7 @@ def put_in_order(readers: Sequence[Reader]) -> None:
             back_ns = max(times[: blocks[0][1]]) - times[blocks[1][0] - 1]
             reader.pieces = pieces
             reader.note(
-                f"at frame {blocks[1][0]} time goes back by {seconds(back_ns // MS * MS)} s: files were joined in another "
+                f"at frame {blocks[1][0]} time goes back by {decimal(back_ns // MS * MS)} s: files were joined in another "
                 f"order than they were captured, for connections or a steady pace go on from one to the other in the order of time; so "
                 f"their {len(pieces)} parts are told (to do it for good: reordercap {reader.path} OUT)"
             )

@@ -9,7 +9,7 @@ from typing import Final
 from probewatch.capture.errors import printable
 from probewatch.capture.linktypes import link_type_name
 from probewatch.model.frame import CaptureInfo, Interface, Loss
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, decimal
 
 MAX_NS: Final = 2**63 - 1
 """Latest capture time, in the year 2262; only hostile or broken files say more. Taken instead of it, with a note."""
@@ -200,13 +200,13 @@ class Tally:
             what = f"frame {self._late_first} is" if self._late == 1 else f"{self._late} frames are"
             which = "" if self._late == 1 else f", the first of them frame {self._late_first}"
             notes.append(
-                f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s"
+                f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{decimal(self._late_most)} s"
             )
         if self._strays:
             number, off_ns = self._stray
             one = self._strays == 1
             what = "has a wrong time" if one else f"and {self._strays - 1} more have wrong times"
-            off = f"{seconds(abs(off_ns))} s too {'late' if off_ns > 0 else 'early'} for those around it"
+            off = f"{decimal(abs(off_ns))} s too {'late' if off_ns > 0 else 'early'} for those around it"
             notes.append(f"frame {number} {what}, {off}: {'it' if one else 'each'} is told between them")
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
@@ -221,12 +221,6 @@ class Tally:
         if self._more_notes:
             notes.append(f"and {self._more_notes} more notes")
         return notes
-
-
-def seconds(ns: int) -> str:
-    """Nanoseconds as seconds with as many places as it takes, exactly."""
-    whole, rest = divmod(ns, SECOND)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
 
 
 def _count(n: int, one: str, many: str) -> str:

@@ -26,10 +26,9 @@ from typing import Final
 from probewatch.capture.apart import ProcessEvents
 from probewatch.capture.live import Live
 from probewatch.capture.netns import namespace_path, namespace_words
-from probewatch.capture.tally import seconds
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, HostLink, Interface, Loss
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, SECOND, decimal
 
 LAG_NS: Final = 250 * MS
 """How much later than its time a frame may be counted: another processor stamped it, and had other things to do."""
@@ -239,7 +238,7 @@ class Taps:
             return
         way = "forward" if step > 0 else "back"
         self._notes.append(
-            f"the clock was set {way} by {seconds(abs(step) // MS * MS)} s behind frame {self._frames}: "
+            f"the clock was set {way} by {decimal(abs(step) // MS * MS)} s behind frame {self._frames}: "
             + ("what comes behind that is told by the clock as it was before" if step < 0 else TIMES)
         )
         before_ns = wall_ns - step + self._back_ns

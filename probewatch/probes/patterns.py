@@ -29,7 +29,7 @@ from probewatch.model.timeline import (
     Probe,
     TimelineEvent,
 )
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, SECOND, briefly
 
 from .courses import (
     before_startup,
@@ -42,7 +42,7 @@ from .courses import (
     terminating,
     unhealthy_together,
 )
-from .diagnose import AT_DEADLINE, answer_began, at_deadline, seconds
+from .diagnose import AT_DEADLINE, answer_began, at_deadline
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
@@ -204,7 +204,7 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
             return f"{first} the answers came after {span(late)}, {when}."
     if kind in (Kind.SAYS_UNHEALTHY, Kind.TURNED_AWAY):
         status = Counter(a.status for a in attempts).most_common(1)[0][0]
-        slowest = seconds(max(a.latency_ns for a in attempts))
+        slowest = briefly(max(a.latency_ns for a in attempts))
         what = "reports itself unhealthy" if kind is Kind.SAYS_UNHEALTHY else "turns the probe away"
         return f"The application answered {status} within {slowest}: it is running, but {what}."
     if kind is Kind.SYN_UNANSWERED:
@@ -259,5 +259,5 @@ def _dropped(attempt: Attempt) -> bool:
 
 def span(values: Sequence[int]) -> str:
     """Return `2.50 s` or `1.20 s to 2.50 s` of sorted nanoseconds."""
-    first, last = seconds(values[0]), seconds(values[-1])
+    first, last = briefly(values[0]), briefly(values[-1])
     return first if first == last else f"{first} to {last}"

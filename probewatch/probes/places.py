@@ -30,7 +30,7 @@ from probewatch.model.connection import Connection, Sighting, Step
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.path import Placed
 from probewatch.model.rotated import rotated_sets
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, briefly
 
 HELD_NS: Final = 20 * MS
 """A segment that took longer between two points was held up: no node takes that long to forward."""
@@ -302,7 +302,7 @@ class Ways:
         if again and not self.covers(seen[late], first.ns, seen[0], (connection.client, connection.server)):
             return None  # (the first one may have passed before that was captured)
         name = self.name(seen[late])
-        wait = f"{took / 1e9:.2f} s" if took >= SECOND else f"{took / 1e6:.0f} ms"
+        wait = briefly(took)
         if again:
             text = f"{self._sentence(segment, first.times, seen[:late], ())}, reached {name} only {wait} later, when it was sent again"
         else:

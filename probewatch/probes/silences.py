@@ -19,9 +19,9 @@ from probewatch.model.timeline import (
     Cause,
     Outcome,
 )
-from probewatch.model.units import MINUTE, SECOND
+from probewatch.model.units import MINUTE, SECOND, briefly
 
-from .diagnose import PROMPT_NS, Found, challenged, seconds
+from .diagnose import PROMPT_NS, Found, challenged
 from .places import at_pod
 from .scene import (
     SILENT,
@@ -253,7 +253,7 @@ def node_wide(scene: Scene) -> None:
                 }
                 if len(struck) < FEWEST or tried:
                     continue
-                within = seconds(max(over - begun, SECOND))
+                within = briefly(max(over - begun, SECOND))
                 text = (
                     f"{len(struck)} pods of this node fell silent within the same {within}: {DIAGNOSES[kind].sentence}"
                 )
@@ -280,7 +280,7 @@ def late_handshakes(scene: Scene) -> None:
             struck = {scene.probes[place].target.address for _, place, _ in group}
             if len(struck) < 2 or any(scene.probes[place].checker.kind != "kubelet" for _, place, _ in group):
                 continue
-            slowest = seconds(max(a.legs[0].connect_ns or 0 for _, _, a in group))
+            slowest = briefly(max(a.legs[0].connect_ns or 0 for _, _, a in group))
             text = (
                 f"The kernels of {len(struck)} pods took up to {slowest} to answer a SYN in the same seconds: "
                 "the node itself stalled."
@@ -309,7 +309,7 @@ def port_reused(scene: Scene) -> None:
         if 0 <= ns - before < TIME_WAIT_NS:
             if challenged(connection):
                 text = (
-                    f"Source port {connection.client_port} came again to the same target {seconds(ns - before)} after its last "
+                    f"Source port {connection.client_port} came again to the same target {briefly(ns - before)} after its last "
                     "use, and the SYN was not taken for a new connection at once."
                 )
                 if a.outcome is Outcome.SUCCESS:

@@ -67,7 +67,7 @@ class _Drawing:
 
     def _time(self, ns: int) -> str:
         apart = ns - self.start
-        return f"{apart / 1e9:.6f}" if self.in_seconds else f"{apart / 1e6:.3f}"
+        return f"{apart / SECOND:.6f}" if self.in_seconds else f"{apart / MS:.3f}"
 
     def draw(self) -> None:
         """Draw it."""

@@ -17,6 +17,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Role, Timeline, TimelineEvent
+from ..model.units import MS, US
 from . import words
 from .escape import safe, valid_value
 from .numbers import rfc3339
@@ -102,7 +103,7 @@ def _attempt(probe: Probe, attempt: Attempt, end: int, here: Event, base: int) -
     if not attempt.implied:
         arguments["frames"] = list(attempt.frames())
     if attempt.late_answer_ns is not None:
-        arguments["late_answer_ms"] = attempt.late_answer_ns / 1e6
+        arguments["late_answer_ms"] = attempt.late_answer_ns / MS
     name = f"#{attempt.n} {words.result(attempt, probe.handler)}"
     span = _span(name, attempt.start.ns, end, here, base)
     yield {**span, "cat": "attempt", "cname": COLOURS[attempt.outcome], "args": arguments}
@@ -122,7 +123,7 @@ def _leg(leg: Leg, attempt: Attempt, until: int, here: Event, base: int) -> Iter
         "client_port": c.client_port,
         "state": c.state,
         "history": safe(c.history),
-        "total_ms": leg.total_ns / 1e6,
+        "total_ms": leg.total_ns / MS,
     }
     yield {**_span(_title(leg), start, end, here, base), "cat": "connection", "args": arguments}
     for name, first, last in _phases(leg, attempt):
@@ -193,7 +194,7 @@ def _span(name: str, start: int, end: int, here: Event, base: int) -> Event:
 
 
 def _us(ns: int) -> float:
-    return round(ns / 1000, 3)
+    return round(ns / US, 3)
 
 
 def _dumps(value: object) -> str:
