@@ -11,20 +11,19 @@ today's time in nanoseconds. Written event by event: nothing is held but the tim
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Final
 
 from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Role, Timeline, TimelineEvent
 from ..model.units import MS, US
 from . import words
-from .escape import safe, valid_value
+from .escape import safe
+from .jsontext import Json as Event
+from .jsontext import encode
 from .numbers import rfc3339
 from .outline import base_ns
 from .rows import event_words
-
-Event = dict[str, Any]
 
 COLOURS: Final = {
     Outcome.SUCCESS: "good",
@@ -34,6 +33,7 @@ COLOURS: Final = {
 }
 """Reserved colour names of the trace viewer."""
 
+_TIGHT: Final = (",", ":")
 _UP: Final = frozenset({"Ready", "Started", "Live", "UP"})
 
 
@@ -41,10 +41,10 @@ def write(timeline: Timeline, out: Callable[[str], object]) -> None:
     """Write the trace."""
     base = base_ns(timeline)
     about = {"tool": "probewatch", "time_zero": rfc3339(base), "captures": [info.path for info in timeline.captures]}
-    out('{"displayTimeUnit":"ms","otherData":' + _dumps(about) + ',"traceEvents":[')
+    out('{"displayTimeUnit":"ms","otherData":' + encode(about, _TIGHT) + ',"traceEvents":[')
     first = True
     for event in events(timeline, base):
-        out(("\n" if first else ",\n") + _dumps(event))
+        out(("\n" if first else ",\n") + encode(event, _TIGHT))
         first = False
     out("\n]}\n")
 
@@ -195,7 +195,3 @@ def _span(name: str, start: int, end: int, here: Event, base: int) -> Event:
 
 def _us(ns: int) -> float:
     return round(ns / US, 3)
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(valid_value(value), ensure_ascii=True, separators=(",", ":"))
