@@ -45,10 +45,10 @@ from .report.escape import safe
 from .report.select import matches, may_mean
 from .verify import claims, who
 from .verify.case import Case
-from .verify.doubt import incomplete, untyped
 from .verify.expect import of_probe
 from .verify.selecting import fit
 from .verify.sequence import in_runs
+from .verify.untold import incomplete, untyped
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
-from probewatch.decisions.doubt import shown_thresholds
 from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
+from probewatch.decisions.thresholds import shown_thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
 from probewatch.model.units import SECOND
 from probewatch.probes.ends import through

@@ -37,12 +37,12 @@ from probewatch.model.units import MS, SECOND
 
 from .case import Case, counted
 from .claims import percentile_range
-from .doubt import settled
 from .expect import of_probe
 from .moments import since_previous as time_since
 from .moments import starts
 from .pace import holes, ticks
 from .selecting import fit
+from .untold import settled
 
 _TENTH: Final = SECOND // 10
 _LATENCY_ROOM: Final = 5

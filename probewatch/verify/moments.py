@@ -20,7 +20,7 @@ from probewatch.model.timeline import UNSEEN, Decision, DecisionKind, EventKind,
 from probewatch.model.units import SECOND
 
 from .case import Case, bound, counted, seconds, stretch
-from .doubt import GAINS, NEXT, end_unseen, hidden, settled, unseen, untyped
+from .untold import GAINS, NEXT, end_unseen, hidden, settled, unseen, untyped
 
 _NO_START: Final = "the container's start is not in this capture"
 _MOST_NAMED: Final = 12
