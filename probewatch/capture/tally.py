@@ -223,6 +223,40 @@ class Tally:
         return notes
 
 
+class Tallied:
+    """An input that keeps what is known of it in a tally."""
+
+    _tally: Tally
+
+    def info(self) -> CaptureInfo:
+        """Return what is known of it now; it is complete after the last frame."""
+        return self._tally.info()
+
+    def on_loss(self, take: Callable[[Loss], object]) -> None:
+        """Call `take` with each loss whose time is told or that shows in its frames, from now on."""
+        self._tally.on_loss = take
+
+    def note(self, sentence: str) -> None:
+        """Add a note to `info()`."""
+        self._tally.note_once(sentence)
+
+    def lose(self, loss: Loss) -> None:
+        """Tell of a loss that shows in its frames."""
+        self._tally.loss(loss)
+
+    def told(self, first_ns: int, last_ns: int) -> None:
+        """Know between which moments its frames are told, where that is not what stands in it."""
+        self._tally.told = first_ns, last_ns
+
+    def order(self, *, late: bool) -> Order:
+        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
+        return self._tally.order(late=late)
+
+    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
+        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
+        self._tally.stray(number, off_ns, order, latest_ns)
+
+
 def _count(n: int, one: str, many: str) -> str:
     return f"{n} {one if n == 1 else many}"
 

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import UnsetType
 
+from probewatch.cluster.probe import port_number
 from probewatch.model.expectation import (
     AT_LEAST_ONE,
     CHECKERS,
@@ -210,7 +211,7 @@ def _selector(form: SelectorForm, at: str) -> Selector:
         container=text(form.container, "container"),
         handler=handler,
         address=_maybe(form.address, join(at, "address"), _address),
-        port=_maybe(form.port, join(at, "port"), _port),
+        port=_maybe(form.port, join(at, "port"), port_number),
         path=text(form.path, "path"),
         service=None if isinstance(form.service, UnsetType) else form.service,
         checker=_maybe(form.checker, join(at, "checker"), lambda v, key: _one_of(v, CHECKERS, key)),
@@ -345,12 +346,6 @@ def _text(text: str, at: str) -> str:
     if not text:
         raise FieldError(at, "is empty; leave it out where anything will do")
     return text
-
-
-def _port(port: int, at: str) -> int:
-    if not 1 <= port <= 65535:
-        raise FieldError(at, f"expected a number from 1 to 65535, got {shown(port)}")
-    return port
 
 
 def _address(text: str, at: str) -> str:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from probewatch.decisions.index import container_of
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind, EventKind, Outcome, Probe, TimelineEvent
 
@@ -56,5 +57,4 @@ def _ended(probe: Probe, killed: Sequence[int], events: Sequence[TimelineEvent])
 
 
 def _container(probe: Probe) -> tuple[object, ...]:
-    target = probe.target
-    return probe.checker.kind, target.address, target.namespace, target.pod, target.container
+    return probe.checker.kind, *container_of(probe)

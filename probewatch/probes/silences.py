@@ -27,6 +27,7 @@ from .scene import (
     SILENT,
     Scene,
     by_checker,
+    by_target,
     connected,
     runs,
     silent,
@@ -142,10 +143,7 @@ def source_ports(scene: Scene) -> None:
 
 def source_address(scene: Scene) -> None:
     """See failures that belong to another source address than the successes (D37)."""
-    by_target: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        by_target[probe.target.address, probe.target.port].append(place)
-    for places in by_target.values():
+    for places in by_target(scene):
         failed: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
         # A dial that was given up may be answered when the way is open again: that says nothing of its time.
         given_up: set[tuple[int, int]] = set()
@@ -172,10 +170,7 @@ def source_address(scene: Scene) -> None:
 
 def queue_full(scene: Scene) -> None:
     """See silence right after connections that the application never took or closed (D06)."""
-    by_target: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        by_target[probe.target.address, probe.target.port].append(place)
-    for places in by_target.values():
+    for places in by_target(scene):
         dead = {place: {a.n for a in silent(scene, place)} for place in places}
         if not any(dead.values()):
             continue
