@@ -6,11 +6,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from truth import differences, read
 
@@ -172,12 +170,6 @@ def test_the_comparison_notices(captures, change, complaint) -> None:
     assert held(scenario, timeline, typed=True) == []
     wrong = replace(timeline, probes=(change(timeline.probes[0]), *timeline.probes[1:]))
     assert any(text.startswith(complaint) for text in held(scenario, wrong, typed=True))
-
-
-@pytest.fixture(scope="module")
-def validator() -> Any:
-    """Return a validator of the packaged schema."""
-    return jsonschema.Draft202012Validator(json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8")))
 
 
 def test_document_fits_the_schema(capture_file, validator) -> None:

@@ -6,11 +6,8 @@ import json
 import math
 import random
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
-import jsonschema
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,14 +15,6 @@ import probewatch
 from probewatch.model.timeline import Cause, Gap
 from probewatch.report import document, ndjson
 from probewatch.report.numbers import percentile, rfc3339, seconds
-
-
-@pytest.fixture(scope="module")
-def validator() -> Any:
-    """Return a validator of the packaged schema."""
-    schema = json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
