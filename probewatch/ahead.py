@@ -16,17 +16,16 @@ costs what its half needs of memory, beside ours.
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import select
-import signal
 import socket
 import struct
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
+from .capture.child import Child
 from .observer.front import End, Found, Front, Revised, Turn
 
 if TYPE_CHECKING:
@@ -125,14 +124,10 @@ class Ahead:
             work: called in the child, with a function that tells whether to stop. It feeds the scout, and returns what there is
                 to say of the captures.
         """
-        self._socket, theirs = socket.socketpair()
         gc.freeze()  # (what is there stays shared)
-        self._child = os.fork()
-        if not self._child:
-            self._socket.close()
-            _child(theirs, scout, work)
+        self._child = Child(lambda out: _read(out, scout, work), bare=False)
         gc.unfreeze()
-        theirs.close()
+        self._socket = self._child.socket
         self._words: deque[Word] = deque()
         self.left: tuple[End, list[CaptureInfo]] | None = None
         """What was left at the end, once it has come."""
@@ -176,29 +171,19 @@ class Ahead:
 
     def close(self) -> None:
         """End the child; a second call does nothing."""
-        self._socket.close()
-        child, self._child = self._child, 0
-        if child:
-            os.waitpid(child, 0)
+        self._child.end()
 
 
-def _child(out: socket.socket, scout: Scout, work: Callable[[Callable[[], bool]], Sequence[CaptureInfo]]) -> NoReturn:
-    """Do the work, and never return."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-
+def _read(out: socket.socket, scout: Scout, work: Callable[[Callable[[], bool]], Sequence[CaptureInfo]]) -> None:
     def stopped() -> bool:
         return bool(select.select([out], [], [], 0)[0])
 
     try:
-        try:
-            scout.send(out)
-            infos = list(work(stopped))
-            end = scout.end()
-            scout.say("end", (*_packed(end.turn), {}), *end[1:], infos)
-        except Exception as error:  # noqa: BLE001  (whatever it is, the parent raises it)
-            error.add_note(traceback.format_exc())
-            scout.say("failed", error)
         scout.send(out)
-    finally:
-        os._exit(0)
+        infos = list(work(stopped))
+        end = scout.end()
+        scout.say("end", (*_packed(end.turn), {}), *end[1:], infos)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the parent raises it)
+        error.add_note(traceback.format_exc())
+        scout.say("failed", error)
+    scout.send(out)

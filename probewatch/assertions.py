@@ -38,17 +38,17 @@ from .model.expectation import (
 from .model.finding import CLIENTS_LATE, CLIENTS_REFUSED, CLIENTS_UNANSWERED, Finding, Held
 from .model.spec import ProbeType
 from .model.timeline import Cause, DecisionKind, Outcome, Probe, Timeline
+from .model.units import SECOND
 from .report import words
 from .report.conversation import conversation, of_no_probe, seen_instead
 from .report.escape import safe
-from .report.numbers import SECOND
 from .report.select import matches, may_mean
 from .verify import claims, who
 from .verify.case import Case
-from .verify.doubt import incomplete, untyped
 from .verify.expect import of_probe
 from .verify.selecting import fit
 from .verify.sequence import in_runs
+from .verify.untold import incomplete, untyped
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from statistics import median_low
 from typing import TYPE_CHECKING, Final
 
+from .model.units import MS, SECOND
+
 if TYPE_CHECKING:
     from .capture.reader import Reader
     from .wire.packets import Segment
@@ -28,7 +30,7 @@ FEWEST: Final = 3
 """Frames of requests that two files must share."""
 NEARLY_ALL: Final = 0.8
 """Share of them that must lie at one distance: a first SYN may have been lost at one place."""
-NEAR_NS: Final = 50_000_000
+NEAR_NS: Final = 50 * MS
 """Distances that differ by less are one."""
 
 Request = tuple[str, int, str, int, int, int, int]
@@ -96,7 +98,7 @@ def _nameless(request: Segment) -> bool:
 def notes(shifts: Sequence[tuple[str, int]]) -> list[str]:
     """Say of captures whose times were moved, by path, by how much (ns), and how to do it for good."""
     return [
-        f"clocks differ: {path} holds the same connections as another input {abs(by) / 1e9:.3f} s {'later' if by < 0 else 'earlier'}; "
-        f"its times are told moved by {by / 1e9:+.6f} s (to do it for good: editcap -t {by / 1e9:.6f} {path} OUT)"
+        f"clocks differ: {path} holds the same connections as another input {abs(by) / SECOND:.3f} s {'later' if by < 0 else 'earlier'}; "
+        f"its times are told moved by {by / SECOND:+.6f} s (to do it for good: editcap -t {by / SECOND:.6f} {path} OUT)"
         for path, by in shifts
     ]

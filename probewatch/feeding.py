@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from .model.units import SECOND
+
 if TYPE_CHECKING:
     from .ahead import Scout
     from .capture.reader import Input
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 2048
 """Frames between two looks at what became known ..."""
-_PAUSE_NS: Final = 1_000_000_000
+_PAUSE_NS: Final = SECOND
 """... or packet time, whichever comes first: a quiet stream is told of in time."""
 
 

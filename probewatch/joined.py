@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from .model.units import MS, decimal
+
 if TYPE_CHECKING:
     from .capture.pieces import Piece
     from .capture.reader import Reader
@@ -31,7 +33,7 @@ PART: Final = 10
 """Part of the time gone back by which timestamps and times of frames may differ: clocks drift, and frames wait."""
 CHANCE: Final = 2e-3
 """Probability below which it is none."""
-ON_TIME_NS: Final = 5_000_000
+ON_TIME_NS: Final = 5 * MS
 """A ticker is kept to this."""
 STEPS: Final = 4
 """Steps between starts that show a pace."""
@@ -45,7 +47,6 @@ def put_in_order(readers: Sequence[Reader]) -> None:
     """Let readers tell their files piece by piece, where these stand in another order than they were captured (`Reader.pieces`)."""
     from .capture.pieces import MOST_BYTES, blocks_of, pieces_of, times_of
     from .capture.reader import Reader
-    from .capture.tally import seconds
 
     for reader in readers:
         if reader.live or reader.size is None or reader.size > MOST_BYTES:
@@ -58,7 +59,7 @@ def put_in_order(readers: Sequence[Reader]) -> None:
             back_ns = max(times[: blocks[0][1]]) - times[blocks[1][0] - 1]
             reader.pieces = pieces
             reader.note(
-                f"at frame {blocks[1][0]} time goes back by {seconds(back_ns // 1_000_000 * 1_000_000)} s: files were joined in another "
+                f"at frame {blocks[1][0]} time goes back by {decimal(back_ns // MS * MS)} s: files were joined in another "
                 f"order than they were captured, for connections or a steady pace go on from one to the other in the order of time; so "
                 f"their {len(pieces)} parts are told (to do it for good: reordercap {reader.path} OUT)"
             )
@@ -79,7 +80,7 @@ class _Frames:
         self.behind = [*pairwise(sorted(range(len(pieces)), key=self.places.__getitem__))]
         """Pieces that stand one behind the other in the file."""
         back_ns = min(self.spans[here][1] - self.spans[there][0] for here, there in self.behind if there < here)
-        self.most = back_ns // 1_000_000 // PART
+        self.most = back_ns // MS // PART
         """By how much (ms) the distance of timestamps from times may change where no clock was set."""
         self.distances: list[dict[Ends, tuple[int, int]]] = [{} for _ in pieces]
         """Of each piece by connection and direction: timestamp minus time (ms) of its first frame there, and of its last."""
@@ -100,7 +101,7 @@ class _Frames:
 
         if s.tsval > 0:
             ends = (s.source, s.source_port, s.destination, s.destination_port)
-            distance = (s.tsval - s.mark.ns // 1_000_000) % TICKS
+            distance = (s.tsval - s.mark.ns // MS) % TICKS
             first, _ = self.distances[at].get(ends, (distance, 0))
             self.distances[at][ends] = first, distance
         if s.flags & (SYN | ACK) == SYN:

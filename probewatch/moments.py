@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .model.units import SECOND
+
 
 class InputError(ValueError):
     """What was asked for cannot be: a time, address or checker that is none, an unreadable key log. `str()` is one sentence."""
@@ -28,7 +30,7 @@ def moment(text: str | int | None, base_ns: int) -> int | None:
     stripped = text.strip()
     if re.fullmatch(r"\+\d{1,10}(\.\d{1,9})?", stripped):
         whole, _, part = stripped[1:].partition(".")
-        return base_ns + int(whole) * 1_000_000_000 + int(part.ljust(9, "0") or 0)
+        return base_ns + int(whole) * SECOND + int(part.ljust(9, "0") or 0)
     from .cluster.addresses import instant
 
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .model.frame import JOURNAL_ENTRY
+from .model.units import MS
 
 if TYPE_CHECKING:
     from .capture.save import Saver
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 TURN_S: Final = 0.1
 """Seconds that a turn waits for frames, at most."""
-TURN_NS: Final = 100_000_000
+TURN_NS: Final = 100 * MS
 """Time without a frame after which it is let pass: the observer has its own turns as often."""
 
 

@@ -11,7 +11,9 @@ import json
 import os
 import shutil
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -102,6 +104,16 @@ FINDERS = {
 def captures() -> Path:
     """Return the project's own tree, for tests that mean one certain capture."""
     return OWN
+
+
+@pytest.fixture(scope="session")
+def validator() -> Any:
+    """Return a validator of the packaged schema of the JSON document."""
+    import jsonschema
+
+    schema = json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from probewatch.api import open_inputs
 from probewatch.clocks import FEWEST, Request, distance_of
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
+from probewatch.model.units import SECOND as S
 
 CAPTURES = Path(__file__).parents[1] / "captures"
-S = 1_000_000_000
 
 
 def written(name: str, path: Path, *, by_ns: int, kept: Callable[[Frame], bool] = lambda _: True) -> Path:

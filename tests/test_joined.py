@@ -13,9 +13,9 @@ from probewatch import analyze
 from probewatch.api import open_inputs
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
+from probewatch.model.units import SECOND as S
 
 CAPTURES = Path(__file__).parents[1] / "captures"
-S = 1_000_000_000
 
 
 def frames_of(name: str) -> list[Frame]:

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 import struct
-import time
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Final
 
+from probewatch.capture.child import Child
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.privilege import NOBODY, drop, import_everything
 from probewatch.capture.processes import ProcessSource
@@ -56,11 +55,8 @@ class ProcessEvents:
             CaptureError: the kernel does not let us, with what is missing.
         """
         import_everything()  # once for both
-        self._socket, theirs = socket.socketpair()
-        self._child = os.fork()
-        if not self._child:
-            _child(theirs, user)
-        theirs.close()
+        self._child = Child(lambda out: _tell(out, user))
+        self._socket = self._child.socket
         self._data = b""
         self.ended = False
         """Whether the child is gone, so that no event will come."""
@@ -115,51 +111,24 @@ class ProcessEvents:
 
     def close(self) -> None:
         """Stop watching; a second call does nothing."""
-        self._socket.close()
-        child, self._child = self._child, 0
-        until = time.monotonic() + END_S
-        while child:
-            try:
-                if os.waitpid(child, os.WNOHANG)[0]:
-                    return
-            except ChildProcessError:
-                return
-            if time.monotonic() > until:
-                with suppress(OSError):
-                    os.kill(child, signal.SIGKILL)
-            time.sleep(0.005)
+        self._child.end(END_S)
 
 
-def cut_off(out: socket.socket) -> None:
-    """Leave a forked child nothing of its parent's but one socket, and no signal of the terminal: its end is that socket's."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    os.closerange(3, out.fileno())
-    os.closerange(out.fileno() + 1, 1024)
-
-
-def _child(out: socket.socket, user: str) -> NoReturn:
-    """Hand on events until nobody takes them; never returns."""
+def _tell(out: socket.socket, user: str) -> None:
+    """Hand on events until nobody takes them."""
     try:
-        cut_off(out)
-        try:
-            source = ProcessSource()
-            with suppress(OSError):  # (a container may not)
-                os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-            drop(user, NEEDED)
-        except CaptureError as error:
-            out.sendall(str(error).removeprefix("process events ").encode())
-            os._exit(0)
-        out.sendall(_READY)
-        while True:
-            sources: list[ProcessSource | socket.socket] = [source, out]
-            ready, _, _ = select.select(sources, [], [])
-            if out in ready:  # nothing is ever said to us: it is the end
-                break
-            for frame in source.poll():
-                out.sendall(_RECORD.pack(frame.ns, len(frame.data)) + frame.data)
-    finally:
-        os._exit(0)
+        source = ProcessSource()
+        with suppress(OSError):  # (a container may not)
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        drop(user, NEEDED)
+    except CaptureError as error:
+        out.sendall(str(error).removeprefix("process events ").encode())
+        return
+    out.sendall(_READY)
+    while True:
+        sources: list[ProcessSource | socket.socket] = [source, out]
+        ready, _, _ = select.select(sources, [], [])
+        if out in ready:  # nothing is ever said to us: it is the end
+            return
+        for frame in source.poll():
+            out.sendall(_RECORD.pack(frame.ns, len(frame.data)) + frame.data)

@@ -35,6 +35,7 @@ from probewatch.capture.linktypes import LINK_TYPE_MASK
 from probewatch.capture.pcap import FILE_HEADER, NANOSECOND
 from probewatch.capture.write import Counts
 from probewatch.model.frame import Loss
+from probewatch.model.units import SECOND
 
 BACKLOG_BYTES: Final = 128 << 20
 """Bytes of frames that wait in memory until they are worked out."""
@@ -46,9 +47,9 @@ TURN_S: Final = 0.1
 """Seconds between two looks at whether to stop, and at how far time has come."""
 HOLD_S: Final = 0.05
 """Seconds that the kernel may hold back a block of the ring that is not full."""
-HELD_NS: Final = int(4 * HOLD_S * 1e9)
+HELD_NS: Final = int(4 * HOLD_S * SECOND)
 """How much later an empty ring shows that all had passed, where counts cannot: two turns of the kernel's timer, and as much again."""
-STALLED_NS: Final = 2_000_000_000
+STALLED_NS: Final = 2 * SECOND
 """The same where counts can, but say for so long that something is held back: libpcap passed it over."""
 RECORD: Final = struct.Struct("=IIII")
 """Seconds, fraction, captured and original length: what stands in front of each frame."""
@@ -159,7 +160,7 @@ class Backlog:
         for _ in range(chunk.frames):
             seconds, fraction, captured, original = RECORD.unpack_from(data, pos)
             pos += RECORD.size + captured
-            yield seconds * 1_000_000_000 + fraction * scale, original, data[pos - captured : pos]
+            yield seconds * SECOND + fraction * scale, original, data[pos - captured : pos]
 
     @property
     def behind_ns(self) -> int:
@@ -294,7 +295,7 @@ class Backlog:
                 changed = bulk.note(link_type, data[pos - captured : pos], original) or changed
         if changed and bulk is not None and self._kernel is not None:
             self._kernel.leave_out(bulk.left_out.values())
-        return frames, latest[0] * 1_000_000_000 + latest[1] * self._scale
+        return frames, latest[0] * SECOND + latest[1] * self._scale
 
     def _count(self, looked_ns: int) -> int | None:
         """Return how many frames the kernel has put into the ring; note those it lost since the last look, and between which moments."""

@@ -21,8 +21,9 @@ from probewatch.capture.reader import Reader, flat
 from probewatch.capture.steps import in_one_time
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
+from probewatch.model.units import SECOND
 
-LAG_NS: Final = 3_000_000_000
+LAG_NS: Final = 3 * SECOND
 """How much later than its time a frame may come, relative to the others."""
 MOST_AHEAD: Final = 65_536
 """Frames that are read ahead; then reading waits, and whoever writes into a pipe does."""

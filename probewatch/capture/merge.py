@@ -31,8 +31,8 @@ from probewatch.capture.pieces import in_time_order
 from probewatch.capture.reader import Input, flat
 from probewatch.capture.steps import in_one_time
 from probewatch.capture.strays import without_strays
-from probewatch.capture.tally import seconds
 from probewatch.model.frame import Batch, Frame, Part
+from probewatch.model.units import decimal
 
 WINDOW_FRAMES: Final = 4096
 """Places a frame may stand too late in its file."""
@@ -118,7 +118,7 @@ def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> 
         if min(map(_time, block)) < sent:
             back = next(i for i, frame in enumerate(block) if frame.ns < sent)
             reader.note(
-                f"at frame {block[back].number} time goes back by {seconds(sent - block[back].ns)} s or more, further "
+                f"at frame {block[back].number} time goes back by {decimal(sent - block[back].ns)} s or more, further "
                 f"than can be put in order: the frames before it stay before it"
             )
             yield from sorted(waiting + block[:back], key=_time)

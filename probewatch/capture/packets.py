@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
-from probewatch.capture.tally import MAX_FRAME, Order, Tally
-from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss, Part
+from probewatch.capture.tally import MAX_FRAME, Tallied, Tally
+from probewatch.model.frame import Frame, Interface, Part
+from probewatch.model.units import SECOND
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -29,7 +30,7 @@ class Packet(Protocol):
         """Return it as it was on the wire."""
 
 
-class PacketReader:
+class PacketReader(Tallied):
     """Frames of packets in the order they stand in; like `Reader`."""
 
     live = False
@@ -77,42 +78,14 @@ class PacketReader:
             self._tally.interface(Interface(self._interfaces[key], name, link_type, 0))
         return self._interfaces[key]
 
-    def info(self) -> CaptureInfo:
-        """Return what is known of it now."""
-        return self._tally.info()
-
     def on_secret(self, take: Callable[[bytes], object]) -> None:
         """Packets carry no TLS secrets beside them."""
 
     def on_comment(self, take: Callable[[int, str], object]) -> None:
         """Packets carry no comments beside them."""
 
-    def on_loss(self, take: Callable[[Loss], object]) -> None:
-        """Call `take` with each loss that shows in its frames: packets tell of none."""
-        self._tally.on_loss = take
-
     def on_interface(self, take: Callable[[Interface], object]) -> None:
         """Packets tell no more of an interface than its name."""
-
-    def note(self, sentence: str) -> None:
-        """Add a note to `info()`."""
-        self._tally.note_once(sentence)
-
-    def lose(self, loss: Loss) -> None:
-        """Tell of a loss that shows in its frames."""
-        self._tally.loss(loss)
-
-    def told(self, first_ns: int, last_ns: int) -> None:
-        """Know between which moments its frames are told, where that is not what stands in it."""
-        self._tally.told = first_ns, last_ns
-
-    def order(self, *, late: bool) -> Order:
-        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
-        return self._tally.order(late=late)
-
-    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
-        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
-        self._tally.stray(number, off_ns, order, latest_ns)
 
     def close(self) -> None:
         """Do nothing: the packets are the caller's."""
@@ -143,6 +116,6 @@ def _link_type(packet: object, number: int) -> int:
 def _nanoseconds(seconds: Any, number: int) -> int:
     """Return a time to the nanosecond where scapy has it so (EDecimal), else as fine as a float is."""
     try:
-        return int((seconds if isinstance(seconds, Decimal) else Decimal(seconds)) * 1_000_000_000)
+        return int((seconds if isinstance(seconds, Decimal) else Decimal(seconds)) * SECOND)
     except (TypeError, ValueError, ArithmeticError):
         raise CaptureError(NAME, f"cannot be read: number {number} has no time") from None

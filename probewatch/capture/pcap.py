@@ -31,6 +31,7 @@ from probewatch.capture.source import Window
 from probewatch.capture.tally import MAX_FRAME, Tally, read_so_far
 from probewatch.capture.wholesale import Wholesale
 from probewatch.model.frame import Frame, Interface, Part
+from probewatch.model.units import MS, SECOND
 
 FILE_HEADER: Final = 24
 FIELDS: Final = 16
@@ -158,7 +159,7 @@ class PcapReader:
                 self._concatenated(number, pos)
                 return
             number += 1
-            ns = seconds * 1_000_000_000 + fraction * scale
+            ns = seconds * SECOND + fraction * scale
             if ns >= latest:
                 tally.latest = latest = ns
             else:
@@ -220,7 +221,7 @@ def _records(head: bytes, order: str, header: int) -> Iterator[tuple[int, ...]]:
 def _readable(head: bytes, order: str, header: int) -> bool:
     """Tell whether nothing in sight speaks against record headers of that size."""
     return all(
-        captured <= MAX_FRAME and fraction < 1_000_000_000 for _, fraction, captured, _ in _records(head, order, header)
+        captured <= MAX_FRAME and fraction < SECOND for _, fraction, captured, _ in _records(head, order, header)
     )
 
 
@@ -229,6 +230,6 @@ def _convincing(head: bytes, order: str, header: int) -> bool:
     records = list(_records(head, order, header))
     return (
         len(records) >= 2
-        and all(f < 1_000_000 and captured <= min(original, MAX_FRAME) for _, f, captured, original in records)
+        and all(f < MS and captured <= min(original, MAX_FRAME) for _, f, captured, original in records)
         and max(r[0] for r in records) - min(r[0] for r in records) < LONGEST_CAPTURE
     )

@@ -28,6 +28,7 @@ from probewatch.capture.tally import MAX_FRAME, MAX_NS, Tally, read_so_far
 from probewatch.capture.wholesale import Wholesale
 from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, HostLink, Interface, Loss, Part
 from probewatch.model.journal import nanoseconds
+from probewatch.model.units import SECOND
 
 if TYPE_CHECKING:
     from probewatch.capture.runs import Link
@@ -398,7 +399,7 @@ class PcapngReader:
             elif code == IF_TSRESOL and value:
                 per_second = (1 << (value[0] & 0x7F)) if value[0] & 0x80 else 10 ** value[0]
             elif code == IF_TSOFFSET and len(value) == 8:
-                offset_ns = struct.unpack(self._order + "q", value)[0] * 1_000_000_000
+                offset_ns = struct.unpack(self._order + "q", value)[0] * SECOND
             elif code == IF_FCSLEN and value:
                 fcs = fcs_octets(value[0])
             elif code == COMMENT:
@@ -406,9 +407,9 @@ class PcapngReader:
         name = name or description
         for comment in comments:
             tally.note(f"comment of interface {index}{f' ({name})' if name else ''}: {comment}")
-        common = gcd(1_000_000_000, per_second)
+        common = gcd(SECOND, per_second)
         self._section.append(
-            _Interface(1_000_000_000 // common, per_second // common, offset_ns, link_type, index, fcs, snaplen)
+            _Interface(SECOND // common, per_second // common, offset_ns, link_type, index, fcs, snaplen)
         )
         host, links = _links(description)
         tally.interface(Interface(index, name, link_type, snaplen, links=links, host=host))

@@ -18,20 +18,23 @@ import os
 import pkgutil
 import pwd
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
+from probewatch.capture import proc
 from probewatch.capture.errors import CaptureError, printable
 
 NOBODY: Final = "nobody"
 CAPABILITIES: Final = {
     "CAP_DAC_READ_SEARCH": 2,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
     "CAP_NET_ADMIN": 12,
     "CAP_NET_RAW": 13,
     "CAP_SYS_PTRACE": 19,
     "CAP_SYS_ADMIN": 21,
 }
-"""linux/capability.h; those that something of ours may have to keep."""
+"""linux/capability.h; those that something of ours needs."""
 
 _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 8, 38, 24
 _VERSION_3: Final = 0x20080522
@@ -89,6 +92,14 @@ def _held(result: int) -> None:
         raise CaptureError(
             "privileges", f"cannot be given up: {os.strerror(ctypes.get_errno()).lower()} (-Z root keeps them)"
         )
+
+
+def lacking(wanted: Iterable[str] = CAPABILITIES) -> list[str]:
+    """Return those of these capabilities that are not in effect."""
+    text = proc.read("self", "status").decode("ascii", "replace")
+    line = next((line for line in text.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
+    held = int(line.split()[1], 16)
+    return [name for name in wanted if not held >> CAPABILITIES[name] & 1]
 
 
 def import_everything() -> None:

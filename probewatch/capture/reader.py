@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol, Self
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
-from probewatch.capture.tally import Order, Tally
+from probewatch.capture.tally import Order, Tallied, Tally
 from probewatch.model.frame import Batch, CaptureInfo, Frame, Interface, Loss, Part
 
 
@@ -72,7 +72,7 @@ class Input(Protocol):
         """Close it."""
 
 
-class Reader:
+class Reader(Tallied):
     """Frames of one input, in the order they stand in it.
 
     Where the input is cut or corrupt, iteration ends after the last whole frame; `info()` says so and why.
@@ -126,10 +126,6 @@ class Reader:
         """Go on where reading stands, in batches where it is large."""
         self._format.wholesale.wanted = True
         return self._parts
-
-    def info(self) -> CaptureInfo:
-        """Return what is known of the input now; it is complete after the last frame."""
-        return self._tally.info()
 
     @property
     def shift_ns(self) -> int:
@@ -188,10 +184,6 @@ class Reader:
         """Call `take` with (frame number, text) of every frame's comment that is read from now on, before that frame."""
         self._tally.on_comment = take
 
-    def on_loss(self, take: Callable[[Loss], object]) -> None:
-        """Call `take` with each loss whose time is told, from now on."""
-        self._tally.on_loss = take
-
     def on_interface(self, take: Callable[[Interface], object]) -> None:
         """Call `take` with each interface, those that are known already at once."""
         for interface in self._tally.interfaces:
@@ -202,26 +194,6 @@ class Reader:
     def comments(self) -> list[tuple[int, str]]:
         """Comments of frames read so far: (frame number, text)."""
         return self._tally.comments
-
-    def note(self, sentence: str) -> None:
-        """Add a note to `info()`."""
-        self._tally.note_once(sentence)
-
-    def lose(self, loss: Loss) -> None:
-        """Tell of a loss that shows in its frames."""
-        self._tally.loss(loss)
-
-    def told(self, first_ns: int, last_ns: int) -> None:
-        """Know between which moments its frames are told, where that is not what stands in it."""
-        self._tally.told = first_ns, last_ns
-
-    def order(self, *, late: bool) -> Order:
-        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
-        return self._tally.order(late=late)
-
-    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
-        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
-        self._tally.stray(number, off_ns, order, latest_ns)
 
     def close(self) -> None:
         """Close the input; iteration ends."""

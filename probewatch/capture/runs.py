@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from probewatch.capture.tally import BATCH, MAX_FRAME, MAX_NS
 from probewatch.model.frame import Batch
+from probewatch.model.units import SECOND
 
 if TYPE_CHECKING:
     from probewatch.model.frame import Ints, Place
@@ -154,7 +155,7 @@ def pcap_walk(data: bytes, pos: int, order: str, scale: int, latest: int, place:
     begins = np.array(found, np.int64) - CAPTURED
     words = gathered(data, begins, PCAP_HEAD).view(order + "u4").reshape(-1, 4).astype(np.int64)
     sizes, starts = words[:, 2], begins + PCAP_HEAD
-    times = words[:, 0] * 1_000_000_000 + words[:, 1] * scale  # 32 bits of seconds stay below MAX_NS
+    times = words[:, 0] * SECOND + words[:, 1] * scale  # 32 bits of seconds stay below MAX_NS
     cut = starts + sizes > len(data)
     count = _before(cut | (sizes == 0) | (sizes > MAX_FRAME))
     odd = bool(count < len(found) and not cut[count])

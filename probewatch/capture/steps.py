@@ -24,19 +24,20 @@ from dataclasses import replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
 
-from probewatch.capture.tally import MAX_NS, seconds
+from probewatch.capture.tally import MAX_NS
 from probewatch.model.frame import Batch, Loss, Part
+from probewatch.model.units import MS, SECOND, decimal
 
 if TYPE_CHECKING:
     from probewatch.capture.reader import Input
 
-STEP_NS: Final = 1_000_000_000
+STEP_NS: Final = SECOND
 """Time by which a clock must have been set back: no queue holds a frame so long."""
 SEEN: Final = 8
 """Frames on either side that show it."""
-JITTER_NS: Final = 100_000_000
+JITTER_NS: Final = 100 * MS
 """How far these may stand out of order among themselves."""
-TOGETHER_NS: Final = 2_000_000_000
+TOGETHER_NS: Final = 2 * SECOND
 """Files joined end to end begin together, where they were captured at the same time: within this."""
 
 Seen = tuple[int, int]
@@ -59,7 +60,7 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
                 back_ns, shift_ns = last_ns - ns - shift_ns, last_ns + 1 - ns
                 number = int(part.numbers[0]) if isinstance(part, Batch) else part.number
                 reader.note(
-                    f"at frame {number} the clock was set back by {seconds(back_ns // 1_000_000 * 1_000_000)} s or more: "
+                    f"at frame {number} the clock was set back by {decimal(back_ns // MS * MS)} s or more: "
                     "what comes from there on is told by the clock as it was before, and how much time passed then is not known "
                     "(if files were joined in the wrong order instead, give them one by one, or sort them: reordercap)"
                 )

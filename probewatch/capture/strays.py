@@ -25,18 +25,19 @@ from typing import TYPE_CHECKING, Final
 
 from probewatch.capture.steps import JITTER_NS, SEEN, STEP_NS, Seen, coming
 from probewatch.model.frame import Batch, Part
+from probewatch.model.units import DAY, MS, SECOND
 
 if TYPE_CHECKING:
     from probewatch.capture.reader import Input
 
 
-FAR_NS: Final = 86_400 * 10**9
+FAR_NS: Final = DAY
 """How far off a time is wrong whatever else there is: no capture has a pause of a day around one frame and goes back."""
 
 
-UNITS: Final = (1_000_000_000, (1 << 24) * 1_000, (1 << 32) * 1_000)
+UNITS: Final = (SECOND, (1 << 24) * 1_000, (1 << 32) * 1_000)
 """Nanoseconds that a damaged byte is off by a multiple of: of a pcap's seconds; of pcap's and pcapng's microseconds."""
-NEAR_NS: Final = 10_000_000
+NEAR_NS: Final = 10 * MS
 """Within which of the frame before or behind it such a time is: what one side says to the other follows so fast."""
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from probewatch.capture.errors import printable
 from probewatch.capture.linktypes import link_type_name
 from probewatch.model.frame import CaptureInfo, Interface, Loss
+from probewatch.model.units import MS, decimal
 
 MAX_NS: Final = 2**63 - 1
 """Latest capture time, in the year 2262; only hostile or broken files say more. Taken instead of it, with a note."""
@@ -26,7 +27,7 @@ MAX_COMMENTS: Final = 1024
 BEFORE_FIRST: Final = MAX_NS + 1
 """`latest` of an input that has not given a frame: greater than any time, so that the first one goes to `odd_time`."""
 
-WORTH_NS: Final = 1_000_000
+WORTH_NS: Final = MS
 """Frames that are out of time order by less are not worth a note: several queues of one card do that, and nothing is read from it."""
 
 
@@ -199,13 +200,13 @@ class Tally:
             what = f"frame {self._late_first} is" if self._late == 1 else f"{self._late} frames are"
             which = "" if self._late == 1 else f", the first of them frame {self._late_first}"
             notes.append(
-                f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{seconds(self._late_most)} s"
+                f"{what} out of time order{which}, by {'up to ' * (self._late > 1)}{decimal(self._late_most)} s"
             )
         if self._strays:
             number, off_ns = self._stray
             one = self._strays == 1
             what = "has a wrong time" if one else f"and {self._strays - 1} more have wrong times"
-            off = f"{seconds(abs(off_ns))} s too {'late' if off_ns > 0 else 'early'} for those around it"
+            off = f"{decimal(abs(off_ns))} s too {'late' if off_ns > 0 else 'early'} for those around it"
             notes.append(f"frame {number} {what}, {off}: {'it' if one else 'each'} is told between them")
         if self._clamped:
             notes.append(f"{_count(self._clamped, 'frame has a time', 'frames have times')} outside 1970 to 2262")
@@ -222,10 +223,38 @@ class Tally:
         return notes
 
 
-def seconds(ns: int) -> str:
-    """Nanoseconds as seconds with as many places as it takes, exactly."""
-    whole, rest = divmod(ns, 1_000_000_000)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
+class Tallied:
+    """An input that keeps what is known of it in a tally."""
+
+    _tally: Tally
+
+    def info(self) -> CaptureInfo:
+        """Return what is known of it now; it is complete after the last frame."""
+        return self._tally.info()
+
+    def on_loss(self, take: Callable[[Loss], object]) -> None:
+        """Call `take` with each loss whose time is told or that shows in its frames, from now on."""
+        self._tally.on_loss = take
+
+    def note(self, sentence: str) -> None:
+        """Add a note to `info()`."""
+        self._tally.note_once(sentence)
+
+    def lose(self, loss: Loss) -> None:
+        """Tell of a loss that shows in its frames."""
+        self._tally.loss(loss)
+
+    def told(self, first_ns: int, last_ns: int) -> None:
+        """Know between which moments its frames are told, where that is not what stands in it."""
+        self._tally.told = first_ns, last_ns
+
+    def order(self, *, late: bool) -> Order:
+        """Return how far its frames stand in the order of time; before the last one that did not, where that is `late`."""
+        return self._tally.order(late=late)
+
+    def stray(self, number: int, off_ns: int, order: Order, latest_ns: int) -> None:
+        """Know that the time of a frame is wrong, and that since `order` none that was read, up to `latest_ns`, is late for it."""
+        self._tally.stray(number, off_ns, order, latest_ns)
 
 
 def _count(n: int, one: str, many: str) -> str:

@@ -26,15 +26,15 @@ from typing import Final
 from probewatch.capture.apart import ProcessEvents
 from probewatch.capture.live import Live
 from probewatch.capture.netns import namespace_path, namespace_words
-from probewatch.capture.tally import seconds
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, HostLink, Interface, Loss
+from probewatch.model.units import MS, SECOND, decimal
 
-LAG_NS: Final = 250_000_000
+LAG_NS: Final = 250 * MS
 """How much later than its time a frame may be counted: another processor stamped it, and had other things to do."""
 MOST_WAITING: Final = 65_536
 """Frames that wait for the horizon; of more the first go on."""
-STEP_NS: Final = 500_000_000
+STEP_NS: Final = 500 * MS
 """A change of the clock that is told."""
 TIMES: Final = "times before and after that do not compare"
 LOOK_S: Final = 1.0
@@ -238,7 +238,7 @@ class Taps:
             return
         way = "forward" if step > 0 else "back"
         self._notes.append(
-            f"the clock was set {way} by {seconds(abs(step) // 1_000_000 * 1_000_000)} s behind frame {self._frames}: "
+            f"the clock was set {way} by {decimal(abs(step) // MS * MS)} s behind frame {self._frames}: "
             + ("what comes behind that is told by the clock as it was before" if step < 0 else TIMES)
         )
         before_ns = wall_ns - step + self._back_ns
@@ -251,7 +251,7 @@ class Taps:
     def _look(self) -> None:
         """See whether the namespace is still there: our socket alone would keep it alive for ever."""
         now = self._steady_ns()
-        if self._place is None or now - self._looked_ns < LOOK_S * 1e9:
+        if self._place is None or now - self._looked_ns < LOOK_S * SECOND:
             return
         self._looked_ns = now
         if _place(self._netns) != self._place:

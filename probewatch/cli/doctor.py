@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
@@ -28,6 +27,8 @@ def doctor(output: str, colour: str, quiet: bool) -> int:
     found = checkup()
     able = all(check.works for check in found if check.main)
     if output == "json":
+        from ..report import jsontext
+
         made = {
             "schema": "probewatch.doctor/1",
             "able": able,
@@ -43,7 +44,7 @@ def doctor(output: str, colour: str, quiet: bool) -> int:
                 for check in found
             ],
         }
-        sys.stdout.write(json.dumps(made, indent=2) + "\n")
+        jsontext.write(made, sys.stdout.write)
         return DONE if able else INCOMPLETE
     paper = Paper(sys.stdout.write, **manner(colour))
     size = max(len(check.name) for check in found)

@@ -103,9 +103,9 @@ def _print(
     again: Mapping[tuple[str, int], Sequence[Attempt]],
 ) -> None:
     if output == "json":
-        from ..report import ladder_document
+        from ..report import jsontext, ladder_document
 
-        ladder_document.write(ladders, timeline.captures, sys.stdout.write)
+        jsontext.write(ladder_document.document(ladders, timeline.captures), sys.stdout.write)
     else:
         from ..report import ladder
 

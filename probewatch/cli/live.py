@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..model.units import SECOND
 from ..moments import InputError
 from .options import Argument, Option
 from .output import complain
@@ -310,7 +311,7 @@ class Losses:
         if events > self._events and self._wanted:
             complain(f"the kernel lost process events ({events} times in all): exec probes in this time may be misread")
         self._dropped, self._events = dropped, events
-        behind_s = self.taps.behind_ns / 1e9
+        behind_s = self.taps.behind_ns / SECOND
         if behind_s >= self._late_s:
             self._late_s = 2 * behind_s
             if self._wanted:

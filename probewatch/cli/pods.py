@@ -41,7 +41,7 @@ def pods(clusters: Sequence[str], netns: str | None, no_crictl: bool, output: st
     from ..capture.netns import inside
     from ..cluster.node import look
     from ..moments import InputError
-    from ..report import node
+    from ..report import jsontext, node
 
     prepare_stdout()
     book = address_book(cluster=clusters)
@@ -51,7 +51,7 @@ def pods(clusters: Sequence[str], netns: str | None, no_crictl: bool, output: st
     except OSError as error:
         raise InputError(f"this node's links cannot be looked at: {(error.strerror or str(error)).lower()}") from error
     if output == "json":
-        node.write_json(view, sys.stdout.write)
+        jsontext.write(node.document(view), sys.stdout.write)
     else:
         node.write(view, sys.stdout.write, **manner(colour))
     return DONE

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ..model.units import SECOND
 from ..report import text, words
 from ..report.live import Lines, wanted
 from ..report.moves import Moves
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 ANALYZE: Final = "probewatch analyze -o wide (watch -w keeps a capture for it)"
 """How to get what the table leaves out, where no capture was kept."""
-PATIENCE_NS: Final = 8_000_000_000
+PATIENCE_NS: Final = 8 * SECOND
 """Packet time after which probes that were met, and are none of those chosen, are told."""
 NAMED: Final = 6
 """How many of them are named."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -52,10 +51,9 @@ def _print(timeline: Timeline, pods: Sequence[PodSpec], output: str, colour: str
     from ..verify.inferred import infer
 
     if output == "json":
-        from ..report.spec_document import document
+        from ..report import jsontext, spec_document
 
-        json.dump(document(timeline, infer(timeline), pods), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        jsontext.write(spec_document.document(timeline, infer(timeline), pods), sys.stdout.write)
     elif pods:
         from ..report import specdiff
 

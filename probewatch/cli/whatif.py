@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -85,10 +84,9 @@ def whatif(
     found = replay(timeline, probe=probes, **asked)
     found = report.within(found, timeline, *span(since, until, analysis.base_ns or 0))
     if output == "json":
-        from ..report.whatif_document import document
+        from ..report import jsontext, whatif_document
 
-        json.dump(document(timeline, found), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        jsontext.write(whatif_document.document(timeline, found), sys.stdout.write)
     else:
         report.write(timeline, found, sys.stdout.write, **manner(colour))
     if not quiet:

@@ -121,9 +121,9 @@ def _look(
 
 
 def _print(told: Told, output: str, colour: str) -> None:
-    from ..report import answers
+    from ..report import answers, jsontext
 
     if output == "json":
-        answers.write_json(told.answers, told.timeline, told.endpoint, sys.stdout.write)
+        jsontext.write(answers.document(told.answers, told.timeline, told.endpoint), sys.stdout.write)
     else:
         answers.write(told.answers, told.timeline, sys.stdout.write, **manner(colour))

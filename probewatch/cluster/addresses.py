@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from probewatch.model.book import NodeAddress
+from probewatch.model.units import SECOND
 
 from .errors import shown
 
@@ -87,7 +88,7 @@ def instant(text: str) -> int:
     if sign:
         offset = int(hours) * 3600 + int(minutes) * 60
         seconds += offset if sign == "-" else -offset
-    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+    return seconds * SECOND + int((fraction or "0").ljust(9, "0"))
 
 
 def parse_node_ip(text: str) -> NodeAddress:

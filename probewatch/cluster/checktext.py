@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from probewatch.model.check import BY_HAND, CheckSpec
+from probewatch.model.units import DAY, SECOND
 
 from .addresses import address_of
 from .errors import plain, shown
@@ -103,7 +104,7 @@ def parse_check(text: str) -> CheckSpec:
         else:
             number = _number(kind, known[key], value, f"--check {kind}: {key}")
             timed = known[key] in TIMES
-            declared[f"{key}_s" if timed else key] = number / 10**9 if timed else number
+            declared[f"{key}_s" if timed else key] = number / SECOND if timed else number
             said[known[key]] = number
     if not declared:
         raise ValueError(f"--check {kind} names a target and no number: add {', '.join(f'{name}=' for name in known)}")
@@ -138,8 +139,8 @@ def _time(text: str, what: str) -> int:
             else ": write it as 5s, 500ms or 1.5s"
         )
         raise ValueError(f"{what}={plain(text)} is no time{unit}")
-    ns = int(found[1]) * UNITS[found[3]] + int((found[2] or "0").ljust(9, "0")) * UNITS[found[3]] // 10**9
-    if not 0 < ns <= 86_400 * 10**9:
+    ns = int(found[1]) * UNITS[found[3]] + int((found[2] or "0").ljust(9, "0")) * UNITS[found[3]] // SECOND
+    if not 0 < ns <= DAY:
         raise ValueError(f"{what}={plain(text)} is no time between two checks: more than 0 and at most a day")
     return ns
 

@@ -17,15 +17,11 @@ from typing import Final
 
 from probewatch.capture import CaptureError, proc
 from probewatch.capture.netns import inside
+from probewatch.capture.privilege import lacking
 from probewatch.cluster.links import links, of_pod
 from probewatch.cluster.names import CONTAINER_LOGS, on_node
 from probewatch.cluster.node import MOST_PROCESSES, is_hidden
 
-CAPABILITIES: Final = {
-    "CAP_DAC_READ_SEARCH": 2, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13,
-    "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21,
-}  # fmt: skip
-"""Numbers of include/uapi/linux/capability.h."""
 LIBRARIES: Final = ("cypcap", "pyroute2", "msgspec", "PyYAML", "hpack", "zstandard", "rich", "jinja2")
 """Installed with probewatch."""
 EXTRAS: Final = {
@@ -114,30 +110,22 @@ def _granted(capabilities: str) -> str:
 
     Where they are held it is not for want of them.
     """
-    if not set(capabilities.split(", ")) & set(_missing()):
+    if not set(capabilities.split(", ")) & set(lacking()):
         return f"{capabilities} is held: a user namespace, a seccomp profile or a security module (AppArmor, SELinux, Yama) forbids it"
     if os.geteuid() == 0:
         return f"grant {capabilities}: this root was started without (a container's securityContext, a unit's CapabilityBoundingSet)"
     return f"run as root, or grant {capabilities}"
 
 
-def _missing() -> list[str]:
-    """Return the capabilities of CAPABILITIES that are not in effect."""
-    text = proc.read("self", "status").decode("ascii", "replace")
-    line = next((line for line in text.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
-    held = int(line.split()[1], 16)
-    return [name for name, bit in CAPABILITIES.items() if not held >> bit & 1]
-
-
 def _capabilities() -> Check:
-    missing = _missing()
+    without = lacking()
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     return Check(
         name="capabilities",
-        works=not missing,
-        found=f"{who} with all that is needed" if not missing else f"{who} without {', '.join(missing)}",
+        works=not without,
+        found=f"{who} with all that is needed" if not without else f"{who} without {', '.join(without)}",
         needed_for="watching this node",
-        remedy="" if not missing else _granted(", ".join(missing)),
+        remedy="" if not without else _granted(", ".join(without)),
     )
 
 

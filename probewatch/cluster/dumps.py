@@ -15,11 +15,12 @@ from dataclasses import replace
 from typing import Final
 
 from probewatch.model.spec import PodSpec
+from probewatch.model.units import SECOND
 
 from .dump import ClusterDump, Maker
 from .workloads import maker_of
 
-WHOLE_NS: Final = 1_000_000_000
+WHOLE_NS: Final = SECOND
 """Kubernetes cuts its times to whole seconds."""
 
 _Owner = tuple[str, str, str]

@@ -12,15 +12,13 @@ from typing import Any, Final
 
 from probewatch.model.said import AccountFile, Saying, Utterance
 from probewatch.model.spec import ProbeType
+from probewatch.model.units import SECOND, US
 
 from .addresses import time_ns
 from .documents import read_documents
 from .errors import SpecError
 from .klog import MAX_SAID, MAX_TEXT, port_of
 from .source import file_name
-
-_SECOND: Final = 1_000_000_000
-_MICROSECOND: Final = 1000
 
 _COMBINED: Final = "(combined from similar events): "
 _RESULT: Final = re.compile(
@@ -91,7 +89,7 @@ def _moments(value: dict[str, Any]) -> tuple[int, int, int] | None:
     fine = _time(value.get("eventTime"))
     later = _time(series.get("lastObservedTime")) if isinstance(series, dict) else None
     if fine is not None:
-        return fine, max(fine, later or fine), _MICROSECOND
+        return fine, max(fine, later or fine), US
     last = _time(value.get("lastTimestamp", value.get("deprecatedLastTimestamp")))
     first = _time(value.get("firstTimestamp", value.get("deprecatedFirstTimestamp")))
     if last is None:
@@ -99,7 +97,7 @@ def _moments(value: dict[str, Any]) -> tuple[int, int, int] | None:
     if last is None:
         meta = value.get("metadata")
         last = _time(meta.get("creationTimestamp")) if isinstance(meta, dict) else None
-    return None if last is None else (min(first if first is not None else last, last), last, _SECOND)
+    return None if last is None else (min(first if first is not None else last, last), last, SECOND)
 
 
 def _time(value: Any) -> int | None:

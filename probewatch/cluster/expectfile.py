@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import UnsetType
 
+from probewatch.cluster.probe import port_number
 from probewatch.model.expectation import (
     AT_LEAST_ONE,
     CHECKERS,
@@ -34,6 +35,7 @@ from probewatch.model.expectation import (
 )
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
+from probewatch.model.units import SECOND
 
 from .addresses import ADDRESS_LIMIT, address_of
 from .documents import read_documents
@@ -68,7 +70,6 @@ MAX_PROBES: Final = 1000
 MAX_STEPS: Final = 1000
 """Elements of a list of outcomes, decisions or sources."""
 
-_SECOND: Final = 1_000_000_000
 _RUN: Final = re.compile(RUN_PATTERN)
 _CAUSE_RUN: Final = re.compile(CAUSE_RUN_PATTERN)
 
@@ -210,7 +211,7 @@ def _selector(form: SelectorForm, at: str) -> Selector:
         container=text(form.container, "container"),
         handler=handler,
         address=_maybe(form.address, join(at, "address"), _address),
-        port=_maybe(form.port, join(at, "port"), _port),
+        port=_maybe(form.port, join(at, "port"), port_number),
         path=text(form.path, "path"),
         service=None if isinstance(form.service, UnsetType) else form.service,
         checker=_maybe(form.checker, join(at, "checker"), lambda v, key: _one_of(v, CHECKERS, key)),
@@ -302,7 +303,7 @@ def _ns(value: float, at: str) -> int:
     """Return seconds as nanoseconds."""
     if not 0 <= value <= MAX_SECONDS:  # NaN too
         raise FieldError(at, f"expected seconds from 0 to {MAX_SECONDS}, got {shown(value)}")
-    return round(value * _SECOND)
+    return round(value * SECOND)
 
 
 def _counts(form: CountRange, at: str) -> Range:
@@ -345,12 +346,6 @@ def _text(text: str, at: str) -> str:
     if not text:
         raise FieldError(at, "is empty; leave it out where anything will do")
     return text
-
-
-def _port(port: int, at: str) -> int:
-    if not 1 <= port <= 65535:
-        raise FieldError(at, f"expected a number from 1 to 65535, got {shown(port)}")
-    return port
 
 
 def _address(text: str, at: str) -> str:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from probewatch.model.check import Asks, CheckSpec
+from probewatch.model.units import SECOND
 
 from .addresses import address_of
 from .errors import SpecError, plain, shown
@@ -34,7 +35,7 @@ MAX_SERVERS: Final = 100_000
 MAX_NOTES: Final = 20
 """Notes of one file; what is beyond is counted."""
 
-DEFAULT_INTER_NS: Final = 2_000_000_000
+DEFAULT_INTER_NS: Final = 2 * SECOND
 """`inter` where nothing is written (DEF_CHKINTR)."""
 
 SECTIONS: Final = frozenset({
@@ -513,10 +514,10 @@ def _declared(proxy: _Proxy, says: Mapping[str, Any]) -> dict[str, Any]:
         declared["option"] = proxy.kind
     if proxy.kind == "httpchk":
         declared["request"] = " ".join(proxy.line)
-    declared |= {field_name: says[word] / 10**9 for word, field_name in TIMES.items() if word in says}
+    declared |= {field_name: says[word] / SECOND for word, field_name in TIMES.items() if word in says}
     declared |= {word: says[word] for word in (*COUNTS, "init-state") if word in says}
     if proxy.check_ns is not None:
-        declared["timeout_check_s"] = proxy.check_ns / 10**9
+        declared["timeout_check_s"] = proxy.check_ns / SECOND
     return declared
 
 

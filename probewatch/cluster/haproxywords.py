@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from probewatch.model.units import DAY, HOUR, MINUTE, MS, SECOND, US
+
 from .errors import plain, shown
 
 MAX_WORDS: Final = 256
@@ -21,7 +23,7 @@ MAX_LINE: Final = 65_536
 LONGEST_MS: Final = 2_147_483_647
 """HAProxy's timers are 31 bits of milliseconds."""
 
-UNITS: Final = {"us": 1_000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
+UNITS: Final = {"us": US, "ms": MS, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 """Suffix -> nanoseconds."""
 
 _TIME: Final = re.compile(r"(\d{1,18})(us|ms|s|m|h|d)?", re.ASCII)

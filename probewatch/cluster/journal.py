@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
+from probewatch.model.units import US
+
 from .documents import read_documents
 from .errors import SpecError
 from .source import CAPTURES, reason
@@ -192,4 +194,4 @@ def _said(entry: dict[str, Any], number: int) -> Record | None:
 
 
 def _microseconds(text: str) -> int | None:
-    return int(text) * 1000 if text.isascii() and text.isdigit() and len(text) < 18 else None
+    return int(text) * US if text.isascii() and text.isdigit() and len(text) < 18 else None

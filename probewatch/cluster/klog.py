@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from probewatch.model.said import AccountFile, Saying, Utterance
 from probewatch.model.spec import ProbeType
+from probewatch.model.units import MINUTE, SECOND, US
 
 from .journal import Record, records
 from .source import file_name
@@ -33,8 +34,7 @@ MAX_TEXT: Final = 1000
 MAX_MORE: Final = 64
 """Lines of a value that has several."""
 
-_MICROSECOND: Final = 1000
-_QUARTER: Final = 900 * 1_000_000_000
+_QUARTER: Final = 15 * MINUTE
 
 _HEADER: Final = re.compile(r"(?<![A-Za-z0-9])[IWEF](\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+\d+ [\w.-]+:\d+\] ?")
 _PREFIX: Final = re.compile(r"^\S[^\[]{0,200}\s[\w.@/-]+\[\d+\]: ?")
@@ -228,7 +228,7 @@ def _said(line: _Line, source: str) -> Utterance | None:
         state = fields.get("status", "") or _SILENT.get(kind, "unhealthy")
     text = fields.get("output") or fields.get("err") or fields.get("error") or ""
     return Utterance(
-        ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES.get(kind), namespace=namespace or None,
+        ns=line.ns, precision_ns=US, saying=saying, type=_TYPES.get(kind), namespace=namespace or None,
         pod=pod or None, container=fields.get("containerName") or None, text=text[:MAX_TEXT], state=state,
         port=port_of(text), source=source,
     )  # fmt: skip
@@ -239,7 +239,7 @@ def _old(line: _Line, source: str) -> Utterance | None:
     assert line.ns is not None
     if (loop := _OLD_LOOP.search(line.message)) is not None:
         return Utterance(
-            ns=line.ns, precision_ns=_MICROSECOND, saying=Saying.DECIDED, type=None, namespace=loop[2], pod=loop[1],
+            ns=line.ns, precision_ns=US, saying=Saying.DECIDED, type=None, namespace=loop[2], pod=loop[1],
             state="unhealthy", source=source,
         )  # fmt: skip
     found = _OLD.search(line.message)
@@ -248,7 +248,7 @@ def _old(line: _Line, source: str) -> Utterance | None:
     kind, pod, namespace, container, failed, errored, _, text = found.groups()
     saying = _OLD_SAYINGS[failed] if failed else Saying.ERRORED if errored else Saying.SUCCEEDED
     return Utterance(
-        ns=line.ns, precision_ns=_MICROSECOND, saying=saying, type=_TYPES[kind.lower()], namespace=namespace, pod=pod,
+        ns=line.ns, precision_ns=US, saying=saying, type=_TYPES[kind.lower()], namespace=namespace, pod=pod,
         container=container, text=text[:MAX_TEXT], port=port_of(text), source=source,
     )  # fmt: skip
 
@@ -280,12 +280,12 @@ def _time(header: re.Match[str], journal_ns: int | None, near_ns: int) -> int | 
     """Return the header's time: its year and zone by the journal's time where there is one, else its year by the capture's."""
     month, day, hour, minute, second, micro = (int(part) for part in header.groups())
     known = journal_ns if journal_ns is not None else near_ns
-    year = time.gmtime(min(max(known, 0), 1 << 62) // 1_000_000_000).tm_year
+    year = time.gmtime(min(max(known, 0), 1 << 62) // SECOND).tm_year
     best: int | None = None
     for candidate in (year - 1, year, year + 1):
         if not 1 <= month <= 12 or not 1 <= day <= 31 or hour > 23 or minute > 59 or second > 60:
             return None
-        at = calendar.timegm((candidate, month, day, hour, minute, second)) * 1_000_000_000 + micro * 1000
+        at = calendar.timegm((candidate, month, day, hour, minute, second)) * SECOND + micro * US
         if best is None or abs(at - known) < abs(best - known):
             best = at
     if best is not None and journal_ns is not None:

@@ -14,20 +14,17 @@ than a look takes may stay without a name.
 
 from __future__ import annotations
 
-import os
 import select
-import signal
 import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
-from probewatch.capture.apart import cut_off
-from probewatch.capture.errors import CaptureError
+from probewatch.capture.child import Child
 from probewatch.capture.netns import inside
 from probewatch.capture.privilege import NOBODY, drop
 from probewatch.cluster.links import LinkWatch
@@ -101,11 +98,10 @@ class Lookout:
             user: whom the child becomes.
             known: names by container id that are known already.
         """
-        self._socket, theirs = socket.socketpair()
-        self._child = os.fork()
-        if not self._child:
-            _child(theirs, book, netns, user, dict(known or {}))
-        theirs.close()
+        names = dict(known or {})
+        # (capabilities are a thread's own: `inside` makes one, and it drops there)
+        self._child = Child(lambda out: inside(netns, lambda: _look_out(out, book, user, names)))
+        self._socket = self._child.socket
         self._socket.setblocking(False)
         self._data = bytearray()
 
@@ -122,27 +118,7 @@ class Lookout:
 
     def close(self) -> None:
         """Stop looking; a second call does nothing."""
-        self._socket.close()
-        child, self._child = self._child, 0
-        if child:
-            with suppress(OSError):
-                os.kill(child, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(child, 0)
-
-
-def _child(
-    out: socket.socket, book: AddressBook, netns: str | int | None, user: str, known: dict[str, Name]
-) -> NoReturn:
-    """Send views until nobody takes them; never returns."""
-    try:
-        cut_off(out)
-        with suppress(CaptureError, OSError):
-            inside(
-                netns, lambda: _look_out(out, book, user, known)
-            )  # (capabilities are a thread's own: it drops there)
-    finally:
-        os._exit(0)
+        self._child.end(0)
 
 
 def _look_out(out: socket.socket, book: AddressBook, user: str, known: dict[str, Name]) -> None:

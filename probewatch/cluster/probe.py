@@ -68,7 +68,7 @@ def read_probe(raw: dict[str, Any], kind: ProbeType, ports: Ports, field: str) -
         values["port"], values["port_name"] = _port(form.tcp_socket.port, ports, join(at, "port"))
         values["host"] = _host(form.tcp_socket.host)
     elif form.grpc is not None:
-        values["port"] = _number(form.grpc.port, join(at, "port"))
+        values["port"] = port_number(form.grpc.port, join(at, "port"))
         values["service"] = form.grpc.service or ""
     elif form.exec is not None:
         if not form.exec.command:
@@ -112,18 +112,19 @@ def _http(action: HTTPGetAction, ports: Ports, at: str) -> dict[str, Any]:
 def _port(port: int | str, ports: Ports, field: str) -> tuple[int | None, str | None]:
     """Return (number, name); the number is None where the container has no port of that name."""
     if isinstance(port, int):
-        return _number(port, field), None
+        return port_number(port, field), None
     named = next((number for name, number in ports if name and name == port), None)
     if named is not None:
         return named, port
     if re.fullmatch(r"[+-]?[0-9]{1,18}", port):
-        return _number(int(port), field), port
+        return port_number(int(port), field), port
     if not _PORT_NAME.fullmatch(port):
         raise FieldError(field, f"expected a number from 1 to 65535 or the name of a container port, got {shown(port)}")
     return None, port
 
 
-def _number(port: int, field: str) -> int:
+def port_number(port: int, field: str) -> int:
+    """Return the number of a port; FieldError where it is none."""
     if not 1 <= port <= 65535:
         raise FieldError(field, f"expected a number from 1 to 65535, got {shown(port)}")
     return port

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
+from probewatch.model.units import MS, SECOND
 
 from .turn import SUSPICIOUS, Ticker, Turn, turn_of
 from .versions import Pokes
@@ -22,11 +23,11 @@ from .worker import Result, new_container, new_kubelet
 if TYPE_CHECKING:
     from .pod import Planned, Pod
 
-SAME_SYNC_NS = 50_000_000
+SAME_SYNC_NS = 50 * MS
 """A poke this soon after a decision is of the sync that the decision made."""
 NOTICED_S = 2
 """Seconds until the start of a container is noticed: PLEG's relist is a second (kubelet.go), and a pod sync follows."""
-RESTART_GRACE_NS = 10_000_000_000
+RESTART_GRACE_NS = 10 * SECOND
 """How much older than its kubelet a container must be for its state to be kept (worker.go kubeletRestartGracePeriod, since 1.35)."""
 
 
@@ -75,7 +76,7 @@ class Change:
         self.new_kubelet = True
         # Its workers begin within a period, and no container that ran before holds them back.
         longest_s = max(plan.spec.initial_delay_s for plan in was.plan)
-        by_ns = start_ns - longest_s * 1_000_000_000
+        by_ns = start_ns - longest_s * SECOND
         for number, one in enumerate(self.containers):
             # Up to 1.34 a container counts as not started until the new kubelet's own startup probe says so: unless another
             # of its probes was quicker (`Pod.prediction`, behind).
@@ -105,7 +106,7 @@ class Change:
             )
             herald = herald and self.before.pokes is not Pokes.NOTHING
             behind_s = NOTICED_S + (0 if herald else spec.initial_delay_s + spec.period_s)
-            container = container._replace(since_ns=start_ns - behind_s * 1_000_000_000)
+            container = container._replace(since_ns=start_ns - behind_s * SECOND)
         if not self.tickers[index].runs and (container.begun or container.by_ns is not None):
             container = container._replace(by_ns=self._by_ns(index, start_ns, container.by_ns))
         if spec.type is ProbeType.STARTUP:
@@ -217,7 +218,7 @@ class Change:
         if not any(waiting):
             return None
         # (The second is what startedAt is cut by; it cannot have begun after its first attempt.)
-        by_ns = start_ns - max(0, planned.spec.initial_delay_s - 1) * 1_000_000_000
+        by_ns = start_ns - max(0, planned.spec.initial_delay_s - 1) * SECOND
         return by_ns if known is None else min(by_ns, known)
 
     def _outlived(self, number: int, now_ns: int) -> bool:

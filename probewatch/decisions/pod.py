@@ -25,13 +25,14 @@ from probewatch.model.direct import direct
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Trigger
+from probewatch.model.units import MS, SECOND
 
 from .change import NOTICED_S, Change, Container, alive
 from .turn import FOLLOWED_NS, SUSPICIOUS, YOUNG, Ticker, Turn, ignores_pokes, is_even, turn_of
 from .versions import Pokes
 from .worker import Counted, Result, Worker, count, fresh
 
-LATE_NS = 100_000_000
+LATE_NS = 100 * MS
 """A start that is later than this after its tick was not of that tick."""
 
 FEW = 5
@@ -136,11 +137,11 @@ class Pod:
             elif plan.spec.type is ProbeType.STARTUP:
                 has_startup = True
             elif begun is not None and not other.on_hold:
-                ended_ns = begun + 2 * plan.spec.period_s * 1_000_000_000
+                ended_ns = begun + 2 * plan.spec.period_s * SECOND
         return Prediction(
             index,
             spec,
-            spec.period_s * 1_000_000_000,
+            spec.period_s * SECOND,
             ticker.tick_ns,
             ticker.last_start_ns,
             ticker.busy_until_ns,
@@ -212,7 +213,7 @@ class Pod:
                 continue
             if ticker.tick_ns is None or ticker.busy_until_ns is None or ticker.last_start_ns is None:
                 continue
-            period_ns = plan.spec.period_s * 1_000_000_000
+            period_ns = plan.spec.period_s * SECOND
             steps = (ticker.last_start_ns + period_ns // 2 - ticker.tick_ns) // period_ns + 1
             due_ns = max(ticker.tick_ns + steps * period_ns, ticker.busy_until_ns)
             missing = due_ns if missing is None else min(missing, due_ns)
@@ -262,7 +263,7 @@ class Pod:
         planned = self.plan[index]
         kind = planned.spec.type
         if self.resets is None and kind is ProbeType.READINESS and not reading.reset:
-            period_ns = planned.spec.period_s * 1_000_000_000
+            period_ns = planned.spec.period_s * SECOND
             if ignores_pokes(self.tickers[index], reading, start_ns, period_ns):
                 return replace(self, resets=False, keeps_ready=False).apply(
                     reading, start_ns, end_ns, outcome, cause, lingers=lingers, turns=turns
@@ -420,8 +421,8 @@ class Pod:
             return 0
         if container.started is not True or spec.type is ProbeType.STARTUP:
             return 0
-        silent_ns, period_ns = now_ns - begin_ns, spec.period_s * 1_000_000_000
-        if spec.initial_delay_s and silent_ns < spec.initial_delay_s * 1_000_000_000 + period_ns:
+        silent_ns, period_ns = now_ns - begin_ns, spec.period_s * SECOND
+        if spec.initial_delay_s and silent_ns < spec.initial_delay_s * SECOND + period_ns:
             return 0
         return min(silent_ns // period_ns, FEW)
 
@@ -479,7 +480,7 @@ def _delayed(spec: ProbeSpec, since_ns: int | None) -> int | None:
     """Return before when a probe cannot run in a container that began after this; None where nothing holds it back."""
     if since_ns is None or not spec.initial_delay_s:
         return None
-    return since_ns + (spec.initial_delay_s - 1) * 1_000_000_000
+    return since_ns + (spec.initial_delay_s - 1) * SECOND
 
 
 def _overdue(spec: ProbeSpec, by_ns: int | None, grid_ns: int | None) -> int | None:
@@ -490,10 +491,10 @@ def _overdue(spec: ProbeSpec, by_ns: int | None, grid_ns: int | None) -> int | N
     if by_ns is None:
         return None
     if grid_ns is not None:
-        period_ns = spec.period_s * 1_000_000_000
-        from_ns = by_ns + spec.initial_delay_s * 1_000_000_000
+        period_ns = spec.period_s * SECOND
+        from_ns = by_ns + spec.initial_delay_s * SECOND
         return grid_ns - (grid_ns - from_ns) // period_ns * period_ns + LATE_NS
-    return by_ns + (spec.initial_delay_s + spec.period_s + NOTICED_S) * 1_000_000_000
+    return by_ns + (spec.initial_delay_s + spec.period_s + NOTICED_S) * SECOND
 
 
 def begin(

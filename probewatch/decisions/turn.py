@@ -12,22 +12,23 @@ from typing import NamedTuple
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Schedule, Trigger
+from probewatch.model.units import MS, SECOND
 
 from .worker import Counted, Worker, count
 
-EARLY_NS = 6_000_000
+EARLY_NS = 6 * MS
 """A tick may look early by this: the one that set the grid was itself late."""
 SYNCED_NS = 500_000
 """A sync follows a decision no sooner than this, which is how long the frames that show both may disagree."""
-AT_ONCE_NS = 8_000_000
+AT_ONCE_NS = 8 * MS
 """A tick that waited runs this soon after the attempt that it waited for."""
-ON_GRID_NS = 100_000_000
+ON_GRID_NS = 100 * MS
 """What is later than this after its tick is not on that grid."""
 FOLLOWED_NS = 200_000
 """The grid follows a late tick by no more than this."""
-GRID_EARLY_NS = 50_000_000
+GRID_EARLY_NS = 50 * MS
 """The same for a worker that was not busy."""
-SLOW_NS = 25_000_000
+SLOW_NS = 25 * MS
 """A worker that runs a tick so late is slow: on a node with time to spare it takes under a millisecond."""
 SLOW_MOST = 4
 YOUNG = 3
@@ -135,7 +136,7 @@ def turn_of(
     slow = old.slow
     if trigger is Trigger.TICK and anchor is not None and not reading.stopped:
         slow = min(SLOW_MOST, slow + 2) if start_ns - anchor > SLOW_NS else max(0, slow - 1)
-    kept = took_ns > spec.period_s * 1_000_000_000 and start_ns - (old.busy_until_ns or 0) <= AT_ONCE_NS
+    kept = took_ns > spec.period_s * SECOND and start_ns - (old.busy_until_ns or 0) <= AT_ONCE_NS
     kept = kept or reading.stopped  # (It waited for a kubelet that got no CPU: its own tick may have been long before.)
     sure = trigger is not Trigger.STORED_TICK and (trigger is not Trigger.START or begun)
     # Where a tick and a poke both wait, Go picks either; the poke then waits on.
@@ -187,7 +188,7 @@ def _left(old: Ticker, anchor: int | None, spec: ProbeSpec) -> bool:
     """Tell whether the worker's grid is another than it was."""
     if anchor is None or old.tick_ns is None:
         return False
-    return _is_off(anchor - old.tick_ns, spec.period_s * 1_000_000_000)
+    return _is_off(anchor - old.tick_ns, spec.period_s * SECOND)
 
 
 def _is_off(since_ns: int, period_ns: int) -> bool:
@@ -197,7 +198,7 @@ def _is_off(since_ns: int, period_ns: int) -> bool:
 
 def _next_anchor(old: Ticker, reading: Reading, start_ns: int, spec: ProbeSpec, moves: bool | None) -> int | None:
     """Return a moment on the worker's grid after this attempt; `moves` says whether one that is no tick moves it."""
-    period = spec.period_s * 1_000_000_000
+    period = spec.period_s * SECOND
     if reading.trigger in (Trigger.TICK, Trigger.STORED_TICK) and old.tick_ns is not None:
         # A ticker does not drift, attempts only start late: follow early ones at once and late ones slowly.
         if reading.trigger is Trigger.STORED_TICK:

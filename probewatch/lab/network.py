@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from probewatch.capture.netns import inside
+from probewatch.capture.privilege import lacking
 
 from .namespaces import create, descriptor, netlink
 from .state import LabError, State
@@ -241,20 +242,18 @@ def _refusal(code: int, text: str) -> str:
     return f"the laboratory's network cannot be made: {text.lower()}"
 
 
-_CAPABILITIES: Final = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+_NEEDED: Final = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW")
 
 
 def missing_capabilities() -> str:
     """Return the capabilities that this process lacks, in words; empty where it has all."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    held = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
-    lacking = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
-    return " and ".join([", ".join(lacking[:-1]), lacking[-1]] if len(lacking) > 1 else lacking)
+    without = lacking(_NEEDED)
+    return " and ".join([", ".join(without[:-1]), without[-1]] if len(without) > 1 else without)
 
 
 def require_privileges() -> None:
     """Raise LabError, one sentence, where the laboratory cannot be built by this user."""
-    lacking = missing_capabilities()
-    if lacking:
+    without = missing_capabilities()
+    if without:
         who = "an ordinary user" if os.geteuid() else "this process"
-        raise LabError(f"the laboratory makes network namespaces, and {who} lacks {lacking}: run it as root")
+        raise LabError(f"the laboratory makes network namespaces, and {who} lacks {without}: run it as root")

@@ -35,4 +35,6 @@ The modules, each by its first sentence:
     spec         pod specs as probewatch needs them: only what a probe can depend on, already defaulted and resolved
     symptoms     the project's list of symptoms: what the `rows` of a diagnosis number, and what is then on the wire
     timeline     the nouns of the output
+    units        units of time: all times and durations inside are whole nanoseconds; and how a duration is
+                 written where no `report` writes it
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .check import CheckSpec
 from .frame import HostLink
 from .spec import PodSpec
+from .units import SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ class AddressBook:
         """
         found = [pod for pod in self.pods.get(address, ()) if _alive(pod, ns)]
         own = [pod for pod in found if not pod.host_network]
-        begun = [since for pod in own if (since := _since(pod)) is not None and since <= ns + 1_000_000_000]
+        begun = [since for pod in own if (since := _since(pod)) is not None and since <= ns + SECOND]
         if len(own) < 2 or not begun:
             return found
         newest = max(begun)
@@ -111,7 +112,7 @@ def _since(pod: PodSpec) -> int | None:
 
 
 def _alive(pod: PodSpec, ns: int) -> bool:
-    if pod.started_ns is not None and ns < pod.started_ns - 1_000_000_000:
+    if pod.started_ns is not None and ns < pod.started_ns - SECOND:
         return False
     # Kubernetes cuts its times to whole seconds: an end may have been up to one second later.
-    return all(end is None or ns <= end + 1_000_000_000 for end in (pod.deleted_ns, pod.ended_ns))
+    return all(end is None or ns <= end + SECOND for end in (pod.deleted_ns, pod.ended_ns))

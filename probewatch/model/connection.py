@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 
 from .direct import direct
 from .frame import Mark
+from .units import SECOND
 
-QUIET_NS: Final = 5_000_000_000
+QUIET_NS: Final = 5 * SECOND
 """Silence after which a connection that is not over is handed out as it stands."""
 SOLICITATIONS: Final = 3
 """Requests of one address resolution before the kernel gives it up: neigh/default/mcast_solicit."""

@@ -17,6 +17,7 @@ from typing import Final
 
 from .frame import JOURNAL_ENTRY, Frame, Mark
 from .process import ProcessEvent, ProcessKind
+from .units import US
 
 FIELD: Final = "PROBEWATCH_EVENT"
 SIGN: Final = FIELD.encode() + b"="
@@ -53,7 +54,7 @@ def encode(event: ProcessEvent) -> bytes:
 
     ns = max(event.mark.ns, 0)
     fields = [
-        ("__REALTIME_TIMESTAMP", str(ns // 1000)),
+        ("__REALTIME_TIMESTAMP", str(ns // US)),
         ("MESSAGE", sentence(event)),
         ("PRIORITY", "6"),
         ("SYSLOG_IDENTIFIER", "probewatch"),

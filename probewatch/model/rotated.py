@@ -17,8 +17,9 @@ from itertools import pairwise
 from typing import Final
 
 from .frame import CaptureInfo
+from .units import MS
 
-JITTER_NS: Final = 50_000_000
+JITTER_NS: Final = 50 * MS
 """A file may begin so long before the end of the one before it: several queues of a network card."""
 _DIGITS: Final = re.compile(r"\d+")
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from .units import SECOND
+
 DEFAULTS: Final = {
     "periodSeconds": 10,
     "timeoutSeconds": 1,
@@ -164,7 +166,7 @@ class PodSpec:
     def leaving_ns(self) -> int | None:
         """When its deletion was asked for, from when on endpoints leave it out; cut to whole seconds. None where that is not declared."""
         grace_s = self.grace_s if self.deletion_grace_s is None else self.deletion_grace_s
-        return None if self.deleted_ns is None else self.deleted_ns - grace_s * 1_000_000_000
+        return None if self.deleted_ns is None else self.deleted_ns - grace_s * SECOND
 
     @property
     def tied_by(self) -> str:

@@ -24,6 +24,7 @@ from .process import ExecRun
 from .rollout import Rollout
 from .said import Account, Utterance
 from .spec import Handler, ProbeSpec, ProbeType
+from .units import SECOND
 
 
 class Outcome(StrEnum):
@@ -121,7 +122,7 @@ class EventKind(StrEnum):
     CAPTURE_GAP = "capture_gap"
 
 
-ONE_RESTART_NS: Final = 5_000_000_000
+ONE_RESTART_NS: Final = 5 * SECOND
 """Restarts of one checker that its probes show within this are one, told at the first of them."""
 
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Final
 
 from probewatch.model.timeline import ONE_RESTART_NS, EventKind, Probe, TimelineEvent
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 RESTARTS: Final = (EventKind.CHECKER_RESTARTED, EventKind.KUBELET_RESTARTED, EventKind.KUBELET_STOPPED)
 MISSED: Final = 1.7

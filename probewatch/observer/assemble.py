@@ -36,7 +36,8 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
-from probewatch.probes.cadence import SECOND, steady
+from probewatch.model.units import SECOND
+from probewatch.probes.cadence import steady
 from probewatch.probes.guesses import could_be
 from probewatch.probes.inference import Guess, observed_period, ticking_period
 from probewatch.probes.judge import judge

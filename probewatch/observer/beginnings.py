@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from probewatch.model.spec import ContainerSpec, PodSpec
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import MINUTE, SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.runs import Run
 
 from .lane import MID_LIFE
 
-ANNOUNCED_NS: Final = 60 * SECOND
+ANNOUNCED_NS: Final = MINUTE
 """An announcement of an address this long before the first attempt belongs to the Pod that was then probed."""
 ANSWERED_NS: Final = SECOND
 """A pod that has just come answers sooner for its address: Linux asks again after so long, as it does where the pod is dead."""
@@ -64,7 +64,7 @@ def beginning(
         if met is not None and met >= first_frame_ns - SECOND:
             cost -= 6.0
             signs.append("the Pod's status says so")
-        elif all(ns < first_frame_ns - 60 * SECOND for ns in starts):
+        elif all(ns < first_frame_ns - MINUTE for ns in starts):
             cost += 6.0
     periods = [spec.period_s for container in (pod.containers if pod else ()) for spec in container.probes] or [10]
     silent = first.start.ns - quiet_since_ns

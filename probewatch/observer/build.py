@@ -13,9 +13,10 @@ from probewatch.model.frame import Mark
 from probewatch.model.packed import PackedExchange, PackedLegs
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, Gap, GapKind, Leg, Role, Trigger
+from probewatch.model.units import MS, SECOND
 from probewatch.probes.costs import LINGER_NS, POKED_NS
 from probewatch.probes.diagnose import diagnose
-from probewatch.probes.judge import SECOND, Verdict
+from probewatch.probes.judge import Verdict
 from probewatch.probes.runs import Run
 from probewatch.wire.http1 import read_status_line
 
@@ -200,7 +201,7 @@ def confirm(
         free_ns = POKED_NS + (LINGER_NS if lingers else 0)
         if following.trigger is Trigger.MANUAL and after <= free_ns:
             first, last = following.frames()
-            text = f"one extra readiness probe {max(after, 0) / 1e6:.1f} ms later, frames {first}-{last}"
+            text = f"one extra readiness probe {max(after, 0) / MS:.1f} ms later, frames {first}-{last}"
             if following.implied:  # it left no frame: what shows it is the pace of those after it
                 text = "the attempts after it are in step with it, and no longer with those before"
             return replace(found, confirmed=True, confirmed_by=text)
@@ -221,7 +222,7 @@ def confirm(
             return replace(
                 found,
                 confirmed=True,
-                confirmed_by=f"first readiness probe {after / 1e6:.1f} ms later, frames {first}-{last}",
+                confirmed_by=f"first readiness probe {after / MS:.1f} ms later, frames {first}-{last}",
             )
     if found.kind is DecisionKind.RESTART:
         period = spec.period_s * SECOND

@@ -29,8 +29,8 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
-from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import MS, Track
+from probewatch.model.units import MS, SECOND
+from probewatch.probes.checkers import Track
 from probewatch.probes.guesses import could_be, keeps_connection
 from probewatch.probes.judge import Verdict
 from probewatch.probes.replies import drain_notes

@@ -19,7 +19,7 @@ from probewatch.decisions.turn import SUSPICIOUS
 from probewatch.decisions.worker import Result
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.costs import NEW_CONTAINER, NEW_CONTAINER_DYING, NEW_CONTAINER_SUSPICIOUS, POKED_NS
 
 from .histories import Step

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
-from probewatch.decisions.doubt import shown_thresholds
 from probewatch.decisions.risefall import AGENT_RULE, RULES, Rule, Thresholds
+from probewatch.decisions.thresholds import shown_thresholds
 from probewatch.model.check import BY_HAND, Asks, CheckSpec
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.ends import through
 from probewatch.probes.replies import binds_ldap, greets_mysql
 from probewatch.probes.rounds import asked_lengths

@@ -30,7 +30,8 @@ from probewatch.model.book import AddressBook
 from probewatch.model.finding import Finding
 from probewatch.model.spec import PodSpec, ProbeType
 from probewatch.model.timeline import Effects, Period, Probe, TimelineEvent
-from probewatch.probes.cadence import SECOND, steady
+from probewatch.model.units import SECOND
+from probewatch.probes.cadence import steady
 from probewatch.probes.openings import Answer, Openings, Sum, answer_of
 
 from .accounted import accounted

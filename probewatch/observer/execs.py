@@ -20,7 +20,8 @@ from probewatch.model.book import AddressBook
 from probewatch.model.process import ExecRun, ProcessEvent, ProcessKind
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import EventKind, TimelineEvent
-from probewatch.probes.cadence import SECOND, period_of
+from probewatch.model.units import MINUTE
+from probewatch.probes.cadence import period_of
 from probewatch.probes.execs import ExecJoiner, is_command
 from probewatch.probes.inference import Guess
 from probewatch.probes.patience import observed_timeout
@@ -30,7 +31,7 @@ FEWEST_RUNS: Final = 3
 """Runs of one command at whole seconds that make a probe nobody declared."""
 MOST_EVENTS: Final = 4_096
 """Container starts and ends that are told."""
-BEGINNING_NS: Final = 60 * SECOND
+BEGINNING_NS: Final = MINUTE
 """First attempts this soon after a container's first process are the beginning's."""
 SHORT_ID: Final = 12
 """Digits of a container id that are shown, as runtimes' own tools do."""

@@ -19,7 +19,7 @@ from probewatch.model.exchange import Exchange
 from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.wire.exchange import read_exchange
 from probewatch.wire.layers import CUT
 from probewatch.wire.packets import IcmpError, Neighbour, Segment, Undecoded

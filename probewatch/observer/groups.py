@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import Final
 
 from probewatch.model.exchange import Exchange
+from probewatch.model.units import MS
 from probewatch.probes.cadence import median
-from probewatch.probes.checkers import ENOUGH, MOST_RUNS, MS, Check, Track, tracks
+from probewatch.probes.checkers import ENOUGH, MOST_RUNS, Check, Track, tracks
 from probewatch.probes.ends import check_of
 from probewatch.probes.proxies import passed_on
 from probewatch.probes.repeats import tracks_of_tries

@@ -14,7 +14,7 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.frame import Mark
 from probewatch.model.prediction import Manual
 from probewatch.model.spec import ProbeType
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import MS, SECOND
 from probewatch.probes.forms import Ask, Form
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run
@@ -22,9 +22,9 @@ from probewatch.probes.runs import Run
 from .histories import Look
 from .lane import Lane
 
-STEP_NS: Final = 20_000_000
+STEP_NS: Final = 20 * MS
 """An attempt this near to a tick is in step with it (99.3 % are: docs/how-it-knows.md, "What was measured")."""
-RESOLUTION_NS: Final = 1_070_000_000
+RESOLUTION_NS: Final = 1_070 * MS
 """The kernel gives a neighbour up this long after its last request (three requests, 1 s apart)."""
 
 
@@ -58,7 +58,7 @@ def implied_runs(run: Run, lane: Lane) -> list[Run]:
         if prediction.poked_ns is not None:
             continue
         tick = prediction.tick_ns
-        passed = max(run.start.ns, prediction.last_start_ns) + 50_000_000 - tick
+        passed = max(run.start.ns, prediction.last_start_ns) + 50 * MS - tick
         if passed >= 0:  # (not tick by tick: a damaged clock may be years ahead)
             tick += (passed // prediction.period_ns + 1) * prediction.period_ns
         free = prediction.busy_until_ns or 0

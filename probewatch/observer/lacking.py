@@ -19,6 +19,7 @@ from typing import Final
 from probewatch.model.connection import Connection
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.timeline import NONE_PASSED, Cause, Outcome, Probe
+from probewatch.model.units import SECOND
 
 FEWEST: Final = 3
 """So many connections that all lack the same are no loss of frames."""
@@ -28,7 +29,7 @@ LONGEST: Final = 2_048
 """A snapshot length above this (bytes) cuts no request that is seen to be cut."""
 
 
-WHOLE_NS: Final = 1_000_000_000
+WHOLE_NS: Final = SECOND
 UNTIMED_NS: Final = 1_500
 """Frames that follow each other as close as this on average, all of them, have no times of their own (text2pcap adds 1 µs to each)."""
 FEWEST_FRAMES: Final = 20

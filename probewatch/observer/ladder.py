@@ -22,6 +22,7 @@ from probewatch.model.frame import Frame, Mark
 from probewatch.model.ladder import Ladder, Phrase, Place, Rail, Seen, Step, StepKind, Way
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Attempt, Leg, Probe, Timeline
+from probewatch.model.units import MS, SECOND
 from probewatch.wire.packets import ACK, FIN, PSH, RST, SYN, URG, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.peel import Peeler
 from probewatch.wire.phrases import phrases
@@ -41,13 +42,13 @@ SAID: Final = 1 << 20
 """Bytes kept of each direction of a connection while a ladder is made."""
 LADDERS: Final = 1024
 """Attempts of which ladders are made at once."""
-AFTER_NS: Final = 1_000_000_000
+AFTER_NS: Final = SECOND
 """After an attempt's last frame: an ICMP error or an address request may still belong to it."""
-EARLIER_NS: Final = 1_000_000
+EARLIER_NS: Final = MS
 """Before an attempt's first frame: another place may have seen it a moment earlier."""
 CROWD: Final = 4
 """Vantage points beyond which not all can stand side by side."""
-SAME_NS: Final = 50_000_000
+SAME_NS: Final = 50 * MS
 """Two address requests within this are one, seen at several places."""
 
 _LIMITS: Final = Limits(payload=64 << 20, client_bytes=SAID, server_bytes=SAID, arrivals=STEPS)
@@ -391,10 +392,10 @@ def _notes(line: _Line, s: Segment, *, by_client: bool) -> Iterable[str]:
 def _deadline_ns(probe: Probe, attempt: Attempt) -> int | None:
     """Return when the checker's patience ended: its timeout counts from the attempt's start."""
     if "timeoutSeconds" in probe.thresholds:
-        return attempt.start.ns + probe.thresholds["timeoutSeconds"][0] * 1_000_000_000
+        return attempt.start.ns + probe.thresholds["timeoutSeconds"][0] * SECOND
     value = probe.inferred.get("timeoutSeconds", probe.inferred.get("timeout_s"))
     if isinstance(value, int | float):
-        return attempt.start.ns + int(value * 1_000_000_000)
+        return attempt.start.ns + int(value * SECOND)
     return attempt.end_ns if attempt.end_mark is None else None
 
 

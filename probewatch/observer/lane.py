@@ -31,10 +31,10 @@ from probewatch.model.frame import Mark
 from probewatch.model.prediction import Reading
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Outcome
+from probewatch.model.units import SECOND
 from probewatch.probes.assign import due_readings, readings_of
 from probewatch.probes.costs import MISSED
 from probewatch.probes.forms import Ask
-from probewatch.probes.judge import SECOND
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, closed_by_server, is_refused, verdict_of
 from probewatch.probes.stopped import is_frozen

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 from probewatch.model.connection import Connection
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .readiness import State, Stretch
 

@@ -38,7 +38,7 @@ from probewatch.model.timeline import (
     Schedule,
     Trigger,
 )
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.costs import NEW_KUBELET
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run

@@ -14,18 +14,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import MS, SECOND
 
 from .lane import Lane
 
 Interval = tuple[int, int]
 """From when to when (ns) the kernel may have dropped frames."""
 
-NEAR_NS: Final = 1_000_000_000
+NEAR_NS: Final = SECOND
 """Losses that lie nearer are one."""
 MOST_LOSSES: Final = 1_000
 """Losses kept apart; of more, the last one goes on."""
-EARLY_NS: Final = 100_000_000
+EARLY_NS: Final = 100 * MS
 """How far off its tick an attempt may begin and still be the one that a loss hid."""
 
 

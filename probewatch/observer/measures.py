@@ -13,8 +13,8 @@ from probewatch.model.connection import Connection
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
+from probewatch.model.units import SECOND
 from probewatch.probes.asked import asked
-from probewatch.probes.cadence import SECOND
 from probewatch.probes.delays import Life, delay_measures
 from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure

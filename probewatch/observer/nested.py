@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from probewatch.model.connection import Connection
-from probewatch.probes.checkers import MS
+from probewatch.model.units import MS
 
 NESTED_NS: Final = 20 * MS
 """Address translation delays a SYN by no more than this between two interfaces of a node."""

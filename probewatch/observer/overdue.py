@@ -20,8 +20,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from probewatch.model.prediction import Prediction
-from probewatch.probes.cadence import SECOND
-from probewatch.probes.diagnose import seconds
+from probewatch.model.units import SECOND, briefly
 
 from .lane import Lane
 from .losses import Interval
@@ -189,7 +188,7 @@ def link_gone(lane: Lane, links: Mapping[int, LinkGone]) -> LinkGone:
 def gone_since(lane: Lane, links: Mapping[int, LinkGone], last_ns: int) -> str:
     """Say that the interface which a lane's attempts passed has gone since the last of them; empty where none has."""
     gone = link_gone(lane, links)
-    when = seconds(max(0, gone.ns - last_ns))
+    when = briefly(max(0, gone.ns - last_ns))
     what = f"the Pod's interface {gone.name} was gone {when} after its last attempt: it was deleted, or its network taken down"
     return what if gone.name else ""
 

@@ -16,8 +16,8 @@ from typing import Final
 
 from probewatch.model.check import CheckSpec
 from probewatch.model.timeline import Attempt, Gap, GapKind
-from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import LONGEST_NS, MS
+from probewatch.model.units import MS, SECOND
+from probewatch.probes.checkers import LONGEST_NS
 from probewatch.probes.ends import failed, through
 from probewatch.probes.signatures import BY_PACE, Basis, Pacing
 

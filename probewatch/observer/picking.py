@@ -10,10 +10,11 @@ from bisect import bisect_right
 
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.timeline import Timeline
+from probewatch.model.units import SECOND
 from probewatch.wire.packets import IcmpError, Neighbour, Other, Segment
 from probewatch.wire.peel import Peeler
 
-AFTER_NS = 1_000_000_000
+AFTER_NS = SECOND
 """After a connection's last frame: an ICMP error may still be about it."""
 
 Ports = tuple[str, int, str, int]

@@ -29,7 +29,7 @@ from typing import Final
 from probewatch.decisions.undecided import undecided
 from probewatch.model.attempts import start_of
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 SILENT_TICKS: Final = 3
 """A probe is silent after this many ticks without an attempt; what it last said is then old."""

@@ -15,8 +15,9 @@ from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange, TlsFacts
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Cause, Outcome
-from probewatch.probes.cadence import SECOND, median
-from probewatch.probes.checkers import LONGEST_NS, MS
+from probewatch.model.units import MS, SECOND
+from probewatch.probes.cadence import median
+from probewatch.probes.checkers import LONGEST_NS
 from probewatch.probes.ends import gave_up, through
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.repeats import tried_again

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from probewatch.model.rollout import PodState, Revision, RevisionPod, RolloutState
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import MS, SECOND
 
 NAMED: Final = 3
 """Results of failed attempts that a sentence names."""
-_AT_ONCE_NS: Final = 10_000_000
+_AT_ONCE_NS: Final = 10 * MS
 """Ready within this of the first probe is Ready from it on."""
 _STATES: Final = {
     PodState.READY: "Ready",

@@ -30,7 +30,7 @@ from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.rollout import Failing, PodState, Revision, RevisionPod, Rollout, RolloutState
 from probewatch.model.spec import Handler, PodSpec, ProbeType, Workload
 from probewatch.model.timeline import DecisionKind, EventKind, Outcome, Probe, TimelineEvent
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .rollout_story import hidden, hidden_of, judge_rollout, judge_unseen, named, ready
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 FLOWS: Final = 16_384
 """Who asks whom at which port, of which starts are kept; of more none are."""

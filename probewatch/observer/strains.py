@@ -17,7 +17,7 @@ from probewatch.decisions.worker import Result
 from probewatch.model.prediction import Manual, Reading
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Trigger
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.costs import (
     DELAYED_ACK_NS,
     MISSED,

@@ -19,8 +19,8 @@ from probewatch.decisions.turn import Ticker, goes_on_evenly
 from probewatch.decisions.worker import Counted, Worker, count
 from probewatch.model.prediction import Manual
 from probewatch.model.timeline import Outcome
+from probewatch.model.units import SECOND
 from probewatch.probes.assign import due_readings
-from probewatch.probes.cadence import SECOND
 
 from .histories import Look, Step
 

@@ -22,13 +22,8 @@ from typing import Final
 
 from probewatch.model.check import BY_HAND, CheckSpec
 from probewatch.model.exchange import Exchange
-from probewatch.probes.cadence import SECOND
-from probewatch.probes.checkers import (
-    EXACT_NS,
-    MS,
-    Check,
-    Track,
-)
+from probewatch.model.units import MS, SECOND
+from probewatch.probes.checkers import EXACT_NS, Check, Track
 from probewatch.probes.ends import check_of, through
 from probewatch.probes.forms import form_of
 from probewatch.probes.learnt import Learnt, earliest, in_step, learn, on_ticks, whole_seconds

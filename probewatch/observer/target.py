@@ -20,7 +20,7 @@ from probewatch.model.connection import Connection
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess, eras, guess, ticking
 from probewatch.probes.lately import NOBODY, Lately

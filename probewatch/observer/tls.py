@@ -9,9 +9,8 @@ from typing import Final
 
 from probewatch.model.exchange import Exchange
 from probewatch.model.timeline import Attempt, TlsSummary
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import DAY, SECOND
 
-_DAY_NS: Final = 86_400 * SECOND
 _QUIET: Final = ("close_notify", "user_canceled")
 """Alerts of an ordinary end (RFC 8446 section 6.1)."""
 
@@ -46,7 +45,7 @@ def expired(attempts: Iterable[Attempt], *, kubelet: bool) -> list[str]:
             tls = leg.tls
             if tls is None or tls.not_after_ns is None or tls.not_after_ns >= attempt.start.ns:
                 continue
-            days = (attempt.start.ns - tls.not_after_ns) // _DAY_NS
+            days = (attempt.start.ns - tls.not_after_ns) // DAY
             day = datetime.fromtimestamp(tls.not_after_ns // SECOND, UTC).date().isoformat()
             ago = "less than a day" if days == 0 else f"{days} day{'s' if days > 1 else ''}"
             who = (

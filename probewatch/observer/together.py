@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from probewatch.decisions.index import container_of
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
 from probewatch.model.connection import Unresolved
@@ -28,7 +29,7 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Unseeable,
 )
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.loops import FORGOTTEN_NS, LONGEST_NS
 from probewatch.probes.patterns import explain
 
@@ -76,27 +77,22 @@ def held_back(probes: Sequence[Probe]) -> list[Probe]:
         for one in probe.diagnoses:
             if one.kind == Kind.RESTART_LOOP and BACK_OFF in one.sentence and one.attempts:
                 last = next((a.start.ns for a in reversed(probe.attempts) if a.n == one.attempts[-1]), 0)
-                loops[_container(probe)] = max(last, loops.get(_container(probe), 0))
+                loops[container_of(probe)] = max(last, loops.get(container_of(probe), 0))
     latest: dict[tuple[object, ...], Attempt] = {}
     for probe in probes:
-        if (key := _container(probe)) in loops and probe.attempts:
+        if (key := container_of(probe)) in loops and probe.attempts:
             latest[key] = max(latest.get(key, probe.attempts[-1]), probe.attempts[-1], key=lambda a: a.start.ns)
 
     def told(probe: Probe) -> Probe:
-        gap, since = probe.last_gap if probe.attempts else None, loops.get(_container(probe))
+        gap, since = probe.last_gap if probe.attempts else None, loops.get(container_of(probe))
         if gap is None or since is None or gap.reason not in (TO_THE_END, TO_THE_END_ALONE):
             return probe
         held = gap.start_ns - since < FORGOTTEN_NS and gap.end_ns - gap.start_ns < LONGEST_NS
-        if not held or latest[_container(probe)].cause not in GONE:
+        if not held or latest[container_of(probe)].cause not in GONE:
             return probe
         return replace(probe, gaps=(*probe.gaps[:-1], replace(gap, reason=BACKING_OFF + gap.reason)))
 
     return [told(probe) for probe in probes] if loops else list(probes)
-
-
-def _container(probe: Probe) -> tuple[object, ...]:
-    target = probe.target
-    return target.address, target.namespace, target.pod, target.container
 
 
 def alone(probes: Sequence[Probe]) -> list[Probe]:

@@ -17,7 +17,7 @@ from probewatch.model.finding import CLIENTS_LATE, CLIENTS_REFUSED, CLIENTS_UNAN
 from probewatch.model.frame import Mark
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.openings import Answer, Sum
 from probewatch.verify.names import subject_of
 

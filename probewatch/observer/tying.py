@@ -18,7 +18,8 @@ from typing import Final
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import BESIDE, Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, on_grid, side_by_side, tickers, whole_seconds
+from probewatch.model.units import SECOND
+from probewatch.probes.cadence import GRID_NS, on_grid, side_by_side, tickers, whole_seconds
 from probewatch.probes.forms import Ask
 from probewatch.probes.inference import Guess
 from probewatch.probes.runs import Run, at_once, fits

@@ -27,7 +27,8 @@ from typing import Final, NamedTuple
 from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome
-from probewatch.probes.cadence import GRID_NS, SECOND, whole_seconds
+from probewatch.model.units import SECOND
+from probewatch.probes.cadence import GRID_NS, whole_seconds
 from probewatch.probes.inference import DEFAULT_FAILURES, Guess, named_type, observed_period, ticking_period
 from probewatch.probes.patience import observed_timeout
 from probewatch.probes.runs import Run, fits, verdict_of

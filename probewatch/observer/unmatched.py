@@ -18,7 +18,9 @@ from probewatch.model.book import AddressBook
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import LATER, Gap, GapKind, Probe
-from probewatch.probes.cadence import GRID_NS, SECOND
+from probewatch.model.units import MINUTE, SECOND
+from probewatch.probes.cadence import GRID_NS
+from probewatch.verify.missing import kubelet_like
 
 STARTED_NS: Final = SECOND
 """Kubernetes cuts its times to whole seconds."""
@@ -40,7 +42,7 @@ def later_pods(
     found: list[tuple[PodSpec, list[Probe]]] = []
     marked: dict[str, Probe] = {}
     for address, pods in book.pods.items():
-        here = [p for p in probes if p.target.address == address and p.target.pod is None and _kubelet_like(p)]
+        here = [p for p in probes if p.target.address == address and p.target.pod is None and kubelet_like(p)]
         for pod in pods if here else ():
             before = [p for p in here if _before(p, pod) and (not pod.host_network or any(_declares(pod, p)))]
             if before and not any(p.id in marked for p in before):
@@ -143,10 +145,6 @@ def asks_alike(probe: Probe, spec: ProbeSpec) -> bool:
 
 def _declares(pod: PodSpec, probe: Probe) -> Iterable[bool]:
     return (asks_alike(probe, spec) for container in pod.containers for spec in container.probes)
-
-
-def _kubelet_like(probe: Probe) -> bool:
-    return probe.spec is None and (probe.checker.kind == "kubelet" or "kubelet" in probe.checker.could_be)
 
 
 def alike(probes: Sequence[Probe]) -> list[str]:
@@ -267,7 +265,7 @@ def _moved(book: AddressBook, probes: Sequence[Probe]) -> list[str]:
     ]
     free: dict[str, list[Probe]] = {}
     for probe in probes:
-        if probe.target.address not in book.pods and _kubelet_like(probe):
+        if probe.target.address not in book.pods and kubelet_like(probe):
             free.setdefault(probe.target.address, []).append(probe)
     found: list[str] = []
     for address, seen in list(free.items())[:LOOKED_AT]:
@@ -304,7 +302,7 @@ def _elsewhere(pod: PodSpec, probes: Sequence[Probe]) -> str:
         return ""
     by_address: dict[str, list[Probe]] = {}
     for probe in probes:
-        if _kubelet_like(probe):
+        if kubelet_like(probe):
             by_address.setdefault(probe.target.address, []).append(probe)
     found = [address for address, seen in by_address.items() if just_these(pod, seen)]
     if not found:
@@ -332,7 +330,7 @@ def _clock(ns: int) -> str:
 
 
 def _span(ns: int) -> str:
-    minutes = ns // (60 * SECOND)
+    minutes = ns // MINUTE
     if minutes < 2:
         return f"{ns // SECOND} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection
 from probewatch.model.timeline import Cause
-from probewatch.probes.checkers import MS
+from probewatch.model.units import MS
 from probewatch.probes.judge import Verdict
 from probewatch.probes.signatures import Basis
 

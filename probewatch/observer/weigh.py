@@ -26,7 +26,7 @@ from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import Outcome
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 from probewatch.probes.inference import observed_period
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.runs import Run, frames_of

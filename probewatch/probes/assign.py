@@ -22,6 +22,7 @@ from typing import Protocol
 from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Schedule, Trigger
+from probewatch.model.units import MS, SECOND
 
 from .costs import (
     AGAINST_SILENCE,
@@ -59,7 +60,6 @@ from .costs import (
     MISSED,
     MISSED_GONE,
     MISSED_MOST,
-    MS,
     NEVER_PAUSED,
     NEW_CONTAINER,
     NEW_CONTAINER_DYING,
@@ -258,7 +258,7 @@ def _woken(start: int, p: Prediction, elsewhere: Lately) -> list[Reading]:
     off = min(lateness(start - p.tick_ns, p.period_ns), OFF_GRID) if p.tick_ns is not None else 0.0
     off += OUT_OF_TURN if p.out_of_turn else 0.0
     if not p.poked_anew and p.container_ns is not None:
-        off += _share(start - p.spec.initial_delay_s * 1_000 * MS - p.container_ns, p)
+        off += _share(start - p.spec.initial_delay_s * SECOND - p.container_ns, p)
     woken = Reading(p.worker, renewal + off, Trigger.TICK, Schedule.ON_TIME, "container")
     # (What had started is asked again by a new kubelet up to 1.34, though its container is the old one.)
     return [woken, *_kubelet(start, p, elsewhere)] if kind is ProbeType.STARTUP or off >= FIRST else [woken]

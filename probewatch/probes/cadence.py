@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-SECOND: Final = 1_000_000_000
-GRID_NS: Final = 25_000_000
+from probewatch.model.units import MS, SECOND
+
+GRID_NS: Final = 25 * MS
 """Two starts of one ticker differ from whole periods by no more than this (99 % by less than 5 ms)."""
-EXACT_NS: Final = 5_000_000
+EXACT_NS: Final = 5 * MS
 """Within this nearly all of a ticker's steps are whole periods."""
 LESS_EXACT: Final = 3
 """Steps that are off by so many times as much as others are not one ticker's."""
@@ -25,7 +26,7 @@ ALIKE: Final = 0.25
 """... and half of them by what is usual, give or take this part of it, ..."""
 ENOUGH: Final = 6
 """... where there are so many steps that it is no chance."""
-LAG_NS: Final = 6_000_000
+LAG_NS: Final = 6 * MS
 """More than this behind its grid, and ever later, is no ticker."""
 SKEW: Final = 0.0002
 """Of two machines' clocks: a capture taken elsewhere may see a ticker run slow by so much."""
@@ -56,7 +57,7 @@ def on_grid(starts: Sequence[int], ends: Sequence[int], reach: int = 4) -> float
     good = 0
     for index, start in enumerate(starts):
         near = [*starts[max(0, index - reach) : index], *starts[index + 1 : index + 1 + reach]]
-        stored = index > 0 and 0 <= start - ends[index - 1] <= 8_000_000 and start - starts[index - 1] >= SECOND
+        stored = index > 0 and 0 <= start - ends[index - 1] <= 8 * MS and start - starts[index - 1] >= SECOND
         good += stored or any(whole_seconds(abs(start - other)) is not None for other in near)
     return good / len(starts)
 

@@ -22,16 +22,17 @@ from itertools import pairwise
 from math import log1p
 from typing import Final, NamedTuple
 
-from .cadence import SECOND, median
+from probewatch.model.units import HOUR, MS, SECOND
+
+from .cadence import median
 from .shapes import Shape, What
 from .signatures import Basis
 
-MS: Final = 1_000_000
 ENOUGH: Final = 4
 """Checks of one shape before they can be called a series."""
 SHORTEST_NS: Final = 90 * MS
 """No checker pauses less between two checks."""
-LONGEST_NS: Final = 3_600 * SECOND
+LONGEST_NS: Final = HOUR
 REACH: Final = 10
 """Followers looked at for each check when its pace is sought: more interleaved series than this are not told apart."""
 WIDTHS: Final = (12 * MS, 60 * MS, 240 * MS)

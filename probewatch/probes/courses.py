@@ -27,10 +27,10 @@ from probewatch.model.timeline import (
     Schedule,
     Trigger,
 )
+from probewatch.model.units import MS, SECOND, briefly
 
 from .costs import LINGER_NS
-from .diagnose import Found, seconds
-from .judge import SECOND
+from .diagnose import Found
 from .scene import (
     Scene,
     by_checker,
@@ -41,7 +41,7 @@ from .scene import (
 )
 from .silences import AGAIN, TIME_WAIT_NS
 
-STARVED_NS: Final = 250_000_000
+STARVED_NS: Final = 250 * MS
 """A tick that runs later than this tells of its kubelet: many a node has its moments of a tenth of a second."""
 
 
@@ -115,7 +115,7 @@ def unhealthy_together(scene: Scene) -> None:
             struck = {scene.probes[place].target.address for _, place, _ in group}
             statuses = {run[0].status for _, _, run in group}
             if len(struck) >= 2 and len(struck) * 2 > len(addresses) and len(statuses) == 1:
-                within = seconds(group[-1][0] - group[0][0])
+                within = briefly(group[-1][0] - group[0][0])
                 text = (
                     f"{len(struck)} of {len(addresses)} pods began to answer {statuses.pop()} within {within}: "
                     "something that they share is down."
@@ -179,7 +179,7 @@ def gaps(scene: Scene) -> None:
             told = {one.kind for one in scene.aside[place]}
             stood = _stood_still(probe, begun)
             if stood is not None and Kind.TICKS_DROPPED not in told:
-                late = seconds(stood[1])
+                late = briefly(stood[1])
                 text = f"The checker itself stalled: it closed {late} after the whole answer had come, and missed attempts meanwhile."
                 scene.note(place, [stood[0]], Found(Kind.TICKS_DROPPED, text))
                 scene.note(
@@ -211,9 +211,9 @@ def starved(scene: Scene) -> None:
         if not late:
             continue
         longest = max(off for off, _ in late)
-        how = f"an attempt ran {seconds(longest)} after it was due"
+        how = f"an attempt ran {briefly(longest)} after it was due"
         if len(late) > 1:
-            how = f"{len(late)} attempts ran up to {seconds(longest)} after they were due"
+            how = f"{len(late)} attempts ran up to {briefly(longest)} after they were due"
         text = f"The kubelet got no CPU for a while: {how}, and later ones are back on schedule."
         scene.note(place, [after for _, after in late], Found(Kind.TICKS_DROPPED, text))
 

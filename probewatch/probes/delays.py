@@ -19,8 +19,8 @@ from typing import Final
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import ProbeSpec, ProbeType
+from probewatch.model.units import SECOND
 
-from .cadence import SECOND
 from .runs import Run, frames_of
 
 NOTICED_NS: Final = 3 * SECOND

@@ -23,11 +23,11 @@ from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.exchange import ErrorPage, Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
+from probewatch.model.units import MS, briefly
 
 from .execs import one_string
-from .judge import SECOND
 
-PROMPT_NS: Final = 200_000_000
+PROMPT_NS: Final = 200 * MS
 """A kernel acknowledges within this (Linux delays an ACK by 40 ms, at most 200 ms); later is a stall or a loss."""
 FULL: Final = 100
 """A segment that leaves so many bytes of the MSS unused (TCP options, an encapsulation) still counts as full-sized."""
@@ -125,13 +125,6 @@ def worded(
     )
 
 
-def seconds(ns: int) -> str:
-    """Return `2.50 s`, `42 ms`, `1.2 ms`."""
-    if ns >= SECOND:
-        return f"{ns / SECOND:.2f} s"
-    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.1f} ms"
-
-
 # No connection.
 
 
@@ -202,7 +195,7 @@ def _no_connection(case: Case) -> Found | None:
         verb = "left and nothing came back."
         return Found(Kind.SYN_UNANSWERED, f"{times} {verb}", (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL))
     if answers[0].ns > deadline_ns:
-        waited = seconds(answers[0].ns - case.attempt.start.ns)
+        waited = briefly(answers[0].ns - case.attempt.start.ns)
         if len(syns) > 1 and any(0 <= answers[0].ns - syn.ns < PROMPT_NS for syn in syns[1:]):
             return Found(
                 Kind.SYN_UNANSWERED,
@@ -217,7 +210,7 @@ def _no_connection(case: Case) -> Found | None:
     back = (
         "never came back to the checker"
         if came is None
-        else f"came back to the checker only after {seconds(came.ns - case.attempt.start.ns)}"
+        else f"came back to the checker only after {briefly(came.ns - case.attempt.start.ns)}"
     )
     return Found(Kind.SYN_ACK_LOST, f"The pod answered the SYN ({times}), and its answer {back}.")
 
@@ -270,7 +263,7 @@ def _not_taken(case: Case) -> Found | None:
             return None
         return Found(Kind.REQUEST_LOST, equally=(Kind.NODE_STALLED,))
     if taken is not None and taken.ns - asked.ns > PROMPT_NS:
-        late = seconds(taken.ns - asked.ns)
+        late = briefly(taken.ns - asked.ns)
         again = orig.retransmits - max(0, len(orig.syns) - 1)
         if again > 1:
             text = f"The request was sent {again + 1} times before it was acknowledged, after {late}."
@@ -293,7 +286,7 @@ def _asked_late(case: Case) -> Found | None:
         return None
     return Found(
         Kind.KUBELET_LATE,
-        f"The checker was connected and asked only {seconds(asked.ns - ready.ns)} later: it was late itself.",
+        f"The checker was connected and asked only {briefly(asked.ns - ready.ns)} later: it was late itself.",
     )
 
 
@@ -323,7 +316,7 @@ def _slow(case: Case) -> Found | None:
         return None
     late_ns = case.attempt.late_answer_ns
     if (began_ns := answer_began(case.attempt)) is not None:
-        text = f"The application's answer began after {seconds(began_ns)}, and its header was not whole in time."
+        text = f"The application's answer began after {briefly(began_ns)}, and its header was not whole in time."
         return Found(Kind.APPLICATION_SLOW, text)
     if late_ns is None:
         tls = case.exchange.tls if case.exchange is not None else None
@@ -335,7 +328,7 @@ def _slow(case: Case) -> Found | None:
     when = AT_DEADLINE if at_deadline(case.attempt) else "when the checker had hung up"
     return Found(
         Kind.APPLICATION_SLOW,
-        f"The pod's kernel acknowledged the request at once; the application's answer came after {seconds(late_ns)}, {when}.",
+        f"The pod's kernel acknowledged the request at once; the application's answer came after {briefly(late_ns)}, {when}.",
     )
 
 
@@ -375,7 +368,7 @@ def _status(case: Case) -> Found | None:
     if not 400 <= status < 500:
         return Found(
             Kind.SAYS_UNHEALTHY,
-            f"The application answered {status} in {seconds(case.attempt.latency_ns)}: it is running, but reports itself unhealthy.",
+            f"The application answered {status} in {briefly(case.attempt.latency_ns)}: it is running, but reports itself unhealthy.",
         )
     plain = leg.tls is None
     if page is ErrorPage.WANTS_TLS and plain:
@@ -385,7 +378,7 @@ def _status(case: Case) -> Found | None:
         return Found(Kind.HTTP_TO_HTTPS, "The server answered the bare 400 that Go's TLS servers send to plain HTTP.")
     return Found(
         Kind.TURNED_AWAY,
-        f"The server answered {status} in {seconds(case.attempt.latency_ns)}: it is running, but turns the probe away.",
+        f"The server answered {status} in {briefly(case.attempt.latency_ns)}: it is running, but turns the probe away.",
         (Kind.HTTP_TO_HTTPS,) if status == 400 and plain else (),
         STATUS_ADVICE.get(status, ""),
     )
@@ -402,7 +395,7 @@ def _reset(case: Case) -> Found | None:
     if leg.connection.question and closed is not None and closed < asked:
         return Found(
             Kind.RESET_BY_SERVER,
-            f"The server had closed this connection {seconds(asked.ns - closed.ns)} before (FIN, frame {closed.number}); "
+            f"The server had closed this connection {briefly(asked.ns - closed.ns)} before (FIN, frame {closed.number}); "
             "the checker asked on it all the same.",
             (),
             "Let the server keep idle connections for longer than the pause between two checks, unless it was stopped then.",
@@ -490,7 +483,7 @@ def _answered_late(case: Case) -> Found | None:
     waited = leg.connection.start.ns - case.attempt.start.ns
     return Found(
         Kind.NOBODY_AT_ADDRESS,
-        f"The pod's address was answered for on the link (ARP or ND) only after {seconds(waited)}, when the probe had given up.",
+        f"The pod's address was answered for on the link (ARP or ND) only after {briefly(waited)}, when the probe had given up.",
     )
 
 

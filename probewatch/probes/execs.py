@@ -24,15 +24,16 @@ from typing import Final
 from probewatch.model.frame import Mark
 from probewatch.model.process import SIGKILL, ExecRun, ProcessEvent, ProcessKind
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.model.units import MS, SECOND
 
 from .cadence import whole_seconds
-from .judge import SECOND, Verdict
+from .judge import Verdict
 
 MAX_TRIES: Final = 3
 """prober.go maxProbeRetries."""
-FOLLOW_NS: Final = 500_000_000
+FOLLOW_NS: Final = 500 * MS
 """A repetition begins this soon after a failed start; a runtime takes some 30 ms to say so."""
-EARLY_NS: Final = 50_000_000
+EARLY_NS: Final = 50 * MS
 """A killed command may seem to end so long before its deadline: the event that dates its start came late."""
 NOT_FOUND: Final[dict[int | None, str]] = {126: ": the shell cannot execute it", 127: ": the shell does not find it"}
 """What a shell exits with where it cannot execute, or not find, what it was told to run (POSIX 2.8.2)."""

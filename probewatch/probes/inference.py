@@ -20,8 +20,9 @@ from typing import Final
 
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.model.units import MS, SECOND
 
-from .cadence import GRID_NS, SECOND, Chain, chains, median, period_of, side_by_side, steady, tickers
+from .cadence import GRID_NS, Chain, chains, median, period_of, side_by_side, steady, tickers
 from .cadence import whole_seconds as exact_seconds
 from .forms import Ask, Form
 from .judge import Verdict
@@ -30,7 +31,7 @@ from .patience import observed_timeout
 from .runs import Run, at_once, is_hop, verdict_of
 from .signatures import named_agent
 
-POKE_NS: Final = 15_000_000
+POKE_NS: Final = 15 * MS
 """A poked readiness probe follows what poked it within this."""
 REGULAR: Final = 0.05
 """Relative spread below which steps are all the same."""
@@ -42,7 +43,7 @@ DEFAULT_FAILURES: Final = 3
 """failureThreshold where a Pod says nothing."""
 DEFAULT_PERIOD_NS: Final = 10 * SECOND
 """periodSeconds where a Pod says nothing."""
-SHORTEST_NS: Final = SECOND - 20_000_000
+SHORTEST_NS: Final = SECOND - 20 * MS
 """The shortest timeout, one second, as the wire may show it."""
 SOON: Final = 0.25
 """Within this share of a period after a failure a container hardly ends by itself."""
@@ -443,7 +444,7 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
             why += f"; it failed {least['failureThreshold'] - 1} times in a row without a restart, so its failureThreshold is higher"
         return [Guess(spec=_spec(group, ProbeType.STARTUP, least), reason=why, inferred=seen)]
     startup = next((other for other in groups if other is not group and _stops_for_others(other, groups)), None)
-    if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2_000_000 <= POKE_NS:
+    if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2 * MS <= POKE_NS:
         why = "began in the same moment as the startup probe succeeded"
         return [Guess(spec=_spec(group, ProbeType.READINESS, {}), reason=why, inferred=seen)]
     held = _held(group, groups)
@@ -479,9 +480,9 @@ def _pokes(group: _Group) -> dict[str, int]:
         if index:
             gap = starts[index] - starts[index - 1]
             ended = max(group.runs[index - 1].last_ns(), verdicts[index - 1].end_ns)
-            stored = ended - starts[index - 1] >= period - 6_000_000
+            stored = ended - starts[index - 1] >= period - 6 * MS
             at_once = starts[index] - ended <= POKE_NS
-            close = gap < period - 30_000_000 and chain_of[index] != chain_of[index - 1]
+            close = gap < period - 30 * MS and chain_of[index] != chain_of[index - 1]
             if close and not stored and (group.workers == 1 or at_once):
                 times += 1
                 if streak and armed and at_once:
@@ -501,7 +502,7 @@ def _pokes(group: _Group) -> dict[str, int]:
 
 def _lone_pokes(group: _Group) -> dict[str, int]:
     starts = group.starts
-    times = sum(b - a < SECOND - 30_000_000 for a, b in itertools.pairwise(starts))
+    times = sum(b - a < SECOND - 30 * MS for a, b in itertools.pairwise(starts))
     return {"times": times} if times else {}
 
 

@@ -21,17 +21,17 @@ from probewatch.model.exchange import SERVING, Exchange, GrpcFacts, HttpExchange
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.model.units import MS, SECOND, US
 
-SECOND = 1_000_000_000
 SYN_AGAIN_NS = SECOND
 """An unanswered SYN-ACK is sent again after this long (RFC 6298 section 2.1; Linux TCP_TIMEOUT_INIT)."""
-INLINE_NS = 100_000
+INLINE_NS = 100 * US
 """An ICMP error this soon after its SYN came while the SYN was still being sent, on one node (5-50 us; from another, 150 us and more)."""
-LINGERED_NS = 20_000_000
+LINGERED_NS = 20 * MS
 """A client that stays this long after an answer waits for more of its body (whole ones end the wait within 0.1-13 ms)."""
-STARVED_NS = 50_000_000
+STARVED_NS = 50 * MS
 """A client that closes this long after a complete answer noticed it late (normal: 0.1-13 ms)."""
-LEAD_NS = 1_000_000
+LEAD_NS = MS
 """The checker's timer starts this much before its SYN is seen, at most (0.2-0.6 ms is usual)."""
 UNSEEN = "bytes were exchanged that this capture lacks"
 """What is said of a connection that did ask and answer, as sequence numbers show, with no byte of it in the capture."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, overload
 
-SHORT_NS: Final = 100_000_000
+from probewatch.model.units import MS
+
+SHORT_NS: Final = 100 * MS
 """Nobody probed for this long: a moment in which a kubelet may have got no CPU, on a node with many pods."""
 
 

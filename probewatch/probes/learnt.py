@@ -15,21 +15,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from .cadence import SECOND, median
-from .checkers import (
-    ENOUGH,
-    EXACT_NS,
-    LEARNT,
-    LONGEST_NS,
-    MS,
-    SHORTEST_NS,
-    Check,
-    Pace,
-    Track,
-    centre,
-    gap_between,
-    ticks,
-)
+from probewatch.model.units import MS, SECOND
+
+from .cadence import median
+from .checkers import ENOUGH, EXACT_NS, LEARNT, LONGEST_NS, SHORTEST_NS, Check, Pace, Track, centre, gap_between, ticks
 from .signatures import Basis
 
 DOUBT: Final = 10

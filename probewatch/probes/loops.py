@@ -28,9 +28,9 @@ from probewatch.model.attempts import start_of
 from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe
+from probewatch.model.units import MINUTE, MS, SECOND, briefly
 
-from .diagnose import Found, seconds
-from .judge import SECOND
+from .diagnose import Found
 from .scene import Scene, containers, happened
 
 FEWEST: Final = 3
@@ -47,7 +47,7 @@ GROWN: Final = (1.5, 2.6)
 """A pause is so many times as long as the one before, where the kubelet's wait is doubled; what the container ran is in it."""
 LONGEST_NS: Final = 330 * SECOND
 """The kubelet's longest wait (5 min), with what the packets do not show of its ends: such pauses grow no more."""
-SHORT_NS: Final = 10_000_000
+SHORT_NS: Final = 10 * MS
 """A pause below this is within what its ends are known to: a verdict and the next frame may even seem to change places."""
 SHOWN: Final = 8
 """Pauses told one by one."""
@@ -107,7 +107,7 @@ def _held_back(scene: Scene, places: Sequence[int]) -> None:
                 grown.clear()
             grown.append((pause, after))
         if len(grown) >= FEWEST:
-            listed = ", ".join(seconds(pause) for pause, _ in grown[-SHOWN:])
+            listed = ", ".join(briefly(pause) for pause, _ in grown[-SHOWN:])
             scene.note(
                 place,
                 [attempt for _, attempt in grown],
@@ -124,7 +124,7 @@ def _grows(before_ns: int, after_ns: int) -> bool:
     """Tell whether one pause follows another as the kubelet's wait does."""
     if after_ns > LONGEST_NS:
         return False
-    return GROWN[0] <= after_ns / before_ns <= GROWN[1] or (before_ns > LONGEST_NS - 60 * SECOND <= after_ns)
+    return GROWN[0] <= after_ns / before_ns <= GROWN[1] or (before_ns > LONGEST_NS - MINUTE <= after_ns)
 
 
 def _killed(probes: Sequence[Probe]) -> list[tuple[int, Attempt]]:
@@ -222,15 +222,15 @@ def _sentence(loop: Sequence[Renewal]) -> str:
     pauses = [r.pause_ns for r in loop if r.begin_ns is not None]
     last = loop[-1]
     lasted = (last.end_ns if last.begin_ns is None else last.begin_ns) - loop[0].end_ns
-    told = [seconds(ns) if ns >= SHORT_NS else f"less than {seconds(SHORT_NS)}" for ns in pauses[-SHOWN:]]
+    told = [briefly(ns) if ns >= SHORT_NS else f"less than {briefly(SHORT_NS)}" for ns in pauses[-SHOWN:]]
     latest = f"the latest {len(told)} times after " if len(told) < len(pauses) else "after "
     listed = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else "".join(told)
     often = "twice" if len(loop) == 2 else f"{len(loop)} times"
-    text = f"The container ended {often} within {seconds(lasted)}"
+    text = f"The container ended {often} within {briefly(lasted)}"
     text += f", and ran again {latest}{listed}" if told else ""
     if last.begin_ns is None:
         short = last.pause_ns < SECOND  # nothing could have come
-        text += "" if short else f"; no new one was seen in the {seconds(last.pause_ns)} after its last end"
+        text += "" if short else f"; no new one was seen in the {briefly(last.pause_ns)} after its last end"
     held = [r for r in loop if r.held()]
     grown = [r.pause_ns for r in loop if r.begin_ns is not None and r.pause_ns >= HELD_NS]
     if len(grown) >= FEWEST and all(_grows(*pair) for pair in pairwise(grown)):
@@ -243,7 +243,7 @@ def _sentence(loop: Sequence[Renewal]) -> str:
     if not held:
         return f"{text}. No pause is as long as the kubelet's back-off (CrashLoopBackOff, 10 s at first) yet."
     longest = max(held, key=lambda r: r.pause_ns)
-    pause, silent = seconds(longest.pause_ns), seconds(longest.silent_ns or 0)
+    pause, silent = briefly(longest.pause_ns), briefly(longest.silent_ns or 0)
     if any(r.silent_ns is None for r in held):
         return (
             f"{text}. A pause of {pause} fits {BACK_OFF}; or the container takes that "

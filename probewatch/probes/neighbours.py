@@ -7,7 +7,6 @@ one; one that never opened in any life of a container that its liveness probe en
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -17,7 +16,7 @@ from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
 
-from .scene import Scene
+from .scene import Scene, grouped
 
 _AT_WORK: Final = "The application's log at these times says why: the port speaks the probe's protocol at others."
 """What to do where one connection was ended, and other attempts at the same port were answered."""
@@ -25,11 +24,9 @@ _AT_WORK: Final = "The application's log at these times says why: the port speak
 
 def same_port(scene: Scene) -> None:
     """Hold each attempt's diagnosis against the other attempts at its address and port."""
-    places: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        if probe.handler is not Handler.EXEC:
-            places[probe.target.address, probe.target.port].append(place)
-    for here in places.values():
+    for here in grouped(
+        scene, lambda one: None if one.handler is Handler.EXEC else (one.target.address, one.target.port)
+    ):
         if any(scene.found[place] for place in here):
             probes = [scene.probes[place] for place in here]
             _protocol(scene, here, probes)

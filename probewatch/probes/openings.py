@@ -20,8 +20,9 @@ from typing import Final
 
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Mark
+from probewatch.model.units import SECOND
 
-PATIENCE_NS: Final = 1_000_000_000
+PATIENCE_NS: Final = SECOND
 """The first SYN is sent again after so long (RFC 6298 section 2.1): before that, silence is no answer."""
 
 

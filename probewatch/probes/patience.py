@@ -19,13 +19,14 @@ from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.measure import Measure
 from probewatch.model.spec import Handler
+from probewatch.model.units import MS, SECOND
 
-from .cadence import SECOND, period_of
+from .cadence import period_of
 from .execs import patience_of
 from .forms import Ask, form_of
 from .runs import HANDSHAKE_NS, Run, attempt_start, frames_of, gave_up_after
 
-REDIAL_NS: Final = (780_000_000, 1_230_000_000)
+REDIAL_NS: Final = (780 * MS, 1_230 * MS)
 """grpc-go's first back-off: one second, give or take a fifth."""
 AGREED: Final = 0.8
 """Share of the times it gave up that must agree before they pin the timeout."""
@@ -35,11 +36,11 @@ MISSED: Final = 1.3
 """Periods without an attempt beside which it is not sure that all of an attempt was captured."""
 RESOLUTION_NS: Final = 3 * SECOND
 """An unanswered address resolution fails after three requests, a second apart."""
-PROMPT_NS: Final = 15_000_000
+PROMPT_NS: Final = 15 * MS
 """A probe that is poked at a deadline starts this soon after it (4.2 ms was the worst: docs/how-it-knows.md, "What was measured")."""
 OWN_LIMITS: Final = {Ask.TLS: HANDSHAKE_NS // SECOND, Ask.GRPC: 20}
 """Seconds after which Go gives up by itself, whatever the timeout: net/http's TLS handshake, grpc-go's first settings."""
-SLACK_NS: Final = 60_000_000
+SLACK_NS: Final = 60 * MS
 """An answer this little after the deadline may still have been in time for the checker."""
 
 

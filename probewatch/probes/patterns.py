@@ -29,6 +29,7 @@ from probewatch.model.timeline import (
     Probe,
     TimelineEvent,
 )
+from probewatch.model.units import MS, SECOND, briefly
 
 from .courses import (
     before_startup,
@@ -41,8 +42,7 @@ from .courses import (
     terminating,
     unhealthy_together,
 )
-from .diagnose import AT_DEADLINE, answer_began, at_deadline, seconds
-from .judge import SECOND
+from .diagnose import AT_DEADLINE, answer_began, at_deadline
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
@@ -72,7 +72,7 @@ KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RE
 """What is only known to mean this where a kubelet is the checker."""
 NEVER: Final = 3
 """Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
-AT_ONCE_NS: Final = 200_000_000
+AT_ONCE_NS: Final = 200 * MS
 """Late answers to several attempts within this come of one moment: what they waited for went on then."""
 STOOD_STILL: Final = (
     "All late answers came in one moment: the process stood still until then, and no endpoint is slow. Find what stopped it: a signal, "
@@ -204,7 +204,7 @@ def _sentence(attempts: Sequence[Attempt], each: Sequence[Diagnosis]) -> str:
             return f"{first} the answers came after {span(late)}, {when}."
     if kind in (Kind.SAYS_UNHEALTHY, Kind.TURNED_AWAY):
         status = Counter(a.status for a in attempts).most_common(1)[0][0]
-        slowest = seconds(max(a.latency_ns for a in attempts))
+        slowest = briefly(max(a.latency_ns for a in attempts))
         what = "reports itself unhealthy" if kind is Kind.SAYS_UNHEALTHY else "turns the probe away"
         return f"The application answered {status} within {slowest}: it is running, but {what}."
     if kind is Kind.SYN_UNANSWERED:
@@ -259,5 +259,5 @@ def _dropped(attempt: Attempt) -> bool:
 
 def span(values: Sequence[int]) -> str:
     """Return `2.50 s` or `1.20 s to 2.50 s` of sorted nanoseconds."""
-    first, last = seconds(values[0]), seconds(values[-1])
+    first, last = briefly(values[0]), briefly(values[-1])
     return first if first == last else f"{first} to {last}"

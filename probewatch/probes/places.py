@@ -31,12 +31,13 @@ from probewatch.model.connection import Connection, Sighting, Step
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.path import Placed
 from probewatch.model.rotated import rotated_sets
+from probewatch.model.units import MS, briefly
 
-HELD_NS: Final = 20_000_000
+HELD_NS: Final = 20 * MS
 """A segment that took longer between two points was held up: no node takes that long to forward."""
 KEPT: Final = 256
 """Differences of times kept for each pair of points, target and direction."""
-SURE_NS: Final = 50_000_000
+SURE_NS: Final = 50 * MS
 """A file covers what came so long after its first and before its last frame: clocks may differ by that, and a way takes time."""
 FLOODED: Final = 3
 """A SYN at so many points that no answer ever passed was flooded: mirrors and one-way captures are fewer."""
@@ -299,7 +300,7 @@ class Ways:
         if again and not self.covers(seen[late], first.ns, seen[0], (connection.client, connection.server)):
             return None  # (the first one may have passed before that was captured)
         name = self.name(seen[late])
-        wait = f"{took / 1e9:.2f} s" if took >= 1_000_000_000 else f"{took / 1e6:.0f} ms"
+        wait = briefly(took)
         if again:
             text = f"{self._sentence(segment, first.times, seen[:late], ())}, reached {name} only {wait} later, when it was sent again"
         else:

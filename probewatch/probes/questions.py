@@ -22,14 +22,14 @@ from typing import Final
 from probewatch.model.connection import Arrival, Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
+from probewatch.model.units import MS, SECOND
 
-from .cadence import SECOND
 from .signatures import METHODS, SCRAPES, named_agent
 
 KEPT_QUESTIONS: Final = 256
 """Questions read of one connection, or of one piece of it (`wire.table.Table.part`)."""
 
-SWAPPED_NS: Final = 1_000_000
+SWAPPED_NS: Final = MS
 """By so much frames of both directions may stand in the wrong order, where several queues captured them."""
 CALM_NS: Final = SECOND // 2
 """Whoever says not that it checks, and asks oftener than this, is a client."""

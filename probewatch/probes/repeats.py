@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from .checkers import MS, Check, Track, tracks
+from probewatch.model.units import MS
+
+from .checkers import Check, Track, tracks
 from .shapes import Shape, What
 
 AGAIN_NS: Final = 5 * MS

@@ -20,6 +20,7 @@ from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Mark
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.model.units import MS
 
 from .cadence import median
 from .judge import Verdict
@@ -28,11 +29,11 @@ DNS: Final = b"DNS"
 """How the opening of a check begins that asks a DNS server over TCP: what follows is its question."""
 DNS_SERVFAIL: Final = 2
 """RCODE that no checker takes for an answer (RFC 1035 4.1.1)."""
-LISTENED_NS: Final = 2_000_000
+LISTENED_NS: Final = 2 * MS
 """A checker that was quiet for this long until the server spoke was waiting for that."""
-WAITED_NS: Final = 150_000_000
+WAITED_NS: Final = 150 * MS
 """A checker that hangs up after at least this was waiting for something, and shows its timeout."""
-PROMPT_NS: Final = 50_000_000
+PROMPT_NS: Final = 50 * MS
 """A checker that is content with an answer leaves no later than this."""
 LONGEST_WORD: Final = 200
 """Bytes of an agent's answer that are read."""

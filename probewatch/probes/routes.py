@@ -10,23 +10,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
 from probewatch.model.diagnoses import Kind
 from probewatch.model.rotated import rotated_sets
 from probewatch.model.timeline import Attempt, Cause, Outcome
+from probewatch.model.units import MS, SECOND
 
 from .diagnose import NO_MAC, Found
 from .places import Point, names, point_of
-from .scene import Scene, connected, silent
+from .scene import Scene, connected, grouped, silent
 
 FIRST_TTLS: Final = frozenset({64, 128, 255})
 """TTLs that kernels begin with: no router lies between."""
-NEAR_NS: Final = 5_000_000_000
+NEAR_NS: Final = 5 * SECOND
 """How near an attempt must be to a request for the gateway that nobody answers: kernels ask again and again."""
-AT_ONCE_NS: Final = 10_000_000
+AT_ONCE_NS: Final = 10 * MS
 """How soon behind a SYN its kernel asks for where to send the SYN-ACK."""
 ALIKE: Final = 3
 """Letters that the names of a CNI's interfaces begin with alike (`veth12ab`, `cali34cd`): another one of them is a new pod's."""
@@ -36,7 +37,7 @@ _LOST: Final = frozenset({Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.GRPC_CON
 def rerouted(scene: Scene) -> None:
     """See SYNs that left by another interface than those that were answered (D48)."""
     sets = rotated_sets(scene.captures)
-    for places in _by_target(scene):
+    for places in _by_address(scene):
         went: Counter[Point] = Counter()
         for _, a in _attempts(scene, places):
             if connected(a):
@@ -67,7 +68,7 @@ def rerouted(scene: Scene) -> None:
 
 def same_address(scene: Scene) -> None:
     """See one address answered for from two link-layer addresses in turn (D49)."""
-    for places in _by_target(scene):
+    for places in _by_address(scene):
         if any(scene.probes[place].checker.kind != "kubelet" for place in places):
             continue  # (an address that moves between two machines is meant to)
         by_file: dict[int, list[tuple[int, bytes, int, Attempt]]] = defaultdict(list)
@@ -96,7 +97,7 @@ def same_address(scene: Scene) -> None:
 
 def gateway(scene: Scene) -> None:
     """See pods that ask in vain for who would take their answers (D50)."""
-    for places in _by_target(scene):
+    for places in _by_address(scene):
         rounds = scene.asked.get(scene.probes[places[0]].target.address, ())
         if not rounds:
             continue
@@ -133,12 +134,9 @@ def _in_turn(macs: list[bytes]) -> bool:
     return False
 
 
-def _by_target(scene: Scene) -> Iterator[list[int]]:
+def _by_address(scene: Scene) -> Iterable[list[int]]:
     """Return the places of the probes of each address."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        places[probe.target.address].append(place)
-    yield from places.values()
+    return grouped(scene, lambda probe: probe.target.address)
 
 
 def _attempts(scene: Scene, places: list[int]) -> Iterator[tuple[int, Attempt]]:

@@ -25,24 +25,25 @@ from probewatch.model.frame import Mark
 from probewatch.model.process import ExecRun
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, Outcome, Role
+from probewatch.model.units import MS, SECOND
 
 from .execs import is_command, judge_exec
 from .forms import Ask, Form, form_of
-from .judge import LEAD_NS, REDIRECTS, SECOND, Verdict, is_broken_body, judge, redirect_target
+from .judge import LEAD_NS, REDIRECTS, Verdict, is_broken_body, judge, redirect_target
 
 MAX_TRIES = 3
 """prober.go maxProbeRetries."""
 MAX_HOPS = 10
 """http.go RedirectChecker: `stopped after 10 redirects`."""
-FOLLOW_NS = 150_000_000
+FOLLOW_NS = 150 * MS
 """A follow-up leaves within a millisecond; the rest is room for a starved node (82 ms were seen on two busy cores)."""
-AT_ONCE_NS = 8_000_000
+AT_ONCE_NS = 8 * MS
 """A tick that waited runs within this of the attempt that delayed it."""
-GIVEN_UP_NS = 1_024_000_000
+GIVEN_UP_NS = 1_024 * MS
 """The kernel fails every dial that waits so long after its last solicitation (retrans_time_ms is 1000; its timer adds 24 ms)."""
-HANDSHAKE_NS = 10_000_000_000
+HANDSHAKE_NS = 10 * SECOND
 """net/http's TLSHandshakeTimeout (apimachinery SetOldTransportDefaults), from the connection on, however long timeoutSeconds is."""
-BROKEN_OFF_NS = 60_000_000
+BROKEN_OFF_NS = 60 * MS
 """A deadline is kept to this (0.1-0.8 ms is usual: docs/how-it-knows.md, "What was measured")."""
 UNACKED = 3.0
 """How far a connection is from a tcpSocket probe's of which the handshake's last ACK was not seen."""

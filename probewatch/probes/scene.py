@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
@@ -20,13 +20,13 @@ from probewatch.model.timeline import (
     Probe,
     TimelineEvent,
 )
+from probewatch.model.units import MS, SECOND
 
 from .diagnose import Found, worded
-from .judge import SECOND
 
 SHOWN: Final = 8
 """Frames of attempts given as evidence of one diagnosis."""
-NEAR_NS: Final = 50_000_000
+NEAR_NS: Final = 50 * MS
 """Attempts of one container's beginning that start this close together are of one moment."""
 SILENT: Final = frozenset(
     {Kind.SYN_UNANSWERED, Kind.SYN_ACK_LOST, Kind.NODE_STALLED, Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL}
@@ -101,22 +101,34 @@ def runs(attempts: Sequence[Attempt], chosen: set[int]) -> list[list[Attempt]]:
     return [list(group) for mine, group in groupby(attempts, key=lambda a: a.n in chosen) if mine]
 
 
-def by_checker(scene: Scene) -> Iterator[list[int]]:
+def grouped(scene: Scene, key: Callable[[Probe], Hashable]) -> Iterable[list[int]]:
+    """Return the places of the probes that are alike in something; of which it is None are in no group."""
+    places: dict[Hashable, list[int]] = defaultdict(list)
+    for place, probe in enumerate(scene.probes):
+        if (mine := key(probe)) is not None:
+            places[mine].append(place)
+    return places.values()
+
+
+def by_checker(scene: Scene) -> Iterable[list[int]]:
     """Return the places of the probes of each checker."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        places[probe.checker.node or probe.checker.address].append(place)
-    yield from places.values()
+    return grouped(scene, lambda probe: probe.checker.node or probe.checker.address)
 
 
-def containers(scene: Scene) -> Iterator[list[int]]:
+def by_target(scene: Scene) -> Iterable[list[int]]:
+    """Return the places of the probes of each address and port."""
+    return grouped(scene, lambda probe: (probe.target.address, probe.target.port))
+
+
+def containers(scene: Scene) -> Iterable[list[int]]:
     """Return the places of the kubelets' probes of each container."""
-    places: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        if probe.checker.kind == "kubelet" and probe.attempts:
-            target = probe.target
-            places[target.address, target.namespace, target.pod, target.container].append(place)
-    yield from places.values()
+
+    def container(probe: Probe) -> tuple[object, ...] | None:
+        target = probe.target
+        mine = probe.checker.kind == "kubelet" and probe.attempts
+        return (target.address, target.namespace, target.pod, target.container) if mine else None
+
+    return grouped(scene, container)
 
 
 def happened(scene: Scene, place: int, kind: EventKind) -> list[TimelineEvent]:

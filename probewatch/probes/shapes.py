@@ -15,11 +15,12 @@ from typing import Final, NamedTuple
 
 from probewatch.model.connection import Connection
 from probewatch.model.exchange import Exchange
+from probewatch.model.units import MS
 
 from .forms import Ask, form_of
 from .replies import DNS, says_agent
 
-IDLE_NS: Final = 400_000_000
+IDLE_NS: Final = 400 * MS
 """A connection that said nothing and stayed open this long was waiting for the server to speak: no plain connect check does that."""
 OPENING: Final = 12
 """Bytes of an opening that tell one protocol check from another."""

@@ -22,6 +22,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from probewatch.model.units import MS
+
 from .replies import DNS
 from .shapes import AGENT, OPENING, Manner, Shape, What
 
@@ -368,7 +370,7 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
         kind="apache",
         names=("Host",),
         methods=("GET", "HEAD", "OPTIONS"),
-        tick_ns=100_000_000,  # AP_WD_TM_SLICE, mod_watchdog.h
+        tick_ns=100 * MS,  # AP_WD_TM_SLICE, mod_watchdog.h
         confidence=0.85,
         says="Host and no other header",
         source="Apache 2.4.71 mod_proxy_hcheck on the wire",

@@ -19,14 +19,15 @@ from probewatch.model.timeline import (
     Cause,
     Outcome,
 )
+from probewatch.model.units import MINUTE, SECOND, briefly
 
-from .diagnose import PROMPT_NS, Found, challenged, seconds
-from .judge import SECOND
+from .diagnose import PROMPT_NS, Found, challenged
 from .places import at_pod
 from .scene import (
     SILENT,
     Scene,
     by_checker,
+    by_target,
     connected,
     runs,
     silent,
@@ -45,7 +46,7 @@ FEWEST: Final = 3
 """Pods that must fall silent together before it is the node: two may share something else."""
 OFTEN: Final = 3
 """Single attempts of a probe whose SYNs were lost, from which on it is no chance."""
-TIME_WAIT_NS: Final = 60 * SECOND
+TIME_WAIT_NS: Final = MINUTE
 """How long Linux keeps the port of a connection that it closed first (TCP_TIMEWAIT_LEN)."""
 
 
@@ -142,10 +143,7 @@ def source_ports(scene: Scene) -> None:
 
 def source_address(scene: Scene) -> None:
     """See failures that belong to another source address than the successes (D37)."""
-    by_target: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        by_target[probe.target.address, probe.target.port].append(place)
-    for places in by_target.values():
+    for places in by_target(scene):
         failed: dict[str, list[tuple[int, Attempt]]] = defaultdict(list)
         # A dial that was given up may be answered when the way is open again: that says nothing of its time.
         given_up: set[tuple[int, int]] = set()
@@ -172,10 +170,7 @@ def source_address(scene: Scene) -> None:
 
 def queue_full(scene: Scene) -> None:
     """See silence right after connections that the application never took or closed (D06)."""
-    by_target: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        by_target[probe.target.address, probe.target.port].append(place)
-    for places in by_target.values():
+    for places in by_target(scene):
         dead = {place: {a.n for a in silent(scene, place)} for place in places}
         if not any(dead.values()):
             continue
@@ -253,7 +248,7 @@ def node_wide(scene: Scene) -> None:
                 }
                 if len(struck) < FEWEST or tried:
                     continue
-                within = seconds(max(over - begun, SECOND))
+                within = briefly(max(over - begun, SECOND))
                 text = (
                     f"{len(struck)} pods of this node fell silent within the same {within}: {DIAGNOSES[kind].sentence}"
                 )
@@ -280,7 +275,7 @@ def late_handshakes(scene: Scene) -> None:
             struck = {scene.probes[place].target.address for _, place, _ in group}
             if len(struck) < 2 or any(scene.probes[place].checker.kind != "kubelet" for _, place, _ in group):
                 continue
-            slowest = seconds(max(a.legs[0].connect_ns or 0 for _, _, a in group))
+            slowest = briefly(max(a.legs[0].connect_ns or 0 for _, _, a in group))
             text = (
                 f"The kernels of {len(struck)} pods took up to {slowest} to answer a SYN in the same seconds: "
                 "the node itself stalled."
@@ -309,7 +304,7 @@ def port_reused(scene: Scene) -> None:
         if 0 <= ns - before < TIME_WAIT_NS:
             if challenged(connection):
                 text = (
-                    f"Source port {connection.client_port} came again to the same target {seconds(ns - before)} after its last "
+                    f"Source port {connection.client_port} came again to the same target {briefly(ns - before)} after its last "
                     "use, and the SYN was not taken for a new connection at once."
                 )
                 if a.outcome is Outcome.SUCCESS:

@@ -20,9 +20,9 @@ from probewatch.model.attempts import start_of
 from probewatch.model.diagnoses import Kind
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, EventKind, Outcome, Probe, TimelineEvent
+from probewatch.model.units import SECOND, briefly
 
-from .diagnose import Found, seconds
-from .judge import SECOND
+from .diagnose import Found
 from .scene import NEAR_NS, Scene, containers, happened
 
 _MESH: Final = frozenset({Kind.SIDECAR_DOWN, Kind.MESH_HIDES_IT})
@@ -75,7 +75,7 @@ def starting(scene: Scene) -> None:
             early = [a for a in life[:first] if a.outcome is Outcome.FAILURE and scene.kind(place, a) not in _MESH]
             if not early or first is None:
                 continue
-            took = seconds(life[first].end_ns - early[0].start.ns)
+            took = briefly(life[first].end_ns - early[0].start.ns)
             worked = "worked" if life[first].outcome is Outcome.SUCCESS else "answered (encrypted)"
             text = f"It failed only while the container was new, and {worked} {took} after the first attempt."
             startup = probe.type is ProbeType.STARTUP
@@ -120,8 +120,8 @@ def _found(ended: Sequence[_Life], life: _Life, met: Attempt) -> Found:
     times = {1: "", 2: " twice"}.get(len(ended), f" {len(ended)} times")
     text = (
         f"The {killer.type} probe had the container killed{times} before it had ever answered, "
-        f"{'' if len(ended) == 1 else 'the longest '}{seconds(ran)} or more after its start. The next one answered this very probe "
-        f"{'' if exact else 'at most '}{seconds(took)} after its start: the application was still starting."
+        f"{'' if len(ended) == 1 else 'the longest '}{briefly(ran)} or more after its start. The next one answered this very probe "
+        f"{'' if exact else 'at most '}{briefly(took)} after its start: the application was still starting."
     )
     numbers = {name: killer.thresholds.get(name) for name in ("failureThreshold", "periodSeconds")}
     threshold, period = numbers["failureThreshold"], numbers["periodSeconds"]
@@ -131,7 +131,7 @@ def _found(ended: Sequence[_Life], life: _Life, met: Attempt) -> Found:
         sum_of = f"failureThreshold {threshold[0]} x periodSeconds {period[0]}"
         sum_of = f"initialDelaySeconds {delay} + {sum_of}" if delay else sum_of
         text += f" The probe gives a start at most {gives} s ({sum_of})."
-    slowest = f"the slowest start, which takes more than {seconds(max(ran, took if exact else 0))} here"
+    slowest = f"the slowest start, which takes more than {briefly(max(ran, took if exact else 0))} here"
     if killer.type is ProbeType.STARTUP:
         advice = f"Raise the startup probe's failureThreshold until failureThreshold x periodSeconds is well above {slowest}."
     else:

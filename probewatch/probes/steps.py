@@ -13,7 +13,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from .checkers import ENOUGH, MS, Check, Pace, Track
+from probewatch.model.units import MS
+
+from .checkers import ENOUGH, Check, Pace, Track
 
 STEP_NS: Final = 3 * MS
 """The next connection of a check begins no later than this after the one before it."""

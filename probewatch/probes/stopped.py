@@ -9,16 +9,15 @@ from typing import Final
 
 from probewatch.model.prediction import Prediction, Reading
 from probewatch.model.timeline import Schedule, Trigger
+from probewatch.model.units import MS, SECOND
 
 from .lately import SHORT_NS, Lately
-
-MS: Final = 1_000_000
 
 # Costs: about the negative logarithm of how often it happens.
 FROZEN: Final = 3.5
 """A tick that ran late because the kubelet got no CPU: commoner, for a moment, than a new container that nothing else shows.
 Whether the grid is the old one or a new one is what tells them apart."""
-FROZEN_NS: Final = 4_000 * MS
+FROZEN_NS: Final = 4 * SECOND
 """Each so long it lasted costs one more, up to FROZEN_MOST: long stops are rarer."""
 FROZEN_MOST: Final = 5.0
 FROZEN_YOUNG: Final = 3.0

@@ -26,6 +26,8 @@ The modules, each by its first sentence:
     html_verdict     the verdict of the HTML report
     junit            findings as JUnit XML, as GitLab, Jenkins and GitHub's report actions read it
     junit_probes     probes as JUnit XML, for CI that records a capture beside its tests
+    jsontext         JSON as all of it is written: ASCII, valid whatever a name or a header held, one object a line
+                     or indented
     kubelet_says     the kubelet's own message for an attempt
     ladder           A ladder for people: as wide as the terminal
     ladder_bars      the phases of a ladder's connections as bars on one scale, against the timeout

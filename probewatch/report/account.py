@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..model.said import EXPLAINED, Account, AccountFile, Difference, Offset
+from ..model.units import SECOND
 from .escape import safe
 from .numbers import count, relative, rfc3339
 from .paper import Paper, Span
@@ -42,15 +43,15 @@ def told(file: AccountFile, offset: Offset) -> str:
             else text
         )
     way = "ahead of" if offset.ns >= 0 else "behind"
-    text += f"; its clock is {abs(offset.ns) / 1e9:.3f} s {way} the capture's"
+    text += f"; its clock is {abs(offset.ns) / SECOND:.3f} s {way} the capture's"
     by = (
         f"as {safe(offset.taken_from)} has it"
         if offset.taken_from
         else f"estimated from {count(offset.pairs, 'message')}"
     )
-    text += f" ({by}, within {offset.within_ns / 1e9:.3f} s)"
+    text += f" ({by}, within {offset.within_ns / SECOND:.3f} s)"
     if offset.rivals:
-        others = ", ".join(f"{rival / 1e9:+.3f} s" for rival in offset.rivals)
+        others = ", ".join(f"{rival / SECOND:+.3f} s" for rival in offset.rivals)
         text += f"; {others} would match as well"
     return text
 

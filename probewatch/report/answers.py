@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from ..model.answer import Answer
 from ..model.connection import Connection
@@ -14,7 +13,8 @@ from ..model.spec import ProbeType
 from ..model.timeline import Probe, Timeline
 from . import words
 from .document import probe_object
-from .escape import safe, valid_value
+from .escape import safe
+from .jsontext import Json, valid_object
 from .numbers import clock, count, rfc3339
 from .outline import counts
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
@@ -135,19 +135,18 @@ def _frames(answer: Answer, *, several: bool) -> str:
     return f"frames {where}; " + ", ".join(f"{number} {safe(end)}" for end, number in ends.most_common())
 
 
-def document(found: Sequence[Answer], timeline: Timeline, endpoint: str) -> dict[str, Any]:
+def document(found: Sequence[Answer], timeline: Timeline, endpoint: str) -> Json:
     """Return the answers as the JSON document `probewatch.who/1`."""
-    made: dict[str, Any] = {
+    made: Json = {
         "schema": SCHEMA,
         "endpoint": endpoint,
         "captures": [info.path for info in timeline.captures],
         "answers": [_object(answer) for answer in found],
     }
-    result: dict[str, Any] = valid_value(made)
-    return result
+    return valid_object(made)
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def _object(answer: Answer) -> Json:
     return {
         "sentence": f"{headline(answer)}; {answer.what}",
         "what": answer.what,
@@ -169,8 +168,3 @@ def _object(answer: Answer) -> dict[str, Any]:
             for one in answer.connections
         ],
     }
-
-
-def write_json(found: Sequence[Answer], timeline: Timeline, endpoint: str, out: Callable[[str], object]) -> None:
-    """Write the JSON document."""
-    out(json.dumps(document(found, timeline, endpoint), ensure_ascii=True, indent=2) + "\n")

@@ -33,13 +33,11 @@ from ..model.timeline import (
     TimelineEvent,
     TlsSummary,
 )
-from .escape import valid_value
+from .jsontext import Json, encode, valid_object
 from .numbers import percentile, rfc3339, seconds
 from .verdicts import verdict_objects
 
 SCHEMA: Final = "probewatch.timeline/1"
-
-Json = dict[str, Any]
 
 
 def capture_object(info: CaptureInfo) -> Json:
@@ -505,33 +503,31 @@ def document(timeline: Timeline) -> Json:
     """Return the whole document. For large timelines `write` needs less memory."""
     made = _frame(timeline)
     made["probes"] = sorted(map(full_probe, timeline.probes), key=probe_order)
-    result: Json = valid_value(made)
-    return result
+    return valid_object(made)
 
 
 def write(timeline: Timeline, out: Callable[[str], object]) -> None:
     """Write the document as ASCII JSON text, one attempt a line; only one attempt's objects are held at a time."""
-    frame = valid_value(_frame(timeline))
     out("{")
-    for number, (key, value) in enumerate(frame.items()):
-        out(("," if number else "") + f"\n  {_dumps(key)}: ")
+    for number, (key, value) in enumerate(_frame(timeline).items()):
+        out(("," if number else "") + f"\n  {encode(key)}: ")
         if key == "probes":
             _write_list(sorted(timeline.probes, key=lambda p: probe_order({"id": p.id})), out, 2, _write_probe)
         elif isinstance(value, list):
-            _write_list(value, out, 2, lambda item, put: put(_dumps(item)))
+            _write_list(value, out, 2, lambda item, put: put(encode(item)))
         else:
-            out(_dumps(value))
+            out(encode(value))
     out("\n}\n")
 
 
 def _write_probe(probe: Probe, out: Callable[[str], object]) -> None:
     def one(item: Json, put: Callable[[str], object]) -> None:
-        put(_dumps(valid_value(item)))
+        put(encode(item))
 
     made = full_probe(replace(probe, attempts=())) | {"summary": summary_object(probe)}
     out("{")
     for number, (key, value) in enumerate(made.items()):
-        out(("," if number else "") + f"\n      {_dumps(key)}: ")
+        out(("," if number else "") + f"\n      {encode(key)}: ")
         if key == "attempts":
             _write_list(map(attempt_object, sorted(probe.attempts, key=lambda a: a.n)), out, 6, one)
         elif key in ("gaps", "decisions"):
@@ -554,10 +550,6 @@ def _write_list(
         write_one(item, out)
         any_yet = True
     out("\n" + " " * indent + "]" if any_yet else "]")
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
 def _frame(timeline: Timeline) -> Json:

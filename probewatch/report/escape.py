@@ -9,7 +9,6 @@ escape: nothing is lost and nothing is ambiguous.
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 _COMBINING = frozenset({"Mn", "Me"})
 
@@ -47,21 +46,6 @@ def valid(text: str) -> str:
     if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
         return text
     return "".join(_safe_character(c) if "\ud800" <= c <= "\udfff" else c for c in text)
-
-
-def valid_value(value: Any) -> Any:
-    """Return a JSON value with every string (keys too) made `valid`. What JSON does not know becomes text."""
-    if isinstance(value, str):
-        return valid(value)
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if value - value == 0 else None  # JSON has no infinity and no NaN
-    if isinstance(value, dict):
-        return {valid(str(key)): valid_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [valid_value(item) for item in value]
-    return valid(str(value))
 
 
 def width(text: str) -> int:

@@ -23,8 +23,8 @@ from ..model.expectation import (
     Selector,
 )
 from ..model.timeline import Cause, DecisionKind
+from ..model.units import decimal
 from .escape import safe
-from .numbers import SECOND
 from .scalar import scalar
 
 SCHEMA: Final = "probewatch.expect/1"
@@ -81,8 +81,8 @@ def _keys(entry: ProbeExpectation) -> Iterable[tuple[str, str]]:
         ("causes", entry.causes, _values),
         ("causesInOrder", entry.causes_in_order, _runs),
         ("never", entry.never, _values),
-        ("readyWithinSeconds", entry.ready_within, _seconds),
-        ("startedWithinSeconds", entry.started_within, _seconds),
+        ("readyWithinSeconds", entry.ready_within, decimal),
+        ("startedWithinSeconds", entry.started_within, decimal),
         ("outOfServiceSeconds", entry.out_of_service, _times),
         ("latencySeconds", entry.latency, _latency),
         ("periodSeconds", entry.period, _pace),
@@ -117,7 +117,7 @@ def _decided(decided: Decided) -> str:
 
 def _latency(bounds: LatencyBounds) -> str:
     pairs = (("p50", bounds.p50), ("p99", bounds.p99), ("max", bounds.max))
-    return _mapping((name, _seconds(ns)) for name, ns in pairs if ns is not None)
+    return _mapping((name, decimal(ns)) for name, ns in pairs if ns is not None)
 
 
 def _runs(pattern: Iterable[Run]) -> str:
@@ -129,7 +129,7 @@ def _values(words: Iterable[Cause | DecisionKind]) -> str:
 
 
 def _pace(pace: Pace) -> str:
-    return _mapping([("value", _seconds(pace.value)), ("within", _seconds(pace.within))])
+    return _mapping([("value", decimal(pace.value)), ("within", decimal(pace.within))])
 
 
 def _counts(wanted: Range) -> str:
@@ -137,13 +137,7 @@ def _counts(wanted: Range) -> str:
 
 
 def _times(wanted: Range) -> str:
-    return _mapping((name, _seconds(ns)) for name, ns in (("min", wanted.low), ("max", wanted.high)) if ns is not None)
-
-
-def _seconds(ns: int) -> str:
-    """Return seconds with all their digits: integer arithmetic, so that reading them gives the same nanoseconds."""
-    whole, rest = divmod(ns, SECOND)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") if rest else str(whole)
+    return _mapping((name, decimal(ns)) for name, ns in (("min", wanted.low), ("max", wanted.high)) if ns is not None)
 
 
 def _mapping(pairs: Iterable[tuple[str, str]]) -> str:

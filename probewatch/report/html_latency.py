@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..model.timeline import Attempt, Outcome, Probe
+from ..model.units import MS
 from . import words
 from .html_scale import Scale, Tick
 from .html_strip import DRAWN, title
-from .numbers import SECOND, duration, percentile, relative
+from .numbers import duration, percentile, relative
 
 HEIGHT: Final = 150
 """Pixels of the plot."""
@@ -135,7 +136,7 @@ def _points(probe: Probe, attempt: Attempt, scale: Scale, axis: _Axis, base: int
 
 
 def _ranges(attempts: Sequence[Attempt], scale: Scale, axis: _Axis, base: int) -> list[Range]:
-    length = max(scale.end_ns - scale.start_ns, SECOND // 1000)
+    length = max(scale.end_ns - scale.start_ns, MS)
     places: dict[tuple[int, bool], list[int]] = {}
     for attempt in attempts:
         place = min((attempt.start.ns - scale.start_ns) * DRAWN // length, DRAWN - 1)

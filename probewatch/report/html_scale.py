@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .numbers import SECOND
+from ..model.units import SECOND
 
 EDGE: Final = 1.2
 """Per cent left free at each side, so that a mark at the end is seen whole."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..model.timeline import Outcome, Probe, Timeline
+from ..model.units import SECOND
 from . import words
 from .document import latencies
 from .escape import safe
@@ -49,7 +50,7 @@ def _case(
     """Write a case; `number` counts those of one name, since GitLab takes no notice of a second of the same."""
     whom, name = case
     name += f" ({number})" if number > 1 else ""
-    out(f'    <testcase classname={quoted(whom)} name={quoted(name)} time="{verdict.seen_ns / 1e9:.3f}">\n')
+    out(f'    <testcase classname={quoted(whom)} name={quoted(name)} time="{verdict.seen_ns / SECOND:.3f}">\n')
     out("      <properties>\n")
     for key, value in _properties(probe, verdict):
         out(f"        <property name={quoted(key)} value={quoted(value)}/>\n")
@@ -73,11 +74,11 @@ def _properties(probe: Probe, verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "missed", str(sum(gap.expected for gap in probe.gaps))
     for kind, number in Counter(d.kind.value for d in probe.decisions).items():
         yield f"decisions.{kind}", str(number)
-    yield "down_s", f"{verdict.down_ns / 1e9:.3f}"
+    yield "down_s", f"{verdict.down_ns / SECOND:.3f}"
     known = latencies(probe.attempts)
     if known:
-        yield "latency_p50_s", f"{percentile(known, 50) / 1e9:.6f}"
-        yield "latency_max_s", f"{known[-1] / 1e9:.6f}"
+        yield "latency_p50_s", f"{percentile(known, 50) / SECOND:.6f}"
+        yield "latency_max_s", f"{known[-1] / SECOND:.6f}"
 
 
 def _story(timeline: Timeline, probe: Probe, verdict: Verdict) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..model.connection import Connection
 from ..model.spec import Handler
 from ..model.timeline import Attempt, Cause, Outcome, Probe, Role
+from ..model.units import SECOND
 from .escape import safe
 from .words import endpoint
 
@@ -135,7 +136,7 @@ def _given_up(probe: Probe, attempt: Attempt) -> bool:
 
 def _cut_short(probe: Probe, attempt: Attempt) -> bool:
     """Tell whether silence ended it before the kubelet's deadline."""
-    return attempt.end_mark is None and attempt.end_ns - attempt.start.ns < _timeout_s(probe) * 1_000_000_000
+    return attempt.end_mark is None and attempt.end_ns - attempt.start.ns < _timeout_s(probe) * SECOND
 
 
 def _timeout_s(probe: Probe) -> float:

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from ..model.frame import CaptureInfo
 from ..model.ladder import Ladder, Rail, Step
 from .document import attempt_object, capture_object, decision_object
-from .escape import valid_value
+from .jsontext import Json, valid_object
 from .kubelet_says import kubelet_says
 from .numbers import rfc3339, seconds
 
 SCHEMA: Final = "probewatch.ladder/1"
 
 
-def write(ladders: Sequence[Ladder], captures: Sequence[CaptureInfo], out: Callable[[str], object]) -> None:
-    """Write the document."""
-    out(json.dumps(document(ladders, captures), ensure_ascii=True, indent=2) + "\n")
-
-
-def document(ladders: Sequence[Ladder], captures: Sequence[CaptureInfo]) -> dict[str, Any]:
+def document(ladders: Sequence[Ladder], captures: Sequence[CaptureInfo]) -> Json:
     """Return ladders as plain dicts and lists."""
-    made: dict[str, Any] = valid_value(
+    return valid_object(
         {
             "schema": SCHEMA,
             "captures": [capture_object(info) for info in captures],
             "ladders": [_ladder(ladder) for ladder in ladders],
         }
     )
-    return made
 
 
-def _ladder(ladder: Ladder) -> dict[str, Any]:
+def _ladder(ladder: Ladder) -> Json:
     probe, attempt = ladder.probe, ladder.attempt
     start = attempt.start.ns
     return {
@@ -54,7 +47,7 @@ def _ladder(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _rail(rail: Rail, start: int) -> dict[str, Any]:
+def _rail(rail: Rail, start: int) -> Json:
     return {
         "role": rail.role.value,
         "client": rail.client,
@@ -76,7 +69,7 @@ def _rail(rail: Rail, start: int) -> dict[str, Any]:
     }
 
 
-def _step(step: Step, start: int) -> dict[str, Any]:
+def _step(step: Step, start: int) -> Json:
     return {
         "at_s": seconds(step.mark.ns - start),
         "kind": step.kind.value,

@@ -8,9 +8,10 @@ from typing import Final
 
 from ..model.ladder import Ladder, Step, StepKind, Way
 from ..model.timeline import Role
+from ..model.units import MS, SECOND
 from . import words
 from .escape import pad, safe, shorten, width
-from .numbers import SECOND, count, duration
+from .numbers import count, duration
 from .paper import COLUMNS, Paper, Span, wrap
 from .strokes import STYLE, letter, strokes_for
 
@@ -25,7 +26,7 @@ _COLUMNS: Final = 4
 """Vantage points that have a column of their own; sightings at further ones are counted."""
 _NAME: Final = 12
 """Columns of a vantage point's name above its frames; longer names get a letter."""
-_QUIET_NS: Final = 200_000_000
+_QUIET_NS: Final = 200 * MS
 """A pause this long is drawn."""
 _FOLD: Final = 12
 """More bare data frames in a row than this are folded."""
@@ -66,7 +67,7 @@ class _Drawing:
 
     def _time(self, ns: int) -> str:
         apart = ns - self.start
-        return f"{apart / 1e9:.6f}" if self.in_seconds else f"{apart / 1e6:.3f}"
+        return f"{apart / SECOND:.6f}" if self.in_seconds else f"{apart / MS:.3f}"
 
     def draw(self) -> None:
         """Draw it."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
+from ..model.units import SECOND
 from ..probes.execs import command_text
 from . import words
 from .escape import pad, safe, width
-from .numbers import SECOND, plain, rfc3339, span
+from .numbers import plain, rfc3339, span
 from .paper import UNICODE, Glyphs, Paper, Span
 from .rows import attempt_rows
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..decisions.outages import downtime, outages
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Outcome, Probe, Timeline
+from ..model.units import SECOND
 from . import words
 from .escape import safe
 
@@ -161,7 +162,7 @@ def _states(timeline: Timeline) -> Iterator[Metric]:
             streak.add_metric((*labels, last.outcome.value), last.streak)
         for field, (value, source) in sorted(probe.thresholds.items()):
             numbers.add_metric((*labels, safe(field), safe(source)), value)
-        down.add_metric(labels, downtime(probe, timeline)[0] / 1e9)
+        down.add_metric(labels, downtime(probe, timeline)[0] / SECOND)
     yield from (decisions, up, streak, numbers, down)
 
 
@@ -228,6 +229,6 @@ def _last_counted(attempts: Iterable[Attempt]) -> Attempt | None:
 
 def _observe(family: Any, labels: Labels, taken: Iterable[int]) -> None:
     """Add durations (ns) as a histogram."""
-    values = [max(ns, 0) / 1e9 for ns in taken]  # clocks of two captures may disagree
+    values = [max(ns, 0) / SECOND for ns in taken]  # clocks of two captures may disagree
     buckets = [(repr(bound), float(sum(value <= bound for value in values))) for bound in BUCKETS]
     family.add_metric(labels, [*buckets, ("+Inf", float(len(values)))], sum_value=round(sum(values), 9))

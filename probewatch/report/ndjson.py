@@ -29,15 +29,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from ..model.finding import Finding
 from ..model.rollout import Rollout
 from ..model.said import Account
 from ..model.timeline import Attempt, Decision, Gap, OtherTraffic, Probe, Timeline, TimelineEvent
 from . import document as doc
-from .document import Json
-from .escape import valid_value
+from .jsontext import Json, encode
 from .verdicts import verdict_objects
 
 _HEAD: Final = ("event", "id", "rev", "probe")
@@ -168,7 +167,7 @@ class Writer:
         self._put(self._last[key])
 
     def _put(self, line: Json) -> None:
-        self._out(json.dumps(valid_value(line), ensure_ascii=True, allow_nan=False) + "\n")
+        self._out(encode(line) + "\n")
 
 
 def lines(timeline: Timeline, out: Callable[[str], object]) -> None:
@@ -225,7 +224,7 @@ def fold(records: Iterable[Json]) -> Json:
     return made
 
 
-def _body(line: Json) -> dict[str, Any]:
+def _body(line: Json) -> Json:
     """Return a line without its head (a probe's id is part of its object)."""
     kept = {key: value for key, value in line.items() if key not in _HEAD}
     if line["event"] == "probe":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from ..cluster.node import NodePod, NodeView
-from .escape import pad, safe, valid_value, width
+from .escape import pad, safe, width
+from .jsontext import Json, valid_object
 from .numbers import count
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 
@@ -98,9 +98,9 @@ def _sources(pod: NodePod) -> str:
     return ", ".join(named)
 
 
-def document(view: NodeView) -> dict[str, Any]:
+def document(view: NodeView) -> Json:
     """Return the JSON document."""
-    made: dict[str, Any] = {
+    made: Json = {
         "schema": SCHEMA,
         "host": view.host,
         "interfaces": [
@@ -133,10 +133,4 @@ def document(view: NodeView) -> dict[str, Any]:
         ],
         "notes": list(view.notes),
     }
-    result: dict[str, Any] = valid_value(made)
-    return result
-
-
-def write_json(view: NodeView, out: Callable[[str], object]) -> None:
-    """Write the JSON document."""
-    out(json.dumps(document(view), ensure_ascii=True, indent=2) + "\n")
+    return valid_object(made)

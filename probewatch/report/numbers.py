@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-SECOND = 1_000_000_000
+from ..model.units import MS, SECOND
 
 _YEAR_10000 = 253_402_300_800
 """Seconds from 1970 to the first moment RFC 3339 cannot write."""
@@ -38,13 +38,13 @@ def duration(ns: int) -> str:
     """Return a duration of an attempt, in ms below a second: `0.09 ms`, `1.3 ms`, `940 ms`, `1.000 s`, `75.1 s`."""
     sign, ns = ("-", -ns) if ns < 0 else ("", ns)
     if ns < 995_000:
-        return f"{sign}{ns / 1e6:.2f} ms"
+        return f"{sign}{ns / MS:.2f} ms"
     if ns < 9_950_000:
-        return f"{sign}{ns / 1e6:.1f} ms"
+        return f"{sign}{ns / MS:.1f} ms"
     if ns < 999_500_000:
-        return f"{sign}{ns / 1e6:.0f} ms"
+        return f"{sign}{ns / MS:.0f} ms"
     if ns < 9_999_500_000:
-        return f"{sign}{ns / 1e9:.3f} s"
+        return f"{sign}{ns / SECOND:.3f} s"
     return sign + span(ns)
 
 
@@ -53,7 +53,7 @@ def span(ns: int) -> str:
     if ns < 0:
         return "-" + span(-ns)
     if ns < 119_950_000_000:
-        return f"{ns / 1e9:.1f} s"
+        return f"{ns / SECOND:.1f} s"
     whole = (ns + SECOND // 2) // SECOND
     if whole < 7200:
         return f"{whole // 60} min {whole % 60} s"
@@ -64,7 +64,7 @@ def span(ns: int) -> str:
 
 def relative(ns: int, base: int) -> str:
     """Return `+12.345`: seconds since `base`, to the millisecond."""
-    milliseconds = (abs(ns - base) + 500_000) // 1_000_000
+    milliseconds = (abs(ns - base) + 500_000) // MS
     return f"{'-' if ns < base and milliseconds else '+'}{milliseconds // 1000}.{milliseconds % 1000:03d}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..decisions.holes import DOWN_STATES
-from ..decisions.index import index_of
+from ..decisions.index import container_of, index_of
 from ..decisions.outages import nodes
 from ..model.frame import CaptureInfo
 from ..model.timeline import (
@@ -64,11 +64,11 @@ def ordered(timeline: Timeline) -> list[Judged]:
     judged = [(probe, judge(probe, timeline)) for probe in timeline.probes]
     worst: dict[tuple[object, ...], tuple[int, int]] = {}
     for probe, verdict in judged:
-        group = _group(probe)
+        group = container_of(probe)
         worst[group] = min(worst.get(group, (0, 0)), _urgency(probe, verdict))
     groups = sorted(worst, key=lambda group: worst[group])  # stable: as the timeline has them
     place = {group: number for number, group in enumerate(groups)}
-    return sorted(judged, key=lambda item: (place[_group(item[0])], -item[1].level, not _restarts(item[0])))
+    return sorted(judged, key=lambda item: (place[container_of(item[0])], -item[1].level, not _restarts(item[0])))
 
 
 def _urgency(probe: Probe, verdict: Verdict) -> tuple[int, int]:
@@ -79,11 +79,6 @@ def _urgency(probe: Probe, verdict: Verdict) -> tuple[int, int]:
 
 def _restarts(probe: Probe) -> bool:
     return any(decision.kind is DecisionKind.RESTART for decision in probe.decisions)
-
-
-def _group(probe: Probe) -> tuple[object, ...]:
-    target = probe.target
-    return target.address, target.namespace, target.pod, target.container
 
 
 def overview(judged: Sequence[Judged]) -> str:

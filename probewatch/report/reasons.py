@@ -12,8 +12,8 @@ from ..model.catalogue import entry, in_words_of
 from ..model.diagnoses import Kind
 from ..model.diagnosis import Diagnosis
 from ..model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
+from ..model.units import SECOND
 from .failures import while_starting
-from .numbers import SECOND
 from .verdict import Level, Verdict
 
 MINOR: Final = 4

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ..model.prediction import Prediction, Silence
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, Outcome, Probe
+from ..model.units import SECOND
 from . import words
 from .escape import width
-from .numbers import SECOND, clock, count, duration
+from .numbers import clock, count, duration
 from .paper import UNICODE, Glyphs, Span
 from .sparkline import sparkline
 

@@ -9,11 +9,12 @@ from ..decisions.holes import DOWN_STATES
 from ..decisions.outages import By, Outage, answered_again, input_end, outages, restarts
 from ..model.spec import ProbeType
 from ..model.timeline import NOT_DUE, Decision, GapKind, Outcome, Probe, Timeline
+from ..model.units import MS
 from . import words
 from .escape import safe
 from .numbers import count, span
 
-NOTHING_NS: Final = 50_000_000
+NOTHING_NS: Final = 50 * MS
 """A time that is told as 0.0 s: it says less than none."""
 
 

@@ -9,8 +9,8 @@ from ..model.spec import PodSpec
 from ..model.timeline import Timeline
 from ..verify.differences import Difference, differences
 from ..verify.inferred import Inferred, InferredContainer, InferredField, InferredPod, InferredProbe
-from .document import Json, capture_object, evidence_objects, probe_object
-from .escape import valid_value
+from .document import capture_object, evidence_objects, probe_object
+from .jsontext import Json, valid_object
 
 SCHEMA: Final = "probewatch.spec/1"
 
@@ -25,8 +25,7 @@ def document(timeline: Timeline, found: Inferred, pods: Sequence[PodSpec] = ()) 
         "differences": [_difference(one) for one in differences(timeline, pods)] if pods else None,
         "notes": list(timeline.notes),
     }
-    valid: Json = valid_value(made)
-    return valid
+    return valid_object(made)
 
 
 def _pod(pod: InferredPod) -> Json:

@@ -12,11 +12,12 @@ from typing import Final
 from ..decisions.outages import outages
 from ..model.frame import CaptureInfo
 from ..model.timeline import LATER, UNDECLARED, EventKind, Probe, Timeline, TimelineEvent
+from ..model.units import SECOND
 from . import outline, words
 from .account import write_account
 from .escape import pad, safe, width
 from .findings import summary, write_findings
-from .numbers import SECOND, clock, count, relative, span
+from .numbers import clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .reasons import explained
 from .rollouts import write_rollouts

@@ -11,19 +11,19 @@ today's time in nanoseconds. Written event by event: nothing is held but the tim
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Final
 
 from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Role, Timeline, TimelineEvent
+from ..model.units import MS, US
 from . import words
-from .escape import safe, valid_value
+from .escape import safe
+from .jsontext import Json as Event
+from .jsontext import encode
 from .numbers import rfc3339
 from .outline import base_ns
 from .rows import event_words
-
-Event = dict[str, Any]
 
 COLOURS: Final = {
     Outcome.SUCCESS: "good",
@@ -33,6 +33,7 @@ COLOURS: Final = {
 }
 """Reserved colour names of the trace viewer."""
 
+_TIGHT: Final = (",", ":")
 _UP: Final = frozenset({"Ready", "Started", "Live", "UP"})
 
 
@@ -40,10 +41,10 @@ def write(timeline: Timeline, out: Callable[[str], object]) -> None:
     """Write the trace."""
     base = base_ns(timeline)
     about = {"tool": "probewatch", "time_zero": rfc3339(base), "captures": [info.path for info in timeline.captures]}
-    out('{"displayTimeUnit":"ms","otherData":' + _dumps(about) + ',"traceEvents":[')
+    out('{"displayTimeUnit":"ms","otherData":' + encode(about, _TIGHT) + ',"traceEvents":[')
     first = True
     for event in events(timeline, base):
-        out(("\n" if first else ",\n") + _dumps(event))
+        out(("\n" if first else ",\n") + encode(event, _TIGHT))
         first = False
     out("\n]}\n")
 
@@ -102,7 +103,7 @@ def _attempt(probe: Probe, attempt: Attempt, end: int, here: Event, base: int) -
     if not attempt.implied:
         arguments["frames"] = list(attempt.frames())
     if attempt.late_answer_ns is not None:
-        arguments["late_answer_ms"] = attempt.late_answer_ns / 1e6
+        arguments["late_answer_ms"] = attempt.late_answer_ns / MS
     name = f"#{attempt.n} {words.result(attempt, probe.handler)}"
     span = _span(name, attempt.start.ns, end, here, base)
     yield {**span, "cat": "attempt", "cname": COLOURS[attempt.outcome], "args": arguments}
@@ -122,7 +123,7 @@ def _leg(leg: Leg, attempt: Attempt, until: int, here: Event, base: int) -> Iter
         "client_port": c.client_port,
         "state": c.state,
         "history": safe(c.history),
-        "total_ms": leg.total_ns / 1e6,
+        "total_ms": leg.total_ns / MS,
     }
     yield {**_span(_title(leg), start, end, here, base), "cat": "connection", "args": arguments}
     for name, first, last in _phases(leg, attempt):
@@ -193,8 +194,4 @@ def _span(name: str, start: int, end: int, here: Event, base: int) -> Event:
 
 
 def _us(ns: int) -> float:
-    return round(ns / 1000, 3)
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(valid_value(value), ensure_ascii=True, separators=(",", ":"))
+    return round(ns / US, 3)

@@ -31,10 +31,11 @@ from ..model.timeline import (
     Probe,
     Timeline,
 )
+from ..model.units import SECOND
 from . import words
 from .escape import safe
 from .failures import Parts, Tally, around, ended_behind, parted, while_ending, while_starting
-from .numbers import SECOND, count, duration, plain, share, span
+from .numbers import count, duration, plain, share, span
 from .service import NOTHING_NS, states, told
 
 

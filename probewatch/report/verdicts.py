@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..decisions.outages import ENDS, outages, restarts, streak_began
 from ..model.timeline import Outcome, Probe, Timeline
 from . import words
+from .jsontext import Json
 from .numbers import rfc3339, seconds
 from .reasons import explained, telling
 from .service import standing
 from .verdict import Level, Verdict, judge
-
-Json = dict[str, Any]
 
 
 def verdict_objects(timeline: Timeline) -> list[Json]:

@@ -9,12 +9,13 @@ from typing import Final
 from ..decisions.outages import downtime
 from ..model.spec import ProbeType
 from ..model.timeline import Decision, DecisionKind, Outcome, Probe, Timeline
+from ..model.units import SECOND
 from ..verify.bounds import Covering, Term
 from ..verify.replay import End, Trace
 from ..verify.whatif import Replayed, WhatIf, told
 from . import words
 from .escape import pad, safe, width
-from .numbers import SECOND, count, duration, relative, span
+from .numbers import count, duration, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
 from .select import select
 

@@ -9,8 +9,8 @@ from ..model.timeline import Decision, Timeline
 from ..verify.bounds import Covering, Term
 from ..verify.replay import Trace
 from ..verify.whatif import Replayed, WhatIf
-from .document import Json, capture_object, decision_object
-from .escape import valid_value
+from .document import capture_object, decision_object
+from .jsontext import Json, valid_object
 from .numbers import rfc3339, seconds
 from .whatif import ASSUMED, base_ns, out_of_service_ns, verdicts
 
@@ -31,8 +31,7 @@ def document(timeline: Timeline, found: WhatIf) -> Json:
         "assumed": ASSUMED,
         "notes": list(timeline.notes),
     }
-    result: Json = valid_value(made)
-    return result
+    return valid_object(made)
 
 
 def _probe(one: Replayed, base: int) -> Json:

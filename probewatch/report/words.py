@@ -10,9 +10,10 @@ from ..model.catalogue import result as result
 from ..model.check import CheckSpec
 from ..model.spec import Handler, ProbeSpec, ProbeType
 from ..model.timeline import LATER, NOT_DUE, UNDECLARED, Attempt, Checker, Gap, GapKind, Outcome, Probe, Target
+from ..model.units import SECOND
 from ..probes.execs import command_text
 from .escape import safe, width
-from .numbers import SECOND, count, plain
+from .numbers import count, plain
 
 FIELDS: Final = {
     "periodSeconds": "period",

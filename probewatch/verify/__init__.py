@@ -14,7 +14,7 @@ expect.check       every expectation of every probe that a selector means
 selecting          which probe a selector means: yes, no, perhaps
 claims             of attempts: number, outcomes (`sequence`), causes, latency, pace, source
 moments            of decisions: which, when, never, the state at the end
-doubt              what a capture cannot tell
+untold             what a capture cannot tell
 learn              expectations out of a good timeline
 
 names              how findings call what they are about

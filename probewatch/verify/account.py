@@ -19,6 +19,7 @@ from typing import Final
 from probewatch.model.said import RESULTS, Account, AccountFile, Beside, Clash, Difference, Offset, Saying, Utterance
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import Attempt, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
+from probewatch.model.units import MS, SECOND
 
 from .offset import DECIDED, ENOUGH, agreed, dialled, estimate
 from .utterance import Lane, Who, allows, excludes, exec_like, names
@@ -30,11 +31,11 @@ MOST_DIFFERENCES: Final = 200
 SHOWN: Final = 10
 """Attempts named in one difference."""
 
-SLACK_NS: Final = 150_000_000
+SLACK_NS: Final = 150 * MS
 """How far from a verdict a saying about it may be, beyond what its clock and its precision leave open."""
-LOOP_NS: Final = 2_000_000_000
+LOOP_NS: Final = 2 * SECOND
 """How long a decision may wait for the kubelet's loop."""
-START_NS: Final = 5_000_000_000
+START_NS: Final = 5 * SECOND
 """How far from a container's start its worker's first value may be told."""
 OF_CONTAINER: Final = (EventKind.CONTAINER_STARTED, EventKind.CONTAINER_EXITED, EventKind.POD_TERMINATING)
 OF_KUBELET: Final = (EventKind.KUBELET_STOPPED, EventKind.KUBELET_RESTARTED, EventKind.CAPTURE_GAP)
@@ -206,7 +207,7 @@ class _File:
     @staticmethod
     def _vague(said: Utterance) -> int:
         """Return how much later than its time it may have been said, where that matters."""
-        return said.precision_ns if said.precision_ns > 1_000_000 else 0
+        return said.precision_ns if said.precision_ns > MS else 0
 
     def _aggregated(self, said: Utterance, lane: Lane, at: int) -> None:
         """Hold the number that an event says against the attempts of its time."""

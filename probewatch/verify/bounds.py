@@ -25,7 +25,7 @@ from typing import Final
 
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Outcome, Probe
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .supposed import true_latency_ns
 

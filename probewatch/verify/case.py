@@ -9,7 +9,7 @@ from typing import Final
 from probewatch.model.expectation import Range
 from probewatch.model.finding import Finding, Held
 from probewatch.model.timeline import Attempt, Probe, Timeline
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import MS, SECOND, decimal
 
 from .names import evidence_of, subject_of
 
@@ -113,21 +113,16 @@ def seconds(ns: int, *beside: int | None) -> str:
 
     With more digits where it would else read like another time that stands `beside` it: 5.0004 s is not at most 5 s.
     """
-    digits = 9 if abs(ns) < SECOND // 1000 else 6 if abs(ns) < SECOND else 3
+    digits = 9 if abs(ns) < MS else 6 if abs(ns) < SECOND else 3
     others = [other for other in beside if other is not None and other != ns]
-    while digits < 9 and any(_written(ns, digits) == _written(other, digits) for other in others):
+    while digits < 9 and any(decimal(ns, digits) == decimal(other, digits) for other in others):
         digits += 1
-    return f"{_written(ns, digits)} s"
+    return f"{decimal(ns, digits)} s"
 
 
 def bound(ns: int) -> str:
     """Return a time that was given, with all its digits."""
-    return f"{_written(ns, 9)} s"
-
-
-def _written(ns: int, digits: int) -> str:
-    sign, (whole, rest) = "-" if ns < 0 else "", divmod(round(abs(ns), digits - 9), SECOND)
-    return f"{sign}{whole}.{rest:09d}".rstrip("0").rstrip(".")
+    return f"{decimal(ns)} s"
 
 
 def stretch(wanted: Range) -> str:

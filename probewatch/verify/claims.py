@@ -11,8 +11,8 @@ from probewatch.model.timeline import Attempt, Cause, Outcome
 
 from .case import Case, between, counted, seconds
 from .case import bound as given
-from .doubt import settled, unseen
 from .sequence import Value, match, written
+from .untold import settled, unseen
 
 _JUDGED: Final = (Outcome.SUCCESS, Outcome.FAILURE)
 

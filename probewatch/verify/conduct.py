@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from probewatch.model.finding import Finding, Held
 from probewatch.model.spec import PodSpec, ProbeType
 from probewatch.model.timeline import Decision, DecisionKind, GapKind, Probe, Role
+from probewatch.model.units import SECOND
 
 from .names import evidence_of
 
@@ -78,7 +79,7 @@ def _gaps(probe: Probe, subject: str) -> list[Finding]:
     for gap in probe.gaps:
         if gap.kind is not GapKind.UNEXPLAINED:
             continue
-        seconds = (gap.end_ns - gap.start_ns) / 1e9
+        seconds = (gap.end_ns - gap.start_ns) / SECOND
         around = [a for a in probe.attempts if a.start.ns in (gap.start_ns, gap.end_ns)]
         out.append(
             Finding(

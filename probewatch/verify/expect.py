@@ -21,9 +21,9 @@ from probewatch.model.timeline import Probe, Timeline, Unseeable
 
 from . import claims, moments, pace, who
 from .case import Case, between, counted
-from .doubt import end_unseen, incomplete
 from .names import subject_of
 from .selecting import Fit, fit, like
+from .untold import end_unseen, incomplete
 
 _SHOWN: Final = 5
 """Probes named in one sentence."""

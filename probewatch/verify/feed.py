@@ -13,7 +13,7 @@ from typing import Final
 
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Trigger
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .container import Break, Container, Stretch
 

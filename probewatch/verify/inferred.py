@@ -23,7 +23,7 @@ from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import DEFAULTS, Handler, ProbeType
 from probewatch.model.timeline import Outcome, Probe, Timeline
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .fields import ORDER, sign, unclear
 from .names import UNITS

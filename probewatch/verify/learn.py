@@ -33,19 +33,18 @@ from probewatch.model.expectation import (
 from probewatch.model.finding import Held
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import DecisionKind, Outcome, Probe, Timeline
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import MS, SECOND
 
 from .case import Case, counted
 from .claims import percentile_range
-from .doubt import settled
 from .expect import of_probe
 from .moments import since_previous as time_since
 from .moments import starts
 from .pace import holes, ticks
 from .selecting import fit
+from .untold import settled
 
 _TENTH: Final = SECOND // 10
-_MILLISECOND: Final = SECOND // 1000
 _LATENCY_ROOM: Final = 5
 _LATENCY_LEAST: Final = _TENTH
 _MOST_LISTED: Final = 40
@@ -195,7 +194,7 @@ def _latency(probe: Probe) -> LatencyBounds | None:
     for name, percent in (("p50", 50), ("p99", 99), ("max", 100)):
         found = percentile_range(judged, percent)
         if found is not None and found[1] is not None:
-            bounds[name] = max(_LATENCY_LEAST, -(-found[1] * _LATENCY_ROOM // _MILLISECOND) * _MILLISECOND)
+            bounds[name] = max(_LATENCY_LEAST, -(-found[1] * _LATENCY_ROOM // MS) * MS)
     return LatencyBounds(**bounds) if bounds else None
 
 
@@ -203,7 +202,7 @@ def _pace(intervals: Sequence[int]) -> Pace:
     middle = sorted(intervals)[len(intervals) // 2]
     value = (middle + _TENTH // 2) // _TENTH * _TENTH or middle
     worst = max(abs(ns - value) for ns in intervals)
-    return Pace(value, -(-max(2 * worst, value // 10) // _MILLISECOND) * _MILLISECOND)
+    return Pace(value, -(-max(2 * worst, value // 10) // MS) * MS)
 
 
 KEYS: Final = {

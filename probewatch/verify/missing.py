@@ -10,7 +10,7 @@ from typing import Final
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import BESIDE, LATER, DecisionKind, EventKind, Probe, Timeline
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
 
@@ -74,7 +74,7 @@ def check_enough(seen: Sequence[tuple[Declared, Sequence[Probe]]]) -> list[Findi
 
 def check_missing(missing: Sequence[Declared], timeline: Timeline, pods: Sequence[PodSpec]) -> list[Finding]:
     """Return a finding for each declared probe that was not seen, and for each that was seen but is not declared."""
-    strangers = [probe for probe in timeline.probes if _kubelet_like(probe)]
+    strangers = [probe for probe in timeline.probes if kubelet_like(probe)]
     pairs = sorted(
         (
             (_likeness(one, probe), index, place)
@@ -152,7 +152,7 @@ def _lives(pod: PodSpec, probe: Probe) -> bool:
     return first >= begun and last <= ended
 
 
-def _kubelet_like(probe: Probe) -> bool:
+def kubelet_like(probe: Probe) -> bool:
     """Tell whether a probe without a spec may be a kubelet's."""
     return probe.spec is None and (probe.checker.kind == "kubelet" or "kubelet" in probe.checker.could_be)
 

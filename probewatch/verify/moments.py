@@ -17,9 +17,10 @@ from probewatch.decisions.outages import By, Outage, container_events, input_end
 from probewatch.model.expectation import CAPTURE_START, DECIDED_BY, FIRST_ATTEMPT, Decided, ExpectedDecision, Range
 from probewatch.model.finding import Finding
 from probewatch.model.timeline import UNSEEN, Decision, DecisionKind, EventKind, Outcome, Probe, Timeline
+from probewatch.model.units import SECOND
 
 from .case import Case, bound, counted, seconds, stretch
-from .doubt import GAINS, NEXT, end_unseen, hidden, settled, unseen, untyped
+from .untold import GAINS, NEXT, end_unseen, hidden, settled, unseen, untyped
 
 _NO_START: Final = "the container's start is not in this capture"
 _MOST_NAMED: Final = 12
@@ -469,6 +470,6 @@ def _observed(made: Sequence[Decision], case: Case) -> str:
     if not made:
         return "no decision"
     first = case.probe.attempts[0].start.ns if case.probe.attempts else made[0].ns
-    texts = [f"{d.kind.value} +{(d.ns - first) / 1e9:.3f}" for d in made[:_MOST_NAMED]]
+    texts = [f"{d.kind.value} +{(d.ns - first) / SECOND:.3f}" for d in made[:_MOST_NAMED]]
     more = f", and {len(made) - _MOST_NAMED} more" if len(made) > _MOST_NAMED else ""
     return f"{', '.join(texts)}{more} (seconds since the first attempt)"

@@ -21,31 +21,32 @@ from typing import Final, NamedTuple
 
 from probewatch.model.said import RESULTS, AccountFile, Offset, Saying, Utterance
 from probewatch.model.timeline import Attempt, DecisionKind, Probe
+from probewatch.model.units import MINUTE, MS, SECOND
 
 from .utterance import Lane, Who, allows, excludes
 
-EARLY_NS: Final = 5_000_000
+EARLY_NS: Final = 5 * MS
 """How much earlier than the wire's verdict it may be said: the kubelet's timeout begins before its SYN."""
-LATE_NS: Final = 40_000_000
+LATE_NS: Final = 40 * MS
 """How much later: the way from the socket to the line."""
-TIMER_NS: Final = 120_000_000
+TIMER_NS: Final = 120 * MS
 """How much later where silence was the verdict: a busy node's timer is late too, and nothing on the wire shows it."""
-NEAR_NS: Final = 600_000_000_000
+NEAR_NS: Final = 10 * MINUTE
 """How far from a whole half hour a clock is sought."""
 MOST_PAIRS: Final = 60_000
 """Pairs of a saying and an attempt that are weighed for the zone of the capture; an eighth of it for each other one."""
 MOST_RIVALS: Final = 3
 """Other offsets named."""
 
-_HALF_HOUR: Final = 1_800_000_000_000
+_HALF_HOUR: Final = 30 * MINUTE
 _ZONES: Final = sorted(range(-28, 29), key=abs)
 ENOUGH: Final = 3
 """Pairs by which a clock is set."""
-_VAGUE_NS: Final = 500_000_000
+_VAGUE_NS: Final = 500 * MS
 """What whole seconds leave open, whatever they seem to narrow it to."""
 _PEAKS: Final = 32
 """Offsets that are compared."""
-_APART_NS: Final = 200_000_000
+_APART_NS: Final = 200 * MS
 """Offsets that are nearer to each other are one."""
 
 DECIDED: Final = {
@@ -154,7 +155,7 @@ def _meet(source: str, said: Sequence[Utterance], base: int, who: Who, shown: tu
     taken = peaks[0]
     middle, within = _middle([m for m in chosen if m.low <= taken.middle <= m.high], taken)
     if taken.depth < 2 and not sure:
-        within = max(within, 1_000_000_000)
+        within = max(within, SECOND)
     apart = max(_APART_NS, taken.high - taken.low)
     rivals = [peak.middle for peak in peaks[1:] if abs(peak.middle - middle) > apart]
     return Offset(
@@ -183,7 +184,7 @@ def _middle(meeting: Sequence[Meeting], peak: Peak) -> tuple[int, int]:
     exact = [m for m in meeting if m.exact]
     best = sorted(m.difference for m in exact if not m.timer)
     if best:
-        return best[len(best) // 2], max((best[-1] - best[0]) // 2, 1_000_000)
+        return best[len(best) // 2], max((best[-1] - best[0]) // 2, MS)
     if exact:
         return min(m.difference for m in exact), LATE_NS
     return peak.middle, max((peak.high - peak.low) // 2, _VAGUE_NS)
@@ -225,7 +226,7 @@ def _pair(
     for which, at in enumerate((said.ns,) if said.first_ns is None else (said.ns, said.first_ns)):
         difference = at - about[1]
         if abs(difference - base) <= NEAR_NS:
-            vague = said.precision_ns if said.precision_ns > 1_000_000 else 0
+            vague = said.precision_ns if said.precision_ns > MS else 0
             late = TIMER_NS if timer else LATE_NS
             made.append(
                 Meeting(

@@ -23,6 +23,7 @@ from probewatch.model.expectation import Pace, Range
 from probewatch.model.finding import Finding
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Attempt, DecisionKind, EventKind, Outcome, Probe, Schedule, Trigger
+from probewatch.model.units import MS
 from probewatch.probes.patience import given_up
 
 from .case import Case, bound, counted, seconds
@@ -30,7 +31,7 @@ from .case import Case, bound, counted, seconds
 _TICKS = (Trigger.TICK, Trigger.START, Trigger.UNKNOWN)
 _FRESH = (EventKind.CONTAINER_STARTED, EventKind.KUBELET_RESTARTED)
 """After these a worker is not Ready."""
-_SYNC_NS = 100_000_000
+_SYNC_NS = 100 * MS
 """So long after a worker became Ready a pod sync that was under way may still poke it (prober_manager.go UpdatePodStatus)."""
 
 

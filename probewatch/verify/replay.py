@@ -34,7 +34,7 @@ from typing import Final
 from probewatch.decisions.worker import INITIAL, STATES, Result, Worker, count
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Attempt, Cause, Decision, DecisionKind, Outcome, Probe, Trigger
-from probewatch.probes.cadence import SECOND
+from probewatch.model.units import SECOND
 
 from .container import Break, Container, Stretch, decided
 from .feed import Feed, Slot, anchors

@@ -10,8 +10,8 @@ from probewatch.model.finding import Finding, Held
 from probewatch.model.timeline import Attempt, Checker
 
 from .case import Case, counted
-from .doubt import unseen
 from .selecting import fit
+from .untold import unseen
 
 
 def sources(case: Case, allowed: Sequence[str]) -> Finding:

@@ -27,6 +27,7 @@ from __future__ import annotations
 from typing import Final
 
 from probewatch.model.frame import Mark
+from probewatch.model.units import MS
 from probewatch.wire.lives import Side
 from probewatch.wire.packets import ACK, FIN, RST, SYN, Segment
 from probewatch.wire.states import Endpoint
@@ -43,7 +44,6 @@ _INACTIVE: Final = Endpoint.INACTIVE
 _SYN_SENT: Final = Endpoint.SYN_SENT
 _RESETS: Final = (Endpoint.RESET, Endpoint.ABORTED)
 
-MS: Final = 1_000_000
 HELD_LEAST_NS: Final = 10 * MS
 """A SYN that seems to have waited for less did not: so exact are timestamps."""
 

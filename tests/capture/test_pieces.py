@@ -8,8 +8,7 @@ import pytest
 
 from probewatch.capture import Reader, merged
 from probewatch.capture.pieces import MOST_FRAMES, blocks_of, pieces_of, times_of
-
-S = 1_000_000_000
+from probewatch.model.units import SECOND as S
 
 
 def found(*seconds: int) -> list[tuple[int, int]]:

@@ -17,9 +17,8 @@ from probewatch.model.frame import JOURNAL_ENTRY, Frame, HostLink, Interface, Lo
 from probewatch.model.journal import journal_frame, process_event
 from probewatch.model.process import ProcessEvent, ProcessKind
 from probewatch.model.timeline import EventKind
+from probewatch.model.units import SECOND
 from probewatch.report.document import document
-
-SECOND = 1_000_000_000
 
 
 def test_each_file_of_a_ring_can_be_read_alone(tmp_path: Path) -> None:

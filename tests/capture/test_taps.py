@@ -8,8 +8,7 @@ from probewatch.capture.live import Live
 from probewatch.capture.taps import LAG_NS, Taps
 from probewatch.capture.write import Counts
 from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss
-
-SECOND = 1_000_000_000
+from probewatch.model.units import SECOND
 
 
 class Fake:

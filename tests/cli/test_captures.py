@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 
 from probewatch.cli import main
@@ -23,12 +20,6 @@ from probewatch.report.escape import width
 GOLDEN = Path(__file__).parent / "golden"
 OWN = Path(__file__).parents[2] / "captures"
 SCENARIOS = sorted(path.parent.name for path in OWN.glob("*/capture.pcap"))
-
-
-@pytest.fixture(scope="module")
-def validator() -> Any:
-    """Return a validator of the packaged schema."""
-    return jsonschema.Draft202012Validator(json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8")))
 
 
 def arguments_for(capture: Path) -> list[str]:

@@ -15,8 +15,8 @@ from probewatch.cluster import ClusterDump, SpecError, build_book, manifests, pa
 from probewatch.cluster import dump as dump_module
 from probewatch.model.book import NodeAddress
 from probewatch.model.spec import ContainerSpec, ContainerStart, PodSpec
+from probewatch.model.units import SECOND
 
-SECOND = 1_000_000_000
 T = 1795380190 * SECOND
 """2026-11-22T20:43:10Z."""
 

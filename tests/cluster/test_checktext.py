@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from probewatch.cluster import parse_check
 from probewatch.cluster.checktext import KEYS, MOST_TIMES
 from probewatch.decisions.risefall import MOST, RULES
-
-SECOND = 10**9
+from probewatch.model.units import SECOND
 
 
 def test_haproxy() -> None:

@@ -28,10 +28,9 @@ from probewatch.model.expectation import (
 )
 from probewatch.model.spec import Handler, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome
+from probewatch.model.units import SECOND
 from probewatch.probes.signatures import SIGNATURES
 from probewatch.report import expectation as report
-
-SECOND = 1_000_000_000
 
 EVERYTHING = """
 schema: probewatch.expect/1

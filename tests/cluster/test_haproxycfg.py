@@ -13,9 +13,9 @@ from probewatch.cluster import SpecError, read_haproxy
 from probewatch.cluster.haproxycfg import MAX_NOTES
 from probewatch.cluster.haproxywords import UNKNOWN, time_of, words
 from probewatch.model.check import Asks, CheckSpec
+from probewatch.model.units import SECOND
 
 ROUTER = Path(__file__).parents[2] / "captures" / "hap-openshift" / "haproxy.cfg"
-SECOND = 10**9
 
 
 @pytest.fixture

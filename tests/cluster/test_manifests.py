@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from probewatch.cluster import SpecError, load_specs, read_specs
 from probewatch.cluster.manifests import TEMPLATES
 from probewatch.model.spec import ContainerStart, Handler, PodSpec, ProbeType
+from probewatch.model.units import SECOND
 
 POD_YAML = """
 apiVersion: v1
@@ -65,7 +66,6 @@ status:
     state: {running: {startedAt: "2026-11-22T20:43:10Z"}}
 """
 
-SECOND = 1_000_000_000
 T = 1795380190 * SECOND
 """2026-11-22T20:43:10Z."""
 

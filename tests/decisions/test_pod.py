@@ -20,7 +20,6 @@ from probewatch.model.prediction import Manual, Prediction, Reading, Silence
 from probewatch.model.spec import Handler, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Schedule, Trigger
 
-SECOND = 1_000_000_000
 OUTCOMES = {"S": (Outcome.SUCCESS, Cause.OK), "F": (Outcome.FAILURE, Cause.STATUS), "R": (Outcome.FAILURE, Cause.REFUSED),
             "T": (Outcome.FAILURE, Cause.SLOW_ANSWER), "D": (Outcome.DISCARDED, Cause.BODY_BROKEN), "G": (Outcome.FAILURE, Cause.GRPC_CONNECT)}
 

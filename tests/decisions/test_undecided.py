@@ -22,8 +22,8 @@ from probewatch.model.timeline import (
     Probe,
     Target,
 )
+from probewatch.model.units import SECOND as S
 
-S = 1_000_000_000
 OUTCOMES = {".": Outcome.SUCCESS, "x": Outcome.FAILURE, "?": Outcome.INCONCLUSIVE, "d": Outcome.DISCARDED}
 
 

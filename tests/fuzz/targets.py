@@ -43,6 +43,7 @@ from probewatch.explaining import read_ladders
 from probewatch.model.connection import Arrival, Connection, Half
 from probewatch.model.frame import JOURNAL_ENTRY, Frame, Mark
 from probewatch.model.journal import SIGN, process_event, sentence
+from probewatch.model.units import MS
 from probewatch.moments import moment
 from probewatch.observer import Observer
 from probewatch.probes.questions import KEPT_QUESTIONS, questions
@@ -65,7 +66,6 @@ DRAWN: Final = 4
 MAX_SEEDS: Final = 48
 """Seeds of one target."""
 EPOCH: Final = 1_795_378_200_000_000_000
-MS: Final = 1_000_000
 _LINKS: Final = (*sorted(LINKS), 65_000)
 _SCRATCH: Final = Path(tempfile.gettempdir() if not os.access("/dev/shm", os.W_OK) else "/dev/shm")
 

@@ -11,12 +11,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from probewatch.model.units import MS, US
+from probewatch.model.units import SECOND as S
 from probewatch.wire.packets import ACK, FIN, PSH, RST, SYN
 
 EPOCH: Final = 1_795_378_200 * 10**9
-US: Final = 1_000
-MS: Final = 1_000_000
-S: Final = 10**9
 NODE: Final = "10.128.0.1"
 POD: Final = "10.128.0.10"
 GET: Final = b"GET /ready HTTP/1.1\r\nHost: 10.128.0.10:8080\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n\r\n"

@@ -6,8 +6,7 @@ import pytest
 
 from probewatch.model.book import AddressBook
 from probewatch.model.spec import PodSpec
-
-S = 1_000_000_000
+from probewatch.model.units import SECOND as S
 
 
 def pod(name: str, created_s: int | None, address: str, **more: object) -> PodSpec:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from probewatch.model.frame import CaptureInfo, Interface
 from probewatch.model.rotated import rotated_sets
-
-S = 1_000_000_000
+from probewatch.model.units import SECOND as S
 
 
 def file(path: str, first_s: float | None, last_s: float | None, *names: str, format: str = "pcap") -> CaptureInfo:  # noqa: A002

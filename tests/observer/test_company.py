@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from builder import EPOCH
-from make import LIVENESS, NODE, NODE6, POD, POD6, TCP, every, frames, probes, spec
+from make import LIVENESS, NODE, NODE6, POD, POD6, TCP, every, frames, kubelets, probes, spec, timeline_of
 from truth import frames_of
 
 from probewatch.cluster import build_book, read_specs
@@ -22,7 +22,6 @@ from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec
 from probewatch.model.timeline import Cause, Probe, Timeline
-from probewatch.observer import Observer, Settings
 
 SERVING = (
     "grpc-flap", "http-flap-below", "http-flap-s1", "http-headers", "http-ipv6", "http-redirect-same", "http-timeout", "https-503",
@@ -34,19 +33,6 @@ UNTOLD = {"https-503", "https-on-http", "identical-probes", "http-headers", "tcp
 PAUSE_S, CHECK_S = 2.0, 0.053
 """A loop that sleeps, and what one turn of it takes."""
 OTHERS_GET = "> S\n < SA\n > A\n > PA 'GET /healthz HTTP/1.1\\r\\nHost: {pod}\\r\\nUser-Agent: curl/8.5.0\\r\\nAccept: */*\\r\\n\\r\\n'\n < A\n < PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > A\n > FA\n < FA\n > A"
-
-
-def seen(given: Sequence[Frame], book: AddressBook) -> Timeline:
-    """Return the timeline of some frames."""
-    observer = Observer(Settings(book=book))
-    for one in given:
-        observer.feed(one)
-    return observer.finish()
-
-
-def kubelets(timeline: Timeline) -> list[Probe]:
-    """Return the kubelet's probes."""
-    return [probe for probe in timeline.probes if probe.checker.kind == "kubelet"]
 
 
 def told(timeline: Timeline) -> list[tuple[object, ...]]:
@@ -82,10 +68,10 @@ def test_a_loop_on_the_node_changes_nothing(captures: Path, name: str, what: str
     paths = sorted((captures / name).glob("pod*.yaml")) if declared else []
     book = build_book([pod for path in paths for pod in read_specs(os.fspath(path))], [], [])
     given = frames_of(captures / name)
-    alone = seen(given, book)
+    alone = timeline_of(given, book)
     if what == "nc" and not declared and any(probe.handler is TCP for probe in kubelets(alone)):
         pytest.skip("the loop connects as its tcpSocket probe does, and nothing tells how often that comes")
-    company = seen(beside(given, kubelets(alone)[0], what), book)
+    company = timeline_of(beside(given, kubelets(alone)[0], what), book)
     assert told(company) == told(alone)
     assert len(company.probes) > len(alone.probes), "the loop itself is told, as another's"
 
@@ -101,7 +87,7 @@ def test_an_agent_that_pauses_is_no_undeclared_probe() -> None:
     lagging = [n * 2.004 for n in range(1, 12)]
     kubelet = probes(every(1, 25))
     for starts, expected in ((lagging, 1), (every(2, 11, 0.3), 2)):
-        timeline = seen(frames(*kubelet, *probes(starts, "connected", port=5432)), pod_of(spec()))
+        timeline = timeline_of(frames(*kubelet, *probes(starts, "connected", port=5432)), pod_of(spec()))
         assert len(kubelets(timeline)) == expected, starts
 
 
@@ -109,13 +95,13 @@ def test_an_agent_that_pauses_is_no_undeclared_probe() -> None:
 def test_a_claim_beside_a_proven_kubelet_is_not_believed(known: bool) -> None:
     """Three perfect forgeries from elsewhere are too few to belie themselves: but one Pod has one kubelet."""
     forged = probes([3.3, 8.4, 13.5], client="10.128.9.9")
-    timeline = seen(frames(*probes(every(1, 20)), *forged), pod_of(spec()) if known else AddressBook())
+    timeline = timeline_of(frames(*probes(every(1, 20)), *forged), pod_of(spec()) if known else AddressBook())
     assert {probe.checker.address for probe in kubelets(timeline)} == {NODE}
 
 
 def test_a_lone_claim_is_believed() -> None:
     """Where nobody else is proven, the same three are a kubelet's."""
-    timeline = seen(frames(*probes([3.3, 8.3, 13.3])), pod_of(spec(period_s=5)))
+    timeline = timeline_of(frames(*probes([3.3, 8.3, 13.3])), pod_of(spec(period_s=5)))
     assert len(kubelets(timeline)) == 1
 
 
@@ -124,7 +110,7 @@ def test_a_declared_probe_is_found_among_much_else() -> None:
     agent = "custom/2"
     declared = spec(headers=(("User-Agent", agent),), period_s=2)
     noise = [(at, f"{NODE}:{41_000 + n} > {POD}:8080", OTHERS_GET.format(pod=POD)) for n, at in enumerate(every(0.61, 60, 0.1))]
-    timeline = seen(frames(*probes(every(2, 20), agent=agent), *noise), pod_of(declared, spec(LIVENESS, TCP, port=9999)))
+    timeline = timeline_of(frames(*probes(every(2, 20), agent=agent), *noise), pod_of(declared, spec(LIVENESS, TCP, port=9999)))
     (probe,) = kubelets(timeline)
     assert (probe.type, len(probe.attempts), probe.path) == ("readiness", 20, "/ready")
 
@@ -144,7 +130,7 @@ def test_a_loop_may_wait_longer_than_the_kubelet(source: str, server: str) -> No
     node = NODE6 if six else NODE
     pod = PodSpec(source="web.yaml", name="web", addresses=(server,), containers=(ContainerSpec(name="app", probes=(spec(),)),))
     given = frames(*sorted([*scripts, *probes(every(1, 30), client=node, server=server)]))
-    (loop,) = [probe for probe in seen(given, AddressBook(pods={server: (pod,)})).probes if probe.checker.kind != "kubelet"]
+    (loop,) = [probe for probe in timeline_of(given, AddressBook(pods={server: (pod,)})).probes if probe.checker.kind != "kubelet"]
     assert [(a.n, a.cause, (a.late_answer_ns or 0) // 10**8) for a in loop.attempts if a.cause is not Cause.OK] == [
         (13, Cause.SLOW_ANSWER, 38),
         (21, Cause.SLOW_ANSWER, 38),

@@ -14,13 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from make import timeline_of
 from truth import frames_of
 
 from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, Cause, DecisionKind, EventKind, Outcome, Timeline
-from probewatch.observer import Observer, Settings
 
 UNSEEN_NS = 1_000_000_000
 """An attempt whose refusal by ICMP the filter left out seems to last as long as its timeout."""
@@ -31,14 +31,6 @@ NEAR_NS = 50_000_000
 BEGINNINGS = {EventKind.CONTAINER_STARTED, EventKind.KUBELET_RESTARTED}
 IDENTICAL = {"identical-probes", "multi"}
 """Where two probes are the same in every field, only their beginning tells which is which."""
-
-
-def seen(frames: Sequence[Frame], book: AddressBook) -> Timeline:
-    """Return the timeline of some frames."""
-    observer = Observer(Settings(book=book))
-    for one in frames:
-        observer.feed(one)
-    return observer.finish()
 
 
 def is_tcp(frame: Frame) -> bool:
@@ -68,7 +60,7 @@ def test_what_began_before_is_not_made_up(kubelet_scenario: Path, share: float) 
     frames = frames_of(kubelet_scenario)
     begin = frames[0].ns + int(share * (frames[-1].ns - frames[0].ns))
     rest = [one for one in frames if one.ns >= begin]
-    whole, cut = seen(frames, book), seen(rest, book)
+    whole, cut = timeline_of(frames, book), timeline_of(rest, book)
     decided = [(d.kind, d.ns, probe.type) for probe in whole.probes for d in probe.decisions]
     swapped = kubelet_scenario.name in IDENTICAL
     for probe in cut.probes:
@@ -89,7 +81,7 @@ def test_a_capture_that_begins_with_not_ready_shows_no_certain_start(kubelet_sce
     """
     book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
     frames = frames_of(kubelet_scenario)
-    whole = seen(frames, book)
+    whole = timeline_of(frames, book)
     starts = [(event.address, event.ns) for event in whole.events if event.kind is EventKind.CONTAINER_STARTED]
     lost = [
         (probe.target.address, probe.attempts[decision.attempt - 1])
@@ -99,7 +91,7 @@ def test_a_capture_that_begins_with_not_ready_shows_no_certain_start(kubelet_sce
     ]
     for address, last in lost[:4]:
         rest = [one for one in frames if last.start.ns - 1_000_000 <= one.ns < last.start.ns + 20_000_000_000]
-        cut = seen(rest, book)
+        cut = timeline_of(rest, book)
         for event in cut.events:
             if event.kind is EventKind.CONTAINER_STARTED and event.address == address and not event.doubtful:
                 near = [ns for at, ns in starts if at == address and abs(ns - event.ns) < 3_000_000_000]
@@ -112,7 +104,7 @@ def test_what_a_filter_left_out_is_not_made_up(kubelet_scenario: Path, *, declar
     specs = sorted(kubelet_scenario.glob("pod*.yaml")) if declared else []
     book = build_book([pod for path in specs for pod in read_specs(os.fspath(path))], [], [])
     frames = frames_of(kubelet_scenario)
-    whole, cut = seen(frames, book), seen([one for one in frames if is_tcp(one)], book)
+    whole, cut = timeline_of(frames, book), timeline_of([one for one in frames if is_tcp(one)], book)
     decided = [(d.kind, d.ns) for probe in whole.probes for d in probe.decisions]
     for probe in cut.probes:
         for d in probe.decisions:
@@ -132,7 +124,7 @@ def test_a_lost_request_is_no_probe_of_its_own(kubelet_scenario: Path, seed: int
     if not asking:
         pytest.skip("no request in clear")
     lost = random.Random(seed).choice(asking)
-    whole, cut = seen(frames, AddressBook()), seen([*frames[:lost], *frames[lost + 1 :]], AddressBook())
+    whole, cut = timeline_of(frames, AddressBook()), timeline_of([*frames[:lost], *frames[lost + 1 :]], AddressBook())
     decided = [(d.kind, d.ns) for probe in whole.probes for d in probe.decisions]
     for probe in cut.probes:
         for d in probe.decisions:
@@ -146,7 +138,7 @@ def test_a_syn_that_waited_shows_it_by_its_timestamp(captures: Path) -> None:
     So a dial that came too late is the probe's own attempt, and the silence before it no new container.
     """
     frames = frames_of(captures / "http-arp-dead")
-    whole, cut = seen(frames, AddressBook()), seen([one for one in frames if is_tcp(one)], AddressBook())
+    whole, cut = timeline_of(frames, AddressBook()), timeline_of([one for one in frames if is_tcp(one)], AddressBook())
     waited = {
         ports(attempt): attempt.start.ns
         for probe in whole.probes
@@ -165,7 +157,7 @@ def test_a_connection_that_came_too_late_is_no_probe_of_its_own(captures: Path) 
     """What was connected only when its asker had given up belongs to the probe of that port, also where no manifest says so."""
     frames = frames_of(captures / "http-arp-dead")
     begin = frames[0].ns + int(0.52 * (frames[-1].ns - frames[0].ns))
-    found = seen([one for one in frames if one.ns >= begin], AddressBook())
+    found = timeline_of([one for one in frames if one.ns >= begin], AddressBook())
     (probe,) = found.probes
     first = probe.attempts[0]
     assert (probe.path, first.outcome, first.start.ns < first.legs[0].connection.start.ns) == ("/ready", Outcome.FAILURE, True)
@@ -181,7 +173,7 @@ def test_what_was_lost_is_not_made_up(kubelet_scenario: Path) -> None:
     """Where one frame in fifty was lost, an attempt that is told ended as it did, or is unclear; nine in ten are found, or all but one."""
     book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
     frames = frames_of(kubelet_scenario)
-    whole, rest = seen(frames, book), seen(lossy(frames, 0.02, len(frames)), book)
+    whole, rest = timeline_of(frames, book), timeline_of(lossy(frames, 0.02, len(frames)), book)
     told = [attempt for probe in rest.probes for attempt in probe.attempts if ports(attempt) and probe.checker.kind == "kubelet"]
     for attempt in told:
         # (Of an attempt that was made again at once, one of the connections may be all that is left.)
@@ -198,7 +190,7 @@ def test_a_rotated_set_is_one_capture(kubelet_scenario: Path) -> None:
     book = build_book([pod for path in sorted(kubelet_scenario.glob("pod*.yaml")) for pod in read_specs(os.fspath(path))], [], [])
     frames = frames_of(kubelet_scenario)
     parts = [one._replace(file=3 * number // len(frames)) for number, one in enumerate(frames)]
-    whole, rotated = seen(frames, book), seen(parts, book)
+    whole, rotated = timeline_of(frames, book), timeline_of(parts, book)
     assert [(p.path, p.type, p.initial_state, p.final_state) for p in rotated.probes] == [
         (p.path, p.type, p.initial_state, p.final_state) for p in whole.probes
     ]
@@ -214,8 +206,8 @@ def test_nothing_is_made_up_between_files(kubelet_scenario: Path) -> None:
     frames = frames_of(kubelet_scenario)
     span = frames[-1].ns - frames[0].ns
     begin, end = frames[0].ns + int(0.4 * span), frames[0].ns + int(0.65 * span)
-    whole = seen(frames, book)
-    parts = seen([one._replace(file=int(one.ns > begin)) for one in frames if not begin < one.ns < end], book)
+    whole = timeline_of(frames, book)
+    parts = timeline_of([one._replace(file=int(one.ns > begin)) for one in frames if not begin < one.ns < end], book)
     if not any(event.kind is EventKind.CAPTURE_GAP for event in parts.events):
         covered = [one for one in frames if one.ns <= begin]
         longest = max(after.ns - before.ns for before, after in pairwise(covered))

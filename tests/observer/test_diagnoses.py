@@ -24,6 +24,7 @@ from make import (
     STARTUP,
     answer,
     connection,
+    edge,
     every,
     exchange,
     frames,
@@ -32,6 +33,7 @@ from make import (
     request,
     script_of,
     spec,
+    timeline_of,
 )  # fmt: skip
 
 import probewatch
@@ -203,11 +205,7 @@ def book(*pods: PodSpec) -> AddressBook:
 
 def watch(*scripts: tuple[float, str, str], known: AddressBook) -> list[Probe]:
     """Return the probes that conversations show; they begin 20 s after the capture did."""
-    observer = Observer(Settings(book=known))
-    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
-    for one in frames(*scripts):
-        observer.feed(one)
-    return list(observer.finish().probes)
+    return list(timeline_of([edge(), *frames(*scripts)], known).probes)
 
 
 def ends(family: tuple[str, str], sport: int, port: int = 8080, last: int = 10, client: str = "") -> str:
@@ -432,11 +430,8 @@ def test_source_address(family: tuple[str, str]) -> None:
 
 def observed(made: Sequence[Frame], known: AddressBook) -> list[Diagnosis]:
     """Return the diagnoses of frames, in the order of their times."""
-    observer = Observer(Settings(book=known))
-    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
-    for number, one in enumerate(sorted(made, key=lambda frame: frame.ns), 1):
-        observer.feed(one._replace(number=number))
-    return [one for probe in observer.finish().probes for one in probe.diagnoses]
+    numbered = [one._replace(number=number) for number, one in enumerate(sorted(made, key=lambda frame: frame.ns), 1)]
+    return [one for probe in timeline_of([edge(), *numbered], known).probes for one in probe.diagnoses]
 
 
 @BOTH
@@ -544,10 +539,7 @@ def test_the_last_moments_of_a_pod_are_no_warning(family: tuple[str, str]) -> No
     known = book(pod(server, spec(), spec(LIVENESS, path="/live")))
     ready, live = probes(every(1, 14), client=family[0], server=server), probes(every(1, 7, 0.4), client=family[0], server=server, path="/live")
     gone = [(at, ends(family, 51_000 + n), "> S\n < RA") for n, at in enumerate((14.0, 15.0))]
-    observer = Observer(Settings(book=known))
-    for one in frames(*sorted([*ready, *live, *gone])):
-        observer.feed(one)
-    timeline = observer.finish()
+    timeline = timeline_of(frames(*sorted([*ready, *live, *gone])), known)
     verdicts = {probe.type.value: judge_probe(probe, timeline) for probe in timeline.probes}
     assert "2 attempts failed in its last moments: refused; the Pod was being deleted" in verdicts["readiness"].sentence
     assert verdicts["readiness"].level == verdicts["liveness"].level == 0
@@ -650,12 +642,8 @@ def test_a_close_that_got_lost_holds_the_next_attempt_up(family: tuple[str, str]
 
     def shown(late: list[float], script: str, grid: float) -> list[str]:
         scripts = [(at, ends(family, 50_001 + 2 * n), script) for n, at in enumerate(late)]
-        observer = Observer(Settings(book=known))
-        observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
         good = probes([*every(1, 5), *every(1, 6, grid)], client=family[0], server=server)
-        for one in frames(*sorted([*good, *scripts])):
-            observer.feed(one)
-        timeline = observer.finish()
+        timeline = timeline_of([edge(), *frames(*sorted([*good, *scripts]))], known)
         assert len(timeline.probes[0].attempts) == 11 + len(late)
         return [e.kind.value for e in timeline.events if e.ns > ns(1)]
 
@@ -787,10 +775,7 @@ def test_what_fails_from_a_deletion_on_is_no_outage(family: tuple[str, str]) -> 
     for first, ordinary in ((16, True), (14, False)):
         good = probes(every(1, first), client=family[0], server=server)
         bad = probes(every(1, 26 - first, float(first)), "503", client=family[0], server=server)
-        observer = Observer(Settings(book=known))
-        for one in frames(*sorted([*live, *good, *bad])):
-            observer.feed(one)
-        timeline = observer.finish()
+        timeline = timeline_of(frames(*sorted([*live, *good, *bad])), known)
         (ready,) = [judge_probe(probe, timeline) for probe in timeline.probes if probe.type is READINESS]
         assert (ready.level == 0) is ordinary
         assert ("when the pod was deleted, as it seems" in ready.sentence) is ordinary

@@ -11,15 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make import LIVENESS, NODE, NODE6, OPENED, POD, POD6, TCP, answer, every, frames, ns, probes, spec
+from make import (
+    LIVENESS,
+    NODE,
+    NODE6,
+    OPENED,
+    POD,
+    POD6,
+    TCP,
+    answer,
+    edge,
+    every,
+    frames,
+    ns,
+    probes,
+    spec,
+    timeline_of,
+)
 from test_checks import only, paused
 
 import probewatch
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.finding import Finding, Held
-from probewatch.model.frame import Frame, Mark
+from probewatch.model.frame import Mark
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
 from probewatch.model.timeline import Attempt, Effects, Probe, Timeline
+from probewatch.model.units import SECOND
 from probewatch.observer import Observer, Settings, others
 from probewatch.observer.effects import EffectsBuilder
 from probewatch.probes.openings import Answer
@@ -28,7 +45,6 @@ from probewatch.report.outline import clients as clients_text
 OWN = Path(__file__).parents[2] / "captures"
 FAMILIES = ("ready-but-down", "ready-but-down6")
 CLIENT, CLIENT6 = "10.128.0.20", "fd00:10:128::20"
-SECOND = 1_000_000_000
 
 
 # The captures of the project, beside what their programs wrote down.
@@ -126,11 +142,8 @@ def test_connections_to_a_pod_that_is_not_ready_are_no_fault(name) -> None:
 
 def watch(*scripts: tuple[float, str, str], book: AddressBook | None = None, until: float = 60.0, snap: int = 9_999) -> Timeline:
     """Return the timeline of conversations in a capture from -20 s to `until`, of whose frames so many bytes are kept."""
-    observer = Observer(Settings(book=book or AddressBook()))
-    edge = Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60)
-    for one in (edge, *frames(*scripts), edge._replace(ns=ns(until), number=100_000)):
-        observer.feed(one._replace(data=one.data[:snap]))
-    return observer.finish()
+    given = edge(), *frames(*scripts), edge(until)._replace(number=100_000)
+    return timeline_of([one._replace(data=one.data[:snap]) for one in given], book)
 
 
 def dial(at: float, port: int = 9090, what: str = "> S\n < RA", *, client: str = CLIENT, server: str = POD) -> tuple[float, str, str]:

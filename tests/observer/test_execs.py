@@ -14,11 +14,10 @@ from probewatch.model.journal import journal_frame
 from probewatch.model.process import Asked, ProcessEvent, ProcessKind
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, EventKind, Timeline
+from probewatch.model.units import MS, SECOND
 from probewatch.observer import Observer, Settings
 from probewatch.report.document import document
 
-SECOND = 1_000_000_000
-MS = 1_000_000
 BASE = 1_795_379_060 * SECOND
 
 READINESS = ProbeSpec(type=ProbeType.READINESS, handler=Handler.EXEC, command=("cat", "/ok"), period_s=1)

@@ -9,9 +9,8 @@ import pytest
 from probewatch.api import observer
 from probewatch.capture import Reader
 from probewatch.model.timeline import Cause, EventKind, Outcome, Timeline
+from probewatch.model.units import SECOND
 from probewatch.observer.losses import MOST_LOSSES, NEAR_NS, Losses
-
-SECOND = 1_000_000_000
 
 
 def watched(folder: Path, *losses: tuple[int, int]) -> Timeline:

@@ -29,12 +29,15 @@ from make import (
     READINESS,
     TCP,
     UNKNOWN,
+    edge,
     every,
     frames,
+    kubelets,
     ns,
     probes,
     request,
     spec,
+    timeline_of,
 )
 from truth import frames_of
 
@@ -42,7 +45,7 @@ from probewatch.cluster import build_book, read_specs
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec
-from probewatch.model.timeline import UNDECLARED, Cause, DecisionKind, EventKind, Outcome, Probe, Timeline
+from probewatch.model.timeline import UNDECLARED, Cause, DecisionKind, EventKind, Outcome, Timeline
 from probewatch.observer import Change, Observer, Settings, senders, typed
 from probewatch.probes.inference import Guess
 from probewatch.report import text
@@ -55,12 +58,7 @@ SIX = {"client": NODE6, "server": POD6}
 
 def watch(*scripts: tuple[float, str, str], book: AddressBook | None = None, before: Sequence[Frame] = ()) -> Timeline:
     """Return the timeline of conversations; without a sign of their own they begin 20 s after the capture did."""
-    observer = Observer(Settings(book=book or AddressBook()))
-    for one in before or [Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60)]:
-        observer.feed(one)
-    for one in frames(*scripts):
-        observer.feed(one)
-    return observer.finish()
+    return timeline_of([*(before or [edge()]), *frames(*scripts)], book)
 
 
 def pod_of(*declared: ProbeSpec, address: str = POD, name: str = "web-1", **how: Any) -> PodSpec:
@@ -72,11 +70,6 @@ def book_of(*pods: PodSpec, nodes: Sequence[str] = ()) -> AddressBook:
     """Return an address book."""
     return AddressBook(pods={address: (pod,) for pod in pods for address in pod.addresses},
                        nodes={address: (NodeAddress(address=address, node="node-a", source="--node-ip", rank=1),) for address in nodes})
-
-
-def kubelets(timeline: Timeline) -> list[Probe]:
-    """Return the kubelet's probes."""
-    return [probe for probe in timeline.probes if probe.checker.kind == "kubelet"]
 
 
 def cooked(frame: Frame, here: str) -> Frame:

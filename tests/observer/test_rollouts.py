@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from builder import S
-from make import EXEC, LIVENESS, NODE, NODE6, READINESS, STARTUP, every, frames, ns, probes, spec
+from make import EXEC, LIVENESS, NODE, NODE6, READINESS, STARTUP, edge, every, frames, ns, probes, spec, timeline_of
 
 import probewatch
 from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.finding import Held
-from probewatch.model.frame import Frame
 from probewatch.model.rollout import PodState, Rollout, RolloutState
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec, Workload
 from probewatch.model.timeline import Timeline
@@ -54,11 +53,7 @@ def watch(pods: Sequence[PodSpec], *scripts: list[tuple[float, str, str]]) -> Ti
     """Return the timeline; the capture begins 20 s before the first probe."""
     book = AddressBook(pods={address: (each,) for each in pods for address in each.addresses},
                        nodes={KUBELET: (NodeAddress(address=KUBELET, node="node-a", source="--node-ip", rank=1),)})
-    observer = Observer(Settings(book=book))
-    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
-    for one in frames(*[each for script in scripts for each in script]):
-        observer.feed(one)
-    return observer.finish()
+    return timeline_of([edge(), *frames(*[each for script in scripts for each in script])], book)
 
 
 def only(timeline: Timeline) -> Rollout:

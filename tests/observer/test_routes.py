@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 
 import pytest
-from make import NODE, NODE6, POD, POD6, every, frames, ns, probes, spec
+from make import NODE, NODE6, POD, POD6, edge, every, frames, ns, probes, spec
 
 from probewatch.model.book import AddressBook
 from probewatch.model.diagnoses import Kind
@@ -27,7 +27,7 @@ def observed(made: Sequence[Frame], pod: str, *names: str) -> list[Diagnosis]:
     """Return the diagnoses of frames of a Pod that is probed once in 10 s, captured at interfaces of these names."""
     declared = PodSpec(source="web.yaml", name="web", addresses=(pod,), containers=(ContainerSpec(name="app", probes=(spec(period_s=10),)),))
     observer = Observer(Settings(book=AddressBook(pods={pod: (declared,)})))
-    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
+    observer.feed(edge())
     made = sorted(made, key=lambda frame: frame.ns)
     for number, one in enumerate(made, 1):
         observer.feed(one._replace(number=number))

@@ -9,11 +9,10 @@ from truth import frames_of
 
 from probewatch.api import observer
 from probewatch.model.timeline import DecisionKind, EventKind, Timeline
+from probewatch.model.units import SECOND as S
 from probewatch.observer.seams import FLOWS, Seams
 from probewatch.verify.case import Case
 from probewatch.verify.moments import never
-
-S = 1_000_000_000
 
 
 def idle(_: str) -> None:

@@ -17,22 +17,22 @@ from make import (
     READINESS,
     STARTUP,
     answer,
+    edge,
     every,
     frames,
     ns,
     probes,
     request,
     spec,
+    timeline_of,
 )
 
 from probewatch.decisions.outages import By, outages
 from probewatch.model.book import AddressBook
 from probewatch.model.diagnoses import Kind
 from probewatch.model.diagnosis import Diagnosis
-from probewatch.model.frame import Frame
 from probewatch.model.spec import ContainerSpec, PodSpec, ProbeSpec
 from probewatch.model.timeline import Cause, DecisionKind, Probe, Timeline
-from probewatch.observer import Observer, Settings
 from probewatch.report.reasons import telling
 from probewatch.report.verdict import judge
 
@@ -42,11 +42,7 @@ BOTH = pytest.mark.parametrize("family", [(NODE, POD), (NODE6, POD6)], ids=["v4"
 def watch(server: str, scripts: list[tuple[float, str, str]], *declared: ProbeSpec) -> Timeline:
     """Return what conversations show; they begin 20 s after the capture did."""
     pod = PodSpec(source="web.yaml", name="web", addresses=(server,), containers=(ContainerSpec(name="app", probes=declared),))
-    observer = Observer(Settings(book=AddressBook(pods={server: (pod,)})))
-    observer.feed(Frame(ns(-20), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60))
-    for one in frames(*sorted(scripts)):
-        observer.feed(one)
-    return observer.finish()
+    return timeline_of([edge(), *frames(*sorted(scripts))], AddressBook(pods={server: (pod,)}))
 
 
 def told(probe: Probe) -> dict[str, Diagnosis]:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from truth import differences, read
 
@@ -21,8 +19,8 @@ import probewatch
 from probewatch.capture.errors import CaptureError
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import EventKind, Outcome, Timeline
+from probewatch.model.units import SECOND as S
 
-S = 1_000_000_000
 UNKNOWABLE: dict[str, tuple[str, str]] = {
     # scenario: (what is missing without the Pod, why packets cannot tell it)
     "k120-restart": ("decision restart", "its restart is the end of the capture: no silence behind it shows that it was one"),
@@ -175,12 +173,6 @@ def test_the_comparison_notices(captures, change, complaint) -> None:
     assert held(scenario, timeline, typed=True) == []
     wrong = replace(timeline, probes=(change(timeline.probes[0]), *timeline.probes[1:]))
     assert any(text.startswith(complaint) for text in held(scenario, wrong, typed=True))
-
-
-@pytest.fixture(scope="module")
-def validator() -> Any:
-    """Return a validator of the packaged schema."""
-    return jsonschema.Draft202012Validator(json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8")))
 
 
 def test_document_fits_the_schema(capture_file, validator) -> None:

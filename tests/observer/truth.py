@@ -21,8 +21,8 @@ from typing import Any
 from probewatch.capture import merged, open_all
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Attempt, Cause, Decision, Outcome, Probe, Timeline
+from probewatch.model.units import SECOND
 
-SECOND = 1_000_000_000
 RETRY_S = 0.05
 """A prober that errored is run again within this: three executions of the record are one attempt then."""
 RESULTS = {"success": Outcome.SUCCESS, "warning": Outcome.SUCCESS, "failure": Outcome.FAILURE}

@@ -15,10 +15,13 @@ from typing import Any
 
 from builder import EPOCH, S, conversation, track
 
+from probewatch.model.book import AddressBook
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
 from probewatch.model.frame import Frame, Mark
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
+from probewatch.model.timeline import Probe, Timeline
+from probewatch.observer import Observer, Settings
 from probewatch.probes.forms import form_of
 from probewatch.probes.runs import Run, attempt_start
 from probewatch.wire.exchange import read_exchange
@@ -157,6 +160,24 @@ def frames(*scripts: tuple[float, str, str]) -> list[Frame]:
     made = [frame(segment) for at, ends, script in scripts for segment in conversation(ends, script, start=ns(at) - 100_000)]
     made.sort(key=lambda one: one.ns)
     return [one._replace(number=number) for number, one in enumerate(made, 1)]
+
+
+def edge(at: float = -20.0) -> Frame:
+    """Return a frame that is nobody's (LLDP): the capture was on by then."""
+    return Frame(ns(at), 0, 0, 0, 1, b"\xff" * 12 + b"\x88\xcc" + bytes(46), 60)
+
+
+def timeline_of(given: Iterable[Frame], book: AddressBook | None = None) -> Timeline:
+    """Return what an observer makes of frames."""
+    observer = Observer(Settings(book=book or AddressBook()))
+    for one in given:
+        observer.feed(one)
+    return observer.finish()
+
+
+def kubelets(timeline: Timeline) -> list[Probe]:
+    """Return the kubelet's probes."""
+    return [probe for probe in timeline.probes if probe.checker.kind == "kubelet"]
 
 
 def script_of(what: str = "ok", *, path: str = "/ready", host: str = f"{POD}:8080", agent: str = "kube-probe/1.36", timeout: int = 1, extra: str = "") -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from probewatch.probes.checkers import MS, Check, Track, _smallest, centre, tracks
+from probewatch.model.units import MS
+from probewatch.probes.checkers import Check, Track, _smallest, centre, tracks
 from probewatch.probes.learnt import on_ticks
 from probewatch.probes.shapes import Shape, What
 from probewatch.probes.signatures import Basis

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from probewatch.model.frame import Mark
 from probewatch.model.process import Asked, ExecRun, ProcessEvent, ProcessKind
 from probewatch.model.timeline import Cause, Outcome
-from probewatch.probes.execs import SECOND, ExecJoiner, command_text, is_command, judge_exec, patience_of
+from probewatch.model.units import MS, SECOND
+from probewatch.probes.execs import ExecJoiner, command_text, is_command, judge_exec, patience_of
 
-MS = 1_000_000
 BASE = 1_795_379_060 * SECOND
 
 

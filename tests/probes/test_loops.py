@@ -26,10 +26,10 @@ from probewatch.model.timeline import (
     Target,
     TimelineEvent,
 )
+from probewatch.model.units import SECOND as S
 from probewatch.observer.together import held_back
 from probewatch.probes.patterns import explain
 
-S = 1_000_000_000
 BOTH = pytest.mark.parametrize("server", ["10.128.0.10", "fd10:244::10"])
 
 

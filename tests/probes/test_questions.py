@@ -9,11 +9,11 @@ from make import HTTP, V4, V6, exchange, mark
 
 from probewatch.model.exchange import Exchange
 from probewatch.model.timeline import Cause, Outcome
+from probewatch.model.units import SECOND
 from probewatch.probes.judge import judge
 from probewatch.probes.questions import KEPT_QUESTIONS, keeps_asking, questions
 from probewatch.wire.exchange import read_exchange
 
-SECOND = 1_000_000_000
 AGENT = "user-agent: Envoy/HC"
 OPENED = "> S\n < SA\n > A\n"
 

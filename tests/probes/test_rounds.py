@@ -8,11 +8,11 @@ import pytest
 from make import V4, V6, exchange, mark
 
 from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
+from probewatch.model.units import SECOND
 from probewatch.probes.rounds import rounds
 from probewatch.wire.tls import KEPT_RECORDS
 
 OPENED = "> S\n < SA\n > A\n"
-SECOND = 1_000_000_000
 
 
 def ask(what: str = "PING", pause: str = "1s") -> str:

@@ -33,14 +33,14 @@ from probewatch.model.timeline import (
     TlsSummary,
     Trigger,
 )
+from probewatch.model.units import MS
+from probewatch.model.units import SECOND as S
 from probewatch.probes.diagnose import diagnose
 from probewatch.probes.patterns import explain
 
 BASE = 1_795_378_200_703_335_000
 """2026-11-22 20:10:00.703335 UTC."""
 
-MS = 1_000_000
-S = 1_000_000_000
 
 CAPTURE = CaptureInfo(
     path="flapping.pcap", format="pcap", link_types=("EN10MB",), interfaces=(Interface(0, "", 1, 262144),), frames=701,

@@ -6,10 +6,8 @@ import json
 import math
 import random
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,14 +20,6 @@ from probewatch.report.html_strip import strip
 from probewatch.report.numbers import percentile, rfc3339, seconds
 
 S = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def validator() -> Any:
-    """Return a validator of the packaged schema."""
-    schema = json.loads(files("probewatch.report").joinpath("timeline.schema.json").read_text("utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

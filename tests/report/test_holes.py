@@ -30,13 +30,13 @@ from probewatch.model.timeline import (
     Timeline,
     TimelineEvent,
 )
+from probewatch.model.units import SECOND as S
 from probewatch.report import metrics, text
 from probewatch.report.service import standing
 from probewatch.report.verdict import Level, judge
 from probewatch.verify.case import Case
 from probewatch.verify.moments import out_of_service
 
-S = 1_000_000_000
 BASE = 1_795_378_200 * S
 OUTCOMES = {".": Outcome.SUCCESS, "x": Outcome.FAILURE, "?": Outcome.INCONCLUSIVE}
 CAUSES = {".": Cause.OK, "x": Cause.STATUS, "?": Cause.CUT}

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from probewatch.api import Analysis
 from probewatch.model.prediction import Silence
+from probewatch.model.units import SECOND
 from probewatch.observer import Observer
 from probewatch.observer.core import Settings
 from probewatch.report import screen
 from probewatch.report.screen import Board, table
 
-SECOND = 1_000_000_000
 CAPTURES = Path(__file__).parents[2] / "captures"
 
 

@@ -9,10 +9,9 @@ import pytest
 from probewatch import analyze
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import EventKind, OtherTraffic, TimelineEvent
+from probewatch.model.units import SECOND as S
 from probewatch.report.select import matches, select
 from probewatch.report.verdict import judge
-
-S = 1_000_000_000
 
 
 def test_nothing_asked_is_everything(timeline) -> None:

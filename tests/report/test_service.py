@@ -26,6 +26,8 @@ from probewatch.model.timeline import (
     Timeline,
     TimelineEvent,
 )
+from probewatch.model.units import MS
+from probewatch.model.units import SECOND as S
 from probewatch.report import text
 from probewatch.report.html_verdict import answer
 from probewatch.report.kubelet_says import kubelet_says
@@ -39,8 +41,6 @@ from probewatch.report.verdict import Level, judge
 from probewatch.report.verdicts import verdict_objects
 from probewatch.report.words import request
 
-MS = 1_000_000
-S = 1_000_000_000
 BASE = 1_795_378_200 * S
 V4, V6 = ("10.128.0.1", "10.128.0.10"), ("fd10:244::1", "fd10:244::10")
 BOTH = pytest.mark.parametrize("family", [V4, V6])

@@ -15,9 +15,9 @@ from scenarios import by_seed
 
 import probewatch
 from probewatch.model.timeline import Timeline
+from probewatch.model.units import SECOND as S
 from probewatch.verify.whatif import Settings, whatif
 
-S = 10**9
 FIELDS = {"timeout": "timeout_s", "failure": "failure_threshold", "success": "success_threshold", "period": "period_s"}
 
 

@@ -28,13 +28,13 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
+from probewatch.model.units import SECOND as S
 
 HERE = Path(__file__).resolve().parent
 for place in (str(HERE), str(HERE.parent / "probes"), str(HERE.parent / "wire")):
     if place not in sys.path:
         sys.path.append(place)
 
-S = 1_000_000_000
 BASE = 1_795_378_200 * S
 LETTERS = {
     "s": (Outcome.SUCCESS, Cause.OK),

@@ -9,9 +9,9 @@ import pytest
 
 import probewatch
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
+from probewatch.model.units import SECOND as S
 from probewatch.verify.bounds import covering, terms
 
-S = 10**9
 OWN = Path(__file__).resolve().parents[2] / "captures"
 
 

@@ -17,11 +17,11 @@ from probewatch.model.frame import Mark
 from probewatch.model.measure import Measure
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
 from probewatch.model.timeline import Checker, DecisionKind, EventKind, Gap, GapKind, Timeline, TimelineEvent
+from probewatch.model.units import SECOND as S
 from probewatch.verify.declared import verify
 from probewatch.verify.missing import check_missing, declared_probes
 
 OWN = Path(__file__).parents[2] / "captures"
-S = 1_000_000_000
 BASE = 1_795_378_200 * S
 READY = ProbeSpec(type=ProbeType.READINESS, handler=Handler.HTTP_GET, port=8080)
 LIVE = ProbeSpec(type=ProbeType.LIVENESS, handler=Handler.HTTP_GET, port=8080, path="/live", period_s=1)

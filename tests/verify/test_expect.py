@@ -41,10 +41,10 @@ from probewatch.model.timeline import (
     TimelineEvent,
     Trigger,
 )
+from probewatch.model.units import SECOND as S
 from probewatch.verify.case import seconds
 from probewatch.verify.expect import check, of_probe
 
-S = 1_000_000_000
 PASS, FAIL, UNCLEAR = Held.PASS, Held.FAIL, Held.INCONCLUSIVE
 GOOD, BAD, OPEN = Outcome.SUCCESS, Outcome.FAILURE, None
 READY, NOT_READY, RESTART = DecisionKind.READY, DecisionKind.NOT_READY, DecisionKind.RESTART

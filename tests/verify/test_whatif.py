@@ -12,13 +12,13 @@ import probewatch
 from probewatch.capture import CaptureError
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe, Timeline, Trigger
+from probewatch.model.units import SECOND as S
 from probewatch.moments import InputError
 from probewatch.report.whatif import verdicts
 from probewatch.verify.container import containers
 from probewatch.verify.replay import Case, End, replay
 from probewatch.verify.whatif import Replayed, Settings, WhatIf, whatif
 
-S = 10**9
 OWN = Path(__file__).resolve().parents[2] / "captures"
 
 

@@ -23,13 +23,12 @@ from collections.abc import Iterable, Sequence
 
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.frame import Mark
+from probewatch.model.units import MS, US
+from probewatch.model.units import SECOND as S
 from probewatch.wire.packets import ACK, FIN, PSH, RST, SYN, URG, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.tcp import Limits, Tracker
 
 NS = 1
-US = 1000
-MS = 1_000_000
-S = 1_000_000_000
 EPOCH = 1_795_378_200 * S
 UNITS = {"ns": NS, "us": US, "ms": MS, "s": S}
 FLAGS = {"S": SYN, "A": ACK, "F": FIN, "R": RST, "P": PSH, "U": URG}

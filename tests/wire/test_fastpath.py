@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from probewatch.capture import Reader, merged_parts, open_all, wholesale
 from probewatch.model.connection import Connection
 from probewatch.model.frame import Batch, Frame
+from probewatch.model.units import MS
+from probewatch.model.units import SECOND as S
 from probewatch.observer import Observer
 from probewatch.wire import fastpath
 from probewatch.wire.fastpath import FastPath
@@ -26,8 +28,6 @@ def small_inputs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wholesale, "LARGE", 0)
 
 
-MS = 1_000_000
-S = 1_000_000_000
 EPOCH = 1_795_378_200 * S
 MACS = b"\x02\0\0\0\0\2\x02\0\0\0\0\1"
 MASK = 0xFFFFFFFF

@@ -10,12 +10,11 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
 from probewatch.model.frame import Frame
+from probewatch.model.units import SECOND
 from probewatch.wire.fragments import Reassembly
 from probewatch.wire.packets import Other, Segment, Undecoded
 from probewatch.wire.peel import Peeler, PeelLimits
 from probewatch.wire.peel_limits import PIECE_COST
-
-SECOND = 1_000_000_000
 
 
 def ip_fragments(payload: bytes, cuts: list[int], version: int) -> list[bytes]:

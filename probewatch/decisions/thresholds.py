@@ -15,13 +15,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from probewatch.model.units import MS
+
 MOST: Final = 10
 """Largest threshold tried."""
 LONGEST: Final = 2_000
 """Checks looked at, the first ones."""
 PATCHY: Final = 0.1
 """Share of pauses that nothing explains, from which a capture has too many holes to show anything."""
-BIN_NS: Final = 20_000_000
+BIN_NS: Final = 20 * MS
 """Pauses that differ less are alike."""
 
 

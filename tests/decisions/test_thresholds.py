@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from probewatch.decisions.doubt import shown_thresholds
 from probewatch.decisions.risefall import Rule, Thresholds, begin, count
+from probewatch.decisions.thresholds import shown_thresholds
+from probewatch.model.units import MS
 
-MS = 1_000_000
 USUAL = (2, 3)
 
 
