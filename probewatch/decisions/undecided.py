@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import NO_CPU, Attempt, DecisionKind, Gap, GapKind, Outcome, Probe
+from probewatch.model.units import SECOND
 
 _STATES = {"Ready": True, "NotReady": False}
 _LEFT_NO_FRAME = (GapKind.UNEXPLAINED, GapKind.UNRESOLVED)
@@ -84,7 +85,7 @@ class _Row:
             False: probe.thresholds.get("successThreshold", (1, ""))[0],
             None: 0,
         }
-        self._period_ns = probe.thresholds.get("periodSeconds", (10, ""))[0] * 1_000_000_000
+        self._period_ns = probe.thresholds.get("periodSeconds", (10, ""))[0] * SECOND
         self._length = self._inconclusive = self._missing = 0
 
     def gap(self, gap: Gap) -> None:

@@ -68,7 +68,6 @@ DOUBT_RESET: Final = 3.0
 """The same where the cheapest presumes a new container or kubelet, which the next attempts bear out or not."""
 MID_LIFE: Final = 1.0
 """Cost of the history in which the capture begins in mid-life, against none for the beginning: signs shift it (`begin_cost`)."""
-
 NEW_KUBELET: Final = 2.0
 """Cost of the history in which a kubelet, not a container, begins, above that of a beginning container."""
 RAN_BEFORE: Final = 4.0

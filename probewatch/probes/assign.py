@@ -150,7 +150,7 @@ def readings_of(
     if prediction.dying and prediction.alive_ns is not None and start_ns < prediction.alive_ns - MS:
         # (It began before the attempt was over that decided the kill.)
         found = [one for one in found if one.reset not in ("container", "herald")]
-    if rivals and prediction.dying and prediction.spec.type is ProbeType.READINESS:
+    if rivals and not refused and prediction.dying and prediction.spec.type is ProbeType.READINESS:
         found = [_add(one, 0.0 if one.reset else _lives_on(start_ns, prediction)) for one in found]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-MS: Final = 1_000_000
+from probewatch.model.units import MS
+
 EARLY_NS: Final = 50 * MS
 """An attempt may look early by this: the one that set the grid was itself late."""
 FIRST_EARLY_NS: Final = 100 * MS

@@ -261,7 +261,7 @@ def in_step(starts: Sequence[int], others: Sequence[tuple[int, int]], within_ns:
     begins = sorted(others)
     good = 0
     for start in starts:
-        at = bisect_right(begins, (start, LONGEST_NS * 10**9))
+        at = bisect_right(begins, (start, LONGEST_NS * SECOND))
         after = at > 0 and start - max(begins[at - 1]) <= within_ns
         before = at < len(begins) and begins[at][0] - start <= within_ns
         good += after or before

@@ -33,11 +33,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from probewatch.model.units import MS
 from probewatch.wire.packets import Lane
 
 WINDOW: Final = 50_000_000
 """Nanoseconds between two sightings of one frame."""
-RECORD: Final = 1_000_000
+RECORD: Final = MS
 ECHO: Final = 100_000
 GENERATION: Final = 64
 """Frames remembered a connection: between one and two generations of so many."""

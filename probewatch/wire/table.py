@@ -29,11 +29,12 @@ from typing import Final
 
 from probewatch.model.connection import QUIET_NS, Connection, Unresolved
 from probewatch.model.frame import Mark
+from probewatch.model.units import SECOND
 from probewatch.wire.lives import Life, Side
 
 SLACK: Final = 1024
 """Timers that may outnumber twice the connections before those of connections gone are swept out."""
-BYPASSED_NS: Final = 1_000_000_000
+BYPASSED_NS: Final = SECOND
 """Nanoseconds between two moments at which timers of bypassed connections ring: all together, for each ends a run of frames
 that pass."""
 
@@ -61,7 +62,7 @@ class Limits:
     pace_ns: int = 1_600_000_000
     """... and bypassed, where they came within this time, or nothing more of the stream is kept: 16 requests and answers, and
     no checker asks ten times a second. A slower one is handed out ..."""
-    look_ns: int = 1_000_000_000
+    look_ns: int = SECOND
     """... and bypassed when it is asked on so much later, unless its owner claimed it meanwhile (`Table.claim`)."""
     arrivals: int = 256
     """Growth steps kept a direction; above it the last one is moved on."""

@@ -35,6 +35,7 @@ from typing import Final
 
 from probewatch.model.connection import Connection, IcmpNote, Unresolved
 from probewatch.model.frame import Mark
+from probewatch.model.units import SECOND
 from probewatch.wire import numbers
 from probewatch.wire.direction import Directions
 from probewatch.wire.lives import SIGHTINGS, Life, Side, Sight
@@ -57,7 +58,7 @@ REFUSES: Final = RST | ACK
 STEP: Final = 2_000_000_000
 """Nanoseconds behind the clock that are no mere disorder."""
 STEP_FRAMES: Final = 64
-LATE_SYN: Final = 1_000_000_000
+LATE_SYN: Final = SECOND
 """A SYN this long (ns) after a life's first frame can still be its own, captured late."""
 LOOKS: Final = 4
 """Changes of who sends data after which a connection that was handed out, because it is asked so often, is looked at again."""

@@ -10,6 +10,8 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import Final
 
+from probewatch.model.units import SECOND
+
 KEPT_NAMES: Final = 16
 """Names kept of one certificate."""
 NAME_LENGTH: Final = 255
@@ -103,4 +105,4 @@ def _time(tag: int, value: bytes) -> int | None:
         moment = datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
-    return int(moment.timestamp()) * 1_000_000_000
+    return int(moment.timestamp()) * SECOND
