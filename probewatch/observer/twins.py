@@ -11,6 +11,7 @@ Limitations: they change places for the whole of a lane. A startup probe shows b
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ from probewatch.decisions.pod import Planned
 from probewatch.model.frame import Mark
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Trigger
+from probewatch.model.units import MS
 from probewatch.probes.patience import observed_timeout
 
 from .histories import Step
@@ -32,6 +34,15 @@ OPEN: Final = 2.5
 
 IMPATIENT: Final = 6.0
 """That one gives up after another time than its timeout, which is declared: as far-fetched as anything that a lane reads."""
+
+AHEAD: Final = 3.0
+"""That readiness is ahead of liveness by a moment, time after time, though it was poked by the success of a startup probe."""
+IN_STEP_NS: Final = 30 * MS
+"""So close are two tickers of which one was begun anew by an attempt of the other's beginning."""
+ENOUGH: Final = 4
+"""Pairs of attempts that tell their order, ..."""
+MOSTLY: Final = 0.8
+"""... where so many of them agree."""
 
 _TYPES: Final = (ProbeType.READINESS, ProbeType.LIVENESS)
 _ON_GRID: Final = (Trigger.START, Trigger.TICK)
@@ -55,28 +66,54 @@ def the_other_way_round(steps: Sequence[Step], pair: tuple[int, int]) -> dict[Ma
     From there on a lane sees to that itself.
     """
     one, other = pair
-    found: dict[Mark, int] = {}
+    found = {step.run.start: other if worker == one else one for worker, step in _even(steps, pair)}
+    return found if len({*found.values()}) == len(pair) else {}
+
+
+def _even(steps: Sequence[Step], pair: tuple[int, int]) -> Iterator[tuple[int, Step]]:
+    """Yield the attempts of two workers that were on the wire, with whose each is, up to the first that breaks a grid."""
+    begun = False
     for step in steps:
         reading = step.reading
         if reading is None or reading.worker not in pair or step.run.implied or step.run.unresolved is not None:
             continue
-        if found and reading.trigger not in _ON_GRID:
-            break
-        found[step.run.start] = other if reading.worker == one else one
-    return found if len({*found.values()}) == len(pair) else {}
+        if begun and reading.trigger not in _ON_GRID:
+            return
+        begun = True
+        yield reading.worker, step
 
 
 def strained(lane: Lane) -> float:
-    """Return how far-fetched all is that a lane read, and that its twins were as patient as they were."""
+    """Return how far-fetched all is that a lane read, that its twins were as patient as they were, and in that order."""
     steps, plan = lane.so_far(), lane.plan
-    waited = 0.0
-    for worker in {worker for pair in twins(plan) for worker in pair}:
-        spec = plan[worker].spec
-        shown = observed_timeout(
-            [step.run for step in steps if step.reading and step.reading.worker == worker], spec.handler
-        )
-        waited += IMPATIENT * (shown is not None and shown != spec.timeout_s)
-    return lane.cost + sum(strains(steps)) + waited
+    cost = lane.cost + sum(strains(steps))
+    for pair in twins(plan):
+        for worker in pair:
+            runs, spec = [step.run for step in _of(steps, worker)], plan[worker].spec
+            shown = observed_timeout(runs, spec.handler)
+            cost += IMPATIENT * (shown is not None and shown != spec.timeout_s)
+        gated = any(one.spec.type is ProbeType.STARTUP and one.container == plan[pair[0]].container for one in plan)
+        cost += AHEAD if gated and _ahead(steps, pair) else 0.0
+    return cost
+
+
+def _of(steps: Sequence[Step], worker: int) -> list[Step]:
+    return [step for step in steps if step.reading is not None and step.reading.worker == worker]
+
+
+def _ahead(steps: Sequence[Step], pair: tuple[int, int]) -> bool:
+    """Tell whether readiness runs a moment before liveness time after time.
+
+    The success of a startup probe pokes readiness, so that its ticker begins anew behind that of liveness, by as much as the answer
+    took (prober_manager.go updateStartup, Ticker.Reset).
+    """
+    even = list(_even(steps, pair))
+    starts = [[step.run.start.ns for owner, step in even if owner == worker] for worker in pair]
+    behind = [
+        starts[1][at] - ns for ns in starts[0] if (at := bisect_left(starts[1], ns - IN_STEP_NS)) < len(starts[1])
+    ]
+    close = [off for off in behind if abs(off) <= IN_STEP_NS]
+    return len(close) >= ENOUGH and sum(off > 0 for off in close) >= MOSTLY * len(close)
 
 
 def untold(spec: ProbeSpec, other: ProbeSpec) -> str:

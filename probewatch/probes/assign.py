@@ -27,6 +27,7 @@ from probewatch.model.units import MS, SECOND
 from .costs import (
     AGAINST_SILENCE,
     AT_A_TICK,
+    AT_ONCE_ANEW,
     AT_THE_END,
     AT_THE_END_NS,
     BACK_DYING,
@@ -150,8 +151,8 @@ def readings_of(
     if prediction.dying and prediction.alive_ns is not None and start_ns < prediction.alive_ns - MS:
         # (It began before the attempt was over that decided the kill.)
         found = [one for one in found if one.reset not in ("container", "herald")]
-    if rivals and not refused and prediction.dying and prediction.spec.type is ProbeType.READINESS:
-        found = [_add(one, 0.0 if one.reset else _lives_on(start_ns, prediction)) for one in found]
+    if rivals and not refused and prediction.dying:
+        found = [_add(one, _succeeded(start_ns, prediction, reset=bool(one.reset))) for one in found]
     if refused and not prediction.suspicious:
         found = [_add(one, REFUSED_AFTER if one.reset == "kubelet" or is_frozen(one) else 0.0) for one in found]
     return [_add(reading, fit) for reading in found] if fit else found
@@ -450,6 +451,13 @@ def _succession(start: int, p: Prediction) -> tuple[float, float]:
     if not p.dying:
         return 0.0, BACK_MISSING
     return _lives_on(start, p), BACK_DYING - math.log(1 - math.exp(-_stopping(start, p)))
+
+
+def _succeeded(start: int, p: Prediction, *, reset: bool) -> float:
+    """Return the cost of an attempt that may be of another worker as well, behind a kill: at the successor (`reset`), or not yet."""
+    if reset:
+        return AT_ONCE_ANEW if p.alive_ns is not None and start - p.alive_ns <= POKED_NS else 0.0
+    return _lives_on(start, p) if p.spec.type is ProbeType.READINESS else 0.0
 
 
 def _lives_on(start: int, p: Prediction) -> float:

@@ -120,6 +120,8 @@ STOPS_NS: Final = 3_000 * MS
 """About how long it takes until the successor is noticed: most programs stop at once, ..."""
 LIVES_ON_MOST: Final = 0.7
 """... and some take their time, so that another tick at the one that was told to die costs no more than this."""
+AT_ONCE_ANEW: Final = 2.0
+"""A successor within moments of the kill, which no program is quick enough for."""
 BACK_MISSING: Final = 0.8
 """The same where another probe of the container missed a tick."""
 LEAST_SHARE: Final = 0.05
