@@ -233,7 +233,9 @@ class _Case:
             return False
         if self.gave_up is not None:
             return self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS
-        # It never closed: its kernel took the server's FIN, and nothing that it sent is missing here.
+        # It never closed: its kernel took the server's FIN, and nothing that it sent is missing here. (A reset leaves nothing to close.)
+        if self.connection.resp.rst is not None and self.connection.resp.rst.ns <= self.deadline_ns:
+            return False
         if self.connection.resp.fin_acked is None or not self.whole_body or "G" in self.connection.history:
             return False
         return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
