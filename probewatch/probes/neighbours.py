@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from probewatch.model.diagnoses import KILLED_EARLY, NEVER_LISTENED, STOPPED_LISTENING, Kind
+from probewatch.model.diagnoses import KILLED_EARLY, NEVER_LISTENED, NEVER_LISTENED6, STOPPED_LISTENING, Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.spec import Handler
 from probewatch.model.timeline import Attempt, Cause, DecisionKind, Outcome, Probe
@@ -74,7 +74,7 @@ def _listener(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> Non
         return
     opened = sorted(a.start.ns for one in probes for a in one.attempts if a.answered or a.outcome is Outcome.SUCCESS)
     killed = any(d.kind is DecisionKind.RESTART for one in probes for d in one.decisions)
-    never = KILLED_EARLY if killed else NEVER_LISTENED
+    never = KILLED_EARLY if killed else NEVER_LISTENED6 if ":" in probes[0].target.address else NEVER_LISTENED
     for place, attempt in refused:
         if opened and not bisect_left(opened, attempt.start.ns):
             continue  # It answered later, and what is said of both stands.

@@ -54,6 +54,7 @@ from probewatch.model.timeline import (
     Target,
     Timeline,
     TimelineEvent,
+    TlsSummary,
 )  # fmt: skip
 from probewatch.observer import Observer, Settings
 from probewatch.observer.build import judged_attempt, leg
@@ -336,6 +337,7 @@ def test_the_target_of_a_redirect_is_told(family: tuple[str, str]) -> None:
     assert [one.kind for one in found] == [Kind.REDIRECT_FAILED]
     assert f"https://{host}/ready" in found[0].sentence
     assert "X-Forwarded-Proto" in found[0].advice
+    assert "nobody in the pod listens" in found[0].advice
 
 
 @BOTH
@@ -348,6 +350,53 @@ def test_the_protocol_in_the_place_of_http_is_named(family: tuple[str, str]) -> 
     assert "grpc probe" in one.advice
     (ssh,) = alone(family, *[ASKED + f"< PA 'SSH-2.0-OpenSSH_9.2\\r\\n'{CLOSES}"] * 3).diagnoses
     assert "SSH" in ssh.sentence
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("header", "fault", "advice"),
+    [
+        ("PHP Warning  Undefined variable\\r\\n", "missing colon", "display_errors"),
+        ("Content-Length: 3\\r\\n", "multiple Content-Length", "one Content-Length"),
+        ("Transfer-Encoding: gzip, chunked\\r\\n", "unsupported transfer encoding", "Content-Encoding"),
+    ],
+)
+def test_http_with_a_bad_header_is_not_another_protocol(family: tuple[str, str], header: str, fault: str, advice: str) -> None:
+    """An answer whose first line is HTTP's is told as that, with what Go's client refuses in it and what to do about just that."""
+    (one,) = alone(family, *[ASKED + f"< PA {answer(headers=header)}{CLOSES}"] * 3).diagnoses
+    assert one.kind == Kind.BAD_HEADER
+    assert fault in one.sentence
+    assert advice in one.advice
+
+
+@pytest.mark.parametrize(
+    ("summary", "advice"),
+    [
+        (TlsSummary(alert="unrecognized_name"), "SNI"),
+        (TlsSummary(alert="protocol_version"), "TLS 1.2 and 1.3"),
+        (TlsSummary(alert="certificate_required", version="TLS 1.3"), "client certificate"),
+        (TlsSummary(alert="handshake_failure"), "cipher suite"),
+        (TlsSummary(alert="handshake_failure", version="TLS 1.2"), "client certificate"),
+        (TlsSummary(alert="protocol_version", version="TLS 1.0", alert_by_checker=True), "verifies no certificate"),
+    ],
+)
+def test_advice_on_a_tls_alert_goes_by_the_alert(summary: TlsSummary, advice: str) -> None:
+    """Each alert has its own reasons: a client certificate is spoken of only where the server may want one."""
+    one = exchange(OPENED + "> PA 'hello'\n < PA 'x'\n > FA")
+    first = replace(leg(Role.FIRST, one, lambda connection: connection), tls=summary)
+    ended = Verdict(outcome=Outcome.FAILURE, cause=Cause.TLS_ALERT, end_ns=one.connection.end.ns)
+    found = diagnose(judged_attempt(1, one.connection.start, ended, (first,)), ())
+    assert found is not None
+    assert found.kind == Kind.TLS_REFUSED
+    assert advice in found.advice
+    assert ("client certificate" in found.advice) == (advice == "client certificate")
+
+
+@BOTH
+def test_what_listens_on_ipv4_alone_is_no_advice_for_ipv6(family: tuple[str, str]) -> None:
+    """A closed port that is probed over IPv6 may be open on 0.0.0.0: that is said, and 0.0.0.0 is not named as right."""
+    (one,) = alone(family, *["> S\n < RA"] * 3).diagnoses
+    assert ("neither 0.0.0.0" in one.advice) == (":" in family[1])
 
 
 def test_every_rule_speaks_of_its_cause() -> None:
