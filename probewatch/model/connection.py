@@ -154,6 +154,9 @@ class IcmpNote:
         return names.get((self.type, self.code), f"icmp type {self.type} code {self.code}")
 
 
+_UNUSED = 100
+"""Bytes of the MSS that a full-sized segment may leave unused."""
+_USUAL_MSS = 1460
 _ICMP4 = {
     (3, 0): "network unreachable",
     (3, 1): "host unreachable",
@@ -252,6 +255,11 @@ class Connection:
     """When the answer to that question was whole; None where it never was, and of a whole connection."""
     read_until: Mark | None = None
     """Up to here it was read: more was said later, and passed over (`wire.table.Limits`). None where nothing was."""
+
+    @property
+    def full_size(self) -> int:
+        """Bytes from which on a segment counts as full-sized: the smaller MSS, but for TCP options and an encapsulation."""
+        return min((size for size in (self.orig.mss, self.resp.mss) if size), default=_USUAL_MSS) - _UNUSED
 
     @property
     def asked_unseen(self) -> bool:

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     NOBODY_AT_ADDRESS = "nobody-at-address"
     APPLICATION_SLOW = "application-slow"
     NODE_STALLED = "node-stalled"
+    LONG_ROUND_TRIP = "long-round-trip"
     BIG_SEGMENTS_LOST = "big-segments-lost"
     ANSWER_LOST = "answer-lost"
     REQUEST_LOST = "request-lost"
@@ -326,6 +327,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Handshakes or acknowledgments late by more than 200 ms, or retransmissions, at several targets within the same seconds.",
         "CPU steal, snapshots or migration of the virtual machine, softirq load at these times.",
         "It is the node or its hypervisor, not these pods.",
+        _SILENT,
+    ),
+    Kind.LONG_ROUND_TRIP: Why(
+        ("D10",),
+        (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER),
+        "The way to the pod and back takes long; neither its kernel nor the node is late.",
+        "Handshakes and acknowledgments late by more than 200 ms, at three attempts in a row, each by nearly the same time; or late "
+        "at one pod while another pod of this node was answered at once.",
+        "ping from the node to the pod: does each reply take as long? tc -s qdisc show on the interfaces between them (a bandwidth limit: "
+        "kubernetes.io/ingress-bandwidth), ip -s link for drops and errors there, an overlay or VPN on the way.",
+        "Remove what delays, or shapes, the way to this pod. Until then timeoutSeconds must be above two round trips (three with TLS).",
         _SILENT,
     ),
     Kind.BIG_SEGMENTS_LOST: Why(

@@ -42,9 +42,6 @@ from .judge import SECOND
 
 PROMPT_NS: Final = 200_000_000
 """A kernel acknowledges within this (Linux delays an ACK by 40 ms, at most 200 ms); later is a stall or a loss."""
-FULL: Final = 100
-"""A segment that leaves so many bytes of the MSS unused (TCP options, an encapsulation) still counts as full-sized."""
-USUAL_MSS: Final = 1460
 MESH_PORTS: Final = frozenset({15020, 15021, 4191})
 """Istio's agent and proxy (pilot-agent status/server.go), Linkerd's admin port."""
 ISTIO_AGENT: Final = 15020
@@ -224,7 +221,9 @@ def _no_connection(case: Case) -> Found | None:
                 (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL),
             )
         return Found(
-            Kind.NODE_STALLED, f"The SYN was answered after {waited}: even the kernel was late.", (Kind.SYN_UNANSWERED,)
+            Kind.NODE_STALLED,
+            f"The SYN was answered after {waited}: even the kernel was late.",
+            (Kind.LONG_ROUND_TRIP, Kind.SYN_UNANSWERED),
         )
     times = f"{len(answers)} times" if len(answers) > 1 else "once"
     came = connection.orig.first_ack
@@ -261,8 +260,7 @@ def _unacknowledged(case: Case) -> Found | None:
     if first is None or first.mark.ns > case.attempt.start.ns + max(case.attempt.latency_ns, 0):
         return None
     before = max((arrival.length for arrival in resp.arrivals if arrival.length <= resp.acked), default=0)
-    full = min((size for size in (connection.orig.mss, resp.mss) if size), default=USUAL_MSS) - FULL
-    if first.length - before >= full:
+    if first.length - before >= connection.full_size:
         return Found(
             Kind.BIG_SEGMENTS_LOST,
             f"The answer's segments of full size were sent {resp.retransmits + 1} times and never acknowledged; small ones pass.",
@@ -292,7 +290,7 @@ def _not_taken(case: Case) -> Found | None:
         return Found(
             Kind.NODE_STALLED,
             f"Even the kernel acknowledged the request only after {late}.",
-            (Kind.REQUEST_LOST,) if orig.retransmits else (),
+            (Kind.REQUEST_LOST, Kind.LONG_ROUND_TRIP) if orig.retransmits else (Kind.LONG_ROUND_TRIP,),
         )
     return None
 

@@ -65,6 +65,7 @@ from .silences import (
     wrong_mac,
 )
 from .starts import killed, starting
+from .waits import late_kernels
 
 Pattern = Callable[[Scene], None]
 
@@ -97,6 +98,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     one_lost,
     late_handshakes,
     node_wide,
+    late_kernels,
     arrived,
     unhealthy_together,
     starting,

@@ -399,6 +399,42 @@ def test_what_listens_on_ipv4_alone_is_no_advice_for_ipv6(family: tuple[str, str
     assert ("neither 0.0.0.0" in one.advice) == (":" in family[1])
 
 
+@BOTH
+def test_a_slow_way_is_no_node_that_stood_still(family: tuple[str, str]) -> None:
+    """Late by the same again and again is a round trip; late by this and that is not told from a stall, and no more is late once."""
+    trip = "> S\n +{}ms < SA\n > A\n > PA {{request}}\n +{}ms > FA\n +{}ms < A"
+    (one,) = alone(family, *[trip.format(600, 399, 200)] * 4).diagnoses
+    assert one.kind == Kind.LONG_ROUND_TRIP
+    assert "600 ms" in one.sentence
+    (other,) = alone(family, *[trip.format(600 - 180 * n, 399 + 180 * n, 400 * n) for n in range(3)]).diagnoses
+    assert other.kind == Kind.NODE_STALLED
+    (once,) = alone(family, *[trip.format(600, 399, 200)] * 4, good_at=(0, 1, 3)).diagnoses
+    assert once.kind == Kind.NODE_STALLED
+    assert once.equally == (Kind.LONG_ROUND_TRIP,)
+
+
+@BOTH
+@pytest.mark.parametrize(("at", "kind"), [(0.3, Kind.LONG_ROUND_TRIP), (0.001, Kind.NODE_STALLED), (1.3, Kind.NODE_STALLED)])
+def test_a_kernel_that_answers_meanwhile_acquits_the_node(family: tuple[str, str], at: float, kind: Kind) -> None:
+    """One pod's kernel is late and another's answers at once in the middle of it: the node goes on. Before and after it says nothing."""
+    late, good = family[1].format(10), family[1].format(11)
+    known = book(pod(late, spec(period_s=10)), pod(good, spec(period_s=10)))
+    stall = OPENED + f"> PA {request('/ready', f'[{late}]:8080' if ':' in late else f'{late}:8080')}\n +600ms < A\n +399ms > FA\n < A"
+    scripts = [*probes(every(10, 4), client=family[0], server=late), (40.0, ends(family, 50_001), stall)]
+    found = watch(*scripts, *probes(every(10, 5, at), client=family[0], server=good), known=known)
+    assert kinds(found) == {kind}
+
+
+@BOTH
+def test_a_small_request_that_is_lost_blames_neither_mtu_nor_node(family: tuple[str, str]) -> None:
+    """A request of some hundred bytes is no full-sized segment; the node stood still only where nobody was answered meanwhile."""
+    lost = OPENED + "> PA {request}\n +300ms > PA {request} seq=1\n +600ms > PA {request} seq=1\n +99ms > FA"
+    (one,) = alone(family, *[lost] * 3).diagnoses
+    assert one.kind == Kind.REQUEST_LOST
+    assert "MTU" not in one.advice
+    assert one.equally == (Kind.NODE_STALLED,)
+
+
 def test_every_rule_speaks_of_its_cause() -> None:
     """A cause's rules and the catalogue agree: every kind stands below a cause that has rules, or is a pattern's."""
     assert set(RULES) == set(Cause) - {Cause.ENCRYPTED, Cause.CUT}
