@@ -309,3 +309,5 @@ class Unresolved:
     requests: tuple[Mark, ...]
     resolved: Mark | None = None
     """The answer that came after all (the round ends there); None where none came."""
+    mac: bytes = b""
+    """Link-layer address of who asked; empty where the request does not tell it."""

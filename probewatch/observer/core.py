@@ -57,6 +57,8 @@ MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 MOST_LINKS: Final = 10_000
 """Interfaces that have gone of which the name is remembered."""
+MOST_TESTS: Final = 4
+"""Tests for duplicates that are remembered of each address."""
 MOST_ASKERS: Final = 4_096
 """Addresses of which it is remembered for whom they asked in vain ..."""
 MOST_ROUNDS: Final = 64
@@ -106,6 +108,8 @@ class Observer(Front):
         self._preview = Preview()
         self._silences = Silences()
         self._lacking = Lacking()
+        self._tentative: dict[str, list[Mark]] = {}
+        """By address: its latest tests for duplicates."""
         self._asked: dict[str, list[Unresolved]] = {}
         """By who asked: address resolutions that nobody answered."""
         self._ahead: dict[str, list[Mark]] = {}
@@ -162,6 +166,16 @@ class Observer(Front):
     def announced(self, address: str, ns: int) -> None:
         """Know that an address announced itself, or asked whether it is another's, for the first time."""
         self._appeared[address] = ns
+
+    def tested(self, address: str, mark: Mark) -> None:
+        """Know that an IPv6 address asked whether it is another's."""
+        known = (
+            self._tentative.setdefault(address, [])
+            if len(self._tentative) < MOST_ASKERS
+            else self._tentative.get(address)
+        )
+        if known is not None:
+            known[:] = [*known[-MOST_TESTS + 1 :], mark]
 
     def broken_off(self, last_ns: int) -> None:
         """Know that after this moment nothing was captured: what was open then is cut."""
@@ -545,7 +559,7 @@ class Observer(Front):
         effects = EffectsBuilder(
             self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole, losses=self._losses
         )
-        probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
+        probes, findings = effects.apply(explained(probes, happened, captures, self._asked, self._tentative))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         lacks = [
             *unlooked(captures, self._peeler.udp_ports, fed=end.turn.first_ns is not None),

@@ -22,7 +22,7 @@ from probewatch.model.catalogue import in_words_of
 from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import HUNG_UP, LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
-from probewatch.model.frame import CaptureInfo
+from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
     Attempt,
@@ -46,7 +46,7 @@ from .judge import SECOND
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
-from .routes import gateway, rerouted, same_address
+from .routes import gateway, rerouted, same_address, tested
 from .scene import (
     Scene,
     evidence_of,
@@ -90,6 +90,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     wrong_mac,
     rerouted,
     gateway,
+    tested,
     same_address,
     port_reused,
     source_ports,
@@ -123,12 +124,14 @@ def explain(
     events: Sequence[TimelineEvent],
     captures: Sequence[CaptureInfo] = (),
     asked: Mapping[str, Sequence[Unresolved]] | None = None,
+    tentative: Mapping[str, Sequence[Mark]] | None = None,
 ) -> list[Probe]:
     """Return the probes with the diagnoses that all of them together allow.
 
-    `asked` are address resolutions that nobody answered, by who asked.
+    `asked` are address resolutions that nobody answered, by who asked; `tentative` is when an address was tested for being
+    another's, by address.
     """
-    scene = Scene(probes, events, captures, asked or {})
+    scene = Scene(probes, events, captures, asked or {}, tentative or {})
     for probe in probes:
         kubelet = probe.checker.kind == "kubelet"
         scene.found.append(

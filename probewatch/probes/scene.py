@@ -12,7 +12,7 @@ from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.finding import Evidence
-from probewatch.model.frame import CaptureInfo
+from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.timeline import (
     Attempt,
     Cause,
@@ -45,6 +45,8 @@ class Scene:
     captures: Sequence[CaptureInfo] = ()
     asked: Mapping[str, Sequence[Unresolved]] = field(default_factory=dict)
     """By who asked: address resolutions that nobody answered."""
+    tentative: Mapping[str, Sequence[Mark]] = field(default_factory=dict)
+    """By address: when it was tested for being another's (duplicate address detection)."""
     found: list[dict[int, Diagnosis]] = field(default_factory=list)
     """By probe (its place), by number of attempt."""
     aside: list[list[Diagnosis]] = field(default_factory=list)

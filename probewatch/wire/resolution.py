@@ -57,6 +57,7 @@ class _Round:
     requests: list[Mark]
     touched: int
     """Clock at its last request or answer."""
+    mac: bytes
     resolved: Mark | None = None
 
     def value(self) -> Unresolved:
@@ -68,6 +69,7 @@ class _Round:
             end=requests[-1],
             requests=tuple(requests),
             resolved=self.resolved,
+            mac=self.mac,
         )
 
 
@@ -103,7 +105,7 @@ class Resolver:
         elif len(self._open) >= self.rounds:
             # Whether a single request was answered where nobody looks is not known before it should be sent again.
             self._end(next(iter(self._open)), silent=True)
-        self._open[key] = _Round(n.asker, n.target, [n.mark], clock)
+        self._open[key] = _Round(n.asker, n.target, [n.mark], clock, n.mac)
 
     def reply(self, n: Neighbour, clock: int) -> None:
         """Take in an is-at or Neighbour Advertisement."""
