@@ -37,6 +37,7 @@ class Kind(StrEnum):
     GATEWAY_UNRESOLVED = "gateway-unresolved"
     NOBODY_AT_ADDRESS = "nobody-at-address"
     APPLICATION_SLOW = "application-slow"
+    WORKER_HELD = "worker-held"
     NODE_STALLED = "node-stalled"
     LONG_ROUND_TRIP = "long-round-trip"
     BIG_SEGMENTS_LOST = "big-segments-lost"
@@ -318,6 +319,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "The request is acknowledged within 200 ms, and no byte of an answer comes before the deadline.",
         "The container's CPU throttling (cpu.stat), garbage collection, locks, a full thread pool, dependencies in the health handler.",
         "Make the health endpoint cheap, or give the container more CPU; a longer timeoutSeconds only hides it.",
+        _SLOW,
+    ),
+    Kind.WORKER_HELD: Why(
+        ("D09",),
+        (Cause.SLOW_ANSWER,),
+        "A connection on which nothing was asked held the server's only worker: the answers came when its client closed it.",
+        "No answer while one connection to the same port stays open without a byte, and at least two answers within 200 ms of its end.",
+        "How many workers or threads the server has, and whether one waits for a request on each connection (gunicorn's sync workers; a "
+        "browser or load balancer that opens connections ahead).",
+        "Let no idle connection hold a worker: an asynchronous or threaded worker class, more workers, a timeout for the request's header, "
+        "or a proxy before it that hands on whole requests.",
         _SLOW,
     ),
     Kind.NODE_STALLED: Why(

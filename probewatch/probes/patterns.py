@@ -19,10 +19,9 @@ from dataclasses import replace
 from typing import Final
 
 from probewatch.model.catalogue import in_words_of
-from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import HUNG_UP, LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
-from probewatch.model.frame import CaptureInfo, Mark
+from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import ProbeType
 from probewatch.model.timeline import (
     Attempt,
@@ -42,12 +41,14 @@ from .courses import (
     unhealthy_together,
 )
 from .diagnose import AT_DEADLINE, answer_began, at_deadline, seconds
+from .held import AT_ONCE_NS, worker_held
 from .judge import SECOND
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
 from .routes import gateway, rerouted, same_address, tested
 from .scene import (
+    Heard,
     Scene,
     evidence_of,
 )
@@ -73,11 +74,10 @@ KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RE
 """What is only known to mean this where a kubelet is the checker."""
 NEVER: Final = 3
 """Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
-AT_ONCE_NS: Final = 200_000_000
-"""Late answers to several attempts within this come of one moment: what they waited for went on then."""
 STOOD_STILL: Final = (
-    "All late answers came in one moment: the process stood still until then, and no endpoint is slow. Find what stopped it: a signal, "
-    "a pause for garbage collection, a lock, a disk that did not answer, no CPU (cpu.stat of its cgroup: throttled)."
+    "All late answers came in one moment: the process stood still until then, or all its workers were held, and no endpoint is slow. Find "
+    "what stopped it: a signal, a pause for garbage collection, a lock, a disk that did not answer, no CPU (cpu.stat of its cgroup: "
+    "throttled), connections on which nothing is asked (ss -tnp in the pod)."
 )
 """What to do where all late answers came at once."""
 PATIENT: Final = 10
@@ -96,6 +96,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     source_ports,
     source_address,
     queue_full,
+    worker_held,
     one_lost,
     late_handshakes,
     node_wide,
@@ -123,15 +124,13 @@ def explain(
     probes: Sequence[Probe],
     events: Sequence[TimelineEvent],
     captures: Sequence[CaptureInfo] = (),
-    asked: Mapping[str, Sequence[Unresolved]] | None = None,
-    tentative: Mapping[str, Sequence[Mark]] | None = None,
+    heard: Heard | None = None,
 ) -> list[Probe]:
     """Return the probes with the diagnoses that all of them together allow.
 
-    `asked` are address resolutions that nobody answered, by who asked; `tentative` is when an address was tested for being
-    another's, by address.
+    `heard` is what was on the wire beside them.
     """
-    scene = Scene(probes, events, captures, asked or {}, tentative or {})
+    scene = Scene(probes, events, captures, heard or Heard())
     for probe in probes:
         kubelet = probe.checker.kind == "kubelet"
         scene.found.append(

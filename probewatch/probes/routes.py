@@ -107,7 +107,7 @@ def same_address(scene: Scene) -> None:
 def gateway(scene: Scene) -> None:
     """See pods that ask in vain for who would take their answers (D50)."""
     for places in _by_target(scene):
-        rounds = scene.asked.get(scene.probes[places[0]].target.address, ())
+        rounds = scene.heard.asked.get(scene.probes[places[0]].target.address, ())
         if not rounds:
             continue
         lost = [(place, a) for place in places for a in silent(scene, place)]
@@ -139,10 +139,10 @@ def gateway(scene: Scene) -> None:
 def tested(scene: Scene) -> None:
     """See addresses that nobody answered for because they were still being tested for duplicates (D39)."""
     for place, probe in enumerate(scene.probes):
-        for a in probe.attempts if probe.target.address in scene.tentative else ():
+        for a in probe.attempts if probe.target.address in scene.heard.tentative else ():
             if scene.kind(place, a) != Kind.NOBODY_AT_ADDRESS:
                 continue
-            for test in scene.tentative[probe.target.address]:
+            for test in scene.heard.tentative[probe.target.address]:
                 if a.start.ns <= test.ns + TESTED_NS and test.ns - TESTED_NS <= a.end_ns:
                     text = (
                         f"The pod's address was still tentative: the pod asked whether another has it (frame {test.number}, duplicate "

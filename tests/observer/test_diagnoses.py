@@ -435,6 +435,21 @@ def test_a_small_request_that_is_lost_blames_neither_mtu_nor_node(family: tuple[
     assert one.equally == (Kind.NODE_STALLED,)
 
 
+@BOTH
+@pytest.mark.parametrize(("closes", "asks", "kind"), [(29.5, False, Kind.WORKER_HELD), (27.0, False, Kind.APPLICATION_SLOW), (29.5, True, Kind.APPLICATION_SLOW)])
+def test_an_idle_connection_that_holds_the_only_worker(family: tuple[str, str], closes: float, asks: bool, kind: Kind) -> None:
+    """Answers that all come when a client closes a connection on which it asked nothing waited for it: not for another's end, nor another's question."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=10)))
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    asked = request("/ready", host)
+    late = [(at, ends(family, 50_001 + int(at)), OPENED + f"> PA {asked}\n < A\n +999ms > FA\n +{29.51 - at - 1.0002:.4f}s < PA {answer()}\n > R") for at in (10.0, 20.0)]
+    said = "> PA 'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'\n < A\n" if asks else ""
+    other = (5.0, ends(family, 41_000, client=family[1].format(99)), f"{OPENED} {said} +{closes - 5:.1f}s > FA\n < FA\n > A")
+    found = watch(*probes([-20, -10, 0, 30, 40], client=family[0], server=server), *late, other, known=known)
+    assert kinds(found) == {kind}
+
+
 def test_every_rule_speaks_of_its_cause() -> None:
     """A cause's rules and the catalogue agree: every kind stands below a cause that has rules, or is a pattern's."""
     assert set(RULES) == set(Cause) - {Cause.ENCRYPTED, Cause.CUT}
