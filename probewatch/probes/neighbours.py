@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import KILLED_EARLY, NEVER_LISTENED, NEVER_LISTENED6, STOPPED_LISTENING, Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.spec import Handler
@@ -19,6 +20,18 @@ from probewatch.model.timeline import Attempt, Cause, DecisionKind, Outcome, Pro
 
 from .scene import Scene
 
+OFTEN: Final = 3
+"""Requests that must all have been reset before it is the port, and no chance."""
+AT_ONCE_NS: Final = 50_000_000
+"""A reset this soon behind a request is no crash of a worker that had begun with it."""
+_WHO_RESETS: Final = (
+    "Which container owns the port, and whether a service mesh's sidecar stands before it: curl http:// and curl -k https:// on the node; "
+    "kubectl get peerauthentication -A (Istio); the sidecar's log."
+)
+_NOT_PLAIN: Final = (
+    "Where a sidecar wants mutual TLS (Istio's STRICT), let the mesh rewrite the probe (sidecar.istio.io/rewriteAppHTTPProbers), or leave "
+    "this port out of it; where the server itself wants TLS, set scheme: HTTPS. Else its own log says what it takes amiss."
+)
 _AT_WORK: Final = "The application's log at these times says why: the port speaks the probe's protocol at others."
 """What to do where one connection was ended, and other attempts at the same port were answered."""
 
@@ -34,6 +47,7 @@ def same_port(scene: Scene) -> None:
             probes = [scene.probes[place] for place in here]
             _protocol(scene, here, probes)
             _listener(scene, here, probes)
+            _plain_reset(scene, here, probes)
 
 
 def _protocol(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> None:
@@ -80,6 +94,38 @@ def _listener(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> Non
             continue  # It answered later, and what is said of both stands.
         found = scene.found[place]
         found[attempt.n] = replace(found[attempt.n], advice=STOPPED_LISTENING if opened else never)
+
+
+def _plain_reset(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> None:
+    """Say of a port that resets every plain request at once, and never answered one, that it wants something else."""
+    reset = [(place, a) for place in here for a in _of_kind(scene, place, Kind.RESET_BY_SERVER)]
+    sent = [(a, leg.connection) for one in probes for a in one.attempts for leg in a.legs if leg.connection.orig.length]
+    if len(reset) < OFTEN or any(c.resp.length or _secure(a) for a, c in sent):
+        return
+    if not all(_at_once(c) for _, c in sent):
+        return
+    opened = sum(
+        one.handler is Handler.TCP_SOCKET and a.outcome is Outcome.SUCCESS for one in probes for a in one.attempts
+    )
+    text = (
+        f"Each of {len(sent)} plain requests to this port was reset as soon as it had come, and none was ever answered"
+    )
+    text += f", while {opened} connections without a request were accepted." if opened else "."
+    for place, attempt in reset:
+        if attempt.legs and attempt.legs[-1].connection.orig.length:
+            found = scene.found[place]
+            found[attempt.n] = replace(found[attempt.n], sentence=text, check=_WHO_RESETS, advice=_NOT_PLAIN)
+
+
+def _secure(attempt: Attempt) -> bool:
+    """Tell whether any connection of an attempt spoke TLS."""
+    return any(leg.tls is not None for leg in attempt.legs)
+
+
+def _at_once(connection: Connection) -> bool:
+    """Tell whether the target's reset came right behind the request."""
+    asked, reset = connection.orig.first_data, connection.resp.rst
+    return asked is not None and reset is not None and 0 <= reset.ns - asked.ns <= AT_ONCE_NS
 
 
 def _of_kind(scene: Scene, place: int, kind: Kind) -> Iterable[Attempt]:

@@ -450,6 +450,27 @@ def test_an_idle_connection_that_holds_the_only_worker(family: tuple[str, str], 
     assert kinds(found) == {kind}
 
 
+@BOTH
+def test_a_port_that_resets_every_plain_request(family: tuple[str, str]) -> None:
+    """Where each request is reset at once and none was ever answered, a sidecar that wants mutual TLS is named; not where one was, or late."""
+    reset = OPENED + "> PA {request}\n < RA"
+    (always,) = alone(family, *[reset] * 4).diagnoses
+    assert always.kind == Kind.RESET_BY_SERVER
+    assert "none was ever answered" in always.sentence
+    assert "mutual TLS" in always.advice
+    for others in (alone(family, *[reset] * 4, good_at=(0,)), alone(family, *[OPENED + "> PA {request}\n < A\n +300ms < RA"] * 4)):
+        assert "mutual TLS" not in others.diagnoses[0].advice
+
+
+@BOTH
+@pytest.mark.parametrize(("later", "kind"), [(38.0, Kind.LISTEN_QUEUE_FULL), (1.3, Kind.SYN_UNANSWERED)])
+def test_a_listen_queue_that_drains_later_was_full(family: tuple[str, str], later: float, kind: Kind) -> None:
+    """Requests that the application answers long after their SYNs' successors went unanswered waited in a full queue; a slow answer before those did not."""
+    waits = OPENED + f"> PA {{request}}\n < A\n +999ms > FA\n < A\n +{later:.1f}s < PA {answer()}\n > R"
+    probe = alone(family, OPENED, waits, *["> S"] * 4, good_at=(0, 5))
+    assert kinds([probe]) == {Kind.APPLICATION_SLOW, kind}
+
+
 def test_every_rule_speaks_of_its_cause() -> None:
     """A cause's rules and the catalogue agree: every kind stands below a cause that has rules, or is a pattern's."""
     assert set(RULES) == set(Cause) - {Cause.ENCRYPTED, Cause.CUT}
