@@ -43,6 +43,7 @@ from probewatch.probes.rounds import CLOSE_RECORD
 from probewatch.probes.shapes import What, late_reset
 from probewatch.probes.signatures import Basis, Signature, passes
 from probewatch.probes.steps import followed
+from probewatch.wire.exchange import begins_proxy
 
 from .build import Latest, diagnosed, judged_attempt, leg
 from .declared import Tied, inferred_of, numbers_shown, thresholds_of, tie
@@ -178,6 +179,7 @@ class CheckBuilder:
             scheme=("HTTPS" if tls else "HTTP") if handler is Handler.HTTP_GET else None,
             host=foreign_host(shape.host, named.server, named.port),
             path=shape.target or None if handler is Handler.HTTP_GET else None,
+            proxy_header=any(begins_proxy(one.opening) for one in named.exchanges),
             service=shape.opening.decode("ascii", "replace") if shape.what is What.GRPC else None,
             check=spec,
             spec_source=spec.source if spec is not None else None,

@@ -32,6 +32,13 @@ _NOT_PLAIN: Final = (
     "Where a sidecar wants mutual TLS (Istio's STRICT), let the mesh rewrite the probe (sidecar.istio.io/rewriteAppHTTPProbers), or leave "
     "this port out of it; where the server itself wants TLS, set scheme: HTTPS. Else its own log says what it takes amiss."
 )
+_WANTS_PROXY: Final = (
+    "Whether the port takes the PROXY protocol alone: nginx `listen ... proxy_protocol`, HAProxy `accept-proxy`."
+)
+_SEND_PROXY: Final = (
+    "Let this check send a PROXY header as well (HAProxy: check-send-proxy on the server's line), or check a port that wants none; the "
+    "kubelet cannot send one."
+)
 _AT_WORK: Final = "The application's log at these times says why: the port speaks the probe's protocol at others."
 """What to do where one connection was ended, and other attempts at the same port were answered."""
 
@@ -48,6 +55,7 @@ def same_port(scene: Scene) -> None:
             _protocol(scene, here, probes)
             _listener(scene, here, probes)
             _plain_reset(scene, here, probes)
+            _proxy_wanted(scene, here, probes)
 
 
 def _protocol(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> None:
@@ -115,6 +123,26 @@ def _plain_reset(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> 
         if attempt.legs and attempt.legs[-1].connection.orig.length:
             found = scene.found[place]
             found[attempt.n] = replace(found[attempt.n], sentence=text, check=_WHO_RESETS, advice=_NOT_PLAIN)
+
+
+def _proxy_wanted(scene: Scene, here: Sequence[int], probes: Sequence[Probe]) -> None:
+    """Say of requests that the server ends that those of another check, behind a PROXY header, are answered at the same port."""
+    with_header = [one for one in probes if one.proxy_header]
+    answered = sum(a.status is not None for one in with_header for a in one.attempts)
+    for place, probe in zip(here, probes, strict=True):
+        ended = [a for a in probe.attempts if scene.kind(place, a) in (Kind.CLOSED_UNANSWERED, Kind.RESET_BY_SERVER)]
+        never = not any(a.status is not None for a in probe.attempts)
+        if probe.proxy_header or min(answered, len(ended)) < OFTEN or not never:
+            continue
+        text = (
+            f"The server ended each of {len(ended)} connections without an answer; {answered} requests to the same port that began with a "
+            "PROXY header were answered."
+        )
+        for attempt in ended:
+            found = scene.found[place]
+            found[attempt.n] = replace(
+                found[attempt.n], sentence=text, check=_WANTS_PROXY, advice=_SEND_PROXY, equally=()
+            )
 
 
 def _secure(attempt: Attempt) -> bool:

@@ -62,6 +62,8 @@ from probewatch.probes.diagnose import RULES, diagnose
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.patterns import explain
 from probewatch.report.verdict import judge as judge_probe
+from probewatch.report.words import label
+from probewatch.report.words import request as words_of
 
 SHOWN: dict[str, set[Kind]] = {
     "accept-no-answer": {Kind.APPLICATION_SLOW},
@@ -469,6 +471,21 @@ def test_a_listen_queue_that_drains_later_was_full(family: tuple[str, str], late
     waits = OPENED + f"> PA {{request}}\n < A\n +999ms > FA\n < A\n +{later:.1f}s < PA {answer()}\n > R"
     probe = alone(family, OPENED, waits, *["> S"] * 4, good_at=(0, 5))
     assert kinds([probe]) == {Kind.APPLICATION_SLOW, kind}
+
+
+@BOTH
+def test_a_port_that_wants_the_proxy_protocol(family: tuple[str, str]) -> None:
+    """Checks that are ended without an answer want a PROXY header where those of another check that begin with one are answered."""
+    client, server = family[1].format(99), family[1].format(10)
+    asks = "GET /healthz HTTP/1.0\\r\\n\\r\\n"
+    plain = f"> S\n < SA\n > PA '{asks}'\n < A\n < FA\n > RA"
+    proxied = f"> S\n < SA\n > PA 'PROXY {'TCP6' if ':' in client else 'TCP4'} {client} {server} 40000 8080\\r\\n{asks}'\n < A\n < PA {answer()}\n > RA"
+    scripts = [(at + 2 * n, ends(family, sport + 2 * n, client=client), script) for at, sport, script in ((0.0, 41_000, plain), (0.7, 51_000, proxied)) for n in range(12)]
+    first, second = sorted(watch(*scripts, known=AddressBook()), key=lambda probe: probe.proxy_header)
+    assert (first.proxy_header, second.proxy_header) == (False, True)
+    assert "began with a PROXY header were answered" in first.diagnoses[0].sentence
+    assert label(first) != label(second)
+    assert words_of(first) != words_of(second)
 
 
 def test_every_rule_speaks_of_its_cause() -> None:
