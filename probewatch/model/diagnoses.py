@@ -841,7 +841,7 @@ FORWARDED: Final = (
 """... and about a redirect from http to https that ended badly."""
 
 CLIENT_CERTIFICATE: Final = (
-    "The server wants a client certificate (mutual TLS), which the kubelet never sends: let it answer the health path without one, or "
+    "The server wants a client certificate (mutual TLS), and a kubelet never sends one: let it answer the health path without one, or "
     "probe a port that wants none, or use exec."
 )
 NO_COMMON_CIPHER: Final = (
@@ -849,13 +849,13 @@ NO_COMMON_CIPHER: Final = (
     "Go's client offers (TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20). Some servers say so too where no server is named (SNI)."
 )
 OWN_REFUSAL: Final = (
-    "The kubelet verifies no certificate, but refuses a version below TLS 1.2, a suite that it did not offer and a certificate that it "
+    "A kubelet verifies no certificate, but refuses a version below TLS 1.2, a suite that it did not offer and a certificate that it "
     "cannot read: look at what the server chose (openssl s_client -connect ADDRESS:PORT)."
 )
 TLS_ADVICE: Final = {
     "unrecognized_name": "The server answers only who names it (SNI), and Go's client names no server where it connects to an address; a "
     "Host header does not change that. Give the server a default certificate, or probe a port without TLS, or use exec.",
-    "protocol_version": "The server takes none of the TLS versions that the checker offered: the kubelet has TLS 1.2 and 1.3 and nothing "
+    "protocol_version": "The server takes none of the TLS versions that the checker offered; a kubelet has TLS 1.2 and 1.3 and nothing "
     "older. Update the server, or correct its lowest and highest version.",
     "handshake_failure": NO_COMMON_CIPHER,
     "insufficient_security": NO_COMMON_CIPHER,

@@ -415,7 +415,7 @@ class CheckBuilder:
                 decisions.append(_decision(kind, before, attempts[-1], ends[number - 1], judged, thresholds, since))
                 since = ends[number - 1]
             elif judged.settled is not None and initial == "unknown":
-                if any(one is not judged.settled for one in results[:number]):
+                if any(one is not judged.settled for one in results[:number]) or (number > 1 and not judged.settled):
                     known_ns = ends[number - 1]  # (what it was before may have been either)
                 initial = "UP" if judged.settled else "DOWN"
                 checks = f"first {number} checks leave" if number > 1 else "first check leaves"

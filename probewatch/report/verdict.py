@@ -242,7 +242,8 @@ def _decided(
     if probe.type is ProbeType.STARTUP:
         return _startup(probe, kinds, failed)
     if state in DOWN_STATES and failed and not kinds[DecisionKind.READY] and not kinds[DecisionKind.UP]:
-        never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
+        known = probe.initial_state in (*DOWN_STATES, "unknown") and probe.initial_since_ns is None
+        never = "never" if known else "not"
         word = "Ready" if state == "NotReady" else "UP"
         return (
             Level.TROUBLE,
