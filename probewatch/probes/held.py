@@ -27,12 +27,11 @@ AT_ONCE_NS: Final = 200_000_000
 
 def worker_held(scene: Scene) -> None:
     """See answers that all came when another connection, on which nothing was asked, was closed (D09)."""
-    for (server, port), connections in scene.heard.idle.items():
-        places = [
-            place
-            for place, probe in enumerate(scene.probes)
-            if probe.target.address == server and probe.target.port == port
-        ]
+    at: dict[tuple[str, int | None], list[int]] = {}
+    for place, probe in enumerate(scene.probes):
+        at.setdefault((probe.target.address, probe.target.port), []).append(place)
+    for target, connections in scene.heard.idle.items():
+        places = at.get(target, [])
         slow = [
             (place, a)
             for place in places
