@@ -31,7 +31,7 @@ from .observer.front import End, Found, Front, Revised, Turn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .model.frame import CaptureInfo, Interface
+    from .model.frame import CaptureInfo, Interface, Mark
     from .model.process import ProcessEvent
     from .observer import Observer
 
@@ -78,6 +78,10 @@ class Scout(Front):
     def announced(self, address: str, ns: int) -> None:
         """Say it."""
         self.say("announced", address, ns)
+
+    def tested(self, address: str, mark: Mark) -> None:
+        """Say it."""
+        self.say("tested", address, mark)
 
     def broken_off(self, last_ns: int) -> None:
         """Say it."""

@@ -24,6 +24,9 @@ class Entry(NamedTuple):
     """What to check or do. One sentence; empty where nothing is wrong."""
 
 
+KUBELETS_EVENTS: Final = "the kubelet's events (kubectl describe pod)"
+OWN_LOG: Final = "the checker's own log"
+"""Where a result is told: by the kubelet, and by any other checker."""
 CATALOGUE: Final[dict[Cause, Entry]] = {
     Cause.OK: Entry("ok", "The probe got the answer it wanted.", ""),
     Cause.OK_REDIRECT: Entry(
@@ -148,7 +151,7 @@ CATALOGUE: Final[dict[Cause, Entry]] = {
     Cause.ENCRYPTED: Entry(
         "encrypted",
         "The answer is encrypted: packets show that one came in time, not which.",
-        "A bad status stands in the kubelet's events (kubectl describe pod), and curl -k https://ADDRESS:PORT/PATH on the node shows it; "
+        f"A bad status stands in {KUBELETS_EVENTS}, and curl -k https://ADDRESS:PORT/PATH on the node shows it; "
         "--keylog with the TLS secrets of one side reads it here.",
     ),
     Cause.CUT: Entry(
@@ -211,4 +214,6 @@ TIMEOUTS: Final[dict[str, str]] = {
 
 def in_words_of(kind: str, text: str) -> str:
     """Return an advice in the words of this kind of checker, which knows no field of a Pod."""
-    return text if kind == "kubelet" else text.replace("timeoutSeconds", TIMEOUTS.get(kind, "timeout"))
+    if kind == "kubelet":
+        return text
+    return text.replace("timeoutSeconds", TIMEOUTS.get(kind, "timeout")).replace(KUBELETS_EVENTS, OWN_LOG)

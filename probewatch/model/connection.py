@@ -155,6 +155,9 @@ class IcmpNote:
         return names.get((self.type, self.code), f"icmp type {self.type} code {self.code}")
 
 
+_UNUSED = 100
+"""Bytes of the MSS that a full-sized segment may leave unused."""
+_USUAL_MSS = 1460
 _ICMP4 = {
     (3, 0): "network unreachable",
     (3, 1): "host unreachable",
@@ -255,6 +258,11 @@ class Connection:
     """Up to here it was read: more was said later, and passed over (`wire.table.Limits`). None where nothing was."""
 
     @property
+    def full_size(self) -> int:
+        """Bytes from which on a segment counts as full-sized: the smaller MSS, but for TCP options and an encapsulation."""
+        return min((size for size in (self.orig.mss, self.resp.mss) if size), default=_USUAL_MSS) - _UNUSED
+
+    @property
     def asked_unseen(self) -> bool:
         """Whether the client said something of which the capture has no byte: acknowledgments tell of it, or its own FIN does."""
         return self.orig.packets > 0 and self.orig.gap == 0
@@ -302,3 +310,5 @@ class Unresolved:
     requests: tuple[Mark, ...]
     resolved: Mark | None = None
     """The answer that came after all (the round ends there); None where none came."""
+    mac: bytes = b""
+    """Link-layer address of who asked; empty where the request does not tell it."""

@@ -37,7 +37,9 @@ class Kind(StrEnum):
     GATEWAY_UNRESOLVED = "gateway-unresolved"
     NOBODY_AT_ADDRESS = "nobody-at-address"
     APPLICATION_SLOW = "application-slow"
+    WORKER_HELD = "worker-held"
     NODE_STALLED = "node-stalled"
+    LONG_ROUND_TRIP = "long-round-trip"
     BIG_SEGMENTS_LOST = "big-segments-lost"
     ANSWER_LOST = "answer-lost"
     REQUEST_LOST = "request-lost"
@@ -48,6 +50,7 @@ class Kind(StrEnum):
     RESET_BY_SERVER = "reset-by-server"
     BROKEN_BODY = "broken-body"
     NOT_HTTP = "not-http"
+    BAD_HEADER = "bad-header"
     HTTPS_TO_HTTP = "https-to-http"
     HTTP_TO_HTTPS = "http-to-https"
     TLS_REFUSED = "tls-refused"
@@ -318,6 +321,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Make the health endpoint cheap, or give the container more CPU; a longer timeoutSeconds only hides it.",
         _SLOW,
     ),
+    Kind.WORKER_HELD: Why(
+        ("D09",),
+        (Cause.SLOW_ANSWER,),
+        "A connection on which nothing was asked held the server's only worker: the answers came when its client closed it.",
+        "No answer while one connection to the same port stays open without a byte, and at least two answers within 200 ms of its end.",
+        "How many workers or threads the server has, and whether one waits for a request on each connection (gunicorn's sync workers; a "
+        "browser or load balancer that opens connections ahead).",
+        "Let no idle connection hold a worker: an asynchronous or threaded worker class, more workers, a timeout for the request's header, "
+        "or a proxy before it that hands on whole requests.",
+        _SLOW,
+    ),
     Kind.NODE_STALLED: Why(
         ("D10",),
         (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER),
@@ -325,6 +339,17 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Handshakes or acknowledgments late by more than 200 ms, or retransmissions, at several targets within the same seconds.",
         "CPU steal, snapshots or migration of the virtual machine, softirq load at these times.",
         "It is the node or its hypervisor, not these pods.",
+        _SILENT,
+    ),
+    Kind.LONG_ROUND_TRIP: Why(
+        ("D10",),
+        (Cause.SLOW_ANSWER, Cause.NO_SYN_ANSWER),
+        "The way to the pod and back takes long; neither its kernel nor the node is late.",
+        "Handshakes and acknowledgments late by more than 200 ms, at three attempts in a row, each by nearly the same time; or late "
+        "at one pod while another pod of this node was answered at once.",
+        "ping from the node to the pod: does each reply take as long? tc -s qdisc show on the interfaces between them (a bandwidth limit: "
+        "kubernetes.io/ingress-bandwidth), ip -s link for drops and errors there, an overlay or VPN on the way.",
+        "Remove what delays, or shapes, the way to this pod. Until then timeoutSeconds must be above two round trips (three with TLS).",
         _SILENT,
     ),
     Kind.BIG_SEGMENTS_LOST: Why(
@@ -418,6 +443,16 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "Probe another port, or use tcpSocket, grpc or exec.",
         ("malformed HTTP response",),
     ),
+    Kind.BAD_HEADER: Why(
+        (),
+        (Cause.MALFORMED_ANSWER,),
+        "The server speaks HTTP, and Go's client refuses the header of its answer.",
+        "A status line that is HTTP's, and behind it a header line, a Content-Length or a Transfer-Encoding that net/http does not accept.",
+        "The whole header, as the server sends it: curl -v, or nc, as curl forgives more; and who wrote it: the application, its "
+        "framework, a proxy.",
+        "Correct the header that the server sends.",
+        ("malformed MIME header", "unsupported transfer encoding", "Content-Length"),
+    ),
     Kind.HTTPS_TO_HTTP: Why(
         ("D16",),
         (Cause.TLS_ON_PLAIN_HTTP, Cause.TLS_FAILED),
@@ -441,8 +476,9 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         (Cause.TLS_ALERT, Cause.TLS_FAILED),
         "The server refused the TLS handshake.",
         "A ClientHello, and an alert or an end from the server before the handshake is complete.",
-        "The alert's name: versions, ciphers, or a client certificate that the server requires.",
-        "The kubelet never sends a client certificate: probe a port that wants none.",
+        "The alert's name: versions, ciphers, or a client certificate that the server requires; and the server's own log.",
+        "The kubelet offers TLS 1.2 and 1.3 alone, names no server (SNI) where it probes an address, and has no client certificate: let "
+        "the server take that, or probe another port.",
         ("remote error: tls:",),
     ),
     Kind.HTTP2_REFUSED: Why(
@@ -770,6 +806,10 @@ NEVER_LISTENED: Final = (
     "It never answered in this capture: correct the probe's port or the address that the application binds (0.0.0.0 or ::, not "
     "127.0.0.1); if it only needs longer to start, give it a startupProbe."
 )
+NEVER_LISTENED6: Final = (
+    "It never answered in this capture: correct the probe's port or the address that the application binds (::, as the probe comes "
+    "over IPv6, which neither 0.0.0.0 nor 127.0.0.1 takes); if it only needs longer to start, give it a startupProbe."
+)
 STOPPED_LISTENING: Final = (
     "It had answered before: find why it stopped (a crash, the end of the pod, a listener that was closed)."
 )
@@ -785,11 +825,63 @@ HUNG_UP: Final = (
 )
 """... and about a server that did not answer in time, and whose silence after that says nothing."""
 
+REDIRECTED_TO_NOBODY: Final = (
+    "The redirect names a port that nobody in the pod listens on, perhaps one of a Service or an ingress before it: let the application "
+    "leave its health path out of the redirect, or redirect without scheme and port; or probe a path that answers directly."
+)
+FORWARDED_BESIDES: Final = (
+    " Many frameworks do not redirect a request with X-Forwarded-Proto: https, which httpHeaders can set."
+)
+"""... and about a redirect within the pod to a port that is closed; from http to https besides."""
+
 FORWARDED: Final = (
     "Leave the health path out of the redirect to https, or say that the request came over https: httpHeaders with "
     "X-Forwarded-Proto: https, which many frameworks go by; or probe the final URL."
 )
 """... and about a redirect from http to https that ended badly."""
+
+CLIENT_CERTIFICATE: Final = (
+    "The server wants a client certificate (mutual TLS), and a kubelet never sends one: let it answer the health path without one, or "
+    "probe a port that wants none, or use exec."
+)
+NO_COMMON_CIPHER: Final = (
+    "Server and checker have no cipher suite, group or version in common, or the server has no certificate that fits: let it take what "
+    "Go's client offers (TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20). Some servers say so too where no server is named (SNI)."
+)
+OWN_REFUSAL: Final = (
+    "A kubelet verifies no certificate, but refuses a version below TLS 1.2, a suite that it did not offer and a certificate that it "
+    "cannot read: look at what the server chose (openssl s_client -connect ADDRESS:PORT)."
+)
+TLS_ADVICE: Final = {
+    "unrecognized_name": "The server answers only who names it (SNI), and Go's client names no server where it connects to an address; a "
+    "Host header does not change that. Give the server a default certificate, or probe a port without TLS, or use exec.",
+    "protocol_version": "The server takes none of the TLS versions that the checker offered; a kubelet has TLS 1.2 and 1.3 and nothing "
+    "older. Update the server, or correct its lowest and highest version.",
+    "handshake_failure": NO_COMMON_CIPHER,
+    "insufficient_security": NO_COMMON_CIPHER,
+    "bad_certificate": CLIENT_CERTIFICATE,
+    "certificate_required": CLIENT_CERTIFICATE,
+    "no_application_protocol": "The server takes none of the protocols that the checker offers in ALPN (h2, http/1.1): it is not the "
+    "HTTP server that the probe takes it for, or its ALPN list lacks http/1.1.",
+    "internal_error": "The server failed by itself, often for want of a certificate to show: its log says why.",
+}
+"""What to do about a server's TLS alert, by its name in RFC 8446."""
+
+HEADER_ADVICE: Final = (
+    (
+        "malformed MIME header",
+        "Keep what is no header line out of the header, as a warning that a script prints before its answer (PHP: display_errors).",
+    ),
+    (
+        "unsupported transfer encoding",
+        "Send Transfer-Encoding: chunked and nothing else there, or a Content-Length: compression belongs into Content-Encoding.",
+    ),
+    (
+        "message cannot contain multiple Content-Length",
+        "Send one Content-Length: the application and a proxy may each have added one.",
+    ),
+)
+"""What to do about a header that Go's client refuses, by how its error begins (net/textproto, net/http transfer.go)."""
 
 STATUS_ADVICE: Final = {
     400: "Some servers answer 400 to plain HTTP on a TLS port (then set scheme: HTTPS), others to a Host header they do not know.",

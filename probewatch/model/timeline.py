@@ -498,6 +498,8 @@ class Probe:
     path: str | None = None
     path_cut: bool = False
     """Whether `path` is but the beginning of what was asked for: the capture cut every request line."""
+    proxy_header: bool = False
+    """Whether its attempts begin with a PROXY header (haproxy's proxy-protocol.txt): `send-proxy`."""
     service: str | None = None
     command: tuple[str, ...] = ()
     """Of an exec probe."""

@@ -36,6 +36,7 @@ from probewatch.probes.judge import Verdict
 from probewatch.probes.replies import drain_notes
 from probewatch.probes.shapes import What
 from probewatch.probes.signatures import Basis
+from probewatch.wire.exchange import begins_proxy
 
 from .build import Latest, diagnosed, judged_attempt, leg
 from .course import Course
@@ -138,6 +139,7 @@ class CheckBuilder:
             scheme=scheme if handler is Handler.HTTP_GET else None,
             host=foreign_host(shape.host, named.server, named.port),
             path=shape.target or None if handler is Handler.HTTP_GET else None,
+            proxy_header=any(begins_proxy(one.opening) for one in named.exchanges),
             service=shape.opening.decode("ascii", "replace") if shape.what is What.GRPC else None,
             check=spec,
             spec_source=spec.source if spec is not None else None,

@@ -20,6 +20,7 @@ from probewatch.model.timeline import Probe, Timeline
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.oneway import qualified
 from probewatch.probes.runs import Run
+from probewatch.probes.scene import Heard
 from probewatch.probes.sources import Standing
 
 from .assemble import Assembler
@@ -57,6 +58,10 @@ MOST_FOLLOWED: Final = 10_000
 """Connections kept of an endpoint that is asked about."""
 MOST_LINKS: Final = 10_000
 """Interfaces that have gone of which the name is remembered."""
+IDLE_NS: Final = 1_000_000_000
+"""How long nothing must be said on a connection that is held for nothing."""
+MOST_TESTS: Final = 4
+"""Tests for duplicates that are remembered of each address."""
 MOST_ASKERS: Final = 4_096
 """Addresses of which it is remembered for whom they asked in vain ..."""
 MOST_ROUNDS: Final = 64
@@ -106,8 +111,7 @@ class Observer(Front):
         self._preview = Preview()
         self._silences = Silences()
         self._lacking = Lacking()
-        self._asked: dict[str, list[Unresolved]] = {}
-        """By who asked: address resolutions that nobody answered."""
+        self._heard = Heard()
         self._ahead: dict[str, list[Mark]] = {}
         """By address, starts of the complete runs that wait behind what is still open, as of the latest look."""
         self._stirred: dict[str, None] = {}
@@ -162,6 +166,16 @@ class Observer(Front):
     def announced(self, address: str, ns: int) -> None:
         """Know that an address announced itself, or asked whether it is another's, for the first time."""
         self._appeared[address] = ns
+
+    def tested(self, address: str, mark: Mark) -> None:
+        """Know that an IPv6 address asked whether it is another's."""
+        known = (
+            self._heard.tentative.setdefault(address, [])
+            if len(self._heard.tentative) < MOST_ASKERS
+            else self._heard.tentative.get(address)
+        )
+        if known is not None:
+            known[:] = [*known[-MOST_TESTS + 1 :], mark]
 
     def broken_off(self, last_ns: int) -> None:
         """Know that after this moment nothing was captured: what was open then is cut."""
@@ -329,6 +343,7 @@ class Observer(Front):
                 self._queue(item.server, item)
                 continue
             connection = item.connection
+            self._note_idle(connection)
             if connection.rev == 1:
                 self._lacking.note(connection)
                 if self.settings.endpoint is not None:
@@ -352,12 +367,27 @@ class Observer(Front):
     def _note_asked(self, item: Unresolved) -> None:
         """Remember who asked for an address in vain; of each the latest few rounds, and the first."""
         known = (
-            self._asked.setdefault(item.client, []) if len(self._asked) < MOST_ASKERS else self._asked.get(item.client)
+            self._heard.asked.setdefault(item.client, [])
+            if len(self._heard.asked) < MOST_ASKERS
+            else self._heard.asked.get(item.client)
         )
         if known is not None and item.resolved is None:
             if len(known) >= MOST_ROUNDS:
                 del known[1]
             known.append(item)
+
+    def _note_idle(self, connection: Connection) -> None:
+        """Remember a connection that its client held for a while and said nothing on; of each target the first and latest few."""
+        orig, resp, idle = connection.orig, connection.resp, self._heard.idle
+        if orig.length or resp.length or orig.closed is None or not orig.syns or orig.first_ack is None:
+            return
+        at = connection.server, connection.server_port
+        if orig.closed.ns - connection.start.ns < IDLE_NS or (at not in idle and len(idle) >= MOST_ASKERS):
+            return
+        known = idle.setdefault(at, [])
+        known[:] = [*(one for one in known if one.id != connection.id), connection]
+        if len(known) > MOST_ROUNDS:
+            del known[1]
 
     def _queue(self, server: str, item: Exchange | Unresolved | Run) -> None:
         self._busy[server] = None
@@ -545,7 +575,7 @@ class Observer(Front):
         effects = EffectsBuilder(
             self.book, traffic.clients(), happened, self._now_ns, whole=traffic.whole, losses=self._losses
         )
-        probes, findings = effects.apply(explained(probes, happened, captures, self._asked))
+        probes, findings = effects.apply(explained(probes, happened, captures, self._heard))
         rollouts = find_rollouts(probes, happened, self.book, self._now_ns)
         lacks = [
             *unlooked(captures, self._peeler.udp_ports, fed=end.turn.first_ns is not None),
@@ -681,7 +711,7 @@ class Observer(Front):
     def _unsent(self, end: End) -> Iterator[str]:
         """Say of SYNs that never left where no address request tells of them, which would make them attempts."""
         for client, server, port, number in end.unsent:
-            if all(one.server != server for one in self._asked.get(client, ())):
+            if all(one.server != server for one in self._heard.asked.get(client, ())):
                 yield (
                     f"{number} SYN{'s' if number > 1 else ''} of {client} to {server}:{port} never left: its kernel gave "
                     f"{'them' if number > 1 else 'it'} up (ICMP host unreachable, to itself), for nobody answers for that address on the "

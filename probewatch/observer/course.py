@@ -70,7 +70,7 @@ class Course:
             self.decisions.append(_decision(kind, before, made, end_ns, judged, self._thresholds, self._since_ns))
             self._since_ns = end_ns
         elif judged.settled is not None and self.initial == "unknown":
-            if any(one is not judged.settled for one in results):
+            if any(one is not judged.settled for one in results) or (len(results) > 1 and not judged.settled):
                 self.known_ns = end_ns  # (what it was before may have been either)
             self.initial = _STATE[judged.settled]
             checks = f"first {len(results)} checks leave" if len(results) > 1 else "first check leaves"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.exchange import Exchange
-from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame
+from probewatch.model.frame import JOURNAL_ENTRY, Batch, Frame, Mark
 from probewatch.model.journal import process_event
 from probewatch.model.process import ProcessEvent
 from probewatch.model.units import SECOND
@@ -148,6 +148,10 @@ class Front(ABC):
         """Know that an address announced itself, or asked whether it is another's, for the first time."""
 
     @abstractmethod
+    def tested(self, address: str, mark: Mark) -> None:
+        """Know that an IPv6 address asked whether it is another's (duplicate address detection): it is tentative."""
+
+    @abstractmethod
     def broken_off(self, last_ns: int) -> None:
         """Know that after this moment nothing was captured: what was open then is cut."""
 
@@ -270,6 +274,8 @@ class Front(ABC):
         self._tracker.neighbour(message)
         # Only what a new address does by itself counts: probing for a duplicate, or announcing itself. Routine
         # resolution does not.
+        if message.request and message.asker == "::":
+            self.tested(message.target, message.mark)
         announces = message.asker in ("", "0.0.0.0", "::", message.target)  # noqa: S104
         if announces and message.target not in self._announced and len(self._announced) < KEPT_ADDRESSES:
             self._announced.add(message.target)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from probewatch.decisions.index import container_of
 from probewatch.model.attempts import Attempts
 from probewatch.model.book import AddressBook
-from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.frame import CaptureInfo
 from probewatch.model.spec import Handler, ProbeType
@@ -32,6 +31,7 @@ from probewatch.model.timeline import (
 from probewatch.model.units import SECOND
 from probewatch.probes.loops import FORGOTTEN_NS, LONGEST_NS
 from probewatch.probes.patterns import explain
+from probewatch.probes.scene import Heard
 
 from .build import UNKNOWN
 from .losses import Interval, why
@@ -47,7 +47,7 @@ def explained(
     probes: Sequence[Probe],
     events: Sequence[TimelineEvent],
     captures: Sequence[CaptureInfo],
-    asked: Mapping[str, Sequence[Unresolved]],
+    heard: Heard,
 ) -> list[Probe]:
     """Return the probes with what many attempts together show; of attempts in brief there is too little left to look at."""
     seen = [replace(p, attempts=p.attempts.whole) if isinstance(p.attempts, Attempts) else p for p in probes]
@@ -55,7 +55,7 @@ def explained(
     if len(captures) > 1:  # (which of them shows an attempt at its end is for `place_segments` to say)
         seen = [replace(p, target=replace(p.target, here=False)) if p.target.here else p for p in seen]
     out = []
-    for probe, made in zip(probes, explain(place_segments(seen, captures), events, captures, asked), strict=True):
+    for probe, made in zip(probes, explain(place_segments(seen, captures), events, captures, heard), strict=True):
         attempts = probe.attempts
         if isinstance(attempts, Attempts):
             attempts.renew(made.attempts)

@@ -19,6 +19,7 @@ The modules, each by its first sentence:
     execs       exec probes: process events put together to runs of a command, and what came of each
     forms       the form of one check: what a connection asked, and whether a kubelet asks like that
     guesses     who may ask like that where no row of `signatures` names anybody
+    held        connections of others that hold a server up: one client's silence that all answers wait for
     inference   guess the probes of a target from its attempts alone, where no Pod spec tells them
     judge       what came of one connection: outcome and cause as the kubelet would count them
     lately      when a checker probed anybody lately: tells a kubelet's silence from a pod's
@@ -47,4 +48,5 @@ The modules, each by its first sentence:
     starts      patterns over beginnings of containers
     steps       checks that make several connections, one after another
     stopped     A kubelet that got no CPU for a moment
+    waits       how long kernels took to answer, to SYNs and to requests
 """

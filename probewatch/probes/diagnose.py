@@ -18,20 +18,30 @@ from typing import Final, NamedTuple
 
 from probewatch.model.catalogue import CATALOGUE
 from probewatch.model.connection import Connection
-from probewatch.model.diagnoses import DIAGNOSES, FORWARDED, GATEWAY, STATUS_ADVICE, Kind
+from probewatch.model.diagnoses import (
+    CLIENT_CERTIFICATE,
+    DIAGNOSES,
+    FORWARDED,
+    FORWARDED_BESIDES,
+    GATEWAY,
+    HEADER_ADVICE,
+    OWN_REFUSAL,
+    REDIRECTED_TO_NOBODY,
+    STATUS_ADVICE,
+    TLS_ADVICE,
+    Kind,
+)
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.exchange import ErrorPage, Exchange
 from probewatch.model.finding import Evidence
 from probewatch.model.timeline import Attempt, Cause, Leg, Outcome, Role
 from probewatch.model.units import MS, briefly
+from probewatch.wire.http1 import read_status_line
 
 from .execs import one_string
 
 PROMPT_NS: Final = 200 * MS
 """A kernel acknowledges within this (Linux delays an ACK by 40 ms, at most 200 ms); later is a stall or a loss."""
-FULL: Final = 100
-"""A segment that leaves so many bytes of the MSS unused (TCP options, an encapsulation) still counts as full-sized."""
-USUAL_MSS: Final = 1460
 MESH_PORTS: Final = frozenset({15020, 15021, 4191})
 """Istio's agent and proxy (pilot-agent status/server.go), Linkerd's admin port."""
 ISTIO_AGENT: Final = 15020
@@ -53,7 +63,9 @@ GREETINGS: Final = (
 AT_DEADLINE: Final = "at the deadline itself and before the checker closed: the kubelet may have counted it or not"
 """When an answer came of which the frames do not show whether it was in time."""
 LOCATION: Final = 80
-"""Characters of a redirect's target that a sentence repeats."""
+"""Characters of a redirect's target, or of a server's name, that a sentence repeats."""
+FAULT: Final = 120
+"""... and of what Go's client finds wrong with a header."""
 NO_MAC: Final = bytes(6)
 """Link-layer address on a loopback interface."""
 
@@ -139,11 +151,10 @@ def _redirected(case: Case) -> Found | None:
     secure = where.startswith("https:") and all(leg.tls is None for leg in case.attempt.legs[:1])
     status, cause = case.attempt.status, case.attempt.cause
     end = f"which answered {status}" if cause is Cause.STATUS and status else f"which failed: {CATALOGUE[cause].label}"
-    return Found(
-        Kind.REDIRECT_FAILED,
-        f"Redirected {count} on the same host{f', to {where}' if where else ''}, {end}.",
-        advice=FORWARDED if secure else "",
-    )
+    text = f"Redirected {count} on the same host{f', to {where}' if where else ''}, {end}."
+    if cause is Cause.REFUSED:
+        return Found(Kind.REDIRECT_FAILED, text, advice=f"{REDIRECTED_TO_NOBODY}{FORWARDED_BESIDES if secure else ''}")
+    return Found(Kind.REDIRECT_FAILED, text, advice=FORWARDED if secure else "")
 
 
 def _location(case: Case) -> str:
@@ -203,7 +214,9 @@ def _no_connection(case: Case) -> Found | None:
                 (Kind.LOST_BEFORE_POD, Kind.LISTEN_QUEUE_FULL),
             )
         return Found(
-            Kind.NODE_STALLED, f"The SYN was answered after {waited}: even the kernel was late.", (Kind.SYN_UNANSWERED,)
+            Kind.NODE_STALLED,
+            f"The SYN was answered after {waited}: even the kernel was late.",
+            (Kind.LONG_ROUND_TRIP, Kind.SYN_UNANSWERED),
         )
     times = f"{len(answers)} times" if len(answers) > 1 else "once"
     came = connection.orig.first_ack
@@ -240,8 +253,7 @@ def _unacknowledged(case: Case) -> Found | None:
     if first is None or first.mark.ns > case.attempt.start.ns + max(case.attempt.latency_ns, 0):
         return None
     before = max((arrival.length for arrival in resp.arrivals if arrival.length <= resp.acked), default=0)
-    full = min((size for size in (connection.orig.mss, resp.mss) if size), default=USUAL_MSS) - FULL
-    if first.length - before >= full:
+    if first.length - before >= connection.full_size:
         return Found(
             Kind.BIG_SEGMENTS_LOST,
             f"The answer's segments of full size were sent {resp.retransmits + 1} times and never acknowledged; small ones pass.",
@@ -271,7 +283,7 @@ def _not_taken(case: Case) -> Found | None:
         return Found(
             Kind.NODE_STALLED,
             f"Even the kernel acknowledged the request only after {late}.",
-            (Kind.REQUEST_LOST,) if orig.retransmits else (),
+            (Kind.REQUEST_LOST, Kind.LONG_ROUND_TRIP) if orig.retransmits else (Kind.LONG_ROUND_TRIP,),
         )
     return None
 
@@ -436,8 +448,15 @@ def _tls(case: Case) -> Found | None:
         return Found(Kind.HTTPS_TO_HTTP)
     if tls is None or not tls.alert:
         return Found(Kind.TLS_REFUSED, f"The TLS handshake was not completed: {case.attempt.detail}.")
-    who = "The checker" if tls.alert_by_checker else "The server"
-    return Found(Kind.TLS_REFUSED, f"{who} refused the TLS handshake: alert {tls.alert}.")
+    if tls.alert_by_checker:
+        return Found(Kind.TLS_REFUSED, f"The checker refused the TLS handshake: alert {tls.alert}.", advice=OWN_REFUSAL)
+    text, advice = f"The server refused the TLS handshake: alert {tls.alert}.", TLS_ADVICE.get(tls.alert, "")
+    if tls.alert == "handshake_failure" and tls.version:
+        # (They had agreed by then: OpenSSL says this too, up to TLS 1.2, to who has no certificate to show.)
+        return Found(Kind.TLS_REFUSED, f"{text[:-1]}, behind its ServerHello.", advice=CLIENT_CERTIFICATE)
+    if tls.alert == "unrecognized_name" and tls.sni:
+        return Found(Kind.TLS_REFUSED, f"{text[:-1]}: it does not know {tls.sni[:LOCATION]}.")
+    return Found(Kind.TLS_REFUSED, text, advice=advice)
 
 
 def _grpc_connect(case: Case) -> Found | None:
@@ -513,6 +532,19 @@ def _exec(case: Case) -> Found | None:
     )
 
 
+def _bad_header(case: Case) -> Found | None:
+    """See an answer whose first line is HTTP's, and whose header Go's client refuses."""
+    http = case.exchange.http[0] if case.exchange is not None and case.exchange.http else None
+    if http is None or not http.malformed or http.malformed.startswith("malformed HTTP"):
+        return None
+    said = case.exchange.connection.resp.data if case.exchange is not None else b""
+    if read_status_line(said.partition(b"\n")[0].rstrip(b"\r")) is None:
+        return None
+    advice = next((advice for begins, advice in HEADER_ADVICE if http.malformed.startswith(begins)), "")
+    text = f"The server speaks HTTP, and Go's client refuses the header of its answer: {http.malformed[:FAULT]}."
+    return Found(Kind.BAD_HEADER, text, advice=advice)
+
+
 def _not_http(case: Case) -> Found | None:
     """Name the protocol that answered in the place of HTTP, where its first bytes tell it."""
     said = case.exchange.connection.resp.data if case.exchange is not None else b""
@@ -542,7 +574,7 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.BODY_BROKEN: (_unacknowledged, _broken),
     Cause.RESET_BEFORE_ANSWER: (_redirected, _http2, _reset),
     Cause.CLOSED_BEFORE_ANSWER: (_redirected, _http2, _closed),
-    Cause.MALFORMED_ANSWER: (_redirected, _not_http),
+    Cause.MALFORMED_ANSWER: (_redirected, _bad_header, _not_http),
     Cause.REDIRECT_LIMIT: (_redirected,),
     Cause.STATUS: (_redirected, _status),
     Cause.TLS_ON_PLAIN_HTTP: (_redirected, _always(Kind.HTTPS_TO_HTTP)),

@@ -17,6 +17,7 @@ from probewatch.model.connection import Connection
 from probewatch.model.direct import direct
 from probewatch.model.exchange import Exchange, GrpcFacts, HttpExchange, TlsFacts
 from probewatch.model.frame import Mark
+from probewatch.model.units import MS
 
 KUBE_PROBE: Final = re.compile(r"^kube-probe/(\d{1,4}\.\d{1,4})\+?$")
 """User-Agent of httpGet probes (1.8 and newer); the slash form `kube-probe/1/36` is Knative's and no kubelet's."""
@@ -69,7 +70,7 @@ class Form:
     """It is as a kubelet's but for the handshake's last ACK: that is missing from the capture, or never was (HAProxy sends none)."""
 
 
-FIRST_RETRY_NS: Final = 1_300_000_000
+FIRST_RETRY_NS: Final = 1_300 * MS
 """The kernel sends a SYN again after one second (RFC 6298 section 2.1); a longer first pause means that earlier SYNs are missing."""
 
 

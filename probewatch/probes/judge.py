@@ -233,8 +233,9 @@ class _Case:
             return False
         if self.gave_up is not None:
             return self.gave_up.ns >= self.deadline_ns and self.gave_up.ns - done.ns > STARVED_NS
-        # It never closed: its kernel took the server's FIN, and nothing that it sent is missing here.
-        if self.connection.resp.fin_acked is None or not self.whole_body or "G" in self.connection.history:
+        # It never closed: its kernel took the server's FIN, nothing that it sent is missing here, and no reset left nothing to close.
+        resp = self.connection.resp
+        if resp.fin_acked is None or not self.whole_body or "G" in self.connection.history or self.in_time(resp.rst):
             return False
         return self.seen_until_ns is None or self.seen_until_ns > self.deadline_ns + STARVED_NS
 
@@ -381,9 +382,7 @@ class _Case:
 
     def http(self) -> Verdict:
         http = self.exchange.http[0] if self.exchange.http else None
-        if http is None or http.status is None:
-            return self.unanswered(http)
-        return self.answered(http)
+        return self.unanswered(http) if http is None or http.status is None else self.answered(http)
 
     def unanswered(self, http: HttpExchange | None) -> Verdict:
         """Judge an answer whose header never came whole by who ended it."""

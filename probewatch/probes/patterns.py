@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Final
 
 from probewatch.model.catalogue import in_words_of
-from probewatch.model.connection import Unresolved
 from probewatch.model.diagnoses import HUNG_UP, LIVENESS_ADVICE, Kind, spoken
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import CaptureInfo
@@ -29,7 +28,7 @@ from probewatch.model.timeline import (
     Probe,
     TimelineEvent,
 )
-from probewatch.model.units import MS, SECOND, briefly
+from probewatch.model.units import SECOND, briefly
 
 from .courses import (
     before_startup,
@@ -43,11 +42,13 @@ from .courses import (
     unhealthy_together,
 )
 from .diagnose import AT_DEADLINE, answer_began, at_deadline
+from .held import AT_ONCE_NS, worker_held
 from .loops import restart_loop
 from .neighbours import same_port
 from .oneway import one_direction
-from .routes import gateway, rerouted, same_address
+from .routes import gateway, rerouted, same_address, tested
 from .scene import (
+    Heard,
     Scene,
     evidence_of,
 )
@@ -65,6 +66,7 @@ from .silences import (
     wrong_mac,
 )
 from .starts import killed, starting
+from .waits import late_kernels
 
 Pattern = Callable[[Scene], None]
 
@@ -72,11 +74,10 @@ KUBELETS: Final = frozenset({Kind.KUBELET_LATE, Kind.REDIRECT_ELSEWHERE, Kind.RE
 """What is only known to mean this where a kubelet is the checker."""
 NEVER: Final = 3
 """Attempts that must all have stayed without any answer before a longer timeout is said to be no help."""
-AT_ONCE_NS: Final = 200 * MS
-"""Late answers to several attempts within this come of one moment: what they waited for went on then."""
 STOOD_STILL: Final = (
-    "All late answers came in one moment: the process stood still until then, and no endpoint is slow. Find what stopped it: a signal, "
-    "a pause for garbage collection, a lock, a disk that did not answer, no CPU (cpu.stat of its cgroup: throttled)."
+    "All late answers came in one moment: the process stood still until then, or all its workers were held, and no endpoint is slow. Find "
+    "what stopped it: a signal, a pause for garbage collection, a lock, a disk that did not answer, no CPU (cpu.stat of its cgroup: "
+    "throttled), connections on which nothing is asked (ss -tnp in the pod)."
 )
 """What to do where all late answers came at once."""
 PATIENT: Final = 10
@@ -89,14 +90,17 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     wrong_mac,
     rerouted,
     gateway,
+    tested,
     same_address,
     port_reused,
     source_ports,
     source_address,
     queue_full,
+    worker_held,
     one_lost,
     late_handshakes,
     node_wide,
+    late_kernels,
     arrived,
     unhealthy_together,
     starting,
@@ -120,13 +124,13 @@ def explain(
     probes: Sequence[Probe],
     events: Sequence[TimelineEvent],
     captures: Sequence[CaptureInfo] = (),
-    asked: Mapping[str, Sequence[Unresolved]] | None = None,
+    heard: Heard | None = None,
 ) -> list[Probe]:
     """Return the probes with the diagnoses that all of them together allow.
 
-    `asked` are address resolutions that nobody answered, by who asked.
+    `heard` is what was on the wire beside them.
     """
-    scene = Scene(probes, events, captures, asked or {})
+    scene = Scene(probes, events, captures, heard or Heard())
     for probe in probes:
         kubelet = probe.checker.kind == "kubelet"
         scene.found.append(

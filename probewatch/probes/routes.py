@@ -29,6 +29,16 @@ NEAR_NS: Final = 5 * SECOND
 """How near an attempt must be to a request for the gateway that nobody answers: kernels ask again and again."""
 AT_ONCE_NS: Final = 10 * MS
 """How soon behind a SYN its kernel asks for where to send the SYN-ACK."""
+WHICH_WAY: Final = (
+    "In the pod (nsenter -t PID -n): ip route get NODEADDRESS, ip rule, ip addr. Is there a second network (Multus) whose routes, or whose "
+    "default gateway, take in the node's address?"
+)
+FIRST_INTERFACE: Final = (
+    "Let the pod answer the node by its first interface: take the node's address out of the second network's routes."
+)
+"""What to check and what to do where a pod's answers leave by another interface than the checker's SYNs arrive at."""
+TESTED_NS: Final = SECOND
+"""How long an address stays tentative behind its test, and may have been before it (RFC 4862 section 5.4; RFC 4861 section 10)."""
 ALIKE: Final = 3
 """Letters that the names of a CNI's interfaces begin with alike (`veth12ab`, `cali34cd`): another one of them is a new pod's."""
 _LOST: Final = frozenset({Cause.NO_SYN_ANSWER, Cause.UNREACHABLE, Cause.GRPC_CONNECT})
@@ -98,7 +108,7 @@ def same_address(scene: Scene) -> None:
 def gateway(scene: Scene) -> None:
     """See pods that ask in vain for who would take their answers (D50)."""
     for places in _by_address(scene):
-        rounds = scene.asked.get(scene.probes[places[0]].target.address, ())
+        rounds = scene.heard.asked.get(scene.probes[places[0]].target.address, ())
         if not rounds:
             continue
         lost = [(place, a) for place in places for a in silent(scene, place)]
@@ -112,9 +122,39 @@ def gateway(scene: Scene) -> None:
                 f"The pod asks for {server} (ARP or ND), to which it hands what it sends, and nobody answers: its answers "
                 "cannot leave."
             )
+            before = {c.resp.mac for _, a in _attempts(scene, places) if (c := a.legs[0].connection).resp.packets}
+            elsewhere = next((one.mac for one in mine if one.mac and one.mac not in before), b"")
+            advice = check = ""
+            if elsewhere and before - {b"", NO_MAC}:
+                usual = min(before - {b"", NO_MAC})
+                text = (
+                    f"The pod asks for {server} (ARP or ND) in vain, and from another interface (MAC {elsewhere.hex(':')}) than its "
+                    f"answers came by before ({usual.hex(':')}): its way back to the checker is not the way there."
+                )
+                check, advice = WHICH_WAY, FIRST_INTERFACE
             for place, a in lost:
                 if any(one.start.ns - NEAR_NS <= a.end_ns and a.start.ns <= one.end.ns + NEAR_NS for one in mine):
-                    scene.say(place, [a], Found(Kind.GATEWAY_UNRESOLVED, text))
+                    scene.say(place, [a], Found(Kind.GATEWAY_UNRESOLVED, text, (), advice, check))
+
+
+def tested(scene: Scene) -> None:
+    """See addresses that nobody answered for because they were still being tested for duplicates (D39)."""
+    for place, probe in enumerate(scene.probes):
+        for a in probe.attempts if probe.target.address in scene.heard.tentative else ():
+            if scene.kind(place, a) != Kind.NOBODY_AT_ADDRESS:
+                continue
+            for test in scene.heard.tentative[probe.target.address]:
+                if a.start.ns <= test.ns + TESTED_NS and test.ns - TESTED_NS <= a.end_ns:
+                    text = (
+                        f"The pod's address was still tentative: the pod asked whether another has it (frame {test.number}, duplicate "
+                        "address detection), and answers for it only a second later."
+                    )
+                    advice = (
+                        "Nothing, if it is over with that. Else let the CNI wait for the address before it says that the pod's network is "
+                        "there, or set it without the test (nodad)."
+                    )
+                    scene.say(place, [a], Found(Kind.NOBODY_AT_ADDRESS, text, advice=advice))
+                    break
 
 
 def _follows(syns: Sequence[int], ns: int) -> bool:

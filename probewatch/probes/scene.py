@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from probewatch.model.connection import Unresolved
+from probewatch.model.connection import Connection, Unresolved
 from probewatch.model.diagnoses import Kind
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.finding import Evidence
-from probewatch.model.frame import CaptureInfo
+from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.timeline import (
     Attempt,
     Cause,
@@ -37,14 +37,25 @@ KEEPS_ROWS: Final = frozenset({Kind.STILL_STARTING, Kind.UNHEALTHY_TOGETHER})
 
 
 @dataclass(slots=True)
+class Heard:
+    """What was on the wire beside the probes and tells why they fail."""
+
+    asked: dict[str, list[Unresolved]] = field(default_factory=dict)
+    """By who asked: address resolutions that nobody answered."""
+    tentative: dict[str, list[Mark]] = field(default_factory=dict)
+    """By address: when it was tested for being another's (duplicate address detection)."""
+    idle: dict[tuple[str, int | None], list[Connection]] = field(default_factory=dict)
+    """By target: connections that their client opened, said nothing on for a second and more, and closed."""
+
+
+@dataclass(slots=True)
 class Scene:
     """All probes with their attempts' diagnoses as they stand."""
 
     probes: Sequence[Probe]
     events: Sequence[TimelineEvent]
     captures: Sequence[CaptureInfo] = ()
-    asked: Mapping[str, Sequence[Unresolved]] = field(default_factory=dict)
-    """By who asked: address resolutions that nobody answered."""
+    heard: Heard = field(default_factory=Heard)
     found: list[dict[int, Diagnosis]] = field(default_factory=list)
     """By probe (its place), by number of attempt."""
     aside: list[list[Diagnosis]] = field(default_factory=list)

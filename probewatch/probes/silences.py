@@ -14,6 +14,7 @@ from typing import Final
 
 from probewatch.model.connection import Connection
 from probewatch.model.diagnoses import DIAGNOSES, Kind
+from probewatch.model.frame import Mark
 from probewatch.model.timeline import (
     Attempt,
     Cause,
@@ -181,22 +182,35 @@ def queue_full(scene: Scene) -> None:
         left_open: list[Attempt] = []
         for _, place, a in mine:
             if a.n in dead[place]:
-                # The application's end resets what it never took: what was open then counts.
-                still = [
-                    one for one in left_open if (rst := one.legs[-1].connection.resp.rst) is None or rst.ns > a.end_ns
-                ]
+                still = [one for one in left_open if _waits(one, a)]
                 if still:
+                    later = "had not taken yet" if any(map(_taken, still)) else "never closed"
                     text = (
                         f"The SYN is not answered any more after {len(still)} connection{'s' if len(still) > 1 else ''} that "
-                        "the pod's kernel opened and the application never closed: it no longer accepts, and its listen queue is full."
+                        f"the pod's kernel opened and the application {later}: it no longer accepts, and its listen queue is full."
                     )
                     scene.say(place, [a], Found(Kind.LISTEN_QUEUE_FULL, text))
             elif connected(a):
                 orig, resp = a.legs[-1].connection.orig, a.legs[-1].connection.resp
-                if resp.packets and resp.fin is None and not resp.length and orig.fin is not None and orig.rst is None:
+                given_up = orig.fin is not None and (orig.rst is None or orig.rst > orig.fin)
+                taken = _taken(a)
+                if resp.packets and given_up and (taken is None or taken.ns > a.end_ns + SECOND):
                     left_open.append(a)
                 else:
                     left_open = []
+
+
+def _waits(attempt: Attempt, behind: Attempt) -> bool:
+    """Tell whether the application had not taken an attempt's connection when a later one's SYN went unanswered."""
+    taken, reset = _taken(attempt), attempt.legs[-1].connection.resp.rst
+    # The application's end resets what it never took: then it is that end which answers nobody.
+    return (taken is None or taken.ns > behind.start.ns) and (reset is None or reset.ns > behind.end_ns)
+
+
+def _taken(attempt: Attempt) -> Mark | None:
+    """Return when the application first did anything on an attempt's last connection: answered, closed or ended it."""
+    resp = attempt.legs[-1].connection.resp
+    return min((mark for mark in (resp.first_data, resp.fin, resp.rst) if mark is not None), default=None)
 
 
 def one_lost(scene: Scene) -> None:

@@ -103,6 +103,8 @@ def probe_object(probe: Probe) -> Json:
     }
     if probe.path_cut:
         made["path_cut"] = True
+    if probe.proxy_header:
+        made["proxy_header"] = True
     if probe.command:
         made["command"] = list(probe.command)
     return made

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from ..model.connection import Connection
 from ..model.spec import Handler
-from ..model.timeline import Attempt, Cause, Outcome, Probe, Role
+from ..model.timeline import Attempt, Cause, Leg, Outcome, Probe, Role
 from ..model.units import SECOND
-from .escape import safe
+from .escape import printable, safe
 from .words import endpoint
 
 _NEW_WORDS = 33
 _WAITING = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+_ALERTS = {
+    "bad_record_mac": "bad record MAC",
+    "certificate_revoked": "revoked certificate",
+    "certificate_expired": "expired certificate",
+    "certificate_unknown": "unknown certificate",
+    "unknown_ca": "unknown certificate authority",
+    "decode_error": "error decoding message",
+    "decrypt_error": "error decrypting message",
+    "protocol_version": "protocol version not supported",
+    "insufficient_security": "insufficient security level",
+    "unknown_psk_identity": "unknown PSK identity",
+}
+"""What Go calls alerts (crypto/tls alert.go) whose words are not those of their name in RFC 8446."""
 
 
 def kubelet_says(probe: Probe, attempt: Attempt) -> str:
@@ -70,7 +83,9 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         case Cause.SLOW_ANSWER | Cause.CLIENT_LATE:
             return get + _WAITING
         case Cause.NO_SYN_ANSWER:
-            dialling = _WAITING.replace("context deadline exceeded", f"dial tcp {where}: i/o timeout")
+            dialling = _WAITING.replace(
+                "context deadline exceeded", f"dial tcp {_dialled(probe, attempt)}: i/o timeout"
+            )
             return f"{get}{_WAITING}; or, for the same packets, {get}{dialling}"
         case Cause.CLOSED_BEFORE_ANSWER:
             return f"{get}EOF"
@@ -84,19 +99,34 @@ def _http(probe: Probe, attempt: Attempt) -> str:
         case Cause.BODY_BROKEN if connection is not None:
             return _broken_body(connection, attempt)
         case Cause.MALFORMED_ANSWER:
-            return f"{get}net/http: HTTP/1.x transport connection broken: {safe(attempt.detail)}"
+            return get + _malformed(attempt.detail)
         case Cause.REDIRECT_LIMIT:
             return 'Get "...": stopped after 10 redirects'
         case Cause.TLS_ON_PLAIN_HTTP:
             return f"{get}http: server gave HTTP response to HTTPS client"
         case Cause.TLS_ALERT:
-            return f"{get}remote error: tls: {safe(attempt.detail)}"
+            return get + _alert(attempt.legs[-1] if attempt.legs else None)
         case Cause.REFUSED | Cause.UNREACHABLE | Cause.NEIGHBOUR_UNRESOLVED:
             return get + (
                 _WAITING if attempt.end_mark is None and not _given_up(probe, attempt) else _dial(probe, attempt)
             )
         case _:
             return ""
+
+
+def _malformed(detail: str) -> str:
+    if detail.startswith("message cannot contain multiple"):
+        detail = f"http: {detail}; got ..."
+    # (The bytes in it are quoted as Go does already.)
+    return f"net/http: HTTP/1.x transport connection broken: {printable(detail)}"
+
+
+def _alert(leg: Leg | None) -> str:
+    if leg is None or leg.tls is None or leg.tls.alert_by_checker:
+        return "tls: ..."  # its own error, of which the alert is but the kind
+    name = leg.tls.alert
+    number = name.removeprefix("alert ")
+    return f"remote error: tls: {f'alert({number})' if number != name else _ALERTS.get(name, name.replace('_', ' '))}"
 
 
 def _broken_body(connection: Connection, attempt: Attempt) -> str:
@@ -114,7 +144,7 @@ def _reset(connection: Connection) -> str:
 
 
 def _dial(probe: Probe, attempt: Attempt) -> str:
-    dial = f"dial tcp {endpoint(probe.target.address, probe.target.port)}: "
+    dial = f"dial tcp {_dialled(probe, attempt)}: "
     match attempt.cause:
         case Cause.REFUSED:
             return f"{dial}connect: connection refused"
@@ -127,6 +157,13 @@ def _dial(probe: Probe, attempt: Attempt) -> str:
             return f"{dial}connect: {notes[-1].error if notes else 'no route to host'}"
         case _:
             return ""
+
+
+def _dialled(probe: Probe, attempt: Attempt) -> str:
+    """Return where the last connection went to: a redirect may lead to another port."""
+    if not attempt.legs:
+        return endpoint(probe.target.address, probe.target.port)
+    return endpoint(attempt.legs[-1].connection.server, attempt.legs[-1].connection.server_port)
 
 
 def _given_up(probe: Probe, attempt: Attempt) -> bool:

@@ -244,7 +244,8 @@ def _decided(case: _Case) -> tuple[Level, str]:
         return _startup(probe, failed)
     rose = any(decision.kind in UP for decision in probe.decisions)
     if probe.final_state in DOWN_STATES and failed and not rose:
-        never = "never" if probe.initial_state in (*DOWN_STATES, "unknown") else "not"
+        known = probe.initial_state in (*DOWN_STATES, "unknown") and probe.initial_since_ns is None
+        never = "never" if known else "not"
         word = "Ready" if probe.final_state == "NotReady" else "UP"
         return (
             Level.TROUBLE,

@@ -53,13 +53,14 @@ def owner(target: Target) -> str:
 
 
 def label(probe: Probe) -> str:
-    """Return a short name that tells probes of one target apart: `shop/web/app`, `10.0.0.1:80/ready`, `shop/web:80 from 10.0.0.9`."""
+    """Return a short name that tells probes of one target apart: `shop/web/app`, `10.0.0.1:80/ready`, `shop/web:80/ready from 10.0.0.9`."""
     target = probe.target
     text = owner(target)
     if target.pod is None and probe.path is not None:
         text += safe(probe.asked_path)
     elif target.pod is not None and target.container is None and target.port is not None:
-        text += f":{target.port}"
+        text += f":{target.port}" + (safe(probe.asked_path) if probe.path is not None else "")
+    text += " (PROXY)" if probe.proxy_header else ""
     from_whom = probe.checker.kind != "kubelet" and probe.checker.address
     return f"{text} from {safe(probe.checker.address)}" if from_whom else text
 
@@ -85,11 +86,12 @@ def request(probe: Probe) -> str:
             # the path of a TLS connection nobody could read is unknown, and not "/"
             unknown = " (path encrypted)" if scheme == "https" else ""
             text = f"{verb}{safe(scheme)}://{where}{safe(probe.asked_path) if probe.path is not None else unknown}"
+            text += " behind a PROXY header" if probe.proxy_header else ""
             return text + (f" (Host: {safe(probe.host)})" if probe.host else "")
         case Handler.TCP_SOCKET if probe.never_asked:
             return f"{where} (nothing ever connected: its handler is not known)"
         case Handler.TCP_SOCKET:
-            return f"TCP {where}"
+            return f"TCP {where}" + (" behind a PROXY header" if probe.proxy_header else "")
         case Handler.GRPC:
             return f"gRPC {where}" + (f" service {safe(probe.service)}" if probe.service else "")
         case _:

@@ -140,6 +140,11 @@ def _banner(orig: Half, resp: Half) -> bytes:
     return resp.data[: min(before, OPENING)]
 
 
+def begins_proxy(data: bytes) -> bool:
+    """Tell whether these first bytes are those of a PROXY header, whole or not."""
+    return data.startswith((b"PROXY ", _PROXY2))
+
+
 def proxy_header(data: bytes) -> int:
     """Return the length of a whole PROXY header at the beginning of a stream, 0 where there is none."""
     if data.startswith(b"PROXY "):

@@ -35,9 +35,10 @@ from typing import Final
 
 from probewatch.model.connection import SOLICITATIONS, Unresolved
 from probewatch.model.frame import Mark
+from probewatch.model.units import MS
 from probewatch.wire.packets import Neighbour
 
-PAUSE: Final = 1_500_000_000
+PAUSE: Final = 1_500 * MS
 """A request this long (ns) after the one before starts a new round: Linux leaves 1 s between the requests of one."""
 SAME: Final = 50_000_000
 """Two requests within this are one, seen at several ports or vantage points."""
@@ -57,6 +58,7 @@ class _Round:
     requests: list[Mark]
     touched: int
     """Clock at its last request or answer."""
+    mac: bytes
     resolved: Mark | None = None
 
     def value(self) -> Unresolved:
@@ -68,6 +70,7 @@ class _Round:
             end=requests[-1],
             requests=tuple(requests),
             resolved=self.resolved,
+            mac=self.mac,
         )
 
 
@@ -103,7 +106,7 @@ class Resolver:
         elif len(self._open) >= self.rounds:
             # Whether a single request was answered where nobody looks is not known before it should be sent again.
             self._end(next(iter(self._open)), silent=True)
-        self._open[key] = _Round(n.asker, n.target, [n.mark], clock)
+        self._open[key] = _Round(n.asker, n.target, [n.mark], clock, n.mac)
 
     def reply(self, n: Neighbour, clock: int) -> None:
         """Take in an is-at or Neighbour Advertisement."""

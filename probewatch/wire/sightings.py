@@ -36,7 +36,7 @@ from typing import Final
 from probewatch.model.units import MS
 from probewatch.wire.packets import Lane
 
-WINDOW: Final = 50_000_000
+WINDOW: Final = 50 * MS
 """Nanoseconds between two sightings of one frame."""
 RECORD: Final = MS
 ECHO: Final = 100_000

@@ -11,7 +11,7 @@ from make import exchange as exchange_of
 from make import mark, ns, run_of
 
 from probewatch.model.book import AddressBook
-from probewatch.model.catalogue import in_words_of
+from probewatch.model.catalogue import CATALOGUE, in_words_of
 from probewatch.model.exchange import Exchange, TlsFacts, TlsRecord
 from probewatch.model.timeline import Cause, DecisionKind, Outcome, Probe
 from probewatch.observer.checks import CheckBuilder
@@ -121,6 +121,20 @@ def test_a_status_that_may_be_wanted_is_said_to_count_as_failure(monkeypatch: py
     assert note == "most of its answers are 401, counted as failure: whether that is the status it wants is not on the wire"
     assert not only(paused(["haproxy-503"] * 6, 2.0)).notes
     assert not only(paused(["haproxy-401"] * 3 + ["haproxy"] * 4, 2.0)).notes
+
+
+def test_what_failed_from_the_first_check_on_may_have_been_up_before() -> None:
+    """Three failures at the beginning of a capture leave DOWN alone, from the third on: they may have brought it."""
+    probe = only(paused(["haproxy-503"] * 6, 2.0))
+    assert (probe.initial_state, probe.initial_since_ns) == ("DOWN", probe.attempts[2].end_ns)
+    assert told(probe) == []
+
+
+def test_the_kubelets_events_are_no_other_checkers() -> None:
+    """Who is no kubelet leaves no event: of an encrypted answer its own log is named."""
+    advice = CATALOGUE[Cause.ENCRYPTED].advice
+    assert "kubectl" in in_words_of("kubelet", advice)
+    assert "kubectl" not in in_words_of("haproxy", advice)
 
 
 def test_ipv6() -> None:

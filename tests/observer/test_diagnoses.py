@@ -59,6 +59,7 @@ from probewatch.model.timeline import (
     Target,
     Timeline,
     TimelineEvent,
+    TlsSummary,
 )  # fmt: skip
 from probewatch.observer import Observer, Settings
 from probewatch.observer.build import judged_attempt, leg
@@ -66,6 +67,8 @@ from probewatch.probes.diagnose import RULES, diagnose
 from probewatch.probes.judge import Verdict, judge
 from probewatch.probes.patterns import explain
 from probewatch.report.verdict import judge as judge_probe
+from probewatch.report.words import label
+from probewatch.report.words import request as words_of
 
 SHOWN: dict[str, set[Kind]] = {
     "accept-no-answer": {Kind.APPLICATION_SLOW},
@@ -337,6 +340,7 @@ def test_the_target_of_a_redirect_is_told(family: tuple[str, str]) -> None:
     assert [one.kind for one in found] == [Kind.REDIRECT_FAILED]
     assert f"https://{host}/ready" in found[0].sentence
     assert "X-Forwarded-Proto" in found[0].advice
+    assert "nobody in the pod listens" in found[0].advice
 
 
 @BOTH
@@ -349,6 +353,140 @@ def test_the_protocol_in_the_place_of_http_is_named(family: tuple[str, str]) -> 
     assert "grpc probe" in one.advice
     (ssh,) = alone(family, *[ASKED + f"< PA 'SSH-2.0-OpenSSH_9.2\\r\\n'{CLOSES}"] * 3).diagnoses
     assert "SSH" in ssh.sentence
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("header", "fault", "advice"),
+    [
+        ("PHP Warning  Undefined variable\\r\\n", "missing colon", "display_errors"),
+        ("Content-Length: 3\\r\\n", "multiple Content-Length", "one Content-Length"),
+        ("Transfer-Encoding: gzip, chunked\\r\\n", "unsupported transfer encoding", "Content-Encoding"),
+    ],
+)
+def test_http_with_a_bad_header_is_not_another_protocol(family: tuple[str, str], header: str, fault: str, advice: str) -> None:
+    """An answer whose first line is HTTP's is told as that, with what Go's client refuses in it and what to do about just that."""
+    (one,) = alone(family, *[ASKED + f"< PA {answer(headers=header)}{CLOSES}"] * 3).diagnoses
+    assert one.kind == Kind.BAD_HEADER
+    assert fault in one.sentence
+    assert advice in one.advice
+
+
+@pytest.mark.parametrize(
+    ("summary", "advice"),
+    [
+        (TlsSummary(alert="unrecognized_name"), "SNI"),
+        (TlsSummary(alert="protocol_version"), "TLS 1.2 and 1.3"),
+        (TlsSummary(alert="certificate_required", version="TLS 1.3"), "client certificate"),
+        (TlsSummary(alert="handshake_failure"), "cipher suite"),
+        (TlsSummary(alert="handshake_failure", version="TLS 1.2"), "client certificate"),
+        (TlsSummary(alert="protocol_version", version="TLS 1.0", alert_by_checker=True), "verifies no certificate"),
+    ],
+)
+def test_advice_on_a_tls_alert_goes_by_the_alert(summary: TlsSummary, advice: str) -> None:
+    """Each alert has its own reasons: a client certificate is spoken of only where the server may want one."""
+    one = exchange(OPENED + "> PA 'hello'\n < PA 'x'\n > FA")
+    first = replace(leg(Role.FIRST, one, lambda connection: connection), tls=summary)
+    ended = Verdict(outcome=Outcome.FAILURE, cause=Cause.TLS_ALERT, end_ns=one.connection.end.ns)
+    found = diagnose(judged_attempt(1, one.connection.start, ended, (first,)), ())
+    assert found is not None
+    assert found.kind == Kind.TLS_REFUSED
+    assert advice in found.advice
+    assert ("client certificate" in found.advice) == (advice == "client certificate")
+
+
+@BOTH
+def test_what_listens_on_ipv4_alone_is_no_advice_for_ipv6(family: tuple[str, str]) -> None:
+    """A closed port that is probed over IPv6 may be open on 0.0.0.0: that is said, and 0.0.0.0 is not named as right."""
+    (one,) = alone(family, *["> S\n < RA"] * 3).diagnoses
+    assert ("neither 0.0.0.0" in one.advice) == (":" in family[1])
+
+
+@BOTH
+def test_a_slow_way_is_no_node_that_stood_still(family: tuple[str, str]) -> None:
+    """Late by the same again and again is a round trip; late by this and that is not told from a stall, and no more is late once."""
+    trip = "> S\n +{}ms < SA\n > A\n > PA {{request}}\n +{}ms > FA\n +{}ms < A"
+    (one,) = alone(family, *[trip.format(600, 399, 200)] * 4).diagnoses
+    assert one.kind == Kind.LONG_ROUND_TRIP
+    assert "600 ms" in one.sentence
+    (other,) = alone(family, *[trip.format(600 - 180 * n, 399 + 180 * n, 400 * n) for n in range(3)]).diagnoses
+    assert other.kind == Kind.NODE_STALLED
+    (once,) = alone(family, *[trip.format(600, 399, 200)] * 4, good_at=(0, 1, 3)).diagnoses
+    assert once.kind == Kind.NODE_STALLED
+    assert once.equally == (Kind.LONG_ROUND_TRIP,)
+
+
+@BOTH
+@pytest.mark.parametrize(("at", "kind"), [(0.3, Kind.LONG_ROUND_TRIP), (0.001, Kind.NODE_STALLED), (1.3, Kind.NODE_STALLED)])
+def test_a_kernel_that_answers_meanwhile_acquits_the_node(family: tuple[str, str], at: float, kind: Kind) -> None:
+    """One pod's kernel is late and another's answers at once in the middle of it: the node goes on. Before and after it says nothing."""
+    late, good = family[1].format(10), family[1].format(11)
+    known = book(pod(late, spec(period_s=10)), pod(good, spec(period_s=10)))
+    stall = OPENED + f"> PA {request('/ready', f'[{late}]:8080' if ':' in late else f'{late}:8080')}\n +600ms < A\n +399ms > FA\n < A"
+    scripts = [*probes(every(10, 4), client=family[0], server=late), (40.0, ends(family, 50_001), stall)]
+    found = watch(*scripts, *probes(every(10, 5, at), client=family[0], server=good), known=known)
+    assert kinds(found) == {kind}
+
+
+@BOTH
+def test_a_small_request_that_is_lost_blames_neither_mtu_nor_node(family: tuple[str, str]) -> None:
+    """A request of some hundred bytes is no full-sized segment; the node stood still only where nobody was answered meanwhile."""
+    lost = OPENED + "> PA {request}\n +300ms > PA {request} seq=1\n +600ms > PA {request} seq=1\n +99ms > FA"
+    (one,) = alone(family, *[lost] * 3).diagnoses
+    assert one.kind == Kind.REQUEST_LOST
+    assert "MTU" not in one.advice
+    assert one.equally == (Kind.NODE_STALLED,)
+
+
+@BOTH
+@pytest.mark.parametrize(("closes", "asks", "kind"), [(29.5, False, Kind.WORKER_HELD), (27.0, False, Kind.APPLICATION_SLOW), (29.5, True, Kind.APPLICATION_SLOW)])
+def test_an_idle_connection_that_holds_the_only_worker(family: tuple[str, str], closes: float, asks: bool, kind: Kind) -> None:
+    """Answers that all come when a client closes a connection on which it asked nothing waited for it: not for another's end, nor another's question."""
+    server = family[1].format(10)
+    known = book(pod(server, spec(period_s=10)))
+    host = f"[{server}]:8080" if ":" in server else f"{server}:8080"
+    asked = request("/ready", host)
+    late = [(at, ends(family, 50_001 + int(at)), OPENED + f"> PA {asked}\n < A\n +999ms > FA\n +{29.51 - at - 1.0002:.4f}s < PA {answer()}\n > R") for at in (10.0, 20.0)]
+    said = "> PA 'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'\n < A\n" if asks else ""
+    other = (5.0, ends(family, 41_000, client=family[1].format(99)), f"{OPENED} {said} +{closes - 5:.1f}s > FA\n < FA\n > A")
+    found = watch(*probes([-20, -10, 0, 30, 40], client=family[0], server=server), *late, other, known=known)
+    assert kinds(found) == {kind}
+
+
+@BOTH
+def test_a_port_that_resets_every_plain_request(family: tuple[str, str]) -> None:
+    """Where each request is reset at once and none was ever answered, a sidecar that wants mutual TLS is named; not where one was, or late."""
+    reset = OPENED + "> PA {request}\n < RA"
+    (always,) = alone(family, *[reset] * 4).diagnoses
+    assert always.kind == Kind.RESET_BY_SERVER
+    assert "none was ever answered" in always.sentence
+    assert "mutual TLS" in always.advice
+    for others in (alone(family, *[reset] * 4, good_at=(0,)), alone(family, *[OPENED + "> PA {request}\n < A\n +300ms < RA"] * 4)):
+        assert "mutual TLS" not in others.diagnoses[0].advice
+
+
+@BOTH
+@pytest.mark.parametrize(("later", "kind"), [(38.0, Kind.LISTEN_QUEUE_FULL), (1.3, Kind.SYN_UNANSWERED)])
+def test_a_listen_queue_that_drains_later_was_full(family: tuple[str, str], later: float, kind: Kind) -> None:
+    """Requests that the application answers long after their SYNs' successors went unanswered waited in a full queue; a slow answer before those did not."""
+    waits = OPENED + f"> PA {{request}}\n < A\n +999ms > FA\n < A\n +{later:.1f}s < PA {answer()}\n > R"
+    probe = alone(family, OPENED, waits, *["> S"] * 4, good_at=(0, 5))
+    assert kinds([probe]) == {Kind.APPLICATION_SLOW, kind}
+
+
+@BOTH
+def test_a_port_that_wants_the_proxy_protocol(family: tuple[str, str]) -> None:
+    """Checks that are ended without an answer want a PROXY header where those of another check that begin with one are answered."""
+    client, server = family[1].format(99), family[1].format(10)
+    asks = "GET /healthz HTTP/1.0\\r\\n\\r\\n"
+    plain = f"> S\n < SA\n > PA '{asks}'\n < A\n < FA\n > RA"
+    proxied = f"> S\n < SA\n > PA 'PROXY {'TCP6' if ':' in client else 'TCP4'} {client} {server} 40000 8080\\r\\n{asks}'\n < A\n < PA {answer()}\n > RA"
+    scripts = [(at + 2 * n, ends(family, sport + 2 * n, client=client), script) for at, sport, script in ((0.0, 41_000, plain), (0.7, 51_000, proxied)) for n in range(12)]
+    first, second = sorted(watch(*scripts, known=AddressBook()), key=lambda probe: probe.proxy_header)
+    assert (first.proxy_header, second.proxy_header) == (False, True)
+    assert "began with a PROXY header were answered" in first.diagnoses[0].sentence
+    assert label(first) != label(second)
+    assert words_of(first) != words_of(second)
 
 
 def test_every_rule_speaks_of_its_cause() -> None:

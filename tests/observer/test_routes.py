@@ -88,10 +88,10 @@ def test_an_address_that_two_have(ends: tuple[str, str]) -> None:
     assert [one.kind for one in observed(made, server, "br0")] == [Kind.SAYS_UNHEALTHY]
 
 
-def asks(seconds: float, asker: str, target: str) -> Frame:
+def asks(seconds: float, asker: str, target: str, mac: bytes = b"") -> Frame:
     """Return an ARP request, or a Neighbour Solicitation."""
     source, wanted = ipaddress.ip_address(asker).packed, ipaddress.ip_address(target).packed
-    mac = b"\x02" + source[-5:].rjust(5, b"\0")
+    mac = mac or b"\x02" + source[-5:].rjust(5, b"\0")
     if len(source) == 4:
         data = b"\xff" * 6 + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + source + bytes(6) + wanted
     else:
@@ -113,5 +113,20 @@ def test_a_gateway_that_nobody_answers_for(ends: tuple[str, str], gateway: str) 
     (found,) = observed(asking(0.0001), server, "eth0")
     assert found.kind == Kind.GATEWAY_UNRESOLVED
     assert f"asks for {gateway}" in found.sentence
+    answered = frames(*probes([0, 10], client=ends[0], server=server), *silent(ends, [20, 30]))
+    for mac, elsewhere in ((b"", False), (b"\x02\0\0\0\xbe\xef", True)):
+        asked = [asks(at + 0.0001 + again, server, gateway, mac) for at in (20, 30) for again in (0, 1, 2)]
+        (found,) = observed([*answered, *asked], server, "eth0")
+        assert found.kind == Kind.GATEWAY_UNRESOLVED
+        assert ("another interface" in found.sentence) == ("second network" in found.advice) == elsewhere
     assert [one.kind for one in observed(asking(0.5), server, "eth0")] == [Kind.SYN_UNANSWERED]
     assert [one.kind for one in observed(made, server, "eth0")] == [Kind.SYN_UNANSWERED]
+
+
+@pytest.mark.parametrize(("at", "tentative"), [(0.4, True), (-0.5, True), (-1.5, False), (3.5, False)])
+def test_an_address_that_is_tested_is_tentative(at: float, tentative: bool) -> None:
+    """Nobody answers for an IPv6 address within a second of its test for duplicates; of one tested long before that is no reason."""
+    waits = [asks(again, NODE6, POD6) for again in (0, 1, 2)]
+    (found,) = observed([*waits, asks(at, "::", POD6)], POD6, "cni0")
+    assert found.kind == Kind.NOBODY_AT_ADDRESS
+    assert ("tentative" in found.sentence) == tentative

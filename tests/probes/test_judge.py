@@ -146,6 +146,14 @@ def test_client_late_and_still_silent(ends) -> None:
     assert said(early) == (SUCCESS, Cause.OK)
 
 
+def test_a_connection_that_the_server_reset_needs_no_close(ends) -> None:
+    """A server that answers and closes before the request came resets that: the answer counts, and nobody waited until the deadline."""
+    early = f"{OPENED} < PA {answer('503 Service Unavailable', 'busy')}\n > A\n < FA\n > PA {request()}\n < R"
+    verdict = judged(early, ends)
+    assert (said(verdict), verdict.status) == ((FAILURE, Cause.STATUS), 503)
+    assert said(judged(early.removesuffix("\n < R"), ends)) == (FAILURE, Cause.CLIENT_LATE)
+
+
 def test_a_close_that_the_capture_lost_is_no_client_late(ends) -> None:
     """Where the server acknowledges a FIN that is not here, the checker had closed."""
     asked = exchange(ASKED, ends).connection.orig.length

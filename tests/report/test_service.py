@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from probewatch.decisions.outages import By, answered_again, downtime, outages, streak_began
 from probewatch.model.catalogue import BAD_ANSWER
+from probewatch.model.connection import Connection, Half
 from probewatch.model.diagnosis import Diagnosis
 from probewatch.model.frame import CaptureInfo, Mark
 from probewatch.model.spec import Handler, ProbeType
@@ -20,11 +22,14 @@ from probewatch.model.timeline import (
     EventKind,
     Gap,
     GapKind,
+    Leg,
     Outcome,
     Probe,
+    Role,
     Target,
     Timeline,
     TimelineEvent,
+    TlsSummary,
 )
 from probewatch.model.units import MS
 from probewatch.model.units import SECOND as S
@@ -403,6 +408,27 @@ def test_what_never_connected_shows_no_handler(family: tuple[str, str]) -> None:
     opened = replace(unknown, attempts=(*refused, replace(refused[0], outcome=Outcome.SUCCESS, cause=Cause.OK)))
     assert request(opened).startswith("TCP ")
     assert "Get " not in kubelet_says(opened, refused[0])
+
+
+def test_the_kubelets_words_name_the_last_hop_and_the_alert_as_go_does() -> None:
+    """A refused hop is named with its own port, an alert in crypto/tls' words and not in RFC 8446's, and bytes are quoted once."""
+    one = probe(ProbeType.READINESS, V4, "x").attempts[0]
+    tried = Connection(id=0, client=V4[0], client_port=40_000, server=V4[1], server_port=8080, start=one.start, end=one.start,
+                       state="REJ", history="Sr", orig=Half(), resp=Half())  # fmt: skip
+    first = Leg(role=Role.FIRST, connection=tried)
+    asked = replace(probe(ProbeType.READINESS, V4, "x"), scheme="HTTPS")
+
+    def said(cause: Cause, detail: str = "", **of_leg: Any) -> str:
+        legs = (replace(first, **of_leg),)
+        return kubelet_says(asked, replace(one, cause=cause, status=None, detail=detail, legs=legs, end_mark=one.start))
+
+    hop = replace(first.connection, server_port=443)
+    assert ":443: connect: connection refused" in said(Cause.REFUSED, role=Role.REDIRECT, connection=hop)
+    alerts = {"unrecognized_name": "unrecognized name", "certificate_expired": "expired certificate", "alert 9": "alert(9)"}
+    for name, words in alerts.items():
+        assert said(Cause.TLS_ALERT, tls=TlsSummary(alert=name)).endswith(f"remote error: tls: {words}")
+    assert "remote" not in said(Cause.TLS_ALERT, tls=TlsSummary(alert="protocol_version", alert_by_checker=True))
+    assert said(Cause.MALFORMED_ANSWER, 'malformed HTTP response "J\\x00"').endswith('response "J\\x00"')
 
 
 def test_a_share_of_a_supposed_timeout_is_called_so() -> None:
