@@ -33,6 +33,7 @@ OPEN: dict[str, str] = {
     "identical-three-fail": "three probes that ask the same: a late tick of readiness at a new container, and its poke, are read as liveness and readiness",
     "seed-15": "startup and liveness ask the same: the first attempt of a new container is given to liveness",
     "seed-23": "two tcpSocket probes of one port: a new container's first poke is read as the liveness probe's late tick",
+    "seed-663": "a SYN that nobody answers names nobody: a liveness tick is read as the first attempt of readiness",
     "seed-53": "readiness and liveness in step, all unreachable: which of them a restart silenced",
     "wide-220": "nothing names the version, so whether a tick off the poked grid is a new container's is not known",
     "stopped-3": "readiness and liveness ask the same: which of them a container's end, at a stopped kubelet, silenced",
