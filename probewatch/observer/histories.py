@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from probewatch.decisions.pod import Planned, Pod
 from probewatch.decisions.worker import Counted
 from probewatch.model.prediction import Reading
 from probewatch.probes.judge import Verdict
+from probewatch.probes.patience import may_have_waited
 from probewatch.probes.runs import Run, fits, free_ns, lingers, verdict_of
+
+IMPATIENT: Final = 3.0
+"""A run as the attempt of a probe whose timeout it did not keep to, where it kept to another's."""
 
 
 class Step(NamedTuple):
@@ -73,11 +77,26 @@ class Look:
         self.fitting = [
             (worker, fit)
             for worker, planned in enumerate(plan)
-            if owner in (None, worker)
-            and run.container in (None, planned.container)
-            and (fit := fits(run, planned.spec)) is not None
+            if run.container in (None, planned.container) and (fit := fits(run, planned.spec)) is not None
         ]
         """The workers that it may be of, and how well it agrees with each (`runs.fits`)."""
+        if len({plan[worker].spec.timeout_s for worker, _ in self.fitting}) > 1:
+            self.fitting = self._by_patience()
+        if owner is not None:
+            self.fitting = [one for one in self.fitting if one[0] == owner]
+
+    def _by_patience(self) -> list[tuple[int, float]]:
+        """Return the workers that it may be of; how long it waited tells those apart that ask the same with other timeouts."""
+        kept_to = [
+            may_have_waited(self.run, self._plan[worker].spec.handler, self._plan[worker].spec.timeout_s)
+            for worker, _ in self.fitting
+        ]
+        if all(kept_to) or not any(kept_to):
+            return self.fitting
+        return [
+            (worker, fit if kept else fit + IMPATIENT)
+            for (worker, fit), kept in zip(self.fitting, kept_to, strict=True)
+        ]
 
     def judged(self, worker: int) -> Judged:
         """Judge it as an attempt of one worker, once."""

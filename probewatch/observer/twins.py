@@ -20,7 +20,6 @@ from probewatch.model.frame import Mark
 from probewatch.model.spec import ProbeSpec, ProbeType
 from probewatch.model.timeline import Trigger
 from probewatch.model.units import MS
-from probewatch.probes.patience import observed_timeout
 
 from .histories import Step
 from .lane import Lane
@@ -31,10 +30,6 @@ RATHER: Final = 1.0
 """What the other way round must save to be kept: about a factor of three in likelihood."""
 OPEN: Final = 2.5
 """What it must cost more to be out of the question: about one in twelve."""
-
-IMPATIENT: Final = 6.0
-"""That one gives up after another time than its timeout, which is declared: as far-fetched as anything that a lane reads."""
-
 AHEAD: Final = 3.0
 """That readiness is ahead of liveness by a moment, time after time, though it was poked by the success of a startup probe."""
 IN_STEP_NS: Final = 30 * MS
@@ -84,21 +79,13 @@ def _even(steps: Sequence[Step], pair: tuple[int, int]) -> Iterator[tuple[int, S
 
 
 def strained(lane: Lane) -> float:
-    """Return how far-fetched all is that a lane read, that its twins were as patient as they were, and in that order."""
+    """Return how far-fetched all is that a lane read, and the order in which its twins run."""
     steps, plan = lane.so_far(), lane.plan
     cost = lane.cost + sum(strains(steps))
     for pair in twins(plan):
-        for worker in pair:
-            runs, spec = [step.run for step in _of(steps, worker)], plan[worker].spec
-            shown = observed_timeout(runs, spec.handler)
-            cost += IMPATIENT * (shown is not None and shown != spec.timeout_s)
         gated = any(one.spec.type is ProbeType.STARTUP and one.container == plan[pair[0]].container for one in plan)
         cost += AHEAD if gated and _ahead(steps, pair) else 0.0
     return cost
-
-
-def _of(steps: Sequence[Step], worker: int) -> list[Step]:
-    return [step for step in steps if step.reading is not None and step.reading.worker == worker]
 
 
 def _ahead(steps: Sequence[Step], pair: tuple[int, int]) -> bool:

@@ -62,6 +62,7 @@ LOW: Final = 6
 OPEN: Final = "its request is the same as that of another probe of its container; nothing tells them apart"
 BAFFLED: Final = "its attempts, together with those beside it, fit no type as a kubelet runs it"
 THIRD: Final = "one container cannot have it beside the other two, which fit what a kubelet does without it"
+OTHERS: Final = "only the names of what other ports are asked say one, and these may be another container's"
 NAMED: Final = "only the name of its path or service says so"
 
 
@@ -85,7 +86,25 @@ def typed(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Gu
         mine = [one for one, planned in zip(guesses, placed, strict=True) if planned.container == home]
         ports = {one.spec.port for one in mine}
         alone = len(mine) == len(guesses)
-        out += _container(mine, runs if alone else [run for run in runs if run.form.port in ports], lane)
+        told = _container(mine, runs if alone else [run for run in runs if run.form.port in ports], lane)
+        if len(ports) > 1 and any(_misnamed(one.spec) for one in told):
+            told = _apart(mine, runs, lane) or told
+        out += told
+    return tuple(out)
+
+
+def _apart(guesses: Sequence[Guess], runs: Sequence[Run], lane: Lane) -> tuple[Guess, ...]:
+    """Return the guesses with each port as one container's; none where that too has a type that its name does not say.
+
+    What no type of one container explains but against its name, may well be two containers.
+    """
+    out: list[Guess] = []
+    for port in dict.fromkeys(one.spec.port for one in guesses):
+        mine = [one for one in guesses if one.spec.port == port]
+        told = _container(mine, [run for run in runs if run.form.port == port], lane)
+        if any(_misnamed(one.spec) for one in told):
+            return ()
+        out += told
     return tuple(out)
 
 
@@ -177,6 +196,7 @@ def _agreed(guesses: Sequence[Guess], found: Sequence[_Weighed]) -> tuple[Guess,
     told = _distinct(
         [_untyped([one])[0] if _starts_anew(one, cheapest.read, at) else one for at, one in enumerate(each)]
     )
+    told = tuple(_nameless(one, guesses) for one in told)
     kinds = [one.spec.type for one in told if one.spec.type is not ProbeType.UNKNOWN]
     if len(kinds) == len(set(kinds)):
         return told
@@ -275,6 +295,15 @@ def _orders(plan: Plan, same: Sequence[int]) -> Iterator[Plan]:
 def _misnamed(spec: ProbeSpec) -> bool:
     """Tell whether the name of what a probe asks for says another type than it is taken for."""
     return named_type(spec) not in (ProbeType.UNKNOWN, spec.type)
+
+
+def _nameless(one: Guess, guesses: Sequence[Guess]) -> Guess:
+    """Return a guess without a type that only names at other ports say: what is asked there may be another container."""
+    if one.reason is not NAMED or named_type(one.spec) is not ProbeType.UNKNOWN:
+        return one
+    if sum(other.spec.port == one.spec.port for other in guesses) > 1:
+        return one
+    return replace(one, spec=replace(one.spec, type=ProbeType.UNKNOWN), reason=OTHERS)
 
 
 def _distinct(guesses: Sequence[Guess]) -> tuple[Guess, ...]:

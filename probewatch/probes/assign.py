@@ -457,7 +457,8 @@ def _succeeded(start: int, p: Prediction, *, reset: bool) -> float:
     """Return the cost of an attempt that may be of another worker as well, behind a kill: at the successor (`reset`), or not yet."""
     if reset:
         return AT_ONCE_ANEW if p.alive_ns is not None and start - p.alive_ns <= POKED_NS else 0.0
-    return _lives_on(start, p) if p.spec.type is ProbeType.READINESS else 0.0
+    # (Where a startup probe asks the same: it is what comes next.)
+    return _lives_on(start, p) if p.spec.type is ProbeType.READINESS and p.gated_anew else 0.0
 
 
 def _lives_on(start: int, p: Prediction) -> float:

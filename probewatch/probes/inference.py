@@ -548,8 +548,11 @@ def _streaks(group: _Group) -> tuple[list[tuple[int, int]], int]:
     for index, verdict in enumerate(group.verdicts()):
         outcome = verdict.outcome
         streak = streak + 1 if outcome is Outcome.FAILURE else streak if outcome is Outcome.DISCARDED else 0
-        if streak and period and index + 1 < len(starts) and starts[index + 1] - starts[index] > 1.5 * period:
-            ends.append((streak, index))
+        step = starts[index + 1] - starts[index] if index + 1 < len(starts) else 0
+        if streak and period and step > 1.5 * period:
+            # (What a new container wakes goes on at its old ticks; else its kubelet began anew, and counts anew.)
+            if abs((step + period // 2) % period - period // 2) <= GRID_NS:
+                ends.append((streak, index))
             streak = 0
         longest = max(longest, streak)
     return ends, longest

@@ -297,8 +297,8 @@ class _Case:
         """Judge a SYN that an ICMP error answered: it ends the connect unless the SYN is seen again behind it.
 
         Over IPv6 an error that the same node makes comes while connect(2) still holds the socket, and ends nothing (measured
-        on Linux 6.18; over IPv4 it does, and so does one that comes later, over either). Who gives up before the SYN would be
-        sent again does not show it; so the deadline ends it there.
+        on Linux 6.18; over IPv4 it does, and so does one that comes later, over either, or answers a SYN that was sent again: the
+        kernel's timer sends that). Who gives up before the SYN would be sent again does not show it; so the deadline ends it there.
         """
         syns = self.connection.orig.syns
         detail = f"ICMP {note.explain()} from {note.reporter}"
@@ -306,7 +306,7 @@ class _Case:
         if ended is None:
             detail += ", which did not end the connect: the SYN was sent again"
             return self.silence(Outcome.FAILURE, Cause.UNREACHABLE, detail)
-        at_once = note.version == 6 and bool(syns) and ended.ns - syns[-1].ns < INLINE_NS
+        at_once = note.version == 6 and len(syns) == 1 and ended.ns - syns[0].ns < INLINE_NS
         if at_once and self.deadline_ns - syns[-1].ns <= SYN_AGAIN_NS:
             detail += " at once, which over IPv6 does not end a connect"
             return self.silence(Outcome.FAILURE, Cause.UNREACHABLE, detail)

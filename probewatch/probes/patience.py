@@ -195,6 +195,22 @@ def _unheard(exchange: Exchange, handler: Handler) -> bool:
     return handler is Handler.TCP_SOCKET and silent
 
 
+def may_have_waited(run: Run, handler: Handler, timeout_s: int) -> bool:
+    """Tell whether a checker that waits so long may have been the one of this run.
+
+    Not if it gave up after another number of seconds, or took an answer (or still dialled) later than that.
+    """
+    for begun_ns, exchange in _timed(run):
+        if _unheard(exchange, handler):
+            syns = exchange.connection.orig.syns
+            gave_up, waited = None, (syns[-1].ns - begun_ns) / SECOND if syns else 0.0
+        else:
+            gave_up, waited = _patience(exchange, handler, begun_ns)
+        if (gave_up is not None and gave_up != timeout_s) or waited - SLACK_NS / SECOND > timeout_s:
+            return False
+    return True
+
+
 def observed_timeout(runs: Sequence[Run], handler: Handler) -> int | None:
     """Return timeoutSeconds as the checker's own giving up shows it; None where it never gave up and never waited a second."""
     waits = Waits(handler)

@@ -176,6 +176,15 @@ def test_silence_after_a_streak_is_liveness() -> None:
     assert "silent after 3 failures" in found["/live"].reason
 
 
+def test_silence_that_ends_off_the_grid_is_no_hold() -> None:
+    """A worker on hold keeps its ticks; what goes on between them after a silence is a new kubelet's, which counts anew."""
+    before = [*runs(*every(3, 4), path="/live"), *runs(12, 15, 18, 21, what="503", path="/live")]
+    kept = guessed(before, runs(*every(3, 8, 42), path="/live"))
+    moved = guessed(before, runs(*every(3, 8, 43.4), path="/live"))
+    assert [(one.spec.type, one.inferred.get("failureThreshold")) for one in kept] == [(LIVENESS, 4)]
+    assert [(one.spec.type, one.inferred.get("failureThreshold")) for one in moved] == [(UNKNOWN, None)]
+
+
 def test_a_container_that_ended_by_itself_tells_no_threshold() -> None:
     """Two failures, and the container was gone before the third was due: fewer than Kubernetes' default are no threshold unless a kill shows."""
     ready = [*runs(*every(2, 11, 0.3), path="/ready"), run(22.3, "refused", path="/ready"), *runs(36.7, *every(2, 8, 38.7), path="/ready")]

@@ -424,6 +424,15 @@ def test_unreachable_at_once(version, after, timeout, ends_it) -> None:
     assert verdict.end_ns == (ns(after) if ends_it else ns(timeout))
 
 
+@pytest.mark.parametrize(("version", "ended"), [(4, 1.02703), (6, 1.02703)])
+def test_unreachable_once_more(version, ended) -> None:
+    """A SYN that is sent again is the timer's: its error finds no connect(2) at work and ends the dial, over IPv6 too (measured, Linux 6.18)."""
+    one = exchange("> S\n +1.027s > S seq=0", V6 if version == 6 else V4)
+    note = IcmpNote(mark=mark(0.00003, 2), reporter="192.0.2.7", version=version, type=3 if version == 4 else 1, code=1, last=mark(ended, 4))
+    verdict = judge(replace(one, connection=replace(one.connection, icmp=note)), TCP, 2 * S, seen_until_ns=ns(60))
+    assert (said(verdict), verdict.end_ns) == ((FAILURE, Cause.UNREACHABLE), ns(ended))
+
+
 # tcpSocket.
 
 

@@ -29,7 +29,7 @@ from make import (
 from probewatch.model.exchange import GrpcFacts
 from probewatch.model.measure import Measure
 from probewatch.probes.forms import Ask, Form
-from probewatch.probes.patience import observed_timeout, timeout_measure
+from probewatch.probes.patience import may_have_waited, observed_timeout, timeout_measure
 from probewatch.probes.runs import Run
 
 OK = "'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'"
@@ -256,3 +256,11 @@ def test_evidence_is_bounded() -> None:
     """However often it gave up, the first few attempts are named."""
     assert len(measured([run(at, "hung") for at in every(2, 50)]).evidence) == 3
     assert S == 10**9
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=["v4", "v6"])
+def test_whose_patience_it_was(ends) -> None:
+    """Who gave up after three seconds had no other timeout; who took an answer later than its timeout was somebody else."""
+    gave_up, waited = run(3.0, "hung", timeout=3, **ends), run(3.0, "late", **ends)
+    assert [may_have_waited(gave_up, HTTP, seconds) for seconds in (1, 3, 5)] == [False, True, False]
+    assert [may_have_waited(waited, HTTP, seconds) for seconds in (1, 3, 5)] == [False, True, True]

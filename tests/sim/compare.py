@@ -5,7 +5,8 @@ The rules: every execution that left a SYN is one attempt with the kubelet's out
 without a SYN, while the neighbour is unresolved, some may be implied); every decision that a probe made is told near its time, and none that
 never happened. A change that no probe made (the container died) may be told. Where a capture begins in mid-life the first streak that reaches its
 threshold only tells the state, so a decision there may be told and need not. An attempt that the capture's end cuts may be inconclusive.
-Two probes of one container that ask the same, in the same millisecond and with the same outcome, may change places: nothing on the wire differs.
+Two probes of one container that ask the same, begun or due in the same millisecond and with the same outcome, may change places: nothing on the wire
+differs, unless one waited longer than the other's timeout.
 """
 
 from __future__ import annotations
@@ -86,14 +87,20 @@ def attempts(kubelet: Kubelet) -> list[Attempt]:
 
 
 def twin(one: Attempt, truth: list[Attempt], asked: dict[tuple[str, str], tuple[object, ...]]) -> Attempt | None:
-    """Return the attempt of another probe that ran just the same in the same millisecond, if any; a dial that fails says no path."""
+    """Return the attempt of another probe that ran just the same, or was to run, in the same millisecond, if any; a dial that fails says no path.
+
+    Which of two that are due together was late shows nowhere.
+    """
     mine = asked[one.container, one.type]
     for other in truth:
         if other.type == one.type or other.container != one.container or other.seen is None or one.seen is None or other.outcome != one.outcome:
             continue
         theirs = asked[other.container, other.type]
         mute = mine[1] == theirs[1] and one.runs[-1].output == other.runs[-1].output and "dial" in one.runs[-1].output
-        if abs(other.seen - one.seen) < MS and (mine == theirs or mute):
+        together = abs(other.seen - one.seen) < MS or abs(other.runs[0].due - one.runs[0].due) < MS
+        heard = all(each.runs[-1].flows and each.runs[-1].flows[-1].established for each in (one, other))
+        waited = heard and max(other.end - other.start, one.end - one.start) >= S
+        if together and (mine[:-1] == theirs[:-1] or mute) and (mine[-1] == theirs[-1] or not waited):
             return other
     return None
 
@@ -155,7 +162,7 @@ def compare(kubelet: Kubelet, where: Path) -> list[str]:
     told = [{"type": p["type"], "container": p["target"]["container"], "start": parse(a["start"]), "ports": {c["client_port"] for c in a["connections"]}, "outcome": a["outcome"],
              "cause": a["cause"], "used": False, "implied": a.get("implied", False)} for p in ours for a in p["attempts"]]
     truth = attempts(kubelet)
-    asked = {(c.name, p.type): (p.handler, p.port, p.path * (p.handler == "httpGet"), p.service) for c in kubelet.scenario.containers for p in c.probes}
+    asked = {(c.name, p.type): (p.handler, p.port, p.path * (p.handler == "httpGet"), p.service, p.timeout) for c in kubelet.scenario.containers for p in c.probes}
     for one in truth:
         if not one.whole or one.seen is None:
             continue

@@ -3,8 +3,9 @@
 
 What is modelled, after the kubelet's source and what was measured (docs/how-it-knows.md), never after probewatch: one worker for each probe with its ticker (one tick stored, Reset on a manual
 run from 1.32 on), initial values, thresholds, on hold, gating, initialDelaySeconds from a startedAt cut to seconds; pod syncs from runtime
-events (one relist a second), results, resyncs; UpdatePodStatus, which pokes the readiness worker of a started container that is not
-ready (from 1.23 on; never up to 1.20); kills with the pod's or the probe's grace, restarts with back-off or never; sidecars, which start before and end
+events (one relist a second), results, resyncs, one at a time, of which a complete kubelet's next waits for a relist after the last one
+(`GetNewerThan`); UpdatePodStatus, which pokes the readiness worker of a started container that is not ready (from 1.23 on; never up to 1.20);
+a sandbox before the first container; kills with the pod's or the probe's grace, restarts with back-off or never; sidecars, which start before and end
 after the others; exec probes and probes of other hosts, which leave no packet; kubelet restarts with jitter; deletion by version, and a Pod that
 takes the address of the one before; a wall clock that is set; a kubelet that gets no CPU; captures cut short, or taken at two places.
 
@@ -99,6 +100,8 @@ class Execution:
     container: str
     start: int
     trigger: str
+    due: int
+    """When its worker was woken for it; what begins later was late."""
     flows: list[Flow] = field(default_factory=list)
     result: str | None = None
     end: int = 0
@@ -184,6 +187,11 @@ class Kubelet:
         self.terminating = False
         self.removed = False
         self._initialized = False
+        self._sandbox = False
+        self._looked = Signal()
+        self._looked_at = 0
+        """When the last relist was, and when the last sync was over."""
+        self._synced_at = -1
         self._loops: list[Task] = []
         self._generation = 1
 
@@ -225,7 +233,7 @@ class Kubelet:
     def execute(self, worker: Worker, trigger: str) -> Process:
         """Run the prober once."""
         self._number += 1
-        run = Execution(self._number, worker.spec.type, worker.container.spec.name, self.sim.now, trigger)
+        run = Execution(self._number, worker.spec.type, worker.container.spec.name, self.sim.now, trigger, worker.due)
         self.executions.append(run)
         self._running[run.number] = run
         common = {"id": run.number, "type": worker.spec.type.capitalize(), "handler": worker.spec.handler, "container": run.container, "container_id": worker.id}
@@ -253,11 +261,15 @@ class Kubelet:
                 yield Wait(self._work)
             self._due.clear()
             yield sim.about(60 * US, 0.7, 2 * MS) if not self.scenario.full else sim.about(500 * US, 0.6, 3 * MS)
+            while self.scenario.full and self._looked_at <= self._synced_at:
+                yield Wait(self._looked)  # pod_workers.go: podCache.GetNewerThan(lastSyncTime)
             self._status()
-            if self.removed or self.terminating:
-                continue
+            if self.terminating:
+                yield from self._terminate()
+                return
             acted = yield from self._act()
-            if acted and self.scenario.full:
+            self._synced_at = sim.now
+            if acted and self.scenario.full and self.minor >= 36:
                 sim.at(sim.now + sim.about(130 * MS, 0.5, S), self._relist)
 
     def _status(self) -> None:
@@ -286,6 +298,10 @@ class Kubelet:
     def _act(self) -> Process:
         """computePodActions: kill what failed, start what is not running."""
         acted = False
+        if self.scenario.full and not self._sandbox:
+            yield self.sim.about(500 * MS, 0.5, 3 * S)
+            self.net.noise()
+        self._sandbox = True
         for container in self.containers:
             instance = container.instance
             seen = container.seen
@@ -361,6 +377,8 @@ class Kubelet:
         if not self.up:
             return
         changes = [container.look() for container in self.containers]
+        self._looked_at = self.sim.now
+        self._looked.fire()
         if any(changes):
             self.ask_sync("pleg")
 
@@ -415,6 +433,7 @@ class Kubelet:
             flow.abandoned = True
         self.workers, self.results = [], {}
         self._due.clear()
+        self._synced_at = -1
 
     def _start_kubelet(self) -> None:
         self.up = True
@@ -423,31 +442,35 @@ class Kubelet:
         self.log("kubelet_started", generation=self._generation)
         self.sim.at(self.sim.now + self.sim.about(300 * MS, 0.3), self._begin)
 
-    def _delete(self) -> Process:
-        """SyncTerminatingPod, then removal."""
-        sim = self.sim
+    def _delete(self) -> None:
         self.terminating = True
         self.log("pod_delete")
+        self.ask_sync("delete")
+
+    def _terminate(self) -> Process:
+        """SyncTerminatingPod, which no other sync of the pod interrupts, then removal."""
+        sim = self.sim
         for worker in self.workers:
             goes_on = not 22 <= self.minor <= 24 if worker.spec.type == "readiness" else worker.container.spec.sidecar or self.minor <= 18
             if not goes_on:
                 worker.stopped.fire()
-        self.ask_sync("delete")
         if self.scenario.pre_stop:
             yield int(self.scenario.pre_stop * S)
-        for container in sorted(self.containers, key=lambda one: one.spec.sidecar):
-            instance = container.instance
-            if instance is not None and instance.alive:
-                self.log("kill_container", container=container.spec.name, why="pod deleted")
-                yield from self._kill(container)
+        for sidecars in (False, True):
+            kills = []
+            for container in self.containers:
+                if container.spec.sidecar is sidecars and container.instance is not None and container.instance.alive:
+                    self.log("kill_container", container=container.spec.name, why="pod deleted")
+                    kills.append(sim.spawn(self._kill(container), self.stops))
+            for kill in kills:
+                yield Wait(kill.done)
         yield sim.about(3 * MS)
         self.removed = True
         for worker in self.workers:
             worker.stopped.fire()
         self.log("pod_removed")
         if self.scenario.recreated is not None:
-            yield int(self.scenario.recreated * S)
-            self._recreate()
+            sim.at(sim.now + int(self.scenario.recreated * S), self._recreate)
 
     def _recreate(self) -> None:
         """Let another pod of the same name have the address (a StatefulSet's)."""
@@ -455,23 +478,28 @@ class Kubelet:
             loop.kill()
         self.containers = [Container(spec, uid=container.uid + "n") for spec, container in zip(self.scenario.containers, self.containers, strict=True)]
         self.status, self.results, self.workers = {}, {}, []
-        self.terminating = self.removed = self._initialized = False
+        self.terminating = self.removed = self._initialized = self._sandbox = False
         self.server.instances = []
         self._due.clear()
+        self._synced_at = -1
+        self._add()
+
+    def _add(self) -> None:
         self.log("pod_added")
-        self.net.noise()
+        if not self.scenario.full:  # (The modelled runtime's namespaces are there before.)
+            self.net.noise()
         self._begin()
 
     def run(self) -> Kubelet:
         """Play the scenario."""
         scenario, sim = self.scenario, self.sim
         self.truth.append({"ev": "kubelet_started", "generation": 1, "t": round(EPOCH / S, 6)})
-        sim.at(int(scenario.added * S), lambda: (self.log("pod_added"), self.net.noise(), self._begin()))
+        sim.at(int(scenario.added * S), self._add)
         for down, up in scenario.kubelet_down:
             sim.at(int(down * S), self._stop)
             sim.at(int(up * S), self._start_kubelet)
         if scenario.deleted is not None:
-            sim.at(int(scenario.deleted * S), lambda: sim.spawn(self._delete(), self.stops))
+            sim.at(int(scenario.deleted * S), self._delete)
         sim.run(int(scenario.duration * S))
         for number, flow in self.node.flows:
             self._running[number].flows.append(flow)

@@ -74,6 +74,8 @@ def by_hand() -> list[Scenario]:
             Listener(9090, (Phase(0, OK), Phase(20, BAD, "/livez")), by_age=True),), name="side")), duration=70),
         Scenario("one-port-closed", 36, one(R, L, listener=Listener(8080, shuts=((14.3, 16.9), (30, 39)))), duration=70),
         Scenario("one-port-late", 37, one(R, replace(L, delay=2), listener=Listener(8080, opens=5.5)), duration=50),
+        Scenario("identical-other-timeouts", 53, one(replace(R, period=1, timeout=5), replace(L, path="/ready", period=1, timeout=3, failure=9), listener=flap(12.5, 12.9, bad=Answer(delay_s=4))),
+                 version="1.24", duration=40),
         Scenario("three-handlers", 38, (ContainerSpec((replace(U, handler="tcpSocket"), replace(R, handler="grpc", port=9000), L),
                                                       (flap(22, 33, path="/livez"), Listener(9000, (Phase(0, OK), Phase(14, Answer("not-serving")), Phase(20, OK)), flavour="grpc"))),)),
         Scenario("sync-while-not-ready", 39, one(replace(R, period=10), listener=Listener(8080, (Phase(0, BAD), Phase(25, OK), Phase(60, BAD)))), sync_every=2.7, duration=110),

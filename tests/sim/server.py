@@ -119,7 +119,9 @@ class Server:
     def accept(self, flow: Flow) -> None:
         """Let the program have a connection."""
         found = self.listener(flow.ports[1])
-        assert found is not None
+        if found is None:  # It ended since the SYN-ACK: its kernel knows of no such connection.
+            self.sim.at(self.sim.now + self.sim.about(12 * US, 0.4), flow.refuse)
+            return
         instance, listener = found
         instance.flows = [(f, t) for f, t in instance.flows if not f.dead and not (f.closed[0] and f.closed[1])]
         instance.flows.append((flow, self.sim.spawn(self._serve(instance, listener, flow))))

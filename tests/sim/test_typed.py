@@ -54,6 +54,16 @@ def test_a_name_tells_where_nothing_else_does(tmp_path, path, told) -> None:
     assert types(Scenario("s", 7, one, duration=30, cut_before=12.0), tmp_path) == {path: [told]}
 
 
+def test_another_port_makes_no_type_against_its_name(tmp_path) -> None:
+    """Two ports may be two containers: that one has a probe of its own makes no liveness probe of what asks for /ready at the other."""
+    assert types(by_lab_seed(1011), tmp_path)["/ready"] == ["readiness"]
+
+
+def test_names_at_another_port_tell_nothing(tmp_path) -> None:
+    """What only connects has no name; those at another port, which may be another container, say nothing of it."""
+    assert types(by_lab_seed(1005), tmp_path)[""] == ["unknown"]
+
+
 def test_what_it_does_outweighs_its_name(tmp_path) -> None:
     """A probe that is poked while not Ready is a readiness probe, though it asks for /livez."""
     one = container(ProbeSpec("readiness", path="/livez"))

@@ -27,6 +27,7 @@ class Worker:
         self.on_hold = False
         self.last = "Success"
         self.run_length = 0
+        self.due = 0
         self.task: Task | None = None
 
     @property
@@ -62,14 +63,15 @@ class Worker:
                 return
         self._start_ticker()
         trigger = "first"
+        self.due = sim.now
         while True:
             more = yield from self.probe(trigger)
             if not more:
                 return
             while not (self.tick or self.poke or self.stopped.fired):
                 yield Wait(self.ticked, self.poked, self.stopped)
-            if self.stopped.fired:
-                return
+            if self.stopped.fired and (not (self.tick or self.poke) or sim.random.random() < 0.5):
+                return  # (Go's select picks any that is ready.)
             if self.tick and (not self.poke or sim.random.random() < 0.5):
                 self.tick = False
                 trigger = "tick"
@@ -78,6 +80,7 @@ class Worker:
                 trigger = "manual"
                 if kubelet.resets:
                     self._start_ticker()
+            self.due = sim.now
             late = sim.random.random() <= kubelet.scenario.busy
             yield sim.random.randrange(kubelet.scenario.latest) if late else sim.about(60 * US, 0.8, 4 * MS)
 
