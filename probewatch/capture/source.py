@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, cast
 
 from probewatch.capture import compression
 from probewatch.capture.errors import CaptureError, DamageError
+from probewatch.capture.fifo import opening
 
 CHUNK: Final = 256 * 1024
 """Bytes asked of an input at once, to begin with."""
@@ -52,7 +53,7 @@ class Source:
     ) -> None:
         """Open it.
 
-        A FIFO without a writer blocks, as it does for every program. `following` is called before each read, which may
+        A FIFO without a writer blocks, as it does for every program (`fifo` tells it). `following` is called before each read, which may
         wait for long; and a file is read on when it grows, until it returns False.
 
         Raises:
@@ -81,7 +82,8 @@ class Source:
 
     def _open_path(self) -> BinaryIO:
         try:
-            file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by the reader; a path may be bytes-like odd)
+            with opening(self.path):
+                file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by the reader; a path may be bytes-like odd)
         except IsADirectoryError:
             raise CaptureError(self.path, "is a directory: name the capture files in it") from None
         except FileNotFoundError:
