@@ -26,7 +26,7 @@ import pytest
 
 from probewatch import analyze
 from probewatch.api import observer
-from probewatch.capture import follow
+from probewatch.capture import Reader, follow
 from probewatch.capture.netns import inside
 from probewatch.cli import main
 from probewatch.cluster.names import CONTAINER_LOGS
@@ -382,6 +382,48 @@ def test_an_interface_or_a_namespace_that_goes_away(node) -> None:
         out, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 3
         assert f"the capture ended: network namespace {node.name} is gone" in out.decode()
+
+
+GONE_EARLY = """
+import importlib, subprocess, sys
+from probewatch.cli import main
+command = importlib.import_module("probewatch.cli." + sys.argv[1])
+command.step_down = lambda *arguments, **more: subprocess.run(["ip", "-n", {node!r}, "link", "delete", "veth1"], check=True)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("command", ["watch", "record"])
+def test_an_interface_that_goes_away_as_it_starts(node, tmp_path: Path, command: str) -> None:
+    """Deleted after it was opened and before the first look at it, it ends as it does later: a sentence, a summary, status 3."""
+    node.pod("10.128.0.10")
+    kept = tmp_path / "kept.pcapng"
+    done = subprocess.run(
+        [sys.executable, "-c", GONE_EARLY.format(node=node.name), command, "--netns", node.name, "-i", "veth1", "-w", str(kept)],
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "internal error" not in done.stderr
+    assert done.returncode == 3
+    assert "the capture ended: " in (done.stdout if command == "watch" else done.stderr)
+    with Reader(str(kept), 0) as reader:
+        assert not list(reader)
+
+
+def test_an_interface_that_goes_down_and_up(node, tmp_path: Path) -> None:
+    """Nothing passes while it is down; what passes when it is up again is recorded, and nothing is said to be lost."""
+    node.pod("10.128.0.10")
+    kept = tmp_path / "kept.pcapng"
+    with watching("--netns", node.name, "-i", "veth1", "-w", kept, command="record") as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 0.2, 2).join()
+        for way in ("down", "up"):
+            subprocess.run(["ip", "-n", node.name, "link", "set", "veth1", way], check=True, timeout=PATIENCE_S)
+            time.sleep(0.5)
+        node.kubelet("10.128.0.10", "/ready", 0.2, 3).join()
+        status, _, err = ended(process)
+    assert status == 0
+    assert "nothing lost" in err
+    assert sum(attempt.status == 200 for probe in analyze(kept).probes for attempt in probe.attempts) == 5
 
 
 def test_a_pipe_that_nobody_reads(node) -> None:
