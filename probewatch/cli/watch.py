@@ -221,6 +221,9 @@ def _run(
                 due = now + NEWS_S
             for one in beside:
                 one.look()
+        for one in beside if ending.come else ():
+            if isinstance(one, Losses):
+                one.end("worked out first; a second signal (Ctrl-C) ends it at once, without them")
         watching.settle()
         show.news(watching.now_ns)
         timeline = watching.finish()

@@ -28,8 +28,10 @@ from probewatch import analyze
 from probewatch.api import observer
 from probewatch.capture import Reader, follow
 from probewatch.capture.netns import inside
-from probewatch.cli import main
+from probewatch.capture.write import Counts
+from probewatch.cli import live, main
 from probewatch.cluster.names import CONTAINER_LOGS
+from probewatch.model.units import SECOND
 from probewatch.report import ndjson
 from probewatch.report.document import document
 from probewatch.watching import Watch
@@ -346,6 +348,46 @@ def test_a_stalled_reader_counts_what_it_lost(node) -> None:
     assert "the kernel lost" in said
 
 
+@pytest.mark.parametrize("command", ["watch", "record"])
+def test_what_is_worked_out_before_the_end_is_told(node, tmp_path: Path, command: str) -> None:
+    """SIGTERM while packets wait in memory: how many, and what a second signal does; then it ends with all of them."""
+    with watching("--netns", node.name, "-i", "lo", "-w", tmp_path / "kept.pcapng", command=command) as process:
+        listening(process)
+        process.send_signal(signal.SIGSTOP)
+
+        def flood() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for _ in range(30_000):
+                    sender.sendto(b"x", ("127.0.0.1", 9))
+
+        inside(node.name, flood)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    what = b"worked out first; a second signal" if command == "watch" else b"written first"
+    (said,) = re.findall(rb"probewatch: (\d+) packets wait in memory and are " + what, err)
+    with Reader(str(tmp_path / "kept.pcapng"), 0) as reader:
+        assert 20_000 <= int(said) <= sum(1 for _ in reader)
+
+
+def test_what_waits_is_not_called_unharmed_where_the_kernel_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`none are lost` is said only where that is so; few packets at the end are worth no note."""
+    monkeypatch.setattr(live, "LOSS_S", 0.0)
+    taps = SimpleNamespace(counts=lambda: Counts(received=9, dropped=0), events_lost=0, behind_ns=6 * SECOND, rest=lambda: 100)
+    live.Losses(taps, wanted=True).look()
+    assert capsys.readouterr().err == "probewatch: 6 s behind: packets wait in memory, none are lost\n"
+    taps.counts = lambda: Counts(received=9, dropped=5)
+    losses = live.Losses(taps, wanted=True)
+    losses.look()
+    losses.end("worked out")
+    first, second = capsys.readouterr().err.splitlines()
+    assert "the kernel lost 5 frames" in first
+    assert second == "probewatch: 6 s behind: packets wait in memory"
+
+
 def test_a_full_disk_is_told(node, small_disk: Path) -> None:
     """At once that the file cannot grow any more; watching goes on, the file ends with a whole frame and is known to be cut off."""
     node.pod("10.128.0.10")
@@ -386,7 +428,8 @@ def test_an_interface_or_a_namespace_that_goes_away(node) -> None:
 
 GONE_EARLY = """
 import importlib, subprocess, sys
-from probewatch.cli import main
+from probewatch.capture.write import Counts
+from probewatch.cli import live, main
 command = importlib.import_module("probewatch.cli." + sys.argv[1])
 command.step_down = lambda *arguments, **more: subprocess.run(["ip", "-n", {node!r}, "link", "delete", "veth1"], check=True)
 sys.exit(main())
