@@ -67,6 +67,8 @@ class Source:
         self.at_end = False
         self.left = False
         """Whether it was left where it stood, because nobody follows it any more."""
+        self.gone = ""
+        """What became of the name of a file that is followed, where it is not that file's any more."""
         self.chunk = CHUNK
         """Bytes asked of it at once."""
         self._progress = progress
@@ -138,9 +140,29 @@ class Source:
                 self.at_end = False
                 return data
             self.at_end = True
+            self._look()
             time.sleep(GROWTH_S)
         self.left = True
         return b""
+
+    def _look(self) -> None:
+        """See what became of a file whose end was reached.
+
+        Raises:
+            DamageError: it is shorter than what was read of it. What comes next belongs to another capture, which begins anew.
+        """
+        mine = os.fstat(self._file.fileno())
+        if mine.st_size < self.position:
+            raise DamageError(
+                f"the file was cut to {mine.st_size} bytes behind {self.position} that were read, by its writer or a rotation: "
+                "what comes into it now is another capture"
+            )
+        try:
+            named = os.stat(self.path)  # noqa: PTH116  (a path may be odd)
+        except OSError:
+            self.gone = "was deleted, or has another name now"
+        else:
+            self.gone = "" if (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino) else "is another file now"
 
     def head(self) -> bytes:
         """Look at the first bytes, unwrapping compression; what `read` returns still begins with them.

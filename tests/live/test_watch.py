@@ -603,3 +603,50 @@ def test_the_clock_goes_on_where_a_file_grows(name: str, tmp_path: Path, monkeyp
         end = time.monotonic() + PATIENCE_S
         while not feed.ended and time.monotonic() < end:
             time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("what", "said"), [
+    ("deleted", "was deleted, or has another name now"),
+    ("renamed", "was deleted, or has another name now"),
+    ("replaced", "is another file now"),
+])
+def test_a_file_whose_name_is_another_s_is_told_once(tmp_path: Path, what: str, said: str) -> None:
+    """What still comes into the file that was opened is read on; that no other is gets one note."""
+    source, path = ROOT / "captures" / "http-flap-s1" / "capture.pcap", tmp_path / "grows.pcap"
+    data = source.read_bytes()
+    path.write_bytes(data[:40_000])
+    with path.open("ab") as writer, watching("-r", path) as process:
+        assert process.stderr is not None
+        while b"end of" not in process.stderr.readline():
+            pass
+        if what == "renamed":
+            path.rename(tmp_path / "grows.pcap.1")
+        elif what == "deleted":
+            path.unlink()
+        else:
+            (tmp_path / "new.pcap").write_bytes(data)
+            (tmp_path / "new.pcap").replace(path)
+        line = process.stderr.readline().decode()
+        assert line.startswith(f"probewatch: {path} {said}: ")
+        assert "begin again" in line
+        writer.write(data[40_000:])
+        writer.flush()
+        time.sleep(1.0)
+        status, out, err = ended(process)
+    assert status == 0
+    assert len(analyze(source).probes[0].attempts) == out.count("  readiness  ")
+    assert err == ""
+
+
+def test_a_file_that_is_cut_ends_the_watch(tmp_path: Path) -> None:
+    """What comes behind the cut is another capture: nothing of it is read as if it were this one's, and the summary says why."""
+    data, path = (ROOT / "captures" / "http-flap-s1" / "capture.pcap").read_bytes(), tmp_path / "grows.pcap"
+    path.write_bytes(data)
+    with watching("-r", path) as process:
+        assert process.stderr is not None
+        while b"end of" not in process.stderr.readline():
+            pass
+        path.write_bytes(data[:24])
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 3
+    assert f"the file was cut to 24 bytes behind {len(data)} that were read" in " ".join(out.decode().split())
