@@ -240,7 +240,9 @@ def test_a_fifo_that_somebody_laid_there_gets_nothing(run, tmp_path: Path) -> No
     assert taken[0].rstrip().endswith(b"</html>")
 
 
-@pytest.mark.parametrize("command", ["analyze", "analyze -o wide", "explain --probe p1 --attempt 1", "report -w -", "watch --duration 1 -r"])
+@pytest.mark.parametrize(
+    "command", ["analyze", "analyze -o wide", "explain --probe p1 --attempt 1", "report -w -", "watch --duration 1 -r"]
+)
 def test_quoted_bytes_are_escaped_once(run, tmp_path: Path, command: str) -> None:
     """A malformed line is quoted with escapes, one backslash each, wherever the attempt's detail stands."""
     data = (OWN / "http-ipv6" / "capture.pcap").read_bytes()
