@@ -551,8 +551,12 @@ def key_log(path: PathText | None) -> bytes | None:
     """Read a key log, None where none is given; InputError where it cannot be read or is too long."""
     if path is None:
         return None
+    from .capture.fifo import opening
+
     try:
-        with Path(path).open("rb") as file:
+        with opening(path):
+            file = Path(path).open("rb")  # noqa: SIM115  (closed below)
+        with file:
             data = file.read(SECRETS_LIMIT + 1)
     except OSError as error:
         raise InputError(f"key log {fspath(path)}: {(error.strerror or str(error)).lower()}") from error

@@ -25,6 +25,7 @@ And:
     backlog    what passed a live interface and waits in our memory
     bulk       which connections are bulk transfers
     child      a forked child that talks with us over one socket, and ends when we do, of whatever cause
+    fifo       what is said while a FIFO waits for its other end
     filters    filters in pcap syntax (pcap-filter(7)), compiled and run by libpcap, on frames of any of our inputs
     follow     A capture that grows, a file or a stream, read by a thread so that time goes on while nothing comes
     kernel     the kernel's filter of a live capture

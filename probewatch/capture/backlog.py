@@ -198,9 +198,10 @@ class Backlog:
 
     def _run(self) -> None:
         try:
-            if self._kernel is not None:
-                self._forget()
+            if self._kernel is not None and not (why := self._forget()):
                 self._kernel.leave_out(())
+            elif self._kernel is not None:
+                self._end(why)
             self._begun.set()
             while not self._closing and not self.why:
                 self._move()
@@ -208,19 +209,46 @@ class Backlog:
             self._end("the capture ended: it failed", error)
             self._begun.set()
 
-    def _forget(self) -> None:
-        """Let go of what came into the ring before it was held."""
+    def _forget(self) -> str:
+        """Let go of what came into the ring before it was held; return why nothing will come, empty where it may."""
         forgotten, until = 0, time.monotonic_ns() + HELD_NS
         while True:
-            self._pcap.dispatch(TAKEN, self._dumper.dump)
-            self._dumper.flush()
+            why = self._dispatch()
             forgotten += self._walk(self._fetch(), None)[0]  # (of bulk nothing is learnt: the filter begins anew)
-            stat = self._pcap.stats()
+            stat = self._stats()
+            if why or stat is None:
+                return why or "the capture ended: the kernel counts nothing any more"
             if forgotten == stat.recv - stat.drop or time.monotonic_ns() > until:
                 break
             select.select([self._pcap.get_selectable_fd()], [], [], HOLD_S)
         self.before = Counts(received=stat.recv, dropped=stat.drop, interface_dropped=stat.ifdrop)
         self._dropped, self._looked_ns = stat.drop, time.time_ns()
+        return ""
+
+    def _dispatch(self) -> str:
+        """Let libpcap dump what the ring holds; return why nothing more will come, empty where it may.
+
+        An interface that is deleted ends so at any moment; what was captured stands. One that only goes down does not: nothing
+        passes it meanwhile, and capturing goes on when it is up again.
+        """
+        import cypcap
+
+        try:
+            self._pcap.dispatch(TAKEN, self._dumper.dump)
+        except cypcap.Error as error:
+            return f"the capture ended: {printable(str(error.args[-1])).lower()}"
+        finally:
+            self._dumper.flush()
+        return ""
+
+    def _stats(self) -> Any:
+        """Return what the kernel counted; None where it tells nothing."""
+        import cypcap
+
+        try:
+            return self._pcap.stats()
+        except cypcap.Error:
+            return None
 
     def _end(self, why: str, error: BaseException | None = None) -> None:
         with self._turn:
@@ -230,18 +258,11 @@ class Backlog:
 
     def _move(self) -> None:
         """Move on what has come, or let a turn pass."""
-        import cypcap
-
         select.select([self._pcap.get_selectable_fd()], [], [], TURN_S)
         with self._turn:
             self._turn.wait_for(lambda: self.waiting < self._most or self._closing)
-        looked_ns, why = time.time_ns(), ""
-        try:
-            self._pcap.dispatch(TAKEN, self._dumper.dump)
-            self._dumper.flush()
-        except cypcap.Error as error:
-            # The interface was deleted or went down: what was captured stands.
-            why = f"the capture ended: {printable(str(error.args[-1])).lower()}"
+        looked_ns = time.time_ns()
+        why = self._dispatch()
         data = self._fetch()
         frames, latest_ns = self._walk(data, self._bulk)
         counted = self._count(looked_ns)
@@ -299,11 +320,7 @@ class Backlog:
 
     def _count(self, looked_ns: int) -> int | None:
         """Return how many frames the kernel has put into the ring; note those it lost since the last look, and between which moments."""
-        import cypcap
-
-        try:
-            stat = self._pcap.stats()
-        except cypcap.Error:
+        if (stat := self._stats()) is None:
             return None
         dropped = stat.drop
         if dropped > self._dropped:

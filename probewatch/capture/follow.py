@@ -156,6 +156,11 @@ class Follower:
         return reader is not None and reader.at_end and not reader.grows and not self._ahead
 
     @property
+    def gone(self) -> str:
+        """What became of its name, where that is not the file's any more that is read; else empty."""
+        return self._reader.gone if self._reader is not None else ""
+
+    @property
     def ended(self) -> bool:
         """Whether it has been read to its end."""
         return self._over and not self._ahead

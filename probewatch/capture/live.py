@@ -95,8 +95,12 @@ class Live:
             if bulk is not None:
                 self._backlog.hold()
             self._tally.interface(Interface(0, interface, self._link_type, MAX_FRAME))
-        except BaseException:
+        except BaseException as error:
             self.close()
+            import cypcap
+
+            if isinstance(error, cypcap.Error):  # (it goes away just now)
+                raise CaptureError(self.path, _refusal(error, netns)) from None
             raise
 
     # --- frames ---

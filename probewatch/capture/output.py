@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from probewatch.capture.errors import CaptureError
+from probewatch.capture.fifo import opening
 
 _MODE: Final = 0o600
 
@@ -34,7 +35,8 @@ def open_output(path: str) -> BufferedWriter:
             _claim(path, descriptor)
         except FileExistsError:
             _refuse_planted(path, os.lstat(path))  # (to open one that nobody reads would wait for ever)
-            descriptor = os.open(path, flags)
+            with opening(path, "reader"):
+                descriptor = os.open(path, flags)
             _take_over(path, descriptor)
     except ValueError:
         raise CaptureError(path, "is not a path") from None

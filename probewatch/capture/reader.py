@@ -157,6 +157,11 @@ class Reader(Tallied):
         return self._source.at_end
 
     @property
+    def gone(self) -> str:
+        """What became of the name of a file that is followed, where it is not that file's any more; else empty."""
+        return self._source.gone
+
+    @property
     def grows(self) -> bool:
         """Whether more comes than was there when it was opened: a stream, or a file that has grown since."""
         return self._source.size is None or self._source.position > self._source.size

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, cast
 
 from probewatch.capture import compression
 from probewatch.capture.errors import CaptureError, DamageError
+from probewatch.capture.fifo import opening
 
 CHUNK: Final = 256 * 1024
 """Bytes asked of an input at once, to begin with."""
@@ -52,7 +53,7 @@ class Source:
     ) -> None:
         """Open it.
 
-        A FIFO without a writer blocks, as it does for every program. `following` is called before each read, which may
+        A FIFO without a writer blocks, as it does for every program (`fifo` tells it). `following` is called before each read, which may
         wait for long; and a file is read on when it grows, until it returns False.
 
         Raises:
@@ -66,6 +67,8 @@ class Source:
         self.at_end = False
         self.left = False
         """Whether it was left where it stood, because nobody follows it any more."""
+        self.gone = ""
+        """What became of the name of a file that is followed, where it is not that file's any more."""
         self.chunk = CHUNK
         """Bytes asked of it at once."""
         self._progress = progress
@@ -81,7 +84,8 @@ class Source:
 
     def _open_path(self) -> BinaryIO:
         try:
-            file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by the reader; a path may be bytes-like odd)
+            with opening(self.path):
+                file = open(self.path, "rb", buffering=0)  # noqa: SIM115, PTH123  (closed by the reader; a path may be bytes-like odd)
         except IsADirectoryError:
             raise CaptureError(self.path, "is a directory: name the capture files in it") from None
         except FileNotFoundError:
@@ -136,9 +140,29 @@ class Source:
                 self.at_end = False
                 return data
             self.at_end = True
+            self._look()
             time.sleep(GROWTH_S)
         self.left = True
         return b""
+
+    def _look(self) -> None:
+        """See what became of a file whose end was reached.
+
+        Raises:
+            DamageError: it is shorter than what was read of it. What comes next belongs to another capture, which begins anew.
+        """
+        mine = os.fstat(self._file.fileno())
+        if mine.st_size < self.position:
+            raise DamageError(
+                f"the file was cut to {mine.st_size} bytes behind {self.position} that were read, by its writer or a rotation: "
+                "what comes into it now is another capture"
+            )
+        try:
+            named = os.stat(self.path)  # noqa: PTH116  (a path may be odd)
+        except OSError:
+            self.gone = "was deleted, or has another name now"
+        else:
+            self.gone = "" if (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino) else "is another file now"
 
     def head(self) -> bytes:
         """Look at the first bytes, unwrapping compression; what `read` returns still begins with them.

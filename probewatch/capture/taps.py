@@ -270,6 +270,10 @@ class Taps:
         """How old the oldest of what waits to be worked out is."""
         return max((live.behind_ns for live in self._open), default=0)
 
+    def rest(self) -> int:
+        """Wait until what has passed is in memory; return how many frames `drain` would give."""
+        return len(self._waiting) + sum(live.catch_up() - live.taken for live in self._open)
+
     def counts(self) -> Counts:
         """Return what was received and lost so far, at all interfaces together."""
         known = [counts for live in self._lives if (counts := live.counts()) is not None]

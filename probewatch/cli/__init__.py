@@ -28,8 +28,23 @@ And:
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Sequence
+
+
+def _hear_sigterm() -> bool:
+    """Let SIGTERM (`timeout 60 probewatch ...`) end every command as Ctrl-C does; return whether it does so only from now on.
+
+    Commands that run until somebody ends them hear both in their own way later (`live.Ending`).
+    """
+    try:
+        if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            return False  # somebody who calls us, or who started us, has a mind of his own
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # another thread than the first is never told
+        return False
+    return True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):
         from probewatch import __version__
 
+        if sys.stdout is None:
+            return 2  # (closed by whoever started us)
         try:
             sys.stdout.write(f"probewatch {__version__}\n")
             sys.stdout.flush()
@@ -48,13 +65,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             complain(str(StdoutError(error.errno, error.strerror)))
             return 2
         return 0
+    heard = _hear_sigterm()
     try:
         from .run import run
 
         return run(arguments)
-    except KeyboardInterrupt:  # Ctrl-C while modules are still being imported
+    except KeyboardInterrupt:  # while modules are still being imported
+        from .output import complain
+
+        complain("interrupted")
         return 130
     finally:
+        if heard:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if argv is None:
             # The process ends: to look through all that is left for garbage in circles takes 5 to 8 % of a run.
             gc.freeze()

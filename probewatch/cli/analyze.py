@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -122,8 +120,7 @@ def analyze(
             jobs=jobs,
         )
         try:
-            with _ended_early():
-                analysis.run()
+            analysis.run()
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -137,25 +134,12 @@ def analyze(
         elif write != "-":
             _print(shown, output, colour)
         if write is not None and not interrupted:
-            _write_copy(inputs, shown, write, stdin, only_probes=only_probes, quiet=quiet)
+            interrupted = not _write_copy(inputs, shown, write, stdin, only_probes=only_probes, quiet=quiet)
     if (output in _FOR_PROGRAMS or write == "-") and not quiet:
         note_incomplete(timeline)
     if interrupted:
         return INTERRUPTED
     return DONE if timeline.complete else INCOMPLETE
-
-
-@contextmanager
-def _ended_early() -> Iterator[None]:
-    """Let SIGTERM (`timeout 60 probewatch analyze -`) end the reading as Ctrl-C does; where it is handled already it stays so."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _twice(inputs: Inputs, write: str | None, stack: ExitStack) -> BinaryIO | None:
@@ -174,15 +158,22 @@ def _twice(inputs: Inputs, write: str | None, stack: ExitStack) -> BinaryIO | No
 
 def _write_copy(
     inputs: Inputs, timeline: Timeline, path: str, stdin: BinaryIO | None, *, only_probes: bool, quiet: bool
-) -> None:
+) -> bool:
+    """Write it; return whether nobody interrupted that."""
     from ..annotating import annotate
     from ..report.numbers import count
 
     if stdin is not None:
         stdin.seek(0)
-    written = annotate(timeline, inputs.files, path, only_probes=only_probes, filter=inputs.expression, stdin=stdin)
+    try:
+        written = annotate(timeline, inputs.files, path, only_probes=only_probes, filter=inputs.expression, stdin=stdin)
+    except KeyboardInterrupt:
+        if not quiet:
+            complain(f"interrupted: {path} is not whole")
+        return False
     if not quiet:
         complain(f"{path}: {count(written.frames, 'frame')}, {written.commented} with a comment")
+    return True
 
 
 def _live_writer() -> Writer:

@@ -32,7 +32,7 @@ class ReaderGone(Exception):  # noqa: N818  (an event, not an error)
 
 
 class Interrupted(Exception):  # noqa: N818  (an event, not an error)
-    """Ctrl-C (click would write an empty line)."""
+    """Ctrl-C, or SIGTERM (click would write an empty line)."""
 
 
 class Commands(click.Group):

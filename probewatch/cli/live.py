@@ -33,6 +33,8 @@ LOSS_S: Final = 1.0
 """Seconds between two notes of what is being lost, at least."""
 BEHIND_S: Final = 5.0
 """Seconds of packets that wait to be worked out, of which a note is made, and again when they have doubled."""
+REST: Final = 20_000
+"""Packets that wait when the end was asked for, of which a note is made: a second's work, or of a flood of connections several."""
 
 
 def duration_option(says: str) -> Callable[..., Any]:
@@ -315,4 +317,10 @@ class Losses:
         if behind_s >= self._late_s:
             self._late_s = 2 * behind_s
             if self._wanted:
-                complain(f"{behind_s:.0f} s behind: packets wait in memory, none are lost")
+                lost = "" if dropped else ", none are lost"
+                complain(f"{behind_s:.0f} s behind: packets wait in memory{lost}")
+
+    def end(self, what: str) -> None:
+        """Say `what` comes first of all that waits, before the end: whoever asked for that would think that nobody heard."""
+        if self._wanted and (rest := self.taps.rest()) >= REST:
+            complain(f"{rest} packets wait in memory and are {what}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import click
 
 from ..moments import InputError
+from .output import complain
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -337,10 +338,21 @@ expect_option = click.option(
     help="Expectations to verify: outcomes, transitions, latencies (docs/expect.md). Repeatable.",
 )
 
+
+def _quiet(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Tell what is opened whether notes are wanted: that is long before a command says anything itself."""
+    del ctx, param
+    from ..capture.fifo import tell
+
+    tell(None if value else complain)
+    return value
+
+
 quiet_option = click.option(
     "-q",
     "--quiet",
     is_flag=True,
+    callback=_quiet,
     cls=Option,
     section="Output",
     help="No notes and no progress on standard error.",

@@ -28,6 +28,10 @@ _BROADEST: Final = 160
 """Columns beyond which lines are no easier to read."""
 
 
+STDERR: Final = 2
+"""Descriptor of standard error."""
+
+
 class StdoutError(OSError):
     """Standard output cannot be written (a full disk): no fault of what is read or recorded."""
 
@@ -125,12 +129,34 @@ def print_page(timeline: Timeline, ladders: Sequence[Ladder] = ()) -> None:
     html.write(timeline, sys.stdout.write, ladders)
 
 
+def open_closed() -> None:
+    """Put the null device in the place of a standard error that whoever started us has closed (`2>&-`).
+
+    Else the next file that is opened has its number, and gets what libraries and children say; and Python has no `sys.stderr`.
+    """
+    if sys.stderr is not None:
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < STDERR:
+        pass  # (standard input may be closed too)
+    if descriptor == STDERR:
+        os.set_inheritable(descriptor, True)
+    else:
+        os.close(descriptor)
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (open to the end)
+
+
 def complain(sentence: str) -> None:
-    """Write one note to standard error; a closed one is no reason to fail."""
-    text = printable(" ".join(sentence.splitlines()))[:_WIDEST]
+    """Write one note to standard error."""
+    note(f"probewatch: {printable(' '.join(sentence.splitlines()))[:_WIDEST]}\n")
+
+
+def note(text: str) -> None:
+    """Write to standard error; one that is closed, or takes nothing more, is no reason to fail."""
+    if sys.stderr is None:
+        return
     with contextlib.suppress(OSError, ValueError):
         encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-        sys.stderr.write(f"probewatch: {text}\n".encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stderr.flush()
 
 

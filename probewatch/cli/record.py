@@ -126,6 +126,8 @@ def record(
             with ending.writing():
                 keep.turn()
             losses.look()
+        if ending.come:
+            losses.end("written first")
         with ending.writing():
             info = keep.finish()
     except KeyboardInterrupt:

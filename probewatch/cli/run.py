@@ -13,7 +13,7 @@ import click
 
 from ..moments import InputError
 from .group import Interrupted, ReaderGone, cli
-from .output import StdoutError, abandon_stdout, complain, name_stdout
+from .output import StdoutError, abandon_stdout, complain, name_stdout, note, open_closed
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -40,9 +40,10 @@ def run(arguments: Sequence[str]) -> int:
 
     0 done, 1 an expectation failed, 2 usage, unreadable input or an output that cannot be written, 3 incomplete evidence, 130 interrupted.
     """
+    open_closed()
     if not arguments and COMPLETE not in os.environ:
         context = click.Context(cli, info_name="probewatch", **cli.context_settings)
-        sys.stderr.write(context.get_help() + "\n")
+        note(context.get_help() + "\n")
         return BAD_INPUT
     if sys.stdout is None:
         return BAD_INPUT  # closed by whoever started us: there is nowhere to write to, nor much sense in reading

@@ -15,7 +15,7 @@ from ..model.finding import Held, worst
 from ..moments import InputError
 from .analyze import note_incomplete
 from .options import Command, Inputs, Option, analysis_options, expect_option, output_options
-from .output import complain, manner, prepare_stdout, print_page
+from .output import complain, manner, note, prepare_stdout, print_page
 from .progress import Bar
 from .run import DONE, FAILED, INCOMPLETE
 
@@ -123,7 +123,7 @@ def _annotate(timeline: Timeline, given: Mapping[str, str]) -> None:
     from ..report import github
 
     if github.wanted(os.environ):
-        github.write(timeline.findings, sys.stderr.write, given)
+        github.write(timeline.findings, note, given)
 
 
 def _write_expectations(timeline: Timeline, path: str, files: Sequence[str]) -> None:

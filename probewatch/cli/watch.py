@@ -176,13 +176,20 @@ class _Beside(Protocol):
 
 
 class _EndOfFile:
-    """Says once that a file was read which may be finished: otherwise a user waits for what never comes."""
+    """Says once that a file was read which may be finished, or whose name is another's: otherwise a user waits for what never comes."""
 
     def __init__(self, feed: Follower, *, wanted: bool) -> None:
-        self._feed, self._wanted = feed, wanted
+        self._feed, self._wanted, self._gone = feed, wanted, "" if wanted else "(not wanted)"
 
     def look(self) -> None:
         """See whether it is there."""
+        gone = self._feed.gone
+        if gone and not self._gone:
+            self._gone = gone
+            complain(
+                f"{shown(self._feed.path)} {gone}: what comes into the one that was opened is still shown, a new file of this name "
+                "is not; to watch that, begin again"
+            )
         if self._wanted and self._feed.finished:
             self._wanted = False
             complain(
@@ -221,6 +228,9 @@ def _run(
                 due = now + NEWS_S
             for one in beside:
                 one.look()
+        for one in beside if ending.come else ():
+            if isinstance(one, Losses):
+                one.end("worked out first; a second signal (Ctrl-C) ends it at once, without them")
         watching.settle()
         show.news(watching.now_ns)
         timeline = watching.finish()

@@ -8,6 +8,7 @@ what comes out of a file never reaches a terminal raw.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Final, TypeVar
 
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 QUOTE_LIMIT: Final = 60
 """Characters of a foreign value shown in a message."""
+LONGEST_INT: Final = 40
+"""Digits of a whole number; beyond, it is read as a float, as Go does beyond 64 bits: Python refuses to read any number of them."""
 
 _TYPE_WORDS: Final = {
     "int": "a whole number",
@@ -61,10 +64,9 @@ def shown(value: object) -> str:
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
-    try:
-        text = str(value)
-    except ValueError:  # an int longer than Python is willing to print
-        return "a very long number"
+    if isinstance(value, float) and math.isinf(value):
+        return "a number beyond all limits"  # (written out, or as infinity)
+    text = str(value)
     return text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…"
 
 

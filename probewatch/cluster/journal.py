@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
+from probewatch.capture.fifo import opening
 from probewatch.model.units import US
 
 from .documents import read_documents
@@ -58,7 +59,9 @@ def records(path: str) -> Iterator[Record]:
     if path == "-":
         raise SpecError("-: standard input is read as a capture only; give the log from a pipe as /dev/stdin")
     try:
-        with Path(path).open("rb") as raw:
+        with opening(path):
+            raw = Path(path).open("rb")  # noqa: SIM115  (closed below)
+        with raw:
             head = raw.peek(4)[:4] if hasattr(raw, "peek") else b""
             if head in CAPTURES:
                 raise SpecError(f"{path}: this is a packet capture, not a kubelet's log; give it as FILE")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from .document import Document
-from .errors import SpecError, shown
+from .errors import LONGEST_INT, SpecError, shown
 from .source import TextSource
 
 MAX_ITEM_CHARS: Final = 16 << 20
@@ -38,7 +38,7 @@ class JsonStream:
         self._line = line
         """Line of the buffer's first character, from 1."""
         self._column = 1
-        self._decoder = json.JSONDecoder(parse_constant=_no_constant)
+        self._decoder = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer)
 
     def documents(self) -> Iterator[Document]:
         """Yield every object: plain ones whole, the elements of Lists one by one; SpecError at the first that is malformed."""
@@ -200,6 +200,10 @@ class JsonStream:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= LONGEST_INT else float(text)
 
 
 def _scrub(value: Any) -> Any:

@@ -19,6 +19,8 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import IO, Final, cast
 
+from probewatch.capture.fifo import opening
+
 from .errors import SpecError
 
 MAX_SPEC_BYTES: Final = 64 << 20
@@ -82,7 +84,8 @@ class TextSource:
         self._checked = 0
         """Bytes before the current chunk, for offsets in messages."""
         try:
-            self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115  (closed with the source)
+            with opening(path):
+                self._raw: IO[bytes] = Path(path).open("rb")  # noqa: SIM115  (closed with the source)
         except (OSError, ValueError) as error:
             raise SpecError(f"{path}: cannot be opened: {reason(error, like)}") from None
         try:

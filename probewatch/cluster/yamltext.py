@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import yaml
 
-from .errors import SpecError, plain, shown
+from .errors import LONGEST_INT, SpecError, plain, shown
 
 MAX_NODES: Final = 2_000_000
 """Values in one file, aliases counted with all they stand for (a `kubectl get pods -o yaml` of 64 MB has about as many)."""
@@ -42,8 +42,6 @@ _FLOAT: Final = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", re.ASCII
 )
 _SPECIAL: Final = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_LONGEST_INT: Final = 40
-"""Digits; beyond, a number is read as a float, as Go does beyond 64 bits."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 _NO_KEY: Final = object()
@@ -68,7 +66,7 @@ def plain_scalar(text: str) -> Any:
         return None
     if text in _BOOL:
         return _BOOL[text]
-    if len(text) <= _LONGEST_INT:
+    if len(text) <= LONGEST_INT:
         if _INT.fullmatch(text):
             return int(text.replace("_", ""))
         if based := _INT_BASED.fullmatch(text):

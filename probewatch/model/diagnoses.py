@@ -83,6 +83,7 @@ class Kind(StrEnum):
     RESET_AFTER_ANSWER = "reset-after-answer"
     CONNECT_CHECK = "connect-check"
     ONE_DIRECTION = "one-direction"
+    LONG_HEADER = "long-header"
 
 
 GATEWAY: Final = frozenset({502, 504})
@@ -770,6 +771,16 @@ DIAGNOSES: Final[dict[Kind, Why]] = {
         "data path bypasses one way (Cilium's lxc devices under host routing).",
         "Capture where both directions pass: on eth0 inside the pod (probewatch watch --netns, or nsenter -t PID -n tcpdump), or on all "
         "interfaces (-i any).",
+    ),
+    Kind.LONG_HEADER: Why(
+        (),
+        (Cause.CUT,),
+        "The header is longer than what probewatch keeps: how it ended, and what came behind it, is not known.",
+        "An HTTP/1 answer whose header did not end within what is kept of a server's stream, or an HTTP/2 header block beyond what is "
+        "read of one (docs/limits.md). No capture shows more here.",
+        "What the header holds (tshark -r FILE -q -z follow,tcp,ascii,N shows all of it): a cookie that grows, a debugging header, one "
+        "that never ends.",
+        "Let the health endpoint answer with a short header.",
     ),
 }
 """Every kind has its entry (tested), and the entries stand in the order of their causes."""

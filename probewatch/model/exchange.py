@@ -63,6 +63,8 @@ class HttpExchange:
 
     A request that is missing altogether has no method, and what came of it is read all the same.
     """
+    unread: bool = False
+    """The answer's header is longer than what is kept of it here (docs/limits.md): it is not the capture that lost its end."""
 
     def header(self, name: str) -> str | None:
         """Return a request header's first value, or None."""
@@ -211,6 +213,8 @@ class GrpcFacts:
     """Error code name of the server's GOAWAY, where it sent one with an error."""
     cancelled: Mark | None = None
     """The client's RST_STREAM on the first request's stream: grpc-go sends it when the call's deadline has passed."""
+    unread: bool = False
+    """A header block is longer than what is read of one here (docs/limits.md), and so nothing behind it was read."""
 
 
 @direct

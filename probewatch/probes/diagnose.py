@@ -434,7 +434,15 @@ def _closed(case: Case) -> Found | None:
 
 
 def _broken(case: Case) -> Found | None:
-    status = case.attempt.status
+    status, end = case.attempt.status, case.attempt.end_mark
+    if case.leg is not None and end is not None and end == case.leg.connection.orig.closed:
+        waited = briefly(end.ns - case.attempt.start.ns)
+        return Found(
+            Kind.BROKEN_BODY,
+            f"The checker hung up after {waited}, before its timeout and before the answer's body was whole.",
+            check="Why the checker left: it was ended or restarted, or is none that waits for a whole body.",
+            advice="Nothing to mend at the server, as far as this shows: it did not break the body off.",
+        )
     if status is None or status < 400:
         return Found(Kind.BROKEN_BODY)
     text = f"The answer says {status}, but its body is incomplete: the kubelet discards the result, and the failure does not count."
@@ -555,6 +563,13 @@ def _not_http(case: Case) -> Found | None:
     return Found(Kind.NOT_HTTP, f"The port speaks {name}, not HTTP." if name else "")
 
 
+def _long_header(case: Case) -> Found | None:
+    one = case.exchange
+    if one is None or not (any(http.unread for http in one.http) or (one.grpc is not None and one.grpc.unread)):
+        return None
+    return Found(Kind.LONG_HEADER)
+
+
 def _always(kind: Kind) -> Rule:
     def rule(_: Case) -> Found | None:
         return Found(kind)
@@ -587,5 +602,6 @@ RULES: Final[dict[Cause, tuple[Rule, ...]]] = {
     Cause.EXEC_EXIT: (_exec,),
     Cause.EXEC_TIMEOUT: (_exec,),
     Cause.EXEC_NOT_FOUND: (_exec,),
+    Cause.CUT: (_long_header,),
 }
-"""Rules of each cause, the most knowing first; none for `encrypted` and `cut`, of which nothing more is known."""
+"""Rules of each cause, the most knowing first; none for `encrypted`, of which nothing more is known."""

@@ -8,6 +8,8 @@ before the SYN). An answer after the checker hung up changes nothing and is kept
 Sources: pkg/probe/{http,tcp,grpc}, pkg/kubelet/prober/prober.go, and measurements
 (docs/how-it-knows.md, "What was measured").
 `plain-http-on-tls` is plain HTTP spoken to a TLS port, `tls-on-plain-http` the reverse.
+
+All verdicts on one connection stand here side by side, and so over 600 lines.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ ENDED = "how this connection ended is not in the capture"
 HELLO_CUT = (
     "the snapshot length cut the TLS handshake: whole frames show how that ended, only a key log what was answered"
 )
+LONG_HEADER = "its header is longer than what probewatch keeps of an answer"
+"""What is said where the limit is ours, and not the capture's fault."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that Go's client follows (net/http redirectBehavior)."""
 
@@ -218,6 +222,18 @@ class _Case:
         end = self.gave_up or self.connection.end  # (Whatever it learnt, it knew when it closed.)
         return Verdict(outcome=Outcome.INCONCLUSIVE, cause=Cause.CUT, end_ns=end.ns, end_mark=end, detail=detail)
 
+    def unread(self, what: str) -> Verdict:
+        """End what has more header than is kept: whether that came whole, and its body, nothing here tells.
+
+        So it is not known either whether the kubelet counted a failure (no header in time) or discarded it (no body).
+        """
+        detail = f"{what}, {LONG_HEADER}"
+        if self.gave_up is not None and self.wanted_more():
+            detail += (
+                f"; the checker waited for more, and hung up after {(self.gave_up.ns - self.start_ns) / SECOND:.3f} s"
+            )
+        return self.cut(detail)
+
     def in_time(self, mark: Mark | None) -> bool:
         """Tell whether this came before the deadline and before the checker hung up."""
         if mark is None or mark.ns > self.deadline_ns:
@@ -246,6 +262,8 @@ class _Case:
         """
         resp, closed = self.connection.resp, self.gave_up
         reset, last_ns = resp.rst, resp.arrivals[-1].mark.ns if resp.arrivals else self.start_ns
+        if resp.gap is None and resp.used is not None:  # (of what is beyond a limit the time is known all the same)
+            last_ns = max(last_ns, resp.used.ns)
         if reset is not None and (closed is None or reset < closed):
             return True
         ended = min((mark.ns for mark in (closed, self.server_end) if mark is not None), default=last_ns)
@@ -404,6 +422,8 @@ class _Case:
         if resp.gap is not None and resp.packets:
             both = c.asked_unseen and resp.gap == 0 and not resp.length
             return self.cut(UNSEEN if both else "the capture lost the answer")
+        if http is not None and http.unread:
+            return self.unread("an answer came")
         if resp.rst is not None and self.in_time(resp.rst):
             return self.frame(Outcome.FAILURE, Cause.RESET_BEFORE_ANSWER, resp.rst, "connection reset by peer")
         if http is not None and http.lost and resp.length:  # (a request that was cut leaves no doubt of silence)
@@ -437,17 +457,12 @@ class _Case:
         """Judge a whole answer header by its time and its body."""
         assert http.status is not None
         head = http.header_end or http.first_byte or self.connection.end
-        if not self.in_time(head):
-            if self.connection.only_data:
-                after = (head.ns - self.start_ns) / SECOND
-                return self.cut(f"answered after {after:.2f} s: when the checker hung up is not in the capture")
-            verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "no answer in time")
-            if verdict.late_answer_ns is not None:
-                verdict = replace(
-                    verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s", status=http.status
-                )
-            return verdict
         text = f"{http.status} {http.reason}".strip()
+        if http.unread and self.whole_body:
+            # Whatever was whole was so with the last that came.
+            head = self.connection.resp.used or head
+        if not self.in_time(head):
+            return self.unread(text) if http.unread else self.too_late(http, head)
         done = http.body_end or http.read_enough
         if http.body_end is not None and http.read_enough is not None:
             done = min(http.body_end, http.read_enough)
@@ -458,6 +473,8 @@ class _Case:
             done = head
         unended = http.lost and http.body_end is None and http.read_enough is None
         if unended and self.whole_body and self.wanted_more():
+            if http.unread:
+                return self.unread(text)
             return self.cut(f"{text}, and whether its body came whole is not in the capture")
         if self.noticed_late(done):
             resp = self.connection.resp
@@ -475,6 +492,18 @@ class _Case:
             return self.frame(Outcome.SUCCESS, Cause.OK, done, text, http.status)
         return self.frame(Outcome.FAILURE, Cause.STATUS, done, text, http.status)
 
+    def too_late(self, http: HttpExchange, head: Mark) -> Verdict:
+        """Judge an answer whose header came when nobody waited for it any more."""
+        if self.connection.only_data:
+            after = (head.ns - self.start_ns) / SECOND
+            return self.cut(f"answered after {after:.2f} s: when the checker hung up is not in the capture")
+        verdict = self.silence(Outcome.FAILURE, Cause.SLOW_ANSWER, "no answer in time")
+        if verdict.late_answer_ns is not None:
+            verdict = replace(
+                verdict, detail=f"answer after {verdict.late_answer_ns / SECOND:.2f} s", status=http.status
+            )
+        return verdict
+
     def broken(self, http: HttpExchange, text: str) -> Verdict | None:
         """Judge a body that did not come whole; None where the capture, not the wire, lost it."""
         if http.lost:
@@ -491,6 +520,15 @@ class _Case:
                 Cause.BODY_BROKEN,
                 mark,
                 f"{text}, body {what} after {http.body_bytes} bytes",
+                http.status,
+            )
+        if self.gave_up is not None and self.gave_up.ns < self.deadline_ns - LEAD_NS:
+            # Not the end of its patience: nothing happens at the deadline any more.
+            return self.frame(
+                Outcome.DISCARDED,
+                Cause.BODY_BROKEN,
+                self.gave_up,
+                f"{text}, and the checker hung up before its body was whole",
                 http.status,
             )
         if self.gave_up is not None or self.seen_until_ns is None or self.seen_until_ns >= self.deadline_ns:
@@ -580,6 +618,10 @@ class _Case:
         ):
             if mark is not None and facts.request_end is not None and self.in_time(mark):
                 return self.frame(Outcome.FAILURE, cause, mark, what)
+        if facts.unread:
+            return self.cut(
+                "more came than probewatch reads of an answer, or of a question: what they say is not known"
+            )
         return self.unheard("health check not answered")
 
     def rpc(self, facts: GrpcFacts, mark: Mark) -> Verdict:

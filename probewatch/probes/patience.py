@@ -24,6 +24,7 @@ from probewatch.model.units import MS, SECOND
 from .cadence import period_of
 from .execs import patience_of
 from .forms import Ask, form_of
+from .judge import LINGERED_NS
 from .runs import HANDSHAKE_NS, Run, attempt_start, frames_of, gave_up_after
 
 REDIAL_NS: Final = (780 * MS, 1_230 * MS)
@@ -351,6 +352,25 @@ def given_up(connection: Connection) -> int | None:
     return closed.ns
 
 
+def _left(exchange: Exchange) -> int | None:
+    """Return when a checker hung up on an HTTP answer that had begun and did not end; None where it did not.
+
+    The deadline is one for header and body. Of an answer that is not all here it is known to have waited for more where it
+    stayed on behind the last that came: who has it whole closes at once.
+    """
+    http, connection = exchange.http[0] if exchange.http else None, exchange.connection
+    closed, resp = connection.orig.closed, connection.resp
+    if http is None or closed is None or connection.only_data or http.malformed or http.first_byte is None:
+        return None
+    if any(mark is not None and mark <= closed for mark in (resp.fin, resp.rst)) or http.first_byte > closed:
+        return None
+    if http.lost:
+        stayed = http.unread and resp.used is not None and closed.ns - resp.used.ns > LINGERED_NS
+        return closed.ns if stayed else None
+    whole = min((mark for mark in (http.body_end, http.read_enough) if mark is not None), default=None)
+    return None if http.header_end is not None and whole is not None and whole <= closed else closed.ns
+
+
 def _taken(connection: Connection) -> bool:
     """Tell whether a checker is seen to have taken what came: it acknowledged that, or closed after it.
 
@@ -378,7 +398,7 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
         seconds = gave_up_after(grpc.cancelled.ns - start)
         if seconds is not None:
             return seconds, 0.0
-    if (end := given_up(connection)) is not None:
+    if (end := given_up(connection) or _left(exchange)) is not None:
         seconds = gave_up_after(end - start)
         if seconds is not None:
             if first is None and OWN_LIMITS.get(form_of(exchange).ask) == seconds:
@@ -390,6 +410,8 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
             return None, answered / SECOND
     elif connection.only_data:
         pass  # (whether somebody still waited for that answer is not in the capture)
+    elif _left(exchange) is not None:
+        pass  # (nothing came whole that it could have taken)
     elif first is not None and connection.orig.length and (closed is None or first.ns <= closed.ns):
         return None, (first.ns - start) / SECOND if _taken(connection) else 0.0
     if _unheard(exchange, handler) and len(connection.orig.syns) > 1:

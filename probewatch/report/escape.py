@@ -41,6 +41,11 @@ def _safe_character(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def quoting(text: str) -> str:
+    r"""Return a sentence of ours that quotes bytes as escapes already (`wire.header.quote`): `safe`, but backslashes stay single."""
+    return "\\".join(map(safe, text.split("\\")))
+
+
 def valid(text: str) -> str:
     r"""Return `text` without lone surrogates, for JSON: many readers reject them. An undecodable byte 0xff becomes `\xff`."""
     if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):

@@ -20,7 +20,7 @@ from ..model.said import EXPLAINED, Account
 from ..model.timeline import Attempt, Cause, DecisionKind, Leg, Outcome, Probe, Timeline, TimelineEvent
 from . import ladder, words
 from .account import difference, joined, told
-from .escape import printable, safe
+from .escape import printable, quoting, safe
 from .findings import passes, summary
 from .html_latency import plot
 from .html_strip import strip
@@ -237,7 +237,7 @@ class Maker:
         first, last = attempt.frames()
         file = self._timeline.captures[attempt.file].path if attempt.file < len(self._timeline.captures) else ""
         result = words.result(attempt, probe.handler)
-        detail = safe(attempt.detail)
+        detail = quoting(attempt.detail)
         return First(
             title=f"{_which(probe)}: #{attempt.n} at {moment(attempt.start.ns, self._base)}",
             says=result + (f": {detail}" if detail and detail != result else "") + f", after {duration(attempt.latency_ns)}"

@@ -134,6 +134,8 @@ def _broken_body(connection: Connection, attempt: Attempt) -> str:
         return _reset(connection)
     if connection.resp.fin is not None and connection.resp.fin.ns <= attempt.end_ns:
         return "unexpected EOF"
+    if attempt.end_mark is not None:
+        return ""  # it hung up by itself, and nothing here tells why
     return "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
 
 

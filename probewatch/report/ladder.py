@@ -12,7 +12,7 @@ from ..model.frame import CaptureInfo
 from ..model.ladder import Ladder
 from ..model.timeline import Attempt, Outcome
 from . import words
-from .escape import safe, width
+from .escape import quoting, safe, width
 from .kubelet_says import kubelet_says
 from .ladder_bars import bars
 from .ladder_rails import draw
@@ -70,7 +70,7 @@ def _write(paper: Paper, ladder: Ladder, captures: Sequence[CaptureInfo]) -> Non
         )
     result = words.result(attempt, probe.handler)
     if result == BAD_ANSWER.label:
-        result = safe(attempt.detail) or result
+        result = quoting(attempt.detail) or result
     paper.filled(
         f"{attempt.outcome.value}: {result}{took}",
         first=[Span("  ")],

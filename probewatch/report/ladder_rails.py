@@ -10,7 +10,7 @@ from ..model.ladder import Ladder, Step, StepKind, Way
 from ..model.timeline import Role
 from ..model.units import MS, SECOND
 from . import words
-from .escape import pad, safe, shorten, width
+from .escape import pad, quoting, safe, shorten, width
 from .numbers import count, duration
 from .paper import COLUMNS, Paper, Span, wrap
 from .strokes import STYLE, letter, strokes_for
@@ -259,7 +259,7 @@ def _text(step: Step) -> list[str]:
     flags = [flag for flag in step.name.split() if flag in ("SYN", "FIN", "RST", "URG")]
     if not step.length:
         return [step.name]
-    said = [safe(one.text) for one in step.said] or [count(step.length, "byte")]
+    said = [quoting(one.text) for one in step.said] or [count(step.length, "byte")]
     return [*said, *flags]
 
 

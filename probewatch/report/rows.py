@@ -29,7 +29,7 @@ from ..model.timeline import (
     Trigger,
 )
 from . import words
-from .escape import safe, shorten
+from .escape import quoting, safe, shorten
 from .numbers import count, duration, rfc3339, span
 from .service import states, told
 
@@ -329,7 +329,7 @@ def kubelet_words(attempt: Attempt, *, wide: bool) -> str:
 
 def _detail(probe: Probe, attempt: Attempt) -> str:
     """Return the attempt's detail, unless the result says the same already."""
-    text, said = safe(attempt.detail), words.result(attempt, probe.handler)
+    text, said = quoting(attempt.detail), words.result(attempt, probe.handler)
     return "" if text == said else text
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from ..model.timeline import Attempt, Decision, Leg, Outcome, Probe, Role, Timeline, TimelineEvent
 from ..model.units import MS, US
 from . import words
-from .escape import safe
+from .escape import quoting, safe
 from .jsontext import Json as Event
 from .jsontext import encode
 from .numbers import rfc3339
@@ -95,7 +95,7 @@ def _attempt(probe: Probe, attempt: Attempt, end: int, here: Event, base: int) -
         "attempt": attempt.n,
         "outcome": attempt.outcome.value,
         "cause": attempt.cause.value,
-        "detail": safe(attempt.detail),
+        "detail": quoting(attempt.detail),
         "end": attempt.end_source,
         "streak": attempt.streak,
         "threshold": attempt.threshold,

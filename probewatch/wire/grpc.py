@@ -27,6 +27,7 @@ def read_grpc(talk: Talk, number: int = 0) -> GrpcFacts:
             server_settings=talk.server_settings,
             plain_answer=talk.plain_answer,
             goaway=talk.goaway,
+            unread=talk.unread,
         )
     stream = talk.streams[number]
     request, answer = stream.request, stream.answer
@@ -52,6 +53,7 @@ def read_grpc(talk: Talk, number: int = 0) -> GrpcFacts:
         reset=answer.reset if answer.end is None else "",
         cancelled=request.reset_mark,
         goaway=talk.goaway,
+        unread=talk.unread and answer.end is None,
     )
 
 

@@ -68,6 +68,7 @@ class Answer(NamedTuple):
     body_error: str = ""
     fault: Mark | None = None
     lost: bool = False
+    unread: bool = False
     next: int | None = None
     """Offset of the answer after it; None where that cannot be known."""
 
@@ -154,6 +155,7 @@ def _join(orig: Half, request: _Request | None, answer: Answer) -> HttpExchange:
         body_error=answer.body_error,
         fault=answer.fault,
         lost=answer.lost or (request is not None and whole is None and is_cut(orig)),
+        unread=answer.unread,
     )
 
 
@@ -212,6 +214,7 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
     """Read the answer at `start` to a request with this method, as `persistConn.readResponse` would. Never raises."""
     data = half.data
     cut = is_cut(half)
+    beyond = cut and half.gap is None
     if start >= len(data):
         return Answer(lost=cut)
     first_byte = half.reached(start + 1)
@@ -223,7 +226,7 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
     while True:
         line, after = read_line(data, at, ended=ended)
         if line is None:
-            answer = Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
+            answer = Answer(interim=tuple(interim), first_byte=first_byte, lost=cut, unread=beyond)
             stump = _CUT_STATUS.match(data, at) if cut else None
             if stump is None or 100 <= int(stump[2]) <= 199:
                 return answer
@@ -240,9 +243,9 @@ def read_answer(half: Half, start: int, method: str) -> Answer:
             interim.append(status)
         if header.end is None:
             if passing or not cut:
-                return Answer(interim=tuple(interim), first_byte=first_byte, lost=cut)
+                return Answer(interim=tuple(interim), first_byte=first_byte, lost=cut, unread=beyond)
             known = header.fields[:KEPT_FIELDS]
-            return Answer(status, reason, version, known, tuple(interim), first_byte, lost=True)
+            return Answer(status, reason, version, known, tuple(interim), first_byte, lost=True, unread=beyond)
         if not passing:
             break
         at = header.end

@@ -7,7 +7,7 @@ each stream the client opened, in order, with the moments of its parts. What the
 HTTP exchange) is told apart afterwards.
 
 A direction ends quietly where its bytes do, at a frame that breaks the framing rules, or at a header block that hpack
-refuses or that is larger than `MAX_HEADER_LIST`: what was whole before it stays. Connections caught in mid-stream are
+refuses or that is larger than `MAX_HEADER_LIST` (`unread`): what was whole before it stays. Connections caught in mid-stream are
 not read at all: without the preface neither frame borders nor header tables are known.
 
 Limitations. PUSH_PROMISE ends the reading of its direction (no health checker takes pushes). h2c by Upgrade is not
@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from hpack import Decoder, HPACKError
+from hpack import Decoder, HPACKError, OversizedHeaderListError
 
 from probewatch.model.connection import Half
 from probewatch.model.exchange import HttpExchange
@@ -133,6 +133,8 @@ class Talk:
     plain_answer: str = ""
     lost: bool = False
     """The server's half ends where the capture does, not the wire."""
+    unread: bool = False
+    """More came than is read here: a header block beyond a limit, or more bytes of the server than a Half keeps."""
 
 
 def error_name(code: int) -> str:
@@ -156,6 +158,7 @@ def frames(data: bytes, at: int) -> list[Frame]:
 def read_http2(orig: Half, resp: Half, *, start: int = 0, most: int = KEPT_STREAMS) -> Talk:
     """Read a connection whose client sent the preface at `start`, its first `most` streams. Never raises."""
     talk = Talk(preface=orig.reached(start + len(PREFACE)), lost=is_cut(resp))
+    talk.unread = talk.lost and resp.gap is None
     talk.plain_answer = _plain_answer(resp)
     asked = frames(orig.data, start + len(PREFACE))
     answered = [] if talk.plain_answer else frames(resp.data, 0)
@@ -168,7 +171,7 @@ def read_http2(orig: Half, resp: Half, *, start: int = 0, most: int = KEPT_STREA
 def exchanges(talk: Talk, most: int = KEPT_EXCHANGES) -> tuple[HttpExchange, ...]:
     """Return the plain HTTP exchanges (not gRPC) in the order of their requests, the first `most`."""
     plain = [stream for stream in talk.streams if not is_grpc(stream)]
-    return tuple(_exchange(stream, lost=talk.lost) for stream in plain[:most])
+    return tuple(_exchange(stream, lost=talk.lost or talk.unread, unread=talk.unread) for stream in plain[:most])
 
 
 def is_grpc(stream: Stream) -> bool:
@@ -176,7 +179,7 @@ def is_grpc(stream: Stream) -> bool:
     return stream.request.header("content-type").startswith("application/grpc")
 
 
-def _exchange(stream: Stream, *, lost: bool) -> HttpExchange:
+def _exchange(stream: Stream, *, lost: bool, unread: bool) -> HttpExchange:
     request, answer = stream.request, stream.answer
     status = _status(answer.headers)
     return HttpExchange(
@@ -199,6 +202,7 @@ def _exchange(stream: Stream, *, lost: bool) -> HttpExchange:
         body_error=f"stream error: {answer.reset}" if answer.reset and answer.end is None else "",
         fault=answer.reset_mark if answer.reset and answer.end is None else None,
         lost=lost and answer.end is None,
+        unread=unread and answer.header_end is None,
     )
 
 
@@ -236,6 +240,13 @@ def table_of(settings_of: list[Frame]) -> Decoder:
     return decoder
 
 
+class Unread(NamedTuple):
+    """A header block beyond a limit: nothing of its direction is read from here on, for the tables are out of step."""
+
+    stream: int
+    end: int
+
+
 class Block(NamedTuple):
     """One whole header block."""
 
@@ -259,9 +270,9 @@ def _strip(frame: Frame) -> bytes | None:
     return payload
 
 
-def walk(direction: list[Frame], decoder: Decoder) -> list[Frame | Block]:
-    """Join and decode header blocks; other frames pass as they are. Ends at the first fault."""
-    found: list[Frame | Block] = []
+def walk(direction: list[Frame], decoder: Decoder) -> list[Frame | Block | Unread]:
+    """Join and decode header blocks; other frames pass as they are. Ends at the first fault, or behind what is `Unread`."""
+    found: list[Frame | Block | Unread] = []
     opener: Frame | None = None
     block = bytearray()
     for frame in direction:
@@ -271,13 +282,17 @@ def walk(direction: list[Frame], decoder: Decoder) -> list[Frame | Block]:
             if frame.type == HEADERS:
                 opener, block = frame, bytearray()
             part = _strip(frame) if frame.type == HEADERS else frame.payload
-            if opener is None or part is None or len(block) + len(part) > MAX_HEADER_BLOCK:
+            if opener is None or part is None:
                 return found
+            if len(block) + len(part) > MAX_HEADER_BLOCK:
+                return [*found, Unread(opener.stream, frame.end)]
             block += part
             if not frame.flags & _END_HEADERS:
                 continue
             try:
                 headers = [(_text(name), _text(value)) for name, value in decoder.decode(bytes(block), raw=True)]
+            except OversizedHeaderListError:
+                return [*found, Unread(opener.stream, frame.end)]
             except (HPACKError, IndexError, ValueError, OverflowError):
                 return found
             ends = bool(opener.flags & _END_STREAM)
@@ -294,6 +309,9 @@ def _read_requests(
     talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream], most: int
 ) -> None:
     for item in walk(direction, decoder):
+        if isinstance(item, Unread):
+            talk.unread = True
+            continue
         if isinstance(item, Block) and item.stream not in streams and item.stream % 2:
             talk.requests += 1
             if len(streams) >= most:
@@ -307,6 +325,9 @@ def _read_requests(
 
 def _read_answers(talk: Talk, half: Half, direction: list[Frame], decoder: Decoder, streams: dict[int, Stream]) -> None:
     for item in walk(direction, decoder):
+        if isinstance(item, Unread):
+            talk.unread = True
+            continue
         if isinstance(item, Frame) and item.stream == 0:
             if item.type == SETTINGS and not item.flags & _ACK and talk.server_settings is None:
                 talk.server_settings = half.reached(item.end)

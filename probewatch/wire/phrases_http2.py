@@ -27,6 +27,7 @@ from probewatch.wire.http2 import (
     WINDOW_UPDATE,
     Block,
     Frame,
+    Unread,
     error_name,
     frames,
     table_of,
@@ -79,6 +80,9 @@ def _tell(
         if mark is None:
             return
         here = item.stream in health
+        if isinstance(item, Unread):
+            yield Phrase(mark, by_client, "HEADERS longer than are read", "http2", decrypted)
+            return
         text = _block(item, health) if isinstance(item, Block) else _frame(item, in_health=here, by_client=by_client)
         yield Phrase(mark, by_client, text, "http2", decrypted)
 

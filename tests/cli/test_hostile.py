@@ -238,3 +238,17 @@ def test_a_fifo_that_somebody_laid_there_gets_nothing(run, tmp_path: Path) -> No
     assert run("report", OWN / "tcp-ready" / "capture.pcap", "-w", fifo).status == 0
     taking.join()
     assert taken[0].rstrip().endswith(b"</html>")
+
+
+@pytest.mark.parametrize(
+    "command", ["analyze", "analyze -o wide", "explain --probe p1 --attempt 1", "report -w -", "watch --duration 1 -r"]
+)
+def test_quoted_bytes_are_escaped_once(run, tmp_path: Path, command: str) -> None:
+    """A malformed line is quoted with escapes, one backslash each, wherever the attempt's detail stands."""
+    data = (OWN / "http-ipv6" / "capture.pcap").read_bytes()
+    path = tmp_path / "bad.pcap"
+    path.write_bytes(data.replace(b"Server: ", b"Server:\x01"))
+    said = " ".join(run(*command.split(), path).out.split())
+    quoted = re.findall(r"(?<!broken: )malformed MIME header line: Server:(\S{0,6})", said)
+    assert quoted
+    assert {one[:4] for one in quoted} == {r"\x01"}

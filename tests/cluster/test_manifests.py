@@ -440,3 +440,17 @@ def test_misspelt_fields_are_told(tmp_path: Path) -> None:
     assert "\"periodSecond\" is no field that Kubernetes knows, and is passed over: did you mean periodSeconds?" in told
     assert "did you mean livenessProbe?" in told
     assert "did you mean path?" in told
+
+
+@pytest.mark.parametrize("digits", ["9" * 60, "9" * 5_000, "9" * 6_000, "1e999", "-" + "9" * 5_000])
+@pytest.mark.parametrize("form", ["YAML", "JSON"])
+def test_a_number_beyond_all_limits_is_one_sentence(tmp_path: Path, digits: str, form: str) -> None:
+    """However many digits it has, the field is named and what it wants; no word of Python's about its own limits."""
+    text = json.dumps(pod(a={"readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 987}})).replace("987", digits)
+    with pytest.raises(SpecError) as caught:
+        read_specs(write(tmp_path, "# YAML\n" * (form == "YAML") + text))
+    said = str(caught.value).removeprefix(str(tmp_path) + "/")
+    found = "1e+60" if len(digits) == 60 else "a number beyond all limits"
+    assert said.split("; ")[0] == (
+        f"f.yaml: document 1 (Pod p): spec.containers[0].readinessProbe.periodSeconds: expected a whole number, got {found}"
+    )

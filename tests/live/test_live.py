@@ -18,6 +18,7 @@ import pytest
 
 from probewatch import expect, record
 from probewatch.capture import CaptureError, Reader
+from probewatch.capture import live as live_module
 from probewatch.capture.bulk import Bulk
 from probewatch.capture.live import Live
 from probewatch.capture.netns import inside
@@ -205,6 +206,20 @@ def test_an_interface_that_goes_away_ends_the_capture(pod, eventually) -> None:
     assert not info.complete
     assert info.notes[0].startswith("the capture ended: ")
     assert info.frames == len(got) > 0
+
+
+def test_an_interface_that_goes_away_while_it_is_opened_is_one_sentence(pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever libpcap says of it between the first step and the last is that sentence, and no error of its own."""
+    real = live_module._opened
+
+    def opened(*arguments: object) -> object:
+        made = real(*arguments)
+        subprocess.run(["ip", "-n", pod.node, "link", "delete", "veth0"], check=True, timeout=PATIENCE_S)
+        return made
+
+    monkeypatch.setattr(live_module, "_opened", opened)
+    with pytest.raises(CaptureError, match=r"^interface veth0 in network namespace .* cannot be captured from: "):
+        Live("veth0", netns=pod.node, filter="tcp")
 
 
 def test_stop_from_another_thread(pod) -> None:

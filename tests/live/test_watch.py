@@ -26,10 +26,12 @@ import pytest
 
 from probewatch import analyze
 from probewatch.api import observer
-from probewatch.capture import follow
+from probewatch.capture import Reader, follow
 from probewatch.capture.netns import inside
-from probewatch.cli import main
+from probewatch.capture.write import Counts
+from probewatch.cli import live, main
 from probewatch.cluster.names import CONTAINER_LOGS
+from probewatch.model.units import SECOND
 from probewatch.report import ndjson
 from probewatch.report.document import document
 from probewatch.watching import Watch
@@ -346,6 +348,46 @@ def test_a_stalled_reader_counts_what_it_lost(node) -> None:
     assert "the kernel lost" in said
 
 
+@pytest.mark.parametrize("command", ["watch", "record"])
+def test_what_is_worked_out_before_the_end_is_told(node, tmp_path: Path, command: str) -> None:
+    """SIGTERM while packets wait in memory: how many, and what a second signal does; then it ends with all of them."""
+    with watching("--netns", node.name, "-i", "lo", "-w", tmp_path / "kept.pcapng", command=command) as process:
+        listening(process)
+        process.send_signal(signal.SIGSTOP)
+
+        def flood() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for _ in range(30_000):
+                    sender.sendto(b"x", ("127.0.0.1", 9))
+
+        inside(node.name, flood)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    what = b"worked out first; a second signal" if command == "watch" else b"written first"
+    (said,) = re.findall(rb"probewatch: (\d+) packets wait in memory and are " + what, err)
+    with Reader(str(tmp_path / "kept.pcapng"), 0) as reader:
+        assert 20_000 <= int(said) <= sum(1 for _ in reader)
+
+
+def test_what_waits_is_not_called_unharmed_where_the_kernel_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`none are lost` is said only where that is so; few packets at the end are worth no note."""
+    monkeypatch.setattr(live, "LOSS_S", 0.0)
+    taps = SimpleNamespace(counts=lambda: Counts(received=9, dropped=0), events_lost=0, behind_ns=6 * SECOND, rest=lambda: 100)
+    live.Losses(taps, wanted=True).look()
+    assert capsys.readouterr().err == "probewatch: 6 s behind: packets wait in memory, none are lost\n"
+    taps.counts = lambda: Counts(received=9, dropped=5)
+    losses = live.Losses(taps, wanted=True)
+    losses.look()
+    losses.end("worked out")
+    first, second = capsys.readouterr().err.splitlines()
+    assert "the kernel lost 5 frames" in first
+    assert second == "probewatch: 6 s behind: packets wait in memory"
+
+
 def test_a_full_disk_is_told(node, small_disk: Path) -> None:
     """At once that the file cannot grow any more; watching goes on, the file ends with a whole frame and is known to be cut off."""
     node.pod("10.128.0.10")
@@ -382,6 +424,49 @@ def test_an_interface_or_a_namespace_that_goes_away(node) -> None:
         out, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 3
         assert f"the capture ended: network namespace {node.name} is gone" in out.decode()
+
+
+GONE_EARLY = """
+import importlib, subprocess, sys
+from probewatch.capture.write import Counts
+from probewatch.cli import live, main
+command = importlib.import_module("probewatch.cli." + sys.argv[1])
+command.step_down = lambda *arguments, **more: subprocess.run(["ip", "-n", {node!r}, "link", "delete", "veth1"], check=True)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("command", ["watch", "record"])
+def test_an_interface_that_goes_away_as_it_starts(node, tmp_path: Path, command: str) -> None:
+    """Deleted after it was opened and before the first look at it, it ends as it does later: a sentence, a summary, status 3."""
+    node.pod("10.128.0.10")
+    kept = tmp_path / "kept.pcapng"
+    done = subprocess.run(
+        [sys.executable, "-c", GONE_EARLY.format(node=node.name), command, "--netns", node.name, "-i", "veth1", "-w", str(kept)],
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "internal error" not in done.stderr
+    assert done.returncode == 3
+    assert "the capture ended: " in (done.stdout if command == "watch" else done.stderr)
+    with Reader(str(kept), 0) as reader:
+        assert not list(reader)
+
+
+def test_an_interface_that_goes_down_and_up(node, tmp_path: Path) -> None:
+    """Nothing passes while it is down; what passes when it is up again is recorded, and nothing is said to be lost."""
+    node.pod("10.128.0.10")
+    kept = tmp_path / "kept.pcapng"
+    with watching("--netns", node.name, "-i", "veth1", "-w", kept, command="record") as process:
+        listening(process)
+        node.kubelet("10.128.0.10", "/ready", 0.2, 2).join()
+        for way in ("down", "up"):
+            subprocess.run(["ip", "-n", node.name, "link", "set", "veth1", way], check=True, timeout=PATIENCE_S)
+            time.sleep(0.5)
+        node.kubelet("10.128.0.10", "/ready", 0.2, 3).join()
+        status, _, err = ended(process)
+    assert status == 0
+    assert "nothing lost" in err
+    assert sum(attempt.status == 200 for probe in analyze(kept).probes for attempt in probe.attempts) == 5
 
 
 def test_a_pipe_that_nobody_reads(node) -> None:
@@ -518,3 +603,50 @@ def test_the_clock_goes_on_where_a_file_grows(name: str, tmp_path: Path, monkeyp
         end = time.monotonic() + PATIENCE_S
         while not feed.ended and time.monotonic() < end:
             time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("what", "said"), [
+    ("deleted", "was deleted, or has another name now"),
+    ("renamed", "was deleted, or has another name now"),
+    ("replaced", "is another file now"),
+])
+def test_a_file_whose_name_is_another_s_is_told_once(tmp_path: Path, what: str, said: str) -> None:
+    """What still comes into the file that was opened is read on; that no other is gets one note."""
+    source, path = ROOT / "captures" / "http-flap-s1" / "capture.pcap", tmp_path / "grows.pcap"
+    data = source.read_bytes()
+    path.write_bytes(data[:40_000])
+    with path.open("ab") as writer, watching("-r", path) as process:
+        assert process.stderr is not None
+        while b"end of" not in process.stderr.readline():
+            pass
+        if what == "renamed":
+            path.rename(tmp_path / "grows.pcap.1")
+        elif what == "deleted":
+            path.unlink()
+        else:
+            (tmp_path / "new.pcap").write_bytes(data)
+            (tmp_path / "new.pcap").replace(path)
+        line = process.stderr.readline().decode()
+        assert line.startswith(f"probewatch: {path} {said}: ")
+        assert "begin again" in line
+        writer.write(data[40_000:])
+        writer.flush()
+        time.sleep(1.0)
+        status, out, err = ended(process)
+    assert status == 0
+    assert len(analyze(source).probes[0].attempts) == out.count("  readiness  ")
+    assert err == ""
+
+
+def test_a_file_that_is_cut_ends_the_watch(tmp_path: Path) -> None:
+    """What comes behind the cut is another capture: nothing of it is read as if it were this one's, and the summary says why."""
+    data, path = (ROOT / "captures" / "http-flap-s1" / "capture.pcap").read_bytes(), tmp_path / "grows.pcap"
+    path.write_bytes(data)
+    with watching("-r", path) as process:
+        assert process.stderr is not None
+        while b"end of" not in process.stderr.readline():
+            pass
+        path.write_bytes(data[:24])
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 3
+    assert f"the file was cut to 24 bytes behind {len(data)} that were read" in " ".join(out.decode().split())

@@ -288,6 +288,48 @@ def test_a_body_whose_end_was_cut_may_have_broken_off(ends, kept, end, found) ->
     assert said(judge(read_exchange(cut), HTTP, S, seen_until_ns=ns(60), whole_body=False))[0] is not Outcome.INCONCLUSIVE
 
 
+LONG = f"< PA 'HTTP/1.1 200 OK\\r\\nX: {'b' * 20_000}'\n > A\n +5ms < PA '{'b' * 20_000}"
+"""An answer whose header goes on beyond what is kept of a stream (wire.table.Limits.server_bytes); its last bytes are to come."""
+WHOLE = LONG + "\\r\\nContent-Length: 2\\r\\n\\r\\nok'\n > A\n "
+
+
+def test_a_header_beyond_what_is_kept_blames_no_capture(ends) -> None:
+    """Whether it ended nothing here tells: where the checker waited on that is said, with the limit as ours, and how long it waited."""
+    verdict = judged(f"{ASKED} {LONG}'\n > A\n +994ms > FA\n < A\n", ends)
+    assert said(verdict) == (UNKNOWN, Cause.CUT)
+    assert verdict.detail == (
+        "200 OK, its header is longer than what probewatch keeps of an answer; the checker waited for more, and hung up after 1.000 s"
+    )
+    assert said(judged(f"{ASKED} {LONG}'\n > A\n +50ms < RA\n", ends)) == (UNKNOWN, Cause.CUT)
+    early = judged(f"{ASKED} < PA 'HTTP/1.1 200 OK\\r\\nX: {'b' * 33_000}'\n > A\n > FA\n < PA 'b'\n < A\n", ends)
+    assert said(early) == (UNKNOWN, Cause.CUT)  # (its last byte came when nobody waited any more)
+
+
+def test_an_answer_with_a_long_header_is_there_with_its_end(ends) -> None:
+    """Who closes at once had all of it: the answer took until the last that came, and not until its first byte."""
+    verdict = judged(f"{ASKED} {WHOLE} > FA\n < FA\n > A", ends)
+    assert said(verdict) == (SUCCESS, Cause.OK)
+    assert verdict.end_ns - ns(0) == pytest.approx(5_500_000, abs=500_000)
+
+
+def test_a_checker_that_hangs_up_inside_the_body_by_itself(ends) -> None:
+    """Well before its timeout: that is when it was over, by its own frame, and nothing happened at the deadline."""
+    late = "< PA 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n'\n > A\n > FA\n < PA 'ok'\n > R"
+    verdict = judged(f"{ASKED} {late}", ends)
+    assert said(verdict) == (DISCARDED, Cause.BODY_BROKEN)
+    assert verdict.detail == "200 OK, and the checker hung up before its body was whole"
+    assert not verdict.by_deadline
+    assert verdict.end_ns - ns(0) < 2_000_000
+
+
+def test_an_answer_that_is_longer_than_is_read_was_not_late() -> None:
+    """What HTTP/2 said behind a limit of ours is not known: no server is called slow for that."""
+    facts = GrpcFacts(preface=mark(0.0004), request_end=mark(0.0005), server_settings=mark(0.0005), unread=True)
+    verdict = judged(f"{PREFACE} +1s > FA\n < A", V4, GRPC, grpc=facts)
+    assert said(verdict) == (UNKNOWN, Cause.CUT)
+    assert "more came than probewatch reads" in verdict.detail
+
+
 def test_a_cut_request_leaves_no_doubt_of_silence(ends) -> None:
     """A snapshot length that cut the request takes nothing from what the server did: it said nothing until the deadline."""
     whole = exchange(ASKED + "+1s > FA\n < A", ends)

@@ -264,3 +264,25 @@ def test_whose_patience_it_was(ends) -> None:
     gave_up, waited = run(3.0, "hung", timeout=3, **ends), run(3.0, "late", **ends)
     assert [may_have_waited(gave_up, HTTP, seconds) for seconds in (1, 3, 5)] == [False, True, False]
     assert [may_have_waited(waited, HTTP, seconds) for seconds in (1, 3, 5)] == [False, True, True]
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=["v4", "v6"])
+@pytest.mark.parametrize("begun", [
+    "HTTP/1.1 200 OK\\r\\nX: bbbb",
+    "HTTP/1.1 200 OK\\r\\nX: " + "b" * 34_000,
+    "HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\nhalf",
+], ids=["header", "header beyond what is kept", "body"])
+def test_an_answer_that_never_ended_is_none(begun: str, ends: dict[str, str]) -> None:
+    """One deadline holds for header and body: who hangs up on either at a whole second waited for that long."""
+    script = f"{OPENED} > PA {request()}\n < A\n < PA '{begun}'\n > A\n +1999ms > FA\n < A"
+    made = [run_of(exchange(script, *([V6] if ends else []), at=10.0 * n)) for n in range(3)]
+    found = measured(made)
+    assert (found.low, found.high) == (2, 2)
+    assert observed_timeout(made, HTTP) == 2
+
+
+def test_an_answer_that_was_left_early_shows_no_wait() -> None:
+    """A checker that hangs up inside an answer at another moment than a whole second took nothing, and gave up nothing."""
+    script = f"{OPENED} > PA {request()}\n < A\n +300ms < PA 'HTTP/1.1 200 OK\\r\\nX: b'\n > A\n +400ms > FA\n < A"
+    found = measured([run_of(exchange(script))])
+    assert (found.low, found.high, found.why) == (None, None, "no answer shows it")

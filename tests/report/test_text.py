@@ -14,7 +14,7 @@ from probewatch.api import analyze
 from probewatch.model.finding import CLIENTS_REFUSED, Finding, Held
 from probewatch.model.timeline import Cause, Effects, EventKind, Outcome, ProbeType, TimelineEvent
 from probewatch.report import html, text, words
-from probewatch.report.escape import pad, safe, shorten, valid, width
+from probewatch.report.escape import pad, quoting, safe, shorten, valid, width
 from probewatch.report.live import Lines
 from probewatch.report.paper import ASCII, UNICODE, Paper, Span, glyphs_for, wrap
 from probewatch.report.sparkline import sparkline
@@ -300,6 +300,15 @@ def test_safe_is_printable_and_loses_nothing(raw: str) -> None:
     shown = safe(raw)
     assert shown.isprintable()
     assert shown.encode("ascii", "backslashreplace").decode("unicode_escape", "surrogatepass") == raw
+
+
+@given(st.text())
+def test_quoting_leaves_escapes_and_nothing_else(raw: str) -> None:
+    """What is in a sentence that quotes bytes already reaches no terminal raw either; its backslashes stay as they are."""
+    said = quoting(raw)
+    assert said.isprintable()
+    assert said.replace("\\", "") == safe(raw.replace("\\", "")).replace("\\", "")
+    assert quoting(r'"a\x01b\\"') == r'"a\x01b\\"'
 
 
 @given(st.text(st.characters(codec=None, categories=["Cs", "Cc", "Lu", "Cf"])))

@@ -331,3 +331,27 @@ def test_pieces_do_not_matter(cuts: list[int]) -> None:
     assert got.server_settings is not None
     assert got.answer_end is not None
     assert got.server_settings <= got.answer_end
+
+
+def bomb(encoder: Encoder) -> bytes:
+    """Return a header block of some kilobytes whose list is larger than is decoded: one entry of the table, again and again."""
+    return encoder.encode([(":status", "200"), ("a", "v" * 4000)]) + b"\xbe" * 200
+
+
+@pytest.mark.parametrize("large", ["list", "block"])
+def test_a_header_block_beyond_a_limit_is_told_as_unread(large: str) -> None:
+    """Nothing behind it is read, for the tables are out of step; that is our limit and no loss of the capture's."""
+    block = bomb(Encoder()) if large == "list" else b"\x00\x01a\x7f\x81\xff\x03" + b"v" * (1 << 16)
+    asked = half(PREFACE + frame(SETTINGS) + headers(Encoder(), REQUEST, end=True))
+    answer = half(frame(SETTINGS) + frame(HEADERS, block, flags=END_HEADERS | END_STREAM, stream=1), first=9)
+    talk = read_http2(asked, answer)
+    assert talk.unread
+    assert not talk.lost
+    assert read_grpc(talk).unread
+    assert read_grpc(talk).answer_end is None
+    plain = half(PREFACE + frame(SETTINGS) + headers(Encoder(), [(":method", "GET"), (":path", "/")], end=True))
+    (http,) = exchanges(read_http2(plain, answer))
+    assert (http.status, http.lost, http.unread) == (None, True, True)
+    whole = half(frame(SETTINGS) + headers(Encoder(), [(":status", "200")], end=True), first=9)
+    assert not read_http2(plain, whole).unread
+    assert not exchanges(read_http2(plain, whole))[0].unread
