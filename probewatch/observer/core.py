@@ -17,6 +17,7 @@ from probewatch.model.frame import CaptureInfo, Interface, Mark
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
+from probewatch.probes.inference import MOST_GUESSED
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.oneway import qualified
 from probewatch.probes.runs import Run
@@ -120,6 +121,8 @@ class Observer(Front):
         """Sources that run HAProxy, and may pass on what others ask."""
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
+        self._guessed: dict[str, None] = {}
+        """Addresses of which as many probes were guessed as are at once."""
         self._links_gone: dict[int, LinkGone] = {}
         """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
@@ -528,7 +531,7 @@ class Observer(Front):
             probes += self._kubelet_probes(target, assembler, context, probed)
         probes += self._check_probes(kubelets, assembler)
         for target in self._targets.values():
-            probes += self._unknown_probes(target, assembler)
+            probes += self._unknown_probes(target, assembler, kubelets)
         probes.sort(
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
@@ -559,7 +562,7 @@ class Observer(Front):
             captures=tuple(captures),
             probes=tuple(probes),
             unseeable=unseeable(self.book, probes),
-            others=tuple(traffic.result(self.book)),
+            others=tuple(traffic.result(self.book, kubelets)),
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
@@ -583,6 +586,8 @@ class Observer(Front):
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
+            if len(placed.guesses) >= MOST_GUESSED:
+                self._guessed[target.address] = None
             if ledger.clients:
                 if self.settings.early:
                     self._teller.adopt(*self._preview.name(target.address, number, placed, {}), number)
@@ -632,9 +637,9 @@ class Observer(Front):
         self._tied |= builder.tied
         return out
 
-    def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
+    def _unknown_probes(self, target: Target, assembler: Assembler, kubelets: frozenset[str]) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
-        series, rest = periodic(target.strangers, self._senders.kubelets(), self._proxies)
+        series, rest = periodic(target.strangers, kubelets, self._proxies)
         self._strangers.count(rest, self._now_ns)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
@@ -656,6 +661,8 @@ class Observer(Front):
             lanes = lone.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns))
             self._strangers.count(lone.strangers, self._now_ns)  # (no probe explains them)
             for placed, steps in lanes:
+                if len(placed.guesses) >= MOST_GUESSED:
+                    self._guessed[target.address] = None
                 if steps:
                     ledger = self._closed(placed, steps)
                     made = assembler.kubelet(
@@ -674,6 +681,11 @@ class Observer(Front):
     def _notes(self, end: End, probes: Sequence[Probe]) -> list[str]:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ()), *end.key_notes]
         out += self._strangers.notes()
+        out += [
+            f"{address} was asked for very many different things: no more than {MOST_GUESSED} at once are taken for probes, "
+            "those that were asked for most; the others are counted as traffic"
+            for address in self._guessed
+        ]
         out += self._unsent(end)
         out += end.undecoded
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]
