@@ -320,7 +320,7 @@ class Observer(Front):
         steps = [step for step in told if step.reading is not None]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._losses.all)), steps)
-        met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
+        met = assembler.kubelet(address, placed, ledger, self._senders.source(ledger.asker), proven=True)
         return dict(zip(sorted(ledger.accounts), met, strict=True))
 
     def _take(self, turn: Turn) -> None:
@@ -413,6 +413,8 @@ class Observer(Front):
         if self._strangers.full:
             self._strangers.relieve(self._senders.kubelets(), self._now_ns, acks=not self._lacking.acks)
             self._sweep()
+        elif self._senders.many:
+            self._sweep()
 
     def _sweep(self) -> None:
         """Forget the targets and sources of which nothing is held, where there are many."""
@@ -421,6 +423,9 @@ class Observer(Front):
                 del self._targets[address]
                 self._stirred.pop(address, None)
         self._senders.forget()
+        for known in (self._recent, self._contexts):
+            for address in [one for one in known if one not in self._senders.sources]:
+                del known[address]
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred[target.address] = None
@@ -591,7 +596,7 @@ class Observer(Front):
             if ledger.clients:
                 if self.settings.early:
                     self._teller.adopt(*self._preview.name(target.address, number, placed, {}), number)
-                source = self._senders.sources[ledger.asker]
+                source = self._senders.source(ledger.asker)
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
                 out += self._measured(made, placed, target.first_seen_ns)
@@ -651,7 +656,7 @@ class Observer(Front):
             ):
                 by_client.setdefault(one.client, []).extend(one.runs)
             else:
-                out.append(assembler.unknown(one, self._senders.sources[one.client]))
+                out.append(assembler.unknown(one, self._senders.source(one.client)))
         told = len(assembler.events)
         for client, runs in by_client.items():
             lone = Target(target.address, AddressBook(), proven=False)
@@ -665,9 +670,7 @@ class Observer(Front):
                     self._guessed[target.address] = None
                 if steps:
                     ledger = self._closed(placed, steps)
-                    made = assembler.kubelet(
-                        target.address, placed, ledger, self._senders.sources[client], proven=False
-                    )
+                    made = assembler.kubelet(target.address, placed, ledger, self._senders.source(client), proven=False)
                     out += self._measured(made, placed, target.first_seen_ns)
         if target.has_kubelet:
             # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.

@@ -54,6 +54,7 @@ class Senders:
         """Source that is not decided -> target -> runs held there."""
         self.undecided = 0
         """How many these are."""
+        self._most = MOST_SOURCES
 
     def standing(self, address: str) -> Standing:
         """Return what is known of a source."""
@@ -194,5 +195,17 @@ class Senders:
             return
         held = {run.client for target in self._targets.values() for run in target.strangers}
         for address in [one for one in self.sources if one not in held and one not in self._waiting]:
-            if self.standing(address) is Standing.NOT_KUBELET:
-                del self.sources[address], self._known[address]
+            if self.standing(address) is not Standing.KUBELET:
+                del self.sources[address]
+                self._known.pop(address, None)
+        # (What is held stays: no use in looking again at once.)
+        self._most = max(MOST_SOURCES, len(self.sources) * 5 // 4)
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many sources that some may be forgotten."""
+        return len(self.sources) > self._most
+
+    def source(self, address: str) -> Source:
+        """Return what is known of a source; nothing, where it was one of very many and was forgotten."""
+        return self.sources.get(address) or Source(address)

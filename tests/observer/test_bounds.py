@@ -17,6 +17,7 @@ from scapy.layers.inet import IP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
+from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
 from probewatch.observer import Keep, Observer, Settings, core, front, keeper, senders, strangers, target, weigh
@@ -80,6 +81,20 @@ def test_twice_as_many_addresses_are_twice_the_work(many: str) -> None:
         return lines(run, senders)
 
     assert work(600) < 2.5 * work(300)
+
+
+def test_other_addresses_of_a_kubelets_machine_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses that ask as the kubelet of the same machine does, each once, are its attempts; who they were is not remembered for ever."""
+    monkeypatch.setattr(senders, "MOST_SOURCES", 20)
+    mac = b"\x02\x00\x00\x00\x00\x01"
+    scripts = probes(every(1, 20), "ok") + [one for n in range(80) for one in probes([20.5 + n], "ok", client=client(n))]
+    node = NodeAddress(address=NODE, node="node-a", source="--node-ip", rank=1)
+    observer = Observer(Settings(book=AddressBook(nodes={NODE: (node,)}), keep=Keep.BRIEF))
+    for frame in frames(*scripts):
+        observer.feed(frame._replace(data=frame.data[:6] + mac + frame.data[12:]))
+    assert len(observer._senders.sources) <= 40
+    timeline = observer.finish()
+    assert sum(len(probe.attempts) for probe in timeline.probes) == 100
 
 
 def checks(checkers: int, each: int) -> list[Frame]:
