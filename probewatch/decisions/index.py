@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple
 
-from probewatch.model.timeline import EventKind, Probe, Timeline, TimelineEvent
+from probewatch.model.timeline import Decision, DecisionKind, EventKind, Probe, Timeline, TimelineEvent
 
 
 class Index:
@@ -19,6 +19,7 @@ class Index:
         """By address."""
         self.gaps: list[TimelineEvent] = []
         """Those of the capture."""
+        self._restarts: dict[tuple[object, ...], list[tuple[Probe, Decision]]] = {}
         self.place: dict[int, int] = {}
         """Where an event (its `id`) stands among all of them."""
         for probe in (*timeline.probes, *timeline.beside):
@@ -29,6 +30,19 @@ class Index:
             self.events[event.address].append(event)
             if event.kind is EventKind.CAPTURE_GAP:
                 self.gaps.append(event)
+
+    def restarts(self, container: tuple[object, ...]) -> list[tuple[Probe, Decision]]:
+        """Return the decisions to restart a container, with the probes that led to them, in order; sought once, for each outage asks."""
+        known = self._restarts.get(container)
+        if known is None:
+            found = [
+                (probe, decision)
+                for probe in self.probes.get(container, ())
+                for decision in probe.decisions
+                if decision.kind is DecisionKind.RESTART
+            ]
+            known = self._restarts[container] = sorted(found, key=lambda item: item[1].ns)
+        return known
 
 
 class _Same(NamedTuple):

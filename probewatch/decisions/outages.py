@@ -229,13 +229,7 @@ def siblings(probe: Probe, timeline: Timeline) -> Sequence[Probe]:
 
 def restarts(probe: Probe, timeline: Timeline) -> list[tuple[Probe, Decision]]:
     """Return the decisions to restart a probe's container, with the probes that led to them, in order."""
-    found = [
-        (one, decision)
-        for one in siblings(probe, timeline)
-        for decision in one.decisions
-        if decision.kind is DecisionKind.RESTART
-    ]
-    return sorted(found, key=lambda item: item[1].ns)
+    return index_of(timeline).restarts(container_of(probe))
 
 
 def answered_again(probe: Probe, timeline: Timeline, after_ns: int) -> tuple[Probe, Attempt] | None:

@@ -565,6 +565,7 @@ class Unseeable(NamedTuple):
 
 
 ANSWERS_ONLY: Final = "only the server's direction was captured"
+PORT_SCAN: Final = "one try at each of many ports, as a port scan makes"
 """What is said of connections that nobody can tell from probes, as all that was asked is missing."""
 
 

@@ -17,6 +17,7 @@ from probewatch.model.frame import CaptureInfo, Interface, Mark
 from probewatch.model.process import ProcessEvent
 from probewatch.model.spec import PodSpec
 from probewatch.model.timeline import Probe, Timeline
+from probewatch.probes.inference import MOST_GUESSED
 from probewatch.probes.lately import NOBODY
 from probewatch.probes.oneway import qualified
 from probewatch.probes.runs import Run
@@ -124,6 +125,8 @@ class Observer(Front):
         """Sources that run HAProxy, and may pass on what others ask."""
         self._tied: set[int] = set()
         """Declared checks (by id) that fit something."""
+        self._guessed: dict[str, None] = {}
+        """Addresses of which as many probes were guessed as are at once."""
         self._links_gone: dict[int, LinkGone] = {}
         """Interfaces of this node that have gone, by their index."""
         self._seen_until_ns: int | None = None
@@ -331,7 +334,7 @@ class Observer(Front):
         steps = [step for step in told if step.reading is not None]
         assembler = Assembler(self.book, self._latest, self._now_ns, self._losses.all, self._losses.within)
         ledger = self._closed(replace(placed, ledger=Ledger(placed.lane.plan, holes=self._losses.all)), steps)
-        met = assembler.kubelet(address, placed, ledger, self._senders.sources[ledger.asker], proven=True)
+        met = assembler.kubelet(address, placed, ledger, self._senders.source(ledger.asker), proven=True)
         return dict(zip(sorted(ledger.accounts), met, strict=True))
 
     def _take(self, turn: Turn) -> None:
@@ -440,6 +443,8 @@ class Observer(Front):
         if self._strangers.full:
             self._strangers.relieve(self._senders.kubelets(), self._now_ns, acks=not self._lacking.acks)
             self._sweep()
+        elif self._senders.many:
+            self._sweep()
 
     def _sweep(self) -> None:
         """Forget the targets and sources of which nothing is held, where there are many."""
@@ -448,6 +453,9 @@ class Observer(Front):
                 del self._targets[address]
                 self._stirred.pop(address, None)
         self._senders.forget()
+        for known in (self._recent, self._contexts):
+            for address in [one for one in known if one not in self._senders.sources]:
+                del known[address]
 
     def _attempt(self, target: Target, run: Run) -> None:
         self._stirred[target.address] = None
@@ -558,7 +566,7 @@ class Observer(Front):
             probes += self._kubelet_probes(target, assembler, context, probed)
         probes += self._check_probes(kubelets, assembler)
         for target in self._targets.values():
-            probes += self._unknown_probes(target, assembler)
+            probes += self._unknown_probes(target, assembler, kubelets)
         probes.sort(
             key=lambda probe: (probe.attempts[0].start.ns, probe.target.address, probe.target.port or 0, probe.type)
         )
@@ -589,7 +597,7 @@ class Observer(Front):
             captures=tuple(captures),
             probes=tuple(probes),
             unseeable=unseeable(self.book, probes),
-            others=tuple(traffic.result(self.book)),
+            others=tuple(traffic.result(self.book, kubelets)),
             events=happened,
             rollouts=rollouts,
             findings=(*blocked(rollouts, probes), *findings),
@@ -613,10 +621,12 @@ class Observer(Front):
         out: list[Probe] = []
         for number, (placed, steps) in enumerate(target.finish(context)):
             ledger = self._closed(placed, steps)
+            if len(placed.guesses) >= MOST_GUESSED:
+                self._guessed[target.address] = None
             if ledger.clients:
                 if self.settings.early:
                     self._teller.adopt(*self._preview.name(target.address, number, placed, {}), number)
-                source = self._senders.sources[ledger.asker]
+                source = self._senders.source(ledger.asker)
                 ids = [self._teller.id_of((target.address, number, worker)) for worker in range(len(placed.lane.plan))]
                 made = assembler.kubelet(target.address, placed, ledger, source, proven=True, ids=ids)
                 out += self._measured(made, placed, target.first_seen_ns)
@@ -662,9 +672,9 @@ class Observer(Front):
         self._tied |= builder.tied
         return out
 
-    def _unknown_probes(self, target: Target, assembler: Assembler) -> list[Probe]:
+    def _unknown_probes(self, target: Target, assembler: Assembler, kubelets: frozenset[str]) -> list[Probe]:
         """Build probes of checkers that nothing names; a kubelet-like form is read as a kubelet would act, without calling it one."""
-        series, rest = periodic(target.strangers, self._senders.kubelets(), self._proxies)
+        series, rest = periodic(target.strangers, kubelets, self._proxies)
         self._strangers.count(rest, self._now_ns)
         out: list[Probe] = []
         by_client: dict[str, list[Run]] = {}
@@ -676,7 +686,7 @@ class Observer(Front):
             ):
                 by_client.setdefault(one.client, []).extend(one.runs)
             else:
-                out.append(assembler.unknown(one, self._senders.sources[one.client]))
+                out.append(assembler.unknown(one, self._senders.source(one.client)))
         told = len(assembler.events)
         for client, runs in by_client.items():
             lone = Target(target.address, AddressBook(), proven=False)
@@ -686,11 +696,11 @@ class Observer(Front):
             lanes = lone.finish(Context(first_frame_ns=self._first_ns or 0, seen_until_ns=self._seen_until_ns))
             self._strangers.count(lone.strangers, self._now_ns)  # (no probe explains them)
             for placed, steps in lanes:
+                if len(placed.guesses) >= MOST_GUESSED:
+                    self._guessed[target.address] = None
                 if steps:
                     ledger = self._closed(placed, steps)
-                    made = assembler.kubelet(
-                        target.address, placed, ledger, self._senders.sources[client], proven=False
-                    )
+                    made = assembler.kubelet(target.address, placed, ledger, self._senders.source(client), proven=False)
                     out += self._measured(made, placed, target.first_seen_ns)
         if target.has_kubelet:
             # One Pod has one kubelet: what its containers did is read from that one's attempts, not from a stranger's.
@@ -704,6 +714,11 @@ class Observer(Front):
     def _notes(self, end: End, probes: Sequence[Probe]) -> list[str]:
         out = [*self.book.notes, *(self._execs.notes() if self._execs is not None else ()), *end.key_notes]
         out += self._strangers.notes()
+        out += [
+            f"{address} was asked for very many different things: no more than {MOST_GUESSED} at once are taken for probes, "
+            "those that were asked for most; the others are counted as traffic"
+            for address in self._guessed
+        ]
         out += self._unsent(end)
         out += end.undecoded
         return [*out, *unmatched(self.book, probes, self._tied, self._unseen)]

@@ -9,11 +9,11 @@ from typing import Final
 from probewatch.model.book import AddressBook
 from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler
-from probewatch.model.timeline import ANSWERS_ONLY, OtherTraffic
+from probewatch.model.timeline import ANSWERS_ONLY, PORT_SCAN, OtherTraffic
 from probewatch.probes.cadence import chains, on_grid, period_of, side_by_side, steady
 from probewatch.probes.ends import gave_up
 from probewatch.probes.forms import Ask
-from probewatch.probes.inference import MOST_PROBES
+from probewatch.probes.inference import MOST_PROBES, SCANNED, once
 from probewatch.probes.openings import Answer, Openings, answer_of
 from probewatch.probes.proxies import asks_through
 from probewatch.probes.replies import turned_away
@@ -62,6 +62,10 @@ class Tally:
     """Who asked most on one connection."""
     first_ns: int = 0
     last_ns: int = 0
+    tried_ns: int = 0
+    """When the latest was begun."""
+    spoken: bool = False
+    """Something was said on one of them, by either side."""
     answers: dict[Answer, int] = field(default_factory=dict)
     """What came back to each SYN that the capture shows."""
     openings: Openings = field(default_factory=Openings)
@@ -112,6 +116,8 @@ class Traffic:
             most = max(exchange.requests, connection.question)
             tally.first_ns = min(tally.first_ns, connection.start.ns)
             tally.last_ns = max(tally.last_ns, connection.end.ns)
+            tally.tried_ns = max(tally.tried_ns, connection.start.ns)
+            tally.spoken = tally.spoken or bool(connection.orig.length or connection.resp.length)
             agent = exchange.http[0].header("User-Agent") or "" if exchange.http else ""
             tally.agent = tally.agent or agent
             if most > tally.most_requests:
@@ -143,16 +149,26 @@ class Traffic:
             self._cells -= max(kept, key=len).coarsen()
 
     def clients(self) -> dict[Peer, Tally]:
-        """Return what may be clients, and whom they connected to."""
+        """Return what may be clients, and whom they connected to; who only tries ports is none: what is refused was never offered."""
+        scans = self.scans()
         return {
             peer: tally
             for peer, tally in self._tallies.items()
-            if tally.is_client and (len(tally.openings) or any(tally.uses))
+            if tally.is_client and (len(tally.openings) or any(tally.uses)) and peer not in scans
         }
 
-    def result(self, book: AddressBook) -> list[OtherTraffic]:
-        """Return the sums, busiest first."""
+    def scans(self) -> set[Peer]:
+        """Return the ports that one source tried but once, and where nothing was said, of those where it tried very many so."""
+        tried: dict[tuple[str, str], list[Peer]] = {}
+        for peer, tally in self._tallies.items():
+            if tally.connections and not tally.spoken and once([tally.first_ns, tally.tried_ns]):
+                tried.setdefault(peer[:2], []).append(peer)
+        return {peer for peers in tried.values() if len(peers) >= SCANNED for peer in peers}
+
+    def result(self, book: AddressBook, kubelets: Container[str] = ()) -> list[OtherTraffic]:
+        """Return the sums, busiest first; what asks as `kubelets` do is theirs, though no probe is told of it."""
         out = []
+        scans = self.scans()
         for (client, server, port), tally in self._tallies.items():
             out.append(
                 OtherTraffic(
@@ -162,7 +178,7 @@ class Traffic:
                     connections=tally.connections + sum(not kept.opened for kept in tally.uses),
                     refused=tally.answers.get(Answer.REFUSED, 0) + tally.answers.get(Answer.UNREACHABLE, 0),
                     unanswered=tally.answers.get(Answer.SILENCE, 0),
-                    what=describe(tally),
+                    what=PORT_SCAN if (client, server, port) in scans else describe(tally, proven=client in kubelets),
                     name=name_of(client, book, tally.first_ns),
                     first_ns=tally.first_ns,
                     last_ns=tally.last_ns,
@@ -173,18 +189,21 @@ class Traffic:
         )
 
 
-def describe(tally: Tally) -> str:
-    """Say in a few words what this traffic is: who connects most often, and who asks on one connection where that is another."""
+def describe(tally: Tally, *, proven: bool = False) -> str:
+    """Say in a few words what this traffic is: who connects most often, and who asks on one connection where that is another.
+
+    `proven`: it comes from a kubelet's address.
+    """
     if 0 < tally.connections == tally.unasked:
         return ANSWERS_ONLY
     agent = max(tally.agents, key=lambda one: tally.agents[one], default=tally.agent)
     keeps = tally.most_requests > 1
     if not keeps or tally.keeper == agent:
-        return _kind(agent, keeps=keeps)
-    return f"{_kind(agent, keeps=False)}, {_kind(tally.keeper, keeps=True)}"
+        return _kind(agent, keeps=keeps, proven=proven)
+    return f"{_kind(agent, keeps=False, proven=proven)}, {_kind(tally.keeper, keeps=True, proven=proven)}"
 
 
-def _kind(agent: str, *, keeps: bool) -> str:
+def _kind(agent: str, *, keeps: bool, proven: bool) -> str:
     """Say what somebody is who calls himself so, and asks more than once on a connection, or not."""
     product = agent.split("/", 1)[0].split(" ", 1)[0][:40]
     if agent.startswith("Prometheus/"):
@@ -195,7 +214,11 @@ def _kind(agent: str, *, keeps: bool) -> str:
     if row is not None and keeps:
         return f"health checks by {row.kind} on a kept connection"
     if agent.startswith("kube-probe/"):
-        return "kube-probe User-Agent, but not from a kubelet"
+        return (
+            "kube-probe User-Agent, of which no probe is told"
+            if proven
+            else "kube-probe User-Agent, but not from a kubelet"
+        )
     kind = "keep-alive client" if keeps else "client traffic"
     return f"{kind} ({product})" if product else kind
 

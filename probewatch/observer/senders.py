@@ -6,6 +6,7 @@ runs go on as attempts, or to the strangers. Where too many wait it is decided w
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -45,10 +46,15 @@ class Senders:
         self._attempt = attempt
         self.sources: dict[str, Source] = {}
         self._known = known
+        self._kubelets: set[str] = set()
+        """Sources that are known to be kubelets."""
+        self._machines: dict[tuple[bytes, int], list[str]] = {}
+        """Those of each machine, as its link-layer address and TTL show it, in order: there may be very many sources."""
         self._waiting: dict[str, Counter[str]] = {}
         """Source that is not decided -> target -> runs held there."""
         self.undecided = 0
         """How many these are."""
+        self._most = MOST_SOURCES
 
     def standing(self, address: str) -> Standing:
         """Return what is known of a source."""
@@ -56,15 +62,22 @@ class Senders:
 
     def kubelets(self) -> frozenset[str]:
         """Return the addresses that are known to be kubelets'."""
-        return frozenset(address for address, known in self._known.items() if known is Standing.KUBELET)
+        return frozenset(self._kubelets)
 
     def note(self, run: Run) -> Source:
         """Learn from a run about its source."""
         source = self.sources.get(run.client)
         if source is None:
             source = self.sources[run.client] = Source(run.client)
+        before = source.mac, source.ttl
         source.note(run)
+        if source.address in self._kubelets and before != (source.mac, source.ttl):
+            self._machines[before].remove(source.address)
+            self._place(source)
         return source
+
+    def _place(self, source: Source) -> None:
+        insort(self._machines.setdefault((source.mac, source.ttl), []), source.address)
 
     def sort(self, target: Target, run: Run, source: Source) -> bool:
         """Hand a run on as an attempt or a stranger's; return whether it waits instead."""
@@ -101,7 +114,8 @@ class Senders:
         if mine is None or not run.form.kubelet or self.standing(run.client) is Standing.KUBELET:
             return run.client
         itself = run.client == run.server and mine.mac == NO_MAC
-        asks = (self.sources[address] for address in sorted(self.kubelets()) if address in self.sources)
+        beside = sorted(self._kubelets) if itself else self._machines.get((mine.mac, mine.ttl), ())
+        asks = (self.sources[address] for address in beside)
         here = (
             source.address
             for source in asks
@@ -137,6 +151,9 @@ class Senders:
         if known in (Standing.OPEN, before):
             return known
         self._known[source.address] = known
+        if known is Standing.KUBELET and source.address not in self._kubelets:
+            self._kubelets.add(source.address)
+            self._place(source)
         places = self._waiting.pop(source.address, Counter())
         self.undecided -= places.total()
         doubted = before is Standing.NOT_KUBELET
@@ -178,5 +195,17 @@ class Senders:
             return
         held = {run.client for target in self._targets.values() for run in target.strangers}
         for address in [one for one in self.sources if one not in held and one not in self._waiting]:
-            if self.standing(address) is Standing.NOT_KUBELET:
-                del self.sources[address], self._known[address]
+            if self.standing(address) is not Standing.KUBELET:
+                del self.sources[address]
+                self._known.pop(address, None)
+        # (What is held stays: no use in looking again at once.)
+        self._most = max(MOST_SOURCES, len(self.sources) * 5 // 4)
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many sources that some may be forgotten."""
+        return len(self.sources) > self._most
+
+    def source(self, address: str) -> Source:
+        """Return what is known of a source; nothing, where it was one of very many and was forgotten."""
+        return self.sources.get(address) or Source(address)

@@ -668,8 +668,10 @@ def asks(run: Run) -> bool:
 
 def connects(runs: Sequence[Run]) -> list[Run]:
     """Return those that connect and close as a tcpSocket probe does, and come as a ticker does: nothing else of them tells."""
-    ports = {run.form.port for run in runs}
-    return [run for port in ports for run in ticking(_open(runs, port))]
+    of_port: dict[int, list[Run]] = {}
+    for run in runs:
+        of_port.setdefault(run.form.port, []).append(run)
+    return [run for port, mine in of_port.items() for run in ticking(_open(mine, port))]
 
 
 def with_a_loop(runs: Sequence[Run], port: int) -> bool:

@@ -91,31 +91,51 @@ def _alike(offs: Sequence[int], usual: float) -> bool:
 
 
 def chains(starts: Sequence[int], period_s: int, most_missed: int = 3) -> list[Chain]:
-    """Cut an ordered series into chains of one period; lone starts are chains of one."""
+    """Cut an ordered series into chains of one period; lone starts are chains of one.
+
+    A start is held against the open chains that stand near it in the period, which are few, and not against all.
+    """
     period = period_s * SECOND
-    open_chains: list[list[int]] = []
-    done: list[list[int]] = []
+    longest = (most_missed + 1) * period + GRID_NS
+    found: list[list[int]] = []
+    near: dict[int, list[int]] = {}
+    """By where in the period their last start stands (in GRID_NS): chains that may go on, by their place in `found`."""
     for index, start in enumerate(starts):
-        best: list[int] | None = None
+        best: int | None = None
         best_off = GRID_NS + 1
-        still = []
-        for chain in open_chains:
-            distance = start - starts[chain[-1]]
-            if distance > (most_missed + 1) * period + GRID_NS:
-                done.append(chain)
+        phase = start % period
+        for key in _near(phase, period):
+            here = near.get(key)
+            if not here:
                 continue
-            still.append(chain)
-            steps = round(distance / period)
-            off = abs(distance - steps * period)
-            if steps >= 1 and off < best_off:
-                best, best_off = chain, off
-        open_chains = still
+            near[key] = here = [place for place in here if start - starts[found[place][-1]] <= longest]
+            for place in here:
+                distance = start - starts[found[place][-1]]
+                steps = round(distance / period)
+                off = abs(distance - steps * period)
+                # (Of as near ones the one that began first.)
+                if steps >= 1 and (off < best_off or (off == best_off and best is not None and place < best)):
+                    best, best_off = place, off
         if best is None:
-            open_chains.append([index])
+            best = len(found)
+            found.append([index])
         else:
-            best.append(index)
-    done += open_chains
-    return [Chain(period_s, tuple(chain)) for chain in sorted(done, key=lambda chain: chain[0])]
+            near[starts[found[best][-1]] % period // GRID_NS].remove(best)
+            found[best].append(index)
+        near.setdefault(phase // GRID_NS, []).append(best)
+    return [Chain(period_s, tuple(chain)) for chain in found]
+
+
+def _near(phase: int, period: int) -> set[int]:
+    """Return which parts of a period are no farther than GRID_NS from a moment in it; before its beginning lies its end."""
+    last = (period - 1) // GRID_NS
+    at = phase // GRID_NS
+    keys = {at, max(0, at - 1), min(last, at + 1)}
+    if phase < GRID_NS:
+        keys |= {last, max(0, last - 1)}
+    if phase + GRID_NS >= period:
+        keys.add(0)
+    return keys
 
 
 def tickers(starts: Sequence[int], period_s: int, fewest: int) -> list[Chain]:

@@ -6,10 +6,13 @@ Ready, a liveness worker falls silent at its failure threshold until there is a 
 for good when the others begin. Where none of this
 happened in the capture the type stays unknown: nothing is guessed silently, each guess carries its reason (docs/how-it-knows.md,
 "What stays unknown").
+
+This module is over 600 lines because all signs are sought in one state: the groups of runs that ask the same.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import re
 from bisect import bisect_right
@@ -39,6 +42,10 @@ ENOUGH: Final = 4
 """Starts that a series of its own needs."""
 SERIES: Final = 3
 """Starts that one of several series with the same request needs: two of a probe that runs once a container are often as far apart."""
+MOST_GUESSED: Final = 128
+"""Different questions at one target that are guessed to be probes; of more, those that were asked most."""
+SCANNED: Final = 16
+"""Ports of one target each of which is tried once, and asked nothing: so many are a port scan."""
 DEFAULT_FAILURES: Final = 3
 """failureThreshold where a Pod says nothing."""
 DEFAULT_PERIOD_NS: Final = 10 * SECOND
@@ -103,10 +110,14 @@ class _Group:
     found: list[Chain] = field(default_factory=list)
     workers: int = 1
     _judged: tuple[Sequence[Run], list[Verdict]] | None = None
+    _begun: tuple[Sequence[Run], list[int]] | None = None
 
     @property
     def starts(self) -> list[int]:
-        return [run.start.ns for run in self.runs]
+        """When its runs began, worked out once for each list of them: all the others' are asked for, again and again."""
+        if self._begun is None or self._begun[0] is not self.runs or len(self._begun[1]) != len(self.runs):
+            self._begun = self.runs, [run.start.ns for run in self.runs]
+        return self._begun[1]
 
     def verdicts(self) -> list[Verdict]:
         """Return what came of each run, worked out once: several signs are sought in it."""
@@ -114,6 +125,47 @@ class _Group:
             spec = _spec(self, ProbeType.UNKNOWN, {})
             self._judged = self.runs, [verdict_of(run, spec, None) for run in self.runs]
         return self._judged[1]
+
+
+class _Company:
+    """All groups of a target as each of them sees the others: who begins first there, and who goes on last.
+
+    Only the outermost two of each port, and of all, are kept: one of them is another's whoever asks.
+    """
+
+    def __init__(self, groups: Sequence[_Group]) -> None:
+        self.groups = groups
+        self._outer: dict[int | None, tuple[list[_Group], list[_Group]]] = {}
+        self._stopped: list[_Group] | None = None
+        self.port: dict[int, list[_Group]] = {}
+        """The groups of each port."""
+        for group in groups:
+            self.port.setdefault(group.key.port, []).append(group)
+
+    def changed(self) -> None:
+        """Know that a group has got other runs, or another period."""
+        self._outer.clear()
+        self._stopped = None
+
+    def others(self, group: _Group) -> tuple[int, int] | None:
+        """Return when the first and the last run of all others of its port, or else of this target, began; None where it is alone.
+
+        One port is one container; the probes of another began when that did.
+        """
+        port = group.key.port if len(self.port[group.key.port]) > 1 else None
+        if port not in self._outer:
+            members = self.groups if port is None else self.port[port]
+            first = heapq.nsmallest(2, members, key=lambda one: one.starts[0])
+            last = heapq.nlargest(2, members, key=lambda one: one.starts[-1])
+            self._outer[port] = first, last
+        begun, ended = ([one for one in two if one is not group] for two in self._outer[port])
+        return (begun[0].starts[0], ended[0].starts[-1]) if begun else None
+
+    def startup(self, group: _Group) -> _Group | None:
+        """Return the first of the others that stopped for good when others began."""
+        if self._stopped is None:
+            self._stopped = [one for one in self.groups if _stops_for_others(one, self)]
+        return next((one for one in self._stopped if one is not group), None)
 
 
 def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> list[Guess]:
@@ -126,7 +178,7 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
     if len(parts) > 1:
         return _apart([guess(part, proven=proven, poked=poked) for part in parts])
     groups = [own for group in _groups(runs) if _may_be(group) and (own := _without_loops(group)).runs]
-    groups = [part for group in groups for part in _by_period(group)]
+    groups = [part for group in _probing(groups) for part in _by_period(group)]
     for group in groups:
         group.timeout_s = observed_timeout(group.runs, group.key.handler)
         if group.period_s is not None:
@@ -135,8 +187,9 @@ def guess(runs: Sequence[Run], *, proven: bool = True, poked: bool = True) -> li
             group.workers = max(1, min(MOST_PROBES, series, side_by_side(group.starts, group.period_s)))
     out: list[Guess] = []
     owner: list[_Group] = []
+    company = _Company(groups)
     for group in groups:
-        found = _typed(group, groups, poked=poked)
+        found = _typed(group, company, poked=poked)
         out += found
         owner += [group] * len(found)
     if not proven:
@@ -224,6 +277,25 @@ def _without_loops(group: _Group) -> _Group:
     return group
 
 
+def _probing(groups: list[_Group]) -> list[_Group]:
+    """Leave out what is no probe for being one of very many: connections of a port scan, and what is asked for beyond MOST_GUESSED.
+
+    A scan tries each port but once: where so many do that no ticker of any probe is seen to come back, none of them is believed.
+    """
+    tried = {id(group) for group in groups if group.key.handler is Handler.TCP_SOCKET and once(group.starts)}
+    if len(tried) >= SCANNED:
+        groups = [group for group in groups if id(group) not in tried]
+    if len(groups) <= MOST_GUESSED:
+        return groups
+    most = sorted(groups, key=lambda group: -len(group.runs))[:MOST_GUESSED]  # (of as many, the first)
+    return sorted(most, key=lambda group: group.runs[0].start.ns)
+
+
+def once(starts: Sequence[int]) -> bool:
+    """Tell whether all starts are within one second, the shortest period: a try, and perhaps another where nothing answered."""
+    return starts[-1] - starts[0] < SHORTEST_NS
+
+
 def _reserved(one: Guess, group: _Group) -> Guess:
     """Take back a type that could as well be another checker's habit."""
     answered = any(run.form.ask is not Ask.NOTHING for run in group.runs)
@@ -237,10 +309,14 @@ def _reserved(one: Guess, group: _Group) -> Guess:
 def _by_exclusion(guesses: list[Guess], owners: Sequence[_Group]) -> list[Guess]:
     """Type what is left by what is known: one port is one container, and a container has one probe of each type."""
     out = list(guesses)
+    of_port: dict[int | None, list[int]] = {}
     for index, one in enumerate(guesses):
-        if one.spec.type is not ProbeType.UNKNOWN:
-            continue
-        siblings = [other for place, other in enumerate(guesses) if place != index and other.spec.port == one.spec.port]
+        of_port.setdefault(one.spec.port, []).append(index)
+    for index, one in enumerate(guesses):
+        here = of_port[one.spec.port]
+        if one.spec.type is not ProbeType.UNKNOWN or len(here) > len(ProbeType) + 1:
+            continue  # (More than one of each type is beside it.)
+        siblings = [guesses[place] for place in here if place != index]
         types = {other.spec.type for other in siblings}
         if len(siblings) != len(types) or ProbeType.UNKNOWN in types or ProbeType.READINESS not in types:
             continue
@@ -348,8 +424,11 @@ def _groups(runs: Sequence[Run]) -> list[_Group]:
                 mute.setdefault(run.form.port, []).append(run)
             continue
         groups.setdefault(key, _Group(key, [])).runs.append(run)
+    of_port: dict[int, list[_Group]] = {}
+    for group in groups.values():
+        of_port.setdefault(group.key.port, []).append(group)
     for port, silent in mute.items():
-        same = [group for group in groups.values() if group.key.port == port]
+        same = of_port.get(port, ())
         if not same:
             # Nothing ever answered here, so what it wanted to ask cannot be seen: a bare connection attempt is all
             # there is.
@@ -409,7 +488,7 @@ def _spec(group: _Group, kind: ProbeType, thresholds: dict[str, int]) -> ProbeSp
     )
 
 
-def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Guess]:
+def _typed(group: _Group, company: _Company, *, poked: bool) -> list[Guess]:
     """Name the types of the one or more probes that share a signature."""
     seen = {
         name: value
@@ -432,10 +511,11 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
     if pokes:
         why = f"ran off its schedule ({pokes['times']} times), as only a readiness probe does"
         return [Guess(spec=_spec(group, ProbeType.READINESS, pokes), reason=why, inferred={**seen, **_known(pokes)})]
-    if _stops_for_others(group, groups):
+    if _stops_for_others(group, company):
         # Nothing else of the container ran before it succeeded, so what could not ask before was this probe too.
         earlier = [run for run in group.mute if run.start.ns < group.runs[-1].start.ns]
         group.runs = sorted([*group.runs, *earlier], key=lambda run: run.start.ns)
+        company.changed()
         if group.period_s is None and (period := period_of(group.starts)) is not None:
             group.period_s = seen["periodSeconds"] = period
         why = "stopped for good when other probes began"
@@ -443,11 +523,11 @@ def _typed(group: _Group, groups: Sequence[_Group], *, poked: bool) -> list[Gues
         if least:
             why += f"; it failed {least['failureThreshold'] - 1} times in a row without a restart, so its failureThreshold is higher"
         return [Guess(spec=_spec(group, ProbeType.STARTUP, least), reason=why, inferred=seen)]
-    startup = next((other for other in groups if other is not group and _stops_for_others(other, groups)), None)
+    startup = company.startup(group)
     if startup is not None and 0 <= group.starts[0] - startup.runs[-1].last_ns() + 2 * MS <= POKE_NS:
         why = "began in the same moment as the startup probe succeeded"
         return [Guess(spec=_spec(group, ProbeType.READINESS, {}), reason=why, inferred=seen)]
-    held = _held(group, groups)
+    held = _held(group, company.port[group.key.port])
     if held:
         why = f"silent after {held['failureThreshold']} failures, until a new container"
         return [Guess(spec=_spec(group, ProbeType.LIVENESS, held), reason=why, inferred={**seen, **_known(held)})]
@@ -506,25 +586,25 @@ def _lone_pokes(group: _Group) -> dict[str, int]:
     return {"times": times} if times else {}
 
 
-def _held(group: _Group, groups: Sequence[_Group]) -> dict[str, int]:
+def _held(group: _Group, beside: Sequence[_Group]) -> dict[str, int]:
     """Find a failing streak followed by silence; its length is the failure threshold.
 
     Fewer failures than Kubernetes' default has to be shown to be enough: a container that fails may as well end by itself.
     """
     ends, _ = _streaks(group)
-    lengths = Counter(streak for streak, at in ends if streak >= DEFAULT_FAILURES or _killed(group, at, groups))
+    lengths = Counter(streak for streak, at in ends if streak >= DEFAULT_FAILURES or _killed(group, at, beside))
     return {"failureThreshold": lengths.most_common(1)[0][0]} if lengths else {}
 
 
-def _killed(group: _Group, at: int, groups: Sequence[_Group]) -> bool:
-    """Tell whether a container was told to end where this group falls silent, and did not end by itself.
+def _killed(group: _Group, at: int, beside: Sequence[_Group]) -> bool:
+    """Tell whether a container was told to end where this group falls silent, and did not end by itself; `beside` are those of its port.
 
     It went on to answer others of its probes when the next attempt was due; or it was gone so soon that it would be a coincidence.
     """
     period = (group.period_s or 0) * SECOND
     ended, due = group.verdicts()[at].end_ns, group.starts[at] + period + GRID_NS
-    for other in groups:
-        if other is group or other.key.port != group.key.port:
+    for other in beside:
+        if other is group:
             continue
         for index in range(bisect_right(other.starts, ended), len(other.starts)):
             gone = other.verdicts()[index].cause in GONE
@@ -564,20 +644,18 @@ def _at_least(group: _Group) -> dict[str, int]:
     return {"failureThreshold": longest + 1} if longest > DEFAULT_FAILURES else {}
 
 
-def _stops_for_others(group: _Group, groups: Sequence[_Group]) -> bool:
+def _stops_for_others(group: _Group, company: _Company) -> bool:
     """Tell whether it ended with a success just before all others of its port, or of this target, began."""
-    others = [other for other in groups if other is not group]
-    # One port is one container; the probes of another began when that did.
-    others = [other for other in others if other.key.port == group.key.port] or others
-    if not others or (group.period_s is None and len(group.runs) > 2):
+    others = company.others(group)
+    if others is None or (group.period_s is None and len(group.runs) > 2):
         return False
     last = group.runs[-1]
     if verdict_of(last, _spec(group, ProbeType.UNKNOWN, {}), None).outcome is not Outcome.SUCCESS:
         return False
-    begun = min(other.starts[0] for other in others)
+    begun, ended = others
     if not last.start.ns <= begun <= last.last_ns() + POKE_NS + (group.period_s or 1) * SECOND:
         return False
     # (Before its next attempt was due nothing shows that it stopped.)
     steps = [after - before for before, after in itertools.pairwise(group.starts)]
     step = group.period_s * SECOND if group.period_s is not None else max(steps, default=DEFAULT_PERIOD_NS)
-    return max(other.starts[-1] for other in others) - last.start.ns > step + GRID_NS
+    return ended - last.start.ns > step + GRID_NS

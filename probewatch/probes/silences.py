@@ -87,22 +87,19 @@ _LOST_AFTER: Final = {"ACK": Kind.REQUEST_LOST, "request": Kind.REQUEST_LOST, "a
 
 def wrong_mac(scene: Scene) -> None:
     """See SYNs that left for another link-layer address than those of the same target that were answered (D46)."""
-    by_way: dict[tuple[str, str, int], list[int]] = defaultdict(list)
-    for place, probe in enumerate(scene.probes):
-        for way in {_way(a) for a in probe.attempts if a.legs}:
-            by_way[way].append(place)
-    for way, places in by_way.items():
-        lost = [(p, a) for p in places for a in silent(scene, p) if a.legs and _way(a) == way]
-        if not lost:
-            continue
-        tried = [a for p in places for a in scene.probes[p].attempts if a.legs and _way(a) == way and connected(a)]
-        good = {a.legs[0].connection.orig.to_mac for a in tried} - {b""}
-        for place, a in lost:
-            mac = a.legs[0].connection.orig.to_mac
-            if mac and good and mac not in good:
-                usual = ", ".join(one.hex(":") for one in sorted(good)[:2])
-                text = f"The SYN was sent to the MAC address {mac.hex(':')}; those that were answered went to {usual}."
-                scene.say(place, [a], Found(Kind.WRONG_MAC, text))
+    lost = [(place, a) for place in range(len(scene.probes)) for a in silent(scene, place) if a.legs]
+    ways = {_way(a) for _, a in lost}
+    answered: dict[tuple[str, str, int], set[bytes]] = defaultdict(set)
+    for probe in scene.probes if ways else ():
+        for a in probe.attempts:
+            if a.legs and connected(a) and (way := _way(a)) in ways and a.legs[0].connection.orig.to_mac:
+                answered[way].add(a.legs[0].connection.orig.to_mac)
+    for place, a in lost:
+        mac, good = a.legs[0].connection.orig.to_mac, answered.get(_way(a))
+        if mac and good and mac not in good:
+            usual = ", ".join(one.hex(":") for one in sorted(good)[:2])
+            text = f"The SYN was sent to the MAC address {mac.hex(':')}; those that were answered went to {usual}."
+            scene.say(place, [a], Found(Kind.WRONG_MAC, text))
 
 
 def _way(attempt: Attempt) -> tuple[str, str, int]:

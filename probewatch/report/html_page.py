@@ -39,6 +39,7 @@ from .outline import (
     name_of,
     nothing,
     ordered,
+    others_of,
     overview,
     unwell,
 )
@@ -89,6 +90,7 @@ class Maker:
         self._base = base_ns(timeline)
         self._several = len(timeline.captures) > 1
         self._judged = ordered(timeline)
+        self._told_others = others_of(timeline)
         self._end = max((c.last_ns for c in timeline.captures if c.last_ns is not None), default=self._base)
 
     def page(self) -> Page:
@@ -119,7 +121,7 @@ class Maker:
             untold=max(0, len(judged) - MOST_PROBES),
             rollouts=[self._rollout(one) for one in timeline.rollouts[:MOST_LISTED]],
             others=self._others(),
-            others_left=max(0, len(timeline.others) - MOST_LISTED),
+            others_left=max(0, len(self._told_others) - MOST_LISTED),
             events=self._events(),
             findings=self._findings(),
             passed=list(passes(timeline.findings).items())[:MOST_LISTED],
@@ -342,10 +344,9 @@ class Maker:
         )  # fmt: skip
 
     def _others(self) -> list[list[str]]:
-        others = sorted(self._timeline.others, key=lambda o: -o.connections)[:MOST_LISTED]
         return [
-            [name_of(o), words.endpoint(o.target_address, o.target_port), safe(o.what), str(o.connections), unwell(o)]
-            for o in others
+            [name_of(one.all), one.where, safe(one.all.what), str(one.all.connections), unwell(one.all)]
+            for one in self._told_others[:MOST_LISTED]
         ]
 
     def _events(self) -> list[list[str]]:

@@ -7,6 +7,7 @@ terminal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..decisions.holes import DOWN_STATES
@@ -17,6 +18,7 @@ from ..model.timeline import (
     ANSWERS_ONLY,
     NONE_PASSED,
     NONE_SHOWN,
+    PORT_SCAN,
     Cause,
     DecisionKind,
     Effects,
@@ -201,6 +203,41 @@ def unwell(other: OtherTraffic) -> str:
 def name_of(other: OtherTraffic) -> str:
     """Return `10.128.0.20 (lab/client)`."""
     return safe(other.address) + (f" ({safe(other.name)})" if other.name else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Connections that are no probe, as one line tells them: those of a source to a port, or of a port scan to all of them."""
+
+    all: OtherTraffic
+    """Their sums."""
+    ports: int = 1
+
+    @property
+    def where(self) -> str:
+        """Where they went to."""
+        if self.ports > 1:
+            return f"{count(self.ports, 'port')} of {safe(self.all.target_address)}"
+        return words.endpoint(self.all.target_address, self.all.target_port)
+
+
+def others_of(timeline: Timeline) -> list[Others]:
+    """Return the connections that are no probe, most first."""
+    found: dict[tuple[str, str, int | None], Others] = {}
+    for one in timeline.others:
+        key = one.address, one.target_address, None if one.what == PORT_SCAN else one.target_port
+        before = found.get(key)
+        if before is None:
+            found[key] = Others(one)
+            continue
+        sums = replace(
+            before.all,
+            connections=before.all.connections + one.connections,
+            refused=before.all.refused + one.refused,
+            unanswered=before.all.unanswered + one.unanswered,
+        )
+        found[key] = Others(sums, before.ports + 1)
+    return sorted(found.values(), key=lambda one: -one.all.connections)
 
 
 def nothing(timeline: Timeline) -> tuple[str, list[str]]:

@@ -352,24 +352,24 @@ def _events(paper: Paper, events: Sequence[TimelineEvent], base: int) -> None:
 
 
 def _others(paper: Paper, timeline: Timeline, *, wide: bool) -> None:
-    others = sorted(timeline.others, key=lambda o: -o.connections)
+    others = outline.others_of(timeline)
     if not others:
         return
     paper.line()
     paper.line(Span("not probes", "bold"))
     shown = others if wide else others[:_OTHERS]
-    size = max(len(str(o.connections)) for o in shown)
-    for other in shown:
+    size = max(len(str(o.all.connections)) for o in shown)
+    for row in shown:
+        other = row.all
         unwell = outline.unwell(other)
         failed = f", {unwell}" if unwell else ""
-        where = words.endpoint(other.target_address, other.target_port)
         paper.filled(
-            f"{outline.name_of(other)} to {where}: {safe(other.what)}{failed}",
+            f"{outline.name_of(other)} to {row.where}: {safe(other.what)}{failed}",
             first=[Span(f"  {other.connections:>{size}} x  ")],
             indent=size + 6,
         )
     if len(shown) < len(others):
-        rest = sum(o.connections for o in others[_OTHERS:])
+        rest = sum(o.all.connections for o in others[_OTHERS:])
         paper.line(
             Span(
                 f"  {paper.glyphs.ellipsis} and {len(others) - _OTHERS} more clients with {count(rest, 'connection')}",

@@ -5,7 +5,10 @@ Covers `observer.core`, `observer.keeper`, `observer.senders`, `observer.strange
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 
 import pytest
 from builder import S
@@ -14,6 +17,7 @@ from scapy.layers.inet import IP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
+from probewatch.model.book import AddressBook, NodeAddress
 from probewatch.model.frame import Frame
 from probewatch.model.timeline import Timeline
 from probewatch.observer import Keep, Observer, Settings, core, front, keeper, senders, strangers, target, weigh
@@ -38,6 +42,59 @@ def undecided(observer: Observer) -> int:
 def waiting(observer: Observer) -> int:
     """Return how many connections wait for their turn, or to be read."""
     return sum(len(target.queue) for target in observer._targets.values()) + len(observer._tracker._table.ready)
+
+
+def lines(do: Callable[[], object], module: ModuleType) -> int:
+    """Return how many lines of a module are run by this; each turn of a loop is one, on one line too."""
+    number = 0
+
+    def line(*_: object) -> object:
+        nonlocal number
+        number += 1
+        return line
+
+    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename == module.__file__ else None)
+    try:
+        do()
+    finally:
+        sys.settrace(None)
+    return number
+
+
+@pytest.mark.parametrize("many", ["sources", "targets"])
+def test_twice_as_many_addresses_are_twice_the_work(many: str) -> None:
+    """A flood of SYNs from, or to, addresses that are all different is sorted in steps in proportion to their number, at the end too."""
+
+    def work(number: int) -> int:
+        scripts: list[tuple[float, str, str]] = []
+        for n in range(number):
+            server = POD if many == "sources" else client(n + number)
+            scripts += probes([0.001 * n], "ok" if many == "sources" else "unanswered", client=client(n), server=server)
+        observer = Observer(Settings(keep=Keep.BRIEF))
+        given = frames(*scripts)
+
+        def run() -> None:
+            for frame in given:
+                observer.feed(frame)
+            observer.finish()
+
+        return lines(run, senders)
+
+    assert work(600) < 2.5 * work(300)
+
+
+def test_other_addresses_of_a_kubelets_machine_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses that ask as the kubelet of the same machine does, each once, are its attempts; who they were is not remembered for ever."""
+    monkeypatch.setattr(senders, "MOST_SOURCES", 20)
+    mac = b"\x02\x00\x00\x00\x00\x01"
+    scripts = probes(every(1, 20), "ok") + [one for n in range(80) for one in probes([20.5 + n], "ok", client=client(n))]
+    node = NodeAddress(address=NODE, node="node-a", source="--node-ip", rank=1)
+    observer = Observer(Settings(book=AddressBook(nodes={NODE: (node,)}), keep=Keep.BRIEF))
+    for frame in frames(*scripts):
+        observer.feed(frame._replace(data=frame.data[:6] + mac + frame.data[12:]))
+    assert len(observer._senders.sources) <= 40
+    timeline = observer.finish()
+    assert sum(len(probe.attempts) for probe in timeline.probes) == 100
 
 
 def checks(checkers: int, each: int) -> list[Frame]:

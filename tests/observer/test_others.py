@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import pytest
-from make import NODE, NODE6, OPENED, POD, POD6, answer, exchange, mark, request, run, run_of
+from make import (
+    NODE,
+    NODE6,
+    OPENED,
+    POD,
+    POD6,
+    answer,
+    every,
+    exchange,
+    frames,
+    mark,
+    probes,
+    request,
+    run,
+    run_of,
+    timeline_of,
+)
 
+from probewatch.model.timeline import PORT_SCAN
 from probewatch.observer.others import Traffic, describe, periodic
 from probewatch.probes.runs import Run
+from probewatch.report.outline import others_of
 
 
 @pytest.mark.parametrize(("client", "server"), [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
@@ -48,6 +66,31 @@ def test_a_series_is_in_the_order_of_its_starts() -> None:
     runs = [run(2.0 * number, path="/status", agent="python-requests/2") for number in range(7)]
     (series,), _ = periodic([runs[0], runs[6], *runs[1:6]])
     assert list(series.runs) == runs
+
+
+@pytest.mark.parametrize(("client", "server"), [(NODE, POD), (NODE6, POD6)], ids=["v4", "v6"])
+def test_a_port_scan_beside_a_probe(client: str, server: str) -> None:
+    """Who tries 40 ports once each from the kubelet's address is no client and no probe; the probe beside it is told alone."""
+    ends = {"client": client, "server": server}
+    scan = [one for n in range(40) for one in probes([3 + 0.02 * n], "refused" if n % 2 else "connected", **ends, port=100 + n)]
+    timeline = timeline_of(frames(*probes(every(1, 20), "ok", **ends), *scan))
+    (probe,) = timeline.probes
+    assert (len(probe.attempts), [period.connections for period in probe.effects.periods]) == (20, [0])
+    assert {one.what for one in timeline.others} == {PORT_SCAN}
+    (row,) = others_of(timeline)
+    assert (row.where, row.all.connections, row.all.refused) == (f"40 ports of {server}", 40, 20)
+
+
+@pytest.mark.parametrize("why", ["few", "again", "spoken"])
+def test_no_port_scan(why: str) -> None:
+    """Fewer ports, ports that are tried again later, and files that are fetched each from a port of its own (FTP) are no scan."""
+    traffic = Traffic()
+    script = OPENED + "< PA 'file'\n > A\n < FA\n > FA\n < A" if why == "spoken" else "> S\n < RA"
+    for number in range(15 if why == "few" else 40):
+        for again in (0.0, 5.0) if why == "again" else (0.0,):
+            made = run_of(exchange(script, f"10.0.0.7:{40_000 + number} > {POD}:{30_000 + number}", at=0.1 * number + again))
+            traffic.note(made, lambda connection: connection, mark(60).ns)
+    assert not traffic.scans()
 
 
 def test_who_keeps_a_connection_is_told_beside_who_does_not() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -33,7 +34,7 @@ from make import (
 
 from probewatch.model.exchange import GrpcFacts, TlsFacts
 from probewatch.model.spec import ProbeType
-from probewatch.probes.inference import Guess, eras, guess, observed_period, ticking_period
+from probewatch.probes.inference import MOST_GUESSED, SCANNED, Guess, eras, guess, observed_period, ticking_period
 from probewatch.probes.runs import Run
 
 
@@ -294,6 +295,57 @@ def test_a_worker_that_is_busy_all_the_time() -> None:
     (one,) = guess(slow)
     assert one.spec.period_s == 1
     assert "periodSeconds" not in one.inferred
+
+
+# Very much.
+
+
+def trying(*ports: int, at: float = 0.0) -> list[Run]:
+    """Return one try at each of these ports, 20 ms apart: refused, connected and closed, or not answered, in turn."""
+    return [run(at + 0.02 * number, ("refused", "connected", "unanswered")[number % 3], port=port) for number, port in enumerate(ports)]
+
+
+def test_a_port_scan_is_no_probes() -> None:
+    """One try at each of very many ports is a scan; a probe beside it stays, and so does each try where they are fewer."""
+    probe = runs(*every(1, 20, 0.5), path="/ready")
+    assert [one.spec.port for one in guessed(probe, trying(*range(1, SCANNED + 1)))] == [8080]
+    assert {one.spec.port for one in guessed(probe, trying(*range(1, SCANNED)))} == {8080, *range(1, SCANNED)}
+
+
+def test_a_connect_that_comes_again_is_no_part_of_a_scan() -> None:
+    """A tcpSocket probe that came twice, a period apart, is told beside a scan of other ports."""
+    found = guessed(runs(0.3, 10.3, what="connected", port=5432), trying(*range(1, 60)))
+    assert [(one.spec.handler, one.spec.port) for one in found] == [(TCP, 5432)]
+
+
+def test_of_very_many_questions_those_asked_most_are_guessed() -> None:
+    """No Pod has a thousand probes; what is asked again and again is told first, however late it begins."""
+    once = [run(0.02 * number, path=f"/{number}") for number in range(MOST_GUESSED + 20)]
+    found = guessed(once, runs(*every(1, 5, 10), path="/ready"))
+    assert len(found) == MOST_GUESSED
+    assert found[-1].spec.path == "/ready"
+
+
+@pytest.mark.parametrize("kind", ["path", "port"])
+def test_twice_as_many_questions_are_twice_the_work(kind: str) -> None:
+    """Guessing from n different questions takes steps in proportion to n: once each looked at all others, for each other."""
+
+    def steps(number: int) -> int:
+        made = [run(0.02 * n, **({"path": f"/{n}"} if kind == "path" else {"port": 1000 + n})) for n in range(number)]
+        called = 0
+
+        def count(*_: object) -> None:
+            nonlocal called
+            called += 1
+
+        sys.setprofile(count)
+        try:
+            assert len(guess(made)) == number
+        finally:
+            sys.setprofile(None)
+        return called
+
+    assert steps(MOST_GUESSED) < 2.5 * steps(MOST_GUESSED // 2)
 
 
 # Anything.
