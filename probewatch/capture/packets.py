@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.tally import MAX_FRAME, Order, Tally
 from probewatch.model.frame import CaptureInfo, Frame, Interface, Loss, Part
+
+if TYPE_CHECKING:
+    from probewatch.capture.hosts import Stamp
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -35,6 +38,7 @@ class PacketReader:
     live = False
     shift_ns = 0
     pieces = ()
+    set_at = ()
     size: int | None = None
 
     def __init__(self, packets: Iterable[Packet], file: int = 0) -> None:
@@ -43,6 +47,8 @@ class PacketReader:
         self._tally = Tally(NAME)
         self._tally.format = "scapy"
         self._interfaces: dict[tuple[str, int], int] = {}
+        self.stamp: Callable[[Frame], Stamp | None] | None = None
+        """See `Input.stamp`; set it before the first frame."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
@@ -99,8 +105,12 @@ class PacketReader:
         self._tally.note_once(sentence)
 
     def lose(self, loss: Loss) -> None:
-        """Tell of a loss that shows in its frames."""
-        self._tally.loss(loss)
+        """Tell of a loss that shows in its frames, in the time that these are told by."""
+        self._tally.loss(loss, told=True)
+
+    def was_set(self, by_ns: int) -> None:
+        """Know that its clock was set forward by so much where reading stands, and that frames are told without that."""
+        self._tally.set_ns -= by_ns
 
     def told(self, first_ns: int, last_ns: int) -> None:
         """Know between which moments its frames are told, where that is not what stands in it."""

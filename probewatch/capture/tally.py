@@ -40,7 +40,7 @@ class Tally:
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "_stray", "_strays", "_undo", "began_ns",
         "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
-        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "shift_ns", "timed", "told",
+        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "set_ns", "shift_ns", "timed", "told",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -88,8 +88,10 @@ class Tally:
         self._undo = self.order()
         self.shift_ns = 0
         """What all its times are moved by."""
+        self.set_ns = 0
+        """What those from where reading stands on are moved by besides, because its clock was set."""
         self.told: tuple[int, int] | None = None
-        """Between which moments its frames are told, where its clock was set back and these are not the times in it."""
+        """Between which moments its frames are told, where its clock was set and these are not the times in it."""
 
     def odd_time(self, ns: int, number: int) -> int:
         """Take note of a time that is not at or after all before it; return it, moved into the range of times."""
@@ -152,12 +154,15 @@ class Tally:
         if self.on_interface is not None:
             self.on_interface(interface)
 
-    def loss(self, loss: Loss) -> None:
-        """Take note of frames that were lost at a time that is known; their number is counted in `lost` too, by whoever calls."""
+    def loss(self, loss: Loss, *, told: bool = False) -> None:
+        """Take note of frames that were lost at a time that is known, in the time that frames are told by or that stands in the file.
+
+        Their number is counted in `lost` too, by whoever calls.
+        """
         self.timed[loss.interface] = self.timed.get(loss.interface, 0) + loss.frames
         if self.on_loss is not None:
-            begun_ns, ended_ns = loss.begun_ns + self.shift_ns, loss.ended_ns + self.shift_ns
-            self.on_loss(loss._replace(begun_ns=begun_ns, ended_ns=ended_ns))
+            by_ns = 0 if told else self.shift_ns + self.set_ns
+            self.on_loss(loss._replace(begun_ns=loss.begun_ns + by_ns, ended_ns=loss.ended_ns + by_ns))
 
     def secret(self, data: bytes) -> None:
         """Keep a TLS key log."""
@@ -187,7 +192,7 @@ class Tally:
             first_ns=first_ns,
             last_ns=last_ns,
             began_ns=None if self.began_ns is None else self.began_ns + self.shift_ns,
-            ended_ns=None if self.ended_ns is None else self.ended_ns + self.shift_ns,
+            ended_ns=None if self.ended_ns is None else self.ended_ns + self.shift_ns + self.set_ns,
             shift_ns=self.shift_ns,
             complete=self.complete,
             notes=tuple(self._all_notes(interfaces)),
