@@ -80,6 +80,7 @@ def _error(walk: Walk, kind: int, code: int, mtu: int) -> Step:
         destination_port,
         seq,
         mtu,
+        data[at + 13] if end - at >= 14 else -1,
     )
 
 
