@@ -593,7 +593,7 @@ def test_icmp_of_others_is_counted(between: str) -> None:
 
 @BOTH
 def test_a_syn_that_its_own_node_rejected_is_a_connection(between: str) -> None:
-    """A packet filter that rejects in OUTPUT leaves no other frame of it: each SYN that is quoted counts, copies and others' errors do not."""
+    """A packet filter that rejects in OUTPUT leaves no other frame: each SYN that is quoted counts, no copy, and no other's error."""
     s = conversation(between, "> S")[0]
     known = error(between)._replace(flags=s.flags, code=4 if ":" in s.source else 3)
     own = known._replace(reporter=known.source)
