@@ -396,7 +396,7 @@ def _held(probe: Probe, timeline: Timeline, failed: _Tally) -> tuple[Level, str]
         text = f"{safe(ups[0].after)} {_after(ups[0].ns - first)}"
         # (Where nobody looked for a while it may have been lost and won again.)
         if not unsettled and not blind and not undecided(probe):
-            text += f" and stayed {safe(ups[0].after)}"
+            text += f" and {'was so when last probed' if _silent_since(probe) else f'stayed {safe(ups[0].after)}'}"
         elif probe.final_state in (*UP_STATES, *DOWN_STATES):
             text += f" and {safe(probe.final_state)} at the end"
         if unsettled:
