@@ -37,6 +37,7 @@ from probewatch.model.connection import Connection, IcmpNote, Unresolved
 from probewatch.model.frame import Mark
 from probewatch.wire import numbers
 from probewatch.wire.direction import Directions
+from probewatch.wire.icmp import OWN, rejected_syn
 from probewatch.wire.lives import SIGHTINGS, Life, Side, Sight
 from probewatch.wire.packets import ACK, FIN, RST, SYN, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.resolution import Resolver
@@ -48,12 +49,6 @@ from probewatch.wire.table import Key, Limits, Stats, Table
 __all__ = ["Limits", "Stats", "Tracker"]
 
 CONTROL: Final = SYN | FIN | RST
-OWN: Final = frozenset({(4, 3, 1), (6, 1, 3)})
-"""Version, type and code of ICMP errors with which a kernel tells itself that nobody answers for an address."""
-REJECTED: Final = frozenset(
-    {*((4, 3, code) for code in (0, 2, 3, 9, 10, 13)), *((6, 1, code) for code in (0, 1, 4, 5, 6))}
-)
-"""Those with which its own packet filter, or its routes, turn down what is sent (ip(6)tables REJECT in OUTPUT), before it leaves."""
 MOST_UNSENT: Final = 1_000
 """Ways on which SYNs are counted that never left, and such SYNs of each."""
 REFUSES: Final = RST | ACK
@@ -83,13 +78,6 @@ _SYN_EVENTS: Final = {
     (False, True): Event.SERVER_SYN_ACK,
 }
 """(from the originator, with ACK) -> event."""
-
-
-def _quoted_syn(e: IcmpError) -> Segment:
-    """Return the SYN that an error is about, at the time of the error."""
-    lane = e.lane._replace(source_mac=b"", destination_mac=b"")
-    ends = (e.source, e.destination, e.source_port, e.destination_port)
-    return Segment(e.mark, lane, *ends, e.seq, 0, SYN, 0, b"", 0, -1, -1, -1, -1, 0, None)
 
 
 def _letter(s: Segment) -> str:
@@ -176,14 +164,9 @@ class Tracker:
         """Take in an ICMP error about a segment."""
         self.stats.icmp += 1
         self.advance(e.mark.ns)
-        ends = (e.source, e.source_port, e.destination, e.destination_port)
-        side = self._sides.get(ends)
-        quoted = e.reporter == e.source and (e.version, e.type, e.code) in REJECTED and e.flags & (SYN | ACK) == SYN
-        if quoted and (
-            side is None or (side.life.icmp is not None and side.syns and side.syns[0] == side.life.icmp.mark)
-        ):
-            # No other frame shows that SYN: it never left.
-            self.segment(_quoted_syn(e))
+        side = self._sides.get(ends := (e.source, e.source_port, e.destination, e.destination_port))
+        if (syn := rejected_syn(e)) and (side is None or (side.life.icmp and side.syns[:1] == [side.life.icmp.mark])):
+            self.segment(syn)
             side = self._sides.get(ends)
         if side is None or not side.orig:
             self.stats.icmp_unknown += 1
